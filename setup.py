@@ -1,0 +1,33 @@
+"""Compiles the hot kernel modules where a C compiler is found; never fails for want of one.
+
+Everything else about the project stands in pyproject.toml. An extension is built from the very
+file that runs interpreted; its types stand in the .pxd beside it.
+"""
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+COMPILED_MODULES = ("prescribe",)
+
+EXTENSIONS = [
+    Extension(
+        f"kernel.{module}",
+        [f"kernel/{module}.py"],
+        extra_compile_args=["-O3", "-fno-strict-aliasing"],
+        optional=True,
+    )
+    for module in COMPILED_MODULES
+]
+
+setup(
+    ext_modules=cythonize(
+        EXTENSIONS,
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "cdivision": True,
+            "embedsignature": True,
+        },
+    )
+)
