@@ -1,0 +1,26 @@
+"""The only reader of clocks.
+
+Owns wall time and monotonic time; everything else is handed what it needs. Wall time is read from
+the system once, when the process starts, and carried on by the monotonic clock from there: a step
+of the system's clock (an operator, NTP) moves no timestamp of a running daemon. Across restarts
+the engine keeps received times from running backwards.
+"""
+
+import time
+
+_WALL_ANCHOR_NS = time.time_ns() - time.monotonic_ns()
+
+
+def wall_ns() -> int:
+    """Nanoseconds since 1970-01-01 UTC, never running backwards within a process."""
+    return _WALL_ANCHOR_NS + time.monotonic_ns()
+
+
+def monotonic_ns() -> int:
+    """Nanoseconds of an unspecified origin, for durations and deadlines."""
+    return time.monotonic_ns()
+
+
+def sleep_s(seconds: float) -> None:
+    """Blocks the calling thread. For the synchronous client and tools, never the daemon's loop."""
+    time.sleep(seconds)

@@ -1,0 +1,209 @@
+"""The requests and replies of the order protocol, as types.
+
+Owns the shape of every message (`guard/PROTOCOL.md` sections 3 to 8) and the range of every
+integer in it. It decodes nothing itself: `guard.wire` turns bytes into these and back, the client
+does the same from the other side, and the log records an order in this very form.
+
+A field's declared range is checked by msgspec while it decodes; what that cannot express (the
+alphabet of a name, the upper end of a u64) stands in `guard.wire`.
+"""
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+PROTOCOL_VERSION = 1
+
+U32_MAX = 2**32 - 1
+I64_MAX = 2**63 - 1
+U64_MAX = 2**64 - 1
+
+# msgspec holds bounds of integers as i64; `guard.wire` checks the u64 fields' upper end.
+Count: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
+Unsigned32: TypeAlias = Annotated[int, Meta(ge=0, le=U32_MAX)]
+Unsigned64: TypeAlias = Annotated[int, Meta(ge=0)]
+BasisPoints: TypeAlias = Annotated[int, Meta(ge=0, le=10_000)]
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=32)]
+Identifier: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
+RequestId: TypeAlias = int | str | None | UnsetType
+
+Side: TypeAlias = Literal["buy", "sell"]
+OrderType: TypeAlias = Literal["limit", "market"]
+TimeInForce: TypeAlias = Literal["day", "ioc", "fok", "gtc"]
+
+
+class Order(Struct, tag="order", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """A candidate order. Quantity in lots, price in ticks, fee ceiling in microcents."""
+
+    client_order_id: Identifier
+    desk: Name
+    symbol: Name
+    side: Side
+    quantity: Count
+    price: Count
+    venue: Unsigned32
+    risk_bps: BasisPoints
+    confidence_bps: BasisPoints
+    minimum_quality_bps: BasisPoints = 0
+    max_p95_latency_ms: Unsigned32 = 0
+    required_capabilities: Unsigned64 = 0
+    allowed_providers: Unsigned64 = U64_MAX
+    required_regions: Unsigned64 = 0
+    max_fee_microcents: Unsigned64 = U64_MAX
+    allow_substitute: bool = True
+    order_type: OrderType = "limit"
+    time_in_force: TimeInForce = "day"
+    currency: str | None = None
+    sent_at_ns: Count | None = None
+    request_id: RequestId = UNSET
+
+
+class Fill(Struct, tag="fill", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """An execution that happened. Quantity in lots, price in ticks, fee in microcents."""
+
+    desk: Name
+    client_order_id: Identifier
+    fill_id: Identifier
+    quantity: Count
+    fee_microcents: Annotated[int, Meta(ge=-(2**63), le=I64_MAX)]
+    price: Count | None = None
+    executed_at_ns: Count | None = None
+    request_id: RequestId = UNSET
+
+
+class Cancel(Struct, tag="cancel", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """What is left of the order is off."""
+
+    desk: Name
+    client_order_id: Identifier
+    request_id: RequestId = UNSET
+
+
+class Status(Struct, tag="status", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """What became of the order?"""
+
+    desk: Name
+    client_order_id: Identifier
+    request_id: RequestId = UNSET
+
+
+class Ping(Struct, tag="ping", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """Where is the durable head of the log?"""
+
+    request_id: RequestId = UNSET
+
+
+class Admit(Struct, tag="admit", tag_field="type", gc=False):
+    """The order may go to `venue`; `notional_microcents` of its desk's budget are held."""
+
+    client_order_id: str
+    wal_sequence: int
+    reservation_id: int
+    venue: int
+    substituted: bool
+    notional_microcents: int
+    fee_microcents: int
+    reason: str
+    repeat: bool
+    request_id: RequestId = UNSET
+
+
+class Reject(Struct, tag="reject", tag_field="type"):
+    """The order may not go anywhere. `field` is set for `client_order_id_reused` alone."""
+
+    client_order_id: str
+    wal_sequence: int
+    stage: Literal["order", "kernel", "ledger"]
+    reason: str
+    detail: dict[str, int]
+    repeat: bool
+    field: str | UnsetType = UNSET
+    request_id: RequestId = UNSET
+
+
+class Filled(Struct, tag="filled", tag_field="type"):
+    """The fill is recorded. `open_quantity` in lots, `flags` as in the protocol's section 4."""
+
+    desk: str
+    client_order_id: str
+    fill_id: str
+    wal_sequence: int
+    open_quantity: int
+    hold_microcents: int
+    released_microcents: int
+    fee_microcents: int
+    unpaid_fee_microcents: int
+    flags: list[str]
+    repeat: bool
+    request_id: RequestId = UNSET
+
+
+class Released(Struct, tag="released", tag_field="type", gc=False):
+    """The order is closed and what it still held is free."""
+
+    desk: str
+    client_order_id: str
+    wal_sequence: int
+    released_microcents: int
+    repeat: bool
+    request_id: RequestId = UNSET
+
+
+class StatusReply(Struct, tag="status", tag_field="type"):
+    """What the guard knows of an order. `answer` is the first answer, null when unknown."""
+
+    desk: str
+    client_order_id: str
+    state: Literal["open", "closed", "refused", "unknown"]
+    answer: Admit | Reject | None
+    filled_quantity: int
+    open_quantity: int
+    hold_microcents: int
+    request_id: RequestId = UNSET
+
+
+class Pong(Struct, tag="pong", tag_field="type", gc=False):
+    """The durable head: the last record that is on disk."""
+
+    head_sequence: int
+    head_hash: str
+    log_id: str
+    version: int
+    request_id: RequestId = UNSET
+
+
+class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
+    """The request was refused as malformed or impossible, and changed nothing."""
+
+    code: str
+    field: str
+    message: str
+    request_id: RequestId = UNSET
+
+
+Request: TypeAlias = Order | Fill | Cancel | Status | Ping
+Reply: TypeAlias = Admit | Reject | Filled | Released | StatusReply | Pong | ErrorReply
+
+REQUEST_TYPES: dict[str, type[Request]] = {
+    "order": Order,
+    "fill": Fill,
+    "cancel": Cancel,
+    "status": Status,
+    "ping": Ping,
+}
+
+
+def content_of(request: Order | Fill) -> tuple[object, ...]:
+    """The fields that make two requests the same request: all but `request_id`."""
+    return msgspec.structs.astuple(request)[:-1]
+
+
+def first_difference(one: Order | Fill, other: Order | Fill) -> str | None:
+    """The name of the first field, in the protocol's order, in which the two differ."""
+    for name, left, right in zip(
+        one.__struct_fields__, content_of(one), content_of(other), strict=False
+    ):
+        if left != right:
+            return name
+    return None

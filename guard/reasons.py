@@ -1,0 +1,74 @@
+"""Why an order was refused by the guard itself, and why a request was in error.
+
+Owns the numbers and words of the guard's own reasons (the kernel's stand in `kernel.reasons`),
+one range a stage, never reused; a golden test pins them.
+"""
+
+from enum import IntEnum
+from typing import Literal, TypeAlias
+
+Stage: TypeAlias = Literal["order", "kernel", "ledger"]
+
+
+class Refusal(IntEnum):
+    """A refusal that is not the kernel's own. 2xx: the order, 3xx: its substitution, 4xx: money."""
+
+    CLIENT_ORDER_ID_REUSED = 200
+    STALE_ORDER = 201
+    IDEMPOTENCY_WINDOW_FULL = 202
+    UNKNOWN_DESK = 203
+    UNKNOWN_SYMBOL = 204
+    QUANTITY_OUT_OF_RANGE = 205
+    DESK_HALTED = 206
+    SUBSTITUTION_NOT_ALLOWED = 300
+    INSUFFICIENT = 400
+    EXPOSURE_LIMIT_EXCEEDED = 401
+    OVERFLOW = 402
+
+    @property
+    def word(self) -> str:
+        """The snake-case word of replies and records."""
+        return self.name.lower()
+
+
+STAGE_OF_HUNDRED: dict[int, Stage] = {2: "order", 3: "kernel", 4: "ledger"}
+
+
+def stage_of(refusal: Refusal) -> Stage:
+    """The stage at which a refusal is made: its range of numbers says so."""
+    return STAGE_OF_HUNDRED[refusal // 100]
+
+
+# Refusals that leave no trace in the map of remembered ids: the first must not displace what the
+# id stands for, the other two say that there is no room or no time to remember it in.
+NOT_REMEMBERED = frozenset(
+    {
+        Refusal.CLIENT_ORDER_ID_REUSED.word,
+        Refusal.STALE_ORDER.word,
+        Refusal.IDEMPOTENCY_WINDOW_FULL.word,
+    }
+)
+
+
+class ErrorCode(IntEnum):
+    """What an `error` reply says. 9xx; nothing has changed."""
+
+    MALFORMED = 900
+    BAD_FRAMING = 901
+    MESSAGE_TOO_LARGE = 902
+    EMPTY_ARRAY = 903
+    TOO_MANY_REQUESTS = 904
+    NOT_A_REQUEST = 905
+    UNKNOWN_TYPE = 906
+    MISSING_FIELD = 907
+    UNKNOWN_FIELD = 908
+    INVALID_FIELD = 909
+    FILL_ID_REUSED = 920
+    UNKNOWN_ORDER = 921
+    ORDER_REFUSED = 922
+    ORDER_FILLED = 923
+
+    @property
+    def word(self) -> str:
+        """The snake-case word of the reply's `code`."""
+        return self.name.lower()
