@@ -1,0 +1,327 @@
+"""Bytes ↔ requests and replies. Pure.
+
+Owns the two encodings of the order protocol (`guard/PROTOCOL.md` sections 1, 2 and 8): which one a
+body is in, how it splits into requests, what makes a request well formed, and the words of the
+errors. It knows no state: whether a desk exists is the engine's question.
+
+How it works: the well-formed path is one typed decode and one check of what types cannot express.
+Only when that fails is the body decoded a second time, loosely, to find out what to say and which
+`request_id` to echo.
+
+How it fails: it does not. Whatever the bytes, the answer is a list of requests and `ErrorReply`s;
+`WireError` stays inside.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from guard.instruments import NAME_PATTERN
+from guard.messages import (
+    REQUEST_TYPES,
+    U64_MAX,
+    Cancel,
+    ErrorReply,
+    Fill,
+    Order,
+    Ping,
+    Reply,
+    Request,
+    Status,
+)
+from guard.reasons import ErrorCode
+
+BODY_BYTES_MAX: Final = 262_144  # 256 requests of about 400 bytes, with room to spare
+REQUESTS_PER_MESSAGE_MAX: Final = 256
+REQUEST_ID_LENGTH_MAX: Final = 64
+SHOWN_CHARACTERS_MAX: Final = 40  # of a bad value, in an error's message
+
+Parsed: TypeAlias = Request | ErrorReply
+
+# What the decoders raise for bytes that they cannot read.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, TypeError)
+
+_NAME = "1 to 32 characters from A-Z a-z 0-9 . _ : / -"
+_IDENTIFIER = "1 to 64 printable ASCII characters without spaces"
+_COUNT = "an integer from 1 to 9223372036854775807"
+_U32 = "an integer from 0 to 4294967295"
+_U64 = "an integer from 0 to 18446744073709551615"
+_BPS = "an integer from 0 to 10000"
+
+ALLOWED: Final[dict[str, str]] = {
+    "client_order_id": _IDENTIFIER,
+    "fill_id": _IDENTIFIER,
+    "desk": _NAME,
+    "symbol": _NAME,
+    "side": '"buy" or "sell"',
+    "quantity": _COUNT,
+    "price": _COUNT,
+    "venue": _U32,
+    "risk_bps": _BPS,
+    "confidence_bps": _BPS,
+    "minimum_quality_bps": _BPS,
+    "max_p95_latency_ms": _U32,
+    "required_capabilities": _U64,
+    "allowed_providers": _U64,
+    "required_regions": _U64,
+    "max_fee_microcents": _U64,
+    "allow_substitute": "true or false",
+    "order_type": '"limit" or "market"',
+    "time_in_force": '"day", "ioc", "fok" or "gtc"',
+    "currency": "the guard's own",
+    "sent_at_ns": _COUNT,
+    "executed_at_ns": _COUNT,
+    "fee_microcents": "an integer from -9223372036854775808 to 9223372036854775807",
+    "request_id": "an integer from -2^63 to 2^64-1, or a string of at most 64 characters",
+}
+
+
+class WireError(ValueError):
+    """Bad input: a request that is not well formed. Becomes an `error` reply."""
+
+    def __init__(self, code: ErrorCode, field: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.field = field
+
+    def reply(self, request_id: int | str | UnsetType) -> ErrorReply:
+        """The reply that says so, with the request's id where it had one."""
+        return ErrorReply(self.code.word, self.field, str(self), request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class WireForm:
+    """One encoding: its decoders and its encoder."""
+
+    name: str
+    decode_request: Callable[[bytes], Request]
+    decode_elements: Callable[[bytes], list[msgspec.Raw]]
+    decode_loosely: Callable[[bytes], object]
+    encode: Callable[[object], bytes]
+
+
+_REQUEST: Any = Order | Fill | Cancel | Status | Ping
+
+JSON = WireForm(
+    "json",
+    msgspec.json.Decoder(_REQUEST).decode,
+    msgspec.json.Decoder(list[msgspec.Raw]).decode,
+    msgspec.json.Decoder().decode,
+    msgspec.json.Encoder().encode,
+)
+MESSAGEPACK = WireForm(
+    "messagepack",
+    msgspec.msgpack.Decoder(_REQUEST).decode,
+    msgspec.msgpack.Decoder(list[msgspec.Raw]).decode,
+    msgspec.msgpack.Decoder().decode,
+    msgspec.msgpack.Encoder().encode,
+)
+
+
+@dataclass(slots=True)
+class Message:
+    """A body, taken apart: its encoding, whether it was an array, and its requests in order."""
+
+    form: WireForm
+    is_array: bool
+    requests: list[Parsed]
+
+
+def parse_message(body: bytes, currency: str) -> Message:
+    """Takes a body apart. `currency` is the guard's own: the default and the only one allowed."""
+    first = body[0] if body else 0
+    form = JSON if first in b"{[" else MESSAGEPACK
+    if len(body) > BODY_BYTES_MAX:
+        return _single_error(
+            form,
+            ErrorCode.MESSAGE_TOO_LARGE,
+            f"body: {len(body)} bytes are not allowed; allowed: at most {BODY_BYTES_MAX}",
+        )
+    if not (first == 0x5B or 0x90 <= first <= 0x9F or first in (0xDC, 0xDD)):
+        return Message(form, False, [_parse_request(form, body, currency)])
+    try:
+        elements = form.decode_elements(body)
+    except UNREADABLE as error:
+        return _single_error(form, ErrorCode.MALFORMED, _unreadable(form, error))
+    if not elements:
+        return _single_error(
+            form, ErrorCode.EMPTY_ARRAY, "array: 0 requests are not allowed; allowed: 1 to 256"
+        )
+    if len(elements) > REQUESTS_PER_MESSAGE_MAX:
+        return _single_error(
+            form,
+            ErrorCode.TOO_MANY_REQUESTS,
+            f"array: {len(elements)} requests are not allowed; allowed: 1 to 256",
+        )
+    return Message(form, True, [_parse_request(form, bytes(raw), currency) for raw in elements])
+
+
+def framing_error(frame_count: int) -> Message:
+    """The answer to a message with a wrong number of frames, in MessagePack."""
+    return _single_error(
+        MESSAGEPACK,
+        ErrorCode.BAD_FRAMING,
+        f"message: {frame_count} frames are not allowed; allowed: [body] or [\"\", body]",
+    )
+
+
+def encode_replies(message: Message, replies: list[Reply]) -> bytes:
+    """The body that answers `message`: one map, or an array where the message was one."""
+    return message.form.encode(replies if message.is_array else replies[0])
+
+
+def _single_error(form: WireForm, code: ErrorCode, text: str) -> Message:
+    return Message(form, False, [ErrorReply(code.word, "", text)])
+
+
+def _unreadable(form: WireForm, error: Exception) -> str:
+    return f"body: no readable {form.name}: {str(error)[:200]}"
+
+
+def _parse_request(form: WireForm, body: bytes, currency: str) -> Parsed:
+    try:
+        request = form.decode_request(body)
+    except UNREADABLE as error:
+        return _explain(form, body, error)
+    try:
+        check_request(request, currency)
+    except WireError as error:
+        return error.reply(_usable_request_id(request.request_id))
+    return request
+
+
+def check_request(request: Request, currency: str) -> None:
+    """Checks what the types cannot express, and fills in the guard's currency.
+
+    Raises WireError naming the field, the value and what is allowed.
+    """
+    request_id = request.request_id
+    if request_id is not UNSET:
+        if request_id is None:
+            request.request_id = UNSET
+        elif _usable_request_id(request_id) is UNSET:
+            raise _invalid("request_id", request_id)
+    if isinstance(request, Ping):
+        return
+    if not is_name(request.desk):
+        raise _invalid("desk", request.desk)
+    if not is_identifier(request.client_order_id):
+        raise _invalid("client_order_id", request.client_order_id)
+    if isinstance(request, Order):
+        _check_order(request, currency)
+    elif isinstance(request, Fill) and not is_identifier(request.fill_id):
+        raise _invalid("fill_id", request.fill_id)
+
+
+def _check_order(order: Order, currency: str) -> None:
+    if not is_name(order.symbol):
+        raise _invalid("symbol", order.symbol)
+    if order.required_capabilities > U64_MAX:
+        raise _invalid("required_capabilities", order.required_capabilities)
+    if order.allowed_providers > U64_MAX:
+        raise _invalid("allowed_providers", order.allowed_providers)
+    if order.required_regions > U64_MAX:
+        raise _invalid("required_regions", order.required_regions)
+    if order.max_fee_microcents > U64_MAX:
+        raise _invalid("max_fee_microcents", order.max_fee_microcents)
+    if order.currency is None:
+        order.currency = currency
+    elif order.currency != currency:
+        raise WireError(
+            ErrorCode.INVALID_FIELD,
+            "currency",
+            f"currency: {_shown(order.currency)} is not allowed; allowed: {currency}",
+        )
+
+
+@lru_cache(maxsize=4096)
+def is_name(text: str) -> bool:
+    """Is it a desk's or a symbol's name? Few distinct ones pass here, often: hence the cache."""
+    return NAME_PATTERN.fullmatch(text) is not None
+
+
+def is_identifier(text: str) -> bool:
+    """Is it printable ASCII without spaces? (Its length is checked by its type.)"""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def _usable_request_id(value: object) -> int | str | UnsetType:
+    """The id to echo, or UNSET where there is none that may be echoed."""
+    if type(value) is int and -(2**63) <= value <= U64_MAX:
+        return value
+    if type(value) is str and len(value) <= REQUEST_ID_LENGTH_MAX:
+        return value
+    return UNSET
+
+
+def _invalid(field: str, value: object) -> WireError:
+    return WireError(
+        ErrorCode.INVALID_FIELD,
+        field,
+        f"{field}: {_shown(value)} is not allowed; allowed: {ALLOWED[field]}",
+    )
+
+
+def _shown(value: object) -> str:
+    """A bad value for a message: short, whatever it is (huge integers have no cheap text)."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= 128 else f"an integer of {value.bit_length()} bits"
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, str):
+        return ascii(value[:SHOWN_CHARACTERS_MAX])
+    return f"a value of type {type(value).__name__}"
+
+
+# How msgspec words what a typed decode found; the groups name the field.
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_AT_FIELD = re.compile(r" - at `\$\.(\w+)`$")
+
+
+def _explain(form: WireForm, body: bytes, error: Exception) -> ErrorReply:
+    """Says what is wrong with a body that the typed decode refused with `error`."""
+    try:
+        loose = form.decode_loosely(body)
+    except UNREADABLE as unreadable:
+        return ErrorReply(ErrorCode.MALFORMED.word, "", _unreadable(form, unreadable))
+    if not isinstance(loose, dict):
+        text = f"request: {_shown(loose)} is not allowed; allowed: a map with the key \"type\""
+        return ErrorReply(ErrorCode.NOT_A_REQUEST.word, "", text)
+    return _explain_map(loose, str(error)).reply(_usable_request_id(loose.get("request_id")))
+
+
+def _explain_map(loose: dict[object, object], error: str) -> WireError:
+    kind = loose.get("type")
+    if not isinstance(kind, str) or kind not in REQUEST_TYPES:
+        shown = _shown(kind) if "type" in loose else "none"
+        return WireError(
+            ErrorCode.UNKNOWN_TYPE,
+            "type",
+            f"type: {shown} is not allowed; allowed: {', '.join(REQUEST_TYPES)}",
+        )
+    if found := _MISSING.match(error):
+        field = found[1]
+        return WireError(
+            ErrorCode.MISSING_FIELD,
+            field,
+            f"{field}: is missing; {kind} needs it: {ALLOWED[field]}",
+        )
+    if found := _UNKNOWN.match(error):
+        field = found[1][:SHOWN_CHARACTERS_MAX]
+        fields = ", ".join(REQUEST_TYPES[kind].__struct_fields__)
+        return WireError(
+            ErrorCode.UNKNOWN_FIELD,
+            field,
+            f"{ascii(field)} is not a field of {kind}; allowed: {fields}",
+        )
+    if found := _AT_FIELD.search(error):
+        return _invalid(found[1], loose.get(found[1]))
+    return WireError(ErrorCode.MALFORMED, "", f"request: {error[:200]}")
