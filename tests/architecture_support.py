@@ -1,0 +1,260 @@
+"""The checks behind `test_architecture.py`: each takes one module's source and yields findings.
+
+Owns what the checks look for, as data, and how they look: over the AST, never by importing. Knows
+nothing of the tree on disk but which modules `guard` has. Text that is no Python is a SyntaxError.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PRODUCT = ("kernel", "wal", "guard")
+
+FILE_LINES_MAX = 500
+FUNCTION_LINES_MAX = 69
+LINE_COLUMNS_MAX = 100
+
+# The modules of guard that turn values into values: no socket, file, clock or task. A pure module
+# imports only pure ones, so one that is new and meant to be pure is added here.
+PURE_GUARD = frozenset(
+    {
+        "client_errors",
+        "client_requests",
+        "client_values",
+        "engine",
+        "instruments",
+        "journal",
+        "messages",
+        "orders",
+        "outcomes",
+        "reasons",
+        "state",
+        "wire",
+    }
+)
+# Modules that speak to a person; no other one prints.
+SPEAKS_TO_PEOPLE = ("guard/cli", "guard/demo", "guard/report")
+CLOCK_MODULE = "guard/clock.py"
+
+IO_MODULES = frozenset(
+    {
+        "aiofiles",
+        "asyncio",
+        "fcntl",
+        "http",
+        "io",
+        "logging",
+        "mmap",
+        "multiprocessing",
+        "os",
+        "pathlib",
+        "random",
+        "secrets",
+        "select",
+        "selectors",
+        "shutil",
+        "signal",
+        "socket",
+        "sqlite3",
+        "subprocess",
+        "tempfile",
+        "threading",
+        "time",
+        "urllib",
+        "uuid",
+        "uvloop",
+        "zmq",
+    }
+)
+INEXACT_MODULES = frozenset({"cmath", "decimal", "fractions", "math", "statistics"})
+# What may be taken, by name, from a module that is otherwise forbidden.
+EXCEPTIONS_BY_NAME = {
+    "math": frozenset({"comb", "gcd", "isqrt", "lcm", "prod"}),
+    "time": frozenset({"sleep"}),
+}
+IO_CALLS = frozenset({"breakpoint", "exec", "eval", "input", "open", "print"})
+# These differ from one run to the next (`hash` of a string is salted).
+UNREPEATABLE_CALLS = frozenset({"hash", "id"})
+CLOCK_CALLS = frozenset({"now", "today", "utcnow"})
+# Split, so that this file keeps its own rule.
+UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X")) + r")\b")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One module: its path from the checkout's root, its text and its tree."""
+
+    path: str
+    text: str
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text, self.path)
+
+    @property
+    def package(self) -> str:
+        return self.path.partition("/")[0]
+
+
+Finding = tuple[int, str]
+Check = Callable[[Source], Iterator[Finding]]
+
+
+def imports(source: Source) -> Iterator[tuple[int, str, frozenset[str]]]:
+    """(line, module, names taken from it): relative ones made absolute, `from . import x` as x."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name, frozenset()
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = f"{source.package}.{base}".rstrip(".")
+            names = frozenset(alias.name for alias in node.names)
+            if base in PRODUCT:
+                # `from guard import engine` may name a module: say both.
+                for name in names:
+                    yield node.lineno, f"{base}.{name}", frozenset()
+            else:
+                yield node.lineno, base, names
+
+
+def banned_imports(source: Source, banned: frozenset[str]) -> Iterator[Finding]:
+    for line, module, names in imports(source):
+        root = module.partition(".")[0]
+        if root in banned and not (names and names <= EXCEPTIONS_BY_NAME.get(root, frozenset())):
+            yield line, f"imports {module}"
+
+
+def called_names(source: Source, banned: frozenset[str]) -> Iterator[Finding]:
+    for node in ast.walk(source.tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            continue
+        if node.func.id in banned:
+            yield node.lineno, f"calls {node.func.id}"
+
+
+def kernel_imports(source: Source) -> Iterator[Finding]:
+    for line, module, _ in imports(source):
+        root = module.partition(".")[0]
+        if root != "kernel" and root not in sys.stdlib_module_names:
+            yield line, f"imports {module}"
+
+
+def wal_imports(source: Source) -> Iterator[Finding]:
+    yield from banned_imports(source, frozenset({"kernel", "guard"}))
+
+
+def kernel_effects(source: Source) -> Iterator[Finding]:
+    # Its __init__ alone reads the environment: the switch that forces the interpreted form.
+    banned = IO_MODULES | {"datetime"}
+    if source.path == "kernel/__init__.py":
+        banned -= {"os"}
+    yield from banned_imports(source, banned)
+    yield from called_names(source, IO_CALLS | UNREPEATABLE_CALLS)
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
+            yield node.lineno, "is async"
+
+
+def kernel_inexact(source: Source) -> Iterator[Finding]:
+    yield from banned_imports(source, INEXACT_MODULES)
+    yield from called_names(source, frozenset({"complex", "float", "round"}))
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
+            yield node.lineno, f"has the inexact literal {node.value!r}"
+        elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):
+            yield node.lineno, "divides with /"
+
+
+def clock_reads(source: Source) -> Iterator[Finding]:
+    yield from banned_imports(source, frozenset({"time"}))
+    for node in ast.walk(source.tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        owner = ast.unparse(node.func.value)
+        of_datetime = owner.rpartition(".")[2] in {"datetime", "date"}
+        if of_datetime and node.func.attr in CLOCK_CALLS:
+            yield node.lineno, f"reads {owner}.{node.func.attr}"
+        elif owner.rpartition(".")[2].endswith(("loop", "loop()")) and node.func.attr == "time":
+            yield node.lineno, f"reads {owner}.time"
+
+
+def pure_guard(source: Source) -> Iterator[Finding]:
+    yield from banned_imports(source, IO_MODULES)
+    yield from called_names(source, IO_CALLS | UNREPEATABLE_CALLS)
+    for line, module, _ in imports(source):
+        package, _, rest = module.partition(".")
+        inner = rest.partition(".")[0]
+        is_module = (CHECKOUT / "guard" / f"{inner}.py").exists()
+        if package == "guard" and is_module and inner not in PURE_GUARD:
+            yield line, f"imports {module}, which is not pure"
+
+
+def leaves_by_raise(body: list[ast.stmt]) -> bool:
+    """Whether no path through these statements gets past them without a raise."""
+    for statement in body:
+        if isinstance(statement, ast.Raise):
+            return True
+        if any(
+            isinstance(node, ast.Return | ast.Continue | ast.Break) for node in ast.walk(statement)
+        ):
+            return False
+        match statement:
+            case ast.If(body=yes, orelse=no) if leaves_by_raise(yes) and leaves_by_raise(no):
+                return True
+            case ast.With(body=inner) | ast.AsyncWith(body=inner) if leaves_by_raise(inner):
+                return True
+            case ast.Try(finalbody=last) if leaves_by_raise(last):
+                return True
+    return False
+
+
+def swallowed_exceptions(source: Source) -> Iterator[Finding]:
+    broad = {"Exception", "BaseException", "builtins.Exception", "builtins.BaseException"}
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.ExceptHandler):
+            if node.type is None:
+                yield node.lineno, "has a bare except"
+                continue
+            types = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            caught = {ast.unparse(kind) for kind in types} & broad
+            if caught and not leaves_by_raise(node.body):
+                yield node.lineno, f"catches {', '.join(sorted(caught))} and does not raise"
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
+            arguments = {ast.unparse(argument) for argument in node.args}
+            if arguments & broad:
+                yield node.lineno, "suppresses every exception"
+
+
+def prints(source: Source) -> Iterator[Finding]:
+    yield from called_names(source, frozenset({"print"}))
+
+
+def unfinished(source: Source) -> Iterator[Finding]:
+    for number, line in enumerate(source.text.splitlines(), 1):
+        if found := UNFINISHED.search(line):
+            yield number, f"says {found.group()}"
+
+
+def sizes(source: Source) -> Iterator[Finding]:
+    lines = source.text.splitlines()
+    if len(lines) > FILE_LINES_MAX:
+        yield len(lines), f"has {len(lines)} lines, above {FILE_LINES_MAX}"
+    for number, line in enumerate(lines, 1):
+        if len(line) > LINE_COLUMNS_MAX:
+            yield number, f"has {len(line)} columns, above {LINE_COLUMNS_MAX}"
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > FUNCTION_LINES_MAX:
+                yield node.lineno, f"{node.name} has {length} lines, above {FUNCTION_LINES_MAX}"
+
+
+def no_docstring(source: Source) -> Iterator[Finding]:
+    if not (ast.get_docstring(source.tree) or "").strip():
+        yield 1, "has no docstring"
