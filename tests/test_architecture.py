@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from architecture_support import (
     CHECKOUT,
     CLOCK_MODULE,
