@@ -190,7 +190,8 @@ def pure_guard(source: Source) -> Iterator[Finding]:
     for line, module, _ in imports(source):
         package, _, rest = module.partition(".")
         inner = rest.partition(".")[0]
-        is_module = (CHECKOUT / "guard" / f"{inner}.py").exists()
+        place = CHECKOUT / "guard" / inner
+        is_module = bool(inner) and (place.is_dir() or place.with_suffix(".py").exists())
         if package == "guard" and is_module and inner not in PURE_GUARD:
             yield line, f"imports {module}, which is not pure"
 
