@@ -1,0 +1,245 @@
+"""Apply: an outcome → the state. Pure but for the state it changes.
+
+Owns every change of the state, one function an event, found by a table. It follows what the
+outcome says and decides nothing: recovery runs this alone, so that a corrected rule never changes a
+recovered state. Live and replay run it after they decided.
+
+How it fails: `InvariantError` where the outcome cannot follow from the state (another reservation
+id, a hold that is not there): the log and the state are not of one history, nothing may go on.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from guard.instruments import define_instrument
+from guard.messages import I64_MAX, Admit, Order, Reject
+from guard.orders import OrderPhase, OrderState
+from guard.outcomes import (
+    RULES_VERSION,
+    DeskCapped,
+    DeskOpened,
+    DeskResumed,
+    DeskToppedUp,
+    Event,
+    FillRecorded,
+    InstrumentDefined,
+    LogOpened,
+    OrderDecided,
+    OrderRefused,
+    OrderReleased,
+    Outcome,
+    PolicyActivated,
+    PolicyContent,
+    SessionClosed,
+    SessionStarted,
+    SettingsActivated,
+)
+from guard.reasons import NOT_REMEMBERED
+from guard.state import Desk, GuardState
+from kernel import (
+    Charged,
+    InvariantError,
+    KernelModel,
+    PolicySnapshot,
+    Released,
+    Reserved,
+    Settled,
+    ToppedUp,
+)
+
+
+def apply_outcome(state: GuardState, sequence: int, outcome: Outcome) -> None:
+    """Folds one event into the state; `sequence` is its place in the log."""
+    if sequence != state.next_sequence:
+        raise InvariantError(f"event {sequence} is applied where {state.next_sequence} is due")
+    state.orders.forget_expired(outcome.received_at_ns)
+    _APPLY[type(outcome)](state, outcome)
+    state.next_sequence = sequence + 1
+    state.last_received_at_ns = max(state.last_received_at_ns, outcome.received_at_ns)
+    state.is_closed_cleanly = type(outcome) is SessionClosed
+
+
+def build_policy(content: PolicyContent) -> PolicySnapshot:
+    """The kernel's policy of a recorded or configured one. Raises PolicyError naming the field."""
+    fields = {
+        name: getattr(content, name) for name in content.__struct_fields__ if name != "models"
+    }
+    models = [
+        KernelModel(**{name: getattr(model, name) for name in model.__struct_fields__})
+        for model in content.models
+    ]
+    return PolicySnapshot(**fields, models=models)
+
+
+def _expect(result: object, wanted: type, what: str) -> None:
+    if not isinstance(result, wanted):
+        raise InvariantError(f"{what}: the ledger answers {result!r}")
+
+
+def _expires_at_ns(state: GuardState, order: Order, event: Event) -> int:
+    latest_ns = max(event.received_at_ns, order.sent_at_ns or 0)
+    return latest_ns + state.remembered_order_window_ns
+
+
+def _remember_rejected(
+    state: GuardState, order: Order, answer: Reject, event: OrderDecided | OrderRefused
+) -> None:
+    if answer.reason in NOT_REMEMBERED:
+        return
+    remembered = OrderState(order, answer, OrderPhase.REFUSED)
+    state.orders.add(remembered)
+    state.orders.close(remembered, OrderPhase.REFUSED, _expires_at_ns(state, order, event))
+
+
+def _apply_order(state: GuardState, event: OrderDecided) -> None:
+    order, answer = event.order, event.answer
+    if not isinstance(answer, Admit):
+        _remember_rejected(state, order, answer, event)
+        return
+    result, reservation_id = state.ledger.try_reserve(order.desk, answer.notional_microcents)
+    _expect(result, Reserved, f"reserve for record {answer.wal_sequence}")
+    if reservation_id != answer.reservation_id:
+        raise InvariantError(
+            f"record {answer.wal_sequence} holds reservation {answer.reservation_id}, "
+            f"the ledger gave {reservation_id}"
+        )
+    state.orders.add(OrderState(order, answer, OrderPhase.OPEN, answer.notional_microcents))
+
+
+def _apply_order_refused(state: GuardState, event: OrderRefused) -> None:
+    _remember_rejected(state, event.order, event.answer, event)
+
+
+def _apply_fill(state: GuardState, event: FillRecorded) -> None:
+    fill, answer = event.fill, event.answer
+    paid = max(answer.fee_microcents, 0) - answer.unpaid_fee_microcents
+    order = state.orders.find(fill.desk, fill.client_order_id, event.received_at_ns)
+    if order is None or order.phase is OrderPhase.REFUSED:
+        expires_at_ns = event.received_at_ns + state.remembered_order_window_ns
+        ids_max = state.remembered_orders_max
+        state.orders.add_orphan_fill(fill, answer, expires_at_ns, ids_max)
+        _charge(state, fill.desk, paid)
+    elif order.phase is OrderPhase.OPEN and isinstance(order.answer, Admit):
+        result = state.ledger.settle(
+            order.answer.reservation_id, answer.released_microcents, paid
+        )
+        _expect(result, Settled, f"settle of record {answer.wal_sequence}")
+        _note_fill(order, event)
+        if answer.open_quantity == 0:
+            expires_at_ns = _expires_at_ns(state, order.order, event)
+            state.orders.close(order, OrderPhase.FILLED, expires_at_ns)
+    else:
+        _note_fill(order, event)
+        _charge(state, fill.desk, paid)
+    if event.halts_desk and fill.desk in state.desks:
+        desk = state.desks[fill.desk]
+        desk.is_halted = True
+        desk.unpaid_fees_microcents += answer.unpaid_fee_microcents
+
+
+def _note_fill(order: OrderState, event: FillRecorded) -> None:
+    if order.fills is None:
+        order.fills = {}
+    order.fills[event.fill.fill_id] = (event.fill, event.answer)
+    # Overfills may add up without end; what a reply can carry is bounded.
+    order.filled_quantity = min(order.filled_quantity + event.fill.quantity, I64_MAX)
+    order.hold_microcents = event.answer.hold_microcents
+
+
+def _charge(state: GuardState, desk: str, paid_microcents: int) -> None:
+    """A fee that no hold stands behind."""
+    if paid_microcents > 0:
+        _expect(state.ledger.charge(desk, paid_microcents), Charged, f"fee of {desk}")
+
+
+def _apply_release(state: GuardState, event: OrderReleased) -> None:
+    cancel, answer = event.cancel, event.answer
+    order = state.orders.find(cancel.desk, cancel.client_order_id, event.received_at_ns)
+    if order is None or not isinstance(order.answer, Admit):
+        raise InvariantError(f"record {answer.wal_sequence} releases an order that is not open")
+    result = state.ledger.release(order.answer.reservation_id)
+    _expect(result, Released, f"release of record {answer.wal_sequence}")
+    order.hold_microcents = 0
+    order.release = answer
+    expires_at_ns = _expires_at_ns(state, order.order, event)
+    state.orders.close(order, OrderPhase.CANCELED, expires_at_ns)
+
+
+def _apply_log_opened(state: GuardState, event: LogOpened) -> None:
+    if event.rules_version != RULES_VERSION:
+        raise InvariantError(f"the log's rules are version {event.rules_version}, unknown here")
+    state.log_id = event.log_id
+    state.key_id = event.key_id
+    state.epoch = event.epoch
+    state.rules_version = event.rules_version
+
+
+def _apply_settings(state: GuardState, event: SettingsActivated) -> None:
+    state.currency = event.currency
+    state.remembered_orders_max = event.remembered_orders_max
+    state.remembered_order_window_ns = event.remembered_order_window_ns
+
+
+def _apply_policy(state: GuardState, event: PolicyActivated) -> None:
+    policy = build_policy(event.policy)
+    if policy.digest.hex() != event.policy_digest_hex:
+        raise InvariantError(
+            f"the policy's digest is {policy.digest.hex()}, recorded as {event.policy_digest_hex}"
+        )
+    state.policy = policy
+    state.policy_digest_hex = event.policy_digest_hex
+
+
+def _apply_instrument(state: GuardState, event: InstrumentDefined) -> None:
+    state.instruments[event.symbol] = define_instrument(
+        event.symbol, event.tick_size, event.lot_size, event.multiplier
+    )
+
+
+def _apply_desk_opened(state: GuardState, event: DeskOpened) -> None:
+    if event.desk in state.desks:
+        raise InvariantError(f"desk {event.desk} is opened twice")
+    state.desks[event.desk] = Desk(event.desk)
+    state.ledger.ensure_tenant(event.desk, event.budget_microcents)
+    state.ledger.set_max_reserved_microcents(event.desk, event.max_reserved_microcents or 0)
+
+
+def _apply_desk_topped_up(state: GuardState, event: DeskToppedUp) -> None:
+    result = state.ledger.top_up_tenant(event.desk, event.amount_microcents)
+    _expect(result, ToppedUp, f"top-up of {event.desk}")
+
+
+def _apply_desk_capped(state: GuardState, event: DeskCapped) -> None:
+    state.ledger.set_max_reserved_microcents(event.desk, event.max_reserved_microcents or 0)
+
+
+def _apply_desk_resumed(state: GuardState, event: DeskResumed) -> None:
+    desk = state.desks[event.desk]
+    desk.is_halted = False
+    desk.unpaid_fees_microcents = 0
+
+
+def _apply_session_started(state: GuardState, event: SessionStarted) -> None:
+    state.epoch = event.epoch
+
+
+def _apply_session_closed(_state: GuardState, _event: SessionClosed) -> None:
+    """Nothing but the mark that `apply_outcome` sets."""
+
+
+_APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
+    OrderDecided: _apply_order,
+    OrderRefused: _apply_order_refused,
+    FillRecorded: _apply_fill,
+    OrderReleased: _apply_release,
+    LogOpened: _apply_log_opened,
+    SettingsActivated: _apply_settings,
+    PolicyActivated: _apply_policy,
+    InstrumentDefined: _apply_instrument,
+    DeskOpened: _apply_desk_opened,
+    DeskToppedUp: _apply_desk_topped_up,
+    DeskCapped: _apply_desk_capped,
+    DeskResumed: _apply_desk_resumed,
+    SessionStarted: _apply_session_started,
+    SessionClosed: _apply_session_closed,
+}

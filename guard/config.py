@@ -1,0 +1,280 @@
+"""The configuration file: TOML, decoded strictly.
+
+Owns the shape of the file (`configs/production.toml` explains every key) and its checks. A key that
+it does not know, a value of a wrong type, money or sizes that are no decimal text, a policy that
+the kernel refuses: each is a `ConfigError` that names the place. Reads one file, changes nothing.
+
+What a decision depends on (settings, policy, instruments, desks) goes into the log; the rest
+(endpoints, directories, bounds of the process) does not.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from guard.apply import build_policy
+from guard.instruments import (
+    NAME_PATTERN,
+    Instrument,
+    define_instrument,
+    parse_money_microcents,
+)
+from guard.outcomes import PolicyContent, PolicyModel
+from kernel import PolicyError
+
+CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
+U64_MAX: Final = 2**64 - 1
+NO_CAP: Final = "none"
+
+_LOOPBACK = re.compile(r"tcp://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d+|\*)|ipc://.+|inproc://.+")
+
+Mask = int | Literal["all"]
+
+
+class ConfigError(ValueError):
+    """Bad input: the configuration cannot be used. The message names the place."""
+
+
+class EndpointsSection(Struct, forbid_unknown_fields=True):
+    """Where the sockets are bound."""
+
+    orders: str
+    allow_unauthenticated_network: bool = False
+
+
+class LogSection(Struct, forbid_unknown_fields=True):
+    """Where the log is, and which key it is chained with."""
+
+    directory: str
+    key_file: str | None = None
+    ephemeral_key: bool = False
+
+
+class SettingsSection(Struct, forbid_unknown_fields=True):
+    """What decisions depend on beside policy, instruments and desks; recorded in the log."""
+
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")] = "USD"
+    remembered_orders_max: Annotated[int, Meta(ge=1, le=10_000_000)] = 1_000_000
+    remembered_order_window_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
+
+
+class VenueSection(Struct, forbid_unknown_fields=True):
+    """A venue: one model of the kernel's catalogue."""
+
+    venue: Annotated[int, Meta(ge=1, le=2**32 - 1)]
+    provider: Annotated[int, Meta(ge=0, le=63)]
+    quality_bps: Annotated[int, Meta(ge=0, le=10_000)]
+    risk_ceiling_bps: Annotated[int, Meta(ge=0, le=10_000)]
+    p95_latency_ms: Annotated[int, Meta(ge=0, le=2**32 - 1)]
+    fee_microcents_per_million_lots: Annotated[int, Meta(ge=0)]
+    fee_microcents_per_order: Annotated[int, Meta(ge=0)]
+    capabilities: Mask = 0
+    regions: Mask = "all"
+    enabled: bool = True
+
+
+class PolicySection(Struct, forbid_unknown_fields=True):
+    """The policy: its epochs, its hard limits, its weights and its venues."""
+
+    policy_epoch: Annotated[int, Meta(ge=0)]
+    catalog_epoch: Annotated[int, Meta(ge=0)]
+    hard_risk_limit_bps: Annotated[int, Meta(ge=0, le=10_000)]
+    minimum_confidence_bps: Annotated[int, Meta(ge=0, le=10_000)]
+    risk_penalty_multiplier_bps: Annotated[int, Meta(ge=0, le=50_000)]
+    latency_penalty_microcents_per_ms: Annotated[int, Meta(ge=0)]
+    venues: list[VenueSection]
+
+
+class InstrumentSection(Struct, forbid_unknown_fields=True):
+    """A symbol and its sizes, as decimal text."""
+
+    symbol: str
+    tick_size: str
+    lot_size: str
+    multiplier: str = "1"
+
+
+class DeskSection(Struct, forbid_unknown_fields=True):
+    """A desk, its budget, and the cap of its open holds (`"none"` for no cap), as decimal text."""
+
+    desk: str
+    budget: str
+    exposure_cap: str
+
+
+class _File(Struct, forbid_unknown_fields=True):
+    endpoints: EndpointsSection
+    log: LogSection
+    policy: PolicySection
+    instruments: list[InstrumentSection]
+    desks: list[DeskSection]
+    settings: SettingsSection = SettingsSection()
+
+
+@dataclass(frozen=True, slots=True)
+class DeskTerms:
+    """A desk's terms, in microcents; no cap when `max_reserved_microcents` is None."""
+
+    desk: str
+    budget_microcents: int
+    max_reserved_microcents: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A checked configuration."""
+
+    endpoints: EndpointsSection
+    log: LogSection
+    settings: SettingsSection
+    policy: PolicyContent
+    policy_digest_hex: str
+    instruments: dict[str, Instrument]
+    desks: dict[str, DeskTerms]
+
+
+def load_config(path: Path) -> Config:
+    """Reads and checks a configuration file. Raises ConfigError."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(text) > CONFIG_BYTES_MAX:
+        raise ConfigError(f"{path}: {len(text)} bytes; allowed: at most {CONFIG_BYTES_MAX}")
+    try:
+        return parse_config(text.decode())
+    except (ConfigError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def parse_config(text: str) -> Config:
+    """Checks the text of a configuration file. Raises ConfigError naming the place."""
+    try:
+        file = msgspec.convert(tomllib.loads(text), _File)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(str(error)) from error
+    if not _LOOPBACK.fullmatch(file.endpoints.orders):
+        _check_network_endpoint(file.endpoints)
+    if file.log.ephemeral_key and file.log.key_file is not None:
+        raise ConfigError("log.key_file: allowed only without log.ephemeral_key = true")
+    policy = _policy_content(file.policy)
+    try:
+        digest_hex = build_policy(policy).digest.hex()
+    except PolicyError as error:
+        raise ConfigError(f"policy: {error}") from error
+    return Config(
+        file.endpoints,
+        file.log,
+        file.settings,
+        policy,
+        digest_hex,
+        _instruments(file.instruments),
+        _desks(file.desks),
+    )
+
+
+def check_orders_endpoint(endpoint: str) -> None:
+    """Refuses an endpoint given by hand that others could reach. Raises ConfigError."""
+    _check_network_endpoint(EndpointsSection(endpoint))
+
+
+def _check_network_endpoint(endpoints: EndpointsSection) -> None:
+    endpoint = endpoints.orders
+    if not re.fullmatch(r"(tcp|ipc|inproc)://.+", endpoint):
+        raise ConfigError(
+            f"endpoints.orders: {endpoint!r} is not allowed; allowed: tcp://ADDRESS:PORT, "
+            "ipc://PATH"
+        )
+    if _LOOPBACK.fullmatch(endpoint) or endpoints.allow_unauthenticated_network:
+        return
+    raise ConfigError(
+        f"endpoints.orders: {endpoint!r} can be reached from the network, and clients are not "
+        "authenticated; allowed: a loopback or ipc:// endpoint, or "
+        "endpoints.allow_unauthenticated_network = true"
+    )
+
+
+def _mask(value: Mask, place: str) -> int:
+    if value == "all":
+        return U64_MAX
+    if not isinstance(value, int) or not 0 <= value <= U64_MAX:
+        raise ConfigError(f'{place}: {value!r} is not allowed; allowed: "all" or 0 to 2^64-1')
+    return value
+
+
+def _policy_content(section: PolicySection) -> PolicyContent:
+    models = [
+        PolicyModel(
+            venue.venue,
+            venue.provider,
+            venue.quality_bps,
+            venue.risk_ceiling_bps,
+            int(venue.enabled),
+            venue.p95_latency_ms,
+            _mask(venue.capabilities, f"policy.venues[{venue.venue}].capabilities"),
+            _mask(venue.regions, f"policy.venues[{venue.venue}].regions"),
+            venue.fee_microcents_per_million_lots,
+            venue.fee_microcents_per_order,
+        )
+        for venue in section.venues
+    ]
+    models.sort(key=lambda model: model.model_id)
+    return PolicyContent(
+        section.policy_epoch,
+        section.catalog_epoch,
+        section.hard_risk_limit_bps,
+        section.minimum_confidence_bps,
+        section.risk_penalty_multiplier_bps,
+        section.latency_penalty_microcents_per_ms,
+        models,
+    )
+
+
+def _instruments(sections: list[InstrumentSection]) -> dict[str, Instrument]:
+    instruments: dict[str, Instrument] = {}
+    for section in sections:
+        if section.symbol in instruments:
+            raise ConfigError(f"instruments: symbol {section.symbol!r} stands twice")
+        try:
+            instruments[section.symbol] = define_instrument(
+                section.symbol, section.tick_size, section.lot_size, section.multiplier
+            )
+        except ValueError as error:
+            raise ConfigError(f"instruments[{section.symbol}].{error}") from error
+    return instruments
+
+
+def _desks(sections: list[DeskSection]) -> dict[str, DeskTerms]:
+    desks: dict[str, DeskTerms] = {}
+    for section in sections:
+        name = section.desk
+        if not NAME_PATTERN.fullmatch(name):
+            raise ConfigError(
+                f"desks: desk {name!r} is not allowed; allowed: 1 to 32 characters of "
+                "A-Z a-z 0-9 ._:/-"
+            )
+        if name in desks:
+            raise ConfigError(f"desks: desk {name!r} stands twice")
+        try:
+            budget = parse_money_microcents(section.budget, "budget")
+            cap = _exposure_cap(section.exposure_cap)
+        except ValueError as error:
+            raise ConfigError(f"desks[{name}].{error}") from error
+        desks[name] = DeskTerms(name, budget, cap)
+    return desks
+
+
+def _exposure_cap(text: str) -> int | None:
+    if text == NO_CAP:
+        return None
+    cap = parse_money_microcents(text, "exposure_cap")
+    if cap == 0:
+        raise ValueError(
+            f'exposure_cap: {text!r} is not allowed; allowed: above zero, or "none" for no cap'
+        )
+    return cap

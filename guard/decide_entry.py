@@ -1,0 +1,223 @@
+"""Decide an order: the state and an order → an outcome or a plain reply. Pure; changes nothing.
+
+Owns the guard's rules for entries: which checks an order meets, and in which order (the table in
+`guard/PROTOCOL.md`, 3.3). Live and replay run this code; recovery does not (`guard.apply`).
+
+How it works: the result is `Decided`, which must be logged, applied and only then answered, or a
+reply that changes nothing, a repeat. The kernel is asked twice and its bytes compared, so that a
+record's `replay_valid` is earned.
+
+How it fails: `InvariantError` where the state lacks what start-up guarantees, or where the kernel
+gives two answers to one question. Nothing of a request can cause either.
+"""
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from guard.messages import (
+    I64_MAX,
+    U32_MAX,
+    U64_MAX,
+    Admit,
+    Order,
+    Reject,
+    Reply,
+    first_difference,
+)
+from guard.orders import OrderState
+from guard.outcomes import Decided, KernelRows, OrderDecided, OrderRefused, Origin
+from guard.reasons import Refusal, Stage, stage_of
+from guard.state import Desk, GuardState
+from kernel import (
+    Action,
+    ExposureLimitExceeded,
+    Insufficient,
+    InvariantError,
+    PolicySnapshot,
+    Reason,
+    Reserved,
+)
+from kernel.layout import DECISION, DECISION_ROW_BYTES, INPUT, TRACE
+
+# A venue's `output_cost` is per million "output tokens": asking for a million makes it per order.
+TOKENS_PER_ORDER: Final = 1_000_000
+
+REASON_WORD: Final = {int(reason): reason.snake for reason in Reason}
+
+Detail: TypeAlias = dict[str, int]
+Refused: TypeAlias = tuple[Refusal, Detail]
+
+
+def decide_order(state: GuardState, order: Order, origin: Origin) -> Decided | Reply:
+    """An order: its first answer again, or a refusal, or what kernel and ledger say."""
+    now_ns = origin.received_at_ns
+    known = state.orders.find(order.desk, order.client_order_id, now_ns)
+    if known is not None:
+        return _answer_known_order(state, known, order, origin)
+    refused = _refuse_by_window(state, order, now_ns)
+    desk = state.desks.get(order.desk)
+    instrument = state.instruments.get(order.symbol)
+    if desk is None:
+        refused = refused or (Refusal.UNKNOWN_DESK, {})
+    elif instrument is None:
+        refused = refused or (Refusal.UNKNOWN_SYMBOL, {})
+    elif order.quantity > U32_MAX:
+        asked = {"asked": order.quantity, "limit": U32_MAX, "used": 0}
+        refused = refused or (Refusal.QUANTITY_OUT_OF_RANGE, asked)
+    else:
+        notional = instrument.notional_microcents(order.quantity, order.price)
+        if notional <= I64_MAX:
+            return _decide_by_kernel(state, desk, order, notional, refused, origin)
+        asked = {"asked": min(notional, U64_MAX), "limit": I64_MAX, "used": 0}
+        refused = refused or (Refusal.OVERFLOW, asked)
+    return _refuse_before_kernel(state, order, refused, origin)
+
+
+def _answer_known_order(
+    state: GuardState, known: OrderState, order: Order, origin: Origin
+) -> Decided | Reply:
+    field = first_difference(known.order, order)
+    if field is None:
+        return msgspec.structs.replace(known.answer, repeat=True)
+    detail = {"original_wal_sequence": known.answer.wal_sequence}
+    refused = (Refusal.CLIENT_ORDER_ID_REUSED, detail)
+    decided = _refuse_before_kernel(state, order, refused, origin)
+    decided.outcome.answer.field = field  # type: ignore[union-attr]
+    return decided
+
+
+def _refuse_by_window(state: GuardState, order: Order, now_ns: int) -> Refused | None:
+    """Would the order's id be forgotten too early, or is there no room to remember it?"""
+    window_ns = state.remembered_order_window_ns
+    if order.sent_at_ns is not None and abs(now_ns - order.sent_at_ns) > window_ns:
+        return Refusal.STALE_ORDER, {"asked": order.sent_at_ns, "limit": window_ns, "used": now_ns}
+    if state.orders.is_full(state.remembered_orders_max, now_ns):
+        ids_max = state.remembered_orders_max
+        return Refusal.IDEMPOTENCY_WINDOW_FULL, {"asked": 1, "limit": ids_max, "used": ids_max}
+    return None
+
+
+def _reject(
+    order: Order, sequence: int, stage: Stage, reason: str, detail: Detail
+) -> Reject:
+    return Reject(order.client_order_id, sequence, stage, reason, detail, False)
+
+
+def _refuse_before_kernel(
+    state: GuardState, order: Order, refused: Refused, origin: Origin
+) -> Decided:
+    refusal, detail = refused
+    answer = _reject(order, state.next_sequence, stage_of(refusal), refusal.word, detail)
+    return Decided(OrderRefused(*origin, order, answer))
+
+
+def _decide_by_kernel(
+    state: GuardState,
+    desk: Desk,
+    order: Order,
+    notional_microcents: int,
+    refused: Refused | None,
+    origin: Origin,
+) -> Decided:
+    """Asks the kernel, then for the exposure. `refused`: what the order's window already said."""
+    policy = state.policy
+    if policy is None:
+        raise InvariantError("an order is decided before any policy is active")
+    rows = _ask_kernel(state, policy, order, notional_microcents)
+    if refused is None and desk.is_halted:
+        unpaid = min(desk.unpaid_fees_microcents, U64_MAX)
+        refused = (Refusal.DESK_HALTED, {"asked": 0, "limit": 0, "used": unpaid})
+    answer: Admit | Reject
+    if refused is not None:
+        refusal, detail = refused
+        answer = _reject(order, state.next_sequence, stage_of(refusal), refusal.word, detail)
+    else:
+        answer = _answer_by_kernel(state, policy, order, notional_microcents, rows)
+    return Decided(OrderDecided(*origin, order, answer), rows)
+
+
+def _ask_kernel(
+    state: GuardState, policy: PolicySnapshot, order: Order, notional_microcents: int
+) -> KernelRows:
+    input_row = INPUT.pack(
+        (
+            state.next_sequence,
+            order.venue,
+            order.quantity,
+            TOKENS_PER_ORDER,
+            notional_microcents,
+            order.max_fee_microcents,
+            order.risk_bps,
+            order.confidence_bps,
+            order.minimum_quality_bps,
+            order.max_p95_latency_ms,
+            order.required_capabilities,
+            order.allowed_providers,
+            order.required_regions,
+        )
+    )
+    output_row = policy.decide_row(input_row)
+    if policy.decide_row(input_row) != output_row:
+        raise InvariantError(f"the kernel decided sequence {state.next_sequence} in two ways")
+    return KernelRows(input_row, output_row, state.policy_digest_hex)
+
+
+def _answer_by_kernel(
+    state: GuardState,
+    policy: PolicySnapshot,
+    order: Order,
+    notional_microcents: int,
+    rows: KernelRows,
+) -> Admit | Reject:
+    sequence = state.next_sequence
+    decision = DECISION.unpack(rows.output_row[:DECISION_ROW_BYTES])
+    _, action, reason_code, venue, _, fee_microcents, *_ = decision
+    if action == Action.REJECT:
+        detail = _gate_counts(rows)
+        if reason_code == Reason.RISK_HARD_LIMIT:
+            detail |= {"asked": order.risk_bps, "limit": policy.hard_risk_limit_bps}
+        elif reason_code == Reason.CONFIDENCE_HARD_LIMIT:
+            detail |= {"asked": order.confidence_bps, "limit": policy.minimum_confidence_bps}
+        return _reject(order, sequence, "kernel", REASON_WORD[reason_code], detail)
+    is_substituted = action == Action.SUBSTITUTE
+    if is_substituted and not order.allow_substitute:
+        detail = {"asked": order.venue, "chosen": venue, **_gate_counts(rows)}
+        word = Refusal.SUBSTITUTION_NOT_ALLOWED.word
+        return _reject(order, sequence, "kernel", word, detail)
+    refused = _refuse_by_ledger(state, order.desk, notional_microcents)
+    if refused is not None:
+        refusal, detail = refused
+        return _reject(order, sequence, "ledger", refusal.word, detail)
+    return Admit(
+        order.client_order_id,
+        sequence,
+        state.ledger.next_reservation_id,
+        venue,
+        is_substituted,
+        notional_microcents,
+        fee_microcents,
+        REASON_WORD[reason_code],
+        False,
+    )
+
+
+def _gate_counts(rows: KernelRows) -> Detail:
+    counts = TRACE.unpack(rows.output_row[DECISION_ROW_BYTES:])
+    return dict(zip(TRACE.field_names, counts, strict=True))
+
+
+def _refuse_by_ledger(state: GuardState, desk: str, notional_microcents: int) -> Refused | None:
+    ledger = state.ledger
+    result = ledger.assess_reserve(desk, notional_microcents)
+    if isinstance(result, Reserved):
+        return None
+    used = ledger.reserved_microcents(desk)
+    if isinstance(result, ExposureLimitExceeded):
+        refusal, limit = Refusal.EXPOSURE_LIMIT_EXCEEDED, result.max_reserved_microcents
+    elif isinstance(result, Insufficient):
+        refusal, limit = Refusal.INSUFFICIENT, ledger.initial_microcents(desk) or 0
+        used = limit - result.remaining_microcents
+    else:
+        refusal, limit = Refusal.OVERFLOW, I64_MAX
+    return refusal, {"asked": notional_microcents, "limit": limit, "used": used}

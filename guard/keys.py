@@ -1,0 +1,78 @@
+"""The log's HMAC key: a file of raw bytes.
+
+Owns its checks and its making. A key that others may read protects nothing, and a short one little:
+both are refused. The one exception is systemd's credentials directory, which is mounted for the
+service alone, whatever the file's mode says.
+
+How it fails: `KeyFileError`, a `ConfigError`, naming the file and what is allowed.
+"""
+
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Final
+
+from guard.config import ConfigError
+
+KEY_BYTES_MIN: Final = 32
+KEY_BYTES_MAX: Final = 4096
+EPHEMERAL_KEY_NAME: Final = "ephemeral.key"
+
+
+class KeyFileError(ConfigError):
+    """The key file cannot be used."""
+
+
+def load_key(path: Path) -> bytes:
+    """The key: all bytes of the file. Raises KeyFileError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KeyFileError(f"key file {path}: cannot be read: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise KeyFileError(f"key file {path}: is no regular file")
+        if status.st_mode & 0o077 and not _is_credential(path):
+            raise KeyFileError(
+                f"key file {path}: mode {status.st_mode & 0o777:04o} lets others in; "
+                "allowed: no permission for group or others (chmod 600)"
+            )
+        key = file.read(KEY_BYTES_MAX + 1)
+    if not KEY_BYTES_MIN <= len(key) <= KEY_BYTES_MAX:
+        shown = f"{len(key)}" if len(key) <= KEY_BYTES_MAX else f"more than {KEY_BYTES_MAX}"
+        raise KeyFileError(
+            f"key file {path}: {shown} bytes; allowed: {KEY_BYTES_MIN} to {KEY_BYTES_MAX}"
+        )
+    return key
+
+
+def create_key(path: Path) -> None:
+    """Writes a fresh random key, readable by its owner alone. Never overwrites."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as error:
+        raise KeyFileError(f"key file {path}: cannot be created: {error.strerror}") from error
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES_MIN))
+        file.flush()
+        os.fsync(descriptor)
+
+
+def ephemeral_key(log_directory: Path) -> bytes:
+    """The throw-away key of a log for trying out, kept beside it so that a restart finds it.
+
+    A key that lies beside the log proves nothing to anyone: it is for trying out.
+    """
+    log_directory.mkdir(parents=True, exist_ok=True)
+    path = log_directory / EPHEMERAL_KEY_NAME
+    if not path.exists():
+        create_key(path)
+    return load_key(path)
+
+
+def _is_credential(path: Path) -> bool:
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    return directory is not None and path.resolve().parent == Path(directory).resolve()

@@ -1,0 +1,223 @@
+"""What the engine decides, and what the log says: one type an event. Pure.
+
+Owns the events of the log (`wal/FORMAT.md` gives them the chain; `guard.journal` their bytes). An
+outcome holds all that `guard.apply` needs to change the state by, the answer that was given
+included, so that recovery never decides anything.
+
+Every event begins with `received_at_ns`, the authenticated client (or `local`) and the first
+sequence of the batch that it was written in. Administrative ones go on with who and why. Money is
+in microcents, sizes are decimal text, times are nanoseconds since 1970-01-01 UTC.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from msgspec import Struct
+
+from guard.messages import Admit, Cancel, Fill, Filled, Order, Reject, Released
+
+LOG_FORMAT_VERSION = 1
+RULES_VERSION = 1
+
+
+class Origin(NamedTuple):
+    """Where a request came from: the common head of every event."""
+
+    received_at_ns: int
+    client: str
+    batch_first_sequence: int
+
+
+class Event(Struct, tag_field="event", forbid_unknown_fields=True):
+    """The fields that every event begins with."""
+
+    received_at_ns: int
+    client: str
+    batch_first_sequence: int
+
+
+class Administrative(Event):
+    """An event that a person or a start-up caused."""
+
+    by: str
+    why: str
+
+
+class OrderDecided(Event, tag="order", gc=False):
+    """An order that the kernel was asked about, admitted or rejected."""
+
+    order: Order
+    answer: Admit | Reject
+
+
+class OrderRefused(Event, tag="order_refused"):
+    """An order refused before the kernel could be asked."""
+
+    order: Order
+    answer: Reject
+
+
+class FillRecorded(Event, tag="fill"):
+    """An execution. `halts_desk`: its fee could not be paid, the desk's entries stop."""
+
+    fill: Fill
+    answer: Filled
+    halts_desk: bool
+
+
+class OrderReleased(Event, tag="release"):
+    """A cancel that freed what its order still held."""
+
+    cancel: Cancel
+    answer: Released
+
+
+class LogOpened(Administrative, tag="log_opened"):
+    """The first record of a log of ours."""
+
+    log_id: str
+    format_version: int
+    rules_version: int
+    software_version: str
+    key_id: str
+    epoch: int
+
+
+class SettingsActivated(Administrative, tag="settings_activated"):
+    """The settings that decisions depend on."""
+
+    currency: str
+    remembered_orders_max: int
+    remembered_order_window_ns: int
+
+
+class PolicyModel(Struct, forbid_unknown_fields=True):
+    """A venue, with the format's field names."""
+
+    model_id: int
+    provider_id: int
+    quality_bps: int
+    risk_ceiling_bps: int
+    enabled: int
+    p95_latency_ms: int
+    capabilities: int
+    region_mask: int
+    input_cost_microunits_per_million_tokens: int
+    output_cost_microunits_per_million_tokens: int
+
+
+class PolicyContent(Struct, forbid_unknown_fields=True):
+    """A whole policy, with the format's field names."""
+
+    policy_epoch: int
+    catalog_epoch: int
+    hard_risk_limit_bps: int
+    minimum_confidence_bps: int
+    risk_penalty_multiplier_bps: int
+    latency_penalty_microunits_per_ms: int
+    models: list[PolicyModel]
+
+
+class PolicyActivated(Administrative, tag="policy_activated"):
+    """The policy in force from here on, whole, and its digest."""
+
+    policy: PolicyContent
+    policy_digest_hex: str
+
+
+class InstrumentDefined(Administrative, tag="instrument_defined"):
+    """A symbol's sizes, in force from here on."""
+
+    symbol: str
+    tick_size: str
+    lot_size: str
+    multiplier: str
+
+
+class DeskOpened(Administrative, tag="desk_opened"):
+    """A desk with its budget; no cap when `max_reserved_microcents` is null."""
+
+    desk: str
+    budget_microcents: int
+    max_reserved_microcents: int | None
+
+
+class DeskToppedUp(Administrative, tag="desk_topped_up"):
+    """More budget for a desk."""
+
+    desk: str
+    amount_microcents: int
+
+
+class DeskCapped(Administrative, tag="desk_capped"):
+    """Another cap on a desk's open holds; none when null."""
+
+    desk: str
+    max_reserved_microcents: int | None
+
+
+class DeskResumed(Administrative, tag="desk_resumed"):
+    """A halted desk may enter orders again."""
+
+    desk: str
+
+
+class CutNoted(Struct, forbid_unknown_fields=True):
+    """What a repair cut from a torn tail, and where the copy is."""
+
+    segment: str
+    offset: int
+    first_sequence_lost: int
+    bytes_cut: int
+    reason: str
+    copy_name: str
+
+
+class SessionStarted(Administrative, tag="session_started"):
+    """A restart: what was recovered and what had to be cut."""
+
+    epoch: int
+    software_version: str
+    recovered_sequence: int
+    recovered_hash: str
+    after_clean_stop: bool
+    cut: CutNoted | None
+
+
+class SessionClosed(Administrative, tag="session_closed"):
+    """A clean stop: nothing follows in this session."""
+
+
+Outcome: TypeAlias = (
+    OrderDecided
+    | OrderRefused
+    | FillRecorded
+    | OrderReleased
+    | LogOpened
+    | SettingsActivated
+    | PolicyActivated
+    | InstrumentDefined
+    | DeskOpened
+    | DeskToppedUp
+    | DeskCapped
+    | DeskResumed
+    | SessionStarted
+    | SessionClosed
+)
+
+
+class KernelRows(NamedTuple):
+    """What the kernel was asked and answered, in its canonical layouts, and under which policy."""
+
+    input_row: bytes
+    output_row: bytes
+    policy_digest_hex: str
+
+
+@dataclass(slots=True)
+class Decided:
+    """An outcome on its way to the log. `kernel` is set for `OrderDecided`, and only there."""
+
+    outcome: Outcome
+    kernel: KernelRows | None = None
+

@@ -1,0 +1,42 @@
+"""The state that the log folds into. Plain data; pure.
+
+Owns what there is to know: identity and settings of the log, policy, instruments, desks, ledger,
+and the orders remembered. It changes only in `guard.apply`; `guard.decide` reads it.
+"""
+
+from dataclasses import dataclass, field
+
+from guard.instruments import Instrument
+from guard.orders import RememberedOrders
+from kernel import BudgetEngine, PolicySnapshot
+
+
+@dataclass(slots=True)
+class Desk:
+    """A desk's standing beside its ledger line. A halt stops entries, never fills or cancels."""
+
+    name: str
+    is_halted: bool = False
+    unpaid_fees_microcents: int = 0
+
+
+@dataclass(slots=True)
+class GuardState:
+    """Everything. A fresh one is what an empty log folds into: it can decide nothing yet."""
+
+    log_id: str = ""
+    key_id: str = ""
+    epoch: int = 0
+    rules_version: int = 0
+    next_sequence: int = 1
+    last_received_at_ns: int = 0
+    is_closed_cleanly: bool = False
+    currency: str = ""
+    remembered_orders_max: int = 0
+    remembered_order_window_ns: int = 0
+    policy: PolicySnapshot | None = None
+    policy_digest_hex: str = ""
+    instruments: dict[str, Instrument] = field(default_factory=dict)
+    desks: dict[str, Desk] = field(default_factory=dict)
+    ledger: BudgetEngine = field(default_factory=BudgetEngine)
+    orders: RememberedOrders = field(default_factory=RememberedOrders)
