@@ -1,0 +1,83 @@
+"""The hash chain: one record's hash from its predecessor's and its own bytes. Pure.
+
+Owns: the chain's beginning, the two hash forms (SHA-256; HMAC-SHA256 under a key), the public
+id of a key. Must not: read files, or know what a line looks like.
+
+How it works: `entry_hash = H(previous_hash text || data bytes)`. HMAC (RFC 2104) is written out
+as its inner and outer SHA-256, each absorbed once and then copied for every record: 1.4 us for
+1.2 kB, against 1.5 for copying `cryptography`'s HMAC and 1.9 for copying `hmac`'s (measured by
+`tests/bench/bench_wal.py`).
+
+How it fails: a key below 32 bytes raises `WalKeyError`; nothing else can.
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from wal.errors import WalKeyError
+
+GENESIS: Final = "genesis"
+# RFC 2104 section 3: a key shorter than the hash's output weakens it. The reference agrees.
+KEY_BYTES_MIN: Final = 32
+KEY_ID_UNKEYED: Final = "none"
+
+_BLOCK_BYTES: Final = 64  # SHA-256's block, to which HMAC pads its key
+_INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
+# Separates the key's id from every use of the key in a chain: no record's message starts so,
+# because each starts with `genesis` or with 64 hexadecimal characters.
+_KEY_ID_DOMAIN: Final = b"pretrade-guard.wal-key-id.v1\x00"
+_KEY_ID_HEX_LENGTH: Final = 16
+
+
+class Head(NamedTuple):
+    """The last record of a chain: its sequence and its hash. A fresh chain is `EMPTY_HEAD`."""
+
+    sequence: int
+    entry_hash: str
+
+
+EMPTY_HEAD: Final = Head(0, GENESIS)
+
+
+class ChainHasher:
+    """Hashes entries under one key, or under none."""
+
+    __slots__ = ("_inner", "_outer", "key_id", "keyed")
+
+    def __init__(self, key: bytes | None) -> None:
+        """`key`: raw bytes, 32 or more, or None for an unkeyed chain. Raises `WalKeyError`."""
+        if key is not None and len(key) < KEY_BYTES_MIN:
+            raise WalKeyError(
+                f"a log key has at least {KEY_BYTES_MIN} bytes, this one has {len(key)}"
+            )
+        self.keyed = key is not None
+        if key is None:
+            self._inner, self._outer = sha256(), sha256()
+            self.key_id: str = KEY_ID_UNKEYED
+            return
+        block = (sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(
+            _BLOCK_BYTES, b"\x00"
+        )
+        self._inner = sha256(block.translate(_INNER_PAD))
+        self._outer = sha256(block.translate(_OUTER_PAD))
+        self.key_id = hmac.digest(key, _KEY_ID_DOMAIN, "sha256").hex()[:_KEY_ID_HEX_LENGTH]
+
+    def entry_hash(self, previous_hash: str, data: bytes) -> str:
+        """The hash of `data` after `previous_hash`, as 64 lower-case hexadecimal characters."""
+        inner = self._inner.copy()
+        inner.update(previous_hash.encode() + data)
+        if not self.keyed:
+            return inner.hexdigest()
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.hexdigest()
+
+
+def hashes_equal(left: str, right: str) -> bool:
+    """Whether two hash texts are the same, in a time that does not tell where they differ."""
+    # compare_digest refuses text outside ASCII; no hash has any, so such text is just unequal.
+    return left.isascii() and right.isascii() and hmac.compare_digest(left, right)

@@ -1,0 +1,180 @@
+"""Cuts the torn end of a log, and nothing else, and never silently.
+
+Owns: the two steps of a repair. `plan_repair` reads, judges and changes nothing; `apply_repair`
+keeps a copy of the bytes beside the segment and cuts them off. Must not: cut what `torn` does not
+recognise, at or below a protected sequence, or after a clean close. The caller holds the log's
+lock (`open_for_recovery`) and logs the cut.
+
+How it fails: `WalDamage` for damage that is no torn tail, saying why and what to do; `WalError`
+where a file changed under the plan or the operating system refuses. A crash anywhere in
+`apply_repair` leaves the log as it was or as it should be; running it again ends the same.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from wal.chain import EMPTY_HEAD, ChainHasher
+from wal.errors import WalDamage, WalError, WalKeyMismatch
+from wal.reader import Dialect, LocatedEntry, read_entries
+from wal.segment import FILE_MODE, fsync_directory, list_segments
+from wal.torn import NotTornError, Tail, judge
+from wal.writer import BATCH_BYTES_MAX
+
+COPIES_MAX: Final = 1000  # copies of cuts at one place; far above what anyone can mean
+_REMEDY: Final = (
+    "keep the files as they are and compare them with a replica, a backup or the anchor"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What a repair cuts: everything from `offset` of `segment` (a file name) to its end.
+
+    `first_sequence_lost`: of the first record cut, whole or not. `bytes_cut`: their number.
+    `reason`: what the torn write did. `copy_name`: the file, beside the segment, that keeps them.
+    """
+
+    segment: str
+    offset: int
+    first_sequence_lost: int
+    bytes_cut: int
+    reason: str
+    copy_name: str
+
+
+def plan_repair(
+    directory: Path, hasher: ChainHasher, dialect: Dialect, protected_sequence: int = 0
+) -> Cut | None:
+    """The cut that makes the log in `directory` whole, or None where it is whole.
+
+    `protected_sequence`: the highest sequence that an anchor or a checkpoint names; no record up
+    to it may be lost. Raises `WalDamage`, `WalKeyMismatch`, `WalError`.
+    """
+    last: LocatedEntry | None = None
+    try:
+        for entry in read_entries(directory, hasher, dialect):
+            last = entry
+    except WalKeyMismatch:
+        raise
+    except WalDamage as damage:
+        return _plan(directory, hasher, dialect, protected_sequence, last, damage)
+    return None
+
+
+def apply_repair(directory: Path, cut: Cut) -> Path:
+    """Copy the bytes of `cut` beside their segment, cut them off, and return the copy's path.
+
+    Raises `WalError` when the segment is not as it was planned.
+    """
+    segment, copy = directory / cut.segment, directory / cut.copy_name
+    try:
+        descriptor = os.open(segment, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            if os.fstat(descriptor).st_size != cut.offset + cut.bytes_cut:
+                raise WalError(f"{cut.segment} has changed since the repair was planned")
+            _keep_copy(copy, _read(descriptor, cut.offset, cut.bytes_cut))
+            fsync_directory(directory)
+            os.ftruncate(descriptor, cut.offset)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        fsync_directory(directory)
+    except OSError as error:
+        raise WalError(f"cannot repair {cut.segment}: {error}") from error
+    return copy
+
+
+def _plan(
+    directory: Path,
+    hasher: ChainHasher,
+    dialect: Dialect,
+    protected_sequence: int,
+    last: LocatedEntry | None,
+    damage: WalDamage,
+) -> Cut:
+    """The cut for `damage`, which follows the whole record `last`. Raises `WalDamage`."""
+    segments = list_segments(directory)
+    path = directory / damage.segment
+    if not segments or path != segments[-1]:
+        raise _refusal(damage, "it is not in the last segment")
+    if damage.sequence <= protected_sequence:
+        raise _refusal(damage, f"an anchor or a checkpoint protects {protected_sequence}")
+    if last is not None and dialect.is_clean_close(last.data):
+        raise _refusal(damage, "the session before it was closed in good order")
+    try:
+        size = path.stat().st_size
+        if size - damage.offset > BATCH_BYTES_MAX:
+            raise _refusal(damage, f"more than {BATCH_BYTES_MAX} bytes, a batch's most, follow it")
+        with path.open("rb") as file:
+            data = _read(file.fileno(), damage.offset, size - damage.offset)
+        tail = Tail(
+            data,
+            damage.offset,
+            EMPTY_HEAD if last is None else last.head,
+            None if last is None else dialect.batch_first_sequence(last.data),
+        )
+        assert tail.head.sequence + 1 == damage.sequence
+        reason = judge(tail, hasher, dialect)
+        copy_name = _copy_name(directory, damage, data)
+    except NotTornError as refusal:
+        raise _refusal(damage, f"{refusal.reason} (byte {refusal.offset})") from None
+    except OSError as error:
+        raise WalError(f"cannot read {path}: {error}") from error
+    return Cut(damage.segment, damage.offset, damage.sequence, len(data), reason, copy_name)
+
+
+def _refusal(damage: WalDamage, why: str) -> WalDamage:
+    return WalDamage(
+        damage.segment,
+        damage.offset,
+        damage.sequence,
+        f"{damage.reason}; not a torn end that may be cut: {why}; {_REMEDY}",
+    )
+
+
+def _copy_name(directory: Path, damage: WalDamage, data: bytes) -> str:
+    """A name for the copy that is free, or holds these very bytes from an interrupted repair."""
+    base = f"{damage.segment}.cut-{damage.sequence}-{damage.offset}"
+    for number in range(1, COPIES_MAX + 1):
+        name = base if number == 1 else f"{base}-{number}"
+        path = directory / name
+        if not os.path.lexists(path):
+            return name
+        if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+            return name
+    raise WalError(f"{directory} already holds {COPIES_MAX} copies named {base}")
+
+
+def _keep_copy(copy: Path, data: bytes) -> None:
+    """Write `data` to a new file, durably; keep a file that holds exactly these bytes."""
+    try:
+        descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    except FileExistsError:
+        if copy.read_bytes() != data:
+            raise WalError(f"{copy.name} exists and holds other bytes") from None
+        descriptor = os.open(copy, os.O_RDONLY | os.O_CLOEXEC)
+    else:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, offset: int, count: int) -> bytes:
+    """Exactly `count` bytes from `offset`. Raises `WalError` where the file is shorter."""
+    parts: list[bytes] = []
+    while count > 0:
+        part = os.pread(descriptor, count, offset)
+        if not part:
+            raise WalError("a segment became shorter while it was read")
+        parts.append(part)
+        offset += len(part)
+        count -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,173 @@
+"""The files of a log: their names, their creation, the lock, and the fsync of a directory.
+
+Owns: the directory layout (`00000001.jsonl`, `00000002.jsonl`, ..., `lock`). Must not: know what
+stands inside a segment.
+
+How it works: the segments in the order of their numbers, one after the other, are one chain.
+Numbers start at 1 and have no gaps. One process writes: it holds `flock` on `lock` for as long
+as it lives; the file is never removed, since a lock on a removed file excludes nobody.
+
+How it fails: `WalDamage` for a gap in the numbers, `WalLocked` for a second writer, `WalError`
+for whatever the operating system refuses.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from wal.errors import WalDamage, WalError, WalLocked
+
+LOCK_NAME: Final = "lock"
+SEGMENT_NUMBER_MAX: Final = 99_999_999  # eight digits, so that names sort as numbers do
+# Risk desks read the log through a group; nobody else does.
+FILE_MODE: Final = 0o640
+DIRECTORY_MODE: Final = 0o750
+
+_SEGMENT_NAME: Final = re.compile(r"[0-9]{8}\.jsonl")
+_PID_TEXT_MAX: Final = 32  # bytes read back from the lock file: a process id and a newline
+
+
+def segment_name(number: int) -> str:
+    """The file name of segment `number`, counted from 1."""
+    assert 1 <= number <= SEGMENT_NUMBER_MAX, number
+    return f"{number:08d}.jsonl"
+
+
+def list_segments(directory: Path) -> list[Path]:
+    """The segments in order; empty for a fresh directory. Other files are not looked at.
+
+    Raises `WalDamage` when a number is missing or a segment is not a regular file, `WalError`
+    when the directory cannot be read.
+    """
+    try:
+        names = sorted(name for name in os.listdir(directory) if _SEGMENT_NAME.fullmatch(name))
+        for number, name in enumerate(names, start=1):
+            if name != segment_name(number):
+                raise WalDamage(
+                    segment_name(number), 0, 1, f"the segment is missing, though {name} is there"
+                )
+            if not stat.S_ISREG(os.lstat(directory / name).st_mode):
+                raise WalDamage(name, 0, 1, "the segment is not a regular file")
+    except OSError as error:
+        raise WalError(f"cannot list {directory}: {error}") from error
+    return [directory / name for name in names]
+
+
+def fsync_directory(directory: Path) -> None:
+    """Make the names in `directory` durable. Raises `OSError`."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_file(path: Path) -> None:
+    """Make what the system holds of `path` durable. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def create_directory(directory: Path) -> None:
+    """Create the log's directory, durably; its parent must exist. One that exists is kept."""
+    try:
+        directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        fsync_directory(directory.parent)
+    except OSError as error:
+        raise WalError(f"cannot create {directory}: {error}") from error
+
+
+def create_segment(directory: Path, number: int) -> int:
+    """Create segment `number`, empty and durable, and return its descriptor for appending.
+
+    Raises `OSError`: FileExistsError when it is there already.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(directory / segment_name(number), flags, FILE_MODE)
+    try:
+        os.fsync(descriptor)
+        fsync_directory(directory)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def open_segment(path: Path) -> int:
+    """Open an existing segment for appending and return its descriptor. Raises `OSError`."""
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+
+class LogLock:
+    """The right to write one log, held until `release` or the end of the process."""
+
+    def __init__(self, directory: Path, descriptor: int) -> None:
+        """Not to be called: see `acquire`."""
+        self.directory: Final = directory
+        self._descriptor: int | None = descriptor
+
+    @classmethod
+    def acquire(cls, directory: Path) -> LogLock:
+        """Take the lock of the log in `directory`, without waiting.
+
+        Raises `WalLocked` when another holder has it, `WalError` when it cannot be tried.
+        """
+        path = directory / LOCK_NAME
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            descriptor = os.open(path, flags, FILE_MODE)
+        except OSError as error:
+            raise WalError(f"cannot open {path}: {error}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Only for the message to a second opener: the lock is the flock, not this text.
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        except OSError as error:
+            holder = _pid_in(descriptor)
+            os.close(descriptor)
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise WalLocked(str(path), holder) from None
+            raise WalError(f"cannot lock {path}: {error}") from error
+        return cls(directory, descriptor)
+
+    @property
+    def held(self) -> bool:
+        """Whether this object still holds the lock."""
+        return self._descriptor is not None
+
+    def release(self) -> None:
+        """Give the lock back; a second call does nothing."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def _pid_in(descriptor: int) -> int | None:
+    """The process id that the lock's holder wrote, or None where there is none to read."""
+    try:
+        text = os.pread(descriptor, _PID_TEXT_MAX, 0).strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None

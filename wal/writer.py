@@ -1,0 +1,346 @@
+"""The one writer of a log: stages records in memory and makes batches of them durable.
+
+Owns: the open segment, the staged and the durable head, the rule that a failure is final. Must
+not: read clocks (a monotonic one is passed in), know what a record means, or try anything twice.
+
+How it works (group commit): `append` computes the record's hash and keeps its line. `sync` takes
+everything staged and does one write and one `fdatasync`, in one call on one thread of its own,
+while the loop stages the next batch. A record is durable when `durable_head` has reached it, not
+before. A batch lies whole in one segment; between two batches is where a segment may end.
+
+How it fails: the first error of a write or a sync poisons the writer. A failed `fdatasync` may
+have dropped the dirty pages, so that a second one succeeds and proves nothing; hence none is
+tried, every later call raises `WalPoisoned`, and recovery finds out what is on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Protocol, Self
+
+from aiofiles import ospath  # type: ignore[import-untyped]
+
+from wal.chain import GENESIS, ChainHasher, Head
+from wal.entry import check_data, encode_line
+from wal.errors import WalDamage, WalError, WalInputError, WalPoisoned
+from wal.segment import LogLock, create_segment, list_segments, open_segment
+
+# A torn batch is judged in memory when it is repaired; this bounds that memory. Twice the bound
+# of a line, so that any line fits.
+BATCH_BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+class FileLayer(Protocol):
+    """The two calls that touch the disk, so that tests can make them fail."""
+
+    def write(self, descriptor: int, data: memoryview, /) -> int:
+        """As `os.write`: how many bytes went through, possibly fewer than given."""
+
+    def fdatasync(self, descriptor: int, /) -> None:
+        """As `os.fdatasync`."""
+
+
+class OsFiles:
+    """The operating system's own calls."""
+
+    def write(self, descriptor: int, data: memoryview, /) -> int:
+        return os.write(descriptor, data)
+
+    def fdatasync(self, descriptor: int, /) -> None:
+        os.fdatasync(descriptor)
+
+
+class SyncStats(NamedTuple):
+    """One durable batch: its size, and how long its write and its sync took together."""
+
+    record_count: int
+    batch_bytes: int
+    latency_ns: int
+
+
+class _Batch(NamedTuple):
+    lines: list[bytes]
+    batch_bytes: int
+    first_sequence: int
+    head: Head
+
+
+class LogWriter:
+    """Appends to one log. All methods belong to one thread (the loop's); see `open`."""
+
+    def __init__(
+        self,
+        descriptor: int,
+        hasher: ChainHasher,
+        head: Head,
+        lock: LogLock,
+        owns_lock: bool,
+        monotonic_ns: Callable[[], int],
+        files: FileLayer,
+    ) -> None:
+        """Not to be called: see `open`."""
+        self._descriptor = descriptor
+        self._hasher = hasher
+        self._staged_head = head
+        self._durable_head = head
+        self._lines: list[bytes] = []
+        self._staged_bytes = 0
+        self._lock = lock
+        self._owns_lock = owns_lock
+        self._monotonic_ns = monotonic_ns
+        self._files = files
+        self._failure: WalPoisoned | None = None
+        self._closed = False
+        self._flight: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wal")
+        self._commit_off_loop = ospath.wrap(self._commit)
+        self.last_sync: SyncStats | None = None
+        self.sync_count = 0
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        hasher: ChainHasher,
+        head: Head,
+        *,
+        monotonic_ns: Callable[[], int],
+        lock: LogLock | None = None,
+        files: FileLayer | None = None,
+    ) -> LogWriter:
+        """Continue the log in `directory` after `head`, which the caller has verified.
+
+        A fresh log (`EMPTY_HEAD`, no segment) gets its first segment. `lock` is the one from
+        `open_for_recovery`; without it the writer takes its own and releases it in `close`.
+        Raises `WalLocked`, `WalDamage`, `WalError`; `WalInputError` when `head` cannot be that
+        of this directory.
+        """
+        if lock is not None and not (lock.held and lock.directory == directory):
+            raise WalInputError("the lock is not held, or is that of another log")
+        held = LogLock.acquire(directory) if lock is None else lock
+        try:
+            descriptor = _open_last(directory, head)
+        except (OSError, WalError, WalInputError) as error:
+            if lock is None:
+                held.release()
+            if isinstance(error, OSError):
+                raise WalError(f"cannot open the log in {directory}: {error}") from error
+            raise
+        return cls(descriptor, hasher, head, held, lock is None, monotonic_ns, files or OsFiles())
+
+    @property
+    def staged_head(self) -> Head:
+        """The last record given to `append`."""
+        return self._staged_head
+
+    @property
+    def durable_head(self) -> Head:
+        """The last record known to be on disk."""
+        return self._durable_head
+
+    @property
+    def staged_count(self) -> int:
+        """Records that no sync has taken yet."""
+        return len(self._lines)
+
+    @property
+    def staged_bytes(self) -> int:
+        """Bytes of the records that no sync has taken yet."""
+        return self._staged_bytes
+
+    @property
+    def syncing(self) -> bool:
+        """Whether a batch is on its way to the disk."""
+        return self._flight is not None
+
+    @property
+    def poisoned(self) -> bool:
+        """Whether a write or a sync has failed."""
+        return self._failure is not None
+
+    def append(self, sequence: int, data: bytes) -> str:
+        """Stage one record and return its hash. It is not durable before a sync returns.
+
+        `sequence` must be the staged head's plus one. Raises `WalEntryError` for data that no
+        line can hold, `WalInputError` when the batch is full, `WalPoisoned`; nothing is staged
+        then.
+        """
+        self._check_usable()
+        previous = self._staged_head
+        assert sequence == previous.sequence + 1, (sequence, previous.sequence)
+        check_data(data)
+        entry_hash = self._hasher.entry_hash(previous.entry_hash, data)
+        line = encode_line(sequence, previous.entry_hash, entry_hash, data)
+        if self._staged_bytes + len(line) > BATCH_BYTES_MAX:
+            raise WalInputError(f"a batch has at most {BATCH_BYTES_MAX} bytes: sync first")
+        self._lines.append(line)
+        self._staged_bytes += len(line)
+        self._staged_head = Head(sequence, entry_hash)
+        return entry_hash
+
+    async def sync(self) -> Head:
+        """Make everything staged before this call durable; return the durable head.
+
+        What is appended while it runs belongs to the next batch. Concurrent callers wait for
+        each other. Cancelling a caller does not undo the write. Raises `WalPoisoned`.
+        """
+        target = self._staged_head.sequence
+        while True:
+            self._check_usable()
+            if self._durable_head.sequence >= target:
+                return self._durable_head
+            if self._flight is None:
+                flight = asyncio.get_running_loop().create_task(self._fly(self._take()))
+                # A failure is kept in `_failure`; nobody may be left to fetch it from the task.
+                flight.add_done_callback(_fetch_exception)
+                self._flight = flight
+            await asyncio.shield(self._flight)
+
+    def sync_now(self) -> Head:
+        """As `sync`, in the calling thread; not while a `sync` is running. For start and stop."""
+        self._check_usable()
+        assert self._flight is None, "sync_now while a sync is running"
+        if self._lines:
+            batch = self._take()
+            try:
+                latency_ns = self._commit(batch)
+            except BaseException as error:
+                self._poison(batch, error)
+                raise
+            self._settle(batch, latency_ns)
+        return self._durable_head
+
+    def close(self) -> None:
+        """Close the segment; a second call does nothing. Never writes.
+
+        Records staged and not synced are dropped: nobody was told of them. Waits for a write
+        that is under way.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._thread.shutdown(wait=True)
+        os.close(self._descriptor)
+        if self._owns_lock:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_usable(self) -> None:
+        if self._failure is not None:
+            raise self._failure.again()
+        if self._closed:
+            raise WalError("the log's writer is closed")
+
+    def _take(self) -> _Batch:
+        """The staged records as a batch; staging begins anew."""
+        assert self._lines
+        batch = _Batch(
+            self._lines,
+            self._staged_bytes,
+            self._staged_head.sequence - len(self._lines) + 1,
+            self._staged_head,
+        )
+        assert batch.first_sequence == self._durable_head.sequence + 1
+        self._lines, self._staged_bytes = [], 0
+        return batch
+
+    def _commit(self, batch: _Batch) -> int:
+        """Write and sync one batch; return the nanoseconds taken. Touches no state of the loop."""
+        started_ns = self._monotonic_ns()
+        stage, written = "write", 0
+        try:
+            view = memoryview(b"".join(batch.lines))
+            assert len(view) == batch.batch_bytes
+            while written < len(view):
+                count = self._files.write(self._descriptor, view[written:])
+                if not 0 < count <= len(view) - written:
+                    raise OSError(errno.EIO, f"write reported {count} bytes")
+                written += count
+            stage = "fdatasync"
+            self._files.fdatasync(self._descriptor)
+        except BaseException as error:
+            raise self._poisoned_by(batch, stage, written, error) from error
+        return self._monotonic_ns() - started_ns
+
+    async def _fly(self, batch: _Batch) -> None:
+        """One batch to the disk, off the loop."""
+        try:
+            latency_ns: int = await self._commit_off_loop(batch, executor=self._thread)
+        except BaseException as error:
+            # A cancellation too: then nobody knows how the write ended, which is a failure.
+            self._poison(batch, error)
+            raise
+        else:
+            self._settle(batch, latency_ns)
+        finally:
+            self._flight = None
+
+    def _settle(self, batch: _Batch, latency_ns: int) -> None:
+        assert batch.head.sequence > self._durable_head.sequence
+        self._durable_head = batch.head
+        self.last_sync = SyncStats(len(batch.lines), batch.batch_bytes, latency_ns)
+        self.sync_count += 1
+
+    def _poison(self, batch: _Batch, error: BaseException) -> None:
+        if isinstance(error, WalPoisoned):
+            self._failure = error
+        else:
+            self._failure = self._poisoned_by(batch, "write", 0, error)
+            self._failure.__cause__ = error
+
+    def _poisoned_by(
+        self, batch: _Batch, stage: str, written: int, error: BaseException
+    ) -> WalPoisoned:
+        return WalPoisoned(
+            stage,
+            batch.first_sequence,
+            batch.head.sequence,
+            written,
+            batch.batch_bytes,
+            batch.first_sequence - 1,
+            str(error) or type(error).__name__,
+        )
+
+
+def _open_last(directory: Path, head: Head) -> int:
+    """The descriptor of the segment that the next record goes to."""
+    segments = list_segments(directory)
+    if (head.sequence == 0) != (head.entry_hash == GENESIS):
+        raise WalInputError("a head has the hash `genesis` exactly at sequence 0")
+    if not segments:
+        if head.sequence != 0:
+            raise WalInputError(f"the head is {head.sequence}, but {directory} has no segment")
+        return create_segment(directory, 1)
+    if head.sequence == 0 and any(path.stat().st_size for path in segments):
+        raise WalInputError(f"the head is 0, but {directory} is not empty")
+    descriptor = open_segment(segments[-1])
+    try:
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            reason = "the last line has no newline"
+            raise WalDamage(segments[-1].name, size, head.sequence + 1, reason)
+    except (OSError, WalDamage):
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _fetch_exception(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()
