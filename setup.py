@@ -14,20 +14,22 @@ EXTENSIONS = [
         f"kernel.{module}",
         [f"kernel/{module}.py"],
         extra_compile_args=["-O3", "-fno-strict-aliasing"],
-        optional=True,
     )
     for module in COMPILED_MODULES
 ]
 
-setup(
-    ext_modules=cythonize(
-        EXTENSIONS,
-        compiler_directives={
-            "language_level": 3,
-            "boundscheck": False,
-            "wraparound": False,
-            "cdivision": True,
-            "embedsignature": True,
-        },
-    )
+EXTENSION_MODULES = cythonize(
+    EXTENSIONS,
+    compiler_directives={
+        "language_level": 3,
+        "boundscheck": False,
+        "wraparound": False,
+        "cdivision": True,
+        "embedsignature": True,
+    },
 )
+for extension in EXTENSION_MODULES:
+    # Said here, since cythonize makes new extensions and leaves this out of its copy.
+    extension.optional = True
+
+setup(ext_modules=EXTENSION_MODULES)
