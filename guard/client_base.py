@@ -7,17 +7,17 @@ import threading
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field
-from typing import TypeVar, Unpack
+from typing import Unpack
 
-import msgspec
 import zmq
 
-from guard.clock import monotonic_ns, wall_ns
-from guard.client_errors import GuardClientError, GuardClosedError, GuardRequestError
+from guard.client_codec import Encoding, Exchange
+from guard.client_errors import GuardClientError, GuardClosedError
 from guard.client_requests import FillFields, OrderFields, RequestBuilder
-from guard.client_session import IN_FLIGHT_LIMIT, Encoding, Exchange, Session
+from guard.client_session import IN_FLIGHT_LIMIT, Session
 from guard.client_values import InstrumentSpec
-from guard.messages import ErrorReply, Fill, Order, Reply, Request
+from guard.clock import monotonic_ns, wall_ns
+from guard.messages import Fill, Order, Request
 
 # The guard's own bound of a frame; no reply comes near it.
 FRAME_BYTES_MAX = 4_194_304
@@ -27,8 +27,6 @@ RECONNECT_MS = 50
 RECONNECT_MS_MAX = 1_000
 # Messages read in one go before deadlines, or the event loop, get their turn.
 DRAIN_MESSAGES_MAX = 256
-
-AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +70,14 @@ class ClientBase:
         self._closed = False
         self._thread_id = threading.get_ident()
         self._socket = self._open_socket()
+        try:
+            self._start()
+        except BaseException:
+            self._socket.close(linger=0)
+            raise
+
+    def _start(self) -> None:
+        """What a client needs beside the socket, once that is open."""
 
     @property
     def in_flight_count(self) -> int:
@@ -177,15 +183,5 @@ class ClientBase:
         if self._closed:
             return
         self._closed = True
-        self._socket.close(
-            linger=self._linger_ms if linger_s is None else round(linger_s * 1_000)
-        )
+        self._socket.close(linger=self._linger_ms if linger_s is None else round(linger_s * 1_000))
         self._session.end_all(lambda requests: GuardClosedError("the client was closed", requests))
-
-
-def answered(reply: Reply, *kinds: type[AnswerT]) -> AnswerT:
-    """The reply as one of the kinds that the session has let pass; an ErrorReply is raised."""
-    if isinstance(reply, ErrorReply):
-        raise GuardRequestError.of(reply)
-    assert isinstance(reply, kinds), "the session matches the kinds of reply"
-    return reply

@@ -75,7 +75,8 @@ class RequestBuilder:
     def fill(self, fields: FillFields) -> Fill:
         """TypeError for a missing, unknown or mistyped argument, SizeError for an inexact size."""
         symbol = fields.get("symbol")
-        fill = Fill(**{name: value for name, value in fields.items() if name != "symbol"})  # type: ignore[arg-type]
+        on_the_wire = {name: value for name, value in fields.items() if name != "symbol"}
+        fill = Fill(**on_the_wire)  # type: ignore[arg-type]  # its sizes may be Decimals until here
         fill.quantity = self._lots(fields["quantity"], symbol)
         if "price" in fields:
             fill.price = self._ticks(fields["price"], symbol)
@@ -105,6 +106,7 @@ class RequestBuilder:
 def _require_integer(value: int, name: str, unit: str) -> int:
     if type(value) is not int:
         raise TypeError(
-            f"{name}: {value!r} is a {type(value).__name__}; allowed: an int of {unit}, or a Decimal"
+            f"{name}: {value!r} is a {type(value).__name__}; "
+            f"allowed: an int (of {unit}), or a Decimal"
         )
     return value

@@ -1,10 +1,8 @@
 """The client's half of the protocol as a state machine: who waits for what, and since when.
 
-Owns the numbering of requests, the encoding of messages, the matching of replies, and the plan of
-resends and timeouts. It touches no socket and reads no clock: both clients, the synchronous and
-the asynchronous one, run this code and do what it says.
-
-Vocabulary: an *exchange* is one message and its answer. It carries one request, or an array.
+Owns the numbering of requests, the matching of replies, and the plan of resends and timeouts. It
+touches no socket and reads no clock: both clients, the synchronous and the asynchronous one, run
+this code and do what it says.
 
 How it works:
 
@@ -23,94 +21,15 @@ How it fails: a reply that breaks the protocol ends the exchange it belongs to w
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
-import msgspec
-from msgspec import UNSET
-
+from guard.client_codec import REQUESTS_PER_MESSAGE_MAX, Codec, Encoding, Exchange, find_mismatch
 from guard.client_errors import GuardClientError, GuardProtocolError, GuardTimeout
-from guard.messages import (
-    Admit,
-    Cancel,
-    ErrorReply,
-    Fill,
-    Filled,
-    Order,
-    Ping,
-    Pong,
-    Reject,
-    Released,
-    Reply,
-    Request,
-    Status,
-    StatusReply,
-)
+from guard.messages import Reply, Request
 
-Encoding: TypeAlias = Literal["msgpack", "json"]
-ReplyBody: TypeAlias = Reply | list[Reply]
-
-# The limits of the protocol's section 1.
-BODY_BYTES_MAX = 262_144
-REQUESTS_PER_MESSAGE_MAX = 256
 # The guard keeps at most 1,000 messages a client in each direction and drops replies beyond.
 IN_FLIGHT_LIMIT = 1_000
 
 NS_PER_S = 1_000_000_000
-
-ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
-    Order: (Admit, Reject, ErrorReply),
-    Fill: (Filled, ErrorReply),
-    Cancel: (Released, ErrorReply),
-    Status: (StatusReply, ErrorReply),
-    Ping: (Pong, ErrorReply),
-}
-_OPTIONAL_FIELDS: dict[type[Request], tuple[str, ...]] = {
-    Order: ("currency", "sent_at_ns"),
-    Fill: ("price", "executed_at_ns"),
-}
-_IDENTITY_FIELDS = ("desk", "client_order_id", "fill_id")
-
-
-class Exchange:
-    """One message under way, and in the end its replies or its error."""
-
-    __slots__ = (
-        "body",
-        "deadline_ns",
-        "error",
-        "first_request_id",
-        "is_array",
-        "last_sent_ns",
-        "next_send_ns",
-        "on_done",
-        "replies",
-        "requests",
-        "send_count",
-    )
-
-    def __init__(
-        self,
-        first_request_id: int,
-        requests: tuple[Request, ...],
-        is_array: bool,
-        body: bytes,
-        on_done: Callable[["Exchange"], None] | None,
-    ) -> None:
-        self.first_request_id = first_request_id
-        self.requests = requests
-        self.is_array = is_array
-        self.body = body
-        self.on_done = on_done
-        self.deadline_ns = 0
-        self.last_sent_ns = 0
-        self.next_send_ns = 0
-        self.send_count = 0
-        self.replies: list[Reply] | None = None
-        self.error: GuardClientError | None = None
-
-    @property
-    def is_done(self) -> bool:
-        return self.replies is not None or self.error is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +41,11 @@ class Due:
 
 
 class Session:
-    """All exchanges of one client. Times are monotonic, in nanoseconds, and never run backwards."""
+    """All exchanges of one client that are under way. Times are monotonic, in nanoseconds."""
 
     def __init__(
         self, *, encoding: Encoding, in_flight_max: int, timeout_s: float, resend_after_s: float
     ) -> None:
-        if encoding not in ("msgpack", "json"):
-            raise ValueError(f"encoding: {encoding!r} is not allowed; allowed: msgpack, json")
         if not 1 <= in_flight_max <= IN_FLIGHT_LIMIT:
             raise ValueError(
                 f"in_flight_max: {in_flight_max} is not allowed; allowed: 1 to {IN_FLIGHT_LIMIT}"
@@ -138,12 +55,7 @@ class Session:
                 f"timeout_s, resend_after_s: {timeout_s}, {resend_after_s} are not allowed; "
                 "allowed: above 0, at most 3600"
             )
-        if encoding == "json":
-            self._encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
-            self._decode: Callable[[bytes], ReplyBody] = msgspec.json.Decoder(ReplyBody).decode
-        else:
-            self._encode = msgspec.msgpack.Encoder().encode
-            self._decode = msgspec.msgpack.Decoder(ReplyBody).decode
+        self._codec = Codec(encoding)
         self.in_flight_max = in_flight_max
         self.in_flight_count = 0
         self.dropped_reply_count = 0
@@ -184,22 +96,15 @@ class Session:
     ) -> Exchange:
         """Numbers and encodes the requests; the caller sends the exchange's body now.
 
-        A `request_id` set by the caller is replaced by the session's. Raises ValueError for a
-        body above the protocol's limit, and what msgspec raises for what it cannot encode.
+        A `request_id` set by the caller is replaced by the session's. Raises as `Codec.encode`.
         """
         self.check_size(len(requests))
         assert self.has_room(len(requests)), "the caller has waited for room"
         first = self._next_request_id
-        numbered = [_on_the_wire(request, first + at) for at, request in enumerate(requests)]
-        body = self._encode(numbered if is_array else numbered[0])
-        if len(body) > BODY_BYTES_MAX:
-            raise ValueError(
-                f"requests: a message of {len(body)} bytes is not allowed; "
-                f"allowed: at most {BODY_BYTES_MAX}"
-            )
+        body = self._codec.encode(requests, first, is_array)
         self._next_request_id += len(requests)
-        exchange = Exchange(first, tuple(requests), is_array, body, on_done)
-        exchange.deadline_ns = now_ns + self._timeout_ns
+        deadline_ns = now_ns + self._timeout_ns
+        exchange = Exchange(first, tuple(requests), is_array, body, on_done, deadline_ns)
         if not self._exchanges:
             self._quiet_since_ns = now_ns
             self._patience_ns = self._resend_after_ns
@@ -219,9 +124,9 @@ class Session:
         self._quiet_since_ns = now_ns
         self._patience_ns = self._resend_after_ns
         try:
-            replies = self._decode_frames(frames)
-        except ValueError as error:  # msgspec's DecodeError is one
-            return self._distrust(str(error))
+            replies = self._codec.decode(frames)
+        except ValueError as error:
+            return self._distrust(f"a reply could not be read: {error}")
         first_reply = replies[0] if isinstance(replies, list) else replies
         request_id = first_reply.request_id
         if type(request_id) is not int or not 0 < request_id < self._next_request_id:
@@ -230,21 +135,13 @@ class Session:
         if exchange is None:
             self.dropped_reply_count += 1
             return True
-        mismatch = _mismatch(exchange, replies)
+        mismatch = find_mismatch(exchange, replies)
         if mismatch:
-            error = GuardProtocolError(f"the reply does not fit: {mismatch}", exchange.requests)
-            self._end(exchange, error=error)
+            why = f"the reply does not fit: {mismatch}"
+            self._end(exchange, error=GuardProtocolError(why, exchange.requests))
         else:
             self._end(exchange, replies=replies if isinstance(replies, list) else [replies])
         return True
-
-    def _decode_frames(self, frames: Sequence[bytes]) -> ReplyBody:
-        if len(frames) != 1:
-            raise ValueError(f"a reply of {len(frames)} frames; expected 1")
-        replies = self._decode(frames[0])
-        if isinstance(replies, list) and not replies:
-            raise ValueError("a reply that is an empty array")
-        return replies
 
     def _distrust(self, why: str) -> bool:
         if not self._exchanges:
@@ -335,33 +232,3 @@ class Session:
         exchange.error = error
         if exchange.on_done is not None:
             exchange.on_done(exchange)
-
-
-def _on_the_wire(request: Request, request_id: int) -> Request:
-    """A copy with its number, and without the optional keys that have no value."""
-    if type(request) not in ANSWER_TYPES:
-        raise TypeError(f"{request!r} is no request of this protocol")
-    changes: dict[str, object] = {
-        name: UNSET
-        for name in _OPTIONAL_FIELDS.get(type(request), ())
-        if getattr(request, name) is None
-    }
-    return msgspec.structs.replace(request, request_id=request_id, **changes)
-
-
-def _mismatch(exchange: Exchange, replies: ReplyBody) -> str:
-    """Why these replies cannot be the answer of that exchange; "" if they can."""
-    if isinstance(replies, list) != exchange.is_array:
-        return "one reply to an array, or an array to one request"
-    listed = replies if isinstance(replies, list) else [replies]
-    if len(listed) != len(exchange.requests):
-        return f"{len(listed)} replies to {len(exchange.requests)} requests"
-    for at, (request, reply) in enumerate(zip(exchange.requests, listed, strict=True)):
-        if reply.request_id != exchange.first_request_id + at:
-            return f"request_id {exchange.first_request_id + at} is answered by {reply}"
-        if not isinstance(reply, ANSWER_TYPES[type(request)]):
-            return f"{type(request).__name__} is answered by {reply}"
-        for name in _IDENTITY_FIELDS:
-            if hasattr(reply, name) and getattr(reply, name) != getattr(request, name):
-                return f"{name} {getattr(request, name)!r} is answered by {reply}"
-    return ""

@@ -11,10 +11,10 @@ from typing import Generic, Self, TypeVar, Unpack
 
 import zmq
 
-from guard.client_base import ClientBase, answered
+from guard.client_base import ClientBase
+from guard.client_codec import Exchange
 from guard.client_errors import GuardRequestError
 from guard.client_requests import FillFields, OrderFields
-from guard.client_session import Exchange
 from guard.clock import monotonic_ns
 from guard.messages import (
     Admit,
@@ -87,26 +87,39 @@ class GuardClient(ClientBase):
         Raises SizeError or TypeError before anything is sent, GuardRequestError where nothing has
         changed, GuardTimeout (or another OutcomeUnknownError) where the outcome is unknown.
         """
-        return answered(self.call(self.new_order(**fields)), Admit, Reject)
+        reply = self.call(self.new_order(**fields))
+        assert isinstance(reply, Admit | Reject)
+        return reply
 
     def fill(self, **fields: Unpack[FillFields]) -> Filled:
         """Reports an execution; `fee_microcents` is an int. Raises as `order`."""
-        return answered(self.call(self.new_fill(**fields)), Filled)
+        reply = self.call(self.new_fill(**fields))
+        assert isinstance(reply, Filled)
+        return reply
 
     def cancel(self, *, desk: str, client_order_id: str) -> Released:
         """Frees what the order still holds and closes it. Raises as `order`."""
-        return answered(self.call(Cancel(desk, client_order_id)), Released)
+        reply = self.call(Cancel(desk, client_order_id))
+        assert isinstance(reply, Released)
+        return reply
 
     def status(self, *, desk: str, client_order_id: str) -> StatusReply:
         """What the guard knows of an order. Raises as `order`."""
-        return answered(self.call(Status(desk, client_order_id)), StatusReply)
+        reply = self.call(Status(desk, client_order_id))
+        assert isinstance(reply, StatusReply)
+        return reply
 
     def ping(self) -> Pong:
         """The durable head of the guard's log. Raises as `order`."""
-        return answered(self.call(Ping()), Pong)
+        reply = self.call(Ping())
+        assert isinstance(reply, Pong)
+        return reply
 
     def call(self, request: Request) -> Reply:
-        """Sends one request and waits. Raises GuardRequestError for an ErrorReply."""
+        """Sends one request and waits; the reply is of a kind that the request can have.
+
+        Raises GuardRequestError for an ErrorReply, else as `order`.
+        """
         reply = self.send(request).result()
         if isinstance(reply, ErrorReply):
             raise GuardRequestError.of(reply)

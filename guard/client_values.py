@@ -28,9 +28,10 @@ def _exact(value: Decimal, name: str) -> Fraction:
         raise TypeError(
             f"{name}: {value!r} is a {type(value).__name__}; allowed: a Decimal, made from text"
         )
-    if not value.is_finite() or max(
-        abs(value.adjusted()), abs(int(value.as_tuple().exponent))
-    ) > DECIMAL_EXPONENT_MAX:
+    if (
+        not value.is_finite()
+        or max(abs(value.adjusted()), abs(int(value.as_tuple().exponent))) > DECIMAL_EXPONENT_MAX
+    ):
         raise SizeError(
             f"{name}: {value} is not allowed; allowed: a finite number of at most "
             f"{DECIMAL_EXPONENT_MAX} digits on either side of the point"
@@ -97,9 +98,7 @@ class InstrumentSpec:
     _instrument: Instrument = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        instrument = define_instrument(
-            self.symbol, self.tick_size, self.lot_size, self.multiplier
-        )
+        instrument = define_instrument(self.symbol, self.tick_size, self.lot_size, self.multiplier)
         object.__setattr__(self, "_instrument", instrument)
 
     def lots(self, quantity: Decimal) -> int:

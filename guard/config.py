@@ -158,8 +158,7 @@ def parse_config(text: str) -> Config:
         file = msgspec.convert(tomllib.loads(text), _File)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(str(error)) from error
-    if not _LOOPBACK.fullmatch(file.endpoints.orders):
-        _check_network_endpoint(file.endpoints)
+    _check_endpoint(file.endpoints)
     if file.log.ephemeral_key and file.log.key_file is not None:
         raise ConfigError("log.key_file: allowed only without log.ephemeral_key = true")
     policy = _policy_content(file.policy)
@@ -178,12 +177,12 @@ def parse_config(text: str) -> Config:
     )
 
 
-def check_orders_endpoint(endpoint: str) -> None:
-    """Refuses an endpoint given by hand that others could reach. Raises ConfigError."""
-    _check_network_endpoint(EndpointsSection(endpoint))
+def check_orders_endpoint(endpoint: str, configured: EndpointsSection) -> None:
+    """Checks an endpoint given by hand as if it stood in the file. Raises ConfigError."""
+    _check_endpoint(EndpointsSection(endpoint, configured.allow_unauthenticated_network))
 
 
-def _check_network_endpoint(endpoints: EndpointsSection) -> None:
+def _check_endpoint(endpoints: EndpointsSection) -> None:
     endpoint = endpoints.orders
     if not re.fullmatch(r"(tcp|ipc|inproc)://.+", endpoint):
         raise ConfigError(

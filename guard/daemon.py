@@ -1,0 +1,228 @@
+"""The daemon's life: recover, compare, bind, serve, stop.
+
+Owns the order of these steps and the signals. Whatever is wrong is found before the ready line:
+the log is locked, verified and folded, the configuration compared with it, the socket bound, the
+session's first records are on disk.
+
+How it fails: `ConfigError` (exit 2), the `WalError` family and everything of the environment
+(exit 1); `guard.cli` turns them into one line.
+"""
+
+import asyncio
+import gc
+import os
+import pwd
+import secrets
+import signal
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+import zmq
+
+from guard import __version__, clock
+from guard.activation import Actor, find_differences, opening_events, resume_event
+from guard.config import Config, ConfigError
+from guard.engine import Engine
+from guard.gateway import Gateway
+from guard.notify import ServiceNotifier
+from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
+from guard.pipeline import Pipeline, record_outcome
+from guard.recovery import Recovered, recover_log
+from kernel import KERNEL_FORM
+from wal import ChainHasher, LogWriter
+
+# A batch that has been on its way to the disk for so long is no progress: no more watchdog food.
+STALL_LIMIT_NS: Final = 10_000_000_000
+HEARTBEAT_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What `pretrade-guard run` was told. `why` goes into the log."""
+
+    config: Config
+    key: bytes
+    log_directory: Path
+    orders_endpoint: str
+    apply_config: bool = False
+    resume_desks: tuple[str, ...] = ()
+    why: str = "start"
+
+
+class StartError(RuntimeError):
+    """The environment does not let the daemon start."""
+
+
+def run_daemon(options: RunOptions) -> None:
+    """Runs until SIGTERM or SIGINT, then returns. Raises what ended it otherwise."""
+    if KERNEL_FORM != "compiled":
+        say("the kernel runs interpreted (its compiled form was not built): same answers, slower")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(options))
+
+
+def say(text: str) -> None:
+    """One line for the operator."""
+    sys.stderr.write(f"pretrade-guard: {text}\n")
+    sys.stderr.flush()
+
+
+async def _serve(options: RunOptions) -> None:
+    hasher = ChainHasher(options.key)
+    recovered = recover_log(options.log_directory, hasher)
+    try:
+        await _serve_log(options, hasher, recovered)
+    finally:
+        recovered.lock.release()
+
+
+async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recovered) -> None:
+    engine = recovered.engine
+    events = list(_session_events(options, hasher, recovered))
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    gateway = _bind(context, options.orders_endpoint)
+    try:
+        with LogWriter.open(
+            options.log_directory,
+            hasher,
+            recovered.head,
+            monotonic_ns=clock.monotonic_ns,
+            lock=recovered.lock,
+        ) as writer:
+            _record(engine, writer, events)
+            pipeline = Pipeline(engine, writer, gateway, clock.wall_ns, clock.monotonic_ns)
+            await _serve_orders(pipeline, gateway, options, writer)
+            actor = _actor(engine, writer.staged_count, "clean stop")
+            _record(engine, writer, [actor.event(SessionClosed)])
+    finally:
+        gateway.close()
+        context.term()
+
+
+async def _serve_orders(
+    pipeline: Pipeline, gateway: Gateway, options: RunOptions, writer: LogWriter
+) -> None:
+    loop = asyncio.get_running_loop()
+    notifier = ServiceNotifier()
+
+    def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        pipeline.fail(context.get("exception") or RuntimeError(context["message"]))
+
+    loop.set_exception_handler(on_loop_error)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, pipeline.stop)
+    # What start-up built lives as long as the process: keep the collector from walking it.
+    gc.collect()
+    gc.freeze()
+    pipeline.start()
+    head = writer.durable_head.sequence
+    sys.stdout.write(
+        f"pretrade-guard {__version__} ready: orders {gateway.endpoint}, "
+        f"log {options.log_directory}, head {head}, kernel {KERNEL_FORM}\n"
+    )
+    sys.stdout.flush()
+    notifier.send("READY=1", f"STATUS=serving {gateway.endpoint}")
+    heartbeat = loop.create_task(_feed_watchdog(pipeline, notifier))
+    try:
+        await pipeline.run()
+    finally:
+        heartbeat.cancel()
+    notifier.send("STOPPING=1")
+
+
+async def _feed_watchdog(pipeline: Pipeline, notifier: ServiceNotifier) -> None:
+    """Feeds the watchdog from the loop that serves, and only while batches reach the disk."""
+    period_s = min(HEARTBEAT_S, notifier.watchdog_s / 3 or HEARTBEAT_S)
+    while True:
+        if not pipeline.is_stalled(STALL_LIMIT_NS):
+            notifier.send("WATCHDOG=1")
+        await asyncio.sleep(period_s)
+
+
+def _bind(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> Gateway:
+    try:
+        return Gateway(context, endpoint)
+    except zmq.ZMQError as error:
+        context.term()
+        raise StartError(f"orders endpoint {endpoint!r} cannot be bound: {error}") from error
+
+
+def _actor(engine: Engine, staged_count: int, why: str) -> Actor:
+    received_at_ns = max(clock.wall_ns(), engine.state.last_received_at_ns)
+    by = pwd.getpwuid(os.getuid()).pw_name
+    return Actor(received_at_ns, engine.next_sequence - staged_count, by, why)
+
+
+def _record(engine: Engine, writer: LogWriter, events: Iterable[Outcome]) -> None:
+    """Logs and applies administrative events, and waits for the disk."""
+    for event in events:
+        record_outcome(engine, writer, Decided(event))
+    writer.sync_now()
+
+
+def _session_events(
+    options: RunOptions, hasher: ChainHasher, recovered: Recovered
+) -> Iterable[Outcome]:
+    """What this start has to record: a log's first records, or a session's."""
+    engine, state = recovered.engine, recovered.engine.state
+    if recovered.head.sequence == 0:
+        actor = _actor(engine, 0, "a fresh log")
+        log_id = secrets.token_hex(16)
+        return opening_events(options.config, actor, log_id, hasher.key_id)
+    start = _actor(engine, 0, "start")
+    started = start.event(
+        SessionStarted,
+        epoch=state.epoch + 1,
+        software_version=__version__,
+        recovered_sequence=recovered.head.sequence,
+        recovered_hash=recovered.head.entry_hash,
+        after_clean_stop=state.is_closed_cleanly,
+        cut=_noted(recovered),
+    )
+    return [started, *_configured_events(options, engine)]
+
+
+def _noted(recovered: Recovered) -> CutNoted | None:
+    cut = recovered.cut
+    if cut is None:
+        return None
+    say(
+        f"a torn end was cut: {cut.bytes_cut} bytes of {cut.segment} from byte {cut.offset} on "
+        f"(first record lost: {cut.first_sequence_lost}; {cut.reason}); copy: {cut.copy_name}"
+    )
+    return CutNoted(
+        cut.segment,
+        cut.offset,
+        cut.first_sequence_lost,
+        cut.bytes_cut,
+        cut.reason,
+        cut.copy_name,
+    )
+
+
+def _configured_events(options: RunOptions, engine: Engine) -> list[Outcome]:
+    """The events that the operator asked for. Raises ConfigError where config and log disagree."""
+    actor = _actor(engine, 0, options.why)
+    differences = find_differences(engine.state, options.config, actor)
+    impossible = [difference for difference in differences if difference.event is None]
+    if differences and (impossible or not options.apply_config):
+        listed = "\n  ".join(difference.text for difference in impossible or differences)
+        remedy = (
+            "no event can make it so: change the configuration back"
+            if impossible
+            else "start with --apply-config to log the changes"
+        )
+        raise ConfigError(f"the configuration differs from the log ({remedy}):\n  {listed}")
+    events: list[Outcome] = []
+    for difference in differences:
+        if difference.event is not None and difference.event not in events:
+            events.append(difference.event)
+    for desk in options.resume_desks:
+        if desk not in engine.state.desks:
+            raise ConfigError(f"--resume-desk: {desk!r} is no desk of this log")
+        events.append(resume_event(desk, actor))
+    return events

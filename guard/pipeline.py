@@ -1,0 +1,225 @@
+"""The pipeline: drain, decide, apply, append, sync, reply.
+
+Owns the order of these steps, and with it the first promise: a reply of any kind leaves only after
+everything decided before it is on disk. The rules are the engine's, the files the log's, the bytes
+`guard.wire`'s.
+
+How it works (group commit): whatever has arrived is decided and staged while the previous batch is
+being synced. When that sync returns, its replies leave in order and the next batch, with all that
+has been gathered meanwhile, goes to the disk. A reply that changes nothing waits in the same line.
+
+How it fails: any error, of the disk or of our own, ends `run`; no reply of an unsynced batch leaves.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec import UNSET, structs
+
+from guard.engine import Engine
+from guard.gateway import Envelope, Gateway
+from guard.journal import encode_data
+from guard.messages import ErrorReply, Pong, Reply, Request
+from guard.outcomes import Decided, Origin, Outcome
+from guard.wire import Message, Parsed, encode_replies, framing_error, parse_message
+from wal import LogWriter
+
+# One drain decides at most so many messages before the loop looks at anything else.
+DRAIN_MESSAGES_MAX: Final = 256
+# Beyond this much waiting for the disk nothing more is read; clients wait in their TCP queues.
+GATHERED_RECORDS_MAX: Final = 16_384
+GATHERED_BYTES_MAX: Final = 16 * 1024 * 1024
+GATHERED_MESSAGES_MAX: Final = 65_536
+# At a stop, what had already arrived is still decided: at most so many messages.
+STOP_DRAIN_MESSAGES_MAX: Final = 65_536
+
+LOCAL_CLIENT: Final = "local"
+
+
+@dataclass(slots=True)
+class Answer:
+    """A reply that waits for its batch. `body` is None where it depends on the durable head."""
+
+    envelope: Envelope
+    body: bytes | None
+    message: Message
+    replies: list[Reply]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has passed since the start."""
+
+    messages: int = 0
+    requests: int = 0
+    request_errors: int = 0
+    records: int = 0
+    batches: int = 0
+
+
+def record_outcome(engine: Engine, writer: LogWriter, decided: Decided) -> None:
+    """Stages an outcome's record, then applies it: the one way into log and state."""
+    sequence = engine.next_sequence
+    writer.append(sequence, encode_data(decided))
+    engine.apply(sequence, decided.outcome)
+
+
+class Pipeline:
+    """Between the gateway and the log. All calls belong to the loop's thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        writer: LogWriter,
+        gateway: Gateway,
+        wall_ns: Callable[[], int],
+        monotonic_ns: Callable[[], int],
+    ) -> None:
+        self._engine = engine
+        self._writer = writer
+        self._gateway = gateway
+        self._wall_ns = wall_ns
+        self._monotonic_ns = monotonic_ns
+        self._loop = asyncio.get_running_loop()
+        self._gathered: list[Answer] = []
+        self._wake = asyncio.Event()
+        self._is_paused = False
+        self._is_stopping = False
+        self._failure: BaseException | None = None
+        self._batch_started_ns: int | None = None
+        self.counters = Counters()
+
+    def start(self) -> None:
+        """Begins to listen."""
+        self._loop.add_reader(self._gateway.descriptor, self._on_readable)
+        self._on_readable()
+
+    def stop(self) -> None:
+        """Decides what has arrived, listens no more; `run` returns when all of it is answered."""
+        if self._is_stopping:
+            return
+        self._loop.remove_reader(self._gateway.descriptor)
+        self._is_stopping = True
+        self._drain(STOP_DRAIN_MESSAGES_MAX)
+        self._wake.set()
+
+    def fail(self, failure: BaseException) -> None:
+        """Ends `run` with this error: nothing that is not yet on disk will be answered."""
+        self._failure = self._failure or failure
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Syncs and answers batch by batch until `stop`. Raises what went wrong."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._gathered or self._failure is not None:
+                await self._finish_batch()
+            if self._is_stopping:
+                return
+
+    def is_stalled(self, limit_ns: int) -> bool:
+        """Has the batch on its way to the disk been there for longer than `limit_ns`?"""
+        started_ns = self._batch_started_ns
+        return started_ns is not None and self._monotonic_ns() - started_ns > limit_ns
+
+    async def _finish_batch(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        answers, self._gathered = self._gathered, []
+        self._batch_started_ns = self._monotonic_ns()
+        await self._writer.sync()
+        self._batch_started_ns = None
+        self.counters.batches += 1
+        for answer in answers:
+            body = answer.body
+            if body is None:
+                body = encode_replies(answer.message, self._with_head(answer.replies))
+            self._gateway.send(answer.envelope, body)
+        self._is_paused = False
+        # Sending may have consumed the descriptor's edge: ask again.
+        if not self._is_stopping and self._gateway.has_input():
+            self._loop.call_soon(self._on_readable)
+
+    def _with_head(self, replies: list[Reply]) -> list[Reply]:
+        head = self._writer.durable_head
+        return [
+            structs.replace(reply, head_sequence=head.sequence, head_hash=head.entry_hash)
+            if isinstance(reply, Pong)
+            else reply
+            for reply in replies
+        ]
+
+    def _on_readable(self) -> None:
+        if self._is_stopping or self._is_paused or self._failure is not None:
+            return
+        if self._drain(DRAIN_MESSAGES_MAX):
+            self._loop.call_soon(self._on_readable)
+
+    def _drain(self, messages_max: int) -> bool:
+        """Decides what has arrived. True when it stopped at `messages_max`: more may wait."""
+        for _ in range(messages_max):
+            if self._is_full():
+                self._is_paused = True
+                break
+            received = self._gateway.receive()
+            if received is None:
+                break
+            self._handle(received.envelope, received.body, received.frame_count)
+        else:
+            self._wake.set()
+            return True
+        if self._gathered:
+            self._wake.set()
+        return False
+
+    def _is_full(self) -> bool:
+        return (
+            self._writer.staged_count >= GATHERED_RECORDS_MAX
+            or self._writer.staged_bytes >= GATHERED_BYTES_MAX
+            or len(self._gathered) >= GATHERED_MESSAGES_MAX
+        )
+
+    def _handle(self, envelope: Envelope, body: bytes | None, frame_count: int) -> None:
+        if body is None:
+            message = framing_error(frame_count)
+        else:
+            message = parse_message(body, self._engine.state.currency)
+        received_at_ns = max(self._wall_ns(), self._engine.state.last_received_at_ns)
+        replies = [self._decide(request, received_at_ns) for request in message.requests]
+        self.counters.messages += 1
+        has_pong = any(type(reply) is Pong for reply in replies)
+        encoded = None if has_pong else encode_replies(message, replies)
+        self._gathered.append(Answer(envelope, encoded, message, replies))
+
+    def _decide(self, request: Parsed, received_at_ns: int) -> Reply:
+        self.counters.requests += 1
+        if isinstance(request, ErrorReply):
+            self.counters.request_errors += 1
+            return request
+        return self._answer(request, received_at_ns)
+
+    def _answer(self, request: Request, received_at_ns: int) -> Reply:
+        # The request id belongs to this sending, not to the request: it is neither compared
+        # nor recorded.
+        request_id = request.request_id
+        request.request_id = UNSET
+        batch_first_sequence = self._engine.next_sequence - self._writer.staged_count
+        origin = Origin(received_at_ns, LOCAL_CLIENT, batch_first_sequence)
+        decided = self._engine.decide(request, origin)
+        if isinstance(decided, Decided):
+            record_outcome(self._engine, self._writer, decided)
+            self.counters.records += 1
+            reply = answer_of(decided.outcome)
+        else:
+            reply = decided
+            if isinstance(reply, ErrorReply):
+                self.counters.request_errors += 1
+        return reply if request_id is UNSET else structs.replace(reply, request_id=request_id)
+
+
+def answer_of(outcome: Outcome) -> Reply:
+    """The reply that an outcome of a request carries."""
+    return outcome.answer  # type: ignore[union-attr]

@@ -1,0 +1,84 @@
+"""Recovery: the log on disk → the engine's state.
+
+Owns the order of it: lock, make durable what is there, verify and fold, repair a torn end where
+that is what stopped the fold, fold again. It only applies what the log says, and decides nothing.
+
+How it fails: the `WalError` family, `WalDamage` for anything but a torn end, naming segment, offset
+and sequence; `NotOurLogError` for a log that the guard did not write.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from guard.engine import Engine
+from guard.journal import DIALECT, RecordError, decode_data
+from guard.outcomes import LogOpened
+from wal import (
+    EMPTY_HEAD,
+    ChainHasher,
+    Cut,
+    Head,
+    LogLock,
+    WalDamage,
+    WalError,
+    apply_repair,
+    create_directory,
+    open_for_recovery,
+    plan_repair,
+    read_entries,
+)
+
+
+class NotOurLogError(WalError):
+    """The directory holds a chained log, but not one that the guard can go on with."""
+
+
+@dataclass(slots=True)
+class Recovered:
+    """A log that was found, folded and is held by `lock`. A fresh one has `EMPTY_HEAD`."""
+
+    engine: Engine
+    head: Head
+    lock: LogLock
+    cut: Cut | None
+
+
+def recover_log(directory: Path, hasher: ChainHasher) -> Recovered:
+    """Locks and folds the log in `directory`, which is created if it is not there.
+
+    Raises WalLocked, WalDamage, WalKeyMismatch, WalError, NotOurLogError; InvariantError where
+    the records do not follow from each other.
+    """
+    create_directory(directory)
+    lock = open_for_recovery(directory)
+    try:
+        cut = None
+        try:
+            engine, head = fold_log(directory, hasher)
+        except WalDamage:
+            cut = plan_repair(directory, hasher, DIALECT)
+            if cut is None:
+                raise
+            apply_repair(directory, cut)
+            engine, head = fold_log(directory, hasher)
+    except BaseException:
+        lock.release()
+        raise
+    return Recovered(engine, head, lock, cut)
+
+
+def fold_log(directory: Path, hasher: ChainHasher) -> tuple[Engine, Head]:
+    """Verifies the chain and applies every record in order."""
+    engine = Engine()
+    head = EMPTY_HEAD
+    for entry in read_entries(directory, hasher, DIALECT):
+        place = f"{entry.segment}, byte {entry.offset}, record {entry.sequence}"
+        try:
+            outcome = decode_data(entry.data).outcome
+        except RecordError as error:
+            raise NotOurLogError(f"{place}: {error}") from error
+        if (entry.sequence == 1) != isinstance(outcome, LogOpened):
+            raise NotOurLogError(f"{place}: a log begins with log_opened, once")
+        engine.apply(entry.sequence, outcome)
+        head = entry.head
+    return engine, head
