@@ -1,0 +1,206 @@
+"""The kernel: decides and counts.
+
+Pure and domain-neutral: no I/O, clock, randomness, logging or async; integers only; the standard
+library only. `SEMANTICS.md` beside this file says what a decision and a ledger operation mean.
+
+How it works: `COMPILED_MODULES` exist in two forms, the source as it stands and the same source
+compiled. The compiled form is taken where it was built; PRETRADE_GUARD_PURE=1, the one thing that
+the kernel reads from outside, forces the source. `KERNEL_FORM` says which is running.
+"""
+
+import os
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+
+COMPILED_MODULES = ("prescribe",)
+
+
+def _load_sources() -> None:
+    """Put the source form of the compiled modules in place, before anything imports them."""
+    for module_name in COMPILED_MODULES:
+        name = f"{__name__}.{module_name}"
+        path = os.path.join(os.path.dirname(__file__), f"{module_name}.py")
+        spec = spec_from_file_location(name, path, loader=SourceFileLoader(name, path))
+        if spec is None or spec.loader is None:
+            raise ImportError(f"no source for {name} at {path}")
+        module = module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        setattr(sys.modules[__name__], module_name, module)
+
+
+if os.environ.get("PRETRADE_GUARD_PURE") == "1":
+    _load_sources()
+
+from kernel import prescribe as _prescribe  # noqa: E402
+from kernel.digest import (  # noqa: E402
+    decision_digest,
+    decision_digest_of_row,
+    input_digest,
+    input_digest_of_row,
+    ledger_digest,
+    policy_digest,
+)
+from kernel.errors import (  # noqa: E402
+    InvariantError,
+    KernelInputError,
+    PolicyError,
+    ReplayMismatchError,
+)
+from kernel.explain import ModelExplanation  # noqa: E402
+from kernel.finance import (  # noqa: E402
+    BudgetSnapshot,
+    ConservationProof,
+    FinancialCertificate,
+    TenantLedger,
+    certify_ledger,
+    prove_conservation,
+)
+from kernel.layout import (  # noqa: E402
+    ALL_PROVIDERS,
+    ANY_REGION,
+    DECISION,
+    DECISION_ROW_BYTES,
+    INPUT,
+    INPUT_ROW_BYTES,
+    MODEL,
+    NO_LATENCY_LIMIT,
+    NO_MODEL_ID,
+    NO_MODEL_INDEX,
+    OUTPUT_ROW_BYTES,
+    POLICY,
+    TRACE,
+)
+from kernel.ledger import BudgetEngine  # noqa: E402
+from kernel.ledger_results import (  # noqa: E402
+    Balanced,
+    CommitOverflow,
+    CommitResult,
+    Committed,
+    ConservationResult,
+    ExposureLimitExceeded,
+    HoldExceeded,
+    Insufficient,
+    InvalidAmount,
+    LedgerResult,
+    MissingReservation,
+    MissingTenant,
+    Overrun,
+    Released,
+    ReleaseResult,
+    Reserved,
+    ReserveOverflow,
+    ReserveResult,
+    Settled,
+    SettleResult,
+    ToppedUp,
+    TopUpOverflow,
+    TopUpResult,
+    Violation,
+)
+from kernel.policy import PolicySnapshot, trace_of_output_row  # noqa: E402
+from kernel.reasons import (  # noqa: E402
+    GATE_REASONS,
+    GATES,
+    REJECTION_PRECEDENCE,
+    TRACE_GATES,
+    Action,
+    Reason,
+    action_of,
+    reason_of,
+)
+from kernel.records import (  # noqa: E402
+    KernelDecision,
+    KernelInput,
+    KernelModel,
+    decision_of_output_row,
+)
+from kernel.verify import (  # noqa: E402
+    FieldMismatch,
+    Verification,
+    audit_bundle,
+    verified_audit_bundle,
+    verify_decision,
+)
+
+KERNEL_FORM = "interpreted" if str(_prescribe.__file__).endswith(".py") else "compiled"
+
+__all__ = [
+    "ALL_PROVIDERS",
+    "ANY_REGION",
+    "COMPILED_MODULES",
+    "DECISION",
+    "DECISION_ROW_BYTES",
+    "GATES",
+    "GATE_REASONS",
+    "INPUT",
+    "INPUT_ROW_BYTES",
+    "KERNEL_FORM",
+    "MODEL",
+    "NO_LATENCY_LIMIT",
+    "NO_MODEL_ID",
+    "NO_MODEL_INDEX",
+    "OUTPUT_ROW_BYTES",
+    "POLICY",
+    "REJECTION_PRECEDENCE",
+    "TRACE",
+    "TRACE_GATES",
+    "Action",
+    "Balanced",
+    "BudgetEngine",
+    "BudgetSnapshot",
+    "CommitOverflow",
+    "CommitResult",
+    "Committed",
+    "ConservationProof",
+    "ConservationResult",
+    "ExposureLimitExceeded",
+    "FieldMismatch",
+    "FinancialCertificate",
+    "HoldExceeded",
+    "Insufficient",
+    "InvalidAmount",
+    "InvariantError",
+    "KernelDecision",
+    "KernelInput",
+    "KernelInputError",
+    "KernelModel",
+    "LedgerResult",
+    "MissingReservation",
+    "MissingTenant",
+    "ModelExplanation",
+    "Overrun",
+    "PolicyError",
+    "PolicySnapshot",
+    "Reason",
+    "ReleaseResult",
+    "Released",
+    "ReplayMismatchError",
+    "ReserveOverflow",
+    "ReserveResult",
+    "Reserved",
+    "SettleResult",
+    "Settled",
+    "TenantLedger",
+    "TopUpOverflow",
+    "TopUpResult",
+    "ToppedUp",
+    "Verification",
+    "Violation",
+    "action_of",
+    "audit_bundle",
+    "certify_ledger",
+    "decision_digest",
+    "decision_digest_of_row",
+    "decision_of_output_row",
+    "input_digest",
+    "input_digest_of_row",
+    "ledger_digest",
+    "policy_digest",
+    "prove_conservation",
+    "reason_of",
+    "trace_of_output_row",
+    "verified_audit_bundle",
+    "verify_decision",
+]

@@ -1,0 +1,389 @@
+"""The budget ledger: who was granted what, what is held, what is spent.
+
+Owns: the balances per tenant (a desk), the open holds with their numbers, and the order in which
+an operation's refusals are found.
+
+Must not: know why money is held, read a clock, or forget: `committed` never falls.
+
+How it works: each operation is assessed first (a pure question about the state) and then moves the
+balances; a refusal is a result, not an exception, and moves nothing. After every operation each
+tenant has `remaining + reserved + committed == initial` and `remaining >= 0`, and its open holds
+add up to `reserved`. Amounts are i64 microcents, checked before anything moves.
+
+Fails: an amount outside i64, a bool, a negative grant or an unusable tenant id is a
+`KernelInputError` naming the argument; balances that stop adding up are an `InvariantError`.
+"""
+
+from __future__ import annotations
+
+from kernel.errors import InvariantError, KernelInputError
+from kernel.finance import (
+    BudgetSnapshot,
+    ConservationProof,
+    FinancialCertificate,
+    TenantLedger,
+    certify_ledger,
+    check_balances,
+    prove_conservation,
+)
+from kernel.layout import I64
+from kernel.ledger_results import (
+    CommitOverflow,
+    CommitResult,
+    Committed,
+    ConservationResult,
+    ExposureLimitExceeded,
+    HoldExceeded,
+    Insufficient,
+    InvalidAmount,
+    MissingReservation,
+    MissingTenant,
+    Overrun,
+    Released,
+    ReleaseResult,
+    Reserved,
+    ReserveOverflow,
+    ReserveResult,
+    Settled,
+    SettleResult,
+    ToppedUp,
+    TopUpOverflow,
+    TopUpResult,
+)
+
+I64_MAX = I64.maximum
+TENANT_ID_BYTES_MAX = 1024  # as the reference's own callers hold it
+
+_MISSING_TENANT = MissingTenant()
+_MISSING_RESERVATION = MissingReservation()
+_INVALID_AMOUNT = InvalidAmount()
+
+
+class _Tenant:
+    """The balances of one tenant. `cap` 0 is no cap."""
+
+    __slots__ = ("cap", "committed", "initial", "remaining", "reserved")
+
+    def __init__(self, initial: int, cap: int) -> None:
+        self.initial = initial
+        self.remaining = initial
+        self.reserved = 0
+        self.committed = 0
+        self.cap = cap
+
+
+class _Hold:
+    """An open reservation: whose, and what is left of it."""
+
+    __slots__ = ("microcents", "tenant", "tenant_id")
+
+    def __init__(self, tenant_id: str, tenant: _Tenant, microcents: int) -> None:
+        self.tenant_id = tenant_id
+        self.tenant = tenant
+        self.microcents = microcents
+
+
+class BudgetEngine:
+    """The ledger. One thread uses it; nothing in it blocks."""
+
+    __slots__ = ("_caps", "_certified_microcents", "_holds", "_next_id", "_tenants", "_version")
+
+    def __init__(self) -> None:
+        self._tenants: dict[str, _Tenant] = {}
+        self._holds: dict[int, _Hold] = {}
+        self._caps: dict[str, int] = {}
+        self._next_id = 1
+        self._version = 0
+        self._certified_microcents = 0
+
+    # Tenants and what they may use.
+
+    def ensure_tenant(self, tenant_id: str, budget_microcents: int) -> None:
+        """Open a tenant with that grant; nothing happens where it is open already."""
+        _check_tenant_id(tenant_id)
+        _check_amount("budget_microcents", budget_microcents)
+        if budget_microcents < 0:
+            raise KernelInputError(
+                f"budget_microcents is {budget_microcents}; must be from 0 to {I64_MAX}"
+            )
+        if tenant_id not in self._tenants:
+            self._tenants[tenant_id] = _Tenant(budget_microcents, self._caps.get(tenant_id, 0))
+
+    def set_max_reserved_microcents(self, tenant_id: str, max_microcents: int) -> None:
+        """Cap the sum of a tenant's open holds; 0 or less removes the cap.
+
+        Holds that are open already stay. A cap may be set before its tenant is opened.
+        """
+        _check_tenant_id(tenant_id)
+        _check_amount("max_microcents", max_microcents)
+        if max_microcents > 0:
+            self._caps[tenant_id] = max_microcents
+        else:
+            self._caps.pop(tenant_id, None)
+        tenant = self._tenants.get(tenant_id)
+        if tenant is not None:
+            tenant.cap = max(max_microcents, 0)
+
+    def assess_top_up(self, tenant_id: str, amount_microcents: int) -> TopUpResult:
+        """What `top_up_tenant` would answer. Moves nothing."""
+        _check_amount("amount_microcents", amount_microcents)
+        if amount_microcents <= 0:
+            return _INVALID_AMOUNT
+        tenant = self._tenants.get(tenant_id)
+        if tenant is None:
+            return _MISSING_TENANT
+        if tenant.initial + amount_microcents > I64_MAX:
+            return TopUpOverflow()
+        return ToppedUp(
+            amount_microcents,
+            tenant.initial + amount_microcents,
+            tenant.remaining + amount_microcents,
+        )
+
+    def top_up_tenant(self, tenant_id: str, amount_microcents: int) -> TopUpResult:
+        """Add to a tenant's grant."""
+        result = self.assess_top_up(tenant_id, amount_microcents)
+        if type(result) is ToppedUp:
+            tenant = self._tenants[tenant_id]
+            tenant.initial = result.new_initial_microcents
+            tenant.remaining = result.remaining_microcents
+        return result
+
+    # Holds.
+
+    def assess_reserve(self, tenant_id: str, amount_microcents: int) -> ReserveResult:
+        """What `try_reserve` would answer. Moves nothing."""
+        _check_amount("amount_microcents", amount_microcents)
+        if amount_microcents <= 0:
+            return Insufficient(0, amount_microcents)
+        tenant = self._tenants.get(tenant_id)
+        if tenant is None:
+            return _MISSING_TENANT
+        reserved = tenant.reserved
+        if reserved + amount_microcents > I64_MAX:
+            return ReserveOverflow(reserved)
+        if 0 < tenant.cap < reserved + amount_microcents:
+            return ExposureLimitExceeded(reserved, tenant.cap)
+        if tenant.remaining < amount_microcents:
+            return Insufficient(tenant.remaining, amount_microcents)
+        return Reserved(tenant.remaining - amount_microcents)
+
+    def try_reserve(
+        self, tenant_id: str, amount_microcents: int
+    ) -> tuple[ReserveResult, int | None]:
+        """Hold an amount. Returns the outcome and, where it is `Reserved`, the hold's number."""
+        result = self.assess_reserve(tenant_id, amount_microcents)
+        if type(result) is not Reserved:
+            return result, None
+        tenant = self._tenants[tenant_id]
+        tenant.remaining = result.remaining_microcents
+        tenant.reserved += amount_microcents
+        reservation_id = self._next_id
+        self._next_id = reservation_id + 1
+        self._holds[reservation_id] = _Hold(tenant_id, tenant, amount_microcents)
+        _check_tenant(tenant)
+        return result, reservation_id
+
+    def assess_commit(self, reservation_id: int, actual_microcents: int) -> CommitResult:
+        """What `commit` would answer. Moves nothing."""
+        _check_amount("actual_microcents", actual_microcents)
+        if actual_microcents < 0:
+            return _INVALID_AMOUNT
+        hold = self._holds.get(reservation_id)
+        if hold is None:
+            return _MISSING_RESERVATION
+        tenant = hold.tenant
+        if tenant.committed + actual_microcents > I64_MAX:
+            return CommitOverflow(tenant.remaining)
+        remaining = tenant.remaining + hold.microcents - actual_microcents
+        if remaining < 0:
+            return Overrun(tenant.remaining)
+        return Committed(remaining, actual_microcents)
+
+    def commit(self, reservation_id: int, actual_microcents: int) -> CommitResult:
+        """End a hold by spending: a surplus returns, an excess is paid out of what is free."""
+        result = self.assess_commit(reservation_id, actual_microcents)
+        if type(result) is Committed:
+            hold = self._holds.pop(reservation_id)
+            tenant = hold.tenant
+            tenant.reserved -= hold.microcents
+            tenant.committed += actual_microcents
+            tenant.remaining = result.remaining_microcents
+            _check_tenant(tenant)
+        return result
+
+    def release(self, reservation_id: int) -> ReleaseResult:
+        """End a hold without spending."""
+        hold = self._holds.pop(reservation_id, None)
+        if hold is None:
+            return _MISSING_RESERVATION
+        tenant = hold.tenant
+        tenant.reserved -= hold.microcents
+        tenant.remaining += hold.microcents
+        _check_tenant(tenant)
+        return Released(tenant.remaining, hold.microcents)
+
+    def assess_settle(
+        self, reservation_id: int, released_microcents: int, committed_microcents: int
+    ) -> SettleResult:
+        """What `settle` would answer. Moves nothing."""
+        _check_amount("released_microcents", released_microcents)
+        _check_amount("committed_microcents", committed_microcents)
+        if released_microcents < 0 or committed_microcents < 0:
+            return _INVALID_AMOUNT
+        hold = self._holds.get(reservation_id)
+        if hold is None:
+            return _MISSING_RESERVATION
+        if released_microcents > hold.microcents:
+            return HoldExceeded(hold.microcents, released_microcents)
+        tenant = hold.tenant
+        if tenant.committed + committed_microcents > I64_MAX:
+            return CommitOverflow(tenant.remaining)
+        remaining = tenant.remaining + released_microcents - committed_microcents
+        if remaining < 0:
+            return Overrun(tenant.remaining)
+        return Settled(
+            remaining,
+            released_microcents,
+            committed_microcents,
+            hold.microcents - released_microcents,
+        )
+
+    def settle(
+        self, reservation_id: int, released_microcents: int, committed_microcents: int
+    ) -> SettleResult:
+        """End a part of a hold and pay a spend, in one step.
+
+        `released` is the part of the hold that ends and is free again; `committed` is then paid
+        out of what is free, not out of the rest of the hold: that rest still stands for the part
+        of the order that may yet be filled. The hold is gone when nothing is left of it.
+        """
+        result = self.assess_settle(reservation_id, released_microcents, committed_microcents)
+        if type(result) is Settled:
+            hold = self._holds[reservation_id]
+            hold.microcents = result.hold_microcents
+            if result.hold_microcents == 0:
+                del self._holds[reservation_id]
+            tenant = hold.tenant
+            tenant.reserved -= released_microcents
+            tenant.committed += committed_microcents
+            tenant.remaining = result.remaining_microcents
+            _check_tenant(tenant)
+        return result
+
+    # Questions.
+
+    def initial_microcents(self, tenant_id: str) -> int | None:
+        """All that was ever granted; None for an unknown tenant."""
+        tenant = self._tenants.get(tenant_id)
+        return None if tenant is None else tenant.initial
+
+    def remaining_microcents(self, tenant_id: str) -> int | None:
+        """What is free; None for an unknown tenant."""
+        tenant = self._tenants.get(tenant_id)
+        return None if tenant is None else tenant.remaining
+
+    def reserved_microcents(self, tenant_id: str) -> int | None:
+        """What is held; None for an unknown tenant."""
+        tenant = self._tenants.get(tenant_id)
+        return None if tenant is None else tenant.reserved
+
+    def committed_microcents(self, tenant_id: str) -> int | None:
+        """What was ever spent; None for an unknown tenant."""
+        tenant = self._tenants.get(tenant_id)
+        return None if tenant is None else tenant.committed
+
+    def max_reserved_microcents(self, tenant_id: str) -> int | None:
+        """The cap on the sum of a tenant's open holds; None where there is none."""
+        return self._caps.get(tenant_id)
+
+    def hold_microcents(self, reservation_id: int) -> int | None:
+        """What is left of a hold; None where it is not open."""
+        hold = self._holds.get(reservation_id)
+        return None if hold is None else hold.microcents
+
+    @property
+    def next_reservation_id(self) -> int:
+        """The number that the next hold will get."""
+        return self._next_id
+
+    @property
+    def tenant_count(self) -> int:
+        """How many tenants there are."""
+        return len(self._tenants)
+
+    @property
+    def active_reservations(self) -> int:
+        """How many holds are open."""
+        return len(self._holds)
+
+    def tenant_ids(self) -> list[str]:
+        """The tenants, in ascending order of their ids."""
+        return sorted(self._tenants)
+
+    # Proofs.
+
+    def snapshot(self) -> BudgetSnapshot:
+        """The balances now, under the next version: 1, 2, … one per snapshot taken."""
+        self._version += 1
+        return BudgetSnapshot(self._version, len(self._holds), None, self._tenant_ledgers())
+
+    def verify_conservation(self) -> ConservationResult:
+        """Whether every tenant's balances add up, from the balances as they stand."""
+        return check_balances(self._tenant_ledgers())
+
+    def prove_conservation(self) -> ConservationProof:
+        """The digest of one frozen snapshot, its counts and totals."""
+        return prove_conservation(self.snapshot())
+
+    def certify_ledger(self) -> FinancialCertificate:
+        """A proof, and what was spent since the last certificate."""
+        certificate = certify_ledger(self.snapshot(), self._certified_microcents)
+        if certificate.aggregate_totals_representable:
+            self._certified_microcents = certificate.total_committed_microcents
+        return certificate
+
+    def _tenant_ledgers(self) -> tuple[TenantLedger, ...]:
+        return tuple(
+            TenantLedger(
+                tenant_id, tenant.initial, tenant.remaining, tenant.reserved, tenant.committed
+            )
+            for tenant_id, tenant in sorted(self._tenants.items())
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"BudgetEngine(tenants={self.tenant_count},"
+            f" active_reservations={self.active_reservations})"
+        )
+
+
+def _check_amount(name: str, value: object) -> None:
+    if type(value) is not int or not -I64_MAX - 1 <= value <= I64_MAX:
+        raise KernelInputError(
+            f"{name} is {value!r}; must be an integer from {I64.minimum} to {I64_MAX}"
+        )
+
+
+def _check_tenant_id(tenant_id: object) -> None:
+    if isinstance(tenant_id, str):
+        try:
+            if 0 < len(tenant_id.encode()) <= TENANT_ID_BYTES_MAX:
+                return
+        except UnicodeEncodeError:
+            pass
+    raise KernelInputError(
+        f"tenant_id is {tenant_id!r}; must be text of 1 to {TENANT_ID_BYTES_MAX} UTF-8 bytes"
+    )
+
+
+def _check_tenant(tenant: _Tenant) -> None:
+    if (
+        tenant.remaining + tenant.reserved + tenant.committed != tenant.initial
+        or tenant.remaining < 0
+        or tenant.reserved < 0
+    ):
+        raise InvariantError(
+            f"balances do not add up: initial {tenant.initial}, remaining {tenant.remaining},"
+            f" reserved {tenant.reserved}, committed {tenant.committed}"
+        )
