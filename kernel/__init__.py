@@ -75,6 +75,8 @@ from kernel.layout import (  # noqa: E402
 from kernel.ledger import BudgetEngine  # noqa: E402
 from kernel.ledger_results import (  # noqa: E402
     Balanced,
+    Charged,
+    ChargeResult,
     CommitOverflow,
     CommitResult,
     Committed,
@@ -150,6 +152,8 @@ __all__ = [
     "Balanced",
     "BudgetEngine",
     "BudgetSnapshot",
+    "ChargeResult",
+    "Charged",
     "CommitOverflow",
     "CommitResult",
     "Committed",

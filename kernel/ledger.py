@@ -28,6 +28,8 @@ from kernel.finance import (
 )
 from kernel.layout import I64
 from kernel.ledger_results import (
+    Charged,
+    ChargeResult,
     CommitOverflow,
     CommitResult,
     Committed,
@@ -267,6 +269,30 @@ class BudgetEngine:
             tenant = hold.tenant
             tenant.reserved -= released_microcents
             tenant.committed += committed_microcents
+            tenant.remaining = result.remaining_microcents
+            _check_tenant(tenant)
+        return result
+
+    def assess_charge(self, tenant_id: str, amount_microcents: int) -> ChargeResult:
+        """What `charge` would answer. Moves nothing."""
+        _check_amount("amount_microcents", amount_microcents)
+        if amount_microcents < 0:
+            return _INVALID_AMOUNT
+        tenant = self._tenants.get(tenant_id)
+        if tenant is None:
+            return _MISSING_TENANT
+        if tenant.committed + amount_microcents > I64_MAX:
+            return CommitOverflow(tenant.remaining)
+        if tenant.remaining < amount_microcents:
+            return Overrun(tenant.remaining)
+        return Charged(tenant.remaining - amount_microcents, amount_microcents)
+
+    def charge(self, tenant_id: str, amount_microcents: int) -> ChargeResult:
+        """Pay a spend out of what is free, with no hold: the fee of a fill that came too late."""
+        result = self.assess_charge(tenant_id, amount_microcents)
+        if type(result) is Charged:
+            tenant = self._tenants[tenant_id]
+            tenant.committed += amount_microcents
             tenant.remaining = result.remaining_microcents
             _check_tenant(tenant)
         return result

@@ -113,6 +113,15 @@ class Settled(LedgerResult):
 
 
 @dataclass(frozen=True, slots=True)
+class Charged(LedgerResult):
+    """A spend that no hold stands behind was paid out of what is free."""
+
+    status: ClassVar[str] = "charged"
+    remaining_microcents: int
+    committed_microcents: int
+
+
+@dataclass(frozen=True, slots=True)
 class HoldExceeded(LedgerResult):
     """More was to be released than the hold has left; nothing moved."""
 
@@ -176,5 +185,6 @@ ReleaseResult = Released | MissingReservation
 SettleResult = (
     Settled | InvalidAmount | MissingReservation | HoldExceeded | CommitOverflow | Overrun
 )
+ChargeResult = Charged | InvalidAmount | MissingTenant | CommitOverflow | Overrun
 TopUpResult = ToppedUp | InvalidAmount | MissingTenant | TopUpOverflow
 ConservationResult = Balanced | Violation
