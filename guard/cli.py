@@ -189,7 +189,7 @@ def _replay(options: argparse.Namespace) -> int:
         "events": dict(sorted(report.events.items())),
         "reasons": dict(sorted(report.reasons.items())),
         "conservation": "balanced",
-        "ledger_digest": proof.ledger_digest.hex(),
+        "ledger_digest_hex": proof.ledger_digest_hex,
     }
     return _report_good(options, "replayed", fields)
 

@@ -40,14 +40,14 @@ class ConfigError(ValueError):
     """Bad input: the configuration cannot be used. The message names the place."""
 
 
-class EndpointsSection(Struct, forbid_unknown_fields=True):
+class EndpointsSection(Struct, forbid_unknown_fields=True, frozen=True):
     """Where the sockets are bound."""
 
     orders: str
     allow_unauthenticated_network: bool = False
 
 
-class LogSection(Struct, forbid_unknown_fields=True):
+class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
     """Where the log is, and which key it is chained with."""
 
     directory: str
@@ -55,7 +55,7 @@ class LogSection(Struct, forbid_unknown_fields=True):
     ephemeral_key: bool = False
 
 
-class SettingsSection(Struct, forbid_unknown_fields=True):
+class SettingsSection(Struct, forbid_unknown_fields=True, frozen=True):
     """What decisions depend on beside policy, instruments and desks; recorded in the log."""
 
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")] = "USD"
@@ -63,7 +63,7 @@ class SettingsSection(Struct, forbid_unknown_fields=True):
     remembered_order_window_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
 
 
-class VenueSection(Struct, forbid_unknown_fields=True):
+class VenueSection(Struct, forbid_unknown_fields=True, frozen=True):
     """A venue: one model of the kernel's catalogue."""
 
     venue: Annotated[int, Meta(ge=1, le=2**32 - 1)]
@@ -78,7 +78,7 @@ class VenueSection(Struct, forbid_unknown_fields=True):
     enabled: bool = True
 
 
-class PolicySection(Struct, forbid_unknown_fields=True):
+class PolicySection(Struct, forbid_unknown_fields=True, frozen=True):
     """The policy: its epochs, its hard limits, its weights and its venues."""
 
     policy_epoch: Annotated[int, Meta(ge=0)]
@@ -90,7 +90,7 @@ class PolicySection(Struct, forbid_unknown_fields=True):
     venues: list[VenueSection]
 
 
-class InstrumentSection(Struct, forbid_unknown_fields=True):
+class InstrumentSection(Struct, forbid_unknown_fields=True, frozen=True):
     """A symbol and its sizes, as decimal text."""
 
     symbol: str
@@ -99,7 +99,7 @@ class InstrumentSection(Struct, forbid_unknown_fields=True):
     multiplier: str = "1"
 
 
-class DeskSection(Struct, forbid_unknown_fields=True):
+class DeskSection(Struct, forbid_unknown_fields=True, frozen=True):
     """A desk, its budget, and the cap of its open holds (`"none"` for no cap), as decimal text."""
 
     desk: str
@@ -107,7 +107,7 @@ class DeskSection(Struct, forbid_unknown_fields=True):
     exposure_cap: str
 
 
-class _File(Struct, forbid_unknown_fields=True):
+class _File(Struct, forbid_unknown_fields=True, frozen=True):
     endpoints: EndpointsSection
     log: LogSection
     policy: PolicySection

@@ -212,7 +212,7 @@ def _refuse_by_ledger(state: GuardState, desk: str, notional_microcents: int) ->
     result = ledger.assess_reserve(desk, notional_microcents)
     if isinstance(result, Reserved):
         return None
-    used = ledger.reserved_microcents(desk)
+    used = ledger.reserved_microcents(desk) or 0
     if isinstance(result, ExposureLimitExceeded):
         refusal, limit = Refusal.EXPOSURE_LIMIT_EXCEEDED, result.max_reserved_microcents
     elif isinstance(result, Insufficient):

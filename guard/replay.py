@@ -127,7 +127,8 @@ def _check_conservation(engine: Engine, entry: LocatedEntry, outcome: Outcome) -
     if initial is None:
         return
     remaining = ledger.remaining_microcents(desk) or 0
-    parts = remaining + ledger.reserved_microcents(desk) + (ledger.committed_microcents(desk) or 0)
+    reserved = ledger.reserved_microcents(desk) or 0
+    parts = remaining + reserved + (ledger.committed_microcents(desk) or 0)
     if parts != initial or remaining < 0:
         raise _mismatch(entry, f"the ledger of {desk} does not add up: {parts} of {initial}")
 
