@@ -195,6 +195,8 @@ class AsyncGuardClient(ClientBase):
     def _replace_socket(self) -> None:
         self._loop.remove_reader(self._fd())
         super()._replace_socket()
+        if self._closed:
+            return
         self._loop.add_reader(self._fd(), self._on_readable)
 
     def _transmit(self, exchange: Exchange) -> None:
@@ -231,7 +233,7 @@ class AsyncGuardClient(ClientBase):
         # What has arrived is read before anything is declared late.
         if self._receive_some():
             self._drain_soon()
-        else:
+        elif not self._closed:
             self._send_due()
         self._set_timer()
 

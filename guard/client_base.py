@@ -145,9 +145,17 @@ class ClientBase:
         return socket
 
     def _replace_socket(self) -> None:
-        """A new connection under a new identity; what the old one still holds is dropped."""
+        """A new connection under a new identity; what the old one still holds is dropped.
+
+        Where the system gives no further socket the client is closed, and says so to everyone.
+        """
         self._socket.close(linger=0)
-        self._socket = self._open_socket()
+        try:
+            self._socket = self._open_socket()
+        except zmq.ZMQError as error:
+            self._closed = True
+            why = f"the client was closed: no new socket: {error}"
+            self._session.end_all(lambda requests: GuardClosedError(why, requests))
 
     def _transmit(self, exchange: Exchange) -> None:
         try:
@@ -169,6 +177,8 @@ class ClientBase:
                 frames.append(self._socket.recv(zmq.NOBLOCK))
             if not self._session.receive(frames, monotonic_ns()):
                 self._replace_socket()
+                if self._closed:
+                    return False
         return True
 
     def _send_due(self) -> None:
@@ -176,7 +186,7 @@ class ClientBase:
         due = self._session.due(monotonic_ns())
         if due.fresh_socket:
             self._replace_socket()
-        for exchange in due.resends:
+        for exchange in () if self._closed else due.resends:
             self._transmit(exchange)
 
     def _close(self, linger_s: float | None) -> None:

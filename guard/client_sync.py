@@ -157,6 +157,7 @@ class GuardClient(ClientBase):
         self._check_open()
         self._session.check_size(len(requests))
         self._wait(lambda: self._session.has_room(len(requests)))
+        self._check_open()
         exchange = self._session.open(
             [self._stamp(request) for request in requests],
             is_array=is_array,
@@ -172,7 +173,7 @@ class GuardClient(ClientBase):
             if self._receive_some():
                 continue
             if is_over():
-                return
+                return  # also where the client had to close: everything has ended then
             self._send_due()
             due_ns = self._session.next_due_ns()
             if due_ns is not None and not is_over():
