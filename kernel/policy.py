@@ -196,7 +196,7 @@ class PolicySnapshot:
         return self._row == other._row and self._models == other._models
 
     def __hash__(self) -> int:
-        return hash(self.digest)
+        return int.from_bytes(self.digest, "little")  # deterministic, unlike hash()
 
     def __repr__(self) -> str:
         return (

@@ -1,5 +1,5 @@
 # The types of prescribe.py, for the compiler alone. Nothing here changes what the code means:
-# SEMANTICS.md bounds every value below its type.
+# SEMANTICS.md shows for each of these that its values fit.
 
 cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -8,6 +8,10 @@ ctypedef uint8_t u8
 ctypedef uint16_t u16
 ctypedef uint32_t u32
 ctypedef uint64_t u64
+ctypedef const u8 *RowPointer
+ctypedef u8 *BufferPointer
+ctypedef u8[83] OutputRow
+ctypedef u16[10] GateCounts
 
 cdef extern from *:
     """
@@ -15,15 +19,9 @@ cdef extern from *:
     """
     ctypedef long long i128 "kernel_i128"
 
-ctypedef const u8 *ConstRow
-ctypedef u8 *Row
-ctypedef u16[10] GateCounts
-
 cdef Py_ssize_t INPUT_BYTES, OUTPUT_BYTES
-cdef int DISABLED, QUALITY, RISK_CEILING, LATENCY, CAPABILITY
-cdef int PROVIDER, REGION, BUDGET, UTILITY, PASSED
 cdef u32 U32_MAX
-cdef u64 U64_MAX, I64_MAX
+cdef u64 U64_MAX, I64_MAX, BEYOND_VALUE
 
 @cython.locals(b0=u16, b1=u16)
 cdef u16 load_u16(const u8 *row, Py_ssize_t at) noexcept nogil
@@ -34,32 +32,35 @@ cdef u32 load_u32(const u8 *row, Py_ssize_t at) noexcept nogil
 @cython.locals(b0=u64, b1=u64, b2=u64, b3=u64, b4=u64, b5=u64, b6=u64, b7=u64)
 cdef u64 load_u64(const u8 *row, Py_ssize_t at) noexcept nogil
 
-cdef void store_u16(u8 *row, Py_ssize_t at, u16 value) noexcept nogil
-cdef void store_u32(u8 *row, Py_ssize_t at, u32 value) noexcept nogil
-cdef void store_u64(u8 *row, Py_ssize_t at, u64 value) noexcept nogil
-
-cdef bint outranks(
-    u64 utility, u64 cost, u64 quality, u64 model_id,
-    u64 other_utility, u64 other_cost, u64 other_quality, u64 other_id,
+cdef void store_u16(u8 *out, Py_ssize_t at, u16 value) noexcept nogil
+cdef void store_u32(u8 *out, Py_ssize_t at, u32 value) noexcept nogil
+cdef void store_u64(u8 *out, Py_ssize_t at, u64 value) noexcept nogil
+cdef void store_choice(
+    u8 *out, Py_ssize_t to, u8 action, u16 reason, u32 model_id, u16 model_index, u64 cost,
+    u64 utility, u32 next_id, u64 next_utility, u16 evaluated, u16 eligible,
 ) noexcept nogil
 
 cdef int first_gate(
-    ModelBlock block, Py_ssize_t slot, u16 minimum_quality_bps, u32 latency_limit_ms,
+    ModelBlock block, Py_ssize_t slot, u16 minimum_quality, u32 latency_limit_ms,
     u64 required_capabilities, u64 allowed_providers, u64 required_regions, u16 risk_bps,
 ) noexcept
 
-@cython.locals(wide_input_tokens=i128, wide_output_tokens=i128, rests=u64, wide_cost=i128)
-cdef u64 cost_of(
+cdef u64 narrow_cost(
     ModelBlock block, Py_ssize_t slot, u64 input_tokens, u64 output_tokens
 ) noexcept
 
+cdef u64 narrow_utility(u64 gain, u64 risk_penalty, u64 latency_penalty, u64 cost) noexcept nogil
+
 @cython.locals(wide_whole=i128, rest=u64)
-cdef i128 share_of(u64 value, u64 weight) noexcept nogil
+cdef i128 wide_share(u64 value, u64 weight) noexcept nogil
+
+cdef bint outranks(
+    u64 utility, u64 cost, u16 quality, u32 model_id,
+    u64 other_utility, u64 other_cost, u16 other_quality, u32 other_id,
+) noexcept nogil
 
 @cython.locals(most=u16)
 cdef u16 rejection_reason(u16 *counts) noexcept nogil
-
-cdef void store_rejection(u8 *out, Py_ssize_t to, u16 reason, u16 evaluated_models) noexcept nogil
 
 @cython.final
 cdef class ModelBlock:
@@ -76,31 +77,42 @@ cdef class ModelBlock:
     cdef u64[64] input_rate_rest
     cdef u64[64] output_rate_whole
     cdef u64[64] output_rate_rest
-    cdef i128[64] wide_latency_penalty
+    cdef u64[64] latency_penalty
 
 cdef class DecisionTable:
-    cdef u64 policy_epoch, catalog_epoch
-    cdef u16 hard_risk_limit_bps, minimum_confidence_bps
+    cdef u64 policy_epoch, catalog_epoch, latency_penalty_per_ms
+    cdef u16 hard_risk_limit_bps, minimum_confidence_bps, model_count
     cdef u64 risk_penalty_multiplier_bps
-    cdef u16 model_count
+    cdef bint narrow
     cdef list blocks
 
-    @cython.locals(output_row=bytearray)
+    @cython.locals(out=OutputRow)
     cpdef bytes decide_row(self, bytes input_row)
 
-    @cython.locals(index=Py_ssize_t, rows=ConstRow, out=Row)
+    @cython.locals(index=Py_ssize_t, rows=RowPointer, out=BufferPointer)
     cpdef decide_rows(self, input_rows, Py_ssize_t count, bytearray output_rows)
 
-    @cython.locals(risk_bps=u16, confidence_bps=u16, gate=Py_ssize_t)
+    @cython.locals(risk_bps=u16, confidence_bps=u16, reason=u16, gate=Py_ssize_t)
     cdef void _decide(self, const u8 *row, Py_ssize_t at, u8 *out, Py_ssize_t to)
 
     @cython.locals(
-        input_tokens=u64, output_tokens=u64, value=u64, budget_limit=u64, risk_bps=u16,
-        confidence_bps=u64, minimum_quality_bps=u16, latency_limit_ms=u32,
-        required_capabilities=u64, allowed_providers=u64, required_regions=u64,
-        wide_risk_penalty=i128, counts=GateCounts, best_id=u64, best_index=u64, best_cost=u64,
-        best_quality=u64, best_utility=u64, next_id=u64, next_cost=u64, next_quality=u64,
-        next_utility=u64, index=Py_ssize_t, block=ModelBlock, slot=Py_ssize_t, gate=int, cost=u64,
-        quality=u64, wide_utility=i128, utility=u64, model_id=u64, requested=bint,
+        input_tokens=u64, output_tokens=u64, value=u64, value_whole=u64, value_rest=u64,
+        budget_limit=u64, risk_bps=u16, confidence_bps=u64, minimum_quality=u16,
+        latency_limit_ms=u32, capabilities=u64, providers=u64, regions=u64, narrow=bint,
+        wide_penalty=i128, risk_penalty=u64, counts=GateCounts,
+        best_id=u32, best_index=u16, best_cost=u64, best_quality=u16, best_utility=u64,
+        next_id=u32, next_cost=u64, next_quality=u16, next_utility=u64, first_index=Py_ssize_t,
+        block=ModelBlock, slot=Py_ssize_t, gate=Py_ssize_t, quality=u64, weight=u64, cost=u64,
+        gain=u64, utility=u64, model_id=u32, reason=u16, action=u8,
     )
     cdef void _choose(self, const u8 *row, Py_ssize_t at, u8 *out, Py_ssize_t to)
+
+    @cython.locals(wide_input=i128, wide_output=i128, wide_sum=i128, cost=u64)
+    cdef u64 _wide_cost(
+        self, ModelBlock block, Py_ssize_t slot, u64 input_tokens, u64 output_tokens
+    ) noexcept
+
+    @cython.locals(wide_ms=i128, wide_left=i128, utility=u64)
+    cdef u64 _wide_utility(
+        self, ModelBlock block, Py_ssize_t slot, u64 value, u64 weight, u64 risk_bps, u64 cost
+    ) noexcept

@@ -13,8 +13,10 @@ best two, and writes the decision row with the nine counts behind it. All state 
 two decisions share nothing that changes.
 
 Exactness: money and costs reach 2^64 and their products 2^100, and nothing here may round or wrap.
-A `wide_*` value (128 bits when compiled) holds every sum and product that no bound keeps below
-2^64, and no wide value is ever divided: for a divisor d, v = whole * d + rest gives
+There are two ways to the same number. The *narrow* one holds wherever a policy and an input are
+within the ceilings that a loaded policy has: 64 bits, one subtraction after the other, over as soon
+as nothing is left. The *wide* one takes any values of the declared types, in 128 bits (`wide_*`).
+No wide value is ever divided: for a divisor d, v = whole * d + rest gives
 floor(v * k / d) = whole * k + floor(rest * k / d), and the same with ceilings. `SEMANTICS.md` has
 the bounds, line by line.
 
@@ -26,38 +28,29 @@ from collections.abc import Sequence
 from kernel.errors import KernelInputError
 from kernel.layout import INPUT_ROW_BYTES, OUTPUT_ROW_BYTES
 
-BLOCK_MODELS = 64  # a block's columns fit the first-level cache; the 65,535 models make 1,024
+BLOCK_MODELS = 64  # a block's columns fit the first-level cache; 65,535 models make 1,024 blocks
 TOKENS_PER_RATE = 1_000_000  # a rate is for this many tokens
-INPUT_BYTES = INPUT_ROW_BYTES
-OUTPUT_BYTES = OUTPUT_ROW_BYTES
-
-Bytes = bytes | bytearray
-
-# The gates, numbered in the trace's order; the tenth count is of the models that pass them all.
-DISABLED = 0
-QUALITY = 1
-RISK_CEILING = 2
-LATENCY = 3
-CAPABILITY = 4
-PROVIDER = 5
-REGION = 6
-BUDGET = 7
-UTILITY = 8
-PASSED = 9
-
+BPS_MAX = 10_000  # 100 %
+NARROW_RATE_END = 2**30 * TOKENS_PER_RATE  # below it, both legs of a cost together fit 64 bits
+BEYOND_VALUE = 2**63  # more than any value: a penalty this high takes all of it
 U32_MAX = 2**32 - 1
 U64_MAX = 2**64 - 1
 I64_MAX = 2**63 - 1
+INPUT_BYTES = INPUT_ROW_BYTES
+OUTPUT_BYTES = OUTPUT_ROW_BYTES
+
+Row = bytes | bytearray
+Buffer = bytearray | list[int]
 
 
-def load_u16(row: Bytes, at: int) -> int:
-    """The u16 at that offset. (Each of these three compiles to one load.)"""
+def load_u16(row: Row, at: int) -> int:
+    """The u16 at that offset."""
     b0 = row[at]
     b1 = row[at + 1]
     return b0 | b1 << 8
 
 
-def load_u32(row: Bytes, at: int) -> int:
+def load_u32(row: Row, at: int) -> int:
     """The u32 at that offset."""
     b0 = row[at]
     b1 = row[at + 1]
@@ -66,7 +59,7 @@ def load_u32(row: Bytes, at: int) -> int:
     return b0 | b1 << 8 | b2 << 16 | b3 << 24
 
 
-def load_u64(row: Bytes, at: int) -> int:
+def load_u64(row: Row, at: int) -> int:
     """The u64 at that offset."""
     b0 = row[at]
     b1 = row[at + 1]
@@ -79,27 +72,118 @@ def load_u64(row: Bytes, at: int) -> int:
     return b0 | b1 << 8 | b2 << 16 | b3 << 24 | b4 << 32 | b5 << 40 | b6 << 48 | b7 << 56
 
 
-def store_u16(row: bytearray, at: int, value: int) -> None:
+def store_u16(out: Buffer, at: int, value: int) -> None:
     """Put a u16 at that offset."""
-    row[at] = value & 0xFF
-    row[at + 1] = value >> 8
+    out[at] = value & 0xFF
+    out[at + 1] = value >> 8
 
 
-def store_u32(row: bytearray, at: int, value: int) -> None:
+def store_u32(out: Buffer, at: int, value: int) -> None:
     """Put a u32 at that offset."""
-    store_u16(row, at, value & 0xFFFF)
-    store_u16(row, at + 2, value >> 16)
+    store_u16(out, at, value & 0xFFFF)
+    store_u16(out, at + 2, value >> 16)
 
 
-def store_u64(row: bytearray, at: int, value: int) -> None:
+def store_u64(out: Buffer, at: int, value: int) -> None:
     """Put a u64 at that offset."""
-    store_u32(row, at, value & U32_MAX)
-    store_u32(row, at + 4, value >> 32)
+    store_u32(out, at, value & U32_MAX)
+    store_u32(out, at + 4, value >> 32)
+
+
+def store_choice(
+    out: Buffer,
+    to: int,
+    action: int,
+    reason: int,
+    model_id: int,
+    model_index: int,
+    cost: int,
+    utility: int,
+    next_id: int,
+    next_utility: int,
+    evaluated: int,
+    eligible: int,
+) -> None:
+    """A decision's fields between its sequence and its epochs."""
+    out[to + 8] = action
+    store_u16(out, to + 9, reason)
+    store_u32(out, to + 11, model_id)
+    store_u16(out, to + 15, model_index)
+    store_u64(out, to + 17, cost)
+    store_u64(out, to + 25, utility)
+    store_u32(out, to + 33, next_id)
+    store_u64(out, to + 37, next_utility)
+    store_u16(out, to + 45, evaluated)
+    store_u16(out, to + 47, eligible)
+
+
+def first_gate(
+    block: "ModelBlock",
+    slot: int,
+    minimum_quality: int,
+    latency_limit_ms: int,
+    required_capabilities: int,
+    allowed_providers: int,
+    required_regions: int,
+    risk_bps: int,
+) -> int:
+    """The first gate failed, of the seven that compare a column; numbered as in the trace."""
+    if block.enabled[slot] == 0:
+        return 0  # disabled
+    if block.quality_bps[slot] < minimum_quality:
+        return 1  # quality
+    if block.p95_latency_ms[slot] > latency_limit_ms:
+        return 3  # latency
+    if block.capabilities[slot] & required_capabilities != required_capabilities:
+        return 4  # capability
+    if block.provider_bit[slot] & allowed_providers == 0:
+        return 5  # provider
+    if required_regions != 0 and block.region_mask[slot] & required_regions == 0:
+        return 6  # region
+    if risk_bps > block.risk_ceiling_bps[slot]:
+        return 2  # risk ceiling
+    return 9  # none
+
+
+def narrow_cost(block: "ModelBlock", slot: int, input_tokens: int, output_tokens: int) -> int:
+    """`wide_cost` where every rate is below `NARROW_RATE_END`: the same sum, within 64 bits."""
+    return (
+        input_tokens * block.input_rate_whole[slot]
+        + output_tokens * block.output_rate_whole[slot]
+        + (input_tokens * block.input_rate_rest[slot] + 999_999) // 1_000_000
+        + (output_tokens * block.output_rate_rest[slot] + 999_999) // 1_000_000
+    )
+
+
+def narrow_utility(gain: int, risk_penalty: int, latency_penalty: int, cost: int) -> int:
+    """What is left of a gain below 2^63 after all three; 0 where nothing is."""
+    if gain <= risk_penalty:
+        return 0
+    gain -= risk_penalty
+    if gain <= latency_penalty:
+        return 0
+    gain -= latency_penalty
+    if gain <= cost:
+        return 0
+    return gain - cost
+
+
+def wide_share(value: int, weight: int) -> int:
+    """floor(value * weight / 10^8): `weight` is the product of two values in basis points."""
+    wide_whole = value // 100_000_000
+    rest = value % 100_000_000
+    return wide_whole * weight + rest * weight // 100_000_000
 
 
 def outranks(
-    utility: int, cost: int, quality: int, model_id: int,
-    other_utility: int, other_cost: int, other_quality: int, other_id: int,
+    utility: int,
+    cost: int,
+    quality: int,
+    model_id: int,
+    other_utility: int,
+    other_cost: int,
+    other_quality: int,
+    other_id: int,
 ) -> bool:
     """Higher utility, then lower cost, then higher quality, then lower model id."""
     if utility != other_utility:
@@ -111,96 +195,34 @@ def outranks(
     return model_id < other_id
 
 
-def first_gate(
-    block: "ModelBlock",
-    slot: int,
-    minimum_quality_bps: int,
-    latency_limit_ms: int,
-    required_capabilities: int,
-    allowed_providers: int,
-    required_regions: int,
-    risk_bps: int,
-) -> int:
-    """The first gate that the model fails, of the seven that compare a column with the request."""
-    if block.enabled[slot] == 0:
-        return DISABLED
-    if block.quality_bps[slot] < minimum_quality_bps:
-        return QUALITY
-    if block.p95_latency_ms[slot] > latency_limit_ms:
-        return LATENCY
-    if block.capabilities[slot] & required_capabilities != required_capabilities:
-        return CAPABILITY
-    if block.provider_bit[slot] & allowed_providers == 0:
-        return PROVIDER
-    if required_regions != 0 and block.region_mask[slot] & required_regions == 0:
-        return REGION
-    if risk_bps > block.risk_ceiling_bps[slot]:
-        return RISK_CEILING
-    return PASSED
-
-
-def cost_of(block: "ModelBlock", slot: int, input_tokens: int, output_tokens: int) -> int:
-    """ceil(input_tokens * rate / 10^6) + ceil(output_tokens * rate / 10^6), at most 2^64 - 1."""
-    wide_input_tokens = input_tokens
-    wide_output_tokens = output_tokens
-    rests = (input_tokens * block.input_rate_rest[slot] + 999_999) // 1_000_000
-    rests += (output_tokens * block.output_rate_rest[slot] + 999_999) // 1_000_000
-    wide_cost = wide_input_tokens * block.input_rate_whole[slot]
-    wide_cost += wide_output_tokens * block.output_rate_whole[slot]
-    wide_cost += rests
-    cost: int = wide_cost if wide_cost < U64_MAX else U64_MAX
-    return cost
-
-
-def share_of(value: int, weight: int) -> int:
-    """floor(value * weight / 10^8): `weight` is the product of two values in basis points."""
-    wide_whole = value // 100_000_000
-    rest = value % 100_000_000
-    return wide_whole * weight + rest * weight // 100_000_000
-
-
 def rejection_reason(counts: list[int]) -> int:
     """The reason of the gate with the most models; among equals the later in this list."""
-    most = counts[CAPABILITY]
-    reason = 105
-    if counts[REGION] >= most:
-        most = counts[REGION]
-        reason = 107
-    if counts[PROVIDER] >= most:
-        most = counts[PROVIDER]
-        reason = 106
-    if counts[QUALITY] >= most:
-        most = counts[QUALITY]
-        reason = 103
-    if counts[RISK_CEILING] >= most:
-        most = counts[RISK_CEILING]
-        reason = 110
-    if counts[LATENCY] >= most:
-        most = counts[LATENCY]
-        reason = 104
-    if counts[BUDGET] >= most:
-        most = counts[BUDGET]
-        reason = 108
-    if counts[UTILITY] >= most:
-        most = counts[UTILITY]
-        reason = 109
-    if counts[DISABLED] >= most:
-        reason = 102
+    most = counts[4]
+    reason = 105  # capability
+    if counts[6] >= most:
+        most = counts[6]
+        reason = 107  # region
+    if counts[5] >= most:
+        most = counts[5]
+        reason = 106  # provider
+    if counts[1] >= most:
+        most = counts[1]
+        reason = 103  # quality
+    if counts[2] >= most:
+        most = counts[2]
+        reason = 110  # risk ceiling
+    if counts[3] >= most:
+        most = counts[3]
+        reason = 104  # latency
+    if counts[7] >= most:
+        most = counts[7]
+        reason = 108  # budget
+    if counts[8] >= most:
+        most = counts[8]
+        reason = 109  # utility
+    if counts[0] >= most:
+        reason = 102  # disabled: no enabled model
     return reason
-
-
-def store_rejection(out: bytearray, to: int, reason: int, evaluated_models: int) -> None:
-    """The decision's fields between the sequence and the epochs, for a rejection."""
-    out[to + 8] = 3
-    store_u16(out, to + 9, reason)
-    store_u32(out, to + 11, 0)
-    store_u16(out, to + 15, 65535)
-    store_u64(out, to + 17, 0)
-    store_u64(out, to + 25, 0)
-    store_u32(out, to + 33, 0)
-    store_u64(out, to + 37, 0)
-    store_u16(out, to + 45, evaluated_models)
-    store_u16(out, to + 47, 0)
 
 
 class ModelBlock:
@@ -223,7 +245,9 @@ class ModelBlock:
         self.input_rate_rest = [rate % TOKENS_PER_RATE for rate in columns[8]]
         self.output_rate_whole = [rate // TOKENS_PER_RATE for rate in columns[9]]
         self.output_rate_rest = [rate % TOKENS_PER_RATE for rate in columns[9]]
-        self.wide_latency_penalty = [ms * latency_penalty_per_ms for ms in columns[5]]
+        self.latency_penalty = [
+            min(ms * latency_penalty_per_ms, BEYOND_VALUE) for ms in columns[5]
+        ]
 
 
 class DecisionTable:
@@ -236,7 +260,12 @@ class DecisionTable:
         self.hard_risk_limit_bps = policy[2]
         self.minimum_confidence_bps = policy[3]
         self.risk_penalty_multiplier_bps = policy[4]
+        self.latency_penalty_per_ms = policy[5]
         self.model_count = len(models)
+        self.narrow = all(
+            model[2] <= BPS_MAX and model[8] < NARROW_RATE_END and model[9] < NARROW_RATE_END
+            for model in models
+        )
         self.blocks = [
             ModelBlock(models[start : start + BLOCK_MODELS], policy[5])
             for start in range(0, len(models), BLOCK_MODELS)
@@ -246,13 +275,11 @@ class DecisionTable:
         """An input row (70 bytes) -> its output row (83): the decision, then the nine counts."""
         if len(input_row) != INPUT_BYTES:
             raise KernelInputError(f"input row is {len(input_row)} bytes; must be {INPUT_BYTES}")
-        output_row = bytearray(OUTPUT_BYTES)
-        self._decide(input_row, 0, output_row, 0)
-        return bytes(output_row)
+        out = [0] * 83
+        self._decide(input_row, 0, out, 0)
+        return bytes(out[:83])
 
-    def decide_rows(
-        self, input_rows: bytes | bytearray, count: int, output_rows: bytearray
-    ) -> None:
+    def decide_rows(self, input_rows: Row, count: int, output_rows: bytearray) -> None:
         """`count` input rows end to end -> as many output rows, from the buffer's start."""
         if count < 0 or len(input_rows) < count * INPUT_BYTES:
             raise KernelInputError(
@@ -264,14 +291,12 @@ class DecisionTable:
                 f"output rows are {len(output_rows)} bytes, for a count of {count};"
                 f" each row is {OUTPUT_BYTES}"
             )
-        if count == 0:
-            return
         rows = input_rows
         out = output_rows
         for index in range(count):
             self._decide(rows, index * INPUT_BYTES, out, index * OUTPUT_BYTES)
 
-    def _decide(self, row: Bytes, at: int, out: bytearray, to: int) -> None:
+    def _decide(self, row: Row, at: int, out: Buffer, to: int) -> None:
         """The two hard limits, then the catalogue. Every byte of the output row is written."""
         risk_bps = load_u16(row, at + 36)
         confidence_bps = load_u16(row, at + 38)
@@ -279,88 +304,126 @@ class DecisionTable:
         store_u64(out, to + 49, self.policy_epoch)
         store_u64(out, to + 57, self.catalog_epoch)
         if risk_bps >= self.hard_risk_limit_bps:
-            store_rejection(out, to, 100, 0)
+            reason = 100
         elif confidence_bps < self.minimum_confidence_bps:
-            store_rejection(out, to, 101, 0)
+            reason = 101
         else:
             self._choose(row, at, out, to)
             return
+        store_choice(out, to, 3, reason, 0, 65535, 0, 0, 0, 0, 0, 0)
         for gate in range(9):
             store_u16(out, to + 65 + 2 * gate, 0)
 
-    def _choose(self, row: Bytes, at: int, out: bytearray, to: int) -> None:
+    def _choose(self, row: Row, at: int, out: Buffer, to: int) -> None:
         """Every model through the gates; the best and the second best of those that pass."""
         input_tokens = load_u32(row, at + 12)
         output_tokens = load_u32(row, at + 16)
         value = load_u64(row, at + 20)
         if value > I64_MAX:  # in two's complement, a negative one
             value = 0
+        value_whole = value // 100_000_000
+        value_rest = value % 100_000_000
         budget_limit = load_u64(row, at + 28)
         risk_bps = load_u16(row, at + 36)
         confidence_bps = load_u16(row, at + 38)
-        minimum_quality_bps = load_u16(row, at + 40)
+        minimum_quality = load_u16(row, at + 40)
         latency_limit_ms = load_u32(row, at + 42)
         if latency_limit_ms == 0:
             latency_limit_ms = U32_MAX
-        required_capabilities = load_u64(row, at + 46)
-        allowed_providers = load_u64(row, at + 54)
-        required_regions = load_u64(row, at + 62)
-        wide_risk_penalty = share_of(value, risk_bps * self.risk_penalty_multiplier_bps)
+        capabilities = load_u64(row, at + 46)
+        providers = load_u64(row, at + 54)
+        regions = load_u64(row, at + 62)
+        narrow = self.narrow and confidence_bps <= 10_000
+        wide_penalty = wide_share(value, risk_bps * self.risk_penalty_multiplier_bps)
+        risk_penalty = wide_penalty if wide_penalty < BEYOND_VALUE else BEYOND_VALUE
         counts = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
         best_id = best_index = best_cost = best_quality = best_utility = 0
         next_id = next_cost = next_quality = next_utility = 0
-        index = -1
+        first_index = 0
         for block in self.blocks:
             for slot in range(block.model_count):
-                index += 1
                 gate = first_gate(
-                    block, slot, minimum_quality_bps, latency_limit_ms, required_capabilities,
-                    allowed_providers, required_regions, risk_bps,
-                )
-                if gate != PASSED:
+                    block, slot, minimum_quality, latency_limit_ms,
+                    capabilities, providers, regions, risk_bps,
+                )  # fmt: skip
+                if gate != 9:
                     counts[gate] += 1
                     continue
-                cost = cost_of(block, slot, input_tokens, output_tokens)
-                if cost > budget_limit:
-                    counts[BUDGET] += 1
-                    continue
                 quality = block.quality_bps[slot]
-                wide_utility = share_of(value, confidence_bps * quality)
-                wide_utility -= wide_risk_penalty + block.wide_latency_penalty[slot] + cost
-                if wide_utility <= 0:
-                    counts[UTILITY] += 1
+                weight = confidence_bps * quality
+                if narrow:
+                    cost = narrow_cost(block, slot, input_tokens, output_tokens)
+                    gain = value_whole * weight + value_rest * weight // 100_000_000
+                    utility = narrow_utility(
+                        gain, risk_penalty, block.latency_penalty[slot], cost
+                    )
+                else:
+                    cost = self._wide_cost(block, slot, input_tokens, output_tokens)
+                    utility = self._wide_utility(block, slot, value, weight, risk_bps, cost)
+                if cost > budget_limit:
+                    counts[7] += 1
                     continue
-                counts[PASSED] += 1
-                utility = wide_utility if wide_utility < I64_MAX else I64_MAX
+                if utility == 0:
+                    counts[8] += 1
+                    continue
+                counts[9] += 1
+                if utility < next_utility:
+                    continue
                 model_id = block.model_id[slot]
                 if outranks(
                     utility, cost, quality, model_id,
                     best_utility, best_cost, best_quality, best_id,
-                ):
+                ):  # fmt: skip
                     next_id, next_cost, next_quality = best_id, best_cost, best_quality
                     next_utility = best_utility
                     best_id, best_cost, best_quality = model_id, cost, quality
                     best_utility = utility
-                    best_index = index
+                    best_index = first_index + slot
                 elif outranks(
                     utility, cost, quality, model_id,
                     next_utility, next_cost, next_quality, next_id,
-                ):
+                ):  # fmt: skip
                     next_id, next_cost, next_quality = model_id, cost, quality
                     next_utility = utility
+            first_index += 64
         for gate in range(9):
             store_u16(out, to + 65 + 2 * gate, counts[gate])
-        if counts[PASSED] == 0:
-            store_rejection(out, to, rejection_reason(counts), self.model_count)
+        if counts[9] == 0:
+            reason = rejection_reason(counts)
+            store_choice(out, to, 3, reason, 0, 65535, 0, 0, 0, 0, self.model_count, 0)
             return
-        requested = load_u32(row, at + 8) == best_id
-        out[to + 8] = 1 if requested else 2
-        store_u16(out, to + 9, 1 if requested else 2)
-        store_u32(out, to + 11, best_id)
-        store_u16(out, to + 15, best_index)
-        store_u64(out, to + 17, best_cost)
-        store_u64(out, to + 25, best_utility)
-        store_u32(out, to + 33, next_id)
-        store_u64(out, to + 37, next_utility)
-        store_u16(out, to + 45, self.model_count)
-        store_u16(out, to + 47, counts[PASSED])
+        action = 1 if best_id == load_u32(row, at + 8) else 2
+        store_choice(
+            out, to, action, action, best_id, best_index, best_cost, best_utility,
+            next_id, next_utility, self.model_count, counts[9],
+        )  # fmt: skip
+
+    def _wide_cost(
+        self, block: ModelBlock, slot: int, input_tokens: int, output_tokens: int
+    ) -> int:
+        """ceil(input_tokens * rate / 10^6) + ceil(output_tokens * rate / 10^6), in a u64.
+
+        A cost above 2^64 - 1 counts as 2^64 - 1.
+        """
+        wide_input = input_tokens
+        wide_output = output_tokens
+        wide_sum = wide_input * block.input_rate_whole[slot]
+        wide_sum += wide_output * block.output_rate_whole[slot]
+        wide_sum += (input_tokens * block.input_rate_rest[slot] + 999_999) // 1_000_000
+        wide_sum += (output_tokens * block.output_rate_rest[slot] + 999_999) // 1_000_000
+        cost: int = wide_sum if wide_sum < U64_MAX else U64_MAX
+        return cost
+
+    def _wide_utility(
+        self, block: ModelBlock, slot: int, value: int, weight: int, risk_bps: int, cost: int
+    ) -> int:
+        """The gain less all three, at most 2^63 - 1; 0 where nothing is left."""
+        wide_ms = block.p95_latency_ms[slot]
+        wide_left = wide_share(value, weight)
+        wide_left -= wide_share(value, risk_bps * self.risk_penalty_multiplier_bps)
+        wide_left -= wide_ms * self.latency_penalty_per_ms
+        wide_left -= cost
+        if wide_left <= 0:
+            return 0
+        utility: int = wide_left if wide_left < I64_MAX else I64_MAX
+        return utility

@@ -79,7 +79,7 @@ class Record:
         return self._row == other._row
 
     def __hash__(self) -> int:
-        return hash(self._row)
+        return int.from_bytes(self._row, "little")  # deterministic, unlike hash()
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in self.as_dict().items())
