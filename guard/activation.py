@@ -162,8 +162,7 @@ def _instrument_differences(
         if recorded != instrument:
             said = "lacks it" if recorded is None else f"says {_sizes(recorded)}"
             text = (
-                f"instruments.{symbol}: the log {said}, the configuration says "
-                f"{_sizes(instrument)}"
+                f"instruments.{symbol}: the log {said}, the configuration says {_sizes(instrument)}"
             )
             yield Difference(text, _instrument_event(instrument, actor))
     for symbol in state.instruments:
@@ -192,8 +191,10 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
             f"says {terms.budget_microcents}"
         )
         more = terms.budget_microcents - granted
-        event = actor.event(DeskToppedUp, desk=desk, amount_microcents=more) if more > 0 else None
-        yield Difference(text + ("" if more > 0 else " (a budget never shrinks)"), event)
+        if more > 0:
+            yield Difference(text, actor.event(DeskToppedUp, desk=desk, amount_microcents=more))
+        else:
+            yield Difference(f"{text} (a budget never shrinks)", None)
     cap = state.ledger.max_reserved_microcents(desk) or None
     if terms.max_reserved_microcents != cap:
         text = (

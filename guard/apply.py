@@ -78,7 +78,8 @@ def _expect(result: object, wanted: type, what: str) -> None:
 
 def _expires_at_ns(state: GuardState, order: Order, event: Event) -> int:
     latest_ns = max(event.received_at_ns, order.sent_at_ns or 0)
-    return latest_ns + state.remembered_order_window_ns
+    # At the window's last nanosecond an order is not stale yet, so its id is still remembered.
+    return latest_ns + state.remembered_order_window_ns + 1
 
 
 def _remember_rejected(
@@ -120,9 +121,7 @@ def _apply_fill(state: GuardState, event: FillRecorded) -> None:
         state.orders.add_orphan_fill(fill, answer, expires_at_ns, ids_max)
         _charge(state, fill.desk, paid)
     elif order.phase is OrderPhase.OPEN and isinstance(order.answer, Admit):
-        result = state.ledger.settle(
-            order.answer.reservation_id, answer.released_microcents, paid
-        )
+        result = state.ledger.settle(order.answer.reservation_id, answer.released_microcents, paid)
         _expect(result, Settled, f"settle of record {answer.wal_sequence}")
         _note_fill(order, event)
         if answer.open_quantity == 0:

@@ -31,7 +31,9 @@ CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
 U64_MAX: Final = 2**64 - 1
 NO_CAP: Final = "none"
 
-_LOOPBACK = re.compile(r"tcp://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d+|\*)|ipc://.+|inproc://.+")
+_LOOPBACK = re.compile(
+    r"tcp://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d+|\*)|ipc://.+|inproc://.+"
+)
 
 Mask = int | Literal["all"]
 
@@ -58,7 +60,7 @@ class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
 class SettingsSection(Struct, forbid_unknown_fields=True, frozen=True):
     """What decisions depend on beside policy, instruments and desks; recorded in the log."""
 
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")] = "USD"
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "USD"
     remembered_orders_max: Annotated[int, Meta(ge=1, le=10_000_000)] = 1_000_000
     remembered_order_window_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
 
@@ -156,7 +158,7 @@ def parse_config(text: str) -> Config:
     """Checks the text of a configuration file. Raises ConfigError naming the place."""
     try:
         file = msgspec.convert(tomllib.loads(text), _File)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:  # an integer of 5,000 digits is a ValueError
         raise ConfigError(str(error)) from error
     _check_endpoint(file.endpoints)
     if file.log.ephemeral_key and file.log.key_file is not None:

@@ -98,9 +98,7 @@ def _refuse_by_window(state: GuardState, order: Order, now_ns: int) -> Refused |
     return None
 
 
-def _reject(
-    order: Order, sequence: int, stage: Stage, reason: str, detail: Detail
-) -> Reject:
+def _reject(order: Order, sequence: int, stage: Stage, reason: str, detail: Detail) -> Reject:
     return Reject(order.client_order_id, sequence, stage, reason, detail, False)
 
 

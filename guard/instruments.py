@@ -26,7 +26,7 @@ def parse_decimal(text: str, field: str) -> Fraction:
     """
     if not _DECIMAL.fullmatch(text) or not text.isascii():
         raise ValueError(
-            f"{field}: {text!r} is not allowed; allowed: a plain decimal such as \"12.50\", "
+            f'{field}: {text!r} is not allowed; allowed: a plain decimal such as "12.50", '
             f"at most {DECIMAL_DIGITS_MAX} digits on either side of the point"
         )
     return Fraction(text)

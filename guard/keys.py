@@ -27,13 +27,15 @@ class KeyFileError(ConfigError):
 def load_key(path: Path) -> bytes:
     """The key: all bytes of the file. Raises KeyFileError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise KeyFileError(f"key file {path}: cannot be read: {error.strerror}") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise KeyFileError(f"key file {path}: is no regular file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise KeyFileError(f"key file {path}: is no regular file")
         if status.st_mode & 0o077 and not _is_credential(path):
             raise KeyFileError(
                 f"key file {path}: mode {status.st_mode & 0o777:04o} lets others in; "

@@ -26,7 +26,7 @@ Unsigned64: TypeAlias = Annotated[int, Meta(ge=0)]
 BasisPoints: TypeAlias = Annotated[int, Meta(ge=0, le=10_000)]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=32)]
 Identifier: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
-RequestId: TypeAlias = int | str | None | UnsetType
+RequestId: TypeAlias = int | str | UnsetType | None
 
 Side: TypeAlias = Literal["buy", "sell"]
 OrderType: TypeAlias = Literal["limit", "market"]

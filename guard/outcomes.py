@@ -220,4 +220,3 @@ class Decided:
 
     outcome: Outcome
     kernel: KernelRows | None = None
-

@@ -8,7 +8,8 @@ How it works (group commit): whatever has arrived is decided and staged while th
 being synced. When that sync returns, its replies leave in order and the next batch, with all that
 has been gathered meanwhile, goes to the disk. A reply that changes nothing waits in the same line.
 
-How it fails: any error, of the disk or of our own, ends `run`; no reply of an unsynced batch leaves.
+How it fails: any error, of the disk or of our own, ends `run`; no reply of an unsynced batch
+leaves.
 """
 
 import asyncio

@@ -74,7 +74,7 @@ def replay_log(source: Path, hasher: ChainHasher) -> ReplayReport:
     for entry in read_entries(source, hasher, DIALECT):
         if entry.sequence == 1 and not DIALECT.is_native_head(entry.data):
             raise ForeignLogError(
-                f"{entry.segment} does not begin with log_opened: it holds no policy to replay under"
+                f"{entry.segment} does not begin with log_opened: it holds no policy to replay"
             )
         _replay_entry(report, entry)
     return report
@@ -121,11 +121,11 @@ def _decide_again(engine: Engine, outcome: Outcome) -> bytes:
 def _check_conservation(engine: Engine, entry: LocatedEntry, outcome: Outcome) -> None:
     """The ledger line of the desk that the event touched must still add up."""
     request = getattr(outcome, "answer", None) and _REQUEST_OF[type(outcome)](outcome)
-    desk = getattr(request, "desk", None) or getattr(outcome, "desk", None)
-    ledger = engine.state.ledger
-    initial = ledger.initial_microcents(desk) if desk is not None else None
-    if initial is None:
+    desk: str | None = getattr(request, "desk", None) or getattr(outcome, "desk", None)
+    if desk is None or desk not in engine.state.desks:
         return
+    ledger = engine.state.ledger
+    initial = ledger.initial_microcents(desk)
     remaining = ledger.remaining_microcents(desk) or 0
     reserved = ledger.reserved_microcents(desk) or 0
     parts = remaining + reserved + (ledger.committed_microcents(desk) or 0)

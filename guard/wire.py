@@ -166,7 +166,7 @@ def framing_error(frame_count: int) -> Message:
     return _single_error(
         MESSAGEPACK,
         ErrorCode.BAD_FRAMING,
-        f"message: {frame_count} frames are not allowed; allowed: [body] or [\"\", body]",
+        f'message: {frame_count} frames are not allowed; allowed: [body] or ["", body]',
     )
 
 
@@ -186,8 +186,8 @@ def _unreadable(form: WireForm, error: Exception) -> str:
 def _parse_request(form: WireForm, body: bytes, currency: str) -> Parsed:
     try:
         request = form.decode_request(body)
-    except UNREADABLE as error:
-        return _explain(form, body, error)
+    except UNREADABLE:
+        return _explain(form, body, currency)
     try:
         check_request(request, currency)
     except WireError as error:
@@ -272,7 +272,9 @@ def _shown(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, int):
-        return str(value) if value.bit_length() <= 128 else f"an integer of {value.bit_length()} bits"
+        return (
+            str(value) if value.bit_length() <= 128 else f"an integer of {value.bit_length()} bits"
+        )
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, str):
@@ -286,16 +288,26 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _AT_FIELD = re.compile(r" - at `\$\.(\w+)`$")
 
 
-def _explain(form: WireForm, body: bytes, error: Exception) -> ErrorReply:
-    """Says what is wrong with a body that the typed decode refused with `error`."""
+def _explain(form: WireForm, body: bytes, currency: str) -> Parsed:
+    """Says what is wrong with a body that the typed decode refused."""
     try:
         loose = form.decode_loosely(body)
     except UNREADABLE as unreadable:
         return ErrorReply(ErrorCode.MALFORMED.word, "", _unreadable(form, unreadable))
     if not isinstance(loose, dict):
-        text = f"request: {_shown(loose)} is not allowed; allowed: a map with the key \"type\""
+        text = f'request: {_shown(loose)} is not allowed; allowed: a map with the key "type"'
         return ErrorReply(ErrorCode.NOT_A_REQUEST.word, "", text)
-    return _explain_map(loose, str(error)).reply(_usable_request_id(loose.get("request_id")))
+    request_id = _usable_request_id(loose.get("request_id"))
+    # The typed decode stops at the first bad value, also at one that a later key of the same name
+    # takes the place of. In `loose` the last one counts already.
+    try:
+        request: Request = msgspec.convert(loose, _REQUEST)
+        check_request(request, currency)
+    except msgspec.ValidationError as invalid:
+        return _explain_map(loose, str(invalid)).reply(request_id)
+    except WireError as invalid:
+        return invalid.reply(request_id)
+    return request
 
 
 def _explain_map(loose: dict[object, object], error: str) -> WireError:
@@ -320,7 +332,7 @@ def _explain_map(loose: dict[object, object], error: str) -> WireError:
         return WireError(
             ErrorCode.UNKNOWN_FIELD,
             field,
-            f"{ascii(field)} is not a field of {kind}; allowed: {fields}",
+            f"{field!a} is not a field of {kind}; allowed: {fields}",
         )
     if found := _AT_FIELD.search(error):
         return _invalid(found[1], loose.get(found[1]))

@@ -1,0 +1,176 @@
+"""`pretrade-guard demo`: the real daemon, the real client, recorded order flow.
+
+Owns the demo's course: a temporary directory with a fresh key, the daemon as its own process, the
+flow played through `AsyncGuardClient`, a clean stop, and then verify and replay of the log that
+came out of it. What it prints is `guard.demo_report`'s.
+
+How it fails: exit 1 with what went wrong, should the daemon not start or the proof not hold.
+"""
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from guard import clock
+from guard.client import AsyncGuardClient
+from guard.demo_flow import Step, read_steps
+from guard.demo_report import show_played, show_proof, show_start
+from guard.journal import DIALECT
+from guard.keys import create_key, load_key
+from guard.messages import Admit, ErrorReply, Filled, Order, Reject, Reply
+from guard.replay import replay_log
+from wal import ChainHasher, WalDamage, verify_chain
+
+IN_FLIGHT_MAX: Final = 64
+PROGRESS_STEP: Final = 250
+READY_TIMEOUT_S: Final = 30.0
+STOP_TIMEOUT_S: Final = 30.0
+
+
+class DemoError(RuntimeError):
+    """The demo could not be played to its end."""
+
+
+@dataclass(slots=True)
+class Played:
+    """What came back."""
+
+    orders: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    latencies_ns: list[int] = field(default_factory=list)
+    decisions: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    venues: Counter[int] = field(default_factory=Counter)
+    substituted: int = 0
+    fill_flags: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    of_refused_orders: int = 0
+
+    def note(self, reply: Reply) -> None:
+        """Counts a reply."""
+        if isinstance(reply, Admit):
+            self.decisions["admit", "", reply.reason] += 1
+            self.venues[reply.venue] += 1
+            self.substituted += reply.substituted
+        elif isinstance(reply, Reject):
+            self.decisions["reject", reply.stage, reply.reason] += 1
+        elif isinstance(reply, Filled):
+            self.fill_flags.update(reply.flags or ["recorded"])
+        elif isinstance(reply, ErrorReply):
+            self.errors[reply.code] += 1
+
+
+def run_demo() -> int:
+    """Plays the demo; returns the exit code."""
+    console = Console()
+    try:
+        with tempfile.TemporaryDirectory(prefix="pretrade-guard-demo-") as directory:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                played = runner.run(_play_all(console, Path(directory)))
+            show_played(console, played)
+            _prove(console, Path(directory))
+    except (DemoError, WalDamage, OSError) as error:
+        console.print(f"[bold red]The demo failed:[/] {error}")
+        return 1
+    return 0
+
+
+async def _play_all(console: Console, directory: Path) -> Played:
+    steps = list(read_steps())
+    async with _daemon(directory) as endpoint:
+        show_start(console, endpoint, len(steps))
+        async with AsyncGuardClient(
+            endpoint, in_flight_max=IN_FLIGHT_MAX, timeout_s=60, resend_after_s=30
+        ) as client:
+            return await _play(console, client, steps)
+
+
+@contextlib.asynccontextmanager
+async def _daemon(directory: Path) -> AsyncIterator[str]:
+    """The daemon as a process of its own; yields its endpoint, stops it cleanly behind it."""
+    key_file = directory / "log.key"
+    create_key(key_file)
+    config = directory / "demo.toml"
+    config.write_text((resources.files("guard") / "data" / "demo.toml").read_text())
+    daemon = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "guard.cli", "run", "--config", str(config)),
+        *("--log-dir", str(directory / "log"), "--key-file", str(key_file)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert daemon.stdout is not None
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            ready = (await daemon.stdout.readline()).decode()
+        if "ready: orders " not in ready:
+            raise DemoError("the daemon did not start")
+        yield ready.split("ready: orders ")[1].split(",")[0]
+    finally:
+        if daemon.returncode is None:
+            daemon.terminate()
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            code = await daemon.wait()
+    if code != 0:
+        raise DemoError(f"the daemon ended with code {code}")
+
+
+async def _play(console: Console, client: AsyncGuardClient, steps: list[Step]) -> Played:
+    played = Played()
+    answers: dict[int, asyncio.Future[Reply]] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    started_ns = clock.monotonic_ns()
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+        task = progress.add_task("playing recorded BTC-USD flow", total=len(steps))
+        for number, step in enumerate(steps):
+            await _play_step(client, step, answers, played)
+            if number % PROGRESS_STEP == 0:
+                progress.update(task, completed=number)
+        await client.ping()  # answered after everything before it
+    played.seconds = (clock.monotonic_ns() - started_ns) / 1e9
+    return played
+
+
+async def _play_step(
+    client: AsyncGuardClient,
+    step: Step,
+    answers: dict[int, asyncio.Future[Reply]],
+    played: Played,
+) -> None:
+    """Sends a step. What happens to an order is sent once the order itself has been answered."""
+    is_order = isinstance(step.request, Order)
+    order_answer = None if is_order else answers.get(step.order_id)
+    if order_answer is not None and isinstance(await order_answer, Reject):
+        # A refused order never reached the market: what the recording says of it did not happen.
+        played.of_refused_orders += 1
+        return
+    sent_ns = clock.monotonic_ns()
+    answer = await client.send(step.request)
+
+    def on_answer(future: asyncio.Future[Reply]) -> None:
+        played.latencies_ns.append(clock.monotonic_ns() - sent_ns)
+        played.note(future.result())
+
+    answer.add_done_callback(on_answer)
+    played.requests += 1
+    if is_order:
+        played.orders += 1
+        answers[step.order_id] = answer
+
+
+def _prove(console: Console, directory: Path) -> None:
+    """Verifies and replays the log that the demo just made. Raises WalDamage."""
+    hasher = ChainHasher(load_key(directory / "log.key"))
+    chain = verify_chain(directory / "log", hasher, DIALECT)
+    started_ns = clock.monotonic_ns()
+    report = replay_log(directory / "log", hasher)
+    show_proof(console, chain, report, (clock.monotonic_ns() - started_ns) / 1e9)
