@@ -21,7 +21,9 @@ def test_unkeyed_hash_is_sha256_of_previous_text_and_data() -> None:
     assert first == hashlib.sha256(b'genesis{"a":1}').hexdigest()
 
 
-@given(key=st.binary(min_size=32, max_size=200), previous=st.text("0123456789abcdef"), data=st.binary())
+@given(
+    key=st.binary(min_size=32, max_size=200), previous=st.text("0123456789abcdef"), data=st.binary()
+)
 def test_keyed_hash_is_hmac_sha256(key: bytes, previous: str, data: bytes) -> None:
     expected = hmac.new(key, previous.encode() + data, hashlib.sha256).hexdigest()
     hasher = ChainHasher(key)

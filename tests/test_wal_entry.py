@@ -14,9 +14,9 @@ from wal.entry import NESTING_MAX, nesting_depth
 
 HASH = "0123456789abcdef" * 4
 OTHER = "fedcba9876543210" * 4
-LINE = (
-    b'{"sequence":2,"previous_hash":"%b","entry_hash":"%b","data":{"a":[1,"\xc3\xa9"]}}\n'
-    % (HASH.encode(), OTHER.encode())
+LINE = b'{"sequence":2,"previous_hash":"%b","entry_hash":"%b","data":{"a":[1,"\xc3\xa9"]}}\n' % (
+    HASH.encode(),
+    OTHER.encode(),
 )
 ENTRY = Entry(2, HASH, OTHER, b'{"a":[1,"\xc3\xa9"]}')
 
@@ -163,7 +163,7 @@ def test_nesting_counts_brackets_outside_strings_only() -> None:
     flat = b"[" + b",".join([b'{"a":[]}'] * 500) + b"]"
     assert nesting_depth(flat) == 3
     check_data(flat)
-    in_string = b'["' + b"[{\\\"" * 500 + b'"]'
+    in_string = b'["' + b'[{\\"' * 500 + b'"]'
     assert nesting_depth(in_string) == 1
     check_data(in_string)
 

@@ -178,7 +178,7 @@ def test_recovery_stops_where_a_sync_fails(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("wal.recover.fsync_directory", fail)
-    with pytest.raises(WalError, match="cannot make .* durable"):
+    with pytest.raises(WalError, match=r"cannot make .* durable"):
         open_for_recovery(tmp_path)
     LogLock.acquire(tmp_path).release()
 

@@ -122,11 +122,14 @@ def test_a_log_of_ours_names_its_key(
         return
     with pytest.raises(WalKeyMismatch) as caught:
         verify_chain(tmp_path, ChainHasher(given_key), DIALECT)
-    assert caught.value.reason == {
-        (False, True): "a key was given but the log is unkeyed",
-        (True, False): "the log is keyed and no key was given",
-        (True, True): "the key is not the one that the log was written with",
-    }[written is not None, given_key is not None]
+    assert (
+        caught.value.reason
+        == {
+            (False, True): "a key was given but the log is unkeyed",
+            (True, False): "the log is keyed and no key was given",
+            (True, True): "the key is not the one that the log was written with",
+        }[written is not None, given_key is not None]
+    )
 
 
 @given(data=st.lists(JSON_VALUES, min_size=1, max_size=6), ascii_only=st.booleans())
@@ -181,7 +184,7 @@ def test_we_verify_what_the_wheel_writes(key: bytes | None, tmp_path: Path) -> N
                 required_capabilities=0, allowed_provider_mask=calybris.ALL_PROVIDERS,
                 required_region_mask=0,
             )  # fmt: skip
-            decision = calybris.CalybrisEngine(policy).decide(request)
+            decision = policy.prescribe(request)
             log.append_verified(policy, request, decision, metadata={"desk": "é\u2028"})
         log.flush_and_sync()
         log.anchor().save(tmp_path / "anchor")
@@ -214,8 +217,8 @@ def test_a_log_behind_or_against_its_anchor(tmp_path: Path) -> None:
     head = write_log(tmp_path, hasher, small_batches(hasher))
     size = (tmp_path / SEGMENT).stat().st_size
     for sequence in range(1, 6):
+        wrong = anchor_of(Head(sequence, "a" * 64), keyed=True)
         with pytest.raises(WalDamage, match="not the anchored one") as caught:
-            wrong = anchor_of(Head(sequence, "a" * 64), keyed=True)
             verify_chain(tmp_path, hasher, DIALECT, wrong)
         assert caught.value.sequence == sequence
     ahead = anchor_of(Head(6, "a" * 64), keyed=True)
@@ -232,7 +235,7 @@ def test_a_log_behind_or_against_its_anchor(tmp_path: Path) -> None:
 def test_nothing_to_verify(tmp_path: Path) -> None:
     report = verify_chain(tmp_path, HASHER, DIALECT)
     assert (report.head, report.record_count, report.last) == (EMPTY_HEAD, 0, None)
-    assert not (report.native or report.closed_cleanly)
+    assert (report.native, report.closed_cleanly) == (False, False)
     (tmp_path / "empty").touch()
     assert verify_chain(tmp_path / "empty", HASHER, DIALECT) == report
     with pytest.raises(WalDamage, match="ends before its anchor"):
@@ -241,9 +244,7 @@ def test_nothing_to_verify(tmp_path: Path) -> None:
 
 def test_report_of_a_closed_log(tmp_path: Path) -> None:
     hasher = ChainHasher(None)
-    head = write_log(
-        tmp_path, hasher, [*small_batches(hasher), [record("session_closed", 6)]]
-    )
+    head = write_log(tmp_path, hasher, [*small_batches(hasher), [record("session_closed", 6)]])
     report = verify_chain(tmp_path, hasher, DIALECT)
     assert (report.head, report.native, report.closed_cleanly) == (head, True, True)
     assert report.last is not None

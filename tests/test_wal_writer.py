@@ -340,9 +340,8 @@ def test_an_empty_first_segment_is_used(tmp_path: Path) -> None:
 
 
 def test_one_writer_and_its_lock(tmp_path: Path) -> None:
-    with new_writer(tmp_path):
-        with pytest.raises(WalLocked):
-            new_writer(tmp_path)
+    with new_writer(tmp_path), pytest.raises(WalLocked):
+        new_writer(tmp_path)
     with LogLock.acquire(tmp_path) as lock:
         clock = fake_clock()
         LogWriter.open(tmp_path, HASHER, EMPTY_HEAD, monotonic_ns=clock, lock=lock).close()

@@ -13,7 +13,7 @@ from typing import Final
 
 _TOKEN: Final = re.compile(
     rb'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
-    rb"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+    rb"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![0-9.eE+-])"
     rb"|true|false|null|[{}\[\]:,]"
 )
 _CUT_TOKEN: Final = re.compile(
