@@ -7,7 +7,7 @@ file that runs interpreted; its types stand in the .pxd beside it.
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-COMPILED_MODULES = ("prescribe",)
+COMPILED_MODULES = ("prescribe", "records", "policy")
 
 EXTENSIONS = [
     Extension(

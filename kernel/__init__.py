@@ -13,7 +13,7 @@ import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 
-COMPILED_MODULES = ("prescribe",)
+COMPILED_MODULES = ("prescribe", "records", "policy")
 
 
 def _load_sources() -> None:

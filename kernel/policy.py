@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """The policy: what it may contain, and everything that can be asked of it.
 
 Owns: the checks at load, and the immutable `PolicySnapshot` with its decision table and its digest.
@@ -33,9 +34,8 @@ class PolicySnapshot:
         "_digest",
         "_models",
         "_row",
+        "_table",
         "_values",
-        "decide_row",
-        "decide_rows",
     )
 
     def __init__(
@@ -104,14 +104,11 @@ class PolicySnapshot:
         return cls(models=[KernelModel.from_dict(model) for model in models], **fields)
 
     def _fill(self, row: bytes, values: tuple[int, ...], models: list[KernelModel]) -> None:
-        table = _prescribe.DecisionTable(values, [model.values() for model in models])
+        self._table = _prescribe.DecisionTable(values, [model.values() for model in models])
         self._row = row
         self._values = values
         self._models = tuple(models)
-        self._digest: bytes | None = None
-        # The hot form, for callers that hold rows: see the methods of `DecisionTable`.
-        self.decide_row = table.decide_row
-        self.decide_rows = table.decide_rows
+        self._digest = b""  # until asked for
 
     @property
     def policy_epoch(self) -> int:
@@ -156,25 +153,36 @@ class PolicySnapshot:
     @property
     def digest(self) -> bytes:
         """The policy's digest: 32 raw bytes."""
-        if self._digest is None:
+        if not self._digest:
             rows = [(model.model_id, model.row) for model in self._models]
             self._digest = policy_digest_of_rows(self._row, rows)
         return self._digest
 
+    def decide_row(self, input_row: bytes) -> bytes:
+        """The hot form. An input's row (70 bytes) -> its output row (83).
+
+        An output row is the decision's row (65 bytes) and the nine counts of the trace, u16 each.
+        """
+        return self._table.decide_row(input_row)
+
+    def decide_rows(
+        self, input_rows: bytes | bytearray, count: int, output_rows: bytearray
+    ) -> None:
+        """`count` input rows end to end -> as many output rows, from the buffer's start."""
+        self._table.decide_rows(input_rows, count, output_rows)
+
     def prescribe(self, request: KernelInput) -> KernelDecision:
         """The decision for one input."""
-        return decision_of_output_row(self.decide_row(request.row))
+        return decision_of_output_row(self._table.decide_row(request._row))
 
     def prescribe_batch(self, requests: Sequence[KernelInput]) -> list[KernelDecision]:
         """The decisions for many inputs, in their order."""
-        decide_row = self.decide_row
-        return [decision_of_output_row(decide_row(request.row)) for request in requests]
+        return [self.prescribe(request) for request in requests]
 
     def prescribe_with_trace(self, request: KernelInput) -> tuple[KernelDecision, dict[str, int]]:
         """The decision, and how many models each gate took: also when the request is rejected."""
-        output_row = self.decide_row(request.row)
-        decision = decision_of_output_row(output_row)
-        return decision, trace_of_output_row(output_row)
+        output_row = self._table.decide_row(request._row)
+        return decision_of_output_row(output_row), trace_of_output_row(output_row)
 
     def utility_for_model(self, request: KernelInput, model_id: int) -> int | None:
         """One model's utility; None where it is absent or fails any gate, the hard limits too."""

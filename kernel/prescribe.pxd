@@ -2,12 +2,10 @@
 # SEMANTICS.md shows for each of these that its values fit.
 
 cimport cython
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t as u8, uint16_t as u16, uint32_t as u32, uint64_t as u64
 
-ctypedef uint8_t u8
-ctypedef uint16_t u16
-ctypedef uint32_t u32
-ctypedef uint64_t u64
+from kernel cimport little_endian as le
+
 ctypedef const u8 *RowPointer
 ctypedef u8 *BufferPointer
 ctypedef u8[83] OutputRow
@@ -23,18 +21,6 @@ cdef Py_ssize_t INPUT_BYTES, OUTPUT_BYTES
 cdef u32 U32_MAX
 cdef u64 U64_MAX, I64_MAX, BEYOND_VALUE
 
-@cython.locals(b0=u16, b1=u16)
-cdef u16 load_u16(const u8 *row, Py_ssize_t at) noexcept nogil
-
-@cython.locals(b0=u32, b1=u32, b2=u32, b3=u32)
-cdef u32 load_u32(const u8 *row, Py_ssize_t at) noexcept nogil
-
-@cython.locals(b0=u64, b1=u64, b2=u64, b3=u64, b4=u64, b5=u64, b6=u64, b7=u64)
-cdef u64 load_u64(const u8 *row, Py_ssize_t at) noexcept nogil
-
-cdef void store_u16(u8 *out, Py_ssize_t at, u16 value) noexcept nogil
-cdef void store_u32(u8 *out, Py_ssize_t at, u32 value) noexcept nogil
-cdef void store_u64(u8 *out, Py_ssize_t at, u64 value) noexcept nogil
 cdef void store_choice(
     u8 *out, Py_ssize_t to, u8 action, u16 reason, u32 model_id, u16 model_index, u64 cost,
     u64 utility, u32 next_id, u64 next_utility, u16 evaluated, u16 eligible,
@@ -51,7 +37,7 @@ cdef u64 narrow_cost(
 
 cdef u64 narrow_utility(u64 gain, u64 risk_penalty, u64 latency_penalty, u64 cost) noexcept nogil
 
-@cython.locals(wide_whole=i128, rest=u64)
+@cython.locals(wide_whole=i128, rest=u64, wide_rest_share=i128)
 cdef i128 wide_share(u64 value, u64 weight) noexcept nogil
 
 cdef bint outranks(
@@ -93,7 +79,7 @@ cdef class DecisionTable:
     cpdef decide_rows(self, input_rows, Py_ssize_t count, bytearray output_rows)
 
     @cython.locals(risk_bps=u16, confidence_bps=u16, reason=u16, gate=Py_ssize_t)
-    cdef void _decide(self, const u8 *row, Py_ssize_t at, u8 *out, Py_ssize_t to)
+    cdef int _decide(self, const u8 *row, Py_ssize_t at, u8 *out, Py_ssize_t to) except -1
 
     @cython.locals(
         input_tokens=u64, output_tokens=u64, value=u64, value_whole=u64, value_rest=u64,
@@ -105,7 +91,7 @@ cdef class DecisionTable:
         block=ModelBlock, slot=Py_ssize_t, gate=Py_ssize_t, quality=u64, weight=u64, cost=u64,
         gain=u64, utility=u64, model_id=u32, reason=u16, action=u8,
     )
-    cdef void _choose(self, const u8 *row, Py_ssize_t at, u8 *out, Py_ssize_t to)
+    cdef int _choose(self, const u8 *row, Py_ssize_t at, u8 *out, Py_ssize_t to) except -1
 
     @cython.locals(wide_input=i128, wide_output=i128, wide_sum=i128, cost=u64)
     cdef u64 _wide_cost(

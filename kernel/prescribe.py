@@ -25,8 +25,10 @@ Fails: a row or buffer of the wrong length is a `KernelInputError`, before anyth
 
 from collections.abc import Sequence
 
+from kernel import little_endian as le
 from kernel.errors import KernelInputError
 from kernel.layout import INPUT_ROW_BYTES, OUTPUT_ROW_BYTES
+from kernel.little_endian import Buffer, Row
 
 BLOCK_MODELS = 64  # a block's columns fit the first-level cache; 65,535 models make 1,024 blocks
 TOKENS_PER_RATE = 1_000_000  # a rate is for this many tokens
@@ -38,56 +40,6 @@ U64_MAX = 2**64 - 1
 I64_MAX = 2**63 - 1
 INPUT_BYTES = INPUT_ROW_BYTES
 OUTPUT_BYTES = OUTPUT_ROW_BYTES
-
-Row = bytes | bytearray
-Buffer = bytearray | list[int]
-
-
-def load_u16(row: Row, at: int) -> int:
-    """The u16 at that offset."""
-    b0 = row[at]
-    b1 = row[at + 1]
-    return b0 | b1 << 8
-
-
-def load_u32(row: Row, at: int) -> int:
-    """The u32 at that offset."""
-    b0 = row[at]
-    b1 = row[at + 1]
-    b2 = row[at + 2]
-    b3 = row[at + 3]
-    return b0 | b1 << 8 | b2 << 16 | b3 << 24
-
-
-def load_u64(row: Row, at: int) -> int:
-    """The u64 at that offset."""
-    b0 = row[at]
-    b1 = row[at + 1]
-    b2 = row[at + 2]
-    b3 = row[at + 3]
-    b4 = row[at + 4]
-    b5 = row[at + 5]
-    b6 = row[at + 6]
-    b7 = row[at + 7]
-    return b0 | b1 << 8 | b2 << 16 | b3 << 24 | b4 << 32 | b5 << 40 | b6 << 48 | b7 << 56
-
-
-def store_u16(out: Buffer, at: int, value: int) -> None:
-    """Put a u16 at that offset."""
-    out[at] = value & 0xFF
-    out[at + 1] = value >> 8
-
-
-def store_u32(out: Buffer, at: int, value: int) -> None:
-    """Put a u32 at that offset."""
-    store_u16(out, at, value & 0xFFFF)
-    store_u16(out, at + 2, value >> 16)
-
-
-def store_u64(out: Buffer, at: int, value: int) -> None:
-    """Put a u64 at that offset."""
-    store_u32(out, at, value & U32_MAX)
-    store_u32(out, at + 4, value >> 32)
 
 
 def store_choice(
@@ -106,15 +58,15 @@ def store_choice(
 ) -> None:
     """A decision's fields between its sequence and its epochs."""
     out[to + 8] = action
-    store_u16(out, to + 9, reason)
-    store_u32(out, to + 11, model_id)
-    store_u16(out, to + 15, model_index)
-    store_u64(out, to + 17, cost)
-    store_u64(out, to + 25, utility)
-    store_u32(out, to + 33, next_id)
-    store_u64(out, to + 37, next_utility)
-    store_u16(out, to + 45, evaluated)
-    store_u16(out, to + 47, eligible)
+    le.store_u16(out, to + 9, reason)
+    le.store_u32(out, to + 11, model_id)
+    le.store_u16(out, to + 15, model_index)
+    le.store_u64(out, to + 17, cost)
+    le.store_u64(out, to + 25, utility)
+    le.store_u32(out, to + 33, next_id)
+    le.store_u64(out, to + 37, next_utility)
+    le.store_u16(out, to + 45, evaluated)
+    le.store_u16(out, to + 47, eligible)
 
 
 def first_gate(
@@ -172,7 +124,8 @@ def wide_share(value: int, weight: int) -> int:
     """floor(value * weight / 10^8): `weight` is the product of two values in basis points."""
     wide_whole = value // 100_000_000
     rest = value % 100_000_000
-    return wide_whole * weight + rest * weight // 100_000_000
+    wide_rest_share = rest * weight // 100_000_000
+    return wide_whole * weight + wide_rest_share
 
 
 def outranks(
@@ -277,7 +230,7 @@ class DecisionTable:
             raise KernelInputError(f"input row is {len(input_row)} bytes; must be {INPUT_BYTES}")
         out = [0] * 83
         self._decide(input_row, 0, out, 0)
-        return bytes(out[:83])
+        return le.bytes_of(out, 83)
 
     def decide_rows(self, input_rows: Row, count: int, output_rows: bytearray) -> None:
         """`count` input rows end to end -> as many output rows, from the buffer's start."""
@@ -298,41 +251,42 @@ class DecisionTable:
 
     def _decide(self, row: Row, at: int, out: Buffer, to: int) -> None:
         """The two hard limits, then the catalogue. Every byte of the output row is written."""
-        risk_bps = load_u16(row, at + 36)
-        confidence_bps = load_u16(row, at + 38)
-        store_u64(out, to, load_u64(row, at))
-        store_u64(out, to + 49, self.policy_epoch)
-        store_u64(out, to + 57, self.catalog_epoch)
+        risk_bps = le.load_u16(row, at + 36)
+        confidence_bps = le.load_u16(row, at + 38)
+        le.store_u64(out, to, le.load_u64(row, at))
+        le.store_u64(out, to + 49, self.policy_epoch)
+        le.store_u64(out, to + 57, self.catalog_epoch)
+        reason = 0
         if risk_bps >= self.hard_risk_limit_bps:
             reason = 100
         elif confidence_bps < self.minimum_confidence_bps:
             reason = 101
-        else:
+        if reason == 0:
             self._choose(row, at, out, to)
-            return
-        store_choice(out, to, 3, reason, 0, 65535, 0, 0, 0, 0, 0, 0)
-        for gate in range(9):
-            store_u16(out, to + 65 + 2 * gate, 0)
+        else:
+            store_choice(out, to, 3, reason, 0, 65535, 0, 0, 0, 0, 0, 0)
+            for gate in range(9):
+                le.store_u16(out, to + 65 + 2 * gate, 0)
 
     def _choose(self, row: Row, at: int, out: Buffer, to: int) -> None:
         """Every model through the gates; the best and the second best of those that pass."""
-        input_tokens = load_u32(row, at + 12)
-        output_tokens = load_u32(row, at + 16)
-        value = load_u64(row, at + 20)
+        input_tokens = le.load_u32(row, at + 12)
+        output_tokens = le.load_u32(row, at + 16)
+        value = le.load_u64(row, at + 20)
         if value > I64_MAX:  # in two's complement, a negative one
             value = 0
         value_whole = value // 100_000_000
         value_rest = value % 100_000_000
-        budget_limit = load_u64(row, at + 28)
-        risk_bps = load_u16(row, at + 36)
-        confidence_bps = load_u16(row, at + 38)
-        minimum_quality = load_u16(row, at + 40)
-        latency_limit_ms = load_u32(row, at + 42)
+        budget_limit = le.load_u64(row, at + 28)
+        risk_bps = le.load_u16(row, at + 36)
+        confidence_bps = le.load_u16(row, at + 38)
+        minimum_quality = le.load_u16(row, at + 40)
+        latency_limit_ms = le.load_u32(row, at + 42)
         if latency_limit_ms == 0:
             latency_limit_ms = U32_MAX
-        capabilities = load_u64(row, at + 46)
-        providers = load_u64(row, at + 54)
-        regions = load_u64(row, at + 62)
+        capabilities = le.load_u64(row, at + 46)
+        providers = le.load_u64(row, at + 54)
+        regions = le.load_u64(row, at + 62)
         narrow = self.narrow and confidence_bps <= 10_000
         wide_penalty = wide_share(value, risk_bps * self.risk_penalty_multiplier_bps)
         risk_penalty = wide_penalty if wide_penalty < BEYOND_VALUE else BEYOND_VALUE
@@ -387,16 +341,16 @@ class DecisionTable:
                     next_utility = utility
             first_index += 64
         for gate in range(9):
-            store_u16(out, to + 65 + 2 * gate, counts[gate])
+            le.store_u16(out, to + 65 + 2 * gate, counts[gate])
         if counts[9] == 0:
             reason = rejection_reason(counts)
             store_choice(out, to, 3, reason, 0, 65535, 0, 0, 0, 0, self.model_count, 0)
-            return
-        action = 1 if best_id == load_u32(row, at + 8) else 2
-        store_choice(
-            out, to, action, action, best_id, best_index, best_cost, best_utility,
-            next_id, next_utility, self.model_count, counts[9],
-        )  # fmt: skip
+        else:
+            action = 1 if best_id == le.load_u32(row, at + 8) else 2
+            store_choice(
+                out, to, action, action, best_id, best_index, best_cost, best_utility,
+                next_id, next_utility, self.model_count, counts[9],
+            )  # fmt: skip
 
     def _wide_cost(
         self, block: ModelBlock, slot: int, input_tokens: int, output_tokens: int

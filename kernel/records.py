@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """The three records of the kernel: a model, an input, a decision.
 
 Owns: immutable objects over canonical rows. A record *is* its row: the fields are read out of the
@@ -13,8 +14,10 @@ type. Fails: `KernelInputError` (`PolicyError` for a model) naming field, value 
 from __future__ import annotations
 
 from struct import Struct
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
+from kernel import little_endian as le
+from kernel.errors import KernelInputError
 from kernel.layout import DECISION, INPUT, MODEL, Layout
 from kernel.reasons import ACTION_OF_CODE, REASON_OF_CODE, Action, Reason, action_of, reason_of
 
@@ -29,7 +32,7 @@ class IntField:
         self._at = field.offset
         self._unpack_from = Struct("<" + field.type.letter).unpack_from
 
-    def __get__(self, record: Any, owner: object = None) -> int:
+    def __get__(self, record: Any, owner: object) -> int:
         """The field's value; on the class, `AttributeError`."""
         value: int = self._unpack_from(record.row, self._at)[0]
         return value
@@ -43,9 +46,10 @@ class Record:
 
     __slots__ = ("_row",)
 
-    LAYOUT: ClassVar[Layout]
+    LAYOUT = Layout("record", (), KernelInputError)
 
-    _row: bytes
+    def __init__(self, row: bytes) -> None:
+        self._row = row
 
     @property
     def row(self) -> bytes:
@@ -304,5 +308,5 @@ class KernelDecision(Record):
 def decision_of_output_row(output_row: bytes) -> KernelDecision:
     """The decision at the head of an output row that this kernel has written."""
     decision = KernelDecision.__new__(KernelDecision)
-    decision._row = output_row[:65]
+    decision._row = le.bytes_of(output_row, 65)
     return decision

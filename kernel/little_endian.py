@@ -1,0 +1,45 @@
+"""Little-endian integers at an offset of a row.
+
+Owns: the few reads and writes that `kernel.prescribe` needs. The compiled kernel takes the same
+functions from `little_endian.pxd` beside this file, where each becomes one machine instruction.
+
+Must not: check anything. The caller has checked the row's length and the value's range.
+"""
+
+Row = bytes | bytearray
+Buffer = bytearray | list[int]
+
+
+def load_u16(row: Row, at: int) -> int:
+    """The u16 at that offset."""
+    return int.from_bytes(row[at : at + 2], "little")
+
+
+def load_u32(row: Row, at: int) -> int:
+    """The u32 at that offset."""
+    return int.from_bytes(row[at : at + 4], "little")
+
+
+def load_u64(row: Row, at: int) -> int:
+    """The u64 at that offset."""
+    return int.from_bytes(row[at : at + 8], "little")
+
+
+def store_u16(out: Buffer, at: int, value: int) -> None:
+    """Put a u16 at that offset."""
+    out[at : at + 2] = value.to_bytes(2, "little")
+
+
+def store_u32(out: Buffer, at: int, value: int) -> None:
+    """Put a u32 at that offset."""
+    out[at : at + 4] = value.to_bytes(4, "little")
+
+
+def store_u64(out: Buffer, at: int, value: int) -> None:
+    """Put a u64 at that offset."""
+    out[at : at + 8] = value.to_bytes(8, "little")
+
+
+def bytes_of(out: Buffer | bytes, count: int) -> bytes:
+    """The first `count` bytes, as they are now."""
+    return bytes(out[:count])

@@ -1,0 +1,12 @@
+# The types of policy.py, for the compiler alone: they let `prescribe` go from object to row and
+# back without a Python call.
+
+from kernel.prescribe cimport DecisionTable
+from kernel.records cimport KernelDecision, KernelInput, decision_of_output_row
+
+cdef class PolicySnapshot:
+    cdef bytes _row, _digest
+    cdef tuple _models, _values
+    cdef DecisionTable _table
+
+    cpdef KernelDecision prescribe(self, KernelInput request)
