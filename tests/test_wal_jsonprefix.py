@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from test_wal_entry import JSON_VALUES, encoded
 from wal.jsonprefix import is_object_beginning
 
-SAMPLE = b'{"a":[1,-2.50e+10,0,"x\\u00e9\\n\xc3\xa9",true,false,null,[],{}],"b":{"c":{}},"":[[]],"d":1E5}'
+SAMPLE = (
+    b'{"a":[1,-2.50e+10,0,"x\\u00e9\\n\xc3\xa9",true,false,null,[],{}],'
+    b'"b":{"c":{}},"":[[]],"d":1E5}'
+)
 
 
 def test_every_beginning_of_a_sample() -> None:

@@ -13,7 +13,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wal import EMPTY_HEAD, ChainHasher, Dialect, Head, LogWriter
+import pytest
+
+from wal import (
+    EMPTY_HEAD,
+    ChainHasher,
+    Cut,
+    Dialect,
+    Head,
+    LogWriter,
+    WalDamage,
+    apply_repair,
+    find_head,
+    plan_repair,
+)
 
 KEY = bytes(range(7, 39))
 VECTORS = Path(__file__).parent / "data" / "vectors" / "wal"
@@ -159,3 +172,83 @@ class GatedFiles:
         if self.error is not None:
             raise self.error
         os.fdatasync(descriptor)
+
+
+SECTOR = 512
+REPAIR_REMEDY = "keep the files as they are and compare them with a replica, a backup or the anchor"
+
+
+LOG_HASHER = ChainHasher(KEY)
+
+
+def wide(batch: int, size: int = 700) -> bytes:
+    """A record whose line is longer than a sector."""
+    return record("order", batch, text="x" * size)
+
+
+# Records 1, 2-3, 4-9: the final batch has six records of about 950 bytes.
+WIDE_BATCHES = [[opened(LOG_HASHER)], [wide(2), wide(2)], [wide(4) for _ in range(6)]]
+
+
+class Log:
+    """A log in a directory, its content and where its lines begin."""
+
+    def __init__(self, directory: Path, batches: list[list[bytes]]) -> None:
+        directory.mkdir(exist_ok=True)
+        write_log(directory, LOG_HASHER, batches)
+        self.directory = directory
+        self.path = directory / SEGMENT
+        self.content = self.path.read_bytes()
+        self.starts = line_starts(self.content)
+
+    def start(self, sequence: int) -> int:
+        return self.starts[sequence - 1]
+
+    def put(self, content: bytes) -> None:
+        self.path.write_bytes(content)
+
+    def plan(self, protected_sequence: int = 0) -> Cut | None:
+        return plan_repair(self.directory, LOG_HASHER, DIALECT, protected_sequence)
+
+    def refused(self, protected_sequence: int = 0) -> WalDamage:
+        before = self.path.read_bytes()
+        with pytest.raises(WalDamage) as caught:
+            self.plan(protected_sequence)
+        assert self.path.read_bytes() == before
+        assert caught.value.reason.endswith(REPAIR_REMEDY)
+        return caught.value
+
+    def repaired_to(self, sequence: int) -> Cut:
+        """Plan and apply; check that the log ends after `sequence` and nothing is gone."""
+        before = self.path.read_bytes()
+        cut = self.plan()
+        assert cut is not None
+        offset = self.starts[sequence]
+        assert (cut.segment, cut.offset, cut.first_sequence_lost, cut.bytes_cut) == (
+            SEGMENT,
+            offset,
+            sequence + 1,
+            len(before) - offset,
+        )
+        copy = apply_repair(self.directory, cut)
+        assert copy == self.directory / f"{SEGMENT}.cut-{sequence + 1}-{offset}"
+        assert copy.read_bytes() == before[offset:]
+        assert self.path.read_bytes() == before[:offset] == self.content[:offset]
+        assert find_head(self.directory, LOG_HASHER, DIALECT).sequence == sequence
+        assert self.plan() is None
+        copy.unlink()
+        return cut
+
+
+def zeroed(content: bytes, *holes: tuple[int, int]) -> bytes:
+    changed = bytearray(content)
+    for start, end in holes:
+        changed[start:end] = bytes(end - start)
+    return bytes(changed)
+
+
+def sector_in(start: int, end: int) -> int:
+    """The first sector boundary whose sector lies whole between `start` and `end`."""
+    at = -(-start // SECTOR) * SECTOR
+    assert at + SECTOR <= end
+    return at
