@@ -1,0 +1,247 @@
+"""What the tests of `guard` share: the development configuration, builders, a logged engine.
+
+Everything here is pure but `write_log` and the reading of `configs/dev.toml`. Times begin at `T0`.
+AAPL's tick and lot are worth 1,000,000 microcents, so `order()` has a notional of 1.9e12.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from guard.activation import Actor, opening_events
+from guard.config import Config, parse_config
+from guard.engine import Engine
+from guard.journal import decode_data, encode_data
+from guard.messages import Admit, Cancel, Fill, Order, Reject, Reply, Request, Status
+from guard.outcomes import Decided, Origin, Outcome
+from guard.state import GuardState
+from wal import EMPTY_HEAD, ChainHasher, Head, LogWriter
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DEV_CONFIG_PATH = CHECKOUT / "configs" / "dev.toml"
+DEV_CONFIG_TEXT = DEV_CONFIG_PATH.read_text()
+DEV_POLICY_DIGEST_HEX = "6642a26075975840a5c8efe9bfd537dde440b290bea9c04d28cbc7dcd7158c59"
+
+KEY = bytes(range(32))
+LOG_ID = "0123456789abcdef0123456789abcdef"
+T0 = 1_700_000_000_000_000_000
+SECOND_NS = 1_000_000_000
+WINDOW_NS = 86_400 * SECOND_NS
+I64_MAX = 2**63 - 1
+U32_MAX = 2**32 - 1
+U64_MAX = 2**64 - 1
+
+ALPHA_BUDGET = 200_000_000_000_000
+ALPHA_CAP = 150_000_000_000_000
+BETA_BUDGET = 50_000_000_000_000
+ORDER_NOTIONAL = 1_900_000_000_000
+ORDER_FEE = 14_001
+
+NO_GATES = {
+    "disabled": 0,
+    "quality": 0,
+    "risk_ceiling": 0,
+    "latency": 0,
+    "capability": 0,
+    "provider": 0,
+    "region": 0,
+    "budget": 0,
+    "utility": 0,
+}
+
+
+def dev_config(*replacements: tuple[str, str], **settings: Any) -> Config:
+    """`configs/dev.toml`, its text with replacements made everywhere, its settings changed."""
+    text = DEV_CONFIG_TEXT
+    for old, new in replacements:
+        assert old in text, old
+        text = text.replace(old, new)
+    config = parse_config(text)
+    return dataclasses.replace(config, settings=structs.replace(config.settings, **settings))
+
+
+def actor(at_ns: int = T0, batch: int = 1, by: str = "tester", why: str = "a test") -> Actor:
+    """Who causes the administrative events of tests."""
+    return Actor(at_ns, batch, by, why)
+
+
+def order(client_order_id: str = "A-1", **changes: Any) -> Order:
+    """The protocol page's order: 100 AAPL at 190.00 for desk-alpha, to venue 10."""
+    fields: dict[str, Any] = {
+        "client_order_id": client_order_id,
+        "desk": "desk-alpha",
+        "symbol": "AAPL",
+        "side": "buy",
+        "quantity": 100,
+        "price": 19_000,
+        "venue": 10,
+        "risk_bps": 200,
+        "confidence_bps": 9_000,
+        "currency": "USD",
+    }
+    return Order(**fields | changes)
+
+
+def fill(fill_id: str = "F-1", quantity: int = 40, fee: int = 5_000, **changes: Any) -> Fill:
+    """A fill of the order `A-1`."""
+    fields: dict[str, Any] = {
+        "desk": "desk-alpha",
+        "client_order_id": "A-1",
+        "fill_id": fill_id,
+        "quantity": quantity,
+        "fee_microcents": fee,
+    }
+    return Fill(**fields | changes)
+
+
+def cancel(client_order_id: str = "A-1", desk: str = "desk-alpha") -> Cancel:
+    return Cancel(desk, client_order_id)
+
+
+def status(client_order_id: str = "A-1", desk: str = "desk-alpha") -> Status:
+    return Status(desk, client_order_id)
+
+
+def balances(state: GuardState, desk: str = "desk-alpha") -> tuple[int, int, int]:
+    """(remaining, reserved, committed) of a desk."""
+    ledger = state.ledger
+    return (
+        ledger.remaining_microcents(desk) or 0,
+        ledger.reserved_microcents(desk) or 0,
+        ledger.committed_microcents(desk) or 0,
+    )
+
+
+def describe(state: GuardState) -> dict[str, Any]:
+    """Every field of a state as plain values, detached from it: equal states, equal values."""
+    ledger, orders = state.ledger, state.orders
+    fields = {item.name: getattr(state, item.name) for item in dataclasses.fields(state)}
+    fields["policy"] = None if state.policy is None else state.policy.as_dict()
+    fields["instruments"] = dict(state.instruments)
+    fields["desks"] = {name: dataclasses.astuple(desk) for name, desk in state.desks.items()}
+    fields["ledger"] = {
+        "tenants": {
+            name: (
+                ledger.initial_microcents(name),
+                *balances(state, name),
+                ledger.max_reserved_microcents(name),
+            )
+            for name in ledger.tenant_ids()
+        },
+        "caps": dict(ledger._caps),
+        "holds": {
+            number: (hold.tenant_id, hold.microcents) for number, hold in ledger._holds.items()
+        },
+        "next": ledger.next_reservation_id,
+    }
+    fields["orders"] = {
+        "orders": {key: _order_values(found) for key, found in orders._orders.items()},
+        "closed": [(key, _order_values(found)) for key, found in orders._closed],
+        "orphans": {
+            key: (dict(found.fills), found.expires_at_ns)
+            for key, found in orders._orphans.items()
+        },
+    }
+    return fields
+
+
+def _order_values(found: Any) -> tuple[Any, ...]:
+    values = [getattr(found, item.name) for item in dataclasses.fields(found)]
+    return tuple(dict(value) if isinstance(value, dict) else value for value in values)
+
+
+class LoggedEngine:
+    """An engine whose every outcome goes through the bytes of its record before it is applied.
+
+    After each step: deciding changed nothing, encoding what was decoded gives the same bytes, and
+    every desk's ledger line adds up. `records` holds the data of all records, `answers` what was
+    answered to a request.
+    """
+
+    def __init__(self, config: Config | None = None, now_ns: int = T0) -> None:
+        self.engine = Engine()
+        self.now_ns = now_ns
+        self.records: list[bytes] = []
+        self.is_checked = True
+        opened = opening_events(config or dev_config(), actor(now_ns), LOG_ID, "test-key-id")
+        for event in opened:
+            self.log(event)
+
+    @property
+    def state(self) -> GuardState:
+        return self.engine.state
+
+    def submit(self, request: Request, at_ns: int | None = None) -> Any:
+        """The reply to a request, which is logged and applied where it changes the state."""
+        self.now_ns = self.now_ns if at_ns is None else at_ns
+        before = describe(self.state) if self.is_checked else None
+        origin = Origin(self.now_ns, "local", self.engine.next_sequence)
+        result = self.engine.decide(request, origin)
+        if before is not None:
+            assert describe(self.state) == before, "deciding has changed the state"
+        if not isinstance(result, Decided):
+            return result
+        self._record(result)
+        answer: Reply = result.outcome.answer  # type: ignore[union-attr]
+        return answer
+
+    def log(self, event: Outcome) -> None:
+        """Records an administrative event."""
+        self._record(Decided(event))
+
+    def admit(self, request: Order, at_ns: int | None = None) -> Admit:
+        answer = self.submit(request, at_ns)
+        assert isinstance(answer, Admit), answer
+        return answer
+
+    def reject(self, request: Order, at_ns: int | None = None) -> Reject:
+        answer = self.submit(request, at_ns)
+        assert isinstance(answer, Reject), answer
+        return answer
+
+    def _record(self, decided: Decided) -> None:
+        data = encode_data(decided)
+        recorded = decode_data(data)
+        assert recorded.outcome == decided.outcome
+        assert encode_data(recorded) == data
+        self.engine.apply(self.engine.next_sequence, recorded.outcome)
+        self.records.append(data)
+        check_conservation(self.state)
+
+
+def check_conservation(state: GuardState) -> None:
+    """Each desk's balances add up, and its open holds to what it has reserved."""
+    ledger = state.ledger
+    held = dict.fromkeys(state.desks, 0)
+    for hold in ledger._holds.values():
+        held[hold.tenant_id] += hold.microcents
+    for desk in state.desks:
+        remaining, reserved, committed = balances(state, desk)
+        assert remaining >= 0
+        assert committed >= 0
+        assert remaining + reserved + committed == ledger.initial_microcents(desk)
+        assert reserved == held[desk]
+
+
+def fold(records: Iterable[bytes]) -> Engine:
+    """The engine that a log's records fold into: recovery's half, nothing decided."""
+    engine = Engine()
+    for sequence, data in enumerate(records, 1):
+        engine.apply(sequence, decode_data(data).outcome)
+    return engine
+
+
+def write_log(directory: Path, records: Iterable[bytes], key: bytes = KEY) -> Head:
+    """A real log of these records, one synced batch, chained under `key`; its head."""
+    directory.mkdir(parents=True, exist_ok=True)
+    ticks = itertools.count()
+    with LogWriter.open(
+        directory, ChainHasher(key), EMPTY_HEAD, monotonic_ns=lambda: next(ticks)
+    ) as writer:
+        for sequence, data in enumerate(records, 1):
+            writer.append(sequence, data)
+        return writer.sync_now()
