@@ -8,7 +8,7 @@ Must not: move money. Every amount is in microcents.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 
@@ -18,11 +18,12 @@ class LedgerResult:
     __slots__ = ()
 
     status: ClassVar[str]
+    __match_args__: ClassVar[tuple[str, ...]] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """`status`, then the outcome's fields."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-        return {"status": self.status, **named}
+        names = self.__match_args__
+        return {"status": self.status} | {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,15 @@ cdef Py_ssize_t INPUT_BYTES, OUTPUT_BYTES
 cdef u32 U32_MAX
 cdef u64 U64_MAX, I64_MAX, BEYOND_VALUE
 
+@cython.locals(value=u64)
+cdef u64 value_of(const u8 *row, Py_ssize_t at) noexcept nogil
+
+@cython.locals(latency_limit_ms=u32)
+cdef u32 latency_limit_of(const u8 *row, Py_ssize_t at) noexcept nogil
+
+@cython.locals(gate=Py_ssize_t)
+cdef void store_counts(u8 *out, Py_ssize_t to, u16 *counts) noexcept nogil
+
 cdef void store_choice(
     u8 *out, Py_ssize_t to, u8 action, u16 reason, u32 model_id, u16 model_index, u64 cost,
     u64 utility, u32 next_id, u64 next_utility, u16 evaluated, u16 eligible,
@@ -31,6 +40,7 @@ cdef int first_gate(
     u64 required_capabilities, u64 allowed_providers, u64 required_regions, u16 risk_bps,
 ) noexcept
 
+@cython.locals(cost=u64)
 cdef u64 narrow_cost(
     ModelBlock block, Py_ssize_t slot, u64 input_tokens, u64 output_tokens
 ) noexcept
@@ -39,6 +49,9 @@ cdef u64 narrow_utility(u64 gain, u64 risk_penalty, u64 latency_penalty, u64 cos
 
 @cython.locals(wide_whole=i128, rest=u64, wide_rest_share=i128)
 cdef i128 wide_share(u64 value, u64 weight) noexcept nogil
+
+@cython.locals(wide_penalty=i128)
+cdef u64 narrow_penalty(u64 value, u64 weight) noexcept nogil
 
 cdef bint outranks(
     u64 utility, u64 cost, u16 quality, u32 model_id,
@@ -78,18 +91,18 @@ cdef class DecisionTable:
     @cython.locals(index=Py_ssize_t, rows=RowPointer, out=BufferPointer)
     cpdef decide_rows(self, input_rows, Py_ssize_t count, bytearray output_rows)
 
-    @cython.locals(risk_bps=u16, confidence_bps=u16, reason=u16, gate=Py_ssize_t)
+    @cython.locals(risk_bps=u16, confidence_bps=u16, reason=u16)
     cdef int _decide(self, const u8 *row, Py_ssize_t at, u8 *out, Py_ssize_t to) except -1
 
     @cython.locals(
-        input_tokens=u64, output_tokens=u64, value=u64, value_whole=u64, value_rest=u64,
+        input_tokens=u64, output_tokens=u64, value=u64, whole=u64, rest=u64,
         budget_limit=u64, risk_bps=u16, confidence_bps=u64, minimum_quality=u16,
         latency_limit_ms=u32, capabilities=u64, providers=u64, regions=u64, narrow=bint,
-        wide_penalty=i128, risk_penalty=u64, counts=GateCounts,
+        risk_penalty=u64, counts=GateCounts,
         best_id=u32, best_index=u16, best_cost=u64, best_quality=u16, best_utility=u64,
         next_id=u32, next_cost=u64, next_quality=u16, next_utility=u64, first_index=Py_ssize_t,
         block=ModelBlock, slot=Py_ssize_t, gate=Py_ssize_t, quality=u64, weight=u64, cost=u64,
-        gain=u64, utility=u64, model_id=u32, reason=u16, action=u8,
+        gain=u64, latency_penalty=u64, utility=u64, model_id=u32, action=u8,
     )
     cdef int _choose(self, const u8 *row, Py_ssize_t at, u8 *out, Py_ssize_t to) except -1
 

@@ -42,6 +42,18 @@ INPUT_BYTES = INPUT_ROW_BYTES
 OUTPUT_BYTES = OUTPUT_ROW_BYTES
 
 
+def value_of(row: Row, at: int) -> int:
+    """The request's business value; 0 for a negative one, which has the top bit set."""
+    value = le.load_u64(row, at + 20)
+    return value if value <= I64_MAX else 0
+
+
+def latency_limit_of(row: Row, at: int) -> int:
+    """The request's latency limit; the greatest latency there is where it sets none."""
+    latency_limit_ms = le.load_u32(row, at + 42)
+    return latency_limit_ms if latency_limit_ms != 0 else U32_MAX
+
+
 def store_choice(
     out: Buffer,
     to: int,
@@ -67,6 +79,12 @@ def store_choice(
     le.store_u64(out, to + 37, next_utility)
     le.store_u16(out, to + 45, evaluated)
     le.store_u16(out, to + 47, eligible)
+
+
+def store_counts(out: Buffer, to: int, counts: list[int]) -> None:
+    """The nine counts of the trace, behind the decision."""
+    for gate in range(9):
+        le.store_u16(out, to + 65 + 2 * gate, counts[gate])
 
 
 def first_gate(
@@ -99,12 +117,11 @@ def first_gate(
 
 def narrow_cost(block: "ModelBlock", slot: int, input_tokens: int, output_tokens: int) -> int:
     """`wide_cost` where every rate is below `NARROW_RATE_END`: the same sum, within 64 bits."""
-    return (
-        input_tokens * block.input_rate_whole[slot]
-        + output_tokens * block.output_rate_whole[slot]
-        + (input_tokens * block.input_rate_rest[slot] + 999_999) // 1_000_000
-        + (output_tokens * block.output_rate_rest[slot] + 999_999) // 1_000_000
-    )
+    cost: int = input_tokens * block.input_rate_whole[slot]
+    cost += output_tokens * block.output_rate_whole[slot]
+    cost += (input_tokens * block.input_rate_rest[slot] + 999_999) // 1_000_000
+    cost += (output_tokens * block.output_rate_rest[slot] + 999_999) // 1_000_000
+    return cost
 
 
 def narrow_utility(gain: int, risk_penalty: int, latency_penalty: int, cost: int) -> int:
@@ -126,6 +143,12 @@ def wide_share(value: int, weight: int) -> int:
     rest = value % 100_000_000
     wide_rest_share = rest * weight // 100_000_000
     return wide_whole * weight + wide_rest_share
+
+
+def narrow_penalty(value: int, weight: int) -> int:
+    """`wide_share`, but at most 2^63: more than any value, so that nothing is left of it."""
+    wide_penalty = wide_share(value, weight)
+    return wide_penalty if wide_penalty < BEYOND_VALUE else BEYOND_VALUE
 
 
 def outranks(
@@ -265,53 +288,44 @@ class DecisionTable:
             self._choose(row, at, out, to)
         else:
             store_choice(out, to, 3, reason, 0, 65535, 0, 0, 0, 0, 0, 0)
-            for gate in range(9):
-                le.store_u16(out, to + 65 + 2 * gate, 0)
+            store_counts(out, to, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
 
     def _choose(self, row: Row, at: int, out: Buffer, to: int) -> None:
         """Every model through the gates; the best and the second best of those that pass."""
         input_tokens = le.load_u32(row, at + 12)
         output_tokens = le.load_u32(row, at + 16)
-        value = le.load_u64(row, at + 20)
-        if value > I64_MAX:  # in two's complement, a negative one
-            value = 0
-        value_whole = value // 100_000_000
-        value_rest = value % 100_000_000
+        value = value_of(row, at)
         budget_limit = le.load_u64(row, at + 28)
         risk_bps = le.load_u16(row, at + 36)
         confidence_bps = le.load_u16(row, at + 38)
         minimum_quality = le.load_u16(row, at + 40)
-        latency_limit_ms = le.load_u32(row, at + 42)
-        if latency_limit_ms == 0:
-            latency_limit_ms = U32_MAX
+        latency_limit_ms = latency_limit_of(row, at)
         capabilities = le.load_u64(row, at + 46)
         providers = le.load_u64(row, at + 54)
         regions = le.load_u64(row, at + 62)
         narrow = self.narrow and confidence_bps <= 10_000
-        wide_penalty = wide_share(value, risk_bps * self.risk_penalty_multiplier_bps)
-        risk_penalty = wide_penalty if wide_penalty < BEYOND_VALUE else BEYOND_VALUE
+        risk_penalty = narrow_penalty(value, risk_bps * self.risk_penalty_multiplier_bps)
+        whole = value // 100_000_000 * confidence_bps
+        rest = value % 100_000_000 * confidence_bps
         counts = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
         best_id = best_index = best_cost = best_quality = best_utility = 0
         next_id = next_cost = next_quality = next_utility = 0
         first_index = 0
         for block in self.blocks:
             for slot in range(block.model_count):
-                gate = first_gate(
-                    block, slot, minimum_quality, latency_limit_ms,
-                    capabilities, providers, regions, risk_bps,
-                )  # fmt: skip
+                gate = first_gate(block, slot, minimum_quality, latency_limit_ms,
+                                  capabilities, providers, regions, risk_bps)  # fmt: skip
                 if gate != 9:
                     counts[gate] += 1
                     continue
                 quality = block.quality_bps[slot]
-                weight = confidence_bps * quality
                 if narrow:
                     cost = narrow_cost(block, slot, input_tokens, output_tokens)
-                    gain = value_whole * weight + value_rest * weight // 100_000_000
-                    utility = narrow_utility(
-                        gain, risk_penalty, block.latency_penalty[slot], cost
-                    )
+                    gain = whole * quality + rest * quality // 100_000_000
+                    latency_penalty = block.latency_penalty[slot]
+                    utility = narrow_utility(gain, risk_penalty, latency_penalty, cost)
                 else:
+                    weight = confidence_bps * quality
                     cost = self._wide_cost(block, slot, input_tokens, output_tokens)
                     utility = self._wide_utility(block, slot, value, weight, risk_bps, cost)
                 if cost > budget_limit:
@@ -324,33 +338,25 @@ class DecisionTable:
                 if utility < next_utility:
                     continue
                 model_id = block.model_id[slot]
-                if outranks(
-                    utility, cost, quality, model_id,
-                    best_utility, best_cost, best_quality, best_id,
-                ):  # fmt: skip
+                if outranks(utility, cost, quality, model_id,
+                            best_utility, best_cost, best_quality, best_id):  # fmt: skip
                     next_id, next_cost, next_quality = best_id, best_cost, best_quality
                     next_utility = best_utility
                     best_id, best_cost, best_quality = model_id, cost, quality
-                    best_utility = utility
-                    best_index = first_index + slot
-                elif outranks(
-                    utility, cost, quality, model_id,
-                    next_utility, next_cost, next_quality, next_id,
-                ):  # fmt: skip
+                    best_utility, best_index = utility, first_index + slot
+                elif outranks(utility, cost, quality, model_id,
+                            next_utility, next_cost, next_quality, next_id):  # fmt: skip
                     next_id, next_cost, next_quality = model_id, cost, quality
                     next_utility = utility
             first_index += 64
-        for gate in range(9):
-            le.store_u16(out, to + 65 + 2 * gate, counts[gate])
+        store_counts(out, to, counts)
         if counts[9] == 0:
-            reason = rejection_reason(counts)
-            store_choice(out, to, 3, reason, 0, 65535, 0, 0, 0, 0, self.model_count, 0)
+            store_choice(out, to, 3, rejection_reason(counts), 0, 65535, 0, 0,
+                         0, 0, self.model_count, 0)  # fmt: skip
         else:
             action = 1 if best_id == le.load_u32(row, at + 8) else 2
-            store_choice(
-                out, to, action, action, best_id, best_index, best_cost, best_utility,
-                next_id, next_utility, self.model_count, counts[9],
-            )  # fmt: skip
+            store_choice(out, to, action, action, best_id, best_index, best_cost, best_utility,
+                         next_id, next_utility, self.model_count, counts[9])  # fmt: skip
 
     def _wide_cost(
         self, block: ModelBlock, slot: int, input_tokens: int, output_tokens: int
