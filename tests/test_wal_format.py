@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from wal import BATCH_BYTES_MAX, LINE_BYTES_MAX, ChainHasher, encode_line
-from wal.entry import NESTING_MAX
+from wal.entry import ENVELOPE_BYTES_MAX
 from wal.torn import SECTOR_BYTES
 from wal_support import (
     KEY,
@@ -72,12 +72,13 @@ def test_the_pages_table_is_the_line() -> None:
     values = ["17", "a" * 64, "b" * 64, '{"x":1}']
     pairs = zip(fixed, values, strict=True)
     assert line.decode() == "".join(text + value for text, value in pairs) + "}\n"
+    longest = encode_line(2**64 - 1, "a" * 64, "b" * 64, b"")
+    assert len(longest) == ENVELOPE_BYTES_MAX
 
 
 def test_the_pages_numbers_are_the_codes() -> None:
     assert f"{LINE_BYTES_MAX:,} bytes" in PAGE
     assert f"{BATCH_BYTES_MAX:,} bytes" in PAGE
-    assert f"nested at most {NESTING_MAX} deep" in PAGE
     assert f"{SECTOR_BYTES}-byte sectors" in " ".join(PAGE.split())
     key_id = ChainHasher(KEY).key_id
     assert len(key_id) == 16

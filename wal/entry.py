@@ -20,15 +20,14 @@ import msgspec
 
 from wal.chain import Head
 from wal.errors import WalEntryError
+from wal.jsonprefix import is_whole_nested
 
 # The longest record is a policy: 65,535 models of up to 300 bytes, about 20 MB. Bounding a line
 # bounds what a reader holds when a file has no newline.
 LINE_BYTES_MAX: Final = 32 * 1024 * 1024
-# Far above any record of ours, far below where a recursive JSON reader gives up: what can be
-# written can be read.
-NESTING_MAX: Final = 128
 # The chain's counters are u64 in the reference.
 SEQUENCE_MAX: Final = 2**64 - 1
+ENVELOPE_BYTES_MAX: Final = 12 + 20 + 18 + 64 + 16 + 64 + 9 + 2  # as in FORMAT.md's table
 
 _OPENING: Final = b'{"sequence":%d,"previous_hash":"%b","entry_hash":"'
 _BEFORE_DATA_LENGTH: Final = len(b'","data":')
@@ -43,8 +42,7 @@ _ENVELOPE: Final = re.compile(
 _KEYS: Final = frozenset(("sequence", "previous_hash", "entry_hash", "data"))
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _COUNT: Final = re.compile(r"[1-9][0-9]{0,19}")
-_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_BRACKETS: Final = re.compile(rb"[\[\]{}]")
+_SPACE_BYTE: Final = 0x20
 _RAW: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -88,15 +86,13 @@ def line_opening(sequence: int, previous_hash: str) -> bytes:
 def check_data(data: bytes) -> None:
     """Refuse data that a reader, ours or the reference's, would not take back.
 
-    One JSON value in UTF-8 on one line, without space around it, at most `NESTING_MAX` deep and
-    short enough for a line. Raises `WalEntryError`.
+    One JSON value in UTF-8 on one line, without space around it, short enough for a line. Raises
+    `WalEntryError`.
     """
-    if len(data) > LINE_BYTES_MAX - 512:  # the envelope has at most 249 bytes
+    if len(data) > LINE_BYTES_MAX - ENVELOPE_BYTES_MAX:
         raise WalEntryError(f"data of {len(data)} bytes is too long for a line")
     if b"\n" in data:
         raise WalEntryError("data contains a newline")
-    if data.count(b"{") + data.count(b"[") > NESTING_MAX and nesting_depth(data) > NESTING_MAX:
-        raise WalEntryError(f"data is nested deeper than {NESTING_MAX}")
     if not is_plain_json(data):
         raise WalEntryError("data is not one JSON value in UTF-8")
 
@@ -107,22 +103,18 @@ def is_plain_json(data: bytes) -> bool:
     A false answer may be wrong (a lone surrogate escape is JSON to the reference); a true one
     is not.
     """
+    # Every JSON value begins and ends above the space, and all of JSON's space is at or below.
+    if not data or data[0] <= _SPACE_BYTE or data[-1] <= _SPACE_BYTE:
+        return False
     try:
-        value = bytes(_RAW.decode(data))
+        _RAW.decode(data)
         if not data.isascii():
             data.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except RecursionError:
+        return is_whole_nested(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
-    return len(value) == len(data)
-
-
-def nesting_depth(data: bytes) -> int:
-    """How deep the arrays and objects of `data` are nested, brackets in strings not counted."""
-    depth = deepest = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", data)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+    return True
 
 
 def split_line(line: bytes, opening: bytes) -> tuple[bytes, bytes] | None:
@@ -140,15 +132,8 @@ def split_line(line: bytes, opening: bytes) -> tuple[bytes, bytes] | None:
     ):
         return None
     data = line[hash_end + _BEFORE_DATA_LENGTH : -2]
-    try:
-        # From brace to brace, and one value: so there is no space around it, and no second
-        # member of the line is swallowed with it.
-        _RAW.decode(data)
-        if not data.isascii():
-            data.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return line[hash_start:hash_end], data
+    # From brace to brace, and one value: so no second member of the line is swallowed with it.
+    return (line[hash_start:hash_end], data) if is_plain_json(data) else None
 
 
 def parse_line(line: bytes) -> Entry:

@@ -1,8 +1,9 @@
-"""Whether some bytes could be the beginning of one JSON object. Pure; nothing but that.
+"""Whether some bytes are JSON, or could be its beginning. Pure; nothing but that; no recursion.
 
 The unfinished line of a torn write is the beginning of a line. Where it is not even that, the
-bytes are wrong, not missing, and repair must not cut them. No recursion: the depth of what a
-damaged disk says is not bounded by us.
+bytes are wrong, not missing, and repair must not cut them. And what was written must be read
+again however deep it is nested and however deep the reader stands in calls: where a recursive
+decoder gives up, this one goes on. Slow (about 1 us a token), so only for such cases.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _SPACE: Final = re.compile(rb"[ \t\r\n]*")
 # What may stand next inside the innermost bracket: a value, a member's name, the colon after it,
 # or the comma (or the closing bracket) after a value. `*_OR_END`: or the closing bracket.
 _VALUE, _VALUE_OR_END, _NAME, _NAME_OR_END, _COLON, _COMMA_OR_END = range(6)
+_NEITHER, _BEGINNING, _WHOLE = range(3)
 
 
 def is_object_beginning(fragment: bytes) -> bool:
@@ -34,27 +36,37 @@ def is_object_beginning(fragment: bytes) -> bool:
     An object that is already whole counts (nothing has to be appended); one with anything after
     it does not.
     """
+    return not fragment or (fragment[:1] == b"{" and _scan(fragment) != _NEITHER)
+
+
+def is_whole_nested(value: bytes) -> bool:
+    """Whether `value` is one JSON object or array in UTF-8, whole, with no space around it."""
+    return _scan(value) == _WHOLE
+
+
+def _scan(fragment: bytes) -> int:
+    """Whether `fragment` is an object or array, the beginning of one, or neither."""
+    if fragment[:1] not in (b"{", b"["):
+        return _NEITHER
     try:
         codecs.getincrementaldecoder("utf-8")().decode(fragment, final=False)
     except UnicodeDecodeError:
-        return False
-    if fragment[:1] != b"{":
-        return not fragment
-    brackets = [b"{"]
-    expected, at = _NAME_OR_END, 1
+        return _NEITHER
+    brackets = [fragment[:1]]
+    expected, at = _NAME_OR_END if brackets == [b"{"] else _VALUE_OR_END, 1
     while brackets:
         at = _after_space(fragment, at)
         if at == len(fragment):
-            return True
+            return _BEGINNING
         match = _TOKEN.match(fragment, at)
         if match is None:
-            return _is_cut_token(fragment[at:], expected)
+            return _BEGINNING if _is_cut_token(fragment[at:], expected) else _NEITHER
         token, at = match[0], match.end()
         step = _step(expected, token, brackets)
         if step is None:
-            return False
+            return _NEITHER
         expected = step
-    return at == len(fragment)
+    return _WHOLE if at == len(fragment) else _NEITHER
 
 
 def _step(expected: int, token: bytes, brackets: list[bytes]) -> int | None:
