@@ -93,8 +93,10 @@ class _Judgement:
         return "zero-filled sectors" if at == len(data) else "zero-filled sectors and a missing end"
 
     def _check_holes(self) -> bool:
-        """Check each run of NULs for the shape of sectors; whether the first one only has it
-        because the batch begins there."""
+        """Check that each run of NULs has the shape of sectors.
+
+        True if the first one has it only provided that a batch begins where the tail does.
+        """
         begins_with_batch = False
         end_of_file = self.tail.offset + len(self.tail.data)
         for hole in _HOLE.finditer(self.tail.data):
