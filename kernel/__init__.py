@@ -4,16 +4,23 @@ Pure and domain-neutral: no I/O, clock, randomness, logging or async; integers o
 library only. `SEMANTICS.md` beside this file says what a decision and a ledger operation mean.
 
 How it works: `COMPILED_MODULES` exist in two forms, the source as it stands and the same source
-compiled. The compiled form is taken where it was built; PRETRADE_GUARD_PURE=1, the one thing that
-the kernel reads from outside, forces the source. `KERNEL_FORM` says which is running.
+compiled. The compiled form is taken where all of them were built (they call each other without
+Python between them); PRETRADE_GUARD_PURE=1, the one thing that the kernel reads from outside,
+forces the source. `KERNEL_FORM` says which is running.
 """
 
 import os
 import sys
 from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 
-COMPILED_MODULES = ("prescribe", "records", "policy")
+COMPILED_MODULES = ("prescribe", "records", "policy")  # in the order in which they may be loaded
+
+
+def _all_compiled() -> bool:
+    """Whether every one of them was built."""
+    specs = [find_spec(f"{__name__}.{module_name}") for module_name in COMPILED_MODULES]
+    return all(spec is not None and not str(spec.origin).endswith(".py") for spec in specs)
 
 
 def _load_sources() -> None:
@@ -30,10 +37,11 @@ def _load_sources() -> None:
         setattr(sys.modules[__name__], module_name, module)
 
 
-if os.environ.get("PRETRADE_GUARD_PURE") == "1":
+KERNEL_FORM = "compiled"
+if os.environ.get("PRETRADE_GUARD_PURE") == "1" or not _all_compiled():
+    KERNEL_FORM = "interpreted"
     _load_sources()
 
-from kernel import prescribe as _prescribe  # noqa: E402
 from kernel.digest import (  # noqa: E402
     decision_digest,
     decision_digest_of_row,
@@ -125,8 +133,6 @@ from kernel.verify import (  # noqa: E402
     verified_audit_bundle,
     verify_decision,
 )
-
-KERNEL_FORM = "interpreted" if str(_prescribe.__file__).endswith(".py") else "compiled"
 
 __all__ = [
     "ALL_PROVIDERS",

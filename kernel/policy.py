@@ -1,4 +1,4 @@
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """The policy: what it may contain, and everything that can be asked of it.
 
 Owns: the checks at load, and the immutable `PolicySnapshot` with its decision table and its digest.

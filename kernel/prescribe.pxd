@@ -89,7 +89,7 @@ cdef class DecisionTable:
     cpdef bytes decide_row(self, bytes input_row)
 
     @cython.locals(index=Py_ssize_t, rows=RowPointer, out=BufferPointer)
-    cpdef decide_rows(self, input_rows, Py_ssize_t count, bytearray output_rows)
+    cpdef decide_rows(self, input_rows, count, bytearray output_rows)
 
     @cython.locals(risk_bps=u16, confidence_bps=u16, reason=u16)
     cdef int _decide(self, const u8 *row, Py_ssize_t at, u8 *out, Py_ssize_t to) except -1

@@ -221,9 +221,7 @@ class ModelBlock:
         self.input_rate_rest = [rate % TOKENS_PER_RATE for rate in columns[8]]
         self.output_rate_whole = [rate // TOKENS_PER_RATE for rate in columns[9]]
         self.output_rate_rest = [rate % TOKENS_PER_RATE for rate in columns[9]]
-        self.latency_penalty = [
-            min(ms * latency_penalty_per_ms, BEYOND_VALUE) for ms in columns[5]
-        ]
+        self.latency_penalty = [min(ms * latency_penalty_per_ms, BEYOND_VALUE) for ms in columns[5]]
 
 
 class DecisionTable:
@@ -257,15 +255,15 @@ class DecisionTable:
 
     def decide_rows(self, input_rows: Row, count: int, output_rows: bytearray) -> None:
         """`count` input rows end to end -> as many output rows, from the buffer's start."""
-        if count < 0 or len(input_rows) < count * INPUT_BYTES:
+        if not 0 <= count <= len(input_rows) // INPUT_BYTES:
             raise KernelInputError(
-                f"input rows are {len(input_rows)} bytes, for a count of {count};"
-                f" each row is {INPUT_BYTES}"
+                f"count is {count}; must be from 0 to {len(input_rows) // INPUT_BYTES}, the rows"
+                f" of {INPUT_BYTES} bytes in input_rows"
             )
-        if len(output_rows) < count * OUTPUT_BYTES:
+        if count > len(output_rows) // OUTPUT_BYTES:
             raise KernelInputError(
-                f"output rows are {len(output_rows)} bytes, for a count of {count};"
-                f" each row is {OUTPUT_BYTES}"
+                f"output_rows is {len(output_rows)} bytes; must be at least"
+                f" {count * OUTPUT_BYTES}, {OUTPUT_BYTES} for each of {count} rows"
             )
         rows = input_rows
         out = output_rows

@@ -1,4 +1,4 @@
-# cython: annotation_typing=False
+# cython: annotation_typing=False, nonecheck=True
 """The three records of the kernel: a model, an input, a decision.
 
 Owns: immutable objects over canonical rows. A record *is* its row: the fields are read out of the
@@ -201,9 +201,7 @@ class KernelInput(Record):
 
 
 class KernelDecision(Record):
-    """What the kernel says to a request, and by how much.
-
-    """
+    """What the kernel says to a request, and by how much."""
 
     __slots__ = ()
 
@@ -306,7 +304,9 @@ class KernelDecision(Record):
 
 
 def decision_of_output_row(output_row: bytes) -> KernelDecision:
-    """The decision at the head of an output row that this kernel has written."""
+    """The decision at the head of an output row (83 bytes) that this kernel has written."""
+    if len(output_row) != 83:
+        raise KernelInputError(f"output row is {len(output_row)} bytes; must be 83")
     decision = KernelDecision.__new__(KernelDecision)
     decision._row = le.bytes_of(output_row, 65)
     return decision
