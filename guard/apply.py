@@ -195,6 +195,13 @@ def _apply_instrument(state: GuardState, event: InstrumentDefined) -> None:
     )
 
 
+def _desk_of(state: GuardState, name: str) -> Desk:
+    desk = state.desks.get(name)
+    if desk is None:
+        raise InvariantError(f"desk {name} was never opened")
+    return desk
+
+
 def _apply_desk_opened(state: GuardState, event: DeskOpened) -> None:
     if event.desk in state.desks:
         raise InvariantError(f"desk {event.desk} is opened twice")
@@ -209,11 +216,12 @@ def _apply_desk_topped_up(state: GuardState, event: DeskToppedUp) -> None:
 
 
 def _apply_desk_capped(state: GuardState, event: DeskCapped) -> None:
+    _desk_of(state, event.desk)
     state.ledger.set_max_reserved_microcents(event.desk, event.max_reserved_microcents or 0)
 
 
 def _apply_desk_resumed(state: GuardState, event: DeskResumed) -> None:
-    desk = state.desks[event.desk]
+    desk = _desk_of(state, event.desk)
     desk.is_halted = False
     desk.unpaid_fees_microcents = 0
 
