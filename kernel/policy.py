@@ -201,10 +201,10 @@ class PolicySnapshot:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PolicySnapshot):
             return NotImplemented
-        return self._row == other._row and self._models == other._models
+        return self.digest == other.digest and self.models == other.models
 
     def __hash__(self) -> int:
-        return int.from_bytes(self.digest, "little")  # deterministic, unlike hash()
+        return int.from_bytes(self.digest[:7], "little")  # never random, unlike hash()
 
     def __repr__(self) -> str:
         return (

@@ -83,7 +83,7 @@ class Record:
         return self._row == other._row
 
     def __hash__(self) -> int:
-        return int.from_bytes(self._row, "little")  # deterministic, unlike hash()
+        return int.from_bytes(self._row[:7], "little")  # the sequence or the id; never random
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in self.as_dict().items())
