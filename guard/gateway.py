@@ -20,6 +20,11 @@ FRAMES_KEPT_MAX: Final = 2  # delimiter and body; further frames are only counte
 HEARTBEAT_INTERVAL_MS: Final = 10_000  # finds peers that vanished without a word
 LINGER_MS: Final = 2_000  # at a clean stop, for the last replies to leave
 
+# As plain integers: pyzmq's flags are enums, and combining two costs as much as a receive.
+_NOBLOCK: Final = int(zmq.NOBLOCK)
+_MORE_NOBLOCK: Final = int(zmq.SNDMORE) | int(zmq.NOBLOCK)
+_RCVMORE: Final = int(zmq.RCVMORE)
+
 _ROUTER_OPTIONS: Final = {
     zmq.LINGER: LINGER_MS,
     zmq.MAXMSGSIZE: FRAME_BYTES_MAX,
@@ -73,17 +78,15 @@ class Gateway:
         """The next message, or None when there is none."""
         socket = self._socket
         try:
-            routing_id = socket.recv(zmq.NOBLOCK)
+            routing_id = socket.recv(_NOBLOCK)
         except zmq.Again:
             return None
-        if not socket.getsockopt(zmq.RCVMORE):
-            return Received(Envelope(routing_id, False), None, 0)
-        first = socket.recv()
-        if not socket.getsockopt(zmq.RCVMORE):
+        first = socket.recv()  # a message has one frame at least
+        if not socket.get(_RCVMORE):
             return Received(Envelope(routing_id, False), first, 1)
         frame_count = 1
         second = b""
-        while socket.getsockopt(zmq.RCVMORE):
+        while socket.get(_RCVMORE):
             frame = socket.recv()
             frame_count += 1
             if frame_count <= FRAMES_KEPT_MAX:
@@ -97,10 +100,10 @@ class Gateway:
         """Sends a reply, or counts that it could not be delivered."""
         socket = self._socket
         try:
-            socket.send(envelope.routing_id, zmq.SNDMORE | zmq.NOBLOCK)
+            socket.send(envelope.routing_id, _MORE_NOBLOCK)
             if envelope.has_delimiter:
-                socket.send(b"", zmq.SNDMORE | zmq.NOBLOCK)
-            socket.send(body, zmq.NOBLOCK)
+                socket.send(b"", _MORE_NOBLOCK)
+            socket.send(body, _NOBLOCK)
         except zmq.Again:
             self.replies_dropped_slow += 1
         except zmq.ZMQError as error:

@@ -29,10 +29,12 @@ from wal import LogWriter
 
 # One drain decides at most so many messages before the loop looks at anything else.
 DRAIN_MESSAGES_MAX: Final = 256
-# Beyond this much waiting for the disk nothing more is read; clients wait in their TCP queues.
+# Beyond this much waiting for the disk nothing more is read; clients wait in their TCP queues. The
+# bytes are those of records and of replies: a query stages no record, and its reply may be long.
 GATHERED_RECORDS_MAX: Final = 16_384
 GATHERED_BYTES_MAX: Final = 16 * 1024 * 1024
 GATHERED_MESSAGES_MAX: Final = 65_536
+PONG_BYTES: Final = 256  # of a reply that is encoded only when it leaves, about
 # At a stop, what had already arrived is still decided: at most so many messages.
 STOP_DRAIN_MESSAGES_MAX: Final = 65_536
 
@@ -63,7 +65,7 @@ class Counters:
 def record_outcome(engine: Engine, writer: LogWriter, decided: Decided) -> None:
     """Stages an outcome's record, then applies it: the one way into log and state."""
     sequence = engine.next_sequence
-    writer.append(sequence, encode_data(decided))
+    writer.append(sequence, encode_data(decided), is_encoded=True)
     engine.apply(sequence, decided.outcome)
 
 
@@ -85,6 +87,7 @@ class Pipeline:
         self._monotonic_ns = monotonic_ns
         self._loop = asyncio.get_running_loop()
         self._gathered: list[Answer] = []
+        self._gathered_bytes = 0
         self._wake = asyncio.Event()
         self._is_paused = False
         self._is_stopping = False
@@ -121,6 +124,11 @@ class Pipeline:
             if self._is_stopping:
                 return
 
+    @property
+    def is_idle(self) -> bool:
+        """Is nothing on its way to the disk or waiting for it?"""
+        return self._batch_started_ns is None and not self._gathered
+
     def is_stalled(self, limit_ns: int) -> bool:
         """Has the batch on its way to the disk been there for longer than `limit_ns`?"""
         started_ns = self._batch_started_ns
@@ -129,7 +137,7 @@ class Pipeline:
     async def _finish_batch(self) -> None:
         if self._failure is not None:
             raise self._failure
-        answers, self._gathered = self._gathered, []
+        answers, self._gathered, self._gathered_bytes = self._gathered, [], 0
         self._batch_started_ns = self._monotonic_ns()
         await self._writer.sync()
         self._batch_started_ns = None
@@ -179,7 +187,7 @@ class Pipeline:
     def _is_full(self) -> bool:
         return (
             self._writer.staged_count >= GATHERED_RECORDS_MAX
-            or self._writer.staged_bytes >= GATHERED_BYTES_MAX
+            or self._writer.staged_bytes + self._gathered_bytes >= GATHERED_BYTES_MAX
             or len(self._gathered) >= GATHERED_MESSAGES_MAX
         )
 
@@ -191,8 +199,9 @@ class Pipeline:
         received_at_ns = max(self._wall_ns(), self._engine.state.last_received_at_ns)
         replies = [self._decide(request, received_at_ns) for request in message.requests]
         self.counters.messages += 1
-        has_pong = any(type(reply) is Pong for reply in replies)
+        has_pong = Pong in map(type, replies)
         encoded = None if has_pong else encode_replies(message, replies)
+        self._gathered_bytes += PONG_BYTES * len(replies) if encoded is None else len(encoded)
         self._gathered.append(Answer(envelope, encoded, message, replies))
 
     def _decide(self, request: Parsed, received_at_ns: int) -> Reply:

@@ -35,7 +35,7 @@ def order_body(number: int) -> bytes:
             "desk": "desk-beta",
             "symbol": "BTC-USD",
             "side": "buy",
-            "quantity": 100_000,
+            "quantity": 1_000,
             "price": 619_000,
             "venue": 10,
             "risk_bps": 200,
