@@ -47,8 +47,10 @@ def order_body(number: int) -> bytes:
 def start_daemon(directory: str) -> tuple[subprocess.Popen[str], str]:
     """Starts a daemon on a free port; returns it and its endpoint."""
     daemon = subprocess.Popen(
-        [sys.executable, "-m", "guard.cli", "run", "--config", str(CONFIG)]
-        + ["--log-dir", directory, "--orders", "tcp://127.0.0.1:*", "--ephemeral-key"],
+        [
+            *(sys.executable, "-m", "guard.cli", "run", "--config", str(CONFIG)),
+            *("--log-dir", directory, "--orders", "tcp://127.0.0.1:*", "--ephemeral-key"),
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )
