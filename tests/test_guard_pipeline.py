@@ -1,0 +1,373 @@
+"""The pipeline with the real engine, log, gateway and sockets, over a disk that waits or fails.
+
+The daemon's promise is tested here at its root: no reply of any kind leaves before the sync of its
+batch has returned, and none ever leaves for a batch whose write or sync failed.
+"""
+
+import asyncio
+import errno
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from daemon_support import KEY, OPENING_RECORDS, config_text
+from guard import clock, pipeline
+from guard.activation import Actor, opening_events
+from guard.config import parse_config
+from guard.engine import Engine
+from guard.gateway import Gateway
+from guard.outcomes import Decided
+from guard.pipeline import Pipeline, record_outcome
+from kernel import InvariantError
+from protocol_client import PING, ProtocolClient, cancel, fill, order, status
+from wal import EMPTY_HEAD, ChainHasher, LogWriter, WalPoisoned, verify_chain
+from wal import Dialect as WalDialect
+
+PATIENCE_S = 20.0
+# How long a reply that must not come is waited for: far above the loopback's microseconds.
+SILENCE_MS = 100
+
+
+class GatedDisk:
+    """Real writes. Each `fdatasync` waits to be let go, and fails if `error` is set by then."""
+
+    def __init__(self) -> None:
+        self.is_open = True
+        self.error: OSError | None = None
+        self.sync_count = 0
+        self.write_count = 0
+        self.entered = threading.Semaphore(0)
+        self._let_go = threading.Semaphore(0)
+
+    def write(self, descriptor: int, data: memoryview, /) -> int:
+        self.write_count += 1
+        return os.write(descriptor, data)
+
+    def fdatasync(self, descriptor: int, /) -> None:
+        self.sync_count += 1
+        if not self.is_open:
+            self.entered.release()
+            assert self._let_go.acquire(timeout=PATIENCE_S)
+        if self.error is not None:
+            raise self.error
+        os.fdatasync(descriptor)
+
+    def let_go(self) -> None:
+        self._let_go.release()
+
+    async def wait_entered(self) -> None:
+        """Until a sync is waiting in this disk."""
+        assert await asyncio.to_thread(self.entered.acquire, timeout=PATIENCE_S)
+
+
+class Guard:
+    """A pipeline that runs, and what it stands on."""
+
+    def __init__(
+        self, running: Pipeline, disk: GatedDisk, writer: LogWriter, gateway: Gateway
+    ) -> None:
+        self.pipeline = running
+        self.disk = disk
+        self.writer = writer
+        self.gateway = gateway
+        self.task = asyncio.get_running_loop().create_task(running.run())
+
+    async def until(self, condition: Any) -> None:
+        """Gives the loop its turns until the condition holds."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                await asyncio.sleep(0.001)
+
+    async def gathered(self, messages: int) -> None:
+        """Until so many messages have been decided since the start."""
+        await self.until(lambda: self.pipeline.counters.messages >= messages)
+
+    async def stop(self) -> None:
+        self.pipeline.stop()
+        async with asyncio.timeout(PATIENCE_S):
+            await self.task
+
+
+@asynccontextmanager
+async def guarding(directory: Path) -> AsyncIterator[Guard]:
+    """A pipeline on a fresh log whose opening records are on disk."""
+    config = parse_config(config_text())
+    hasher, disk, engine = ChainHasher(KEY), GatedDisk(), Engine()
+    directory.mkdir(exist_ok=True)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    gateway = Gateway(context, "tcp://127.0.0.1:*")
+    writer = LogWriter.open(
+        directory, hasher, EMPTY_HEAD, monotonic_ns=clock.monotonic_ns, files=disk
+    )
+    try:
+        actor = Actor(clock.wall_ns(), 1, "test", "a fresh log")
+        for event in opening_events(config, actor, "0" * 32, hasher.key_id):
+            record_outcome(engine, writer, Decided(event))
+        writer.sync_now()
+        running = Pipeline(engine, writer, gateway, clock.wall_ns, clock.monotonic_ns)
+        # As the daemon does: what a callback of the loop raises ends the pipeline.
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _loop, context: running.fail(context["exception"])
+        )
+        guard = Guard(running, disk, writer, gateway)
+        running.start()
+        yield guard
+        if not guard.task.done():
+            await guard.stop()
+    finally:
+        disk.is_open = True
+        disk.let_go()
+        writer.close()
+        gateway.close()
+        context.term()
+
+
+@pytest.fixture
+async def guard(tmp_path: Path) -> AsyncIterator[Guard]:
+    async with guarding(tmp_path / "log") as guard:
+        yield guard
+
+
+@pytest.fixture
+def client(guard: Guard) -> Iterator[ProtocolClient]:
+    with ProtocolClient(guard.gateway.endpoint) as client:
+        yield client
+
+
+async def _receive(client: ProtocolClient) -> Any:
+    return await asyncio.to_thread(client.receive)
+
+
+async def _assert_silent(client: ProtocolClient) -> None:
+    assert await asyncio.to_thread(client.socket.poll, SILENCE_MS) == 0, client.receive()
+
+
+async def test_no_reply_of_any_kind_before_the_sync(guard: Guard, client: ProtocolClient) -> None:
+    client.send(order("A-0"))
+    first = await _receive(client)
+    assert first["wal_sequence"] == OPENING_RECORDS + 1
+    guard.disk.is_open = False
+    client.send(order("A-1"))
+    await guard.disk.wait_entered()
+    # The batch of A-1 hangs. Whatever else is asked now waits for a later sync, or none.
+    asked = [
+        order("A-2"),
+        order("A-1"),
+        order("A-0"),
+        status("A-1"),
+        PING,
+        {"type": "none"},
+        fill("A-0", "F-1"),
+        cancel("A-0"),
+        order("A-3", symbol="NONE"),
+        [PING, PING],
+    ]
+    for request in asked:
+        client.send(request)
+    client.send_frames(b"x", b"y")
+    await guard.gathered(len(asked) + 3)
+    await _assert_silent(client)
+    guard.disk.let_go()
+    assert (await _receive(client))["wal_sequence"] == OPENING_RECORDS + 2
+    await guard.disk.wait_entered()
+    # A-1's batch is on disk. Not even the answers that changed nothing may leave yet: they show
+    # a state, or stand behind records, that the second batch makes durable.
+    await _assert_silent(client)
+    guard.disk.is_open = True
+    guard.disk.let_go()
+    kinds = [(await _receive(client)) for _ in asked]
+    assert [each[0]["type"] if isinstance(each, list) else each["type"] for each in kinds] == [
+        "admit", "admit", "admit", "status", "pong",
+        "error", "filled", "released", "reject", "pong",
+    ]  # fmt: skip
+    assert [kinds[1]["repeat"], kinds[2]["repeat"]] == [True, True]
+    head = guard.writer.durable_head
+    for pong in (kinds[4], *kinds[9]):
+        assert (pong["head_sequence"], pong["head_hash"]) == head
+    assert head.sequence == OPENING_RECORDS + 6
+    assert (await asyncio.to_thread(client.receive_frames))[0].startswith(b"\x84")
+
+
+async def test_a_query_alone_needs_no_sync_of_its_own(guard: Guard, client: ProtocolClient) -> None:
+    before = guard.disk.sync_count
+    client.send(PING)
+    pong = await _receive(client)
+    assert pong["head_sequence"] == OPENING_RECORDS
+    assert guard.disk.sync_count == before
+
+
+async def test_one_write_and_one_sync_a_batch(guard: Guard, client: ProtocolClient) -> None:
+    guard.disk.is_open = False
+    client.send(order("A-0"))
+    await guard.disk.wait_entered()
+    for index in range(1, 201):
+        client.send(order(f"A-{index}", quantity=1))
+    await guard.gathered(201)
+    assert guard.writer.staged_count == 200
+    guard.disk.is_open = True
+    writes, syncs = guard.disk.write_count, guard.disk.sync_count
+    guard.disk.let_go()
+    replies = [await _receive(client) for _ in range(201)]
+    assert [each["client_order_id"] for each in replies] == [f"A-{n}" for n in range(201)]
+    assert (guard.disk.write_count - writes, guard.disk.sync_count - syncs) == (1, 1)
+    assert guard.pipeline.counters.batches == 2
+
+
+@pytest.mark.parametrize("failing", [errno.EIO, errno.ENOSPC])
+async def test_a_failed_sync_is_never_answered(
+    guard: Guard, client: ProtocolClient, failing: int
+) -> None:
+    guard.disk.is_open = False
+    client.send(order("A-1"))
+    await guard.disk.wait_entered()
+    for request in (order("A-1"), status("A-1"), PING, {"type": "none"}):
+        client.send(request)
+    await guard.gathered(5)
+    syncs = guard.disk.sync_count
+    guard.disk.error = OSError(failing, os.strerror(failing))
+    guard.disk.let_go()
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(WalPoisoned, match="fdatasync"):
+            await guard.task
+    assert guard.disk.sync_count == syncs, "a second fdatasync proves nothing"
+    client.send(PING)
+    await _assert_silent(client)
+    assert guard.writer.poisoned
+    assert guard.writer.durable_head.sequence == OPENING_RECORDS
+
+
+async def test_a_stall_is_seen(guard: Guard, client: ProtocolClient) -> None:
+    assert guard.pipeline.is_stalled(0) is False
+    guard.disk.is_open = False
+    client.send(order("A-1"))
+    await guard.disk.wait_entered()
+    await guard.until(lambda: guard.pipeline.is_stalled(1_000_000))
+    assert guard.pipeline.is_stalled(3_600_000_000_000) is False
+    guard.disk.is_open = True
+    guard.disk.let_go()
+    await _receive(client)
+    assert guard.pipeline.is_stalled(0) is False
+
+
+@pytest.mark.parametrize(
+    ("constant", "bound", "messages_held"),
+    [
+        ("GATHERED_MESSAGES_MAX", 10, 10),
+        ("GATHERED_RECORDS_MAX", 10, 10),
+        # A record and its reply have some 2,500 bytes: the second passes the bound.
+        ("GATHERED_BYTES_MAX", 4_000, 2),
+        ("DRAIN_MESSAGES_MAX", 3, None),
+    ],
+)
+async def test_beyond_the_bounds_nothing_is_read(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    constant: str,
+    bound: int,
+    messages_held: int | None,
+) -> None:
+    monkeypatch.setattr(pipeline, constant, bound)
+    async with guarding(tmp_path / "log") as guard:
+        with ProtocolClient(guard.gateway.endpoint) as client:
+            guard.disk.is_open = False
+            client.send(order("A-0"))
+            await guard.disk.wait_entered()
+            for index in range(1, 61):
+                client.send(order(f"A-{index}", quantity=1))
+            expected = 61 if messages_held is None else 1 + messages_held
+            await guard.gathered(expected)
+            # Many turns of the loop later still no more has been read.
+            await asyncio.sleep(SILENCE_MS / 1_000)
+            assert guard.pipeline.counters.messages == expected
+            guard.disk.is_open = True
+            guard.disk.let_go()
+            replies = [await _receive(client) for _ in range(61)]
+            assert [each["client_order_id"] for each in replies] == [
+                f"A-{index}" for index in range(61)
+            ]
+
+
+async def test_a_query_flood_is_held_back_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replies that wait for the disk are bounded in bytes, though they stage no record."""
+    monkeypatch.setattr(pipeline, "GATHERED_BYTES_MAX", 50_000)
+    async with guarding(tmp_path / "log") as guard:
+        with ProtocolClient(guard.gateway.endpoint) as client:
+            guard.disk.is_open = False
+            client.send(order("A-0"))
+            await guard.disk.wait_entered()
+            for _ in range(40):
+                client.send([status("A-0")] * 100)  # each reply has some 45,000 bytes
+            await guard.gathered(2)
+            await asyncio.sleep(SILENCE_MS / 1_000)
+            assert guard.pipeline.counters.messages < 5
+            guard.disk.is_open = True
+            guard.disk.let_go()
+            assert (await _receive(client))["type"] == "admit"
+            for _ in range(40):
+                assert len(await _receive(client)) == 100
+
+
+async def test_an_error_of_our_own_ends_it_unanswered(
+    guard: Guard, client: ProtocolClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard.disk.is_open = False
+    client.send(order("A-0"))
+    await guard.disk.wait_entered()
+    apply = Engine.apply
+
+    def failing(self: Engine, sequence: int, outcome: Any) -> None:
+        if sequence == OPENING_RECORDS + 3:
+            raise InvariantError("the third order breaks")
+        apply(self, sequence, outcome)
+
+    monkeypatch.setattr(Engine, "apply", failing)
+    client.send([order("A-1"), order("A-2"), order("A-3")])
+    await guard.until(lambda: guard.pipeline._failure is not None)
+    guard.disk.is_open = True
+    guard.disk.let_go()
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(InvariantError, match="third order"):
+            await guard.task
+    # A-0 was on its way to the disk already: it may be answered, and nothing after it.
+    replies = []
+    while await asyncio.to_thread(client.socket.poll, SILENCE_MS):
+        replies.append(client.receive())
+    assert [each["client_order_id"] for each in replies] == ["A-0"]
+    guard.writer.close()
+    report = verify_chain(guard.writer._lock.directory, ChainHasher(KEY), _BLIND)
+    assert report.head.sequence == OPENING_RECORDS + 1
+
+
+async def test_stop_answers_what_it_has_decided(guard: Guard, client: ProtocolClient) -> None:
+    guard.disk.is_open = False
+    client.send(order("A-0"))
+    await guard.disk.wait_entered()
+    for index in range(1, 20):
+        client.send(order(f"A-{index}", quantity=1))
+    await guard.gathered(10)
+    guard.pipeline.stop()
+    guard.pipeline.stop()
+    decided = guard.pipeline.counters.messages
+    guard.disk.is_open = True
+    guard.disk.let_go()
+    async with asyncio.timeout(PATIENCE_S):
+        await guard.task
+    replies = [await _receive(client) for _ in range(decided)]
+    assert [each["client_order_id"] for each in replies] == [f"A-{n}" for n in range(decided)]
+    await _assert_silent(client)
+    assert guard.writer.durable_head.sequence == OPENING_RECORDS + decided
+
+
+_BLIND = WalDialect(
+    is_native_head=lambda data: False,
+    batch_first_sequence=lambda data: None,
+    is_clean_close=lambda data: False,
+)
