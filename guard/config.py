@@ -208,31 +208,44 @@ def _mask(value: Mask, place: str) -> int:
     return value
 
 
+def _u64(value: int, place: str) -> int:
+    if value > U64_MAX:
+        raise ConfigError(f"{place}: {value} is not allowed; allowed: 0 to 2^64-1")
+    return value
+
+
 def _policy_content(section: PolicySection) -> PolicyContent:
-    models = [
-        PolicyModel(
-            venue.venue,
-            venue.provider,
-            venue.quality_bps,
-            venue.risk_ceiling_bps,
-            int(venue.enabled),
-            venue.p95_latency_ms,
-            _mask(venue.capabilities, f"policy.venues[{venue.venue}].capabilities"),
-            _mask(venue.regions, f"policy.venues[{venue.venue}].regions"),
-            venue.fee_microcents_per_million_lots,
-            venue.fee_microcents_per_order,
-        )
-        for venue in section.venues
-    ]
-    models.sort(key=lambda model: model.model_id)
+    models: dict[int, PolicyModel] = {}
+    for venue in section.venues:
+        if venue.venue in models:
+            raise ConfigError(f"policy.venues: venue {venue.venue} stands twice")
+        models[venue.venue] = _policy_model(venue)
+    penalty = section.latency_penalty_microcents_per_ms
     return PolicyContent(
-        section.policy_epoch,
-        section.catalog_epoch,
+        _u64(section.policy_epoch, "policy.policy_epoch"),
+        _u64(section.catalog_epoch, "policy.catalog_epoch"),
         section.hard_risk_limit_bps,
         section.minimum_confidence_bps,
         section.risk_penalty_multiplier_bps,
-        section.latency_penalty_microcents_per_ms,
-        models,
+        _u64(penalty, "policy.latency_penalty_microcents_per_ms"),
+        [models[venue] for venue in sorted(models)],
+    )
+
+
+def _policy_model(venue: VenueSection) -> PolicyModel:
+    place = f"policy.venues[{venue.venue}]"
+    lots_fee, order_fee = venue.fee_microcents_per_million_lots, venue.fee_microcents_per_order
+    return PolicyModel(
+        venue.venue,
+        venue.provider,
+        venue.quality_bps,
+        venue.risk_ceiling_bps,
+        int(venue.enabled),
+        venue.p95_latency_ms,
+        _mask(venue.capabilities, f"{place}.capabilities"),
+        _mask(venue.regions, f"{place}.regions"),
+        _u64(lots_fee, f"{place}.fee_microcents_per_million_lots"),
+        _u64(order_fee, f"{place}.fee_microcents_per_order"),
     )
 
 
