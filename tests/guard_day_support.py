@@ -1,0 +1,89 @@
+"""A trading day in small: a log with every event and many reasons."""
+
+from guard.activation import Actor, resume_event
+from guard.outcomes import (
+    CutNoted,
+    DeskCapped,
+    DeskOpened,
+    DeskToppedUp,
+    InstrumentDefined,
+    Outcome,
+    SessionClosed,
+    SessionStarted,
+    SettingsActivated,
+)
+from guard_support import (
+    ALPHA_BUDGET,
+    SECOND_NS,
+    T0,
+    U32_MAX,
+    LoggedEngine,
+    actor,
+    cancel,
+    fill,
+    order,
+)
+
+CUT = CutNoted("00000001.jsonl", 4_096, 30, 512, "a hole", "00000001.jsonl.cut-4096")
+
+
+def administrative_events(who: Actor | None = None) -> list[Outcome]:
+    """Every administrative event that may follow a log's first records."""
+    who = who or actor()
+    return [
+        who.event(SessionClosed),
+        who.event(
+            SessionStarted,
+            epoch=2,
+            software_version="9.9.9",
+            recovered_sequence=29,
+            recovered_hash="ab" * 32,
+            after_clean_stop=True,
+            cut=CUT,
+        ),
+        who.event(
+            SettingsActivated,
+            currency="USD",
+            remembered_orders_max=1_000,
+            remembered_order_window_ns=3_600 * SECOND_NS,
+        ),
+        who.event(
+            InstrumentDefined, symbol="ETH", tick_size="0.5", lot_size="0.001", multiplier="10"
+        ),
+        who.event(
+            DeskOpened, desk="desk-gamma", budget_microcents=10**15, max_reserved_microcents=None
+        ),
+        who.event(DeskToppedUp, desk="desk-beta", amount_microcents=5),
+        who.event(DeskCapped, desk="desk-beta", max_reserved_microcents=10**13),
+        who.event(DeskCapped, desk="desk-alpha", max_reserved_microcents=None),
+        resume_event("desk-alpha", who),
+    ]
+
+
+def trading_day() -> LoggedEngine:
+    """The log of that day: 40-odd records."""
+    day = LoggedEngine()
+    day.admit(order("A-1"))
+    day.admit(order("A-2", venue=20, sent_at_ns=T0 - 1, time_in_force="ioc"))
+    day.reject(order("A-3", risk_bps=9_600))
+    day.reject(order("A-4", venue=30, allow_substitute=False))
+    day.reject(order("A-5", desk="nobody"))
+    day.reject(order("A-6", quantity=U32_MAX + 1))
+    day.reject(order("A-7", quantity=U32_MAX, price=2**62))
+    day.reject(order("A-1", side="sell"), T0 + 1)
+    day.reject(order("A-8", sent_at_ns=1))
+    day.reject(order("A-9", quantity=150_000_001, price=1))
+    day.submit(fill("F-1", price=19_001, executed_at_ns=T0))
+    day.submit(fill("F-2", quantity=7, fee=-3))
+    day.submit(fill("F-1", client_order_id="A-2", quantity=100))
+    day.submit(fill("F-2", client_order_id="A-2", quantity=1))
+    day.submit(fill("F-1", client_order_id="X-1", quantity=1))
+    day.submit(fill("F-1", client_order_id="A-3", quantity=1))
+    day.submit(cancel("A-1"), T0 + 2)
+    day.admit(order("B-1", desk="desk-beta", symbol="BTC-USD", quantity=10**8, price=10**5))
+    day.submit(fill("F-9", client_order_id="A-1", quantity=1, fee=2 * ALPHA_BUDGET))
+    day.reject(order("A-10"))
+    for event in administrative_events(actor(T0 + 3)):
+        day.log(event)
+    day.admit(order("A-11", desk="desk-gamma", symbol="ETH", quantity=3, price=7), T0 + 4)
+    return day
