@@ -1,0 +1,54 @@
+"""The switch between the two forms, in processes of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kernel
+
+CHECKOUT = Path(kernel.__file__).parent.parent
+REPORT = """
+import sys, kernel
+files = [sys.modules["kernel." + name].__file__ for name in kernel.COMPILED_MODULES]
+print(kernel.KERNEL_FORM, *("source" if name.endswith(".py") else "built" for name in files))
+"""
+
+
+def run(switch: str, *arguments: str) -> str:
+    """What a fresh interpreter prints with PRETRADE_GUARD_PURE set so."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        env=os.environ | {"PRETRADE_GUARD_PURE": switch, "PYTHONPATH": str(CHECKOUT)},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_switch_forces_the_source() -> None:
+    assert run("1", "-c", REPORT).split() == ["interpreted", "source", "source", "source"]
+
+
+def test_without_it_the_built_form_runs_where_it_is_built() -> None:
+    form, *files = run("", "-c", REPORT).split()
+    built = all(any((CHECKOUT / "kernel").glob(f"{name}.*.so")) for name in kernel.COMPILED_MODULES)
+    if built:
+        assert (form, files) == ("compiled", ["built"] * 3)
+    else:
+        assert (form, files) == ("interpreted", ["source"] * 3)
+
+
+@pytest.mark.skipif(kernel.KERNEL_FORM == "interpreted", reason="already running the source")
+def test_the_vectors_in_the_source_form_of_every_module() -> None:
+    printed = run(
+        "1", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_kernel_digest.py",
+        "tests/test_kernel_records.py", "tests/test_kernel_prescribe.py", "-k", "not arithmetic",
+    )  # fmt: skip
+    assert " passed" in printed
