@@ -23,6 +23,7 @@ from wal import (
     WalError,
     apply_repair,
     create_directory,
+    cut_at_end,
     open_for_recovery,
     plan_repair,
     read_entries,
@@ -52,9 +53,9 @@ def recover_log(directory: Path, hasher: ChainHasher) -> Recovered:
     create_directory(directory)
     lock = open_for_recovery(directory)
     try:
-        cut = None
         try:
             engine, head = fold_log(directory, hasher)
+            cut = cut_at_end(directory, head)
         except WalDamage:
             cut = plan_repair(directory, hasher, DIALECT)
             if cut is None:

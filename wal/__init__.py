@@ -38,7 +38,7 @@ from wal.errors import (
 )
 from wal.reader import Dialect, LocatedEntry, Position, position_after, read_entries
 from wal.recover import open_for_recovery
-from wal.repair import Cut, apply_repair, plan_repair
+from wal.repair import Cut, apply_repair, cut_at_end, plan_repair
 from wal.segment import (
     LogLock,
     create_directory,
@@ -83,6 +83,7 @@ __all__ = [
     "apply_repair",
     "check_data",
     "create_directory",
+    "cut_at_end",
     "decode_anchor",
     "encode_anchor",
     "encode_line",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from wal.chain import EMPTY_HEAD, ChainHasher
+from wal.chain import EMPTY_HEAD, ChainHasher, Head
 from wal.errors import WalDamage, WalError, WalKeyMismatch
 from wal.reader import Dialect, LocatedEntry, read_entries
 from wal.segment import FILE_MODE, fsync_directory, list_segments
@@ -86,6 +86,33 @@ def apply_repair(directory: Path, cut: Cut) -> Path:
     except OSError as error:
         raise WalError(f"cannot repair {cut.segment}: {error}") from error
     return copy
+
+
+def cut_at_end(directory: Path, head: Head) -> Cut | None:
+    """The cut that made the whole log in `directory` end with `head`, or None.
+
+    Whoever repairs a log then logs the cut; where that start failed before it could, the copy
+    lies at the very place where the log ends, and the next start must log it. Raises `WalError`.
+    """
+    segments = list_segments(directory)
+    if not segments:
+        return None
+    name, sequence = segments[-1].name, head.sequence + 1
+    try:
+        offset = segments[-1].stat().st_size
+        base = f"{name}.cut-{sequence}-{offset}"
+        copies = [
+            path for path in (directory / base, *directory.glob(f"{base}-*")) if path.exists()
+        ]
+        if not copies:
+            return None
+        last = max(copies, key=lambda path: path.stat().st_mtime_ns)
+        size = last.stat().st_size
+    except OSError as error:
+        raise WalError(f"cannot look for cuts of {name}: {error}") from error
+    return Cut(
+        name, offset, sequence, size, "cut by an earlier start that did not log it", last.name
+    )
 
 
 def _plan(
