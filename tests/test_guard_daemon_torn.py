@@ -1,0 +1,209 @@
+"""A torn end is cut, kept, logged and gone on from; any other damage refuses to start. `verify`
+calls both damage and changes nothing.
+"""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon_support import KEY, OPENING_RECORDS, Site, command, config_text, event_of
+from guard.recovery import recover_log
+from protocol_client import ProtocolClient, order, status
+from wal import ChainHasher
+
+pytestmark = pytest.mark.slow
+
+VECTORS = Path(__file__).parent / "data" / "vectors" / "wal"
+SECTOR_BYTES = 512
+BATCH = 4  # orders in the last batch
+LAST = OPENING_RECORDS + 1 + BATCH
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A log whose last batch holds several records, left by a kill."""
+    site = Site(tmp_path_factory.mktemp("killed"))
+    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+        assert client.ask(order("A-0"))["wal_sequence"] == OPENING_RECORDS + 1
+        replies = client.ask([order(f"A-{index}", quantity=1) for index in range(1, BATCH + 1)])
+        assert replies[-1]["wal_sequence"] == LAST
+    return site
+
+
+@pytest.fixture
+def site(killed: Site, tmp_path: Path) -> Site:
+    """A copy of that log to damage."""
+    site = Site(tmp_path)
+    shutil.copytree(killed.log, site.log)
+    return site
+
+
+def line_starts(content: bytes) -> list[int]:
+    starts = [0]
+    while (end := content.find(b"\n", starts[-1]) + 1) > 0:
+        starts.append(end)
+    return starts
+
+
+def verify(site: Site) -> tuple[int, dict[str, Any]]:
+    """The exit code and the answer of `verify`, which must leave every file as it is."""
+    before = {path.name: path.read_bytes() for path in site.log.iterdir()}
+    done = command("verify", str(site.log), "--key-file", str(site.key_file), "--json")
+    assert {path.name: path.read_bytes() for path in site.log.iterdir()} == before
+    assert done.stderr == ""
+    return done.returncode, json.loads(done.stdout)
+
+
+def check_goes_on(site: Site, damaged: bytes, first_lost: int, cut_at: int) -> None:
+    """`run` cuts at `cut_at`, keeps what it cut, says so in the log, and goes on."""
+    code, answer = verify(site)
+    assert (code, answer["ok"], answer["segment"]) == (1, False, "00000001.jsonl")
+    assert (answer["offset"], answer["sequence"]) == (cut_at, first_lost)
+    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+        assert daemon.stderr.startswith(
+            f"pretrade-guard: a torn end was cut: {len(damaged) - cut_at} bytes of 00000001.jsonl "
+            f"from byte {cut_at} on"
+        )
+        started = event_of(site.records()[-1])
+        assert (started["event"], started["after_clean_stop"]) == ("session_started", False)
+        assert started["recovered_sequence"] == first_lost - 1
+        cut = started["cut"]
+        assert (cut["segment"], cut["offset"]) == ("00000001.jsonl", cut_at)
+        assert (cut["first_sequence_lost"], cut["bytes_cut"]) == (first_lost, len(damaged) - cut_at)
+        assert (site.log / cut["copy_name"]).read_bytes() == damaged[cut_at:]
+        for index in range(BATCH + 1):
+            state = client.ask(status(f"A-{index}"))["state"]
+            is_kept = OPENING_RECORDS + 1 + index < first_lost
+            assert state == ("open" if is_kept else "unknown")
+        assert client.ask(order(f"A-{BATCH}", quantity=1))["wal_sequence"] == first_lost + 1
+        assert daemon.stop() == 0
+    assert verify(site)[0] == 0
+    site.replay()
+
+
+@pytest.mark.parametrize("kept", [1, 40, 1_000, -2, -1])
+def test_a_torn_last_line(site: Site, kept: int) -> None:
+    content = site.segment.read_bytes()
+    start = line_starts(content)[LAST - 1]
+    damaged = content[: start + kept] if kept > 0 else content[:kept]
+    site.segment.write_bytes(damaged)
+    check_goes_on(site, damaged, LAST, start)
+
+
+@pytest.mark.parametrize("sectors", [1, 2, 5])
+def test_a_zero_filled_end(site: Site, sectors: int) -> None:
+    content = site.segment.read_bytes()
+    starts = line_starts(content)
+    hole = (len(content) // SECTOR_BYTES - sectors + 1) * SECTOR_BYTES
+    assert hole > starts[OPENING_RECORDS + 1], "the hole must lie in the last batch"
+    damaged = content[:hole].ljust(len(content), b"\0")
+    site.segment.write_bytes(damaged)
+    [index] = [n for n in range(LAST) if starts[n] <= hole < starts[n + 1]]
+    check_goes_on(site, damaged, index + 1, starts[index])
+
+
+def test_every_length_of_the_last_batch_recovers(site: Site) -> None:
+    """In process, for it is the same code: the state is that of the whole records, never less."""
+    content = site.segment.read_bytes()
+    starts = line_starts(content)
+    for length in range(starts[OPENING_RECORDS + 1], len(content), 61):
+        site.segment.write_bytes(content[:length])
+        recovered = recover_log(site.log, ChainHasher(KEY))
+        recovered.lock.release()
+        whole = sum(start <= length for start in starts) - 1
+        assert recovered.head.sequence == whole
+        assert (recovered.cut is None) == (length in starts)
+        for copy in site.log.glob("*.cut-*"):
+            copy.unlink()
+
+
+def test_a_cut_is_logged_though_the_start_then_fails(site: Site) -> None:
+    """The repair comes before the comparison with the configuration; it must not stay unsaid."""
+    content = site.segment.read_bytes()
+    site.segment.write_bytes(content[:-7])
+    site.configure(config_text(settings="remembered_orders_max = 5"))
+    assert site.refused().returncode == 2
+    site.configure(config_text())
+    start = line_starts(content)[LAST - 1]
+    with site.running() as daemon:
+        cut = event_of(site.records()[-1])["cut"]
+        assert (cut["offset"], cut["first_sequence_lost"]) == (start, LAST)
+        assert cut["bytes_cut"] == len(content) - 7 - start
+        assert (site.log / cut["copy_name"]).read_bytes() == content[start:-7]
+        assert daemon.stop() == 0
+    with site.running() as daemon:
+        assert event_of(site.records()[-1])["cut"] is None, "a cut is logged once"
+
+
+@pytest.mark.parametrize("record", [1, 3, OPENING_RECORDS + 1, LAST - 1, LAST])
+def test_a_flipped_bit_refuses_to_start(site: Site, record: int) -> None:
+    content = site.segment.read_bytes()
+    start, end = line_starts(content)[record - 1 : record + 1]
+    at = (start + end) // 2
+    damaged = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+    site.segment.write_bytes(damaged)
+    code, answer = verify(site)
+    place = (answer["segment"], answer["offset"], answer["sequence"])
+    assert (code, place) == (1, ("00000001.jsonl", start, record))
+    done = site.refused()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"00000001.jsonl, byte {start}, record {record}: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert site.segment.read_bytes() == damaged
+    assert sorted(path.name for path in site.log.iterdir()) == ["00000001.jsonl", "lock"]
+
+
+@pytest.mark.parametrize("record", [2, OPENING_RECORDS + 1, LAST - 1])
+def test_a_missing_record_refuses_to_start(site: Site, record: int) -> None:
+    content = site.segment.read_bytes()
+    start, end = line_starts(content)[record - 1 : record + 1]
+    site.segment.write_bytes(content[:start] + content[end:])
+    assert verify(site)[0] == 1
+    done = site.refused()
+    assert done.returncode == 1
+    assert f"00000001.jsonl, byte {start}, record {record}: " in done.stderr
+
+
+def test_a_torn_end_behind_a_clean_stop_is_damage(site: Site) -> None:
+    with site.running() as daemon:
+        assert daemon.stop() == 0
+    damaged = site.segment.read_bytes() + b'{"sequence":'
+    site.segment.write_bytes(damaged)
+    done = site.refused()
+    assert done.returncode == 1
+    assert "closed in good order" in done.stderr
+    assert site.segment.read_bytes() == damaged
+
+
+def _manifest() -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((VECTORS / "manifest.json").read_text())
+    return manifest
+
+
+@pytest.mark.parametrize("name", sorted(_manifest()["expected"]))
+def test_verify_judges_the_damaged_vectors(tmp_path: Path, name: str) -> None:
+    manifest = _manifest()
+    key = bytes.fromhex(manifest["hmac_key_hex"])
+    file_name, _, with_key = name.partition(" with ")
+    if with_key == "a wrong key":
+        key = key[::-1]
+    key_file = tmp_path / "key"
+    key_file.write_bytes(key)
+    key_file.chmod(0o600)
+    log = tmp_path / file_name
+    content = gzip.decompress((VECTORS / f"{file_name}.gz").read_bytes())
+    log.write_bytes(content)
+    key_arguments = () if with_key == "no key" else ("--key-file", str(key_file))
+    done = command("verify", str(log), *key_arguments, "--json")
+    answer, expected = json.loads(done.stdout), manifest["expected"][name]
+    assert log.read_bytes() == content
+    if expected["chain"] == "ok":
+        assert (done.returncode, answer["ok"]) == (0, True)
+        assert answer["head_sequence"] == expected["head_sequence"]
+    else:
+        assert (done.returncode, answer["ok"], answer["segment"]) == (1, False, file_name)
+        assert answer["reason"]
