@@ -7,6 +7,7 @@ file that runs interpreted; its types stand in the .pxd beside it.
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+# As in kernel/__init__.py: all of them run compiled, or none does.
 COMPILED_MODULES = ("prescribe", "records", "policy")
 
 EXTENSIONS = [

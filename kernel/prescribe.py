@@ -30,7 +30,7 @@ from kernel.errors import KernelInputError
 from kernel.layout import INPUT_ROW_BYTES, OUTPUT_ROW_BYTES
 from kernel.little_endian import Buffer, Row
 
-BLOCK_MODELS = 64  # a block's columns fit the first-level cache; 65,535 models make 1,024 blocks
+BLOCK_MODELS = 64  # as in prescribe.pxd; a block's columns fit the first-level cache
 TOKENS_PER_RATE = 1_000_000  # a rate is for this many tokens
 BPS_MAX = 10_000  # 100 %
 NARROW_RATE_END = 2**30 * TOKENS_PER_RATE  # below it, both legs of a cost together fit 64 bits
@@ -249,7 +249,7 @@ class DecisionTable:
         """An input row (70 bytes) -> its output row (83): the decision, then the nine counts."""
         if len(input_row) != INPUT_BYTES:
             raise KernelInputError(f"input row is {len(input_row)} bytes; must be {INPUT_BYTES}")
-        out = [0] * 83
+        out = [0] * 83  # compiled: an array on the stack
         self._decide(input_row, 0, out, 0)
         return le.bytes_of(out, 83)
 

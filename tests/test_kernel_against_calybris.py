@@ -1,8 +1,8 @@
 """Live against the Rust crate's own wheel, within what the wheel accepts.
 
-Carve-outs: it takes no `enabled` beyond 0 and 1, no bps above the ceilings, no `model_id` 0 and no cap below 0; its
-reservation ids and snapshot versions come from another allocator, so ids are mapped and digests
-compared after setting the version.
+Carve-outs: it takes no `enabled` beyond 0 and 1, no bps above the ceilings, no `model_id` 0 and no
+negative cap; its reservation ids and snapshot versions come from another allocator, so ids are
+mapped and digests compared after setting the version.
 """
 
 from dataclasses import replace

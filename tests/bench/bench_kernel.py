@@ -21,7 +21,7 @@ import calybris._core as wheel
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from kernel import (  # noqa: E402
+from kernel import (
     KERNEL_FORM,
     OUTPUT_ROW_BYTES,
     KernelInput,
