@@ -1,0 +1,167 @@
+"""A daemon process whose disk fails or stalls: a small shared library stands before libc's
+`fdatasync` and does what a file tells it.
+"""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon_support import OPENING_RECORDS, PATIENCE_S, Daemon, Site, event_of
+from protocol_client import PING, ProtocolClient, order, status
+
+pytestmark = pytest.mark.slow
+
+SILENCE_MS = 100
+# While the file FAULT_FILE names exists: its first byte says what becomes of a sync.
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char wanted(void) {
+    char what = 0;
+    int file = open(getenv("FAULT_FILE"), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return 0;
+    if (read(file, &what, 1) != 1) what = 0;
+    close(file);
+    return what;
+}
+
+int fdatasync(int descriptor) {
+    static int (*real)(int);
+    if (!real) real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+    char what = wanted();
+    if (what == 'e') { errno = EIO; return -1; }
+    if (what == 'n') { errno = ENOSPC; return -1; }
+    while (wanted() == 's') usleep(1000);
+    return real(descriptor);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler to build the failing disk with")
+    directory = tmp_path_factory.mktemp("shim")
+    source, library = directory / "shim.c", directory / "shim.so"
+    source.write_text(SHIM)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"],
+        check=True,
+        capture_output=True,
+        timeout=PATIENCE_S,
+    )
+    return library
+
+
+class FaultySite(Site):
+    """A site whose daemon's disk does as `fault` says."""
+
+    def __init__(self, root: Path, shim: Path) -> None:
+        super().__init__(root)
+        self.fault_file = root / "fault"
+        self.environment = {"LD_PRELOAD": str(shim), "FAULT_FILE": str(self.fault_file)}
+
+    def fault(self, what: str) -> None:
+        """`e`: EIO, `n`: ENOSPC, `s`: it hangs until told otherwise, empty: it works."""
+        fresh = self.fault_file.with_suffix(".new")
+        fresh.write_text(what)
+        fresh.replace(self.fault_file)
+
+
+@pytest.fixture
+def site(tmp_path: Path, shim: Path) -> FaultySite:
+    return FaultySite(tmp_path, shim)
+
+
+@pytest.fixture
+def daemon(site: FaultySite) -> Iterator[Daemon]:
+    with site.running(environment=site.environment) as daemon:
+        yield daemon
+
+
+@pytest.mark.parametrize(("what", "said"), [("e", "Input/output error"), ("n", "No space left")])
+def test_a_failed_sync_ends_the_daemon_unanswered(
+    site: FaultySite, daemon: Daemon, what: str, said: str
+) -> None:
+    with ProtocolClient(daemon.endpoint) as client:
+        assert client.ask(order("A-1"))["type"] == "admit"
+        site.fault(what)
+        client.send([order("A-2"), order("A-3")])
+        client.send(PING)
+        assert daemon.wait() == 1
+        assert client.socket.poll(SILENCE_MS) == 0, "an answer from a batch that is not durable"
+    assert "fdatasync" in daemon.stderr
+    assert said in daemon.stderr
+    assert "Traceback" not in daemon.stderr
+    assert "session_closed" not in site.events()
+    site.fault("")
+    # What the failed batch left is on this disk, as it may be: then it is part of the truth.
+    with site.running() as again, ProtocolClient(again.endpoint) as client:
+        started = event_of(site.records()[-1])
+        assert (started["after_clean_stop"], started["recovered_sequence"]) == (
+            False,
+            OPENING_RECORDS + 3,
+        )
+        assert client.ask(status("A-1"))["state"] == "open"
+        for name in ("A-2", "A-3"):
+            first = client.ask(status(name))["answer"]
+            assert client.ask(order(name)) == {**first, "repeat": True}
+        assert again.stop() == 0
+    site.replay()
+
+
+def test_a_failed_sync_at_the_start_is_no_ready_line(site: FaultySite) -> None:
+    site.fault("e")
+    done = site.refused(environment=site.environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Input/output error" in done.stderr
+
+
+def test_nothing_is_answered_while_the_disk_hangs(site: FaultySite, daemon: Daemon) -> None:
+    with ProtocolClient(daemon.endpoint) as client, ProtocolClient(daemon.endpoint) as other:
+        assert client.ask(order("A-1"))["type"] == "admit"
+        site.fault("s")
+        client.send(order("A-2"))
+        until_written(site, OPENING_RECORDS + 2)
+        other.send(status("A-2"))
+        other.send(PING)
+        client.send(order("A-2"))
+        assert client.socket.poll(SILENCE_MS) == 0
+        assert other.socket.poll(0) == 0
+        site.fault("")
+        first = client.receive()
+        assert client.receive() == {**first, "repeat": True}
+        assert other.receive()["answer"] == first
+        assert other.receive()["head_sequence"] == OPENING_RECORDS + 2
+        assert daemon.stop() == 0
+
+
+def test_a_kill_while_the_disk_hangs(site: FaultySite, daemon: Daemon) -> None:
+    with ProtocolClient(daemon.endpoint) as client:
+        site.fault("s")
+        client.send(order("A-1"))
+        until_written(site, OPENING_RECORDS + 1)
+        daemon.kill()
+        assert client.socket.poll(SILENCE_MS) == 0
+    with site.running() as again, ProtocolClient(again.endpoint) as client:
+        assert client.ask(order("A-1"))["repeat"] is True
+        assert again.stop() == 0
+    site.replay()
+
+
+def until_written(site: Site, records: int) -> None:
+    """Waits until the segment holds so many lines, whether they are synced or not."""
+    deadline = time.monotonic() + PATIENCE_S
+    while site.segment.read_bytes().count(b"\n") < records:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)

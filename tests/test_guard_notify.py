@@ -1,0 +1,107 @@
+"""The service manager's side: READY, WATCHDOG and STOPPING over a real datagram socket."""
+
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from daemon_support import PATIENCE_S, Site
+from guard import daemon as guard_daemon
+from guard.notify import ServiceNotifier
+
+WATCHDOG_US = 90_000  # fed three times in it
+
+
+@contextmanager
+def manager(address: str) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(address)
+        listening.settimeout(PATIENCE_S)
+        yield listening
+
+
+def _fed(listening: socket.socket) -> str:
+    return listening.recv(4_096).decode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_abstract", [False, True])
+def test_the_daemon_tells_the_service_manager(tmp_path: Path, is_abstract: bool) -> None:
+    name = f"guard-{secrets.token_hex(8)}"
+    bound = f"\0{name}" if is_abstract else str(tmp_path / "notify")
+    told = f"@{name}" if is_abstract else bound
+    environment = {"NOTIFY_SOCKET": told, "WATCHDOG_USEC": str(WATCHDOG_US)}
+    site = Site(tmp_path)
+    with manager(bound) as listening, site.running(environment=environment) as daemon:
+        assert _fed(listening) == f"READY=1\nSTATUS=serving {daemon.endpoint}"
+        began = time.monotonic()
+        assert [_fed(listening) for _ in range(10)] == ["WATCHDOG=1"] * 10
+        assert time.monotonic() - began < 10 * WATCHDOG_US / 1_000_000
+        daemon.signal(signal.SIGTERM)
+        last = _fed(listening)
+        while last == "WATCHDOG=1":
+            last = _fed(listening)
+        assert last == "STOPPING=1"
+        assert daemon.wait() == 0
+
+
+async def test_a_stalled_batch_is_not_fed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The feeding task itself, over a pipeline that says that it is stalled."""
+    import asyncio
+
+    bound = str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", bound)
+    monkeypatch.setenv("WATCHDOG_USEC", "3000")
+    asked: list[int] = []
+    stalled = True
+
+    def is_stalled(limit_ns: int) -> bool:
+        asked.append(limit_ns)
+        return stalled
+
+    pipeline = SimpleNamespace(is_stalled=is_stalled, is_idle=False)
+    with manager(bound) as listening:
+        listening.setblocking(False)
+        feed = asyncio.get_running_loop().create_task(
+            guard_daemon._beat(pipeline, ServiceNotifier())  # type: ignore[arg-type]
+        )
+        async with asyncio.timeout(PATIENCE_S):
+            while len(asked) < 20:
+                await asyncio.sleep(0.001)
+            with pytest.raises(BlockingIOError):
+                listening.recv(4_096)
+            stalled = False
+            fed = await asyncio.get_running_loop().sock_recv(listening, 4_096)
+        feed.cancel()
+    assert fed == b"WATCHDOG=1"
+    assert set(asked) == {guard_daemon.STALL_LIMIT_NS}
+
+
+def test_without_a_manager_it_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+    notifier = ServiceNotifier()
+    notifier.send("READY=1")
+    assert notifier.watchdog_s == 0
+
+
+def test_the_watchdog_may_be_another_process_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "6000000")
+    assert ServiceNotifier().watchdog_s == 6
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+    assert ServiceNotifier().watchdog_s == 6
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getppid()))
+    assert ServiceNotifier().watchdog_s == 0
+
+
+def test_a_socket_that_is_gone_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    with pytest.raises(OSError, match="No such file"):
+        ServiceNotifier().send("READY=1")
