@@ -321,6 +321,17 @@ def test_precedence_of_the_reasons() -> None:
     assert reasons == [reason for reason, _ in PRECEDENCE]
 
 
+def test_the_window_comes_before_the_halt_and_the_kernel() -> None:
+    engine = LoggedEngine(dev_config(remembered_orders_max=1))
+    engine.admit(order("filler", desk="desk-beta"))
+    _halt(engine, 1)
+    bad: dict[str, Any] = {"risk_bps": 10_000}
+    assert engine.reject(order(sent_at_ns=1, **bad)).reason == "stale_order"
+    assert engine.records[-1].startswith(b'{"audit":')
+    assert engine.reject(order(**bad)).reason == "idempotency_window_full"
+    assert engine.records[-1].startswith(b'{"audit":')
+
+
 def test_a_known_id_comes_before_everything() -> None:
     engine = LoggedEngine(dev_config(remembered_orders_max=1))
     engine.admit(order())
