@@ -1,0 +1,178 @@
+"""The orders socket alone: frames in, frames out, over real sockets."""
+
+import select
+import socket
+from collections.abc import Iterator
+
+import pytest
+import zmq
+
+from guard import gateway as guard_gateway
+from guard.gateway import Envelope, Gateway, Received
+from protocol_client import PATIENCE_MS, ProtocolClient
+
+
+@pytest.fixture
+def context() -> Iterator["zmq.Context[zmq.Socket[bytes]]"]:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    yield context
+    context.term()
+
+
+@pytest.fixture
+def gateway(context: "zmq.Context[zmq.Socket[bytes]]") -> Iterator[Gateway]:
+    gateway = Gateway(context, "tcp://127.0.0.1:*")
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> Iterator[ProtocolClient]:
+    with ProtocolClient(gateway.endpoint) as client:
+        yield client
+
+
+def take(gateway: Gateway) -> Received:
+    """The next message, waited for as the loop does: by the descriptor's edge."""
+    while (received := gateway.receive()) is None:
+        assert select.select([gateway.descriptor], [], [], PATIENCE_MS / 1_000)[0]
+        gateway.has_input()
+    return received
+
+
+@pytest.mark.parametrize(
+    ("frames", "body", "has_delimiter"),
+    [
+        ((b"a",), b"a", False),
+        ((b"",), b"", False),
+        ((b"", b"a"), b"a", True),
+        ((b"", b""), b"", True),
+        ((b"a", b"b"), None, False),
+        ((b"a", b""), None, False),
+        ((b"", b"a", b"b"), None, True),
+        ((b"a", b"b", b"c"), None, False),
+        ((b"",) * 1_000, None, True),
+    ],
+)
+def test_frames(
+    gateway: Gateway,
+    client: ProtocolClient,
+    frames: tuple[bytes, ...],
+    body: bytes | None,
+    has_delimiter: bool,
+) -> None:
+    client.send_frames(*frames)
+    received = take(gateway)
+    assert received.body == body
+    assert received.frame_count == len(frames)
+    assert received.envelope.has_delimiter is has_delimiter
+    gateway.send(received.envelope, b"reply")
+    assert client.receive_frames() == ([b""] if has_delimiter else []) + [b"reply"]
+    assert gateway.receive() is None
+    assert gateway.has_input() is False
+
+
+def test_a_bad_message_leaves_the_next_one_whole(gateway: Gateway, client: ProtocolClient) -> None:
+    client.send_frames(b"a", b"b", b"c", b"d")
+    client.send_frames(b"", b"next")
+    assert take(gateway).body is None
+    assert take(gateway).body == b"next"
+
+
+def test_each_client_gets_its_own_replies(gateway: Gateway) -> None:
+    with ProtocolClient(gateway.endpoint) as one, ProtocolClient(gateway.endpoint) as other:
+        one.send_frames(b"1")
+        first = take(gateway)
+        other.send_frames(b"2")
+        second = take(gateway)
+        assert first.envelope.routing_id != second.envelope.routing_id
+        gateway.send(second.envelope, b"to 2")
+        gateway.send(first.envelope, b"to 1")
+        assert (one.receive_frames(), other.receive_frames()) == ([b"to 1"], [b"to 2"])
+
+
+@pytest.mark.parametrize("has_delimiter", [False, True])
+def test_a_reply_to_nobody_is_counted(
+    gateway: Gateway, client: ProtocolClient, has_delimiter: bool
+) -> None:
+    gateway.send(Envelope(b"nobody", has_delimiter), b"reply")
+    assert (gateway.replies_dropped_gone, gateway.replies_dropped_slow) == (1, 0)
+    # Nothing of it is left over: the next reply is whole.
+    client.send_frames(b"a")
+    gateway.send(take(gateway).envelope, b"whole")
+    assert client.receive_frames() == [b"whole"]
+
+
+@pytest.mark.parametrize("has_delimiter", [False, True])
+def test_replies_to_a_client_that_does_not_read_are_counted(
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    monkeypatch: pytest.MonkeyPatch,
+    has_delimiter: bool,
+) -> None:
+    monkeypatch.setitem(guard_gateway._ROUTER_OPTIONS, zmq.SNDHWM, 4)
+    gateway = Gateway(context, "tcp://127.0.0.1:*")
+    lazy: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    dealer = lazy.socket(zmq.DEALER)
+    try:
+        dealer.set(zmq.RCVHWM, 1)
+        dealer.set(zmq.RCVTIMEO, PATIENCE_MS)
+        dealer.set(zmq.RCVBUF, 4_096)
+        dealer.connect(gateway.endpoint)
+        dealer.send_multipart([b"", b"a"] if has_delimiter else [b"a"])
+        envelope = take(gateway).envelope
+        sent = 0
+        while gateway.replies_dropped_slow < 10:
+            gateway.send(envelope, b"%d " % sent + b"x" * 100_000)
+            sent += 1
+        # What did go out arrives whole and in order, the dropped ones leave no half message.
+        numbers = []
+        for _ in range(sent - 10):
+            *before, body = dealer.recv_multipart()
+            assert before == ([b""] if has_delimiter else [])
+            assert len(body) > 100_000
+            numbers.append(int(body.split(b" ", 1)[0]))
+        assert numbers == sorted(numbers)
+        assert gateway.replies_dropped_gone == 0
+    finally:
+        dealer.close(linger=0)
+        lazy.term()
+        gateway.close()
+
+
+def test_a_routing_id_comes_back_to_who_holds_it_now(gateway: Gateway) -> None:
+    """A client that reconnects under its own routing id takes its replies over."""
+    contexts = [zmq.Context() for _ in range(2)]
+    try:
+        sockets = [each.socket(zmq.DEALER) for each in contexts]
+        for each in sockets:
+            each.set(zmq.ROUTING_ID, b"same")
+            each.set(zmq.LINGER, 0)
+            each.set(zmq.RCVTIMEO, PATIENCE_MS)
+            each.connect(gateway.endpoint)
+            each.send(b"hello")
+            envelope = take(gateway).envelope
+            assert envelope.routing_id == b"same"
+        gateway.send(envelope, b"for the second")
+        assert sockets[1].recv() == b"for the second"
+    finally:
+        for each in sockets:
+            each.close(linger=0)
+        for each in contexts:
+            each.term()
+
+
+def test_bytes_that_are_no_zeromq_do_not_arrive(gateway: Gateway, client: ProtocolClient) -> None:
+    host, port = gateway.endpoint.removeprefix("tcp://").split(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_MS / 1_000) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n" * 100)
+        client.send_frames(b"a")
+        assert take(gateway).body == b"a"
+    assert gateway.receive() is None
+
+
+def test_an_endpoint_in_use_raises(
+    gateway: Gateway, context: "zmq.Context[zmq.Socket[bytes]]"
+) -> None:
+    with pytest.raises(zmq.ZMQError) as caught:
+        Gateway(context, gateway.endpoint)
+    assert caught.value.errno == zmq.EADDRINUSE
