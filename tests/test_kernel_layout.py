@@ -1,5 +1,7 @@
 """The byte layouts, and the checks by name of field that follow from them."""
 
+from typing import Any
+
 import pytest
 
 from kernel import (
@@ -24,7 +26,7 @@ FIELDS = [
 ]
 
 
-def row_with(layout: Layout, name: str, value: object) -> list[object]:
+def row_with(layout: Layout, name: str, value: object) -> list[Any]:
     """A row of ones, with one value changed."""
     return [value if field.name == name else 1 for field in layout.fields]
 
@@ -79,7 +81,7 @@ def test_what_is_no_integer_is_refused(layout: Layout, field: Field, value: obje
 
 
 @pytest.mark.parametrize("row", [b"", bytes(69), bytes(71), bytearray(70), "x" * 70, None])
-def test_a_row_of_another_length_or_kind_is_refused(row: object) -> None:
+def test_a_row_of_another_length_or_kind_is_refused(row: Any) -> None:
     with pytest.raises(KernelInputError, match=r"^input row is .*; must be 70 bytes$"):
         INPUT.unpack(row)
 

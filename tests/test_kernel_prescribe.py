@@ -103,9 +103,16 @@ def decision_by_explanation(policy: PolicySnapshot, request: KernelInput) -> Ker
         requested = best.model_id == decided["requested_model_id"]
         action = Action.EXECUTE_REQUESTED if requested else Action.SUBSTITUTE
         reason = Reason(int(action))
-        chosen = (best.model_id, best.model_index, best.cost_microunits, best.utility_microunits)
+        chosen: tuple[Any, ...] = (
+            best.model_id,
+            best.model_index,
+            best.cost_microunits,
+            best.utility_microunits,
+        )
         other = eligible[1] if len(eligible) > 1 else None
-        following = (other.model_id, other.utility_microunits) if other else (0, 0)
+        following: tuple[Any, ...] = (0, 0)
+        if other is not None:
+            following = (other.model_id, other.utility_microunits)
     else:
         action, chosen, following = Action.REJECT, (0, 65_535, 0, 0), (0, 0)
         failed = [row.gate for row in rows]
@@ -119,7 +126,7 @@ def decision_by_explanation(policy: PolicySnapshot, request: KernelInput) -> Ker
         request.request_sequence,
         action,
         reason,
-        *chosen,  # type: ignore[arg-type]
+        *chosen,
         *following,
         len(rows),
         len(eligible),

@@ -35,7 +35,7 @@ INPUT_FIELDS = {
     "required_region_mask": 2,
 }
 MODEL_FIELDS = {name: number for number, name in enumerate(MODEL.field_names, start=1)}
-DECISION_FIELDS = {
+DECISION_FIELDS: dict[str, Any] = {
     "request_sequence": 7,
     "action": "Substitute",
     "reason": "AlternativeMaximizesUtility",
@@ -53,7 +53,7 @@ DECISION_FIELDS = {
 RECORDS: list[Any] = [
     KernelInput(**INPUT_FIELDS),
     KernelModel(**MODEL_FIELDS),
-    KernelDecision(**DECISION_FIELDS),  # type: ignore[arg-type]
+    KernelDecision(**DECISION_FIELDS),
 ]
 FIELDS: list[dict[str, Any]] = [INPUT_FIELDS, MODEL_FIELDS, DECISION_FIELDS]
 LAYOUTS = [INPUT, MODEL, DECISION]
@@ -102,8 +102,8 @@ def test_a_decision_names_its_action_and_reason() -> None:
         True,
         True,
     )
-    by_code = KernelDecision(**DECISION_FIELDS | {"action": 2, "reason": Reason(2)})  # type: ignore[arg-type]
-    assert by_code == decision
+    by_code: dict[str, Any] = DECISION_FIELDS | {"action": 2, "reason": Reason(2)}
+    assert KernelDecision(**by_code) == decision
 
 
 def test_a_decision_of_no_known_action_or_reason_is_refused() -> None:
