@@ -4,7 +4,7 @@ import re
 from typing import Any, get_args
 
 import pytest
-from msgspec import UNSET, json
+from msgspec import UNSET, json, structs
 
 from guard.messages import (
     PROTOCOL_VERSION,
@@ -97,7 +97,7 @@ def test_the_protocol_pages_table_has_the_fields_in_their_order(kind: type) -> N
     section = re.split(r"\n##", PROTOCOL.split(heading, 1)[1])[0]
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", section, re.MULTILINE)
     names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
-    fields = [name for name in kind.__struct_fields__ if name != "request_id"]  # type: ignore[attr-defined]
+    fields = [field.name for field in structs.fields(kind) if field.name != "request_id"]
     assert names[: len(fields)] == fields
 
 

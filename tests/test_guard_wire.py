@@ -72,7 +72,7 @@ def test_request_ids_are_echoed_also_by_errors(encode: Any, request_id: Any) -> 
         {"type": "cancel", "desk": "d"},
         {"type": "cancel", "desk": "d d", "client_order_id": "A"},
         ORDER | {"quantity": 1.5},
-        ORDER | {"currency": "XXX"},
+        ORDER | {"currency": "EUR"},
     ]
     for mapping in bad:
         assert parse_error(encode(mapping | {"request_id": request_id})).request_id == request_id
