@@ -96,7 +96,8 @@ def find_differences(state: GuardState, config: Config, actor: Actor) -> list[Di
         configured = getattr(settings, name)
         if configured != recorded:
             text = f"settings.{name}: the log says {recorded}, the configuration {configured}"
-            may_change = name != "currency"
+            # No currency at all: the first start was cut off before it could say one.
+            may_change = name != "currency" or not recorded
             differences.append(Difference(text, settings if may_change else None))
     if config.policy_digest_hex != state.policy_digest_hex:
         text = (
