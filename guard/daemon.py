@@ -166,8 +166,15 @@ def _bind(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> Gateway:
 
 def _actor(engine: Engine, staged_count: int, why: str) -> Actor:
     received_at_ns = max(clock.wall_ns(), engine.state.last_received_at_ns)
-    by = pwd.getpwuid(os.getuid()).pw_name
-    return Actor(received_at_ns, engine.next_sequence - staged_count, by, why)
+    return Actor(received_at_ns, engine.next_sequence - staged_count, _user_name(), why)
+
+
+def _user_name() -> str:
+    """Who runs this process; by number where the system has no name (in containers)."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 def _record(engine: Engine, writer: LogWriter, events: Iterable[Outcome]) -> None:
@@ -183,6 +190,7 @@ def _session_events(
     """What this start has to record: a log's first records, or a session's."""
     engine, state = recovered.engine, recovered.engine.state
     if recovered.head.sequence == 0:
+        _noted(recovered)  # said, not logged: the log that it was cut from had not begun
         actor = _actor(engine, 0, "a fresh log")
         log_id = secrets.token_hex(16)
         return opening_events(options.config, actor, log_id, hasher.key_id)
