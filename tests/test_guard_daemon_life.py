@@ -5,6 +5,7 @@ the log, halted desks.
 import gzip
 import json
 import os
+import pwd
 import signal
 import socket
 import stat
@@ -25,6 +26,7 @@ from daemon_support import (
     config_text,
     event_of,
 )
+from guard import daemon as guard_daemon
 from protocol_client import PING, ProtocolClient, fill, order, status
 
 pytestmark = pytest.mark.slow
@@ -317,6 +319,13 @@ def test_a_desk_halted_by_an_unpaid_fee_resumes(tmp_path: Path) -> None:
     [event] = [each for each in resumed if each["event"] == "desk_resumed"]
     assert (event["desk"], event["why"]) == ("desk-small", "paid up")
     site.replay()
+
+
+def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number of its own."""
+    assert guard_daemon._user_name() == pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 5)
+    assert guard_daemon._user_name() == f"uid {2**31 - 5}"
 
 
 def test_the_log_directory_cannot_be_made(tmp_path: Path) -> None:

@@ -139,6 +139,23 @@ def test_a_cut_is_logged_though_the_start_then_fails(site: Site) -> None:
         assert event_of(site.records()[-1])["cut"] is None, "a cut is logged once"
 
 
+@pytest.mark.parametrize("whole", [0, 1, 2, 4])
+def test_a_first_start_that_was_cut_off(site: Site, whole: int) -> None:
+    """Only the log's first records reached the disk: the operator has the rest logged."""
+    content = site.segment.read_bytes()
+    site.segment.write_bytes(content[: line_starts(content)[whole] + 20])
+    if whole > 0:
+        done = site.refused()
+        assert done.returncode == 2
+        assert "desks.desk-beta: the log lacks it" in done.stderr or whole == 1
+    with site.running("--apply-config", "--why", "a power cut at the first start") as daemon:
+        assert whole > 0 or "a torn end was cut: 20 bytes" in daemon.stderr
+        with ProtocolClient(daemon.endpoint) as client:
+            assert client.ask(order("A-1"))["type"] == "admit"
+        assert daemon.stop() == 0
+    site.replay()
+
+
 @pytest.mark.parametrize("record", [1, 3, OPENING_RECORDS + 1, LAST - 1, LAST])
 def test_a_flipped_bit_refuses_to_start(site: Site, record: int) -> None:
     content = site.segment.read_bytes()

@@ -242,6 +242,17 @@ async def test_a_failed_sync_is_never_answered(
     assert guard.writer.durable_head.sequence == OPENING_RECORDS
 
 
+async def test_what_passes_is_counted(guard: Guard, client: ProtocolClient) -> None:
+    client.send([order("A-1"), order("A-1"), {"type": "none"}, cancel("X")])
+    assert len(await _receive(client)) == 4
+    client.send_frames(b"x", b"y")
+    await asyncio.to_thread(client.receive_frames)
+    counted = guard.pipeline.counters
+    assert (counted.messages, counted.requests, counted.records) == (2, 5, 1)
+    assert counted.request_errors == 3
+    assert counted.batches == 2
+
+
 async def test_a_stall_is_seen(guard: Guard, client: ProtocolClient) -> None:
     assert guard.pipeline.is_stalled(0) is False
     guard.disk.is_open = False
