@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kernel import (
     Balanced,
     BudgetEngine,
+    Charged,
     CommitOverflow,
     Committed,
     ExposureLimitExceeded,
@@ -178,6 +179,20 @@ def test_settle_finds_its_refusals_in_order_and_moves_nothing() -> None:
     assert ledger.settle(1, 100, 100) == Settled(0, 100, 100, 900)
 
 
+def test_a_charge_is_paid_out_of_what_is_free() -> None:
+    ledger = ledger_with()
+    ledger.try_reserve("desk", 900)
+    assert ledger.charge("nobody", -1) == InvalidAmount()
+    assert ledger.charge("nobody", 0) == MissingTenant()
+    assert ledger.charge("desk", 101) == Overrun(100)
+    assert ledger.assess_charge("desk", 60) == Charged(40, 60)
+    assert balances(ledger) == (1_000, 100, 900, 0)
+    assert ledger.charge("desk", 60) == Charged(40, 60)
+    assert ledger.charge("desk", 0) == Charged(40, 0)
+    assert balances(ledger) == (1_000, 40, 900, 60)
+    assert committed_to_the_end().charge("desk", 11) == CommitOverflow(5)
+
+
 def test_a_settlement_of_the_whole_hold_is_its_release_and_commit() -> None:
     ours, theirs = ledger_with(), ledger_with()
     for ledger in (ours, theirs):
@@ -225,6 +240,7 @@ def test_amounts_are_i64_integers_by_name(amount: Any) -> None:
         ("amount_microcents", lambda: ledger.top_up_tenant("desk", amount)),
         ("amount_microcents", lambda: ledger.try_reserve("desk", amount)),
         ("actual_microcents", lambda: ledger.commit(1, amount)),
+        ("amount_microcents", lambda: ledger.charge("desk", amount)),
         ("released_microcents", lambda: ledger.settle(1, amount, 0)),
         ("committed_microcents", lambda: ledger.settle(1, 0, amount)),
     ]
@@ -277,6 +293,12 @@ class PlainLedger:
         self.open[self.given] = (who, amount)
         return True
 
+    def charge(self, who: str, amount: int) -> bool:
+        if who not in self.granted or not 0 <= amount <= self.free(who):
+            return False
+        self.spent[who].append(amount)
+        return True
+
     def settle(self, rid: int, released: int, committed: int) -> bool:
         if rid not in self.open or released < 0 or committed < 0:
             return False
@@ -299,6 +321,7 @@ STEPS = st.lists(
     | st.tuples(st.just("reserve"), st.sampled_from(TENANTS), AMOUNTS)
     | st.tuples(st.just("settle"), st.integers(1, 8), AMOUNTS, AMOUNTS)
     | st.tuples(st.just("commit"), st.integers(1, 8), AMOUNTS)
+    | st.tuples(st.just("charge"), st.sampled_from(TENANTS), AMOUNTS)
     | st.tuples(st.just("release"), st.integers(1, 8)),
     max_size=40,
 )
@@ -322,6 +345,9 @@ def step_both(ledger: BudgetEngine, plain: PlainLedger, step: tuple[Any, ...]) -
         result, rid = ledger.try_reserve(who, *amounts)
         assert isinstance(result, Reserved) == plain.reserve(who, *amounts)
         assert rid == (plain.given if isinstance(result, Reserved) else None)
+    elif kind == "charge":
+        result = ledger.charge(who, *amounts)
+        assert isinstance(result, Charged) == plain.charge(who, *amounts)
     elif kind == "settle":
         assessed = ledger.assess_settle(who, *amounts)
         result = ledger.settle(who, *amounts)

@@ -122,17 +122,10 @@ def decision_by_explanation(policy: PolicySnapshot, request: KernelInput) -> Ker
             reason = Reason.RISK_HARD_LIMIT
         elif request.confidence_bps < policy.minimum_confidence_bps:
             reason = Reason.CONFIDENCE_HARD_LIMIT
-    return KernelDecision(
-        request.request_sequence,
-        action,
-        reason,
-        *chosen,
-        *following,
-        len(rows),
-        len(eligible),
-        policy.policy_epoch,
-        policy.catalog_epoch,
-    )
+    head = (request.request_sequence, action, reason, *chosen, *following)
+    counts = (len(rows), len(eligible), policy.policy_epoch, policy.catalog_epoch)
+    fields: dict[str, Any] = dict(zip(DECISION.field_names, head + counts, strict=True))
+    return KernelDecision(**fields)
 
 
 def precedence_of(gate: str) -> int:
