@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow
 MESSAGES = 10_000
 # Enough to keep the daemon busy; with bodies of up to 300 kB, what is under way stays below 30 MB.
 IN_FLIGHT = 100
-# What the allocators keep of what was under way (below 3 MB in most runs), and some 1,000 remembered
-# orders of about 2 kB. Were the bodies kept, they would be 500 MB.
+# What the allocators keep of what was under way (below 3 MB in most runs), and some 1,000
+# remembered orders of about 2 kB. Were the bodies kept, they would be 500 MB.
 GROWTH_BYTES_MAX = 16 * 1024 * 1024
 
 Draw = random.Random
