@@ -142,8 +142,7 @@ def describe(state: GuardState) -> dict[str, Any]:
         "orders": {key: _order_values(found) for key, found in orders._orders.items()},
         "closed": [(key, _order_values(found)) for key, found in orders._closed],
         "orphans": {
-            key: (dict(found.fills), found.expires_at_ns)
-            for key, found in orders._orphans.items()
+            key: (dict(found.fills), found.expires_at_ns) for key, found in orders._orphans.items()
         },
     }
     return fields

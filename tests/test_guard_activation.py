@@ -140,9 +140,7 @@ CASES: list[tuple[tuple[str, str], str, Any]] = [
 
 
 @pytest.mark.parametrize(("replacement", "text", "event"), CASES, ids=lambda value: str(value)[:25])
-def test_each_difference_and_its_event(
-    replacement: tuple[str, str], text: str, event: Any
-) -> None:
+def test_each_difference_and_its_event(replacement: tuple[str, str], text: str, event: Any) -> None:
     assert _differences(replacement) == [(text, event)]
 
 

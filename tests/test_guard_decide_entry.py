@@ -359,9 +359,7 @@ def test_stale_order_to_the_nanosecond(sent_at_ns: int, is_stale: bool) -> None:
     answer = engine.submit(order(sent_at_ns=sent_at_ns))
     if is_stale:
         detail = {"asked": sent_at_ns, "limit": WINDOW_NS, "used": T0}
-        assert answer == Reject(
-            "A-1", FIRST_ORDER_SEQUENCE, "order", "stale_order", detail, False
-        )
+        assert answer == Reject("A-1", FIRST_ORDER_SEQUENCE, "order", "stale_order", detail, False)
         assert engine.submit(status()).state == "unknown"
         # Not remembered: the same id may come again, with a time that is good.
         assert engine.admit(order(sent_at_ns=T0)).wal_sequence == FIRST_ORDER_SEQUENCE + 1

@@ -313,9 +313,7 @@ def test_status_in_each_phase() -> None:
     unknown = StatusReply("desk-alpha", "A-1", "unknown", None, 0, 0, 0)
     assert engine.submit(status()) == unknown
     answer = engine.admit(order())
-    assert engine.submit(status()) == StatusReply(
-        "desk-alpha", "A-1", "open", answer, 0, 100, HELD
-    )
+    assert engine.submit(status()) == StatusReply("desk-alpha", "A-1", "open", answer, 0, 100, HELD)
     engine.submit(fill())
     assert engine.submit(status()) == StatusReply(
         "desk-alpha", "A-1", "open", answer, 40, 60, HELD * 60 // 100

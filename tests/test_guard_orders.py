@@ -58,9 +58,7 @@ def test_reuse_names_the_field_that_differs(field: str) -> None:
     first = engine.admit(order())
     answer = engine.submit(order(**{field: OTHER[field]}))
     detail = {"original_wal_sequence": 8}
-    assert answer == Reject(
-        "A-1", 9, "order", "client_order_id_reused", detail, False, field=field
-    )
+    assert answer == Reject("A-1", 9, "order", "client_order_id_reused", detail, False, field=field)
     # The id keeps its first answer, and the reuse is refused afresh each time.
     assert engine.submit(order()) == structs.replace(first, repeat=True)
     assert engine.reject(order(**{field: OTHER[field]})).wal_sequence == 10

@@ -244,8 +244,7 @@ def test_a_second_log_opened_is_found(tmp_path: Path) -> None:
         b'"event":"desk_resumed","desk":"nobody"',
         b'"event":"instrument_defined","symbol":"X","tick_size":"0",'
         b'"lot_size":"1","multiplier":"1"',
-        b'"event":"instrument_defined","symbol":"","tick_size":"1",'
-        b'"lot_size":"1","multiplier":"1"',
+        b'"event":"instrument_defined","symbol":"","tick_size":"1","lot_size":"1","multiplier":"1"',
     ],
     ids=lambda event: repr(event)[11:40],
 )

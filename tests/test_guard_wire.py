@@ -304,8 +304,9 @@ def test_arbitrary_repeated_keys_never_raise_and_the_last_counts(
     members: list[tuple[str, Any]], is_based_on_an_order: bool
 ) -> None:
     members = [*ORDER.items(), *members] if is_based_on_an_order else members
-    text = ",".join(f"{json.encode(key).decode()}:{json.encode(value).decode()}"
-                    for key, value in members)
+    text = ",".join(
+        f"{json.encode(key).decode()}:{json.encode(value).decode()}" for key, value in members
+    )
     body = f"{{{text}}}".encode()
     _parsed_whatever(body)
     once = parse_message(json.encode(dict(members)), "USD").requests
