@@ -81,6 +81,35 @@ def test_a_gap_is_damage(tmp_path: Path, numbers: list[int], missing: str) -> No
     assert caught.value.segment == missing
 
 
+def test_a_log_may_begin_later_where_its_beginning_was_archived(tmp_path: Path) -> None:
+    for number in (7, 8):
+        (tmp_path / segment_name(number)).touch()
+    with pytest.raises(WalDamage, match="is read from a checkpoint on"):
+        list_segments(tmp_path)
+    listed = list_segments(tmp_path, archived=True)
+    assert [path.name for path in listed] == ["00000007.jsonl", "00000008.jsonl"]
+    open_for_recovery(tmp_path).release()
+    (tmp_path / segment_name(10)).touch()
+    with pytest.raises(WalDamage, match=r"^00000009\.jsonl.*is missing, though 00000010"):
+        list_segments(tmp_path, archived=True)
+
+
+def test_recovery_removes_what_a_crash_left_half_done_and_nothing_else(tmp_path: Path) -> None:
+    left = ["00000003.jsonl.rewrite", f"checkpoint-{7:020d}.new", "checkpoints.json.new"]
+    kept = [
+        "00000001.jsonl",
+        "00000001.jsonl.cut-3-77",
+        f"checkpoint-{7:020d}.ckpt",
+        "checkpoints.json",
+        "checkpoint-7.new",
+        "notes.new",
+    ]
+    for name in left + kept:
+        (tmp_path / name).write_bytes(b"x\n")
+    open_for_recovery(tmp_path).release()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*kept, "lock"])
+
+
 def test_a_segment_is_a_regular_file(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").touch()
     (tmp_path / "00000001.jsonl").symlink_to(tmp_path / "elsewhere")
@@ -184,7 +213,8 @@ def test_recovery_stops_where_a_sync_fails(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_recovery_gives_the_lock_back_when_a_segment_is_missing(tmp_path: Path) -> None:
-    (tmp_path / "00000002.jsonl").touch()
-    with pytest.raises(WalDamage, match="missing"):
+    for name in ("00000002.jsonl", "00000004.jsonl"):
+        (tmp_path / name).touch()
+    with pytest.raises(WalDamage, match=r"00000003\.jsonl.*missing"):
         open_for_recovery(tmp_path)
     LogLock.acquire(tmp_path).release()

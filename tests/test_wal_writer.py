@@ -23,6 +23,7 @@ from wal import (
     WalPoisoned,
     encode_line,
     find_head,
+    list_segments,
     plan_repair,
     verify_chain,
 )
@@ -59,7 +60,7 @@ def test_a_batch_is_one_write_and_one_sync(tmp_path: Path) -> None:
         )
         assert first_hash == HASHER.entry_hash("genesis", first)
         assert second_hash == HASHER.entry_hash(first_hash, b'{"batch":1}')
-        assert (tmp_path / SEGMENT).read_bytes() == b""
+        assert not (tmp_path / SEGMENT).exists()
         assert (writer.staged_count, writer.staged_bytes) == (2, len(expected))
         assert (writer.staged_head, writer.durable_head) == (Head(2, second_hash), EMPTY_HEAD)
         assert writer.sync_now() == Head(2, second_hash)
@@ -359,7 +360,9 @@ def test_a_closed_writer_does_nothing(tmp_path: Path) -> None:
     writer.append(1, b"{}")
     writer.close()
     writer.close()
-    assert (tmp_path / SEGMENT).read_bytes() == b""
+    assert list_segments(tmp_path) == []
+    with pytest.raises(WalError, match="closed"):
+        writer.rotate()
     with pytest.raises(WalError, match="closed"):
         writer.append(2, b"{}")
     with pytest.raises(WalError, match="closed"):

@@ -24,6 +24,7 @@ from wal.chain import (
     Head,
     hashes_equal,
 )
+from wal.commit import FileLayer
 from wal.entry import LINE_BYTES_MAX, Entry, check_data, encode_line, parse_line
 from wal.errors import (
     WalAnchorError,
@@ -35,19 +36,21 @@ from wal.errors import (
     WalKeyMismatch,
     WalLocked,
     WalPoisoned,
+    WalStartMismatch,
 )
 from wal.reader import Dialect, LocatedEntry, Position, position_after, read_entries
 from wal.recover import open_for_recovery
-from wal.repair import Cut, apply_repair, cut_at_end, plan_repair
+from wal.repair import Cut, apply_repair, cut_at_end, cuts_at_end, plan_repair
 from wal.segment import (
     LogLock,
     create_directory,
     fsync_directory,
     list_segments,
+    remove_leftovers,
     segment_name,
 )
 from wal.verify import ChainReport, find_head, verify_chain
-from wal.writer import BATCH_BYTES_MAX, FileLayer, LogWriter, SyncStats
+from wal.writer import BATCH_BYTES_MAX, SEGMENT_BYTES_MAX, LogWriter, SyncStats
 
 __all__ = [
     "ANCHOR_SCHEMA",
@@ -57,6 +60,7 @@ __all__ = [
     "KEY_BYTES_MIN",
     "KEY_ID_UNKEYED",
     "LINE_BYTES_MAX",
+    "SEGMENT_BYTES_MAX",
     "Anchor",
     "ChainHasher",
     "ChainReport",
@@ -79,11 +83,13 @@ __all__ = [
     "WalKeyMismatch",
     "WalLocked",
     "WalPoisoned",
+    "WalStartMismatch",
     "anchor_of",
     "apply_repair",
     "check_data",
     "create_directory",
     "cut_at_end",
+    "cuts_at_end",
     "decode_anchor",
     "encode_anchor",
     "encode_line",
@@ -97,6 +103,7 @@ __all__ = [
     "position_after",
     "read_anchor",
     "read_entries",
+    "remove_leftovers",
     "segment_name",
     "verify_chain",
     "write_anchor",

@@ -136,6 +136,15 @@ def split_line(line: bytes, opening: bytes) -> tuple[bytes, bytes] | None:
     return (line[hash_start:hash_end], data) if is_plain_json(data) else None
 
 
+def parse_opening(beginning: bytes) -> Head | None:
+    """The head that a line in our exact form says it follows, by its first bytes; else None.
+
+    Nothing is verified by it.
+    """
+    match = _ENVELOPE.match(beginning)
+    return None if match is None else Head(int(match[1]) - 1, match[2].decode())
+
+
 def parse_line(line: bytes) -> Entry:
     """The entry of one line, its newline included. Raises `WalEntryError`.
 

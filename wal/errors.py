@@ -34,6 +34,15 @@ class WalKeyMismatch(WalDamage):
     """The log is intact as far as can be told, but not under this key (or under none)."""
 
 
+class WalStartMismatch(WalDamage):
+    """The log does not hold the head that it was to be read from (a checkpoint's).
+
+    It ends before that record, begins after it, or has another one there. The log itself may be
+    whole: an older checkpoint, or none, may do. But where the head had been durable and the log
+    ends before it, records are missing.
+    """
+
+
 class WalLocked(WalError):  # noqa: N818 (a state of the log, named as one)
     """Another process writes this log. `holder_pid` is its process id, or None if unknown."""
 
@@ -94,6 +103,24 @@ class WalPoisoned(WalError):  # noqa: N818 (a state of the log, named as one)
         fresh = WalPoisoned(*self.args)
         fresh.__cause__ = self.__cause__
         return fresh
+
+
+class CheckpointError(WalError):
+    """A checkpoint could not be written. The log is as it was, and so are older checkpoints.
+
+    `out_of_space`: the file system, or a quota on it, is full.
+    """
+
+    def __init__(self, message: str, out_of_space: bool = False) -> None:
+        super().__init__(message, out_of_space)
+        self.out_of_space = out_of_space
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class CheckpointDamage(WalError):  # noqa: N818 (a state of the file, named as one)
+    """A checkpoint's bytes are not those that its manifest names: nothing read from it counts."""
 
 
 class WalInputError(ValueError):

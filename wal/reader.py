@@ -5,7 +5,9 @@ what a record means; what it has to ask about a record's data, the `Dialect` ans
 
 How it works: files are read in chunks and cut at newlines. A line in our exact form that begins
 as the line after the last record must begin is cut by position and hashed; every other line is
-parsed in full. Memory is bounded by one chunk and one line.
+parsed in full. Memory is bounded by one chunk and one line. From a given head on, reading begins
+with the segment that holds it (`locate`), and what stands there before it is verified and passed
+over.
 
 How it fails: at the first bad line, with `WalDamage` naming segment, byte offset and the sequence
 expected there; with `WalKeyMismatch` when the first record shows that only the key is wrong.
@@ -17,13 +19,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hmac import compare_digest
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
+from wal.anchor import Anchor
 from wal.chain import EMPTY_HEAD, KEY_ID_UNKEYED, ChainHasher, Head, hashes_equal
 from wal.entry import LINE_BYTES_MAX, Entry, line_opening, parse_line, split_line
-from wal.errors import WalDamage, WalEntryError, WalError, WalKeyMismatch
-from wal.segment import list_segments
+from wal.errors import WalDamage, WalEntryError, WalError, WalKeyMismatch, WalStartMismatch
+from wal.locate import find_start
+from wal.segment import list_segments, segment_name
 
 # Small enough to stay in a core's own cache: 1 MiB took 16 % longer per record.
 CHUNK_BYTES: Final = 256 * 1024
@@ -75,26 +80,110 @@ def position_after(entry: LocatedEntry) -> Position:
 
 
 def read_entries(
-    source: Path, hasher: ChainHasher, dialect: Dialect, start: Position | Head | None = None
+    source: Path,
+    hasher: ChainHasher,
+    dialect: Dialect,
+    start: Position | Head | None = None,
+    anchor: Anchor | None = None,
 ) -> Iterator[LocatedEntry]:
     """Every entry of `source` in order, each verified before it is yielded.
 
-    `source`: a log's directory, or one file. `start`: where to begin instead of at the genesis:
-    a `Position` within a log, or the `Head` that the first record of `source` must follow. A log
-    read from a start is taken for one of ours. Raises `WalDamage`, `WalKeyMismatch`, `WalError`.
+    `source`: a log's directory, or one file. `start`: where to begin instead of at the genesis: a
+    `Position` within the log, or a `Head` (a checkpoint's), which the log must hold, or directly
+    follow. A log read from a start is taken for one of ours; its older segments may be archived.
+    `anchor`: the log must agree with it; where it lies before the start, the start stands for it.
+    Raises `WalDamage`, `WalKeyMismatch`, `WalError`; `WalStartMismatch` where the log does not
+    hold the start.
     """
+    from_later = start is not None and (
+        isinstance(start, Position) or start.sequence > EMPTY_HEAD.sequence
+    )
+    paths = list_segments(source, archived=from_later) if source.is_dir() else [source]
+    return read_paths(paths, hasher, dialect, start, anchor)
+
+
+def read_paths(
+    paths: list[Path],
+    hasher: ChainHasher,
+    dialect: Dialect,
+    start: Position | Head | None = None,
+    anchor: Anchor | None = None,
+) -> Iterator[LocatedEntry]:
+    """As `read_entries`, of these segments."""
     offset = 0
-    paths = list_segments(source) if source.is_dir() else [source]
     head = EMPTY_HEAD if start is None else start if isinstance(start, Head) else start.head
+    wanted = head.sequence
     if isinstance(start, Position):
         names = [path.name for path in paths]
         if start.segment not in names:
             raise WalDamage(start.segment, 0, head.sequence + 1, "the segment is missing")
         paths, offset = paths[names.index(start.segment) :], start.offset
-    reading = _Reading(hasher, dialect, head, native=None if head.sequence == 0 else True)
-    for path in paths:
-        yield from reading.entries(path, offset)
-        offset = 0
+    elif start is not None and wanted > EMPTY_HEAD.sequence:
+        if not paths:
+            raise WalDamage(segment_name(1), 0, wanted + 1, "the log has no segment")
+        index, head = find_start(paths, start)
+        paths = paths[index:]
+    reading = _Reading(hasher, dialect, head, native=None if wanted == 0 else True)
+    entries = chain.from_iterable(
+        reading.entries(path, offset if index == 0 else 0) for index, path in enumerate(paths)
+    )
+    if isinstance(start, Head) and head.sequence < wanted:
+        _pass_over(entries, reading, start)
+    if anchor is None:
+        yield from entries
+    else:
+        yield from _anchored(entries, reading, anchor)
+
+
+def _pass_over(entries: Iterator[LocatedEntry], reading: _Reading, start: Head) -> None:
+    """Read up to the record `start`, which must be there."""
+    for entry in entries:
+        if entry.sequence == start.sequence:
+            if hashes_equal(entry.entry_hash, start.entry_hash):
+                return
+            reason = "the record is not the one that was given as the start"
+            raise WalStartMismatch(entry.segment, entry.offset, entry.sequence, reason)
+    segment, offset = reading.place
+    raise WalStartMismatch(
+        segment,
+        offset,
+        reading.head.sequence + 1,
+        f"the log ends before record {start.sequence}, which was given as the start",
+    )
+
+
+def _anchored(
+    entries: Iterator[LocatedEntry], reading: _Reading, anchor: Anchor
+) -> Iterator[LocatedEntry]:
+    """The entries of a log that must agree with its anchor."""
+    if anchor.keyed != reading.hasher.keyed:
+        raise WalKeyMismatch(
+            reading.place[0],
+            0,
+            1,
+            f"the anchor is of {'a keyed' if anchor.keyed else 'an unkeyed'} log, "
+            f"but {'a' if reading.hasher.keyed else 'no'} key was given",
+        )
+    if reading.head.sequence == anchor.sequence:
+        _check_anchored(reading.head, anchor, *reading.place)
+    for entry in entries:
+        if entry.sequence == anchor.sequence:
+            _check_anchored(entry.head, anchor, entry.segment, entry.offset)
+        yield entry
+        if entry.sequence >= anchor.sequence:
+            break
+    yield from entries
+    if reading.head.sequence < anchor.sequence:
+        raise reading.damage(
+            *reading.place,
+            f"the log ends before its anchor, which is at record {anchor.sequence}",
+        )
+
+
+def _check_anchored(head: Head, anchor: Anchor, segment: str, offset: int) -> None:
+    if not hashes_equal(head.entry_hash, anchor.last_hash):
+        reason = "the record is not the anchored one"
+        raise WalDamage(segment, offset, head.sequence, reason)
 
 
 class _Reading:
@@ -108,10 +197,12 @@ class _Reading:
         self.head = head
         self.native = native  # None until the first record has said it
         self.first_blank: tuple[str, int] | None = None
+        self.place = (segment_name(1), 0)  # the end of the file that was read last
 
     def entries(self, path: Path, offset: int) -> Iterator[LocatedEntry]:
         """The entries of one file, from `offset` on."""
         name = path.name
+        self.place = (name, offset)
         entry_hash_of = self.hasher.entry_hash
         for line in _lines(path, offset, self):
             sequence, previous_hash = self.head
@@ -136,6 +227,7 @@ class _Reading:
                     name, offset, end_offset,
                 )  # fmt: skip
             offset = end_offset
+        self.place = (name, offset)
 
     def damage(self, segment: str, offset: int, reason: str) -> WalDamage:
         """Damage at `offset`, where the next record was expected."""

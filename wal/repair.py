@@ -19,8 +19,9 @@ from typing import Final
 
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
 from wal.errors import WalDamage, WalError, WalKeyMismatch
-from wal.reader import Dialect, LocatedEntry, read_entries
-from wal.segment import FILE_MODE, fsync_directory, list_segments
+from wal.locate import find_start
+from wal.reader import Dialect, LocatedEntry, Position, read_entries
+from wal.segment import FILE_MODE, fsync_directory, list_segments, write_all
 from wal.torn import NotTornError, Tail, judge
 from wal.writer import BATCH_BYTES_MAX
 
@@ -47,21 +48,29 @@ class Cut:
 
 
 def plan_repair(
-    directory: Path, hasher: ChainHasher, dialect: Dialect, protected_sequence: int = 0
+    directory: Path,
+    hasher: ChainHasher,
+    dialect: Dialect,
+    protected_sequence: int = 0,
+    start: Head | None = None,
 ) -> Cut | None:
     """The cut that makes the log in `directory` whole, or None where it is whole.
 
     `protected_sequence`: the highest sequence that an anchor or a checkpoint names; no record up
-    to it may be lost. Raises `WalDamage`, `WalKeyMismatch`, `WalError`.
+    to it may be lost. `start`: the head that the log is read from (a checkpoint's). Raises
+    `WalDamage`, `WalKeyMismatch`, `WalStartMismatch`, `WalError`.
     """
+    position = None if start is None else _beginning(directory, start)
     last: LocatedEntry | None = None
     try:
-        for entry in read_entries(directory, hasher, dialect):
+        for entry in read_entries(directory, hasher, dialect, position):
             last = entry
     except WalKeyMismatch:
         raise
     except WalDamage as damage:
-        return _plan(directory, hasher, dialect, protected_sequence, last, damage)
+        head = EMPTY_HEAD if position is None else position.head
+        protected = max(protected_sequence, 0 if start is None else start.sequence)
+        return _plan(directory, hasher, dialect, protected, head, last, damage)
     return None
 
 
@@ -88,31 +97,48 @@ def apply_repair(directory: Path, cut: Cut) -> Path:
     return copy
 
 
-def cut_at_end(directory: Path, head: Head) -> Cut | None:
-    """The cut that made the whole log in `directory` end with `head`, or None.
+def cuts_at_end(directory: Path, head: Head) -> list[Cut]:
+    """The cuts that made the whole log in `directory` end with `head`, the oldest first.
 
     Whoever repairs a log then logs the cut; where that start failed before it could, the copy
-    lies at the very place where the log ends, and the next start must log it. Raises `WalError`.
+    lies at the very place where the log ends, and the next start must log it. It ends in its last
+    segment with records, and in every empty one behind that. Raises `WalError`.
     """
-    segments = list_segments(directory)
-    if not segments:
+    found: list[tuple[int, Cut]] = []
+    sequence = head.sequence + 1
+    for path in reversed(list_segments(directory, archived=True)):
+        try:
+            offset = path.stat().st_size
+            base = f"{path.name}.cut-{sequence}-{offset}"
+            for copy in (directory / base, *directory.glob(f"{base}-*")):
+                if copy.exists():
+                    facts = copy.stat()
+                    reason = "cut by an earlier start that did not log it"
+                    cut = Cut(path.name, offset, sequence, facts.st_size, reason, copy.name)
+                    found.append((facts.st_mtime_ns, cut))
+        except OSError as error:
+            raise WalError(f"cannot look for cuts of {path.name}: {error}") from error
+        if offset > 0:
+            break
+    return [cut for _, cut in sorted(found, key=lambda item: (item[0], item[1].segment))]
+
+
+def cut_at_end(directory: Path, head: Head) -> Cut | None:
+    """The last of `cuts_at_end`, or None."""
+    cuts = cuts_at_end(directory, head)
+    return cuts[-1] if cuts else None
+
+
+def _beginning(directory: Path, start: Head) -> Position | None:
+    """The beginning of the segment from which the log is read to the record after `start`.
+
+    All of it is judged: the record before a torn end may be one that the start passes over.
+    """
+    paths = list_segments(directory, archived=start.sequence > EMPTY_HEAD.sequence)
+    if start.sequence == EMPTY_HEAD.sequence or not paths:
         return None
-    name, sequence = segments[-1].name, head.sequence + 1
-    try:
-        offset = segments[-1].stat().st_size
-        base = f"{name}.cut-{sequence}-{offset}"
-        copies = [
-            path for path in (directory / base, *directory.glob(f"{base}-*")) if path.exists()
-        ]
-        if not copies:
-            return None
-        last = max(copies, key=lambda path: path.stat().st_mtime_ns)
-        size = last.stat().st_size
-    except OSError as error:
-        raise WalError(f"cannot look for cuts of {name}: {error}") from error
-    return Cut(
-        name, offset, sequence, size, "cut by an earlier start that did not log it", last.name
-    )
+    place = find_start(paths, start)
+    return Position(paths[place.segment_index].name, 0, place.head)
 
 
 def _plan(
@@ -120,17 +146,23 @@ def _plan(
     hasher: ChainHasher,
     dialect: Dialect,
     protected_sequence: int,
+    head: Head,
     last: LocatedEntry | None,
     damage: WalDamage,
 ) -> Cut:
-    """The cut for `damage`, which follows the whole record `last`. Raises `WalDamage`."""
-    segments = list_segments(directory)
+    """The cut for `damage`, which follows the whole record `last`, or `head` where none was read.
+
+    Raises `WalDamage`.
+    """
+    segments = list_segments(directory, archived=True)
     path = directory / damage.segment
     if not segments or path != segments[-1]:
         raise _refusal(damage, "it is not in the last segment")
     if damage.sequence <= protected_sequence:
         raise _refusal(damage, f"an anchor or a checkpoint protects {protected_sequence}")
-    if last is not None and dialect.is_clean_close(last.data):
+    # A segment that was begun after the close is another session's: its first batch may be torn.
+    same_segment = last is not None and last.segment == damage.segment
+    if last is not None and same_segment and dialect.is_clean_close(last.data):
         raise _refusal(damage, "the session before it was closed in good order")
     try:
         size = path.stat().st_size
@@ -141,8 +173,9 @@ def _plan(
         tail = Tail(
             data,
             damage.offset,
-            EMPTY_HEAD if last is None else last.head,
-            None if last is None else dialect.batch_first_sequence(last.data),
+            head if last is None else last.head,
+            # A batch lies whole in one segment: none of an earlier one goes on in this.
+            dialect.batch_first_sequence(last.data) if last and same_segment else None,
         )
         assert tail.head.sequence + 1 == damage.sequence
         reason = judge(tail, hasher, dialect)
@@ -185,9 +218,11 @@ def _keep_copy(copy: Path, data: bytes) -> None:
             raise WalError(f"{copy.name} exists and holds other bytes") from None
         descriptor = os.open(copy, os.O_RDONLY | os.O_CLOEXEC)
     else:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        try:
+            write_all(descriptor, data)
+        except OSError:
+            os.close(descriptor)
+            raise
     try:
         os.fsync(descriptor)
     finally:

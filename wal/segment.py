@@ -1,11 +1,12 @@
 """The files of a log: their names, their creation, the lock, and the fsync of a directory.
 
-Owns: the directory layout (`00000001.jsonl`, `00000002.jsonl`, ..., `lock`). Must not: know what
-stands inside a segment.
+Owns: the directory layout (`00000001.jsonl`, `00000002.jsonl`, ..., `lock`) and the names of the
+temporary files that a crash may leave. Must not: know what stands inside a segment.
 
 How it works: the segments in the order of their numbers, one after the other, are one chain.
-Numbers start at 1 and have no gaps. One process writes: it holds `flock` on `lock` for as long
-as it lives; the file is never removed, since a lock on a removed file excludes nobody.
+Numbers start at 1, or later once older segments were archived, and have no gaps. One process
+writes: it holds `flock` on `lock` for as long as it lives; the file is never removed, since a lock
+on a removed file excludes nobody.
 
 How it fails: `WalDamage` for a gap in the numbers, `WalLocked` for a second writer, `WalError`
 for whatever the operating system refuses.
@@ -23,6 +24,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from wal.errors import WalDamage, WalError, WalLocked
+from wal.failpoint import reach
 
 LOCK_NAME: Final = "lock"
 SEGMENT_NUMBER_MAX: Final = 99_999_999  # eight digits, so that names sort as numbers do
@@ -30,7 +32,13 @@ SEGMENT_NUMBER_MAX: Final = 99_999_999  # eight digits, so that names sort as nu
 FILE_MODE: Final = 0o640
 DIRECTORY_MODE: Final = 0o750
 
+REWRITE_SUFFIX: Final = ".rewrite"
+
 _SEGMENT_NAME: Final = re.compile(r"[0-9]{8}\.jsonl")
+# Only ever half of something: the whole is renamed to its own name.
+_LEFTOVER_NAME: Final = re.compile(
+    r"[0-9]{8}\.jsonl\.rewrite|checkpoint-[0-9]{20}\.new|checkpoints\.json\.new"
+)
 _PID_TEXT_MAX: Final = 32  # bytes read back from the lock file: a process id and a newline
 
 
@@ -40,24 +48,52 @@ def segment_name(number: int) -> str:
     return f"{number:08d}.jsonl"
 
 
-def list_segments(directory: Path) -> list[Path]:
+def segment_number(path: Path) -> int:
+    """The number in a segment's name."""
+    return int(path.name[:8])
+
+
+def list_segments(directory: Path, *, archived: bool = False) -> list[Path]:
     """The segments in order; empty for a fresh directory. Other files are not looked at.
 
+    `archived`: the first ones may have been moved away, so that the numbers begin later than 1.
     Raises `WalDamage` when a number is missing or a segment is not a regular file, `WalError`
     when the directory cannot be read.
     """
     try:
         names = sorted(name for name in os.listdir(directory) if _SEGMENT_NAME.fullmatch(name))
-        for number, name in enumerate(names, start=1):
+        first = max(int(names[0][:8]), 1) if names and archived else 1
+        for number, name in enumerate(names, start=first):
             if name != segment_name(number):
-                raise WalDamage(
-                    segment_name(number), 0, 1, f"the segment is missing, though {name} is there"
-                )
+                reason = f"the segment is missing, though {name} is there"
+                if number == 1 and int(name[:8]) > 1:
+                    reason += "; a log without its oldest segments is read from a checkpoint on"
+                raise WalDamage(segment_name(number), 0, 1, reason)
             if not stat.S_ISREG(os.lstat(directory / name).st_mode):
                 raise WalDamage(name, 0, 1, "the segment is not a regular file")
     except OSError as error:
         raise WalError(f"cannot list {directory}: {error}") from error
     return [directory / name for name in names]
+
+
+def remove_leftovers(directory: Path) -> list[str]:
+    """Remove the temporary files that a crash left, durably; return their names.
+
+    The caller holds the log's lock, so that nobody is writing one. Raises `OSError`.
+    """
+    names = sorted(name for name in os.listdir(directory) if _LEFTOVER_NAME.fullmatch(name))
+    for name in names:
+        os.unlink(directory / name)
+    if names:
+        fsync_directory(directory)
+    return names
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of `data`, in as many calls as the system takes for it. Raises `OSError`."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def fsync_directory(directory: Path) -> None:
@@ -93,11 +129,14 @@ def create_segment(directory: Path, number: int) -> int:
     Raises `OSError`: FileExistsError when it is there already.
     """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    reach("before-segment-create")
     descriptor = os.open(directory / segment_name(number), flags, FILE_MODE)
     try:
+        reach("after-segment-create")
         os.fsync(descriptor)
         fsync_directory(directory)
-    except OSError:
+        reach("after-segment-sync")
+    except BaseException:
         os.close(descriptor)
         raise
     return descriptor
