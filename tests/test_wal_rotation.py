@@ -5,6 +5,7 @@ import errno
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,8 +43,8 @@ from wal_support import (
 HASHER = ChainHasher(KEY)
 
 
-def open_writer(directory: Path, head: Head = EMPTY_HEAD, **options: object) -> LogWriter:
-    return LogWriter.open(directory, HASHER, head, monotonic_ns=fake_clock(), **options)  # type: ignore[arg-type]
+def open_writer(directory: Path, head: Head = EMPTY_HEAD, **options: Any) -> LogWriter:
+    return LogWriter.open(directory, HASHER, head, monotonic_ns=fake_clock(), **options)
 
 
 def put(writer: LogWriter, *datas: bytes) -> Head:

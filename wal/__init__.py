@@ -1,9 +1,11 @@
 """The write-ahead log: hash-chained records in files, durable before anyone is answered.
 
 The package owns the files of record; what a record means is opaque to it. `FORMAT.md` describes
-every byte. Life of a log: `open_for_recovery` (lock, fsync), `plan_repair` and `apply_repair`
-(a torn end only), `read_entries` (verify and fold), `LogWriter` (append, sync). It imports
-neither `kernel` nor `guard`.
+every byte. Life of a log: `open_for_recovery` (lock, fsync), `read_checkpoints` and
+`open_checkpoint` (where to begin), `plan_repair` and `apply_repair` (a torn end only),
+`read_entries` (verify and fold), `rewrite_tail` (after an unclean stop), `LogWriter` (append,
+sync), `write_checkpoint`; offline `archive_segments` and `salvage_log`. It imports neither
+`kernel` nor `guard`.
 """
 
 from wal.anchor import (
@@ -15,6 +17,7 @@ from wal.anchor import (
     read_anchor,
     write_anchor,
 )
+from wal.archive import archive_segments, movable_segments
 from wal.chain import (
     EMPTY_HEAD,
     GENESIS,
@@ -24,9 +27,12 @@ from wal.chain import (
     Head,
     hashes_equal,
 )
+from wal.checkpoint import CHECKPOINTS_KEPT, read_checkpoints, write_checkpoint
 from wal.commit import FileLayer
 from wal.entry import LINE_BYTES_MAX, Entry, check_data, encode_line, parse_line
 from wal.errors import (
+    CheckpointDamage,
+    CheckpointError,
     WalAnchorError,
     WalDamage,
     WalEntryError,
@@ -38,9 +44,12 @@ from wal.errors import (
     WalPoisoned,
     WalStartMismatch,
 )
+from wal.manifest import CheckpointHead, CheckpointInfo
+from wal.payload import CheckpointReader, open_checkpoint
 from wal.reader import Dialect, LocatedEntry, Position, position_after, read_entries
 from wal.recover import open_for_recovery
 from wal.repair import Cut, apply_repair, cut_at_end, cuts_at_end, plan_repair
+from wal.salvage import LeftOut, SalvageReport, salvage_log
 from wal.segment import (
     LogLock,
     create_directory,
@@ -49,12 +58,14 @@ from wal.segment import (
     remove_leftovers,
     segment_name,
 )
+from wal.tail import Rewrite, rewrite_tail
 from wal.verify import ChainReport, find_head, verify_chain
 from wal.writer import BATCH_BYTES_MAX, SEGMENT_BYTES_MAX, LogWriter, SyncStats
 
 __all__ = [
     "ANCHOR_SCHEMA",
     "BATCH_BYTES_MAX",
+    "CHECKPOINTS_KEPT",
     "EMPTY_HEAD",
     "GENESIS",
     "KEY_BYTES_MIN",
@@ -64,15 +75,23 @@ __all__ = [
     "Anchor",
     "ChainHasher",
     "ChainReport",
+    "CheckpointDamage",
+    "CheckpointError",
+    "CheckpointHead",
+    "CheckpointInfo",
+    "CheckpointReader",
     "Cut",
     "Dialect",
     "Entry",
     "FileLayer",
     "Head",
+    "LeftOut",
     "LocatedEntry",
     "LogLock",
     "LogWriter",
     "Position",
+    "Rewrite",
+    "SalvageReport",
     "SyncStats",
     "WalAnchorError",
     "WalDamage",
@@ -86,6 +105,7 @@ __all__ = [
     "WalStartMismatch",
     "anchor_of",
     "apply_repair",
+    "archive_segments",
     "check_data",
     "create_directory",
     "cut_at_end",
@@ -97,14 +117,20 @@ __all__ = [
     "fsync_directory",
     "hashes_equal",
     "list_segments",
+    "movable_segments",
+    "open_checkpoint",
     "open_for_recovery",
     "parse_line",
     "plan_repair",
     "position_after",
     "read_anchor",
+    "read_checkpoints",
     "read_entries",
     "remove_leftovers",
+    "rewrite_tail",
+    "salvage_log",
     "segment_name",
     "verify_chain",
     "write_anchor",
+    "write_checkpoint",
 ]

@@ -76,6 +76,16 @@ class ChainHasher:
         outer.update(inner.digest())
         return outer.hexdigest()
 
+    def mac(self, domain: str, message: bytes) -> str:
+        """The code of `message` under the log's key, for what stands beside the chain.
+
+        `domain` keeps it apart from every entry hash and every other use of the key: it begins
+        with none of `genesis` and 64 hexadecimal characters, and ends with a NUL. Without a key
+        it is a plain hash, which anyone can make.
+        """
+        assert domain.endswith("\x00"), domain
+        return self.entry_hash(domain, message)
+
 
 def hashes_equal(left: str, right: str) -> bool:
     """Whether two hash texts are the same, in a time that does not tell where they differ."""

@@ -89,6 +89,11 @@ def remove_leftovers(directory: Path) -> list[str]:
     return names
 
 
+def open_new(path: Path, access: int = os.O_WRONLY) -> int:
+    """Create the file `path`, which must not exist; its descriptor. Raises `OSError`."""
+    return os.open(path, access | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+
+
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write all of `data`, in as many calls as the system takes for it. Raises `OSError`."""
     view = memoryview(data)

@@ -1,0 +1,99 @@
+"""Reads a checkpoint's payload and holds it against what was listed.
+
+Owns: the open file of one checkpoint. Must not: know what the bytes mean, or decide whether the
+checkpoint is listed (`checkpoint` does). How it fails: `CheckpointDamage` at the latest with the
+last piece, `WalError` where the system refuses to read.
+"""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from types import TracebackType
+from typing import Final, Self
+
+from wal.chain import hashes_equal
+from wal.errors import CheckpointDamage, WalError, WalInputError
+from wal.manifest import CheckpointInfo
+
+PIECE_BYTES: Final = 1024 * 1024  # what `finish` reads at once
+
+
+class CheckpointReader:
+    """Reads a payload from its beginning. Nothing that was read counts before the end has come."""
+
+    def __init__(self, info: CheckpointInfo, descriptor: int) -> None:
+        """Not to be called: see `open_checkpoint`."""
+        self._name = info.path.name
+        self._head = info.head
+        self._descriptor: int | None = descriptor
+        self._left = info.head.payload_bytes
+        self._hash = sha256()
+        self._checked = False
+
+    def read(self, byte_count: int) -> bytes:
+        """Up to `byte_count` (at least 1) bytes more; none after the end.
+
+        The last bytes are given only once the whole payload was found to be the one that was
+        listed. Raises `CheckpointDamage`, `WalError`.
+        """
+        if byte_count < 1 or self._descriptor is None:
+            raise WalInputError(
+                "a checkpoint is read in pieces of a byte or more, while it is open"
+            )
+        try:
+            part = os.read(self._descriptor, min(byte_count, self._left)) if self._left else b""
+        except OSError as error:
+            raise WalError(f"cannot read {self._name}: {error}") from error
+        if self._left and not part:
+            raise CheckpointDamage(f"{self._name} ends {self._left} bytes too early")
+        self._hash.update(part)
+        self._left -= len(part)
+        if not self._left and not self._checked:
+            self._check_end()
+        return part
+
+    def finish(self) -> None:
+        """Read what is left, and check. For an owner that has all it needs before the end."""
+        while self.read(PIECE_BYTES):
+            pass
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_end(self) -> None:
+        assert self._descriptor is not None
+        try:
+            more = os.read(self._descriptor, 1)
+        except OSError as error:
+            raise WalError(f"cannot read {self._name}: {error}") from error
+        if more:
+            raise CheckpointDamage(f"{self._name} is longer than {self._head.payload_bytes} bytes")
+        if not hashes_equal(self._hash.hexdigest(), self._head.payload_sha256):
+            raise CheckpointDamage(f"the bytes of {self._name} are not those that were listed")
+        self._checked = True
+
+
+def open_checkpoint(info: CheckpointInfo) -> CheckpointReader:
+    """Open the payload of a checkpoint without a problem. Raises `CheckpointDamage`, `WalError`."""
+    if info.problem is not None:
+        raise CheckpointDamage(f"{info.path.name}: {info.problem}")
+    try:
+        descriptor = os.open(info.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise WalError(f"cannot open {info.path}: {error}") from error
+    return CheckpointReader(info, descriptor)
