@@ -1,0 +1,134 @@
+"""Failpoints: each is reached, and a process killed at one leaves what can be recovered."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wal import (
+    EMPTY_HEAD,
+    ChainHasher,
+    LogWriter,
+    WalPoisoned,
+    apply_repair,
+    archive_segments,
+    failpoint,
+    find_head,
+    open_for_recovery,
+    plan_repair,
+    read_checkpoints,
+    rewrite_tail,
+    write_checkpoint,
+)
+from wal_support import DIALECT, KEY, fake_clock, opened, record
+
+HASHER = ChainHasher(KEY)
+CHECKOUT = Path(__file__).resolve().parent.parent
+# Goes through every place once: writes, rotates, rewrites, makes two checkpoints, archives.
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, str(Path.cwd() / "tests"))
+from test_wal_failpoint import life
+from wal import failpoint
+left = int(sys.argv[3])
+def hook(name):
+    global left
+    if name == sys.argv[2]:
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+failpoint.install(hook)
+life(Path(sys.argv[1]), lambda sequence: print(sequence, flush=True))
+print("end", flush=True)
+"""
+
+
+def life(directory: Path, told: object = lambda sequence: None) -> None:
+    """A log's life in `directory`, with everything that has a failpoint in it."""
+    assert callable(told)
+    log = directory / "log"
+    log.mkdir()
+    head = EMPTY_HEAD
+    for _ in range(2):
+        with open_for_recovery(log) as lock:
+            if head.sequence:
+                rewrite_tail(log, head, closed_cleanly=False)
+            with LogWriter.open(
+                log, HASHER, head, monotonic_ns=fake_clock(), lock=lock, fresh_segment=True
+            ) as writer:
+                for _ in range(2):
+                    sequence = head.sequence + 1
+                    first = opened(HASHER) if sequence == 1 else record("order", sequence)
+                    writer.append(sequence, first)
+                    writer.append(sequence + 1, record("order", sequence, text="x" * 700))
+                    head = writer.sync_now()
+                    told(head.sequence)
+                    write_checkpoint(log, head, "ab" * 32, iter([b"%d" % head.sequence]), HASHER, 1)
+    archive_segments(log, directory / "old", 4)
+
+
+def test_every_place_is_reached(tmp_path: Path) -> None:
+    reached: list[str] = []
+    failpoint.install(reached.append)
+    try:
+        life(tmp_path)
+    finally:
+        failpoint.install(None)
+    assert set(reached) == set(failpoint.NAMES)
+    assert reached[:7] == list(failpoint.NAMES[:7])
+    count = len(reached)
+    (tmp_path / "again").mkdir()
+    life(tmp_path / "again")
+    assert len(reached) == count
+
+
+@pytest.mark.parametrize("time", [1, 2])
+@pytest.mark.parametrize("place", failpoint.NAMES)
+def test_a_process_killed_there(place: str, time: int, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path), place, str(time)],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    told = done.stdout.split()
+    assert done.returncode == -signal.SIGKILL or (time == 2 and told[-1] == "end")
+    last = int([sequence for sequence in told if sequence != "end"][-1]) if told else 0
+    log = tmp_path / "log"
+    infos = [info for info in read_checkpoints(log, HASHER) if info.problem is None]
+    with open_for_recovery(log):
+        start = infos[0].head.head if infos else None
+        cut = plan_repair(log, HASHER, DIALECT, start=start)
+        if cut is not None:
+            apply_repair(log, cut)
+        head = find_head(log, HASHER, DIALECT, start=start)
+        assert head.sequence >= last
+        rewrite_tail(log, head, closed_cleanly=False)
+    if not (tmp_path / "old").exists() or not list((tmp_path / "old").iterdir()):
+        assert find_head(log, HASHER, DIALECT) == head
+
+
+@pytest.mark.parametrize("place", failpoint.NAMES[:7])
+def test_a_failure_in_a_commit_is_final(place: str, tmp_path: Path) -> None:
+    class HookError(Exception):
+        """Raised at the place."""
+
+    def fail(reached: str) -> None:
+        if reached == place:
+            raise HookError(place)
+
+    with LogWriter.open(tmp_path, HASHER, EMPTY_HEAD, monotonic_ns=fake_clock()) as writer:
+        writer.append(1, opened(HASHER))
+        failpoint.install(fail)
+        try:
+            with pytest.raises(WalPoisoned, match=place):
+                writer.sync_now()
+        finally:
+            failpoint.install(None)
+        with pytest.raises(WalPoisoned):
+            writer.sync_now()
+    assert writer.durable_head == EMPTY_HEAD
