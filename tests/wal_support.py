@@ -332,8 +332,8 @@ class DiskTrace:
                     seen.add(identity)
                     yield CrashState(f"after {count} calls, {label}", history.mark, tree)
 
-    def _relative(self, path: object) -> str:
-        return os.path.relpath(os.fspath(path), self.root)  # type: ignore[call-overload,no-any-return]
+    def _relative(self, path: Any) -> str:
+        return os.path.relpath(str(path), self.root)
 
     def _is_ours(self, path: object) -> bool:
         return str(path).startswith(self.root + "/") and os.path.basename(str(path)) != "lock"
