@@ -1,5 +1,6 @@
 """FORMAT.md against the package: its verifier runs, its numbers are the code's."""
 
+import hmac
 import io
 import re
 from collections.abc import Callable
@@ -8,8 +9,18 @@ from typing import Any
 
 import pytest
 
-from wal import BATCH_BYTES_MAX, LINE_BYTES_MAX, ChainHasher, encode_line
+from wal import (
+    BATCH_BYTES_MAX,
+    CHECKPOINTS_KEPT,
+    LINE_BYTES_MAX,
+    SEGMENT_BYTES_MAX,
+    ChainHasher,
+    encode_line,
+    write_checkpoint,
+)
+from wal.checkpoint import SYNC_EVERY_BYTES
 from wal.entry import ENVELOPE_BYTES_MAX
+from wal.manifest import MANIFEST_BYTES_MAX
 from wal.torn import SECTOR_BYTES
 from wal_support import (
     KEY,
@@ -79,7 +90,27 @@ def test_the_pages_table_is_the_line() -> None:
 def test_the_pages_numbers_are_the_codes() -> None:
     assert f"{LINE_BYTES_MAX:,} bytes" in PAGE
     assert f"{BATCH_BYTES_MAX:,} bytes" in PAGE
+    assert f"{MANIFEST_BYTES_MAX:,} bytes" in PAGE
+    assert f"({SEGMENT_BYTES_MAX // 2**20} MiB\nby default" in PAGE
+    assert f"every {SYNC_EVERY_BYTES // 2**20} MiB" in PAGE
+    assert CHECKPOINTS_KEPT == 2
+    assert "newest two stay" in PAGE
     assert f"{SECTOR_BYTES}-byte sectors" in " ".join(PAGE.split())
     key_id = ChainHasher(KEY).key_id
     assert len(key_id) == 16
     assert "first 16 hexadecimal characters" in PAGE
+
+
+def test_the_manifest_is_the_pages(tmp_path: Path) -> None:
+    hasher = ChainHasher(KEY)
+    head = write_log(tmp_path, hasher, small_batches(hasher))
+    write_checkpoint(tmp_path, head, "ab" * 32, iter([b"state"]), hasher)
+    line = (tmp_path / "checkpoints.json").read_text()
+    schema, entry = re.findall(r"^`(\{.*\})`", PAGE, re.MULTILINE)[-2:]
+    shown = re.sub(r":[0-9]+", ":0", re.sub(r'"[0-9a-f]{64}"', '"…"', line))
+    pattern = re.sub(r":[NB]", ":0", schema.replace("[…]", f"[{entry}]"))
+    assert shown == pattern + "\n"
+    body = re.fullmatch(r".*\[(\{.*),\"mac\":\"([0-9a-f]{64})\"\}\]\}\n", line)
+    assert body is not None
+    message = b"pretrade-guard.wal-checkpoint.v1\0" + body[1].encode() + b"}"
+    assert hmac.new(KEY, message, "sha256").hexdigest() == body[2]
