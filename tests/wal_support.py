@@ -281,7 +281,8 @@ class DiskTrace:
 
     Within `with`, every call that changes something under `root` is done and noted. The disk it
     stands for keeps of a file what was there at its last sync and any part of what came after, and
-    of a directory any beginning of the changes since its last sync, whatever was synced elsewhere.
+    of a directory any beginning of the changes since its last sync, or all of them but one,
+    whatever was synced elsewhere.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
@@ -425,19 +426,22 @@ class _History:
 
     def trees(self) -> Iterator[tuple[str, Tree]]:
         """The states that a power cut may leave now."""
-        choices = [range(len(pending) + 1) for pending in self.doubtful.values()]
-        for counts in itertools.product(*choices):
+        choices = []
+        for pending in self.doubtful.values():
+            beginnings = [pending[:count] for count in range(len(pending) + 1)]
+            without_one = [pending[:at] + pending[at + 1 :] for at in range(len(pending) - 1)]
+            choices.append(beginnings + without_one)
+        for chosen in itertools.product(*choices):
             names = dict(self.names)
-            for (_, pending), count in zip(self.doubtful.items(), counts, strict=True):
-                for operation in pending[:count]:
-                    _rename_in(names, operation)
+            for operation in itertools.chain(*chosen):
+                _rename_in(names, operation)
             for data in ("no data", "all data", "zeros", "half the data"):
                 tree: Tree = {}
                 for name, number in names.items():
                     place = os.path.dirname(name)
                     if not place or place in names:
                         tree[name] = None if number is None else self._content(number, data)
-                yield f"{counts} names, {data}", tree
+                yield f"{sum(map(len, chosen))} names, {data}", tree
 
     def _take(self, operation: tuple[Any, ...]) -> None:
         kind, *rest = operation
@@ -481,6 +485,7 @@ def _rename_in(names: dict[str, int | None], operation: tuple[Any, ...]) -> None
     if kind == "name":
         names[rest[0]] = rest[1]
     elif kind == "rename":
-        names[rest[1]] = names.pop(rest[0])
+        if rest[0] in names:
+            names[rest[1]] = names.pop(rest[0])
     else:
         names.pop(rest[0], None)

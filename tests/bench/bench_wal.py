@@ -1,4 +1,4 @@
-"""How fast the log is: hashing, append and sync by batch size, chain check beside the wheel's.
+"""How fast the log is: hashing, append and sync, chain check beside the wheel's, a start's cost.
 
 Run: `python tests/bench/bench_wal.py [directory]`. The directory says which disk is measured (the
 system's temporary one by default). Prints its conditions first: a figure without them means little.
@@ -25,7 +25,19 @@ from cryptography.hazmat.primitives.hmac import HMAC
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
-from wal import EMPTY_HEAD, ChainHasher, Dialect, LogWriter, encode_line, find_head  # noqa: E402
+from wal import (  # noqa: E402
+    EMPTY_HEAD,
+    SEGMENT_BYTES_MAX,
+    ChainHasher,
+    Dialect,
+    Head,
+    LogWriter,
+    encode_line,
+    find_head,
+    open_checkpoint,
+    rewrite_tail,
+    write_checkpoint,
+)
 
 KEY = bytes(range(32))
 DATA_BYTES = 1200  # about a decision record
@@ -142,6 +154,42 @@ async def bench_append_and_sync(directory: Path, data: bytes) -> None:
         )
 
 
+def bench_start(directory: Path, data: bytes) -> None:
+    """What a start behind a checkpoint adds, at most: a full segment passed over and rewritten."""
+    log = directory / "started"
+    log.mkdir()
+    hasher, clock = ChainHasher(KEY), time.perf_counter_ns
+    heads: list[Head] = []
+    with LogWriter.open(log, hasher, EMPTY_HEAD, monotonic_ns=clock) as writer:
+        while writer.segment_number < 3:
+            for _ in range(256):
+                writer.append(writer.staged_head.sequence + 1, data)
+            heads.append(writer.sync_now())
+    (log / "00000003.jsonl").unlink()  # its one batch: the second segment is full, and the last
+    head = heads[-2]
+    state = b"s" * 1_000_000
+
+    def write_state() -> None:
+        (log / "checkpoints.json").unlink(missing_ok=True)
+        write_checkpoint(log, head, "ab" * 32, (state for _ in range(100)), hasher)
+
+    def read_state() -> None:
+        with open_checkpoint(write_checkpoint(log, head, "ab" * 32, iter(()), hasher)) as reader:
+            reader.finish()
+
+    print(f"\nstart in a log of two segments of {SEGMENT_BYTES_MAX >> 20} MiB      ms")
+    for name, action in {
+        "read from the genesis": lambda: find_head(log, hasher, DIALECT),
+        "read from the end of the full last segment": lambda: find_head(
+            log, hasher, DIALECT, start=head
+        ),
+        "rewrite that segment": lambda: rewrite_tail(log, head, closed_cleanly=False),
+        "write a checkpoint of 100 MB": write_state,
+        "read and check it": read_state,
+    }.items():
+        print(f"  {name:44} {best_ns(action, 1) / 1e6:7.1f}")
+
+
 def main() -> None:
     parent = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.gettempdir())
     data = sample_data()
@@ -149,6 +197,7 @@ def main() -> None:
         print_conditions(parent, data)
         bench_hashing(data)
         bench_chain_check(Path(name), data)
+        bench_start(Path(name), data)
         asyncio.run(bench_append_and_sync(Path(name), data))
 
 
