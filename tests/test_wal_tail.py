@@ -2,6 +2,7 @@
 
 import errno
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,27 @@ from wal import (
     EMPTY_HEAD,
     ChainHasher,
     Head,
+    LogWriter,
     WalError,
+    WalPoisoned,
+    apply_repair,
     failpoint,
     find_head,
+    open_for_recovery,
+    plan_repair,
     rewrite_tail,
     segment_name,
 )
-from wal_support import DIALECT, KEY, SEGMENT, small_batches, write_log
+from wal_support import (
+    DIALECT,
+    KEY,
+    SEGMENT,
+    fake_clock,
+    opened,
+    record,
+    small_batches,
+    write_log,
+)
 
 HASHER = ChainHasher(KEY)
 
@@ -134,3 +149,52 @@ def test_a_failure_at_any_step(place: str, head: Head, tmp_path: Path) -> None:
         failpoint.install(None)
     assert (tmp_path / SEGMENT).read_bytes() == content
     assert names(tmp_path) == [SEGMENT, "lock"]
+
+
+def fill(writer: LogWriter) -> None:
+    for sequence in range(2, 1000):
+        writer.append(sequence, record("order", sequence, text="x" * 1000))
+        writer.sync_now()
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """A real one, where it can be mounted: a start refuses until there is space."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a file system here")
+    try:
+        ballast = disk / "ballast"
+        ballast.write_bytes(bytes(100_000))
+        with LogWriter.open(disk, HASHER, EMPTY_HEAD, monotonic_ns=fake_clock()) as writer:
+            writer.append(1, opened(HASHER))
+            writer.sync_now()
+            with pytest.raises(WalPoisoned, match="No space left on device") as caught:
+                fill(writer)
+            durable = writer.durable_head
+            assert caught.value.stage == "write"
+            assert caught.value.durable_sequence == durable.sequence
+        content = (disk / SEGMENT).read_bytes()
+        with open_for_recovery(disk):
+            cut = plan_repair(disk, HASHER, DIALECT, protected_sequence=durable.sequence)
+            assert cut is not None
+            with pytest.raises(WalError, match="No space left on device"):
+                apply_repair(disk, cut)
+            assert names(disk) == [SEGMENT, "ballast", "lock"]
+            assert (disk / SEGMENT).read_bytes() == content
+            ballast.unlink()
+            cut = plan_repair(disk, HASHER, DIALECT, protected_sequence=durable.sequence)
+            assert cut is not None
+            apply_repair(disk, cut)
+            assert find_head(disk, HASHER, DIALECT) == durable
+            content = (disk / SEGMENT).read_bytes()
+            with pytest.raises(WalError, match="No space left on device"):
+                rewrite_tail(disk, durable, closed_cleanly=False)
+            assert (disk / SEGMENT).read_bytes() == content
+            assert not list(disk.glob("*.rewrite"))
+            subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
+            assert rewrite_tail(disk, durable, closed_cleanly=False) is not None
+            assert (disk / SEGMENT).read_bytes() == content
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -222,6 +222,7 @@ def _keep_copy(copy: Path, data: bytes) -> None:
             write_all(descriptor, data)
         except OSError:
             os.close(descriptor)
+            copy.unlink(missing_ok=True)  # half a copy on a full disk helps nobody
             raise
     try:
         os.fsync(descriptor)
