@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import zmq
 
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024  # above it libzmq closes the connection
-SEND_QUEUE_MESSAGES: Final = 65_536  # replies held for one client that does not read
+SEND_QUEUE_MESSAGES: Final = 16_384  # replies held for one client that does not read
 RECEIVE_QUEUE_MESSAGES: Final = 1_000  # requests of one client; beyond, TCP holds it back
 FRAMES_KEPT_MAX: Final = 2  # delimiter and body; further frames are only counted
 HEARTBEAT_INTERVAL_MS: Final = 10_000  # finds peers that vanished without a word

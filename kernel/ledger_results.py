@@ -9,7 +9,9 @@ Must not: move money. Every amount is in microcents.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
+
+ResultType = TypeVar("ResultType")
 
 
 class LedgerResult:
@@ -52,11 +54,25 @@ class ExposureLimitExceeded(LedgerResult):
     max_reserved_microcents: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReserveOverflow(LedgerResult):
-    """All holds together would not fit an i64."""
+class Overflow(LedgerResult):
+    """A sum that would not fit an i64. Its three kinds carry this name too: see `_as_overflow`."""
+
+    __slots__ = ()
 
     status: ClassVar[str] = "overflow"
+
+
+def _as_overflow(kind: type[ResultType]) -> type[ResultType]:
+    """The kinds differ in their fields alone; shown, each is an `Overflow`, as in the reference."""
+    kind.__name__ = kind.__qualname__ = "Overflow"
+    return kind
+
+
+@_as_overflow
+@dataclass(frozen=True, slots=True)
+class ReserveOverflow(Overflow):
+    """All holds together would not fit an i64."""
+
     current_reserved_microcents: int
 
 
@@ -139,11 +155,11 @@ class Overrun(LedgerResult):
     remaining_microcents: int
 
 
+@_as_overflow
 @dataclass(frozen=True, slots=True)
-class CommitOverflow(LedgerResult):
+class CommitOverflow(Overflow):
     """What was ever spent would not fit an i64; nothing moved."""
 
-    status: ClassVar[str] = "overflow"
     remaining_microcents: int
 
 
@@ -157,11 +173,10 @@ class ToppedUp(LedgerResult):
     remaining_microcents: int
 
 
+@_as_overflow
 @dataclass(frozen=True, slots=True)
-class TopUpOverflow(LedgerResult):
+class TopUpOverflow(Overflow):
     """What was ever granted would not fit an i64; nothing moved."""
-
-    status: ClassVar[str] = "overflow"
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ CANNOT_FOLLOW: list[tuple[Any, str]] = [
     ),
     (
         lambda: actor().event(DeskToppedUp, desk="desk-beta", amount_microcents=2**63 - 1),
-        "TopUpOverflow",
+        "Overflow",
     ),
     (
         lambda: actor().event(DeskCapped, desk="nobody", max_reserved_microcents=1),

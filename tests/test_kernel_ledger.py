@@ -1,6 +1,5 @@
 """The ledger: the vectors, an independent plain ledger, and conservation after each step."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +35,7 @@ from kernel_support import I64_MAX, read_vectors
 
 def as_the_crate_prints(result: LedgerResult) -> str:
     """`Reserved { remaining_microcents: 900 }`."""
-    name = re.sub("^(Reserve|Commit|TopUp)Overflow$", "Overflow", type(result).__name__)
+    name = type(result).__name__
     fields = result.as_dict()
     del fields["status"]
     listed = ", ".join(f"{field}: {value}" for field, value in fields.items())

@@ -27,7 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from aiofiles import ospath  # type: ignore[import-untyped]
+from aiofiles.os import wrap
 
 from wal.chain import GENESIS, ChainHasher, Head
 from wal.commit import Batch, CommitError, FileLayer, OsFiles, SegmentAppender
@@ -92,7 +92,7 @@ class LogWriter:
         self._closed = False
         self._flight: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wal")
-        self._commit_off_loop = ospath.wrap(self._commit)
+        self._commit_off_loop = wrap(self._commit)
         self.last_sync: SyncStats | None = None
         self.sync_count = 0
 
