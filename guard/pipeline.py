@@ -26,6 +26,7 @@ from guard.messages import ErrorReply, Pong, Reply, Request
 from guard.outcomes import Decided, Origin, Outcome
 from guard.wire import Message, Parsed, encode_replies, framing_error, parse_message
 from wal import LogWriter
+from wal.failpoint import reach
 
 # One drain decides at most so many messages before the loop looks at anything else.
 DRAIN_MESSAGES_MAX: Final = 256
@@ -39,6 +40,18 @@ PONG_BYTES: Final = 256  # of a reply that is encoded only when it leaves, about
 STOP_DRAIN_MESSAGES_MAX: Final = 65_536
 
 LOCAL_CLIENT: Final = "local"
+
+# Where a test may kill the process, beside the places in `wal.failpoint`. Where one step follows
+# upon another, the place after the one is the place before the other.
+FAILPOINTS: Final = (
+    "decide.before",
+    "decide.after",
+    "append.after",
+    "apply.after",
+    "sync.before",
+    "sync.after",
+    "reply.after",
+)
 
 
 @dataclass(slots=True)
@@ -66,7 +79,9 @@ def record_outcome(engine: Engine, writer: LogWriter, decided: Decided) -> None:
     """Stages an outcome's record, then applies it: the one way into log and state."""
     sequence = engine.next_sequence
     writer.append(sequence, encode_data(decided), is_encoded=True)
+    reach("append.after")
     engine.apply(sequence, decided.outcome)
+    reach("apply.after")
 
 
 class Pipeline:
@@ -139,7 +154,9 @@ class Pipeline:
             raise self._failure
         answers, self._gathered, self._gathered_bytes = self._gathered, [], 0
         self._batch_started_ns = self._monotonic_ns()
+        reach("sync.before")
         await self._writer.sync()
+        reach("sync.after")
         self._batch_started_ns = None
         self.counters.batches += 1
         for answer in answers:
@@ -147,6 +164,7 @@ class Pipeline:
             if body is None:
                 body = encode_replies(answer.message, self._with_head(answer.replies))
             self._gateway.send(answer.envelope, body)
+            reach("reply.after")
         self._is_paused = False
         # Sending may have consumed the descriptor's edge: ask again.
         if not self._is_stopping and self._gateway.has_input():
@@ -218,7 +236,9 @@ class Pipeline:
         request.request_id = UNSET
         batch_first_sequence = self._engine.next_sequence - self._writer.staged_count
         origin = Origin(received_at_ns, LOCAL_CLIENT, batch_first_sequence)
+        reach("decide.before")
         decided = self._engine.decide(request, origin)
+        reach("decide.after")
         if isinstance(decided, Decided):
             record_outcome(self._engine, self._writer, decided)
             self.counters.records += 1
