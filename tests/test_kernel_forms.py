@@ -9,7 +9,8 @@ import pytest
 
 import kernel
 
-CHECKOUT = Path(kernel.__file__).parent.parent
+CHECKOUT = Path(__file__).parent.parent
+PACKAGES = Path(kernel.__file__).parent.parent  # the checkout as well, or where it is installed
 REPORT = """
 import sys, kernel
 files = [sys.modules["kernel." + name].__file__ for name in kernel.COMPILED_MODULES]
@@ -20,8 +21,8 @@ print(kernel.KERNEL_FORM, *("source" if name.endswith(".py") else "built" for na
 def run(switch: str, *arguments: str) -> str:
     """What a fresh interpreter prints with PRETRADE_GUARD_PURE set so."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
-        env=os.environ | {"PRETRADE_GUARD_PURE": switch, "PYTHONPATH": str(CHECKOUT)},
+        [sys.executable, "-P", "-W", "error", *arguments],
+        env=os.environ | {"PRETRADE_GUARD_PURE": switch, "PYTHONPATH": str(PACKAGES)},
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
@@ -38,7 +39,7 @@ def test_the_switch_forces_the_source() -> None:
 
 def test_without_it_the_built_form_runs_where_it_is_built() -> None:
     form, *files = run("", "-c", REPORT).split()
-    built = all(any((CHECKOUT / "kernel").glob(f"{name}.*.so")) for name in kernel.COMPILED_MODULES)
+    built = all(any((PACKAGES / "kernel").glob(f"{name}.*.so")) for name in kernel.COMPILED_MODULES)
     if built:
         assert (form, files) == ("compiled", ["built"] * 3)
     else:
