@@ -1,0 +1,150 @@
+"""The simulator's clients: what they send, how often, in which encoding, and what goes wrong.
+
+Owns the requests. They resend what was answered and what was not, change the content under a known
+id, fill too much, too late and what nobody knows, and send what is no request at all. Which of
+it arrives, when and how often is the world's business (`sim.world`).
+"""
+
+import random
+from typing import Any
+
+import msgspec
+
+Request = dict[str, Any]
+
+DESKS = ("desk-alpha", "desk-alpha", "desk-beta")
+MALFORMED: tuple[tuple[Request, str, str], ...] = (
+    ({"type": "order", "desk": "desk-alpha"}, "missing_field", "client_order_id"),
+    ({"type": "cancel", "desk": "no spaces", "client_order_id": "X"}, "invalid_field", "desk"),
+    ({"type": "status", "desk": "d", "client_order_id": "X", "more": 1}, "unknown_field", "more"),
+    ({"type": "amend"}, "unknown_type", "type"),
+)
+
+
+class Clients:
+    """All trading systems together. All randomness comes from `rng`."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._orders: list[Request] = []
+        self._sent: list[Request] = []
+        self._next_id = 0
+
+    @property
+    def known(self) -> list[Request]:
+        """Every request ever sent that names an order."""
+        return self._sent
+
+    def next_requests(self, now_ns: int) -> list[Request]:
+        """What the next message holds."""
+        count = self._rng.choice((1, 1, 1, 2, 5, 12))
+        return [self._next_request(now_ns) for _ in range(count)]
+
+    def encode(self, requests: list[Request]) -> bytes:
+        """The body of a message with these requests, in either encoding."""
+        bodies = [{k: v for k, v in request.items() if k not in ("code", "field")}
+                  for request in requests]  # fmt: skip
+        for body in bodies:
+            body["type"] = body.get("wire_type", body["type"])
+            body.pop("wire_type", None)
+        is_single = len(bodies) == 1 and self._rng.random() < 0.7
+        content = bodies[0] if is_single else bodies
+        encode = self._rng.choice((msgspec.json.encode, msgspec.msgpack.encode))
+        return encode(content)
+
+    def _next_request(self, now_ns: int) -> Request:
+        rng = self._rng
+        kind = rng.choices(
+            ("order", "again", "changed", "fill", "cancel", "status", "ping", "malformed"),
+            (36, 16, 5, 22, 9, 6, 3, 3),
+        )[0]
+        if kind == "ping":
+            request: Request = {"type": "ping"}
+        elif kind == "malformed":
+            body, code, field = rng.choice(MALFORMED)
+            request = {**body, "wire_type": body["type"], "type": "bad"}
+            request |= {"code": code, "field": field}
+        elif kind == "order" or not self._orders:
+            request = self._order(now_ns)
+            self._orders.append(request)
+        elif kind == "again":
+            request = dict(rng.choice(self._sent[-60:]))
+        elif kind == "changed":
+            request = self._changed(dict(rng.choice(self._sent[-60:])))
+        else:
+            request = getattr(self, f"_{kind}")(rng.choice(self._orders[-25:]))
+        request.pop("request_id", None)
+        if "client_order_id" in request and request["type"] in ("order", "fill", "cancel"):
+            self._sent.append(dict(request))
+        if rng.random() < 0.5:
+            request["request_id"] = rng.choice((rng.randrange(1000), f"r-{rng.randrange(1000)}"))
+        return request
+
+    def _order(self, now_ns: int) -> Request:
+        rng = self._rng
+        self._next_id += 1
+        is_share = rng.random() < 0.7
+        quantity = rng.choice((1, rng.randint(1, 300), rng.randint(1, 4_000)))
+        request = {
+            "type": "order",
+            "client_order_id": f"A-{self._next_id}",
+            "desk": rng.choice(DESKS) if rng.random() < 0.97 else "desk-nobody",
+            "symbol": "AAPL" if is_share else "BTC-USD",
+            "side": rng.choice(("buy", "sell")),
+            "quantity": quantity if is_share else quantity * rng.randint(1, 9_999),
+            "price": rng.randint(15_000, 25_000) if is_share else rng.randint(4_000_000, 9_000_000),
+            "venue": rng.choice((10, 20, 30)),
+            "risk_bps": rng.randint(0, 3_000),
+            "confidence_bps": rng.randint(8_000, 10_000),
+        }
+        oddity = rng.random()
+        if oddity < 0.03:
+            request["risk_bps"] = rng.randint(9_601, 10_000)
+        elif oddity < 0.06:
+            request["confidence_bps"] = rng.randint(0, 6_999)
+        elif oddity < 0.08:
+            request["quantity"] = 2**32 + rng.randrange(9)
+        elif oddity < 0.10:
+            request["symbol"] = "NONE"
+        if rng.random() < 0.5:
+            request["sent_at_ns"] = now_ns
+        if rng.random() < 0.1:
+            request |= {"order_type": "limit", "currency": "USD"}  # what is the default anyway
+        return request
+
+    def _changed(self, request: Request) -> Request:
+        if request["type"] == "order":
+            field = self._rng.choice(("quantity", "price", "risk_bps"))
+            request[field] += 1
+        elif request["type"] == "fill":
+            field = self._rng.choice(("quantity", "fee_microcents"))
+            request[field] += 1
+        return request
+
+    def _fill(self, order: Request) -> Request:
+        rng = self._rng
+        quantity = order["quantity"]
+        part = rng.choice((1, max(1, quantity // 3), quantity, rng.randint(1, quantity + 3)))
+        fee = rng.choice((0, rng.randint(1, 50_000), rng.randint(1, 10**9), -500))
+        if rng.random() < 0.01:
+            fee = 3 * 10**14  # more than anybody has: the rest is unpaid
+        number = rng.randrange(10**6)
+        name = order["client_order_id"] if rng.random() < 0.94 else f"Z-{rng.randrange(5)}"
+        request = {
+            "type": "fill",
+            "desk": order["desk"],
+            "client_order_id": name,
+            "fill_id": f"F-{number}",
+            "quantity": part,
+            "fee_microcents": fee,
+        }
+        if rng.random() < 0.5:
+            request["price"] = order["price"]
+        return request
+
+    def _cancel(self, order: Request) -> Request:
+        return {"type": "cancel", "desk": order["desk"],
+                "client_order_id": order["client_order_id"]}  # fmt: skip
+
+    def _status(self, order: Request) -> Request:
+        return {**self._cancel(order), "type": "status"}

@@ -1,0 +1,188 @@
+"""The simulator's disk: real files, and an account of which of their bytes a power cut may take.
+
+Owns that account, by inode: how much of a file was synced (`_durable`), and which bytes a failed
+sync left in memory only, clean and so never written again (`_ghosts`). It is the writer's
+`FileLayer` and, through `watching`, hears of every `os.fsync` besides. Faults are drawn by the
+world (`sim.world`) and handed over as a `Fault`; the disk only does as told.
+"""
+
+import contextlib
+import errno
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SECTOR_BYTES = 512
+
+
+class Crash(BaseException):
+    """The process, or the machine, ends here."""
+
+
+class Violation(AssertionError):
+    """The product has broken a promise."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """What goes wrong: `kind` at the `at`th place where it can.
+
+    `crash`: at any named place. `short`: inside a write, at any byte. `enospc`: a write takes some
+    bytes, the next one none. `eio_kept`, `eio_lost`: a sync fails, the bytes on the disk or not.
+    """
+
+    kind: str
+    at: int
+
+
+class Disk:
+    """The files of one log directory. All randomness comes from `rng`."""
+
+    def __init__(self, directory: Path, rng: random.Random, note: Callable[[str], None]) -> None:
+        self.directory = directory
+        self.fault: Fault | None = None
+        self.hit: Callable[[str], None] = lambda name: None
+        self.while_syncing: Callable[[], None] = lambda: None
+        self._rng = rng
+        self._note = note
+        self._durable: dict[int, int] = {}
+        self._ghosts: dict[int, tuple[int, int]] = {}
+        self._has_failed = False
+        self._is_full = False
+        self._lock_descriptor = -1
+
+    def end_process(self) -> None:
+        """What the system does for a process that died: its lock on the log is gone."""
+        lock = self.directory / "lock"
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(self._lock_descriptor), os.stat(lock)):
+                os.close(self._lock_descriptor)
+
+    def restart(self) -> None:
+        """A new process: whatever failed before is history; what is in memory stays."""
+        self._has_failed = self._is_full = False
+        kept = {path.stat().st_ino for path in self.directory.glob("*.jsonl")}
+        self._durable = {ino: size for ino, size in self._durable.items() if ino in kept}
+        self._ghosts = {ino: span for ino, span in self._ghosts.items() if ino in kept}
+
+    def write(self, descriptor: int, data: memoryview, /) -> int:
+        """As `os.write`, or as the fault has it."""
+        self._check_alive("write")
+        facts = os.fstat(descriptor)
+        self._durable.setdefault(facts.st_ino, facts.st_size)
+        if self._is_full:
+            self._has_failed = True
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        count = len(data)
+        if self._due("short"):
+            os.write(descriptor, data[: self._rng.randrange(count + 1)])
+            raise Crash("inside a write")
+        if self._due("enospc"):
+            self._is_full = True
+            count = self._rng.randrange(count)
+            if count == 0:
+                return self.write(descriptor, data)
+        elif self._rng.random() < 0.05:
+            count = self._rng.randint(1, count)
+        return os.write(descriptor, data[:count])
+
+    def fdatasync(self, descriptor: int, /) -> None:
+        """As `os.fdatasync`, or as the fault has it; meanwhile requests go on arriving."""
+        self._check_alive("fdatasync")
+        self.while_syncing()
+        ino, size = os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size
+        if self._due("eio_kept"):
+            self._durable[ino] = size
+        elif self._due("eio_lost"):
+            self._ghosts[ino] = (self._durable.get(ino, size), size)
+            self._durable[ino] = size  # clean, says the system; the disk never took it
+        else:
+            self._durable[ino] = size
+            return
+        self._has_failed = True
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Within, the calls of start-up are places for a crash, and syncs are accounted for."""
+        names = ("fsync", "ftruncate", "rename", "open")
+        real = {name: getattr(os, name) for name in names}
+
+        def watched(name: str) -> Callable[..., object]:
+            def call(*arguments: object, **options: object) -> object:
+                if name != "open":
+                    self.hit(f"before os.{name}")
+                result = real[name](*arguments, **options)
+                if name == "open" and str(arguments[0]).endswith("/lock"):
+                    self._lock_descriptor = result  # type: ignore[assignment]
+                if name == "fsync":
+                    self._synced(arguments[0])  # type: ignore[arg-type]
+                return result
+
+            return call
+
+        for name in names:
+            setattr(os, name, watched(name))
+        try:
+            yield
+        finally:
+            for name in names:
+                setattr(os, name, real[name])
+
+    def cut_power(self) -> None:
+        """Makes the files what the disk may hold of them once the memory is gone."""
+        for path in sorted(self.directory.glob("*.jsonl")):
+            facts = path.stat()
+            durable = min(self._durable.get(facts.st_ino, facts.st_size), facts.st_size)
+            start, end = self._ghosts.pop(facts.st_ino, (durable, facts.st_size))
+            self._durable[facts.st_ino] = facts.st_size
+            if start < min(end, facts.st_size):
+                before = path.read_bytes()
+                after = self._torn(before, start, min(end, len(before)))
+                # In place: the descriptors of the dead process are closed, the inode is the same.
+                descriptor = os.open(path, os.O_WRONLY)
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, after)
+                os.close(descriptor)
+                self._durable[facts.st_ino] = len(after)
+
+    def _torn(self, content: bytes, start: int, end: int) -> bytes:
+        """`content` after a power cut that may take any of its bytes from `start` to `end`."""
+        rng = self._rng
+        how = rng.choice(("dropped", "kept", "torn", "sectors", "sectors", "sectors and end"))
+        if end < len(content):
+            how = "sectors"  # something durable follows: a hole is left
+        changed = bytearray(content)
+        if how.startswith("sectors"):
+            edges = [start, *range(-(-(start + 1) // SECTOR_BYTES) * SECTOR_BYTES, end, 512), end]
+            for left, right in zip(edges, edges[1:], strict=False):
+                if rng.random() < 0.3:
+                    changed[left:right] = bytes(right - left)
+        if how in ("torn", "sectors and end"):
+            del changed[rng.randint(start, end) :]
+        if how == "dropped":
+            del changed[start:]
+        self._note(f"power cut: {end - start} bytes in doubt: {how}, {len(changed)} left")
+        return bytes(changed)
+
+    def _synced(self, descriptor: int) -> None:
+        facts = os.fstat(descriptor)
+        if facts.st_ino in self._durable:
+            self._durable[facts.st_ino] = facts.st_size
+
+    def _due(self, kind: str) -> bool:
+        """Is it now that the fault happens?"""
+        fault = self.fault
+        if fault is None or fault.kind != kind:
+            return False
+        fault.at -= 1
+        if fault.at != 0:
+            return False
+        self._note(f"fault: {kind}")
+        return True
+
+    def _check_alive(self, call: str) -> None:
+        if self._has_failed:
+            raise Violation(f"{call} after a write or a sync had failed")

@@ -1,0 +1,459 @@
+"""The oracle: what the guard must answer, worked out a second time from the protocol page.
+
+Plain dictionaries. Imports nothing of `guard`, `wal` or `kernel`; of the product it sees the bytes
+on the wire, and as plain numbers the balances that the wire does not show. The one thing that it
+takes on trust is which of the venues the kernel prefers and for what fee; once told, it must stay
+so.
+
+How it works: `handle` takes each request in the order in which the guard takes it, and gives the
+expected reply and the log sequence as of which it is true. After a crash `recover` is told how many
+records are left: all of what was answered must be among them, and the state is made anew from
+the operations that they stand for.
+"""
+
+from typing import Any
+
+Reply = dict[str, Any]
+Key = tuple[str, str]
+
+ORDER_DEFAULTS: dict[str, Any] = {
+    "client_order_id": None,
+    "desk": None,
+    "symbol": None,
+    "side": None,
+    "quantity": None,
+    "price": None,
+    "venue": None,
+    "risk_bps": None,
+    "confidence_bps": None,
+    "minimum_quality_bps": 0,
+    "max_p95_latency_ms": 0,
+    "required_capabilities": 0,
+    "allowed_providers": 2**64 - 1,
+    "required_regions": 0,
+    "max_fee_microcents": 2**64 - 1,
+    "allow_substitute": True,
+    "order_type": "limit",
+    "time_in_force": "day",
+    "currency": "USD",
+    "sent_at_ns": None,
+}
+FILL_DEFAULTS: dict[str, Any] = {
+    "desk": None,
+    "client_order_id": None,
+    "fill_id": None,
+    "quantity": None,
+    "fee_microcents": None,
+    "price": None,
+    "executed_at_ns": None,
+}
+GATES = "disabled quality risk_ceiling latency capability provider region budget utility".split()
+ADOPTED = ("venue", "substituted", "fee_microcents", "reason")
+NOT_REMEMBERED = ("client_order_id_reused", "stale_order", "idempotency_window_full")
+VENUES = (10, 20, 30)
+# symbol: what a lot at one tick is worth in microcents, as a fraction
+WORTH = {"AAPL": (1_000_000, 1), "BTC-USD": (1, 100)}
+RISK_HARD_LIMIT_BPS = 9_600
+CONFIDENCE_MINIMUM_BPS = 7_000
+
+
+class Wrong(AssertionError):
+    """The guard's answer, or its state, is not what it must be."""
+
+
+def _content(request: Reply, defaults: Reply) -> Reply:
+    return {name: request.get(name, default) for name, default in defaults.items()}
+
+
+class Oracle:
+    """`desks`: (budget, cap or None) of each; `window_ns`, `ids_max`: of the remembered ids."""
+
+    def __init__(
+        self, desks: dict[str, tuple[int, int | None]], window_ns: int, ids_max: int
+    ) -> None:
+        self.terms = desks
+        self.window_ns = window_ns
+        self.ids_max = ids_max
+        self.operations: list[tuple[int, str, Any, int]] = []  # sequence, kind, content, wall
+        self.adopted: dict[int, Reply] = {}
+        self.told_sequence = 0  # the highest as of which somebody was answered
+        self._reset()
+
+    def _reset(self) -> None:
+        self.next_sequence = 1
+        self.last_ns = 0
+        self.next_reservation = 1
+        self.orders: dict[Key, Reply] = {}
+        self.orphans: dict[Key, Reply] = {}
+        self.desks = {
+            name: {
+                "remaining": budget,
+                "reserved": 0,
+                "committed": 0,
+                "initial": budget,
+                "cap": cap,
+                "halted": False,
+                "unpaid": 0,
+            }
+            for name, (budget, cap) in self.terms.items()
+        }
+
+    # What happens.
+
+    def start(self, record_count: int, wall_ns: int) -> None:
+        """The guard has started and logged so many records of its own."""
+        for _ in range(record_count):
+            self._log("local", None, wall_ns, max(wall_ns, self.last_ns))
+
+    def handle(self, request: Reply, wall_ns: int) -> Reply:
+        """The reply that must come; `venue` and what hangs on it may be None: not known yet."""
+        kind = request["type"]
+        now_ns = max(wall_ns, self.last_ns)
+        answer: Reply = getattr(self, f"_{kind}")(request, now_ns, wall_ns)
+        return answer
+
+    def check(self, expected: Reply, found: Reply, request_id: object, as_of: int) -> None:
+        """`found` must be `expected`. `as_of`: the last record when it was decided."""
+        self.told_sequence = max(self.told_sequence, as_of)
+        found = dict(found)
+        if found.pop("request_id", None) != request_id:
+            raise Wrong(f"the reply echoes another request_id: {found}")
+        if expected["type"] == "error":
+            found.pop("message", None)
+        elif expected["type"] == "pong":
+            if not as_of <= found["head_sequence"] < self.next_sequence:
+                raise Wrong(f"the head is {found['head_sequence']}, answered as of {as_of}")
+            return
+        self._adopt(expected, found)
+        if expected.get("answer"):
+            self._adopt(expected["answer"], found.get("answer") or {})
+        if found != expected:
+            raise Wrong(f"expected {expected}, found {found}")
+
+    def recover(self, record_count: int) -> None:
+        """A crash has left so many records: at least all that anybody was told of."""
+        if record_count < self.told_sequence:
+            raise Wrong(f"{record_count} records are left, answered as of {self.told_sequence}")
+        if record_count >= self.next_sequence:
+            raise Wrong(f"{record_count} records are left of {self.next_sequence - 1}")
+        operations = [item for item in self.operations if item[0] <= record_count]
+        self.operations = []
+        self._reset()
+        for sequence, kind, content, wall_ns in operations:
+            if sequence != self.next_sequence:
+                raise Wrong(f"operation {sequence} is due as {self.next_sequence}")
+            if kind == "local":
+                self._log("local", None, wall_ns, max(wall_ns, self.last_ns))
+            else:
+                self.handle(content, wall_ns)
+
+    def check_state(
+        self, balances: dict[str, tuple[int, int, int]], holds: dict[int, tuple[str, int]]
+    ) -> None:
+        """The guard's balances (remaining, reserved, committed) and open holds must be these."""
+        for name, desk in self.desks.items():
+            mine = (desk["remaining"], desk["reserved"], desk["committed"])
+            if balances.get(name) != mine:
+                raise Wrong(f"{name}: expected {mine}, found {balances.get(name)}")
+            if sum(balances[name]) != desk["initial"]:
+                raise Wrong(f"{name} does not add up")
+        mine_held = {
+            order["answer"]["reservation_id"]: (key[0], order["hold"])
+            for key, order in self.orders.items()
+            if order["state"] == "open"
+        }
+        if holds != mine_held:
+            raise Wrong(f"open holds: expected {mine_held}, found {holds}")
+
+    def repeats(self, request: Reply, wall_ns: int) -> bool:
+        """Would the request, sent again, be answered as before, and nothing logged?"""
+        now_ns = max(wall_ns, self.last_ns)
+        if request["type"] == "fill":
+            return self._recorded_fill(request, now_ns) is not None
+        order = self._find(request, now_ns)
+        if order is None:
+            return False
+        if request["type"] == "order":
+            return bool(order["content"] == _content(request, ORDER_DEFAULTS))
+        return order["released"] is not None
+
+    # The requests.
+
+    def _order(self, request: Reply, now_ns: int, wall_ns: int) -> Reply:
+        content = _content(request, ORDER_DEFAULTS)
+        key = (content["desk"], content["client_order_id"])
+        known = self._find(request, now_ns)
+        if known is not None:
+            for field, value in known["content"].items():
+                if content[field] != value:
+                    detail = {"original_wal_sequence": known["answer"]["wal_sequence"]}
+                    answer = self._reject(content, "order", "client_order_id_reused", detail)
+                    answer["field"] = field
+                    self._log("order", request, wall_ns, now_ns)
+                    return answer
+            return self._again(known["answer"])
+        answer = self._judge(content, now_ns)
+        sequence = self._log("order", request, wall_ns, now_ns)
+        order = {
+            "content": content,
+            "answer": answer,
+            "state": "refused",
+            "hold": 0,
+            "filled": 0,
+            "fills": {},
+            "released": None,
+            "expires_ns": None,
+        }
+        if answer["type"] == "admit":
+            answer.update(self.adopted.get(sequence, {}))
+            desk = self.desks[content["desk"]]
+            order["state"], order["hold"] = "open", answer["notional_microcents"]
+            desk["remaining"] -= order["hold"]
+            desk["reserved"] += order["hold"]
+            self.next_reservation += 1
+        elif answer["reason"] in NOT_REMEMBERED:
+            return answer
+        else:
+            self._close(order, "refused", now_ns)
+        self.orders[key] = order
+        return answer
+
+    def _judge(self, content: Reply, now_ns: int) -> Reply:
+        sent_ns, window_ns = content["sent_at_ns"], self.window_ns
+        if sent_ns is not None and abs(now_ns - sent_ns) > window_ns:
+            detail = {"asked": sent_ns, "limit": window_ns, "used": now_ns}
+            return self._reject(content, "order", "stale_order", detail)
+        live = [o for o in self.orders.values() if not self._is_expired(o, now_ns)]
+        if len(live) >= self.ids_max:
+            detail = {"asked": 1, "limit": self.ids_max, "used": self.ids_max}
+            return self._reject(content, "order", "idempotency_window_full", detail)
+        desk = self.desks.get(content["desk"])
+        if desk is None:
+            return self._reject(content, "order", "unknown_desk", {})
+        if content["symbol"] not in WORTH:
+            return self._reject(content, "order", "unknown_symbol", {})
+        if content["quantity"] >= 2**32:
+            detail = {"asked": content["quantity"], "limit": 2**32 - 1, "used": 0}
+            return self._reject(content, "order", "quantity_out_of_range", detail)
+        if desk["halted"]:
+            detail = {"asked": 0, "limit": 0, "used": desk["unpaid"]}
+            return self._reject(content, "order", "desk_halted", detail)
+        for field, reason, limit, is_over in (
+            ("risk_bps", "risk_hard_limit", RISK_HARD_LIMIT_BPS, 1),
+            ("confidence_bps", "confidence_hard_limit", CONFIDENCE_MINIMUM_BPS, -1),
+        ):
+            if (content[field] - limit) * is_over > 0:
+                detail = {"asked": content[field], "limit": limit, **dict.fromkeys(GATES, 0)}
+                return self._reject(content, "kernel", reason, detail)
+        numerator, denominator = WORTH[content["symbol"]]
+        notional = -(-content["quantity"] * content["price"] * numerator // denominator)
+        if desk["cap"] is not None and desk["reserved"] + notional > desk["cap"]:
+            detail = {"asked": notional, "limit": desk["cap"], "used": desk["reserved"]}
+            return self._reject(content, "ledger", "exposure_limit_exceeded", detail)
+        if notional > desk["remaining"]:
+            used = desk["initial"] - desk["remaining"]
+            detail = {"asked": notional, "limit": desk["initial"], "used": used}
+            return self._reject(content, "ledger", "insufficient", detail)
+        return {
+            "type": "admit",
+            "client_order_id": content["client_order_id"],
+            "wal_sequence": self.next_sequence,
+            "reservation_id": self.next_reservation,
+            "venue": None,
+            "substituted": None,
+            "notional_microcents": notional,
+            "fee_microcents": None,
+            "reason": None,
+            "repeat": False,
+        }
+
+    def _fill(self, request: Reply, now_ns: int, wall_ns: int) -> Reply:
+        content = _content(request, FILL_DEFAULTS)
+        earlier = self._recorded_fill(request, now_ns)
+        if earlier is not None:
+            for field, value in earlier["content"].items():
+                if content[field] != value:
+                    return {"type": "error", "code": "fill_id_reused", "field": field}
+            return self._again(earlier["answer"])
+        order = self._find(request, now_ns)
+        freed, hold, left, flags = self._share(order, content)
+        desk = self.desks.get(content["desk"])
+        fee = max(content["fee_microcents"], 0)
+        free = 0 if desk is None else desk["remaining"] + freed
+        unpaid = max(fee - free, 0)
+        answer = {
+            "type": "filled",
+            "desk": content["desk"],
+            "client_order_id": content["client_order_id"],
+            "fill_id": content["fill_id"],
+            "wal_sequence": self._log("fill", request, wall_ns, now_ns),
+            "open_quantity": left,
+            "hold_microcents": hold,
+            "released_microcents": freed,
+            "fee_microcents": content["fee_microcents"],
+            "unpaid_fee_microcents": unpaid,
+            "flags": flags,
+            "repeat": False,
+        }
+        if desk is not None:
+            desk["remaining"] += freed - (fee - unpaid)
+            desk["reserved"] -= freed
+            desk["committed"] += fee - unpaid
+            desk["halted"] = desk["halted"] or unpaid > 0
+            desk["unpaid"] += unpaid
+        record = {"content": content, "answer": answer}
+        if order is None or order["state"] == "refused":
+            self._remember_orphan(content, record, now_ns)
+            return answer
+        order["fills"][content["fill_id"]] = record
+        order["filled"] += content["quantity"]
+        order["hold"] = hold
+        if order["state"] == "open" and left == 0:
+            self._close(order, "filled", now_ns)
+        return answer
+
+    @staticmethod
+    def _share(order: Reply | None, content: Reply) -> tuple[int, int, int, list[str]]:
+        """What a fill frees, what is then held and open, and its flags."""
+        if order is None:
+            return 0, 0, 0, ["unknown"]
+        if order["state"] == "refused":
+            return 0, 0, 0, ["unknown", "refused"]
+        quantity = order["content"]["quantity"]
+        filled = order["filled"] + content["quantity"]
+        flags = ["overfill"] if filled > quantity else []
+        if order["state"] != "open":
+            return 0, 0, 0, [*flags, "late"]
+        if filled >= quantity:
+            return order["hold"], 0, 0, flags
+        notional = order["answer"]["notional_microcents"]
+        hold = notional - notional * filled // quantity
+        return order["hold"] - hold, hold, quantity - filled, flags
+
+    def _cancel(self, request: Reply, now_ns: int, wall_ns: int) -> Reply:
+        order = self._find(request, now_ns)
+        codes = {"refused": "order_refused", "filled": "order_filled"}
+        code = "unknown_order" if order is None else codes.get(order["state"])
+        if order is None or code is not None:
+            return {"type": "error", "code": code, "field": "client_order_id"}
+        if order["released"] is not None:
+            return self._again(order["released"])
+        order["released"] = {
+            "type": "released",
+            "desk": request["desk"],
+            "client_order_id": request["client_order_id"],
+            "wal_sequence": self._log("cancel", request, wall_ns, now_ns),
+            "released_microcents": order["hold"],
+            "repeat": False,
+        }
+        desk = self.desks[request["desk"]]
+        desk["remaining"] += order["hold"]
+        desk["reserved"] -= order["hold"]
+        order["hold"] = 0
+        self._close(order, "canceled", now_ns)
+        return dict(order["released"])
+
+    def _status(self, request: Reply, now_ns: int, _wall_ns: int) -> Reply:
+        order = self._find(request, now_ns)
+        reply = {
+            "type": "status",
+            "desk": request["desk"],
+            "client_order_id": request["client_order_id"],
+            "state": "unknown",
+            "answer": None,
+            "filled_quantity": 0,
+            "open_quantity": 0,
+            "hold_microcents": 0,
+        }
+        if order is not None:
+            state = order["state"]
+            is_open = state == "open"
+            reply["state"] = "closed" if state in ("filled", "canceled") else state
+            reply["answer"] = order["answer"]
+            reply["filled_quantity"] = order["filled"]
+            reply["open_quantity"] = (
+                order["content"]["quantity"] - order["filled"] if is_open else 0
+            )
+            reply["hold_microcents"] = order["hold"]
+        return reply
+
+    def _ping(self, _request: Reply, _now_ns: int, _wall_ns: int) -> Reply:
+        return {"type": "pong"}
+
+    def _bad(self, request: Reply, _now_ns: int, _wall_ns: int) -> Reply:
+        return {"type": "error", "code": request["code"], "field": request["field"]}
+
+    # The parts.
+
+    def _log(self, kind: str, content: Any, wall_ns: int, now_ns: int) -> int:
+        """The operation makes a record; what may be forgotten by now is."""
+        sequence = self.next_sequence
+        self.operations.append((sequence, kind, content, wall_ns))
+        self.next_sequence += 1
+        self.last_ns = now_ns
+        self.orders = {k: o for k, o in self.orders.items() if not self._is_expired(o, now_ns)}
+        self.orphans = {k: o for k, o in self.orphans.items() if o["expires_ns"] > now_ns}
+        return sequence
+
+    @staticmethod
+    def _is_expired(order: Reply, now_ns: int) -> bool:
+        return order["expires_ns"] is not None and order["expires_ns"] <= now_ns
+
+    def _find(self, request: Reply, now_ns: int) -> Reply | None:
+        order = self.orders.get((request["desk"], request["client_order_id"]))
+        return None if order is None or self._is_expired(order, now_ns) else order
+
+    def _recorded_fill(self, request: Reply, now_ns: int) -> Reply | None:
+        order = self._find(request, now_ns)
+        if order is not None and request["fill_id"] in order["fills"]:
+            found: Reply = order["fills"][request["fill_id"]]
+            return found
+        orphan = self.orphans.get((request["desk"], request["client_order_id"]))
+        if orphan is None or orphan["expires_ns"] <= now_ns:
+            return None
+        return orphan["fills"].get(request["fill_id"])  # type: ignore[no-any-return]
+
+    def _remember_orphan(self, content: Reply, record: Reply, now_ns: int) -> None:
+        key = (content["desk"], content["client_order_id"])
+        fills = self.orphans.pop(key, {"fills": {}})["fills"]
+        fills[content["fill_id"]] = record
+        self.orphans[key] = {"fills": fills, "expires_ns": now_ns + self.window_ns}
+        if len(self.orphans) > self.ids_max:
+            del self.orphans[next(iter(self.orphans))]
+
+    def _close(self, order: Reply, state: str, now_ns: int) -> None:
+        order["state"] = state
+        latest_ns = max(now_ns, order["content"]["sent_at_ns"] or 0)
+        # Ids are forgotten in the order in which they were closed.
+        earlier = [o["expires_ns"] or 0 for o in self.orders.values()]
+        order["expires_ns"] = max(latest_ns + self.window_ns + 1, *earlier, 0)
+
+    @staticmethod
+    def _again(answer: Reply) -> Reply:
+        return {**answer, "repeat": True}
+
+    def _reject(self, content: Reply, stage: str, reason: str, detail: Reply) -> Reply:
+        return {
+            "type": "reject",
+            "client_order_id": content["client_order_id"],
+            "wal_sequence": self.next_sequence,
+            "stage": stage,
+            "reason": reason,
+            "detail": detail,
+            "repeat": False,
+        }
+
+    def _adopt(self, expected: Reply, found: Reply) -> None:
+        """Takes over the kernel's choice of venue where it is told for the first time."""
+        if expected["type"] != "admit" or found.get("type") != "admit":
+            return
+        sequence = expected["wal_sequence"]
+        chosen = self.adopted.setdefault(sequence, {name: found.get(name) for name in ADOPTED})
+        word = "alternative" if chosen["substituted"] else "requested_model"
+        if chosen["venue"] not in VENUES or chosen["reason"] != f"{word}_maximizes_utility":
+            raise Wrong(f"no such choice: {found}")
+        expected.update(chosen)
+        order = self.orders.get((expected.get("desk", ""), expected["client_order_id"]))
+        for known in [order] if order else self.orders.values():
+            if known["answer"]["wal_sequence"] == sequence:
+                known["answer"].update(chosen)

@@ -1,0 +1,218 @@
+"""One life of the guard in the simulator: the daemon's steps without its sockets, clocks, threads.
+
+Everything of the product that can run here does: recovery, repair and tail rewrite, the events of
+a start, `Pipeline` with its own `start`, `run` and `stop`, engine, journal, wire and `LogWriter`. In
+place of the rest stand a loop without time or descriptors (`SimLoop`), a gateway that is two lists
+(`SimGateway`), and a writer whose `sync` is the same object's `sync_now`.
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from guard.activation import Actor, find_differences, opening_events
+from guard.config import Config
+from guard.engine import Engine
+from guard.gateway import Envelope, Received
+from guard.journal import DIALECT
+from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
+from guard.pipeline import Pipeline, record_outcome
+from guard.recovery import recover_log
+from sim.disk import Disk
+from wal import ChainHasher, Head, LogLock, LogWriter, rewrite_tail, verify_chain
+
+KEY = bytes(range(32))
+HASHER = ChainHasher(KEY)
+LOG_ID = "0123456789abcdef0123456789abcdef"
+
+
+class SimLoop:
+    """As much of an event loop as the pipeline asks for."""
+
+    def __init__(self) -> None:
+        self.ready: deque[Callable[[], None]] = deque()
+        self.reader: Callable[[], None] | None = None
+
+    def add_reader(self, _descriptor: int, callback: Callable[[], None]) -> None:
+        self.reader = callback
+
+    def remove_reader(self, _descriptor: int) -> None:
+        self.reader = None
+
+    def call_soon(
+        self, callback: Callable[..., None], *arguments: Any, context: Any = None
+    ) -> None:
+        self.ready.append(lambda: callback(*arguments))
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)  # type: ignore[arg-type]
+
+    def get_debug(self) -> bool:
+        return False
+
+
+class SimGateway:
+    """What has arrived, and where replies go."""
+
+    descriptor = -1
+
+    def __init__(self, taken: Callable[[int], None], sent: Callable[[int, bytes], None]) -> None:
+        self.arrived: deque[tuple[int, bytes | None]] = deque()
+        self._taken = taken
+        self._sent = sent
+
+    def has_input(self) -> bool:
+        return bool(self.arrived)
+
+    def receive(self) -> Received | None:
+        if not self.arrived:
+            return None
+        number, body = self.arrived.popleft()
+        self._taken(number)
+        return Received(Envelope(b"%d" % number, False), body, 1 if body is not None else 4)
+
+    def send(self, envelope: Envelope, body: bytes) -> None:
+        self._sent(int(envelope.routing_id), body)
+
+
+class SimWriter(LogWriter):
+    """The log's writer; its thread is ours."""
+
+    async def sync(self) -> Head:
+        return self.sync_now()
+
+
+class Server:
+    """From `open` to `stop`, or to whatever ends it before. `close` always."""
+
+    def __init__(self, directory: Path, disk: Disk, config: Config) -> None:
+        self.directory = directory
+        self.disk = disk
+        self.config = config
+        self.loop = SimLoop()
+        self.engine = Engine()
+        self.recovered_sequence = -1  # not known yet
+        self.start_records = 0
+        self.cut_count = 0
+        self._lock: LogLock | None = None
+        self._writer: SimWriter | None = None
+        self._run: Coroutine[Any, Any, None] | None = None
+        self._waiting: Any = None
+
+    def open(self, gateway: SimGateway, wall_ns: Callable[[], int], segment_bytes_max: int) -> None:
+        """Recovers, logs what a start logs, and begins to listen."""
+        recovered = recover_log(self.directory, HASHER)
+        self._lock = recovered.lock
+        self.engine, head = recovered.engine, recovered.head
+        state = self.engine.state
+        self.recovered_sequence = head.sequence
+        rewrite_tail(self.directory, head, state.is_closed_cleanly)
+        events = self._start_events(recovered, wall_ns)
+        self._writer = SimWriter.open(
+            self.directory,
+            HASHER,
+            head,
+            monotonic_ns=lambda: 0,
+            lock=self._lock,
+            files=self.disk,
+            segment_bytes_max=segment_bytes_max,
+            fresh_segment=True,
+        )
+        self.start_records = len(events)
+        self._record(events)
+        asyncio._set_running_loop(self.loop)  # type: ignore[arg-type]
+        try:
+            self.pipeline = Pipeline(self.engine, self._writer, gateway, wall_ns, lambda: 0)  # type: ignore[arg-type]
+        finally:
+            asyncio._set_running_loop(None)
+        self.pipeline.start()
+        self._run = self.pipeline.run()
+
+    def listen(self) -> None:
+        """Lets the pipeline take what has arrived, as far as it wants to."""
+        if self.loop.reader is not None:
+            self.loop.reader()
+        while self.loop.ready:
+            self.loop.ready.popleft()()
+
+    def advance(self) -> bool:
+        """Lets the pipeline sync and answer what is gathered; True when it has ended."""
+        assert self._run is not None
+        if self._waiting is not None and not self._waiting.done():
+            return False
+        asyncio._set_running_loop(self.loop)  # type: ignore[arg-type]
+        try:
+            self._waiting = self._run.send(None)
+        except StopIteration:
+            return True
+        finally:
+            asyncio._set_running_loop(None)
+        return False
+
+    def stop(self, wall_ns: int, closing: Callable[[], None]) -> None:
+        """A clean stop: everything that has arrived is answered, the session closed.
+
+        `closing` is called before the record that says so.
+        """
+        self.pipeline.stop()
+        while not self.advance():
+            pass
+        closing()
+        self._record([self._actor(wall_ns, "clean stop").event(SessionClosed)])
+
+    def close(self) -> None:
+        """What the end of a process does: descriptors and the lock are let go, nothing else."""
+        if self._run is not None:
+            self._run.close()
+        if self._writer is not None:
+            self._writer.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def head_on_disk(self) -> Head:
+        """The verified head of the log."""
+        return verify_chain(self.directory, HASHER, DIALECT).head
+
+    def _actor(self, wall_ns: int, why: str) -> Actor:
+        received_at_ns = max(wall_ns, self.engine.state.last_received_at_ns)
+        return Actor(received_at_ns, self.engine.next_sequence, "sim", why)
+
+    def _record(self, events: list[Outcome]) -> None:
+        assert self._writer is not None
+        for event in events:
+            record_outcome(self.engine, self._writer, Decided(event))
+        self._writer.sync_now()
+
+    def _start_events(self, recovered: Any, wall_ns: Callable[[], int]) -> list[Outcome]:
+        state = self.engine.state
+        actor = self._actor(wall_ns(), "start")
+        cuts = getattr(recovered, "cuts", None) or ([recovered.cut] if recovered.cut else [])
+        self.cut_count = len(cuts)
+        if recovered.head.sequence == 0:
+            return list(opening_events(self.config, actor, LOG_ID, HASHER.key_id))
+        names = CutNoted.__struct_fields__
+        noted = [CutNoted(*(getattr(cut, name) for name in names)) for cut in cuts]
+        started = actor.event(
+            SessionStarted,
+            epoch=state.epoch + 1,
+            software_version="sim",
+            recovered_sequence=recovered.head.sequence,
+            recovered_hash=recovered.head.entry_hash,
+            after_clean_stop=state.is_closed_cleanly,
+            cut=noted[-1] if noted else None,
+        )
+        events: list[Outcome] = [started]
+        for difference in find_differences(state, self.config, actor):
+            assert difference.event is not None, difference.text
+            if difference.event not in events:
+                events.append(difference.event)
+        return events
+
+
+def scratch_root() -> Path:
+    """Where logs are written: memory where there is some, since no sync here is for real."""
+    shared = Path("/dev/shm")
+    return shared if os.access(shared, os.W_OK) else Path(os.environ.get("TMPDIR", "/tmp"))

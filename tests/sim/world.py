@@ -1,0 +1,372 @@
+"""One seed, one history: clients, network, guard, disk and the crashes between any two steps.
+
+`run_seed` plays it and returns its trace, or raises `Failure` with it. Nothing but the seed decides
+what happens: no clock is read, no thread runs, no path or process id gets into the trace.
+
+How a history goes: the guard starts; what it recovered is told to the oracle by the answer to a ping; then
+everything that was ever answered is asked for again. After that clients send, the network delays,
+doubles, drops and reorders, the disk takes batches, and at a place drawn beforehand something
+goes wrong. The process is gone then, and perhaps the machine's power. At the end it stops in good
+order and its log is verified, folded and replayed.
+"""
+
+import hashlib
+import random
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from guard.recovery import fold_log
+from guard.replay import replay_log
+from guard_support import describe, dev_config
+from sim.clients import Clients, Request
+from sim.disk import Crash, Disk, Fault, Violation
+from sim.oracle import Oracle, Wrong
+from sim.server import HASHER, Server, SimGateway, scratch_root
+from wal import WalPoisoned, failpoint
+
+SECOND_NS = 1_000_000_000
+T0_NS = 1_700_000_000 * SECOND_NS
+WINDOW_S = 600
+LIVES_MAX = 7
+STEPS_MAX = 45  # of one life, in case that nothing goes wrong
+AUDIT_REQUESTS = 200  # in one message
+BALANCES = {
+    "desk-alpha": (200_000_000_000_000, 150_000_000_000_000),
+    "desk-beta": (50_000_000_000_000, None),
+}
+# How often each kind of fault is drawn, and the place at which it happens at the latest.
+FAULTS = {
+    "crash": (10, 160),
+    "short": (4, 8),
+    "enospc": (2, 8),
+    "eio_kept": (2, 8),
+    "eio_lost": (4, 8),
+    "none": (3, 1),
+}
+
+
+class Failure(AssertionError):
+    """A history in which the guard broke a promise; its text is the trace."""
+
+
+class World:
+    """Everything of one seed."""
+
+    def __init__(self, seed: int, directory: Path) -> None:
+        self.rng = random.Random(seed)
+        self.lines: list[str] = []
+        self.ids_max = self.rng.choice((40, 200, 1_000))
+        self.config = dev_config(
+            remembered_order_window_s=WINDOW_S, remembered_orders_max=self.ids_max
+        )
+        self.directory = directory
+        self.disk = Disk(directory, self.rng, self.note)
+        self.disk.hit = self._hit
+        self.disk.while_syncing = self._while_syncing
+        self.oracle = Oracle(BALANCES, WINDOW_S * SECOND_NS, self.ids_max)
+        self.clients = Clients(self.rng)
+        self.wall_ns = T0_NS
+        self.server: Server | None = None
+        self.gateway = SimGateway(self._taken, self._sent)
+        self.messages: list[tuple[bytes | None, list[Request]]] = []
+        self.network: list[int] = []
+        self.expected: dict[int, list[tuple[list[Request], int]]] = {}
+        self.answered: list[Request] = []
+        self.crash_after: int | None = None
+        self.crashes = self.power_cuts = self.cuts = self.replies = 0
+
+    def note(self, line: str) -> None:
+        """One line of the trace."""
+        self.lines.append(line)
+
+    def run(self) -> None:
+        """The whole history. Raises whatever was found to be wrong."""
+        lives = self.rng.randint(2, LIVES_MAX)
+        for life in range(lives):
+            self.note(f"life {life + 1} of {lives}, time {self.wall_ns - T0_NS}")
+            if self._start():
+                self._live(is_last=life == lives - 1)
+            self._end()
+        while not self._start():  # the last one is not to be disturbed
+            self._end()
+        self._audit()
+        self._stop()
+        self._end()
+        self._check_log()
+
+    # A life.
+
+    def _start(self) -> bool:
+        """Starts the guard; False where it crashed on the way."""
+        self.disk.restart()
+        self.gateway = SimGateway(self._taken, self._sent)
+        self.network = []
+        self.expected = {}
+        self.server = Server(self.directory, self.disk, self.config)
+        self.crash_after = self.rng.randint(1, 25) if self.rng.random() < 0.15 else None
+        small = self.rng.random() < 0.4
+        try:
+            with self.disk.watching():
+                self.server.open(self.gateway, lambda: self.wall_ns, 8_000 if small else 2**26)
+        except BaseException as error:
+            if not self._is_crash(error):
+                raise
+            # It may have logged its own records, all or some: the next start will see.
+            self._tell_recovered()
+            self._crash()
+            return False
+        finally:
+            self.crash_after = None
+        self.cuts += self.server.cut_count
+        self._tell_recovered()
+        self._check_state()
+        self._audit()
+        return True
+
+    def _tell_recovered(self) -> None:
+        """The oracle learns what was found, and what the start has logged behind it."""
+        assert self.server is not None
+        left = self.server.recovered_sequence
+        self.note(f"recovered {left} records, {self.server.cut_count} cuts")
+        if left >= 0 and self.server.start_records:
+            self.oracle.recover(left)
+            self.oracle.start(self.server.start_records, self.wall_ns)
+
+    def _live(self, is_last: bool) -> None:
+        self._draw_fault()
+        try:
+            for _ in range(self.rng.randint(5, STEPS_MAX)):
+                self._step()
+            if not is_last and self.rng.random() < 0.3:
+                self._stop()
+                if self.rng.random() < 0.5:
+                    raise Crash("after the end")
+            elif self.rng.random() < 0.7:
+                raise Crash("between two steps")
+        except BaseException as error:
+            if not self._is_crash(error):
+                raise
+            self._crash()
+        finally:
+            self.disk.fault = None
+            self.crash_after = None
+
+    def _step(self) -> None:
+        rng = self.rng
+        self.wall_ns += rng.randrange(3 * SECOND_NS)
+        if rng.random() < 0.02:
+            self.wall_ns += rng.choice((-1, 1, 1)) * rng.randrange(WINDOW_S * SECOND_NS)
+        for _ in range(rng.randrange(3)):
+            self._client_sends()
+        for number in [n for n in self.network if rng.random() < 0.6]:
+            self.network.remove(number)
+            fate = rng.random()
+            if fate > 0.05:  # else lost on the way
+                self.gateway.arrived.append((number, self.messages[number][0]))
+            if fate > 0.93:  # doubled
+                self.network.append(number)
+        rng.shuffle(self.network)
+        assert self.server is not None
+        self.server.listen()
+        if rng.random() < 0.7:
+            self.server.advance()
+
+    def _client_sends(self) -> None:
+        if self.rng.random() < 0.01:
+            self._post(None, [{"type": "bad", "code": "bad_framing", "field": ""}])
+            return
+        requests = self.clients.next_requests(self.wall_ns)
+        self._post(self.clients.encode(requests), requests)
+
+    def _post(self, body: bytes | None, requests: list[Request]) -> int:
+        self.messages.append((body, requests))
+        self.network.append(len(self.messages) - 1)
+        return len(self.messages) - 1
+
+    def _stop(self) -> None:
+        self.disk.fault = None
+        assert self.server is not None
+        self.server.stop(self.wall_ns, lambda: self.oracle.start(1, self.wall_ns))
+        self.oracle.told_sequence = self.oracle.next_sequence - 1
+        self.note("stopped")
+
+    def _end(self) -> None:
+        """The process is gone, whatever it came to."""
+        failpoint.install(None)
+        if self.server is not None:
+            self.server.close()
+            self.server = None
+            self.disk.end_process()
+
+    def _crash(self) -> None:
+        self._end()
+        self.crashes += 1
+        if self.rng.random() < 0.5:
+            self.power_cuts += 1
+            self.disk.cut_power()
+
+    # Faults.
+
+    def _draw_fault(self) -> None:
+        kinds = list(FAULTS)
+        kind = self.rng.choices(kinds, [FAULTS[name][0] for name in kinds])[0]
+        at = self.rng.randint(1, FAULTS[kind][1])
+        if kind == "crash":
+            self.crash_after = at
+            failpoint.install(self._hit)
+        elif kind != "none":
+            self.disk.fault = Fault(kind, at)
+        self.note(f"fault drawn: {kind} at {at}")
+
+    def _hit(self, name: str) -> None:
+        """A place where the process may be killed."""
+        if self.crash_after is not None:
+            self.crash_after -= 1
+            if self.crash_after <= 0:
+                self.note(f"crash: {name}")
+                self.crash_after = None
+                raise Crash(name)
+
+    def _is_crash(self, error: BaseException | None) -> bool:
+        """Is this the end that was wanted? What a crash makes the product raise on its way is."""
+        if isinstance(error, WalPoisoned) and not isinstance(error.__cause__, OSError):
+            return self._is_crash(error.__cause__)
+        if isinstance(error, Crash | WalPoisoned):
+            self.note(f"ended: {type(error).__name__}: {error}")
+            return True
+        return False
+
+    def _while_syncing(self) -> None:
+        """The disk takes its time: the loop goes on."""
+        if self.gateway.arrived and self.server is not None and self.rng.random() < 0.5:
+            self.server.listen()
+
+    # What goes in and comes out.
+
+    def _taken(self, number: int) -> None:
+        """The guard takes a message up: the oracle does the same."""
+        self._hit("receive")
+        expected = []
+        for request in self.messages[number][1]:
+            reply = self.oracle.handle(request, self.wall_ns)
+            expected.append(reply)
+        as_of = self.oracle.next_sequence - 1
+        self.expected.setdefault(number, []).append((expected, as_of))
+        self.note(f"take {number}: {len(expected)} requests, as of {as_of}")
+
+    def _sent(self, number: int, body: bytes) -> None:
+        """A reply leaves."""
+        self._hit("send")
+        decode = msgspec.json.decode if body[:1] in b"{[" else msgspec.msgpack.decode
+        found: Any = decode(body)
+        self.note(f"reply {number}: {found}")
+        requests = self.messages[number][1]
+        expected, as_of = self.expected[number].pop(0)
+        if isinstance(found, dict):
+            found = [found]
+        if len(found) != len(expected):
+            raise Violation(f"{len(found)} replies to {len(expected)} requests")
+        for request, wanted, reply in zip(requests, expected, found, strict=True):
+            self.replies += 1
+            self.oracle.check(wanted, reply, request.get("request_id"), as_of)
+
+    # Checks.
+
+    def _audit(self) -> None:
+        """Everything that was ever sent, asked for again: repeats alone, and every state."""
+        seen = set()
+        audit: list[Request] = [{"type": "ping"}]
+        for request in self.clients.known:
+            identity = msgspec.json.encode(request)
+            if identity in seen:
+                continue
+            seen.add(identity)
+            status = {key: request[key] for key in ("desk", "client_order_id")}
+            status["type"] = "status"
+            if msgspec.json.encode(status) not in seen:
+                seen.add(msgspec.json.encode(status))
+                audit.append(status)
+            if self.oracle.repeats(request, self.wall_ns):
+                audit.append(request)
+        before = self.oracle.next_sequence
+        assert self.server is not None
+        for at in range(0, len(audit), AUDIT_REQUESTS):
+            part = audit[at : at + AUDIT_REQUESTS]
+            number = self._post(msgspec.json.encode(part), part)
+            self.network.remove(number)
+            self.gateway.arrived.append((number, self.messages[number][0]))
+            self.server.listen()
+            self.server.advance()
+        if self.oracle.next_sequence != before:
+            raise Violation("an audit has changed something")
+        if self.server.engine.next_sequence != before:
+            raise Violation(f"{self.server.engine.next_sequence} is next, not {before}")
+        self._check_state()
+
+    def _check_state(self) -> None:
+        assert self.server is not None
+        state = self.server.engine.state
+        ledger = state.ledger
+        balances = {
+            name: (
+                ledger.remaining_microcents(name) or 0,
+                ledger.reserved_microcents(name) or 0,
+                ledger.committed_microcents(name) or 0,
+            )
+            for name in state.desks
+        }
+        holds = {n: (hold.tenant_id, hold.microcents) for n, hold in ledger._holds.items()}
+        self.oracle.check_state(balances, holds)
+        if ledger.next_reservation_id != self.oracle.next_reservation:
+            raise Violation(f"reservation {ledger.next_reservation_id} is next")
+        folded, head = fold_log(self.directory, HASHER)
+        if describe(folded.state) != describe(state):
+            raise Violation("the log does not fold into the state")
+        if head.sequence != self.oracle.next_sequence - 1:
+            raise Violation(f"the log ends with {head.sequence}")
+
+    def _check_log(self) -> None:
+        """The log of the whole history, as an auditor has it."""
+        server = Server(self.directory, self.disk, self.config)
+        head = server.head_on_disk()
+        if head.sequence != self.oracle.next_sequence - 1:
+            raise Violation(f"the log ends with {head.sequence}")
+        replay_log(self.directory, HASHER)
+        self.note(f"verified and replayed: {head.sequence} {head.entry_hash}")
+
+
+class Result:
+    """What a history came to: its trace, the digest of that, and counts."""
+
+    def __init__(self, seed: int, world: World) -> None:
+        self.seed = seed
+        self.trace = world.lines
+        self.digest = hashlib.sha256("\n".join(world.lines).encode()).hexdigest()
+        self.crashes = world.crashes
+        self.power_cuts = world.power_cuts
+        self.cuts = world.cuts
+        self.replies = world.replies
+        self.records = world.oracle.next_sequence - 1
+
+
+def run_seed(seed: int) -> Result:
+    """Plays a seed. Raises `Failure` where the guard broke a promise."""
+    root = Path(tempfile.mkdtemp(prefix="guard-sim-", dir=scratch_root()))
+    world = World(seed, root / "log")
+    try:
+        world.run()
+    except Exception as error:
+        trace = "\n".join(world.lines)
+        what = f"{type(error).__name__}: {error}".replace(str(root), "")
+        raise Failure(f"{trace}\nseed {seed}: {what}") from error
+    finally:
+        world._end()
+        shutil.rmtree(root)
+    return Result(seed, world)
+
+
+__all__ = ["Failure", "Result", "Wrong", "run_seed"]
