@@ -1,0 +1,270 @@
+"""The torture harness in short, and the items of its list that need no harness: one daemon each,
+whose disk hangs, whose client does not read, whose clock jumps.
+
+The long forms are commands: `tests/torture/README.md`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import zmq
+
+from daemon_support import OPENING_RECORDS, PACKAGES, PATIENCE_S, Site, config_text, event_of
+from protocol_client import PING, ProtocolClient, cancel, fill, order, status
+
+pytestmark = pytest.mark.slow
+
+TORTURE = Path(__file__).resolve().parent / "torture"
+COMMAND_PATIENCE_S = 120.0
+EVERY_GUARD_REACHES = (
+    *("decide.before", "decide.after", "append.after", "apply.after"),
+    *("sync.before", "before-write", "after-write", "before-sync", "after-sync", "sync.after"),
+    "reply.after",
+)
+# Stands before libc's `fdatasync` and its clock, and does what the files named say: a sync hangs
+# while the one exists, and the clock is off by as many seconds as the other holds.
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+int fdatasync(int descriptor) {
+    static int (*real)(int);
+    if (!real) real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+    while (access(getenv("HANG_FILE"), F_OK) == 0) usleep(1000);
+    return real(descriptor);
+}
+
+int clock_gettime(clockid_t id, struct timespec *now) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(id, now);
+    const char *path = getenv("JUMP_FILE");
+    if (result || id != CLOCK_REALTIME || !path) return result;
+    char text[32] = {0};
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return result;
+    if (read(file, text, sizeof text - 1) > 0) now->tv_sec += atoll(text);
+    close(file);
+    return result;
+}
+"""
+UNREAD_ORDERS = 100_000
+# Measured: 150 MiB, of which about two thirds are the orders themselves.
+UNREAD_GROWTH_BYTES_MAX = 300 * 1024 * 1024
+UNREAD_OPTIONS = {zmq.RCVHWM: 1, zmq.RCVBUF: 4_096, zmq.SNDHWM: 0, zmq.LINGER: 0}
+OPENING_DESK_RECORDS = OPENING_RECORDS - 1  # with one desk
+HOUR_S, DAY_S = 3_600, 86_400
+
+
+def torture(script: str, *arguments: str) -> str:
+    """What the command says; it must say that every promise was kept."""
+    done = subprocess.run(
+        [sys.executable, "-P", str(TORTURE / script), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_PATIENCE_S,
+        env={**os.environ, "PYTHONPATH": f"{PACKAGES}:{TORTURE}"},
+        check=False,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "every promise was kept" in done.stdout
+    return done.stdout
+
+
+def test_killed_at_named_places() -> None:
+    said = torture("run.py", "--runs", "12", "--seconds", "15", "--points", *EVERY_GUARD_REACHES)
+    assert "from outside" in said
+
+
+def test_killed_at_random_moments() -> None:
+    torture("hard_stop.py", "--minutes", "0.06")
+
+
+class ShimSite(Site):
+    """A site whose daemon's disk can hang and whose clock can jump."""
+
+    def __init__(self, root: Path, shim: Path) -> None:
+        super().__init__(root)
+        self.hang_file, self.jump_file = root / "hang", root / "jump"
+        self.environment = {
+            "LD_PRELOAD": str(shim),
+            "HANG_FILE": str(self.hang_file),
+            "JUMP_FILE": str(self.jump_file),
+        }
+
+    def jump(self, seconds: int) -> None:
+        """From now on the clock is off by so much."""
+        fresh = self.jump_file.with_suffix(".new")
+        fresh.write_text(str(seconds))
+        fresh.replace(self.jump_file)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> ShimSite:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler to build the shim with")
+    source, library = tmp_path / "shim.c", tmp_path / "shim.so"
+    source.write_text(SHIM)
+    build = [compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
+    subprocess.run(build, check=True, capture_output=True, timeout=PATIENCE_S)
+    return ShimSite(tmp_path, library)
+
+
+def test_the_same_order_twice_before_the_first_is_durable(site: ShimSite) -> None:
+    """Twice on one connection, once on another, and in the other encoding: one record."""
+    with (
+        site.running(environment=site.environment) as daemon,
+        ProtocolClient(daemon.endpoint) as client,
+        ProtocolClient(daemon.endpoint, encoding="msgpack") as other,
+    ):
+        assert client.ask(PING)["head_sequence"] == OPENING_RECORDS
+        assert other.ask(PING)["head_sequence"] == OPENING_RECORDS
+        site.hang_file.touch()
+        client.send(order("A-1"))
+        client.send([order("A-1"), order("A-1", quantity=101)])
+        other.send(order("A-1"))
+        assert other.socket.poll(100) == 0
+        assert client.socket.poll(0) == 0
+        site.hang_file.unlink()
+        answers = [client.receive(), *client.receive(), other.receive()]
+        reused = answers.pop(2)
+        first = next(answer for answer in answers if not answer["repeat"])
+        assert first["type"] == "admit"
+        assert [answer["repeat"] for answer in answers].count(False) == 1
+        assert all({**answer, "repeat": False} == first for answer in answers)
+        assert (reused["reason"], reused["field"]) == ("client_order_id_reused", "quantity")
+        held = client.ask(status("A-1"))
+        assert held["hold_microcents"] == first["notional_microcents"]
+        assert daemon.stop() == 0
+    assert site.events().count("order") == 1
+    site.replay()
+
+
+@contextmanager
+def unread_socket(endpoint: str) -> Iterator["zmq.Socket[bytes]"]:
+    """A client that sends as much as it likes and reads nothing, so that TCP holds replies back."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    for option, value in UNREAD_OPTIONS.items():
+        socket.setsockopt(option, value)
+    socket.connect(endpoint)
+    try:
+        yield socket
+    finally:
+        socket.close(linger=0)
+        context.term()
+
+
+def until_known(client: ProtocolClient, name: str) -> None:
+    """Waits until the guard has decided the order `name`."""
+    deadline = time.monotonic() + PATIENCE_S
+    while client.ask(status(name))["state"] == "unknown":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_hundred_thousand_orders_and_nobody_reads_the_replies(tmp_path: Path) -> None:
+    site = Site(tmp_path, config_text(desks={"desk-alpha": ("90000000000.00", "none")}))
+    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+        before = daemon.resident_bytes()
+        with unread_socket(daemon.endpoint) as silent:
+            for number in range(UNREAD_ORDERS):
+                silent.send(msgspec.msgpack.encode(order(f"U-{number}", quantity=1)))
+                if number % 10_000 == 0:
+                    assert client.ask(PING)["type"] == "pong", "others are served meanwhile"
+            until_known(client, f"U-{UNREAD_ORDERS - 1}")
+            growth_bytes = daemon.resident_bytes() - before
+            print(f"grown by {growth_bytes / 2**20:.0f} MiB with {UNREAD_ORDERS} orders unread")
+            assert growth_bytes < UNREAD_GROWTH_BYTES_MAX
+            for start in range(0, UNREAD_ORDERS, 250):
+                names = [f"U-{number}" for number in range(start, start + 250)]
+                for name, reply in zip(names, client.ask([*map(status, names)]), strict=True):
+                    assert reply["state"] == "open", name
+                    assert reply["answer"]["client_order_id"] == name
+        assert client.ask(order("U-0", quantity=1))["repeat"] is True
+        assert daemon.stop() == 0
+    assert site.verify()["head_sequence"] == OPENING_DESK_RECORDS + UNREAD_ORDERS + 1
+
+
+def test_the_clock_jumps_back_and_forth(site: ShimSite) -> None:
+    """Within a session and between sessions: the log's times never run backwards."""
+    firsts: dict[str, Any] = {}
+    jumps = (0, -HOUR_S, HOUR_S, -40 * DAY_S, 2 * DAY_S, 0, DAY_S)
+    for session in range(3):
+        site.jump(jumps[-1 - session])
+        with site.running(environment=site.environment) as daemon:
+            with ProtocolClient(daemon.endpoint) as client:
+                for name, first in firsts.items():
+                    assert client.ask(order(name)) == {**first, "repeat": True}
+                for at, seconds in enumerate(jumps):
+                    site.jump(seconds)
+                    name = f"J-{session}-{at}"
+                    firsts[name] = client.ask(order(name))
+                    assert firsts[name]["type"] == "admit"
+                # Its time stays where it was furthest: what was sent long before is refused.
+                late = client.ask(order("S-1", sent_at_ns=time.time_ns() - 40 * DAY_S * 10**9))
+                assert late["reason"] == "stale_order"
+            if session == 1:
+                daemon.kill()
+            else:
+                assert daemon.stop() == 0
+    times = [event_of(record)["received_at_ns"] for record in site.records()]
+    assert times == sorted(times)
+    assert times[-1] - times[0] > DAY_S * 10**9, "the clock did jump"
+    site.replay()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "log"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True, capture_output=True)
+
+
+def test_a_real_disk_that_is_full(small_disk: Path, tmp_path: Path) -> None:
+    """The daemon ends; all that it answered is there once the disk has room again."""
+    site = Site(tmp_path)
+    answers: dict[str, Any] = {}
+    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+        client.socket.set(zmq.RCVTIMEO, 10)
+        for number in range(100_000):
+            # Fills go on where a low disk has halted entries.
+            client.send([order(f"D-{number}"), fill(f"D-{number}", "F-1", quantity=1)])
+            while not client.socket.poll(10) and daemon.process.poll() is None:
+                pass
+            if not client.socket.poll(0):
+                break
+            answers[f"D-{number}"] = client.receive()[0]
+        assert daemon.wait() == 1
+    assert "No space left" in daemon.stderr
+    assert "Traceback" not in daemon.stderr
+    remount = ["mount", "-o", "remount,size=64m", str(small_disk)]
+    subprocess.run(remount, check=True, capture_output=True)
+    assert answers
+    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+        for name, first in answers.items():
+            assert client.ask(order(name)) == {**first, "repeat": True}
+        assert client.ask(cancel("D-0"))["type"] == "released"
+        assert daemon.stop() == 0
+    site.replay()
