@@ -20,6 +20,8 @@ from guard.outcomes import (
     DeskOpened,
     DeskResumed,
     DeskToppedUp,
+    EntriesHalted,
+    EntriesResumed,
     Event,
     FillRecorded,
     InstrumentDefined,
@@ -35,7 +37,7 @@ from guard.outcomes import (
     SettingsActivated,
 )
 from guard.reasons import NOT_REMEMBERED
-from guard.state import Desk, GuardState
+from guard.state import Desk, EntriesHalt, GuardState
 from kernel import (
     Charged,
     InvariantError,
@@ -226,6 +228,14 @@ def _apply_desk_resumed(state: GuardState, event: DeskResumed) -> None:
     desk.unpaid_fees_microcents = 0
 
 
+def _apply_halt(state: GuardState, event: EntriesHalted) -> None:
+    state.entries_halt = EntriesHalt(event.reason, event.free_bytes, event.reserve_bytes)
+
+
+def _apply_resume(state: GuardState, _event: EntriesResumed) -> None:
+    state.entries_halt = None
+
+
 def _apply_session_started(state: GuardState, event: SessionStarted) -> None:
     state.epoch = event.epoch
 
@@ -247,6 +257,8 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     DeskToppedUp: _apply_desk_topped_up,
     DeskCapped: _apply_desk_capped,
     DeskResumed: _apply_desk_resumed,
+    EntriesHalted: _apply_halt,
+    EntriesResumed: _apply_resume,
     SessionStarted: _apply_session_started,
     SessionClosed: _apply_session_closed,
 }

@@ -15,7 +15,7 @@ from guard import __version__
 from guard.config import Config, ConfigError, check_orders_endpoint, load_config
 from guard.keys import create_key, ephemeral_key, load_key
 from kernel import InvariantError
-from wal import ChainHasher, WalDamage, WalError
+from wal import ChainHasher, WalDamage, WalError, WalInputError
 
 EXIT_GOOD: Final = 0
 EXIT_FAILED: Final = 1
@@ -65,6 +65,13 @@ def _parser() -> argparse.ArgumentParser:
         tool.add_argument("--key-file", type=Path, help="the key that the log was written with")
         tool.add_argument("--json", action="store_true", help="answer in JSON")
         tool.set_defaults(command=command)
+    salvage = commands.add_parser(
+        "salvage", help="copy what verifies of a damaged log into a new directory"
+    )
+    salvage.add_argument("log", metavar="LOG_DIR", type=Path, help="is only read")
+    salvage.add_argument("destination", metavar="NEW_DIR", type=Path, help="must not exist yet")
+    salvage.add_argument("--key-file", type=Path, help="the key that the log was written with")
+    salvage.set_defaults(command=_salvage)
     keygen = commands.add_parser("keygen", help="write a fresh log key")
     keygen.add_argument("file", metavar="FILE", type=Path, help="must not exist yet")
     keygen.set_defaults(command=_keygen)
@@ -192,6 +199,27 @@ def _replay(options: argparse.Namespace) -> int:
         "ledger_digest_hex": proof.ledger_digest_hex,
     }
     return _report_good(options, "replayed", fields)
+
+
+def _salvage(options: argparse.Namespace) -> int:
+    from guard.journal import DIALECT
+    from wal import salvage_log
+
+    hasher = _tool_hasher(options)
+    try:
+        report = salvage_log(options.log, options.destination, hasher, DIALECT)
+    except WalInputError as error:
+        raise UsageError(str(error)) from error
+    print(
+        f"{options.destination}: {report.record_count} records up to {report.head.sequence} "
+        f"({report.head.entry_hash}); {options.log} is untouched"
+    )
+    for left in report.left_out:
+        print(
+            f"  left out: {left.segment}, from byte {left.offset}, record "
+            f"{left.first_sequence} on, {left.byte_count} bytes: {left.reason}"
+        )
+    return EXIT_GOOD
 
 
 def _report_good(options: argparse.Namespace, what: str, fields: dict[str, Any]) -> int:

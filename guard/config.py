@@ -26,6 +26,7 @@ from guard.instruments import (
 )
 from guard.outcomes import PolicyContent, PolicyModel
 from kernel import PolicyError
+from wal import SEGMENT_BYTES_MAX
 
 CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
 U64_MAX: Final = 2**64 - 1
@@ -50,11 +51,15 @@ class EndpointsSection(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
-    """Where the log is, and which key it is chained with."""
+    """Where the log is, which key it is chained with, and how it is kept safe."""
 
     directory: str
     key_file: str | None = None
     ephemeral_key: bool = False
+    segment_bytes_max: Annotated[int, Meta(ge=1_048_576, le=2**40)] = SEGMENT_BYTES_MAX
+    anchor_file: str | None = None
+    anchor_mode: Literal["periodic", "synchronous"] = "periodic"
+    disk_reserve_bytes: Annotated[int, Meta(ge=0, le=2**50)] = 67_108_864
 
 
 class SettingsSection(Struct, forbid_unknown_fields=True, frozen=True):

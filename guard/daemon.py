@@ -18,26 +18,24 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import uvloop
 import zmq
 
 from guard import __version__, clock
 from guard.activation import Actor, find_differences, opening_events, resume_event
+from guard.anchoring import AnchorPublisher, load_anchor
 from guard.config import Config, ConfigError
 from guard.engine import Engine
 from guard.gateway import Gateway
+from guard.housekeeping import Housekeeper, disk_event, free_bytes
 from guard.notify import ServiceNotifier
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline, record_outcome
 from guard.recovery import Recovered, recover_log
 from kernel import KERNEL_FORM
-from wal import ChainHasher, LogWriter
-
-# A batch that has been on its way to the disk for so long is no progress: no more watchdog food.
-STALL_LIMIT_NS: Final = 10_000_000_000
-HEARTBEAT_S: Final = 1.0
+from wal import ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +49,12 @@ class RunOptions:
     apply_config: bool = False
     resume_desks: tuple[str, ...] = ()
     why: str = "start"
+
+    @property
+    def anchor_file(self) -> Path | None:
+        """Where the log's head is published, if anywhere."""
+        path = self.config.log.anchor_file
+        return None if path is None else Path(path)
 
 
 class StartError(RuntimeError):
@@ -73,7 +77,11 @@ def say(text: str) -> None:
 
 async def _serve(options: RunOptions) -> None:
     hasher = ChainHasher(options.key)
-    recovered = recover_log(options.log_directory, hasher)
+    try:
+        anchor = load_anchor(options.anchor_file)
+    except WalAnchorError as error:
+        raise StartError(f"anchor file {options.anchor_file}: {error}") from error
+    recovered = recover_log(options.log_directory, hasher, anchor)
     try:
         await _serve_log(options, hasher, recovered)
     finally:
@@ -92,22 +100,40 @@ async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recove
             recovered.head,
             monotonic_ns=clock.monotonic_ns,
             lock=recovered.lock,
+            segment_bytes_max=options.config.log.segment_bytes_max,
+            fresh_segment=True,
         ) as writer:
             _record(engine, writer, events)
-            pipeline = Pipeline(engine, writer, gateway, clock.wall_ns, clock.monotonic_ns)
-            await _serve_orders(pipeline, gateway, options, writer)
+            await _serve_orders(engine, gateway, options, writer, hasher.keyed)
             actor = _actor(engine, writer.staged_count, "clean stop")
             _record(engine, writer, [actor.event(SessionClosed)])
+            if options.anchor_file is not None:
+                write_anchor(options.anchor_file, anchor_of(writer.durable_head, hasher.keyed))
     finally:
         gateway.close()
         context.term()
 
 
 async def _serve_orders(
-    pipeline: Pipeline, gateway: Gateway, options: RunOptions, writer: LogWriter
+    engine: Engine, gateway: Gateway, options: RunOptions, writer: LogWriter, keyed: bool
 ) -> None:
     loop = asyncio.get_running_loop()
     notifier = ServiceNotifier()
+    anchor = None if options.anchor_file is None else AnchorPublisher(options.anchor_file, keyed)
+    is_synchronous = anchor is not None and options.config.log.anchor_mode == "synchronous"
+    pipeline = Pipeline(
+        engine,
+        writer,
+        gateway,
+        clock.wall_ns,
+        clock.monotonic_ns,
+        confirm=anchor.publish if anchor is not None and is_synchronous else None,
+    )
+
+    def check_disk() -> Outcome | None:
+        free = free_bytes(options.log_directory)
+        actor = _actor(engine, writer.staged_count, "disk space")
+        return disk_event(engine.state, free, options.config.log.disk_reserve_bytes, actor)
 
     def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         pipeline.fail(context.get("exception") or RuntimeError(context["message"]))
@@ -115,6 +141,16 @@ async def _serve_orders(
     loop.set_exception_handler(on_loop_error)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, pipeline.stop)
+    loop.add_signal_handler(signal.SIGUSR1, writer.rotate)
+    housekeeper = Housekeeper(
+        pipeline,
+        notifier,
+        None if is_synchronous else anchor,
+        lambda: writer.durable_head,
+        check_disk,
+        say,
+    )
+    await housekeeper.look_after_disks()
     _settle_garbage_collector()
     pipeline.start()
     head = writer.durable_head.sequence
@@ -124,7 +160,7 @@ async def _serve_orders(
     )
     sys.stdout.flush()
     notifier.send("READY=1", f"STATUS=serving {gateway.endpoint}")
-    heartbeat = loop.create_task(_beat(pipeline, notifier))
+    heartbeat = loop.create_task(housekeeper.run())
     try:
         await pipeline.run()
     finally:
@@ -137,23 +173,11 @@ def _settle_garbage_collector() -> None:
 
     Every order leaves long-lived objects behind; walking them all, again and again, would stop the
     loop for tenths of a second. The path makes no reference cycles; what start-up or an odd error
-    left is looked at while nothing is under way (`_beat`), young objects alone.
+    left is looked at while nothing is under way (`guard.housekeeping`), young objects alone.
     """
     gc.collect()
     gc.freeze()
     gc.disable()
-
-
-async def _beat(pipeline: Pipeline, notifier: ServiceNotifier) -> None:
-    """Feeds the watchdog from the loop that serves, and only while batches reach the disk."""
-    period_s = min(HEARTBEAT_S, notifier.watchdog_s / 3 or HEARTBEAT_S)
-    while True:
-        if not pipeline.is_stalled(STALL_LIMIT_NS):
-            notifier.send("WATCHDOG=1")
-        if pipeline.is_idle:
-            gc.collect(0)
-            gc.freeze()
-        await asyncio.sleep(period_s)
 
 
 def _bind(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> Gateway:

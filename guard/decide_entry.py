@@ -123,6 +123,10 @@ def _decide_by_kernel(
     if policy is None:
         raise InvariantError("an order is decided before any policy is active")
     rows = _ask_kernel(state, policy, order, notional_microcents)
+    halt = state.entries_halt
+    if refused is None and halt is not None:
+        sizes = {"free_bytes": halt.free_bytes, "reserve_bytes": halt.reserve_bytes}
+        refused = (Refusal.DISK_LOW, sizes)
     if refused is None and desk.is_halted:
         unpaid = min(desk.unpaid_fees_microcents, U64_MAX)
         refused = (Refusal.DESK_HALTED, {"asked": 0, "limit": 0, "used": unpaid})

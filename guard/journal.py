@@ -20,6 +20,8 @@ from guard.outcomes import (
     DeskOpened,
     DeskResumed,
     DeskToppedUp,
+    EntriesHalted,
+    EntriesResumed,
     FillRecorded,
     InstrumentDefined,
     KernelRows,
@@ -118,6 +120,8 @@ _PlainEvent: Any = (
     | DeskToppedUp
     | DeskCapped
     | DeskResumed
+    | EntriesHalted
+    | EntriesResumed
     | SessionStarted
     | SessionClosed
 )

@@ -10,7 +10,7 @@ in microcents, sizes are decimal text, times are nanoseconds since 1970-01-01 UT
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -162,6 +162,20 @@ class DeskResumed(Administrative, tag="desk_resumed"):
     desk: str
 
 
+class EntriesHalted(Administrative, tag="halt"):
+    """No desk may enter orders: the disk of the log has less free than its reserve."""
+
+    reason: Literal["disk_low"]
+    free_bytes: int
+    reserve_bytes: int
+
+
+class EntriesResumed(Administrative, tag="resume"):
+    """Desks may enter orders again."""
+
+    free_bytes: int
+
+
 class CutNoted(Struct, forbid_unknown_fields=True):
     """What a repair cut from a torn tail, and where the copy is."""
 
@@ -201,6 +215,8 @@ Outcome: TypeAlias = (
     | DeskToppedUp
     | DeskCapped
     | DeskResumed
+    | EntriesHalted
+    | EntriesResumed
     | SessionStarted
     | SessionClosed
 )

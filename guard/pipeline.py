@@ -13,7 +13,7 @@ leaves.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +25,7 @@ from guard.journal import encode_data
 from guard.messages import ErrorReply, Pong, Reply, Request
 from guard.outcomes import Decided, Origin, Outcome
 from guard.wire import Message, Parsed, encode_replies, framing_error, parse_message
-from wal import LogWriter
+from wal import Head, LogWriter
 from wal.failpoint import reach
 
 # One drain decides at most so many messages before the loop looks at anything else.
@@ -94,12 +94,15 @@ class Pipeline:
         gateway: Gateway,
         wall_ns: Callable[[], int],
         monotonic_ns: Callable[[], int],
+        confirm: Callable[[Head], Awaitable[None]] | None = None,
     ) -> None:
+        """`confirm`: what else must have the durable head before a reply may leave."""
         self._engine = engine
         self._writer = writer
         self._gateway = gateway
         self._wall_ns = wall_ns
         self._monotonic_ns = monotonic_ns
+        self._confirm = confirm
         self._loop = asyncio.get_running_loop()
         self._gathered: list[Answer] = []
         self._gathered_bytes = 0
@@ -124,6 +127,12 @@ class Pipeline:
         self._drain(STOP_DRAIN_MESSAGES_MAX)
         self._wake.set()
 
+    def record(self, outcome: Outcome) -> None:
+        """Logs and applies an event that no request asked for; it goes out with the next batch."""
+        record_outcome(self._engine, self._writer, Decided(outcome))
+        self.counters.records += 1
+        self._wake.set()
+
     def fail(self, failure: BaseException) -> None:
         """Ends `run` with this error: nothing that is not yet on disk will be answered."""
         self._failure = self._failure or failure
@@ -134,7 +143,7 @@ class Pipeline:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._gathered or self._failure is not None:
+            while self._gathered or self._writer.staged_count or self._failure is not None:
                 await self._finish_batch()
             if self._is_stopping:
                 return
@@ -155,8 +164,10 @@ class Pipeline:
         answers, self._gathered, self._gathered_bytes = self._gathered, [], 0
         self._batch_started_ns = self._monotonic_ns()
         reach("sync.before")
-        await self._writer.sync()
+        head = await self._writer.sync()
         reach("sync.after")
+        if self._confirm is not None:
+            await self._confirm(head)
         self._batch_started_ns = None
         self.counters.batches += 1
         for answer in answers:

@@ -1,7 +1,8 @@
 """Recovery: the log on disk → the engine's state.
 
 Owns the order of it: lock, make durable what is there, verify and fold, repair a torn end where
-that is what stopped the fold, fold again. It only applies what the log says, and decides nothing.
+that is what stopped the fold, fold again, rewrite the end that no sync has vouched for. It only
+applies what the log says, and decides nothing.
 
 How it fails: the `WalError` family, `WalDamage` for anything but a torn end, naming segment, offset
 and sequence; `NotOurLogError` for a log that the guard did not write.
@@ -15,6 +16,7 @@ from guard.journal import DIALECT, RecordError, decode_data
 from guard.outcomes import LogOpened
 from wal import (
     EMPTY_HEAD,
+    Anchor,
     ChainHasher,
     Cut,
     Head,
@@ -27,6 +29,7 @@ from wal import (
     open_for_recovery,
     plan_repair,
     read_entries,
+    rewrite_tail,
 )
 
 
@@ -44,35 +47,41 @@ class Recovered:
     cut: Cut | None
 
 
-def recover_log(directory: Path, hasher: ChainHasher) -> Recovered:
+def recover_log(directory: Path, hasher: ChainHasher, anchor: Anchor | None = None) -> Recovered:
     """Locks and folds the log in `directory`, which is created if it is not there.
 
-    Raises WalLocked, WalDamage, WalKeyMismatch, WalError, NotOurLogError; InvariantError where
-    the records do not follow from each other.
+    A log that does not hold its `anchor`'s record, or ends before it, is refused. Raises
+    WalLocked, WalDamage, WalKeyMismatch, WalError, NotOurLogError; InvariantError where the
+    records do not follow from each other.
     """
     create_directory(directory)
     lock = open_for_recovery(directory)
     try:
         try:
-            engine, head = fold_log(directory, hasher)
+            engine, head = fold_log(directory, hasher, anchor)
             cut = cut_at_end(directory, head)
         except WalDamage:
-            cut = plan_repair(directory, hasher, DIALECT)
+            anchored_sequence = anchor.sequence if anchor is not None else 0
+            cut = plan_repair(directory, hasher, DIALECT, anchored_sequence)
             if cut is None:
                 raise
             apply_repair(directory, cut)
-            engine, head = fold_log(directory, hasher)
+            engine, head = fold_log(directory, hasher, anchor)
+        # What an unclean stop left may stand in memory alone: write it anew before going on.
+        rewrite_tail(directory, head, engine.state.is_closed_cleanly)
     except BaseException:
         lock.release()
         raise
     return Recovered(engine, head, lock, cut)
 
 
-def fold_log(directory: Path, hasher: ChainHasher) -> tuple[Engine, Head]:
+def fold_log(
+    directory: Path, hasher: ChainHasher, anchor: Anchor | None = None
+) -> tuple[Engine, Head]:
     """Verifies the chain and applies every record in order."""
     engine = Engine()
     head = EMPTY_HEAD
-    for entry in read_entries(directory, hasher, DIALECT):
+    for entry in read_entries(directory, hasher, DIALECT, anchor=anchor):
         place = f"{entry.segment}, byte {entry.offset}, record {entry.sequence}"
         try:
             outcome = decode_data(entry.data).outcome

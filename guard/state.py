@@ -5,6 +5,7 @@ and the orders remembered. It changes only in `guard.apply`; `guard.decide` read
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from guard.instruments import Instrument
 from guard.orders import RememberedOrders
@@ -20,6 +21,14 @@ class Desk:
     unpaid_fees_microcents: int = 0
 
 
+class EntriesHalt(NamedTuple):
+    """Why no desk may enter orders, and the sizes that say so, in bytes."""
+
+    reason: str
+    free_bytes: int
+    reserve_bytes: int
+
+
 @dataclass(slots=True)
 class GuardState:
     """Everything. A fresh one is what an empty log folds into: it can decide nothing yet."""
@@ -31,6 +40,7 @@ class GuardState:
     next_sequence: int = 1
     last_received_at_ns: int = 0
     is_closed_cleanly: bool = False
+    entries_halt: EntriesHalt | None = None
     currency: str = ""
     remembered_orders_max: int = 0
     remembered_order_window_ns: int = 0

@@ -112,8 +112,13 @@ class Site:
 
     @property
     def segment(self) -> Path:
-        """The one segment of the log."""
+        """The first segment of the log: the first session's."""
         return self.log / "00000001.jsonl"
+
+    @property
+    def segments(self) -> list[Path]:
+        """All segments, in order; each session begins one."""
+        return sorted(self.log.glob("*.jsonl"))
 
     def records(self) -> list[dict[str, Any]]:
         """The data of every record, the chain verified with the site's key."""

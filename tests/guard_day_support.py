@@ -6,6 +6,8 @@ from guard.outcomes import (
     DeskCapped,
     DeskOpened,
     DeskToppedUp,
+    EntriesHalted,
+    EntriesResumed,
     InstrumentDefined,
     Outcome,
     SessionClosed,
@@ -86,4 +88,8 @@ def trading_day() -> LoggedEngine:
     for event in administrative_events(actor(T0 + 3)):
         day.log(event)
     day.admit(order("A-11", desk="desk-gamma", symbol="ETH", quantity=3, price=7), T0 + 4)
+    who = actor(T0 + 5)
+    day.log(who.event(EntriesHalted, reason="disk_low", free_bytes=7, reserve_bytes=8))
+    day.reject(order("A-12"), T0 + 6)
+    day.log(who.event(EntriesResumed, free_bytes=10))
     return day

@@ -188,12 +188,13 @@ def test_a_missing_record_refuses_to_start(site: Site, record: int) -> None:
 def test_a_torn_end_behind_a_clean_stop_is_damage(site: Site) -> None:
     with site.running() as daemon:
         assert daemon.stop() == 0
-    damaged = site.segment.read_bytes() + b'{"sequence":'
-    site.segment.write_bytes(damaged)
+    last = site.segments[-1]
+    damaged = last.read_bytes() + b'{"sequence":'
+    last.write_bytes(damaged)
     done = site.refused()
     assert done.returncode == 1
     assert "closed in good order" in done.stderr
-    assert site.segment.read_bytes() == damaged
+    assert last.read_bytes() == damaged
 
 
 def _manifest() -> dict[str, Any]:

@@ -118,7 +118,7 @@ def test_the_decision_records_alone_pass_the_wheels_replay(tmp_path: Path) -> No
     path = tmp_path / "export.jsonl"
     path.write_bytes(_chained(_decisions()))
     results = calybris.replay_verify_audited_wal(path, _wheel_policy(), hmac_key=KEY)
-    assert len(results) == len(_decisions()) == 9
+    assert len(results) == len(_decisions()) == 10
     whole = tmp_path / "whole.jsonl"
     whole.write_bytes(_chained(DAY.records))
     assert calybris.verify_audited_wal(whole, hmac_key=KEY)[0] == len(DAY.records)

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 from daemon_support import PATIENCE_S, Site
-from guard import daemon as guard_daemon
+from guard.housekeeping import STALL_LIMIT_NS, Housekeeper
 from guard.notify import ServiceNotifier
+from wal import EMPTY_HEAD
 
 WATCHDOG_US = 90_000  # fed three times in it
 
@@ -69,9 +70,15 @@ async def test_a_stalled_batch_is_not_fed(tmp_path: Path, monkeypatch: pytest.Mo
     pipeline = SimpleNamespace(is_stalled=is_stalled, is_idle=False)
     with manager(bound) as listening:
         listening.setblocking(False)
-        feed = asyncio.get_running_loop().create_task(
-            guard_daemon._beat(pipeline, ServiceNotifier())  # type: ignore[arg-type]
+        housekeeper = Housekeeper(
+            pipeline,  # type: ignore[arg-type]
+            ServiceNotifier(),
+            None,
+            lambda: EMPTY_HEAD,
+            lambda: None,
+            print,
         )
+        feed = asyncio.get_running_loop().create_task(housekeeper.run())
         async with asyncio.timeout(PATIENCE_S):
             while len(asked) < 20:
                 await asyncio.sleep(0.001)
@@ -81,7 +88,7 @@ async def test_a_stalled_batch_is_not_fed(tmp_path: Path, monkeypatch: pytest.Mo
             fed = await asyncio.get_running_loop().sock_recv(listening, 4_096)
         feed.cancel()
     assert fed == b"WATCHDOG=1"
-    assert set(asked) == {guard_daemon.STALL_LIMIT_NS}
+    assert set(asked) == {STALL_LIMIT_NS}
 
 
 def test_without_a_manager_it_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ REFUSALS = {
     "unknown_symbol": (204, "order"),
     "quantity_out_of_range": (205, "order"),
     "desk_halted": (206, "order"),
+    "disk_low": (207, "order"),
     "substitution_not_allowed": (300, "kernel"),
     "insufficient": (400, "ledger"),
     "exposure_limit_exceeded": (401, "ledger"),

@@ -35,15 +35,15 @@ def test_a_good_log_is_replayed_to_the_same_state(tmp_path: Path) -> None:
     head = write_log(tmp_path / "log", DAY.records)
     report = replay_log(tmp_path / "log", HASHER)
     assert report.head == head
-    assert report.record_count == len(DAY.records) == 37
-    assert report.decision_count == 9
+    assert report.record_count == len(DAY.records) == 40
+    assert report.decision_count == 10
     assert report.events == {
         "log_opened": 1,
         "settings_activated": 2,
         "policy_activated": 1,
         "instrument_defined": 3,
         "desk_opened": 3,
-        "order": 9,
+        "order": 10,
         "order_refused": 4,
         "fill": 7,
         "release": 1,
@@ -52,11 +52,14 @@ def test_a_good_log_is_replayed_to_the_same_state(tmp_path: Path) -> None:
         "desk_topped_up": 1,
         "desk_capped": 2,
         "desk_resumed": 1,
+        "halt": 1,
+        "resume": 1,
     }
     assert report.reasons == {
         "requested_model_maximizes_utility": 3,
         "alternative_maximizes_utility": 1,
         "risk_hard_limit": 1,
+        "disk_low": 1,
         "substitution_not_allowed": 1,
         "unknown_desk": 1,
         "quantity_out_of_range": 1,
@@ -227,7 +230,7 @@ def test_a_record_that_the_rules_answer_without_one(tmp_path: Path) -> None:
 
 
 def test_a_second_log_opened_is_found(tmp_path: Path) -> None:
-    with pytest.raises(ReplayMismatch, match="record 38: log_opened stands in the middle"):
+    with pytest.raises(ReplayMismatch, match="record 41: log_opened stands in the middle"):
         replay_records(tmp_path / "log.jsonl", [*DAY.records, DAY.records[0]])
 
 
@@ -250,10 +253,10 @@ def test_a_second_log_opened_is_found(tmp_path: Path) -> None:
 )
 def test_an_administrative_event_that_cannot_follow(event: bytes, tmp_path: Path) -> None:
     name, _, rest = event.partition(b",")
-    head = b',"received_at_ns":1,"client":"local","batch_first_sequence":38,"by":"x","why":"y",'
+    head = b',"received_at_ns":1,"client":"local","batch_first_sequence":41,"by":"x","why":"y",'
     data = b"{" + name + head + rest + b"}"
     decode_data(data)
-    with pytest.raises(ReplayMismatch, match="record 38: the event cannot follow: "):
+    with pytest.raises(ReplayMismatch, match="record 41: the event cannot follow: "):
         replay_records(tmp_path / "log.jsonl", [*DAY.records, data])
 
 
@@ -270,7 +273,7 @@ def test_a_foreign_log_has_no_policy_to_replay_under(data: bytes, tmp_path: Path
 
 
 def test_what_is_no_record_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ReplayMismatch, match="record 38: no record of this guard"):
+    with pytest.raises(ReplayMismatch, match="record 41: no record of this guard"):
         replay_records(tmp_path / "log.jsonl", [*DAY.records, b'{"event":"bogus"}'])
 
 

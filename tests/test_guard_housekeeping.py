@@ -1,0 +1,75 @@
+"""What the daemon looks after once a second: the disk's reserve, the anchor."""
+
+from pathlib import Path
+
+import pytest
+
+from guard.anchoring import AnchorPublisher, load_anchor
+from guard.housekeeping import disk_event, free_bytes
+from guard.outcomes import EntriesHalted, EntriesResumed
+from guard_support import LoggedEngine, actor, cancel, fill, order
+from wal import EMPTY_HEAD, Head, WalAnchorError, read_anchor
+
+RESERVE = 1_000
+
+
+@pytest.mark.parametrize(
+    ("is_halted", "free", "expected"),
+    [
+        (False, RESERVE, None),
+        (False, RESERVE - 1, EntriesHalted),
+        (False, 0, EntriesHalted),
+        (True, RESERVE, None),
+        (True, RESERVE * 5 // 4 - 1, None),
+        (True, RESERVE * 5 // 4, EntriesResumed),
+    ],
+)
+def test_entries_halt_below_the_reserve_and_resume_a_quarter_above(
+    is_halted: bool, free: int, expected: type | None
+) -> None:
+    engine = LoggedEngine()
+    if is_halted:
+        halt = actor().event(EntriesHalted, reason="disk_low", free_bytes=1, reserve_bytes=RESERVE)
+        engine.log(halt)
+    event = disk_event(engine.state, free, RESERVE, actor())
+    assert (None if event is None else type(event)) is expected
+
+
+def test_a_halt_stops_entries_and_nothing_else() -> None:
+    engine = LoggedEngine()
+    engine.admit(order("A-1"))
+    who = actor()
+    engine.log(who.event(EntriesHalted, reason="disk_low", free_bytes=7, reserve_bytes=8))
+    answer = engine.reject(order("A-2"))
+    assert (answer.stage, answer.reason) == ("order", "disk_low")
+    assert answer.detail == {"free_bytes": 7, "reserve_bytes": 8}
+    assert engine.submit(order("A-1")).repeat is True
+    assert engine.submit(fill("F-1")).open_quantity == 60
+    assert engine.submit(cancel("A-1")).released_microcents > 0
+    engine.log(who.event(EntriesResumed, free_bytes=10))
+    assert engine.submit(order("A-2")).reason == "disk_low"  # a refused order stays refused
+    engine.admit(order("A-3"))
+
+
+def test_free_bytes_are_those_of_the_directory_s_disk(tmp_path: Path) -> None:
+    assert free_bytes(tmp_path) > 0
+
+
+async def test_the_anchor_holds_the_published_head(tmp_path: Path) -> None:
+    path = tmp_path / "anchor.json"
+    assert load_anchor(None) is None
+    assert load_anchor(path) is None
+    publisher = AnchorPublisher(path, keyed=True)
+    await publisher.publish(EMPTY_HEAD)
+    assert not path.exists()
+    await publisher.publish(Head(7, "ab" * 32))
+    anchor = read_anchor(path)
+    assert (anchor.sequence, anchor.last_hash, anchor.keyed) == (7, "ab" * 32, True)
+    assert load_anchor(path) == anchor
+
+
+def test_a_file_that_is_no_anchor_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "anchor.json"
+    path.write_text("{}")
+    with pytest.raises(WalAnchorError):
+        load_anchor(path)
