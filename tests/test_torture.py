@@ -244,7 +244,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_real_disk_that_is_full(small_disk: Path, tmp_path: Path) -> None:
     """The daemon ends; all that it answered is there once the disk has room again."""
-    site = Site(tmp_path)
+    site = Site(tmp_path, config_text(log="disk_reserve_bytes = 0"))
     answers: dict[str, Any] = {}
     with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
         client.socket.set(zmq.RCVTIMEO, 10)
