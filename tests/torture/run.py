@@ -76,10 +76,8 @@ def run_trials(
     root = Path(tempfile.mkdtemp(prefix="torture-"))
 
     def is_over() -> bool:
-        return (
-            sum(tally.kills_at_place.values()) >= options.runs
-            or time.monotonic() - started >= options.seconds
-        )
+        seconds = time.monotonic() - started
+        return bool(tally.kills_at_place.total() >= options.runs or seconds >= options.seconds)
 
     try:
         while not is_over():
