@@ -172,7 +172,7 @@ def unread_socket(endpoint: str) -> Iterator["zmq.Socket[bytes]"]:
 
 def until_known(client: ProtocolClient, name: str) -> None:
     """Waits until the guard has decided the order `name`."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + COMMAND_PATIENCE_S
     while client.ask(status(name))["state"] == "unknown":
         assert time.monotonic() < deadline
         time.sleep(0.01)

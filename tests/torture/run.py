@@ -91,6 +91,7 @@ def run_trials(
                 learn(death, trial.session(death))
             trial.finish()
             shutil.rmtree(place)
+            print(f"log {tally.logs} is right, {tally.kills} kills so far", flush=True)
     except AssertionError as broken:
         print(f"BROKEN (seed {options.seed}, log {tally.logs + 1}, kept in {place}): {broken}")
         report(tally, time.monotonic() - started)
