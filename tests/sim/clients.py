@@ -115,7 +115,7 @@ class Clients:
     def _changed(self, request: Request) -> Request:
         if request["type"] == "order":
             field = self._rng.choice(("quantity", "price", "risk_bps"))
-            request[field] += 1
+            request[field] = request[field] + 1 if field != "risk_bps" else 4_000
         elif request["type"] == "fill":
             field = self._rng.choice(("quantity", "fee_microcents"))
             request[field] += 1

@@ -8,6 +8,7 @@ world (`sim.world`) and handed over as a `Fault`; the disk only does as told.
 
 import contextlib
 import errno
+import itertools
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -17,11 +18,11 @@ from pathlib import Path
 SECTOR_BYTES = 512
 
 
-class Crash(BaseException):
+class CrashError(BaseException):
     """The process, or the machine, ends here."""
 
 
-class Violation(AssertionError):
+class ViolationError(AssertionError):
     """The product has broken a promise."""
 
 
@@ -70,6 +71,7 @@ class Disk:
     def write(self, descriptor: int, data: memoryview, /) -> int:
         """As `os.write`, or as the fault has it."""
         self._check_alive("write")
+        self.hit("before a write")
         facts = os.fstat(descriptor)
         self._durable.setdefault(facts.st_ino, facts.st_size)
         if self._is_full:
@@ -78,7 +80,7 @@ class Disk:
         count = len(data)
         if self._due("short"):
             os.write(descriptor, data[: self._rng.randrange(count + 1)])
-            raise Crash("inside a write")
+            raise CrashError("inside a write")
         if self._due("enospc"):
             self._is_full = True
             count = self._rng.randrange(count)
@@ -91,6 +93,7 @@ class Disk:
     def fdatasync(self, descriptor: int, /) -> None:
         """As `os.fdatasync`, or as the fault has it; meanwhile requests go on arriving."""
         self._check_alive("fdatasync")
+        self.hit("between write and sync")
         self.while_syncing()
         ino, size = os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size
         if self._due("eio_kept"):
@@ -100,6 +103,7 @@ class Disk:
             self._durable[ino] = size  # clean, says the system; the disk never took it
         else:
             self._durable[ino] = size
+            self.hit("after a sync")
             return
         self._has_failed = True
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -157,7 +161,7 @@ class Disk:
         changed = bytearray(content)
         if how.startswith("sectors"):
             edges = [start, *range(-(-(start + 1) // SECTOR_BYTES) * SECTOR_BYTES, end, 512), end]
-            for left, right in zip(edges, edges[1:], strict=False):
+            for left, right in itertools.pairwise(edges):
                 if rng.random() < 0.3:
                     changed[left:right] = bytes(right - left)
         if how in ("torn", "sectors and end"):
@@ -185,4 +189,4 @@ class Disk:
 
     def _check_alive(self, call: str) -> None:
         if self._has_failed:
-            raise Violation(f"{call} after a write or a sync had failed")
+            raise ViolationError(f"{call} after a write or a sync had failed")

@@ -47,7 +47,10 @@ FILL_DEFAULTS: dict[str, Any] = {
     "price": None,
     "executed_at_ns": None,
 }
-GATES = "disabled quality risk_ceiling latency capability provider region budget utility".split()
+GATES = (
+    *("disabled", "quality", "risk_ceiling", "latency", "capability", "provider", "region"),
+    *("budget", "utility"),
+)
 ADOPTED = ("venue", "substituted", "fee_microcents", "reason")
 NOT_REMEMBERED = ("client_order_id_reused", "stale_order", "idempotency_window_full")
 VENUES = (10, 20, 30)
@@ -57,7 +60,7 @@ RISK_HARD_LIMIT_BPS = 9_600
 CONFIDENCE_MINIMUM_BPS = 7_000
 
 
-class Wrong(AssertionError):
+class WrongError(AssertionError):
     """The guard's answer, or its state, is not what it must be."""
 
 
@@ -82,6 +85,7 @@ class Oracle:
     def _reset(self) -> None:
         self.next_sequence = 1
         self.last_ns = 0
+        self.disk_low: Reply | None = None
         self.next_reservation = 1
         self.orders: dict[Key, Reply] = {}
         self.orphans: dict[Key, Reply] = {}
@@ -105,6 +109,13 @@ class Oracle:
         for _ in range(record_count):
             self._log("local", None, wall_ns, max(wall_ns, self.last_ns))
 
+    def space(self, free: int, reserve: int, wall_ns: int) -> None:
+        """The log's disk has so much free: entries halt, or are let in again."""
+        if (free < reserve) != (self.disk_low is not None):
+            self._log("space", (free, reserve), wall_ns, max(wall_ns, self.last_ns))
+            sizes = {"free_bytes": free, "reserve_bytes": reserve}
+            self.disk_low = sizes if free < reserve else None
+
     def handle(self, request: Reply, wall_ns: int) -> Reply:
         """The reply that must come; `venue` and what hangs on it may be None: not known yet."""
         kind = request["type"]
@@ -117,33 +128,37 @@ class Oracle:
         self.told_sequence = max(self.told_sequence, as_of)
         found = dict(found)
         if found.pop("request_id", None) != request_id:
-            raise Wrong(f"the reply echoes another request_id: {found}")
+            raise WrongError(f"the reply echoes another request_id: {found}")
         if expected["type"] == "error":
             found.pop("message", None)
         elif expected["type"] == "pong":
             if not as_of <= found["head_sequence"] < self.next_sequence:
-                raise Wrong(f"the head is {found['head_sequence']}, answered as of {as_of}")
+                raise WrongError(f"the head is {found['head_sequence']}, answered as of {as_of}")
             return
         self._adopt(expected, found)
         if expected.get("answer"):
             self._adopt(expected["answer"], found.get("answer") or {})
         if found != expected:
-            raise Wrong(f"expected {expected}, found {found}")
+            raise WrongError(f"expected {expected}, found {found}")
 
     def recover(self, record_count: int) -> None:
         """A crash has left so many records: at least all that anybody was told of."""
         if record_count < self.told_sequence:
-            raise Wrong(f"{record_count} records are left, answered as of {self.told_sequence}")
+            raise WrongError(
+                f"{record_count} records are left, answered as of {self.told_sequence}"
+            )
         if record_count >= self.next_sequence:
-            raise Wrong(f"{record_count} records are left of {self.next_sequence - 1}")
+            raise WrongError(f"{record_count} records are left of {self.next_sequence - 1}")
         operations = [item for item in self.operations if item[0] <= record_count]
         self.operations = []
         self._reset()
         for sequence, kind, content, wall_ns in operations:
             if sequence != self.next_sequence:
-                raise Wrong(f"operation {sequence} is due as {self.next_sequence}")
+                raise WrongError(f"operation {sequence} is due as {self.next_sequence}")
             if kind == "local":
                 self._log("local", None, wall_ns, max(wall_ns, self.last_ns))
+            elif kind == "space":
+                self.space(*content, wall_ns)
             else:
                 self.handle(content, wall_ns)
 
@@ -154,16 +169,16 @@ class Oracle:
         for name, desk in self.desks.items():
             mine = (desk["remaining"], desk["reserved"], desk["committed"])
             if balances.get(name) != mine:
-                raise Wrong(f"{name}: expected {mine}, found {balances.get(name)}")
+                raise WrongError(f"{name}: expected {mine}, found {balances.get(name)}")
             if sum(balances[name]) != desk["initial"]:
-                raise Wrong(f"{name} does not add up")
+                raise WrongError(f"{name} does not add up")
         mine_held = {
             order["answer"]["reservation_id"]: (key[0], order["hold"])
             for key, order in self.orders.items()
             if order["state"] == "open"
         }
         if holds != mine_held:
-            raise Wrong(f"open holds: expected {mine_held}, found {holds}")
+            raise WrongError(f"open holds: expected {mine_held}, found {holds}")
 
     def repeats(self, request: Reply, wall_ns: int) -> bool:
         """Would the request, sent again, be answered as before, and nothing logged?"""
@@ -235,6 +250,8 @@ class Oracle:
         if content["quantity"] >= 2**32:
             detail = {"asked": content["quantity"], "limit": 2**32 - 1, "used": 0}
             return self._reject(content, "order", "quantity_out_of_range", detail)
+        if self.disk_low is not None:
+            return self._reject(content, "order", "disk_low", dict(self.disk_low))
         if desk["halted"]:
             detail = {"asked": 0, "limit": 0, "used": desk["unpaid"]}
             return self._reject(content, "order", "desk_halted", detail)
@@ -451,7 +468,7 @@ class Oracle:
         chosen = self.adopted.setdefault(sequence, {name: found.get(name) for name in ADOPTED})
         word = "alternative" if chosen["substituted"] else "requested_model"
         if chosen["venue"] not in VENUES or chosen["reason"] != f"{word}_maximizes_utility":
-            raise Wrong(f"no such choice: {found}")
+            raise WrongError(f"no such choice: {found}")
         expected.update(chosen)
         order = self.orders.get((expected.get("desk", ""), expected["client_order_id"]))
         for known in [order] if order else self.orders.values():

@@ -24,7 +24,7 @@ def main() -> int:
     # The helpers of the tests first; the product itself from here only where none is installed.
     sys.path[:0] = [str(tests)]
     sys.path.append(str(tests.parent))
-    from sim.world import Failure, run_seed
+    from sim.world import FailureError, run_seed
 
     started_s = time.monotonic()
     played = crashes = power_cuts = cuts = replies = records = 0
@@ -34,8 +34,8 @@ def main() -> int:
         try:
             result = run_seed(seed)
             if options.twice and run_seed(seed).digest != result.digest:
-                raise Failure(f"seed {seed}: played twice, two traces")
-        except Failure as failure:
+                raise FailureError(f"seed {seed}: played twice, two traces")
+        except FailureError as failure:
             print(failure)
             return 1
         if options.trace:

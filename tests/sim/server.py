@@ -1,7 +1,7 @@
 """One life of the guard in the simulator: the daemon's steps without its sockets, clocks, threads.
 
 Everything of the product that can run here does: recovery, repair and tail rewrite, the events of
-a start, `Pipeline` with its own `start`, `run` and `stop`, engine, journal, wire and `LogWriter`. In
+a start, `Pipeline` with its own `start`, `run` and `stop`, engine, journal, wire, `LogWriter`. In
 place of the rest stand a loop without time or descriptors (`SimLoop`), a gateway that is two lists
 (`SimGateway`), and a writer whose `sync` is the same object's `sync_now`.
 """
@@ -17,12 +17,13 @@ from guard.activation import Actor, find_differences, opening_events
 from guard.config import Config
 from guard.engine import Engine
 from guard.gateway import Envelope, Received
+from guard.housekeeping import disk_event
 from guard.journal import DIALECT
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline, record_outcome
 from guard.recovery import recover_log
 from sim.disk import Disk
-from wal import ChainHasher, Head, LogLock, LogWriter, rewrite_tail, verify_chain
+from wal import Anchor, ChainHasher, Head, LogLock, LogWriter, anchor_of, verify_chain
 
 KEY = bytes(range(32))
 HASHER = ChainHasher(KEY)
@@ -88,7 +89,10 @@ class SimWriter(LogWriter):
 class Server:
     """From `open` to `stop`, or to whatever ends it before. `close` always."""
 
-    def __init__(self, directory: Path, disk: Disk, config: Config) -> None:
+    def __init__(
+        self, directory: Path, disk: Disk, config: Config, *, anchors: bool = False
+    ) -> None:
+        """`anchors`: no reply leaves before its head is published in a second place."""
         self.directory = directory
         self.disk = disk
         self.config = config
@@ -96,20 +100,27 @@ class Server:
         self.engine = Engine()
         self.recovered_sequence = -1  # not known yet
         self.start_records = 0
+        self.anchors = anchors
+        self.published: Anchor | None = None
         self.cut_count = 0
         self._lock: LogLock | None = None
         self._writer: SimWriter | None = None
         self._run: Coroutine[Any, Any, None] | None = None
         self._waiting: Any = None
 
-    def open(self, gateway: SimGateway, wall_ns: Callable[[], int], segment_bytes_max: int) -> None:
+    def open(
+        self,
+        gateway: SimGateway,
+        wall_ns: Callable[[], int],
+        segment_bytes_max: int,
+        anchor: Anchor | None,
+    ) -> None:
         """Recovers, logs what a start logs, and begins to listen."""
-        recovered = recover_log(self.directory, HASHER)
+        self.published = anchor
+        recovered = recover_log(self.directory, HASHER, anchor)
         self._lock = recovered.lock
         self.engine, head = recovered.engine, recovered.head
-        state = self.engine.state
         self.recovered_sequence = head.sequence
-        rewrite_tail(self.directory, head, state.is_closed_cleanly)
         events = self._start_events(recovered, wall_ns)
         self._writer = SimWriter.open(
             self.directory,
@@ -125,7 +136,14 @@ class Server:
         self._record(events)
         asyncio._set_running_loop(self.loop)  # type: ignore[arg-type]
         try:
-            self.pipeline = Pipeline(self.engine, self._writer, gateway, wall_ns, lambda: 0)  # type: ignore[arg-type]
+            self.pipeline = Pipeline(
+                self.engine,
+                self._writer,
+                gateway,  # type: ignore[arg-type]
+                wall_ns,
+                lambda: 0,
+                confirm=self._confirm if self.anchors else None,
+            )
         finally:
             asyncio._set_running_loop(None)
         self.pipeline.start()
@@ -151,6 +169,22 @@ class Server:
         finally:
             asyncio._set_running_loop(None)
         return False
+
+    def publish(self) -> None:
+        """Makes the durable head the anchor."""
+        assert self._writer is not None
+        self.published = anchor_of(self._writer.durable_head, HASHER.keyed)
+
+    def report_space(self, free: int, reserve: int, wall_ns: int) -> None:
+        """What the housekeeper does with the free space that it has found."""
+        event = disk_event(self.engine.state, free, reserve, self._actor(wall_ns, "disk space"))
+        if event is not None:
+            self.pipeline.record(event)
+
+    async def _confirm(self, _head: Head) -> None:
+        self.disk.hit("before the anchor")
+        self.publish()
+        self.disk.hit("after the anchor")
 
     def stop(self, wall_ns: int, closing: Callable[[], None]) -> None:
         """A clean stop: everything that has arrived is answered, the session closed.
@@ -178,7 +212,8 @@ class Server:
 
     def _actor(self, wall_ns: int, why: str) -> Actor:
         received_at_ns = max(wall_ns, self.engine.state.last_received_at_ns)
-        return Actor(received_at_ns, self.engine.next_sequence, "sim", why)
+        staged_count = 0 if self._writer is None else self._writer.staged_count
+        return Actor(received_at_ns, self.engine.next_sequence - staged_count, "sim", why)
 
     def _record(self, events: list[Outcome]) -> None:
         assert self._writer is not None

@@ -1,13 +1,13 @@
 """One seed, one history: clients, network, guard, disk and the crashes between any two steps.
 
-`run_seed` plays it and returns its trace, or raises `Failure` with it. Nothing but the seed decides
-what happens: no clock is read, no thread runs, no path or process id gets into the trace.
+`run_seed` plays it and returns its trace, or raises `FailureError` with it. Nothing but the seed
+decides what happens: no clock is read, no thread runs, no path or process id gets into the trace.
 
-How a history goes: the guard starts; what it recovered is told to the oracle by the answer to a ping; then
-everything that was ever answered is asked for again. After that clients send, the network delays,
-doubles, drops and reorders, the disk takes batches, and at a place drawn beforehand something
-goes wrong. The process is gone then, and perhaps the machine's power. At the end it stops in good
-order and its log is verified, folded and replayed.
+How a history goes: the guard starts; the oracle is told how many records it has found; then every
+state is asked for, and everything that must be a repeat is sent again. After that clients send, the
+network delays, doubles, drops and reorders, the disk takes batches, and at a place drawn beforehand
+something goes wrong. The process is gone then, and perhaps the machine's power. At the end it stops
+in good order and its log is verified, folded and replayed.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ from guard.recovery import fold_log
 from guard.replay import replay_log
 from guard_support import describe, dev_config
 from sim.clients import Clients, Request
-from sim.disk import Crash, Disk, Fault, Violation
-from sim.oracle import Oracle, Wrong
+from sim.disk import CrashError, Disk, Fault, ViolationError
+from sim.oracle import Oracle, WrongError
 from sim.server import HASHER, Server, SimGateway, scratch_root
-from wal import WalPoisoned, failpoint
+from wal import Anchor, WalPoisoned, failpoint
 
 SECOND_NS = 1_000_000_000
 T0_NS = 1_700_000_000 * SECOND_NS
@@ -49,7 +49,7 @@ FAULTS = {
 }
 
 
-class Failure(AssertionError):
+class FailureError(AssertionError):
     """A history in which the guard broke a promise; its text is the trace."""
 
 
@@ -72,6 +72,8 @@ class World:
         self.wall_ns = T0_NS
         self.server: Server | None = None
         self.gateway = SimGateway(self._taken, self._sent)
+        self.anchors = self.rng.choice(("none", "synchronous", "lagging"))
+        self.anchor: Anchor | None = None
         self.messages: list[tuple[bytes | None, list[Request]]] = []
         self.network: list[int] = []
         self.expected: dict[int, list[tuple[list[Request], int]]] = {}
@@ -106,12 +108,17 @@ class World:
         self.gateway = SimGateway(self._taken, self._sent)
         self.network = []
         self.expected = {}
-        self.server = Server(self.directory, self.disk, self.config)
-        self.crash_after = self.rng.randint(1, 25) if self.rng.random() < 0.15 else None
+        self.server = Server(
+            self.directory, self.disk, self.config, anchors=self.anchors == "synchronous"
+        )
+        if self.rng.random() < 0.3:
+            self._draw_start_fault()
         small = self.rng.random() < 0.4
         try:
             with self.disk.watching():
-                self.server.open(self.gateway, lambda: self.wall_ns, 8_000 if small else 2**26)
+                self.server.open(
+                    self.gateway, lambda: self.wall_ns, 8_000 if small else 2**26, self.anchor
+                )
         except BaseException as error:
             if not self._is_crash(error):
                 raise
@@ -120,7 +127,7 @@ class World:
             self._crash()
             return False
         finally:
-            self.crash_after = None
+            self.crash_after = self.disk.fault = None
         self.cuts += self.server.cut_count
         self._tell_recovered()
         self._check_state()
@@ -144,9 +151,9 @@ class World:
             if not is_last and self.rng.random() < 0.3:
                 self._stop()
                 if self.rng.random() < 0.5:
-                    raise Crash("after the end")
+                    raise CrashError("after the end")
             elif self.rng.random() < 0.7:
-                raise Crash("between two steps")
+                raise CrashError("between two steps")
         except BaseException as error:
             if not self._is_crash(error):
                 raise
@@ -171,9 +178,15 @@ class World:
                 self.network.append(number)
         rng.shuffle(self.network)
         assert self.server is not None
+        if rng.random() < 0.02:
+            free, reserve = rng.choice((0, rng.randrange(2**20), 2**21, 2**21)), 2**20
+            self.oracle.space(free, reserve, self.wall_ns)
+            self.server.report_space(free, reserve, self.wall_ns)
         self.server.listen()
         if rng.random() < 0.7:
             self.server.advance()
+        if self.anchors == "lagging" and rng.random() < 0.2:
+            self.server.publish()
 
     def _client_sends(self) -> None:
         if self.rng.random() < 0.01:
@@ -198,6 +211,7 @@ class World:
         """The process is gone, whatever it came to."""
         failpoint.install(None)
         if self.server is not None:
+            self.anchor = self.server.published
             self.server.close()
             self.server = None
             self.disk.end_process()
@@ -222,6 +236,13 @@ class World:
             self.disk.fault = Fault(kind, at)
         self.note(f"fault drawn: {kind} at {at}")
 
+    def _draw_start_fault(self) -> None:
+        """Something goes wrong while the guard starts."""
+        if self.rng.random() < 0.6:
+            self.crash_after = self.rng.randint(1, 25)
+        else:
+            self.disk.fault = Fault(self.rng.choice(("short", "enospc", "eio_kept", "eio_lost")), 1)
+
     def _hit(self, name: str) -> None:
         """A place where the process may be killed."""
         if self.crash_after is not None:
@@ -229,13 +250,13 @@ class World:
             if self.crash_after <= 0:
                 self.note(f"crash: {name}")
                 self.crash_after = None
-                raise Crash(name)
+                raise CrashError(name)
 
     def _is_crash(self, error: BaseException | None) -> bool:
         """Is this the end that was wanted? What a crash makes the product raise on its way is."""
         if isinstance(error, WalPoisoned) and not isinstance(error.__cause__, OSError):
             return self._is_crash(error.__cause__)
-        if isinstance(error, Crash | WalPoisoned):
+        if isinstance(error, CrashError | WalPoisoned):
             self.note(f"ended: {type(error).__name__}: {error}")
             return True
         return False
@@ -269,7 +290,7 @@ class World:
         if isinstance(found, dict):
             found = [found]
         if len(found) != len(expected):
-            raise Violation(f"{len(found)} replies to {len(expected)} requests")
+            raise ViolationError(f"{len(found)} replies to {len(expected)} requests")
         for request, wanted, reply in zip(requests, expected, found, strict=True):
             self.replies += 1
             self.oracle.check(wanted, reply, request.get("request_id"), as_of)
@@ -302,9 +323,9 @@ class World:
             self.server.listen()
             self.server.advance()
         if self.oracle.next_sequence != before:
-            raise Violation("an audit has changed something")
+            raise ViolationError("an audit has changed something")
         if self.server.engine.next_sequence != before:
-            raise Violation(f"{self.server.engine.next_sequence} is next, not {before}")
+            raise ViolationError(f"{self.server.engine.next_sequence} is next, not {before}")
         self._check_state()
 
     def _check_state(self) -> None:
@@ -322,19 +343,19 @@ class World:
         holds = {n: (hold.tenant_id, hold.microcents) for n, hold in ledger._holds.items()}
         self.oracle.check_state(balances, holds)
         if ledger.next_reservation_id != self.oracle.next_reservation:
-            raise Violation(f"reservation {ledger.next_reservation_id} is next")
+            raise ViolationError(f"reservation {ledger.next_reservation_id} is next")
         folded, head = fold_log(self.directory, HASHER)
         if describe(folded.state) != describe(state):
-            raise Violation("the log does not fold into the state")
+            raise ViolationError("the log does not fold into the state")
         if head.sequence != self.oracle.next_sequence - 1:
-            raise Violation(f"the log ends with {head.sequence}")
+            raise ViolationError(f"the log ends with {head.sequence}")
 
     def _check_log(self) -> None:
         """The log of the whole history, as an auditor has it."""
         server = Server(self.directory, self.disk, self.config)
         head = server.head_on_disk()
         if head.sequence != self.oracle.next_sequence - 1:
-            raise Violation(f"the log ends with {head.sequence}")
+            raise ViolationError(f"the log ends with {head.sequence}")
         replay_log(self.directory, HASHER)
         self.note(f"verified and replayed: {head.sequence} {head.entry_hash}")
 
@@ -354,7 +375,7 @@ class Result:
 
 
 def run_seed(seed: int) -> Result:
-    """Plays a seed. Raises `Failure` where the guard broke a promise."""
+    """Plays a seed. Raises `FailureError` where the guard broke a promise."""
     root = Path(tempfile.mkdtemp(prefix="guard-sim-", dir=scratch_root()))
     world = World(seed, root / "log")
     try:
@@ -362,11 +383,11 @@ def run_seed(seed: int) -> Result:
     except Exception as error:
         trace = "\n".join(world.lines)
         what = f"{type(error).__name__}: {error}".replace(str(root), "")
-        raise Failure(f"{trace}\nseed {seed}: {what}") from error
+        raise FailureError(f"{trace}\nseed {seed}: {what}") from error
     finally:
         world._end()
         shutil.rmtree(root)
     return Result(seed, world)
 
 
-__all__ = ["Failure", "Result", "Wrong", "run_seed"]
+__all__ = ["FailureError", "Result", "WrongError", "run_seed"]

@@ -1,0 +1,297 @@
+"""Planted bugs: the proof that the simulator can fail.
+
+Each is a patch of the product, in force within its `with`. `find` plays seeds until one fails; a
+mutation that survives `SEEDS_MAX` seeds shows a hole in the simulator, not in the product.
+"""
+
+import dataclasses
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import guard.apply
+import guard.decide_entry
+import guard.decide_execution
+import guard.pipeline
+import guard.recovery
+from guard.instruments import Instrument
+from guard.messages import I64_MAX, Admit
+from guard.orders import OrderPhase, RememberedOrders
+from guard.pipeline import Pipeline
+from kernel import Released
+from kernel.ledger import BudgetEngine
+from sim.world import FailureError, run_seed
+from wal import LogWriter
+from wal.commit import Batch, CommitError, SegmentAppender
+
+SEEDS_MAX = 60
+
+Patch = AbstractContextManager[Any]
+
+
+def reply_before_sync() -> Patch:
+    """Replies leave, then the batch goes to the disk."""
+
+    async def finish(self: Pipeline) -> None:
+        answers, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        for answer in answers:
+            body = answer.body
+            if body is None:
+                body = guard.pipeline.encode_replies(
+                    answer.message, self._with_head(answer.replies)
+                )
+            self._gateway.send(answer.envelope, body)
+        await self._writer.sync()
+
+    return patch.object(Pipeline, "_finish_batch", finish)
+
+
+def query_before_sync() -> Patch:
+    """A message that changes nothing is answered at once, whatever it has seen."""
+    real = Pipeline._handle
+
+    def handle(self: Pipeline, envelope: Any, body: bytes | None, frame_count: int) -> None:
+        before = self._engine.next_sequence
+        real(self, envelope, body, frame_count)
+        if self._engine.next_sequence == before and self._gathered[-1].body is not None:
+            answer = self._gathered.pop()
+            self._gateway.send(answer.envelope, answer.body or b"")
+
+    return patch.object(Pipeline, "_handle", handle)
+
+
+def replies_in_wrong_order() -> Patch:
+    """The replies to an array are turned round."""
+    real = guard.pipeline.encode_replies
+    return patch.object(
+        guard.pipeline, "encode_replies", lambda message, replies: real(message, replies[::-1])
+    )
+
+
+def second_sync() -> Patch:
+    """A sync that failed is tried again, and believed."""
+    real = SegmentAppender.commit
+
+    def commit(self: SegmentAppender, batch: Batch) -> None:
+        try:
+            real(self, batch)
+        except CommitError as error:
+            if error.stage != "fdatasync" or not isinstance(error.__cause__, OSError):
+                raise
+            assert self._descriptor is not None
+            # Not through the simulated disk, which would object to the call itself.
+            os.fdatasync(self._descriptor)
+
+    return patch.object(SegmentAppender, "commit", commit)
+
+
+def short_write_believed() -> Patch:
+    """A write that took a part of the batch is taken for a whole one."""
+
+    def commit(self: SegmentAppender, batch: Batch) -> None:
+        if batch.begins_segment:
+            self._begin(batch.segment_number)
+        assert self._descriptor is not None
+        try:
+            self._files.write(self._descriptor, memoryview(b"".join(batch.lines)))
+            self._files.fdatasync(self._descriptor)
+        except OSError as error:
+            raise CommitError("write", 0) from error
+
+    return patch.object(SegmentAppender, "commit", commit)
+
+
+def no_sync() -> Patch:
+    """The batch is written and never synced."""
+
+    def commit(self: SegmentAppender, batch: Batch) -> None:
+        if batch.begins_segment:
+            self._begin(batch.segment_number)
+        assert self._descriptor is not None
+        view = memoryview(b"".join(batch.lines))
+        try:
+            while view:
+                view = view[self._files.write(self._descriptor, view) :]
+        except OSError as error:
+            raise CommitError("write", 0) from error
+
+    return patch.object(SegmentAppender, "commit", commit)
+
+
+def release_keeps_hold() -> Patch:
+    """A cancel is answered, and its hold stays."""
+
+    def release(self: BudgetEngine, reservation_id: int) -> Released:
+        return Released(0, self._holds[reservation_id].microcents)
+
+    return patch.object(BudgetEngine, "release", release)
+
+
+def fill_counted_again() -> Patch:
+    """A fill that is sent again is another fill."""
+    return patch.object(RememberedOrders, "find_fill", lambda *_: None)
+
+
+def share_rounded_up() -> Patch:
+    """A fill frees its share rounded up."""
+
+    def share(order: Any, fill: Any) -> tuple[int, int, int]:
+        if order is None or order.phase is not OrderPhase.OPEN:
+            return 0, 0, 0
+        if not isinstance(order.answer, Admit):
+            return 0, 0, 0
+        quantity, filled = order.order.quantity, order.filled_quantity + fill.quantity
+        if filled >= quantity:
+            return order.hold_microcents, 0, 0
+        first = order.answer.notional_microcents
+        hold_after = first + -first * filled // quantity
+        return order.hold_microcents - hold_after, hold_after, quantity - filled
+
+    return patch.object(guard.decide_execution, "_share_freed", share)
+
+
+def notional_rounded_down() -> Patch:
+    """An order's notional loses its fraction of a microcent."""
+
+    def notional(self: Instrument, quantity_lots: int, price_ticks: int) -> int:
+        return min(quantity_lots * price_ticks * self.numerator // self.denominator, I64_MAX)
+
+    return patch.object(Instrument, "notional_microcents", notional)
+
+
+def id_forgotten_early() -> Patch:
+    """The id of a closed order is forgotten after a tenth of the window."""
+    return patch.object(
+        guard.apply,
+        "_expires_at_ns",
+        lambda state, _order, event: event.received_at_ns + state.remembered_order_window_ns // 10,
+    )
+
+
+def refused_not_remembered() -> Patch:
+    """A refused order leaves no trace, and has another try."""
+    return patch.object(guard.apply, "_remember_rejected", lambda *_: None)
+
+
+def content_not_compared() -> Patch:
+    """Another order under a known id gets the first one's answer."""
+    return patch.object(guard.decide_entry, "first_difference", lambda *_: None)
+
+
+def late_fee_not_charged() -> Patch:
+    """A fee that no hold stands behind is recorded and not paid."""
+    return patch.object(guard.apply, "_charge", lambda *_: None)
+
+
+def halt_forgotten() -> Patch:
+    """An unpaid fee does not halt the desk."""
+    table = guard.apply._APPLY
+    real = table[guard.apply.FillRecorded]
+
+    def apply(state: Any, event: Any) -> None:
+        real(state, event)
+        if event.fill.desk in state.desks:
+            state.desks[event.fill.desk].is_halted = False
+
+    return patch.dict(table, {guard.apply.FillRecorded: apply})
+
+
+def repair_cuts_one_more() -> Patch:
+    """A torn end is cut, and the whole record before it."""
+    real = guard.recovery.plan_repair
+
+    def plan(directory: Path, *arguments: Any) -> Any:
+        cut = real(directory, *arguments)
+        if cut is None or cut.offset == 0:
+            return cut
+        before = (directory / cut.segment).read_bytes()[: cut.offset]
+        offset = before.rfind(b"\n", 0, -1) + 1
+        return dataclasses.replace(
+            cut,
+            offset=offset,
+            bytes_cut=cut.bytes_cut + cut.offset - offset,
+            first_sequence_lost=cut.first_sequence_lost - 1,
+        )
+
+    return patch.object(guard.recovery, "plan_repair", plan)
+
+
+def recovery_skips_last() -> Patch:
+    """Recovery does not see the log's last record."""
+    real = guard.recovery.read_entries
+
+    def read(*arguments: Any, **options: Any) -> Iterator[Any]:
+        entries = list(real(*arguments, **options))
+        yield from entries[:-1] if len(entries) > 1 else entries
+
+    return patch.object(guard.recovery, "read_entries", read)
+
+
+def recovery_without_refused() -> Patch:
+    """Recovery passes over what refused orders have left."""
+    real = guard.recovery.Engine.apply
+
+    def apply(self: Any, sequence: int, outcome: Any) -> None:
+        if isinstance(outcome, guard.apply.OrderRefused) and inspect.stack()[1].function == (
+            "fold_log"
+        ):
+            self.state.next_sequence = sequence + 1
+            return
+        real(self, sequence, outcome)
+
+    return patch.object(guard.recovery.Engine, "apply", apply)
+
+
+def tail_not_rewritten() -> Patch:
+    """What a failed sync left in memory alone is built upon."""
+    return patch.object(guard.recovery, "rewrite_tail", lambda *_: None)
+
+
+def closed_segment_continued() -> Patch:
+    """A session goes on in the segment that the one before has closed."""
+    real = LogWriter.open.__func__  # type: ignore[attr-defined]
+
+    def open_(cls: type[LogWriter], *arguments: Any, **options: Any) -> LogWriter:
+        writer: LogWriter = real(cls, *arguments, **options | {"fresh_segment": False})
+        return writer
+
+    return patch.object(LogWriter, "open", classmethod(open_))
+
+
+MUTATIONS: tuple[Callable[[], Patch], ...] = (
+    reply_before_sync,
+    query_before_sync,
+    replies_in_wrong_order,
+    second_sync,
+    short_write_believed,
+    no_sync,
+    release_keeps_hold,
+    fill_counted_again,
+    share_rounded_up,
+    notional_rounded_down,
+    id_forgotten_early,
+    refused_not_remembered,
+    content_not_compared,
+    late_fee_not_charged,
+    halt_forgotten,
+    repair_cuts_one_more,
+    recovery_skips_last,
+    recovery_without_refused,
+    tail_not_rewritten,
+    closed_segment_continued,
+)
+
+
+def find(mutation: Callable[[], Patch], seeds_max: int = SEEDS_MAX) -> tuple[int, str] | None:
+    """The first seed that catches the mutation, and the last line of its trace; None where none."""
+    with mutation():
+        for seed in range(seeds_max):
+            try:
+                run_seed(seed)
+            except FailureError as failure:
+                return seed, str(failure).rpartition("\n")[2]
+    return None
