@@ -82,6 +82,10 @@ class Victim:
         self.was_killed_by_hand = True
         self.process.kill()
 
+    def rotate(self) -> None:
+        """SIGUSR1: its next batch begins a segment."""
+        self.process.send_signal(signal.SIGUSR1)
+
     def stop(self) -> int:
         """SIGTERM; its exit code."""
         self.process.send_signal(signal.SIGTERM)

@@ -37,6 +37,8 @@ NEW_REQUESTS_A_SESSION = 150  # then only old ones are sent again
 MESSAGES_A_SESSION = 400  # then it is killed from outside: the place was not reached
 STATUSES_A_MESSAGE = 256
 RESENT_A_CHECK = 64
+ROTATIONS = 0.01  # so many of the messages are followed by the order to begin a segment
+ROOT_MARK = "{root}"  # in settings: the directory of the trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class Trial:
             name: (f"{budget}.00", "none" if cap is None else f"{cap}.00")
             for name, (budget, cap) in BUDGETS.items()
         }
-        self.site = Site(root, config_text(desks=desks, log=log_settings))
+        settings = log_settings.replace(ROOT_MARK, str(root))
+        self.site = Site(root, config_text(desks=desks, log=settings))
         unit = CENTS_PER_UNIT * MICROCENTS_PER_CENT
         self.oracle = Oracle(
             {
@@ -106,7 +109,7 @@ class Trial:
             target.arm()
             if is_timed and not death.is_armed:
                 timer.start()
-            self._load(link, None if is_timed else MESSAGES_A_SESSION)
+            self._load(link, target, None if is_timed else MESSAGES_A_SESSION)
             target.kill()
             while True:
                 self._receive(link)
@@ -178,7 +181,7 @@ class Trial:
             right = {name: account.reserved for name, account in books.desks.items()}
             must(held == right, "the holds by their statuses are those of the books", held, right)
 
-    def _load(self, link: Link, messages_max: int | None) -> None:
+    def _load(self, link: Link, target: Victim, messages_max: int | None) -> None:
         new = self._new_requests()
         for count in itertools.count(1):
             if messages_max is not None and count > messages_max:
@@ -188,6 +191,8 @@ class Trial:
             size = self._draw.choice((1, 1, 1, self._draw.randint(1, ARRAY_MAX)))
             requests = list(itertools.islice(new, size)) or [self._old_request()]
             self._send(link, requests, is_array=size > 1)
+            if self._draw.random() < ROTATIONS:
+                target.rotate()
 
     def _old_request(self) -> dict[str, Any]:
         known = self.oracle.requests
