@@ -40,8 +40,10 @@ BUGS = (
     Bug(
         "replies leave before their batch is written",
         "guard/pipeline.py",
-        "        await self._writer.sync()\n",
-        "        self._loop.create_task(self._writer.sync())\n",
+        "        head = await self._writer.sync()\n",
+        "        self._loop.create_task(self._writer.sync())\n"
+        "        await asyncio.sleep(0)\n"
+        "        head = self._writer.durable_head\n",
     ),
     Bug(
         "refused orders are not remembered",

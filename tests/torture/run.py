@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -74,6 +75,8 @@ def run_trials(
     learn: Callable[[Death, bool], None],
 ) -> int:
     """Log after log, until kills or seconds are used up. The exit code."""
+    # Who is told to stop ends its guard first.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))
     started = time.monotonic()
     root = Path(tempfile.mkdtemp(prefix="torture-"))
 
