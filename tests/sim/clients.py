@@ -37,7 +37,7 @@ class Clients:
 
     def next_requests(self, now_ns: int) -> list[Request]:
         """What the next message holds."""
-        count = self._rng.choice((1, 1, 1, 2, 5, 12))
+        count = self._rng.choice((1, 1, 1, 2, 5, 12)) if self._rng.random() < 0.99 else 80
         return [self._next_request(now_ns) for _ in range(count)]
 
     def encode(self, requests: list[Request]) -> bytes:

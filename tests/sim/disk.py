@@ -53,6 +53,7 @@ class Disk:
         self._has_failed = False
         self._is_full = False
         self._lock_descriptor = -1
+        self._synced_inodes: set[int] = set()
 
     def end_process(self) -> None:
         """What the system does for a process that died: its lock on the log is gone."""
@@ -64,6 +65,7 @@ class Disk:
     def restart(self) -> None:
         """A new process: whatever failed before is history; what is in memory stays."""
         self._has_failed = self._is_full = False
+        self._synced_inodes.clear()
         kept = {path.stat().st_ino for path in self.directory.glob("*.jsonl")}
         self._durable = {ino: size for ino, size in self._durable.items() if ino in kept}
         self._ghosts = {ino: span for ino, span in self._ghosts.items() if ino in kept}
@@ -118,6 +120,8 @@ class Disk:
             def call(*arguments: object, **options: object) -> object:
                 if name != "open":
                     self.hit(f"before os.{name}")
+                if name == "rename":
+                    self._renaming(os.stat(arguments[0]).st_ino)  # type: ignore[call-overload]
                 result = real[name](*arguments, **options)
                 if name == "open" and str(arguments[0]).endswith("/lock"):
                     self._lock_descriptor = result  # type: ignore[assignment]
@@ -173,8 +177,14 @@ class Disk:
 
     def _synced(self, descriptor: int) -> None:
         facts = os.fstat(descriptor)
+        self._synced_inodes.add(facts.st_ino)
         if facts.st_ino in self._durable:
             self._durable[facts.st_ino] = facts.st_size
+
+    def _renaming(self, ino: int) -> None:
+        """A file written by the product's own hand takes a segment's place."""
+        if ino not in self._synced_inodes:
+            self._durable[ino] = 0
 
     def _due(self, kind: str) -> bool:
         """Is it now that the fault happens?"""

@@ -18,6 +18,7 @@ import guard.decide_entry
 import guard.decide_execution
 import guard.pipeline
 import guard.recovery
+import wal.tail
 from guard.instruments import Instrument
 from guard.messages import I64_MAX, Admit
 from guard.orders import OrderPhase, RememberedOrders
@@ -251,6 +252,33 @@ def tail_not_rewritten() -> Patch:
     return patch.object(guard.recovery, "rewrite_tail", lambda *_: None)
 
 
+def rewrite_not_synced() -> Patch:
+    """The fresh copy of the tail takes the old one's place before it is on the disk."""
+
+    class Calls:
+        fsync = staticmethod(lambda _descriptor: None)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(os, name)
+
+    return patch.object(wal.tail, "os", Calls())
+
+
+def reply_before_anchor() -> Patch:
+    """Replies do not wait for the anchor that is to go before them."""
+    real = Pipeline.__init__
+
+    def init(self: Pipeline, *arguments: Any, **options: Any) -> None:
+        real(self, *arguments, **options | {"confirm": None})
+
+    return patch.object(Pipeline, "__init__", init)
+
+
+def disk_low_forgotten() -> Patch:
+    """Entries are let in though the disk is short of space."""
+    return patch.dict(guard.apply._APPLY, {guard.apply.EntriesHalted: lambda *_: None})
+
+
 def closed_segment_continued() -> Patch:
     """A session goes on in the segment that the one before has closed."""
     real = LogWriter.open.__func__  # type: ignore[attr-defined]
@@ -282,6 +310,9 @@ MUTATIONS: tuple[Callable[[], Patch], ...] = (
     recovery_skips_last,
     recovery_without_refused,
     tail_not_rewritten,
+    rewrite_not_synced,
+    reply_before_anchor,
+    disk_low_forgotten,
     closed_segment_continued,
 )
 
