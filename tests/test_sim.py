@@ -3,6 +3,7 @@
 `tests/sim/README.md` says what it simulates; the long form is `python tests/sim/run.py`.
 """
 
+import ast
 import os
 import subprocess
 import sys
@@ -15,8 +16,14 @@ from sim.mutations import MUTATIONS, SEEDS_MAX, Patch, find
 from sim.world import run_seed
 
 RUN = Path(__file__).resolve().parent / "sim" / "run.py"
-SEEDS = 160
+SEEDS = 120
 PER_TEST = 40
+
+
+def test_oracle_imports_nothing_of_the_product() -> None:
+    tree = ast.parse((RUN.parent / "oracle.py").read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert [ast.unparse(node) for node in imports] == ["from typing import Any"]
 
 
 @pytest.mark.slow

@@ -80,6 +80,7 @@ class World:
         self.answered: list[Request] = []
         self.crash_after: int | None = None
         self.is_stopped = False
+        self.unlogged_cuts: list[str] = []
         self.crashes = self.power_cuts = self.cuts = self.replies = 0
 
     def note(self, line: str) -> None:
@@ -364,6 +365,11 @@ class World:
         if head.sequence != self.oracle.next_sequence - 1:
             raise ViolationError(f"the log ends with {head.sequence}")
         replay_log(self.directory, HASHER)
+        text = b"".join(path.read_bytes() for path in self.directory.glob("*.jsonl"))
+        for copy in sorted(path.name for path in self.directory.glob("*.cut-*")):
+            # Of a log that had not begun nothing can be logged.
+            if ".cut-1-" not in copy and f'"{copy}"'.encode() not in text:
+                self.unlogged_cuts.append(copy)
         self.note(f"verified and replayed: {head.sequence} {head.entry_hash}")
 
 
@@ -378,6 +384,7 @@ class Result:
         self.power_cuts = world.power_cuts
         self.cuts = world.cuts
         self.replies = world.replies
+        self.unlogged_cuts = world.unlogged_cuts
         self.records = world.oracle.next_sequence - 1
 
 
