@@ -125,12 +125,12 @@ def _apply_fill(state: GuardState, event: FillRecorded) -> None:
     elif order.phase is OrderPhase.OPEN and isinstance(order.answer, Admit):
         result = state.ledger.settle(order.answer.reservation_id, answer.released_microcents, paid)
         _expect(result, Settled, f"settle of record {answer.wal_sequence}")
-        _note_fill(order, event)
+        _note_fill(state, order, event)
         if answer.open_quantity == 0:
             expires_at_ns = _expires_at_ns(state, order.order, event)
             state.orders.close(order, OrderPhase.FILLED, expires_at_ns)
     else:
-        _note_fill(order, event)
+        _note_fill(state, order, event)
         _charge(state, fill.desk, paid)
     if event.halts_desk and fill.desk in state.desks:
         desk = state.desks[fill.desk]
@@ -138,13 +138,12 @@ def _apply_fill(state: GuardState, event: FillRecorded) -> None:
         desk.unpaid_fees_microcents += answer.unpaid_fee_microcents
 
 
-def _note_fill(order: OrderState, event: FillRecorded) -> None:
-    if order.fills is None:
-        order.fills = {}
-    order.fills[event.fill.fill_id] = (event.fill, event.answer)
+def _note_fill(state: GuardState, order: OrderState, event: FillRecorded) -> None:
+    state.orders.add_fill(order, event.fill, event.answer)
     # Overfills may add up without end; what a reply can carry is bounded.
     order.filled_quantity = min(order.filled_quantity + event.fill.quantity, I64_MAX)
     order.hold_microcents = event.answer.hold_microcents
+    state.orders.save(order)
 
 
 def _charge(state: GuardState, desk: str, paid_microcents: int) -> None:
@@ -179,6 +178,7 @@ def _apply_settings(state: GuardState, event: SettingsActivated) -> None:
     state.currency = event.currency
     state.remembered_orders_max = event.remembered_orders_max
     state.remembered_order_window_ns = event.remembered_order_window_ns
+    state.orders.expect(event.remembered_orders_max)
 
 
 def _apply_policy(state: GuardState, event: PolicyActivated) -> None:

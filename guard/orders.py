@@ -1,23 +1,35 @@
 """The orders remembered, so that a resend gets its first answer and a fill finds its hold. Pure.
 
 Owns the map from (desk, client order id) to what became of the order, and when an id may be
-forgotten: never while its order is open, and after that not before `expires_at_ns`. Times that an
-order may be forgotten never run backwards along the queue, so the ids that have expired are always
-those at its front.
+forgotten: never while its order is open, and after that not before `expires_at_ns`. Times at which
+an order may be forgotten never run backwards along the queue of closed ones, so the ids that have
+expired are always those at its front.
 
-Fills that name no order of ours are remembered here too, for as long as a closed order.
+How it works: orders and fills are packed (`guard.packed`); an `OrderState` is a copy, made when it
+is asked for and written back by `save`. The fills of an order hang on it as a chain of rows and are
+forgotten with it. Fills that name no order of ours stand in a queue of their own, each remembered
+for as long as a closed order.
 """
 
-from collections import deque
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from guard.messages import Admit, Fill, Filled, Order, Reject, Released
+from guard.orders_codec import (
+    decode_fill,
+    decode_order,
+    encode_fill,
+    encode_order,
+    fill_key,
+    order_key,
+)
+from guard.packed import NO_ROW, PackedMap, Reader
 
 NEVER: Final = 2**63 - 1  # expires_at_ns of an open order
 
-OrderKey: TypeAlias = tuple[str, str]
 RecordedFill: TypeAlias = tuple[Fill, Filled]
 
 
@@ -32,7 +44,10 @@ class OrderPhase(IntEnum):
 
 @dataclass(slots=True)
 class OrderState:
-    """An order, its first answer, and what has happened to it since. Sizes in lots."""
+    """An order, its first answer, and what has happened to it since. Sizes in lots.
+
+    A copy of what is remembered: changes count once `RememberedOrders.save` has them.
+    """
 
     order: Order
     answer: Admit | Reject
@@ -40,8 +55,8 @@ class OrderState:
     hold_microcents: int = 0  # what is held now
     filled_quantity: int = 0
     release: Released | None = None
-    fills: dict[str, RecordedFill] | None = None
     expires_at_ns: int = NEVER
+    row: int = NO_ROW
 
     @property
     def open_quantity(self) -> int:
@@ -51,82 +66,217 @@ class OrderState:
         return self.order.quantity - self.filled_quantity
 
 
-@dataclass(slots=True)
-class OrphanFills:
-    """Fills under an id that was not admitted here."""
+class _OrderRow(NamedTuple):
+    """An order's integers in its row. `next_closed` and `first_fill` are rows."""
 
-    fills: dict[str, RecordedFill]
+    phase: int
+    hold_microcents: int
+    filled_quantity: int
     expires_at_ns: int
+    release_sequence: int  # 0: not canceled
+    released_microcents: int
+    next_closed: int
+    first_fill: int
+
+
+class _FillRow(NamedTuple):
+    """A fill's integers. `next_fill`: the order's next, or the next orphan."""
+
+    next_fill: int
+    expires_at_ns: int  # NEVER for a fill that goes with its order
+
+
+_QUEUES = struct.Struct("<qqqqqq")
 
 
 class RememberedOrders:
     """The map of ids. Bounded by the caller, who asks `is_full` before it adds."""
 
     def __init__(self) -> None:
-        self._orders: dict[OrderKey, OrderState] = {}
-        self._closed: deque[tuple[OrderKey, OrderState]] = deque()
-        self._orphans: dict[OrderKey, OrphanFills] = {}
+        self._orders = PackedMap(len(_OrderRow._fields))
+        self._fills = PackedMap(len(_FillRow._fields))
+        self._closed_first = self._closed_last = NO_ROW
+        self._orphan_first = self._orphan_last = NO_ROW
+        self._orphan_count = 0
+        self._last_expires_at_ns = 0
 
     def __len__(self) -> int:
         return len(self._orders)
 
+    def expect(self, orders_max: int) -> None:
+        """Makes room in the index for that many orders and as many fills. At start-up."""
+        self._orders.reserve(orders_max)
+        self._fills.reserve(orders_max)
+
     def find(self, desk: str, client_order_id: str, now_ns: int) -> OrderState | None:
         """The order under that id, or None where it is unknown or may be forgotten by now."""
-        state = self._orders.get((desk, client_order_id))
-        if state is None or state.expires_at_ns <= now_ns:
+        row = self._orders.find(order_key(desk, client_order_id))
+        if row == NO_ROW:
             return None
-        return state
+        values = _OrderRow(*self._orders.values(row))
+        if values.expires_at_ns <= now_ns:
+            return None
+        order, answer = decode_order(desk, client_order_id, self._orders.payload(row))
+        release = None
+        if values.release_sequence:
+            release = Released(
+                desk,
+                client_order_id,
+                values.release_sequence,
+                values.released_microcents,
+                False,
+            )
+        return OrderState(
+            order,
+            answer,
+            OrderPhase(values.phase),
+            values.hold_microcents,
+            values.filled_quantity,
+            release,
+            values.expires_at_ns,
+            row,
+        )
 
     def is_full(self, orders_max: int, now_ns: int) -> bool:
         """Are `orders_max` ids remembered of which none may be forgotten by now?"""
         if len(self._orders) < orders_max:
             return False
-        return not (self._closed and self._closed[0][1].expires_at_ns <= now_ns)
+        return self._closed_first == NO_ROW or self._expires_at_ns(self._closed_first) > now_ns
 
     def add(self, state: OrderState) -> None:
         """Remembers a new order."""
-        self._orders[(state.order.desk, state.order.client_order_id)] = state
+        order = state.order
+        values = _OrderRow(
+            state.phase, state.hold_microcents, state.filled_quantity, NEVER, 0, 0, NO_ROW, NO_ROW
+        )
+        state.row = self._orders.add(
+            order_key(order.desk, order.client_order_id),
+            encode_order(order, state.answer),
+            values,
+        )
+
+    def save(self, state: OrderState) -> None:
+        """Writes back what has changed of an order; its content and answer never do."""
+        values = _OrderRow(*self._orders.values(state.row))
+        release = state.release
+        self._orders.set_values(
+            state.row,
+            values._replace(
+                phase=state.phase,
+                hold_microcents=state.hold_microcents,
+                filled_quantity=state.filled_quantity,
+                expires_at_ns=state.expires_at_ns,
+                release_sequence=release.wal_sequence if release else 0,
+                released_microcents=release.released_microcents if release else 0,
+            ),
+        )
 
     def close(self, state: OrderState, phase: OrderPhase, expires_at_ns: int) -> None:
-        """Closes an order: from `expires_at_ns` on, and after all closed before it, it may go."""
+        """Closes and saves: from `expires_at_ns` on, and after all closed before it, it may go."""
         state.phase = phase
-        if self._closed:
-            expires_at_ns = max(expires_at_ns, self._closed[-1][1].expires_at_ns)
-        state.expires_at_ns = expires_at_ns
-        self._closed.append(((state.order.desk, state.order.client_order_id), state))
+        self._last_expires_at_ns = max(expires_at_ns, self._last_expires_at_ns)
+        state.expires_at_ns = self._last_expires_at_ns
+        self.save(state)
+        if self._closed_last == NO_ROW:
+            self._closed_first = state.row
+        else:
+            last = _OrderRow(*self._orders.values(self._closed_last))
+            self._orders.set_values(self._closed_last, last._replace(next_closed=state.row))
+        self._closed_last = state.row
 
     def forget_expired(self, now_ns: int) -> None:
         """Forgets what may be forgotten by `now_ns`."""
-        closed = self._closed
-        while closed and closed[0][1].expires_at_ns <= now_ns:
-            key, state = closed.popleft()
-            if self._orders.get(key) is state:
-                del self._orders[key]
-        orphans = self._orphans
-        while orphans:
-            oldest = next(iter(orphans))
-            if orphans[oldest].expires_at_ns > now_ns:
+        while self._closed_first != NO_ROW:
+            values = _OrderRow(*self._orders.values(self._closed_first))
+            if values.expires_at_ns > now_ns:
                 break
-            del orphans[oldest]
+            self._forget_fills(values.first_fill)
+            self._orders.remove(self._closed_first)
+            self._closed_first = values.next_closed
+            if self._closed_first == NO_ROW:
+                self._closed_last = NO_ROW
+        while self._orphan_first != NO_ROW:
+            if _FillRow(*self._fills.values(self._orphan_first)).expires_at_ns > now_ns:
+                break
+            self._forget_oldest_orphan()
 
     def find_fill(
         self, desk: str, client_order_id: str, fill_id: str, now_ns: int
     ) -> RecordedFill | None:
         """The fill recorded under that identity, of an order of ours or not."""
-        state = self.find(desk, client_order_id, now_ns)
-        if state is not None and state.fills is not None and fill_id in state.fills:
-            return state.fills[fill_id]
-        orphan = self._orphans.get((desk, client_order_id))
-        if orphan is None or orphan.expires_at_ns <= now_ns:
+        row = self._fills.find(fill_key(desk, client_order_id, fill_id))
+        if row == NO_ROW or _FillRow(*self._fills.values(row)).expires_at_ns <= now_ns:
             return None
-        return orphan.fills.get(fill_id)
+        return decode_fill(desk, client_order_id, fill_id, self._fills.payload(row))
 
-    def add_orphan_fill(self, fill: Fill, answer: Filled, expires_at_ns: int, ids_max: int) -> None:
-        """Remembers a fill of no order of ours; beyond `ids_max` ids the oldest one goes."""
-        key = (fill.desk, fill.client_order_id)
-        earlier = self._orphans.pop(key, None)
-        fills = earlier.fills if earlier is not None else {}
-        fills[fill.fill_id] = (fill, answer)
-        self._orphans[key] = OrphanFills(fills, expires_at_ns)
-        if len(self._orphans) > ids_max:
-            del self._orphans[next(iter(self._orphans))]
+    def add_fill(self, state: OrderState, fill: Fill, answer: Filled) -> None:
+        """Remembers a fill for as long as its order."""
+        values = _OrderRow(*self._orders.values(state.row))
+        row = self._fills.add(
+            fill_key(fill.desk, fill.client_order_id, fill.fill_id),
+            encode_fill(fill, answer),
+            _FillRow(values.first_fill, NEVER),
+        )
+        self._orders.set_values(state.row, values._replace(first_fill=row))
+
+    def add_orphan_fill(
+        self, fill: Fill, answer: Filled, expires_at_ns: int, fills_max: int
+    ) -> None:
+        """Remembers a fill of no order of ours; beyond `fills_max` of them the oldest one goes."""
+        row = self._fills.add(
+            fill_key(fill.desk, fill.client_order_id, fill.fill_id),
+            encode_fill(fill, answer),
+            _FillRow(NO_ROW, expires_at_ns),
+        )
+        if self._orphan_last == NO_ROW:
+            self._orphan_first = row
+        else:
+            last = _FillRow(*self._fills.values(self._orphan_last))
+            self._fills.set_values(self._orphan_last, last._replace(next_fill=row))
+        self._orphan_last = row
+        self._orphan_count += 1
+        if self._orphan_count > fills_max:
+            self._forget_oldest_orphan()
+
+    def dump(self) -> Iterator[bytes]:
+        """All that is remembered, in pieces: equal for equal histories."""
+        yield _QUEUES.pack(
+            self._closed_first,
+            self._closed_last,
+            self._orphan_first,
+            self._orphan_last,
+            self._orphan_count,
+            self._last_expires_at_ns,
+        )
+        yield from self._orders.dump()
+        yield from self._fills.dump()
+
+    def load(self, read: Reader, orders_max: int) -> None:
+        """Becomes what `dump` wrote."""
+        (
+            self._closed_first,
+            self._closed_last,
+            self._orphan_first,
+            self._orphan_last,
+            self._orphan_count,
+            self._last_expires_at_ns,
+        ) = _QUEUES.unpack(read(_QUEUES.size))
+        self._orders.load(read, orders_max)
+        self._fills.load(read, orders_max)
+
+    def _expires_at_ns(self, row: int) -> int:
+        return _OrderRow(*self._orders.values(row)).expires_at_ns
+
+    def _forget_fills(self, row: int) -> None:
+        while row != NO_ROW:
+            next_fill = _FillRow(*self._fills.values(row)).next_fill
+            self._fills.remove(row)
+            row = next_fill
+
+    def _forget_oldest_orphan(self) -> None:
+        row = self._orphan_first
+        self._orphan_first = _FillRow(*self._fills.values(row)).next_fill
+        if self._orphan_first == NO_ROW:
+            self._orphan_last = NO_ROW
+        self._fills.remove(row)
+        self._orphan_count -= 1

@@ -138,19 +138,8 @@ def describe(state: GuardState) -> dict[str, Any]:
         },
         "next": ledger.next_reservation_id,
     }
-    fields["orders"] = {
-        "orders": {key: _order_values(found) for key, found in orders._orders.items()},
-        "closed": [(key, _order_values(found)) for key, found in orders._closed],
-        "orphans": {
-            key: (dict(found.fills), found.expires_at_ns) for key, found in orders._orphans.items()
-        },
-    }
+    fields["orders"] = b"".join(orders.dump())
     return fields
-
-
-def _order_values(found: Any) -> tuple[Any, ...]:
-    values = [getattr(found, item.name) for item in dataclasses.fields(found)]
-    return tuple(dict(value) if isinstance(value, dict) else value for value in values)
 
 
 class LoggedEngine:

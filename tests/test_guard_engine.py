@@ -108,7 +108,7 @@ class EngineMachine(RuleBasedStateMachine):
         super().__init__()
         self.guard = small_world()
         self.known: dict[tuple[str, str], Known] = {}
-        self.orphans: dict[tuple[str, str], tuple[dict[str, Any], int]] = {}
+        self.orphans: dict[tuple[str, str, str], tuple[Any, Any, int]] = {}
         self.halted = dict.fromkeys(BUDGETS, False)
         self.committed = dict.fromkeys(BUDGETS, 0)
         self.closes_ns: list[int] = []
@@ -183,11 +183,9 @@ class EngineMachine(RuleBasedStateMachine):
     def send_fill(self, desk: str, name: str, fill_id: str, quantity: int, fee: int) -> None:
         wanted = fill(fill_id, quantity, fee, desk=desk, client_order_id=name)
         found = self._find(desk, name)
-        orphan_fills, orphans_until = self.orphans.get((desk, name), ({}, 0))
-        if orphans_until <= self.guard.now_ns:
-            orphan_fills = {}
+        orphan = self._alive_orphans().get((desk, name, fill_id))
         reply = self.guard.submit(wanted)
-        earlier = (found.fills if found else {}).get(fill_id) or orphan_fills.get(fill_id)
+        earlier = (found.fills if found else {}).get(fill_id) or orphan
         if earlier is not None:
             first_wanted, first = earlier
             if first_wanted == wanted:
@@ -214,10 +212,10 @@ class EngineMachine(RuleBasedStateMachine):
             found.fills[fill_id] = (wanted, reply)
         if flags[0:1] == ["unknown"]:
             until_ns = self.guard.now_ns + WINDOW_S * SECOND_NS
-            self.orphans.pop((desk, name), None)
-            self.orphans[(desk, name)] = ({**orphan_fills, fill_id: (wanted, reply)}, until_ns)
+            self.orphans.pop((desk, name, fill_id), None)
+            self.orphans[(desk, name, fill_id)] = (wanted, reply, until_ns)
             while len(self._alive_orphans()) > IDS_MAX:
-                del self.orphans[self._alive_orphans()[0]]
+                del self.orphans[next(iter(self._alive_orphans()))]
         paid = min(max(fee, 0), self._free(desk))
         unpaid = max(fee, 0) - paid
         self.committed[desk] += paid
@@ -226,9 +224,13 @@ class EngineMachine(RuleBasedStateMachine):
         assert reply.flags == flags
         assert reply.hold_microcents == (found.hold if found else 0)
 
-    def _alive_orphans(self) -> list[tuple[str, str]]:
+    def _alive_orphans(self) -> dict[tuple[str, str, str], tuple[Any, Any]]:
         now_ns = self.guard.now_ns
-        return [key for key, (_, until_ns) in self.orphans.items() if until_ns > now_ns]
+        return {
+            key: (wanted, reply)
+            for key, (wanted, reply, until_ns) in self.orphans.items()
+            if until_ns > now_ns
+        }
 
     @rule(desk=DESKS, name=NAMES)
     def send_cancel(self, desk: str, name: str) -> None:

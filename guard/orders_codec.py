@@ -1,0 +1,135 @@
+"""An order or a fill with its answer ↔ the bytes in which they are remembered. Pure.
+
+Owns the keys and payloads of `guard.orders`. A payload is a MessagePack array of the request's
+fields without those in the key, then the answer's without those that the request has; flags are
+numbers, and so are reasons, except those of rules that this version does not know. It is kept in
+memory and in checkpoints, not in the log: a change of it is a new checkpoint version.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from guard.messages import Admit, Fill, Filled, Order, Reject
+from guard.reasons import Refusal, Stage
+from kernel import InvariantError, Reason
+
+_encoder = msgspec.msgpack.Encoder()
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
+
+_CODE_OF_WORD: Final[dict[str, int]] = {
+    **{reason.snake: int(reason) for reason in Reason},
+    **{refusal.word: int(refusal) for refusal in Refusal},
+}
+_WORD_OF_CODE: Final = {code: word for word, code in _CODE_OF_WORD.items()}
+_STAGES: Final[tuple[Stage, ...]] = ("order", "kernel", "ledger")
+_FLAGS: Final = ("overfill", "late", "unknown", "refused")
+
+# Of an order's fields the first two are its key's; of a fill's the first three; the last one of
+# both is the request id, which belongs to a sending.
+_ORDER_CONTENT: Final = slice(2, -1)
+_ORDER_FIELDS: Final = len(Order.__struct_fields__) - 3
+_FILL_CONTENT: Final = slice(3, -1)
+_REJECT_FIELDS: Final = 2  # of a reject's answer: its stage and its detail
+_FILL_FIELDS: Final = len(Fill.__struct_fields__) - 4
+
+
+def _encode(values: tuple[Any, ...]) -> bytes:
+    try:
+        return _encoder.encode(values)
+    except OverflowError as error:
+        raise InvariantError(f"a record holds an integer that no request can: {error}") from error
+
+
+def order_key(desk: str, client_order_id: str) -> bytes:
+    """Neither part can hold a NUL: two orders have one key only if they have one id."""
+    return f"{desk}\0{client_order_id}".encode()
+
+
+def fill_key(desk: str, client_order_id: str, fill_id: str) -> bytes:
+    """A fill's identity as a key."""
+    return f"{desk}\0{client_order_id}\0{fill_id}".encode()
+
+
+def encode_order(order: Order, answer: Admit | Reject) -> bytes:
+    """An order's content and its first answer, without what its key says."""
+    content = msgspec.structs.astuple(order)[_ORDER_CONTENT]
+    if isinstance(answer, Admit):
+        said: tuple[Any, ...] = (
+            _CODE_OF_WORD.get(answer.reason, answer.reason),
+            answer.wal_sequence,
+            answer.reservation_id,
+            answer.venue,
+            answer.substituted,
+            answer.notional_microcents,
+            answer.fee_microcents,
+        )
+    else:
+        said = (
+            _CODE_OF_WORD.get(answer.reason, answer.reason),
+            answer.wal_sequence,
+            _STAGES.index(answer.stage),
+            answer.detail,
+        )
+    return _encode((*content, *said))
+
+
+def decode_order(desk: str, client_order_id: str, payload: bytes) -> tuple[Order, Admit | Reject]:
+    """What `encode_order` was given."""
+    values = _decode(payload)
+    order = Order(client_order_id, desk, *values[:_ORDER_FIELDS])
+    code, sequence, *said = values[_ORDER_FIELDS:]
+    word = _WORD_OF_CODE.get(code, code)
+    if len(said) == _REJECT_FIELDS:
+        stage, detail = said
+        return order, Reject(client_order_id, sequence, _STAGES[stage], word, detail, False)
+    reservation_id, venue, substituted, notional, fee = said
+    return order, Admit(
+        client_order_id,
+        sequence,
+        reservation_id,
+        venue,
+        substituted,
+        notional,
+        fee,
+        word,
+        False,
+    )
+
+
+def encode_fill(fill: Fill, answer: Filled) -> bytes:
+    """A fill's content and its answer, without what its key says."""
+    flags = sum(1 << _FLAGS.index(flag) for flag in answer.flags)
+    return _encode(
+        (
+            *msgspec.structs.astuple(fill)[_FILL_CONTENT],
+            answer.wal_sequence,
+            answer.open_quantity,
+            answer.hold_microcents,
+            answer.released_microcents,
+            answer.unpaid_fee_microcents,
+            flags,
+        )
+    )
+
+
+def decode_fill(
+    desk: str, client_order_id: str, fill_id: str, payload: bytes
+) -> tuple[Fill, Filled]:
+    """What `encode_fill` was given."""
+    values = _decode(payload)
+    fill = Fill(desk, client_order_id, fill_id, *values[:_FILL_FIELDS])
+    sequence, open_quantity, hold, released, unpaid, flags = values[_FILL_FIELDS:]
+    return fill, Filled(
+        desk,
+        client_order_id,
+        fill_id,
+        sequence,
+        open_quantity,
+        hold,
+        released,
+        fill.fee_microcents,
+        unpaid,
+        [flag for bit, flag in enumerate(_FLAGS) if flags >> bit & 1],
+        False,
+    )
