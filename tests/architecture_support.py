@@ -33,7 +33,9 @@ PURE_GUARD = frozenset(
         "journal",
         "messages",
         "orders",
+        "orders_codec",
         "outcomes",
+        "packed",
         "reasons",
         "state",
         "wire",
@@ -82,6 +84,8 @@ EXCEPTIONS_BY_NAME = {
 IO_CALLS = frozenset({"breakpoint", "exec", "eval", "input", "open", "print"})
 # These differ from one run to the next (`hash` of a string is salted).
 UNREPEATABLE_CALLS = frozenset({"hash", "id"})
+# Here a hash only says where in an index to look; no answer and no byte of a dump depends on it.
+HASHING_MODULE = "guard/packed.py"
 CLOCK_CALLS = frozenset({"now", "today", "utcnow"})
 # Split, so that this file keeps its own rule.
 UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X")) + r")\b")
@@ -188,8 +192,11 @@ def clock_reads(source: Source) -> Iterator[Finding]:
 
 
 def pure_guard(source: Source) -> Iterator[Finding]:
+    unrepeatable = UNREPEATABLE_CALLS
+    if source.path == HASHING_MODULE:
+        unrepeatable -= {"hash"}
     yield from banned_imports(source, IO_MODULES)
-    yield from called_names(source, IO_CALLS | UNREPEATABLE_CALLS)
+    yield from called_names(source, IO_CALLS | unrepeatable)
     for line, module, _ in imports(source):
         package, _, rest = module.partition(".")
         inner = rest.partition(".")[0]

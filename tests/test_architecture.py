@@ -163,12 +163,15 @@ RULES = (
             ("guard/messages.py", "import asyncio"),
             ("guard/instruments.py", "import aiofiles"),
             ("guard/engine.py", "open('x')"),
+            ("guard/engine.py", "hash('x')"),
+            ("guard/packed.py", "id('x')"),
             ("guard/engine.py", "from guard import clock"),
             ("guard/engine.py", "from guard.clock import Clock"),
         ),
         good=(
             ("guard/engine.py", "import msgspec\nfrom guard import messages\nimport kernel"),
             ("guard/gateway.py", "import zmq"),
+            ("guard/packed.py", "hash('x')"),
         ),
     ),
     Rule(
