@@ -1,4 +1,4 @@
-"""Compiles the hot kernel modules where a C compiler is found; never fails for want of one.
+"""Compiles the hot modules where a C compiler is found; never fails for want of one.
 
 Everything else about the project stands in pyproject.toml. An extension is built from the very
 file that runs interpreted; its types stand in the .pxd beside it.
@@ -7,16 +7,17 @@ file that runs interpreted; its types stand in the .pxd beside it.
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-# As in kernel/__init__.py: all of them run compiled, or none does.
-COMPILED_MODULES = ("prescribe", "records", "policy")
+# As in each package's __init__: all of a package's run compiled, or none does.
+COMPILED_MODULES = {"kernel": ("prescribe", "records", "policy"), "guard": ("packed",)}
 
 EXTENSIONS = [
     Extension(
-        f"kernel.{module}",
-        [f"kernel/{module}.py"],
+        f"{package}.{module}",
+        [f"{package}/{module}.py"],
         extra_compile_args=["-O3", "-fno-strict-aliasing"],
     )
-    for module in COMPILED_MODULES
+    for package, modules in COMPILED_MODULES.items()
+    for module in modules
 ]
 
 EXTENSION_MODULES = cythonize(

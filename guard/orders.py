@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from guard.messages import Admit, Fill, Filled, Order, Reject, Released
 from guard.orders_codec import (
@@ -66,25 +66,13 @@ class OrderState:
         return self.order.quantity - self.filled_quantity
 
 
-class _OrderRow(NamedTuple):
-    """An order's integers in its row. `next_closed` and `first_fill` are rows."""
+# An order's integers in its row. A release sequence of 0: not canceled. The last two are rows.
+_PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, _NEXT_CLOSED, _FIRST_FILL = range(8)
+_ORDER_FIELDS: Final = 8
 
-    phase: int
-    hold_microcents: int
-    filled_quantity: int
-    expires_at_ns: int
-    release_sequence: int  # 0: not canceled
-    released_microcents: int
-    next_closed: int
-    first_fill: int
-
-
-class _FillRow(NamedTuple):
-    """A fill's integers. `next_fill`: the order's next, or the next orphan."""
-
-    next_fill: int
-    expires_at_ns: int  # NEVER for a fill that goes with its order
-
+# A fill's integers: the order's next fill, or the next orphan; NEVER where it goes with its order.
+_NEXT_FILL, _FILL_EXPIRES = range(2)
+_FILL_FIELDS: Final = 2
 
 _QUEUES = struct.Struct("<qqqqqq")
 
@@ -93,8 +81,8 @@ class RememberedOrders:
     """The map of ids. Bounded by the caller, who asks `is_full` before it adds."""
 
     def __init__(self) -> None:
-        self._orders = PackedMap(len(_OrderRow._fields))
-        self._fills = PackedMap(len(_FillRow._fields))
+        self._orders = PackedMap(_ORDER_FIELDS)
+        self._fills = PackedMap(_FILL_FIELDS)
         self._closed_first = self._closed_last = NO_ROW
         self._orphan_first = self._orphan_last = NO_ROW
         self._orphan_count = 0
@@ -102,6 +90,10 @@ class RememberedOrders:
 
     def __len__(self) -> int:
         return len(self._orders)
+
+    def memory_bytes(self) -> int:
+        """What the orders and fills take, free rows and blocks included."""
+        return self._orders.memory_bytes() + self._fills.memory_bytes()
 
     def expect(self, orders_max: int) -> None:
         """Makes room in the index for that many orders and as many fills. At start-up."""
@@ -113,61 +105,57 @@ class RememberedOrders:
         row = self._orders.find(order_key(desk, client_order_id))
         if row == NO_ROW:
             return None
-        values = _OrderRow(*self._orders.values(row))
-        if values.expires_at_ns <= now_ns:
+        values = self._orders.values(row)
+        phase, hold, filled, expires_at_ns, release_sequence, released, _, _ = values
+        if expires_at_ns <= now_ns:
             return None
         order, answer = decode_order(desk, client_order_id, self._orders.payload(row))
         release = None
-        if values.release_sequence:
-            release = Released(
-                desk,
-                client_order_id,
-                values.release_sequence,
-                values.released_microcents,
-                False,
-            )
+        if release_sequence:
+            release = Released(desk, client_order_id, release_sequence, released, False)
         return OrderState(
-            order,
-            answer,
-            OrderPhase(values.phase),
-            values.hold_microcents,
-            values.filled_quantity,
-            release,
-            values.expires_at_ns,
-            row,
+            order, answer, OrderPhase(phase), hold, filled, release, expires_at_ns, row
         )
 
     def is_full(self, orders_max: int, now_ns: int) -> bool:
         """Are `orders_max` ids remembered of which none may be forgotten by now?"""
         if len(self._orders) < orders_max:
             return False
-        return self._closed_first == NO_ROW or self._expires_at_ns(self._closed_first) > now_ns
+        return self._closed_first == NO_ROW or (
+            self._orders.value(self._closed_first, _EXPIRES) > now_ns
+        )
 
     def add(self, state: OrderState) -> None:
         """Remembers a new order."""
         order = state.order
-        values = _OrderRow(
-            state.phase, state.hold_microcents, state.filled_quantity, NEVER, 0, 0, NO_ROW, NO_ROW
-        )
         state.row = self._orders.add(
             order_key(order.desk, order.client_order_id),
             encode_order(order, state.answer),
-            values,
+            (
+                state.phase,
+                state.hold_microcents,
+                state.filled_quantity,
+                NEVER,
+                0,
+                0,
+                NO_ROW,
+                NO_ROW,
+            ),
         )
 
     def save(self, state: OrderState) -> None:
         """Writes back what has changed of an order; its content and answer never do."""
-        values = _OrderRow(*self._orders.values(state.row))
         release = state.release
         self._orders.set_values(
             state.row,
-            values._replace(
-                phase=state.phase,
-                hold_microcents=state.hold_microcents,
-                filled_quantity=state.filled_quantity,
-                expires_at_ns=state.expires_at_ns,
-                release_sequence=release.wal_sequence if release else 0,
-                released_microcents=release.released_microcents if release else 0,
+            (
+                state.phase,
+                state.hold_microcents,
+                state.filled_quantity,
+                state.expires_at_ns,
+                release.wal_sequence if release else 0,
+                release.released_microcents if release else 0,
+                *self._orders.values(state.row)[_NEXT_CLOSED:],
             ),
         )
 
@@ -180,23 +168,22 @@ class RememberedOrders:
         if self._closed_last == NO_ROW:
             self._closed_first = state.row
         else:
-            last = _OrderRow(*self._orders.values(self._closed_last))
-            self._orders.set_values(self._closed_last, last._replace(next_closed=state.row))
+            self._orders.set_value(self._closed_last, _NEXT_CLOSED, state.row)
         self._closed_last = state.row
 
     def forget_expired(self, now_ns: int) -> None:
         """Forgets what may be forgotten by `now_ns`."""
         while self._closed_first != NO_ROW:
-            values = _OrderRow(*self._orders.values(self._closed_first))
-            if values.expires_at_ns > now_ns:
+            row = self._closed_first
+            if self._orders.value(row, _EXPIRES) > now_ns:
                 break
-            self._forget_fills(values.first_fill)
-            self._orders.remove(self._closed_first)
-            self._closed_first = values.next_closed
+            self._forget_fills(self._orders.value(row, _FIRST_FILL))
+            self._closed_first = self._orders.value(row, _NEXT_CLOSED)
+            self._orders.remove(row)
             if self._closed_first == NO_ROW:
                 self._closed_last = NO_ROW
         while self._orphan_first != NO_ROW:
-            if _FillRow(*self._fills.values(self._orphan_first)).expires_at_ns > now_ns:
+            if self._fills.value(self._orphan_first, _FILL_EXPIRES) > now_ns:
                 break
             self._forget_oldest_orphan()
 
@@ -205,19 +192,18 @@ class RememberedOrders:
     ) -> RecordedFill | None:
         """The fill recorded under that identity, of an order of ours or not."""
         row = self._fills.find(fill_key(desk, client_order_id, fill_id))
-        if row == NO_ROW or _FillRow(*self._fills.values(row)).expires_at_ns <= now_ns:
+        if row == NO_ROW or self._fills.value(row, _FILL_EXPIRES) <= now_ns:
             return None
         return decode_fill(desk, client_order_id, fill_id, self._fills.payload(row))
 
     def add_fill(self, state: OrderState, fill: Fill, answer: Filled) -> None:
         """Remembers a fill for as long as its order."""
-        values = _OrderRow(*self._orders.values(state.row))
         row = self._fills.add(
             fill_key(fill.desk, fill.client_order_id, fill.fill_id),
             encode_fill(fill, answer),
-            _FillRow(values.first_fill, NEVER),
+            (self._orders.value(state.row, _FIRST_FILL), NEVER),
         )
-        self._orders.set_values(state.row, values._replace(first_fill=row))
+        self._orders.set_value(state.row, _FIRST_FILL, row)
 
     def add_orphan_fill(
         self, fill: Fill, answer: Filled, expires_at_ns: int, fills_max: int
@@ -226,13 +212,12 @@ class RememberedOrders:
         row = self._fills.add(
             fill_key(fill.desk, fill.client_order_id, fill.fill_id),
             encode_fill(fill, answer),
-            _FillRow(NO_ROW, expires_at_ns),
+            (NO_ROW, expires_at_ns),
         )
         if self._orphan_last == NO_ROW:
             self._orphan_first = row
         else:
-            last = _FillRow(*self._fills.values(self._orphan_last))
-            self._fills.set_values(self._orphan_last, last._replace(next_fill=row))
+            self._fills.set_value(self._orphan_last, _NEXT_FILL, row)
         self._orphan_last = row
         self._orphan_count += 1
         if self._orphan_count > fills_max:
@@ -264,18 +249,15 @@ class RememberedOrders:
         self._orders.load(read, orders_max)
         self._fills.load(read, orders_max)
 
-    def _expires_at_ns(self, row: int) -> int:
-        return _OrderRow(*self._orders.values(row)).expires_at_ns
-
     def _forget_fills(self, row: int) -> None:
         while row != NO_ROW:
-            next_fill = _FillRow(*self._fills.values(row)).next_fill
+            next_fill = self._fills.value(row, _NEXT_FILL)
             self._fills.remove(row)
             row = next_fill
 
     def _forget_oldest_orphan(self) -> None:
         row = self._orphan_first
-        self._orphan_first = _FillRow(*self._fills.values(row)).next_fill
+        self._orphan_first = self._fills.value(row, _NEXT_FILL)
         if self._orphan_first == NO_ROW:
             self._orphan_last = NO_ROW
         self._fills.remove(row)

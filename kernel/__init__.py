@@ -6,7 +6,8 @@ library only. `SEMANTICS.md` beside this file says what a decision and a ledger 
 How it works: `COMPILED_MODULES` exist in two forms, the source as it stands and the same source
 compiled. The compiled form is taken where all of them were built (they call each other without
 Python between them); PRETRADE_GUARD_PURE=1, the one thing that the kernel reads from outside,
-forces the source. `KERNEL_FORM` says which is running.
+forces the source. `KERNEL_FORM` says which is running. `choose_form` does the same for the compiled
+modules of `guard`.
 """
 
 import os
@@ -17,30 +18,36 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 COMPILED_MODULES = ("prescribe", "records", "policy")  # in the order in which they may be loaded
 
 
-def _all_compiled() -> bool:
+def choose_form(package: str, modules: tuple[str, ...]) -> str:
+    """Called by a package before it imports any of these modules: "compiled" or "interpreted"."""
+    if os.environ.get("PRETRADE_GUARD_PURE") != "1" and _all_compiled(package, modules):
+        return "compiled"
+    _load_sources(package, modules)
+    return "interpreted"
+
+
+def _all_compiled(package: str, modules: tuple[str, ...]) -> bool:
     """Whether every one of them was built."""
-    specs = [find_spec(f"{__name__}.{module_name}") for module_name in COMPILED_MODULES]
+    specs = [find_spec(f"{package}.{module}") for module in modules]
     return all(spec is not None and not str(spec.origin).endswith(".py") for spec in specs)
 
 
-def _load_sources() -> None:
-    """Put the source form of the compiled modules in place, before anything imports them."""
-    for module_name in COMPILED_MODULES:
-        name = f"{__name__}.{module_name}"
-        path = os.path.join(os.path.dirname(__file__), f"{module_name}.py")
+def _load_sources(package: str, modules: tuple[str, ...]) -> None:
+    """Put the source form of these modules in place, before anything imports them."""
+    directory = os.path.dirname(str(sys.modules[package].__file__))
+    for module_name in modules:
+        name = f"{package}.{module_name}"
+        path = os.path.join(directory, f"{module_name}.py")
         spec = spec_from_file_location(name, path, loader=SourceFileLoader(name, path))
         if spec is None or spec.loader is None:
             raise ImportError(f"no source for {name} at {path}")
         module = module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)
-        setattr(sys.modules[__name__], module_name, module)
+        setattr(sys.modules[package], module_name, module)
 
 
-KERNEL_FORM = "compiled"
-if os.environ.get("PRETRADE_GUARD_PURE") == "1" or not _all_compiled():
-    KERNEL_FORM = "interpreted"
-    _load_sources()
+KERNEL_FORM = choose_form(__name__, COMPILED_MODULES)
 
 from kernel.digest import (  # noqa: E402
     decision_digest,
@@ -203,6 +210,7 @@ __all__ = [
     "action_of",
     "audit_bundle",
     "certify_ledger",
+    "choose_form",
     "decision_digest",
     "decision_digest_of_row",
     "decision_of_output_row",

@@ -1,7 +1,8 @@
-"""Little-endian integers at an offset of a row.
+"""Little-endian integers, and bytes, at an offset of a row.
 
-Owns: the few reads and writes that `kernel.prescribe` needs. The compiled kernel takes the same
-functions from `little_endian.pxd` beside this file, where each becomes one machine instruction.
+Owns: the few reads and writes that the modules with a compiled form need (`kernel.prescribe`,
+`guard.packed`). Compiled, they take the same functions from `little_endian.pxd` beside this file,
+where each of an integer becomes one machine instruction.
 
 Must not: check anything. The caller has checked the row's length and the value's range.
 """
@@ -25,6 +26,11 @@ def load_u64(row: Row, at: int) -> int:
     return int.from_bytes(row[at : at + 8], "little")
 
 
+def load_i64(row: Row, at: int) -> int:
+    """The i64 at that offset."""
+    return int.from_bytes(row[at : at + 8], "little", signed=True)
+
+
 def store_u16(out: Buffer, at: int, value: int) -> None:
     """Put a u16 at that offset."""
     out[at : at + 2] = value.to_bytes(2, "little")
@@ -38,6 +44,21 @@ def store_u32(out: Buffer, at: int, value: int) -> None:
 def store_u64(out: Buffer, at: int, value: int) -> None:
     """Put a u64 at that offset."""
     out[at : at + 8] = value.to_bytes(8, "little")
+
+
+def store_i64(out: Buffer, at: int, value: int) -> None:
+    """Put an i64 at that offset; OverflowError, in both forms, where `value` is none."""
+    out[at : at + 8] = value.to_bytes(8, "little", signed=True)
+
+
+def bytes_at(row: Row, at: int, count: int) -> bytes:
+    """The `count` bytes at that offset."""
+    return bytes(row[at : at + count])
+
+
+def store_bytes(out: Buffer, at: int, value: bytes) -> None:
+    """Put these bytes at that offset."""
+    out[at : at + len(value)] = value
 
 
 def bytes_of(out: Buffer | bytes, count: int) -> bytes:
