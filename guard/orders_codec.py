@@ -1,9 +1,9 @@
 """An order or a fill with its answer ↔ the bytes in which they are remembered. Pure.
 
-Owns the keys and payloads of `guard.orders`. A payload is a MessagePack array of the request's
-fields without those in the key, then the answer's without those that the request has; flags are
-numbers, and so are reasons, except those of rules that this version does not know. It is kept in
-memory and in checkpoints, not in the log: a change of it is a new checkpoint version.
+Owns the keys and payloads of `guard.orders`. A payload is a MessagePack array: first an array of
+the request's fields without those in the key, then the answer's without those that the request
+has; flags are numbers, and so are reasons, except those of rules that this version does not know.
+It is kept in memory and in checkpoints, not in the log: a change of it is a new checkpoint version.
 """
 
 from typing import Any, Final
@@ -15,6 +15,7 @@ from guard.reasons import Refusal, Stage
 from kernel import InvariantError, Reason
 
 _encoder = msgspec.msgpack.Encoder()
+_fields_of = msgspec.structs.astuple
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 _CODE_OF_WORD: Final[dict[str, int]] = {
@@ -28,10 +29,8 @@ _FLAGS: Final = ("overfill", "late", "unknown", "refused")
 # Of an order's fields the first two are its key's; of a fill's the first three; the last one of
 # both is the request id, which belongs to a sending.
 _ORDER_CONTENT: Final = slice(2, -1)
-_ORDER_FIELDS: Final = len(Order.__struct_fields__) - 3
 _FILL_CONTENT: Final = slice(3, -1)
 _REJECT_FIELDS: Final = 2  # of a reject's answer: its stage and its detail
-_FILL_FIELDS: Final = len(Fill.__struct_fields__) - 4
 
 
 def _encode(values: tuple[Any, ...]) -> bytes:
@@ -53,32 +52,29 @@ def fill_key(desk: str, client_order_id: str, fill_id: str) -> bytes:
 
 def encode_order(order: Order, answer: Admit | Reject) -> bytes:
     """An order's content and its first answer, without what its key says."""
-    content = msgspec.structs.astuple(order)[_ORDER_CONTENT]
+    content = _fields_of(order)[_ORDER_CONTENT]
+    reason = _CODE_OF_WORD.get(answer.reason, answer.reason)
     if isinstance(answer, Admit):
-        said: tuple[Any, ...] = (
-            _CODE_OF_WORD.get(answer.reason, answer.reason),
-            answer.wal_sequence,
-            answer.reservation_id,
-            answer.venue,
-            answer.substituted,
-            answer.notional_microcents,
-            answer.fee_microcents,
+        return _encode(
+            (
+                content,
+                reason,
+                answer.wal_sequence,
+                answer.reservation_id,
+                answer.venue,
+                answer.substituted,
+                answer.notional_microcents,
+                answer.fee_microcents,
+            )
         )
-    else:
-        said = (
-            _CODE_OF_WORD.get(answer.reason, answer.reason),
-            answer.wal_sequence,
-            _STAGES.index(answer.stage),
-            answer.detail,
-        )
-    return _encode((*content, *said))
+    stage = _STAGES.index(answer.stage)
+    return _encode((content, reason, answer.wal_sequence, stage, answer.detail))
 
 
 def decode_order(desk: str, client_order_id: str, payload: bytes) -> tuple[Order, Admit | Reject]:
     """What `encode_order` was given."""
-    values = _decode(payload)
-    order = Order(client_order_id, desk, *values[:_ORDER_FIELDS])
-    code, sequence, *said = values[_ORDER_FIELDS:]
+    content, code, sequence, *said = _decode(payload)
+    order = Order(client_order_id, desk, *content)
     word = _WORD_OF_CODE.get(code, code)
     if len(said) == _REJECT_FIELDS:
         stage, detail = said
@@ -102,7 +98,7 @@ def encode_fill(fill: Fill, answer: Filled) -> bytes:
     flags = sum(1 << _FLAGS.index(flag) for flag in answer.flags)
     return _encode(
         (
-            *msgspec.structs.astuple(fill)[_FILL_CONTENT],
+            _fields_of(fill)[_FILL_CONTENT],
             answer.wal_sequence,
             answer.open_quantity,
             answer.hold_microcents,
@@ -117,9 +113,8 @@ def decode_fill(
     desk: str, client_order_id: str, fill_id: str, payload: bytes
 ) -> tuple[Fill, Filled]:
     """What `encode_fill` was given."""
-    values = _decode(payload)
-    fill = Fill(desk, client_order_id, fill_id, *values[:_FILL_FIELDS])
-    sequence, open_quantity, hold, released, unpaid, flags = values[_FILL_FIELDS:]
+    content, sequence, open_quantity, hold, released, unpaid, flags = _decode(payload)
+    fill = Fill(desk, client_order_id, fill_id, *content)
     return fill, Filled(
         desk,
         client_order_id,

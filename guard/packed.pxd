@@ -6,7 +6,7 @@ from libc.stdint cimport uint64_t as u64
 
 from kernel cimport little_endian as le
 
-cdef Py_ssize_t _GRAIN_BYTES, _BLOB_SLAB_BYTES, _ROWS_PER_SLAB, _ROWS_MAX, _SLOTS_MIN
+cdef Py_ssize_t _GRAIN_BYTES, _GRAINS_MAX, _BLOB_SLAB_BYTES, _ROWS_PER_SLAB, _ROWS_MAX, _SLOTS_MIN
 cdef Py_ssize_t _BLOB_END_MAX, _INDEX_LOAD_PERCENT, _KEY_BYTES_AT, _BLOB_BYTES_AT, _FIELDS_AT
 cdef u64 _U32_MAX
 cdef int _ROW_BITS
@@ -15,7 +15,7 @@ cdef Py_ssize_t _slots_for(Py_ssize_t entries_max) except -1
 
 @cython.final
 cdef class PackedMap:
-    cdef object _fields, _free_rows
+    cdef object _pack_fields, _unpack_fields, _free_rows
     cdef list _row_slabs, _blob_slabs
     cdef dict _free_blobs
     cdef Py_ssize_t _field_count, _row_bytes, _row_count, _blob_end, _entry_count, _entries_max
@@ -68,6 +68,7 @@ cdef class PackedMap:
     )
     cdef _index_rows(self, Py_ssize_t entries_max)
 
+    @cython.locals(fits=bint, end=u64)
     cdef _check_block(self, u64 place, u64 grains)
     cdef _set_index(self, Py_ssize_t slots)
 

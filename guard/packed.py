@@ -37,6 +37,7 @@ Reader: TypeAlias = Callable[[int], bytes]
 
 # These are C integers in the compiled form, so no other module can import them.
 _GRAIN_BYTES = 32
+_GRAINS_MAX = BLOB_BYTES_MAX // _GRAIN_BYTES
 _BLOB_SLAB_BYTES = 1 << 20
 _BLOB_END_MAX = 1 << 48  # more than a machine has; a place plus a length fits an i64 by far
 _ROWS_PER_SLAB = 1 << 13
@@ -59,9 +60,11 @@ class PackedMap:
     """Keys (bytes) to rows: `field_count` integers each, i64, and a payload (bytes)."""
 
     def __init__(self, field_count: int) -> None:
-        self._fields = struct.Struct(f"<{field_count}q")
+        fields = struct.Struct(f"<{field_count}q")
+        self._pack_fields = fields.pack
+        self._unpack_fields = fields.unpack_from
         self._field_count = field_count
-        self._row_bytes = _FIELDS_AT + self._fields.size
+        self._row_bytes = _FIELDS_AT + fields.size
         self._row_slabs: list[bytearray] = []
         self._blob_slabs: list[bytearray] = []
         self._free_rows = array("Q")
@@ -142,7 +145,7 @@ class PackedMap:
     def values(self, row: int) -> tuple[int, ...]:
         """The row's integers."""
         slab = self._slab_of(row)
-        return self._fields.unpack_from(slab, row % _ROWS_PER_SLAB * self._row_bytes + _FIELDS_AT)
+        return self._unpack_fields(slab, row % _ROWS_PER_SLAB * self._row_bytes + _FIELDS_AT)
 
     def set_values(self, row: int, values: tuple[int, ...]) -> None:
         """Replaces the row's integers."""
@@ -269,9 +272,10 @@ class PackedMap:
                 self._check_block(place, grains)
 
     def _check_block(self, place: int, grains: int) -> None:
-        bytes_max = self._blob_end - place if place < self._blob_end else 0
-        bytes_max = min(bytes_max, _BLOB_SLAB_BYTES - place % _BLOB_SLAB_BYTES)
-        if grains * _GRAIN_BYTES > min(bytes_max, BLOB_BYTES_MAX) or place % _GRAIN_BYTES:
+        """It must be a block that this map could have taken, within one slab."""
+        fits = 0 < grains <= _GRAINS_MAX and place < self._blob_end and place % _GRAIN_BYTES == 0
+        end = place % _BLOB_SLAB_BYTES + grains * _GRAIN_BYTES
+        if not fits or end > _BLOB_SLAB_BYTES or place + grains * _GRAIN_BYTES > self._blob_end:
             raise InvariantError(f"a dumped map has no block of {grains} grains at {place}")
 
     def _set_index(self, slots: int) -> None:
@@ -296,7 +300,7 @@ class PackedMap:
 
     def _pack(self, values: tuple[int, ...]) -> bytes:
         try:
-            return self._fields.pack(*values)
+            return self._pack_fields(*values)
         except struct.error as error:
             raise InvariantError(f"{values} do not fit a packed row: {error}") from error
 
