@@ -23,7 +23,7 @@ from typing import Any
 import uvloop
 import zmq
 
-from guard import __version__, clock
+from guard import GUARD_FORM, __version__, clock
 from guard.activation import Actor, find_differences, opening_events, resume_event
 from guard.anchoring import AnchorPublisher, load_anchor
 from guard.config import Config, ConfigError
@@ -65,6 +65,8 @@ def run_daemon(options: RunOptions) -> None:
     """Runs until SIGTERM or SIGINT, then returns. Raises what ended it otherwise."""
     if KERNEL_FORM != "compiled":
         say("the kernel runs interpreted (its compiled form was not built): same answers, slower")
+    elif GUARD_FORM != "compiled":
+        say("orders are remembered interpreted (not built): same answers, slower")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options))
 

@@ -1,0 +1,47 @@
+"""The switch between the two forms of guard's compiled modules, in processes of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import guard
+
+CHECKOUT = Path(guard.__file__).parent.parent
+REPORT = """
+import guard, kernel, sys
+built = [not sys.modules["guard." + name].__file__.endswith(".py") for name in {names}]
+print(guard.GUARD_FORM, kernel.KERNEL_FORM, *built)
+"""
+
+
+def run(switch: str) -> list[str]:
+    """What a fresh interpreter prints with PRETRADE_GUARD_PURE set so."""
+    imports = "".join(f"import guard.{name}\n" for name in guard.COMPILED_MODULES)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            imports + REPORT.format(names=guard.COMPILED_MODULES),
+        ],
+        env=os.environ | {"PRETRADE_GUARD_PURE": switch, "PYTHONPATH": str(CHECKOUT)},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.split()
+
+
+def test_the_switch_forces_the_source_of_both_packages() -> None:
+    assert run("1") == ["interpreted", "interpreted", "False"]
+
+
+def test_without_it_the_built_form_runs_where_it_is_built() -> None:
+    built = all(any((CHECKOUT / "guard").glob(f"{name}.*.so")) for name in guard.COMPILED_MODULES)
+    form, _, module_is_built = run("")
+    assert (form, module_is_built) == (("compiled", "True") if built else ("interpreted", "False"))
