@@ -228,27 +228,31 @@ def _session_events(
         recovered_sequence=recovered.head.sequence,
         recovered_hash=recovered.head.entry_hash,
         after_clean_stop=state.is_closed_cleanly,
-        cut=_noted(recovered),
+        cuts=_noted(recovered),
     )
     return [started, *_configured_events(options, engine)]
 
 
-def _noted(recovered: Recovered) -> CutNoted | None:
-    cut = recovered.cut
-    if cut is None:
-        return None
-    say(
-        f"a torn end was cut: {cut.bytes_cut} bytes of {cut.segment} from byte {cut.offset} on "
-        f"(first record lost: {cut.first_sequence_lost}; {cut.reason}); copy: {cut.copy_name}"
-    )
-    return CutNoted(
-        cut.segment,
-        cut.offset,
-        cut.first_sequence_lost,
-        cut.bytes_cut,
-        cut.reason,
-        cut.copy_name,
-    )
+def _noted(recovered: Recovered) -> list[CutNoted]:
+    """The cuts as the log will name them; the operator is told of each."""
+    noted = []
+    for cut in recovered.cuts:
+        say(
+            f"a torn end was cut: {cut.bytes_cut} bytes of {cut.segment} from byte {cut.offset} "
+            f"on (first record lost: {cut.first_sequence_lost}; {cut.reason}); "
+            f"copy: {cut.copy_name}"
+        )
+        noted.append(
+            CutNoted(
+                cut.segment,
+                cut.offset,
+                cut.first_sequence_lost,
+                cut.bytes_cut,
+                cut.reason,
+                cut.copy_name,
+            )
+        )
+    return noted
 
 
 def _configured_events(options: RunOptions, engine: Engine) -> list[Outcome]:

@@ -192,7 +192,13 @@ class RememberedOrders:
     ) -> RecordedFill | None:
         """The fill recorded under that identity, of an order of ours or not."""
         row = self._fills.find(fill_key(desk, client_order_id, fill_id))
-        if row == NO_ROW or self._fills.value(row, _FILL_EXPIRES) <= now_ns:
+        if row == NO_ROW:
+            return None
+        expires_at_ns = self._fills.value(row, _FILL_EXPIRES)
+        if expires_at_ns == NEVER:  # it goes with its order
+            order_row = self._orders.find(order_key(desk, client_order_id))
+            expires_at_ns = self._orders.value(order_row, _EXPIRES)
+        if expires_at_ns <= now_ns:
             return None
         return decode_fill(desk, client_order_id, fill_id, self._fills.payload(row))
 

@@ -195,7 +195,7 @@ class SessionStarted(Administrative, tag="session_started"):
     recovered_sequence: int
     recovered_hash: str
     after_clean_stop: bool
-    cut: CutNoted | None
+    cuts: list[CutNoted]
 
 
 class SessionClosed(Administrative, tag="session_closed"):

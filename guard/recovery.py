@@ -25,7 +25,7 @@ from wal import (
     WalError,
     apply_repair,
     create_directory,
-    cut_at_end,
+    cuts_at_end,
     open_for_recovery,
     plan_repair,
     read_entries,
@@ -39,12 +39,15 @@ class NotOurLogError(WalError):
 
 @dataclass(slots=True)
 class Recovered:
-    """A log that was found, folded and is held by `lock`. A fresh one has `EMPTY_HEAD`."""
+    """A log that was found, folded and is held by `lock`. A fresh one has `EMPTY_HEAD`.
+
+    `cuts`: what repairs have cut from its end and no record names yet, the oldest first.
+    """
 
     engine: Engine
     head: Head
     lock: LogLock
-    cut: Cut | None
+    cuts: list[Cut]
 
 
 def recover_log(directory: Path, hasher: ChainHasher, anchor: Anchor | None = None) -> Recovered:
@@ -56,10 +59,10 @@ def recover_log(directory: Path, hasher: ChainHasher, anchor: Anchor | None = No
     """
     create_directory(directory)
     lock = open_for_recovery(directory)
+    cut = None
     try:
         try:
             engine, head = fold_log(directory, hasher, anchor)
-            cut = cut_at_end(directory, head)
         except WalDamage:
             anchored_sequence = anchor.sequence if anchor is not None else 0
             cut = plan_repair(directory, hasher, DIALECT, anchored_sequence)
@@ -67,12 +70,16 @@ def recover_log(directory: Path, hasher: ChainHasher, anchor: Anchor | None = No
                 raise
             apply_repair(directory, cut)
             engine, head = fold_log(directory, hasher, anchor)
+        # A start that failed after its repair has left copies that no record names yet.
+        cuts = cuts_at_end(directory, head)
+        if cut is not None:
+            cuts = [each for each in cuts if each.copy_name != cut.copy_name] + [cut]
         # What an unclean stop left may stand in memory alone: write it anew before going on.
         rewrite_tail(directory, head, engine.state.is_closed_cleanly)
     except BaseException:
         lock.release()
         raise
-    return Recovered(engine, head, lock, cut)
+    return Recovered(engine, head, lock, cuts)
 
 
 def fold_log(

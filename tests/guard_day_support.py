@@ -41,7 +41,7 @@ def administrative_events(who: Actor | None = None) -> list[Outcome]:
             recovered_sequence=29,
             recovered_hash="ab" * 32,
             after_clean_stop=True,
-            cut=CUT,
+            cuts=[CUT],
         ),
         who.event(
             SettingsActivated,

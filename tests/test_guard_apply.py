@@ -104,7 +104,7 @@ def test_a_clean_stop_is_remembered_until_anything_follows() -> None:
         recovered_sequence=8,
         recovered_hash="h",
         after_clean_stop=True,
-        cut=None,
+        cuts=[],
     )
     state = _after(who.event(SessionClosed), started)
     assert (state.is_closed_cleanly, state.epoch, state.next_sequence) == (False, 2, 10)

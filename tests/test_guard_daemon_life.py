@@ -63,7 +63,7 @@ def test_a_stop_under_load_answers_what_was_decided(tmp_path: Path, number: int)
     with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
         started = event_of(site.records()[-1])
         assert (started["event"], started["epoch"]) == ("session_started", 2)
-        assert (started["after_clean_stop"], started["cut"]) == (True, None)
+        assert (started["after_clean_stop"], started["cuts"]) == (True, [])
         last = answered[-1]["client_order_id"]
         assert client.ask(status(last))["answer"] == answered[-1]
 

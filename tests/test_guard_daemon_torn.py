@@ -71,7 +71,7 @@ def check_goes_on(site: Site, damaged: bytes, first_lost: int, cut_at: int) -> N
         started = event_of(site.records()[-1])
         assert (started["event"], started["after_clean_stop"]) == ("session_started", False)
         assert started["recovered_sequence"] == first_lost - 1
-        cut = started["cut"]
+        [cut] = started["cuts"]
         assert (cut["segment"], cut["offset"]) == ("00000001.jsonl", cut_at)
         assert (cut["first_sequence_lost"], cut["bytes_cut"]) == (first_lost, len(damaged) - cut_at)
         assert (site.log / cut["copy_name"]).read_bytes() == damaged[cut_at:]
@@ -116,7 +116,7 @@ def test_every_length_of_the_last_batch_recovers(site: Site) -> None:
         recovered.lock.release()
         whole = sum(start <= length for start in starts) - 1
         assert recovered.head.sequence == whole
-        assert (recovered.cut is None) == (length in starts)
+        assert (recovered.cuts == []) == (length in starts)
         for copy in site.log.glob("*.cut-*"):
             copy.unlink()
 
@@ -130,13 +130,13 @@ def test_a_cut_is_logged_though_the_start_then_fails(site: Site) -> None:
     site.configure(config_text())
     start = line_starts(content)[LAST - 1]
     with site.running() as daemon:
-        cut = event_of(site.records()[-1])["cut"]
+        [cut] = event_of(site.records()[-1])["cuts"]
         assert (cut["offset"], cut["first_sequence_lost"]) == (start, LAST)
         assert cut["bytes_cut"] == len(content) - 7 - start
         assert (site.log / cut["copy_name"]).read_bytes() == content[start:-7]
         assert daemon.stop() == 0
     with site.running() as daemon:
-        assert event_of(site.records()[-1])["cut"] is None, "a cut is logged once"
+        assert event_of(site.records()[-1])["cuts"] == [], "a cut is logged once"
 
 
 @pytest.mark.parametrize("whole", [0, 1, 2, 4])

@@ -268,6 +268,18 @@ def test_a_fill_of_a_forgotten_order_is_unknown() -> None:
     assert reply.flags == ["unknown"]
 
 
+def test_a_fill_is_forgotten_with_its_order_to_the_nanosecond() -> None:
+    """Also while nothing has been recorded since that would have swept the order out."""
+    for changed in (fill(), fill(fee=6)):
+        engine = admitted()
+        engine.submit(fill())
+        engine.submit(cancel())
+        engine.now_ns = T0 + WINDOW_NS
+        assert engine.submit(fill(), T0 + WINDOW_NS).repeat is True
+        reply = engine.submit(changed, T0 + WINDOW_NS + 1)
+        assert (reply.flags, reply.repeat) == (["unknown"], False)
+
+
 def test_filled_quantity_stops_at_what_a_reply_can_carry() -> None:
     engine = admitted()
     engine.submit(fill("F-1", quantity=I64_MAX, fee=0))

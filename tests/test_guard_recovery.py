@@ -18,7 +18,7 @@ SEGMENT = "00000001.jsonl"
 def test_a_fresh_directory_is_created_and_held(tmp_path: Path) -> None:
     directory = tmp_path / "log"
     recovered = recover_log(directory, HASHER)
-    assert (recovered.head, recovered.cut) == (EMPTY_HEAD, None)
+    assert (recovered.head, recovered.cuts) == (EMPTY_HEAD, [])
     assert recovered.engine.next_sequence == 1
     with pytest.raises(WalLocked):
         recover_log(directory, HASHER)
@@ -29,7 +29,7 @@ def test_a_fresh_directory_is_created_and_held(tmp_path: Path) -> None:
 def test_the_state_is_the_fold_of_the_log(tmp_path: Path) -> None:
     head = write_log(tmp_path, DAY.records)
     recovered = recover_log(tmp_path, HASHER)
-    assert (recovered.head, recovered.cut) == (head, None)
+    assert (recovered.head, recovered.cuts) == (head, [])
     assert describe(recovered.engine.state) == describe(DAY.state)
     assert recovered.engine.state.log_id == LOG_ID
     recovered.lock.release()
@@ -114,7 +114,7 @@ def test_a_torn_end_is_cut_and_folded_again(tmp_path: Path) -> None:
     kept = content.rindex(b'{"sequence":8,')
     path.write_bytes(content[:-100])
     recovered = recover_log(tmp_path, HASHER)
-    cut = recovered.cut
+    [cut] = recovered.cuts
     assert cut is not None
     assert (cut.segment, cut.first_sequence_lost, cut.bytes_cut) == (
         SEGMENT,

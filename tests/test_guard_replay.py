@@ -118,7 +118,7 @@ FACTS = {
     "recovered_sequence",
     "recovered_hash",
     "after_clean_stop",
-    "cut",
+    "cuts",
     # What a client asked for, unless the kernel was asked with it.
     "order",
     "fill",

@@ -48,7 +48,7 @@ from wal.manifest import CheckpointHead, CheckpointInfo
 from wal.payload import CheckpointReader, open_checkpoint
 from wal.reader import Dialect, LocatedEntry, Position, position_after, read_entries
 from wal.recover import open_for_recovery
-from wal.repair import Cut, apply_repair, cut_at_end, cuts_at_end, plan_repair
+from wal.repair import Cut, apply_repair, cuts_at_end, plan_repair
 from wal.salvage import LeftOut, SalvageReport, salvage_log
 from wal.segment import (
     LogLock,
@@ -108,7 +108,6 @@ __all__ = [
     "archive_segments",
     "check_data",
     "create_directory",
-    "cut_at_end",
     "cuts_at_end",
     "decode_anchor",
     "encode_anchor",

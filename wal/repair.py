@@ -123,12 +123,6 @@ def cuts_at_end(directory: Path, head: Head) -> list[Cut]:
     return [cut for _, cut in sorted(found, key=lambda item: (item[0], item[1].segment))]
 
 
-def cut_at_end(directory: Path, head: Head) -> Cut | None:
-    """The last of `cuts_at_end`, or None."""
-    cuts = cuts_at_end(directory, head)
-    return cuts[-1] if cuts else None
-
-
 def _beginning(directory: Path, start: Head) -> Position | None:
     """The beginning of the segment from which the log is read to the record after `start`.
 

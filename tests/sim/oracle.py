@@ -88,7 +88,7 @@ class Oracle:
         self.disk_low: Reply | None = None
         self.next_reservation = 1
         self.orders: dict[Key, Reply] = {}
-        self.orphans: dict[Key, Reply] = {}
+        self.orphans: dict[tuple[str, str, str], Reply] = {}
         self.desks = {
             name: {
                 "remaining": budget,
@@ -425,16 +425,16 @@ class Oracle:
         if order is not None and request["fill_id"] in order["fills"]:
             found: Reply = order["fills"][request["fill_id"]]
             return found
-        orphan = self.orphans.get((request["desk"], request["client_order_id"]))
+        identity = (request["desk"], request["client_order_id"], request["fill_id"])
+        orphan = self.orphans.get(identity)
         if orphan is None or orphan["expires_ns"] <= now_ns:
             return None
-        return orphan["fills"].get(request["fill_id"])  # type: ignore[no-any-return]
+        record: Reply = orphan["record"]
+        return record
 
     def _remember_orphan(self, content: Reply, record: Reply, now_ns: int) -> None:
-        key = (content["desk"], content["client_order_id"])
-        fills = self.orphans.pop(key, {"fills": {}})["fills"]
-        fills[content["fill_id"]] = record
-        self.orphans[key] = {"fills": fills, "expires_ns": now_ns + self.window_ns}
+        identity = (content["desk"], content["client_order_id"], content["fill_id"])
+        self.orphans[identity] = {"record": record, "expires_ns": now_ns + self.window_ns}
         if len(self.orphans) > self.ids_max:
             del self.orphans[next(iter(self.orphans))]
 

@@ -224,7 +224,7 @@ class Server:
     def _start_events(self, recovered: Any, wall_ns: Callable[[], int]) -> list[Outcome]:
         state = self.engine.state
         actor = self._actor(wall_ns(), "start")
-        cuts = getattr(recovered, "cuts", None) or ([recovered.cut] if recovered.cut else [])
+        cuts = recovered.cuts
         self.cut_count = len(cuts)
         if recovered.head.sequence == 0:
             return list(opening_events(self.config, actor, LOG_ID, HASHER.key_id))
@@ -237,7 +237,7 @@ class Server:
             recovered_sequence=recovered.head.sequence,
             recovered_hash=recovered.head.entry_hash,
             after_clean_stop=state.is_closed_cleanly,
-            cut=noted[-1] if noted else None,
+            cuts=noted,
         )
         events: list[Outcome] = [started]
         for difference in find_differences(state, self.config, actor):

@@ -80,7 +80,6 @@ class World:
         self.answered: list[Request] = []
         self.crash_after: int | None = None
         self.is_stopped = False
-        self.unlogged_cuts: list[str] = []
         self.crashes = self.power_cuts = self.cuts = self.replies = 0
 
     def note(self, line: str) -> None:
@@ -369,7 +368,7 @@ class World:
         for copy in sorted(path.name for path in self.directory.glob("*.cut-*")):
             # Of a log that had not begun nothing can be logged.
             if ".cut-1-" not in copy and f'"{copy}"'.encode() not in text:
-                self.unlogged_cuts.append(copy)
+                raise ViolationError(f"no record names the cut {copy}")
         self.note(f"verified and replayed: {head.sequence} {head.entry_hash}")
 
 
@@ -384,7 +383,6 @@ class Result:
         self.power_cuts = world.power_cuts
         self.cuts = world.cuts
         self.replies = world.replies
-        self.unlogged_cuts = world.unlogged_cuts
         self.records = world.oracle.next_sequence - 1
 
 
