@@ -19,8 +19,3 @@ def wall_ns() -> int:
 def monotonic_ns() -> int:
     """Nanoseconds of an unspecified origin, for durations and deadlines."""
     return time.monotonic_ns()
-
-
-def sleep_s(seconds: float) -> None:
-    """Blocks the calling thread. For the synchronous client and tools, never the daemon's loop."""
-    time.sleep(seconds)

@@ -24,12 +24,12 @@ from guard.instruments import (
     define_instrument,
     parse_money_microcents,
 )
+from guard.messages import U64_MAX
 from guard.outcomes import PolicyContent, PolicyModel
 from kernel import PolicyError
 from wal import SEGMENT_BYTES_MAX
 
 CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
-U64_MAX: Final = 2**64 - 1
 NO_CAP: Final = "none"
 
 _LOOPBACK = re.compile(

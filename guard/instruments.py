@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from guard.messages import I64_MAX
+
 MICROCENTS_PER_CURRENCY_UNIT = 100_000_000
-I64_MAX = 2**63 - 1
 
 # Bounds that keep every product below a few hundred bits: far beyond any market's sizes.
 DECIMAL_DIGITS_MAX = 18

@@ -14,26 +14,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from guard.outcomes import (
-    Decided,
-    DeskCapped,
-    DeskOpened,
-    DeskResumed,
-    DeskToppedUp,
-    EntriesHalted,
-    EntriesResumed,
-    FillRecorded,
-    InstrumentDefined,
-    KernelRows,
-    LogOpened,
-    OrderDecided,
-    OrderRefused,
-    OrderReleased,
-    PolicyActivated,
-    SessionClosed,
-    SessionStarted,
-    SettingsActivated,
-)
+from guard.outcomes import Decided, KernelRows, LogOpened, OrderDecided, PlainEvent
 from kernel.digest import decision_digest_of_row, input_digest_of_row
 from kernel.layout import DECISION, DECISION_ROW_BYTES, INPUT
 from kernel.reasons import ACTION_OF_CAMEL, ACTION_OF_CODE, REASON_OF_CAMEL, REASON_OF_CODE
@@ -108,27 +89,11 @@ _DECISION_HEAD: Final = b'{"audit":'
 _LOG_OPENED_HEAD: Final = b'{"event":"log_opened",'
 _SESSION_CLOSED_HEAD: Final = b'{"event":"session_closed",'
 
-_PlainEvent: Any = (
-    OrderRefused
-    | FillRecorded
-    | OrderReleased
-    | LogOpened
-    | SettingsActivated
-    | PolicyActivated
-    | InstrumentDefined
-    | DeskOpened
-    | DeskToppedUp
-    | DeskCapped
-    | DeskResumed
-    | EntriesHalted
-    | EntriesResumed
-    | SessionStarted
-    | SessionClosed
-)
+_PLAIN_EVENT: Any = PlainEvent  # a union of types, which is a value to the decoder
 
 _encode = msgspec.json.Encoder().encode
 _decode_decision = msgspec.json.Decoder(DecisionRecord).decode
-_decode_event = msgspec.json.Decoder(_PlainEvent).decode
+_decode_event = msgspec.json.Decoder(_PLAIN_EVENT).decode
 
 _ACTION_WORD: Final = {code: action.camel for code, action in ACTION_OF_CODE.items()}
 _REASON_WORD: Final = {code: reason.camel for code, reason in REASON_OF_CODE.items()}
@@ -172,9 +137,8 @@ def decode_data(data: bytes) -> Decided:
             return Decided(_decode_event(data))
         record = _decode_decision(data)
         return Decided(record.metadata, _rows_of(record))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as error:
-        raise RecordError(f"no record of this guard: {error}") from error
-    except ValueError as error:  # a value that does not fit the format's integer types
+    # ValueError: bad UTF-8, or a value that does not fit the format's integer types.
+    except (msgspec.DecodeError, ValueError, RecursionError, KeyError) as error:
         raise RecordError(f"no record of this guard: {error}") from error
 
 

@@ -202,9 +202,9 @@ class SessionClosed(Administrative, tag="session_closed"):
     """A clean stop: nothing follows in this session."""
 
 
-Outcome: TypeAlias = (
-    OrderDecided
-    | OrderRefused
+# Every event but the one that stands in a decision record, beside what the kernel said.
+PlainEvent: TypeAlias = (
+    OrderRefused
     | FillRecorded
     | OrderReleased
     | LogOpened
@@ -220,6 +220,8 @@ Outcome: TypeAlias = (
     | SessionStarted
     | SessionClosed
 )
+
+Outcome: TypeAlias = OrderDecided | PlainEvent
 
 
 class KernelRows(NamedTuple):
