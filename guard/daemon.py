@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import uvloop
 import zmq
@@ -36,6 +36,8 @@ from guard.pipeline import Pipeline, record_outcome
 from guard.recovery import Recovered, recover_log
 from kernel import KERNEL_FORM
 from wal import ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor
+
+LAST_REPLIES_S: Final = 0.2  # far longer than loopback or a local network takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,9 @@ async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recove
             await _serve_orders(engine, gateway, options, writer, hasher.keyed)
             actor = _actor(engine, writer.staged_count, "clean stop")
             _record(engine, writer, [actor.event(SessionClosed)])
+            # A connection closed over requests that nobody read is reset, and a reset takes with
+            # it replies that the client's machine has and its program has not fetched yet.
+            await asyncio.sleep(LAST_REPLIES_S)
             if options.anchor_file is not None:
                 write_anchor(options.anchor_file, anchor_of(writer.durable_head, hasher.keyed))
     finally:
