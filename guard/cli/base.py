@@ -1,0 +1,85 @@
+"""What the commands share: exit codes, the error of wrong use, arguments and answers of the tools.
+
+Owns no command. The tools are those that read a log: `verify`, `replay` and their kin.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from guard.keys import load_key
+from wal import ChainHasher, WalDamage
+
+EXIT_GOOD: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_WRONG_USE: Final = 2
+
+# argparse's own type for this is private.
+Commands: TypeAlias = Any
+
+
+class UsageError(ValueError):
+    """The command line asks for something that cannot be."""
+
+
+def complain(code: int, error: Exception) -> int:
+    """Says what went wrong to stderr; returns `code`."""
+    sys.stderr.write(f"pretrade-guard: {error}\n")
+    return code
+
+
+def add_log_arguments(parser: argparse.ArgumentParser) -> None:
+    """The log that a tool reads, its key, and the form of the answer."""
+    parser.add_argument("log", metavar="LOG_DIR", type=Path, help="a log's directory, or a file")
+    add_key_argument(parser)
+    parser.add_argument("--json", action="store_true", help="answer in JSON")
+
+
+def add_key_argument(parser: argparse.ArgumentParser) -> None:
+    """The key of the log that a tool reads; none for an unkeyed log."""
+    parser.add_argument("--key-file", type=Path, help="the key that the log was written with")
+
+
+def tool_hasher(options: argparse.Namespace) -> ChainHasher:
+    """The hasher for `options.log` with `options.key_file`. Raises UsageError, ConfigError."""
+    if not options.log.exists():
+        raise UsageError(f"{options.log}: no such file or directory")
+    return ChainHasher(load_key(options.key_file) if options.key_file is not None else None)
+
+
+def report_good(options: argparse.Namespace, what: str, fields: dict[str, Any]) -> int:
+    """Prints what a tool found, for people or in JSON; returns the exit code."""
+    if options.json:
+        print(json.dumps(fields))
+        return EXIT_GOOD
+    print(f"{options.log}: {what}, every record is as it was written")
+    for name, value in fields.items():
+        if name != "ok":
+            shown = value if not isinstance(value, dict) else _listed(value)
+            print(f"  {name.replace('_', ' ')}: {shown}")
+    return EXIT_GOOD
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+
+
+def report_damage(options: argparse.Namespace, damage: WalDamage) -> int:
+    """Prints where a log is damaged, for people or in JSON; returns the exit code."""
+    if options.json:
+        fields = {
+            "ok": False,
+            "segment": damage.segment,
+            "offset": damage.offset,
+            "sequence": damage.sequence,
+            "reason": damage.reason,
+        }
+        print(json.dumps(fields))
+    else:
+        print(
+            f"{options.log}: DAMAGED: segment {damage.segment}, offset {damage.offset}, "
+            f"sequence {damage.sequence}: {damage.reason}"
+        )
+    return EXIT_FAILED

@@ -1,0 +1,17 @@
+"""`pretrade-guard demo`: play recorded order flow through a real daemon."""
+
+import argparse
+
+from guard.cli.base import Commands
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    text = "play recorded order flow through a real daemon"
+    commands.add_parser("demo", help=text).set_defaults(command=_demo)
+
+
+def _demo(_options: argparse.Namespace) -> int:
+    from guard.demo import run_demo
+
+    return run_demo()

@@ -1,0 +1,73 @@
+"""`pretrade-guard run`: serve orders."""
+
+import argparse
+from pathlib import Path
+
+from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
+from guard.config import Config, ConfigError, check_orders_endpoint, load_config
+from guard.keys import ephemeral_key, load_key
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    run = commands.add_parser("run", help="serve orders")
+    run.add_argument("--config", required=True, type=Path, metavar="FILE")
+    run.add_argument("--log-dir", type=Path, metavar="DIR", help="instead of log.directory")
+    run.add_argument("--orders", metavar="ENDPOINT", help="instead of endpoints.orders")
+    key = run.add_mutually_exclusive_group()
+    key.add_argument("--key-file", type=Path, metavar="FILE", help="instead of log.key_file")
+    key.add_argument(
+        "--ephemeral-key",
+        action="store_true",
+        help="for trying out: a key made at the first start and kept beside the log",
+    )
+    run.add_argument(
+        "--apply-config",
+        action="store_true",
+        help="log where the configuration differs from the log, instead of refusing to start",
+    )
+    run.add_argument("--why", metavar="TEXT", help="with --apply-config, --resume-desk: the reason")
+    run.add_argument(
+        "--resume-desk",
+        action="append",
+        default=[],
+        metavar="DESK",
+        help="let a halted desk enter orders again",
+    )
+    run.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from guard.daemon import RunOptions, StartError, run_daemon
+
+    config = load_config(options.config)
+    if (options.apply_config or options.resume_desk) and not options.why:
+        raise UsageError("--apply-config and --resume-desk need --why TEXT, which is logged")
+    directory = options.log_dir or Path(config.log.directory)
+    if options.orders is not None:
+        check_orders_endpoint(options.orders, config.endpoints)
+    try:
+        run_daemon(
+            RunOptions(
+                config,
+                _run_key(options, config, directory),
+                directory,
+                options.orders or config.endpoints.orders,
+                options.apply_config,
+                tuple(options.resume_desk),
+                options.why or "start",
+            )
+        )
+    except StartError as error:
+        return complain(EXIT_FAILED, error)
+    return EXIT_GOOD
+
+
+def _run_key(options: argparse.Namespace, config: Config, directory: Path) -> bytes:
+    if options.key_file is not None:
+        return load_key(options.key_file)
+    if options.ephemeral_key or config.log.ephemeral_key:
+        return ephemeral_key(directory)
+    if config.log.key_file is not None:
+        return load_key(Path(config.log.key_file))
+    raise ConfigError("log.key_file: is missing (or give --key-file, or --ephemeral-key)")

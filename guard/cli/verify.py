@@ -1,0 +1,42 @@
+"""`pretrade-guard verify`: check a log's chain."""
+
+import argparse
+
+from guard.cli.base import (
+    Commands,
+    UsageError,
+    add_log_arguments,
+    report_damage,
+    report_good,
+    tool_hasher,
+)
+from wal import WalDamage
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser("verify", help="check a log's chain")
+    add_log_arguments(parser)
+    parser.set_defaults(command=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from guard.journal import DIALECT
+    from wal import verify_chain
+
+    hasher = tool_hasher(options)
+    try:
+        report = verify_chain(options.log, hasher, DIALECT)
+    except WalDamage as damage:
+        return report_damage(options, damage)
+    if report.record_count == 0:
+        raise UsageError(f"{options.log}: nothing to verify")
+    fields = {
+        "ok": True,
+        "records": report.record_count,
+        "segments": report.segment_count,
+        "head_sequence": report.head.sequence,
+        "head_hash": report.head.entry_hash,
+        "closed_cleanly": report.closed_cleanly,
+    }
+    return report_good(options, "verified", fields)
