@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from guard.engine import Engine
 from guard.journal import DIALECT, RecordError, decode_data, encode_data
@@ -28,10 +28,16 @@ from guard.outcomes import (
     Origin,
     Outcome,
 )
+from guard.state import GuardState
 from kernel import InvariantError
 from wal import EMPTY_HEAD, ChainHasher, Head, LocatedEntry, WalDamage, read_entries
 
 DIFFERENCE_CONTEXT_BYTES: Final = 60
+
+# Told of each record once it is proven and applied: the record, what the rules give for it (its
+# kernel rows hold the gate counts, which no record does), and the state after it. It must keep
+# neither the state nor change it.
+Observer: TypeAlias = Callable[[LocatedEntry, Decided, GuardState], None]
 
 
 class ReplayMismatch(WalDamage):
@@ -64,11 +70,13 @@ _REQUEST_OF: Final[dict[type, Callable[[Any], Any]]] = {
 }
 
 
-def replay_log(source: Path, hasher: ChainHasher) -> ReplayReport:
+def replay_log(
+    source: Path, hasher: ChainHasher, *, observe: Observer | None = None
+) -> ReplayReport:
     """Replays a log (a directory or one file) from its first record.
 
-    Raises WalDamage, WalKeyMismatch, ReplayMismatch, ForeignLogError. An empty log gives a report
-    of no records.
+    `observe` is called after every record, in the log's order. Raises WalDamage, WalKeyMismatch,
+    ReplayMismatch, ForeignLogError. An empty log gives a report of no records.
     """
     report = ReplayReport()
     for entry in read_entries(source, hasher, DIALECT):
@@ -76,11 +84,13 @@ def replay_log(source: Path, hasher: ChainHasher) -> ReplayReport:
             raise ForeignLogError(
                 f"{entry.segment} does not begin with log_opened: it holds no policy to replay"
             )
-        _replay_entry(report, entry)
+        decided = _replay_entry(report, entry)
+        if observe is not None:
+            observe(entry, decided, report.engine.state)
     return report
 
 
-def _replay_entry(report: ReplayReport, entry: LocatedEntry) -> None:
+def _replay_entry(report: ReplayReport, entry: LocatedEntry) -> Decided:
     engine = report.engine
     try:
         recorded = decode_data(entry.data)
@@ -91,8 +101,9 @@ def _replay_entry(report: ReplayReport, entry: LocatedEntry) -> None:
         raise _mismatch(entry, "log_opened stands in the middle of the log")
     try:
         again = _decide_again(engine, outcome)
-        if again != entry.data:
-            raise _mismatch(entry, _first_difference(again, entry.data))
+        data = encode_data(again)
+        if data != entry.data:
+            raise _mismatch(entry, _first_difference(data, entry.data))
         engine.apply(entry.sequence, outcome)
     except (InvariantError, ValueError, KeyError) as error:
         raise _mismatch(entry, f"the event cannot follow: {error}") from error
@@ -104,18 +115,19 @@ def _replay_entry(report: ReplayReport, entry: LocatedEntry) -> None:
     answer = getattr(outcome, "answer", None)
     if isinstance(answer, Admit | Reject):
         report.reasons[answer.reason] += 1
+    return again
 
 
-def _decide_again(engine: Engine, outcome: Outcome) -> bytes:
-    """The data that the rules give for the recorded request, or for the administrative event."""
+def _decide_again(engine: Engine, outcome: Outcome) -> Decided:
+    """What the rules give for the recorded request, or the administrative event as it is."""
     request_of = _REQUEST_OF.get(type(outcome))
     if request_of is None:
-        return encode_data(Decided(outcome))
+        return Decided(outcome)
     origin = Origin(outcome.received_at_ns, outcome.client, outcome.batch_first_sequence)
     decided = engine.decide(request_of(outcome), origin)
     if not isinstance(decided, Decided):
         raise InvariantError(f"the rules answer it without a record: {decided!r}")
-    return encode_data(decided)
+    return decided
 
 
 def _check_conservation(engine: Engine, entry: LocatedEntry, outcome: Outcome) -> None:

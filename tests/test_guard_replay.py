@@ -6,11 +6,22 @@ from typing import Any
 
 import pytest
 
-from guard.journal import decode_data
+from guard.journal import decode_data, encode_data
+from guard.outcomes import Decided, FillRecorded, OrderDecided
 from guard.replay import ForeignLogError, ReplayMismatch, replay_log
+from guard.state import GuardState
 from guard_day_support import trading_day
 from guard_support import KEY, LoggedEngine, describe, fill, fold, order, write_log
-from wal import EMPTY_HEAD, GENESIS, ChainHasher, WalDamage, WalKeyMismatch, encode_line
+from kernel import DECISION_ROW_BYTES, TRACE
+from wal import (
+    EMPTY_HEAD,
+    GENESIS,
+    ChainHasher,
+    LocatedEntry,
+    WalDamage,
+    WalKeyMismatch,
+    encode_line,
+)
 
 DAY = trading_day()
 HASHER = ChainHasher(KEY)
@@ -71,6 +82,45 @@ def test_a_good_log_is_replayed_to_the_same_state(tmp_path: Path) -> None:
     }
     assert describe(report.engine.state) == describe(DAY.state)
     assert describe(fold(DAY.records).state) == describe(DAY.state)
+
+
+def test_an_observer_is_told_of_every_record_in_order(tmp_path: Path) -> None:
+    seen: list[tuple[int, bytes, Any]] = []
+    counted: dict[int, tuple[int, ...]] = {}
+    first_desk: list[int] = []
+
+    def observe(entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+        assert state.next_sequence == entry.sequence + 1
+        assert encode_data(decided) == entry.data
+        seen.append((entry.sequence, entry.data, type(decided.outcome)))
+        if decided.kernel is not None:
+            counted[entry.sequence] = TRACE.unpack(decided.kernel.output_row[DECISION_ROW_BYTES:])
+        if state.desks and not first_desk:
+            first_desk.append(entry.sequence)
+
+    day = LoggedEngine()
+    day.admit(order())
+    day.reject(order("A-2", required_capabilities=1 << 63))
+    day.submit(fill())
+    write_log(tmp_path / "log", day.records)
+    replay_log(tmp_path / "log", HASHER, observe=observe)
+    assert [data for _, data, _ in seen] == day.records
+    assert [sequence for sequence, _, _ in seen] == list(range(1, 11))
+    assert [kind for _, _, kind in seen[7:]] == [OrderDecided, OrderDecided, FillRecorded]
+    assert counted == {8: (0,) * 9, 9: (0, 0, 0, 0, 3, 0, 0, 0, 0)}  # no record has the counts
+    assert first_desk == [6]
+
+
+def test_an_observer_is_not_told_of_a_record_that_the_rules_do_not_give(tmp_path: Path) -> None:
+    records = list(DAY.records)
+    records[8] = records[8].replace(b'"reservation_id":2', b'"reservation_id":3')
+    write_log(tmp_path / "log", records)
+    seen: list[int] = []
+    with pytest.raises(ReplayMismatch):
+        replay_log(
+            tmp_path / "log", HASHER, observe=lambda entry, *_rest: seen.append(entry.sequence)
+        )
+    assert seen == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_an_empty_log_gives_an_empty_report(tmp_path: Path) -> None:
