@@ -117,6 +117,7 @@ from kernel.ledger_results import (  # noqa: E402
     TopUpResult,
     Violation,
 )
+from kernel.ledger_state import LedgerState, OpenHold  # noqa: E402
 from kernel.policy import PolicySnapshot, trace_of_output_row  # noqa: E402
 from kernel.reasons import (  # noqa: E402
     GATE_REASONS,
@@ -185,9 +186,11 @@ __all__ = [
     "KernelInputError",
     "KernelModel",
     "LedgerResult",
+    "LedgerState",
     "MissingReservation",
     "MissingTenant",
     "ModelExplanation",
+    "OpenHold",
     "Overflow",
     "Overrun",
     "PolicyError",

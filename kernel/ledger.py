@@ -1,7 +1,7 @@
 """The budget ledger: who was granted what, what is held, what is spent.
 
 Owns: the balances per tenant (a desk), the open holds with their numbers, and the order in which
-an operation's refusals are found.
+an operation's refusals are found. (`kernel.ledger_state` is its whole state as plain values.)
 
 Must not: know why money is held, read a clock, or forget: `committed` never falls.
 
@@ -15,6 +15,8 @@ Fails: an amount outside i64, a bool, a negative grant or an unusable tenant id 
 """
 
 from __future__ import annotations
+
+from typing import Self
 
 from kernel.errors import InvariantError, KernelInputError
 from kernel.finance import (
@@ -52,9 +54,15 @@ from kernel.ledger_results import (
     TopUpOverflow,
     TopUpResult,
 )
+from kernel.ledger_state import (
+    LedgerState,
+    OpenHold,
+    check_balances_and_caps,
+    check_tenant_id,
+    checked_holds,
+)
 
 I64_MAX = I64.maximum
-TENANT_ID_BYTES_MAX = 1024  # as the reference's own callers hold it
 
 _MISSING_TENANT = MissingTenant()
 _MISSING_RESERVATION = MissingReservation()
@@ -102,7 +110,7 @@ class BudgetEngine:
 
     def ensure_tenant(self, tenant_id: str, budget_microcents: int) -> None:
         """Open a tenant with that grant; nothing happens where it is open already."""
-        _check_tenant_id(tenant_id)
+        check_tenant_id(tenant_id)
         _check_amount("budget_microcents", budget_microcents)
         if budget_microcents < 0:
             raise KernelInputError(
@@ -116,7 +124,7 @@ class BudgetEngine:
 
         Holds that are open already stay. A cap may be set before its tenant is opened.
         """
-        _check_tenant_id(tenant_id)
+        check_tenant_id(tenant_id)
         _check_amount("max_microcents", max_microcents)
         if max_microcents > 0:
             self._caps[tenant_id] = max_microcents
@@ -377,6 +385,44 @@ class BudgetEngine:
             for tenant_id, tenant in sorted(self._tenants.items())
         )
 
+    # The whole state, to be kept and taken up again.
+
+    def export_state(self) -> LedgerState:
+        """All that this ledger knows. The holds are given while they are gone through: once."""
+        return LedgerState(
+            self._tenant_ledgers(),
+            tuple(sorted(self._caps.items())),
+            self._next_id,
+            len(self._holds),
+            (
+                OpenHold(reservation_id, hold.tenant_id, hold.microcents)
+                for reservation_id, hold in self._holds.items()
+            ),
+            self._version,
+            self._certified_microcents,
+        )
+
+    @classmethod
+    def restore(cls, state: LedgerState) -> Self:
+        """The ledger of that state. Raises `KernelInputError` for one that no ledger can have."""
+        check_balances_and_caps(state)
+        ledger = cls()
+        ledger._caps = dict(state.caps)
+        for balances in state.tenants:
+            tenant_id = balances.tenant_id
+            tenant = _Tenant(balances.initial_microcents, ledger._caps.get(tenant_id, 0))
+            tenant.remaining = balances.remaining_microcents
+            tenant.reserved = balances.reserved_microcents
+            tenant.committed = balances.committed_microcents
+            ledger._tenants[tenant_id] = tenant
+        for reservation_id, tenant_id, microcents in checked_holds(state):
+            tenant = ledger._tenants[tenant_id]
+            ledger._holds[reservation_id] = _Hold(tenant_id, tenant, microcents)
+        ledger._next_id = state.next_reservation_id
+        ledger._version = state.snapshot_version
+        ledger._certified_microcents = state.certified_microcents
+        return ledger
+
     def __repr__(self) -> str:
         return (
             f"BudgetEngine(tenants={self.tenant_count},"
@@ -389,18 +435,6 @@ def _check_amount(name: str, value: object) -> None:
         raise KernelInputError(
             f"{name} is {value!r}; must be an integer from {I64.minimum} to {I64_MAX}"
         )
-
-
-def _check_tenant_id(tenant_id: object) -> None:
-    if isinstance(tenant_id, str):
-        try:
-            if 0 < len(tenant_id.encode()) <= TENANT_ID_BYTES_MAX:
-                return
-        except UnicodeEncodeError:
-            pass
-    raise KernelInputError(
-        f"tenant_id is {tenant_id!r}; must be text of 1 to {TENANT_ID_BYTES_MAX} UTF-8 bytes"
-    )
 
 
 def _check_tenant(tenant: _Tenant) -> None:

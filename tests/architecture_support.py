@@ -24,6 +24,7 @@ LINE_COLUMNS_MAX = 100
 PURE_GUARD = frozenset(
     {
         "apply",
+        "checkpoint",
         "client_errors",
         "client_requests",
         "client_values",
