@@ -16,6 +16,7 @@ from guard.messages import I64_MAX, Admit, Order, Reject
 from guard.orders import OrderPhase, OrderState
 from guard.outcomes import (
     RULES_VERSION,
+    CheckpointTaken,
     DeskCapped,
     DeskOpened,
     DeskResumed,
@@ -236,6 +237,14 @@ def _apply_resume(state: GuardState, _event: EntriesResumed) -> None:
     state.entries_halt = None
 
 
+def _apply_checkpoint(state: GuardState, event: CheckpointTaken) -> None:
+    """Says what became of an earlier state; changes nothing of this one."""
+    if event.checkpoint_sequence >= state.next_sequence:
+        raise InvariantError(
+            f"a checkpoint of record {event.checkpoint_sequence} is recorded before that record"
+        )
+
+
 def _apply_session_started(state: GuardState, event: SessionStarted) -> None:
     state.epoch = event.epoch
 
@@ -259,6 +268,7 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     DeskResumed: _apply_desk_resumed,
     EntriesHalted: _apply_halt,
     EntriesResumed: _apply_resume,
+    CheckpointTaken: _apply_checkpoint,
     SessionStarted: _apply_session_started,
     SessionClosed: _apply_session_closed,
 }

@@ -12,7 +12,7 @@ in microcents, sizes are decimal text, times are nanoseconds since 1970-01-01 UT
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from guard.messages import Admit, Cancel, Fill, Filled, Order, Reject, Released
 
@@ -187,8 +187,26 @@ class CutNoted(Struct, forbid_unknown_fields=True):
     copy_name: str
 
 
+class CheckpointTaken(Administrative, tag="checkpoint"):
+    """A checkpoint of the state after record `checkpoint_sequence`, an earlier one, is on disk.
+
+    `checkpoint_hash`: the hash of that record. `state_digest_hex`: of that state
+    (`guard.checkpoint`). `file_name` and `payload_bytes`: its file beside the log.
+    """
+
+    checkpoint_sequence: int
+    checkpoint_hash: str
+    state_digest_hex: str
+    file_name: str
+    payload_bytes: int
+
+
 class SessionStarted(Administrative, tag="session_started"):
-    """A restart: what was recovered and what had to be cut."""
+    """A restart: what was recovered and what had to be cut.
+
+    `checkpoint_sequence`: of the checkpoint that it began with; left out where the whole log was
+    read.
+    """
 
     epoch: int
     software_version: str
@@ -196,6 +214,7 @@ class SessionStarted(Administrative, tag="session_started"):
     recovered_hash: str
     after_clean_stop: bool
     cuts: list[CutNoted]
+    checkpoint_sequence: int | UnsetType = UNSET
 
 
 class SessionClosed(Administrative, tag="session_closed"):
@@ -217,6 +236,7 @@ PlainEvent: TypeAlias = (
     | DeskResumed
     | EntriesHalted
     | EntriesResumed
+    | CheckpointTaken
     | SessionStarted
     | SessionClosed
 )

@@ -2,6 +2,7 @@
 
 from guard.activation import Actor, resume_event
 from guard.outcomes import (
+    CheckpointTaken,
     CutNoted,
     DeskCapped,
     DeskOpened,
@@ -62,6 +63,18 @@ def administrative_events(who: Actor | None = None) -> list[Outcome]:
     ]
 
 
+def checkpoint_taken(who: Actor, sequence: int = 38) -> Outcome:
+    """A checkpoint of the state after an earlier record, as it is logged."""
+    return who.event(
+        CheckpointTaken,
+        checkpoint_sequence=sequence,
+        checkpoint_hash="12" * 32,
+        state_digest_hex="34" * 32,
+        file_name=f"checkpoint-{sequence:020d}.ckpt",
+        payload_bytes=2_951_114,
+    )
+
+
 def trading_day() -> LoggedEngine:
     """The log of that day: 40-odd records."""
     day = LoggedEngine()
@@ -92,4 +105,18 @@ def trading_day() -> LoggedEngine:
     day.log(who.event(EntriesHalted, reason="disk_low", free_bytes=7, reserve_bytes=8))
     day.reject(order("A-12"), T0 + 6)
     day.log(who.event(EntriesResumed, free_bytes=10))
+    who = actor(T0 + 7)
+    day.log(checkpoint_taken(who))
+    day.log(
+        who.event(
+            SessionStarted,
+            epoch=3,
+            software_version="9.9.9",
+            recovered_sequence=41,
+            recovered_hash="cd" * 32,
+            after_clean_stop=False,
+            cuts=[],
+            checkpoint_sequence=38,
+        )
+    )
     return day

@@ -25,6 +25,7 @@ from guard.outcomes import (
     SettingsActivated,
 )
 from guard.state import GuardState
+from guard_day_support import checkpoint_taken
 from guard_support import (
     ALPHA_BUDGET,
     ALPHA_CAP,
@@ -110,6 +111,12 @@ def test_a_clean_stop_is_remembered_until_anything_follows() -> None:
     assert (state.is_closed_cleanly, state.epoch, state.next_sequence) == (False, 2, 10)
 
 
+def test_a_checkpoint_is_noted_and_changes_nothing() -> None:
+    before, after = describe(_after()), describe(_after(checkpoint_taken(actor(), 7)))
+    assert after.pop("next_sequence") == before.pop("next_sequence") + 1
+    assert after == before
+
+
 def test_another_policy_is_in_force_from_its_event_on() -> None:
     engine = LoggedEngine()
     config = dev_config(("hard_risk_limit_bps = 9600", "hard_risk_limit_bps = 200"))
@@ -179,6 +186,10 @@ CANNOT_FOLLOW: list[tuple[Any, str]] = [
             PolicyActivated, policy=dev_config().policy, policy_digest_hex="00" * 32
         ),
         f"digest is {DEV_POLICY_DIGEST_HEX}, recorded as 0000",
+    ),
+    (
+        lambda: checkpoint_taken(actor(), 8),
+        "a checkpoint of record 8 is recorded before that record",
     ),
 ]
 

@@ -62,7 +62,7 @@ FOREIGN = [
     ([DAY.records[1]], "record 1: a log begins with log_opened, once"),
     ([DAY.records[7]], "record 1: a log begins with log_opened, once"),
     ([DAY.records[0], DAY.records[0]], "record 2: a log begins with log_opened, once"),
-    ([*DAY.records, b"[]"], "record 41: no record of this guard"),
+    ([*DAY.records, b"[]"], "record 43: no record of this guard"),
 ]
 
 

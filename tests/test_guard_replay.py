@@ -46,7 +46,7 @@ def test_a_good_log_is_replayed_to_the_same_state(tmp_path: Path) -> None:
     head = write_log(tmp_path / "log", DAY.records)
     report = replay_log(tmp_path / "log", HASHER)
     assert report.head == head
-    assert report.record_count == len(DAY.records) == 40
+    assert report.record_count == len(DAY.records) == 42
     assert report.decision_count == 10
     assert report.events == {
         "log_opened": 1,
@@ -59,7 +59,8 @@ def test_a_good_log_is_replayed_to_the_same_state(tmp_path: Path) -> None:
         "fill": 7,
         "release": 1,
         "session_closed": 1,
-        "session_started": 1,
+        "session_started": 2,
+        "checkpoint": 1,
         "desk_topped_up": 1,
         "desk_capped": 2,
         "desk_resumed": 1,
@@ -280,7 +281,7 @@ def test_a_record_that_the_rules_answer_without_one(tmp_path: Path) -> None:
 
 
 def test_a_second_log_opened_is_found(tmp_path: Path) -> None:
-    with pytest.raises(ReplayMismatch, match="record 41: log_opened stands in the middle"):
+    with pytest.raises(ReplayMismatch, match="record 43: log_opened stands in the middle"):
         replay_records(tmp_path / "log.jsonl", [*DAY.records, DAY.records[0]])
 
 
@@ -303,10 +304,10 @@ def test_a_second_log_opened_is_found(tmp_path: Path) -> None:
 )
 def test_an_administrative_event_that_cannot_follow(event: bytes, tmp_path: Path) -> None:
     name, _, rest = event.partition(b",")
-    head = b',"received_at_ns":1,"client":"local","batch_first_sequence":41,"by":"x","why":"y",'
+    head = b',"received_at_ns":1,"client":"local","batch_first_sequence":43,"by":"x","why":"y",'
     data = b"{" + name + head + rest + b"}"
     decode_data(data)
-    with pytest.raises(ReplayMismatch, match="record 41: the event cannot follow: "):
+    with pytest.raises(ReplayMismatch, match="record 43: the event cannot follow: "):
         replay_records(tmp_path / "log.jsonl", [*DAY.records, data])
 
 
@@ -323,7 +324,7 @@ def test_a_foreign_log_has_no_policy_to_replay_under(data: bytes, tmp_path: Path
 
 
 def test_what_is_no_record_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ReplayMismatch, match="record 41: no record of this guard"):
+    with pytest.raises(ReplayMismatch, match="record 43: no record of this guard"):
         replay_records(tmp_path / "log.jsonl", [*DAY.records, b'{"event":"bogus"}'])
 
 
