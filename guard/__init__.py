@@ -3,12 +3,13 @@
 Owns everything that touches a socket, a clock, a signal or a person. Decisions live in `kernel`,
 files of record in `wal`; this package imports both and neither imports it.
 
-`COMPILED_MODULES` exist in two forms, as the kernel's do; `GUARD_FORM` says which is running.
+`COMPILED_MODULES` exist in two forms, as the kernel's do; `GUARD_FORM` says which is running. They
+call the kernel's without Python between them, so that they run compiled only where those do.
 """
 
-from kernel import choose_form
+from kernel import KERNEL_FORM, choose_form
 
 __version__ = "0.1.0"
 
 COMPILED_MODULES = ("packed",)
-GUARD_FORM = choose_form(__name__, COMPILED_MODULES)
+GUARD_FORM = choose_form(__name__, COMPILED_MODULES, KERNEL_FORM)

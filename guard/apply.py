@@ -9,7 +9,7 @@ id, a hold that is not there): the log and the state are not of one history, not
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from guard.instruments import define_instrument
 from guard.messages import I64_MAX, Admit, Order, Reject
@@ -42,11 +42,10 @@ from guard.state import Desk, EntriesHalt, GuardState
 from kernel import (
     Charged,
     InvariantError,
+    KernelInputError,
     KernelModel,
+    MissingReservation,
     PolicySnapshot,
-    Released,
-    Reserved,
-    Settled,
     ToppedUp,
 )
 
@@ -56,7 +55,10 @@ def apply_outcome(state: GuardState, sequence: int, outcome: Outcome) -> None:
     if sequence != state.next_sequence:
         raise InvariantError(f"event {sequence} is applied where {state.next_sequence} is due")
     state.orders.forget_expired(outcome.received_at_ns)
-    _APPLY[type(outcome)](state, outcome)
+    try:
+        _APPLY[type(outcome)](state, outcome)
+    except OverflowError as error:  # from the compiled forms, which count in 64 bits
+        raise KernelInputError(f"record {sequence} holds an impossible integer: {error}") from error
     state.next_sequence = sequence + 1
     state.last_received_at_ns = max(state.last_received_at_ns, outcome.received_at_ns)
     state.is_closed_cleanly = type(outcome) is SessionClosed
@@ -100,14 +102,26 @@ def _apply_order(state: GuardState, event: OrderDecided) -> None:
     if not isinstance(answer, Admit):
         _remember_rejected(state, order, answer, event)
         return
-    result, reservation_id = state.ledger.try_reserve(order.desk, answer.notional_microcents)
-    _expect(result, Reserved, f"reserve for record {answer.wal_sequence}")
+    notional_microcents = answer.notional_microcents
+    reservation_id = state.ledger.reserve_id(order.desk, notional_microcents)
     if reservation_id != answer.reservation_id:
-        raise InvariantError(
-            f"record {answer.wal_sequence} holds reservation {answer.reservation_id}, "
-            f"the ledger gave {reservation_id}"
-        )
+        _refuse_reservation(state, order.desk, answer, reservation_id)
     state.orders.add(OrderState(order, answer, OrderPhase.OPEN, answer.notional_microcents))
+
+
+def _refuse_reservation(
+    state: GuardState, desk: str, answer: Admit, reservation_id: int
+) -> NoReturn:
+    """The record's hold is not the one that the ledger gave, or it gave none."""
+    if reservation_id == 0:
+        assessed = state.ledger.assess_reserve(desk, answer.notional_microcents)
+        raise InvariantError(
+            f"reserve for record {answer.wal_sequence}: the ledger answers {assessed!r}"
+        )
+    raise InvariantError(
+        f"record {answer.wal_sequence} holds reservation {answer.reservation_id}, "
+        f"the ledger gave {reservation_id}"
+    )
 
 
 def _apply_order_refused(state: GuardState, event: OrderRefused) -> None:
@@ -124,8 +138,12 @@ def _apply_fill(state: GuardState, event: FillRecorded) -> None:
         state.orders.add_orphan_fill(fill, answer, expires_at_ns, ids_max)
         _charge(state, fill.desk, paid)
     elif order.phase is OrderPhase.OPEN and isinstance(order.answer, Admit):
-        result = state.ledger.settle(order.answer.reservation_id, answer.released_microcents, paid)
-        _expect(result, Settled, f"settle of record {answer.wal_sequence}")
+        ledger, hold = state.ledger, order.answer.reservation_id
+        if not ledger.settle_hold(hold, answer.released_microcents, paid):
+            assessed = ledger.assess_settle(hold, answer.released_microcents, paid)
+            raise InvariantError(
+                f"settle of record {answer.wal_sequence}: the ledger answers {assessed!r}"
+            )
         _note_fill(state, order, event)
         if answer.open_quantity == 0:
             expires_at_ns = _expires_at_ns(state, order.order, event)
@@ -158,8 +176,10 @@ def _apply_release(state: GuardState, event: OrderReleased) -> None:
     order = state.orders.find(cancel.desk, cancel.client_order_id, event.received_at_ns)
     if order is None or not isinstance(order.answer, Admit):
         raise InvariantError(f"record {answer.wal_sequence} releases an order that is not open")
-    result = state.ledger.release(order.answer.reservation_id)
-    _expect(result, Released, f"release of record {answer.wal_sequence}")
+    if state.ledger.release_hold(order.answer.reservation_id) < 0:
+        raise InvariantError(
+            f"release of record {answer.wal_sequence}: the ledger answers {MissingReservation()!r}"
+        )
     order.hold_microcents = 0
     order.release = answer
     expires_at_ns = _expires_at_ns(state, order.order, event)

@@ -36,7 +36,6 @@ from kernel import (
     InvariantError,
     PolicySnapshot,
     Reason,
-    Reserved,
 )
 from kernel.layout import DECISION, DECISION_ROW_BYTES, INPUT, TRACE
 
@@ -211,9 +210,9 @@ def _gate_counts(rows: KernelRows) -> Detail:
 
 def _refuse_by_ledger(state: GuardState, desk: str, notional_microcents: int) -> Refused | None:
     ledger = state.ledger
-    result = ledger.assess_reserve(desk, notional_microcents)
-    if isinstance(result, Reserved):
+    if ledger.can_reserve(desk, notional_microcents):
         return None
+    result = ledger.assess_reserve(desk, notional_microcents)
     used = ledger.reserved_microcents(desk) or 0
     if isinstance(result, ExposureLimitExceeded):
         refusal, limit = Refusal.EXPOSURE_LIMIT_EXCEEDED, result.max_reserved_microcents

@@ -15,12 +15,17 @@ import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 
-COMPILED_MODULES = ("prescribe", "records", "policy")  # in the order in which they may be loaded
+# In the order in which they may be loaded.
+COMPILED_MODULES = ("prescribe", "records", "policy", "ledger")
 
 
-def choose_form(package: str, modules: tuple[str, ...]) -> str:
-    """Called by a package before it imports any of these modules: "compiled" or "interpreted"."""
-    if os.environ.get("PRETRADE_GUARD_PURE") != "1" and _all_compiled(package, modules):
+def choose_form(package: str, modules: tuple[str, ...], base_form: str = "compiled") -> str:
+    """Called by a package before it imports any of these modules: "compiled" or "interpreted".
+
+    `base_form`: that of the modules that these are built upon.
+    """
+    is_forced = os.environ.get("PRETRADE_GUARD_PURE") == "1" or base_form != "compiled"
+    if not is_forced and _all_compiled(package, modules):
         return "compiled"
     _load_sources(package, modules)
     return "interpreted"

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, nonecheck=True
 """The budget ledger: who was granted what, what is held, what is spent.
 
 Owns: the balances per tenant (a desk), the open holds with their numbers, and the order in which
@@ -8,7 +9,10 @@ Must not: know why money is held, read a clock, or forget: `committed` never fal
 How it works: each operation is assessed first (a pure question about the state) and then moves the
 balances; a refusal is a result, not an exception, and moves nothing. After every operation each
 tenant has `remaining + reserved + committed == initial` and `remaining >= 0`, and its open holds
-add up to `reserved`. Amounts are i64 microcents, checked before anything moves.
+add up to `reserved`. Amounts are i64 microcents, checked before anything moves. Callers on a hot
+path, who need no result to look at, have the same operations without one (`can_reserve`,
+`reserve_id`, `settle_hold`, `release_hold`). It runs as it stands, or compiled with the types of
+`ledger.pxd` beside it.
 
 Fails: an amount outside i64, a bool, a negative grant or an unusable tenant id is a
 `KernelInputError` naming the argument; balances that stop adding up are an `InvariantError`.
@@ -67,6 +71,11 @@ I64_MAX = I64.maximum
 _MISSING_TENANT = MissingTenant()
 _MISSING_RESERVATION = MissingReservation()
 _INVALID_AMOUNT = InvalidAmount()
+
+# Why an amount above zero cannot be held, in the order in which it is found out.
+_HELD, _OVERFLOW, _ABOVE_CAP, _TOO_LITTLE = range(4)
+# Why a part of a hold cannot end.
+_SETTLED, _HOLD_EXCEEDED, _COMMIT_OVERFLOW, _OVERRUN = range(4)
 
 
 class _Tenant:
@@ -169,12 +178,12 @@ class BudgetEngine:
         tenant = self._tenants.get(tenant_id)
         if tenant is None:
             return _MISSING_TENANT
-        reserved = tenant.reserved
-        if reserved + amount_microcents > I64_MAX:
-            return ReserveOverflow(reserved)
-        if 0 < tenant.cap < reserved + amount_microcents:
-            return ExposureLimitExceeded(reserved, tenant.cap)
-        if tenant.remaining < amount_microcents:
+        outcome = _reserve_outcome(tenant, amount_microcents)
+        if outcome == _OVERFLOW:
+            return ReserveOverflow(tenant.reserved)
+        if outcome == _ABOVE_CAP:
+            return ExposureLimitExceeded(tenant.reserved, tenant.cap)
+        if outcome == _TOO_LITTLE:
             return Insufficient(tenant.remaining, amount_microcents)
         return Reserved(tenant.remaining - amount_microcents)
 
@@ -185,14 +194,29 @@ class BudgetEngine:
         result = self.assess_reserve(tenant_id, amount_microcents)
         if type(result) is not Reserved:
             return result, None
-        tenant = self._tenants[tenant_id]
-        tenant.remaining = result.remaining_microcents
+        return result, self._open_hold(tenant_id, self._tenants[tenant_id], amount_microcents)
+
+    def can_reserve(self, tenant_id: str, amount_microcents: int) -> bool:
+        """Whether `try_reserve` would hold that amount, an i64. Moves nothing."""
+        tenant = self._tenants.get(tenant_id)
+        if tenant is None or amount_microcents <= 0:
+            return False
+        return _reserve_outcome(tenant, amount_microcents) == _HELD
+
+    def reserve_id(self, tenant_id: str, amount_microcents: int) -> int:
+        """As `try_reserve` of an i64, but only the hold's number; 0 where nothing is held."""
+        if not self.can_reserve(tenant_id, amount_microcents):
+            return 0
+        return self._open_hold(tenant_id, self._tenants[tenant_id], amount_microcents)
+
+    def _open_hold(self, tenant_id: str, tenant: _Tenant, amount_microcents: int) -> int:
+        tenant.remaining -= amount_microcents
         tenant.reserved += amount_microcents
         reservation_id = self._next_id
         self._next_id = reservation_id + 1
         self._holds[reservation_id] = _Hold(tenant_id, tenant, amount_microcents)
         _check_tenant(tenant)
-        return result, reservation_id
+        return reservation_id
 
     def assess_commit(self, reservation_id: int, actual_microcents: int) -> CommitResult:
         """What `commit` would answer. Moves nothing."""
@@ -224,14 +248,22 @@ class BudgetEngine:
 
     def release(self, reservation_id: int) -> ReleaseResult:
         """End a hold without spending."""
-        hold = self._holds.pop(reservation_id, None)
+        hold = self._holds.get(reservation_id)
         if hold is None:
             return _MISSING_RESERVATION
+        tenant = hold.tenant
+        return Released(tenant.remaining + hold.microcents, self.release_hold(reservation_id))
+
+    def release_hold(self, reservation_id: int) -> int:
+        """As `release`, but only what was held and is free now; -1 for a hold that is not open."""
+        hold = self._holds.pop(reservation_id, None)
+        if hold is None:
+            return -1
         tenant = hold.tenant
         tenant.reserved -= hold.microcents
         tenant.remaining += hold.microcents
         _check_tenant(tenant)
-        return Released(tenant.remaining, hold.microcents)
+        return hold.microcents
 
     def assess_settle(
         self, reservation_id: int, released_microcents: int, committed_microcents: int
@@ -244,16 +276,16 @@ class BudgetEngine:
         hold = self._holds.get(reservation_id)
         if hold is None:
             return _MISSING_RESERVATION
-        if released_microcents > hold.microcents:
-            return HoldExceeded(hold.microcents, released_microcents)
         tenant = hold.tenant
-        if tenant.committed + committed_microcents > I64_MAX:
+        outcome = _settle_outcome(hold, released_microcents, committed_microcents)
+        if outcome == _HOLD_EXCEEDED:
+            return HoldExceeded(hold.microcents, released_microcents)
+        if outcome == _COMMIT_OVERFLOW:
             return CommitOverflow(tenant.remaining)
-        remaining = tenant.remaining + released_microcents - committed_microcents
-        if remaining < 0:
+        if outcome == _OVERRUN:
             return Overrun(tenant.remaining)
         return Settled(
-            remaining,
+            tenant.remaining + released_microcents - committed_microcents,
             released_microcents,
             committed_microcents,
             hold.microcents - released_microcents,
@@ -270,16 +302,34 @@ class BudgetEngine:
         """
         result = self.assess_settle(reservation_id, released_microcents, committed_microcents)
         if type(result) is Settled:
-            hold = self._holds[reservation_id]
-            hold.microcents = result.hold_microcents
-            if result.hold_microcents == 0:
-                del self._holds[reservation_id]
-            tenant = hold.tenant
-            tenant.reserved -= released_microcents
-            tenant.committed += committed_microcents
-            tenant.remaining = result.remaining_microcents
-            _check_tenant(tenant)
+            self._end_part(reservation_id, released_microcents, committed_microcents)
         return result
+
+    def settle_hold(
+        self, reservation_id: int, released_microcents: int, committed_microcents: int
+    ) -> bool:
+        """As `settle` of two i64, but only whether it is done; False: nothing has moved."""
+        hold = self._holds.get(reservation_id)
+        if hold is None or released_microcents < 0 or committed_microcents < 0:
+            return False
+        if _settle_outcome(hold, released_microcents, committed_microcents) != _SETTLED:
+            return False
+        self._end_part(reservation_id, released_microcents, committed_microcents)
+        return True
+
+    def _end_part(
+        self, reservation_id: int, released_microcents: int, committed_microcents: int
+    ) -> None:
+        hold = self._holds[reservation_id]
+        hold.microcents -= released_microcents
+        if hold.microcents == 0:
+            del self._holds[reservation_id]
+        tenant = hold.tenant
+        tenant.reserved -= released_microcents
+        tenant.committed += committed_microcents
+        tenant.remaining += released_microcents
+        tenant.remaining -= committed_microcents
+        _check_tenant(tenant)
 
     def assess_charge(self, tenant_id: str, amount_microcents: int) -> ChargeResult:
         """What `charge` would answer. Moves nothing."""
@@ -437,12 +487,34 @@ def _check_amount(name: str, value: object) -> None:
         )
 
 
+def _reserve_outcome(tenant: _Tenant, amount_microcents: int) -> int:
+    """Why an amount above zero cannot be held, or `_HELD`."""
+    # Differences, since a sum might not fit an i64.
+    if amount_microcents > I64_MAX - tenant.reserved:
+        return _OVERFLOW
+    if 0 < tenant.cap < tenant.reserved + amount_microcents:
+        return _ABOVE_CAP
+    if tenant.remaining < amount_microcents:
+        return _TOO_LITTLE
+    return _HELD
+
+
+def _settle_outcome(hold: _Hold, released_microcents: int, committed_microcents: int) -> int:
+    """Why a part of a hold cannot end with that spend, or `_SETTLED`. Neither is below zero."""
+    if released_microcents > hold.microcents:
+        return _HOLD_EXCEEDED
+    if committed_microcents > I64_MAX - hold.tenant.committed:
+        return _COMMIT_OVERFLOW
+    if hold.tenant.remaining + released_microcents < committed_microcents:
+        return _OVERRUN
+    return _SETTLED
+
+
 def _check_tenant(tenant: _Tenant) -> None:
-    if (
-        tenant.remaining + tenant.reserved + tenant.committed != tenant.initial
-        or tenant.remaining < 0
-        or tenant.reserved < 0
-    ):
+    wide_sum = tenant.remaining
+    wide_sum += tenant.reserved
+    wide_sum += tenant.committed
+    if wide_sum != tenant.initial or tenant.remaining < 0 or tenant.reserved < 0:
         raise InvariantError(
             f"balances do not add up: initial {tenant.initial}, remaining {tenant.remaining},"
             f" reserved {tenant.reserved}, committed {tenant.committed}"

@@ -34,16 +34,17 @@ def run(switch: str, *arguments: str) -> str:
 
 
 def test_the_switch_forces_the_source() -> None:
-    assert run("1", "-c", REPORT).split() == ["interpreted", "source", "source", "source"]
+    form, *files = run("1", "-c", REPORT).split()
+    assert (form, files) == ("interpreted", ["source"] * len(kernel.COMPILED_MODULES))
 
 
 def test_without_it_the_built_form_runs_where_it_is_built() -> None:
     form, *files = run("", "-c", REPORT).split()
     built = all(any((PACKAGES / "kernel").glob(f"{name}.*.so")) for name in kernel.COMPILED_MODULES)
     if built:
-        assert (form, files) == ("compiled", ["built"] * 3)
+        assert (form, files) == ("compiled", ["built"] * len(kernel.COMPILED_MODULES))
     else:
-        assert (form, files) == ("interpreted", ["source"] * 3)
+        assert (form, files) == ("interpreted", ["source"] * len(kernel.COMPILED_MODULES))
 
 
 @pytest.mark.skipif(kernel.KERNEL_FORM == "interpreted", reason="already running the source")

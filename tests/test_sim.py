@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from guard import GUARD_FORM
 from sim.mutations import MUTATIONS, SEEDS_MAX, Patch, find
 from sim.world import run_seed
 
@@ -59,7 +60,7 @@ def test_trace_does_not_depend_on_the_process() -> None:
     assert f"seed 8: digest {run_seed(8).digest}" in outputs[0]
 
 
-@pytest.mark.slow
+@pytest.mark.skipif(GUARD_FORM == "compiled", reason="a bug is planted in the source as it runs")
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
 def test_planted_bug_is_caught(mutation: Callable[[], Patch]) -> None:
     found = find(mutation)

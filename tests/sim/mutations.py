@@ -1,7 +1,8 @@
 """Planted bugs: the proof that the simulator can fail.
 
 Each is a patch of the product, in force within its `with`. `find` plays seeds until one fails; a
-mutation that survives `SEEDS_MAX` seeds shows a hole in the simulator, not in the product.
+mutation that survives `SEEDS_MAX` seeds shows a hole in the simulator, not in the product. Compiled
+classes cannot be patched, so bugs are planted where the source runs (PRETRADE_GUARD_PURE=1).
 """
 
 import dataclasses
@@ -23,7 +24,6 @@ from guard.instruments import Instrument
 from guard.messages import I64_MAX, Admit
 from guard.orders import OrderPhase, RememberedOrders
 from guard.pipeline import Pipeline
-from kernel import Released
 from kernel.ledger import BudgetEngine
 from sim.world import FailureError, run_seed
 from wal import LogWriter
@@ -125,11 +125,8 @@ def no_sync() -> Patch:
 
 def release_keeps_hold() -> Patch:
     """A cancel is answered, and its hold stays."""
-
-    def release(self: BudgetEngine, reservation_id: int) -> Released:
-        return Released(0, self._holds[reservation_id].microcents)
-
-    return patch.object(BudgetEngine, "release", release)
+    held = BudgetEngine.hold_microcents
+    return patch.object(BudgetEngine, "release_hold", lambda self, number: held(self, number) or -1)
 
 
 def fill_counted_again() -> Patch:
