@@ -8,7 +8,10 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 # As in each package's __init__: all of a package's run compiled, or none does.
-COMPILED_MODULES = {"kernel": ("prescribe", "records", "policy", "ledger"), "guard": ("packed",)}
+COMPILED_MODULES = {
+    "kernel": ("prescribe", "records", "policy", "ledger_lines", "ledger"),
+    "guard": ("packed",),
+}
 
 EXTENSIONS = [
     Extension(

@@ -16,7 +16,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 
 # In the order in which they may be loaded.
-COMPILED_MODULES = ("prescribe", "records", "policy", "ledger")
+COMPILED_MODULES = ("prescribe", "records", "policy", "ledger_lines", "ledger")
 
 
 def choose_form(package: str, modules: tuple[str, ...], base_form: str = "compiled") -> str:

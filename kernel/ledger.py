@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from kernel.errors import InvariantError, KernelInputError
+from kernel.errors import KernelInputError
 from kernel.finance import (
     BudgetSnapshot,
     ConservationProof,
@@ -33,6 +33,7 @@ from kernel.finance import (
     prove_conservation,
 )
 from kernel.layout import I64
+from kernel.ledger_lines import Hold, Tenant
 from kernel.ledger_results import (
     Charged,
     ChargeResult,
@@ -72,35 +73,6 @@ _MISSING_TENANT = MissingTenant()
 _MISSING_RESERVATION = MissingReservation()
 _INVALID_AMOUNT = InvalidAmount()
 
-# Why an amount above zero cannot be held, in the order in which it is found out.
-_HELD, _OVERFLOW, _ABOVE_CAP, _TOO_LITTLE = range(4)
-# Why a part of a hold cannot end.
-_SETTLED, _HOLD_EXCEEDED, _COMMIT_OVERFLOW, _OVERRUN = range(4)
-
-
-class _Tenant:
-    """The balances of one tenant. `cap` 0 is no cap."""
-
-    __slots__ = ("cap", "committed", "initial", "remaining", "reserved")
-
-    def __init__(self, initial: int, cap: int) -> None:
-        self.initial = initial
-        self.remaining = initial
-        self.reserved = 0
-        self.committed = 0
-        self.cap = cap
-
-
-class _Hold:
-    """An open reservation: whose, and what is left of it."""
-
-    __slots__ = ("microcents", "tenant", "tenant_id")
-
-    def __init__(self, tenant_id: str, tenant: _Tenant, microcents: int) -> None:
-        self.tenant_id = tenant_id
-        self.tenant = tenant
-        self.microcents = microcents
-
 
 class BudgetEngine:
     """The ledger. One thread uses it; nothing in it blocks."""
@@ -108,8 +80,8 @@ class BudgetEngine:
     __slots__ = ("_caps", "_certified_microcents", "_holds", "_next_id", "_tenants", "_version")
 
     def __init__(self) -> None:
-        self._tenants: dict[str, _Tenant] = {}
-        self._holds: dict[int, _Hold] = {}
+        self._tenants: dict[str, Tenant] = {}
+        self._holds: dict[int, Hold] = {}
         self._caps: dict[str, int] = {}
         self._next_id = 1
         self._version = 0
@@ -126,7 +98,7 @@ class BudgetEngine:
                 f"budget_microcents is {budget_microcents}; must be from 0 to {I64_MAX}"
             )
         if tenant_id not in self._tenants:
-            self._tenants[tenant_id] = _Tenant(budget_microcents, self._caps.get(tenant_id, 0))
+            self._tenants[tenant_id] = Tenant(budget_microcents, self._caps.get(tenant_id, 0))
 
     def set_max_reserved_microcents(self, tenant_id: str, max_microcents: int) -> None:
         """Cap the sum of a tenant's open holds; 0 or less removes the cap.
@@ -178,12 +150,11 @@ class BudgetEngine:
         tenant = self._tenants.get(tenant_id)
         if tenant is None:
             return _MISSING_TENANT
-        outcome = _reserve_outcome(tenant, amount_microcents)
-        if outcome == _OVERFLOW:
+        if tenant.overflows_holds(amount_microcents):
             return ReserveOverflow(tenant.reserved)
-        if outcome == _ABOVE_CAP:
+        if tenant.exceeds_cap(amount_microcents):
             return ExposureLimitExceeded(tenant.reserved, tenant.cap)
-        if outcome == _TOO_LITTLE:
+        if tenant.remaining < amount_microcents:
             return Insufficient(tenant.remaining, amount_microcents)
         return Reserved(tenant.remaining - amount_microcents)
 
@@ -199,9 +170,7 @@ class BudgetEngine:
     def can_reserve(self, tenant_id: str, amount_microcents: int) -> bool:
         """Whether `try_reserve` would hold that amount, an i64. Moves nothing."""
         tenant = self._tenants.get(tenant_id)
-        if tenant is None or amount_microcents <= 0:
-            return False
-        return _reserve_outcome(tenant, amount_microcents) == _HELD
+        return tenant is not None and tenant.can_hold(amount_microcents)
 
     def reserve_id(self, tenant_id: str, amount_microcents: int) -> int:
         """As `try_reserve` of an i64, but only the hold's number; 0 where nothing is held."""
@@ -209,13 +178,13 @@ class BudgetEngine:
             return 0
         return self._open_hold(tenant_id, self._tenants[tenant_id], amount_microcents)
 
-    def _open_hold(self, tenant_id: str, tenant: _Tenant, amount_microcents: int) -> int:
+    def _open_hold(self, tenant_id: str, tenant: Tenant, amount_microcents: int) -> int:
         tenant.remaining -= amount_microcents
         tenant.reserved += amount_microcents
         reservation_id = self._next_id
         self._next_id = reservation_id + 1
-        self._holds[reservation_id] = _Hold(tenant_id, tenant, amount_microcents)
-        _check_tenant(tenant)
+        self._holds[reservation_id] = Hold(tenant_id, tenant, amount_microcents)
+        tenant.check()
         return reservation_id
 
     def assess_commit(self, reservation_id: int, actual_microcents: int) -> CommitResult:
@@ -243,7 +212,7 @@ class BudgetEngine:
             tenant.reserved -= hold.microcents
             tenant.committed += actual_microcents
             tenant.remaining = result.remaining_microcents
-            _check_tenant(tenant)
+            tenant.check()
         return result
 
     def release(self, reservation_id: int) -> ReleaseResult:
@@ -262,7 +231,7 @@ class BudgetEngine:
         tenant = hold.tenant
         tenant.reserved -= hold.microcents
         tenant.remaining += hold.microcents
-        _check_tenant(tenant)
+        tenant.check()
         return hold.microcents
 
     def assess_settle(
@@ -277,12 +246,11 @@ class BudgetEngine:
         if hold is None:
             return _MISSING_RESERVATION
         tenant = hold.tenant
-        outcome = _settle_outcome(hold, released_microcents, committed_microcents)
-        if outcome == _HOLD_EXCEEDED:
+        if released_microcents > hold.microcents:
             return HoldExceeded(hold.microcents, released_microcents)
-        if outcome == _COMMIT_OVERFLOW:
+        if tenant.overflows_spend(committed_microcents):
             return CommitOverflow(tenant.remaining)
-        if outcome == _OVERRUN:
+        if tenant.remaining + released_microcents < committed_microcents:
             return Overrun(tenant.remaining)
         return Settled(
             tenant.remaining + released_microcents - committed_microcents,
@@ -310,9 +278,7 @@ class BudgetEngine:
     ) -> bool:
         """As `settle` of two i64, but only whether it is done; False: nothing has moved."""
         hold = self._holds.get(reservation_id)
-        if hold is None or released_microcents < 0 or committed_microcents < 0:
-            return False
-        if _settle_outcome(hold, released_microcents, committed_microcents) != _SETTLED:
+        if hold is None or not hold.can_settle(released_microcents, committed_microcents):
             return False
         self._end_part(reservation_id, released_microcents, committed_microcents)
         return True
@@ -329,7 +295,7 @@ class BudgetEngine:
         tenant.committed += committed_microcents
         tenant.remaining += released_microcents
         tenant.remaining -= committed_microcents
-        _check_tenant(tenant)
+        tenant.check()
 
     def assess_charge(self, tenant_id: str, amount_microcents: int) -> ChargeResult:
         """What `charge` would answer. Moves nothing."""
@@ -352,7 +318,7 @@ class BudgetEngine:
             tenant = self._tenants[tenant_id]
             tenant.committed += amount_microcents
             tenant.remaining = result.remaining_microcents
-            _check_tenant(tenant)
+            tenant.check()
         return result
 
     # Questions.
@@ -460,14 +426,14 @@ class BudgetEngine:
         ledger._caps = dict(state.caps)
         for balances in state.tenants:
             tenant_id = balances.tenant_id
-            tenant = _Tenant(balances.initial_microcents, ledger._caps.get(tenant_id, 0))
+            tenant = Tenant(balances.initial_microcents, ledger._caps.get(tenant_id, 0))
             tenant.remaining = balances.remaining_microcents
             tenant.reserved = balances.reserved_microcents
             tenant.committed = balances.committed_microcents
             ledger._tenants[tenant_id] = tenant
         for reservation_id, tenant_id, microcents in checked_holds(state):
             tenant = ledger._tenants[tenant_id]
-            ledger._holds[reservation_id] = _Hold(tenant_id, tenant, microcents)
+            ledger._holds[reservation_id] = Hold(tenant_id, tenant, microcents)
         ledger._next_id = state.next_reservation_id
         ledger._version = state.snapshot_version
         ledger._certified_microcents = state.certified_microcents
@@ -484,38 +450,4 @@ def _check_amount(name: str, value: object) -> None:
     if type(value) is not int or not -I64_MAX - 1 <= value <= I64_MAX:
         raise KernelInputError(
             f"{name} is {value!r}; must be an integer from {I64.minimum} to {I64_MAX}"
-        )
-
-
-def _reserve_outcome(tenant: _Tenant, amount_microcents: int) -> int:
-    """Why an amount above zero cannot be held, or `_HELD`."""
-    # Differences, since a sum might not fit an i64.
-    if amount_microcents > I64_MAX - tenant.reserved:
-        return _OVERFLOW
-    if 0 < tenant.cap < tenant.reserved + amount_microcents:
-        return _ABOVE_CAP
-    if tenant.remaining < amount_microcents:
-        return _TOO_LITTLE
-    return _HELD
-
-
-def _settle_outcome(hold: _Hold, released_microcents: int, committed_microcents: int) -> int:
-    """Why a part of a hold cannot end with that spend, or `_SETTLED`. Neither is below zero."""
-    if released_microcents > hold.microcents:
-        return _HOLD_EXCEEDED
-    if committed_microcents > I64_MAX - hold.tenant.committed:
-        return _COMMIT_OVERFLOW
-    if hold.tenant.remaining + released_microcents < committed_microcents:
-        return _OVERRUN
-    return _SETTLED
-
-
-def _check_tenant(tenant: _Tenant) -> None:
-    wide_sum = tenant.remaining
-    wide_sum += tenant.reserved
-    wide_sum += tenant.committed
-    if wide_sum != tenant.initial or tenant.remaining < 0 or tenant.reserved < 0:
-        raise InvariantError(
-            f"balances do not add up: initial {tenant.initial}, remaining {tenant.remaining},"
-            f" reserved {tenant.reserved}, committed {tenant.committed}"
         )
