@@ -33,6 +33,7 @@ from wal.entry import LINE_BYTES_MAX, Entry, check_data, encode_line, parse_line
 from wal.errors import (
     CheckpointDamage,
     CheckpointError,
+    MerkleProofError,
     WalAnchorError,
     WalDamage,
     WalEntryError,
@@ -45,6 +46,16 @@ from wal.errors import (
     WalStartMismatch,
 )
 from wal.manifest import CheckpointHead, CheckpointInfo
+from wal.merkle import (
+    EMPTY_ROOT,
+    TREE_SIZE_MAX,
+    MerkleTree,
+    check_consistency,
+    check_inclusion,
+    leaf_hash,
+    leaf_of,
+    node_hash,
+)
 from wal.payload import CheckpointReader, open_checkpoint
 from wal.reader import Dialect, LocatedEntry, Position, position_after, read_entries
 from wal.recover import open_for_recovery
@@ -67,11 +78,13 @@ __all__ = [
     "BATCH_BYTES_MAX",
     "CHECKPOINTS_KEPT",
     "EMPTY_HEAD",
+    "EMPTY_ROOT",
     "GENESIS",
     "KEY_BYTES_MIN",
     "KEY_ID_UNKEYED",
     "LINE_BYTES_MAX",
     "SEGMENT_BYTES_MAX",
+    "TREE_SIZE_MAX",
     "Anchor",
     "ChainHasher",
     "ChainReport",
@@ -89,6 +102,8 @@ __all__ = [
     "LocatedEntry",
     "LogLock",
     "LogWriter",
+    "MerkleProofError",
+    "MerkleTree",
     "Position",
     "Rewrite",
     "SalvageReport",
@@ -106,7 +121,9 @@ __all__ = [
     "anchor_of",
     "apply_repair",
     "archive_segments",
+    "check_consistency",
     "check_data",
+    "check_inclusion",
     "create_directory",
     "cuts_at_end",
     "decode_anchor",
@@ -115,8 +132,11 @@ __all__ = [
     "find_head",
     "fsync_directory",
     "hashes_equal",
+    "leaf_hash",
+    "leaf_of",
     "list_segments",
     "movable_segments",
+    "node_hash",
     "open_checkpoint",
     "open_for_recovery",
     "parse_line",

@@ -137,3 +137,7 @@ class WalEntryError(WalInputError):
 
 class WalAnchorError(WalInputError):
     """An anchor file is not one."""
+
+
+class MerkleProofError(WalInputError):
+    """A proof about the tree over a log does not prove what it is said to."""
