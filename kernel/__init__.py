@@ -7,13 +7,15 @@ How it works: `COMPILED_MODULES` exist in two forms, the source as it stands and
 compiled. The compiled form is taken where all of them were built (they call each other without
 Python between them); PRETRADE_GUARD_PURE=1, the one thing that the kernel reads from outside,
 forces the source. `KERNEL_FORM` says which is running. `choose_form` does the same for the compiled
-modules of `guard`.
+modules of `guard`. What only embedding programs use (`LATER`) is loaded when it is first asked for.
 """
 
 import os
 import sys
+from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from typing import TYPE_CHECKING
 
 # In the order in which they may be loaded.
 COMPILED_MODULES = ("prescribe", "records", "policy", "ledger_lines", "ledger")
@@ -63,10 +65,19 @@ from kernel.digest import (  # noqa: E402
     policy_digest,
 )
 from kernel.errors import (  # noqa: E402
+    ArtifactError,
+    DigestCharacterError,
+    DigestError,
+    DigestLengthError,
+    IncompleteProofError,
     InvariantError,
     KernelInputError,
+    OpenHoldsError,
     PolicyError,
+    ProofMismatchError,
     ReplayMismatchError,
+    SnapshotError,
+    StateTrajectoryError,
 )
 from kernel.explain import ModelExplanation  # noqa: E402
 from kernel.finance import (  # noqa: E402
@@ -148,8 +159,58 @@ from kernel.verify import (  # noqa: E402
     verify_decision,
 )
 
+# Module -> what only embedding programs use of it.
+LATER = {
+    "builders": ("ALL_REGIONS", "KernelInputBuilder", "KernelModelBuilder", "PolicyBuilder"),
+    "certificate": ("DecisionCertificate", "issue_certificate"),
+    "digest_text": ("decode_digest", "encode_digest"),
+    "engine_config": ("EngineConfig", "TenantConfig"),
+    "envelope": ("ProofEnvelope", "proof_envelope"),
+    "ledger_snapshot": ("decode_snapshot", "encode_snapshot", "restore_ledger"),
+    "state_chain": (
+        "StateChain",
+        "StatefulAuditBundle",
+        "StateTransition",
+        "state_digest",
+        "stateful_audit_bundle",
+        "verify_complete_state_trajectory",
+        "verify_state_trajectory",
+        "verify_state_trajectory_fragment",
+    ),
+}
+
+if TYPE_CHECKING:
+    from kernel.builders import ALL_REGIONS, KernelInputBuilder, KernelModelBuilder, PolicyBuilder
+    from kernel.certificate import DecisionCertificate, issue_certificate
+    from kernel.digest_text import decode_digest, encode_digest
+    from kernel.engine_config import EngineConfig, TenantConfig
+    from kernel.envelope import ProofEnvelope, proof_envelope
+    from kernel.ledger_snapshot import decode_snapshot, encode_snapshot, restore_ledger
+    from kernel.state_chain import (
+        StateChain,
+        StatefulAuditBundle,
+        StateTransition,
+        state_digest,
+        stateful_audit_bundle,
+        verify_complete_state_trajectory,
+        verify_state_trajectory,
+        verify_state_trajectory_fragment,
+    )
+else:
+
+    def __getattr__(name: str) -> object:
+        """A name of `LATER`, whose module is loaded now."""
+        for module, names in LATER.items():
+            if name in names:
+                value = getattr(import_module(f"kernel.{module}"), name)
+                globals()[name] = value
+                return value
+        raise AttributeError(f"module 'kernel' has no attribute {name!r}")
+
+
 __all__ = [
     "ALL_PROVIDERS",
+    "ALL_REGIONS",
     "ANY_REGION",
     "COMPILED_MODULES",
     "DECISION",
@@ -169,6 +230,7 @@ __all__ = [
     "TRACE",
     "TRACE_GATES",
     "Action",
+    "ArtifactError",
     "Balanced",
     "BudgetEngine",
     "BudgetSnapshot",
@@ -179,27 +241,39 @@ __all__ = [
     "Committed",
     "ConservationProof",
     "ConservationResult",
+    "DecisionCertificate",
+    "DigestCharacterError",
+    "DigestError",
+    "DigestLengthError",
+    "EngineConfig",
     "ExposureLimitExceeded",
     "FieldMismatch",
     "FinancialCertificate",
     "HoldExceeded",
+    "IncompleteProofError",
     "Insufficient",
     "InvalidAmount",
     "InvariantError",
     "KernelDecision",
     "KernelInput",
+    "KernelInputBuilder",
     "KernelInputError",
     "KernelModel",
+    "KernelModelBuilder",
     "LedgerResult",
     "LedgerState",
     "MissingReservation",
     "MissingTenant",
     "ModelExplanation",
     "OpenHold",
+    "OpenHoldsError",
     "Overflow",
     "Overrun",
+    "PolicyBuilder",
     "PolicyError",
     "PolicySnapshot",
+    "ProofEnvelope",
+    "ProofMismatchError",
     "Reason",
     "ReleaseResult",
     "Released",
@@ -209,6 +283,12 @@ __all__ = [
     "Reserved",
     "SettleResult",
     "Settled",
+    "SnapshotError",
+    "StateChain",
+    "StateTrajectoryError",
+    "StateTransition",
+    "StatefulAuditBundle",
+    "TenantConfig",
     "TenantLedger",
     "TopUpOverflow",
     "TopUpResult",
@@ -222,13 +302,25 @@ __all__ = [
     "decision_digest",
     "decision_digest_of_row",
     "decision_of_output_row",
+    "decode_digest",
+    "decode_snapshot",
+    "encode_digest",
+    "encode_snapshot",
     "input_digest",
     "input_digest_of_row",
+    "issue_certificate",
     "ledger_digest",
     "policy_digest",
+    "proof_envelope",
     "prove_conservation",
     "reason_of",
+    "restore_ledger",
+    "state_digest",
+    "stateful_audit_bundle",
     "trace_of_output_row",
     "verified_audit_bundle",
+    "verify_complete_state_trajectory",
     "verify_decision",
+    "verify_state_trajectory",
+    "verify_state_trajectory_fragment",
 ]
