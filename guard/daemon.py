@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import uvloop
 import zmq
+from msgspec import UNSET
 
 from guard import GUARD_FORM, __version__, clock
 from guard.activation import Actor, find_differences, opening_events, resume_event
@@ -86,6 +87,8 @@ async def _serve(options: RunOptions) -> None:
     except WalAnchorError as error:
         raise StartError(f"anchor file {options.anchor_file}: {error}") from error
     recovered = recover_log(options.log_directory, hasher, anchor)
+    for alarm in recovered.alarms:
+        say(f"ALARM: {alarm}")
     try:
         await _serve_log(options, hasher, recovered)
     finally:
@@ -226,6 +229,7 @@ def _session_events(
         log_id = secrets.token_hex(16)
         return opening_events(options.config, actor, log_id, hasher.key_id)
     start = _actor(engine, 0, "start")
+    checkpoint = recovered.checkpoint
     started = start.event(
         SessionStarted,
         epoch=state.epoch + 1,
@@ -234,6 +238,7 @@ def _session_events(
         recovered_hash=recovered.head.entry_hash,
         after_clean_stop=state.is_closed_cleanly,
         cuts=_noted(recovered),
+        checkpoint_sequence=UNSET if checkpoint is None else checkpoint.sequence,
     )
     return [started, *_configured_events(options, engine)]
 

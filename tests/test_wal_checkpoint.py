@@ -24,6 +24,7 @@ from wal import (
     WalInputError,
     failpoint,
     find_head,
+    keep_checkpoints,
     open_checkpoint,
     read_checkpoints,
     write_checkpoint,
@@ -223,6 +224,27 @@ def test_unlisted_files_go_with_the_next_checkpoint(tmp_path: Path) -> None:
     assert problems(tmp_path) == {4: "the manifest does not list it"}
     write(tmp_path, 5)
     assert sorted(os.listdir(tmp_path)) == [name(5), "checkpoints.json"]
+
+
+def test_a_start_keeps_what_is_of_use_and_sets_the_rest_aside(tmp_path: Path) -> None:
+    older, newer = write(tmp_path, 1), write(tmp_path, 2)
+    (tmp_path / name(3)).write_bytes(b"left by a crash")
+    keep_checkpoints(tmp_path, [older.head], [newer.head], HASHER)
+    assert problems(tmp_path) == {1: None}
+    assert payload_of(older) == b"the state"
+    assert (tmp_path / f"{name(2)}.unused").read_bytes() == b"the state"
+    assert not (tmp_path / name(3)).exists()
+    keep_checkpoints(tmp_path, [], [], HASHER)
+    assert problems(tmp_path) == {}
+    assert not (tmp_path / name(1)).exists()
+
+
+def test_what_cannot_be_set_aside_is_said(tmp_path: Path) -> None:
+    info = write(tmp_path, 1)
+    info.path.unlink()
+    with pytest.raises(CheckpointError, match=r"^cannot write checkpoints.json: .*No such file"):
+        keep_checkpoints(tmp_path, [], [info.head], HASHER)
+    assert problems(tmp_path) == {1: "the file is missing"}
 
 
 def test_a_damaged_manifest_is_told_and_replaced(tmp_path: Path) -> None:

@@ -27,7 +27,12 @@ from wal.chain import (
     Head,
     hashes_equal,
 )
-from wal.checkpoint import CHECKPOINTS_KEPT, read_checkpoints, write_checkpoint
+from wal.checkpoint import (
+    CHECKPOINTS_KEPT,
+    keep_checkpoints,
+    read_checkpoints,
+    write_checkpoint,
+)
 from wal.commit import FileLayer
 from wal.entry import LINE_BYTES_MAX, Entry, check_data, encode_line, parse_line
 from wal.errors import (
@@ -132,6 +137,7 @@ __all__ = [
     "find_head",
     "fsync_directory",
     "hashes_equal",
+    "keep_checkpoints",
     "leaf_hash",
     "leaf_of",
     "list_segments",

@@ -43,6 +43,7 @@ from wal.segment import fsync_directory, open_new, write_all
 
 # The newest, and one to fall back to. A log's segments are kept from the older one on.
 CHECKPOINTS_KEPT: Final = 2
+UNUSED_SUFFIX: Final = ".unused"
 # A checkpoint is handed to the disk in pieces of this size, so that the sync of a batch of the log
 # does not have to wait until all of it is written.
 SYNC_EVERY_BYTES: Final = 8 * 1024 * 1024
@@ -119,6 +120,30 @@ def read_checkpoints(directory: Path, hasher: ChainHasher) -> list[CheckpointInf
     except OSError as error:
         raise WalError(f"cannot read the checkpoints in {directory}: {error}") from error
     return _compare(directory, sizes, manifest or Manifest([], []))
+
+
+def keep_checkpoints(
+    directory: Path,
+    kept: list[CheckpointHead],
+    set_aside: list[CheckpointHead],
+    hasher: ChainHasher,
+) -> None:
+    """From now on only `kept` (newest first, of those that are listed) count.
+
+    For a start that has found others to be of no use: they no longer stand for records that the
+    log does not hold. Files of `set_aside` stay under a name that nobody looks at, for whoever
+    asks where those records went; all other ones are removed. Raises `CheckpointError`.
+    """
+    try:
+        for head in set_aside:
+            path = directory / _name(head.sequence)
+            os.rename(path, path.with_name(path.name + UNUSED_SUFFIX))
+        write_manifest(directory, kept, hasher)
+    except OSError as error:
+        out_of_space = error.errno in _OUT_OF_SPACE
+        message = f"cannot write {MANIFEST_NAME}: {error}"
+        raise CheckpointError(message, out_of_space) from error
+    _remove_others(directory, {_name(head.sequence) for head in kept})
 
 
 def _name(sequence: int) -> str:

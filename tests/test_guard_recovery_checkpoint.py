@@ -1,0 +1,301 @@
+"""Starts from a checkpoint: the newest good one, else the one before, else the log; one state."""
+
+import itertools
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from guard.checkpoint import encode_state, state_digest_hex
+from guard.recovery import Recovered, recover_log
+from guard_day_support import trading_day
+from guard_support import KEY, describe, fold
+from wal import (
+    EMPTY_HEAD,
+    ChainHasher,
+    CheckpointInfo,
+    Head,
+    LogWriter,
+    WalDamage,
+    archive_segments,
+    list_segments,
+    read_checkpoints,
+    write_checkpoint,
+)
+
+HASHER = ChainHasher(KEY)
+DAY = trading_day()
+RECORDS = DAY.records
+DIGEST_HEX = state_digest_hex(DAY.state)
+OLDER, NEWER = 20, 33
+HEADS = [EMPTY_HEAD]
+for _data in RECORDS:
+    HEADS.append(Head(len(HEADS), HASHER.entry_hash(HEADS[-1].entry_hash, _data)))  # of each record
+
+
+def write_segments(directory: Path, counts: tuple[int, ...], records: list[bytes]) -> None:
+    """A log of these records whose segments end after these ones."""
+    directory.mkdir(exist_ok=True)
+    ticks = itertools.count()
+    with LogWriter.open(directory, HASHER, EMPTY_HEAD, monotonic_ns=lambda: next(ticks)) as writer:
+        for sequence, data in enumerate(records, 1):
+            writer.append(sequence, data)
+            if sequence in counts:
+                writer.sync_now()
+                writer.rotate()
+        writer.sync_now()
+
+
+def checkpoint(directory: Path, count: int) -> CheckpointInfo:
+    state = fold(RECORDS[:count]).state
+    digest_hex = state_digest_hex(state)
+    return write_checkpoint(directory, HEADS[count], digest_hex, encode_state(state), HASHER)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """The day in four segments, with two checkpoints: one inside a segment, one at its end."""
+    directory = tmp_path / "log"
+    write_segments(directory, (9, 25, 33), RECORDS)
+    checkpoint(directory, OLDER)
+    checkpoint(directory, NEWER)
+    return directory
+
+
+def start(directory: Path) -> Recovered:
+    recovered = recover_log(directory, HASHER)
+    recovered.lock.release()
+    return recovered
+
+
+def check(recovered: Recovered, sequence: int | None) -> None:
+    """The whole day's state, from the checkpoint of that record."""
+    found = recovered.checkpoint
+    assert (None if found is None else found.sequence) == sequence
+    assert recovered.head == HEADS[-1]
+    assert state_digest_hex(recovered.engine.state) == DIGEST_HEX
+    assert describe(recovered.engine.state) == describe(DAY.state)
+
+
+def path_of(directory: Path, sequence: int) -> Path:
+    return directory / f"checkpoint-{sequence:020d}.ckpt"
+
+
+def listed(directory: Path) -> list[int]:
+    return [info.head.sequence for info in read_checkpoints(directory, HASHER)]
+
+
+def test_a_start_begins_with_the_newest(log: Path) -> None:
+    for path in list_segments(log)[:2]:
+        path.write_bytes(b"never read\n")
+    recovered = start(log)
+    check(recovered, NEWER)
+    assert recovered.alarms == []
+    assert listed(log) == [NEWER, OLDER]
+
+
+def test_a_checkpoint_of_the_last_record_leaves_nothing_to_fold(log: Path) -> None:
+    checkpoint(log, len(RECORDS))
+    recovered = start(log)
+    check(recovered, len(RECORDS))
+    assert recovered.engine.next_sequence == len(RECORDS) + 1
+
+
+def flip(path: Path, at: int = 1_000) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def shorten(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def lengthen(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"\0")
+
+
+DAMAGES: list[tuple[Callable[[Path], None], str]] = [
+    (flip, "the bytes of .* are not those that were listed"),
+    (lambda path: flip(path, 0), "the bytes of .* are not those that were listed"),
+    (lambda path: flip(path, path.stat().st_size - 1), "are not those that were listed"),
+    (shorten, "the file has [0-9]+ bytes, not [0-9]+"),
+    (lengthen, "the file has [0-9]+ bytes, not [0-9]+"),
+    (Path.unlink, "the file is missing"),
+]
+
+
+@pytest.mark.parametrize(("damage", "words"), DAMAGES)
+def test_a_damaged_one_falls_back_to_the_one_before(
+    damage: Callable[[Path], None], words: str, log: Path
+) -> None:
+    damage(path_of(log, NEWER))
+    recovered = start(log)
+    check(recovered, OLDER)
+    (alarm,) = recovered.alarms
+    assert alarm.startswith(f"{path_of(log, NEWER).name} is not used: ")
+
+    assert re.search(words, alarm), alarm
+    # Said once: what was of no use is gone, the next start has nothing to say.
+    assert (listed(log), path_of(log, NEWER).exists()) == ([OLDER], False)
+    again = start(log)
+    check(again, OLDER)
+    assert again.alarms == []
+
+
+@pytest.mark.parametrize(("damage", "words"), DAMAGES)
+def test_both_damaged_fall_back_to_the_log_alone(
+    damage: Callable[[Path], None], words: str, log: Path
+) -> None:
+    damage(path_of(log, NEWER))
+    damage(path_of(log, OLDER))
+    recovered = start(log)
+    check(recovered, None)
+    assert len(recovered.alarms) == 2
+    assert listed(log) == []
+
+
+def test_a_damaged_manifest_falls_back_to_the_log_alone(log: Path) -> None:
+    flip(log / "checkpoints.json", 0)
+    recovered = start(log)
+    check(recovered, None)
+    assert all("the manifest" in alarm for alarm in recovered.alarms)
+    assert listed(log) == []
+    assert not path_of(log, NEWER).exists()
+
+
+def test_one_listed_under_another_key_is_not_used(log: Path) -> None:
+    manifest = json.loads((log / "checkpoints.json").read_text())
+    manifest["checkpoints"][0]["mac"] = "00" * 32
+    text = json.dumps(manifest, separators=(",", ":"))
+    (log / "checkpoints.json").write_text(text + "\n")
+    recovered = start(log)
+    check(recovered, OLDER)
+    assert recovered.alarms == [
+        f"{path_of(log, NEWER).name} is not used: its entry in the manifest was not made with "
+        "this log's key"
+    ]
+
+
+def test_one_that_a_crash_left_unlisted_is_not_used(log: Path) -> None:
+    shutil.copy(path_of(log, NEWER), path_of(log, 40))
+    check(recovered := start(log), NEWER)
+    assert recovered.alarms == [
+        f"{path_of(log, 40).name} is not used: the manifest does not list it"
+    ]
+    assert not path_of(log, 40).exists()
+
+
+def test_a_payload_that_is_no_state_is_not_used(log: Path) -> None:
+    pieces = iter([b"pretrade-guard.state.v0\0", b"from another version"])
+    write_checkpoint(log, HEADS[40], "ab" * 32, pieces, HASHER)
+    check(recovered := start(log), NEWER)
+    (alarm,) = recovered.alarms
+    assert alarm.endswith("it does not begin as a state of this version of the guard does")
+
+
+def test_a_state_of_another_record_is_not_used(log: Path) -> None:
+    state = fold(RECORDS[:39]).state
+    write_checkpoint(log, HEADS[40], state_digest_hex(state), encode_state(state), HASHER)
+    check(recovered := start(log), NEWER)
+    assert recovered.alarms[0].endswith("it is the state before record 40")
+
+
+def test_one_of_a_future_is_set_aside(tmp_path: Path) -> None:
+    """The log was put back from a copy: its end is a clean one, its checkpoint knows better."""
+    log = tmp_path / "log"
+    write_segments(log, (9, 25), RECORDS[:30])
+    for count in (OLDER, NEWER):
+        checkpoint(log, count)
+    recovered = start(log)
+    assert recovered.checkpoint is not None
+    assert (recovered.checkpoint.sequence, recovered.head) == (OLDER, HEADS[30])
+    assert state_digest_hex(recovered.engine.state) == state_digest_hex(fold(RECORDS[:30]).state)
+    (alarm,) = recovered.alarms
+    assert f"the log ends before record {NEWER}" in alarm
+    assert listed(log) == [OLDER]
+    assert (log / f"{path_of(log, NEWER).name}.unused").exists()
+    assert start(log).alarms == []
+
+
+def test_one_of_another_log_is_set_aside(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    other = [RECORDS[0].replace(b"0123456789abcdef", b"fedcba9876543210"), *RECORDS[1:]]
+    write_segments(log, (9, 25), other)
+    for count in (OLDER, NEWER):
+        checkpoint(log, count)
+    recovered = start(log)
+    assert recovered.checkpoint is None
+    assert recovered.engine.state.log_id.startswith("fedcba")
+    assert len(recovered.alarms) == 2
+    assert "is not the one that was given as the start" in recovered.alarms[0]
+    assert start(log).alarms == []
+
+
+def test_a_torn_end_behind_a_checkpoint_is_cut(log: Path) -> None:
+    last = list_segments(log)[-1]
+    os.truncate(last, last.stat().st_size - 10)
+    recovered = start(log)
+    assert recovered.checkpoint is not None
+    assert recovered.checkpoint.sequence == NEWER
+    assert [cut.first_sequence_lost for cut in recovered.cuts] == [len(RECORDS)]
+    assert recovered.head == HEADS[-2]
+    assert describe(recovered.engine.state) == describe(fold(RECORDS[:-1]).state)
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_no_record_that_a_checkpoint_names_is_cut(is_damaged: bool, tmp_path: Path) -> None:
+    """It had been durable; also where the file itself is of no use any more."""
+    log = tmp_path / "log"
+    write_segments(log, (9, 25), RECORDS[:34])
+    checkpoint(log, OLDER)
+    checkpoint(log, NEWER)
+    last = list_segments(log)[-1]
+    lines = last.read_bytes().splitlines(keepends=True)
+    os.truncate(last, sum(map(len, lines[:-2])) + 10)  # record 33 is torn
+    if is_damaged:
+        flip(path_of(log, NEWER))
+    before = last.read_bytes()
+    for _ in range(2):
+        with pytest.raises(WalDamage):
+            recover_log(log, HASHER)
+    assert last.read_bytes() == before
+    assert listed(log) == [NEWER, OLDER]
+
+
+def test_a_start_without_the_first_segments(log: Path, tmp_path: Path) -> None:
+    """Archived up to the older one: either checkpoint leads to the state, the log alone cannot."""
+    moved = archive_segments(log, tmp_path / "archive", OLDER)
+    assert [path.name for path in moved] == ["00000001.jsonl"]
+    check(start(log), NEWER)
+    flip(path_of(log, NEWER))
+    check(start(log), OLDER)
+    flip(path_of(log, OLDER))
+    with pytest.raises(WalDamage, match="is read from a checkpoint on"):
+        recover_log(log, HASHER)
+    for path in moved:
+        shutil.copy(path, log)
+    check(start(log), None)
+
+
+def test_a_log_that_has_lost_all_its_segments_is_no_fresh_one(log: Path) -> None:
+    for path in list_segments(log):
+        path.unlink()
+    with pytest.raises(WalDamage, match="the log has no segment"):
+        recover_log(log, HASHER)
+
+
+def test_no_space_for_the_manifest_is_an_alarm(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flip(path_of(log, NEWER))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wal.checkpoint.write_manifest", full)
+    check(recovered := start(log), OLDER)
+    assert recovered.alarms[1].startswith("cannot write checkpoints.json: ")
