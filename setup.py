@@ -9,8 +9,8 @@ from setuptools import Extension, setup
 
 # As in each package's __init__: all of a package's run compiled, or none does.
 COMPILED_MODULES = {
-    "kernel": ("prescribe", "records", "policy", "ledger_lines", "ledger"),
-    "guard": ("packed",),
+    "kernel": ("prescribe", "digest", "records", "policy", "ledger_lines", "ledger"),
+    "guard": ("packed", "record_text"),
 }
 
 EXTENSIONS = [

@@ -11,5 +11,5 @@ from kernel import KERNEL_FORM, choose_form
 
 __version__ = "0.1.0"
 
-COMPILED_MODULES = ("packed",)
+COMPILED_MODULES = ("packed", "record_text")
 GUARD_FORM = choose_form(__name__, COMPILED_MODULES, KERNEL_FORM)

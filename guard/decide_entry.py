@@ -106,7 +106,10 @@ def _refuse_before_kernel(
 ) -> Decided:
     refusal, detail = refused
     answer = _reject(order, state.next_sequence, stage_of(refusal), refusal.word, detail)
-    return Decided(OrderRefused(*origin, order, answer))
+    event = OrderRefused(
+        origin.received_at_ns, origin.client, origin.batch_first_sequence, order, answer
+    )
+    return Decided(event)
 
 
 def _decide_by_kernel(
@@ -135,7 +138,10 @@ def _decide_by_kernel(
         answer = _reject(order, state.next_sequence, stage_of(refusal), refusal.word, detail)
     else:
         answer = _answer_by_kernel(state, policy, order, notional_microcents, rows)
-    return Decided(OrderDecided(*origin, order, answer), rows)
+    event = OrderDecided(
+        origin.received_at_ns, origin.client, origin.batch_first_sequence, order, answer
+    )
+    return Decided(event, rows)
 
 
 def _ask_kernel(

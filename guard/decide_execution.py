@@ -58,7 +58,16 @@ def decide_fill(state: GuardState, fill: Fill, origin: Origin) -> Decided | Repl
         _fill_flags(order, fill),
         False,
     )
-    return Decided(FillRecorded(*origin, fill, answer, halts_desk=unpaid > 0))
+    return Decided(
+        FillRecorded(
+            origin.received_at_ns,
+            origin.client,
+            origin.batch_first_sequence,
+            fill,
+            answer,
+            unpaid > 0,
+        )
+    )
 
 
 def _share_freed(order: OrderState | None, fill: Fill) -> tuple[int, int, int]:
@@ -121,7 +130,11 @@ def decide_cancel(state: GuardState, cancel: Cancel, origin: Origin) -> Decided 
             order.hold_microcents,
             False,
         )
-        return Decided(OrderReleased(*origin, cancel, answer))
+        return Decided(
+            OrderReleased(
+                origin.received_at_ns, origin.client, origin.batch_first_sequence, cancel, answer
+            )
+        )
     text = f"client_order_id: {cancel.client_order_id!r} of desk {cancel.desk!r} {words}"
     return ErrorReply(code.word, "client_order_id", text)
 

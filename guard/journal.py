@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from guard.outcomes import Decided, KernelRows, LogOpened, OrderDecided, PlainEvent
+from guard.record_text import RecordText
 from kernel.digest import decision_digest_of_row, input_digest_of_row
 from kernel.layout import DECISION, DECISION_ROW_BYTES, INPUT
 from kernel.reasons import ACTION_OF_CAMEL, ACTION_OF_CODE, REASON_OF_CAMEL, REASON_OF_CODE
@@ -95,6 +96,8 @@ _encode = msgspec.json.Encoder().encode
 _decode_decision = msgspec.json.Decoder(DecisionRecord).decode
 _decode_event = msgspec.json.Decoder(_PLAIN_EVENT).decode
 
+_text: Final = RecordText()
+
 _ACTION_WORD: Final = {code: action.camel for code, action in ACTION_OF_CODE.items()}
 _REASON_WORD: Final = {code: reason.camel for code, reason in REASON_OF_CODE.items()}
 
@@ -104,6 +107,16 @@ def encode_data(decided: Decided) -> bytes:
     rows = decided.kernel
     if rows is None:
         return _encode(decided.outcome)
+    written = _text.decision(
+        decided.outcome, rows.input_row, rows.output_row, rows.policy_digest_hex
+    )
+    return encode_decision(decided) if written is None else written
+
+
+def encode_decision(decided: Decided) -> bytes:
+    """The same for a decision, by the encoder: what `guard.record_text` must write."""
+    rows = decided.kernel
+    assert rows is not None
     decision_row = rows.output_row[:DECISION_ROW_BYTES]
     values: Sequence[Any] = DECISION.unpack(decision_row)
     sequence, action, reason, *rest = values

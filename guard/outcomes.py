@@ -9,8 +9,7 @@ sequence of the batch that it was written in. Administrative ones go on with who
 in microcents, sizes are decimal text, times are nanoseconds since 1970-01-01 UTC.
 """
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -20,7 +19,7 @@ LOG_FORMAT_VERSION = 1
 RULES_VERSION = 1
 
 
-class Origin(NamedTuple):
+class Origin(Struct, frozen=True, gc=False):
     """Where a request came from: the common head of every event."""
 
     received_at_ns: int
@@ -244,7 +243,7 @@ PlainEvent: TypeAlias = (
 Outcome: TypeAlias = OrderDecided | PlainEvent
 
 
-class KernelRows(NamedTuple):
+class KernelRows(Struct, frozen=True, gc=False):
     """What the kernel was asked and answered, in its canonical layouts, and under which policy."""
 
     input_row: bytes
@@ -252,8 +251,7 @@ class KernelRows(NamedTuple):
     policy_digest_hex: str
 
 
-@dataclass(slots=True)
-class Decided:
+class Decided(Struct, gc=False):
     """An outcome on its way to the log. `kernel` is set for `OrderDecided`, and only there."""
 
     outcome: Outcome

@@ -1,8 +1,11 @@
+# cython: annotation_typing=False
 """The digests of the format: SHA-256 over a 9-byte tag and the canonical bytes.
 
 Owns: the tags, and what each digest covers. A digest is 32 raw bytes; `.hex()` is its text.
 
 Must not: lay out fields (rows come from `kernel.layout`) or compare digests for authenticity.
+
+It runs as it stands, or compiled with the types of `digest.pxd` beside it.
 
 Fails: a row of the wrong length is a `KernelInputError`.
 """

@@ -9,4 +9,6 @@ cdef class PolicySnapshot:
     cdef tuple _models, _values
     cdef DecisionTable _table
 
+    cpdef bytes decide_row(self, bytes input_row)
+
     cpdef KernelDecision prescribe(self, KernelInput request)

@@ -39,7 +39,9 @@ PURE_GUARD = frozenset(
         "outcomes",
         "packed",
         "reasons",
+        "record_text",
         "state",
+        "text",
         "wire",
     }
 )

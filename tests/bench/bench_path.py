@@ -3,9 +3,9 @@
     python tests/bench/bench_one.py [--orders N] [--venues N] [--desks N] [--remembered N]
 
 No socket, file or sync. Every figure is microseconds of this thread's CPU time a request: of each
-round the mean, of all rounds the median. A stage is timed over many requests at once, so that the
-clock is not part of it; `decide` to `apply` alternate as they must, and are told apart by rounds
-that leave the later ones out of the clock. A fresh engine for each round.
+round the mean, of all rounds the median. `whole` is one loop over all stages with no clock in it;
+the stages are timed one by one in a loop of their own, with the clock's share left out, and are
+dearer together: the clock's system call disturbs what it measures. A fresh engine for each.
 """
 
 import argparse
@@ -74,69 +74,103 @@ def cancel_of(number: int, desk: str) -> dict[str, Any]:
 
 
 class Round:
-    """A fresh engine, and what each stage made for the next."""
+    """A fresh engine. `records` are kept where `keep` asks for them: they take memory and time."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any, keep: bool = False) -> None:
         self.engine = Engine()
+        self.keep = keep
         self.records: list[bytes] = []
         for event in opening_events(config, actor(T0), LOG_ID, "test-key-id"):
             self.records.append(encode_data(Decided(event)))
             self.engine.apply(self.engine.next_sequence, event)
 
-    def run(self, bodies: list[bytes], figures: dict[str, list[float]], kind: str) -> None:
-        """All stages over these bodies; the means are appended to `figures`."""
+    def whole(self, bodies: list[bytes]) -> int:
+        """Bodies in, records and replies out; returns the nanoseconds taken."""
         engine = self.engine
-        count = sum(len(parse_message(body, "USD").requests) for body in bodies)
         started = now()
-        messages = [parse_message(body, "USD") for body in bodies]
-        parsed = now()
-        decide_ns = encode_ns = apply_ns = loop_ns = 0
-        all_replies = []
-        for message in messages:
+        for body in bodies:
+            message = parse_message(body, "USD")
+            replies = []
+            for request in message.requests:
+                decided = engine.decide(request, Origin(T0, "local", 1))
+                data = encode_data(decided)
+                engine.apply(engine.next_sequence, decided.outcome)
+                replies.append(decided.outcome.answer)
+                if self.keep:
+                    self.records.append(data)
+            encode_replies(message, replies)
+        return now() - started
+
+    def by_stage(self, bodies: list[bytes]) -> dict[str, int]:
+        """The nanoseconds of each stage; what the clock itself takes is left out."""
+        engine = self.engine
+        spent = dict.fromkeys(("parse", "decide", "record", "apply", "reply"), 0)
+        for body in bodies:
+            a = now()
+            b = now()
+            message = parse_message(body, "USD")
+            c = now()
+            clock = b - a
+            spent["parse"] += c - b - clock
             replies = []
             for request in message.requests:
                 a = now()
-                b = now()
                 decided = engine.decide(request, Origin(T0, "local", 1))
+                b = now()
+                encode_data(decided)
                 c = now()
-                data = encode_data(decided)
-                d = now()
                 engine.apply(engine.next_sequence, decided.outcome)
-                e = now()
-                loop_ns += b - a
-                decide_ns += c - b
-                encode_ns += d - c
-                apply_ns += e - d
-                self.records.append(data)
+                d = now()
+                spent["decide"] += b - a - clock
+                spent["record"] += c - b - clock
+                spent["apply"] += d - c - clock
                 replies.append(decided.outcome.answer)
-            all_replies.append(replies)
-        before = now()
-        for message, replies in zip(messages, all_replies, strict=True):
+            a = now()
             encode_replies(message, replies)
-        after = now()
-        stages = {
-            "parse": parsed - started,
-            "decide": decide_ns - loop_ns,
-            "record": encode_ns - loop_ns,
-            "apply": apply_ns - loop_ns,
-            "reply": after - before,
-        }
-        stages["sum"] = sum(stages.values())
-        for name, spent in stages.items():
-            figures.setdefault(f"{kind} {name}", []).append(spent / count / 1000)
+            spent["reply"] += now() - a - clock
+        return spent
 
 
-def fold_and_replay(records: list[bytes], figures: dict[str, list[float]]) -> None:
-    """Recovery's half and replay's over a round's records, without the reader."""
+def note(figures: dict[str, list[float]], kind: str, spent: dict[str, int], count: int) -> None:
+    """Adds a round's means to the figures."""
+    for stage, spent_ns in spent.items():
+        figures.setdefault(f"{kind}|{stage}", []).append(spent_ns / count / 1000)
+
+
+def fold(records: list[bytes]) -> dict[str, int]:
+    """Recovery's half over a round's records, without the reader."""
     started = now()
     decoded = [decode_data(data) for data in records]
     middle = now()
     engine = Engine()
     for number, each in enumerate(decoded, 1):
         engine.apply(number, each.outcome)
-    folded = now()
-    figures.setdefault("recovery decode", []).append((middle - started) / len(records) / 1000)
-    figures.setdefault("recovery apply", []).append((folded - middle) / len(records) / 1000)
+    return {"decode": middle - started, "apply": now() - middle}
+
+
+def replay(records: list[bytes]) -> dict[str, int]:
+    """Replay's: decode, decide again, encode, compare, apply."""
+    engine = Engine()
+    started = now()
+    for number, data in enumerate(records, 1):
+        outcome: Any = decode_data(data).outcome
+        request = request_of(outcome)
+        if request is None:
+            again = encode_data(Decided(outcome))
+        else:
+            origin = Origin(outcome.received_at_ns, outcome.client, outcome.batch_first_sequence)
+            again = encode_data(engine.decide(request, origin))
+        assert again == data
+        engine.apply(number, outcome)
+    return {"whole": now() - started}
+
+
+def request_of(outcome: Any) -> Any:
+    """What a recorded event answers; None for an administrative one."""
+    for name in ("order", "fill", "cancel"):
+        if hasattr(outcome, name):
+            return getattr(outcome, name)
+    return None
 
 
 def main() -> None:
@@ -154,27 +188,37 @@ def main() -> None:
     figures: dict[str, list[float]] = {}
     pack, text = msgspec.msgpack.encode, msgspec.json.encode
     count = options.orders
+    orders = [order_of(number, desk) for number, desk in enumerate(desks)]
+    bodies = {
+        "order msgpack": [pack(each) for each in orders],
+        f"order msgpack x{BATCH}": [pack(orders[at : at + BATCH]) for at in range(0, count, BATCH)],
+        "order json": [text(each) for each in orders],
+        "fill msgpack": [pack(fill_of(number, desk)) for number, desk in enumerate(desks)],
+        "cancel msgpack": [pack(cancel_of(number, desk)) for number, desk in enumerate(desks)],
+    }
     gc.disable()
     for _ in range(options.rounds):
-        orders = [order_of(number, desk) for number, desk in enumerate(desks)]
-        for form, encode in (("msgpack", pack), ("json", text)):
-            one = Round(config)
-            one.run([encode(each) for each in orders], figures, f"order {form}")
-        fills = [encode(fill_of(number, desk)) for number, desk in enumerate(desks)]
-        cancels = [encode(cancel_of(number, desk)) for number, desk in enumerate(desks)]
-        one.run(fills, figures, "fill json")
-        one.run(cancels, figures, "cancel json")
-        fold_and_replay(one.records, figures)
-        one = Round(config)
-        bodies = [pack(orders[at : at + BATCH]) for at in range(0, count, BATCH)]
-        one.run(bodies, figures, f"order msgpack x{BATCH}")
+        for kind, each in bodies.items():
+            one, other = Round(config), Round(config)
+            if "order" not in kind:
+                one.whole(bodies["order msgpack"])
+                other.whole(bodies["order msgpack"])
+            note(figures, kind, one.by_stage(each), count)
+            note(figures, kind, {"whole": other.whole(each)}, count)
+        kept = Round(config, keep=True)
+        for kind in ("order msgpack", "fill msgpack", "cancel msgpack"):
+            kept.whole(bodies[kind])
+        records = kept.records
+        for title, part in (("orders", records[: count + 8]), ("mixed", records)):
+            note(figures, f"recovery {title}", fold(part), len(part))
+            note(figures, f"replay {title}", replay(part), len(part))
     print(
         f"kernel {kernel.KERNEL_FORM}, guard {guard.GUARD_FORM}; {options.venues} venues, "
         f"{len(config.desks)} desks, {count} orders, {options.rounds} rounds; us CPU a request"
     )
     rows: dict[str, dict[str, float]] = {}
     for name, values in figures.items():
-        kind, stage = name.rsplit(" ", 1)
+        kind, stage = name.split("|")
         rows.setdefault(kind, {})[stage] = statistics.median(values)
     for kind, stages in rows.items():
         print(f"{kind:18}", "  ".join(f"{stage} {spent:6.2f}" for stage, spent in stages.items()))
