@@ -8,6 +8,12 @@ How it works (group commit): whatever has arrived is decided and staged while th
 being synced. When that sync returns, its replies leave in order and the next batch, with all that
 has been gathered meanwhile, goes to the disk. A reply that changes nothing waits in the same line.
 
+A sync on the writer's thread costs the way there and back, tens of microseconds, and buys that the
+next requests are decided meanwhile. Where few were waiting and no batch is under way there is
+little to buy, so such a batch is synced on the loop itself, as long as the disk was quick the last
+time. A disk that stalls holds the loop up in one such sync, in which no reply could leave anyway:
+requests wait in their queues, the watchdog is not fed, a signal acts when the disk has answered.
+
 How it fails: any error, of the disk or of our own, ends `run`; no reply of an unsynced batch
 leaves.
 """
@@ -15,21 +21,28 @@ leaves.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec import UNSET, structs
 
 from guard.engine import Engine
-from guard.gateway import Envelope, Gateway
+from guard.gateway import Gateway
 from guard.journal import encode_data
 from guard.messages import ErrorReply, Pong, Reply, Request
 from guard.outcomes import Decided, Origin, Outcome
 from guard.wire import Message, Parsed, encode_replies, framing_error, parse_message
-from wal import Head, LogWriter
+from wal import Head, LogWriter, WalError
 from wal.failpoint import reach
 
-# One drain decides at most so many messages before the loop looks at anything else.
-DRAIN_MESSAGES_MAX: Final = 256
+# One drain decides at most so many messages, or requests, before the loop looks at anything else:
+# below a millisecond, so that replies whose batch has become durable meanwhile do not wait long.
+DRAIN_MESSAGES_MAX: Final = 64
+DRAIN_REQUESTS_MAX: Final = 128
+# A batch is synced on the loop itself where at most so many messages and records wait for it and
+# the last sync took no longer: deciding so many takes less than the way to the thread and back.
+ON_LOOP_MESSAGES_MAX: Final = 8
+ON_LOOP_RECORDS_MAX: Final = 64
+ON_LOOP_SYNC_NS_MAX: Final = 1_000_000
 # Beyond this much waiting for the disk nothing more is read; clients wait in their TCP queues. The
 # bytes are those of records and of replies: a query stages no record, and its reply may be long.
 GATHERED_RECORDS_MAX: Final = 16_384
@@ -55,13 +68,26 @@ FAILPOINTS: Final = (
 
 
 @dataclass(slots=True)
-class Answer:
-    """A reply that waits for its batch. `body` is None where it depends on the durable head."""
+class HeadReplies:
+    """Replies of which one says the durable head: they are encoded when they leave."""
 
-    envelope: Envelope
-    body: bytes | None
     message: Message
     replies: list[Reply]
+
+    def encode(self, head: Head) -> bytes:
+        """The body, now that the head is known."""
+        replies = [
+            structs.replace(reply, head_sequence=head.sequence, head_hash=head.entry_hash)
+            if isinstance(reply, Pong)
+            else reply
+            for reply in self.replies
+        ]
+        return encode_replies(self.message, replies)
+
+
+# A reply that waits for its batch: routing id, whether an empty frame goes before it, body. A plain
+# tuple, since every message makes one.
+Answer: TypeAlias = tuple[bytes, bool, bytes | HeadReplies]
 
 
 @dataclass(slots=True)
@@ -124,7 +150,7 @@ class Pipeline:
             return
         self._loop.remove_reader(self._gateway.descriptor)
         self._is_stopping = True
-        self._drain(STOP_DRAIN_MESSAGES_MAX)
+        self._drain(STOP_DRAIN_MESSAGES_MAX, STOP_DRAIN_MESSAGES_MAX)
         self._wake.set()
 
     def record(self, outcome: Outcome) -> None:
@@ -159,59 +185,89 @@ class Pipeline:
         return started_ns is not None and self._monotonic_ns() - started_ns > limit_ns
 
     async def _finish_batch(self) -> None:
+        """The gathered batch to the disk, off the loop, and its replies out."""
         if self._failure is not None:
             raise self._failure
-        answers, self._gathered, self._gathered_bytes = self._gathered, [], 0
-        self._batch_started_ns = self._monotonic_ns()
+        answers = self._take_answers()
         reach("sync.before")
         head = await self._writer.sync()
         reach("sync.after")
         if self._confirm is not None:
             await self._confirm(head)
+        self._send(answers, head)
+
+    def _finish_batch_here(self) -> None:
+        """As `_finish_batch`, without leaving the loop."""
+        answers = self._take_answers()
+        reach("sync.before")
+        try:
+            head = self._writer.sync_now()
+        except WalError as error:
+            self.fail(error)
+            return
+        reach("sync.after")
+        self._send(answers, head)
+
+    def _may_finish_here(self) -> bool:
+        last = self._writer.last_sync
+        return (
+            self._batch_started_ns is None
+            and self._confirm is None
+            and self._failure is None
+            and len(self._gathered) <= ON_LOOP_MESSAGES_MAX
+            and self._writer.staged_count <= ON_LOOP_RECORDS_MAX
+            and (last is None or last.latency_ns <= ON_LOOP_SYNC_NS_MAX)
+        )
+
+    def _take_answers(self) -> list[Answer]:
+        answers, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        self._batch_started_ns = self._monotonic_ns()
+        return answers
+
+    def _send(self, answers: list[Answer], head: Head) -> None:
         self._batch_started_ns = None
         self.counters.batches += 1
-        for answer in answers:
-            body = answer.body
-            if body is None:
-                body = encode_replies(answer.message, self._with_head(answer.replies))
-            self._gateway.send(answer.envelope, body)
+        send = self._gateway.send
+        for routing_id, has_delimiter, body in answers:
+            if type(body) is bytes:
+                send(routing_id, has_delimiter, body)
+            else:
+                assert isinstance(body, HeadReplies)
+                send(routing_id, has_delimiter, body.encode(head))
             reach("reply.after")
         self._is_paused = False
         # Sending may have consumed the descriptor's edge: ask again.
         if not self._is_stopping and self._gateway.has_input():
             self._loop.call_soon(self._on_readable)
 
-    def _with_head(self, replies: list[Reply]) -> list[Reply]:
-        head = self._writer.durable_head
-        return [
-            structs.replace(reply, head_sequence=head.sequence, head_hash=head.entry_hash)
-            if isinstance(reply, Pong)
-            else reply
-            for reply in replies
-        ]
-
     def _on_readable(self) -> None:
         if self._is_stopping or self._is_paused or self._failure is not None:
             return
-        if self._drain(DRAIN_MESSAGES_MAX):
+        has_more = self._drain(DRAIN_MESSAGES_MAX, DRAIN_REQUESTS_MAX)
+        if has_more:
             self._loop.call_soon(self._on_readable)
+        if not self._gathered:
+            return
+        if not has_more and self._may_finish_here():
+            self._finish_batch_here()
+        else:
+            self._wake.set()
 
-    def _drain(self, messages_max: int) -> bool:
-        """Decides what has arrived. True when it stopped at `messages_max`: more may wait."""
+    def _drain(self, messages_max: int, requests_max: int) -> bool:
+        """Decides what has arrived. True when it stopped at a bound of its own: more may wait."""
+        receive, counters = self._gateway.receive, self.counters
+        requests_end = counters.requests + requests_max
         for _ in range(messages_max):
             if self._is_full():
                 self._is_paused = True
-                break
-            received = self._gateway.receive()
+                return False
+            received = receive()
             if received is None:
+                return False
+            self._handle(*received)
+            if counters.requests >= requests_end:
                 break
-            self._handle(received.envelope, received.body, received.frame_count)
-        else:
-            self._wake.set()
-            return True
-        if self._gathered:
-            self._wake.set()
-        return False
+        return True
 
     def _is_full(self) -> bool:
         return (
@@ -220,7 +276,9 @@ class Pipeline:
             or len(self._gathered) >= GATHERED_MESSAGES_MAX
         )
 
-    def _handle(self, envelope: Envelope, body: bytes | None, frame_count: int) -> None:
+    def _handle(
+        self, routing_id: bytes, has_delimiter: bool, body: bytes | None, frame_count: int
+    ) -> None:
         if body is None:
             message = framing_error(frame_count)
         else:
@@ -228,10 +286,14 @@ class Pipeline:
         received_at_ns = max(self._wall_ns(), self._engine.state.last_received_at_ns)
         replies = [self._decide(request, received_at_ns) for request in message.requests]
         self.counters.messages += 1
-        has_pong = Pong in map(type, replies)
-        encoded = None if has_pong else encode_replies(message, replies)
-        self._gathered_bytes += PONG_BYTES * len(replies) if encoded is None else len(encoded)
-        self._gathered.append(Answer(envelope, encoded, message, replies))
+        answer: bytes | HeadReplies
+        if Pong in map(type, replies):
+            answer = HeadReplies(message, replies)
+            self._gathered_bytes += PONG_BYTES * len(replies)
+        else:
+            answer = encode_replies(message, replies)
+            self._gathered_bytes += len(answer)
+        self._gathered.append((routing_id, has_delimiter, answer))
 
     def _decide(self, request: Parsed, received_at_ns: int) -> Reply:
         self.counters.requests += 1

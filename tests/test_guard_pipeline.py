@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import zmq
@@ -23,7 +24,7 @@ from guard.config import parse_config
 from guard.engine import Engine
 from guard.gateway import Gateway
 from guard.outcomes import Decided
-from guard.pipeline import Pipeline, record_outcome
+from guard.pipeline import ON_LOOP_MESSAGES_MAX, Pipeline, record_outcome
 from kernel import InvariantError
 from protocol_client import PING, ProtocolClient, cancel, fill, order, status
 from wal import EMPTY_HEAD, ChainHasher, LogWriter, WalPoisoned, verify_chain
@@ -42,6 +43,7 @@ class GatedDisk:
         self.error: OSError | None = None
         self.sync_count = 0
         self.write_count = 0
+        self.threads: list[int] = []  # of each sync
         self.entered = threading.Semaphore(0)
         self._let_go = threading.Semaphore(0)
 
@@ -51,6 +53,7 @@ class GatedDisk:
 
     def fdatasync(self, descriptor: int, /) -> None:
         self.sync_count += 1
+        self.threads.append(threading.get_ident())
         if not self.is_open:
             self.entered.release()
             assert self._let_go.acquire(timeout=PATIENCE_S)
@@ -95,8 +98,22 @@ class Guard:
 
 
 @asynccontextmanager
-async def guarding(directory: Path) -> AsyncIterator[Guard]:
-    """A pipeline on a fresh log whose opening records are on disk."""
+async def guarding(directory: Path, *, on_loop: bool = False) -> AsyncIterator[Guard]:
+    """A pipeline on a fresh log whose opening records are on disk.
+
+    `on_loop`: small batches may be synced on the loop, however long the disk took the last time.
+    Elsewhere none is, since a disk that waits would hold up the test, too.
+    """
+    with (
+        patch.object(pipeline, "ON_LOOP_MESSAGES_MAX", ON_LOOP_MESSAGES_MAX if on_loop else 0),
+        patch.object(pipeline, "ON_LOOP_SYNC_NS_MAX", 3_600_000_000_000),
+    ):
+        async with _guarding(directory) as guard:
+            yield guard
+
+
+@asynccontextmanager
+async def _guarding(directory: Path) -> AsyncIterator[Guard]:
     config = parse_config(config_text())
     hasher, disk, engine = ChainHasher(KEY), GatedDisk(), Engine()
     directory.mkdir(exist_ok=True)
@@ -217,6 +234,67 @@ async def test_one_write_and_one_sync_a_batch(guard: Guard, client: ProtocolClie
     assert [each["client_order_id"] for each in replies] == [f"A-{n}" for n in range(201)]
     assert (guard.disk.write_count - writes, guard.disk.sync_count - syncs) == (1, 1)
     assert guard.pipeline.counters.batches == 2
+
+
+async def test_a_small_batch_is_synced_on_the_loop(tmp_path: Path) -> None:
+    async with guarding(tmp_path / "log", on_loop=True) as guard:
+        with ProtocolClient(guard.gateway.endpoint) as client:
+            before = guard.disk.write_count
+            for number in range(5):
+                client.send(order(f"A-{number}"))
+                reply = await _receive(client)
+                assert reply["wal_sequence"] == OPENING_RECORDS + 1 + number
+            assert set(guard.disk.threads) == {threading.get_ident()}
+            assert guard.disk.write_count - before == 5
+            assert guard.pipeline.counters.batches == 5
+            assert guard.pipeline.is_idle
+            client.send(PING)
+            assert (await _receive(client))["head_sequence"] == OPENING_RECORDS + 5
+
+
+@pytest.mark.parametrize(
+    ("constant", "bound"),
+    [("ON_LOOP_SYNC_NS_MAX", -1), ("ON_LOOP_MESSAGES_MAX", 0), ("ON_LOOP_RECORDS_MAX", 1)],
+)
+async def test_a_batch_is_synced_off_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant: str, bound: int
+) -> None:
+    """After a slow sync, and where more is waiting: the loop goes on deciding."""
+    async with guarding(tmp_path / "log", on_loop=True) as guard:
+        monkeypatch.setattr(pipeline, constant, bound)
+        with ProtocolClient(guard.gateway.endpoint) as client:
+            guard.disk.is_open = False
+            client.send([order("A-0"), order("A-1")])
+            await guard.disk.wait_entered()
+            # One that could be synced on the loop, were nothing under way.
+            client.send(order("A-2"))
+            await guard.gathered(2)
+            guard.disk.is_open = True
+            guard.disk.let_go()
+            assert len(await _receive(client)) == 2
+            assert (await _receive(client))["client_order_id"] == "A-2"
+            opening, *others = guard.disk.threads
+            assert opening == threading.get_ident()
+            assert len(others) == 2
+            assert len(set(others)) == 1
+            assert opening not in others
+
+
+@pytest.mark.parametrize("failing", [errno.EIO, errno.ENOSPC])
+async def test_a_failed_sync_on_the_loop_is_never_answered(tmp_path: Path, failing: int) -> None:
+    async with guarding(tmp_path / "log", on_loop=True) as guard:
+        with ProtocolClient(guard.gateway.endpoint) as client:
+            guard.disk.error = OSError(failing, os.strerror(failing))
+            syncs = guard.disk.sync_count
+            client.send(order("A-1"))
+            async with asyncio.timeout(PATIENCE_S):
+                with pytest.raises(WalPoisoned, match="fdatasync"):
+                    await guard.task
+            assert guard.disk.sync_count == syncs + 1, "a second fdatasync proves nothing"
+            client.send(PING)
+            await _assert_silent(client)
+            assert guard.writer.poisoned
+            assert guard.writer.durable_head.sequence == OPENING_RECORDS
 
 
 @pytest.mark.parametrize("failing", [errno.EIO, errno.ENOSPC])

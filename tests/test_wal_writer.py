@@ -167,20 +167,33 @@ async def test_a_failure_off_the_loop_reaches_every_waiter(tmp_path: Path) -> No
         assert len(files.writes) == 1
 
 
-async def test_a_cancelled_flight_is_a_failure(tmp_path: Path) -> None:
+def test_what_a_closed_loop_left_under_way_is_waited_for_and_not_believed(tmp_path: Path) -> None:
     files = GatedFiles()
     with new_writer(tmp_path, files) as writer:
-        writer.append(1, b"{}")
-        sync = asyncio.create_task(writer.sync())
-        assert await asyncio.to_thread(files.entered.acquire, timeout=10)
-        # As a loop does with every task when it is shut down: how the write ends is then unknown.
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await sync
+
+        async def leave_under_way() -> None:
+            writer.append(1, b"{}")
+            sync = asyncio.create_task(writer.sync())
+            assert await asyncio.to_thread(files.entered.acquire, timeout=10)
+            sync.cancel()
+
+        asyncio.run(leave_under_way())
         files.let_go.release()
-        with pytest.raises(WalPoisoned, match="CancelledError"):
-            writer.append(2, b"{}")
+    assert (tmp_path / SEGMENT).read_bytes() == b"".join(files.writes)
+    assert len(files.writes) == 1
+    assert writer.durable_head == EMPTY_HEAD
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_thread_that_ends_is_a_failure(tmp_path: Path) -> None:
+    def broken_clock() -> int:
+        raise ValueError("no time")
+
+    with LogWriter.open(tmp_path, HASHER, EMPTY_HEAD, monotonic_ns=broken_clock) as writer:
+        writer.append(1, b"{}")
+        with pytest.raises(WalPoisoned, match="the thread that writes has ended"):
+            await writer.sync()
+        assert writer.durable_head == EMPTY_HEAD
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT])

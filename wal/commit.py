@@ -5,19 +5,26 @@ once, know what is staged or durable (`writer` does), or try anything twice.
 
 How it works: a batch that begins a segment first has it created: file and directory are fsync'd
 before anything is written, so that no synced batch can stand in a file whose name is lost. Then one
-write (more only where the system takes less than it was given) and one `fdatasync`.
+write (more only where the system takes less than it was given) and one `fdatasync`. `CommitThread`
+is where that happens off the loop: one thread, one queue in, one call of the loop out, and no task,
+future or executor of its own for each batch.
 
 How it fails: with `CommitError`, naming the stage; the writer makes it final.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from queue import SimpleQueue
+from threading import Thread
+from typing import NamedTuple, Protocol, TypeAlias
 
 from wal.chain import Head
+from wal.errors import WalPoisoned
 from wal.failpoint import reach
 from wal.segment import create_segment
 
@@ -110,3 +117,59 @@ class SegmentAppender:
         # Everything in the old one is synced: that had to be before this batch was taken up.
         self.close()
         self._descriptor = descriptor
+
+
+Landed: TypeAlias = Callable[[Batch, int | WalPoisoned | None], None]
+
+
+class CommitThread:
+    """Commits one batch after the other off the loop, and tells the loop of each."""
+
+    def __init__(self, commit: Callable[[Batch], int]) -> None:
+        """`commit`: makes a batch durable, returns the nanoseconds taken; raises `WalPoisoned`."""
+        self._commit = commit
+        self._queue: SimpleQueue[tuple[Batch, asyncio.AbstractEventLoop, Landed] | None]
+        self._queue = SimpleQueue()
+        self._thread: Thread | None = None
+
+    def start(self, batch: Batch, loop: asyncio.AbstractEventLoop, landed: Landed) -> None:
+        """Have `batch` committed; `landed` is called on `loop` with it and what `commit` gave.
+
+        That is None where something else than `WalPoisoned` came out of it: the thread has ended.
+        """
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name="wal")
+            self._thread.start()
+        self._queue.put((batch, loop, landed))
+
+    def close(self) -> None:
+        """Wait until what was started is done, and end the thread; a second call does nothing."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join()
+
+    def _run(self) -> None:
+        while (job := self._queue.get()) is not None:
+            batch, loop, landed = job
+            result: int | WalPoisoned | None = None
+            try:
+                result = self._commit(batch)
+            except WalPoisoned as error:
+                result = error
+            finally:
+                _tell(loop, landed, batch, result)
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop,
+    landed: Landed,
+    batch: Batch,
+    result: int | WalPoisoned | None,
+) -> None:
+    try:
+        loop.call_soon_threadsafe(landed, batch, result)
+    except RuntimeError:
+        # The loop is closed: nobody waits, nobody is told, and the next start finds out.
+        if not loop.is_closed():
+            raise

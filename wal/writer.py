@@ -5,10 +5,11 @@ not: read clocks (a monotonic one is passed in), know what a record means, or tr
 
 How it works (group commit): `append` computes the record's hash and keeps its line. `sync` takes
 everything staged and does one write and one `fdatasync`, in one call on one thread of its own,
-while the loop stages the next batch. A record is durable when `durable_head` has reached it, not
-before. A batch lies whole in one segment; between two batches a segment may end: because it is
-full, because `rotate` was called, or because a session begins. The next one is created with the
-batch that goes into it, on the same thread (`commit`).
+while the loop stages the next batch; `sync_now` does the same on the caller's thread, which spares
+the way there and back. A record is durable when `durable_head` has reached it, not before. A batch
+lies whole in one segment; between two batches a segment may end: because it is full, because
+`rotate` was called, or because a session begins. The next one is created with the batch that goes
+into it, on the same thread (`commit`).
 
 How it fails: the first error of a create, a write or a sync poisons the writer. A failed
 `fdatasync` may have dropped the dirty pages, so that a second one succeeds and proves nothing;
@@ -21,16 +22,20 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from aiofiles.os import wrap
-
 from wal.chain import GENESIS, ChainHasher, Head
-from wal.commit import Batch, CommitError, FileLayer, OsFiles, SegmentAppender
+from wal.commit import (
+    Batch,
+    CommitError,
+    CommitThread,
+    FileLayer,
+    OsFiles,
+    SegmentAppender,
+)
 from wal.entry import check_data, encode_line
 from wal.errors import WalDamage, WalError, WalInputError, WalPoisoned
 from wal.segment import LogLock, fsync_directory, list_segments, open_segment, segment_number
@@ -41,6 +46,9 @@ BATCH_BYTES_MAX: Final = 64 * 1024 * 1024
 # A start after a crash copies the last segment (`tail`) and reads it from its beginning: both stay
 # well below a second. A log of 10^9 records of 1.5 kB then has 22,000 of them.
 SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+_LOST: Final = RuntimeError("the thread that writes has ended")
 
 
 class SyncStats(NamedTuple):
@@ -81,7 +89,7 @@ class LogWriter:
         self._segment_bytes_max = segment_bytes_max
         self._rotate_next = last.number == 0
         self._hasher = hasher
-        self._staged_head = head
+        self._staged_sequence, self._staged_hash = head
         self._durable_head = head
         self._lines: list[bytes] = []
         self._staged_bytes = 0
@@ -90,9 +98,9 @@ class LogWriter:
         self._monotonic_ns = monotonic_ns
         self._failure: WalPoisoned | None = None
         self._closed = False
-        self._flight: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wal")
-        self._commit_off_loop = wrap(self._commit)
+        self._is_syncing = False
+        self._waiters: list[asyncio.Future[None]] = []
+        self._thread = CommitThread(self._commit)
         self.last_sync: SyncStats | None = None
         self.sync_count = 0
 
@@ -144,7 +152,7 @@ class LogWriter:
     @property
     def staged_head(self) -> Head:
         """The last record given to `append`."""
-        return self._staged_head
+        return Head(self._staged_sequence, self._staged_hash)
 
     @property
     def durable_head(self) -> Head:
@@ -164,7 +172,7 @@ class LogWriter:
     @property
     def syncing(self) -> bool:
         """Whether a batch is on its way to the disk."""
-        return self._flight is not None
+        return self._is_syncing
 
     @property
     def poisoned(self) -> bool:
@@ -192,18 +200,20 @@ class LogWriter:
         `WalEntryError` for data that no line can hold, `WalInputError` when the batch is full,
         `WalPoisoned`; nothing is staged then.
         """
-        self._check_usable()
-        previous = self._staged_head
-        assert sequence == previous.sequence + 1, (sequence, previous.sequence)
+        if self._failure is not None or self._closed:
+            self._check_usable()
+        previous_hash = self._staged_hash
+        assert sequence == self._staged_sequence + 1, (sequence, self._staged_sequence)
         if not is_encoded:
             check_data(data)
-        entry_hash = self._hasher.entry_hash(previous.entry_hash, data)
-        line = encode_line(sequence, previous.entry_hash, entry_hash, data)
-        if self._staged_bytes + len(line) > BATCH_BYTES_MAX:
+        entry_hash = self._hasher.entry_hash(previous_hash, data)
+        line = encode_line(sequence, previous_hash, entry_hash, data)
+        staged_bytes = self._staged_bytes + len(line)
+        if staged_bytes > BATCH_BYTES_MAX:
             raise WalInputError(f"a batch has at most {BATCH_BYTES_MAX} bytes: sync first")
         self._lines.append(line)
-        self._staged_bytes += len(line)
-        self._staged_head = Head(sequence, entry_hash)
+        self._staged_bytes = staged_bytes
+        self._staged_sequence, self._staged_hash = sequence, entry_hash
         return entry_hash
 
     async def sync(self) -> Head:
@@ -212,22 +222,23 @@ class LogWriter:
         What is appended while it runs belongs to the next batch. Concurrent callers wait for
         each other. Cancelling a caller does not undo the write. Raises `WalPoisoned`.
         """
-        target = self._staged_head.sequence
+        target = self._staged_sequence
         while True:
             self._check_usable()
             if self._durable_head.sequence >= target:
                 return self._durable_head
-            if self._flight is None:
-                flight = asyncio.get_running_loop().create_task(self._fly(self._take()))
-                # A failure is kept in `_failure`; nobody may be left to fetch it from the task.
-                flight.add_done_callback(_fetch_exception)
-                self._flight = flight
-            await asyncio.shield(self._flight)
+            loop = asyncio.get_running_loop()
+            if not self._is_syncing:
+                self._is_syncing = True
+                self._thread.start(self._take(), loop, self._land)
+            waiter = loop.create_future()
+            self._waiters.append(waiter)
+            await waiter
 
     def sync_now(self) -> Head:
         """As `sync`, in the calling thread; not while a `sync` is running. For start and stop."""
         self._check_usable()
-        assert self._flight is None, "sync_now while a sync is running"
+        assert not self._is_syncing, "sync_now while a sync is running"
         if self._lines:
             batch = self._take()
             try:
@@ -247,7 +258,7 @@ class LogWriter:
         if self._closed:
             return
         self._closed = True
-        self._thread.shutdown(wait=True)
+        self._thread.close()
         self._appender.close()
         if self._owns_lock:
             self._lock.release()
@@ -283,8 +294,8 @@ class LogWriter:
         batch = Batch(
             self._lines,
             self._staged_bytes,
-            self._staged_head.sequence - len(self._lines) + 1,
-            self._staged_head,
+            self._staged_sequence - len(self._lines) + 1,
+            self.staged_head,
             self._segment_number,
             begins_segment,
         )
@@ -304,18 +315,19 @@ class LogWriter:
             raise poisoned from cause
         return self._monotonic_ns() - started_ns
 
-    async def _fly(self, batch: Batch) -> None:
-        """One batch to the disk, off the loop."""
-        try:
-            latency_ns: int = await self._commit_off_loop(batch, executor=self._thread)
-        except BaseException as error:
-            # A cancellation too: then nobody knows how the write ended, which is a failure.
-            self._poison(batch, error)
-            raise
+    def _land(self, batch: Batch, result: int | WalPoisoned | None) -> None:
+        """On the loop: how a batch has fared on the thread. None: the thread itself has failed."""
+        assert self._is_syncing
+        self._is_syncing = False
+        if isinstance(result, int):
+            self._settle(batch, result)
         else:
-            self._settle(batch, latency_ns)
-        finally:
-            self._flight = None
+            self._failure = result or self._poisoned_by(batch, "write", 0, _LOST)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            # It looks at the state, which tells a failure. A caller may have been cancelled.
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _settle(self, batch: Batch, latency_ns: int) -> None:
         assert batch.head.sequence > self._durable_head.sequence
@@ -370,8 +382,3 @@ def _open_last(directory: Path, head: Head) -> _LastSegment:
         os.close(descriptor)
         raise
     return _LastSegment(descriptor, segment_number(last), size)
-
-
-def _fetch_exception(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        task.exception()

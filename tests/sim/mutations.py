@@ -37,30 +37,24 @@ Patch = AbstractContextManager[Any]
 def reply_before_sync() -> Patch:
     """Replies leave, then the batch goes to the disk."""
 
-    async def finish(self: Pipeline) -> None:
-        answers, self._gathered, self._gathered_bytes = self._gathered, [], 0
-        for answer in answers:
-            body = answer.body
-            if body is None:
-                body = guard.pipeline.encode_replies(
-                    answer.message, self._with_head(answer.replies)
-                )
-            self._gateway.send(answer.envelope, body)
-        await self._writer.sync()
+    real = Pipeline._take_answers
 
-    return patch.object(Pipeline, "_finish_batch", finish)
+    def take(self: Pipeline) -> list[Any]:
+        self._send(real(self), self._writer.durable_head)
+        return []
+
+    return patch.object(Pipeline, "_take_answers", take)
 
 
 def query_before_sync() -> Patch:
     """A message that changes nothing is answered at once, whatever it has seen."""
     real = Pipeline._handle
 
-    def handle(self: Pipeline, envelope: Any, body: bytes | None, frame_count: int) -> None:
+    def handle(self: Pipeline, *received: Any) -> None:
         before = self._engine.next_sequence
-        real(self, envelope, body, frame_count)
-        if self._engine.next_sequence == before and self._gathered[-1].body is not None:
-            answer = self._gathered.pop()
-            self._gateway.send(answer.envelope, answer.body or b"")
+        real(self, *received)
+        if self._engine.next_sequence == before and isinstance(self._gathered[-1][2], bytes):
+            self._gateway.send(*self._gathered.pop())  # type: ignore[arg-type]
 
     return patch.object(Pipeline, "_handle", handle)
 

@@ -16,7 +16,7 @@ from typing import Any
 from guard.activation import Actor, find_differences, opening_events
 from guard.config import Config
 from guard.engine import Engine
-from guard.gateway import Envelope, Received
+from guard.gateway import Received
 from guard.housekeeping import disk_event
 from guard.journal import DIALECT
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
@@ -73,10 +73,10 @@ class SimGateway:
             return None
         number, body = self.arrived.popleft()
         self._taken(number)
-        return Received(Envelope(b"%d" % number, False), body, 1 if body is not None else 4)
+        return b"%d" % number, False, body, 1 if body is not None else 4
 
-    def send(self, envelope: Envelope, body: bytes) -> None:
-        self._sent(int(envelope.routing_id), body)
+    def send(self, routing_id: bytes, _has_delimiter: bool, body: bytes) -> None:
+        self._sent(int(routing_id), body)
 
 
 class SimWriter(LogWriter):
@@ -97,6 +97,7 @@ class Server:
         self.disk = disk
         self.config = config
         self.loop = SimLoop()
+        self.is_loop_busy = False
         self.engine = Engine()
         self.recovered_sequence = -1  # not known yet
         self.start_records = 0
@@ -114,8 +115,12 @@ class Server:
         wall_ns: Callable[[], int],
         segment_bytes_max: int,
         anchor: Anchor | None,
+        sync_clock_ns: Callable[[], int],
     ) -> None:
-        """Recovers, logs what a start logs, and begins to listen."""
+        """Recovers, logs what a start logs, and begins to listen.
+
+        `sync_clock_ns`: times the syncs, and so decides which of them the loop does itself.
+        """
         self.published = anchor
         recovered = recover_log(self.directory, HASHER, anchor)
         self._lock = recovered.lock
@@ -126,7 +131,7 @@ class Server:
             self.directory,
             HASHER,
             head,
-            monotonic_ns=lambda: 0,
+            monotonic_ns=sync_clock_ns,
             lock=self._lock,
             files=self.disk,
             segment_bytes_max=segment_bytes_max,
@@ -150,11 +155,20 @@ class Server:
         self._run = self.pipeline.run()
 
     def listen(self) -> None:
-        """Lets the pipeline take what has arrived, as far as it wants to."""
-        if self.loop.reader is not None:
-            self.loop.reader()
-        while self.loop.ready:
-            self.loop.ready.popleft()()
+        """Lets the pipeline take what has arrived, as far as it wants to.
+
+        It may sync on the loop itself, which does nothing else then.
+        """
+        if self.is_loop_busy:
+            return
+        self.is_loop_busy = True
+        try:
+            if self.loop.reader is not None:
+                self.loop.reader()
+            while self.loop.ready:
+                self.loop.ready.popleft()()
+        finally:
+            self.is_loop_busy = False
 
     def advance(self) -> bool:
         """Lets the pipeline sync and answer what is gathered; True when it has ended."""

@@ -40,10 +40,8 @@ BUGS = (
     Bug(
         "replies leave before their batch is written",
         "guard/pipeline.py",
-        "        head = await self._writer.sync()\n",
-        "        self._loop.create_task(self._writer.sync())\n"
-        "        await asyncio.sleep(0)\n"
-        "        head = self._writer.durable_head\n",
+        "        self._batch_started_ns = self._monotonic_ns()\n        return answers\n",
+        "        self._send(answers, self._writer.durable_head)\n        return []\n",
     ),
     Bug(
         "refused orders are not remembered",
