@@ -19,3 +19,9 @@ def wall_ns() -> int:
 def monotonic_ns() -> int:
     """Nanoseconds of an unspecified origin, for durations and deadlines."""
     return time.monotonic_ns()
+
+
+def sleep_until(deadline_ns: int) -> None:
+    """Blocks the thread until the monotonic clock has reached `deadline_ns`. Not for the loop."""
+    while (left_ns := deadline_ns - time.monotonic_ns()) > 0:
+        time.sleep(left_ns / 1e9)

@@ -10,6 +10,7 @@ import csv
 import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from importlib import resources
 from typing import Final
@@ -27,14 +28,16 @@ MARKET_PROTECTION: Final = Decimal("0.02")  # how far from the last trade a mark
 TAKER_FEE: Final = Decimal("0.0010")
 MAKER_FEE: Final = Decimal("-0.0001")  # a rebate
 MICROCENTS_PER_USD: Final = 100_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
 class Step:
-    """One request of the flow and the recorded order that it concerns."""
+    """One request of the flow, the recorded order that it concerns, and when it was recorded."""
 
     order_id: int
     request: Order | Fill | Cancel
+    at_ns: int
 
 
 def read_steps() -> Iterator[Step]:
@@ -51,7 +54,12 @@ def read_steps() -> Iterator[Step]:
             elif row["event"] == "done" and row["reason"] == "canceled":
                 order_id = int(row["order_id"])
                 desk, name = _names(order_id)
-                yield Step(order_id, Cancel(desk, name))
+                yield Step(order_id, Cancel(desk, name), _time_ns(row))
+
+
+def _time_ns(row: dict[str, str]) -> int:
+    """When the event was recorded: nanoseconds since 1970-01-01 UTC, exact to the microsecond."""
+    return (datetime.fromisoformat(row["time"]) - _EPOCH) // timedelta(microseconds=1) * 1_000
 
 
 def _names(order_id: int) -> tuple[str, str]:
@@ -80,7 +88,7 @@ def _order_step(row: dict[str, str], last_price: Decimal) -> Step:
         time_in_force=time_in_force,
     )
     _add_wishes(order, order_id)
-    return Step(order_id, order)
+    return Step(order_id, order, _time_ns(row))
 
 
 def _add_wishes(order: Order, order_id: int) -> None:
@@ -129,4 +137,4 @@ def _fill_steps(row: dict[str, str]) -> Iterator[Step]:
             fee_microcents=int(worth_microcents * fee),
             price=INSTRUMENT.ticks(price),
         )
-        yield Step(order_id, fill)
+        yield Step(order_id, fill, _time_ns(row))

@@ -24,6 +24,11 @@ LINE_COLUMNS_MAX = 100
 PURE_GUARD = frozenset(
     {
         "apply",
+        "bench.frames",
+        "bench.histogram",
+        "bench.replies",
+        "bench.schedule",
+        "bench.workload",
         "checkpoint",
         "client_errors",
         "client_requests",

@@ -1,0 +1,43 @@
+"""How many records each fsync served: read from the log itself.
+
+Owns the reading: every record names the first sequence of its batch, so that the log tells how it
+was written. Reads only what was appended between two marks; the log is not touched.
+"""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from guard.bench.histogram import Histogram
+
+READ_BYTES: Final = 8 * 1024 * 1024
+_BATCH: Final = re.compile(rb'"batch_first_sequence":(\d+)')
+
+
+def mark(log: Path) -> dict[str, int]:
+    """How long each segment is now, by name."""
+    return {path.name: path.stat().st_size for path in log.glob("*.jsonl")}
+
+
+def batch_sizes(log: Path, since: dict[str, int], until: dict[str, int]) -> Histogram:
+    """Records a batch of what was appended between two marks; the first and last may be cut."""
+    counts: dict[bytes, int] = {}
+    for name in sorted(until):
+        with (log / name).open("rb") as segment:
+            segment.seek(since.get(name, 0))
+            left = until[name] - since.get(name, 0)
+            rest = b""
+            while left > 0 and (block := segment.read(min(READ_BYTES, left))):
+                left -= len(block)
+                rest = _count(rest + block, counts, is_last=left <= 0)
+    histogram = Histogram()
+    histogram.record_all(counts.values())
+    return histogram
+
+
+def _count(data: bytes, counts: dict[bytes, int], *, is_last: bool) -> bytes:
+    """Counts the records of each batch in `data`; returns what the next block must begin with."""
+    end = len(data) if is_last else data.rfind(b"\n") + 1
+    for match in _BATCH.finditer(data, 0, end):
+        counts[match[1]] = counts.get(match[1], 0) + 1
+    return data[end:]

@@ -1,0 +1,93 @@
+"""`pretrade-guard bench`, from its checked options to the report.
+
+Owns the order: rounds, the figures that need no daemon, the targets, what could not be measured.
+"""
+
+import shlex
+import statistics
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Final
+
+from guard import clock
+from guard.bench.conditions import MEMORY_FILESYSTEMS, conditions, filesystem_of
+from guard.bench.document import REPORT_VERSION, Report
+from guard.bench.loads import SATURATED
+from guard.bench.peers import missing_peers, redis_version
+from guard.bench.session import Findings, Options, run_rounds
+from guard.bench.show import show_report, wide_console
+from guard.bench.targets import judge
+from guard.bench.wheel import measure_kernels
+
+KERNEL_VENUES: Final = 22
+PEERS: Final = frozenset({"redis", "wheel", "floor"})
+
+
+def run_bench(options: Options, *, compares: bool) -> Report:
+    """Runs it, says on stderr how it goes, and prints what it found. Raises BenchError, OSError."""
+    started_at = datetime.fromtimestamp(clock.wall_ns() / 1e9, UTC).isoformat(timespec="seconds")
+    not_measured = []
+    if compares:
+        missing = missing_peers()
+        not_measured = [f"{name}: {reason}" for name, reason in missing.items()]
+        options = replace(options, peers=PEERS - missing.keys())
+    filesystem, _ = filesystem_of(options.directory)
+    if filesystem in MEMORY_FILESYSTEMS:
+        not_measured.append(f"the disk: {options.directory} is on {filesystem}, in memory alone")
+    conditions_before = {**conditions(options.directory), **_session_conditions(options)}
+    findings = run_rounds(options, _say)
+    figures = _figures(findings, compares=compares)
+    runs = findings.runs()
+    report = Report(
+        REPORT_VERSION,
+        started_at,
+        shlex.join(["pretrade-guard", *sys.argv[1:]]),
+        conditions_before,
+        runs,
+        judge(runs, figures) if compares else [],
+        figures,
+        not_measured,
+    )
+    show_report(wide_console(), report)
+    return report
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def _session_conditions(options: Options) -> dict[str, str]:
+    """What the loads have in common, and the peers' versions."""
+    peers = []
+    if "redis" in options.peers:
+        peers.append(f"Redis {redis_version()} (appendonly yes, appendfsync always)")
+    if "wheel" in options.peers:
+        peers.append(f"calybris {metadata.version('calybris')}")
+    shown = {
+        "load": (
+            f"{options.rounds} rounds of {options.duration_s:g} s behind {options.warm_up_s:g} s "
+            f"of warm-up, medians of the rounds; {options.desks} desks, {options.venues} venues, "
+            "MessagePack over TCP on loopback"
+        ),
+        "generator": f"{options.processes} process(es) on the same machine",
+    }
+    return {**shown, "peers": ", ".join(peers)} if peers else shown
+
+
+def _figures(findings: Findings, *, compares: bool) -> dict[str, float]:
+    """What is no load on a daemon."""
+    figures: dict[str, float] = {}
+    if findings.disk:
+        figures["disk_p50_ns"] = float(findings.disk_p50_ns())
+    for load, rates in findings.wheel_orders_a_second.items():
+        name = "wheel_orders_a_second" if load == SATURATED else f"wheel_orders_a_second, {load}"
+        figures[name] = statistics.median(rates)
+    if compares:
+        kernels = measure_kernels(KERNEL_VENUES)
+        figures["kernel_ns"] = next(iter(kernels.values()))
+        if len(kernels) > 1:
+            figures["wheel_kernel_ns"] = kernels["wheel, a batch of objects"]
+    return figures

@@ -1,0 +1,102 @@
+"""The bench's result, as it is written to JSON and compared later.
+
+Owns the shape: a `Report`, version `REPORT_VERSION`. Units stand in the names.
+"""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from guard.bench.histogram import Histogram
+from guard.bench.measure import Measured
+
+REPORT_VERSION: Final = 1
+
+
+class Run(Struct, frozen=True, forbid_unknown_fields=True):
+    """One load on one target: of several rounds the median of each figure, the greatest `max`."""
+
+    target: str
+    load: str
+    rounds: int
+    requests_a_second: float
+    latency_ns: dict[str, int]
+    lateness_ns: dict[str, int]
+    replies: dict[str, int]
+    refusals: dict[str, int]
+    messages_sent: int
+    messages_answered: int
+    batch_records: dict[str, int]
+    cpu_us_a_request: dict[str, dict[str, float]]
+
+
+class Target(Struct, frozen=True, forbid_unknown_fields=True):
+    """A row of what must be shown. `met` is None where it could not be measured."""
+
+    what: str
+    target: str
+    measured: str
+    met: bool | None
+
+
+class Report(Struct, frozen=True, forbid_unknown_fields=True):
+    """All of a session."""
+
+    version: int
+    started_at: str
+    command: str
+    conditions: dict[str, str]
+    runs: list[Run]
+    targets: list[Target]
+    figures: dict[str, float]
+    not_measured: list[str]
+
+
+def summarize(
+    target: str, load: str, rounds: Sequence[Measured], batches: Sequence[Histogram] = ()
+) -> Run:
+    """Rounds of one load as one run."""
+    replies: Counter[str] = Counter()
+    refusals: Counter[str] = Counter()
+    for measured in rounds:
+        replies.update(measured.kinds)
+        refusals.update(measured.reasons)
+    return Run(
+        target,
+        load,
+        len(rounds),
+        statistics.median(measured.requests_a_second for measured in rounds),
+        _medians(measured.latency.summary() for measured in rounds),
+        _medians(measured.lateness.summary() for measured in rounds),
+        dict(replies),
+        dict(refusals),
+        sum(measured.messages_sent for measured in rounds),
+        sum(measured.messages_answered for measured in rounds),
+        _medians(batch.summary() for batch in batches),
+        {
+            process: _median_times([measured.cpu_us_a_request(process) for measured in rounds])
+            for process in rounds[0].cpu_ns
+        },
+    )
+
+
+def _medians(summaries: Iterable[dict[str, int]]) -> dict[str, int]:
+    """The median of each figure; the least `least`, the greatest `max`, and every `count`."""
+    every = list(summaries)
+    if not every:
+        return {}
+    merged = {name: int(statistics.median(one[name] for one in every)) for name in every[0]}
+    merged["count"] = sum(one["count"] for one in every)
+    merged["least"] = min(one["least"] for one in every)
+    merged["max"] = max(one["max"] for one in every)
+    return merged
+
+
+def _median_times(rounds: list[dict[str, float]]) -> dict[str, float]:
+    names = sorted({name for one in rounds for name in one})
+    return {
+        name: round(statistics.median(one.get(name, 0.0) for one in rounds), 3) for name in names
+    }

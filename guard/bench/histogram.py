@@ -1,0 +1,103 @@
+"""A histogram of latencies with a bounded relative error, whatever their range. Pure.
+
+Owns one distribution. It is log-linear, as HdrHistogram's is: values below 2^`PRECISION_BITS` have
+a bucket each; above, every doubling of the value is cut into 2^(`PRECISION_BITS` − 1) buckets of
+equal width. A percentile is the highest value of the bucket that it falls into, and so at most
+1 / 1,024 above the exact one and never below it; least, greatest, count and sum are exact.
+
+Why not the library of that name: it asks at run time for a newer setuptools than the one that this
+project is built with, and the command is to run from the plain installation.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+PRECISION_BITS: Final = 11
+_HALF: Final = 1 << (PRECISION_BITS - 1)
+
+# Of 100,000: integers, so that no percentile depends on how a fraction rounds.
+PERCENTILES: Final = {
+    "p50": 50_000,
+    "p90": 90_000,
+    "p99": 99_000,
+    "p99.9": 99_900,
+    "p99.99": 99_990,
+}
+_WHOLE: Final = 100_000
+
+
+def bucket_of(value: int) -> int:
+    """The number of the bucket that holds `value` (0 or more)."""
+    shift = max(value.bit_length() - PRECISION_BITS, 0)
+    return shift * _HALF + (value >> shift)
+
+
+def highest_of(bucket: int) -> int:
+    """The highest value that falls into a bucket."""
+    shift = max(bucket // _HALF - 1, 0)
+    return ((bucket - shift * _HALF + 1) << shift) - 1
+
+
+class Histogram:
+    """Counts of values of 0 or more, by bucket."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+        self.count = 0
+        self.total = 0
+        self.least: int | None = None
+        self.greatest: int | None = None
+
+    def record_all(self, values: Iterable[int]) -> None:
+        """Counts each value. Raises ValueError for one below zero; those before it are counted."""
+        counts = self._counts
+        for value in values:
+            if value < 0:
+                raise ValueError(f"value: {value} is not allowed; allowed: 0 or more")
+            bucket = bucket_of(value)
+            counts[bucket] = counts.get(bucket, 0) + 1
+            self.count += 1
+            self.total += value
+            if self.least is None or value < self.least:
+                self.least = value
+            if self.greatest is None or value > self.greatest:
+                self.greatest = value
+
+    def merge(self, other: "Histogram") -> None:
+        """Adds what another one has counted."""
+        for bucket, count in other._counts.items():
+            self._counts[bucket] = self._counts.get(bucket, 0) + count
+        self.count += other.count
+        self.total += other.total
+        ends = [end for end in (self.least, other.least) if end is not None]
+        self.least = min(ends, default=None)
+        ends = [end for end in (self.greatest, other.greatest) if end is not None]
+        self.greatest = max(ends, default=None)
+
+    def percentile(self, of_100_000: int) -> int:
+        """The value that so many of 100,000 do not exceed. Raises ValueError where none is."""
+        if not 0 < of_100_000 <= _WHOLE:
+            raise ValueError(f"percentile: {of_100_000} is not allowed; allowed: 1 to {_WHOLE}")
+        if self.greatest is None:
+            raise ValueError("a histogram of no values has no percentile")
+        rank = -(-self.count * of_100_000 // _WHOLE)
+        for bucket in sorted(self._counts):
+            rank -= self._counts[bucket]
+            if rank <= 0:
+                return min(highest_of(bucket), self.greatest)
+        return self.greatest
+
+    def summary(self) -> dict[str, int]:
+        """Count, least, mean, the percentiles and the greatest; all 0 where nothing was counted."""
+        if self.least is None or self.greatest is None:
+            names = ("count", "least", "mean", *PERCENTILES, "max")
+            return dict.fromkeys(names, 0)
+        shown = {"count": self.count, "least": self.least, "mean": self.total // self.count}
+        for name, of_100_000 in PERCENTILES.items():
+            shown[name] = self.percentile(of_100_000)
+        return {**shown, "max": self.greatest}
+
+    @property
+    def counts(self) -> Mapping[int, int]:
+        """How many values fell into each bucket that has any."""
+        return self._counts

@@ -1,0 +1,183 @@
+"""One measurement: a load given to a target, and what came of it.
+
+Owns the processes of the load generator and the window in which processor time is counted. It
+waits for the generators with a deadline, and ends those that overstay.
+
+How it fails: `BenchError` where a generator fails, or replies are lost.
+"""
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Final
+
+from guard import clock
+from guard.bench.generator import CONNECT_S, DRAIN_S, Plan, Result, run_generator
+from guard.bench.histogram import Histogram
+from guard.bench.schedule import NS_PER_S
+from guard.bench.site import BenchError, thread_cpu_ns
+
+# From "all are connected" to the first message: every process must have been told by then.
+LEAD_NS: Final = 100_000_000
+READY_S: Final = 60.0
+GRACE_S: Final = 30.0  # what a generator may take, beyond its load and drain, to count
+
+
+@dataclass(slots=True)
+class Measured:
+    """What one load did. Rates are of the window behind the warm-up; CPU too, in nanoseconds."""
+
+    plan: Plan
+    requests_a_second: float
+    latency: Histogram
+    lateness: Histogram
+    kinds: Counter[str]
+    reasons: Counter[str]
+    messages_sent: int
+    messages_answered: int
+    answered_in_window: int
+    cpu_ns: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def cpu_us_a_request(self, process: str) -> dict[str, float]:
+        """Microseconds of processor time a request, by thread."""
+        requests = max(self.answered_in_window * self.plan.per_message, 1)
+        return {name: used / requests / 1e3 for name, used in self.cpu_ns[process].items()}
+
+
+def measure(
+    plan: Plan,
+    processes: int = 1,
+    watched: dict[str, int] | None = None,
+    on_window: Callable[[bool], None] | None = None,
+) -> Measured:
+    """Runs a load in so many processes. `plan.links` and rates are those of all together.
+
+    `watched`: the process ids whose processor time counts, by name. `on_window` is called at the
+    window's start (True) and at its end (False). Raises BenchError.
+    """
+    plans = _divide(plan, processes)
+    spawn = multiprocessing.get_context("spawn")
+    running: list[tuple[SpawnProcess, Connection]] = []
+    try:
+        for part in plans:
+            ours, theirs = spawn.Pipe()
+            process = spawn.Process(target=run_generator, args=(part, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            running.append((process, ours))
+        for _, pipe in running:
+            _expect_ready(pipe)
+        start_ns = clock.monotonic_ns() + LEAD_NS
+        for _, pipe in running:
+            pipe.send(start_ns)
+        pids = {**(watched or {})}
+        for number, (process, _) in enumerate(running):
+            assert process.pid is not None
+            pids[f"generator {number + 1}" if processes > 1 else "generator"] = process.pid
+        cpu_ns = _watch_window(plan, start_ns, pids, on_window)
+        results = [_result(pipe, plan) for _, pipe in running]
+    finally:
+        for process, pipe in running:
+            pipe.close()
+            process.join(GRACE_S if process.exitcode is None else 0)
+            if process.exitcode is None:
+                process.kill()
+                process.join()
+    return _add_up(plan, results, cpu_ns)
+
+
+def _divide(plan: Plan, processes: int) -> list[Plan]:
+    """A plan's clients, messages in flight and rate, spread over the processes."""
+    clients = len(plan.links)
+    if not 1 <= processes <= clients:
+        raise ValueError(f"processes: {processes} is not allowed; allowed: 1 to {clients}")
+    return [
+        replace(
+            plan,
+            links=plan.links[number::processes],
+            in_flight=_share(plan.in_flight, number, processes),
+            rate=_share(plan.rate, number, processes),
+        )
+        for number in range(processes)
+    ]
+
+
+def _share(whole: int | None, number: int, shares: int) -> int | None:
+    """One of so many shares, which add up to the whole."""
+    if whole is None:
+        return None
+    return whole * (number + 1) // shares - whole * number // shares
+
+
+def _expect_ready(pipe: Connection) -> None:
+    if not pipe.poll(READY_S):
+        raise BenchError(f"the load generator did not connect within {READY_S:.0f} s")
+    said = _receive(pipe)
+    if isinstance(said, Result):
+        raise BenchError(f"the load generator: {said.failure}")
+
+
+def _receive(pipe: Connection) -> object:
+    try:
+        return pipe.recv()
+    except EOFError:
+        raise BenchError("the load generator ended without a word") from None
+
+
+def _watch_window(
+    plan: Plan,
+    start_ns: int,
+    pids: dict[str, int],
+    on_window: Callable[[bool], None] | None,
+) -> dict[str, dict[str, int]]:
+    """Processor time of each process within the window."""
+    clock.sleep_until(start_ns + plan.warm_up_ns)
+    before = {name: thread_cpu_ns(pid) for name, pid in pids.items()}
+    if on_window is not None:
+        on_window(True)
+    clock.sleep_until(start_ns + plan.duration_ns)
+    after = {name: thread_cpu_ns(pid) for name, pid in pids.items()}
+    if on_window is not None:
+        on_window(False)
+    return {
+        name: {thread: used - before[name].get(thread, 0) for thread, used in threads.items()}
+        for name, threads in after.items()
+    }
+
+
+def _result(pipe: Connection, plan: Plan) -> Result:
+    if not pipe.poll(DRAIN_S + CONNECT_S + GRACE_S + plan.duration_ns / NS_PER_S):
+        raise BenchError("the load generator does not end")
+    result = _receive(pipe)
+    assert isinstance(result, Result)
+    if result.failure:
+        raise BenchError(f"the load generator: {result.failure}")
+    return result
+
+
+def _add_up(plan: Plan, results: list[Result], cpu_ns: dict[str, dict[str, int]]) -> Measured:
+    latency, lateness = Histogram(), Histogram()
+    kinds: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for result in results:
+        latency.merge(result.latency)
+        lateness.merge(result.lateness)
+        kinds.update(result.kinds)
+        reasons.update(result.reasons)
+    in_window = sum(result.answered_in_window for result in results)
+    window_s = results[0].window_ns / NS_PER_S
+    return Measured(
+        plan,
+        in_window * plan.per_message / window_s,
+        latency,
+        lateness,
+        kinds,
+        reasons,
+        sum(result.messages_sent for result in results),
+        sum(result.messages_answered for result in results),
+        in_window,
+        cpu_ns,
+    )

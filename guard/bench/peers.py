@@ -1,0 +1,152 @@
+"""The peers that a guard is measured beside: a bare echo, the disk alone, Redis, the wheel.
+
+Owns their processes and directories, and ends only what it started. A peer that is not installed
+is named as not measured. The echo and the disk are the floor of the design: an answer can be no
+faster than a message there and back, and one `fdatasync`.
+"""
+
+import multiprocessing
+import os
+import shutil
+import socket
+import subprocess
+from importlib import util
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
+
+import zmq
+
+from guard import clock
+from guard.bench.histogram import Histogram
+from guard.bench.redis_orders import open_desks
+from guard.bench.schedule import NS_PER_S
+from guard.bench.site import BenchError
+
+START_S: Final = 20.0
+
+
+def missing_peers() -> dict[str, str]:
+    """Which are not installed, and how they would be."""
+    missing = {}
+    if shutil.which("redis-server") is None:
+        missing["redis"] = "redis-server is not installed"
+    if util.find_spec("calybris") is None:
+        missing["wheel"] = "the calybris wheel is not installed"
+    return missing
+
+
+class Echo:
+    """A ROUTER in a process of its own that answers each body with itself."""
+
+    def __init__(self) -> None:
+        """Starts it. Raises BenchError."""
+        spawn = multiprocessing.get_context("spawn")
+        ours, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_echo, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+        if not ours.poll(START_S):
+            self.stop()
+            raise BenchError(f"the echo was not ready within {START_S:.0f} s")
+        self.endpoint: str = ours.recv()
+        ours.close()
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._process.kill()
+        self._process.join()
+
+
+def _echo(parent: Connection) -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    router = context.socket(zmq.ROUTER)
+    router.bind("tcp://127.0.0.1:*")
+    parent.send(router.getsockopt_string(zmq.LAST_ENDPOINT))
+    parent.close()
+    more = int(zmq.SNDMORE)
+    while True:
+        routing_id = router.recv()
+        body = router.recv()
+        router.send(routing_id, more)
+        router.send(body)
+
+
+def measure_disk(directory: Path, record_bytes: int, duration_s: float) -> Histogram:
+    """Nanoseconds of `fdatasync` behind an append of so many bytes, one after the other."""
+    path = directory / "disk.probe"
+    record = b"x" * record_bytes
+    deadline_ns = clock.monotonic_ns() + int(duration_s * NS_PER_S)
+    latencies_ns = []
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        while clock.monotonic_ns() < deadline_ns:
+            os.write(descriptor, record)
+            started_ns = clock.monotonic_ns()
+            os.fdatasync(descriptor)
+            latencies_ns.append(clock.monotonic_ns() - started_ns)
+    finally:
+        os.close(descriptor)
+        path.unlink()
+    histogram = Histogram()
+    histogram.record_all(latencies_ns)
+    return histogram
+
+
+class Redis:
+    """A `redis-server` of its own: append-only file, fsync before every answer, nothing else."""
+
+    def __init__(self, directory: Path, desks: int) -> None:
+        """Starts it on a free loopback port. Raises BenchError."""
+        program = shutil.which("redis-server")
+        if program is None:
+            raise BenchError("redis-server is not installed")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        directory.mkdir(exist_ok=True)
+        self.endpoint = f"tcp://127.0.0.1:{port}"
+        options = {
+            "port": str(port),
+            "bind": "127.0.0.1",
+            "dir": str(directory),
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "save": "",
+            # A rewrite in the middle would be Redis's cost, and no part of an order's.
+            "auto-aof-rewrite-percentage": "0",
+            "loglevel": "warning",
+        }
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        self._process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
+        self.process_id = self._process.pid
+        try:
+            self._open(desks)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _open(self, desks: int) -> None:
+        deadline_ns = clock.monotonic_ns() + int(START_S * NS_PER_S)
+        while True:
+            try:
+                open_desks(self.endpoint, desks, START_S)
+                return
+            except ConnectionRefusedError:
+                if self._process.poll() is not None or clock.monotonic_ns() > deadline_ns:
+                    raise BenchError("redis-server does not start") from None
+                clock.sleep_until(clock.monotonic_ns() + NS_PER_S // 50)
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._process.kill()
+        self._process.wait()
+
+
+def redis_version() -> str:
+    """As the program says it."""
+    program = shutil.which("redis-server")
+    if program is None:
+        return "not installed"
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    return next((word[2:] for word in said.stdout.split() if word.startswith("v=")), "unknown")

@@ -1,0 +1,144 @@
+"""What comes back, told apart at little cost: the guard's replies, Redis's, an echo's. Pure.
+
+Owns how a buffer of received bytes is cut into replies and how these are counted. A reply of the
+guard begins with its type, of which the fifth letter is enough; only refusals are decoded, for
+their reason.
+
+How it fails: `LinkError` for what is no reply.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from guard.bench.frames import LinkError, pong_to, scan
+
+_FIFTH_LETTERS: Final = {
+    ord(name[4]): name for name in ("admit", "reject", "filled", "released", "error", "status")
+}
+_FIFTH_LETTER_AT: Final = 11  # the map's head, "type" with its head, the value's head, four letters
+_TYPE_KEY: Final = b"\xa4type"
+_ARRAY_HEADS: Final = frozenset((*range(0x90, 0xA0), 0xDC, 0xDD))
+
+
+class Replies(Protocol):
+    """Counts what arrives on one connection, and what has to be said to it."""
+
+    messages: int
+    kinds: Counter[str]
+    reasons: Counter[str]
+    outgoing: bytearray
+
+    def take(self, received: bytearray) -> int:
+        """Counts the whole replies in `received`; returns how many of its bytes they take."""
+
+
+class _Refusal(msgspec.Struct):
+    reason: str = ""
+    code: str = ""
+
+
+class _OneOfMany(msgspec.Struct):
+    type: str
+    reason: str = ""
+    code: str = ""
+
+
+_refusal: Final = msgspec.msgpack.Decoder(_Refusal)
+_many: Final = msgspec.msgpack.Decoder(list[_OneOfMany])
+
+
+class GuardReplies:
+    """Replies of the guard in MessagePack, one a message or an array of them."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.kinds: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.outgoing = bytearray()
+        self._received = bytearray()
+        self._letters = [0] * 256
+        self._on_body: Callable[[int, int], None] = self._count_body
+
+    def take(self, received: bytearray) -> int:
+        """Counts the whole replies in `received`; returns how many of its bytes they take."""
+        self._received = received
+        taken = scan(received, self._on_body, self._answer_command)
+        for letter, name in _FIFTH_LETTERS.items():
+            if self._letters[letter]:
+                self.kinds[name] += self._letters[letter]
+                self._letters[letter] = 0
+        return taken
+
+    def _count_body(self, start: int, end: int) -> None:
+        received = self._received
+        if start < end and received[start] in _ARRAY_HEADS:
+            self._count_many(bytes(received[start:end]))
+        else:
+            if end - start <= _FIFTH_LETTER_AT or received[start + 1 : start + 6] != _TYPE_KEY:
+                raise LinkError(f"no reply of a guard: {bytes(received[start:end])[:64]!r}")
+            letter = received[start + _FIFTH_LETTER_AT]
+            if letter not in _FIFTH_LETTERS:
+                raise LinkError(f"no reply of a guard: {bytes(received[start:end])[:64]!r}")
+            self._letters[letter] += 1
+            if letter in b"cr":  # reject, error
+                refusal = _refusal.decode(received[start:end])
+                self.reasons[refusal.reason or refusal.code] += 1
+        self.messages += 1
+
+    def _count_many(self, body: bytes) -> None:
+        for reply in _many.decode(body):
+            self.kinds[reply.type] += 1
+            if reply.type in ("reject", "error"):
+                self.reasons[reply.reason or reply.code] += 1
+
+    def _answer_command(self, body: bytes) -> None:
+        self.outgoing += pong_to(body) or b""
+
+
+class EchoReplies:
+    """Replies of a bare echo: counted, not looked at."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.kinds: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.outgoing = bytearray()
+
+    def take(self, received: bytearray) -> int:
+        """Counts the whole replies in `received`; returns how many of its bytes they take."""
+        before = self.messages
+        taken = scan(received, self._count, lambda _body: None)
+        self.kinds["echo"] += self.messages - before
+        return taken
+
+    def _count(self, _start: int, _end: int) -> None:
+        self.messages += 1
+
+
+class RedisReplies:
+    """Replies of Redis that are one line each: integers, states and errors."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.kinds: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.outgoing = bytearray()
+
+    def take(self, received: bytearray) -> int:
+        """Counts the whole replies in `received`; returns how many of its bytes they take."""
+        taken = received.rfind(b"\r\n") + 2
+        if taken < 2:
+            return 0
+        for line in bytes(received[: taken - 2]).split(b"\r\n"):
+            self.messages += 1
+            if line.startswith(b":") and line != b":0":
+                self.kinds["admit"] += 1
+            elif line == b":0":
+                self.kinds["reject"] += 1
+            else:
+                self.kinds["error"] += 1
+                self.reasons[line[:80].decode("ascii", "replace")] += 1
+        return taken

@@ -1,0 +1,182 @@
+"""A session of the bench: rounds of loads, on a guard of its own or a running one, and on peers.
+
+Owns the course. Each round has a fresh guard (and Redis), with a fresh log in a directory that is
+removed behind it; the contestants of a load follow one another within the round, so that what else
+the machine does falls on all. A figure is the median of the rounds.
+"""
+
+import contextlib
+import secrets
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from guard.bench.batches import batch_sizes, mark
+from guard.bench.document import Run, summarize
+from guard.bench.generator import Plan
+from guard.bench.histogram import Histogram
+from guard.bench.loads import Load
+from guard.bench.measure import Measured, measure
+from guard.bench.peers import Echo, Redis, measure_disk
+from guard.bench.schedule import NS_PER_S
+from guard.bench.site import REMEMBERED_ORDERS_MAX, BenchError, Guard, config_text
+from guard.bench.wheel import measure_orders
+
+# What an order's record takes in the log; the disk's floor is measured with as many.
+RECORD_BYTES: Final = 1_300
+WHEEL_BATCH_MAX: Final = 16_384
+DIRECTORY_PREFIX: Final = "pretrade-guard-bench-"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command was told."""
+
+    loads: tuple[Load, ...]
+    rounds: int
+    duration_s: float
+    warm_up_s: float
+    desks: int
+    venues: int
+    processes: int
+    directory: Path
+    endpoint: str | None = None
+    process_id: int | None = None
+    peers: frozenset[str] = frozenset()  # of redis, wheel, floor
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the rounds gave, by target and load."""
+
+    measured: dict[tuple[str, str], list[Measured]] = field(default_factory=dict)
+    batches: dict[tuple[str, str], list[Histogram]] = field(default_factory=dict)
+    disk: list[Histogram] = field(default_factory=list)
+    wheel_orders_a_second: dict[str, list[float]] = field(default_factory=dict)
+
+    def runs(self) -> list[Run]:
+        """Every load of every target, summed up."""
+        return [
+            summarize(target, load, rounds, self.batches.get((target, load), ()))
+            for (target, load), rounds in self.measured.items()
+        ]
+
+    def disk_p50_ns(self) -> int:
+        """The median round's median sync; 0 where the disk was not measured."""
+        medians = [histogram.summary()["p50"] for histogram in self.disk]
+        return int(statistics.median(medians)) if medians else 0
+
+
+def run_rounds(options: Options, say: Say) -> Findings:
+    """Runs them all. Raises BenchError, OSError."""
+    findings = Findings()
+    for number in range(1, options.rounds + 1):
+        say(f"round {number} of {options.rounds}")
+        with contextlib.ExitStack() as stack:
+            name = tempfile.TemporaryDirectory(
+                prefix="pretrade-guard-bench-", dir=options.directory
+            )
+            _run_round(options, Path(stack.enter_context(name)), stack, findings, say)
+    return findings
+
+
+def _run_round(
+    options: Options,
+    directory: Path,
+    stack: contextlib.ExitStack,
+    findings: Findings,
+    say: Say,
+) -> None:
+    guard, endpoint = None, options.endpoint
+    watched = {} if options.process_id is None else {"daemon": options.process_id}
+    if endpoint is None:
+        guard = stack.enter_context(_running(options, directory))
+        endpoint, watched = guard.endpoint, {"daemon": guard.process_id}
+    redis = None
+    if "redis" in options.peers:
+        redis = Redis(directory / "redis", options.desks)
+        stack.callback(redis.stop)
+    echo = None
+    if "floor" in options.peers:
+        echo = Echo()
+        stack.callback(echo.stop)
+    for load in options.loads:
+        say(f"  {load.name}")
+        plan = _plan(options, load, "guard", endpoint)
+        sizes = _measure_guard(plan, load, options, watched, guard, findings)
+        if redis is not None and load.has_peer("redis"):
+            plan = _plan(options, load, "redis", redis.endpoint)
+            measured = measure(plan, options.processes, {"redis": redis.process_id})
+            findings.measured.setdefault(("redis", load.name), []).append(measured)
+        if echo is not None and load.has_peer("floor"):
+            plan = _plan(options, load, "echo", echo.endpoint)
+            measured = measure(plan, options.processes)
+            findings.measured.setdefault(("echo", load.name), []).append(measured)
+            findings.disk.append(measure_disk(directory, RECORD_BYTES, options.duration_s / 2))
+        if "wheel" in options.peers and load.has_peer("wheel"):
+            batch = min(max(sizes.summary()["p50"], 1), WHEEL_BATCH_MAX)
+            rate = measure_orders(directory, options.venues, batch, options.duration_s)
+            findings.wheel_orders_a_second.setdefault(load.name, []).append(rate)
+
+
+def _measure_guard(
+    plan: Plan,
+    load: Load,
+    options: Options,
+    watched: dict[str, int],
+    guard: Guard | None,
+    findings: Findings,
+) -> Histogram:
+    """One load on the guard; returns the sizes of its batches, as far as its log can be read."""
+    marks: list[dict[str, int]] = []
+
+    def on_window(_is_start: bool) -> None:
+        if guard is not None:
+            marks.append(mark(guard.log))
+
+    measured = measure(plan, min(options.processes, len(plan.links)), watched, on_window)
+    lost = measured.messages_sent - measured.messages_answered
+    if lost:
+        raise BenchError(f"{load.name}: {lost} of {measured.messages_sent} messages unanswered")
+    key = ("guard", load.name)
+    findings.measured.setdefault(key, []).append(measured)
+    sizes = Histogram()
+    if guard is not None:
+        sizes = batch_sizes(guard.log, *marks)
+        findings.batches.setdefault(key, []).append(sizes)
+    return sizes
+
+
+@contextlib.contextmanager
+def _running(options: Options, directory: Path) -> Iterator[Guard]:
+    guard = Guard(directory, config_text(options.desks, options.venues, REMEMBERED_ORDERS_MAX))
+    try:
+        yield guard
+    finally:
+        guard.stop()
+
+
+def _plan(options: Options, load: Load, target: str, endpoint: str) -> Plan:
+    warm_up_s = 0.0 if load.flow_speed is not None else options.warm_up_s
+    plan = Plan(
+        target,
+        endpoint,
+        secrets.token_hex(4),  # no id of one run is another's
+        tuple(range(load.clients)),
+        int((options.duration_s + warm_up_s) * NS_PER_S),
+        int(warm_up_s * NS_PER_S),
+        load.in_flight,
+        load.rate,
+        load.flow_speed,
+        load.mix,
+        load.per_message,
+        options.desks,
+    )
+    if load.flow_speed is not None:
+        return replace(plan, duration_ns=load.flow_duration_ns())
+    return plan

@@ -1,0 +1,80 @@
+"""What the bench prints for people. Owns layout and no figures."""
+
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from guard.bench.document import Report, Run, Target
+from guard.bench.histogram import PERCENTILES
+
+TABLE_COLUMNS: Final = 160
+
+
+def wide_console() -> Console:
+    """The terminal's own width; in a file, as wide as the tables need."""
+    console = Console()
+    return console if console.is_terminal else Console(width=TABLE_COLUMNS)
+
+
+def show_report(console: Console, report: Report) -> None:
+    """All of it, as tables."""
+    for name, value in report.conditions.items():
+        console.print(f"[bold]{name.replace('_', ' ')}[/]: {value}", highlight=False)
+    if report.runs:
+        console.print(_latency_table(report.runs))
+        console.print(_cost_table(report.runs))
+    for name, figure in report.figures.items():
+        console.print(f"{name.replace('_', ' ')}: {figure:,.2f}", highlight=False)
+    if report.targets:
+        console.print(_target_table(report.targets))
+    for reason in report.not_measured:
+        console.print(f"[bold]not measured[/]: {reason}", highlight=False)
+
+
+def _latency_table(runs: list[Run]) -> Table:
+    table = Table(title="latency in µs, from when a message was due (open loop) or sent")
+    for name in ("target", "load"):
+        table.add_column(name)
+    for name in ("requests/s", *PERCENTILES, "max"):
+        table.add_column(name, justify="right")
+    for run in runs:
+        latencies = (f"{run.latency_ns[name] / 1e3:,.0f}" for name in (*PERCENTILES, "max"))
+        table.add_row(run.target, run.load, f"{run.requests_a_second:,.0f}", *latencies)
+    return table
+
+
+def _cost_table(runs: list[Run]) -> Table:
+    table = Table(title="replies, records a batch, processor time in µs a request")
+    for name in ("target", "load", "replies", "refusals", "batch p50/max", "processor"):
+        table.add_column(name)
+    for run in runs:
+        batch = run.batch_records
+        table.add_row(
+            run.target,
+            run.load,
+            _counts(run.replies),
+            _counts(run.refusals),
+            f"{batch['p50']}/{batch['max']}" if batch else "",
+            "; ".join(f"{name}: {_times(times)}" for name, times in run.cpu_us_a_request.items()),
+        )
+    return table
+
+
+def _target_table(targets: list[Target]) -> Table:
+    table = Table(title="what must be shown")
+    for name in ("what", "target", "measured", "met"):
+        table.add_column(name)
+    for row in targets:
+        met = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}[row.met]
+        table.add_row(row.what, row.target, row.measured, met)
+    return table
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _times(times: dict[str, float]) -> str:
+    shown = [f"{name} {used:.1f}" for name, used in times.items() if used >= 0.05]
+    return f"{sum(times.values()):.1f}" + (f" ({', '.join(shown)})" if len(shown) > 1 else "")

@@ -1,0 +1,154 @@
+"""`pretrade-guard bench`: its arguments, and real runs of a fraction of a second."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from guard.bench.conditions import filesystem_of
+from guard.bench.document import Report
+from guard.bench.loads import STANDARD
+from guard.bench.peers import Echo, measure_disk, missing_peers
+from guard.bench.site import config_text
+from guard.bench.targets import NOT_MEASURED, judge
+from guard.bench.wheel import measure_kernels, measure_orders
+from guard.bench.zmtp import connect
+from guard.cli import main
+from guard.config import parse_config
+
+QUICK = ("--seconds", "0.4", "--warm-up-s", "0.1", "--rounds", "1")
+
+WRONG = (
+    (("--rate", "0"), "--rate: 0 is not allowed; allowed: 1 to 1000000"),
+    (("--in-flight", "16385"), "--in-flight: 16385 is not allowed"),
+    (("--in-flight", "1", "--clients", "501"), "--clients: 501 is not allowed"),
+    (("--in-flight", "1", "--orders-per-message", "257"), "--orders-per-message: 257"),
+    (("--rate", "100", "--orders-per-message", "64"), "no multiple of 64 orders a message"),
+    (("--rate", "1", "--mix", "1/1/1"), "--mix: '1/1/1' is not allowed"),
+    (("--mix", "8/1/1"), "allowed only with --rate or --in-flight"),
+    (("--orders-per-message", "2"), "allowed only with --rate or --in-flight"),
+    (("--speed", "5"), "--speed: allowed only with --flow real"),
+    (("--flow", "real", "--speed", "0"), "--speed: 0 is not allowed; allowed: 1 to 10000"),
+    (("--flow", "real", "--mix", "8/1/1"), "--flow real: has its own mix"),
+    (("--desks", "10001"), "desks: 10001 is not allowed; allowed: 1 to 10000"),
+    (("--venues", "257"), "venues: 257 is not allowed; allowed: 1 to 256"),
+    (("--seconds", "0"), "--seconds: 0 is not allowed; allowed: 0.1 to 3600"),
+    (("--warm-up-s", "-1"), "--warm-up-s: -1 is not allowed; allowed: 0 to 3600"),
+    (("--rounds", "0"), "--rounds: 0 is not allowed; allowed: 1 to 100"),
+    (("--processes", "5"), "--processes: 5 is not allowed; allowed: 1 to 4"),
+    (("--pid", "1"), "--pid: allowed only with --endpoint"),
+    (("--compare", "--endpoint", "tcp://127.0.0.1:1"), "--compare: allowed only with"),
+    (("--directory", "/no/such/place"), "--directory: /no/such/place is no directory"),
+    (("--json", "/no/such/place/file"), "--json: /no/such/place is no directory"),
+)
+
+
+@pytest.mark.parametrize(("arguments", "said"), WRONG)
+def test_wrong_use_names_the_option(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    assert main(["bench", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
+
+
+def test_one_load_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["bench", "--rate", "1", "--in-flight", "1"])
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_the_printed_configuration_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--print-config", "--desks", "7", "--venues", "256"]) == 0
+    config = parse_config(capsys.readouterr().out)
+    assert len(config.desks) == 7 + 4  # the recorded flow's are there too
+    assert len(config.policy.models) == 256
+    assert parse_config(config_text(1, 1, 5)).settings.remembered_orders_max == 5
+
+
+def _report(directory: Path, *arguments: str) -> Report:
+    path = directory / "report.json"
+    assert (
+        main(["bench", *QUICK, "--directory", str(directory), "--json", str(path), *arguments]) == 0
+    )
+    assert [entry.name for entry in directory.iterdir()] == ["report.json"]  # nothing left behind
+    return msgspec.json.decode(path.read_bytes(), type=Report)
+
+
+@pytest.mark.slow
+def test_a_closed_loop_of_a_mix_over_two_processes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--in-flight", "8", "--clients", "3", "--processes", "2", "--mix", "8/1/1")
+    report = _report(tmp_path, *arguments)
+    (run,) = report.runs
+    assert (run.target, run.load, run.rounds) == ("guard", "8 in flight, mixed 8/1/1", 1)
+    assert run.messages_sent == run.messages_answered == sum(run.replies.values())
+    assert run.replies.keys() == {"admit", "filled", "released"}
+    assert run.requests_a_second > 0
+    assert 0 < run.latency_ns["p50"] <= run.latency_ns["p99.99"] <= run.latency_ns["max"]
+    assert 1 <= run.batch_records["p50"] <= run.batch_records["max"] <= 8
+    assert run.cpu_us_a_request.keys() == {"daemon", "generator 1", "generator 2"}
+    assert run.cpu_us_a_request["daemon"]["main"] > 0
+    assert report.conditions["filesystem"] == "{} ({})".format(*filesystem_of(tmp_path))
+    assert "8 in flight, mixed 8/1/1" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_an_open_loop_keeps_its_rate_with_many_orders_a_message(tmp_path: Path) -> None:
+    report = _report(tmp_path, "--rate", "400", "--orders-per-message", "4")
+    (run,) = report.runs
+    assert (
+        run.messages_sent == run.messages_answered == 50
+    )  # half a second of 100 messages a second
+    assert run.replies == {"admit": 200}
+    assert run.lateness_ns["count"] == run.latency_ns["count"] == 40  # behind the warm-up
+
+
+@pytest.mark.slow
+def test_the_real_flow_is_answered_whole(tmp_path: Path) -> None:
+    (run,) = _report(tmp_path, "--flow", "real", "--speed", "1000").runs
+    assert run.messages_sent == run.messages_answered == 24_917
+    assert sum(run.replies.values()) == 24_917
+    assert run.replies["filled"] == 1_002  # two a match
+    assert run.refusals["quantity_out_of_range"] == 13
+
+
+@pytest.mark.slow
+def test_what_cannot_be_reached_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--in-flight", "1", "--endpoint", f"ipc://{tmp_path}/none", *QUICK)
+    assert main(["bench", *arguments]) == 1
+    assert "the load generator: FileNotFoundError" in capsys.readouterr().err
+
+
+def test_peers_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/no/such/place")
+    assert missing_peers() == {"redis": "redis-server is not installed"}
+
+
+def test_rows_without_a_measurement_are_neither_met_nor_missed() -> None:
+    rows = judge([], {})
+    assert {(row.measured, row.met) for row in rows} == {(NOT_MEASURED, None)}
+    assert len(rows) == 13
+    assert len({load.name for load in STANDARD}) == len(STANDARD)
+
+
+def test_kernel_row_is_met_up_to_its_bound() -> None:
+    assert judge([], {"kernel_ns": 115.0})[0].met is True
+    assert judge([], {"kernel_ns": 115.1})[0].met is False
+
+
+@pytest.mark.slow
+def test_the_peers_that_need_no_installation(tmp_path: Path) -> None:
+    assert measure_disk(tmp_path, 1_300, 0.05).count > 0
+    assert measure_orders(tmp_path, 3, 4, 0.05) > 0
+    assert len(measure_kernels(3)) == 3
+    assert list(tmp_path.iterdir()) == []
+    echo = Echo()
+    try:
+        with connect(echo.endpoint, 5) as link:
+            link.sendall(b"\x00\x02ab")
+            assert link.recv(16) == b"\x00\x02ab"
+    finally:
+        echo.stop()
