@@ -1,8 +1,8 @@
-"""The log's HMAC key: a file of raw bytes.
+"""The files of secret keys, and the log's own: the HMAC key, raw bytes.
 
-Owns its checks and its making. A key that others may read protects nothing, and a short one little:
-both are refused. The one exception is systemd's credentials directory, which is mounted for the
-service alone, whatever the file's mode says.
+Owns their checks and their making (`guard.audit.keyfiles` has the signing keys). A key that others
+may read protects nothing, and a short one little: both are refused. The one exception is systemd's
+credentials directory, which is mounted for the service alone, whatever the file's mode says.
 
 How it fails: `KeyFileError`, a `ConfigError`, naming the file and what is allowed.
 """
@@ -26,6 +26,25 @@ class KeyFileError(ConfigError):
 
 def load_key(path: Path) -> bytes:
     """The key: all bytes of the file. Raises KeyFileError."""
+    key = read_secret(path)
+    if not KEY_BYTES_MIN <= len(key) <= KEY_BYTES_MAX:
+        shown = f"{len(key)}" if len(key) <= KEY_BYTES_MAX else f"more than {KEY_BYTES_MAX}"
+        raise KeyFileError(
+            f"key file {path}: {shown} bytes; allowed: {KEY_BYTES_MIN} to {KEY_BYTES_MAX}"
+        )
+    return key
+
+
+def create_key(path: Path) -> None:
+    """Writes a fresh random key, readable by its owner alone. Never overwrites."""
+    create_secret(path, secrets.token_bytes(KEY_BYTES_MIN))
+
+
+def read_secret(path: Path) -> bytes:
+    """The bytes of a file that nobody else may read, up to one more than a key may have.
+
+    Raises KeyFileError.
+    """
     try:
         # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -41,24 +60,18 @@ def load_key(path: Path) -> bytes:
                 f"key file {path}: mode {status.st_mode & 0o777:04o} lets others in; "
                 "allowed: no permission for group or others (chmod 600)"
             )
-        key = file.read(KEY_BYTES_MAX + 1)
-    if not KEY_BYTES_MIN <= len(key) <= KEY_BYTES_MAX:
-        shown = f"{len(key)}" if len(key) <= KEY_BYTES_MAX else f"more than {KEY_BYTES_MAX}"
-        raise KeyFileError(
-            f"key file {path}: {shown} bytes; allowed: {KEY_BYTES_MIN} to {KEY_BYTES_MAX}"
-        )
-    return key
+        return file.read(KEY_BYTES_MAX + 1)
 
 
-def create_key(path: Path) -> None:
-    """Writes a fresh random key, readable by its owner alone. Never overwrites."""
+def create_secret(path: Path, data: bytes) -> None:
+    """Writes a secret, readable by its owner alone. Never overwrites. Raises KeyFileError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, 0o600)
     except OSError as error:
         raise KeyFileError(f"key file {path}: cannot be created: {error.strerror}") from error
     with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES_MIN))
+        file.write(data)
         file.flush()
         os.fsync(descriptor)
 

@@ -24,6 +24,10 @@ LINE_COLUMNS_MAX = 100
 PURE_GUARD = frozenset(
     {
         "apply",
+        "audit.check",
+        "audit.claims",
+        "audit.notes",
+        "audit.tlog",
         "bench.frames",
         "bench.histogram",
         "bench.replies",

@@ -53,6 +53,7 @@ from wal.errors import (
 from wal.manifest import CheckpointHead, CheckpointInfo
 from wal.merkle import (
     EMPTY_ROOT,
+    HASH_BYTES,
     TREE_SIZE_MAX,
     MerkleTree,
     check_consistency,
@@ -85,6 +86,7 @@ __all__ = [
     "EMPTY_HEAD",
     "EMPTY_ROOT",
     "GENESIS",
+    "HASH_BYTES",
     "KEY_BYTES_MIN",
     "KEY_ID_UNKEYED",
     "LINE_BYTES_MAX",

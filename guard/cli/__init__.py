@@ -14,14 +14,36 @@ from collections.abc import Callable
 from typing import Final
 
 from guard import __version__
-from guard.cli import bench, check_config, demo, keygen, replay, run, salvage, verify
+from guard.cli import (
+    bench,
+    check_config,
+    check_proof,
+    demo,
+    keygen,
+    prove,
+    replay,
+    run,
+    salvage,
+    verify,
+)
 from guard.cli.base import EXIT_FAILED, EXIT_WRONG_USE, UsageError, complain
 from guard.config import ConfigError
 from kernel import InvariantError
 from wal import WalError
 
 # In the order in which `--help` lists them.
-COMMANDS: Final = (run, demo, bench, verify, replay, salvage, keygen, check_config)
+COMMANDS: Final = (
+    run,
+    demo,
+    bench,
+    verify,
+    replay,
+    prove,
+    check_proof,
+    salvage,
+    keygen,
+    check_config,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

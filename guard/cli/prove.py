@@ -1,0 +1,81 @@
+"""`pretrade-guard prove`: a small file that shows a record of a log to who has no log."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from guard.cli.base import EXIT_GOOD, Commands, UsageError, add_key_argument, tool_hasher
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser("prove", help="prove to others what a log holds")
+    parser.add_argument("log", metavar="LOG_DIR", type=Path, help="a log's directory, or a file")
+    add_key_argument(parser)
+    parser.add_argument(
+        "--signing-key", metavar="FILE", type=Path, required=True, help="from keygen --signing"
+    )
+    parser.add_argument("--origin", help="the log's own name, where it is not that of its key")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--order", metavar="CLIENT_ORDER_ID", help="an order; needs --desk")
+    what.add_argument("--sequence", metavar="N", type=int, help="the record with this sequence")
+    what.add_argument(
+        "--consistency", metavar="OLD", type=Path, help="that the log continues this checkpoint"
+    )
+    what.add_argument("--checkpoint", action="store_true", help="the signed head alone")
+    parser.add_argument("--desk", help="the desk of the order")
+    event = parser.add_mutually_exclusive_group()
+    event.add_argument("--fill", metavar="FILL_ID", help="this fill of the order instead")
+    event.add_argument("--cancel", action="store_true", help="the cancel of the order instead")
+    parser.set_defaults(command=_prove)
+
+
+def _prove(options: argparse.Namespace) -> int:
+    from guard.audit.notes import NoteError
+    from guard.audit.prove import NothingToProve
+    from guard.audit.tlog import ProofFormatError
+
+    if (options.order is None) != (options.desk is None):
+        raise UsageError("prove: --order and --desk go together")
+    if options.order is None and (options.fill is not None or options.cancel):
+        raise UsageError("prove: --fill and --cancel are of an --order")
+    try:
+        proof = _proof(options)
+    except (NoteError, ProofFormatError, NothingToProve) as error:
+        raise UsageError(str(error)) from error
+    sys.stdout.flush()
+    sys.stdout.buffer.write(proof)
+    sys.stdout.buffer.flush()
+    return EXIT_GOOD
+
+
+def _proof(options: argparse.Namespace) -> bytes:
+    from guard.audit.keyfiles import load_signing_key
+    from guard.audit.prove import Wanted, prove_consistency, prove_head, prove_record
+    from guard.audit.tlog import PROOF_BYTES_MAX
+
+    hasher = tool_hasher(options)
+    key = load_signing_key(options.signing_key)
+    origin = key.name if options.origin is None else options.origin
+    if options.checkpoint:
+        return prove_head(options.log, hasher, key, origin)
+    if options.consistency is not None:
+        old = read_input(options.consistency, PROOF_BYTES_MAX)
+        return prove_consistency(options.log, hasher, old, key, origin)
+    wanted = Wanted(options.desk, options.order, options.fill, options.cancel, options.sequence)
+    proven = prove_record(options.log, hasher, wanted, key, origin)
+    if proven.other_sequences:
+        sys.stderr.write(
+            f"pretrade-guard: proven is record {proven.sequence}, the first one; also of this "
+            f"name: {', '.join(map(str, proven.other_sequences))} (--sequence proves one of them)\n"
+        )
+    return proven.proof
+
+
+def read_input(path: Path, bytes_max: int) -> bytes:
+    """The bytes of a small file that the user named, one more at most. Raises UsageError."""
+    try:
+        with path.open("rb") as file:
+            return file.read(bytes_max + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
