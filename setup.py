@@ -11,6 +11,7 @@ from setuptools import Extension, setup
 COMPILED_MODULES = {
     "kernel": ("prescribe", "digest", "records", "policy", "ledger_lines", "ledger"),
     "guard": ("packed", "record_text"),
+    "wal": ("scan",),
 }
 
 EXTENSIONS = [

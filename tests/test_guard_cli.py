@@ -160,7 +160,15 @@ def test_check_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("none",), ("run",), ("verify",), ("run", "--config", "x", "--key-file", "y", "--x")],
+    [
+        (),
+        ("none",),
+        ("run",),
+        ("verify",),
+        ("verify", "x", "--jobs", "0"),
+        ("verify", "x", "--jobs", "²"),
+        ("run", "--config", "x", "--key-file", "y", "--x"),
+    ],
 )
 def test_wrong_use_exits_2(arguments: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit) as caught:

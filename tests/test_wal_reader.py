@@ -189,15 +189,15 @@ def test_chunks_do_not_show(
 ) -> None:
     write_log(tmp_path, HASHER, small_batches(HASHER))
     entries = list(read_entries(tmp_path, HASHER, DIALECT))
-    monkeypatch.setattr("wal.reader.CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr("wal.walk.CHUNK_BYTES", chunk_bytes)
     assert list(read_entries(tmp_path, HASHER, DIALECT)) == entries
 
 
 def test_a_file_without_newlines_is_not_read_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wal.reader.LINE_BYTES_MAX", 1000)
-    monkeypatch.setattr("wal.reader.CHUNK_BYTES", 100)
+    monkeypatch.setattr("wal.walk.LINE_BYTES_MAX", 1000)
+    monkeypatch.setattr("wal.walk.CHUNK_BYTES", 100)
     write_log(tmp_path, HASHER, small_batches(HASHER))
     path = tmp_path / SEGMENT
     size = path.stat().st_size

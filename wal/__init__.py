@@ -50,6 +50,7 @@ from wal.errors import (
     WalPoisoned,
     WalStartMismatch,
 )
+from wal.form import COMPILED_MODULES, WAL_FORM
 from wal.manifest import CheckpointHead, CheckpointInfo
 from wal.merkle import (
     EMPTY_ROOT,
@@ -62,10 +63,12 @@ from wal.merkle import (
     leaf_of,
     node_hash,
 )
+from wal.parallel import JOBS_MAX, usable_cores
 from wal.payload import CheckpointReader, open_checkpoint
-from wal.reader import Dialect, LocatedEntry, Position, position_after, read_entries
+from wal.reader import Position, position_after, read_entries
 from wal.recover import open_for_recovery
 from wal.repair import Cut, apply_repair, cuts_at_end, plan_repair
+from wal.run import LocatedEntry
 from wal.salvage import LeftOut, SalvageReport, salvage_log
 from wal.segment import (
     LogLock,
@@ -77,21 +80,25 @@ from wal.segment import (
 )
 from wal.tail import Rewrite, rewrite_tail
 from wal.verify import ChainReport, find_head, verify_chain
+from wal.walk import Dialect
 from wal.writer import BATCH_BYTES_MAX, SEGMENT_BYTES_MAX, LogWriter, SyncStats
 
 __all__ = [
     "ANCHOR_SCHEMA",
     "BATCH_BYTES_MAX",
     "CHECKPOINTS_KEPT",
+    "COMPILED_MODULES",
     "EMPTY_HEAD",
     "EMPTY_ROOT",
     "GENESIS",
     "HASH_BYTES",
+    "JOBS_MAX",
     "KEY_BYTES_MIN",
     "KEY_ID_UNKEYED",
     "LINE_BYTES_MAX",
     "SEGMENT_BYTES_MAX",
     "TREE_SIZE_MAX",
+    "WAL_FORM",
     "Anchor",
     "ChainHasher",
     "ChainReport",
@@ -157,6 +164,7 @@ __all__ = [
     "rewrite_tail",
     "salvage_log",
     "segment_name",
+    "usable_cores",
     "verify_chain",
     "write_anchor",
     "write_checkpoint",

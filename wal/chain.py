@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hmac
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from wal.errors import WalKeyError
 
@@ -75,6 +75,10 @@ class ChainHasher:
         outer = self._outer.copy()
         outer.update(inner.digest())
         return outer.hexdigest()
+
+    def contexts(self) -> tuple[Any, Any]:
+        """`hashlib` contexts, each to be copied for a record: (inner, outer); no outer unkeyed."""
+        return self._inner, self._outer if self.keyed else None
 
     def mac(self, domain: str, message: bytes) -> str:
         """The code of `message` under the log's key, for what stands beside the chain.

@@ -20,9 +20,11 @@ from typing import Final
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
 from wal.errors import WalDamage, WalError, WalKeyMismatch
 from wal.locate import find_start
-from wal.reader import Dialect, LocatedEntry, Position, read_entries
+from wal.reader import Position, read_entries
+from wal.run import LocatedEntry
 from wal.segment import FILE_MODE, fsync_directory, list_segments, write_all
 from wal.torn import NotTornError, Tail, judge
+from wal.walk import Dialect
 from wal.writer import BATCH_BYTES_MAX
 
 COPIES_MAX: Final = 1000  # copies of cuts at one place; far above what anyone can mean

@@ -25,9 +25,10 @@ from typing import Final
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
 from wal.errors import WalDamage, WalError, WalInputError, WalKeyMismatch, WalStartMismatch
 from wal.locate import find_start
-from wal.reader import Dialect, read_paths
+from wal.reader import read_paths
 from wal.segment import DIRECTORY_MODE, fsync_directory, open_new, write_all
 from wal.verify import find_head
+from wal.walk import Dialect
 
 CHUNK_BYTES: Final = 1024 * 1024
 

@@ -24,7 +24,7 @@ from wal.chain import ChainHasher, Head, hashes_equal
 from wal.entry import Entry, line_opening, parse_line
 from wal.errors import WalEntryError
 from wal.jsonprefix import is_object_beginning
-from wal.reader import Dialect
+from wal.walk import Dialect
 
 SECTOR_BYTES: Final = 512  # the smallest unit that disks write as a whole
 

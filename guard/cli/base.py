@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from guard.keys import load_key
-from wal import ChainHasher, WalDamage
+from wal import JOBS_MAX, ChainHasher, WalDamage, usable_cores
 
 EXIT_GOOD: Final = 0
 EXIT_FAILED: Final = 1
@@ -40,6 +40,23 @@ def add_log_arguments(parser: argparse.ArgumentParser) -> None:
 def add_key_argument(parser: argparse.ArgumentParser) -> None:
     """The key of the log that a tool reads; none for an unkeyed log."""
     parser.add_argument("--key-file", type=Path, help="the key that the log was written with")
+
+
+def add_jobs_argument(parser: argparse.ArgumentParser) -> None:
+    """How many processes share the work."""
+    parser.add_argument(
+        "--jobs",
+        type=_jobs,
+        default=min(usable_cores(), JOBS_MAX),
+        metavar="N",
+        help="how many processes share the work (default: one for each core)",
+    )
+
+
+def _jobs(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= JOBS_MAX):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {JOBS_MAX}")
+    return int(text)
 
 
 def tool_hasher(options: argparse.Namespace) -> ChainHasher:

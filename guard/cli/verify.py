@@ -5,6 +5,7 @@ import argparse
 from guard.cli.base import (
     Commands,
     UsageError,
+    add_jobs_argument,
     add_log_arguments,
     report_damage,
     report_good,
@@ -17,6 +18,7 @@ def add(commands: Commands) -> None:
     """Adds the command."""
     parser = commands.add_parser("verify", help="check a log's chain")
     add_log_arguments(parser)
+    add_jobs_argument(parser)
     parser.set_defaults(command=_verify)
 
 
@@ -26,7 +28,7 @@ def _verify(options: argparse.Namespace) -> int:
 
     hasher = tool_hasher(options)
     try:
-        report = verify_chain(options.log, hasher, DIALECT)
+        report = verify_chain(options.log, hasher, DIALECT, jobs=options.jobs)
     except WalDamage as damage:
         return report_damage(options, damage)
     if report.record_count == 0:

@@ -1,0 +1,104 @@
+# rawbytes.py for the compiled scanner.
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport uint8_t as u8, uint64_t as u64
+from libc.string cimport memcpy
+
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    #define wal_first_marked(mask) (__builtin_ctzll(mask) >> 3)
+    #else
+    #define wal_first_marked(mask) 0
+    #endif
+    """
+    Py_ssize_t wal_first_marked(u64 mask) nogil
+
+
+# Eight bytes at a time, as long as all are plain. (x - k * ones) & ~x has the top bit set of the
+# lowest byte that is below k, and of none where no byte is; above that one it may err.
+cdef inline Py_ssize_t plain_end(const u8 *text, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
+    cdef u64 ones = <u64>0xFFFFFFFFFFFFFFFF // 255
+    cdef u64 eight, quote, backslash, marks
+    while at + 8 <= size:
+        memcpy(&eight, text + at, 8)
+        quote = eight ^ ones * 0x22
+        backslash = eight ^ ones * 0x5C
+        marks = (
+            eight - ones * 0x20 & ~eight | quote - ones & ~quote | backslash - ones & ~backslash
+        ) & ones * 0x80
+        if marks != 0:
+            at += wal_first_marked(marks)
+            break
+        at += 8
+    while text[at] >= 0x20 and text[at] != 0x22 and text[at] != 0x5C:
+        at += 1
+    return at
+
+
+cdef inline bint is_hex_digit(u8 byte) noexcept nogil:
+    return 0x30 <= byte <= 0x39 or 0x61 <= (byte | 0x20) <= 0x66
+
+
+cdef inline bint is_escaped(u8 byte) noexcept nogil:
+    return (
+        byte == 0x22 or byte == 0x5C or byte == 0x2F or byte == 0x62 or byte == 0x66
+        or byte == 0x6E or byte == 0x72 or byte == 0x74
+    )
+
+
+# By the byte and stopping where they differ: no literal holds the newline that ends the block.
+cdef inline bint has_at(
+    const u8 *text, Py_ssize_t at, const u8 *literal, Py_ssize_t count
+) noexcept nogil:
+    cdef Py_ssize_t index
+    for index in range(count):
+        if text[at + index] != literal[index]:
+            return False
+    return True
+
+
+cdef inline bint same_at(
+    const u8 *text, Py_ssize_t at, const u8 *secret, Py_ssize_t count
+) noexcept nogil:
+    cdef u8 differs = 0
+    cdef Py_ssize_t index
+    for index in range(count):
+        differs |= text[at + index] ^ secret[index]
+    return differs == 0
+
+
+cdef inline bytes joined(bytes beginning, const u8 *text, Py_ssize_t start, Py_ssize_t end):
+    cdef Py_ssize_t length = len(beginning)
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, length + (end - start))
+    cdef char *place = PyBytes_AS_STRING(whole)
+    memcpy(place, <const u8 *>beginning, length)
+    memcpy(place + length, text + start, end - start)
+    return whole
+
+
+cdef inline bytes bytes_at(const u8 *text, Py_ssize_t at, Py_ssize_t count):
+    return text[at:at + count]
+
+
+cdef inline bint is_utf8(bytes message) except -1:
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+cdef inline bint is_hex_of(const u8 *text, Py_ssize_t at, bytes digest) noexcept:
+    cdef const u8 *raw = digest
+    cdef u8 differs = 0
+    cdef u8 high
+    cdef u8 low
+    cdef Py_ssize_t index
+    for index in range(len(digest)):
+        high = raw[index] >> 4
+        low = raw[index] & 15
+        differs |= text[at + 2 * index] ^ (high + (0x30 if high < 10 else 0x57))
+        differs |= text[at + 2 * index + 1] ^ (low + (0x30 if low < 10 else 0x57))
+    return differs == 0

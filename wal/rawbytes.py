@@ -1,0 +1,70 @@
+"""Looking at bytes in place: the few questions that `wal.scan` asks of each.
+
+Owns nothing but these. Compiled, `wal.scan` takes the same functions from `rawbytes.pxd` beside
+this file, where they make no object. Must not: check where it looks. The caller has made sure that
+a newline follows; a comparison stops at the first byte that differs.
+"""
+
+import re
+from hmac import compare_digest
+from typing import Final
+
+Row = bytes | bytearray
+
+_NOT_PLAIN: Final = re.compile(rb'["\\\x00-\x1f]')
+_HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
+_ESCAPED: Final = frozenset(b'"\\/bfnrt')
+
+
+def plain_end(text: Row, at: int, size: int) -> int:
+    """The first place from `at` on with a quote, a backslash or a byte below the space.
+
+    `size`: where the text ends, with a newline.
+    """
+    match = _NOT_PLAIN.search(text, at, size)
+    assert match is not None
+    return match.start()
+
+
+def is_hex_digit(byte: int) -> bool:
+    """Whether it is a hexadecimal digit of either case."""
+    return byte in _HEX_DIGITS
+
+
+def is_escaped(byte: int) -> bool:
+    """Whether JSON has it behind a backslash, alone."""
+    return byte in _ESCAPED
+
+
+def has_at(text: Row, at: int, literal: bytes, count: int) -> bool:
+    """Whether `text` has the `count` bytes of `literal` at that place. Stops where they differ."""
+    return text[at : at + count] == literal
+
+
+def same_at(text: Row, at: int, secret: bytes, count: int) -> bool:
+    """The same in a time that does not tell where they differ; the bytes must be there."""
+    return compare_digest(text[at : at + count], secret)
+
+
+def joined(beginning: bytes, text: Row, start: int, end: int) -> bytes:
+    """`beginning`, then the bytes from `start` to `end`."""
+    return beginning + text[start:end]
+
+
+def bytes_at(text: Row, at: int, count: int) -> bytes:
+    """The `count` bytes at that place."""
+    return bytes(text[at : at + count])
+
+
+def is_utf8(message: bytes) -> bool:
+    """Whether it is UTF-8."""
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def is_hex_of(text: Row, at: int, digest: bytes) -> bool:
+    """Whether the lower-case hexadecimal text of `digest` is there, in constant time."""
+    return compare_digest(text[at : at + 2 * len(digest)], digest.hex().encode())
