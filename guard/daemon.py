@@ -25,8 +25,15 @@ import zmq
 from msgspec import UNSET
 
 from guard import GUARD_FORM, __version__, clock
-from guard.activation import Actor, find_differences, opening_events, resume_event
+from guard.activation import (
+    NANOSECONDS_PER_SECOND,
+    Actor,
+    find_differences,
+    opening_events,
+    resume_event,
+)
 from guard.anchoring import AnchorPublisher, load_anchor
+from guard.checkpointing import Checkpointer, CheckpointPlan
 from guard.config import Config, ConfigError
 from guard.engine import Engine
 from guard.gateway import Gateway
@@ -111,7 +118,7 @@ async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recove
             fresh_segment=True,
         ) as writer:
             _record(engine, writer, events)
-            await _serve_orders(engine, gateway, options, writer, hasher.keyed)
+            await _serve_orders(engine, gateway, options, writer, hasher, recovered)
             actor = _actor(engine, writer.staged_count, "clean stop")
             _record(engine, writer, [actor.event(SessionClosed)])
             # A connection closed over requests that nobody read is reset, and a reset takes with
@@ -125,11 +132,17 @@ async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recove
 
 
 async def _serve_orders(
-    engine: Engine, gateway: Gateway, options: RunOptions, writer: LogWriter, keyed: bool
+    engine: Engine,
+    gateway: Gateway,
+    options: RunOptions,
+    writer: LogWriter,
+    hasher: ChainHasher,
+    recovered: Recovered,
 ) -> None:
     loop = asyncio.get_running_loop()
     notifier = ServiceNotifier()
-    anchor = None if options.anchor_file is None else AnchorPublisher(options.anchor_file, keyed)
+    anchor_file = options.anchor_file
+    anchor = None if anchor_file is None else AnchorPublisher(anchor_file, hasher.keyed)
     is_synchronous = anchor is not None and options.config.log.anchor_mode == "synchronous"
     pipeline = Pipeline(
         engine,
@@ -152,12 +165,15 @@ async def _serve_orders(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, pipeline.stop)
     loop.add_signal_handler(signal.SIGUSR1, writer.rotate)
+    checkpointer = _checkpointer(engine, options, writer, hasher, recovered, pipeline)
+    loop.add_signal_handler(signal.SIGUSR2, checkpointer.request)
     housekeeper = Housekeeper(
         pipeline,
         notifier,
         None if is_synchronous else anchor,
         lambda: writer.durable_head,
         check_disk,
+        checkpointer.tick,
         say,
     )
     await housekeeper.look_after_disks()
@@ -175,7 +191,40 @@ async def _serve_orders(
         await pipeline.run()
     finally:
         heartbeat.cancel()
+        checkpointer.stop()
     notifier.send("STOPPING=1")
+    writer.sync_now()
+    checkpointer.take_at_stop()
+
+
+def _checkpointer(
+    engine: Engine,
+    options: RunOptions,
+    writer: LogWriter,
+    hasher: ChainHasher,
+    recovered: Recovered,
+    pipeline: Pipeline,
+) -> Checkpointer:
+    log = options.config.log
+    return Checkpointer(
+        engine,
+        writer,
+        options.log_directory,
+        hasher,
+        CheckpointPlan(
+            log.checkpoint_every_records,
+            log.checkpoint_interval_s * NANOSECONDS_PER_SECOND,
+            log.checkpoint_at_stop,
+            log.disk_reserve_bytes,
+        ),
+        last_sequence=0 if recovered.checkpoint is None else recovered.checkpoint.sequence,
+        record=pipeline.record,
+        actor=lambda why: _actor(engine, writer.staged_count, why),
+        call_later=asyncio.get_running_loop().call_later,
+        free_bytes=free_bytes,
+        monotonic_ns=clock.monotonic_ns,
+        say=say,
+    )
 
 
 def _settle_garbage_collector() -> None:

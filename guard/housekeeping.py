@@ -3,7 +3,8 @@
 Owns the heartbeat: the service manager's watchdog (fed only while batches reach the disk), the
 garbage collector (young objects, while nothing is under way), the periodic anchor, and the disk's
 reserve: with less free than that, entries are halted by an event in the log, while fills and
-cancels are still recorded; they resume when a quarter more is free.
+cancels are still recorded; they resume when a quarter more is free. It also asks, once a beat,
+whether a checkpoint is due (`guard.checkpointing`).
 
 How it fails: an anchor that cannot be published is said once, until it can be again. Anything else
 ends the daemon through the loop's error handler.
@@ -59,6 +60,7 @@ class Housekeeper:
         anchor: AnchorPublisher | None,
         durable_head: Callable[[], Head],
         check_disk: Callable[[], Outcome | None],
+        take_checkpoint_if_due: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
         self._pipeline = pipeline
@@ -66,6 +68,7 @@ class Housekeeper:
         self._anchor = anchor
         self._durable_head = durable_head
         self._check_disk = check_disk
+        self._take_checkpoint_if_due = take_checkpoint_if_due
         self._say = say
         self._anchor_fails = False
         self._period_s = min(BEAT_S, notifier.watchdog_s / 3 or BEAT_S)
@@ -79,6 +82,7 @@ class Housekeeper:
                 gc.collect(0)
                 gc.freeze()
             await self.look_after_disks()
+            self._take_checkpoint_if_due()
             await asyncio.sleep(self._period_s)
 
     async def look_after_disks(self) -> None:

@@ -129,6 +129,10 @@ WRONG_TYPES = [
     ("window_s = 86_400", "window_s = 0", "$.settings.remembered_order_window_s"),
     ("window_s = 86_400", "window_s = 31_536_001", "$.settings.remembered_order_window_s"),
     ("ephemeral_key = true", "ephemeral_key = 1", "$.log.ephemeral_key"),
+    ("[log]", "[log]\ncheckpoint_every_records = -1", "$.log.checkpoint_every_records"),
+    ("[log]", "[log]\ncheckpoint_every_records = 1.0", "$.log.checkpoint_every_records"),
+    ("[log]", "[log]\ncheckpoint_interval_s = 31_536_001", "$.log.checkpoint_interval_s"),
+    ("[log]", "[log]\ncheckpoint_at_stop = 1", "$.log.checkpoint_at_stop"),
 ]
 
 

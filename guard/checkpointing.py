@@ -1,0 +1,270 @@
+"""Checkpoints of the running daemon: when one is due, and how one is taken while orders go on.
+
+Owns the schedule, the child that writes (`guard.forked`), and the record that says so. The payload
+is `guard.checkpoint`'s, the files are `wal.checkpoint`'s.
+
+How it works: between two callbacks of the loop the state is that after the last record staged. A
+fork there gives a child that state, frozen; the loop stands still for the fork alone. The child
+works out the digest, waits until that record is durable, and writes; the loop then logs a
+`checkpoint` event. The next batch begins a segment, so that a start reads little behind it. At a
+clean stop, with nothing left to wait for, the process writes the checkpoint itself.
+
+How it fails: whatever becomes of a checkpoint is an alarm to the operator, never an end of the
+service: orders go on, older checkpoints and the log are as they were, the next try is later. None
+is begun that the log's disk cannot hold beside its reserve.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from guard.activation import NANOSECONDS_PER_SECOND, Actor
+from guard.checkpoint import encode_state, state_digest_hex
+from guard.engine import Engine
+from guard.forked import Ended, ForkedChild
+from guard.outcomes import CheckpointTaken, Outcome
+from guard.state import GuardState
+from kernel import InvariantError
+from wal import (
+    ChainHasher,
+    CheckpointError,
+    CheckpointInfo,
+    Head,
+    LogWriter,
+    WalError,
+    write_checkpoint,
+)
+
+POLL_S: Final = 0.05
+# A child that takes longer hangs: ten million orders are written in half a minute.
+CHILD_LIFE_MAX_NS: Final = 900 * NANOSECONDS_PER_SECOND
+# By count of records, one begins this many times the last one's duration after it, so that writing
+# checkpoints stays a small part of what the machine does.
+REST_FACTOR: Final = 10
+RETRY_NS: Final = 60 * NANOSECONDS_PER_SECOND
+# With fewer records than this behind the last one, a clean stop writes none: they are read at once.
+STOP_RECORDS_MIN: Final = 10_000
+# Beside orders and holds: policy, desks, instruments, at the sizes that are common.
+HEAD_BYTES: Final = 4 * 1024 * 1024
+
+
+class _Taken(msgspec.Struct):
+    """A child's word."""
+
+    file_name: str
+    payload_bytes: int
+    state_digest_hex: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointPlan:
+    """When to take one: after so many records, after so long (0: not for that reason), at a stop.
+
+    `reserve_bytes` of the disk are not for checkpoints.
+    """
+
+    every_records: int
+    interval_ns: int
+    is_taken_at_stop: bool
+    reserve_bytes: int
+
+
+@dataclass(slots=True)
+class _Underway:
+    """A child and what it writes."""
+
+    child: ForkedChild
+    head: Head
+    why: str
+    started_ns: int
+    stood_still_ns: int
+
+
+def write_state(
+    directory: Path, hasher: ChainHasher, state: GuardState, head: Head
+) -> CheckpointInfo:
+    """Writes the checkpoint of `state`, which is that after the durable record `head`."""
+    if state.next_sequence != head.sequence + 1:
+        raise InvariantError(f"state before {state.next_sequence} is not that after {head}")
+    return write_checkpoint(directory, head, state_digest_hex(state), encode_state(state), hasher)
+
+
+def payload_bytes_max(state: GuardState) -> int:
+    """What a checkpoint of `state` takes, at most; an estimate."""
+    holds = state.ledger.active_reservations
+    return HEAD_BYTES + 20 * holds + state.orders.memory_bytes()
+
+
+class Checkpointer:
+    """Takes checkpoints of one engine and its log. All calls belong to the loop's thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        writer: LogWriter,
+        directory: Path,
+        hasher: ChainHasher,
+        plan: CheckpointPlan,
+        *,
+        last_sequence: int,
+        record: Callable[[Outcome], None],
+        actor: Callable[[str], Actor],
+        call_later: Callable[[float, Callable[[], None]], object],
+        free_bytes: Callable[[Path], int],
+        monotonic_ns: Callable[[], int],
+        say: Callable[[str], None],
+    ) -> None:
+        """`last_sequence`: of the newest checkpoint that there is, 0 for none."""
+        self._engine = engine
+        self._writer = writer
+        self._directory = directory
+        self._hasher = hasher
+        self._plan = plan
+        self._last_sequence = last_sequence
+        self._record = record
+        self._actor = actor
+        self._call_later = call_later
+        self._free_bytes = free_bytes
+        self._monotonic_ns = monotonic_ns
+        self._say = say
+        self._underway: _Underway | None = None
+        self._last_began_ns = self._not_before_ns = monotonic_ns()
+
+    def tick(self) -> None:
+        """Begins one if it is due. Once a second or so."""
+        if self._underway is not None:
+            return
+        plan, now_ns = self._plan, self._monotonic_ns()
+        record_count = self._writer.staged_head.sequence - self._last_sequence
+        if 0 < plan.every_records <= record_count and now_ns >= self._not_before_ns:
+            self._begin(f"{record_count} records since the last")
+        elif (
+            0 < plan.interval_ns <= now_ns - self._last_began_ns
+            and now_ns >= self._not_before_ns
+            and record_count > 1  # more than the last one's own record
+        ):
+            self._begin("interval")
+
+    def request(self) -> None:
+        """Begins one now, whatever the plan says; one that is under way will do."""
+        if self._underway is None:
+            self._begin("asked for")
+
+    def stop(self) -> None:
+        """Ends a child that is at work. What it has not finished is removed by the next start."""
+        if self._underway is not None:
+            self._underway.child.kill()
+            self._underway = None
+
+    def take_at_stop(self) -> None:
+        """Writes one here and now, if the plan says so. All is durable, none is under way."""
+        head = self._writer.durable_head
+        if (
+            not self._plan.is_taken_at_stop
+            or head.sequence - self._last_sequence < STOP_RECORDS_MIN
+            or self._lacks_space()
+        ):
+            return
+        try:
+            info = write_state(self._directory, self._hasher, self._engine.state, head)
+        except CheckpointError as error:
+            self._alarm(str(error))
+            return
+        self._log(_taken(info), head, "clean stop")
+
+    def _begin(self, why: str) -> None:
+        if self._writer.poisoned:
+            return  # the daemon is about to end
+        self._last_began_ns = self._monotonic_ns()
+        if self._lacks_space():
+            return
+        head, state = self._writer.staged_head, self._engine.state
+
+        def work(wait_for_go: Callable[[], bool]) -> str:
+            digest_hex = state_digest_hex(state)
+            if not wait_for_go():
+                raise CheckpointError("the daemon ended")
+            info = write_checkpoint(
+                self._directory, head, digest_hex, encode_state(state), self._hasher
+            )
+            return msgspec.json.encode(_taken(info)).decode()
+
+        if state.next_sequence != head.sequence + 1:
+            raise InvariantError(f"state before {state.next_sequence} is not that after {head}")
+        self._writer.rotate()
+        try:
+            child = ForkedChild.start(work, (WalError, OSError, MemoryError))
+        except OSError as error:
+            self._alarm(f"cannot fork: {error}")
+            return
+        now_ns = self._monotonic_ns()
+        stood_still_ns = now_ns - self._last_began_ns
+        self._underway = _Underway(child, head, why, now_ns, stood_still_ns)
+        self._look()
+
+    def _look(self) -> None:
+        """Looks after the child, again and again until it has ended."""
+        underway = self._underway
+        if underway is None:
+            return
+        if self._writer.durable_head.sequence >= underway.head.sequence:
+            underway.child.let_go()
+        ended = underway.child.poll()
+        if ended is not None:
+            self._underway = None
+            self._settle(underway, ended)
+        elif self._monotonic_ns() - underway.started_ns > CHILD_LIFE_MAX_NS:
+            underway.child.kill()
+            self._underway = None
+            self._alarm("it took too long and was ended")
+        else:
+            self._call_later(POLL_S, self._look)
+
+    def _settle(self, underway: _Underway, ended: Ended) -> None:
+        if ended.word is None:
+            self._alarm(ended.problem or "")
+            return
+        taken = msgspec.json.decode(ended.word, type=_Taken)
+        self._log(taken, underway.head, underway.why)
+        duration_ns = self._monotonic_ns() - underway.started_ns
+        self._not_before_ns = self._monotonic_ns() + REST_FACTOR * duration_ns
+        self._say(
+            f"checkpoint of record {underway.head.sequence}: {taken.payload_bytes} bytes in "
+            f"{duration_ns / 1e9:.1f} s; orders stood still for "
+            f"{underway.stood_still_ns / 1e6:.1f} ms"
+        )
+
+    def _log(self, taken: _Taken, head: Head, why: str) -> None:
+        event = self._actor(why).event(
+            CheckpointTaken,
+            checkpoint_sequence=head.sequence,
+            checkpoint_hash=head.entry_hash,
+            state_digest_hex=taken.state_digest_hex,
+            file_name=taken.file_name,
+            payload_bytes=taken.payload_bytes,
+        )
+        self._last_sequence = head.sequence
+        self._record(event)
+
+    def _lacks_space(self) -> bool:
+        needed = payload_bytes_max(self._engine.state)
+        free = self._free_bytes(self._directory)
+        if free >= needed + self._plan.reserve_bytes:
+            return False
+        self._alarm(
+            f"it may take {needed} bytes; {free} are free, and {self._plan.reserve_bytes} of them "
+            "are reserved for records"
+        )
+        return True
+
+    def _alarm(self, problem: str) -> None:
+        self._not_before_ns = self._monotonic_ns() + RETRY_NS
+        self._say(f"ALARM: no checkpoint was taken, orders go on: {problem}")
+
+
+def _taken(info: CheckpointInfo) -> _Taken:
+    head = info.head
+    return _Taken(info.path.name, head.payload_bytes, head.state_digest_hex)

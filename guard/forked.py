@@ -1,0 +1,185 @@
+"""A child process that works on a frozen copy of this one's memory, while this one goes on.
+
+Owns the fork, what a child must be rid of before it works, how it is told that it may publish, and
+how its word comes back. What it works on is the caller's.
+
+How it works: `fork` copies page tables, not memory; pages are copied when either side writes. The
+child has one thread, its parent's calling one, so the work must need no lock that another thread
+could have held: none of logging, asyncio, ZeroMQ, or of the log's writer. Of its parent's open
+files it keeps two pipes and standard error (the log's lock above all is held for as long as anybody
+has it open). It is killed with its parent, and yields to it: lower priority, first to go when
+memory is short. It never returns to the caller's code: its last act is `os._exit`.
+
+How it fails: a fork that is refused is an `OSError`; whatever happens to the child is its `Ended`
+without a word. A child that outlives its time is killed by its owner.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NoReturn, TypeAlias
+
+# What a child may say, its first byte included; a pipe takes that much without a reader.
+WORD_BYTES_MAX: Final = 4096
+NICENESS: Final = 10
+OOM_SCORE: Final = b"500"
+
+_PR_SET_PDEATHSIG: Final = 1
+_GO: Final = b"g"
+_GOOD: Final = b"+"
+_BAD: Final = b"-"
+
+# Found before any fork: loading a library in a child is no work for a child.
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+# Waits until the parent says that the work may be published; False: it never will.
+WaitForGo: TypeAlias = Callable[[], bool]
+Work: TypeAlias = Callable[[WaitForGo], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of a child: the word of its work, or why there is none."""
+
+    word: str | None
+    problem: str | None
+
+
+class ForkedChild:
+    """A child at work. All calls belong to the thread that forked it; none of them waits."""
+
+    def __init__(self, pid: int, go: int, word: int) -> None:
+        """Not to be called: see `start`."""
+        self.pid: Final = pid
+        self._go = go
+        self._word = word
+        self._said = b""
+        self._may_go = False
+
+    @classmethod
+    def start(cls, work: Work, expected_errors: tuple[type[Exception], ...]) -> "ForkedChild":
+        """Forks; in the child runs `work`, whose result or expected error is its word.
+
+        Raises OSError where the system refuses.
+        """
+        go_read, go_write = os.pipe()
+        word_read, word_write = os.pipe()
+        parent = os.getpid()
+        try:
+            pid = _fork()
+        except OSError:
+            for descriptor in (go_read, go_write, word_read, word_write):
+                os.close(descriptor)
+            raise
+        if pid == 0:
+            _live_as_child(parent, go_read, word_write, work, expected_errors)
+        os.close(go_read)
+        os.close(word_write)
+        os.set_blocking(word_read, False)
+        return cls(pid, go_write, word_read)
+
+    def let_go(self) -> None:
+        """Tells the child that it may publish. A second call does nothing."""
+        if self._may_go:
+            return
+        self._may_go = True
+        try:
+            os.write(self._go, _GO)
+        except BrokenPipeError:
+            return  # it has ended: `poll` says how
+
+    def poll(self) -> Ended | None:
+        """How it has ended; None while it is at work."""
+        try:
+            while piece := os.read(self._word, WORD_BYTES_MAX):
+                self._said += piece
+        except BlockingIOError:
+            return None
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if pid == 0:
+            return None  # it has said all that it will, and is about to go
+        self._close()
+        return self._ended(os.waitstatus_to_exitcode(status))
+
+    def kill(self) -> None:
+        """Ends it, whatever it does, and waits for that."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        self._close()
+
+    def _ended(self, code: int) -> Ended:
+        kind, word = self._said[:1], self._said[1:].decode(errors="replace")
+        if code == 0 and kind == _GOOD:
+            return Ended(word, None)
+        if kind == _BAD:
+            return Ended(None, word)
+        how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+        return Ended(None, f"its process ended with {how}")
+
+    def _close(self) -> None:
+        os.close(self._go)
+        os.close(self._word)
+
+
+def _fork() -> int:
+    """`os.fork`, of a process that has other threads.
+
+    From 3.12 on Python warns then, since a lock that another thread held stays held in the child.
+    What a child may do here needs none (see above); glibc makes its own allocator's good.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _live_as_child(
+    parent: int,
+    go: int,
+    word: int,
+    work: Work,
+    expected_errors: tuple[type[Exception], ...],
+) -> NoReturn:
+    code = 1
+    try:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() == parent:  # else it had died before it was to take this child along
+            _forget_the_parents_affairs(keep={go, word, sys.stderr.fileno()})
+            try:
+                said = _GOOD + work(lambda: os.read(go, 1) == _GO).encode()
+                code = 0
+            except expected_errors as error:
+                said = _BAD + str(error).encode()
+            os.write(word, said[:WORD_BYTES_MAX])
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        raise
+    finally:
+        os._exit(code)
+
+
+def _forget_the_parents_affairs(keep: set[int]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
+    # What the child opens must not become its standard output, to which anything may be written.
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1):
+        os.dup2(nothing, standard)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in {0, 1, *keep}:
+            try:
+                os.close(int(name))
+            except OSError:
+                continue  # the one that the listing itself was read through
+    try:
+        os.nice(NICENESS)
+        with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+            file.write(OOM_SCORE)
+    except OSError:
+        return  # a sandbox may forbid both: the work is the same

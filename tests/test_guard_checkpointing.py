@@ -1,0 +1,301 @@
+"""When a checkpoint is due, and that what becomes of one never ends the service.
+
+Real children write into a real log; the clock, and the loop's timer, are the test's.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from guard.activation import NANOSECONDS_PER_SECOND, opening_events
+from guard.checkpoint import state_digest_hex
+from guard.checkpointing import (
+    CHILD_LIFE_MAX_NS,
+    REST_FACTOR,
+    RETRY_NS,
+    STOP_RECORDS_MIN,
+    Checkpointer,
+    CheckpointPlan,
+    payload_bytes_max,
+    write_state,
+)
+from guard.engine import Engine
+from guard.journal import encode_data
+from guard.outcomes import CheckpointTaken, Decided, DeskToppedUp, Outcome
+from guard.recovery import recover_log
+from guard_support import KEY, LOG_ID, actor, dev_config
+from kernel import InvariantError
+from wal import EMPTY_HEAD, ChainHasher, Head, LogWriter, read_checkpoints
+
+HASHER = ChainHasher(KEY)
+PATIENCE_S = 20.0
+OPENING = 7
+ONLY_ASKED = CheckpointPlan(0, 0, True, 0)
+
+
+class Stand:
+    """An engine, its log and its checkpointer, on a clock that stands still."""
+
+    def __init__(self, directory: Path, plan: CheckpointPlan) -> None:
+        self.directory = directory
+        self.engine = Engine()
+        self.now_ns = 0
+        self.free = 2**40
+        self.said: list[str] = []
+        self.events: list[CheckpointTaken] = []
+        self.timers: list[Callable[[], None]] = []
+        self.writer = LogWriter.open(directory, HASHER, EMPTY_HEAD, monotonic_ns=lambda: 0)
+        for event in opening_events(dev_config(), actor(), LOG_ID, HASHER.key_id):
+            self.record(event)
+        self.checkpointer = Checkpointer(
+            self.engine,
+            self.writer,
+            directory,
+            HASHER,
+            plan,
+            last_sequence=0,
+            record=self.record,
+            actor=lambda why: actor(why=why),
+            call_later=lambda _delay_s, call: self.timers.append(call),
+            free_bytes=lambda _: self.free,
+            monotonic_ns=lambda: self.now_ns,
+            say=self.said.append,
+        )
+
+    def record(self, event: Outcome) -> None:
+        sequence = self.engine.next_sequence
+        self.writer.append(sequence, encode_data(Decided(event)))
+        self.engine.apply(sequence, event)
+        if isinstance(event, CheckpointTaken):
+            self.events.append(event)
+
+    def grow(self, count: int = 1) -> Head:
+        """So many records more, not durable yet."""
+        for _ in range(count):
+            self.record(actor().event(DeskToppedUp, desk="desk-alpha", amount_microcents=1))
+        return self.writer.staged_head
+
+    def settle(self) -> None:
+        """Lets the timer run until no child is at work."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.timers:
+            assert time.monotonic() < deadline, self.said
+            self.timers.pop(0)()
+            time.sleep(0.002)
+
+    def tick(self) -> int:
+        """A beat, and all that follows; how many checkpoints there are by then."""
+        self.writer.sync_now()
+        self.checkpointer.tick()
+        self.settle()
+        return len(self.events)
+
+    def listed(self) -> list[int]:
+        return [info.head.sequence for info in read_checkpoints(self.directory, HASHER)]
+
+
+@pytest.fixture
+def open_stand(tmp_path: Path) -> Iterator[Callable[[CheckpointPlan], Stand]]:
+    stands: list[Stand] = []
+
+    def open_one(plan: CheckpointPlan) -> Stand:
+        stands.append(Stand(tmp_path, plan))
+        return stands[-1]
+
+    yield open_one
+    for stand in stands:
+        stand.checkpointer.stop()
+        stand.writer.close()
+
+
+Opener = Callable[[CheckpointPlan], Stand]
+
+
+def test_what_is_asked_for_is_taken_and_recorded(open_stand: Opener) -> None:
+    stand = open_stand(ONLY_ASKED)
+    head = stand.grow(3)
+    digest_hex = state_digest_hex(stand.engine.state)
+    stand.writer.sync_now()
+    stand.checkpointer.request()
+    stand.grow(5)  # the state goes on
+    stand.settle()
+    (event,) = stand.events
+    assert (event.checkpoint_sequence, event.checkpoint_hash) == head
+    assert (event.state_digest_hex, event.why) == (digest_hex, "asked for")
+    (info,) = read_checkpoints(stand.directory, HASHER)
+    assert (info.head.head, info.head.state_digest_hex) == (head, digest_hex)
+    assert (info.path.name, info.head.payload_bytes) == (event.file_name, event.payload_bytes)
+    assert stand.said[0].startswith(f"checkpoint of record {head.sequence}: ")
+    stand.writer.sync_now()
+    stand.writer.close()
+    recovered = recover_log(stand.directory, HASHER)
+    recovered.lock.release()
+    assert recovered.checkpoint == info.head
+    assert state_digest_hex(recovered.engine.state) == state_digest_hex(stand.engine.state)
+
+
+def test_none_is_published_before_its_record_is_durable(open_stand: Opener) -> None:
+    stand = open_stand(ONLY_ASKED)
+    head = stand.grow()
+    stand.checkpointer.request()
+    for _ in range(100):
+        stand.timers.pop(0)()
+        time.sleep(0.002)
+        assert list(stand.directory.glob("checkpoint*")) == []
+    stand.writer.sync_now()
+    stand.settle()
+    assert stand.listed() == [head.sequence]
+
+
+def test_one_at_a_time(open_stand: Opener) -> None:
+    stand = open_stand(ONLY_ASKED)
+    stand.grow()
+    stand.checkpointer.request()
+    stand.checkpointer.request()
+    stand.checkpointer.tick()
+    assert len(stand.timers) == 1
+    stand.writer.sync_now()
+    stand.settle()
+    assert len(stand.events) == 1
+
+
+def test_the_next_batch_begins_a_segment(open_stand: Opener) -> None:
+    stand = open_stand(ONLY_ASKED)
+    stand.writer.sync_now()
+    stand.checkpointer.request()
+    stand.grow()
+    stand.writer.sync_now()
+    assert stand.writer.segment_number == 2
+    stand.settle()
+
+
+def test_by_count_with_a_rest_in_between(open_stand: Opener) -> None:
+    stand = open_stand(CheckpointPlan(20, 0, False, 0))
+    stand.grow(19 - OPENING)
+    assert stand.tick() == 0
+    stand.grow()
+    stand.writer.sync_now()
+    stand.checkpointer.tick()
+    stand.now_ns += 3  # it takes that long
+    stand.settle()
+    assert [event.why for event in stand.events] == ["20 records since the last"]
+    stand.grow(30)
+    stand.now_ns += 3 * REST_FACTOR - 1
+    assert stand.tick() == 1
+    stand.now_ns += 1
+    assert stand.tick() == 2
+    assert stand.tick() == 2
+
+
+def test_by_time_unless_nothing_has_happened(open_stand: Opener) -> None:
+    stand = open_stand(CheckpointPlan(0, 60 * NANOSECONDS_PER_SECOND, False, 0))
+    assert stand.tick() == 0
+    stand.now_ns = 60 * NANOSECONDS_PER_SECOND
+    assert stand.tick() == 1
+    stand.now_ns *= 3  # since then there is its own record alone
+    assert stand.tick() == 1
+    stand.grow()
+    assert stand.tick() == 2
+    stand.grow()
+    assert stand.tick() == 2
+
+
+def test_nothing_is_due_where_nothing_is_planned(open_stand: Opener) -> None:
+    stand = open_stand(ONLY_ASKED)
+    stand.grow(100)
+    stand.now_ns = 10**18
+    assert stand.tick() == 0
+
+
+@pytest.mark.parametrize("plan", [ONLY_ASKED, CheckpointPlan(1, 1, False, 0)])
+def test_no_space_is_an_alarm_and_not_tried_at_once_again(
+    plan: CheckpointPlan, open_stand: Opener
+) -> None:
+    stand = open_stand(plan)
+    stand.now_ns = 1
+    stand.free = payload_bytes_max(stand.engine.state) - 1
+    stand.checkpointer.request() if plan is ONLY_ASKED else stand.tick()
+    assert stand.timers == []
+    (alarm,) = stand.said
+    assert alarm.startswith("ALARM: no checkpoint was taken, orders go on: it may take ")
+    stand.free += 1
+    assert stand.tick() == 0
+    stand.now_ns += RETRY_NS
+    assert stand.tick() == (0 if plan is ONLY_ASKED else 1)
+
+
+def test_the_reserve_is_not_for_checkpoints(open_stand: Opener) -> None:
+    stand = open_stand(CheckpointPlan(0, 0, True, 2**30))
+    stand.free = payload_bytes_max(stand.engine.state) + 2**30 - 1
+    stand.checkpointer.request()
+    assert "are reserved for records" in stand.said[0]
+
+
+def test_what_the_disk_refuses_is_an_alarm(open_stand: Opener) -> None:
+    stand = open_stand(ONLY_ASKED)
+    head = stand.writer.sync_now()
+    beside = stand.directory / f"checkpoint-{head.sequence:020d}.new"
+    beside.mkdir()
+    stand.checkpointer.request()
+    stand.settle()
+    (alarm,) = stand.said
+    assert alarm.startswith(
+        "ALARM: no checkpoint was taken, orders go on: cannot write the checkpoint"
+    )
+    assert (stand.events, stand.listed()) == ([], [])
+    beside.rmdir()
+    stand.checkpointer.request()
+    stand.settle()
+    assert stand.listed() == [head.sequence]
+
+
+def test_a_child_that_hangs_is_ended(open_stand: Opener) -> None:
+    stand = open_stand(ONLY_ASKED)
+    stand.checkpointer.request()  # its record is not durable: it waits
+    stand.now_ns = CHILD_LIFE_MAX_NS
+    stand.timers.pop(0)()
+    assert len(stand.timers) == 1
+    stand.now_ns += 1
+    stand.timers.pop(0)()
+    assert stand.timers == []
+    assert stand.said[0].endswith("it took too long and was ended")
+    stand.writer.sync_now()
+    stand.checkpointer.request()
+    stand.settle()
+    assert len(stand.events) == 1
+
+
+def test_a_stop_ends_a_child_that_is_at_work(open_stand: Opener) -> None:
+    stand = open_stand(ONLY_ASKED)
+    stand.checkpointer.request()
+    stand.checkpointer.stop()
+    stand.checkpointer.stop()
+    stand.settle()  # the timer that is left finds nothing
+    assert (stand.said, stand.events) == ([], [])
+
+
+def test_at_a_stop_when_there_is_enough_to_read(open_stand: Opener) -> None:
+    stand = open_stand(ONLY_ASKED)
+    stand.grow(STOP_RECORDS_MIN - 1 - OPENING)
+    stand.writer.sync_now()
+    stand.checkpointer.take_at_stop()
+    assert stand.events == []
+    head = stand.grow()
+    stand.writer.sync_now()
+    stand.checkpointer.take_at_stop()
+    assert (stand.events[0].checkpoint_sequence, stand.events[0].why) == (
+        head.sequence,
+        "clean stop",
+    )
+    assert stand.listed() == [head.sequence]
+
+
+def test_a_state_of_another_record_is_a_bug(open_stand: Opener) -> None:
+    stand = open_stand(ONLY_ASKED)
+    head = stand.writer.sync_now()
+    stand.grow()
+    with pytest.raises(InvariantError, match=r"^state before 9 is not that after Head"):
+        write_state(stand.directory, HASHER, stand.engine.state, head)
+    assert stand.listed() == []
