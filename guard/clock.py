@@ -25,3 +25,8 @@ def sleep_until(deadline_ns: int) -> None:
     """Blocks the thread until the monotonic clock has reached `deadline_ns`. Not for the loop."""
     while (left_ns := deadline_ns - time.monotonic_ns()) > 0:
         time.sleep(left_ns / 1e9)
+
+
+def thread_cpu_ns() -> int:
+    """Nanoseconds of processor time that the calling thread has used."""
+    return time.thread_time_ns()

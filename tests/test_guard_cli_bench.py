@@ -37,6 +37,9 @@ WRONG = (
     (("--rounds", "0"), "--rounds: 0 is not allowed; allowed: 1 to 100"),
     (("--processes", "5"), "--processes: 5 is not allowed; allowed: 1 to 4"),
     (("--pid", "1"), "--pid: allowed only with --endpoint"),
+    (("--scale-orders", "1000"), "--scale-orders: allowed only with --scale"),
+    (("--scale", "--scale-orders", "999"), "--scale-orders: 999 is not allowed; allowed: 1000 to"),
+    (("--scale", "--compare"), "--scale: allowed only with a guard of its own"),
     (("--compare", "--endpoint", "tcp://127.0.0.1:1"), "--compare: allowed only with"),
     (("--directory", "/no/such/place"), "--directory: /no/such/place is no directory"),
     (("--json", "/no/such/place/file"), "--json: /no/such/place is no directory"),
@@ -108,7 +111,7 @@ def test_an_open_loop_keeps_its_rate_with_many_orders_a_message(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_the_real_flow_is_answered_whole(tmp_path: Path) -> None:
-    (run,) = _report(tmp_path, "--flow", "real", "--speed", "1000").runs
+    (run,) = _report(tmp_path, "--flow", "real", "--speed", "10000").runs
     assert run.messages_sent == run.messages_answered == 24_917
     assert sum(run.replies.values()) == 24_917
     assert run.replies["filled"] == 1_002  # two a match

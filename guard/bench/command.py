@@ -16,6 +16,7 @@ from guard.bench.conditions import MEMORY_FILESYSTEMS, conditions, filesystem_of
 from guard.bench.document import REPORT_VERSION, Report
 from guard.bench.loads import SATURATED
 from guard.bench.peers import missing_peers, redis_version
+from guard.bench.scale import measure_scale
 from guard.bench.session import Findings, Options, run_rounds
 from guard.bench.show import show_report, wide_console
 from guard.bench.targets import judge
@@ -50,6 +51,17 @@ def run_bench(options: Options, *, compares: bool) -> Report:
         figures,
         not_measured,
     )
+    show_report(wide_console(), report)
+    return report
+
+
+def run_scale(options: Options, orders: int) -> Report:
+    """Runs `guard.bench.scale`, says on stderr how it goes, and prints what it found."""
+    started_at = datetime.fromtimestamp(clock.wall_ns() / 1e9, UTC).isoformat(timespec="seconds")
+    found = conditions(options.directory)
+    figures = measure_scale(orders, options.directory, options.duration_s, _say)
+    command = shlex.join(["pretrade-guard", *sys.argv[1:]])
+    report = Report(REPORT_VERSION, started_at, command, found, [], [], figures, [])
     show_report(wide_console(), report)
     return report
 

@@ -1,5 +1,6 @@
 """What the bench prints for people. Owns layout and no figures."""
 
+from collections import Counter
 from typing import Final
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from guard.bench.document import Report, Run, Target
 from guard.bench.histogram import PERCENTILES
 
 TABLE_COLUMNS: Final = 160
+REFUSALS_SHOWN: Final = 3  # the commonest; the JSON has all
 
 
 def wide_console() -> Console:
@@ -54,7 +56,7 @@ def _cost_table(runs: list[Run]) -> Table:
             run.target,
             run.load,
             _counts(run.replies),
-            _counts(run.refusals),
+            _counts(dict(Counter(run.refusals).most_common(REFUSALS_SHOWN))),
             f"{batch['p50']}/{batch['max']}" if batch else "",
             "; ".join(f"{name}: {_times(times)}" for name, times in run.cpu_us_a_request.items()),
         )

@@ -69,10 +69,11 @@ class Guard:
     """A daemon of its own, on a free loopback port."""
 
     def __init__(self, directory: Path, config: str) -> None:
-        """Starts it and waits until it is ready. Raises BenchError."""
+        """Starts it, on the log in `directory` or a fresh one. Raises BenchError."""
         self.log = directory / "log"
         key_file, config_file = directory / "log.key", directory / "bench.toml"
-        create_key(key_file)
+        if not key_file.exists():  # else it is started again on the log that it left
+            create_key(key_file)
         config_file.write_text(config)
         self._process = subprocess.Popen(
             [
@@ -99,6 +100,13 @@ class Guard:
         if "ready: orders " not in line:
             raise BenchError(f"the daemon was not ready within {READY_S:.0f} s: {line!r}")
         return line.split("ready: orders ")[1].split(",")[0]
+
+    def kill(self) -> None:
+        """Ends it at once, if it still runs."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def stop(self) -> None:
         """Ends it cleanly. Raises BenchError where it does not end so."""

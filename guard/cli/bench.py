@@ -11,6 +11,7 @@ from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complai
 SECONDS_MAX: Final = 3_600.0
 ROUNDS_MAX: Final = 100
 ORDERS_ONLY: Final = "1/0/0"
+SCALE_ORDERS: Final = 1_000_000
 
 
 def add(commands: Commands) -> None:
@@ -35,6 +36,15 @@ def add(commands: Commands) -> None:
     bench.add_argument("--seconds", type=float, default=3.0, metavar="S", help="of each run")
     bench.add_argument("--warm-up-s", type=float, default=1.0, metavar="S", help="before it counts")
     bench.add_argument("--rounds", type=int, default=3, metavar="N")
+    bench.add_argument(
+        "--scale",
+        action="store_true",
+        help="instead of loads: the cost of an order from few to many desks, venues, remembered "
+        "orders; memory; start-up",
+    )
+    bench.add_argument(
+        "--scale-orders", type=int, metavar="N", help="remembered at most (default 1000000)"
+    )
     bench.add_argument("--compare", action="store_true", help="peers beside it, and the targets")
     bench.add_argument(
         "--endpoint",
@@ -57,12 +67,13 @@ def add(commands: Commands) -> None:
 def _bench(options: argparse.Namespace) -> int:
     import msgspec
 
-    from guard.bench.command import run_bench
+    from guard.bench.command import run_bench, run_scale
     from guard.bench.site import REMEMBERED_ORDERS_MAX, BenchError, config_text
 
     try:
         config = config_text(options.desks, options.venues, REMEMBERED_ORDERS_MAX)
         session = _session(options)
+        scale_orders = _scale_orders(options)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if options.print_config:
@@ -73,7 +84,10 @@ def _bench(options: argparse.Namespace) -> int:
     if options.json is not None and not options.json.parent.is_dir():
         raise UsageError(f"--json: {options.json.parent} is no directory")
     try:
-        report = run_bench(session, compares=options.compare)
+        if options.scale:
+            report = run_scale(session, scale_orders)
+        else:
+            report = run_bench(session, compares=options.compare)
     except BenchError as error:
         return complain(EXIT_FAILED, error)
     if options.json is not None:
@@ -106,6 +120,21 @@ def _session(options: argparse.Namespace) -> Any:
         options.endpoint,
         options.pid,
     )
+
+
+def _scale_orders(options: argparse.Namespace) -> int:
+    """How many orders `--scale` remembers. Raises ValueError naming the option."""
+    from guard.bench.site import REMEMBERED_ORDERS_MAX
+
+    if not options.scale:
+        if options.scale_orders is not None:
+            raise ValueError("--scale-orders: allowed only with --scale")
+        return 0
+    if options.compare or options.endpoint is not None:
+        raise ValueError("--scale: allowed only with a guard of its own, without peers")
+    orders: int = SCALE_ORDERS if options.scale_orders is None else options.scale_orders
+    _check("--scale-orders", orders, 1_000, REMEMBERED_ORDERS_MAX)
+    return orders
 
 
 def _loads(options: argparse.Namespace) -> tuple[Any, ...]:

@@ -1,0 +1,164 @@
+"""What an order costs as the guard grows: desks, venues, remembered orders, records; and its start.
+
+Owns these runs. The order path runs in process (request in, decided, recorded as bytes, applied,
+reply out: no socket, chain or disk), in microseconds of processor time; a start is a real one, of a
+real daemon on a log that a load has filled, timed until it is ready.
+
+How it works: an engine is grown by the path itself, and timed in small chunks on the way, so that
+the first and the last record of a run are timed in the same process.
+"""
+
+import contextlib
+import gc
+import os
+import statistics
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from guard import clock
+from guard.activation import Actor, opening_events
+from guard.bench.generator import Plan
+from guard.bench.measure import measure
+from guard.bench.schedule import NS_PER_S
+from guard.bench.session import DIRECTORY_PREFIX
+from guard.bench.site import REMEMBERED_ORDERS_MAX, BenchError, Guard, config_text, resident_bytes
+from guard.bench.workload import Mix, MixedOrders
+from guard.config import parse_config
+from guard.engine import Engine
+from guard.journal import encode_data
+from guard.outcomes import Decided, Origin
+from guard.wire import encode_replies, parse_message
+
+DESKS: Final = (1, 100, 10_000)
+VENUES: Final = (3, 22, 64, 256)
+CHUNK_ORDERS: Final = 2_000
+CHUNKS: Final = 5
+WARM_UP_ORDERS: Final = 10_000  # beyond the first touch of every desk
+ONE_A_MESSAGE: Final = Mix(1, 0, 0)
+START_IN_FLIGHT: Final = 1_024
+
+Figures = dict[str, float]
+Say = Callable[[str], None]
+
+
+class Grown:
+    """An engine in process, and its next orders."""
+
+    def __init__(self, desks: int, venues: int, remembered_orders_max: int) -> None:
+        config = parse_config(config_text(desks, venues, remembered_orders_max))
+        self._wall_ns = clock.wall_ns()
+        self.engine = Engine()
+        for event in opening_events(
+            config, Actor(self._wall_ns, 1, "bench", "scale"), "0" * 32, ""
+        ):
+            self.engine.apply(self.engine.next_sequence, event)
+        self.orders = 0
+        self._workload = MixedOrders("scale", 0, ONE_A_MESSAGE, 1, desks)
+        self._desks = desks
+
+    def grow(self, count: int) -> float:
+        """Decides, records and applies so many orders; returns microseconds of processor each."""
+        bodies = [self._workload.frames(1)[2:] for _ in range(count)]
+        engine, origin = self.engine, Origin(self._wall_ns, "local", 1)
+        currency = engine.state.currency
+        started_ns = clock.thread_cpu_ns()
+        for body in bodies:
+            message = parse_message(body, currency)
+            decided = engine.decide(message.requests[0], origin)  # type: ignore[arg-type]
+            assert isinstance(decided, Decided)
+            encode_data(decided)
+            engine.apply(engine.next_sequence, decided.outcome)
+            encode_replies(message, [decided.outcome.answer])  # type: ignore[union-attr]
+        spent_ns = clock.thread_cpu_ns() - started_ns
+        self.orders += count
+        return spent_ns / count / 1e3
+
+    def cost(self) -> float:
+        """Microseconds of processor an order now: the median of a few chunks."""
+        return statistics.median(self.grow(CHUNK_ORDERS) for _ in range(CHUNKS))
+
+
+def measure_scale(orders: int, directory: Path, duration_s: float, say: Say) -> Figures:
+    """Up to `orders` remembered, a start behind `duration_s` of load. Raises BenchError."""
+    figures: Figures = {}
+    gc.collect()
+    gc.disable()
+    try:
+        for desks in DESKS:
+            say(f"{desks} desks")
+            grown = Grown(desks, VENUES[0], REMEMBERED_ORDERS_MAX // 10)
+            grown.grow(max(WARM_UP_ORDERS, desks))
+            figures[f"us an order, {desks:,} desks"] = grown.cost()
+        for venues in VENUES:
+            say(f"{venues} venues")
+            grown = Grown(1, venues, REMEMBERED_ORDERS_MAX // 10)
+            grown.grow(WARM_UP_ORDERS)
+            figures[f"us an order, {venues} venues"] = grown.cost()
+        say(f"{orders} remembered orders")
+        figures.update(_remembered(orders))
+    finally:
+        gc.enable()
+    say("start-up")
+    figures.update(_starts(directory, duration_s))
+    return figures
+
+
+def _remembered(orders: int) -> Figures:
+    """The cost as orders are remembered, none forgotten; and the memory that they take."""
+    figures: Figures = {}
+    grown = Grown(4, VENUES[0], orders + CHUNK_ORDERS * CHUNKS * 8)
+    before_bytes = resident_bytes(os.getpid())
+    size = 1_000
+    while size <= orders:
+        while grown.orders < size:
+            grown.grow(min(10_000, size - grown.orders))
+        figures[f"us an order, {size:,} remembered, record {size:,} on"] = grown.cost()
+        size *= 10
+    count = grown.orders
+    taken = resident_bytes(os.getpid()) - before_bytes
+    figures[f"resident bytes a remembered order, of {count:,}"] = taken / count
+    packed = grown.engine.state.orders.memory_bytes()
+    figures[f"packed bytes a remembered order, of {count:,}"] = packed / count
+    return figures
+
+
+def _starts(directory: Path, duration_s: float) -> Figures:
+    """Seconds to the ready line: on no log, behind a kill, behind a clean stop."""
+    figures: Figures = {}
+    with contextlib.ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix=DIRECTORY_PREFIX, dir=directory)
+        place = Path(stack.enter_context(temporary))
+        config = config_text(4, VENUES[0], REMEMBERED_ORDERS_MAX)
+        guard, figures["s to start, no log"] = _start(place, config)
+        stack.callback(guard.kill)
+        plan = Plan(
+            "guard",
+            guard.endpoint,
+            "scale",
+            tuple(range(4)),
+            int(duration_s * NS_PER_S),
+            0,
+            START_IN_FLIGHT,
+            desks=4,
+        )
+        count = measure(plan).messages_answered
+        if not count:
+            raise BenchError("no order was answered: there is no log to start on")
+        guard.kill()
+        guard, seconds = _start(place, config)
+        stack.callback(guard.kill)
+        figures[f"s to start, killed, {count:,} records"] = seconds
+        guard.stop()
+        guard, seconds = _start(place, config)
+        stack.callback(guard.kill)
+        figures[f"s to start, stopped cleanly, {count:,} records"] = seconds
+        guard.stop()
+    return figures
+
+
+def _start(directory: Path, config: str) -> tuple[Guard, float]:
+    started_ns = clock.monotonic_ns()
+    guard = Guard(directory, config)
+    return guard, (clock.monotonic_ns() - started_ns) / NS_PER_S
