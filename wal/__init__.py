@@ -27,6 +27,7 @@ from wal.chain import (
     Head,
     hashes_equal,
 )
+from wal.chainfile import ChainFile
 from wal.checkpoint import (
     CHECKPOINTS_KEPT,
     keep_checkpoints,
@@ -100,6 +101,7 @@ __all__ = [
     "TREE_SIZE_MAX",
     "WAL_FORM",
     "Anchor",
+    "ChainFile",
     "ChainHasher",
     "ChainReport",
     "CheckpointDamage",

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from guard.keys import load_key
-from wal import JOBS_MAX, ChainHasher, WalDamage, usable_cores
+from wal import (
+    JOBS_MAX,
+    Anchor,
+    ChainHasher,
+    WalAnchorError,
+    WalDamage,
+    WalError,
+    read_anchor,
+    usable_cores,
+)
 
 EXIT_GOOD: Final = 0
 EXIT_FAILED: Final = 1
@@ -42,6 +51,13 @@ def add_key_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key-file", type=Path, help="the key that the log was written with")
 
 
+def add_anchor_argument(parser: argparse.ArgumentParser) -> None:
+    """The anchor that the log must agree with, if any."""
+    parser.add_argument(
+        "--anchor", metavar="FILE", type=Path, help="a head kept elsewhere, which it must hold"
+    )
+
+
 def add_jobs_argument(parser: argparse.ArgumentParser) -> None:
     """How many processes share the work."""
     parser.add_argument(
@@ -64,6 +80,14 @@ def tool_hasher(options: argparse.Namespace) -> ChainHasher:
     if not options.log.exists():
         raise UsageError(f"{options.log}: no such file or directory")
     return ChainHasher(load_key(options.key_file) if options.key_file is not None else None)
+
+
+def tool_anchor(options: argparse.Namespace) -> Anchor | None:
+    """The anchor that was given. Raises UsageError for what is no anchor."""
+    try:
+        return None if options.anchor is None else read_anchor(options.anchor)
+    except (WalAnchorError, WalError) as error:
+        raise UsageError(f"{options.anchor}: {error}") from error
 
 
 def report_good(options: argparse.Namespace, what: str, fields: dict[str, Any]) -> int:

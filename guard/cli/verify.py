@@ -1,14 +1,16 @@
-"""`pretrade-guard verify`: check a log's chain."""
+"""`pretrade-guard verify`: check a log's chain, and that it agrees with an anchor."""
 
 import argparse
 
 from guard.cli.base import (
     Commands,
     UsageError,
+    add_anchor_argument,
     add_jobs_argument,
     add_log_arguments,
     report_damage,
     report_good,
+    tool_anchor,
     tool_hasher,
 )
 from wal import WalDamage
@@ -18,6 +20,7 @@ def add(commands: Commands) -> None:
     """Adds the command."""
     parser = commands.add_parser("verify", help="check a log's chain")
     add_log_arguments(parser)
+    add_anchor_argument(parser)
     add_jobs_argument(parser)
     parser.set_defaults(command=_verify)
 
@@ -27,8 +30,9 @@ def _verify(options: argparse.Namespace) -> int:
     from wal import verify_chain
 
     hasher = tool_hasher(options)
+    anchor = tool_anchor(options)
     try:
-        report = verify_chain(options.log, hasher, DIALECT, jobs=options.jobs)
+        report = verify_chain(options.log, hasher, DIALECT, anchor, jobs=options.jobs)
     except WalDamage as damage:
         return report_damage(options, damage)
     if report.record_count == 0:

@@ -1,0 +1,64 @@
+"""`pretrade-guard export`: a log's decisions, as files that other tools replay."""
+
+import argparse
+import json
+from pathlib import Path
+
+from guard.cli.base import (
+    EXIT_GOOD,
+    Commands,
+    UsageError,
+    add_log_arguments,
+    report_damage,
+    tool_hasher,
+)
+from guard.keys import load_key
+from wal import ChainHasher, WalDamage
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser("export", help="write a log's decisions as a chain of their own")
+    add_log_arguments(parser)
+    parser.add_argument(
+        "--decisions", metavar="OUT", type=Path, required=True, help="must not exist yet"
+    )
+    parser.add_argument(
+        "--out-key-file", metavar="FILE", type=Path, help="chain with this key; else with none"
+    )
+    parser.set_defaults(command=_export)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from guard.audit.export import ExportError, export_decisions
+
+    hasher = tool_hasher(options)
+    out_key = load_key(options.out_key_file) if options.out_key_file is not None else None
+    try:
+        parts = export_decisions(options.log, hasher, options.decisions, ChainHasher(out_key))
+    except WalDamage as damage:
+        return report_damage(options, damage)
+    except ExportError as error:
+        raise UsageError(str(error)) from error
+    if options.json:
+        listed = [
+            {
+                "path": str(part.path),
+                "anchor_path": str(part.anchor_path),
+                "policy_path": None if part.policy_path is None else str(part.policy_path),
+                "decisions": part.head.sequence,
+                "head_hash": part.head.entry_hash,
+                "policy_epoch": part.policy_epoch,
+                "policy_digest_hex": part.policy_digest_hex,
+            }
+            for part in parts
+        ]
+        print(json.dumps({"ok": True, "keyed": out_key is not None, "files": listed}))
+        return EXIT_GOOD
+    for part in parts:
+        epoch = "" if part.policy_epoch is None else f"epoch {part.policy_epoch}, "
+        print(
+            f"{part.path}: {part.head.sequence} decisions under the policy {epoch}"
+            f"{part.policy_digest_hex}, head {part.head.entry_hash}"
+        )
+    return EXIT_GOOD
