@@ -12,7 +12,7 @@ Fails: `SnapshotError` naming the tenant or the field and what is allowed; `Open
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -100,6 +100,19 @@ def require_no_holds(snapshot: BudgetSnapshot) -> None:
             " commit or release them first",
             snapshot.active_reservations,
         )
+
+
+def recovery_aware(snapshot: BudgetSnapshot, next_reservation_id: int) -> BudgetSnapshot:
+    """The snapshot whose version is the reference's mark with the next reservation id beside it.
+
+    What its own `restore` reads, and ours without being told the id. Raises `SnapshotError`.
+    """
+    if not 1 <= next_reservation_id <= NEXT_RESERVATION_ID_MAX:
+        raise SnapshotError(
+            f"next_reservation_id is {next_reservation_id}; must be from 1"
+            f" to {NEXT_RESERVATION_ID_MAX}"
+        )
+    return replace(snapshot, version=RECOVERY_AWARE_BIT + next_reservation_id)
 
 
 def next_reservation_id_of(snapshot: BudgetSnapshot) -> int | None:

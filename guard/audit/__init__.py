@@ -12,7 +12,34 @@ from typing import TYPE_CHECKING
 
 # Module -> the names that it gives to embedding programs.
 LATER = {
-    "errors": ("ProvenanceError", "ReceiptError", "SigningKeyError"),
+    "audited_log": (
+        "AsyncAuditedLog",
+        "AuditedDecision",
+        "AuditedEntry",
+        "AuditedLog",
+        "EVERY_BATCH",
+        "MANUAL",
+        "SyncPolicy",
+        "every_records",
+    ),
+    "decision_engine": ("DecisionEngine",),
+    "decision_record": ("MetadataError", "audited_record"),
+    "errors": (
+        "ProvenanceError",
+        "ReceiptError",
+        "RecordMismatchError",
+        "SigningKeyError",
+        "SnapshotFileError",
+    ),
+    "ledger_files": (
+        "RecoveryPlan",
+        "checkpoint_with_wal",
+        "entries_to_replay",
+        "load_snapshot",
+        "recovery_plan",
+        "restore",
+        "save_snapshot",
+    ),
     "receipts": (
         "DecisionReceipt",
         "ReceiptSignature",
@@ -20,12 +47,40 @@ LATER = {
         "ReceiptWal",
         "issue_receipt",
     ),
+    "replay_audited": ("AuditReplay", "replay_audited_wal"),
     "signed_policy": ("SignedPolicy", "sign_policy"),
     "signing": ("public_key_from_signing_key",),
 }
 
 if TYPE_CHECKING:
-    from guard.audit.errors import ProvenanceError, ReceiptError, SigningKeyError
+    from guard.audit.audited_log import (
+        EVERY_BATCH,
+        MANUAL,
+        AsyncAuditedLog,
+        AuditedDecision,
+        AuditedEntry,
+        AuditedLog,
+        SyncPolicy,
+        every_records,
+    )
+    from guard.audit.decision_engine import DecisionEngine
+    from guard.audit.decision_record import MetadataError, audited_record
+    from guard.audit.errors import (
+        ProvenanceError,
+        ReceiptError,
+        RecordMismatchError,
+        SigningKeyError,
+        SnapshotFileError,
+    )
+    from guard.audit.ledger_files import (
+        RecoveryPlan,
+        checkpoint_with_wal,
+        entries_to_replay,
+        load_snapshot,
+        recovery_plan,
+        restore,
+        save_snapshot,
+    )
     from guard.audit.receipts import (
         DecisionReceipt,
         ReceiptSignature,
@@ -33,6 +88,7 @@ if TYPE_CHECKING:
         ReceiptWal,
         issue_receipt,
     )
+    from guard.audit.replay_audited import AuditReplay, replay_audited_wal
     from guard.audit.signed_policy import SignedPolicy, sign_policy
     from guard.audit.signing import public_key_from_signing_key
 else:
@@ -48,15 +104,37 @@ else:
 
 
 __all__ = [
+    "EVERY_BATCH",
+    "MANUAL",
+    "AsyncAuditedLog",
+    "AuditReplay",
+    "AuditedDecision",
+    "AuditedEntry",
+    "AuditedLog",
+    "DecisionEngine",
     "DecisionReceipt",
+    "MetadataError",
     "ProvenanceError",
     "ReceiptError",
     "ReceiptSignature",
     "ReceiptState",
     "ReceiptWal",
+    "RecordMismatchError",
+    "RecoveryPlan",
     "SignedPolicy",
     "SigningKeyError",
+    "SnapshotFileError",
+    "SyncPolicy",
+    "audited_record",
+    "checkpoint_with_wal",
+    "entries_to_replay",
+    "every_records",
     "issue_receipt",
+    "load_snapshot",
     "public_key_from_signing_key",
+    "recovery_plan",
+    "replay_audited_wal",
+    "restore",
+    "save_snapshot",
     "sign_policy",
 ]
