@@ -10,7 +10,17 @@ from setuptools import Extension, setup
 # As in each package's __init__: all of a package's run compiled, or none does.
 COMPILED_MODULES = {
     "kernel": ("prescribe", "digest", "records", "policy", "ledger_lines", "ledger"),
-    "guard": ("packed", "record_text"),
+    "guard": (
+        "packed",
+        "orders_codec",
+        "orders",
+        "decide_entry",
+        "decide_execution",
+        "apply",
+        "engine",
+        "record_text",
+        "wire",
+    ),
     "wal": ("scan",),
 }
 

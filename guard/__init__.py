@@ -11,5 +11,15 @@ from kernel import KERNEL_FORM, choose_form
 
 __version__ = "0.1.0"
 
-COMPILED_MODULES = ("packed", "record_text")
+COMPILED_MODULES = (
+    "packed",
+    "orders_codec",
+    "orders",
+    "decide_entry",
+    "decide_execution",
+    "apply",
+    "engine",
+    "record_text",
+    "wire",
+)
 GUARD_FORM = choose_form(__name__, COMPILED_MODULES, KERNEL_FORM)

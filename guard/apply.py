@@ -1,8 +1,11 @@
+# cython: annotation_typing=False, nonecheck=True
 """Apply: an outcome → the state. Pure but for the state it changes.
 
 Owns every change of the state, one function an event, found by a table. It follows what the
 outcome says and decides nothing: recovery runs this alone, so that a corrected rule never changes a
 recovered state. Live and replay run it after they decided.
+
+It runs as it stands, or compiled with the types of `apply.pxd` beside it.
 
 How it fails: `InvariantError` where the outcome cannot follow from the state (another reservation
 id, a hold that is not there): the log and the state are not of one history, nothing may go on.
@@ -54,13 +57,16 @@ def apply_outcome(state: GuardState, sequence: int, outcome: Outcome) -> None:
     """Folds one event into the state; `sequence` is its place in the log."""
     if sequence != state.next_sequence:
         raise InvariantError(f"event {sequence} is applied where {state.next_sequence} is due")
-    state.orders.forget_expired(outcome.received_at_ns)
+    received_at_ns = outcome.received_at_ns
+    orders = state.orders
+    orders.forget_expired(received_at_ns)
     try:
         _APPLY[type(outcome)](state, outcome)
     except OverflowError as error:  # from the compiled forms, which count in 64 bits
         raise KernelInputError(f"record {sequence} holds an impossible integer: {error}") from error
     state.next_sequence = sequence + 1
-    state.last_received_at_ns = max(state.last_received_at_ns, outcome.received_at_ns)
+    if received_at_ns > state.last_received_at_ns:
+        state.last_received_at_ns = received_at_ns
     state.is_closed_cleanly = type(outcome) is SessionClosed
 
 
@@ -102,11 +108,12 @@ def _apply_order(state: GuardState, event: OrderDecided) -> None:
     if not isinstance(answer, Admit):
         _remember_rejected(state, order, answer, event)
         return
+    ledger, orders = state.ledger, state.orders
     notional_microcents = answer.notional_microcents
-    reservation_id = state.ledger.reserve_id(order.desk, notional_microcents)
+    reservation_id = ledger.reserve_id(order.desk, notional_microcents)
     if reservation_id != answer.reservation_id:
         _refuse_reservation(state, order.desk, answer, reservation_id)
-    state.orders.add(OrderState(order, answer, OrderPhase.OPEN, answer.notional_microcents))
+    orders.add(OrderState(order, answer, OrderPhase.OPEN, notional_microcents))
 
 
 def _refuse_reservation(
@@ -131,14 +138,15 @@ def _apply_order_refused(state: GuardState, event: OrderRefused) -> None:
 def _apply_fill(state: GuardState, event: FillRecorded) -> None:
     fill, answer = event.fill, event.answer
     paid = max(answer.fee_microcents, 0) - answer.unpaid_fee_microcents
-    order = state.orders.find(fill.desk, fill.client_order_id, event.received_at_ns)
+    ledger, orders = state.ledger, state.orders
+    order = orders.find(fill.desk, fill.client_order_id, event.received_at_ns)
     if order is None or order.phase is OrderPhase.REFUSED:
         expires_at_ns = event.received_at_ns + state.remembered_order_window_ns
         ids_max = state.remembered_orders_max
-        state.orders.add_orphan_fill(fill, answer, expires_at_ns, ids_max)
+        orders.add_orphan_fill(fill, answer, expires_at_ns, ids_max)
         _charge(state, fill.desk, paid)
     elif order.phase is OrderPhase.OPEN and isinstance(order.answer, Admit):
-        ledger, hold = state.ledger, order.answer.reservation_id
+        hold = order.answer.reservation_id
         if not ledger.settle_hold(hold, answer.released_microcents, paid):
             assessed = ledger.assess_settle(hold, answer.released_microcents, paid)
             raise InvariantError(
@@ -147,7 +155,7 @@ def _apply_fill(state: GuardState, event: FillRecorded) -> None:
         _note_fill(state, order, event)
         if answer.open_quantity == 0:
             expires_at_ns = _expires_at_ns(state, order.order, event)
-            state.orders.close(order, OrderPhase.FILLED, expires_at_ns)
+            orders.close(order, OrderPhase.FILLED, expires_at_ns)
     else:
         _note_fill(state, order, event)
         _charge(state, fill.desk, paid)
@@ -158,11 +166,12 @@ def _apply_fill(state: GuardState, event: FillRecorded) -> None:
 
 
 def _note_fill(state: GuardState, order: OrderState, event: FillRecorded) -> None:
-    state.orders.add_fill(order, event.fill, event.answer)
+    orders = state.orders
+    orders.add_fill(order, event.fill, event.answer)
     # Overfills may add up without end; what a reply can carry is bounded.
     order.filled_quantity = min(order.filled_quantity + event.fill.quantity, I64_MAX)
     order.hold_microcents = event.answer.hold_microcents
-    state.orders.save(order)
+    orders.save(order)
 
 
 def _charge(state: GuardState, desk: str, paid_microcents: int) -> None:
@@ -173,17 +182,18 @@ def _charge(state: GuardState, desk: str, paid_microcents: int) -> None:
 
 def _apply_release(state: GuardState, event: OrderReleased) -> None:
     cancel, answer = event.cancel, event.answer
-    order = state.orders.find(cancel.desk, cancel.client_order_id, event.received_at_ns)
+    ledger, orders = state.ledger, state.orders
+    order = orders.find(cancel.desk, cancel.client_order_id, event.received_at_ns)
     if order is None or not isinstance(order.answer, Admit):
         raise InvariantError(f"record {answer.wal_sequence} releases an order that is not open")
-    if state.ledger.release_hold(order.answer.reservation_id) < 0:
+    if ledger.release_hold(order.answer.reservation_id) < 0:
         raise InvariantError(
             f"release of record {answer.wal_sequence}: the ledger answers {MissingReservation()!r}"
         )
     order.hold_microcents = 0
     order.release = answer
     expires_at_ns = _expires_at_ns(state, order.order, event)
-    state.orders.close(order, OrderPhase.CANCELED, expires_at_ns)
+    orders.close(order, OrderPhase.CANCELED, expires_at_ns)
 
 
 def _apply_log_opened(state: GuardState, event: LogOpened) -> None:

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, nonecheck=True
 """Decide an order: the state and an order → an outcome or a plain reply. Pure; changes nothing.
 
 Owns the guard's rules for entries: which checks an order meets, and in which order (the table in
@@ -7,11 +8,13 @@ How it works: the result is `Decided`, which must be logged, applied and only th
 reply that changes nothing, a repeat. The kernel is asked twice and its bytes compared, so that a
 record's `replay_valid` is earned.
 
+It runs as it stands, or compiled with the types of `decide_entry.pxd` beside it.
+
 How it fails: `InvariantError` where the state lacks what start-up guarantees, or where the kernel
 gives two answers to one question. Nothing of a request can cause either.
 """
 
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -34,13 +37,17 @@ from kernel import (
     ExposureLimitExceeded,
     Insufficient,
     InvariantError,
-    PolicySnapshot,
     Reason,
 )
-from kernel.layout import DECISION, DECISION_ROW_BYTES, INPUT, TRACE
+from kernel import little_endian as le
+from kernel.layout import DECISION_ROW_BYTES, TRACE
+from kernel.policy import PolicySnapshot
 
 # A venue's `output_cost` is per million "output tokens": asking for a million makes it per order.
-TOKENS_PER_ORDER: Final = 1_000_000
+_TOKENS_PER_ORDER = 1_000_000
+_REJECT, _SUBSTITUTE = int(Action.REJECT), int(Action.SUBSTITUTE)
+
+_fields_of = msgspec.structs.astuple
 
 REASON_WORD: Final = {int(reason): reason.snake for reason in Reason}
 
@@ -51,7 +58,8 @@ Refused: TypeAlias = tuple[Refusal, Detail]
 def decide_order(state: GuardState, order: Order, origin: Origin) -> Decided | Reply:
     """An order: its first answer again, or a refusal, or what kernel and ledger say."""
     now_ns = origin.received_at_ns
-    known = state.orders.find(order.desk, order.client_order_id, now_ns)
+    orders = state.orders
+    known = orders.find(order.desk, order.client_order_id, now_ns)
     if known is not None:
         return _answer_known_order(state, known, order, origin)
     refused = _refuse_by_window(state, order, now_ns)
@@ -147,27 +155,33 @@ def _decide_by_kernel(
 def _ask_kernel(
     state: GuardState, policy: PolicySnapshot, order: Order, notional_microcents: int
 ) -> KernelRows:
-    input_row = INPUT.pack(
-        (
-            state.next_sequence,
-            order.venue,
-            order.quantity,
-            TOKENS_PER_ORDER,
-            notional_microcents,
-            order.max_fee_microcents,
-            order.risk_bps,
-            order.confidence_bps,
-            order.minimum_quality_bps,
-            order.max_p95_latency_ms,
-            order.required_capabilities,
-            order.allowed_providers,
-            order.required_regions,
-        )
-    )
+    input_row = _input_row(state.next_sequence, notional_microcents, _fields_of(order))
     output_row = policy.decide_row(input_row)
     if policy.decide_row(input_row) != output_row:
         raise InvariantError(f"the kernel decided sequence {state.next_sequence} in two ways")
     return KernelRows(input_row, output_row, state.policy_digest_hex)
+
+
+def _input_row(sequence: int, notional_microcents: int, fields: tuple[Any, ...]) -> bytes:
+    """An order's fields and its notional as the kernel's input row (`kernel.layout.INPUT`)."""
+    (_, _, _, _, quantity, _, venue, risk_bps, confidence_bps, minimum_quality_bps,
+     max_p95_latency_ms, required_capabilities, allowed_providers, required_regions,
+     max_fee_microcents, *_) = fields  # fmt: skip
+    row = [0] * 70  # compiled: an array on the stack
+    le.store_u64(row, 0, sequence)
+    le.store_u32(row, 8, venue)
+    le.store_u32(row, 12, quantity)
+    le.store_u32(row, 16, _TOKENS_PER_ORDER)
+    le.store_i64(row, 20, notional_microcents)
+    le.store_u64(row, 28, max_fee_microcents)
+    le.store_u16(row, 36, risk_bps)
+    le.store_u16(row, 38, confidence_bps)
+    le.store_u16(row, 40, minimum_quality_bps)
+    le.store_u32(row, 42, max_p95_latency_ms)
+    le.store_u64(row, 46, required_capabilities)
+    le.store_u64(row, 54, allowed_providers)
+    le.store_u64(row, 62, required_regions)
+    return le.bytes_of(row, 70)
 
 
 def _answer_by_kernel(
@@ -178,16 +192,19 @@ def _answer_by_kernel(
     rows: KernelRows,
 ) -> Admit | Reject:
     sequence = state.next_sequence
-    decision = DECISION.unpack(rows.output_row[:DECISION_ROW_BYTES])
-    _, action, reason_code, venue, _, fee_microcents, *_ = decision
-    if action == Action.REJECT:
+    output_row = rows.output_row
+    row = output_row  # its fields: `kernel.layout.DECISION`
+    action = row[8]
+    reason_code = le.load_u16(row, 9)
+    venue = le.load_u32(row, 11)
+    if action == _REJECT:
         detail = _gate_counts(rows)
         if reason_code == Reason.RISK_HARD_LIMIT:
             detail |= {"asked": order.risk_bps, "limit": policy.hard_risk_limit_bps}
         elif reason_code == Reason.CONFIDENCE_HARD_LIMIT:
             detail |= {"asked": order.confidence_bps, "limit": policy.minimum_confidence_bps}
         return _reject(order, sequence, "kernel", REASON_WORD[reason_code], detail)
-    is_substituted = action == Action.SUBSTITUTE
+    is_substituted = action == _SUBSTITUTE
     if is_substituted and not order.allow_substitute:
         detail = {"asked": order.venue, "chosen": venue, **_gate_counts(rows)}
         word = Refusal.SUBSTITUTION_NOT_ALLOWED.word
@@ -203,7 +220,7 @@ def _answer_by_kernel(
         venue,
         is_substituted,
         notional_microcents,
-        fee_microcents,
+        le.load_u64(row, 17),
         REASON_WORD[reason_code],
         False,
     )

@@ -1,9 +1,11 @@
+# cython: annotation_typing=False, nonecheck=True
 """Decide a fill, a cancel or a status: the state and a request → an outcome or a plain reply. Pure.
 
 Owns the guard's rules for what happens to an order after its answer: what a fill frees and commits
 and what it is flagged with, what a cancel frees, what a status shows. A fill or a cancel reports a
 fact and is never refused because of a limit or a halt. Changes nothing; see `guard.decide_entry`
-for how the two kinds of result differ.
+for how the two kinds of result differ. It runs as it stands, or compiled with the types of
+`decide_execution.pxd` beside it.
 
 How it fails: it does not; what cannot be done is an `error` reply.
 """
@@ -34,7 +36,8 @@ from guard.state import GuardState
 def decide_fill(state: GuardState, fill: Fill, origin: Origin) -> Decided | Reply:
     """A fill: recorded whatever it says, unless it is a repeat or contradicts an earlier one."""
     now_ns = origin.received_at_ns
-    earlier = state.orders.find_fill(fill.desk, fill.client_order_id, fill.fill_id, now_ns)
+    orders = state.orders
+    earlier = orders.find_fill(fill.desk, fill.client_order_id, fill.fill_id, now_ns)
     if earlier is not None:
         recorded, answer = earlier
         field = first_difference(recorded, fill)
@@ -42,7 +45,7 @@ def decide_fill(state: GuardState, fill: Fill, origin: Origin) -> Decided | Repl
             return msgspec.structs.replace(answer, repeat=True)
         text = f"{field}: fill_id {fill.fill_id!r} is known with another {field}"
         return ErrorReply(ErrorCode.FILL_ID_REUSED.word, field, text)
-    order = state.orders.find(fill.desk, fill.client_order_id, now_ns)
+    order = orders.find(fill.desk, fill.client_order_id, now_ns)
     released, hold_after, open_after = _share_freed(order, fill)
     unpaid = _unpaid_fee(state, fill, released)
     answer = Filled(
@@ -115,7 +118,8 @@ _NOTHING_TO_CANCEL: Final = {
 
 def decide_cancel(state: GuardState, cancel: Cancel, origin: Origin) -> Decided | Reply:
     """A cancel: what the order still holds is freed, once."""
-    order = state.orders.find(cancel.desk, cancel.client_order_id, origin.received_at_ns)
+    orders = state.orders
+    order = orders.find(cancel.desk, cancel.client_order_id, origin.received_at_ns)
     if order is None:
         code, words = ErrorCode.UNKNOWN_ORDER, "is not known to the guard"
     elif order.phase in _NOTHING_TO_CANCEL:

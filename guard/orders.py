@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, nonecheck=True
 """The orders remembered, so that a resend gets its first answer and a fill finds its hold. Pure.
 
 Owns the map from (desk, client order id) to what became of the order, and when an id may be
@@ -6,14 +7,14 @@ an order may be forgotten never run backwards along the queue of closed ones, so
 expired are always those at its front.
 
 How it works: orders and fills are packed (`guard.packed`); an `OrderState` is a copy, made when it
-is asked for and written back by `save`. The fills of an order hang on it as a chain of rows and are
+is asked for and written back by `save`. It runs as it stands, or compiled with the types of
+`orders.pxd` beside it. The fills of an order hang on it as a chain of rows and are
 forgotten with it. Fills that name no order of ours stand in a queue of their own, each remembered
 for as long as a closed order.
 """
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, TypeAlias
 
@@ -42,21 +43,43 @@ class OrderPhase(IntEnum):
     REFUSED = 4
 
 
-@dataclass(slots=True)
 class OrderState:
     """An order, its first answer, and what has happened to it since. Sizes in lots.
 
-    A copy of what is remembered: changes count once `RememberedOrders.save` has them.
+    A copy of what is remembered: changes count once `RememberedOrders.save` has them. The order
+    and its answer never change.
     """
 
-    order: Order
-    answer: Admit | Reject
-    phase: OrderPhase
-    hold_microcents: int = 0  # what is held now
-    filled_quantity: int = 0
-    release: Released | None = None
-    expires_at_ns: int = NEVER
-    row: int = NO_ROW
+    __slots__ = (
+        "answer",
+        "expires_at_ns",
+        "filled_quantity",
+        "hold_microcents",
+        "order",
+        "phase",
+        "release",
+        "row",
+    )
+
+    def __init__(
+        self,
+        order: Order,
+        answer: Admit | Reject,
+        phase: OrderPhase,
+        hold_microcents: int = 0,  # what is held now
+        filled_quantity: int = 0,
+        release: Released | None = None,
+        expires_at_ns: int = NEVER,
+        row: int = NO_ROW,
+    ) -> None:
+        self.order = order
+        self.answer = answer
+        self.phase = phase
+        self.hold_microcents = hold_microcents
+        self.filled_quantity = filled_quantity
+        self.release = release
+        self.expires_at_ns = expires_at_ns
+        self.row = row
 
     @property
     def open_quantity(self) -> int:
@@ -74,6 +97,8 @@ _ORDER_FIELDS: Final = 8
 _NEXT_FILL, _FILL_EXPIRES = range(2)
 _FILL_FIELDS: Final = 2
 
+_NO_ROW = NO_ROW
+_PHASE_OF = {int(phase): phase for phase in OrderPhase}
 _QUEUES = struct.Struct("<qqqqqq")
 
 
@@ -83,10 +108,14 @@ class RememberedOrders:
     def __init__(self) -> None:
         self._orders = PackedMap(_ORDER_FIELDS)
         self._fills = PackedMap(_FILL_FIELDS)
-        self._closed_first = self._closed_last = NO_ROW
-        self._orphan_first = self._orphan_last = NO_ROW
+        self._closed_first = self._closed_last = _NO_ROW
+        self._orphan_first = self._orphan_last = _NO_ROW
         self._orphan_count = 0
         self._last_expires_at_ns = 0
+        # Decide and apply ask for the same order, one after the other: it is decoded once. Neither
+        # an order nor its answer ever changes, but a row may come to hold another one.
+        self._decoded_row = _NO_ROW
+        self._decoded: tuple[Order, Admit | Reject] | None = None
 
     def __len__(self) -> int:
         return len(self._orders)
@@ -103,25 +132,29 @@ class RememberedOrders:
     def find(self, desk: str, client_order_id: str, now_ns: int) -> OrderState | None:
         """The order under that id, or None where it is unknown or may be forgotten by now."""
         row = self._orders.find(order_key(desk, client_order_id))
-        if row == NO_ROW:
+        if row == _NO_ROW:
             return None
         values = self._orders.values(row)
         phase, hold, filled, expires_at_ns, release_sequence, released, _, _ = values
         if expires_at_ns <= now_ns:
             return None
-        order, answer = decode_order(desk, client_order_id, self._orders.payload(row))
+        if row != self._decoded_row:
+            self._decoded = decode_order(desk, client_order_id, self._orders.payload(row))
+            self._decoded_row = row
+        assert self._decoded is not None
+        order, answer = self._decoded
         release = None
         if release_sequence:
             release = Released(desk, client_order_id, release_sequence, released, False)
         return OrderState(
-            order, answer, OrderPhase(phase), hold, filled, release, expires_at_ns, row
+            order, answer, _PHASE_OF[phase], hold, filled, release, expires_at_ns, row
         )
 
     def is_full(self, orders_max: int, now_ns: int) -> bool:
         """Are `orders_max` ids remembered of which none may be forgotten by now?"""
         if len(self._orders) < orders_max:
             return False
-        return self._closed_first == NO_ROW or (
+        return self._closed_first == _NO_ROW or (
             self._orders.value(self._closed_first, _EXPIRES) > now_ns
         )
 
@@ -165,7 +198,7 @@ class RememberedOrders:
         self._last_expires_at_ns = max(expires_at_ns, self._last_expires_at_ns)
         state.expires_at_ns = self._last_expires_at_ns
         self.save(state)
-        if self._closed_last == NO_ROW:
+        if self._closed_last == _NO_ROW:
             self._closed_first = state.row
         else:
             self._orders.set_value(self._closed_last, _NEXT_CLOSED, state.row)
@@ -173,16 +206,17 @@ class RememberedOrders:
 
     def forget_expired(self, now_ns: int) -> None:
         """Forgets what may be forgotten by `now_ns`."""
-        while self._closed_first != NO_ROW:
+        while self._closed_first != _NO_ROW:
             row = self._closed_first
             if self._orders.value(row, _EXPIRES) > now_ns:
                 break
             self._forget_fills(self._orders.value(row, _FIRST_FILL))
             self._closed_first = self._orders.value(row, _NEXT_CLOSED)
             self._orders.remove(row)
-            if self._closed_first == NO_ROW:
-                self._closed_last = NO_ROW
-        while self._orphan_first != NO_ROW:
+            self._decoded_row = _NO_ROW
+            if self._closed_first == _NO_ROW:
+                self._closed_last = _NO_ROW
+        while self._orphan_first != _NO_ROW:
             if self._fills.value(self._orphan_first, _FILL_EXPIRES) > now_ns:
                 break
             self._forget_oldest_orphan()
@@ -192,7 +226,7 @@ class RememberedOrders:
     ) -> RecordedFill | None:
         """The fill recorded under that identity, of an order of ours or not."""
         row = self._fills.find(fill_key(desk, client_order_id, fill_id))
-        if row == NO_ROW:
+        if row == _NO_ROW:
             return None
         expires_at_ns = self._fills.value(row, _FILL_EXPIRES)
         if expires_at_ns == NEVER:  # it goes with its order
@@ -220,7 +254,7 @@ class RememberedOrders:
             encode_fill(fill, answer),
             (NO_ROW, expires_at_ns),
         )
-        if self._orphan_last == NO_ROW:
+        if self._orphan_last == _NO_ROW:
             self._orphan_first = row
         else:
             self._fills.set_value(self._orphan_last, _NEXT_FILL, row)
@@ -252,11 +286,12 @@ class RememberedOrders:
             self._orphan_count,
             self._last_expires_at_ns,
         ) = _QUEUES.unpack(read(_QUEUES.size))
+        self._decoded_row = _NO_ROW
         self._orders.load(read, orders_max)
         self._fills.load(read, orders_max)
 
     def _forget_fills(self, row: int) -> None:
-        while row != NO_ROW:
+        while row != _NO_ROW:
             next_fill = self._fills.value(row, _NEXT_FILL)
             self._fills.remove(row)
             row = next_fill
@@ -264,7 +299,7 @@ class RememberedOrders:
     def _forget_oldest_orphan(self) -> None:
         row = self._orphan_first
         self._orphan_first = self._fills.value(row, _NEXT_FILL)
-        if self._orphan_first == NO_ROW:
-            self._orphan_last = NO_ROW
+        if self._orphan_first == _NO_ROW:
+            self._orphan_last = _NO_ROW
         self._fills.remove(row)
         self._orphan_count -= 1

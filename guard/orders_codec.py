@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, nonecheck=True
 """An order or a fill with its answer ↔ the bytes in which they are remembered. Pure.
 
 Owns the keys and payloads of `guard.orders`. A payload is a MessagePack array: first an array of
@@ -95,7 +96,9 @@ def decode_order(desk: str, client_order_id: str, payload: bytes) -> tuple[Order
 
 def encode_fill(fill: Fill, answer: Filled) -> bytes:
     """A fill's content and its answer, without what its key says."""
-    flags = sum(1 << _FLAGS.index(flag) for flag in answer.flags)
+    flags = 0
+    for flag in answer.flags:
+        flags |= 1 << _FLAGS.index(flag)
     return _encode(
         (
             _fields_of(fill)[_FILL_CONTENT],

@@ -1,10 +1,12 @@
+# cython: annotation_typing=False, nonecheck=True
 """Bytes ↔ requests and replies. Pure.
 
 Owns the two encodings of the order protocol (`guard/PROTOCOL.md` sections 1, 2 and 8): which one a
 body is in, how it splits into requests, what makes a request well formed, and the words of the
 errors. It knows no state: whether a desk exists is the engine's question.
 
-How it works: the well-formed path is one typed decode and one check of what types cannot express.
+How it works: the well-formed path is one typed decode, of an array all at once, and one check of
+what types cannot express; it is compiled from this source where a compiler was found (`wire.pxd`).
 Only when that fails is the body decoded a second time, loosely, to find out what to say and which
 `request_id` to echo.
 
@@ -42,6 +44,8 @@ REQUEST_ID_LENGTH_MAX: Final = 64
 SHOWN_CHARACTERS_MAX: Final = 40  # of a bad value, in an error's message
 
 Parsed: TypeAlias = Request | ErrorReply
+
+_fields_of = msgspec.structs.astuple
 
 # What the decoders raise for bytes that they cannot read.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, TypeError)
@@ -100,16 +104,19 @@ class WireForm:
 
     name: str
     decode_request: Callable[[bytes], Request]
+    decode_requests: Callable[[bytes], list[Request]]
     decode_elements: Callable[[bytes], list[msgspec.Raw]]
     decode_loosely: Callable[[bytes], object]
     encode: Callable[[object], bytes]
 
 
 _REQUEST: Any = Order | Fill | Cancel | Status | Ping
+_REQUESTS: Any = list[_REQUEST]
 
 JSON = WireForm(
     "json",
     msgspec.json.Decoder(_REQUEST).decode,
+    msgspec.json.Decoder(_REQUESTS).decode,
     msgspec.json.Decoder(list[msgspec.Raw]).decode,
     msgspec.json.Decoder().decode,
     msgspec.json.Encoder().encode,
@@ -117,14 +124,14 @@ JSON = WireForm(
 MESSAGEPACK = WireForm(
     "messagepack",
     msgspec.msgpack.Decoder(_REQUEST).decode,
+    msgspec.msgpack.Decoder(_REQUESTS).decode,
     msgspec.msgpack.Decoder(list[msgspec.Raw]).decode,
     msgspec.msgpack.Decoder().decode,
     msgspec.msgpack.Encoder().encode,
 )
 
 
-@dataclass(slots=True)
-class Message:
+class Message(msgspec.Struct):
     """A body, taken apart: its encoding, whether it was an array, and its requests in order."""
 
     form: WireForm
@@ -145,20 +152,28 @@ def parse_message(body: bytes, currency: str) -> Message:
     if not (first == 0x5B or 0x90 <= first <= 0x9F or first in (0xDC, 0xDD)):
         return Message(form, False, [_parse_request(form, body, currency)])
     try:
+        requests = form.decode_requests(body)
+    except UNREADABLE:
+        return _parse_elements(form, body, currency)
+    if not 0 < len(requests) <= REQUESTS_PER_MESSAGE_MAX:
+        return _wrong_count(form, len(requests))
+    return Message(form, True, [_checked(request, currency) for request in requests])
+
+
+def _parse_elements(form: WireForm, body: bytes, currency: str) -> Message:
+    """An array one by one: of a bad element the others do not suffer."""
+    try:
         elements = form.decode_elements(body)
     except UNREADABLE as error:
         return _single_error(form, ErrorCode.MALFORMED, _unreadable(form, error))
-    if not elements:
-        return _single_error(
-            form, ErrorCode.EMPTY_ARRAY, "array: 0 requests are not allowed; allowed: 1 to 256"
-        )
-    if len(elements) > REQUESTS_PER_MESSAGE_MAX:
-        return _single_error(
-            form,
-            ErrorCode.TOO_MANY_REQUESTS,
-            f"array: {len(elements)} requests are not allowed; allowed: 1 to 256",
-        )
+    if not 0 < len(elements) <= REQUESTS_PER_MESSAGE_MAX:
+        return _wrong_count(form, len(elements))
     return Message(form, True, [_parse_request(form, bytes(raw), currency) for raw in elements])
+
+
+def _wrong_count(form: WireForm, count: int) -> Message:
+    code = ErrorCode.TOO_MANY_REQUESTS if count else ErrorCode.EMPTY_ARRAY
+    return _single_error(form, code, f"array: {count} requests are not allowed; allowed: 1 to 256")
 
 
 def framing_error(frame_count: int) -> Message:
@@ -188,6 +203,10 @@ def _parse_request(form: WireForm, body: bytes, currency: str) -> Parsed:
         request = form.decode_request(body)
     except UNREADABLE:
         return _explain(form, body, currency)
+    return _checked(request, currency)
+
+
+def _checked(request: Request, currency: str) -> Parsed:
     try:
         check_request(request, currency)
     except WireError as error:
@@ -206,36 +225,43 @@ def check_request(request: Request, currency: str) -> None:
             request.request_id = UNSET
         elif _usable_request_id(request_id) is UNSET:
             raise _invalid("request_id", request_id)
-    if isinstance(request, Ping):
-        return
-    if not is_name(request.desk):
-        raise _invalid("desk", request.desk)
-    if not is_identifier(request.client_order_id):
-        raise _invalid("client_order_id", request.client_order_id)
-    if isinstance(request, Order):
+    if type(request) is Order:
         _check_order(request, currency)
-    elif isinstance(request, Fill) and not is_identifier(request.fill_id):
-        raise _invalid("fill_id", request.fill_id)
+    elif not isinstance(request, Ping):
+        if not is_name(request.desk):
+            raise _invalid("desk", request.desk)
+        if not is_identifier(request.client_order_id):
+            raise _invalid("client_order_id", request.client_order_id)
+        if isinstance(request, Fill) and not is_identifier(request.fill_id):
+            raise _invalid("fill_id", request.fill_id)
 
 
 def _check_order(order: Order, currency: str) -> None:
-    if not is_name(order.symbol):
-        raise _invalid("symbol", order.symbol)
-    if order.required_capabilities > U64_MAX:
-        raise _invalid("required_capabilities", order.required_capabilities)
-    if order.allowed_providers > U64_MAX:
-        raise _invalid("allowed_providers", order.allowed_providers)
-    if order.required_regions > U64_MAX:
-        raise _invalid("required_regions", order.required_regions)
-    if order.max_fee_microcents > U64_MAX:
-        raise _invalid("max_fee_microcents", order.max_fee_microcents)
-    if order.currency is None:
+    (client_order_id, desk, symbol, _, _, _, _, _, _, _, _, required_capabilities,
+     allowed_providers, required_regions, max_fee_microcents, _, _, _, own, _, _) = (
+        _fields_of(order)
+    )  # fmt: skip
+    if not is_name(desk):
+        raise _invalid("desk", desk)
+    if not is_identifier(client_order_id):
+        raise _invalid("client_order_id", client_order_id)
+    if not is_name(symbol):
+        raise _invalid("symbol", symbol)
+    if required_capabilities > U64_MAX:
+        raise _invalid("required_capabilities", required_capabilities)
+    if allowed_providers > U64_MAX:
+        raise _invalid("allowed_providers", allowed_providers)
+    if required_regions > U64_MAX:
+        raise _invalid("required_regions", required_regions)
+    if max_fee_microcents > U64_MAX:
+        raise _invalid("max_fee_microcents", max_fee_microcents)
+    if own is None:
         order.currency = currency
-    elif order.currency != currency:
+    elif own != currency:
         raise WireError(
             ErrorCode.INVALID_FIELD,
             "currency",
-            f"currency: {_shown(order.currency)} is not allowed; allowed: {currency}",
+            f"currency: {_shown(own)} is not allowed; allowed: {currency}",
         )
 
 

@@ -28,7 +28,7 @@ from guard_support import (
     order,
     status,
 )
-from kernel import InvariantError
+from kernel import InvariantError, PolicySnapshot
 
 FIRST_ORDER_SEQUENCE = 8  # log_opened, settings, policy, two instruments, two desks
 
@@ -427,14 +427,15 @@ def test_an_empty_state_knows_no_desk() -> None:
 def test_a_kernel_that_gives_two_answers_stops_everything() -> None:
     engine = LoggedEngine()
 
-    class TwoMinds:
-        hard_risk_limit_bps = 9_600
+    class TwoMinds(PolicySnapshot):
         answers = iter([bytes(100), bytes([1]) * 100])
 
         def decide_row(self, _row: bytes) -> bytes:
             return next(self.answers)
 
-    engine.state.policy = TwoMinds()  # type: ignore[assignment]
+    policy = engine.state.policy
+    assert policy is not None
+    engine.state.policy = TwoMinds.from_dict(policy.as_dict())
     with pytest.raises(InvariantError, match="sequence 8 in two ways"):
         engine.engine.decide(order(), Origin(T0, "local", 1))
 

@@ -404,20 +404,18 @@ async def test_a_query_flood_is_held_back_too(
                 assert len(await _receive(client)) == 100
 
 
-async def test_an_error_of_our_own_ends_it_unanswered(
-    guard: Guard, client: ProtocolClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_error_of_our_own_ends_it_unanswered(guard: Guard, client: ProtocolClient) -> None:
     guard.disk.is_open = False
     client.send(order("A-0"))
     await guard.disk.wait_entered()
-    apply = Engine.apply
 
-    def failing(self: Engine, sequence: int, outcome: Any) -> None:
-        if sequence == OPENING_RECORDS + 3:
-            raise InvariantError("the third order breaks")
-        apply(self, sequence, outcome)
+    class Failing(Engine):
+        def apply(self, sequence: int, outcome: Any) -> None:
+            if sequence == OPENING_RECORDS + 3:
+                raise InvariantError("the third order breaks")
+            super().apply(sequence, outcome)
 
-    monkeypatch.setattr(Engine, "apply", failing)
+    guard.pipeline._engine = Failing(guard.pipeline._engine.state)
     client.send([order("A-1"), order("A-2"), order("A-3")])
     await guard.until(lambda: guard.pipeline._failure is not None)
     guard.disk.is_open = True

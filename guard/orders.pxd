@@ -1,0 +1,50 @@
+# The types of orders.py, for the compiler alone.
+
+cimport cython
+
+from guard.orders_codec cimport decode_fill, decode_order, encode_fill, encode_order
+from guard.orders_codec cimport fill_key, order_key
+from guard.packed cimport PackedMap
+
+cdef Py_ssize_t _NO_ROW
+cdef Py_ssize_t _PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, _NEXT_CLOSED
+cdef Py_ssize_t _FIRST_FILL, _NEXT_FILL, _FILL_EXPIRES
+
+@cython.final
+@cython.no_gc  # it refers to requests, answers and numbers, none of which refers back
+@cython.freelist(8)
+cdef class OrderState:
+    cdef public object order, answer, phase, hold_microcents, filled_quantity, release
+    cdef public object expires_at_ns
+    cdef public Py_ssize_t row
+
+@cython.final
+cdef class RememberedOrders:
+    cdef PackedMap _orders, _fills
+    cdef Py_ssize_t _closed_first, _closed_last, _orphan_first, _orphan_last, _orphan_count
+    cdef object _last_expires_at_ns
+    cdef Py_ssize_t _decoded_row
+    cdef tuple _decoded
+
+    @cython.locals(row=Py_ssize_t, values=tuple)
+    cpdef OrderState find(self, desk, client_order_id, now_ns)
+
+    cpdef bint is_full(self, orders_max, now_ns) except -1
+    cpdef add(self, OrderState state)
+    cpdef save(self, OrderState state)
+    cpdef close(self, OrderState state, phase, expires_at_ns)
+
+    @cython.locals(row=Py_ssize_t)
+    cpdef forget_expired(self, now_ns)
+
+    @cython.locals(row=Py_ssize_t, order_row=Py_ssize_t)
+    cpdef find_fill(self, desk, client_order_id, fill_id, now_ns)
+
+    @cython.locals(row=Py_ssize_t)
+    cpdef add_fill(self, OrderState state, fill, answer)
+
+    @cython.locals(row=Py_ssize_t)
+    cpdef add_orphan_fill(self, fill, answer, expires_at_ns, fills_max)
+
+    cdef _forget_fills(self, Py_ssize_t row)
+    cdef _forget_oldest_orphan(self)
