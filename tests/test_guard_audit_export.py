@@ -3,11 +3,14 @@
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import calybris
 import pytest
 from calybris import _core as wheel
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from guard.activation import find_differences
 from guard.audit.export import ExportedPart, ExportError, export_decisions
@@ -288,3 +291,47 @@ def test_the_wheel_takes_our_log_with_our_anchor(day: DayLog, tmp_path: Path) ->
     segment = day.directory / "00000001.jsonl"
     anchor = wheel.WalAnchor.load(tmp_path / "anchor")
     assert wheel.verify_audited_wal(segment, hmac_key=KEY, anchor=anchor) == day.head
+
+
+@settings(max_examples=12, deadline=None, print_blob=True)
+@given(
+    orders=st.lists(
+        st.fixed_dictionaries(
+            {
+                "venue": st.sampled_from([10, 20, 30, 99]),
+                "quantity": st.sampled_from([1, 7, 10**6, 2**32 - 1, 2**32]),
+                "price": st.integers(1, 2**40),
+                "risk_bps": st.integers(0, 10_000),
+                "confidence_bps": st.integers(6_900, 10_000),
+                "minimum_quality_bps": st.integers(0, 10_000),
+                "max_p95_latency_ms": st.sampled_from([0, 50, 100, 2**32 - 1]),
+                "required_capabilities": st.sampled_from([0, 1, 2**64 - 1]),
+                "allowed_providers": st.integers(0, 2**64 - 1),
+                "required_regions": st.sampled_from([0, 1, 2**63]),
+                "max_fee_microcents": st.integers(0, 2**64 - 1),
+                "desk": st.sampled_from(["desk-alpha", "desk-beta", "nobody"]),
+                "allow_substitute": st.booleans(),
+            }
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    key=st.none() | st.binary(min_size=32, max_size=80),
+)
+def test_the_wheel_replays_whatever_was_decided(
+    orders: list[dict[str, Any]], key: bytes | None
+) -> None:
+    engine = LoggedEngine()
+    engine.is_checked = False
+    for number, fields in enumerate(orders):
+        engine.submit(order(f"O-{number}", **fields))
+    with TemporaryDirectory() as root:
+        write_log(Path(root) / "log", engine.records)
+        out, decided = Path(root) / "out.jsonl", decisions(engine.records)
+        if not decided:
+            with pytest.raises(ExportError, match="holds no decision records"):
+                export_decisions(Path(root) / "log", HASHER, out, ChainHasher(key))
+            return
+        (part,) = export_decisions(Path(root) / "log", HASHER, out, ChainHasher(key))
+        assert data_of(out, ChainHasher(key)) == decided
+        check_with_the_wheel(part, key)

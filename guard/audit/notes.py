@@ -27,14 +27,18 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from guard.audit.signing import (
+    PUBLIC_KEY_BYTES,
+    generate_signing_seed,
+    is_signed,
+    public_key_from_signing_key,
+    sign_message,
+)
 
 # A note holds a checkpoint and its signatures: some hundred bytes each.
 NOTE_BYTES_MAX: Final = 64 * 1024
 SIGNATURES_MAX: Final = 100  # the specification asks for 16 or more
 KEY_NAME_LENGTH_MAX: Final = 256
-KEY_BYTES: Final = 32
 
 _ED25519: Final = b"\x01"
 _KEY_ID_BYTES: Final = 4
@@ -81,11 +85,7 @@ class VerifierKey:
 
     def verify(self, text: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's over `text`."""
-        try:
-            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, text)
-        except InvalidSignature:
-            return False
-        return True
+        return is_signed(self.public_key, text, signature)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -98,8 +98,7 @@ class SigningKey:
     @property
     def verifier_key(self) -> VerifierKey:
         """The public half."""
-        private = Ed25519PrivateKey.from_private_bytes(self.seed)
-        return VerifierKey(self.name, private.public_key().public_bytes_raw())
+        return VerifierKey(self.name, public_key_from_signing_key(self.seed))
 
     def secret_text(self) -> str:
         """The private key's text form, on one line without its LF."""
@@ -108,8 +107,7 @@ class SigningKey:
 
     def sign(self, text: bytes) -> Signature:
         """The signature over `text`."""
-        signature = Ed25519PrivateKey.from_private_bytes(self.seed).sign(text)
-        return Signature(self.name, self.verifier_key.key_id, signature)
+        return Signature(self.name, self.verifier_key.key_id, sign_message(self.seed, text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +144,7 @@ def check_key_name(name: str) -> None:
 def generate_signing_key(name: str) -> SigningKey:
     """A fresh key, from the system's randomness. Raises NoteKeyError for the name."""
     check_key_name(name)
-    return SigningKey(name, Ed25519PrivateKey.generate().private_bytes_raw())
+    return SigningKey(name, generate_signing_seed())
 
 
 def parse_verifier_key(text: str) -> VerifierKey:
@@ -183,8 +181,8 @@ def _split_key(what: str, text: str) -> tuple[str, str, bytes]:
         raise NoteKeyError(f"{what}: its key is not canonical base64")
     if key[:1] != _ED25519:
         raise NoteKeyError(f"{what}: is of an unknown kind; allowed: Ed25519 (0x01)")
-    if len(key) != 1 + KEY_BYTES:
-        raise NoteKeyError(f"{what}: has {len(key) - 1} bytes; allowed: {KEY_BYTES}")
+    if len(key) != 1 + PUBLIC_KEY_BYTES:  # a seed has as many
+        raise NoteKeyError(f"{what}: has {len(key) - 1} bytes; allowed: {PUBLIC_KEY_BYTES}")
     return name, key_id, key[1:]
 
 

@@ -20,6 +20,11 @@ PUBLIC_KEY_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 
 
+def generate_signing_seed() -> bytes:
+    """A fresh seed (32 bytes), from the system's randomness."""
+    return Ed25519PrivateKey.generate().private_bytes_raw()
+
+
 def public_key_from_signing_key(signing_key: bytes) -> bytes:
     """The public key (32 bytes) of a seed (32 bytes)."""
     return _private(signing_key).public_key().public_bytes_raw()
