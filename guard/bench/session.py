@@ -48,6 +48,7 @@ class Options:
     endpoint: str | None = None
     process_id: int | None = None
     peers: frozenset[str] = frozenset()  # of redis, wheel, floor
+    packages: Path | None = None  # the folder whose guard is measured, instead of this one's
 
 
 @dataclass(slots=True)
@@ -65,6 +66,16 @@ class Findings:
             summarize(target, load, rounds, self.batches.get((target, load), ()))
             for (target, load), rounds in self.measured.items()
         ]
+
+    def add(self, other: "Findings") -> None:
+        """Takes in the rounds of another session."""
+        for key, rounds in other.measured.items():
+            self.measured.setdefault(key, []).extend(rounds)
+        for key, sizes in other.batches.items():
+            self.batches.setdefault(key, []).extend(sizes)
+        self.disk.extend(other.disk)
+        for load, rates in other.wheel_orders_a_second.items():
+            self.wheel_orders_a_second.setdefault(load, []).extend(rates)
 
     def disk_p50_ns(self) -> int:
         """The median round's median sync; 0 where the disk was not measured."""
@@ -154,7 +165,8 @@ def _measure_guard(
 
 @contextlib.contextmanager
 def _running(options: Options, directory: Path) -> Iterator[Guard]:
-    guard = Guard(directory, config_text(options.desks, options.venues, REMEMBERED_ORDERS_MAX))
+    config = config_text(options.desks, options.venues, REMEMBERED_ORDERS_MAX)
+    guard = Guard(directory, config, options.packages)
     try:
         yield guard
     finally:

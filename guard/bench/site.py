@@ -68,8 +68,11 @@ def _venue_text(place: int) -> str:
 class Guard:
     """A daemon of its own, on a free loopback port."""
 
-    def __init__(self, directory: Path, config: str) -> None:
-        """Starts it, on the log in `directory` or a fresh one. Raises BenchError."""
+    def __init__(self, directory: Path, config: str, packages: Path | None = None) -> None:
+        """Starts it, on the log in `directory` or a fresh one. Raises BenchError.
+
+        `packages`: the folder whose `guard` is run, instead of this one's.
+        """
         self.log = directory / "log"
         key_file, config_file = directory / "log.key", directory / "bench.toml"
         if not key_file.exists():  # else it is started again on the log that it left
@@ -81,6 +84,8 @@ class Guard:
                 *("--log-dir", str(self.log), "--key-file", str(key_file)),
             ],
             stdout=subprocess.PIPE,
+            env=None if packages is None else {**os.environ, "PYTHONPATH": str(packages)},
+            cwd=packages,  # which `-m` looks in first
         )
         self.process_id = self._process.pid
         self.key_file = key_file

@@ -1,0 +1,134 @@
+"""Measures daemons of several commits side by side, with one load generator: this checkout's.
+
+    python tests/bench/compare_commits.py A B [--rounds N] [--seconds S] [--record]
+
+Each commit is checked out and built in a temporary git worktree. The commits take turns within a
+round, in an order that changes with the round, so that what else the machine does falls on all; a
+figure is the median of the rounds. `--record` adds the figures to `history.jsonl` beside this file,
+with machine, disk and date: a line a commit and load. Run it on a quiet machine.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(CHECKOUT))
+
+from guard.bench.conditions import conditions  # noqa: E402
+from guard.bench.document import Run  # noqa: E402
+from guard.bench.loads import STANDARD  # noqa: E402
+from guard.bench.session import Findings, Options, run_rounds  # noqa: E402
+
+HISTORY = Path(__file__).with_name("history.jsonl")
+BUILD_S = 600
+SHOWN = ("requests/s", "p50 us", "p99 us", "p99.9 us", "CPU us")
+
+
+def git(*arguments: str) -> str:
+    """What git says."""
+    command = ("git", "-C", str(CHECKOUT), *arguments)
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def check_out(commit: str, place: Path, stack: ExitStack) -> None:
+    """The commit's tree in `place`, built as this Python builds it; removed with the stack."""
+    git("worktree", "add", "--detach", str(place), commit)
+    stack.callback(git, "worktree", "remove", "--force", str(place))
+    build = (sys.executable, "setup.py", "build_ext", "--inplace")
+    subprocess.run(build, cwd=place, check=True, capture_output=True, timeout=BUILD_S)
+
+
+def figures(run: Run) -> dict[str, float]:
+    """What is shown of a load."""
+    return {
+        "requests/s": run.requests_a_second,
+        "p50 us": run.latency_ns["p50"] / 1e3,
+        "p99 us": run.latency_ns["p99"] / 1e3,
+        "p99.9 us": run.latency_ns["p99.9"] / 1e3,
+        "CPU us": sum(run.cpu_us_a_request["daemon"].values()),
+    }
+
+
+def measure(options: Options, places: dict[str, Path], rounds: int) -> dict[str, Findings]:
+    """The rounds of each commit, the commits in turn."""
+    found = {commit: Findings() for commit in places}
+    for number in range(rounds):
+        commits = list(places)
+        for commit in commits if number % 2 == 0 else reversed(commits):
+            print(f"round {number + 1} of {rounds}: {commit}", file=sys.stderr)
+            part = replace(options, packages=places[commit])
+            found[commit].add(run_rounds(part, lambda _text: None))
+    return found
+
+
+def show(by_commit: dict[str, list[Run]]) -> None:
+    """Each load's figures of each commit, and the ratio to the first commit's."""
+    base = next(iter(by_commit))
+    for place, first in enumerate(by_commit[base]):
+        print(f"\n{first.load}")
+        print(f"  {'':14}" + "".join(f"{name:>24}" for name in SHOWN))
+        for commit, runs in by_commit.items():
+            cells = []
+            for name in SHOWN:
+                figure, reference = figures(runs[place])[name], figures(first)[name]
+                ratio = figure / reference if reference else float("nan")
+                cells.append(f"{figure:>15,.1f} {ratio:>7.2f}x")
+            print(f"  {commit:14}" + "".join(cells))
+
+
+def record(by_commit: dict[str, list[Run]], options: Options) -> None:
+    """Appends a line a commit and load to the history."""
+    found: dict[str, Any] = conditions(options.directory)
+    kept = ("machine", "system", "filesystem", "python", "kernel_form", "libraries")
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    with HISTORY.open("a") as history:
+        for commit, runs in by_commit.items():
+            for run in runs:
+                line = {
+                    "commit": commit,
+                    "date": date,
+                    **{name: found[name] for name in kept},
+                    "load": run.load,
+                    "rounds": run.rounds,
+                    "round_s": options.duration_s,
+                    "requests_a_second": round(run.requests_a_second),
+                    "latency_ns": run.latency_ns,
+                    "batch_records": run.batch_records,
+                    "cpu_us_a_request": run.cpu_us_a_request,
+                }
+                history.write(json.dumps(line) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("commits", nargs="+", help="what git knows them by")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each load")
+    parser.add_argument("--directory", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--record", action="store_true", help="add the figures to the history")
+    given = parser.parse_args()
+    options = Options(STANDARD, 1, given.seconds, 0.5, 4, 3, 1, given.directory)
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        places = {}
+        for name in given.commits:
+            commit = git("rev-parse", "--short=12", f"{name}^{{commit}}")
+            places[commit] = root / commit
+            check_out(commit, places[commit], stack)
+        found = measure(options, places, given.rounds)
+        by_commit = {commit: findings.runs() for commit, findings in found.items()}
+    show(by_commit)
+    if given.record:
+        record(by_commit, options)
+
+
+if __name__ == "__main__":
+    main()
