@@ -171,7 +171,7 @@ def parse_config(text: str) -> Config:
     _check_endpoint(file.endpoints)
     if file.log.ephemeral_key and file.log.key_file is not None:
         raise ConfigError("log.key_file: allowed only without log.ephemeral_key = true")
-    policy = _policy_content(file.policy)
+    policy = policy_content(file.policy)
     try:
         digest_hex = build_policy(policy).digest.hex()
     except PolicyError as error:
@@ -183,7 +183,7 @@ def parse_config(text: str) -> Config:
         policy,
         digest_hex,
         _instruments(file.instruments),
-        _desks(file.desks),
+        desk_terms(file.desks),
     )
 
 
@@ -222,7 +222,8 @@ def _u64(value: int, place: str) -> int:
     return value
 
 
-def _policy_content(section: PolicySection) -> PolicyContent:
+def policy_content(section: PolicySection) -> PolicyContent:
+    """The policy of a section, as the log records it. Raises ConfigError naming the place."""
     models: dict[int, PolicyModel] = {}
     for venue in section.venues:
         if venue.venue in models:
@@ -271,7 +272,8 @@ def _instruments(sections: list[InstrumentSection]) -> dict[str, Instrument]:
     return instruments
 
 
-def _desks(sections: list[DeskSection]) -> dict[str, DeskTerms]:
+def desk_terms(sections: list[DeskSection]) -> dict[str, DeskTerms]:
+    """The terms by desk, in the file's order. Raises ConfigError naming the place."""
     desks: dict[str, DeskTerms] = {}
     for section in sections:
         name = section.desk

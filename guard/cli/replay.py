@@ -7,9 +7,9 @@ from guard.cli.base import (
     UsageError,
     add_log_arguments,
     report_damage,
-    report_good,
     tool_hasher,
 )
+from guard.cli.replay_report import add_report_arguments, open_audit, show_report
 from wal import WalDamage
 
 
@@ -18,6 +18,7 @@ def add(commands: Commands) -> None:
     text = "make every decision of a log again and compare"
     parser = commands.add_parser("replay", help=text)
     add_log_arguments(parser)
+    add_report_arguments(parser)
     parser.set_defaults(command=_replay)
 
 
@@ -25,25 +26,13 @@ def _replay(options: argparse.Namespace) -> int:
     from guard.replay import ForeignLogError, replay_log
 
     hasher = tool_hasher(options)
+    audit = open_audit(options)
     try:
-        report = replay_log(options.log, hasher)
+        report = replay_log(options.log, hasher, observe=audit.observe)
     except WalDamage as damage:
         return report_damage(options, damage)
     except ForeignLogError as error:
         raise UsageError(str(error)) from error
     if report.record_count == 0:
         raise UsageError(f"{options.log}: nothing to replay")
-    proof = report.engine.state.ledger.prove_conservation()
-    fields = {
-        "ok": True,
-        "records": report.record_count,
-        "decisions": report.decision_count,
-        "head_sequence": report.head.sequence,
-        "head_hash": report.head.entry_hash,
-        "log_id": report.engine.state.log_id,
-        "events": dict(sorted(report.events.items())),
-        "reasons": dict(sorted(report.reasons.items())),
-        "conservation": "balanced",
-        "ledger_digest_hex": proof.ledger_digest_hex,
-    }
-    return report_good(options, "replayed", fields)
+    return show_report(options, audit, report)

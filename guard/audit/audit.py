@@ -1,0 +1,79 @@
+"""An audit: what one replay is watched for, and the document that comes out of it.
+
+Owns which observers watch (the day always; one order's explanation and another day's rules where
+asked for) and how their findings become one document. Pure.
+
+How it fails: `UnknownOrderError` and `AmbiguousOrderError` once the log is read; `ConfigError` from
+overrides that cannot be of this log.
+"""
+
+from typing import Any
+
+from guard.audit.collector import DayCollector
+from guard.audit.explain import OrderExplainer
+from guard.audit.overrides import Overrides
+from guard.audit.report import day_fields, replay_fields
+from guard.audit.whatif import WhatIf
+from guard.outcomes import Decided
+from guard.replay import ReplayReport
+from guard.state import GuardState
+from wal import LocatedEntry
+
+
+class UnknownOrderError(ValueError):
+    """The log holds nothing under the client order id that was asked for."""
+
+
+class AmbiguousOrderError(ValueError):
+    """Several desks used the client order id, and none was named."""
+
+
+class Audit:
+    """Give `observe` to `guard.replay.replay_log`, then ask for the `document`."""
+
+    def __init__(
+        self,
+        client_order_id: str | None = None,
+        desk: str | None = None,
+        overrides: Overrides | None = None,
+    ) -> None:
+        self._day = DayCollector()
+        self._explainer = None if client_order_id is None else OrderExplainer(client_order_id, desk)
+        self._what_if = None if overrides is None else WhatIf(overrides)
+
+    def observe(self, entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+        """Takes in one record that was decided again and found the same."""
+        self._day.observe(entry, decided, state)
+        if self._explainer is not None:
+            self._explainer.observe(entry, decided, state)
+        if self._what_if is not None:
+            self._what_if.observe(entry, decided, state)
+
+    def document(self, report: ReplayReport) -> dict[str, Any]:
+        """The whole report (`guard/audit/REPORT.md`). Raises the two errors of the module."""
+        document = replay_fields(report) | day_fields(self._day, report.engine.state)
+        if self._explainer is not None:
+            document["explanations"] = _explanations(self._explainer)
+            document["explanations_left_out"] = self._explainer.left_out
+        if self._what_if is not None:
+            document["what_if"] = self._what_if.fields()
+        return document
+
+
+def _explanations(explainer: OrderExplainer) -> list[dict[str, Any]]:
+    desks = explainer.desks()
+    if not desks:
+        where = "" if explainer.desk is None else f" of desk {explainer.desk!r}"
+        raise UnknownOrderError(
+            f"the log holds no client order id {explainer.client_order_id!r}{where}"
+        )
+    if len(desks) > 1:
+        listed = ", ".join(
+            desk if sequence is None else f"{desk} (record {sequence})"
+            for desk, sequence in sorted(desks.items())
+        )
+        raise AmbiguousOrderError(
+            f"client order id {explainer.client_order_id!r} stands under several desks, "
+            f"name one with --desk: {listed}"
+        )
+    return explainer.explanations

@@ -1,0 +1,267 @@
+"""One order, explained: the request, each venue, the ledger at that instant, and what followed.
+
+Owns the account of an order as plain values, made at the very record that answered it, from the
+state as it stood then; it is an observer of `guard.replay`, so all of it was decided again and
+found the same. Pure. An id may stand under several desks, and more than once under one: a repeat
+with other content is refused under the same id, and an id that was forgotten may be used anew.
+
+The ledger line before the order is worked out from the one behind it: an admitted order moved
+exactly its notional from remaining to held, and a refused one moved nothing.
+"""
+
+from dataclasses import asdict
+from typing import Any, Final
+
+import msgspec
+
+from guard.messages import Admit, Order, Reject
+from guard.outcomes import (
+    Decided,
+    FillRecorded,
+    KernelRows,
+    OrderDecided,
+    OrderRefused,
+    OrderReleased,
+)
+from guard.state import GuardState
+from kernel import (
+    DECISION_ROW_BYTES,
+    TRACE,
+    Action,
+    InvariantError,
+    KernelInput,
+    PolicySnapshot,
+    Reason,
+)
+from kernel.layout import DECISION
+from wal import LocatedEntry
+
+# Enough for any honest id; what is beyond is counted.
+EXPLANATIONS_MAX: Final = 200
+FOLLOWING_MAX: Final = 1_000
+
+
+class OrderExplainer:
+    """Collects every record of a client order id, of one desk or of all."""
+
+    def __init__(self, client_order_id: str, desk: str | None = None) -> None:
+        self.client_order_id = client_order_id
+        self.desk = desk
+        self.explanations: list[dict[str, Any]] = []
+        self.left_out = 0
+        self._latest: dict[str, dict[str, Any]] = {}
+
+    def observe(self, entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+        """Explains the record where it is about the order."""
+        outcome = decided.outcome
+        if isinstance(outcome, OrderDecided | OrderRefused):
+            order = outcome.order
+            if self._is_meant(order.client_order_id, order.desk):
+                self._add(entry, outcome, decided.kernel, state)
+        elif isinstance(outcome, FillRecorded):
+            if self._is_meant(outcome.fill.client_order_id, outcome.fill.desk):
+                request = msgspec.to_builtins(outcome.fill)
+                self._follow(entry, outcome, outcome.fill.desk, request)
+        elif isinstance(outcome, OrderReleased) and self._is_meant(
+            outcome.cancel.client_order_id, outcome.cancel.desk
+        ):
+            request = msgspec.to_builtins(outcome.cancel)
+            self._follow(entry, outcome, outcome.cancel.desk, request)
+
+    def desks(self) -> dict[str, int | None]:
+        """The desks that used the id, each with the sequence of its first record of it."""
+        first: dict[str, int | None] = {}
+        for explanation in self.explanations:
+            first.setdefault(explanation["desk"], explanation["sequence"])
+        return first
+
+    def _is_meant(self, client_order_id: str, desk: str) -> bool:
+        return client_order_id == self.client_order_id and self.desk in (None, desk)
+
+    def _add(
+        self,
+        entry: LocatedEntry,
+        event: OrderDecided | OrderRefused,
+        rows: KernelRows | None,
+        state: GuardState,
+    ) -> None:
+        if len(self.explanations) >= EXPLANATIONS_MAX:
+            self.left_out += 1
+            return
+        explanation = explain_order(entry, event, rows, state)
+        self.explanations.append(explanation)
+        is_of_known = event.answer.reason == "client_order_id_reused"
+        if not (is_of_known and event.order.desk in self._latest):
+            self._latest[event.order.desk] = explanation
+
+    def _follow(
+        self,
+        entry: LocatedEntry,
+        event: FillRecorded | OrderReleased,
+        desk: str,
+        request: dict[str, Any],
+    ) -> None:
+        explanation = self._latest.get(desk)
+        if explanation is None:
+            # A fill of an order that the log never saw: a record of its own.
+            explanation = _stranger(request)
+            self._latest[desk] = explanation
+            self.explanations.append(explanation)
+        if len(explanation["following"]) >= FOLLOWING_MAX:
+            explanation["following_left_out"] += 1
+            return
+        explanation["following"].append(
+            {
+                "sequence": entry.sequence,
+                "entry_hash": entry.entry_hash,
+                "event": "fill" if isinstance(event, FillRecorded) else "release",
+                "received_at_ns": event.received_at_ns,
+                "request": request,
+                "answer": msgspec.to_builtins(event.answer),
+            }
+        )
+
+
+def _stranger(request: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "client_order_id": request["client_order_id"],
+        "desk": request["desk"],
+        "sequence": None,
+        "summary": "the log holds no such order, only what was reported of it",
+        "following": [],
+        "following_left_out": 0,
+    }
+
+
+def explain_order(
+    entry: LocatedEntry,
+    event: OrderDecided | OrderRefused,
+    rows: KernelRows | None,
+    state: GuardState,
+) -> dict[str, Any]:
+    """The whole account of one order's record; `state` is the one just behind it."""
+    order, answer = event.order, event.answer
+    instrument = state.instruments.get(order.symbol)
+    desk = state.desks.get(order.desk)
+    halt = state.entries_halt
+    policy = state.policy
+    explanation: dict[str, Any] = {
+        "client_order_id": order.client_order_id,
+        "desk": order.desk,
+        "sequence": entry.sequence,
+        "entry_hash": entry.entry_hash,
+        "segment": entry.segment,
+        "offset": entry.offset,
+        "received_at_ns": event.received_at_ns,
+        "client": event.client,
+        "batch_first_sequence": event.batch_first_sequence,
+        "summary": _summary(order, answer),
+        "request": msgspec.to_builtins(order),
+        "answer": msgspec.to_builtins(answer),
+        "instrument": None
+        if instrument is None
+        else {
+            "symbol": instrument.symbol,
+            "tick_size": instrument.tick_size,
+            "lot_size": instrument.lot_size,
+            "multiplier": instrument.multiplier,
+        },
+        "notional_microcents": None
+        if instrument is None
+        else instrument.notional_microcents(order.quantity, order.price),
+        "halts": {
+            "entries": None if halt is None else halt._asdict(),
+            "desk": None if desk is None else desk.is_halted,
+            "desk_unpaid_fees_microcents": 0 if desk is None else desk.unpaid_fees_microcents,
+        },
+        "policy": None if policy is None else _policy_fields(policy, state.policy_digest_hex),
+        "kernel": None,
+        "ledger": _ledger_fields(order, answer, state),
+        "following": [],
+        "following_left_out": 0,
+    }
+    if rows is not None:
+        if policy is None:
+            raise InvariantError(f"record {entry.sequence} was decided without a policy")
+        explanation["kernel"] = _kernel_fields(policy, rows)
+    return explanation
+
+
+def _summary(order: Order, answer: Admit | Reject) -> str:
+    if isinstance(answer, Reject):
+        return f"rejected at the {answer.stage}: {answer.reason}"
+    instead = f" instead of {order.venue}" if answer.substituted else ""
+    return f"admitted to venue {answer.venue}{instead}: {answer.reason}"
+
+
+def _policy_fields(policy: PolicySnapshot, digest_hex: str) -> dict[str, Any]:
+    fields = policy.as_dict()
+    fields["model_count"] = len(fields.pop("models"))
+    return {"digest_hex": digest_hex, **fields}
+
+
+def _kernel_fields(policy: PolicySnapshot, rows: KernelRows) -> dict[str, Any]:
+    request = KernelInput.from_row(rows.input_row)
+    decision_row = rows.output_row[:DECISION_ROW_BYTES]
+    decision: dict[str, Any] = dict(
+        zip(DECISION.field_names, DECISION.unpack(decision_row), strict=True)
+    )
+    decision["action"] = Action(decision["action"]).snake
+    decision["reason"] = Reason(decision["reason"]).snake
+    counts = TRACE.unpack(rows.output_row[DECISION_ROW_BYTES:])
+    venues = []
+    for explained in policy.explain(request):
+        fields = asdict(explained)
+        fields["venue"] = fields.pop("model_id")
+        fields["is_requested"] = explained.model_id == request.requested_model_id
+        fields["is_chosen"] = explained.model_id == decision["selected_model_id"]
+        fields["is_counterfactual"] = explained.model_id == decision["counterfactual_model_id"]
+        venues.append(fields)
+    return {
+        "input": request.as_dict(),
+        "decision": decision,
+        "hard_limits": [
+            {
+                "limit": "hard_risk_limit_bps",
+                "measured": request.risk_bps,
+                "allowed": f"below {policy.hard_risk_limit_bps}",
+                "passed": request.risk_bps < policy.hard_risk_limit_bps,
+            },
+            {
+                "limit": "minimum_confidence_bps",
+                "measured": request.confidence_bps,
+                "allowed": f"at least {policy.minimum_confidence_bps}",
+                "passed": request.confidence_bps >= policy.minimum_confidence_bps,
+            },
+        ],
+        "gates": dict(zip(TRACE.field_names, counts, strict=True)),
+        "venues": venues,
+    }
+
+
+def _ledger_fields(
+    order: Order, answer: Admit | Reject, state: GuardState
+) -> dict[str, Any] | None:
+    """The desk's line before and after; None for a desk that was never opened."""
+    ledger = state.ledger
+    granted = ledger.initial_microcents(order.desk)
+    if granted is None:
+        return None
+    remaining = ledger.remaining_microcents(order.desk) or 0
+    held = ledger.reserved_microcents(order.desk) or 0
+    spent = ledger.committed_microcents(order.desk) or 0
+    moved = answer.notional_microcents if isinstance(answer, Admit) else 0
+
+    def line(remaining_microcents: int, held_microcents: int) -> dict[str, int]:
+        return {
+            "granted_microcents": granted,
+            "remaining_microcents": remaining_microcents,
+            "held_microcents": held_microcents,
+            "spent_microcents": spent,
+        }
+
+    return {
+        "cap_microcents": ledger.max_reserved_microcents(order.desk),
+        "before": line(remaining + moved, held - moved),
+        "after": line(remaining, held),
+    }

@@ -1,0 +1,64 @@
+"""Figures in the form that people read them: exactly, never rounded where it is money. Pure.
+
+Owns the text of money, counts, times and durations in tables and on the page. No time zone but UTC.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from guard.instruments import MICROCENTS_PER_CURRENCY_UNIT
+
+NOTHING: Final = "–"
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NS_PER_SECOND: Final = 1_000_000_000
+# From here on a time has no place in a calendar of four-digit years.
+_TIME_NS_MAX: Final = 253_402_300_800 * _NS_PER_SECOND
+
+
+def money(microcents: int | None) -> str:
+    """In units of currency, all decimals that it has and at least two: `1,234.50`."""
+    if microcents is None:
+        return NOTHING
+    sign = "-" if microcents < 0 else ""
+    whole, part = divmod(abs(microcents), MICROCENTS_PER_CURRENCY_UNIT)
+    decimals = f"{part:08}".rstrip("0").ljust(2, "0")
+    return f"{sign}{whole:,}.{decimals}"
+
+
+def count(number: int | None) -> str:
+    """With separators for thousands."""
+    return NOTHING if number is None else f"{number:,}"
+
+
+def share(part: int, whole: int | None) -> str:
+    """In per cent, one decimal, rounded down: `99.9 %` is never all of it."""
+    if not whole:
+        return NOTHING
+    per_mille = part * 1_000 // whole
+    return f"{per_mille // 10:,}.{per_mille % 10} %"
+
+
+def time(at_ns: int | None) -> str:
+    """UTC to the millisecond: `2026-11-23 08:00:00.123`; plain nanoseconds beyond the calendar."""
+    if at_ns is None:
+        return NOTHING
+    if not 0 <= at_ns < _TIME_NS_MAX:
+        return f"{at_ns} ns"
+    at = _EPOCH + timedelta(seconds=at_ns // _NS_PER_SECOND)
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at_ns % _NS_PER_SECOND // 1_000_000:03}"
+
+
+def duration(span_ns: int | None) -> str:
+    """Three significant digits with the unit that fits: `1.23 ms`."""
+    if span_ns is None:
+        return NOTHING
+    for unit_ns, unit in ((_NS_PER_SECOND, "s"), (1_000_000, "ms"), (1_000, "µs")):
+        if abs(span_ns) >= unit_ns:
+            whole = abs(span_ns) // unit_ns
+            places = max(0, 3 - len(str(whole)))
+            part = abs(span_ns) % unit_ns * 10**places // unit_ns
+            sign = "-" if span_ns < 0 else ""
+            decimals = f".{part:0{places}}" if places else ""
+            return f"{sign}{whole:,}{decimals} {unit}"
+    return f"{span_ns} ns"

@@ -1,0 +1,119 @@
+"""Other rules for a day that was: the TOML files of `replay --policy` and `--limits`.
+
+Owns what such a file may hold, which is a part of a configuration, or a whole one, in the very
+form of `guard.config`: `[policy]` for the one; `[[desks]]`, and of `[settings]` what concerns
+remembered orders, for the other. Sections of a configuration that the option does not ask for are
+left aside, so that the file in use can be copied and changed; unknown ones are errors.
+
+How it fails: `ConfigError` naming the place, before any record is read.
+"""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from guard.apply import build_policy
+from guard.config import (
+    CONFIG_BYTES_MAX,
+    ConfigError,
+    DeskSection,
+    DeskTerms,
+    PolicySection,
+    desk_terms,
+    policy_content,
+)
+from guard.outcomes import PolicyContent
+from kernel import PolicyError
+
+NANOSECONDS_PER_SECOND: Final = 1_000_000_000
+
+_SECTIONS: Final = frozenset(("endpoints", "log", "policy", "instruments", "desks", "settings"))
+
+
+class _Settings(Struct, forbid_unknown_fields=True, frozen=True):
+    """As in a configuration, but what is not said stays as recorded."""
+
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] | None = None
+    remembered_orders_max: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
+    remembered_order_window_s: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
+
+
+class _Limits(Struct, frozen=True):
+    desks: list[DeskSection] = []
+    settings: _Settings = _Settings()
+
+
+class _Policy(Struct, frozen=True):
+    policy: PolicySection
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What is to be otherwise; None and empty where it is to be as recorded.
+
+    `desks` are the terms of these desks for the whole day.
+    """
+
+    policy: PolicyContent | None = None
+    policy_digest_hex: str = ""
+    desks: dict[str, DeskTerms] = field(default_factory=dict)
+    remembered_orders_max: int | None = None
+    remembered_order_window_ns: int | None = None
+    currency: str | None = None
+
+
+def load_overrides(policy_file: Path | None, limits_file: Path | None) -> Overrides:
+    """Reads and checks the files that are given. Raises ConfigError."""
+    fields: dict[str, Any] = {}
+    if policy_file is not None:
+        fields |= _named(policy_file, _policy_fields)
+    if limits_file is not None:
+        fields |= _named(limits_file, _limits_fields)
+    return Overrides(**fields)
+
+
+def _named(path: Path, read: Any) -> dict[str, Any]:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(text) > CONFIG_BYTES_MAX:
+        raise ConfigError(f"{path}: {len(text)} bytes; allowed: at most {CONFIG_BYTES_MAX}")
+    try:
+        sections = tomllib.loads(text.decode())
+        unknown = sorted(sections.keys() - _SECTIONS)
+        if unknown:
+            allowed = ", ".join(sorted(_SECTIONS))
+            raise ConfigError(f"{unknown[0]}: is not known; allowed: {allowed}")
+        fields: dict[str, Any] = read(sections)
+    except (ValueError, RecursionError) as error:  # an integer of 5,000 digits is a ValueError
+        raise ConfigError(f"{path}: {error}") from error
+    return fields
+
+
+def _policy_fields(sections: dict[str, Any]) -> dict[str, Any]:
+    content = policy_content(msgspec.convert(sections, _Policy).policy)
+    try:
+        digest_hex = build_policy(content).digest.hex()
+    except PolicyError as error:
+        raise ConfigError(f"policy: {error}") from error
+    return {"policy": content, "policy_digest_hex": digest_hex}
+
+
+def _limits_fields(sections: dict[str, Any]) -> dict[str, Any]:
+    if not sections.keys() & {"desks", "settings"}:
+        raise ConfigError("holds no limits; allowed: [[desks]], [settings]")
+    limits = msgspec.convert(sections, _Limits)
+    window_s = limits.settings.remembered_order_window_s
+    return {
+        "desks": desk_terms(limits.desks),
+        "remembered_orders_max": limits.settings.remembered_orders_max,
+        "remembered_order_window_ns": None
+        if window_s is None
+        else window_s * NANOSECONDS_PER_SECOND,
+        "currency": limits.settings.currency,
+    }

@@ -1,0 +1,160 @@
+"""The report of a replay as one JSON document. Pure.
+
+Owns the document's keys, which `guard/audit/REPORT.md` describes and which only grow: a key is
+never renamed, and never changes its meaning, under one `schema`. Everything that people are shown
+(text, page) is made from this document, so that all forms say the same.
+"""
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from guard.audit.collector import TIMELINE_COLUMNS, AnswerCounts, DayCollector
+from guard.audit.exposure import COLUMNS
+from guard.replay import ReplayReport
+from guard.state import GuardState
+
+SCHEMA: Final = "pretrade-guard.replay.v1"
+
+# What every replay says first, for people too.
+HEAD_KEYS: Final = (
+    "ok", "records", "decisions", "head_sequence", "head_hash", "log_id", "events", "reasons",
+    "conservation", "ledger_digest_hex",
+)  # fmt: skip
+
+
+def replay_fields(report: ReplayReport) -> dict[str, Any]:
+    """What every replay answers: the head, how many of what, and that the ledger adds up."""
+    state = report.engine.state
+    proof = state.ledger.prove_conservation()
+    return {
+        "ok": True,
+        "schema": SCHEMA,
+        "records": report.record_count,
+        "decisions": report.decision_count,
+        "head_sequence": report.head.sequence,
+        "head_hash": report.head.entry_hash,
+        "log_id": state.log_id,
+        "events": dict(sorted(report.events.items())),
+        "reasons": dict(sorted(report.reasons.items())),
+        "conservation": "balanced",
+        "ledger_digest_hex": proof.ledger_digest_hex,
+    }
+
+
+def day_fields(day: DayCollector, state: GuardState) -> dict[str, Any]:
+    """What the day was like; `state` is the one that the log folds into."""
+    day.close_batch()
+    width_ns, rows = day.timeline()
+    return {
+        "currency": state.currency,
+        "range": {
+            "first_sequence": day.first_sequence,
+            "last_sequence": day.last_sequence,
+            "first_received_at_ns": day.first_ns,
+            "last_received_at_ns": day.last_ns,
+            "records": day.record_count,
+        },
+        "session": {
+            "epoch": state.epoch,
+            "key_id": state.key_id,
+            "rules_version": state.rules_version,
+            "closed_cleanly": state.is_closed_cleanly,
+            "entries_halted": None if state.entries_halt is None else state.entries_halt.reason,
+        },
+        "answers": _answers(day),
+        "by_desk": _by_name(day.desks),
+        "by_symbol": _by_name(day.symbols),
+        "by_venue": _by_name(day.venues),
+        "executions": {
+            "fills": day.fill_count,
+            "fill_flags": dict(sorted(day.fill_flags.items())),
+            "fees_microcents": day.fill_fees_microcents,
+            "unpaid_fees_microcents": day.unpaid_fees_microcents,
+            "cancels": day.cancel_count,
+        },
+        "timeline": {
+            "bucket_width_ns": width_ns,
+            "columns": ["start_ns", *TIMELINE_COLUMNS],
+            "rows": rows,
+        },
+        "exposure": _exposure(day),
+        "latency": {
+            "orders": day.order_latency_ns.summary("ns"),
+            "fills": day.fill_latency_ns.summary("ns"),
+            "clock_skew": day.clock_skew_count,
+        },
+        "batches": day.batch_records.summary("records"),
+        "policies": [asdict(period) for period in day.policies],
+        "policies_left_out": day.policies_left_out,
+        "administrative": day.administrative,
+        "administrative_left_out": day.administrative_left_out,
+        "ledger": _ledger(state),
+    }
+
+
+def _answers(day: DayCollector) -> dict[str, Any]:
+    by_reason = [
+        {"answer": answer, "stage": stage or None, "reason": reason, "count": count}
+        for (answer, stage, reason), count in sorted(day.reasons.items())
+    ]
+    return {
+        "admitted": day.admitted_count,
+        "rejected": sum(day.rejected_by_stage.values()),
+        "rejected_by_stage": {
+            stage: day.rejected_by_stage[stage] for stage in ("order", "kernel", "ledger")
+        },
+        "by_reason": by_reason,
+        "venues_stopped_by_gate": dict(sorted(day.gates.items())),
+    }
+
+
+def _by_name(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    named: dict[str, dict[str, Any]] = {}
+    for name in sorted(table):
+        counts: AnswerCounts = table[name]
+        fields = asdict(counts)
+        fields["reasons"] = dict(sorted(counts.reasons.items()))
+        named[name] = fields
+    return named
+
+
+def _exposure(day: DayCollector) -> dict[str, Any]:
+    book = day.exposure
+    desks: dict[str, dict[str, Any]] = {}
+    for desk in sorted(book.desks):
+        line = book.desks[desk]
+        desks[desk] = {
+            "held_peak_microcents": line.held_peak_microcents,
+            "held_peak_sequence": line.held_peak_sequence,
+            "used_peak_microcents": line.used_peak_microcents,
+            "used_peak_sequence": line.used_peak_sequence,
+            "rows": book.series(desk),
+        }
+    return {
+        "bucket_width_ns": book.bucket_width_ns,
+        "columns": ["start_ns", *COLUMNS],
+        "desks": desks,
+    }
+
+
+def _ledger(state: GuardState) -> dict[str, Any]:
+    ledger = state.ledger
+    snapshot = ledger.snapshot()
+    lines = []
+    for line in snapshot.tenants:
+        desk = state.desks[line.tenant_id]
+        parts = line.remaining_microcents + line.reserved_microcents + line.committed_microcents
+        lines.append(
+            {
+                "desk": line.tenant_id,
+                "granted_microcents": line.initial_microcents,
+                "remaining_microcents": line.remaining_microcents,
+                "held_microcents": line.reserved_microcents,
+                "spent_microcents": line.committed_microcents,
+                "cap_microcents": ledger.max_reserved_microcents(line.tenant_id),
+                "balanced": parts == line.initial_microcents and line.remaining_microcents >= 0,
+                "halted": desk.is_halted,
+                "unpaid_fees_microcents": desk.unpaid_fees_microcents,
+            }
+        )
+    return {"open_holds": snapshot.active_reservations, "desks": lines}

@@ -1,0 +1,360 @@
+"""The report's document as tables of text, which terminal and page show alike. Pure.
+
+Owns which tables there are, their columns and their words. It computes nothing that the document
+(`guard.audit.report`) does not say, but shares of it in per cent.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from guard.audit.formats import NOTHING, count, duration, money, share, time
+
+Document = dict[str, Any]
+Row = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Table:
+    """A table: `columns` whose name begins with `#` hold figures, and stand to the right.
+
+    `slug` names it in the page; `group` is the heading that it stands under.
+    """
+
+    slug: str
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[Row] = ()
+    note: str = ""
+
+    @property
+    def headings(self) -> list[tuple[str, bool]]:
+        """Each column's name, and whether it holds figures."""
+        return [(name.removeprefix("#"), name.startswith("#")) for name in self.columns]
+
+
+def figures(document: Document) -> list[tuple[str, str, str]]:
+    """What stands first: (name, value, what it says beside)."""
+    answers = document["answers"]
+    total = answers["admitted"] + answers["rejected"]
+    ledger = document["ledger"]
+    span = document["range"]
+    held = sum(line["held_microcents"] for line in ledger["desks"])
+    balanced = sum(line["balanced"] for line in ledger["desks"])
+    latency = document["latency"]["orders"]
+    currency = document["currency"]
+    days = f"{time(span['first_received_at_ns'])} to {time(span['last_received_at_ns'])} UTC"
+    if span["records"] != document["records"]:
+        days += f", records {span['first_sequence']} to {span['last_sequence']}"
+    return [
+        ("Verdict", "proved", "every decision made again, byte for byte the same"),
+        ("Records", count(document["records"]), f"{count(document['decisions'])} decisions"),
+        ("Orders", count(total), days),
+        ("Admitted", count(answers["admitted"]), share(answers["admitted"], total)),
+        ("Rejected", count(answers["rejected"]), share(answers["rejected"], total)),
+        (
+            "Open holds",
+            count(ledger["open_holds"]),
+            f"{money(held)} {currency} held at the end",
+        ),
+        ("Ledger", "balanced", f"{count(balanced)} of {count(len(ledger['desks']))} desks add up"),
+        (
+            "Sent to received",
+            duration(latency.get("p50_ns")),
+            f"p99 {duration(latency.get('p99_ns'))}, of {count(latency['count'])} orders",
+        ),
+    ]
+
+
+def proof_table(document: Document) -> Table:
+    """What to hold against another copy: the head, the ledger's digest, who wrote it."""
+    session = document["session"]
+    halted = session["entries_halted"]
+    rows = [
+        ("log", document["log_id"]),
+        ("head sequence", str(document["head_sequence"])),
+        ("head hash", document["head_hash"]),
+        ("ledger digest", document["ledger_digest_hex"]),
+        ("epoch", str(session["epoch"])),
+        ("key id", session["key_id"]),
+        ("rules version", str(session["rules_version"])),
+        ("closed cleanly", "yes" if session["closed_cleanly"] else "no: still open, or cut off"),
+        ("entries", f"halted: {halted}" if halted else "open"),
+    ]
+    return Table("proof", "Chain head and proof", ("what", "value"), rows)
+
+
+def tables(document: Document) -> list[Table]:
+    """The tables of a day, in the order in which they are read."""
+    return [
+        _by_reason(document),
+        _conservation(document),
+        _exposure(document),
+        _by_name(document, "by_desk", "By desk", "desk"),
+        _by_name(document, "by_symbol", "By symbol", "symbol"),
+        _by_venue(document),
+        _executions(document),
+        _latency(document),
+        _policies(document),
+        _policy_venues(document),
+        _administrative(document),
+        proof_table(document),
+    ]
+
+
+def _by_reason(document: Document) -> Table:
+    answers = document["answers"]
+    total = answers["admitted"] + answers["rejected"]
+    lines = sorted(answers["by_reason"], key=lambda line: (line["answer"], -line["count"]))
+    rows = [
+        (
+            line["answer"],
+            line["stage"] or NOTHING,
+            line["reason"],
+            count(line["count"]),
+            share(line["count"], total),
+        )
+        for line in lines
+    ]
+    stopped = answers["venues_stopped_by_gate"]
+    gates = ", ".join(f"{gate} {count(number)}" for gate, number in stopped.items())
+    note = f"Venues stopped on the way to a kernel reject, by gate: {gates}." if gates else ""
+    columns = ("answer", "stage", "reason", "#orders", "#share")
+    return Table("reasons", "Answers by reason", columns, rows, note)
+
+
+def _conservation(document: Document) -> Table:
+    rows = [
+        (
+            line["desk"],
+            money(line["granted_microcents"]),
+            money(line["remaining_microcents"]),
+            money(line["held_microcents"]),
+            money(line["spent_microcents"]),
+            "yes" if line["balanced"] else "NO",
+            _desk_state(line),
+        )
+        for line in document["ledger"]["desks"]
+    ]
+    note = (
+        f"granted = remaining + held + spent, in {document['currency']}, checked after every "
+        f"record. Digest of these lines: {document['ledger_digest_hex']}"
+    )
+    columns = ("desk", "#granted", "#remaining", "#held", "#spent", "adds up", "entries")
+    return Table("conservation", "Conservation, desk by desk", columns, rows, note)
+
+
+def _desk_state(line: dict[str, Any]) -> str:
+    if not line["halted"]:
+        return "open"
+    return f"halted, {money(line['unpaid_fees_microcents'])} of fees unpaid"
+
+
+def _exposure(document: Document) -> Table:
+    caps = {line["desk"]: line for line in document["ledger"]["desks"]}
+    rows = []
+    for desk, line in document["exposure"]["desks"].items():
+        cap, granted = caps[desk]["cap_microcents"], caps[desk]["granted_microcents"]
+        rows.append(
+            (
+                desk,
+                money(line["held_peak_microcents"]),
+                money(cap) if cap else "none",
+                share(line["held_peak_microcents"], cap),
+                _sequence(line["held_peak_sequence"]),
+                money(line["used_peak_microcents"]),
+                money(granted),
+                share(line["used_peak_microcents"], granted),
+            )
+        )
+    columns = (
+        "desk", "#most held", "#cap", "#of cap", "#at record", "#most used", "#budget",
+        "#of budget",
+    )  # fmt: skip
+    note = "Used is held plus spent. Cap and budget are those at the end."
+    return Table("exposure", "Highest exposures", columns, rows, note)
+
+
+def _sequence(sequence: int | None) -> str:
+    return NOTHING if sequence is None else str(sequence)
+
+
+def _by_name(document: Document, key: str, title: str, what: str) -> Table:
+    rows = [
+        (
+            name,
+            count(counts["admitted"]),
+            count(counts["rejected"]),
+            share(counts["rejected"], counts["admitted"] + counts["rejected"]),
+            count(counts["substituted"]),
+            money(counts["admitted_notional_microcents"]),
+            _most(counts["reasons"]),
+        )
+        for name, counts in _busiest(document[key])
+    ]
+    columns = (
+        what, "#admitted", "#rejected", "#rejected share", "#substituted", "#notional admitted",
+        "most frequent reasons",
+    )  # fmt: skip
+    return Table(key.replace("_", "-"), title, columns, rows)
+
+
+def _by_venue(document: Document) -> Table:
+    rows = [
+        (
+            name,
+            count(counts["admitted"] + counts["rejected"]),
+            count(counts["rejected"]),
+            count(counts["substituted"]),
+            count(counts["admitted_to"]),
+            money(counts["fees_microcents"]),
+            _most(counts["reasons"]),
+        )
+        for name, counts in _busiest(document["by_venue"])
+    ]
+    columns = (
+        "venue", "#asked for", "#rejected", "#sent elsewhere", "#admitted to", "#estimated fees",
+        "most frequent reasons",
+    )  # fmt: skip
+    return Table("by-venue", "By venue", columns, rows)
+
+
+def _busiest(table: dict[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(
+        table.items(), key=lambda item: (-item[1]["admitted"] - item[1]["rejected"], item[0])
+    )
+
+
+REASONS_SHOWN: Final = 3
+
+
+def _most(reasons: dict[str, int]) -> str:
+    most = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{reason} {count(number)}" for reason, number in most[:REASONS_SHOWN]]
+    if len(most) > REASONS_SHOWN:
+        shown.append(f"{len(most) - REASONS_SHOWN} more")
+    return ", ".join(shown)
+
+
+def _executions(document: Document) -> Table:
+    executions = document["executions"]
+    rows = [
+        ("fills", count(executions["fills"])),
+        *((f"fills flagged {flag}", count(n)) for flag, n in executions["fill_flags"].items()),
+        ("fees", money(executions["fees_microcents"])),
+        ("fees unpaid", money(executions["unpaid_fees_microcents"])),
+        ("cancels", count(executions["cancels"])),
+    ]
+    return Table("executions", "Fills and cancels", ("what", "#figure"), rows)
+
+
+def _latency(document: Document) -> Table:
+    latency = document["latency"]
+    names = ("min", "mean", "p50", "p90", "p99", "p999", "max")
+
+    def row(name: str, fields: dict[str, Any], unit: str, show: Any) -> Row:
+        values: Iterable[Any] = (fields.get(f"{key}_{unit}") for key in names)
+        return (name, count(fields["count"]), *(show(value) for value in values))
+
+    rows = [
+        row("order: sent to received", latency["orders"], "ns", duration),
+        row("fill: executed to received", latency["fills"], "ns", duration),
+        row("records in a batch", document["batches"], "records", count),
+    ]
+    note = (
+        "What the log can tell: from the client's sent_at_ns (executed_at_ns) to the guard's "
+        "received_at_ns, two clocks. The time to the answer is not in the log. Percentiles are at "
+        f"most 3.2 % too high. Sent later than received, and left out: {latency['clock_skew']}."
+    )
+    columns = ("what", "#count", "#min", "#mean", "#p50", "#p90", "#p99", "#p99.9", "#max")
+    return Table("latency", "Latency and batches", columns, rows, note)
+
+
+def _policies(document: Document) -> Table:
+    rows = [
+        (
+            _sequence(period["from_sequence"]),
+            time(period["from_ns"]),
+            str(period["content"]["policy_epoch"]),
+            str(period["content"]["catalog_epoch"]),
+            count(period["content"]["model_count"]),
+            count(period["decisions"]),
+            period["digest_hex"],
+        )
+        for period in document["policies"]
+    ]
+    columns = (
+        "#from record", "from, UTC", "#policy epoch", "#catalog epoch", "#venues", "#decisions",
+        "digest",
+    )  # fmt: skip
+    left_out = document["policies_left_out"]
+    note = f"{count(left_out)} earlier ones are left out." if left_out else ""
+    return Table("policies", "Policies in force", columns, rows, note)
+
+
+def _policy_venues(document: Document) -> Table:
+    rows: list[Row] = []
+    note = ""
+    if document["policies"]:
+        content = document["policies"][-1]["content"]
+        note = (
+            f"Hard risk limit {content['hard_risk_limit_bps']} bps, minimum confidence "
+            f"{content['minimum_confidence_bps']} bps, risk penalty multiplier "
+            f"{content['risk_penalty_multiplier_bps']} bps, latency penalty "
+            f"{content['latency_penalty_microunits_per_ms']} microcents a ms."
+        )
+        rows = [
+            (
+                str(model["model_id"]),
+                "yes" if model["enabled"] else "no",
+                str(model["provider_id"]),
+                count(model["quality_bps"]),
+                count(model["risk_ceiling_bps"]),
+                count(model["p95_latency_ms"]),
+                count(model["input_cost_microunits_per_million_tokens"]),
+                count(model["output_cost_microunits_per_million_tokens"]),
+            )
+            for model in content["models"]
+        ]
+    columns = (
+        "venue", "enabled", "#provider", "#quality, bps", "#risk ceiling, bps",
+        "#p95 latency, ms", "#fee a million lots, microcents", "#fee an order, microcents",
+    )  # fmt: skip
+    return Table("policy-venues", "Venues of the last policy", columns, rows, note)
+
+
+def _administrative(document: Document) -> Table:
+    rows = [
+        (
+            str(event["sequence"]),
+            time(event["received_at_ns"]),
+            event["event"],
+            event["by"],
+            event["why"],
+            _fields_text(event["fields"]),
+        )
+        for event in document["administrative"]
+    ]
+    left_out = document["administrative_left_out"]
+    note = f"{count(left_out)} more are left out." if left_out else ""
+    columns = ("#record", "at, UTC", "event", "by", "why", "what")
+    return Table("administrative", "Sessions, halts and changes", columns, rows, note)
+
+
+def _fields_text(fields: dict[str, Any]) -> str:
+    """Name and value of each field; money is shown as such."""
+    shown = []
+    for name, value in fields.items():
+        if name.endswith("_microcents") and (value is None or isinstance(value, int)):
+            shown.append(f"{name.removesuffix('_microcents')} {money(value)}")
+        elif isinstance(value, dict):
+            shown.append(_fields_text(value))
+        elif isinstance(value, list):
+            shown.append(f"{name}: {'; '.join(map(_listed, value)) or 'none'}")
+        else:
+            shown.append(f"{name} {value}")
+    return ", ".join(shown)
+
+
+def _listed(value: Any) -> str:
+    return _fields_text(value) if isinstance(value, dict) else str(value)

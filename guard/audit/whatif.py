@@ -1,0 +1,237 @@
+"""What if: the same day under other rules, beside the day as it was. Pure.
+
+Owns a second engine. For every record that `guard.replay` has proved it is asked the recorded
+request at the recorded time, under the rules of `Overrides`; what it answers is compared with what
+was answered. The log is only read, and the engine of the replay is not touched.
+
+What is taken how:
+
+- An order is decided anew, on the state that the other rules led to.
+- Other policy: it takes the place of every policy that the day activated. Other terms of a desk:
+  they hold from the first record on, in place of its opening, top-ups and caps; a desk that the
+  log never opened is opened too. Everything else people and start-ups did happens as recorded.
+- A fill or a cancel of an order that now is refused did not happen: it is left out and counted.
+  All others happen as recorded, at the recorded price and fee, also where the order now goes to
+  another venue. A fill of an order that the day itself did not admit is a report that came from
+  outside: it stands.
+- Of an order that only now is admitted nothing is known but that it was: nothing fills or cancels
+  it, and it holds its exposure to the end. Exposures after are therefore upper bounds.
+
+Memory: another state as large as the replay's own, and bounded counts.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from msgspec import structs
+
+from guard.activation import Actor
+from guard.audit.changes import CHANGES, Change, Totals, change_fields, change_of
+from guard.audit.exposure import ExposureBook
+from guard.audit.overrides import Overrides
+from guard.config import ConfigError, DeskTerms
+from guard.engine import Engine
+from guard.messages import Admit, ErrorReply, Reject, Reply
+from guard.outcomes import (
+    CheckpointTaken,
+    Decided,
+    DeskCapped,
+    DeskOpened,
+    DeskToppedUp,
+    FillRecorded,
+    OrderDecided,
+    OrderRefused,
+    OrderReleased,
+    Origin,
+    Outcome,
+    PolicyActivated,
+    SettingsActivated,
+)
+from guard.state import GuardState
+from wal import LocatedEntry
+
+
+class WhatIf:
+    """An observer of replay that lives the day again under other rules; see the module."""
+
+    def __init__(self, overrides: Overrides) -> None:
+        self.engine = Engine()
+        self.changes = {name: Change() for name in CHANGES}
+        self.before = Totals()
+        self.after = Totals()
+        self.same_count = 0
+        self.repeat_count = 0
+        self.fills_left_out = 0
+        self.cancels_left_out = 0
+        self.exposure_before = ExposureBook()
+        self.exposure_after = ExposureBook()
+        self._overrides = overrides
+        self._has_opened_desks = False
+        self._at_ns = 0
+
+    def observe(self, entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+        """Lives one record again; `state` is the replay's, which has just taken it in.
+
+        Raises ConfigError where the overrides cannot be of this log.
+        """
+        outcome = decided.outcome
+        self._at_ns = max(self._at_ns, outcome.received_at_ns)
+        if isinstance(outcome, OrderDecided | OrderRefused):
+            self._order(entry.sequence, outcome, state)
+        elif isinstance(outcome, FillRecorded):
+            self.exposure_before.note(outcome.fill.desk, state.ledger, entry.sequence, self._at_ns)
+            self._fill(entry.sequence, outcome, state)
+        elif isinstance(outcome, OrderReleased):
+            desk = outcome.cancel.desk
+            self.exposure_before.note(desk, state.ledger, entry.sequence, self._at_ns)
+            self._cancel(entry.sequence, outcome)
+        else:
+            if isinstance(outcome, DeskOpened | DeskToppedUp | DeskCapped):
+                self._note(self.exposure_before, outcome.desk, state, entry.sequence)
+            self._administer(entry.sequence, outcome)
+
+    def fields(self) -> dict[str, Any]:
+        """The report's `what_if`; described in `guard/audit/REPORT.md`."""
+        overrides = self._overrides
+        state = self.engine.state
+        return {
+            "policy_digest_hex": overrides.policy_digest_hex or None,
+            "desks_with_other_terms": sorted(overrides.desks),
+            "remembered_orders_max": overrides.remembered_orders_max,
+            "remembered_order_window_ns": overrides.remembered_order_window_ns,
+            "before": asdict(self.before),
+            "after": asdict(self.after),
+            "same": self.same_count,
+            "repeats": self.repeat_count,
+            **{name: change_fields(change) for name, change in self.changes.items()},
+            "fills_left_out": self.fills_left_out,
+            "cancels_left_out": self.cancels_left_out,
+            "desks": self._desk_fields(),
+            "exposure_after": {
+                "bucket_width_ns": self.exposure_after.bucket_width_ns,
+                "desks": {
+                    desk: {"rows": self.exposure_after.series(desk)}
+                    for desk in sorted(self.exposure_after.desks)
+                },
+            },
+            "ledger_digest_hex": state.ledger.prove_conservation().ledger_digest_hex,
+        }
+
+    def _desk_fields(self) -> dict[str, dict[str, int]]:
+        fields: dict[str, dict[str, int]] = {}
+        for desk in sorted(self.exposure_before.desks.keys() | self.exposure_after.desks.keys()):
+            before = self.exposure_before.desks.get(desk)
+            after = self.exposure_after.desks.get(desk)
+            fields[desk] = {
+                "held_peak_microcents_before": before.held_peak_microcents if before else 0,
+                "held_peak_microcents_after": after.held_peak_microcents if after else 0,
+                "used_peak_microcents_before": before.used_peak_microcents if before else 0,
+                "used_peak_microcents_after": after.used_peak_microcents if after else 0,
+                **{name: change.desks[desk] for name, change in self.changes.items()},
+            }
+        return fields
+
+    def _order(self, sequence: int, event: OrderDecided | OrderRefused, state: GuardState) -> None:
+        order, before = event.order, event.answer
+        after = self._ask(order, event)
+        self.before.add(before)
+        if isinstance(before, Admit):
+            self._note(self.exposure_before, order.desk, state, sequence)
+        assert isinstance(after, Admit | Reject), after
+        if after.repeat:
+            # The day had refused and forgotten it, and it was sent again; now it is known.
+            self.repeat_count += 1
+            return
+        self.after.add(after)
+        if isinstance(after, Admit):
+            self._note(self.exposure_after, order.desk, self.engine.state, sequence)
+        name = change_of(before, after)
+        if name is None:
+            self.same_count += 1
+        else:
+            self.changes[name].add(sequence, order, before, after)
+
+    def _fill(self, sequence: int, event: FillRecorded, state: GuardState) -> None:
+        fill = event.fill
+        now_ns = event.received_at_ns
+        was = state.orders.find(fill.desk, fill.client_order_id, now_ns)
+        if was is not None and isinstance(was.answer, Admit):
+            now = self.engine.state.orders.find(fill.desk, fill.client_order_id, now_ns)
+            if now is None or not isinstance(now.answer, Admit):
+                self.fills_left_out += 1
+                return
+        if isinstance(self._ask(fill, event), ErrorReply):
+            self.fills_left_out += 1
+            return
+        self._note(self.exposure_after, fill.desk, self.engine.state, sequence)
+
+    def _cancel(self, sequence: int, event: OrderReleased) -> None:
+        if isinstance(self._ask(event.cancel, event), ErrorReply):
+            self.cancels_left_out += 1
+            return
+        self._note(self.exposure_after, event.cancel.desk, self.engine.state, sequence)
+
+    def _ask(self, request: Any, event: Any) -> Reply:
+        """What the other rules answer to a recorded request; applied where they record it."""
+        origin = Origin(event.received_at_ns, event.client, event.batch_first_sequence)
+        decided = self.engine.decide(request, origin)
+        if not isinstance(decided, Decided):
+            return decided
+        self.engine.apply(self.engine.next_sequence, decided.outcome)
+        answer: Reply = decided.outcome.answer  # type: ignore[union-attr]
+        return answer
+
+    def _administer(self, sequence: int, event: Outcome) -> None:
+        overrides = self._overrides
+        if isinstance(event, PolicyActivated) and overrides.policy is not None:
+            event = structs.replace(
+                event, policy=overrides.policy, policy_digest_hex=overrides.policy_digest_hex
+            )
+        elif isinstance(event, SettingsActivated):
+            event = self._settings(event)
+        elif isinstance(event, DeskOpened | DeskToppedUp | DeskCapped):
+            if event.desk in overrides.desks:
+                return
+        elif isinstance(event, CheckpointTaken):
+            return  # of the state that the day came to, which this one is not
+        self._apply(event)
+        if isinstance(event, DeskOpened | DeskToppedUp | DeskCapped):
+            self._note(self.exposure_after, event.desk, self.engine.state, sequence)
+        if isinstance(event, SettingsActivated) and not self._has_opened_desks:
+            self._has_opened_desks = True
+            for terms in overrides.desks.values():
+                self._open(terms, event, sequence)
+
+    def _settings(self, event: SettingsActivated) -> SettingsActivated:
+        overrides = self._overrides
+        if overrides.currency not in (None, event.currency):
+            raise ConfigError(
+                f"settings.currency: {overrides.currency!r} is not allowed; "
+                f"allowed: the log's, {event.currency!r}"
+            )
+        orders_max = overrides.remembered_orders_max
+        window_ns = overrides.remembered_order_window_ns
+        return structs.replace(
+            event,
+            remembered_orders_max=event.remembered_orders_max if orders_max is None else orders_max,
+            remembered_order_window_ns=event.remembered_order_window_ns
+            if window_ns is None
+            else window_ns,
+        )
+
+    def _open(self, terms: DeskTerms, event: SettingsActivated, sequence: int) -> None:
+        actor = Actor(event.received_at_ns, event.batch_first_sequence, "replay", "--limits")
+        opened = actor.event(
+            DeskOpened,
+            desk=terms.desk,
+            budget_microcents=terms.budget_microcents,
+            max_reserved_microcents=terms.max_reserved_microcents,
+        )
+        self._apply(opened)
+        self._note(self.exposure_after, terms.desk, self.engine.state, sequence)
+
+    def _apply(self, event: Outcome) -> None:
+        self.engine.apply(self.engine.next_sequence, event)
+
+    def _note(self, book: ExposureBook, desk: str, state: GuardState, sequence: int) -> None:
+        book.note(desk, state.ledger, sequence, self._at_ns)

@@ -1,0 +1,70 @@
+"""Figures for people: exact money, times in UTC, durations with their unit."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guard.audit.formats import NOTHING, count, duration, money, share, time
+
+
+@pytest.mark.parametrize(
+    ("microcents", "text"),
+    [
+        (0, "0.00"),
+        (1, "0.00000001"),
+        (-150_000_000, "-1.50"),
+        (100_000_000, "1.00"),
+        (123_456_789_012_345_678, "1,234,567,890.12345678"),
+        (2**63 - 1, "92,233,720,368.54775807"),
+        (None, NOTHING),
+    ],
+)
+def test_money(microcents: int | None, text: str) -> None:
+    assert money(microcents) == text
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_money_is_exact(microcents: int) -> None:
+    assert Decimal(money(microcents).replace(",", "")) * 10**8 == microcents
+
+
+def test_counts_and_shares() -> None:
+    assert (count(1_234_567), count(None)) == ("1,234,567", NOTHING)
+    assert (share(999_999, 1_000_000), share(1, 1), share(1, 0)) == ("99.9 %", "100.0 %", NOTHING)
+    assert share(0, None) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("at_ns", "text"),
+    [
+        (0, "1970-01-01 00:00:00.000"),
+        (1_700_000_000_123_999_999, "2023-11-14 22:13:20.123"),
+        (253_402_300_799_999_999_999, "9999-12-31 23:59:59.999"),
+        (253_402_300_800_000_000_000, "253402300800000000000 ns"),
+        (-1, "-1 ns"),
+        (None, NOTHING),
+    ],
+)
+def test_time(at_ns: int | None, text: str) -> None:
+    assert time(at_ns) == text
+
+
+@pytest.mark.parametrize(
+    ("span_ns", "text"),
+    [
+        (0, "0 ns"),
+        (999, "999 ns"),
+        (1_000, "1.00 µs"),
+        (12_345, "12.3 µs"),
+        (1_234_567, "1.23 ms"),
+        (999_999_999, "999 ms"),
+        (60_000_000_000, "60.0 s"),
+        (86_400_000_000_000, "86,400 s"),
+        (-1_500, "-1.50 µs"),
+        (None, NOTHING),
+    ],
+)
+def test_duration(span_ns: int | None, text: str) -> None:
+    assert duration(span_ns) == text

@@ -1,0 +1,129 @@
+"""`pretrade-guard replay` for an auditor: text, JSON, one order, other rules; exit codes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guard.cli import main
+from guard_day_support import trading_day
+from guard_support import DEV_CONFIG_TEXT, KEY, LoggedEngine, order, write_log
+
+DAY = trading_day().records
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    write_log(tmp_path / "log", DAY)
+    (tmp_path / "key").write_bytes(KEY)
+    (tmp_path / "key").chmod(0o600)
+    return tmp_path / "log"
+
+
+def replay(capsys: pytest.CaptureFixture[str], log: Path, *more: str) -> tuple[int, str, str]:
+    code = main(["replay", str(log), "--key-file", str(log.parent / "key"), *more])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def replay_json(capsys: pytest.CaptureFixture[str], log: Path, *more: str) -> dict[str, Any]:
+    code, out, err = replay(capsys, log, "--json", *more)
+    assert (code, err) == (0, "")
+    document: dict[str, Any] = json.loads(out)
+    return document
+
+
+def _everything(log: Path) -> dict[str, Any]:
+    stats = {path.name: path.stat() for path in [log, *log.iterdir()]}
+    return {
+        name: (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_mode)
+        for name, stat in stats.items()
+    } | {f"bytes of {path.name}": path.read_bytes() for path in log.iterdir()}
+
+
+def test_the_document_keeps_its_first_keys(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = replay_json(capsys, log)
+    assert list(document)[:12] == [
+        "ok", "schema", "records", "decisions", "head_sequence", "head_hash", "log_id", "events",
+        "reasons", "conservation", "ledger_digest_hex", "currency",
+    ]  # fmt: skip
+    assert document["schema"] == "pretrade-guard.replay.v1"
+    assert document["records"] == document["head_sequence"] == len(DAY)
+    assert "explanations" not in document
+    assert "what_if" not in document
+
+
+def test_text(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = replay(capsys, log)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{log}: replayed, every record is as it was written\n  records: ")
+    assert "\nAnswers by reason\n" in out
+
+
+def test_an_order(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = replay_json(capsys, log, "--explain", "A-2", "--desk", "desk-alpha")
+    assert document["explanations"][0]["sequence"] == 9
+    code, out, _ = replay(capsys, log, "--explain", "A-2")
+    assert code == 0
+    assert "Venue by venue" in out
+
+
+def test_an_order_that_is_not_there(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = replay(capsys, log, "--explain", "Z-1", "--json")
+    assert (code, out) == (2, "")
+    assert err == "pretrade-guard: the log holds no client order id 'Z-1'\n"
+    code, _, err = replay(capsys, log, "--desk", "desk-alpha")
+    assert code == 2
+    assert "--desk needs --explain" in err
+
+
+def test_an_order_of_several_desks(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    day = LoggedEngine()
+    day.admit(order("A-1"))
+    day.admit(order("A-1", desk="desk-beta"))
+    two = log.parent / "two"
+    write_log(two, day.records)
+    code, _, err = replay(capsys, two, "--explain", "A-1")
+    assert code == 2
+    assert "desk-alpha (record 8), desk-beta (record 9)" in err
+
+
+def test_what_if_reads_the_log_and_touches_nothing(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = _everything(log)
+    policy, limits = log.parent / "policy.toml", log.parent / "limits.toml"
+    policy.write_text(DEV_CONFIG_TEXT.replace("quality_bps = 9900", "quality_bps = 90"))
+    limits.write_text('[[desks]]\ndesk = "desk-beta"\nbudget = "1.00"\nexposure_cap = "none"\n')
+    more = ("--policy", str(policy), "--limits", str(limits))
+    document = replay_json(capsys, log, *more)
+    assert document["what_if"]["other_venue"]["count"] == 3
+    assert document["what_if"]["newly_refused"]["count"] == 1
+    assert document["head_hash"] == replay_json(capsys, log)["head_hash"]
+    code, out, _ = replay(capsys, log, *more)
+    assert code == 0
+    assert "== What if ==" in out
+    assert _everything(log) == before
+
+
+def test_other_rules_that_cannot_be(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = log.parent / "bad.toml"
+    bad.write_text("[policy]\nhard = 1\n")
+    code, out, err = replay(capsys, log, "--policy", str(bad))
+    assert (code, out) == (2, "")
+    assert f"{bad}: " in err
+    bad.write_text('[settings]\ncurrency = "EUR"\n')
+    code, _, err = replay(capsys, log, "--limits", str(bad))
+    assert code == 2
+    assert "settings.currency: 'EUR' is not allowed" in err
+
+
+def test_a_damaged_log_is_damaged_whatever_is_asked(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    segment = log / "00000001.jsonl"
+    segment.write_bytes(segment.read_bytes().replace(b'"A-2"', b'"A-3"', 1))
+    code, out, _ = replay(capsys, log, "--explain", "A-2", "--json")
+    assert code == 1
+    assert json.loads(out)["ok"] is False
