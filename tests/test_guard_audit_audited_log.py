@@ -20,7 +20,7 @@ from guard.audit.audited_log import (
     SyncPolicy,
     every_records,
 )
-from guard.audit.decision_record import MetadataError
+from guard.audit.record_writer import MetadataError
 from kernel import KernelInputError, ReplayMismatchError
 from kernel_support import policies, requests
 from library_support import LIVE, policy_of, request_of, wheel_case, wheel_input, wheel_policy

@@ -23,7 +23,7 @@ LATER = {
         "every_records",
     ),
     "decision_engine": ("DecisionEngine",),
-    "decision_record": ("MetadataError", "audited_record"),
+    "record_writer": ("MetadataError", "audited_record"),
     "errors": (
         "ProvenanceError",
         "ReceiptError",
@@ -64,7 +64,6 @@ if TYPE_CHECKING:
         every_records,
     )
     from guard.audit.decision_engine import DecisionEngine
-    from guard.audit.decision_record import MetadataError, audited_record
     from guard.audit.errors import (
         ProvenanceError,
         ReceiptError,
@@ -88,6 +87,7 @@ if TYPE_CHECKING:
         ReceiptWal,
         issue_receipt,
     )
+    from guard.audit.record_writer import MetadataError, audited_record
     from guard.audit.replay_audited import AuditReplay, replay_audited_wal
     from guard.audit.signed_policy import SignedPolicy, sign_policy
     from guard.audit.signing import public_key_from_signing_key

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from guard import clock
-from guard.audit.decision_record import audited_record
+from guard.audit.record_writer import audited_record
 from guard.audit.spans import Attributes, spanned
 from guard.journal import DIALECT
 from kernel import KernelDecision, KernelInput, PolicySnapshot
