@@ -10,6 +10,10 @@ message is a plain tuple, since millions pass. The socket's descriptor is edge-t
 `send` it may stay silent although a message waits, so the caller asks `has_input` again.
 """
 
+import ctypes
+import functools
+import sys
+from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import zmq
@@ -42,6 +46,31 @@ _ROUTER_OPTIONS: Final = {
 Received: TypeAlias = tuple[bytes, bool, bytes | None, int]
 
 
+def _frames_follow(socket: zmq.Socket[bytes]) -> Callable[[], int]:
+    """A function that tells whether the frame received last has one behind it, in its message.
+
+    Of all calls a message this one is pyzmq's dearest (0.7 us: it looks the option up in an enum),
+    so libzmq is asked directly, through the library that pyzmq has loaded (0.25 us).
+    """
+    backend = sys.modules[zmq.backend.Socket.__module__]
+    library = ctypes.PyDLL(backend.__file__)
+    value = ctypes.c_int(0)
+    getsockopt = functools.partial(
+        library.zmq_getsockopt,
+        ctypes.c_void_p(socket.underlying),
+        ctypes.c_int(_RCVMORE),
+        ctypes.byref(value),
+        ctypes.byref(ctypes.c_size_t(ctypes.sizeof(value))),
+    )
+
+    def frames_follow() -> int:
+        if getsockopt():
+            raise zmq.ZMQError(zmq.zmq_errno())
+        return value.value
+
+    return frames_follow
+
+
 class Gateway:
     """The bound orders socket. All calls belong to the loop's thread."""
 
@@ -57,7 +86,7 @@ class Gateway:
             raise
         self._recv = zmq.backend.Socket.recv.__get__(self._socket)
         self._send = zmq.backend.Socket.send.__get__(self._socket)
-        self._get = zmq.backend.Socket.get.__get__(self._socket)
+        self._has_more = _frames_follow(self._socket)
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         self.descriptor: int = self._socket.getsockopt(zmq.FD)  # type: ignore[assignment]
         self.replies_dropped_slow = 0
@@ -76,11 +105,11 @@ class Gateway:
         except zmq.Again:
             return None
         first = recv()  # a message has one frame at least, and is here as a whole
-        if not self._get(_RCVMORE):
+        if not self._has_more():
             return routing_id, False, first, 1
         second = recv()
         frame_count = FRAMES_KEPT_MAX
-        while self._get(_RCVMORE):
+        while self._has_more():
             recv()
             frame_count += 1
         if first or frame_count > FRAMES_KEPT_MAX:

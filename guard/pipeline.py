@@ -255,26 +255,24 @@ class Pipeline:
 
     def _drain(self, messages_max: int, requests_max: int) -> bool:
         """Decides what has arrived. True when it stopped at a bound of its own: more may wait."""
-        receive, counters = self._gateway.receive, self.counters
+        receive, handle = self._gateway.receive, self._handle
+        counters, writer, gathered = self.counters, self._writer, self._gathered
         requests_end = counters.requests + requests_max
         for _ in range(messages_max):
-            if self._is_full():
+            if (
+                writer.staged_count >= GATHERED_RECORDS_MAX
+                or writer.staged_bytes + self._gathered_bytes >= GATHERED_BYTES_MAX
+                or len(gathered) >= GATHERED_MESSAGES_MAX
+            ):
                 self._is_paused = True
                 return False
             received = receive()
             if received is None:
                 return False
-            self._handle(*received)
+            handle(*received)
             if counters.requests >= requests_end:
                 break
         return True
-
-    def _is_full(self) -> bool:
-        return (
-            self._writer.staged_count >= GATHERED_RECORDS_MAX
-            or self._writer.staged_bytes + self._gathered_bytes >= GATHERED_BYTES_MAX
-            or len(self._gathered) >= GATHERED_MESSAGES_MAX
-        )
 
     def _handle(
         self, routing_id: bytes, has_delimiter: bool, body: bytes | None, frame_count: int
