@@ -9,7 +9,7 @@ from guard.bench.conditions import filesystem_of
 from guard.bench.document import Report
 from guard.bench.loads import STANDARD
 from guard.bench.peers import Echo, measure_disk, missing_peers
-from guard.bench.site import config_text
+from guard.bench.site import Guard, config_text
 from guard.bench.targets import NOT_MEASURED, judge
 from guard.bench.wheel import measure_kernels, measure_orders
 from guard.bench.zmtp import connect
@@ -116,6 +116,25 @@ def test_the_real_flow_is_answered_whole(tmp_path: Path) -> None:
     assert sum(run.replies.values()) == 24_917
     assert run.replies["filled"] == 1_002  # two a match
     assert run.refusals["quantity_out_of_range"] == 13
+
+
+@pytest.mark.slow
+def test_a_running_guard_and_a_desk_that_it_does_not_know(tmp_path: Path) -> None:
+    place = tmp_path / "guard"
+    place.mkdir()
+    guard = Guard(place, config_text(1, 1, 100_000))
+    try:
+        running = ("--endpoint", guard.endpoint, "--pid", str(guard.process_id))
+        path = tmp_path / "report.json"
+        arguments = ("--in-flight", "2", "--desks", "2", "--json", str(path))
+        assert main(["bench", *QUICK, *running, *arguments]) == 0
+    finally:
+        guard.stop()
+    (run,) = msgspec.json.decode(path.read_bytes(), type=Report).runs
+    assert run.replies.keys() == {"admit", "reject"}
+    assert run.refusals == {"unknown_desk": run.replies["reject"]}
+    assert run.cpu_us_a_request["daemon"]["main"] > 0
+    assert run.batch_records == {}
 
 
 @pytest.mark.slow

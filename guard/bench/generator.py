@@ -18,6 +18,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from guard import clock
 from guard.bench.flow import RecordedFlow
 from guard.bench.frames import LinkError
@@ -80,7 +82,7 @@ def run_generator(plan: Plan, parent: Connection) -> None:
         parent.send("ready")
         start_ns: int = parent.recv()
         result = generator.run(start_ns)
-    except (LinkError, OSError, EOFError, ValueError) as error:
+    except (LinkError, OSError, EOFError, ValueError, msgspec.MsgspecError) as error:
         result = Result(failure=f"{type(error).__name__}: {error}")
     parent.send(result)
     parent.close()

@@ -83,13 +83,32 @@ def measure_orders(directory: Path, venues: int, batch: int, duration_s: float) 
     return count * NS_PER_S / (now_ns - started_ns)
 
 
+def policy_of(venues: int) -> PolicySnapshot:
+    """Our policy of so many venues."""
+    return PolicySnapshot(*_POLICY, [KernelModel(*row) for row in venue_rows(venues)])
+
+
+def write_decisions(path: Path, key: bytes, venues: int, count: int) -> Any:
+    """So many decisions in the wheel's audited log; returns its policy. Raises ImportError."""
+    wheel = _wheel()
+    policy = wheel.PolicySnapshot(*_POLICY, [wheel.KernelModel(*row) for row in venue_rows(venues)])
+    log = wheel.AuditedWal(path, hmac_key=key)
+    try:
+        for row in input_rows(venues, count):
+            request = wheel.KernelInput(*row)
+            log.append_verified(policy, request, policy.prescribe(request), "{}")
+    finally:
+        log.close()
+    return policy
+
+
 def measure_kernels(venues: int) -> dict[str, float]:
     """Nanoseconds a decision, by who makes it: the median of rounds in turn. One core.
 
     The wheel's batch takes its own objects; the crate's `prescribe` in Rust cannot be had here.
     """
     rows, inputs = venue_rows(venues), input_rows(venues, DECISIONS)
-    policy = PolicySnapshot(*_POLICY, [KernelModel(*row) for row in rows])
+    policy = policy_of(venues)
     packed = b"".join(KernelInput(*row).row for row in inputs)
     output = bytearray(OUTPUT_ROW_BYTES * DECISIONS)
     contestants: dict[str, Callable[[], object]] = {
