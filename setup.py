@@ -22,12 +22,13 @@ COMPILED_MODULES = {
         "wire",
     ),
     "wal": ("scan",),
+    "guard.audit": ("decision_rows",),
 }
 
 EXTENSIONS = [
     Extension(
         f"{package}.{module}",
-        [f"{package}/{module}.py"],
+        [f"{package.replace('.', '/')}/{module}.py"],
         extra_compile_args=["-O3", "-fno-strict-aliasing"],
     )
     for package, modules in COMPILED_MODULES.items()

@@ -101,7 +101,7 @@ def test_the_same_report_whatever_the_number_of_processes(
     assert alone.byte_count == sum(path.stat().st_size for path in paths)
     for stretch_bytes in (1, 700, 10**6):
         monkeypatch.setattr(
-            "wal.verify.cut_stretches", partial(cut_stretches, stretch_bytes=stretch_bytes)
+            "wal.fold.cut_stretches", partial(cut_stretches, stretch_bytes=stretch_bytes)
         )
         assert verdict(tmp_path, HASHER, jobs=2) == alone
         for sequence in (0, 1, 17, 18, 35):
@@ -126,7 +126,7 @@ def claimed_after(paths: list[Path], sequence: int) -> str | None:
 
 
 def test_the_same_verdict_on_every_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wal.verify.cut_stretches", partial(cut_stretches, stretch_bytes=900))
+    monkeypatch.setattr("wal.fold.cut_stretches", partial(cut_stretches, stretch_bytes=900))
     first, second = write_two_segments(tmp_path)
     whole = first.read_bytes()
     starts = line_starts(whole)
@@ -153,7 +153,7 @@ def test_the_same_verdict_on_every_damage(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_same_verdict_on_anchors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wal.verify.cut_stretches", partial(cut_stretches, stretch_bytes=900))
+    monkeypatch.setattr("wal.fold.cut_stretches", partial(cut_stretches, stretch_bytes=900))
     write_two_segments(tmp_path)
     head = verify_chain(tmp_path, HASHER, DIALECT).head
     wrong = [
@@ -166,7 +166,7 @@ def test_the_same_verdict_on_anchors(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_foreign_log_with_blank_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wal.verify.cut_stretches", partial(cut_stretches, stretch_bytes=400))
+    monkeypatch.setattr("wal.fold.cut_stretches", partial(cut_stretches, stretch_bytes=400))
     datas = [record("x", 1, n=n) for n in range(12)]
     (tmp_path / "log").mkdir()
     write_log(tmp_path / "log", HASHER, [datas])

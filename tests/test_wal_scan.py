@@ -74,12 +74,14 @@ def test_it_stops_before_a_bad_line_with_the_head_before_it() -> None:
 # Not compact, or not an object: for the long way.
 UNUSUAL = [
     b"[]", b"1", b'"x"', b'{"a": 1}', b'{ "a":1}', b'{"a" :1}', b'{"a":1 }', b'{"a":[1, 2]}',
+    b'{"a":1e5}', b'{"a":-1.25E-07}', b'{"a":1E+3}', b'{"a":1e999}', b'{"a":' + b"1" * 301 + b"}",
+    b'{"a":"\\ud834\\udd1e"}', b'{"a":"\\udfff"}', b'{"a":"\\uD800"}',
     b'{"a":[ ]}', b'{"a":' + b"[" * 48 + b"]" * 48 + b"}",
 ]  # fmt: skip
 COMPACT = [
     b"{}", b'{"":""}', b'{"a":{}}', b'{"a":[]}', b'{"a":[[],{},[{}]]}', b'{"a":-0}', b'{"a":0.5}',
-    b'{"a":1e5}', b'{"a":-1.25E-07}', b'{"a":1E+3}', b'{"a":true,"b":false,"c":null}',
-    b'{"a":"\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\uD834\\udd1E"}', '{"é":"𝄞"}'.encode(),
+    b'{"a":-1.25}', b'{"a":true,"b":false,"c":null}', b'{"a":' + b"1" * 300 + b"}",
+    b'{"a":"\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\uD7ff\\ue00E"}', '{"é":"𝄞"}'.encode(),
     b'{"a":"\x7f"}',
     b'{"a":1,"a":1}', b'{"a":18446744073709551616}', b'{"a":' + b"[" * 47 + b"]" * 47 + b"}",
     b'{"seventeen letters":"and a text that is longer than eight bytes, \\\\ and more"}',
@@ -124,26 +126,24 @@ def test_what_is_no_json_is_never_passed(data: bytes) -> None:
     assert not long_way_passes(chained(data))
 
 
+TEXTS = st.text(st.characters(codec="utf-8", max_codepoint=0xD7FF), max_size=20)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec="utf-8"), max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner),
+    st.none() | st.booleans() | st.integers() | st.floats(0.001, 10**15) | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner),
     max_leaves=12,
 )  # fmt: skip
 
 
 @PLAIN
-@given(value=st.dictionaries(st.text(max_size=9), VALUES), is_ascii=st.booleans())
+@given(value=st.dictionaries(TEXTS, VALUES), is_ascii=st.booleans())
 def test_what_a_json_writer_writes_is_passed(value: Any, is_ascii: bool) -> None:
-    data = json.dumps(value, separators=(",", ":"), ensure_ascii=is_ascii).encode(
-        errors="surrogatepass"
-    )
-    assert scan(chained(data))[0] == long_way_passes(chained(data))
+    data = json.dumps(value, separators=(",", ":"), ensure_ascii=is_ascii).encode()
+    assert scan(chained(data))[0] == 1
 
 
 @PLAIN
 @given(
-    value=st.dictionaries(st.text(max_size=9), VALUES),
+    value=st.dictionaries(TEXTS, VALUES),
     at=st.integers(0, 10**6),
     byte=st.sampled_from(b'"\\{}[]:,0-9.eEtu\x00\t\x1f a\x7f\x80\xc3\xff'),
 )

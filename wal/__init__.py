@@ -51,6 +51,7 @@ from wal.errors import (
     WalPoisoned,
     WalStartMismatch,
 )
+from wal.fold import fold_runs
 from wal.form import COMPILED_MODULES, WAL_FORM
 from wal.manifest import CheckpointHead, CheckpointInfo
 from wal.merkle import (
@@ -69,7 +70,7 @@ from wal.payload import CheckpointReader, open_checkpoint
 from wal.reader import Position, position_after, read_entries
 from wal.recover import open_for_recovery
 from wal.repair import Cut, apply_repair, cuts_at_end, plan_repair
-from wal.run import LocatedEntry
+from wal.run import LocatedEntry, Run
 from wal.salvage import LeftOut, SalvageReport, salvage_log
 from wal.segment import (
     LogLock,
@@ -122,6 +123,7 @@ __all__ = [
     "MerkleTree",
     "Position",
     "Rewrite",
+    "Run",
     "SalvageReport",
     "SyncStats",
     "WalAnchorError",
@@ -146,6 +148,7 @@ __all__ = [
     "encode_anchor",
     "encode_line",
     "find_head",
+    "fold_runs",
     "fsync_directory",
     "hashes_equal",
     "keep_checkpoints",

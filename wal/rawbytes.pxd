@@ -2,7 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 
 cdef extern from *:
@@ -41,6 +41,10 @@ cdef inline bint is_hex_digit(u8 byte) noexcept nogil:
     return 0x30 <= byte <= 0x39 or 0x61 <= (byte | 0x20) <= 0x66
 
 
+cdef inline bint is_surrogate(u8 first, u8 second) noexcept nogil:
+    return first | 0x20 == 0x64 and (0x38 <= second <= 0x39 or 0x61 <= (second | 0x20) <= 0x66)
+
+
 cdef inline bint is_escaped(u8 byte) noexcept nogil:
     return (
         byte == 0x22 or byte == 0x5C or byte == 0x2F or byte == 0x62 or byte == 0x66
@@ -67,6 +71,12 @@ cdef inline bint same_at(
     for index in range(count):
         differs |= text[at + index] ^ secret[index]
     return differs == 0
+
+
+cdef inline bint same_rows(
+    const u8 *left, Py_ssize_t left_at, const u8 *right, Py_ssize_t right_at, Py_ssize_t count
+) noexcept nogil:
+    return memcmp(left + left_at, right + right_at, count) == 0
 
 
 cdef inline bytes joined(bytes beginning, const u8 *text, Py_ssize_t start, Py_ssize_t end):

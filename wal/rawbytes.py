@@ -31,6 +31,11 @@ def is_hex_digit(byte: int) -> bool:
     return byte in _HEX_DIGITS
 
 
+def is_surrogate(first: int, second: int) -> bool:
+    """Whether four hexadecimal digits that begin so are half of a surrogate pair: d8 to df."""
+    return first in b"dD" and second in b"89abcdefABCDEF"
+
+
 def is_escaped(byte: int) -> bool:
     """Whether JSON has it behind a backslash, alone."""
     return byte in _ESCAPED
@@ -44,6 +49,11 @@ def has_at(text: Row, at: int, literal: bytes, count: int) -> bool:
 def same_at(text: Row, at: int, secret: bytes, count: int) -> bool:
     """The same in a time that does not tell where they differ; the bytes must be there."""
     return compare_digest(text[at : at + count], secret)
+
+
+def same_rows(left: Row, left_at: int, right: Row, right_at: int, count: int) -> bool:
+    """Whether both hold the same `count` bytes at their places."""
+    return left[left_at : left_at + count] == right[right_at : right_at + count]
 
 
 def joined(beginning: bytes, text: Row, start: int, end: int) -> bytes:

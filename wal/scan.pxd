@@ -9,7 +9,7 @@ from wal cimport rawbytes as raw
 ctypedef const u8 *RowPointer
 ctypedef u8[48] Kinds
 
-cdef Py_ssize_t _DEPTH_MAX, _SPANS_PER_LINE, _HASH_LENGTH, _DIGITS_MAX
+cdef Py_ssize_t _DEPTH_MAX, _SPANS_PER_LINE, _HASH_LENGTH, _DIGITS_MAX, _DIGITS_IN_ROW_MAX
 cdef bytes _SEQUENCE, _PREVIOUS, _HASH, _DATA, _CLOSING, _TRUE, _FALSE, _NULL
 cdef u8 _OBJECT, _ARRAY
 

@@ -6,6 +6,9 @@ opening, their JSON, their hash. Must not: refuse anything. At the first line th
 or not right, it stops; the reader looks at that line the long way round and says what is wrong
 with it, if anything. So whatever is counted here is what the long way passes, and no more.
 
+Left to the long way are also the texts of which readers judge differently: halves of surrogate
+pairs, numbers with an exponent or of hundreds of digits.
+
 How it works: one pass over the bytes of a block. This file runs as it stands, or compiled with the
 types of `scan.pxd` beside it; interpreted it is far slower than the long way, so the reader uses
 it compiled only, and the tests run both. A block ends with a newline, which no JSON text can
@@ -23,8 +26,8 @@ from wal.rawbytes import Row
 _DEPTH_MAX: Final = 48
 _SPANS_PER_LINE: Final = 3
 _HASH_LENGTH: Final = 64
-# The bytes of a block that holds no line in our form (the shortest is longer) yet ends with one.
 _DIGITS_MAX: Final = 20
+_DIGITS_IN_ROW_MAX: Final = 300  # from 309 on a number may be out of a float's range
 _SEQUENCE: Final = b'{"sequence":'
 _PREVIOUS: Final = b',"previous_hash":"'
 _HASH: Final = b'","entry_hash":"'
@@ -49,6 +52,8 @@ def string_end(text: Row, at: int, size: int) -> int:
         byte = text[at + 1]  # behind a backslash
         at += 2
         if byte == 0x75:  # \u and four hexadecimal digits
+            if raw.is_surrogate(text[at], text[at + 1]):
+                return -1
             for digit in range(at, at + 4):
                 if not raw.is_hex_digit(text[digit]):
                     return -1
@@ -58,15 +63,15 @@ def string_end(text: Row, at: int, size: int) -> int:
 
 
 def digits_end(text: Row, at: int) -> int:
-    """The place behind the digits at `at`; -1 where there is none."""
+    """The place behind the digits at `at`; -1 where there is none, or very many."""
     start = at
     while 0x30 <= text[at] <= 0x39:
         at += 1
-    return at if at > start else -1
+    return at if start < at <= start + _DIGITS_IN_ROW_MAX else -1
 
 
 def number_end(text: Row, at: int) -> int:
-    """The place behind the JSON number at `at`; -1 where it is none."""
+    """The place behind the JSON number at `at`; -1 where it is none, or has an exponent."""
     if text[at] == 0x2D:  # a minus
         at += 1
     start = at
@@ -77,12 +82,7 @@ def number_end(text: Row, at: int) -> int:
         at = digits_end(text, at + 1)
         if at < 0:
             return -1
-    if text[at] == 0x65 or text[at] == 0x45:  # e, E
-        at += 1
-        if text[at] == 0x2B or text[at] == 0x2D:  # plus, minus
-            at += 1
-        at = digits_end(text, at)
-    return at
+    return at if text[at] != 0x65 and text[at] != 0x45 else -1  # e, E
 
 
 def scalar_end(text: Row, at: int, size: int) -> int:

@@ -1,0 +1,121 @@
+"""Something made of every record of a log, by one process or by several at once.
+
+Owns: that the outcome is the same whatever the number of processes. Must not: know what is made.
+
+How it works: stretches of the log are read in processes of their own, each from the head that its
+first line claims to follow; the claims are then held against what the stretch before has proven.
+Where a stretch does not check out, everything from the proven head on is read again by this
+process, which then says what is wrong, as it would have alone.
+
+How it fails: as the reader does, and as what is made fails: with a `WalError`, for all that
+depends on the records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from wal.anchor import Anchor
+from wal.chain import EMPTY_HEAD, ChainHasher, Head, hashes_equal
+from wal.errors import WalError
+from wal.parallel import Stretch, claimed_head, cut_stretches, map_forked
+from wal.reader import Position, paths_of, read_runs
+from wal.run import Run
+from wal.walk import Dialect, Walk
+
+Part = TypeVar("Part")
+
+
+def fold_runs(
+    source: Path,
+    hasher: ChainHasher,
+    dialect: Dialect,
+    fold: Callable[[Iterator[Run]], Part],
+    *,
+    anchor: Anchor | None = None,
+    start: Head | None = None,
+    jobs: int = 1,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Iterator[Part]:
+    """What `fold` makes of the records of `source`: of all, or of each stretch, in order.
+
+    `fold` must take every run that it is given, and gets none where there is no record. With
+    several jobs its parts must pickle. A log read from a `start` is read by one process.
+    `on_bytes` is told now and then how many more bytes are done. Raises `WalDamage`,
+    `WalKeyMismatch`, `WalStartMismatch`, `WalError`.
+    """
+    told = on_bytes or _tell_nobody
+    paths = paths_of(source, start)
+    stretches = cut_stretches(paths) if jobs > 1 and start is None else []
+    if len(stretches) > 1:
+        yield from _fold_stretches(paths, stretches, hasher, dialect, fold, anchor, jobs, told)
+    else:
+        yield fold(_telling(read_runs(paths, hasher, dialect, start, anchor), told))
+
+
+def _tell_nobody(_byte_count: int) -> None:
+    """Nobody asked."""
+
+
+def _telling(runs: Iterator[Run], told: Callable[[int], None]) -> Iterator[Run]:
+    for run in runs:
+        yield run
+        told(run.end_offset - run.offset)
+
+
+def _fold_stretches(
+    paths: list[Path],
+    stretches: list[Stretch],
+    hasher: ChainHasher,
+    dialect: Dialect,
+    fold: Callable[[Iterator[Run]], Part],
+    anchor: Anchor | None,
+    jobs: int,
+    told: Callable[[int], None],
+) -> Iterator[Part]:
+    first = next(read_runs(paths, hasher, dialect, None, anchor), None)
+    native = first is not None and dialect.is_native_head(first.data_of(1))
+
+    def work(stretch: Stretch) -> tuple[Head, Part, Head] | None:
+        if stretch == stretches[0]:
+            walk = Walk(hasher, dialect, EMPTY_HEAD, native=None)
+        else:
+            claimed = claimed_head(stretch)
+            if claimed is None:
+                return None
+            walk = Walk(hasher, dialect, claimed, native=native)
+        head = walk.head
+        try:
+            runs = walk.runs(stretch.path, stretch.offset, stretch.end)
+            return head, fold(_held_against(anchor, runs)), walk.head
+        except WalError:
+            return None
+
+    proven = EMPTY_HEAD
+    for stretch, made in zip(stretches, map_forked(work, stretches, jobs), strict=True):
+        if made is None or made[0] != proven:
+            position = Position(stretch.path.name, stretch.offset, proven)
+            rest = read_runs(paths, hasher, dialect, position, anchor, native=native)
+            yield fold(_telling(rest, told))
+            return
+        yield made[1]
+        proven = made[2]
+        told(stretch.end - stretch.offset)
+    # Nothing is left to read but whether the anchor is there.
+    end = Position(stretches[-1].path.name, stretches[-1].end, proven)
+    yield fold(read_runs(paths, hasher, dialect, end, anchor, native=native))
+
+
+def _held_against(anchor: Anchor | None, runs: Iterable[Run]) -> Iterator[Run]:
+    """The runs, up to one that disagrees with the anchor."""
+    for run in runs:
+        if anchor is not None and run.head.sequence < anchor.sequence <= run.last.sequence:
+            _check_anchored(run, anchor)
+        yield run
+
+
+def _check_anchored(run: Run, anchor: Anchor) -> None:
+    if not hashes_equal(run.hash_of(anchor.sequence), anchor.last_hash):
+        raise WalError("the record is not the anchored one")
