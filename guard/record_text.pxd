@@ -20,12 +20,20 @@ cdef class RecordText:
     cdef object _policy_digest_hex
     cdef u64 _policy_epoch, _catalog_epoch
 
-    @cython.locals(
-        out=BufferPointer, decision_row=bytes, policy_epoch=u64, catalog_epoch=u64, at=Py_ssize_t,
-    )
+    @cython.locals(at=Py_ssize_t)
     cpdef decision(
         self, event, bytes input_row, bytes output_row, policy_digest_hex
     )
+
+    @cython.locals(at=Py_ssize_t)
+    cpdef opening(self, bytes input_row, bytes output_row, policy_digest_hex)
+
+    @cython.locals(
+        out=BufferPointer, decision_row=bytes, policy_epoch=u64, catalog_epoch=u64, at=Py_ssize_t,
+    )
+    cdef Py_ssize_t _put_opening(
+        self, bytes input_row, bytes output_row, policy_digest_hex
+    ) except -2
 
 cdef Py_ssize_t _put_input(u8 *out, Py_ssize_t at, const u8 *row) noexcept
 

@@ -55,10 +55,26 @@ class RecordText:
         self, event: Outcome, input_row: bytes, output_row: bytes, policy_digest_hex: str
     ) -> bytes | None:
         """The `data` of a decision record; None where the encoder has to write it."""
+        at = self._put_opening(input_row, output_row, policy_digest_hex)
+        if at < 0:
+            return None
+        try:
+            at = _put_event(self._buffer, at, event)
+        except OverflowError:
+            return None
+        return None if at < 0 else le.bytes_of(self._buffer, at)
+
+    def opening(self, input_row: bytes, output_row: bytes, policy_digest_hex: str) -> bytes | None:
+        """The same up to the decision's last value, for a record with other metadata."""
+        at = self._put_opening(input_row, output_row, policy_digest_hex)
+        return None if at < 0 else le.bytes_of(self._buffer, at)
+
+    def _put_opening(self, input_row: bytes, output_row: bytes, policy_digest_hex: str) -> int:
+        """Audit, input and decision; or NOT_PLAIN for rows or a digest of another length."""
         if len(input_row) != _INPUT_BYTES or len(output_row) < _DECISION_BYTES:
-            return None
+            return _NOT_PLAIN
         if len(policy_digest_hex) != _DIGEST_HEX_LENGTH:
-            return None
+            return _NOT_PLAIN
         out = self._buffer
         decision_row = output_row[:_DECISION_BYTES]
         policy_epoch = le.load_u64(decision_row, 49)
@@ -74,12 +90,7 @@ class RecordText:
         at = text.put(out, at, b'","decision_digest_hex":"')
         at = text.put_hex(out, at, decision_digest_of_row(decision_row))
         at = _put_input(out, at, input_row)
-        at = _put_decision(out, at, decision_row)
-        try:
-            at = _put_event(out, at, event)
-        except OverflowError:
-            return None
-        return None if at < 0 else le.bytes_of(out, at)
+        return _put_decision(out, at, decision_row)
 
     def _keep_policy(self, digest_hex: str, policy_epoch: int, catalog_epoch: int) -> None:
         quoted = msgspec.json.encode(digest_hex)

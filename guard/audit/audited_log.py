@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from guard import clock
-from guard.audit.record_writer import audited_record
+from guard.audit.record_writer import RecordWriter
 from guard.audit.spans import Attributes, spanned
 from guard.journal import DIALECT
 from kernel import KernelDecision, KernelInput, PolicySnapshot
@@ -108,6 +108,7 @@ class _Log:
         self._writer = writer
         self._lock = lock
         self._keyed = keyed
+        self._records = RecordWriter()
         self.cut: Final = cut
 
     @property
@@ -172,7 +173,7 @@ class AuditedLog(_Log):
         It is not durable before `sync` returns. Raises `ReplayMismatchError`, `MetadataError`, the
         `WalError` family; nothing is appended then.
         """
-        return self._append(audited_record(policy, request, decision, metadata))
+        return self._append(self._records.record(policy, request, decision, metadata))
 
     @spanned("wal", _head)
     def sync(self) -> Head:
@@ -237,7 +238,7 @@ class AsyncAuditedLog(_Log):
         metadata: Any = None,
     ) -> AuditedEntry:
         """As `AuditedLog`'s, and then what the sync policy asks for."""
-        entry = self._append(audited_record(policy, request, decision, metadata))
+        entry = self._append(self._records.record(policy, request, decision, metadata))
         await self._sync_if_due()
         return entry
 
@@ -247,7 +248,7 @@ class AsyncAuditedLog(_Log):
 
         Every decision is verified before the first is appended.
         """
-        records = [audited_record(*item) for item in items]
+        records = [self._records.record(*item) for item in items]
         batch_bytes = sum(len(data) + ENVELOPE_BYTES_MAX for data in records)
         if self._writer.staged_bytes + batch_bytes > BATCH_BYTES_MAX:
             raise WalInputError(f"a batch has at most {BATCH_BYTES_MAX} bytes: sync first")

@@ -14,13 +14,15 @@ from typing import Any, Final
 
 import msgspec
 
+from guard.record_text import RecordText
 from kernel import (
+    DECISION_ROW_BYTES,
+    InvariantError,
     KernelDecision,
     KernelInput,
     KernelInputError,
     PolicySnapshot,
     ReplayMismatchError,
-    audit_bundle,
     verify_decision,
 )
 from kernel.strict_json import check_text, shown
@@ -38,33 +40,46 @@ class MetadataError(KernelInputError):
     """Metadata that no record can hold."""
 
 
+class RecordWriter:
+    """Writes records, one at a time, into a buffer of its own. One thread uses it."""
+
+    def __init__(self) -> None:
+        self._text = RecordText()
+
+    def record(
+        self,
+        policy: PolicySnapshot,
+        request: KernelInput,
+        decision: KernelDecision,
+        metadata: Any = None,
+    ) -> bytes:
+        """The record's data: audit, input, decision, metadata, compact, in this order.
+
+        Raises `ReplayMismatchError`, `MetadataError`.
+        """
+        check_metadata(metadata)
+        if policy.decide_row(request.row)[:DECISION_ROW_BYTES] != decision.row:
+            first = verify_decision(policy, request, decision).mismatches[0]
+            raise ReplayMismatchError(
+                f"decision {decision.request_sequence} does not replay: {first.field} is"
+                f" {first.actual}; must be {first.expected}"
+            )
+        opening = self._text.opening(request.row, decision.row, policy.digest.hex())
+        if opening is None:
+            raise InvariantError("a record's rows have not the length that they must have")
+        data = b'%b},"metadata":%b}' % (opening, _encode(metadata))
+        if len(data) > RECORD_BYTES_MAX:
+            raise MetadataError(
+                f"metadata makes a record of {len(data)} bytes; must be at most {RECORD_BYTES_MAX}"
+            )
+        return data
+
+
 def audited_record(
     policy: PolicySnapshot, request: KernelInput, decision: KernelDecision, metadata: Any = None
 ) -> bytes:
-    """The record's data: audit, input, decision, metadata, compact, in this order.
-
-    Raises `ReplayMismatchError`, `MetadataError`.
-    """
-    check_metadata(metadata)
-    audit = audit_bundle(policy, request, decision)
-    if audit["replay_valid"] is not True:
-        first = verify_decision(policy, request, decision).mismatches[0]
-        raise ReplayMismatchError(
-            f"decision {decision.request_sequence} does not replay: {first.field} is"
-            f" {first.actual}; must be {first.expected}"
-        )
-    record = {
-        "audit": audit,
-        "input": request.as_dict(),
-        "decision": decision.as_dict(),
-        "metadata": metadata,
-    }
-    data = _encode(record)
-    if len(data) > RECORD_BYTES_MAX:
-        raise MetadataError(
-            f"metadata makes a record of {len(data)} bytes; must be at most {RECORD_BYTES_MAX}"
-        )
-    return data
+    """One record's data: see `RecordWriter.record`, which is faster for many."""
+    return RecordWriter().record(policy, request, decision, metadata)
 
 
 def check_metadata(value: object, place: str = "metadata", depth: int = 0) -> None:
