@@ -127,3 +127,43 @@ def test_a_damaged_log_is_damaged_whatever_is_asked(
     code, out, _ = replay(capsys, log, "--explain", "A-2", "--json")
     assert code == 1
     assert json.loads(out)["ok"] is False
+
+
+def test_a_page(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = log.parent / "day.html"
+    file.write_text("yesterday's")
+    code, out, err = replay(capsys, log, "--html", str(file), "--json", "--explain", "A-2")
+    assert (code, err) == (0, f"pretrade-guard: the page is in {file}\n")
+    assert json.loads(out)["ok"] is True
+    html = file.read_text("utf-8")
+    assert html.startswith("<!doctype html>")
+    assert json.loads(out)["head_hash"] in html
+    assert "Order A-2 of desk-alpha: admitted to venue 10 instead of 20" in html
+    assert sorted(path.name for path in log.parent.iterdir()) == ["day.html", "key", "log"]
+
+
+def test_a_page_goes_neither_into_the_log_nor_nowhere(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = _everything(log)
+    for place, words in (
+        (log / "day.html", "is inside the log's directory, which is only read"),
+        (log.parent / "none" / "day.html", "is no directory"),
+        (log.parent, "is a directory; allowed: a file"),
+    ):
+        code, out, err = replay(capsys, log, "--html", str(place))
+        assert (code, out) == (2, "")
+        assert words in err
+    segment = log / "00000001.jsonl"
+    key = ("--key-file", str(log.parent / "key"))
+    assert main(["replay", str(segment), *key, "--html", str(segment)]) == 2
+    assert "is the log itself, which is only read" in capsys.readouterr().err
+    assert _everything(log) == before
+
+
+def test_no_page_of_a_damaged_log(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    segment = log / "00000001.jsonl"
+    segment.write_bytes(segment.read_bytes().replace(b'"A-2"', b'"A-3"', 1))
+    code, _, _ = replay(capsys, log, "--html", str(log.parent / "day.html"))
+    assert code == 1
+    assert not (log.parent / "day.html").exists()

@@ -50,7 +50,10 @@ def _record(explanation: Document) -> Table:
         ("desk then", desk_halted),
         ("notional", money(explanation["notional_microcents"])),
         *(
-            (f"answer: {_words(name)}", _value(name, value))
+            (
+                f"answer: {_words(name)}",
+                _detail(explanation["answer"]) if name == "detail" else _value(name, value),
+            )
             for name, value in explanation["answer"].items()
         ),
     ]
@@ -63,6 +66,12 @@ def _value(name: str, value: Any) -> str:
     if name.endswith("_microcents") and isinstance(value, int):
         return money(value)
     return str(value)
+
+
+def _detail(answer: dict[str, Any]) -> str:
+    """What a reject says of asked, limit and used; the ledger's are money."""
+    show = money if answer["stage"] == "ledger" else str
+    return ", ".join(f"{name} {show(value)}" for name, value in answer["detail"].items() if value)
 
 
 def _words(name: str) -> str:
@@ -269,5 +278,5 @@ def _answer(answer: dict[str, Any]) -> str:
     if answer["answer"] == "admit":
         fee = money(answer["fee_microcents"])
         return f"venue {answer['venue']}, fee {fee}, {answer['reason']}"
-    detail = ", ".join(f"{name} {value}" for name, value in answer["detail"].items() if value)
+    detail = _detail(answer)
     return f"{answer['reason']} ({detail})" if detail else str(answer["reason"])

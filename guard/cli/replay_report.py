@@ -1,13 +1,13 @@
-"""What `pretrade-guard replay` reports: its arguments for that, and the forms of the answer.
+"""What `pretrade-guard replay` reports: its arguments for that, and the three forms of the answer.
 
-Owns `--explain`, `--desk`, `--policy` and `--limits`. What is found is `guard.audit`'s.
+Owns `--html`, `--explain`, `--desk`, `--policy` and `--limits`. What is found is `guard.audit`'s.
 """
 
 import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from guard.cli.base import EXIT_GOOD, UsageError, report_good
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments."""
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="also write the report as one page on its own"
+    )
     parser.add_argument(
         "--explain", metavar="CLIENT_ORDER_ID", help="explain an order, venue by venue"
     )
@@ -34,6 +37,8 @@ def open_audit(options: argparse.Namespace) -> "Audit":
     """The audit that the arguments ask for. Raises UsageError, ConfigError."""
     if options.desk is not None and options.explain is None:
         raise UsageError("--desk needs --explain CLIENT_ORDER_ID")
+    if options.html is not None:
+        _check_page_file(options.html, options.log)
     from guard.audit.audit import Audit
 
     overrides = None
@@ -44,8 +49,20 @@ def open_audit(options: argparse.Namespace) -> "Audit":
     return Audit(options.explain, options.desk, overrides)
 
 
+def _check_page_file(page: Path, log: Path) -> None:
+    """The log is only read: no page goes where it is. And it is said before a long replay."""
+    if not page.parent.is_dir():
+        raise UsageError(f"--html {page}: {page.parent} is no directory")
+    if page.is_dir():
+        raise UsageError(f"--html {page}: is a directory; allowed: a file")
+    if log.is_dir() and page.resolve().is_relative_to(log.resolve()):
+        raise UsageError(f"--html {page}: is inside the log's directory, which is only read")
+    if page.resolve() == log.resolve():
+        raise UsageError(f"--html {page}: is the log itself, which is only read")
+
+
 def show_report(options: argparse.Namespace, audit: "Audit", report: "ReplayReport") -> int:
-    """Prints what was found; returns the exit code. Raises UsageError."""
+    """Prints what was found, and writes the page; returns the exit code. Raises UsageError."""
     from guard.audit.audit import AmbiguousOrderError, UnknownOrderError
     from guard.audit.report import HEAD_KEYS
     from guard.audit.text import write_report
@@ -54,9 +71,21 @@ def show_report(options: argparse.Namespace, audit: "Audit", report: "ReplayRepo
         document = audit.document(report)
     except (UnknownOrderError, AmbiguousOrderError) as error:
         raise UsageError(str(error)) from error
+    if options.html is not None:
+        _write_page(options.html, document, str(options.log))
     if options.json:
         print(json.dumps(document))
         return EXIT_GOOD
     report_good(options, "replayed", {name: document[name] for name in HEAD_KEYS})
     write_report(document, sys.stdout, sys.stdout.isatty())
     return EXIT_GOOD
+
+
+def _write_page(file: Path, document: dict[str, Any], source: str) -> None:
+    """Writes the page beside its place and renames it: a page is whole or not there."""
+    from guard.audit.page import render_page
+
+    unfinished = file.with_name(f"{file.name}.part")
+    unfinished.write_text(render_page(document, source), "utf-8")
+    unfinished.replace(file)
+    sys.stderr.write(f"pretrade-guard: the page is in {file}\n")
