@@ -30,3 +30,8 @@ def sleep_until(deadline_ns: int) -> None:
 def thread_cpu_ns() -> int:
     """Nanoseconds of processor time that the calling thread has used."""
     return time.thread_time_ns()
+
+
+def process_cpu_ns() -> int:
+    """Nanoseconds of processor time that this process has used, all threads together."""
+    return time.process_time_ns()

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from guard.bench import replay_rate
 from guard.bench.conditions import filesystem_of
 from guard.bench.document import Report
 from guard.bench.loads import STANDARD
@@ -174,3 +175,15 @@ def test_the_peers_that_need_no_installation(tmp_path: Path) -> None:
             assert link.recv(16) == b"\x00\x02ab"
     finally:
         echo.stop()
+
+
+@pytest.mark.slow
+def test_a_replay_beside_the_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_rate, "RECORDS", 500)
+    figures = replay_rate.measure_replay(tmp_path)
+    assert set(figures) == {
+        "replay_records_a_second", "replay_wheel_records_a_second", "replay_wheel_ratio",
+        "replay_cores_ratio",
+    }  # fmt: skip
+    assert all(figure > 0 for figure in figures.values())
+    assert list(tmp_path.iterdir()) == []

@@ -6,9 +6,11 @@ Owns the order: rounds, the figures that need no daemon, the targets, what could
 import shlex
 import statistics
 import sys
+import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Final
 
 from guard import clock
@@ -16,8 +18,9 @@ from guard.bench.conditions import MEMORY_FILESYSTEMS, conditions, filesystem_of
 from guard.bench.document import REPORT_VERSION, Report
 from guard.bench.loads import SATURATED
 from guard.bench.peers import missing_peers, redis_version
+from guard.bench.replay_rate import measure_replay
 from guard.bench.scale import measure_scale
-from guard.bench.session import Findings, Options, run_rounds
+from guard.bench.session import DIRECTORY_PREFIX, Findings, Options, run_rounds
 from guard.bench.show import show_report, wide_console
 from guard.bench.targets import judge
 from guard.bench.wheel import measure_kernels
@@ -39,7 +42,7 @@ def run_bench(options: Options, *, compares: bool) -> Report:
         not_measured.append(f"the disk: {options.directory} is on {filesystem}, in memory alone")
     conditions_before = {**conditions(options.directory), **_session_conditions(options)}
     findings = run_rounds(options, _say)
-    figures = _figures(findings, compares=compares)
+    figures = _figures(findings, options)
     runs = findings.runs()
     report = Report(
         REPORT_VERSION,
@@ -89,7 +92,7 @@ def _session_conditions(options: Options) -> dict[str, str]:
     return {**shown, "peers": ", ".join(peers)} if peers else shown
 
 
-def _figures(findings: Findings, *, compares: bool) -> dict[str, float]:
+def _figures(findings: Findings, options: Options) -> dict[str, float]:
     """What is no load on a daemon."""
     figures: dict[str, float] = {}
     if findings.disk:
@@ -97,9 +100,13 @@ def _figures(findings: Findings, *, compares: bool) -> dict[str, float]:
     for load, rates in findings.wheel_orders_a_second.items():
         name = "wheel_orders_a_second" if load == SATURATED else f"wheel_orders_a_second, {load}"
         figures[name] = statistics.median(rates)
-    if compares:
+    if options.peers:
         kernels = measure_kernels(KERNEL_VENUES)
         figures["kernel_ns"] = next(iter(kernels.values()))
         if len(kernels) > 1:
             figures["wheel_kernel_ns"] = kernels["wheel, a batch of objects"]
+    if "wheel" in options.peers:
+        _say("replay")
+        with tempfile.TemporaryDirectory(prefix=DIRECTORY_PREFIX, dir=options.directory) as place:
+            figures.update(measure_replay(Path(place)))
     return figures
