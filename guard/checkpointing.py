@@ -17,14 +17,14 @@ is begun that the log's disk cannot hold beside its reserve.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from guard.activation import NANOSECONDS_PER_SECOND, Actor
 from guard.checkpoint import encode_state, state_digest_hex
 from guard.engine import Engine
-from guard.forked import Ended, ForkedChild
+from guard.forked import Ended, ForkedChild, WaitForGo
 from guard.outcomes import CheckpointTaken, Outcome
 from guard.state import GuardState
 from kernel import InvariantError
@@ -51,6 +51,25 @@ STOP_RECORDS_MIN: Final = 10_000
 HEAD_BYTES: Final = 4 * 1024 * 1024
 
 
+class Child(Protocol):
+    """Who writes a checkpoint; `ForkedChild`, but in a simulation."""
+
+    def let_go(self) -> None: ...
+    def poll(self) -> Ended | None: ...
+    def kill(self) -> None: ...
+
+
+class StartChild(Protocol):
+    """Begins `work` on the state as it is at this instant. Raises OSError."""
+
+    def __call__(
+        self,
+        work: Callable[[GuardState, WaitForGo], str],
+        subject: GuardState,
+        expected_errors: tuple[type[Exception], ...],
+    ) -> Child: ...
+
+
 class _Taken(msgspec.Struct):
     """A child's word."""
 
@@ -61,14 +80,15 @@ class _Taken(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointPlan:
-    """When to take one: after so many records, after so long (0: not for that reason), at a stop.
+    """When to take one: with so many records behind the last one, after so long, at a clean stop
+    with so many records behind it. 0: not for that reason.
 
     `reserve_bytes` of the disk are not for checkpoints.
     """
 
     every_records: int
     interval_ns: int
-    is_taken_at_stop: bool
+    stop_records: int
     reserve_bytes: int
 
 
@@ -76,7 +96,7 @@ class CheckpointPlan:
 class _Underway:
     """A child and what it writes."""
 
-    child: ForkedChild
+    child: Child
     head: Head
     why: str
     started_ns: int
@@ -116,6 +136,7 @@ class Checkpointer:
         free_bytes: Callable[[Path], int],
         monotonic_ns: Callable[[], int],
         say: Callable[[str], None],
+        start_child: StartChild = ForkedChild.start,
     ) -> None:
         """`last_sequence`: of the newest checkpoint that there is, 0 for none."""
         self._engine = engine
@@ -130,6 +151,7 @@ class Checkpointer:
         self._free_bytes = free_bytes
         self._monotonic_ns = monotonic_ns
         self._say = say
+        self._start_child = start_child
         self._underway: _Underway | None = None
         self._last_began_ns = self._not_before_ns = monotonic_ns()
 
@@ -162,11 +184,8 @@ class Checkpointer:
     def take_at_stop(self) -> None:
         """Writes one here and now, if the plan says so. All is durable, none is under way."""
         head = self._writer.durable_head
-        if (
-            not self._plan.is_taken_at_stop
-            or head.sequence - self._last_sequence < STOP_RECORDS_MIN
-            or self._lacks_space()
-        ):
+        record_count = head.sequence - self._last_sequence
+        if not 0 < self._plan.stop_records <= record_count or self._lacks_space():
             return
         try:
             info = write_state(self._directory, self._hasher, self._engine.state, head)
@@ -183,12 +202,12 @@ class Checkpointer:
             return
         head, state = self._writer.staged_head, self._engine.state
 
-        def work(wait_for_go: Callable[[], bool]) -> str:
-            digest_hex = state_digest_hex(state)
+        def work(frozen: GuardState, wait_for_go: WaitForGo) -> str:
+            digest_hex = state_digest_hex(frozen)
             if not wait_for_go():
                 raise CheckpointError("the daemon ended")
             info = write_checkpoint(
-                self._directory, head, digest_hex, encode_state(state), self._hasher
+                self._directory, head, digest_hex, encode_state(frozen), self._hasher
             )
             return msgspec.json.encode(_taken(info)).decode()
 
@@ -196,7 +215,7 @@ class Checkpointer:
             raise InvariantError(f"state before {state.next_sequence} is not that after {head}")
         self._writer.rotate()
         try:
-            child = ForkedChild.start(work, (WalError, OSError, MemoryError))
+            child = self._start_child(work, state, (WalError, OSError, MemoryError))
         except OSError as error:
             self._alarm(f"cannot fork: {error}")
             return

@@ -33,7 +33,7 @@ from guard.activation import (
     resume_event,
 )
 from guard.anchoring import AnchorPublisher, load_anchor
-from guard.checkpointing import Checkpointer, CheckpointPlan
+from guard.checkpointing import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
 from guard.config import Config, ConfigError
 from guard.engine import Engine
 from guard.gateway import Gateway
@@ -214,7 +214,7 @@ def _checkpointer(
         CheckpointPlan(
             log.checkpoint_every_records,
             log.checkpoint_interval_s * NANOSECONDS_PER_SECOND,
-            log.checkpoint_at_stop,
+            STOP_RECORDS_MIN if log.checkpoint_at_stop else 0,
             log.disk_reserve_bytes,
         ),
         last_sequence=0 if recovered.checkpoint is None else recovered.checkpoint.sequence,

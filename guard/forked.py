@@ -21,7 +21,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn, TypeAlias, TypeVar
 
 # What a child may say, its first byte included; a pipe takes that much without a reader.
 WORD_BYTES_MAX: Final = 4096
@@ -38,7 +38,8 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 # Waits until the parent says that the work may be published; False: it never will.
 WaitForGo: TypeAlias = Callable[[], bool]
-Work: TypeAlias = Callable[[WaitForGo], str]
+
+Subject = TypeVar("Subject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,16 @@ class ForkedChild:
         self._may_go = False
 
     @classmethod
-    def start(cls, work: Work, expected_errors: tuple[type[Exception], ...]) -> "ForkedChild":
-        """Forks; in the child runs `work`, whose result or expected error is its word.
+    def start(
+        cls,
+        work: Callable[[Subject, WaitForGo], str],
+        subject: Subject,
+        expected_errors: tuple[type[Exception], ...],
+    ) -> "ForkedChild":
+        """Forks; in the child runs `work` on `subject` as it is at this instant.
 
-        Raises OSError where the system refuses.
+        Its result, or its expected error, is the child's word. Raises OSError where the system
+        refuses.
         """
         go_read, go_write = os.pipe()
         word_read, word_write = os.pipe()
@@ -76,7 +83,9 @@ class ForkedChild:
                 os.close(descriptor)
             raise
         if pid == 0:
-            _live_as_child(parent, go_read, word_write, work, expected_errors)
+            _live_as_child(
+                parent, go_read, word_write, lambda wait: work(subject, wait), expected_errors
+            )
         os.close(go_read)
         os.close(word_write)
         os.set_blocking(word_read, False)
@@ -140,7 +149,7 @@ def _live_as_child(
     parent: int,
     go: int,
     word: int,
-    work: Work,
+    work: Callable[[WaitForGo], str],
     expected_errors: tuple[type[Exception], ...],
 ) -> NoReturn:
     code = 1

@@ -15,7 +15,6 @@ from guard.checkpointing import (
     CHILD_LIFE_MAX_NS,
     REST_FACTOR,
     RETRY_NS,
-    STOP_RECORDS_MIN,
     Checkpointer,
     CheckpointPlan,
     payload_bytes_max,
@@ -32,7 +31,7 @@ from wal import EMPTY_HEAD, ChainHasher, Head, LogWriter, read_checkpoints
 HASHER = ChainHasher(KEY)
 PATIENCE_S = 20.0
 OPENING = 7
-ONLY_ASKED = CheckpointPlan(0, 0, True, 0)
+ONLY_ASKED = CheckpointPlan(0, 0, 0, 0)
 
 
 class Stand:
@@ -172,7 +171,7 @@ def test_the_next_batch_begins_a_segment(open_stand: Opener) -> None:
 
 
 def test_by_count_with_a_rest_in_between(open_stand: Opener) -> None:
-    stand = open_stand(CheckpointPlan(20, 0, False, 0))
+    stand = open_stand(CheckpointPlan(20, 0, 0, 0))
     stand.grow(19 - OPENING)
     assert stand.tick() == 0
     stand.grow()
@@ -190,7 +189,7 @@ def test_by_count_with_a_rest_in_between(open_stand: Opener) -> None:
 
 
 def test_by_time_unless_nothing_has_happened(open_stand: Opener) -> None:
-    stand = open_stand(CheckpointPlan(0, 60 * NANOSECONDS_PER_SECOND, False, 0))
+    stand = open_stand(CheckpointPlan(0, 60 * NANOSECONDS_PER_SECOND, 0, 0))
     assert stand.tick() == 0
     stand.now_ns = 60 * NANOSECONDS_PER_SECOND
     assert stand.tick() == 1
@@ -209,7 +208,7 @@ def test_nothing_is_due_where_nothing_is_planned(open_stand: Opener) -> None:
     assert stand.tick() == 0
 
 
-@pytest.mark.parametrize("plan", [ONLY_ASKED, CheckpointPlan(1, 1, False, 0)])
+@pytest.mark.parametrize("plan", [ONLY_ASKED, CheckpointPlan(1, 1, 0, 0)])
 def test_no_space_is_an_alarm_and_not_tried_at_once_again(
     plan: CheckpointPlan, open_stand: Opener
 ) -> None:
@@ -227,7 +226,7 @@ def test_no_space_is_an_alarm_and_not_tried_at_once_again(
 
 
 def test_the_reserve_is_not_for_checkpoints(open_stand: Opener) -> None:
-    stand = open_stand(CheckpointPlan(0, 0, True, 2**30))
+    stand = open_stand(CheckpointPlan(0, 0, 0, 2**30))
     stand.free = payload_bytes_max(stand.engine.state) + 2**30 - 1
     stand.checkpointer.request()
     assert "are reserved for records" in stand.said[0]
@@ -277,8 +276,8 @@ def test_a_stop_ends_a_child_that_is_at_work(open_stand: Opener) -> None:
 
 
 def test_at_a_stop_when_there_is_enough_to_read(open_stand: Opener) -> None:
-    stand = open_stand(ONLY_ASKED)
-    stand.grow(STOP_RECORDS_MIN - 1 - OPENING)
+    stand = open_stand(CheckpointPlan(0, 0, 20, 0))
+    stand.grow(19 - OPENING)
     stand.writer.sync_now()
     stand.checkpointer.take_at_stop()
     assert stand.events == []

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from guard.forked import NICENESS, WORD_BYTES_MAX, Ended, ForkedChild, WaitForGo, Work
+from guard.forked import NICENESS, WORD_BYTES_MAX, Ended, ForkedChild, WaitForGo
 from wal import LogLock, WalLocked
 
 PATIENCE_S = 20.0
@@ -41,8 +41,8 @@ def ended(child: ForkedChild) -> Ended:
         time.sleep(0.002)
 
 
-def start(children: list[ForkedChild], work: Work) -> ForkedChild:
-    children.append(ForkedChild.start(work, ERRORS))
+def start(children: list[ForkedChild], work: Callable[[WaitForGo], str]) -> ForkedChild:
+    children.append(ForkedChild.start(lambda _, wait_for_go: work(wait_for_go), None, ERRORS))
     return children[-1]
 
 
@@ -62,12 +62,14 @@ def test_its_word_comes_back(children: list[ForkedChild]) -> None:
 def test_it_works_on_the_memory_as_it_was(children: list[ForkedChild]) -> None:
     memory = ["before"]
 
-    def work(wait_for_go: WaitForGo) -> str:
+    def work(subject: list[str], wait_for_go: WaitForGo) -> str:
         assert wait_for_go()
-        memory.append("of the child")
+        assert subject is memory
+        subject.append("of the child")
         return json.dumps(memory)
 
-    child = start(children, work)
+    child = ForkedChild.start(work, memory, ERRORS)
+    children.append(child)
     memory.append("after")
     child.let_go()
     assert ended(child) == Ended('["before", "of the child"]', None)
@@ -170,11 +172,11 @@ PARENT = """
 import os, sys, time
 from guard.forked import ForkedChild
 
-def work(wait_for_go):
+def work(subject, wait_for_go):
     time.sleep(600)
     return ""
 
-print(ForkedChild.start(work, ()).pid, flush=True)
+print(ForkedChild.start(work, None, ()).pid, flush=True)
 time.sleep(600)
 """
 
