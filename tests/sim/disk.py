@@ -11,6 +11,7 @@ import errno
 import itertools
 import os
 import random
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class Disk:
         self.fault: Fault | None = None
         self.hit: Callable[[str], None] = lambda name: None
         self.while_syncing: Callable[[], None] = lambda: None
+        self.on_directory_sync: Callable[[], None] = lambda: None
+        self.is_gone = False  # the process has ended: no handler of its own may do anything more
         self._rng = rng
         self._note = note
         self._durable: dict[int, int] = {}
@@ -64,7 +67,7 @@ class Disk:
 
     def restart(self) -> None:
         """A new process: whatever failed before is history; what is in memory stays."""
-        self._has_failed = self._is_full = False
+        self._has_failed = self._is_full = self.is_gone = False
         self._synced_inodes.clear()
         kept = {path.stat().st_ino for path in self.directory.glob("*.jsonl")}
         self._durable = {ino: size for ino, size in self._durable.items() if ino in kept}
@@ -177,6 +180,8 @@ class Disk:
 
     def _synced(self, descriptor: int) -> None:
         facts = os.fstat(descriptor)
+        if stat.S_ISDIR(facts.st_mode):
+            self.on_directory_sync()
         self._synced_inodes.add(facts.st_ino)
         if facts.st_ino in self._durable:
             self._durable[facts.st_ino] = facts.st_size

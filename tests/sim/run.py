@@ -28,6 +28,7 @@ def main() -> int:
 
     started_s = time.monotonic()
     played = crashes = power_cuts = cuts = replies = records = 0
+    checkpoints = failed = spoilt = begun_with = 0
     for seed in range(options.first, options.first + options.seeds):
         if options.seconds and time.monotonic() - started_s > options.seconds:
             break
@@ -46,11 +47,16 @@ def main() -> int:
         cuts += result.cuts
         replies += result.replies
         records += result.records
+        checkpoints += result.checkpoints
+        failed += result.failed_checkpoints
+        spoilt += result.spoilt_checkpoints
+        begun_with += result.starts_from_checkpoints
     took_s = time.monotonic() - started_s
     print(
         f"{played} seeds from {options.first} in {took_s:.1f} s, nothing found: {crashes} crashes, "
         f"{power_cuts} of them power cuts, {cuts} torn ends cut, {records} records, "
-        f"{replies} replies checked"
+        f"{replies} replies checked; {checkpoints} checkpoints taken, {failed} more failed, "
+        f"{spoilt} spoilt, {begun_with} starts began with one"
     )
     return 0
 

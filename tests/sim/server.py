@@ -7,13 +7,17 @@ place of the rest stand a loop without time or descriptors (`SimLoop`), a gatewa
 """
 
 import asyncio
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from guard.activation import Actor, find_differences, opening_events
+from guard.checkpointing import Checkpointer, CheckpointPlan
 from guard.config import Config
 from guard.engine import Engine
 from guard.gateway import Received
@@ -22,6 +26,7 @@ from guard.journal import DIALECT
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline, record_outcome
 from guard.recovery import recover_log
+from sim.checkpoints import Checkpoints, ChildKilledError
 from sim.disk import Disk
 from wal import Anchor, ChainHasher, Head, LogLock, LogWriter, anchor_of, verify_chain
 
@@ -90,7 +95,13 @@ class Server:
     """From `open` to `stop`, or to whatever ends it before. `close` always."""
 
     def __init__(
-        self, directory: Path, disk: Disk, config: Config, *, anchors: bool = False
+        self,
+        directory: Path,
+        disk: Disk,
+        config: Config,
+        checkpoints: Checkpoints,
+        *,
+        anchors: bool = False,
     ) -> None:
         """`anchors`: no reply leaves before its head is published in a second place."""
         self.directory = directory
@@ -102,6 +113,8 @@ class Server:
         self.recovered_sequence = -1  # not known yet
         self.start_records = 0
         self.anchors = anchors
+        self.checkpoints = checkpoints
+        self.timers: deque[Callable[[], None]] = deque()
         self.published: Anchor | None = None
         self.cut_count = 0
         self._lock: LogLock | None = None
@@ -116,16 +129,19 @@ class Server:
         segment_bytes_max: int,
         anchor: Anchor | None,
         sync_clock_ns: Callable[[], int],
+        noting: Callable[[], None],
     ) -> None:
         """Recovers, logs what a start logs, and begins to listen.
 
         `sync_clock_ns`: times the syncs, and so decides which of them the loop does itself.
+        `noting` is called before each record of a checkpoint.
         """
         self.published = anchor
         recovered = recover_log(self.directory, HASHER, anchor)
         self._lock = recovered.lock
         self.engine, head = recovered.engine, recovered.head
         self.recovered_sequence = head.sequence
+        self.checkpoints.check(recovered)
         events = self._start_events(recovered, wall_ns)
         self._writer = SimWriter.open(
             self.directory,
@@ -153,6 +169,33 @@ class Server:
             asyncio._set_running_loop(None)
         self.pipeline.start()
         self._run = self.pipeline.run()
+
+        def record(event: Outcome) -> None:
+            noting()
+            self.pipeline.record(event)
+
+        self.checkpointer = Checkpointer(
+            self.engine,
+            self._writer,
+            self.directory,
+            HASHER,
+            CheckpointPlan(0, 0, self.checkpoints.rng.choice((0, 1)), 0),
+            last_sequence=0 if recovered.checkpoint is None else recovered.checkpoint.sequence,
+            record=record,
+            actor=lambda why: self._actor(wall_ns(), why),
+            call_later=lambda _delay_s, call: self.timers.append(call),
+            free_bytes=lambda _directory: 2**40,
+            monotonic_ns=lambda: 0,
+            say=lambda _text: None,
+            start_child=self.checkpoints.start_child,
+        )
+
+    def look_after_checkpoints(self) -> None:
+        """What the loop's timer does; now and then somebody asks for one."""
+        if self.checkpoints.rng.random() < 0.08:
+            self.checkpointer.request()
+        if self.timers:
+            self.timers.popleft()()
 
     def listen(self) -> None:
         """Lets the pipeline take what has arrived, as far as it wants to.
@@ -208,6 +251,12 @@ class Server:
         self.pipeline.stop()
         while not self.advance():
             pass
+        self.checkpointer.stop()
+        assert self._writer is not None
+        self._writer.sync_now()
+        self.checkpoints.draw_fate()
+        with self.checkpoints.publishing(), contextlib.suppress(ChildKilledError):
+            self.checkpointer.take_at_stop()
         closing()
         self._record([self._actor(wall_ns, "clean stop").event(SessionClosed)])
 
@@ -252,6 +301,9 @@ class Server:
             recovered_hash=recovered.head.entry_hash,
             after_clean_stop=state.is_closed_cleanly,
             cuts=noted,
+            checkpoint_sequence=UNSET
+            if recovered.checkpoint is None
+            else recovered.checkpoint.sequence,
         )
         events: list[Outcome] = [started]
         for difference in find_differences(state, self.config, actor):

@@ -23,6 +23,7 @@ from guard.pipeline import ON_LOOP_SYNC_NS_MAX
 from guard.recovery import fold_log
 from guard.replay import replay_log
 from guard_support import describe, dev_config
+from sim.checkpoints import Checkpoints
 from sim.clients import Clients, Request
 from sim.disk import CrashError, Disk, Fault, ViolationError
 from sim.oracle import Oracle, WrongError
@@ -68,6 +69,10 @@ class World:
         self.disk = Disk(directory, self.rng, self.note)
         self.disk.hit = self._hit
         self.disk.while_syncing = self._while_syncing
+        # Of its own randomness, so that histories are what they were but for this.
+        self.checkpoints = Checkpoints(
+            directory, random.Random(f"checkpoints of {seed}"), self.disk, HASHER, self.note
+        )
         self.oracle = Oracle(BALANCES, WINDOW_S * SECOND_NS, self.ids_max)
         self.clients = Clients(self.rng)
         self.wall_ns = T0_NS
@@ -96,6 +101,7 @@ class World:
             if self._start():
                 self._live(is_last=life == lives - 1)
             self._end()
+            self.checkpoints.spoil(self.is_stopped, self.oracle.told_sequence)
         while not self._start():  # the last one is not to be disturbed
             self._end()
         self._audit()
@@ -112,7 +118,11 @@ class World:
         self.network = []
         self.expected = {}
         self.server = Server(
-            self.directory, self.disk, self.config, anchors=self.anchors == "synchronous"
+            self.directory,
+            self.disk,
+            self.config,
+            self.checkpoints,
+            anchors=self.anchors == "synchronous",
         )
         # What a crash leaves behind a clean stop is a case of its own.
         if self.rng.random() < (0.7 if self.is_stopped else 0.25):
@@ -126,6 +136,7 @@ class World:
                     8_000 if small else 2**26,
                     self.anchor,
                     self._sync_clock_ns,
+                    lambda: self.oracle.start(1, self.wall_ns),
                 )
         except BaseException as error:
             if not self._is_crash(error):
@@ -196,6 +207,7 @@ class World:
             self.oracle.space(free, reserve, self.wall_ns)
             self.server.report_space(free, reserve, self.wall_ns)
         self.server.listen()
+        self.server.look_after_checkpoints()
         if rng.random() < 0.7:
             self.server.advance()
         if self.anchors == "lagging" and rng.random() < 0.2:
@@ -236,6 +248,7 @@ class World:
         if self.rng.random() < 0.5:
             self.power_cuts += 1
             self.disk.cut_power()
+            self.checkpoints.cut_power()
 
     # Faults.
 
@@ -265,6 +278,7 @@ class World:
             if self.crash_after <= 0:
                 self.note(f"crash: {name}")
                 self.crash_after = None
+                self.disk.is_gone = True
                 raise CrashError(name)
 
     def _is_crash(self, error: BaseException | None) -> bool:
@@ -370,7 +384,7 @@ class World:
 
     def _check_log(self) -> None:
         """The log of the whole history, as an auditor has it."""
-        server = Server(self.directory, self.disk, self.config)
+        server = Server(self.directory, self.disk, self.config, self.checkpoints)
         head = server.head_on_disk()
         if head.sequence != self.oracle.next_sequence - 1:
             raise ViolationError(f"the log ends with {head.sequence}")
@@ -394,6 +408,10 @@ class Result:
         self.power_cuts = world.power_cuts
         self.cuts = world.cuts
         self.replies = world.replies
+        self.checkpoints = world.checkpoints.taken
+        self.failed_checkpoints = world.checkpoints.failed
+        self.spoilt_checkpoints = world.checkpoints.spoilt
+        self.starts_from_checkpoints = world.checkpoints.begun_with
         self.records = world.oracle.next_sequence - 1
 
 
