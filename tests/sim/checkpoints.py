@@ -160,14 +160,17 @@ class Checkpoints:
                 path.write_bytes(data[: self.rng.randint(min(durable, len(data)), len(data))])
         self._unsynced.clear()
 
-    def spoil(self, is_stopped: bool, told_sequence: int) -> None:
-        """Damages something. `told_sequence`: a record that is on the disk for certain."""
+    def spoil(self, is_whole: bool, told_sequence: int) -> None:
+        """Damages something. `told_sequence`: a record that is on the disk for certain.
+
+        `is_whole`: the log ends well. A torn end below a checkpoint's record is refused, rightly.
+        """
         infos = read_checkpoints(self.directory, self._hasher)
         good = [info for info in infos if info.problem is None]
         if not good or self.rng.random() > 0.3:
             return
         kinds = ["flip", "cut", "gone", "manifest", "other log"]
-        kind = self.rng.choice([*kinds, "future"] if is_stopped else kinds)
+        kind = self.rng.choice([*kinds, "future"] if is_whole else kinds)
         self._note(f"spoilt: {kind}")
         path = good[0].path
         if kind == "manifest":

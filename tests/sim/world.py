@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from guard.journal import DIALECT
 from guard.pipeline import ON_LOOP_SYNC_NS_MAX
 from guard.recovery import fold_log
 from guard.replay import replay_log
@@ -28,7 +29,7 @@ from sim.clients import Clients, Request
 from sim.disk import CrashError, Disk, Fault, ViolationError
 from sim.oracle import Oracle, WrongError
 from sim.server import HASHER, Server, SimGateway, scratch_root
-from wal import Anchor, WalPoisoned, failpoint
+from wal import Anchor, WalDamage, WalPoisoned, failpoint, verify_chain
 
 SECOND_NS = 1_000_000_000
 T0_NS = 1_700_000_000 * SECOND_NS
@@ -101,7 +102,7 @@ class World:
             if self._start():
                 self._live(is_last=life == lives - 1)
             self._end()
-            self.checkpoints.spoil(self.is_stopped, self.oracle.told_sequence)
+            self.checkpoints.spoil(self._ends_well(), self.oracle.told_sequence)
         while not self._start():  # the last one is not to be disturbed
             self._end()
         self._audit()
@@ -241,6 +242,14 @@ class World:
             self.server.close()
             self.server = None
             self.disk.end_process()
+
+    def _ends_well(self) -> bool:
+        """Is the log whole as it lies there?"""
+        try:
+            verify_chain(self.directory, HASHER, DIALECT)
+        except WalDamage:
+            return False
+        return True
 
     def _crash(self) -> None:
         self._end()

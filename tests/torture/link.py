@@ -86,6 +86,15 @@ class Victim:
         """SIGUSR1: its next batch begins a segment."""
         self.process.send_signal(signal.SIGUSR1)
 
+    def take_checkpoint(self) -> None:
+        """SIGUSR2: a child of its begins to write one."""
+        self.process.send_signal(signal.SIGUSR2)
+
+    def alarms(self) -> list[str]:
+        """What it has said that an operator must look at."""
+        lines = self.stderr_file.read_text().splitlines()
+        return [line for line in lines if "ALARM" in line]
+
     def stop(self) -> int:
         """SIGTERM; its exit code."""
         self.process.send_signal(signal.SIGTERM)

@@ -119,6 +119,7 @@ def report(tally: Tally, seconds: float) -> None:
     print(
         f"{answered} requests answered, {orders} of them orders; {tally.repeats} repeats compared"
     )
+    print(f"{tally.checkpoints} of the logs ended with a start from a checkpoint")
     print("answers: " + listed(tally.answered))
     print("kills at: " + listed(tally.kills_at_place))
     missed = [name for name in POINTS if not tally.reached[name]]

@@ -21,6 +21,8 @@ from oracle import Books, Oracle, must
 from victim import NO_POINT
 
 from daemon_support import KEY, Site, config_text, event_of
+from guard.checkpoint import state_digest_hex
+from guard.recovery import fold_log, recover_log
 from guard.replay import replay_log
 from protocol_client import cancel, fill, order, status
 from wal import ChainHasher
@@ -38,6 +40,9 @@ MESSAGES_A_SESSION = 400  # then it is killed from outside: the place was not re
 STATUSES_A_MESSAGE = 256
 RESENT_A_CHECK = 64
 ROTATIONS = 0.01  # so many of the messages are followed by the order to begin a segment
+CHECKPOINTS = 0.01  # so many by the order to take a checkpoint
+# The one thing about checkpoints that a kill may leave for a start to say.
+UNLISTED = "is not used: the manifest does not list it"
 ROOT_MARK = "{root}"  # in settings: the directory of the trial
 
 
@@ -67,6 +72,7 @@ class Tally:
     answered: Counter[str] = field(default_factory=Counter)
     repeats: int = 0
     records: int = 0
+    checkpoints: int = 0
     reached: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -105,6 +111,7 @@ class Trial:
             if is_timed and death.is_armed:
                 timer.start()
             link = Link(target, target.wait_until_ready())
+            self._check_alarms(target)
             self._check(link)
             target.arm()
             if is_timed and not death.is_armed:
@@ -143,6 +150,11 @@ class Trial:
         self._tally.repeats += self.oracle.repeats
         for name, answer in self.oracle.answers.items():
             self._tally.answered[f"{self.oracle.requests[name]['type']} {answer['type']}"] += 1
+
+    def _check_alarms(self, target: Victim) -> None:
+        """Nothing is spoilt here: a checkpoint that was published is of use."""
+        alarms = [alarm for alarm in target.alarms() if not alarm.endswith(UNLISTED)]
+        must(not alarms, "a start without alarms", alarms)
 
     def _count(self, target: Victim, was_struck: bool, *, is_ready: bool) -> None:
         if was_struck:
@@ -183,6 +195,8 @@ class Trial:
 
     def _load(self, link: Link, target: Victim, messages_max: int | None) -> None:
         new = self._new_requests()
+        if {"checkpoint", "manifest"} & set(target.point.split("-")):
+            target.take_checkpoint()
         for count in itertools.count(1):
             if messages_max is not None and count > messages_max:
                 return
@@ -193,6 +207,8 @@ class Trial:
             self._send(link, requests, is_array=size > 1)
             if self._draw.random() < ROTATIONS:
                 target.rotate()
+            if self._draw.random() < CHECKPOINTS:
+                target.take_checkpoint()
 
     def _old_request(self) -> dict[str, Any]:
         known = self.oracle.requests
@@ -257,6 +273,17 @@ class Trial:
             money = (account.initial, account.remaining, account.reserved, account.committed)
             must(found_money == money, "the ledger is the books'", desk, found_money, money)
         self._check_times()
+        self._check_start()
+
+    def _check_start(self) -> None:
+        """A start from the newest checkpoint ends where the whole log does."""
+        hasher = ChainHasher(KEY)
+        recovered = recover_log(self.site.log, hasher)
+        recovered.lock.release()
+        self._tally.checkpoints += recovered.checkpoint is not None
+        found = state_digest_hex(recovered.engine.state)
+        right = state_digest_hex(fold_log(self.site.log, hasher)[0].state)
+        must(found == right, "one state, from a checkpoint or from the log alone", found, right)
 
     def _check_times(self) -> None:
         times = [event_of(record)["received_at_ns"] for record in self.site.records()]

@@ -3,9 +3,10 @@
     python victim.py CONTROL_FILE POINT NUMBER -- COMMAND...
 
 At the NUMBER-th time that the place POINT (`-`: none) is reached while the control file says
-`armed`, the process sends itself SIGKILL: nothing is flushed, closed or said. Owns the layout of
-the control file, which is shared memory: who started the process arms it, sees that the kill was
-this one, and counts what was reached.
+`armed`, the process sends itself SIGKILL: nothing is flushed, closed or said. Where it is a child
+that writes a checkpoint, the guard is killed, and the child with it. Owns the layout of the control
+file, which is shared memory: who started the process arms it, sees that the kill was this one, and
+counts what was reached.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def open_control(path: Path) -> mmap.mmap:
 def install(control: mmap.mmap, point: str, number: int) -> None:
     """From now on count every place that is reached, and die at this one."""
     armed_count = 0
+    guard_pid = os.getpid()
 
     def on_reach(name: str) -> None:
         nonlocal armed_count
@@ -47,6 +49,7 @@ def install(control: mmap.mmap, point: str, number: int) -> None:
             armed_count += 1
             if armed_count == number:
                 control[STRUCK] = 1
+                os.kill(guard_pid, signal.SIGKILL)
                 os.kill(os.getpid(), signal.SIGKILL)
 
     failpoint.install(on_reach)
