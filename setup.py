@@ -4,6 +4,8 @@ Everything else about the project stands in pyproject.toml. An extension is buil
 file that runs interpreted; its types stand in the .pxd beside it.
 """
 
+import os
+
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
@@ -29,14 +31,17 @@ EXTENSIONS = [
     Extension(
         f"{package}.{module}",
         [f"{package.replace('.', '/')}/{module}.py"],
-        extra_compile_args=["-O3", "-fno-strict-aliasing"],
+        # Without what a debugger would read: a quarter of the time it takes to compile.
+        extra_compile_args=["-O3" if package == "kernel" else "-O2", "-g0", "-fno-strict-aliasing"],
     )
     for package, modules in COMPILED_MODULES.items()
     for module in modules
 ]
 
+CORES = os.cpu_count() or 1
 EXTENSION_MODULES = cythonize(
     EXTENSIONS,
+    nthreads=CORES,
     compiler_directives={
         "language_level": 3,
         "boundscheck": False,
@@ -49,4 +54,4 @@ for extension in EXTENSION_MODULES:
     # Said here, since cythonize makes new extensions and leaves this out of its copy.
     extension.optional = True
 
-setup(ext_modules=EXTENSION_MODULES)
+setup(ext_modules=EXTENSION_MODULES, options={"build_ext": {"parallel": CORES}})
