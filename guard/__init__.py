@@ -15,6 +15,7 @@ COMPILED_MODULES = (
     "packed",
     "orders_codec",
     "orders",
+    "state",
     "decide_entry",
     "decide_execution",
     "apply",

@@ -3,22 +3,23 @@
 cimport cython
 
 from guard.orders cimport OrderState, RememberedOrders
+from guard.state cimport GuardState
 from kernel.ledger cimport BudgetEngine
 
 @cython.locals(orders=RememberedOrders)
-cpdef apply_outcome(state, sequence, outcome)
+cpdef apply_outcome(GuardState state, sequence, outcome)
 
 @cython.locals(remembered=OrderState, orders=RememberedOrders)
-cpdef _remember_rejected(state, order, answer, event)
+cpdef _remember_rejected(GuardState state, order, answer, event)
 
 @cython.locals(ledger=BudgetEngine, orders=RememberedOrders)
-cpdef _apply_order(state, event)
+cpdef _apply_order(GuardState state, event)
 
 @cython.locals(ledger=BudgetEngine, orders=RememberedOrders, order=OrderState)
-cpdef _apply_fill(state, event)
+cpdef _apply_fill(GuardState state, event)
 
 @cython.locals(orders=RememberedOrders)
-cpdef _note_fill(state, OrderState order, event)
+cpdef _note_fill(GuardState state, OrderState order, event)
 
 @cython.locals(ledger=BudgetEngine, orders=RememberedOrders, order=OrderState)
-cpdef _apply_release(state, event)
+cpdef _apply_release(GuardState state, event)

@@ -58,24 +58,26 @@ Refused: TypeAlias = tuple[Refusal, Detail]
 def decide_order(state: GuardState, order: Order, origin: Origin) -> Decided | Reply:
     """An order: its first answer again, or a refusal, or what kernel and ledger say."""
     now_ns = origin.received_at_ns
-    orders = state.orders
-    known = orders.find(order.desk, order.client_order_id, now_ns)
+    fields = _fields_of(order)
+    (client_order_id, desk_name, symbol, _, quantity, price, _, _, _, _, _, _, _, _, _, _, _, _, _,
+     sent_at_ns, _) = fields  # fmt: skip
+    known = state.orders.find(desk_name, client_order_id, now_ns)
     if known is not None:
         return _answer_known_order(state, known, order, origin)
-    refused = _refuse_by_window(state, order, now_ns)
-    desk = state.desks.get(order.desk)
-    instrument = state.instruments.get(order.symbol)
+    refused = _refuse_by_window(state, sent_at_ns, now_ns)
+    desk = state.desks.get(desk_name)
+    instrument = state.instruments.get(symbol)
     if desk is None:
         refused = refused or (Refusal.UNKNOWN_DESK, {})
     elif instrument is None:
         refused = refused or (Refusal.UNKNOWN_SYMBOL, {})
-    elif order.quantity > U32_MAX:
-        asked = {"asked": order.quantity, "limit": U32_MAX, "used": 0}
+    elif quantity > U32_MAX:
+        asked = {"asked": quantity, "limit": U32_MAX, "used": 0}
         refused = refused or (Refusal.QUANTITY_OUT_OF_RANGE, asked)
     else:
-        notional = instrument.notional_microcents(order.quantity, order.price)
+        notional = instrument.notional_microcents(quantity, price)
         if notional <= I64_MAX:
-            return _decide_by_kernel(state, desk, order, notional, refused, origin)
+            return _decide_by_kernel(state, desk, order, fields, notional, refused, origin)
         asked = {"asked": min(notional, U64_MAX), "limit": I64_MAX, "used": 0}
         refused = refused or (Refusal.OVERFLOW, asked)
     return _refuse_before_kernel(state, order, refused, origin)
@@ -94,11 +96,11 @@ def _answer_known_order(
     return decided
 
 
-def _refuse_by_window(state: GuardState, order: Order, now_ns: int) -> Refused | None:
+def _refuse_by_window(state: GuardState, sent_at_ns: int | None, now_ns: int) -> Refused | None:
     """Would the order's id be forgotten too early, or is there no room to remember it?"""
     window_ns = state.remembered_order_window_ns
-    if order.sent_at_ns is not None and abs(now_ns - order.sent_at_ns) > window_ns:
-        return Refusal.STALE_ORDER, {"asked": order.sent_at_ns, "limit": window_ns, "used": now_ns}
+    if sent_at_ns is not None and abs(now_ns - sent_at_ns) > window_ns:
+        return Refusal.STALE_ORDER, {"asked": sent_at_ns, "limit": window_ns, "used": now_ns}
     if state.orders.is_full(state.remembered_orders_max, now_ns):
         ids_max = state.remembered_orders_max
         return Refusal.IDEMPOTENCY_WINDOW_FULL, {"asked": 1, "limit": ids_max, "used": ids_max}
@@ -124,15 +126,19 @@ def _decide_by_kernel(
     state: GuardState,
     desk: Desk,
     order: Order,
+    fields: tuple[Any, ...],
     notional_microcents: int,
     refused: Refused | None,
     origin: Origin,
 ) -> Decided:
-    """Asks the kernel, then for the exposure. `refused`: what the order's window already said."""
+    """Asks the kernel, then for the exposure.
+
+    `fields`: the order's, in their order. `refused`: what its window already said.
+    """
     policy = state.policy
     if policy is None:
         raise InvariantError("an order is decided before any policy is active")
-    rows = _ask_kernel(state, policy, order, notional_microcents)
+    rows = _ask_kernel(state, policy, fields, notional_microcents)
     halt = state.entries_halt
     if refused is None and halt is not None:
         sizes = {"free_bytes": halt.free_bytes, "reserve_bytes": halt.reserve_bytes}
@@ -153,9 +159,12 @@ def _decide_by_kernel(
 
 
 def _ask_kernel(
-    state: GuardState, policy: PolicySnapshot, order: Order, notional_microcents: int
+    state: GuardState,
+    policy: PolicySnapshot,
+    fields: tuple[Any, ...],
+    notional_microcents: int,
 ) -> KernelRows:
-    input_row = _input_row(state.next_sequence, notional_microcents, _fields_of(order))
+    input_row = _input_row(state.next_sequence, notional_microcents, fields)
     output_row = policy.decide_row(input_row)
     if policy.decide_row(input_row) != output_row:
         raise InvariantError(f"the kernel decided sequence {state.next_sequence} in two ways")
@@ -166,7 +175,7 @@ def _input_row(sequence: int, notional_microcents: int, fields: tuple[Any, ...])
     """An order's fields and its notional as the kernel's input row (`kernel.layout.INPUT`)."""
     (_, _, _, _, quantity, _, venue, risk_bps, confidence_bps, minimum_quality_bps,
      max_p95_latency_ms, required_capabilities, allowed_providers, required_regions,
-     max_fee_microcents, *_) = fields  # fmt: skip
+     max_fee_microcents, _, _, _, _, _, _) = fields  # fmt: skip
     row = [0] * 70  # compiled: an array on the stack
     le.store_u64(row, 0, sequence)
     le.store_u32(row, 8, venue)

@@ -3,17 +3,18 @@
 cimport cython
 
 from guard.orders cimport OrderState, RememberedOrders
+from guard.state cimport GuardState
 from kernel.ledger cimport BudgetEngine
 
 @cython.locals(orders=RememberedOrders, order=OrderState)
-cpdef decide_fill(state, fill, origin)
+cpdef decide_fill(GuardState state, fill, origin)
 
 cpdef tuple _share_freed(OrderState order, fill)
 
 @cython.locals(ledger=BudgetEngine)
-cpdef _unpaid_fee(state, fill, released_microcents)
+cpdef _unpaid_fee(GuardState state, fill, released_microcents)
 
 cpdef list _fill_flags(OrderState order, fill)
 
 @cython.locals(orders=RememberedOrders, order=OrderState)
-cpdef decide_cancel(state, cancel, origin)
+cpdef decide_cancel(GuardState state, cancel, origin)

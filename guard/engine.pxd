@@ -1,4 +1,6 @@
 # The types of engine.py, for the compiler alone.
 
+from guard.state cimport GuardState
+
 cdef class Engine:
-    cdef public object state
+    cdef public GuardState state

@@ -23,13 +23,16 @@ cdef class RememberedOrders:
     cdef PackedMap _orders, _fills
     cdef Py_ssize_t _closed_first, _closed_last, _orphan_first, _orphan_last, _orphan_count
     cdef object _last_expires_at_ns
+    cdef object _missed_desk, _missed_id
+    cdef bytes _missed_key
     cdef Py_ssize_t _decoded_row
     cdef tuple _decoded
 
-    @cython.locals(row=Py_ssize_t, values=tuple)
+    @cython.locals(key=bytes, row=Py_ssize_t, values=tuple)
     cpdef OrderState find(self, desk, client_order_id, now_ns)
 
     cpdef bint is_full(self, orders_max, now_ns) except -1
+    @cython.locals(key=bytes)
     cpdef add(self, OrderState state)
     cpdef save(self, OrderState state)
     cpdef close(self, OrderState state, phase, expires_at_ns)

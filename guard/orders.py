@@ -112,8 +112,11 @@ class RememberedOrders:
         self._orphan_first = self._orphan_last = _NO_ROW
         self._orphan_count = 0
         self._last_expires_at_ns = 0
-        # Decide and apply ask for the same order, one after the other: it is decoded once. Neither
-        # an order nor its answer ever changes, but a row may come to hold another one.
+        # Decide and apply ask for the same order, one after the other: its key is made and it is
+        # decoded once. Neither an order nor its answer ever changes, but a row may come to hold
+        # another one.
+        self._missed_desk = self._missed_id = ""  # of the last find that found nothing
+        self._missed_key = b""
         self._decoded_row = _NO_ROW
         self._decoded: tuple[Order, Admit | Reject] | None = None
 
@@ -131,8 +134,10 @@ class RememberedOrders:
 
     def find(self, desk: str, client_order_id: str, now_ns: int) -> OrderState | None:
         """The order under that id, or None where it is unknown or may be forgotten by now."""
-        row = self._orders.find(order_key(desk, client_order_id))
+        key = order_key(desk, client_order_id)
+        row = self._orders.find(key)
         if row == _NO_ROW:
+            self._missed_desk, self._missed_id, self._missed_key = desk, client_order_id, key
             return None
         values = self._orders.values(row)
         phase, hold, filled, expires_at_ns, release_sequence, released, _, _ = values
@@ -161,8 +166,13 @@ class RememberedOrders:
     def add(self, state: OrderState) -> None:
         """Remembers a new order."""
         order = state.order
+        desk, client_order_id = order.desk, order.client_order_id
+        if desk is self._missed_desk and client_order_id is self._missed_id:
+            key = self._missed_key
+        else:
+            key = order_key(desk, client_order_id)
         state.row = self._orders.add(
-            order_key(order.desk, order.client_order_id),
+            key,
             encode_order(order, state.answer),
             (
                 state.phase,

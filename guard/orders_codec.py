@@ -54,22 +54,25 @@ def fill_key(desk: str, client_order_id: str, fill_id: str) -> bytes:
 def encode_order(order: Order, answer: Admit | Reject) -> bytes:
     """An order's content and its first answer, without what its key says."""
     content = _fields_of(order)[_ORDER_CONTENT]
-    reason = _CODE_OF_WORD.get(answer.reason, answer.reason)
     if isinstance(answer, Admit):
+        (_, wal_sequence, reservation_id, venue, substituted, notional_microcents, fee_microcents,
+         reason, _, _) = _fields_of(answer)  # fmt: skip
+        code = _CODE_OF_WORD.get(reason, reason)
         return _encode(
             (
                 content,
-                reason,
-                answer.wal_sequence,
-                answer.reservation_id,
-                answer.venue,
-                answer.substituted,
-                answer.notional_microcents,
-                answer.fee_microcents,
+                code,
+                wal_sequence,
+                reservation_id,
+                venue,
+                substituted,
+                notional_microcents,
+                fee_microcents,
             )
         )
+    code = _CODE_OF_WORD.get(answer.reason, answer.reason)
     stage = _STAGES.index(answer.stage)
-    return _encode((content, reason, answer.wal_sequence, stage, answer.detail))
+    return _encode((content, code, answer.wal_sequence, stage, answer.detail))
 
 
 def decode_order(desk: str, client_order_id: str, payload: bytes) -> tuple[Order, Admit | Reject]:

@@ -166,15 +166,15 @@ def _put_decision(out: Buffer, at: int, row: bytes) -> int:
 
 def _put_event(out: Buffer, at: int, event: Any) -> int:
     """The event as the record's metadata, and the record's end; or NOT_PLAIN."""
+    received_at_ns, client, batch_first_sequence, order, answer = _fields_of(event)
     at = text.put(out, at, b'},"metadata":{"event":"order","received_at_ns":')
-    at = text.put_i64(out, at, event.received_at_ns)
+    at = text.put_i64(out, at, received_at_ns)
     at = text.put(out, at, b',"client":')
-    at = text.put_string(out, at, event.client)
+    at = text.put_string(out, at, client)
     at = text.put(out, at, b',"batch_first_sequence":')
-    at = text.put_u64(out, at, event.batch_first_sequence)
+    at = text.put_u64(out, at, batch_first_sequence)
     at = text.put(out, at, b',"order":{"type":"order","client_order_id":')
-    at = _put_order(out, at, _fields_of(event.order))
-    answer = event.answer
+    at = _put_order(out, at, _fields_of(order))
     if type(answer) is Admit:
         at = text.put(out, at, b'},"answer":{"type":"admit","client_order_id":')
         at = _put_admit(out, at, _fields_of(answer))

@@ -1,7 +1,9 @@
+# cython: annotation_typing=False
 """The state that the log folds into. Plain data; pure.
 
 Owns what there is to know: identity and settings of the log, policy, instruments, desks, ledger,
 and the orders remembered. It changes only in `guard.apply`; `guard.decide` reads it.
+It runs as it stands, or compiled with the types of `state.pxd` beside it.
 """
 
 from dataclasses import dataclass, field
@@ -9,10 +11,11 @@ from typing import NamedTuple
 
 from guard.instruments import Instrument
 from guard.orders import RememberedOrders
-from kernel import BudgetEngine, PolicySnapshot
+from kernel.ledger import BudgetEngine
+from kernel.policy import PolicySnapshot
 
 
-@dataclass(slots=True)
+@dataclass  # no slots: the compiler knows them of itself, and does not take the word
 class Desk:
     """A desk's standing beside its ledger line. A halt stops entries, never fills or cancels."""
 
@@ -29,7 +32,7 @@ class EntriesHalt(NamedTuple):
     reserve_bytes: int
 
 
-@dataclass(slots=True)
+@dataclass  # no slots: the compiler knows them of itself, and does not take the word
 class GuardState:
     """Everything. A fresh one is what an empty log folds into: it can decide nothing yet."""
 

@@ -17,7 +17,6 @@ How it fails: it does not. Whatever the bytes, the answer is a list of requests 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -265,10 +264,19 @@ def _check_order(order: Order, currency: str) -> None:
         )
 
 
-@lru_cache(maxsize=4096)
+_NAMES_KEPT_MAX = 16_384  # more desks and symbols than a guard has
+_names: set[str] = set()
+
+
 def is_name(text: str) -> bool:
-    """Is it a desk's or a symbol's name? Few distinct ones pass here, often: hence the cache."""
-    return NAME_PATTERN.fullmatch(text) is not None
+    """Is it a desk's or a symbol's name? Few distinct ones pass here, often: they are kept."""
+    if text in _names:
+        return True
+    if NAME_PATTERN.fullmatch(text) is None:
+        return False
+    if len(_names) < _NAMES_KEPT_MAX:
+        _names.add(text)
+    return True
 
 
 def is_identifier(text: str) -> bool:
