@@ -58,7 +58,7 @@ def measure(
     `watched`: the process ids whose processor time counts, by name. `on_window` is called at the
     window's start (True) and at its end (False). Raises BenchError.
     """
-    plans = _divide(plan, processes)
+    plans = divide(plan, processes)
     spawn = multiprocessing.get_context("spawn")
     running: list[tuple[SpawnProcess, Connection]] = []
     try:
@@ -89,7 +89,7 @@ def measure(
     return _add_up(plan, results, cpu_ns)
 
 
-def _divide(plan: Plan, processes: int) -> list[Plan]:
+def divide(plan: Plan, processes: int) -> list[Plan]:
     """A plan's clients, messages in flight and rate, spread over the processes."""
     clients = len(plan.links)
     if not 1 <= processes <= clients:

@@ -118,15 +118,16 @@ def _run_round(
         stack.callback(echo.stop)
     for load in options.loads:
         say(f"  {load.name}")
+        processes = min(options.processes, load.clients)
         plan = _plan(options, load, "guard", endpoint)
         sizes = _measure_guard(plan, load, options, watched, guard, findings)
         if redis is not None and load.has_peer("redis"):
             plan = _plan(options, load, "redis", redis.endpoint)
-            measured = measure(plan, options.processes, {"redis": redis.process_id})
+            measured = measure(plan, processes, {"redis": redis.process_id})
             findings.measured.setdefault(("redis", load.name), []).append(measured)
         if echo is not None and load.has_peer("floor"):
             plan = _plan(options, load, "echo", echo.endpoint)
-            measured = measure(plan, options.processes)
+            measured = measure(plan, processes)
             findings.measured.setdefault(("echo", load.name), []).append(measured)
             findings.disk.append(measure_disk(directory, RECORD_BYTES, options.duration_s / 2))
         if "wheel" in options.peers and load.has_peer("wheel"):
@@ -150,7 +151,7 @@ def _measure_guard(
         if guard is not None:
             marks.append(mark(guard.log))
 
-    measured = measure(plan, min(options.processes, len(plan.links)), watched, on_window)
+    measured = measure(plan, min(options.processes, load.clients), watched, on_window)
     lost = measured.messages_sent - measured.messages_answered
     if lost:
         raise BenchError(f"{load.name}: {lost} of {measured.messages_sent} messages unanswered")
