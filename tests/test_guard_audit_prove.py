@@ -1,5 +1,7 @@
 """Proofs made from a log and checked without it."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from guard.audit.check import ProvenConsistency, ProvenHead, ProvenRecord, check_proof
 from guard.audit.claims import Claim, read_claim
-from guard.audit.notes import NoteSignatureError
+from guard.audit.notes import NoteSignatureError, Signature, SigningKey
 from guard.audit.prove import (
     ForkedLogError,
     NothingToProve,
@@ -29,7 +31,15 @@ from guard_audit_support import (
     tree_of,
 )
 from guard_support import T0, write_log
-from wal import ChainHasher, WalDamage, WalKeyMismatch
+from wal import (
+    EMPTY_HEAD,
+    ChainHasher,
+    Head,
+    WalDamage,
+    WalError,
+    WalKeyMismatch,
+    anchor_of,
+)
 from wal_support import unpack_vector
 
 
@@ -210,3 +220,54 @@ def test_another_name_for_the_log_than_that_of_its_key(day: DayLog) -> None:
         check_proof(made.proof, VERIFIER_KEY, NAME)
     note = day.decoded.checkpoint
     assert open_checkpoint(note, VERIFIER_KEY, NAME)[0].origin == NAME
+
+
+def test_a_log_that_grows_is_proven_up_to_its_anchor(day: DayLog, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    half = write_log(log, day.records[:20])
+    anchor = anchor_of(half, keyed=True)
+    with (log / "00000001.jsonl").open("ab") as file:
+        file.write(day.lines[20] + b"\n" + day.lines[21][:100])  # a write that is under way
+    with pytest.raises(WalDamage):
+        prove_head(log, HASHER, SIGNING_KEY, NAME)
+    assert prove_head(log, HASHER, SIGNING_KEY, NAME, anchor) == signed_head(day.lines[:20])
+    made = prove_record(log, HASHER, ORDER, SIGNING_KEY, NAME, anchor)
+    proven = check_proof(made.proof, VERIFIER_KEY, NAME)
+    assert proven.checkpoint.size == 20
+    proof = prove_consistency(log, HASHER, made.proof, SIGNING_KEY, NAME, anchor)
+    assert check_proof(proof, VERIFIER_KEY, NAME).checkpoint.size == 20
+    with pytest.raises(NothingToProve, match="no record 21 in its 20 records"):
+        prove_record(log, HASHER, Wanted(sequence=21), SIGNING_KEY, NAME, anchor)
+    with pytest.raises(NothingToProve, match="holds no record"):
+        prove_head(log, HASHER, SIGNING_KEY, NAME, anchor_of(EMPTY_HEAD, keyed=True))
+    other = anchor_of(Head(20, "0" * 64), keyed=True)
+    with pytest.raises(WalDamage, match="the record is not the anchored one"):
+        prove_head(log, HASHER, SIGNING_KEY, NAME, other)
+
+
+def test_what_is_signed_is_synced_before(
+    day: DayLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real_fsync = os.fsync
+
+    def fsync(file: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{file}"))
+        real_fsync(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    sign = SigningKey.sign
+
+    def signing(key: SigningKey, text: bytes) -> Signature:
+        assert synced == [str(day.directory / "00000001.jsonl"), str(day.directory)]
+        return sign(key, text)
+
+    monkeypatch.setattr(SigningKey, "sign", signing)
+    prove_head(day.directory, HASHER, SIGNING_KEY, NAME)
+    monkeypatch.setattr(os, "fsync", _fails)
+    with pytest.raises(WalError, match=r"cannot sync .*Input/output error"):
+        prove_head(day.directory, HASHER, SIGNING_KEY, NAME)
+
+
+def _fails(file: int) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))

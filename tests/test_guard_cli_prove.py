@@ -15,6 +15,7 @@ from guard.audit.notes import parse_verifier_key
 from guard.cli import main
 from guard_audit_support import NAME, SIGNING_KEY, VERIFIER_KEY, DayLog
 from guard_support import KEY, T0, write_log
+from wal import Head, anchor_of, write_anchor
 
 VKEY = str(VERIFIER_KEY)
 PAGE = (Path(__file__).resolve().parent.parent / "guard" / "PROOFS.md").read_text()
@@ -181,12 +182,22 @@ def test_checkpoints_and_consistency(desk: Desk) -> None:
         (("--consistency", "nowhere"), "nowhere: cannot be read"),
         (("--consistency", "/dev/null"), "the proof is empty"),
         (("--checkpoint", "--origin", ""), "the checkpoint has no origin"),
+        (("--checkpoint", "--anchor", "nowhere"), "nowhere: cannot read the anchor"),
     ],
 )
 def test_wrong_use_of_prove(arguments: tuple[str, ...], words: str, desk: Desk) -> None:
     code, out, err = desk.prove(*arguments)
     assert (code, out) == (2, "")
     assert words in err
+
+
+def test_up_to_an_anchor(desk: Desk) -> None:
+    anchor = desk.root / "anchor"
+    line = json.loads(desk.day.lines[19])
+    write_anchor(anchor, anchor_of(Head(20, line["entry_hash"]), keyed=True))
+    code, checkpoint, err = desk.prove("--checkpoint", "--anchor", anchor)
+    assert (code, err) == (0, "")
+    assert checkpoint.startswith(f"{NAME}\n20\n")
 
 
 def test_wrong_keys_and_damaged_logs(desk: Desk) -> None:

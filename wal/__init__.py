@@ -79,6 +79,7 @@ from wal.segment import (
     list_segments,
     remove_leftovers,
     segment_name,
+    sync_source,
 )
 from wal.tail import Rewrite, rewrite_tail
 from wal.verify import ChainReport, find_head, verify_chain
@@ -169,6 +170,7 @@ __all__ = [
     "rewrite_tail",
     "salvage_log",
     "segment_name",
+    "sync_source",
     "usable_cores",
     "verify_chain",
     "write_anchor",

@@ -119,6 +119,22 @@ def fsync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_source(source: Path) -> None:
+    """Make durable what a log's directory, or one file, shows to readers. Raises `WalError`.
+
+    For who is about to vouch for what was read: it may stand in memory alone.
+    """
+    try:
+        if source.is_dir():
+            for path in list_segments(source, archived=True):
+                fsync_file(path)
+            fsync_directory(source)
+        else:
+            fsync_file(source)
+    except OSError as error:
+        raise WalError(f"cannot sync {source}: {error}") from error
+
+
 def create_directory(directory: Path) -> None:
     """Create the log's directory, durably; its parent must exist. One that exists is kept."""
     try:

@@ -4,14 +4,16 @@ Owns the pass over the log: every record is verified (the reader) and hashed int
 places that a proof is wanted for are followed on the way. Must not: write anything, or sign what
 it has not read to the end.
 
-How it works: one pass, in memory that does not grow with the log. Each proof is checked as its
-receiver would check it before it is handed out.
+How it works: one pass, in memory that does not grow with the log; up to an anchor where one is
+given, which is the way with a log that is still written to. What was read is synced before it is
+signed: a head that a power cut could take back would make its owner contradict himself. Each proof
+is checked as its receiver would check it before it is handed out.
 
 How it fails: as the reader does, for a damaged log; `NothingToProve` where the log does not hold
 what is asked for; `ForkedLogError` where an older checkpoint is not one of this log.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
@@ -33,7 +35,17 @@ from guard.audit.tlog import (
     sign_checkpoint,
 )
 from guard.journal import DIALECT
-from wal import ChainHasher, Entry, MerkleTree, WalError, leaf_hash, leaf_of, read_entries
+from wal import (
+    Anchor,
+    ChainHasher,
+    Entry,
+    MerkleTree,
+    WalError,
+    leaf_hash,
+    leaf_of,
+    read_entries,
+    sync_source,
+)
 
 # An id that returns after its window, or is refused as reused, has more records than its first.
 # Beyond so many they are counted no further.
@@ -102,17 +114,23 @@ class RecordProof:
 
 
 def prove_record(
-    source: Path, hasher: ChainHasher, wanted: Wanted, key: SigningKey, origin: str
+    source: Path,
+    hasher: ChainHasher,
+    wanted: Wanted,
+    key: SigningKey,
+    origin: str,
+    anchor: Anchor | None = None,
 ) -> RecordProof:
     """The proof that the first record that is `wanted` is in the log, as its file's bytes.
 
+    `anchor`: prove the log up to this head, which it must hold, and read no further.
     Raises WalDamage, WalError, NothingToProve, ProofFormatError for a record that is too long.
     """
     is_wanted = wanted.test()
     tree = MerkleTree()
     found: Entry | None = None
     others: list[int] = []
-    for entry in read_entries(source, hasher, DIALECT):
+    for entry in _entries(source, hasher, anchor):
         if is_wanted(entry):
             if found is None:
                 found = entry
@@ -135,10 +153,15 @@ def prove_record(
     return RecordProof(proof, found.sequence, tuple(others))
 
 
-def prove_head(source: Path, hasher: ChainHasher, key: SigningKey, origin: str) -> bytes:
-    """The signed checkpoint of the log's head. Raises WalDamage, WalError, NothingToProve."""
+def prove_head(
+    source: Path, hasher: ChainHasher, key: SigningKey, origin: str, anchor: Anchor | None = None
+) -> bytes:
+    """The signed checkpoint of the log's head, or of the anchor's.
+
+    Raises WalDamage, WalError, NothingToProve.
+    """
     tree = MerkleTree()
-    for entry in read_entries(source, hasher, DIALECT):
+    for entry in _entries(source, hasher, anchor):
         tree.append(leaf_hash(leaf_of(entry)))
     if tree.size == 0:
         raise NothingToProve(f"{source}: holds no record")
@@ -148,7 +171,12 @@ def prove_head(source: Path, hasher: ChainHasher, key: SigningKey, origin: str) 
 
 
 def prove_consistency(
-    source: Path, hasher: ChainHasher, old: bytes, key: SigningKey, origin: str
+    source: Path,
+    hasher: ChainHasher,
+    old: bytes,
+    key: SigningKey,
+    origin: str,
+    anchor: Anchor | None = None,
 ) -> bytes:
     """The proof that the log continues the one of the checkpoint `old`, as its file's bytes.
 
@@ -159,7 +187,7 @@ def prove_consistency(
     note = decoded if isinstance(decoded, bytes) else decoded.checkpoint
     checkpoint, _ = open_checkpoint(note, key.verifier_key, origin)
     tree = MerkleTree()
-    for entry in read_entries(source, hasher, DIALECT):
+    for entry in _entries(source, hasher, anchor):
         if tree.size == checkpoint.size:
             _check_same(tree, checkpoint)
         tree.append(leaf_hash(leaf_of(entry)))
@@ -173,6 +201,16 @@ def prove_consistency(
     proof = encode_consistency_proof(ConsistencyProof(note, hashes, _sign(tree, key, origin)))
     check_proof(proof, key.verifier_key, origin)
     return proof
+
+
+def _entries(source: Path, hasher: ChainHasher, anchor: Anchor | None) -> Iterator[Entry]:
+    """Every verified record up to the anchor, or to the end; in the end, all of it durable."""
+    if anchor is None or anchor.sequence:
+        for entry in read_entries(source, hasher, DIALECT, anchor=anchor):
+            yield entry
+            if anchor is not None and entry.sequence == anchor.sequence:
+                break
+    sync_source(source)
 
 
 def _check_same(tree: MerkleTree, checkpoint: Checkpoint) -> None:

@@ -4,7 +4,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from guard.cli.base import EXIT_GOOD, Commands, UsageError, add_key_argument, tool_hasher
+from guard.cli.base import (
+    EXIT_GOOD,
+    Commands,
+    UsageError,
+    add_anchor_argument,
+    add_key_argument,
+    tool_anchor,
+    tool_hasher,
+)
 
 
 def add(commands: Commands) -> None:
@@ -12,6 +20,7 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("prove", help="prove to others what a log holds")
     parser.add_argument("log", metavar="LOG_DIR", type=Path, help="a log's directory, or a file")
     add_key_argument(parser)
+    add_anchor_argument(parser)
     parser.add_argument(
         "--signing-key", metavar="FILE", type=Path, required=True, help="from keygen --signing"
     )
@@ -54,16 +63,16 @@ def _proof(options: argparse.Namespace) -> bytes:
     from guard.audit.prove import Wanted, prove_consistency, prove_head, prove_record
     from guard.audit.tlog import PROOF_BYTES_MAX
 
-    hasher = tool_hasher(options)
+    hasher, anchor = tool_hasher(options), tool_anchor(options)
     key = load_signing_key(options.signing_key)
     origin = key.name if options.origin is None else options.origin
     if options.checkpoint:
-        return prove_head(options.log, hasher, key, origin)
+        return prove_head(options.log, hasher, key, origin, anchor)
     if options.consistency is not None:
         old = read_input(options.consistency, PROOF_BYTES_MAX)
-        return prove_consistency(options.log, hasher, old, key, origin)
+        return prove_consistency(options.log, hasher, old, key, origin, anchor)
     wanted = Wanted(options.desk, options.order, options.fill, options.cancel, options.sequence)
-    proven = prove_record(options.log, hasher, wanted, key, origin)
+    proven = prove_record(options.log, hasher, wanted, key, origin, anchor)
     if proven.other_sequences:
         sys.stderr.write(
             f"pretrade-guard: proven is record {proven.sequence}, the first one; also of this "
