@@ -28,6 +28,8 @@ from guard.messages import (
     Released,
     Reply,
     Request,
+    Stats,
+    StatsReply,
     Status,
     StatusReply,
 )
@@ -92,6 +94,12 @@ class AsyncGuardClient(ClientBase):
         """The durable head of the guard's log. Raises as `order`."""
         reply = await self.call(Ping())
         assert isinstance(reply, Pong)
+        return reply
+
+    async def stats(self) -> StatsReply:
+        """What the guard has counted since its start. Raises as `order`."""
+        reply = await self.call(Stats())
+        assert isinstance(reply, StatsReply)
         return reply
 
     async def call(self, request: Request) -> Reply:

@@ -28,6 +28,8 @@ from guard.messages import (
     Released,
     Reply,
     Request,
+    Stats,
+    StatsReply,
     Status,
     StatusReply,
 )
@@ -45,6 +47,7 @@ ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
     Cancel: (Released, ErrorReply),
     Status: (StatusReply, ErrorReply),
     Ping: (Pong, ErrorReply),
+    Stats: (StatsReply, ErrorReply),
 }
 _OPTIONAL_FIELDS: dict[type[Request], tuple[str, ...]] = {
     Order: ("currency", "sent_at_ns"),

@@ -27,6 +27,8 @@ from guard.messages import (
     Released,
     Reply,
     Request,
+    Stats,
+    StatsReply,
     Status,
     StatusReply,
 )
@@ -113,6 +115,12 @@ class GuardClient(ClientBase):
         """The durable head of the guard's log. Raises as `order`."""
         reply = self.call(Ping())
         assert isinstance(reply, Pong)
+        return reply
+
+    def stats(self) -> StatsReply:
+        """What the guard has counted since its start. Raises as `order`."""
+        reply = self.call(Stats())
+        assert isinstance(reply, StatsReply)
         return reply
 
     def call(self, request: Request) -> Reply:

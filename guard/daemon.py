@@ -9,6 +9,7 @@ How it fails: `ConfigError` (exit 2), the `WalError` family and everything of th
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import pwd
@@ -18,7 +19,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import uvloop
 import zmq
@@ -44,8 +45,6 @@ from guard.pipeline import Pipeline, record_outcome
 from guard.recovery import Recovered, recover_log
 from kernel import KERNEL_FORM
 from wal import ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor
-
-LAST_REPLIES_S: Final = 0.2  # far longer than loopback or a local network takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +117,13 @@ async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recove
             fresh_segment=True,
         ) as writer:
             _record(engine, writer, events)
-            await _serve_orders(engine, gateway, options, writer, hasher, recovered)
+            pipeline = await _serve_orders(engine, gateway, options, writer, hasher, recovered)
             actor = _actor(engine, writer.staged_count, "clean stop")
             _record(engine, writer, [actor.event(SessionClosed)])
-            # A connection closed over requests that nobody read is reset, and a reset takes with
-            # it replies that the client's machine has and its program has not fetched yet.
-            await asyncio.sleep(LAST_REPLIES_S)
             if options.anchor_file is not None:
                 write_anchor(options.anchor_file, anchor_of(writer.durable_head, hasher.keyed))
+            await pipeline.discard_late()
+            _say_last(pipeline)
     finally:
         gateway.close()
         context.term()
@@ -138,7 +136,8 @@ async def _serve_orders(
     writer: LogWriter,
     hasher: ChainHasher,
     recovered: Recovered,
-) -> None:
+) -> Pipeline:
+    """Serves until a signal stops it; what it has counted is the pipeline's."""
     loop = asyncio.get_running_loop()
     notifier = ServiceNotifier()
     anchor_file = options.anchor_file
@@ -195,6 +194,21 @@ async def _serve_orders(
     notifier.send("STOPPING=1")
     writer.sync_now()
     checkpointer.take_at_stop()
+    return pipeline
+
+
+def _say_last(pipeline: Pipeline) -> None:
+    """One line of what has passed. Nobody may be left to read it, which is no failure."""
+    counted = pipeline.stats().counters
+    dropped = counted["replies_dropped_slow"] + counted["replies_dropped_gone"]
+    line = (
+        f"pretrade-guard stopped: {counted['messages']} messages, {counted['requests']} requests, "
+        f"{counted['request_errors']} errors, {counted['records']} records in "
+        f"{counted['batches']} batches; {dropped} replies dropped, "
+        f"{counted['messages_discarded']} messages discarded after the stop\n"
+    )
+    with contextlib.suppress(BrokenPipeError):
+        os.write(sys.stdout.fileno(), line.encode())
 
 
 def _checkpointer(

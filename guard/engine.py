@@ -26,18 +26,25 @@ from guard.messages import (
     Pong,
     Reply,
     Request,
+    Stats,
+    StatsReply,
     Status,
 )
 from guard.outcomes import Decided, Origin, Outcome
 from guard.state import GuardState
 from kernel import KernelInputError
 
-# Where the pipeline fills in the durable head: it is known only when the reply leaves.
+# Where the pipeline fills in the durable head: it is known only when the reply leaves. So are its
+# counters, of which the engine knows none.
 HEAD_UNKNOWN: Final = 0
 
 
 def _answer_ping(state: GuardState, _ping: Ping, _origin: Origin) -> Pong:
     return Pong(HEAD_UNKNOWN, "", state.log_id, PROTOCOL_VERSION)
+
+
+def _answer_stats(_state: GuardState, _stats: Stats, _origin: Origin) -> StatsReply:
+    return StatsReply({}, [])
 
 
 _DECIDE: Final[dict[type, Callable[[GuardState, Any, Origin], Decided | Reply]]] = {
@@ -46,6 +53,7 @@ _DECIDE: Final[dict[type, Callable[[GuardState, Any, Origin], Decided | Reply]]]
     Cancel: decide_cancel,
     Status: answer_status,
     Ping: _answer_ping,
+    Stats: _answer_stats,
 }
 
 

@@ -131,6 +131,13 @@ class Gateway:
                 raise
             self.replies_dropped_gone += 1
 
+    def discard(self, messages_max: int) -> int:
+        """Reads what is waiting and forgets it, at most so many messages; returns how many."""
+        for count in range(messages_max):
+            if self.receive() is None:
+                return count
+        return messages_max
+
     def close(self) -> None:
         """Stops listening; replies already sent have `LINGER_MS` to leave."""
         self._socket.close()

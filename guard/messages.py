@@ -94,6 +94,12 @@ class Ping(Struct, tag="ping", tag_field="type", forbid_unknown_fields=True, gc=
     request_id: RequestId = UNSET
 
 
+class Stats(Struct, tag="stats", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """What has the daemon counted since its start?"""
+
+    request_id: RequestId = UNSET
+
+
 class Admit(Struct, tag="admit", tag_field="type", gc=False):
     """The order may go to `venue`; `notional_microcents` of its desk's budget are held."""
 
@@ -173,6 +179,14 @@ class Pong(Struct, tag="pong", tag_field="type", gc=False):
     request_id: RequestId = UNSET
 
 
+class StatsReply(Struct, tag="stats", tag_field="type"):
+    """Counters and gauges by name; how many syncs took at most so many nanoseconds."""
+
+    counters: dict[str, int]
+    syncs_by_latency_ns: list[tuple[int, int]]
+    request_id: RequestId = UNSET
+
+
 class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
     """The request was refused as malformed or impossible, and changed nothing."""
 
@@ -182,8 +196,8 @@ class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
     request_id: RequestId = UNSET
 
 
-Request: TypeAlias = Order | Fill | Cancel | Status | Ping
-Reply: TypeAlias = Admit | Reject | Filled | Released | StatusReply | Pong | ErrorReply
+Request: TypeAlias = Order | Fill | Cancel | Status | Ping | Stats
+Reply: TypeAlias = Admit | Reject | Filled | Released | StatusReply | Pong | StatsReply | ErrorReply
 
 REQUEST_TYPES: dict[str, type[Request]] = {
     "order": Order,
@@ -191,6 +205,7 @@ REQUEST_TYPES: dict[str, type[Request]] = {
     "cancel": Cancel,
     "status": Status,
     "ping": Ping,
+    "stats": Stats,
 }
 
 

@@ -25,10 +25,11 @@ from typing import Final, TypeAlias
 
 from msgspec import UNSET, structs
 
+from guard.counters import Counters
 from guard.engine import Engine
 from guard.gateway import Gateway
 from guard.journal import encode_data
-from guard.messages import ErrorReply, Pong, Reply, Request
+from guard.messages import ErrorReply, Pong, Reject, Reply, Request, StatsReply
 from guard.outcomes import Decided, Origin, Outcome
 from guard.wire import Message, Parsed, encode_replies, framing_error, parse_message
 from wal import Head, LogWriter, WalError
@@ -48,9 +49,15 @@ ON_LOOP_SYNC_NS_MAX: Final = 1_000_000
 GATHERED_RECORDS_MAX: Final = 16_384
 GATHERED_BYTES_MAX: Final = 16 * 1024 * 1024
 GATHERED_MESSAGES_MAX: Final = 65_536
-PONG_BYTES: Final = 256  # of a reply that is encoded only when it leaves, about
+LATE_REPLY_BYTES: Final = 2_560  # of a reply that is encoded only when it leaves, at most
 # At a stop, what had already arrived is still decided: at most so many messages.
 STOP_DRAIN_MESSAGES_MAX: Final = 65_536
+# After the last reply: a client that has fetched its replies sends no more within the silence; one
+# that never ends sending, or does not read, is given up after the whole time.
+LATE_SILENCE_NS: Final = 100_000_000
+LATE_NS_MAX: Final = 2_000_000_000
+LATE_MESSAGES_MAX: Final = 256  # a turn of the loop
+LATE_PAUSE_S: Final = 0.002
 
 LOCAL_CLIENT: Final = "local"
 
@@ -68,37 +75,17 @@ FAILPOINTS: Final = (
 
 
 @dataclass(slots=True)
-class HeadReplies:
-    """Replies of which one says the durable head: they are encoded when they leave."""
+class LateReplies:
+    """Replies to one message, of which one is known only when it leaves (`_LATE`)."""
 
     message: Message
     replies: list[Reply]
 
-    def encode(self, head: Head) -> bytes:
-        """The body, now that the head is known."""
-        replies = [
-            structs.replace(reply, head_sequence=head.sequence, head_hash=head.entry_hash)
-            if isinstance(reply, Pong)
-            else reply
-            for reply in self.replies
-        ]
-        return encode_replies(self.message, replies)
 
-
+_LATE: Final = frozenset((Pong, StatsReply))
 # A reply that waits for its batch: routing id, whether an empty frame goes before it, body. A plain
 # tuple, since every message makes one.
-Answer: TypeAlias = tuple[bytes, bool, bytes | HeadReplies]
-
-
-@dataclass(slots=True)
-class Counters:
-    """What has passed since the start."""
-
-    messages: int = 0
-    requests: int = 0
-    request_errors: int = 0
-    records: int = 0
-    batches: int = 0
+Answer: TypeAlias = tuple[bytes, bool, bytes | LateReplies]
 
 
 def record_outcome(engine: Engine, writer: LogWriter, decided: Decided) -> None:
@@ -137,6 +124,8 @@ class Pipeline:
         self._is_stopping = False
         self._failure: BaseException | None = None
         self._batch_started_ns: int | None = None
+        self._syncs_counted = writer.sync_count
+        self._created_ns = monotonic_ns()
         self.counters = Counters()
 
     def start(self) -> None:
@@ -174,6 +163,24 @@ class Pipeline:
             if self._is_stopping:
                 return
 
+    async def discard_late(self) -> None:
+        """Reads and forgets what arrives after the stop, until no more does; after `run`.
+
+        A connection that is closed over unread requests is reset, and a reset takes with it what
+        the client has not fetched yet of its replies. What is discarded here was not decided, is
+        not answered, and is counted.
+        """
+        assert self._is_stopping
+        now_ns = self._monotonic_ns()
+        end_ns, heard_ns = now_ns + LATE_NS_MAX, now_ns
+        while now_ns < min(end_ns, heard_ns + LATE_SILENCE_NS):
+            count = self._gateway.discard(LATE_MESSAGES_MAX)
+            self.counters.messages_discarded += count
+            await asyncio.sleep(0 if count else LATE_PAUSE_S)
+            now_ns = self._monotonic_ns()
+            if count:
+                heard_ns = now_ns
+
     @property
     def is_idle(self) -> bool:
         """Is nothing on its way to the disk or waiting for it?"""
@@ -206,6 +213,7 @@ class Pipeline:
             self.fail(error)
             return
         reach("sync.after")
+        self.counters.batches_on_loop += 1
         self._send(answers, head)
 
     def _may_finish_here(self) -> bool:
@@ -220,25 +228,62 @@ class Pipeline:
         )
 
     def _take_answers(self) -> list[Answer]:
-        answers, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        counters, answers = self.counters, self._gathered
+        counters.gathered_messages_max = max(counters.gathered_messages_max, len(answers))
+        gathered_bytes = self._gathered_bytes + self._writer.staged_bytes
+        counters.gathered_bytes_max = max(counters.gathered_bytes_max, gathered_bytes)
+        self._gathered, self._gathered_bytes = [], 0
         self._batch_started_ns = self._monotonic_ns()
         return answers
 
     def _send(self, answers: list[Answer], head: Head) -> None:
         self._batch_started_ns = None
-        self.counters.batches += 1
+        self._count_batch()
         send = self._gateway.send
         for routing_id, has_delimiter, body in answers:
             if type(body) is bytes:
                 send(routing_id, has_delimiter, body)
             else:
-                assert isinstance(body, HeadReplies)
-                send(routing_id, has_delimiter, body.encode(head))
+                assert isinstance(body, LateReplies)
+                send(routing_id, has_delimiter, self._encode_late(body, head))
             reach("reply.after")
         self._is_paused = False
         # Sending may have consumed the descriptor's edge: ask again.
         if not self._is_stopping and self._gateway.has_input():
             self._loop.call_soon(self._on_readable)
+
+    def _count_batch(self) -> None:
+        self.counters.batches += 1
+        writer = self._writer
+        if writer.sync_count != self._syncs_counted:
+            self._syncs_counted = writer.sync_count
+            assert writer.last_sync is not None
+            self.counters.count_sync(*writer.last_sync)
+
+    def _encode_late(self, late: LateReplies, head: Head) -> bytes:
+        replies: list[Reply] = []
+        for reply in late.replies:
+            if isinstance(reply, Pong):
+                reply.head_sequence, reply.head_hash = head
+            elif isinstance(reply, StatsReply):
+                reply = structs.replace(self.stats(), request_id=reply.request_id)
+            replies.append(reply)
+        return encode_replies(late.message, replies)
+
+    def stats(self) -> StatsReply:
+        """What is counted, and how full it is, now."""
+        state, gateway = self._engine.state, self._gateway
+        return self.counters.as_reply(
+            uptime_ns=self._monotonic_ns() - self._created_ns,
+            head_sequence=self._writer.durable_head.sequence,
+            replies_dropped_slow=gateway.replies_dropped_slow,
+            replies_dropped_gone=gateway.replies_dropped_gone,
+            remembered_orders=len(state.orders),
+            remembered_orders_max=state.remembered_orders_max,
+            open_holds=state.ledger.active_reservations,
+            desks_halted=sum(desk.is_halted for desk in state.desks.values()),
+            entries_halted=int(state.entries_halt is not None),
+        )
 
     def _on_readable(self) -> None:
         if self._is_stopping or self._is_paused or self._failure is not None:
@@ -265,6 +310,7 @@ class Pipeline:
                 or len(gathered) >= GATHERED_MESSAGES_MAX
             ):
                 self._is_paused = True
+                counters.pauses += 1
                 return False
             received = receive()
             if received is None:
@@ -284,10 +330,10 @@ class Pipeline:
         received_at_ns = max(self._wall_ns(), self._engine.state.last_received_at_ns)
         replies = [self._decide(request, received_at_ns) for request in message.requests]
         self.counters.messages += 1
-        answer: bytes | HeadReplies
-        if Pong in map(type, replies):
-            answer = HeadReplies(message, replies)
-            self._gathered_bytes += PONG_BYTES * len(replies)
+        answer: bytes | LateReplies
+        if not _LATE.isdisjoint(map(type, replies)):
+            answer = LateReplies(message, replies)
+            self._gathered_bytes += LATE_REPLY_BYTES * len(replies)
         else:
             answer = encode_replies(message, replies)
             self._gathered_bytes += len(answer)
@@ -314,6 +360,8 @@ class Pipeline:
             record_outcome(self._engine, self._writer, decided)
             self.counters.records += 1
             reply = answer_of(decided.outcome)
+            if type(reply) is Reject:
+                self.counters.count_reject(reply.reason)
         else:
             reply = decided
             if isinstance(reply, ErrorReply):

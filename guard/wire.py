@@ -33,6 +33,7 @@ from guard.messages import (
     Ping,
     Reply,
     Request,
+    Stats,
     Status,
 )
 from guard.reasons import ErrorCode
@@ -109,7 +110,7 @@ class WireForm:
     encode: Callable[[object], bytes]
 
 
-_REQUEST: Any = Order | Fill | Cancel | Status | Ping
+_REQUEST: Any = Order | Fill | Cancel | Status | Ping | Stats
 _REQUESTS: Any = list[_REQUEST]
 
 JSON = WireForm(
@@ -226,7 +227,7 @@ def check_request(request: Request, currency: str) -> None:
             raise _invalid("request_id", request_id)
     if type(request) is Order:
         _check_order(request, currency)
-    elif not isinstance(request, Ping):
+    elif not isinstance(request, Ping | Stats):
         if not is_name(request.desk):
             raise _invalid("desk", request.desk)
         if not is_identifier(request.client_order_id):

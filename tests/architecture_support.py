@@ -48,6 +48,7 @@ PURE_GUARD = frozenset(
         "client_errors",
         "client_requests",
         "client_values",
+        "counters",
         "decide_entry",
         "decide_execution",
         "engine",

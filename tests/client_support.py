@@ -13,7 +13,7 @@ import msgspec
 import zmq
 
 from guard.client import InstrumentSpec
-from guard.messages import Admit, Cancel, ErrorReply, Filled, Pong, Released, Reply
+from guard.messages import Admit, Cancel, ErrorReply, Filled, Pong, Released, Reply, StatsReply
 
 Message = dict[str, Any]
 
@@ -90,6 +90,8 @@ def reply_to(request: Message) -> Reply:
             return Filled(*order, fill_id, 2, 0, 0, 9, 7, 0, [], False, request_id)
         case "cancel":
             return Released(*order, 3, 0, False, request_id)
+        case "stats":
+            return StatsReply({"messages": 3}, [(100_000, 2)], request_id)
         case _:
             return Pong(3, "head", "log", 1, request_id)
 

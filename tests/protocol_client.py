@@ -50,6 +50,7 @@ def status(client_order_id: str, desk: str = "desk-alpha") -> dict[str, Any]:
 
 
 PING: dict[str, Any] = {"type": "ping"}
+STATS: dict[str, Any] = {"type": "stats"}
 
 
 class ProtocolClient:

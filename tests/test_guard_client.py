@@ -37,7 +37,7 @@ from guard.messages import Admit, ErrorReply, Order, Ping, Pong, Released
 @pytest.mark.parametrize("encoding", ["msgpack", "json"])
 def test_each_call_has_its_typed_answer(encoding: Any) -> None:
     with (
-        scripted(answer_all(5)) as endpoint,
+        scripted(answer_all(6)) as endpoint,
         GuardClient(endpoint, encoding=encoding, instruments=[BITCOIN]) as client,
     ):
         decimals = {**ORDER, "quantity": Decimal("0.5"), "price": Decimal("6190.01")}
@@ -50,6 +50,8 @@ def test_each_call_has_its_typed_answer(encoding: Any) -> None:
         assert (filled.fill_id, filled.fee_microcents) == ("F-1", 7)
         assert client.cancel(desk="desk-alpha", client_order_id="A-1").wal_sequence == 3
         assert client.ping().head_sequence == 3
+        stats = client.stats()
+        assert (stats.counters, stats.syncs_by_latency_ns) == ({"messages": 3}, [(100_000, 2)])
         with pytest.raises(GuardRequestError) as caught:
             client.cancel(desk="desk-alpha", client_order_id="bad-1")
         assert (caught.value.code, caught.value.field) == ("unknown_order", "")

@@ -52,12 +52,14 @@ def test_calls_have_their_typed_answers(run_loop: RunLoop) -> None:
             assert filled.fill_id == "F-1"
             assert (await client.cancel(desk="d", client_order_id="A-1")).wal_sequence == 3
             assert (await client.ping()).head_sequence == 3
+            stats = await client.stats()
+            assert (stats.counters, stats.syncs_by_latency_ns) == ({"messages": 3}, [(100_000, 2)])
             with pytest.raises(GuardRequestError, match="never seen"):
                 await client.cancel(desk="d", client_order_id="bad-1")
             replies = await client.submit([*cancels("A", "bad-1"), Ping()])
             assert [type(reply) for reply in replies] == [Released, ErrorReply, Pong]
 
-    with scripted(answer_all(6)) as endpoint:
+    with scripted(answer_all(7)) as endpoint:
         run_loop(main())
 
 

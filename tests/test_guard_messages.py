@@ -19,6 +19,7 @@ from guard.messages import (
     Reject,
     Released,
     Reply,
+    StatsReply,
     StatusReply,
     content_of,
 )
@@ -60,6 +61,10 @@ REPLIES: list[tuple[Any, str]] = [
     (
         Pong(15, "h", "l", 1),
         '{"type":"pong","head_sequence":15,"head_hash":"h","log_id":"l","version":1}',
+    ),
+    (
+        StatsReply({"messages": 3}, [(100_000, 2)]),
+        '{"type":"stats","counters":{"messages":3},"syncs_by_latency_ns":[[100000,2]]}',
     ),
     (ErrorReply("c", "f", "m"), '{"type":"error","code":"c","field":"f","message":"m"}'),
 ]
@@ -110,5 +115,5 @@ def test_the_content_is_all_but_the_request_id() -> None:
 
 
 def test_names() -> None:
-    assert list(REQUEST_TYPES) == ["order", "fill", "cancel", "status", "ping"]
+    assert list(REQUEST_TYPES) == ["order", "fill", "cancel", "status", "ping", "stats"]
     assert PROTOCOL_VERSION == 1

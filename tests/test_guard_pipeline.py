@@ -9,140 +9,22 @@ import errno
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
-import zmq
 
-from daemon_support import KEY, OPENING_RECORDS, config_text
-from guard import clock, pipeline
-from guard.activation import Actor, opening_events
-from guard.config import parse_config
+from daemon_support import KEY, OPENING_RECORDS
+from guard import pipeline
 from guard.engine import Engine
-from guard.gateway import Gateway
-from guard.outcomes import Decided
-from guard.pipeline import ON_LOOP_MESSAGES_MAX, Pipeline, record_outcome
 from kernel import InvariantError
-from protocol_client import PING, ProtocolClient, cancel, fill, order, status
-from wal import EMPTY_HEAD, ChainHasher, LogWriter, WalPoisoned, verify_chain
+from pipeline_support import PATIENCE_S, Guard, guarding
+from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
+from wal import ChainHasher, WalPoisoned, verify_chain
 from wal import Dialect as WalDialect
 
-PATIENCE_S = 20.0
 # How long a reply that must not come is waited for: far above the loopback's microseconds.
 SILENCE_MS = 100
-
-
-class GatedDisk:
-    """Real writes. Each `fdatasync` waits to be let go, and fails if `error` is set by then."""
-
-    def __init__(self) -> None:
-        self.is_open = True
-        self.error: OSError | None = None
-        self.sync_count = 0
-        self.write_count = 0
-        self.threads: list[int] = []  # of each sync
-        self.entered = threading.Semaphore(0)
-        self._let_go = threading.Semaphore(0)
-
-    def write(self, descriptor: int, data: memoryview, /) -> int:
-        self.write_count += 1
-        return os.write(descriptor, data)
-
-    def fdatasync(self, descriptor: int, /) -> None:
-        self.sync_count += 1
-        self.threads.append(threading.get_ident())
-        if not self.is_open:
-            self.entered.release()
-            assert self._let_go.acquire(timeout=PATIENCE_S)
-        if self.error is not None:
-            raise self.error
-        os.fdatasync(descriptor)
-
-    def let_go(self) -> None:
-        self._let_go.release()
-
-    async def wait_entered(self) -> None:
-        """Until a sync is waiting in this disk."""
-        assert await asyncio.to_thread(self.entered.acquire, timeout=PATIENCE_S)
-
-
-class Guard:
-    """A pipeline that runs, and what it stands on."""
-
-    def __init__(
-        self, running: Pipeline, disk: GatedDisk, writer: LogWriter, gateway: Gateway
-    ) -> None:
-        self.pipeline = running
-        self.disk = disk
-        self.writer = writer
-        self.gateway = gateway
-        self.task = asyncio.get_running_loop().create_task(running.run())
-
-    async def until(self, condition: Any) -> None:
-        """Gives the loop its turns until the condition holds."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not condition():
-                await asyncio.sleep(0.001)
-
-    async def gathered(self, messages: int) -> None:
-        """Until so many messages have been decided since the start."""
-        await self.until(lambda: self.pipeline.counters.messages >= messages)
-
-    async def stop(self) -> None:
-        self.pipeline.stop()
-        async with asyncio.timeout(PATIENCE_S):
-            await self.task
-
-
-@asynccontextmanager
-async def guarding(directory: Path, *, on_loop: bool = False) -> AsyncIterator[Guard]:
-    """A pipeline on a fresh log whose opening records are on disk.
-
-    `on_loop`: small batches may be synced on the loop, however long the disk took the last time.
-    Elsewhere none is, since a disk that waits would hold up the test, too.
-    """
-    with (
-        patch.object(pipeline, "ON_LOOP_MESSAGES_MAX", ON_LOOP_MESSAGES_MAX if on_loop else 0),
-        patch.object(pipeline, "ON_LOOP_SYNC_NS_MAX", 3_600_000_000_000),
-    ):
-        async with _guarding(directory) as guard:
-            yield guard
-
-
-@asynccontextmanager
-async def _guarding(directory: Path) -> AsyncIterator[Guard]:
-    config = parse_config(config_text())
-    hasher, disk, engine = ChainHasher(KEY), GatedDisk(), Engine()
-    directory.mkdir(exist_ok=True)
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    gateway = Gateway(context, "tcp://127.0.0.1:*")
-    writer = LogWriter.open(
-        directory, hasher, EMPTY_HEAD, monotonic_ns=clock.monotonic_ns, files=disk
-    )
-    try:
-        actor = Actor(clock.wall_ns(), 1, "test", "a fresh log")
-        for event in opening_events(config, actor, "0" * 32, hasher.key_id):
-            record_outcome(engine, writer, Decided(event))
-        writer.sync_now()
-        running = Pipeline(engine, writer, gateway, clock.wall_ns, clock.monotonic_ns)
-        # As the daemon does: what a callback of the loop raises ends the pipeline.
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _loop, context: running.fail(context["exception"])
-        )
-        guard = Guard(running, disk, writer, gateway)
-        running.start()
-        yield guard
-        if not guard.task.done():
-            await guard.stop()
-    finally:
-        disk.is_open = True
-        disk.let_go()
-        writer.close()
-        gateway.close()
-        context.term()
 
 
 @pytest.fixture
@@ -331,6 +213,73 @@ async def test_what_passes_is_counted(guard: Guard, client: ProtocolClient) -> N
     assert counted.batches == 2
 
 
+async def test_stats_are_answered_in_their_turn(guard: Guard, client: ProtocolClient) -> None:
+    guard.disk.is_open = False
+    client.send([order("A-1"), order("A-2", symbol="NONE"), {"type": "none"}])
+    await guard.disk.wait_entered()
+    client.send({**STATS, "request_id": 7})
+    client.send([PING, STATS])
+    await guard.gathered(3)
+    await _assert_silent(client)
+    guard.disk.is_open = True
+    guard.disk.let_go()
+    assert len(await _receive(client)) == 3
+    reply = await _receive(client)
+    assert (reply["type"], reply["request_id"]) == ("stats", 7)
+    pong, again = await _receive(client)
+    head = guard.writer.durable_head
+    assert (pong["head_sequence"], pong["head_hash"]) == head
+    counted = reply["counters"]
+    assert again["counters"].keys() == counted.keys()
+    assert counted["head_sequence"] == head.sequence == OPENING_RECORDS + 2
+    expected = {
+        "messages": 3, "requests": 6, "request_errors": 1, "rejects": 1, "full_windows": 0,
+        "records": 2, "batches": 2, "batches_on_loop": 0, "batch_records_max": 2,
+        "gathered_messages_max": 2, "pauses": 0, "replies_dropped_slow": 0,
+        "replies_dropped_gone": 0, "remembered_orders": 2, "open_holds": 1, "entries_halted": 0,
+    }  # fmt: skip
+    assert {name: counted[name] for name in expected} == expected
+    assert counted["batch_bytes_max"] == counted["logged_bytes"] > 2_000
+    assert sum(count for _, count in reply["syncs_by_latency_ns"]) == 1
+    assert all(type(value) is int for value in counted.values())
+
+
+async def test_what_arrives_after_the_stop_is_discarded(
+    guard: Guard, client: ProtocolClient
+) -> None:
+    """Unanswered and undecided; the replies to what was decided are not lost to it."""
+    for number in range(10):
+        client.send(order(f"A-{number}", quantity=1))
+    await guard.gathered(1)
+    await guard.stop()
+    decided = guard.pipeline.counters.messages
+    late = asyncio.create_task(guard.pipeline.discard_late())
+    for number in range(10):
+        client.send(order(f"B-{number}", quantity=1))
+    async with asyncio.timeout(PATIENCE_S):
+        await late
+    assert guard.pipeline.counters.messages_discarded == 20 - decided
+    assert guard.gateway.receive() is None
+    guard.gateway.close()
+    replies = [await _receive(client) for _ in range(decided)]
+    assert [each["client_order_id"] for each in replies] == [f"A-{n}" for n in range(decided)]
+    await _assert_silent(client)
+    assert guard.writer.durable_head.sequence == OPENING_RECORDS + decided
+
+
+async def test_a_client_that_never_ends_does_not_hold_up_the_stop(
+    guard: Guard, client: ProtocolClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "LATE_NS_MAX", 3 * pipeline.LATE_SILENCE_NS)
+    await guard.stop()
+    late = asyncio.create_task(guard.pipeline.discard_late())
+    async with asyncio.timeout(PATIENCE_S):
+        while not late.done():
+            client.send(PING)
+            await asyncio.sleep(0.001)
+    assert guard.pipeline.counters.messages_discarded > 0
+
+
 async def test_a_stall_is_seen(guard: Guard, client: ProtocolClient) -> None:
     assert guard.pipeline.is_stalled(0) is False
     guard.disk.is_open = False
@@ -374,6 +323,7 @@ async def test_beyond_the_bounds_nothing_is_read(
             # Many turns of the loop later still no more has been read.
             await asyncio.sleep(SILENCE_MS / 1_000)
             assert guard.pipeline.counters.messages == expected
+            assert (guard.pipeline.counters.pauses > 0) == (messages_held is not None)
             guard.disk.is_open = True
             guard.disk.let_go()
             replies = [await _receive(client) for _ in range(61)]

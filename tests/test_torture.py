@@ -19,7 +19,8 @@ import pytest
 import zmq
 
 from daemon_support import OPENING_RECORDS, PACKAGES, PATIENCE_S, Site, config_text, event_of
-from protocol_client import PING, ProtocolClient, cancel, fill, order, status
+from guard.pipeline import GATHERED_MESSAGES_MAX
+from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
 
 pytestmark = pytest.mark.slow
 
@@ -194,6 +195,10 @@ def test_a_hundred_thousand_orders_and_nobody_reads_the_replies(tmp_path: Path) 
             growth_bytes = daemon.resident_bytes() - before
             print(f"grown by {growth_bytes / 2**20:.0f} MiB with {UNREAD_ORDERS} orders unread")
             assert growth_bytes < UNREAD_GROWTH_BYTES_MAX
+            counted = client.ask(STATS)["counters"]
+            assert counted["records"] >= UNREAD_ORDERS
+            assert 0 < counted["replies_dropped_slow"] < UNREAD_ORDERS
+            assert counted["gathered_messages_max"] <= GATHERED_MESSAGES_MAX
             for start in range(0, UNREAD_ORDERS, 250):
                 names = [f"U-{number}" for number in range(start, start + 250)]
                 for name, reply in zip(names, client.ask([*map(status, names)]), strict=True):
