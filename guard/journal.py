@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from guard.outcomes import Decided, KernelRows, LogOpened, OrderDecided, PlainEvent
+from guard.outcomes import Decided, KernelRows, LogOpened, OrderDecided, Outcome, PlainEvent
 from guard.record_text import RecordText
 from kernel.digest import decision_digest_of_row, input_digest_of_row
 from kernel.layout import DECISION, DECISION_ROW_BYTES, INPUT
@@ -92,9 +92,15 @@ _SESSION_CLOSED_HEAD: Final = b'{"event":"session_closed",'
 
 _PLAIN_EVENT: Any = PlainEvent  # a union of types, which is a value to the decoder
 
+
+class _EventOfRecord(Struct):
+    metadata: OrderDecided
+
+
 _encode = msgspec.json.Encoder().encode
 _decode_decision = msgspec.json.Decoder(DecisionRecord).decode
 _decode_event = msgspec.json.Decoder(_PLAIN_EVENT).decode
+_decode_metadata = msgspec.json.Decoder(_EventOfRecord).decode
 
 _text: Final = RecordText()
 
@@ -152,6 +158,20 @@ def decode_data(data: bytes) -> Decided:
         return Decided(record.metadata, _rows_of(record))
     # ValueError: bad UTF-8, or a value that does not fit the format's integer types.
     except (msgspec.DecodeError, ValueError, RecursionError, KeyError) as error:
+        raise RecordError(f"no record of this guard: {error}") from error
+
+
+def decode_event(data: bytes) -> Outcome:
+    """The event alone: of a decision record, whatever the rest of it says. Raises RecordError.
+
+    For who makes the record again and compares its bytes.
+    """
+    try:
+        if data.startswith(_DECISION_HEAD):
+            return _decode_metadata(data).metadata
+        event: Outcome = _decode_event(data)
+        return event
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise RecordError(f"no record of this guard: {error}") from error
 
 

@@ -67,7 +67,7 @@ from wal.merkle import (
 )
 from wal.parallel import JOBS_MAX, usable_cores
 from wal.payload import CheckpointReader, open_checkpoint
-from wal.reader import Position, position_after, read_entries
+from wal.reader import Position, paths_of, position_after, read_entries, read_runs
 from wal.recover import open_for_recovery
 from wal.repair import Cut, apply_repair, cuts_at_end, plan_repair
 from wal.run import LocatedEntry, Run
@@ -161,11 +161,13 @@ __all__ = [
     "open_checkpoint",
     "open_for_recovery",
     "parse_line",
+    "paths_of",
     "plan_repair",
     "position_after",
     "read_anchor",
     "read_checkpoints",
     "read_entries",
+    "read_runs",
     "remove_leftovers",
     "rewrite_tail",
     "salvage_log",

@@ -52,11 +52,11 @@ def string_end(text: Row, at: int, size: int) -> int:
         byte = text[at + 1]  # behind a backslash
         at += 2
         if byte == 0x75:  # \u and four hexadecimal digits
-            if raw.is_surrogate(text[at], text[at + 1]):
-                return -1
             for digit in range(at, at + 4):
                 if not raw.is_hex_digit(text[digit]):
                     return -1
+            if raw.is_surrogate(text[at], text[at + 1]):
+                return -1
             at += 4
         elif not raw.is_escaped(byte):
             return -1
