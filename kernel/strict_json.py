@@ -35,10 +35,19 @@ def load_object(text: str | bytes, what: str, error: Error) -> dict[str, Any]:
     def refuse(literal: str) -> NoReturn:
         raise error(f"{what} has the number {shown(literal)}; must have integers only")
 
+    def integer(literal: str) -> int:
+        return refuse(literal) if literal == "-0" else int(literal)  # a float to the reference
+
     try:
         if isinstance(text, bytes):
             text = text.decode()  # json would take UTF-16 as well
-        value = json.loads(text, object_pairs_hook=pairs, parse_float=refuse, parse_constant=refuse)
+        value = json.loads(
+            text,
+            object_pairs_hook=pairs,
+            parse_int=integer,
+            parse_float=refuse,
+            parse_constant=refuse,
+        )
     except KernelInputError:
         raise
     except RecursionError:

@@ -144,7 +144,7 @@ def test_replay_audit(tmp_path: Path) -> None:
     assert findings[3].startswith("was changed: tampered.jsonl, byte ")
     assert findings[3].endswith("record 20: entry_hash does not match the record's bytes")
     assert findings[4].startswith("chains, but was not decided so: forged.jsonl, byte ")
-    assert findings[4].endswith("record 20: selected_model_id is 3; the policy gives 1")
+    assert findings[4].endswith("selected_model_id: is 3 in the decision; the policy gives 1")
     assert findings[5] == "is no receipt of decision 21: input_digest_hex differs"
     assert len(findings) == 6
 

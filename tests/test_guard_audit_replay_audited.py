@@ -9,8 +9,9 @@ import calybris._core as wheel
 import pytest
 
 from guard.audit.audited_log import AuditedLog
-from guard.audit.errors import RecordMismatchError
+from guard.audit.decision_log import DecisionMismatch
 from guard.audit.replay_audited import replay_audited_wal
+from kernel import KernelInputError
 from library_support import policy_of, request_of, wheel_case, wheel_policy
 from wal import ChainHasher, WalDamage, WalKeyMismatch, encode_line
 
@@ -65,10 +66,13 @@ def test_the_wheels_log_replays_here(tmp_path: Path) -> None:
     assert replayed.head == (3, last_hash)
     assert replayed.record_count == 3
     assert replayed.record_count_by_policy == {POLICY.digest.hex(): 2, second.digest.hex(): 1}
-    with pytest.raises(
-        RecordMismatchError, match=r"record 3: policy_digest_hex is .*; no such pol"
-    ):
+    with pytest.raises(DecisionMismatch, match="record 3: policy_epoch: is 2 in the"):
         replay_audited_wal(tmp_path / "log", POLICY, KEY)
+    with pytest.raises(DecisionMismatch, match=r"record 1: policy_digest_hex: is .*; no such"):
+        replay_audited_wal(tmp_path / "log", [second, policy_of(3)], KEY)
+    with pytest.raises(KernelInputError, match="policies is empty; must have at least one"):
+        replay_audited_wal(tmp_path / "log", [], KEY)
+    assert replayed.record_count_by_reason == {"requested_model_maximizes_utility": 3}
     with pytest.raises(WalKeyMismatch):
         replay_audited_wal(tmp_path / "log", POLICY)
 
@@ -95,50 +99,47 @@ def put(*place: str, value: Any) -> Edit:
 
 
 FORGED: list[tuple[str, Edit, str]] = [
-    ("another input", put("input", "risk_bps", value=1_001), "the policy gives"),
-    ("another choice", put("decision", "selected_model_id", value=2), "selected_model_id is 2; th"),
-    ("another action", put("decision", "action", value="Substitute"), "action is 2; the policy"),
-    ("action in snake case", put("decision", "action", value="execute_requested"), "CamelCase"),
-    ("action by number", put("decision", "action", value=1), "CamelCase"),
-    ("a policy's digest", put("audit", "policy_digest_hex", value="0" * 64), "no such policy"),
-    ("no text as a digest", put("audit", "policy_digest_hex", value=[]), "no such policy"),
-    ("an input's digest", put("audit", "input_digest_hex", value="0" * 64), "input_digest_hex is"),
-    ("upper case", put("audit", "input_digest_hex", value="A" * 64), "input_digest_hex is"),
-    ("a decision's digest", put("audit", "decision_digest_hex", value="0" * 64), "decision_dige"),
-    ("not replayed", put("audit", "replay_valid", value=False), "replay_valid is False; must be T"),
-    (
-        "replayed by number",
-        put("audit", "replay_valid", value=1),
-        "replay_valid is 1; must be True",
-    ),
-    ("another maker", put("audit", "created_by", value="me"), "created_by is 'me'; must be 'caly"),
-    ("another schema", put("audit", "schema_version", value="v2"), "schema_version is 'v2'"),
-    ("another version", put("audit", "proof_version", value=2), "proof_version is 2; must be 1"),
-    ("another epoch", put("audit", "policy_epoch", value=2), "policy_epoch is 2; must be 1"),
-    ("a field more", put("audit", "more", value=1), "audit has the field 'more'"),
-    ("a key more", put("more", value=1), "record has the field 'more'"),
-    ("a float", put("input", "risk_bps", value=1e3), "risk_bps is 1000.0; must be an integer"),
-    ("a bool", put("input", "risk_bps", value=True), "risk_bps is True; must be an integer"),
-    ("beyond its type", put("input", "risk_bps", value=65_536), "risk_bps is 65536; must be"),
-    ("no input", lambda record: {k: v for k, v in record.items() if k != "input"}, "no input"),
-    ("no audit", put("audit", value=None), "policy_digest_hex is None"),
-    ("a list", lambda record: [record], "must be a JSON object"),
-    ("another record", lambda record: {"event": "order_refused"}, "record has no audit"),
+    ("another input", put("input", "risk_bps", value=1_001), "expected_utility_microunits"),
+    ("another choice", put("decision", "selected_model_id", value=2), "selected_model_id"),
+    ("another action", put("decision", "action", value="Substitute"), "action"),
+    ("action in snake case", put("decision", "action", value="execute_requested"), "action"),
+    ("action by number", put("decision", "action", value=1), "action"),
+    ("a policy's digest", put("audit", "policy_digest_hex", value="0" * 64), "policy_digest_hex"),
+    ("no text as a digest", put("audit", "policy_digest_hex", value=[]), "policy_digest_hex"),
+    ("an input's digest", put("audit", "input_digest_hex", value="0" * 64), "input_digest_hex"),
+    ("upper case", put("audit", "input_digest_hex", value="A" * 64), "input_digest_hex"),
+    ("a decision's digest", put("audit", "decision_digest_hex", value="0"), "decision_digest_hex"),
+    ("not replayed", put("audit", "replay_valid", value=False), "replay_valid"),
+    ("replayed by number", put("audit", "replay_valid", value=1), "replay_valid"),
+    ("another maker", put("audit", "created_by", value="me"), "created_by"),
+    ("another schema", put("audit", "schema_version", value="v2"), "schema_version"),
+    ("another version", put("audit", "proof_version", value=2), "proof_version"),
+    ("another epoch", put("audit", "policy_epoch", value=2), "policy_epoch"),
+    ("a field more", put("audit", "more", value=1), "audit"),
+    ("a key more", put("more", value=1), "data"),
+    ("a float", put("input", "risk_bps", value=1e3), "risk_bps"),
+    ("beyond its type", put("input", "risk_bps", value=65_536), "risk_bps"),
+    ("no input", lambda record: {k: v for k, v in record.items() if k != "input"}, "input"),
+    ("no audit", put("audit", value=None), "audit"),
+    ("a list", lambda record: [record], "data"),
+    ("another record", lambda record: {"event": "order_refused"}, "data"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("edit", "message"), [row[1:] for row in FORGED], ids=[r[0] for r in FORGED]
+    ("edit", "field"), [row[1:] for row in FORGED], ids=[row[0] for row in FORGED]
 )
 def test_a_record_that_chains_well_and_does_not_hold(
-    tmp_path: Path, edit: Edit, message: str
+    tmp_path: Path, edit: Edit, field: str
 ) -> None:
     made = records(tmp_path / "made")
     made[1] = edit(made[1])
     path = chained(tmp_path / "log", [compact(record) for record in made])
-    with pytest.raises(RecordMismatchError, match=message) as refused:
-        replay_audited_wal(path, POLICY)
-    assert (refused.value.sequence, refused.value.segment) == (2, "log")
+    for given in (POLICY, [POLICY, policy_of(9)]):
+        with pytest.raises(DecisionMismatch) as refused:
+            replay_audited_wal(path, given)
+        place = (refused.value.sequence, refused.value.segment, refused.value.field)
+        assert place == (2, "log", field)
     assert not wheel_accepts(path)
 
 
@@ -155,7 +156,7 @@ def test_names_twice_are_refused_where_the_format_has_fields(tmp_path: Path) -> 
             assert replay_audited_wal(path, POLICY).record_count == 1
             wheel.replay_verify_audited_wal(path, wheel_policy(POLICY))
             continue
-        with pytest.raises(RecordMismatchError, match="has a name twice"):
+        with pytest.raises(DecisionMismatch, match="stands twice in"):
             replay_audited_wal(path, POLICY)
         with pytest.raises(wheel.WalError):
             wheel.replay_verify_audited_wal(path, wheel_policy(POLICY))

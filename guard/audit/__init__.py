@@ -23,11 +23,11 @@ LATER = {
         "every_records",
     ),
     "decision_engine": ("DecisionEngine",),
+    "decision_log": ("DecisionMismatch",),
     "record_writer": ("MetadataError", "audited_record"),
     "errors": (
         "ProvenanceError",
         "ReceiptError",
-        "RecordMismatchError",
         "SigningKeyError",
         "SnapshotFileError",
     ),
@@ -64,10 +64,10 @@ if TYPE_CHECKING:
         every_records,
     )
     from guard.audit.decision_engine import DecisionEngine
+    from guard.audit.decision_log import DecisionMismatch
     from guard.audit.errors import (
         ProvenanceError,
         ReceiptError,
-        RecordMismatchError,
         SigningKeyError,
         SnapshotFileError,
     )
@@ -112,6 +112,7 @@ __all__ = [
     "AuditedEntry",
     "AuditedLog",
     "DecisionEngine",
+    "DecisionMismatch",
     "DecisionReceipt",
     "MetadataError",
     "ProvenanceError",
@@ -119,7 +120,6 @@ __all__ = [
     "ReceiptSignature",
     "ReceiptState",
     "ReceiptWal",
-    "RecordMismatchError",
     "RecoveryPlan",
     "SignedPolicy",
     "SigningKeyError",

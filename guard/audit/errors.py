@@ -1,14 +1,13 @@
 """What the library's artifacts raise, beside the kernel's and the log's exceptions.
 
 Owns: `SigningKeyError` (a key that is none), `ReceiptError` and `ProvenanceError` (a well-formed
-artifact that does not hold), `RecordMismatchError` (a record that chains well and that the policy
-does not give), `SnapshotFileError` (the environment failed).
+artifact that does not hold), `SnapshotFileError` (the environment failed).
 """
 
 from __future__ import annotations
 
 from kernel import KernelInputError
-from wal import WalDamage, WalError
+from wal import WalError
 
 
 class SigningKeyError(KernelInputError):
@@ -33,7 +32,3 @@ class ProvenanceError(KernelInputError):
 
 class SnapshotFileError(WalError):
     """A snapshot file that the operating system would not read or write."""
-
-
-class RecordMismatchError(WalDamage):
-    """A decision record that chains well, and that its policy does not give."""

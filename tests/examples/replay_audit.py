@@ -12,10 +12,10 @@ from pathlib import Path
 
 from guard.audit import (
     AuditedLog,
+    DecisionMismatch,
     DecisionReceipt,
     ReceiptError,
     ReceiptWal,
-    RecordMismatchError,
     SignedPolicy,
     issue_receipt,
     public_key_from_signing_key,
@@ -104,7 +104,7 @@ def main(directory: Path) -> list[str]:
     for log in (tampered, forged):
         try:
             replay_audited_wal(log, policy, KEY)
-        except RecordMismatchError as refusal:
+        except DecisionMismatch as refusal:
             findings.append(f"chains, but was not decided so: {refusal}")
         except WalDamage as refusal:
             findings.append(f"was changed: {refusal}")
