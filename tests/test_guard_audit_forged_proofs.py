@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from guard.audit.check import PROOF_ERRORS, check_proof
 from guard.audit.notes import SigningKey, encode_base64, sign_note, split_note
@@ -361,6 +363,27 @@ def test_no_flipped_bit_of_a_proof_passes(day: DayLog) -> None:
             damaged = proof[:at] + bytes([proof[at] ^ 1 << at % 8]) + proof[at + 1 :]
             with pytest.raises(PROOF_ERRORS):
                 check_proof(damaged, VERIFIER_KEY, NAME)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_whatever_stands_in_a_proof_it_is_refused_in_words(
+    day: DayLog, data: st.DataObject
+) -> None:
+    """Pieces of true proofs put together, and pieces of nothing: only the errors that are meant."""
+    true = (day.proof, day.checkpoint, consistency_of(
+        signed_head(day.lines[:9]), day.checkpoint, day.lines, 9))  # fmt: skip
+    pieces = [line for proof in true for line in proof.splitlines(keepends=True)]
+    piece = st.sampled_from(pieces) | st.binary(max_size=40) | st.just(b"\n")
+    forged = b"".join(data.draw(st.lists(piece, max_size=20)))
+    with pytest.raises(PROOF_ERRORS):
+        check_proof(forged, VERIFIER_KEY, NAME)
+    start = data.draw(st.integers(0, len(day.proof)))
+    end = data.draw(st.integers(start, len(day.proof)))
+    spliced = day.proof[:start] + data.draw(st.binary(max_size=9)) + day.proof[end:]
+    if spliced != day.proof:
+        with pytest.raises(PROOF_ERRORS):
+            check_proof(spliced, VERIFIER_KEY, NAME)
 
 
 def test_signatures_of_unknown_keys_beside_the_true_one_are_ignored(day: DayLog) -> None:

@@ -22,6 +22,7 @@ LATER = {
         "SyncPolicy",
         "every_records",
     ),
+    "check": ("ProvenConsistency", "ProvenHead", "ProvenRecord", "check_proof"),
     "decision_engine": ("DecisionEngine",),
     "decision_log": ("DecisionMismatch",),
     "record_writer": ("MetadataError", "audited_record"),
@@ -31,6 +32,8 @@ LATER = {
         "SigningKeyError",
         "SnapshotFileError",
     ),
+    "export": ("ExportError", "ExportedPart", "export_decisions"),
+    "keyfiles": ("create_signing_key", "load_signing_key"),
     "ledger_files": (
         "RecoveryPlan",
         "checkpoint_with_wal",
@@ -39,6 +42,24 @@ LATER = {
         "recovery_plan",
         "restore",
         "save_snapshot",
+    ),
+    "notes": (
+        "NoteError",
+        "NoteKeyError",
+        "NoteSignatureError",
+        "SigningKey",
+        "VerifierKey",
+        "generate_signing_key",
+        "parse_signing_key",
+        "parse_verifier_key",
+    ),
+    "prove": (
+        "ForkedLogError",
+        "NothingToProve",
+        "Wanted",
+        "prove_consistency",
+        "prove_head",
+        "prove_record",
     ),
     "receipts": (
         "DecisionReceipt",
@@ -50,6 +71,7 @@ LATER = {
     "replay_audited": ("AuditReplay", "replay_audited_wal"),
     "signed_policy": ("SignedPolicy", "sign_policy"),
     "signing": ("public_key_from_signing_key",),
+    "tlog": ("Checkpoint", "ProofFormatError"),
 }
 
 if TYPE_CHECKING:
@@ -63,6 +85,7 @@ if TYPE_CHECKING:
         SyncPolicy,
         every_records,
     )
+    from guard.audit.check import ProvenConsistency, ProvenHead, ProvenRecord, check_proof
     from guard.audit.decision_engine import DecisionEngine
     from guard.audit.decision_log import DecisionMismatch
     from guard.audit.errors import (
@@ -71,6 +94,8 @@ if TYPE_CHECKING:
         SigningKeyError,
         SnapshotFileError,
     )
+    from guard.audit.export import ExportedPart, ExportError, export_decisions
+    from guard.audit.keyfiles import create_signing_key, load_signing_key
     from guard.audit.ledger_files import (
         RecoveryPlan,
         checkpoint_with_wal,
@@ -79,6 +104,24 @@ if TYPE_CHECKING:
         recovery_plan,
         restore,
         save_snapshot,
+    )
+    from guard.audit.notes import (
+        NoteError,
+        NoteKeyError,
+        NoteSignatureError,
+        SigningKey,
+        VerifierKey,
+        generate_signing_key,
+        parse_signing_key,
+        parse_verifier_key,
+    )
+    from guard.audit.prove import (
+        ForkedLogError,
+        NothingToProve,
+        Wanted,
+        prove_consistency,
+        prove_head,
+        prove_record,
     )
     from guard.audit.receipts import (
         DecisionReceipt,
@@ -91,6 +134,7 @@ if TYPE_CHECKING:
     from guard.audit.replay_audited import AuditReplay, replay_audited_wal
     from guard.audit.signed_policy import SignedPolicy, sign_policy
     from guard.audit.signing import public_key_from_signing_key
+    from guard.audit.tlog import Checkpoint, ProofFormatError
 else:
 
     def __getattr__(name: str) -> object:
@@ -111,10 +155,22 @@ __all__ = [
     "AuditedDecision",
     "AuditedEntry",
     "AuditedLog",
+    "Checkpoint",
     "DecisionEngine",
     "DecisionMismatch",
     "DecisionReceipt",
+    "ExportError",
+    "ExportedPart",
+    "ForkedLogError",
     "MetadataError",
+    "NoteError",
+    "NoteKeyError",
+    "NoteSignatureError",
+    "NothingToProve",
+    "ProofFormatError",
+    "ProvenConsistency",
+    "ProvenHead",
+    "ProvenRecord",
     "ProvenanceError",
     "ReceiptError",
     "ReceiptSignature",
@@ -122,15 +178,28 @@ __all__ = [
     "ReceiptWal",
     "RecoveryPlan",
     "SignedPolicy",
+    "SigningKey",
     "SigningKeyError",
     "SnapshotFileError",
     "SyncPolicy",
+    "VerifierKey",
+    "Wanted",
     "audited_record",
+    "check_proof",
     "checkpoint_with_wal",
+    "create_signing_key",
     "entries_to_replay",
     "every_records",
+    "export_decisions",
+    "generate_signing_key",
     "issue_receipt",
+    "load_signing_key",
     "load_snapshot",
+    "parse_signing_key",
+    "parse_verifier_key",
+    "prove_consistency",
+    "prove_head",
+    "prove_record",
     "public_key_from_signing_key",
     "recovery_plan",
     "replay_audited_wal",
