@@ -18,26 +18,39 @@ PERCENTILES: Final = (("p50", 5_000), ("p90", 9_000), ("p99", 9_900), ("p999", 9
 class Histogram:
     """How often which size was seen; `total` is the sum of the values, exactly."""
 
-    __slots__ = ("bins", "count", "maximum", "minimum", "total")
+    __slots__ = ("_maximum", "_minimum", "bins", "total")
 
     def __init__(self) -> None:
         self.bins: dict[int, int] = {}
-        self.count = 0
         self.total = 0
-        self.minimum = 0
-        self.maximum = 0
+        self._minimum: int | None = None
+        self._maximum = -1
 
-    def add(self, value: int) -> None:
-        """Counts a value, which must not be negative."""
+    @property
+    def count(self) -> int:
+        """How many values there were."""
+        return sum(self.bins.values())
+
+    @property
+    def minimum(self) -> int:
+        """The smallest value; 0 of none."""
+        return self._minimum or 0
+
+    @property
+    def maximum(self) -> int:
+        """The largest value; 0 of none."""
+        return max(self._maximum, 0)
+
+    def add(self, value: int, times: int = 1) -> None:
+        """Counts a value, which must not be negative, so many times."""
         assert value >= 0, value
         number = bin_of(value)
-        self.bins[number] = self.bins.get(number, 0) + 1
-        if value < self.minimum or not self.count:
-            self.minimum = value
-        if value > self.maximum:
-            self.maximum = value
-        self.count += 1
-        self.total += value
+        self.bins[number] = self.bins.get(number, 0) + times
+        self.total += value * times
+        if value > self._maximum:
+            self._maximum = value
+        if self._minimum is None or value < self._minimum:
+            self._minimum = value
 
     def percentile(self, per_ten_thousand: int) -> int:
         """The smallest bin's top that so many of the values are at or below; 0 of no values."""
@@ -52,10 +65,11 @@ class Histogram:
     def summary(self, unit: str = "") -> dict[str, Any]:
         """Count, extremes, mean (rounded down) and percentiles; keys end in `unit`."""
         suffix = f"_{unit}" if unit else ""
-        fields: dict[str, Any] = {"count": self.count}
-        if self.count:
+        count = self.count
+        fields: dict[str, Any] = {"count": count}
+        if count:
             fields[f"min{suffix}"] = self.minimum
-            fields[f"mean{suffix}"] = self.total // self.count
+            fields[f"mean{suffix}"] = self.total // count
             for name, per_ten_thousand in PERCENTILES:
                 fields[f"{name}{suffix}"] = self.percentile(per_ten_thousand)
             fields[f"max{suffix}"] = self.maximum

@@ -43,7 +43,7 @@ def replay_fields(report: ReplayReport) -> dict[str, Any]:
 
 def day_fields(day: DayCollector, state: GuardState) -> dict[str, Any]:
     """What the day was like; `state` is the one that the log folds into."""
-    day.close_batch()
+    day.finish(state)
     width_ns, rows = day.timeline()
     return {
         "currency": state.currency,
