@@ -52,15 +52,21 @@ class OsFiles:
 class Batch(NamedTuple):
     """Records that become durable together, in segment `segment_number`.
 
-    `begins_segment`: that segment is to be created for them.
+    `parts`: what their lines consist of, in order. `begins_segment`: that segment is to be created
+    for them.
     """
 
-    lines: list[bytes]
+    parts: list[bytes]
     batch_bytes: int
     first_sequence: int
     head: Head
     segment_number: int
     begins_segment: bool
+
+    @property
+    def record_count(self) -> int:
+        """How many records they are."""
+        return self.head.sequence - self.first_sequence + 1
 
 
 class CommitError(Exception):
@@ -90,7 +96,7 @@ class SegmentAppender:
             descriptor = self._descriptor
             assert descriptor is not None
             stage = "write"
-            view = memoryview(b"".join(batch.lines))
+            view = memoryview(b"".join(batch.parts))
             assert len(view) == batch.batch_bytes
             reach("before-write")
             while written < len(view):

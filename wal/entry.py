@@ -33,7 +33,7 @@ _OPENING: Final = b'{"sequence":%d,"previous_hash":"%b","entry_hash":"'
 _BEFORE_DATA_LENGTH: Final = len(b'","data":')
 _BEFORE_OBJECT: Final = b'","data":{'
 _BEHIND_OBJECT: Final = b"}}\n"
-_CLOSING: Final = b"}\n"
+LINE_END: Final = b"}\n"
 _HASH_LENGTH: Final = 64
 _ENVELOPE: Final = re.compile(
     rb'\{"sequence":([1-9][0-9]{0,19}),"previous_hash":"(genesis|[0-9a-f]{64})",'
@@ -75,6 +75,15 @@ def encode_line(sequence: int, previous_hash: str, entry_hash: str, data: bytes)
         previous_hash.encode(),
         entry_hash.encode(),
         data,
+    )
+
+
+def encode_envelope(sequence: int, previous_hash: bytes, entry_hash: bytes) -> bytes:
+    """What stands before the data in an entry's line. Behind it stands `LINE_END`."""
+    return b'{"sequence":%d,"previous_hash":"%b","entry_hash":"%b","data":' % (
+        sequence,
+        previous_hash,
+        entry_hash,
     )
 
 
@@ -156,7 +165,7 @@ def parse_line(line: bytes) -> Entry:
     if not line.endswith(b"\n"):
         raise WalEntryError("the line has no newline")
     match = _ENVELOPE.match(line)
-    if match and int(match[1]) <= SEQUENCE_MAX and line.endswith(_CLOSING):
+    if match and int(match[1]) <= SEQUENCE_MAX and line.endswith(LINE_END):
         data = line[match.end() : -2]
         if is_plain_json(data):
             return Entry(int(match[1]), match[2].decode(), match[3].decode(), data)

@@ -36,7 +36,7 @@ from wal.commit import (
     OsFiles,
     SegmentAppender,
 )
-from wal.entry import check_data, encode_line
+from wal.entry import LINE_END, check_data, encode_envelope
 from wal.errors import WalDamage, WalError, WalInputError, WalPoisoned
 from wal.segment import LogLock, fsync_directory, list_segments, open_segment, segment_number
 
@@ -89,9 +89,10 @@ class LogWriter:
         self._segment_bytes_max = segment_bytes_max
         self._rotate_next = last.number == 0
         self._hasher = hasher
-        self._staged_sequence, self._staged_hash = head
+        self._staged_sequence, self._staged_hash = head.sequence, head.entry_hash.encode()
         self._durable_head = head
-        self._lines: list[bytes] = []
+        self._parts: list[bytes] = []  # of the lines: envelope, data, end
+        self._staged_count = 0
         self._staged_bytes = 0
         self._lock = lock
         self._owns_lock = owns_lock
@@ -152,7 +153,7 @@ class LogWriter:
     @property
     def staged_head(self) -> Head:
         """The last record given to `append`."""
-        return Head(self._staged_sequence, self._staged_hash)
+        return Head(self._staged_sequence, self._staged_hash.decode())
 
     @property
     def durable_head(self) -> Head:
@@ -162,7 +163,7 @@ class LogWriter:
     @property
     def staged_count(self) -> int:
         """Records that no sync has taken yet."""
-        return len(self._lines)
+        return self._staged_count
 
     @property
     def staged_bytes(self) -> int:
@@ -206,15 +207,16 @@ class LogWriter:
         assert sequence == self._staged_sequence + 1, (sequence, self._staged_sequence)
         if not is_encoded:
             check_data(data)
-        entry_hash = self._hasher.entry_hash(previous_hash, data)
-        line = encode_line(sequence, previous_hash, entry_hash, data)
-        staged_bytes = self._staged_bytes + len(line)
+        entry_hash = self._hasher.entry_hash_text(previous_hash, data)
+        envelope = encode_envelope(sequence, previous_hash, entry_hash)
+        staged_bytes = self._staged_bytes + len(envelope) + len(data) + len(LINE_END)
         if staged_bytes > BATCH_BYTES_MAX:
             raise WalInputError(f"a batch has at most {BATCH_BYTES_MAX} bytes: sync first")
-        self._lines.append(line)
+        self._parts += (envelope, data, LINE_END)
+        self._staged_count += 1
         self._staged_bytes = staged_bytes
         self._staged_sequence, self._staged_hash = sequence, entry_hash
-        return entry_hash
+        return entry_hash.decode()
 
     async def sync(self) -> Head:
         """Make everything staged before this call durable; return the durable head.
@@ -239,7 +241,7 @@ class LogWriter:
         """As `sync`, in the calling thread; not while a `sync` is running. For start and stop."""
         self._check_usable()
         assert not self._is_syncing, "sync_now while a sync is running"
-        if self._lines:
+        if self._parts:
             batch = self._take()
             try:
                 latency_ns = self._commit(batch)
@@ -282,7 +284,7 @@ class LogWriter:
 
     def _take(self) -> Batch:
         """The staged records as a batch, and its segment; staging begins anew."""
-        assert self._lines
+        assert self._parts
         segment_bytes = self._segment_bytes + self._staged_bytes
         begins_segment = self._rotate_next or (
             self._segment_bytes > 0 and segment_bytes > self._segment_bytes_max
@@ -292,15 +294,15 @@ class LogWriter:
             segment_bytes = self._staged_bytes
         self._segment_bytes, self._rotate_next = segment_bytes, False
         batch = Batch(
-            self._lines,
+            self._parts,
             self._staged_bytes,
-            self._staged_sequence - len(self._lines) + 1,
+            self._staged_sequence - self._staged_count + 1,
             self.staged_head,
             self._segment_number,
             begins_segment,
         )
         assert batch.first_sequence == self._durable_head.sequence + 1
-        self._lines, self._staged_bytes = [], 0
+        self._parts, self._staged_count, self._staged_bytes = [], 0, 0
         return batch
 
     def _commit(self, batch: Batch) -> int:
@@ -332,7 +334,7 @@ class LogWriter:
     def _settle(self, batch: Batch, latency_ns: int) -> None:
         assert batch.head.sequence > self._durable_head.sequence
         self._durable_head = batch.head
-        self.last_sync = SyncStats(len(batch.lines), batch.batch_bytes, latency_ns)
+        self.last_sync = SyncStats(batch.record_count, batch.batch_bytes, latency_ns)
         self.sync_count += 1
 
     def _poison(self, batch: Batch, error: BaseException) -> None:

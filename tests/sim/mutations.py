@@ -95,7 +95,7 @@ def short_write_believed() -> Patch:
             self._begin(batch.segment_number)
         assert self._descriptor is not None
         try:
-            self._files.write(self._descriptor, memoryview(b"".join(batch.lines)))
+            self._files.write(self._descriptor, memoryview(b"".join(batch.parts)))
             self._files.fdatasync(self._descriptor)
         except OSError as error:
             raise CommitError("write", 0) from error
@@ -110,7 +110,7 @@ def no_sync() -> Patch:
         if batch.begins_segment:
             self._begin(batch.segment_number)
         assert self._descriptor is not None
-        view = memoryview(b"".join(batch.lines))
+        view = memoryview(b"".join(batch.parts))
         try:
             while view:
                 view = view[self._files.write(self._descriptor, view) :]
