@@ -87,6 +87,9 @@ class DecisionRecord(Struct, forbid_unknown_fields=True, gc=False):
 
 
 _DECISION_HEAD: Final = b'{"audit":'
+_METADATA_KEY: Final = b'},"metadata":'
+_METADATA_KEY_BYTES: Final = len(_METADATA_KEY)
+_ORDER_METADATA: Final = _METADATA_KEY + b'{"event":"order",'
 _LOG_OPENED_HEAD: Final = b'{"event":"log_opened",'
 _SESSION_CLOSED_HEAD: Final = b'{"event":"session_closed",'
 
@@ -100,6 +103,7 @@ class _EventOfRecord(Struct):
 _encode = msgspec.json.Encoder().encode
 _decode_decision = msgspec.json.Decoder(DecisionRecord).decode
 _decode_event = msgspec.json.Decoder(_PLAIN_EVENT).decode
+_decode_order = msgspec.json.Decoder(OrderDecided).decode
 _decode_metadata = msgspec.json.Decoder(_EventOfRecord).decode
 
 _text: Final = RecordText()
@@ -164,10 +168,17 @@ def decode_data(data: bytes) -> Decided:
 def decode_event(data: bytes) -> Outcome:
     """The event alone: of a decision record, whatever the rest of it says. Raises RecordError.
 
-    For who makes the record again and compares its bytes.
+    For who applies it, or makes the record again and compares its bytes.
     """
     try:
         if data.startswith(_DECISION_HEAD):
+            # Nothing but a key stands between such marks: a string's quotation mark is escaped.
+            at = data.find(_ORDER_METADATA)
+            if at > 0:
+                try:
+                    return _decode_order(data[at + _METADATA_KEY_BYTES : -1])
+                except msgspec.DecodeError:
+                    pass  # no text of ours: the whole of it is looked at
             return _decode_metadata(data).metadata
         event: Outcome = _decode_event(data)
         return event

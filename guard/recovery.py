@@ -17,7 +17,7 @@ from pathlib import Path
 
 from guard.checkpoint import StateError, decode_state
 from guard.engine import Engine
-from guard.journal import DIALECT, RecordError, decode_data
+from guard.journal import DIALECT, RecordError, decode_event
 from guard.outcomes import LogOpened
 from wal import (
     EMPTY_HEAD,
@@ -29,6 +29,7 @@ from wal import (
     CheckpointInfo,
     Cut,
     Head,
+    LocatedEntry,
     LogLock,
     WalDamage,
     WalError,
@@ -94,6 +95,10 @@ def recover_log(directory: Path, hasher: ChainHasher, anchor: Anchor | None = No
     return Recovered(engine, head, lock, cuts, recovery.checkpoint, recovery.alarms)
 
 
+def _place(entry: LocatedEntry) -> str:
+    return f"{entry.segment}, byte {entry.offset}, record {entry.sequence}"
+
+
 def fold_log(
     directory: Path,
     hasher: ChainHasher,
@@ -110,13 +115,12 @@ def fold_log(
         engine, head = load_checkpoint(checkpoint), checkpoint.head.head
     start = None if checkpoint is None else head
     for entry in read_entries(directory, hasher, DIALECT, start, anchor):
-        place = f"{entry.segment}, byte {entry.offset}, record {entry.sequence}"
         try:
-            outcome = decode_data(entry.data).outcome
+            outcome = decode_event(entry.data)
         except RecordError as error:
-            raise NotOurLogError(f"{place}: {error}") from error
+            raise NotOurLogError(f"{_place(entry)}: {error}") from error
         if (entry.sequence == 1) != isinstance(outcome, LogOpened):
-            raise NotOurLogError(f"{place}: a log begins with log_opened, once")
+            raise NotOurLogError(f"{_place(entry)}: a log begins with log_opened, once")
         engine.apply(entry.sequence, outcome)
         head = entry.head
     return engine, head

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import guard
-from guard.journal import DIALECT, RecordError, decode_data, encode_data
+from guard.journal import DIALECT, RecordError, decode_data, decode_event, encode_data
 from guard.outcomes import LOG_FORMAT_VERSION, RULES_VERSION, Outcome
 from guard_day_support import trading_day
 from guard_support import CHECKOUT, KEY, T0, LoggedEngine, order
@@ -232,3 +232,32 @@ def test_any_order_makes_the_round_trip(name: str, quantity: int, price: int, ri
     engine = LoggedEngine()  # asserts the round trip itself
     engine.submit(order(name, quantity=quantity, price=price, risk_bps=risk), T0)
     engine.submit(order(name, quantity=quantity, price=price, risk_bps=risk, side="sell"), T0)
+
+
+DECISION = next(data for data in trading_day().records if data.startswith(b'{"audit"'))
+
+
+@pytest.mark.parametrize("data", trading_day().records)
+def test_the_event_alone_is_that_of_the_whole_record(data: bytes) -> None:
+    assert decode_event(data) == decode_data(data).outcome
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'},"metadata":{"event"', b'}, "metadata": {"event"'),
+        (b'},"metadata":{"event":"order",', b'},"metadata":{"client":"x","event":"order",'),
+        (b'}}}', b'}},"more":{}}'),
+        (b'"calybris"', b'"\\"},\\"metadata\\":{\\"event\\":\\"order\\","'),
+    ],
+)  # fmt: skip
+def test_a_record_in_another_form_gives_its_event_all_the_same(old: bytes, new: bytes) -> None:
+    assert old in DECISION
+    data = DECISION.replace(old, new, 1) if old != b"}}}" else DECISION[:-3] + new
+    assert decode_event(data) == decode_event(DECISION) or b'"client":"x"' in data
+
+
+@pytest.mark.parametrize("end", [b"", b"}", b"}}", b"}}}}", b"}}},"])
+def test_a_record_that_breaks_off_or_goes_on_has_no_event(end: bytes) -> None:
+    with pytest.raises(RecordError):
+        decode_event(DECISION[:-3] + end)

@@ -26,7 +26,7 @@ import kernel
 from guard.activation import opening_events
 from guard.config import parse_config
 from guard.engine import Engine
-from guard.journal import decode_data, encode_data
+from guard.journal import decode_event, encode_data
 from guard.outcomes import Decided, Origin
 from guard.wire import encode_replies, parse_message
 from guard_support import LOG_ID, T0, actor
@@ -140,11 +140,11 @@ def note(figures: dict[str, list[float]], kind: str, spent: dict[str, int], coun
 def fold(records: list[bytes]) -> dict[str, int]:
     """Recovery's half over a round's records, without the reader."""
     started = now()
-    decoded = [decode_data(data) for data in records]
+    decoded = [decode_event(data) for data in records]
     middle = now()
     engine = Engine()
     for number, each in enumerate(decoded, 1):
-        engine.apply(number, each.outcome)
+        engine.apply(number, each)
     return {"decode": middle - started, "apply": now() - middle}
 
 
@@ -153,7 +153,7 @@ def replay(records: list[bytes]) -> dict[str, int]:
     engine = Engine()
     started = now()
     for number, data in enumerate(records, 1):
-        outcome: Any = decode_data(data).outcome
+        outcome: Any = decode_event(data)
         request = request_of(outcome)
         if request is None:
             again = encode_data(Decided(outcome))
