@@ -29,6 +29,7 @@ def test_a_small_scale_run_names_its_figures(
     monkeypatch.setattr(scale, "DESKS", (1, 20))
     monkeypatch.setattr(scale, "WARM_UP_ORDERS", 100)
     monkeypatch.setattr(scale, "CHUNK_ORDERS", 100)
+    monkeypatch.setattr(scale, "ORDERS_MIN", 1_000)
     figures = scale.measure_scale(1_000, tmp_path, 0.2, said.append)
     assert len(figures) == 2 + 4 + 1 + 2 + 3
     # So few orders may fit into memory that the process had already.

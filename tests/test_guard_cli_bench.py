@@ -39,7 +39,7 @@ WRONG = (
     (("--processes", "5"), "--processes: 5 is not allowed; allowed: 1 to 4"),
     (("--pid", "1"), "--pid: allowed only with --endpoint"),
     (("--scale-orders", "1000"), "--scale-orders: allowed only with --scale"),
-    (("--scale", "--scale-orders", "999"), "--scale-orders: 999 is not allowed; allowed: 1000 to"),
+    (("--scale", "--scale-orders", "999"), "--scale-orders: 999 is not allowed; allowed: 10000 to"),
     (("--scale", "--compare"), "--scale: allowed only with a guard of its own"),
     (("--compare", "--endpoint", "tcp://127.0.0.1:1"), "--compare: allowed only with"),
     (("--directory", "/no/such/place"), "--directory: /no/such/place is no directory"),

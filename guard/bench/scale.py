@@ -35,6 +35,8 @@ DESKS: Final = (1, 100, 10_000)
 VENUES: Final = (3, 22, 64, 256)
 CHUNK_ORDERS: Final = 2_000
 CHUNKS: Final = 5
+ORDERS_MIN: Final = CHUNK_ORDERS * CHUNKS  # fewer would not be timed
+GROWTH_ORDERS: Final = 10_000  # made at a time, before they are played
 WARM_UP_ORDERS: Final = 10_000  # beyond the first touch of every desk
 ONE_A_MESSAGE: Final = Mix(1, 0, 0)
 START_IN_FLIGHT: Final = 1_024
@@ -108,13 +110,14 @@ def measure_scale(orders: int, directory: Path, duration_s: float, say: Say) -> 
 def _remembered(orders: int) -> Figures:
     """The cost as orders are remembered, none forgotten; and the memory that they take."""
     figures: Figures = {}
-    grown = Grown(4, VENUES[0], orders + CHUNK_ORDERS * CHUNKS * 8)
+    grown = Grown(4, VENUES[0], orders)
     before_bytes = resident_bytes(os.getpid())
-    size = 1_000
+    timed = CHUNK_ORDERS * CHUNKS
+    size = ORDERS_MIN
     while size <= orders:
-        while grown.orders < size:
-            grown.grow(min(10_000, size - grown.orders))
-        figures[f"us an order, {size:,} remembered, record {size:,} on"] = grown.cost()
+        while grown.orders < size - timed:
+            grown.grow(min(GROWTH_ORDERS, size - timed - grown.orders))
+        figures[f"us an order, {size:,} remembered, up to record {size:,}"] = grown.cost()
         size *= 10
     count = grown.orders
     taken = resident_bytes(os.getpid()) - before_bytes

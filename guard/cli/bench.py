@@ -124,6 +124,7 @@ def _session(options: argparse.Namespace) -> Any:
 
 def _scale_orders(options: argparse.Namespace) -> int:
     """How many orders `--scale` remembers. Raises ValueError naming the option."""
+    from guard.bench.scale import ORDERS_MIN
     from guard.bench.site import REMEMBERED_ORDERS_MAX
 
     if not options.scale:
@@ -133,7 +134,7 @@ def _scale_orders(options: argparse.Namespace) -> int:
     if options.compare or options.endpoint is not None:
         raise ValueError("--scale: allowed only with a guard of its own, without peers")
     orders: int = SCALE_ORDERS if options.scale_orders is None else options.scale_orders
-    _check("--scale-orders", orders, 1_000, REMEMBERED_ORDERS_MAX)
+    _check("--scale-orders", orders, ORDERS_MIN, REMEMBERED_ORDERS_MAX)
     return orders
 
 
