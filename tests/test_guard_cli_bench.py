@@ -93,6 +93,8 @@ def test_a_closed_loop_of_a_mix_over_two_processes(
     assert run.requests_a_second > 0
     assert 0 < run.latency_ns["p50"] <= run.latency_ns["p99.99"] <= run.latency_ns["max"]
     assert 1 <= run.batch_records["p50"] <= run.batch_records["max"] <= 8
+    assert 0 < run.sync_ns["p50_at_most"] <= run.sync_ns["p99_at_most"]
+    assert run.sync_ns["count"] > 0
     assert run.cpu_us_a_request.keys() == {"daemon", "generator 1", "generator 2"}
     assert run.cpu_us_a_request["daemon"]["main"] > 0
     assert report.conditions["filesystem"] == "{} ({})".format(*filesystem_of(tmp_path))

@@ -30,6 +30,7 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
     messages_sent: int
     messages_answered: int
     batch_records: dict[str, int]
+    sync_ns: dict[str, int]
     cpu_us_a_request: dict[str, dict[str, float]]
 
 
@@ -56,7 +57,11 @@ class Report(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def summarize(
-    target: str, load: str, rounds: Sequence[Measured], batches: Sequence[Histogram] = ()
+    target: str,
+    load: str,
+    rounds: Sequence[Measured],
+    batches: Sequence[Histogram] = (),
+    syncs: Sequence[dict[str, int]] = (),
 ) -> Run:
     """Rounds of one load as one run."""
     replies: Counter[str] = Counter()
@@ -76,6 +81,7 @@ def summarize(
         sum(measured.messages_sent for measured in rounds),
         sum(measured.messages_answered for measured in rounds),
         _medians(batch.summary() for batch in batches),
+        _medians(times for times in syncs if times),
         {
             process: _median_times([measured.cpu_us_a_request(process) for measured in rounds])
             for process in rounds[0].cpu_ns
@@ -90,8 +96,9 @@ def _medians(summaries: Iterable[dict[str, int]]) -> dict[str, int]:
         return {}
     merged = {name: int(statistics.median(one[name] for one in every)) for name in every[0]}
     merged["count"] = sum(one["count"] for one in every)
-    merged["least"] = min(one["least"] for one in every)
-    merged["max"] = max(one["max"] for one in every)
+    for name, extreme in (("least", min), ("max", max)):
+        if name in merged:
+            merged[name] = extreme(one[name] for one in every)
     return merged
 
 

@@ -23,7 +23,9 @@ from guard.bench.measure import Measured, measure
 from guard.bench.peers import Echo, Redis, measure_disk
 from guard.bench.schedule import NS_PER_S
 from guard.bench.site import REMEMBERED_ORDERS_MAX, BenchError, Guard, config_text
+from guard.bench.syncs import read_stats, sync_times
 from guard.bench.wheel import measure_orders
+from guard.messages import StatsReply
 
 # What an order's record takes in the log; the disk's floor is measured with as many.
 RECORD_BYTES: Final = 1_300
@@ -57,14 +59,15 @@ class Findings:
 
     measured: dict[tuple[str, str], list[Measured]] = field(default_factory=dict)
     batches: dict[tuple[str, str], list[Histogram]] = field(default_factory=dict)
+    syncs: dict[tuple[str, str], list[dict[str, int]]] = field(default_factory=dict)
     disk: list[Histogram] = field(default_factory=list)
     wheel_orders_a_second: dict[str, list[float]] = field(default_factory=dict)
 
     def runs(self) -> list[Run]:
         """Every load of every target, summed up."""
         return [
-            summarize(target, load, rounds, self.batches.get((target, load), ()))
-            for (target, load), rounds in self.measured.items()
+            summarize(*key, rounds, self.batches.get(key, ()), self.syncs.get(key, ()))
+            for key, rounds in self.measured.items()
         ]
 
     def add(self, other: "Findings") -> None:
@@ -73,6 +76,8 @@ class Findings:
             self.measured.setdefault(key, []).extend(rounds)
         for key, sizes in other.batches.items():
             self.batches.setdefault(key, []).extend(sizes)
+        for key, times in other.syncs.items():
+            self.syncs.setdefault(key, []).extend(times)
         self.disk.extend(other.disk)
         for load, rates in other.wheel_orders_a_second.items():
             self.wheel_orders_a_second.setdefault(load, []).extend(rates)
@@ -146,8 +151,10 @@ def _measure_guard(
 ) -> Histogram:
     """One load on the guard; returns the sizes of its batches, as far as its log can be read."""
     marks: list[dict[str, int]] = []
+    stats: list[StatsReply | None] = []
 
     def on_window(_is_start: bool) -> None:
+        stats.append(read_stats(plan.endpoint))
         if guard is not None:
             marks.append(mark(guard.log))
 
@@ -157,6 +164,9 @@ def _measure_guard(
         raise BenchError(f"{load.name}: {lost} of {measured.messages_sent} messages unanswered")
     key = ("guard", load.name)
     findings.measured.setdefault(key, []).append(measured)
+    before, after = stats
+    if before is not None and after is not None:
+        findings.syncs.setdefault(key, []).append(sync_times(before, after))
     sizes = Histogram()
     if guard is not None:
         sizes = batch_sizes(guard.log, *marks)

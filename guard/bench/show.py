@@ -48,7 +48,7 @@ def _latency_table(runs: list[Run]) -> Table:
 
 def _cost_table(runs: list[Run]) -> Table:
     table = Table(title="replies, records a batch, processor time in µs a request")
-    for name in ("target", "load", "replies", "refusals", "batch p50/max", "processor"):
+    for name in ("target", "load", "replies", "refusals", "batch p50/max", "sync µs", "processor"):
         table.add_column(name)
     for run in runs:
         batch = run.batch_records
@@ -58,6 +58,7 @@ def _cost_table(runs: list[Run]) -> Table:
             _counts(run.replies),
             _counts(dict(Counter(run.refusals).most_common(REFUSALS_SHOWN))),
             f"{batch['p50']}/{batch['max']}" if batch else "",
+            _syncs(run.sync_ns),
             "; ".join(f"{name}: {_times(times)}" for name, times in run.cpu_us_a_request.items()),
         )
     return table
@@ -71,6 +72,13 @@ def _target_table(targets: list[Target]) -> Table:
         met = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}[row.met]
         table.add_row(row.what, row.target, row.measured, met)
     return table
+
+
+def _syncs(times_ns: dict[str, int]) -> str:
+    """The mean, and the upper end of the class that the 99th percentile falls into."""
+    if not times_ns:
+        return ""
+    return f"mean {times_ns['mean'] / 1e3:,.0f}, p99 ≤ {times_ns['p99_at_most'] / 1e3:,.0f}"
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -102,6 +102,7 @@ def record(by_commit: dict[str, list[Run]], options: Options) -> None:
                     "requests_a_second": round(run.requests_a_second),
                     "latency_ns": run.latency_ns,
                     "batch_records": run.batch_records,
+                    "sync_ns": run.sync_ns,
                     "cpu_us_a_request": run.cpu_us_a_request,
                 }
                 history.write(json.dumps(line) + "\n")
