@@ -107,8 +107,8 @@ def fold_log(
 ) -> tuple[Engine, Head]:
     """Verifies the chain and applies every record in order, from the checkpoint's on if given.
 
-    Raises CheckpointDamage and StateError where the checkpoint cannot be read, WalStartMismatch
-    where the log does not hold its record.
+    Raises CheckpointDamage where the checkpoint cannot be read, WalStartMismatch where the log
+    does not hold its record.
     """
     engine, head = Engine(), EMPTY_HEAD
     if checkpoint is not None:
@@ -127,15 +127,15 @@ def fold_log(
 
 
 def load_checkpoint(info: CheckpointInfo) -> Engine:
-    """The engine after the record of that checkpoint. Raises CheckpointDamage, StateError."""
+    """The engine after the record of that checkpoint. Raises CheckpointDamage, WalError."""
     with open_checkpoint(info) as reader:
         try:
             state = decode_state(reader.read)  # to its end, where the whole payload is checked
-        except StateError:
+            if state.next_sequence != info.head.sequence + 1:
+                raise StateError(f"it is the state before record {state.next_sequence}")
+        except StateError as error:
             reader.finish()  # damaged bytes are to be called that
-            raise
-    if state.next_sequence != info.head.sequence + 1:
-        raise StateError(f"it is the state before record {state.next_sequence}")
+            raise CheckpointDamage(f"{info.path.name}: {error}") from error
     return Engine(state)
 
 
@@ -169,7 +169,7 @@ class _Recovery:
             if problem is None:
                 try:
                     return self._fold_or_repair(info)
-                except (CheckpointDamage, StateError, WalStartMismatch) as error:
+                except (CheckpointDamage, WalStartMismatch) as error:
                     problem = str(error)
                     self._usable.remove(info.head)
                     if isinstance(error, WalStartMismatch):

@@ -28,12 +28,14 @@ from guard.outcomes import (
     Origin,
     Outcome,
 )
+from guard.recovery import load_checkpoint
 from guard.state import GuardState
 from kernel import InvariantError
 from wal import (
     EMPTY_HEAD,
     Anchor,
     ChainHasher,
+    CheckpointInfo,
     Head,
     LocatedEntry,
     Run,
@@ -85,18 +87,25 @@ def replay_log(
     source: Path,
     hasher: ChainHasher,
     *,
+    beginning: CheckpointInfo | None = None,
     observe: Observer | None = None,
     anchor: Anchor | None = None,
     on_bytes: Callable[[int], None] | None = None,
 ) -> ReplayReport:
     """Replays a log (a directory or one file) from its first record.
 
-    `observe` is called after every record, in the log's order. `anchor`: the log must hold it.
-    `on_bytes` is told now and then how many more bytes of the log are done. Raises WalDamage,
-    WalKeyMismatch, ReplayMismatch, ForeignLogError. An empty log gives a report of no records.
+    `beginning`: replay from the state of this checkpoint on, which is taken as it is: for a log
+    whose first segments are archived. `observe` is called after every record, in the log's order.
+    `anchor`: the log must hold it. `on_bytes` is told now and then how many more bytes of the log
+    are done. Raises WalDamage, WalKeyMismatch, ReplayMismatch, ForeignLogError, CheckpointDamage.
+    An empty log gives a report of no records.
     """
     report = ReplayReport()
-    for run in read_runs(paths_of(source), hasher, DIALECT, None, anchor):
+    start = None
+    if beginning is not None:
+        start = report.head = beginning.head.head
+        report.engine = load_checkpoint(beginning)
+    for run in read_runs(paths_of(source, start), hasher, DIALECT, start, anchor):
         if run.head.sequence == 0 and not DIALECT.is_native_head(run.data_of(1)):
             raise ForeignLogError(
                 f"{run.segment} does not begin with log_opened: it holds no policy to replay"

@@ -1,6 +1,5 @@
 """Starts from a checkpoint: the newest good one, else the one before, else the log; one state."""
 
-import itertools
 import json
 import os
 import re
@@ -12,58 +11,33 @@ import pytest
 
 from guard.checkpoint import encode_state, state_digest_hex
 from guard.recovery import Recovered, recover_log
-from guard_day_support import trading_day
-from guard_support import KEY, describe, fold
+from guard_checkpoint_support import (
+    DAY,
+    DIGEST_HEX,
+    HASHER,
+    HEADS,
+    NEWER,
+    OLDER,
+    RECORDS,
+    checkpoint,
+    flip,
+    listed,
+    path_of,
+    write_day,
+    write_segments,
+)
+from guard_support import describe, fold
 from wal import (
-    EMPTY_HEAD,
-    ChainHasher,
-    CheckpointInfo,
-    Head,
-    LogWriter,
     WalDamage,
     archive_segments,
     list_segments,
-    read_checkpoints,
     write_checkpoint,
 )
-
-HASHER = ChainHasher(KEY)
-DAY = trading_day()
-RECORDS = DAY.records
-DIGEST_HEX = state_digest_hex(DAY.state)
-OLDER, NEWER = 20, 33
-HEADS = [EMPTY_HEAD]
-for _data in RECORDS:
-    HEADS.append(Head(len(HEADS), HASHER.entry_hash(HEADS[-1].entry_hash, _data)))  # of each record
-
-
-def write_segments(directory: Path, counts: tuple[int, ...], records: list[bytes]) -> None:
-    """A log of these records whose segments end after these ones."""
-    directory.mkdir(exist_ok=True)
-    ticks = itertools.count()
-    with LogWriter.open(directory, HASHER, EMPTY_HEAD, monotonic_ns=lambda: next(ticks)) as writer:
-        for sequence, data in enumerate(records, 1):
-            writer.append(sequence, data)
-            if sequence in counts:
-                writer.sync_now()
-                writer.rotate()
-        writer.sync_now()
-
-
-def checkpoint(directory: Path, count: int) -> CheckpointInfo:
-    state = fold(RECORDS[:count]).state
-    digest_hex = state_digest_hex(state)
-    return write_checkpoint(directory, HEADS[count], digest_hex, encode_state(state), HASHER)
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """The day in four segments, with two checkpoints: one inside a segment, one at its end."""
-    directory = tmp_path / "log"
-    write_segments(directory, (9, 25, 33), RECORDS)
-    checkpoint(directory, OLDER)
-    checkpoint(directory, NEWER)
-    return directory
+    return write_day(tmp_path / "log")
 
 
 def start(directory: Path) -> Recovered:
@@ -81,14 +55,6 @@ def check(recovered: Recovered, sequence: int | None) -> None:
     assert describe(recovered.engine.state) == describe(DAY.state)
 
 
-def path_of(directory: Path, sequence: int) -> Path:
-    return directory / f"checkpoint-{sequence:020d}.ckpt"
-
-
-def listed(directory: Path) -> list[int]:
-    return [info.head.sequence for info in read_checkpoints(directory, HASHER)]
-
-
 def test_a_start_begins_with_the_newest(log: Path) -> None:
     for path in list_segments(log)[:2]:
         path.write_bytes(b"never read\n")
@@ -103,12 +69,6 @@ def test_a_checkpoint_of_the_last_record_leaves_nothing_to_fold(log: Path) -> No
     recovered = start(log)
     check(recovered, len(RECORDS))
     assert recovered.engine.next_sequence == len(RECORDS) + 1
-
-
-def flip(path: Path, at: int = 1_000) -> None:
-    data = bytearray(path.read_bytes())
-    data[at] ^= 1
-    path.write_bytes(data)
 
 
 def shorten(path: Path) -> None:

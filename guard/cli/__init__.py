@@ -15,6 +15,7 @@ from typing import Final
 
 from guard import __version__
 from guard.cli import (
+    archive,
     bench,
     check_config,
     check_proof,
@@ -42,6 +43,7 @@ COMMANDS: Final = (
     prove,
     check_proof,
     export,
+    archive,
     salvage,
     keygen,
     check_config,

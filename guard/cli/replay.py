@@ -23,16 +23,18 @@ def add(commands: Commands) -> None:
 
 
 def _replay(options: argparse.Namespace) -> int:
+    from guard.beginnings import find_beginning
     from guard.replay import ForeignLogError, replay_log
 
     hasher = tool_hasher(options)
     audit = open_audit(options)
     try:
-        report = replay_log(options.log, hasher, observe=audit.observe)
+        beginning = find_beginning(options.log, hasher)
+        report = replay_log(options.log, hasher, beginning=beginning, observe=audit.observe)
     except WalDamage as damage:
         return report_damage(options, damage)
     except ForeignLogError as error:
         raise UsageError(str(error)) from error
-    if report.record_count == 0:
+    if report.record_count == 0 and beginning is None:
         raise UsageError(f"{options.log}: nothing to replay")
     return show_report(options, audit, report)

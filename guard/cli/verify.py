@@ -26,16 +26,19 @@ def add(commands: Commands) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from guard.beginnings import find_beginning
     from guard.journal import DIALECT
     from wal import verify_chain
 
     hasher = tool_hasher(options)
     anchor = tool_anchor(options)
     try:
-        report = verify_chain(options.log, hasher, DIALECT, anchor, jobs=options.jobs)
+        beginning = find_beginning(options.log, hasher)
+        start = None if beginning is None else beginning.head.head
+        report = verify_chain(options.log, hasher, DIALECT, anchor, start, jobs=options.jobs)
     except WalDamage as damage:
         return report_damage(options, damage)
-    if report.record_count == 0:
+    if report.record_count == 0 and beginning is None:
         raise UsageError(f"{options.log}: nothing to verify")
     fields = {
         "ok": True,
@@ -45,4 +48,6 @@ def _verify(options: argparse.Namespace) -> int:
         "head_hash": report.head.entry_hash,
         "closed_cleanly": report.closed_cleanly,
     }
+    if beginning is not None:
+        fields["checkpoint_sequence"] = beginning.head.sequence
     return report_good(options, "verified", fields)

@@ -1,0 +1,59 @@
+"""`pretrade-guard archive`: move a log's oldest segments away, once checkpoints stand for them."""
+
+import argparse
+from pathlib import Path
+
+from guard.cli.base import (
+    EXIT_GOOD,
+    Commands,
+    UsageError,
+    add_key_argument,
+    report_damage,
+    tool_hasher,
+)
+from wal import WalDamage, WalInputError
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    text = "move the oldest segments of a log away, as far as its checkpoints stand for them"
+    parser = commands.add_parser("archive", help=text)
+    parser.add_argument("log", metavar="LOG_DIR", type=Path, help="a daemon may be writing it")
+    parser.add_argument("destination", metavar="DEST", type=Path, help="made if it is not there")
+    parser.add_argument(
+        "--up-to",
+        type=int,
+        metavar="N",
+        help="only segments whose records are all up to N (default: up to the oldest checkpoint)",
+    )
+    add_key_argument(parser)
+    parser.set_defaults(command=_archive, json=False)
+
+
+def _archive(options: argparse.Namespace) -> int:
+    from guard.beginnings import find_archivable
+    from wal import archive_segments
+
+    hasher = tool_hasher(options)
+    if not options.log.is_dir():
+        raise UsageError(f"{options.log}: is no directory of a log")
+    try:
+        oldest = find_archivable(options.log, hasher)
+        up_to = oldest.sequence if options.up_to is None else options.up_to
+        if not 0 < up_to <= oldest.sequence:
+            raise UsageError(
+                f"--up-to: {up_to} is not allowed; allowed: 1 to {oldest.sequence}, the record of "
+                "the oldest checkpoint that a start may begin with"
+            )
+        moved = archive_segments(options.log, options.destination, up_to)
+    except WalInputError as error:
+        raise UsageError(str(error)) from error
+    except WalDamage as damage:
+        return report_damage(options, damage)
+    for path in moved:
+        print(f"{path}")
+    print(
+        f"{options.log}: {len(moved)} segments moved to {options.destination}; the log is read "
+        f"from the checkpoint of record {oldest.sequence} on, or a later one"
+    )
+    return EXIT_GOOD
