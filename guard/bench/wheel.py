@@ -22,7 +22,7 @@ DECISIONS: Final = 2_000
 ROUNDS: Final = 15
 SEED: Final = 20_240_601
 U64_MAX: Final = 2**64 - 1
-_POLICY: Final = (1, 1, 9_000, 1_000, 10_000, 1_000)
+POLICY: Final = (1, 1, 9_000, 1_000, 10_000, 1_000)
 _NOTIONAL_MICROCENTS: Final = 619_000_000
 
 
@@ -59,7 +59,7 @@ def input_rows(venues: int, count: int) -> list[tuple[int, ...]]:
 def measure_orders(directory: Path, venues: int, batch: int, duration_s: float) -> float:
     """Durable orders a second of the wheel, `batch` of them an fsync. Raises ImportError."""
     wheel = _wheel()
-    policy = wheel.PolicySnapshot(*_POLICY, [wheel.KernelModel(*row) for row in venue_rows(venues)])
+    policy = wheel.PolicySnapshot(*POLICY, [wheel.KernelModel(*row) for row in venue_rows(venues)])
     inputs = [wheel.KernelInput(*row) for row in input_rows(venues, DECISIONS)]
     budget = wheel.BudgetEngine()
     budget.ensure_tenant("desk-00000", 2**62)
@@ -85,13 +85,13 @@ def measure_orders(directory: Path, venues: int, batch: int, duration_s: float) 
 
 def policy_of(venues: int) -> PolicySnapshot:
     """Our policy of so many venues."""
-    return PolicySnapshot(*_POLICY, [KernelModel(*row) for row in venue_rows(venues)])
+    return PolicySnapshot(*POLICY, [KernelModel(*row) for row in venue_rows(venues)])
 
 
 def write_decisions(path: Path, key: bytes, venues: int, count: int) -> Any:
     """So many decisions in the wheel's audited log; returns its policy. Raises ImportError."""
     wheel = _wheel()
-    policy = wheel.PolicySnapshot(*_POLICY, [wheel.KernelModel(*row) for row in venue_rows(venues)])
+    policy = wheel.PolicySnapshot(*POLICY, [wheel.KernelModel(*row) for row in venue_rows(venues)])
     log = wheel.AuditedWal(path, hmac_key=key)
     try:
         for row in input_rows(venues, count):
@@ -103,7 +103,7 @@ def write_decisions(path: Path, key: bytes, venues: int, count: int) -> Any:
 
 
 def measure_kernels(venues: int) -> dict[str, float]:
-    """Nanoseconds a decision, by who makes it: the median of rounds in turn. One core.
+    """Nanoseconds of processor time a decision, by who makes it: the median of rounds in turn.
 
     The wheel's batch takes its own objects; the crate's `prescribe` in Rust cannot be had here.
     """
@@ -118,14 +118,14 @@ def measure_kernels(venues: int) -> dict[str, float]:
     }
     if util.find_spec("calybris") is not None:
         wheel = _wheel()
-        theirs = wheel.PolicySnapshot(*_POLICY, [wheel.KernelModel(*row) for row in rows])
+        theirs = wheel.PolicySnapshot(*POLICY, [wheel.KernelModel(*row) for row in rows])
         objects = [wheel.KernelInput(*row) for row in inputs]
         contestants["wheel, a batch of objects"] = lambda: theirs.prescribe_batch(objects)
         contestants["wheel, one by one"] = lambda: [theirs.prescribe(one) for one in objects]
     samples: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(ROUNDS):
         for name, run in contestants.items():
-            started_ns = clock.monotonic_ns()
+            started_ns = clock.thread_cpu_ns()
             run()
-            samples[name].append((clock.monotonic_ns() - started_ns) / DECISIONS)
+            samples[name].append((clock.thread_cpu_ns() - started_ns) / DECISIONS)
     return {name: statistics.median(values) for name, values in samples.items()}

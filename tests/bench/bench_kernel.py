@@ -8,6 +8,7 @@ the dearest case: every venue's cost and utility is worked out. One core, one th
 """
 
 import argparse
+import os
 import platform
 import random
 import statistics
@@ -21,38 +22,14 @@ import calybris._core as wheel
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from kernel import (
-    KERNEL_FORM,
-    OUTPUT_ROW_BYTES,
-    KernelInput,
-    KernelModel,
-    PolicySnapshot,
-)
+from guard.bench.conditions import processor
+from guard.bench.wheel import POLICY, policy_of, venue_rows
+from kernel import KERNEL_FORM, OUTPUT_ROW_BYTES, KernelInput
 
 SEED = 20_240_601
 DECISIONS_PER_ROUND = 2_000
 ROUNDS = 31
 U64_MAX = 2**64 - 1
-POLICY = (1, 1, 9_000, 1_000, 10_000, 1_000)
-
-
-def venue_fields(rng: random.Random, count: int) -> list[tuple[int, ...]]:
-    """Venues with fees per lot and per order, in the model layout's order."""
-    return [
-        (
-            number,
-            number % 8,
-            rng.randint(7_000, 9_999),
-            9_000,
-            1,
-            rng.randint(5, 60),
-            U64_MAX,
-            U64_MAX,
-            rng.randint(10**10, 10**12),
-            rng.randint(10**6, 9 * 10**7),
-        )
-        for number in range(1, count + 1)
-    ]
 
 
 def input_fields(
@@ -102,9 +79,9 @@ def time_rounds(contestants: dict[str, Callable[[], object]]) -> dict[str, float
 
 def measure(title: str, venues: int, selective: bool) -> None:
     rng = random.Random(SEED)
-    rows = venue_fields(rng, venues)
+    rows = venue_rows(venues)
     inputs = input_fields(rng, DECISIONS_PER_ROUND, venues, selective)
-    ours = PolicySnapshot(*POLICY, [KernelModel(*row) for row in rows])
+    ours = policy_of(venues)
     theirs = wheel.PolicySnapshot(*POLICY, [wheel.KernelModel(*row) for row in rows])
     our_inputs = [KernelInput(*fields) for fields in inputs]
     their_inputs = [wheel.KernelInput(*fields) for fields in inputs]
@@ -131,21 +108,13 @@ def measure(title: str, venues: int, selective: bool) -> None:
         print(f"  {name:<20} {nanoseconds:8.1f}   {nanoseconds / reference:5.2f} of the wheel's")
 
 
-def machine() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]} ({len(names)} logical cores)" if names else platform.machine()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("venues", nargs="?", type=int, default=22)
     venues = parser.parse_args().venues
-    print(f"machine   {machine()}, {platform.system()} {platform.release()}")
+    print(
+        f"machine   {processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+    )
     print(f"python    {platform.python_implementation()} {platform.python_version()}")
     print(f"kernel    {KERNEL_FORM}")
     print(f"wheel     calybris {version('calybris')}, compiled Rust")

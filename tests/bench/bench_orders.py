@@ -22,6 +22,7 @@ from typing import TypeVar
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from guard import GUARD_FORM
+from guard.bench.conditions import processor
 from guard.messages import Admit, Order
 from guard.orders import OrderPhase, OrderState, RememberedOrders
 
@@ -106,21 +107,13 @@ def measure_dump(remembered: RememberedOrders, count: int) -> None:
         raise SystemExit(f"{len(loaded)} of {count} orders were loaded")
 
 
-def machine() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]} ({len(names)} logical cores)" if names else platform.machine()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("orders", nargs="?", type=int, default=ORDERS)
     count = parser.parse_args().orders
-    print(f"machine   {machine()}, {platform.system()} {platform.release()}")
+    print(
+        f"machine   {processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+    )
     print(f"load      {os.getloadavg()[0]:.1f} runnable over the last minute")
     print(f"python    {platform.python_implementation()} {platform.python_version()}")
     print(f"packed    {GUARD_FORM}")

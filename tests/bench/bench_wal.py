@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
+from guard.bench.conditions import processor  # noqa: E402
 from wal import (  # noqa: E402
     EMPTY_HEAD,
     SEGMENT_BYTES_MAX,
@@ -58,13 +59,8 @@ def sample_data() -> bytes:
 
 
 def print_conditions(directory: Path, data: bytes) -> None:
-    model = "unknown processor"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    print(f"{platform.python_implementation()} {platform.python_version()}, {model}")
+    print(f"{platform.python_implementation()} {platform.python_version()}, {processor()}")
     print(f"{os.cpu_count()} cores, load {load}; wheel calybris {calybris.__version__}")
     print(f"disk of {directory}; data of {len(data)} bytes, keyed; best of {ROUNDS} rounds\n")
 
