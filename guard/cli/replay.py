@@ -10,7 +10,15 @@ from guard.cli.base import (
     tool_hasher,
 )
 from guard.cli.replay_report import add_report_arguments, open_audit, show_report
-from wal import WalDamage
+from guard.cli.replay_source import (
+    add_source_arguments,
+    check_source,
+    holds_decisions_alone,
+    open_source,
+    progress_of,
+    replay_decisions,
+)
+from wal import ChainHasher, WalDamage
 
 
 def add(commands: Commands) -> None:
@@ -18,23 +26,39 @@ def add(commands: Commands) -> None:
     text = "make every decision of a log again and compare"
     parser = commands.add_parser("replay", help=text)
     add_log_arguments(parser)
+    add_source_arguments(parser)
     add_report_arguments(parser)
     parser.set_defaults(command=_replay)
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from guard.beginnings import find_beginning
-    from guard.replay import ForeignLogError, replay_log
-
     hasher = tool_hasher(options)
-    audit = open_audit(options)
     try:
-        beginning = find_beginning(options.log, hasher)
-        report = replay_log(options.log, hasher, beginning=beginning, observe=audit.observe)
+        if holds_decisions_alone(options.log, hasher):
+            return replay_decisions(options, hasher)
+        return _replay_guard_log(options, hasher)
     except WalDamage as damage:
         return report_damage(options, damage)
-    except ForeignLogError as error:
-        raise UsageError(str(error)) from error
-    if report.record_count == 0 and beginning is None:
+
+
+def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher) -> int:
+    from guard.audit.bounds import all_of
+    from guard.replay import replay_log
+
+    source = open_source(options, hasher)
+    audit = open_audit(options)
+    observe = source.bounds.within(audit.observe)
+    if source.reconciliation is not None:
+        observe = all_of(source.reconciliation.observe, observe)
+    with progress_of(options.log) as advance:
+        report = replay_log(
+            options.log,
+            hasher,
+            beginning=source.beginning,
+            observe=observe,
+            anchor=source.anchor,
+            on_bytes=advance,
+        )
+    if report.record_count == 0 and source.beginning is None:
         raise UsageError(f"{options.log}: nothing to replay")
-    return show_report(options, audit, report)
+    return show_report(options, audit, report, check_source(source, report))

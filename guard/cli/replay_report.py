@@ -61,14 +61,19 @@ def _check_page_file(page: Path, log: Path) -> None:
         raise UsageError(f"--html {page}: is the log itself, which is only read")
 
 
-def show_report(options: argparse.Namespace, audit: "Audit", report: "ReplayReport") -> int:
-    """Prints what was found, and writes the page; returns the exit code. Raises UsageError."""
+def show_report(
+    options: argparse.Namespace, audit: "Audit", report: "ReplayReport", source: dict[str, Any]
+) -> int:
+    """Prints what was found, and writes the page; returns the exit code. Raises UsageError.
+
+    `source`: further fields of the answer, about what the log was held against.
+    """
     from guard.audit.audit import AmbiguousOrderError, UnknownOrderError
     from guard.audit.report import HEAD_KEYS
     from guard.audit.text import write_report
 
     try:
-        document = audit.document(report)
+        document = audit.document(report) | source
     except (UnknownOrderError, AmbiguousOrderError) as error:
         raise UsageError(str(error)) from error
     if options.html is not None:
@@ -76,7 +81,7 @@ def show_report(options: argparse.Namespace, audit: "Audit", report: "ReplayRepo
     if options.json:
         print(json.dumps(document))
         return EXIT_GOOD
-    report_good(options, "replayed", {name: document[name] for name in HEAD_KEYS})
+    report_good(options, "replayed", {name: document[name] for name in HEAD_KEYS} | source)
     write_report(document, sys.stdout, sys.stdout.isatty())
     return EXIT_GOOD
 

@@ -1,0 +1,148 @@
+"""What part of a log an auditor asks for, and a checkpoint that the log must agree with.
+
+Owns `--from` and `--to` of the replay (`Bounds`), and the reconciliation of a replay with a
+checkpoint (`Reconciliation`). Both are observers of `guard.replay`: the whole log is replayed all
+the same, since a state needs all that came before.
+
+How it fails: `BoundsError` for a bound that is no sequence, date or time; `ReplayMismatch` where
+the state that was replayed is not the checkpoint's.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from guard.checkpoint import state_digest_hex
+from guard.outcomes import Decided
+from guard.replay import Observer, ReplayMismatch
+from guard.state import GuardState
+from wal import Head, LocatedEntry, hashes_equal
+from wal.entry import SEQUENCE_MAX
+
+_SEQUENCE: Final = re.compile(r"[1-9][0-9]{0,19}")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_NANOSECONDS_PER_MICROSECOND: Final = 1_000
+
+
+class BoundsError(ValueError):
+    """A bound that is neither a sequence nor a date or time."""
+
+
+@dataclass(slots=True)
+class Bounds:
+    """From where to where records are meant, both ends included; None where there is no end.
+
+    Times are nanoseconds since 1970-01-01 UTC, and compared with when a record was received.
+    """
+
+    first_sequence: int | None = None
+    last_sequence: int | None = None
+    first_ns: int | None = None
+    last_ns: int | None = None
+    record_count: int = 0
+
+    def within(self, observe: Observer) -> Observer:
+        """An observer that tells `observe` of the records that are meant, and counts them."""
+
+        def observe_within(entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+            if self._holds(entry.sequence, decided.outcome.received_at_ns):
+                self.record_count += 1
+                observe(entry, decided, state)
+
+        return observe_within
+
+    def _holds(self, sequence: int, received_at_ns: int) -> bool:
+        return (
+            (self.first_sequence is None or sequence >= self.first_sequence)
+            and (self.last_sequence is None or sequence <= self.last_sequence)
+            and (self.first_ns is None or received_at_ns >= self.first_ns)
+            and (self.last_ns is None or received_at_ns <= self.last_ns)
+        )
+
+
+def bounds_of(first: str | None, last: str | None) -> Bounds:
+    """The bounds that two texts say. Raises BoundsError.
+
+    Each is a sequence, a date (`2026-11-23`, of UTC, the whole day included) or a time
+    (`2026-11-23T09:30:00+00:00`; UTC where it names no zone).
+    """
+    bounds = Bounds()
+    if first is not None:
+        if _SEQUENCE.fullmatch(first):
+            bounds.first_sequence = _sequence(first)
+        else:
+            bounds.first_ns = _nanoseconds(_time(first))
+    if last is not None:
+        if _SEQUENCE.fullmatch(last):
+            bounds.last_sequence = _sequence(last)
+        elif _DATE.fullmatch(last):
+            bounds.last_ns = _nanoseconds(_time(last)) + 86_400 * 10**9 - 1
+        else:
+            bounds.last_ns = _nanoseconds(_time(last))
+    for low, high in (
+        (bounds.first_sequence, bounds.last_sequence),
+        (bounds.first_ns, bounds.last_ns),
+    ):
+        if low is not None and high is not None and low > high:
+            raise BoundsError(f"{first} is after {last}")
+    return bounds
+
+
+def _sequence(text: str) -> int:
+    if int(text) > SEQUENCE_MAX:
+        raise BoundsError(f"{text} is above the greatest sequence, {SEQUENCE_MAX}")
+    return int(text)
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise BoundsError(
+            f"{text!r} is no sequence, date or time: such as 1200, 2026-11-23 or "
+            "2026-11-23T09:30:00Z"
+        ) from None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def _nanoseconds(time: datetime) -> int:
+    return (time - _EPOCH) // _MICROSECOND * _NANOSECONDS_PER_MICROSECOND
+
+
+@dataclass(slots=True)
+class Reconciliation:
+    """A checkpoint's record and the digest of its state; `is_done` once the replay agreed."""
+
+    head: Head
+    state_digest_hex: str
+    is_done: bool = False
+
+    def observe(self, entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+        """Compares the state after the checkpoint's record. Raises ReplayMismatch."""
+        del decided
+        if entry.sequence != self.head.sequence:
+            return
+        if not hashes_equal(entry.entry_hash, self.head.entry_hash):
+            reason = "the record is not the one that the checkpoint was taken after"
+        elif (digest_hex := state_digest_hex(state)) != self.state_digest_hex:
+            reason = (
+                f"the state replayed up to here has the digest {digest_hex}; "
+                f"the checkpoint's is {self.state_digest_hex}"
+            )
+        else:
+            self.is_done = True
+            return
+        raise ReplayMismatch(entry.segment, entry.offset, entry.sequence, reason)
+
+
+def all_of(*observers: Observer) -> Observer:
+    """One observer that tells each of these, in order."""
+
+    def observe(entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+        for each in observers:
+            each(entry, decided, state)
+
+    return observe
