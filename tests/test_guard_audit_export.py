@@ -200,6 +200,37 @@ def test_no_file_is_overwritten(name: str, day: DayLog, tmp_path: Path) -> None:
     assert names_in(tmp_path) == [name]
 
 
+def test_a_name_that_is_taken_is_told_before_the_log_is_read(tmp_path: Path) -> None:
+    for name in ("log.jsonl", "day.anchor.json"):
+        (tmp_path / name).write_bytes(b"damaged")
+    with pytest.raises(ExportError, match=r"day\.anchor\.json: is there already"):
+        export_decisions(tmp_path / "log.jsonl", HASHER, tmp_path / "day.jsonl", UNKEYED)
+
+
+def test_all_is_synced_before_it_has_its_name(
+    day: DayLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    real_fsync, real_link = os.fsync, os.link
+
+    def fsync(file: int) -> None:
+        done.append(f"sync {Path(os.readlink(f'/proc/self/fd/{file}')).name}")
+        real_fsync(file)
+
+    def link(old: Path, new: Path) -> None:
+        done.append(f"name {new.name}")
+        real_link(old, new)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "link", link)
+    export_decisions(day.directory, HASHER, tmp_path / "day.jsonl", UNKEYED)
+    assert done == [
+        "sync 1.jsonl", "sync 1.anchor.json", "sync 1.policy.json",
+        "name day.jsonl", "name day.anchor.json", "name day.policy.json",
+        f"sync {tmp_path.name}",
+    ]  # fmt: skip
+
+
 def test_no_numbered_file_is_overwritten(changing: Path, tmp_path: Path) -> None:
     (tmp_path / "day.3.anchor.json").write_bytes(b"mine")
     with pytest.raises(ExportError, match=r"day\.3\.anchor\.json: is there already"):

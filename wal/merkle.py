@@ -122,7 +122,7 @@ class MerkleTree:
         """Keep what the path of node (level, index) will need.
 
         `left_roots`: the roots of the whole subtrees before it, the largest first; they are its
-        siblings on the left, since nothing behind it is there yet.
+        siblings on the left.
         """
         lefts = list(left_roots)
         for height in range(level, TREE_SIZE_MAX.bit_length()):
@@ -130,7 +130,7 @@ class MerkleTree:
             if (index >> (height - level)) & 1:
                 self._kept[sibling] = lefts.pop()
             else:
-                self._kept.setdefault(sibling, None)
+                self._kept[sibling] = None  # nothing behind the place is there yet
         assert not lefts
 
     def _node(self, level: int, index: int) -> bytes:
