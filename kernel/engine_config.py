@@ -102,6 +102,15 @@ class EngineConfig:
                 tenant.tenant_id, tenant.max_reserved_microcents or 0
             )
 
+    def ensure_tenant(self, ledger: BudgetEngine, tenant_id: str) -> None:
+        """The same for one of the tenants; another id is a `KernelInputError`, and no tenant."""
+        for tenant in self.tenants:
+            if tenant.tenant_id == tenant_id:
+                replace(self, tenants=(tenant,)).ensure_tenants(ledger)
+                return
+        known = ", ".join(shown(tenant.tenant_id) for tenant in self.tenants[:5]) or "none"
+        raise KernelInputError(f"tenant_id is {shown(tenant_id)}; must be one of {known}")
+
     def as_dict(self) -> dict[str, Any]:
         """Every field by name."""
         return asdict(self) | {"tenants": [asdict(tenant) for tenant in self.tenants]}

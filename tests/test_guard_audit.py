@@ -33,6 +33,7 @@ def test_all_it_says_it_has_is_there() -> None:
         guard.audit.Receipt  # type: ignore[attr-defined]  # noqa: B018
 
 
+@pytest.mark.slow
 def test_each_part_pulls_in_no_more_than_it_needs() -> None:
     network = {"zmq", "uvloop", "rich", "calybris", "pydantic"}
     front = loaded_by("import guard.audit")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,18 @@ from guard.audit.record_writer import MetadataError
 from kernel import KernelInputError, ReplayMismatchError
 from kernel_support import policies, requests
 from library_support import LIVE, policy_of, request_of, wheel_case, wheel_input, wheel_policy
-from wal import WalDamage, WalInputError, WalKeyMismatch, WalLocked, WalPoisoned, write_anchor
+from wal import (
+    Head,
+    WalDamage,
+    WalInputError,
+    WalKeyMismatch,
+    WalLocked,
+    WalPoisoned,
+    anchor_of,
+    encode_anchor,
+    read_anchor,
+    write_anchor,
+)
 
 KEY = b"k" * 32
 SEGMENT = "00000001.jsonl"
@@ -271,6 +283,53 @@ async def test_only_when_told_to(tmp_path: Path) -> None:
         await log.close(sync=False)
     async with AsyncAuditedLog.open(tmp_path / "log", sync_policy=EVERY_BATCH) as log:
         assert log.durable_head.sequence == 5
+
+
+async def test_a_failed_sync_off_the_loop_is_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(5, "no such luck")
+
+    log = AsyncAuditedLog.open(tmp_path / "log", KEY)
+    await log.append_verified_audited(*item(1))
+    monkeypatch.setattr(os, "fdatasync", fail)
+    waiting = [
+        asyncio.ensure_future(log.append_verified_audited(*item(sequence))) for sequence in (2, 3)
+    ]
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [WalPoisoned, WalPoisoned]
+    monkeypatch.undo()
+    with pytest.raises(WalPoisoned):
+        await log.append_verified_audited(*item(4))
+    assert log.durable_head.sequence == 1
+    await log.close()
+
+
+async def test_a_caller_that_gives_up_leaves_the_log_whole(tmp_path: Path) -> None:
+    async with AsyncAuditedLog.open(tmp_path / "log", KEY) as log:
+        waiting = asyncio.ensure_future(log.append_verified_audited(*item(1)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with suppress(asyncio.CancelledError):  # the sync may have been done at once
+            await waiting
+        entry = await log.append_verified_audited(*item(2))
+        assert (entry.sequence, log.durable_head.sequence) == (2, 2)
+
+
+@LIVE
+@given(sequence=st.integers(1, 2**64 - 1), digest=st.binary(min_size=32, max_size=32))
+def test_anchors_go_both_ways(
+    tmp_path_factory: pytest.TempPathFactory, sequence: int, digest: bytes
+) -> None:
+    directory = tmp_path_factory.mktemp("anchors")
+    for keyed in (True, False):
+        anchor = anchor_of(Head(sequence, digest.hex()), keyed)
+        write_anchor(directory / "ours", anchor)
+        theirs = wheel.WalAnchor.load(directory / "ours")
+        assert theirs.as_dict() == json.loads(encode_anchor(anchor))
+        theirs.save(directory / "theirs")
+        assert read_anchor(directory / "theirs") == anchor
 
 
 async def test_a_batch_is_appended_whole_or_not_at_all(tmp_path: Path) -> None:

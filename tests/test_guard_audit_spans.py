@@ -64,7 +64,51 @@ class RecordingTracer:
 def tracer(monkeypatch: pytest.MonkeyPatch) -> RecordingTracer:
     recording = RecordingTracer()
     monkeypatch.setattr(spans, "_TRACER", recording)
+    monkeypatch.setattr(spans, "_is_idle", lambda: False)  # a provider is set once a process
     return recording
+
+
+async def test_without_a_provider_no_span_is_opened(
+    tmp_path: Path, tracer: RecordingTracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(spans, "_TRACER", tracer)
+    engine = DecisionEngine(policy_of(), EngineConfig().open_ledger())
+    decision = engine.prescribe(request_of())
+    async with AsyncAuditedLog.open(tmp_path / "log") as log:
+        await log.append_verified_audited(engine.policy, request_of(), decision)
+    assert tracer.spans == []
+
+
+def test_with_a_provider_its_tracer_is_used() -> None:
+    program = """
+import sys
+from contextlib import contextmanager
+from opentelemetry import trace
+from guard.audit import DecisionEngine
+from kernel import EngineConfig
+
+class Tracer(trace.NoOpTracer):
+    @contextmanager
+    def start_as_current_span(self, name, *arguments, **named):
+        print(name)
+        yield trace.INVALID_SPAN
+
+class Provider(trace.TracerProvider):
+    def get_tracer(self, *arguments, **named):
+        print(arguments[0])
+        return Tracer()
+
+engine = DecisionEngine(None, EngineConfig().with_tenant("a", 5).open_ledger())
+engine.try_reserve("a", 1)
+trace.set_tracer_provider(Provider())
+engine.try_reserve("a", 1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False,
+        env=os.environ | {"PYTHONPATH": str(PACKAGES)},
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("pretrade_guard\nbudget\n", "")
 
 
 def test_an_order_of_events_is_an_order_of_spans(tmp_path: Path, tracer: RecordingTracer) -> None:

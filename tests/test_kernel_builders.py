@@ -217,3 +217,15 @@ def test_its_tenants_are_opened_once_and_capped_each_time() -> None:
     assert ledger.initial_microcents("b") == 7
     assert ledger.max_reserved_microcents("a") == 30
     assert ledger.max_reserved_microcents("b") is None
+
+
+def test_one_tenant_is_opened_when_it_is_needed() -> None:
+    config = EngineConfig().with_tenant("a", 100, 30).with_tenant("b", 5)
+    ledger = EngineConfig().open_ledger()
+    config.ensure_tenant(ledger, "a")
+    config.ensure_tenant(ledger, "a")
+    assert ledger.tenant_ids() == ["a"]
+    assert ledger.max_reserved_microcents("a") == 30
+    with pytest.raises(KernelInputError, match="tenant_id is 'c'; must be one of 'a', 'b'"):
+        config.ensure_tenant(ledger, "c")
+    assert ledger.tenant_ids() == ["a"]

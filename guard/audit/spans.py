@@ -3,8 +3,8 @@
 Owns: the one place that knows of it, and the spans' names: `prescribe`, `verify`, `budget`, `wal`.
 
 How it works: `spanned` wraps a method where the API can be imported, and otherwise gives the very
-function back, so that it costs nothing then. With the API and no SDK its spans are the API's own,
-which record nothing. An exception ends the span as an error and goes on.
+function back, so that it costs nothing then. With the API and no provider set (no SDK) it opens no
+span. An exception ends the span as an error and goes on.
 
 Must not: be on the daemon's order path, or put record contents into a span: numbers and names only.
 """
@@ -23,16 +23,21 @@ Attributes = dict[str, Any]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _find_tracer() -> Any:
-    """The API's tracer, or None where the API is not installed."""
+def _find_api() -> Any:
+    """The API's module, or None where it is not installed."""
     try:
-        trace = import_module("opentelemetry.trace")
+        return import_module("opentelemetry.trace")
     except ImportError:
         return None
-    return trace.get_tracer(INSTRUMENTATION_NAME)
 
 
-_TRACER: Final = _find_tracer()
+_API: Final = _find_api()
+_TRACER: Final = None if _API is None else _API.get_tracer(INSTRUMENTATION_NAME)
+
+
+def _is_idle() -> bool:
+    """Whether nobody has set a provider, so that no span would be recorded."""
+    return isinstance(_API.get_tracer_provider(), _API.ProxyTracerProvider)
 
 
 def spanned(
@@ -54,6 +59,8 @@ def spanned(
 
             @wraps(function)
             async def traced_later(*arguments: Any, **named: Any) -> Any:
+                if _is_idle():
+                    return await function(*arguments, **named)
                 with _TRACER.start_as_current_span(name) as span:
                     result = await function(*arguments, **named)
                     finish(span, result, arguments)
@@ -63,6 +70,8 @@ def spanned(
 
         @wraps(function)
         def traced(*arguments: Any, **named: Any) -> Any:
+            if _is_idle():
+                return function(*arguments, **named)
             with _TRACER.start_as_current_span(name) as span:
                 result = function(*arguments, **named)
                 finish(span, result, arguments)
