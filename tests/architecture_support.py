@@ -25,6 +25,7 @@ PURE_GUARD = frozenset(
     {
         "apply",
         "audit.changes",
+        "audit.chart_data",
         "audit.check",
         "audit.claims",
         "audit.collector",
@@ -33,6 +34,7 @@ PURE_GUARD = frozenset(
         "audit.exposure",
         "audit.formats",
         "audit.histogram",
+        "audit.markup",
         "audit.notes",
         "audit.signing",
         "audit.tables",

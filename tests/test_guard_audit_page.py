@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from audit_support import audited
-from guard.audit import page
+from guard.audit import chart_data, markup, page
 from guard.audit.audit import Audit
+from guard.audit.chart_data import bars_of
+from guard.audit.markup import embedded_json
 from guard.audit.overrides import Overrides
 from guard.audit.page import render_page
 from guard.audit.tables import figures, tables
@@ -77,10 +79,20 @@ def test_the_page_is_well_formed_and_escapes_all_text() -> None:
     assert "\u202e" not in html
     assert not any(name.startswith("on") for _, attrs in parsed.elements for name in attrs)
     assert not any("style" in attrs for _, attrs in parsed.elements)
+    _check_ids(parsed)
+
+
+def _check_ids(parsed: Page) -> None:
     ids = [attrs["id"] for _, attrs in parsed.elements if "id" in attrs]
     assert len(set(ids)) == len(ids)
     targets = {attrs["href"] for tag, attrs in parsed.elements if tag == "a"}
     assert targets <= {f"#{name}" for name in ids}
+
+
+def test_an_id_that_was_used_again_is_explained_twice_under_names_of_their_own() -> None:
+    html = render_page(audited(DAY, Audit("A-1", "desk-alpha")), "log")
+    _check_ids(Page(html))
+    assert html.count("Order A-1 of desk-alpha: ") == 2
 
 
 def test_nothing_is_fetched_and_only_its_own_runs() -> None:
@@ -109,7 +121,7 @@ def test_nothing_is_fetched_and_only_its_own_runs() -> None:
 
 def test_the_data_of_the_charts_cannot_end_their_element() -> None:
     hostile = {"</script>": ["<!--", "&", "]]>", "\u2028"]}
-    text = page._json(hostile)
+    text = embedded_json(hostile)
     assert not set(text) & set("<>&\u2028")
     assert json.loads(text) == hostile
 
@@ -128,8 +140,9 @@ def test_every_figure_and_table_is_in_the_page() -> None:
 
 def test_many_desks_and_bars_stay_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "CHARTS_SHOWN_MAX", 1)
-    monkeypatch.setattr(page, "CHARTS_CHOSEN_MAX", 2)
-    monkeypatch.setattr(page, "ROWS_MAX", 2)
+    monkeypatch.setattr(chart_data, "CHARTS_SHOWN_MAX", 1)
+    monkeypatch.setattr(chart_data, "CHARTS_CHOSEN_MAX", 2)
+    monkeypatch.setattr(markup, "ROWS_MAX", 2)
     document = audited(DAY)
     html = render_page(document, "log")
     parsed = Page(html)
@@ -141,7 +154,7 @@ def test_many_desks_and_bars_stay_few(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1 more rows are in --json." in html
     document["timeline"]["rows"] = [[at * 60 * 10**9, 1, 2, 0, 0, 3, 0] for at in range(1_440)]
     document["timeline"]["bucket_width_ns"] = 60 * 10**9
-    width_ns, rows = page._timeline(document)
+    width_ns, rows = bars_of(document)
     assert (width_ns, len(rows)) == (900 * 10**9, 96)
     assert rows[1] == [900 * 10**9, 15, 30, 0, 0, 45, 0]
 

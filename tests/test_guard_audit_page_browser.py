@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from audit_support import audited
-from guard.audit import page
+from guard.audit import chart_data, page
 from guard.audit.page import render_page
 from guard_day_support import trading_day
 from test_guard_audit_page import HOSTILE, everything
@@ -86,6 +86,7 @@ def test_a_script_that_slipped_through_would_not_run(tmp_path: Path) -> None:
 
 def test_desks_to_choose_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "CHARTS_SHOWN_MAX", 1)
+    monkeypatch.setattr(chart_data, "CHARTS_SHOWN_MAX", 1)
     dom = browse(tmp_path, render_page(audited(trading_day().records), "log"), "--dump-dom")
     assert root_of(dom) == {"charts": "6", "errors": "0", "violations": "0"}
     assert 'id="desk"' in dom

@@ -5,9 +5,10 @@ import json
 
 from audit_support import audited
 from guard.audit.audit import Audit
+from guard.audit.formats import printable
 from guard.audit.overrides import Overrides
 from guard.audit.tables import Table, figures, tables
-from guard.audit.text import plain_table, printable, write_report
+from guard.audit.text import plain_table, write_report
 from guard.config import DeskTerms
 from guard.outcomes import DeskResumed
 from guard_day_support import trading_day

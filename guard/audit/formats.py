@@ -62,3 +62,10 @@ def duration(span_ns: int | None) -> str:
             decimals = f".{part:0{places}}" if places else ""
             return f"{sign}{whole:,}{decimals} {unit}"
     return f"{span_ns} ns"
+
+
+def printable(text: str) -> str:
+    """The text with everything that is not printable escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -18,7 +18,7 @@ Row = tuple[str, ...]
 class Table:
     """A table: `columns` whose name begins with `#` hold figures, and stand to the right.
 
-    `slug` names it in the page; `group` is the heading that it stands under.
+    `slug` names it in a page that has it once.
     """
 
     slug: str
@@ -88,6 +88,7 @@ def tables(document: Document) -> list[Table]:
     """The tables of a day, in the order in which they are read."""
     return [
         _by_reason(document),
+        _by_stage(document),
         _conservation(document),
         _exposure(document),
         _by_name(document, "by_desk", "By desk", "desk"),
@@ -121,6 +122,38 @@ def _by_reason(document: Document) -> Table:
     note = f"Venues stopped on the way to a kernel reject, by gate: {gates}." if gates else ""
     columns = ("answer", "stage", "reason", "#orders", "#share")
     return Table("reasons", "Answers by reason", columns, rows, note)
+
+
+STAGES: Final = {
+    "order": "the order itself: identity, desk, symbol, window, halts",
+    "kernel": "the policy: limits, gates, utility, substitution",
+    "ledger": "money: cap and budget",
+}
+
+
+def _by_stage(document: Document) -> Table:
+    answers = document["answers"]
+    rows = [
+        (stage, what, count(number), share(number, answers["rejected"]))
+        for stage, what in STAGES.items()
+        for number in [answers["rejected_by_stage"][stage]]
+    ]
+    columns = ("stage", "what is looked at", "#rejected", "#of the rejects")
+    return Table("stages", "Rejects by stage", columns, rows)
+
+
+def desk_exposure(document: Document, desk: str) -> Table:
+    """What the chart of a desk's exposure draws."""
+    rows = [
+        (time(start_ns), money(held_peak), money(used_peak), *map(money, (held, spent, granted)),
+         money(cap) if cap else "none")
+        for start_ns, held_peak, used_peak, held, spent, granted, cap
+        in document["exposure"]["desks"][desk]["rows"]
+    ]  # fmt: skip
+    columns = (
+        "from, UTC", "#most held", "#most used", "#held at the end", "#spent", "#budget", "#cap",
+    )  # fmt: skip
+    return Table("exposure-rows", f"Exposure of {desk}", columns, rows)
 
 
 def _conservation(document: Document) -> Table:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from guard.audit.formats import count
+from guard.audit.formats import count, printable
 from guard.audit.tables import Document, Table, tables
 from guard.audit.tables_more import explanation_tables, explanation_title, what_if_tables
 
@@ -56,13 +56,6 @@ def _write_heading(heading: str, out: TextIO, console: Console | None) -> None:
     else:
         console.print()
         console.rule(Text(printable(heading), style="bold"), align="left")
-
-
-def printable(text: str) -> str:
-    """The text with everything that is not printable escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _shown_rows(table: Table, rows_max: int) -> list[tuple[str, ...]]:

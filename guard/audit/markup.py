@@ -1,0 +1,91 @@
+"""Text and tables as HTML that whatever a log holds cannot break out of. Pure.
+
+Owns the escaping, the form of a table, and the page's content security policy: nothing may be
+fetched, and only scripts and styles named by their SHA-256 run.
+"""
+
+import base64
+import hashlib
+import json
+from html import escape
+from typing import Any, Final
+
+from guard.audit.formats import count, printable
+from guard.audit.tables import Table
+
+# What a person would look at, and a browser would not choke on; --json has all.
+ROWS_MAX: Final = 500
+
+_CELL_KINDS: Final = {
+    "digest": "mono",
+    **dict.fromkeys(("desk", "order", "symbol", "from, UTC", "at, UTC"), "name"),
+}
+
+
+def content_policy(scripts: list[str], styles: list[str]) -> str:
+    """The `Content-Security-Policy` of a page with just these scripts and styles."""
+
+    def hashes(texts: list[str]) -> str:
+        digests = (hashlib.sha256(text.encode()).digest() for text in texts)
+        return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+
+    return (
+        f"default-src 'none'; script-src {hashes(scripts)}; style-src {hashes(styles)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def escaped(text: str) -> str:
+    """Text for an element or an attribute; what is not printable is shown escaped."""
+    return escape(printable(text), quote=True)
+
+
+def embedded_json(value: Any) -> str:
+    """JSON that cannot end the element it stands in, nor begin a comment."""
+    text = json.dumps(value, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def table_html(
+    table: Table, bar_column: int | None = None, is_mono: bool = False, has_id: bool = False
+) -> str:
+    """A table, its heading a caption; `bar_column` holds per cents, and shows them as bars too.
+
+    `has_id`: it may be pointed at by its slug, which then must be the page's only one.
+    """
+    headings = "".join(
+        f'<th scope="col"{" class=num" if is_figure else ""}>{escaped(name)}</th>'
+        for name, is_figure in table.headings
+    )
+    rows = []
+    for row in table.rows[:ROWS_MAX]:
+        cells = []
+        for at, (cell, (name, is_figure)) in enumerate(zip(row, table.headings, strict=True)):
+            kind = "num" if is_figure else "mono" if is_mono else _CELL_KINDS.get(name, "")
+            attribute = f' class="{kind}"' if kind and at else ""
+            bar = _bar(cell) if at == bar_column else ""
+            tag, scope = ("th", ' scope="row"') if at == 0 else ("td", "")
+            cells.append(f"<{tag}{scope}{attribute}>{escaped(cell)}{bar}</{tag}>")
+        rows.append(f"<tr>{''.join(cells)}</tr>\n")
+    more = len(table.rows) - ROWS_MAX
+    notes = [f"{count(more)} more rows are in --json."] if more > 0 else []
+    notes += [table.note] if table.note else []
+    body = f"<thead><tr>{headings}</tr></thead>\n<tbody>\n{''.join(rows)}</tbody>"
+    if not table.rows:
+        body = ""
+        notes = notes or ["None."]
+    name = f' id="t-{table.slug}"' if has_id else ""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(table.title)}">'
+        f"<table{name}><caption>{escaped(table.title)}</caption>\n{body}</table></div>"
+        + "".join(f'<p class="note">{escaped(note)}</p>' for note in notes)
+        + "\n"
+    )
+
+
+def _bar(cell: str) -> str:
+    share = cell.removesuffix(" %")
+    return (
+        '<svg class="bar" aria-hidden="true"><rect class="track" width="100%" height="100%"/>'
+        f'<rect width="{escaped(share)}%" height="100%"/></svg>'
+    )
