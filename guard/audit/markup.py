@@ -18,6 +18,7 @@ ROWS_MAX: Final = 500
 
 _CELL_KINDS: Final = {
     "digest": "mono",
+    "value": "long",
     **dict.fromkeys(("desk", "order", "symbol", "from, UTC", "at, UTC"), "name"),
 }
 
