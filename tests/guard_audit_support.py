@@ -1,5 +1,6 @@
 """What the tests of proofs share: a log with its proofs, and a way to forge them."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,18 @@ from guard.audit.prove import Wanted, prove_head, prove_record
 from guard.audit.tlog import Checkpoint, InclusionProof, decode_proof, sign_checkpoint
 from guard_day_support import trading_day
 from guard_support import KEY, LoggedEngine, order, write_log
-from wal import GENESIS, ChainHasher, MerkleTree, encode_line, leaf_hash
+from wal import (
+    EMPTY_HEAD,
+    GENESIS,
+    ChainHasher,
+    Head,
+    LogWriter,
+    MerkleTree,
+    archive_segments,
+    encode_line,
+    leaf_hash,
+    write_checkpoint,
+)
 
 NAME = "guard.example.com/log1"
 SIGNING_KEY = SigningKey(NAME, bytes(range(32)))
@@ -84,3 +96,22 @@ def another_log() -> list[bytes]:
     for number in range(60):
         other.submit(order(f"Z-{number}", quantity=1 + number))
     return other.records
+
+
+def archived_log(directory: Path, records: list[bytes], up_to: int) -> Head:
+    """The log of these records, keyed, whose first `up_to` were archived; the head before it.
+
+    The archived segment is in `archive` beside it; the checkpoint holds no state of use.
+    """
+    directory.mkdir()
+    ticks = itertools.count()
+    with LogWriter.open(directory, HASHER, EMPTY_HEAD, monotonic_ns=lambda: next(ticks)) as writer:
+        for sequence, data in enumerate(records, 1):
+            writer.append(sequence, data)
+            if sequence == up_to:
+                head = writer.sync_now()
+                writer.rotate()
+        writer.sync_now()
+    write_checkpoint(directory, head, "ab" * 32, iter([b"state"]), HASHER)
+    archive_segments(directory, directory.parent / "archive", up_to)
+    return head

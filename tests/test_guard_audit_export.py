@@ -16,7 +16,7 @@ from guard.activation import find_differences
 from guard.audit.export import ExportedPart, ExportError, export_decisions
 from guard.cli import main
 from guard.journal import DIALECT
-from guard_audit_support import HASHER, DayLog, chained
+from guard_audit_support import HASHER, DayLog, archived_log, chained
 from guard_support import (
     DEV_POLICY_DIGEST_HEX,
     KEY,
@@ -283,6 +283,33 @@ def test_the_command(day: DayLog, tmp_path: Path, capsys: pytest.CaptureFixture[
     answer = json.loads(text)
     assert (code, answer["ok"], answer["keyed"]) == (0, True, False)
     assert [file["decisions"] for file in answer["files"]] == [10]
+
+
+def test_our_own_replay_takes_the_export_with_what_stands_beside_it(
+    changing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in export_decisions(changing, HASHER, tmp_path / "day.jsonl", UNKEYED):
+        files = ("--policy", part.policy_path, "--anchor", part.anchor_path)
+        code, text, _ = run(capsys, "replay", part.path, *files, "--jobs", 1, "--json")
+        answer = json.loads(text)
+        assert (code, answer["head_hash"]) == (0, part.head.entry_hash)
+        assert answer["policy_digest_hex"] == part.policy_digest_hex
+
+
+def test_a_log_without_its_beginning(
+    day: DayLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log"
+    archived_log(log, day.records, 12)
+    key, out = key_file(tmp_path / "key", KEY), tmp_path / "out.jsonl"
+    command = ("export", log, "--key-file", key, "--decisions")
+    code, text, _ = run(capsys, *command, out)
+    assert code == 0
+    assert text.startswith(f"{log}: without what stands before record 13\n")
+    assert data_of(out) == decisions(day.records[12:])
+    assert not (tmp_path / "out.policy.json").exists()
+    code, text, _ = run(capsys, *command, tmp_path / "again", "--json")
+    assert json.loads(text)["after_sequence"] == 12
 
 
 def test_verify_takes_logs_and_anchors_of_the_wheel(

@@ -13,7 +13,7 @@ import pytest
 from daemon_support import PACKAGES
 from guard.audit.notes import parse_verifier_key
 from guard.cli import main
-from guard_audit_support import NAME, SIGNING_KEY, VERIFIER_KEY, DayLog
+from guard_audit_support import NAME, SIGNING_KEY, VERIFIER_KEY, DayLog, archived_log
 from guard_support import KEY, T0, write_log
 from wal import Head, anchor_of, write_anchor
 
@@ -198,6 +198,17 @@ def test_up_to_an_anchor(desk: Desk) -> None:
     code, checkpoint, err = desk.prove("--checkpoint", "--anchor", anchor)
     assert (code, err) == (0, "")
     assert checkpoint.startswith(f"{NAME}\n20\n")
+
+
+def test_a_log_without_its_beginning_is_brought_together_first(desk: Desk) -> None:
+    shutil.rmtree(desk.log)
+    archived_log(desk.log, desk.day.records, 20)
+    code, out, err = desk.prove("--checkpoint")
+    assert (code, out) == (2, "")
+    assert "its oldest segments are archived, and a proof is about the whole log" in err
+    shutil.copytree(desk.root / "archive", desk.log, dirs_exist_ok=True)
+    code, out, err = desk.prove("--checkpoint")
+    assert (code, out.encode(), err) == (0, desk.day.checkpoint, "")
 
 
 def test_wrong_keys_and_damaged_logs(desk: Desk) -> None:

@@ -87,11 +87,16 @@ _decode_activated = msgspec.json.Decoder(_Activated).decode
 
 
 def export_decisions(
-    source: Path, hasher: ChainHasher, out: Path, out_hasher: ChainHasher
+    source: Path,
+    hasher: ChainHasher,
+    out: Path,
+    out_hasher: ChainHasher,
+    start: Head | None = None,
 ) -> list[ExportedPart]:
     """Write the decision records of `source` (a log's directory, or one file); what was written.
 
-    `out`: the file to write, whose directory must exist. Raises WalDamage, WalError, ExportError,
+    `out`: the file to write, whose directory must exist. `start`: only those behind this head, for
+    a log without its oldest segments. Raises WalDamage, WalError, ExportError,
     OSError.
     """
     _refuse_existing([out, *_beside(out)])
@@ -100,7 +105,7 @@ def export_decisions(
     except OSError as error:
         raise ExportError(f"{out}: cannot be written: {error.strerror}") from error
     try:
-        parts = _write_parts(source, hasher, work, out_hasher)
+        parts = _write_parts(source, hasher, work, out_hasher, start)
         if not parts:
             raise ExportError(f"{source}: holds no decision records")
         return _publish(parts, out)
@@ -109,14 +114,14 @@ def export_decisions(
 
 
 def _write_parts(
-    source: Path, hasher: ChainHasher, work: Path, out_hasher: ChainHasher
+    source: Path, hasher: ChainHasher, work: Path, out_hasher: ChainHasher, start: Head | None
 ) -> list[ExportedPart]:
     """The parts, durable, under numbers in `work`."""
     parts: list[ExportedPart] = []
     policies: dict[str, bytes] = {}
     current: _Part | None = None
     try:
-        for entry in read_entries(source, hasher, DIALECT):
+        for entry in read_entries(source, hasher, DIALECT, start):
             audit = _audit_of(entry, policies)
             if audit is None:
                 continue

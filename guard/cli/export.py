@@ -31,11 +31,16 @@ def add(commands: Commands) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     from guard.audit.export import ExportError, export_decisions
+    from guard.beginnings import find_beginning
 
     hasher = tool_hasher(options)
     out_key = load_key(options.out_key_file) if options.out_key_file is not None else None
     try:
-        parts = export_decisions(options.log, hasher, options.decisions, ChainHasher(out_key))
+        beginning = find_beginning(options.log, hasher)
+        start = None if beginning is None else beginning.head.head
+        parts = export_decisions(
+            options.log, hasher, options.decisions, ChainHasher(out_key), start
+        )
     except WalDamage as damage:
         return report_damage(options, damage)
     except ExportError as error:
@@ -53,8 +58,16 @@ def _export(options: argparse.Namespace) -> int:
             }
             for part in parts
         ]
-        print(json.dumps({"ok": True, "keyed": out_key is not None, "files": listed}))
+        fields = {
+            "ok": True,
+            "keyed": out_key is not None,
+            "after_sequence": 0 if start is None else start.sequence,
+            "files": listed,
+        }
+        print(json.dumps(fields))
         return EXIT_GOOD
+    if start is not None:
+        print(f"{options.log}: without what stands before record {start.sequence + 1}")
     for part in parts:
         epoch = "" if part.policy_epoch is None else f"epoch {part.policy_epoch}, "
         print(

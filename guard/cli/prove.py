@@ -62,8 +62,14 @@ def _proof(options: argparse.Namespace) -> bytes:
     from guard.audit.keyfiles import load_signing_key
     from guard.audit.prove import Wanted, prove_consistency, prove_head, prove_record
     from guard.audit.tlog import PROOF_BYTES_MAX
+    from guard.beginnings import find_beginning
 
     hasher, anchor = tool_hasher(options), tool_anchor(options)
+    if find_beginning(options.log, hasher) is not None:
+        raise UsageError(
+            f"{options.log}: its oldest segments are archived, and a proof is about the whole log: "
+            "bring them and the log's into one directory"
+        )
     key = load_signing_key(options.signing_key)
     origin = key.name if options.origin is None else options.origin
     if options.checkpoint:
