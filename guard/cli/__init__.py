@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write("pretrade-guard: refuses to run under python -O: its checks are asserts\n")
         return EXIT_WRONG_USE
     options = _parser().parse_args(arguments)
+    options.is_own_process = arguments is None  # else somebody's who goes on after the command
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)

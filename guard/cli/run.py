@@ -38,9 +38,13 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    config = load_config(options.config)
+    if options.is_own_process:
+        from guard.huge_pages import ask_for_huge_pages
+
+        ask_for_huge_pages(config.settings.remembered_orders_max)
     from guard.daemon import RunOptions, StartError, run_daemon
 
-    config = load_config(options.config)
     if (options.apply_config or options.resume_desk) and not options.why:
         raise UsageError("--apply-config and --resume-desk need --why TEXT, which is logged")
     directory = options.log_dir or Path(config.log.directory)

@@ -1,11 +1,12 @@
 """Times a checkpoint of many remembered orders, and what orders notice of it.
 
-    python tests/bench/bench_checkpoint.py [orders] [open holds]
+    python tests/bench/bench_checkpoint.py [orders] [open holds] [--small-pages]
 
 The orders are remembered directly, without a log. Then orders are decided, recorded in memory and
 applied, one after the other, before, during and after a checkpoint is written by a forked child:
 the fork itself, and what an order takes while pages are being copied. One order a step, 200
-microseconds of rest between two: the child has the other core, the loop is not saturated.
+microseconds of rest between two: the child has the other core, the loop is not saturated. Memory is
+in huge pages, as the daemon asks for it, unless `--small-pages` is given.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from guard.activation import Actor, opening_events
 from guard.checkpoint import encode_state, state_digest_hex
 from guard.engine import Engine
 from guard.forked import ForkedChild
+from guard.huge_pages import ask_for_huge_pages
 from guard.journal import encode_data
 from guard.messages import Order
 from guard.outcomes import Decided, Origin
@@ -133,7 +135,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("orders", nargs="?", type=int, default=ORDERS)
     parser.add_argument("holds", nargs="?", type=int, default=HOLDS)
+    parser.add_argument("--small-pages", action="store_true")
     options = parser.parse_args()
+    if not options.small_pages:
+        ask_for_huge_pages(options.orders)
     print(f"machine   {machine()}")
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as root:
         measure(options.orders, options.holds, Path(root))
