@@ -21,11 +21,14 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import sleep
 from typing import Final, NoReturn, TypeAlias, TypeVar
 
 # What a child may say, its first byte included; a pipe takes that much without a reader.
 WORD_BYTES_MAX: Final = 4096
 NICENESS: Final = 10
+KILL_LOOKS: Final = 100
+KILL_LOOK_S: Final = 0.005
 OOM_SCORE: Final = b"500"
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -51,7 +54,7 @@ class Ended:
 
 
 class ForkedChild:
-    """A child at work. All calls belong to the thread that forked it; none of them waits."""
+    """A child at work. All calls belong to the thread that forked it; none but `kill` waits."""
 
     def __init__(self, pid: int, go: int, word: int) -> None:
         """Not to be called: see `start`."""
@@ -115,9 +118,13 @@ class ForkedChild:
         return self._ended(os.waitstatus_to_exitcode(status))
 
     def kill(self) -> None:
-        """Ends it, whatever it does, and waits for that."""
+        """Ends it, whatever it does. Waits for that, but not longer than half a second: one that
+        hangs in a call to a disk that hangs goes when the call returns, and does nothing more."""
         os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        for _ in range(KILL_LOOKS):
+            if os.waitpid(self.pid, os.WNOHANG)[0]:
+                break
+            sleep(KILL_LOOK_S)
         self._close()
 
     def _ended(self, code: int) -> Ended:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -237,9 +238,15 @@ def test_a_clean_stop_takes_one_when_there_is_enough_to_read(tmp_path: Path) -> 
     assert checkpoints(site) == [sequence]
 
 
-def child_of(daemon: Daemon) -> int | None:
-    text = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
-    return int(text[0]) if text else None
+def stopped_child(daemon: Daemon) -> int:
+    """Asks for a checkpoint, and stops the child as soon as there is one."""
+    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
+    daemon.signal(signal.SIGUSR2)
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := children.read_text().split()):  # no rest: it lives for some milliseconds
+        assert time.monotonic() < deadline, daemon.stderr
+    os.kill(int(found[0]), signal.SIGSTOP)
+    return int(found[0])
 
 
 def is_running(pid: int) -> bool:
@@ -254,11 +261,7 @@ def test_a_killed_child_is_an_alarm_and_orders_go_on(tmp_path: Path) -> None:
     site = site_of(tmp_path)
     with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
         trade(client, 1, 10)
-        daemon.signal(signal.SIGUSR2)
-        wait_for(lambda: child_of(daemon) is not None, "a child", daemon)
-        child = child_of(daemon)
-        assert child is not None
-        os.kill(child, signal.SIGSTOP)
+        child = stopped_child(daemon)
         assert client.ask(order("B-1"))["type"] == "admit"
         os.kill(child, signal.SIGKILL)
         wait_for(said(daemon, "ALARM: no checkpoint was taken"), "an alarm", daemon)
@@ -275,11 +278,7 @@ def test_a_daemon_that_ends_takes_its_child_along(is_killed: bool, tmp_path: Pat
     site = site_of(tmp_path)
     with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
         trade(client, 1, 10)
-        daemon.signal(signal.SIGUSR2)
-        wait_for(lambda: child_of(daemon) is not None, "a child", daemon)
-        child = child_of(daemon)
-        assert child is not None
-        os.kill(child, signal.SIGSTOP)
+        child = stopped_child(daemon)
         if is_killed:
             daemon.kill()
         else:
@@ -305,6 +304,35 @@ def test_no_space_is_an_alarm_and_orders_go_on(tmp_path: Path) -> None:
         assert client.ask(order("A-1"))["type"] in ("admit", "reject")
         assert daemon.stop() == 0
     assert checkpoints(site) == []
+
+
+def test_a_disk_that_fills_up_meanwhile_is_an_alarm(tmp_path: Path) -> None:
+    """A real one, where this machine lets us mount it."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a file system here")
+    try:
+        log = "disk_reserve_bytes = 0\ncheckpoint_every_records = 0"
+        site = Site(place, config_text(log=log, settings="remembered_orders_max = 1000"))
+        with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+            trade(client, 1, 10)
+            child = stopped_child(daemon)
+            facts = os.statvfs(place)
+            (place / "filler").write_bytes(bytes(facts.f_bavail * facts.f_frsize - 500_000))
+            os.kill(child, signal.SIGCONT)
+            wait_for(said(daemon, "ALARM: no checkpoint was taken"), "an alarm", daemon)
+            assert "No space left on device" in daemon.stderr
+            assert list(site.log.glob("checkpoint*")) == []
+            trade(client, 11, 10)
+            (place / "filler").unlink()
+            take(daemon)
+            assert daemon.stop() == 0
+        assert len(checkpoints(site)) == 1
+        assert site.replay()["ok"]
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
 
 
 def test_the_log_replays_with_all_of_its_checkpoints(tmp_path: Path) -> None:
