@@ -353,6 +353,7 @@ def test_a_forged_proof_is_refused(
         check_proof(forge(day), VERIFIER_KEY, NAME)
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_of_a_proof_passes(day: DayLog) -> None:
     """Of every byte one bit, of every kind of proof."""
     old = signed_head(day.lines[:9])
@@ -365,6 +366,7 @@ def test_no_flipped_bit_of_a_proof_passes(day: DayLog) -> None:
                 check_proof(damaged, VERIFIER_KEY, NAME)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_whatever_stands_in_a_proof_it_is_refused_in_words(

@@ -242,6 +242,7 @@ def test_wrong_keys_and_damaged_logs(desk: Desk) -> None:
 
 def test_wrong_use_of_check_proof(desk: Desk) -> None:
     assert desk.check(key="no key")[0] == 2
+    assert desk.check(key=f"{VKEY}\n")[0] == 0  # as it comes out of a file
     assert desk.check(key=VKEY[:-1])[2].startswith("pretrade-guard: --log-key: verifier key: ")
     assert desk.check("--origin", "elsewhere")[0] == 1
     desk.proof.write_bytes(b"")

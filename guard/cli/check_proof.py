@@ -33,7 +33,7 @@ def _check_proof(options: argparse.Namespace) -> int:
     if not data:
         raise UsageError(f"{options.proof}: nothing to check")
     try:
-        key = parse_verifier_key(options.log_key)
+        key = parse_verifier_key(options.log_key.strip())
     except NoteKeyError as error:
         raise UsageError(f"--log-key: {error}") from error
     origin = key.name if options.origin is None else options.origin
