@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from guard.cli import main
+from guard_checkpoint_support import OLDER, write_day
 from guard_day_support import trading_day
 from guard_support import DEV_CONFIG_TEXT, KEY, LoggedEngine, order, write_log
 
@@ -46,7 +47,7 @@ def test_the_document_keeps_its_first_keys(log: Path, capsys: pytest.CaptureFixt
     document = replay_json(capsys, log)
     assert list(document)[:12] == [
         "ok", "schema", "records", "decisions", "head_sequence", "head_hash", "log_id", "events",
-        "reasons", "conservation", "ledger_digest_hex", "currency",
+        "reasons", "conservation", "ledger_digest_hex", "begins_after_sequence",
     ]  # fmt: skip
     assert document["schema"] == "pretrade-guard.replay.v1"
     assert document["records"] == document["head_sequence"] == len(DAY)
@@ -93,9 +94,8 @@ def test_what_if_reads_the_log_and_touches_nothing(
     log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = _everything(log)
-    policy, limits = log.parent / "policy.toml", log.parent / "limits.toml"
+    policy, limits = log.parent / "policy.toml", _limits(log)
     policy.write_text(DEV_CONFIG_TEXT.replace("quality_bps = 9900", "quality_bps = 90"))
-    limits.write_text('[[desks]]\ndesk = "desk-beta"\nbudget = "1.00"\nexposure_cap = "none"\n')
     more = ("--policy", str(policy), "--limits", str(limits))
     document = replay_json(capsys, log, *more)
     assert document["what_if"]["other_venue"]["count"] == 3
@@ -167,3 +167,43 @@ def test_no_page_of_a_damaged_log(log: Path, capsys: pytest.CaptureFixture[str])
     code, _, _ = replay(capsys, log, "--html", str(log.parent / "day.html"))
     assert code == 1
     assert not (log.parent / "day.html").exists()
+
+
+def test_a_range_bounds_the_day_and_not_what_is_asked(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = replay_json(capsys, log, "--explain", "A-2", "--limits", str(_limits(log)))
+    bounded = ("--from", "20", "--to", "30")
+    part = replay_json(capsys, log, *bounded, "--explain", "A-2", "--limits", str(_limits(log)))
+    assert (part["range"]["first_sequence"], part["range"]["last_sequence"]) == (20, 30)
+    assert part["range"]["records"] == 11
+    assert part["answers"]["admitted"] + part["answers"]["rejected"] == 2
+    for key in ("records", "head_hash", "explanations", "what_if", "ledger"):
+        assert part[key] == whole[key]
+
+
+def _limits(log: Path) -> Path:
+    limits = log.parent / "limits.toml"
+    limits.write_text('[[desks]]\ndesk = "desk-beta"\nbudget = "1.00"\nexposure_cap = "none"\n')
+    return limits
+
+
+def test_a_log_that_begins_with_a_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key").write_bytes(KEY)
+    (tmp_path / "key").chmod(0o600)
+    log = write_day(tmp_path / "log")
+    key = ("--key-file", str(tmp_path / "key"))
+    assert main(["archive", str(log), str(tmp_path / "old"), *key]) == 0
+    capsys.readouterr()
+    page = tmp_path / "day.html"
+    code, out, _ = replay(capsys, log, "--json", "--html", str(page))
+    document = json.loads(out)
+    assert (code, document["begins_after_sequence"]) == (0, OLDER)
+    assert document["range"]["first_sequence"] == OLDER + 1
+    assert document["policies"][0]["from_sequence"] is None
+    assert f"behind the checkpoint of record {OLDER}, whose state is taken" in page.read_text()
+    code, _, err = replay(capsys, log, "--limits", str(_limits(log)))
+    assert code == 2
+    assert f"this one begins behind the checkpoint of record {OLDER}" in err

@@ -15,7 +15,7 @@ from guard.audit.overrides import Overrides
 from guard.audit.report import day_fields, replay_fields
 from guard.audit.whatif import WhatIf
 from guard.outcomes import Decided
-from guard.replay import ReplayReport
+from guard.replay import Observer, ReplayReport
 from guard.state import GuardState
 from wal import LocatedEntry
 
@@ -29,7 +29,11 @@ class AmbiguousOrderError(ValueError):
 
 
 class Audit:
-    """Give `observe` to `guard.replay.replay_log`, then ask for the `document`."""
+    """Give `observe` to `guard.replay.replay_log`, then ask for the `document`.
+
+    Or give it `observe_day` of the part of the log that is meant and `observe_asked` of all of it:
+    an order is looked for in the whole log, and other rules are lived from its first record on.
+    """
 
     def __init__(
         self,
@@ -44,6 +48,15 @@ class Audit:
     def observe(self, entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
         """Takes in one record that was decided again and found the same."""
         self._day.observe(entry, decided, state)
+        self.observe_asked(entry, decided, state)
+
+    @property
+    def observe_day(self) -> Observer:
+        """Takes in a record for what is reported of the day."""
+        return self._day.observe
+
+    def observe_asked(self, entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+        """Takes in a record for the order and the rules that were asked about."""
         if self._explainer is not None:
             self._explainer.observe(entry, decided, state)
         if self._what_if is not None:

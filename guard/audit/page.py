@@ -32,7 +32,7 @@ def render_page(document: Document, source: str) -> str:
     licence = _asset("uPlot.LICENSE.txt").strip()
     scripts = [f"/*!\n{licence}\n*/\n{_asset('uPlot.iife.min.js')}", _asset("page.js")]
     styles = [_asset("uPlot.min.css"), _asset("page.css")]
-    title = f"Replay of {document['log_id']}, records 1 to {document['head_sequence']}"
+    title = f"Replay of {document['log_id']}, head {document['head_sequence']}"
     policy = content_policy(scripts, styles)
     data = embedded_json(chart_data(document))
     parts = [
@@ -112,14 +112,20 @@ def _width(width_ns: int) -> str:
 
 def _header(document: Document, source: str) -> str:
     span = document["range"]
+    begins_after = document["begins_after_sequence"]
+    behind = (
+        f" behind the checkpoint of record {count(begins_after)}, whose state is taken as it is,"
+        if begins_after
+        else ""
+    )
     return (
         "<header><h1>Pretrade Guard: replay of a day</h1>\n"
         f'<p class="soft"><span class="mono">{escaped(source)}</span>, '
         f"{time(span['first_received_at_ns'])} to {time(span['last_received_at_ns'])} UTC</p>\n"
         '<p><span class="verdict">Proved.</span> '
-        f"All {count(document['records'])} records chain, all {count(document['decisions'])} "
-        "decisions were made again and came out byte for byte the same, and every desk's ledger "
-        "adds up after every record.</p></header>\n"
+        f"All {count(document['records'])} records{behind} chain, "
+        f"all {count(document['decisions'])} decisions were made again and came out byte for byte "
+        "the same, and every desk's ledger adds up after every record.</p></header>\n"
     )
 
 

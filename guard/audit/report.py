@@ -38,6 +38,7 @@ def replay_fields(report: ReplayReport) -> dict[str, Any]:
         "reasons": dict(sorted(report.reasons.items())),
         "conservation": "balanced",
         "ledger_digest_hex": proof.ledger_digest_hex,
+        "begins_after_sequence": report.head.sequence - report.record_count,
     }
 
 
@@ -50,8 +51,8 @@ def day_fields(day: DayCollector, state: GuardState) -> dict[str, Any]:
         "range": {
             "first_sequence": day.first_sequence,
             "last_sequence": day.last_sequence,
-            "first_received_at_ns": day.first_ns,
-            "last_received_at_ns": day.last_ns,
+            "first_received_at_ns": day.first_ns if day.record_count else None,
+            "last_received_at_ns": day.last_ns if day.record_count else None,
             "records": day.record_count,
         },
         "session": {

@@ -72,6 +72,7 @@ def proof_table(document: Document) -> Table:
     halted = session["entries_halted"]
     rows = [
         ("log", document["log_id"]),
+        ("replayed from record", str(document["begins_after_sequence"] + 1)),
         ("head sequence", str(document["head_sequence"])),
         ("head hash", document["head_hash"]),
         ("ledger digest", document["ledger_digest_hex"]),
@@ -81,6 +82,13 @@ def proof_table(document: Document) -> Table:
         ("closed cleanly", "yes" if session["closed_cleanly"] else "no: still open, or cut off"),
         ("entries", f"halted: {halted}" if halted else "open"),
     ]
+    for key, words, digest in (
+        ("anchor", "holds the anchor", "last_hash"),
+        ("checkpoint_reconciled", "agrees with the checkpoint", "state_digest_hex"),
+    ):
+        if key in document:
+            held = document[key]
+            rows.append((words, f"of record {held['sequence']}, {held[digest]}"))
     return Table("proof", "Chain head and proof", ("what", "value"), rows)
 
 

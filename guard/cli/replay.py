@@ -46,8 +46,13 @@ def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher) -> int:
     from guard.replay import replay_log
 
     source = open_source(options, hasher)
+    if source.beginning is not None and (options.policy or options.limits):
+        raise UsageError(
+            "--policy and --limits need the log from its first record on; this one begins behind "
+            f"the checkpoint of record {source.beginning.head.sequence}"
+        )
     audit = open_audit(options)
-    observe = source.bounds.within(audit.observe)
+    observe = all_of(source.bounds.within(audit.observe_day), audit.observe_asked)
     if source.reconciliation is not None:
         observe = all_of(source.reconciliation.observe, observe)
     with progress_of(options.log) as advance:

@@ -153,6 +153,9 @@ def check_source(source: Source, report: "ReplayReport") -> dict[str, Any]:
         reason = f"the log ends before record {found.head.sequence}, the checkpoint's"
         raise ReplayMismatch("the end", 0, report.head.sequence + 1, reason)
     fields: dict[str, Any] = {}
+    if source.anchor is not None:
+        anchor = source.anchor
+        fields["anchor"] = {"sequence": anchor.sequence, "last_hash": anchor.last_hash}
     if found is not None:
         fields["checkpoint_reconciled"] = {
             "sequence": found.head.sequence,
