@@ -223,6 +223,11 @@ class Daemon:
         """Its exit code, once it has ended by itself."""
         return self.process.wait(PATIENCE_S)
 
+    def last_words(self) -> str:
+        """What it said on its standard output behind the ready line; after its end."""
+        assert self.process.stdout is not None
+        return self.process.stdout.read().decode()
+
     def stop(self) -> int:
         """SIGTERM; its exit code."""
         self.signal(signal.SIGTERM)

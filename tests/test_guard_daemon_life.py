@@ -3,12 +3,15 @@ the log, halted desks.
 """
 
 import gzip
+import itertools
 import json
 import os
 import pwd
+import re
 import signal
 import socket
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from daemon_support import (
     INSTRUMENTS,
     KEY,
     OPENING_RECORDS,
+    PATIENCE_S,
     VENUES,
     Daemon,
     Site,
@@ -27,7 +31,7 @@ from daemon_support import (
     event_of,
 )
 from guard import daemon as guard_daemon
-from protocol_client import PING, ProtocolClient, fill, order, status
+from protocol_client import PING, STATS, ProtocolClient, fill, order, status
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +70,44 @@ def test_a_stop_under_load_answers_what_was_decided(tmp_path: Path, number: int)
         assert (started["after_clean_stop"], started["cuts"]) == (True, [])
         last = answered[-1]["client_order_id"]
         assert client.ask(status(last))["answer"] == answered[-1]
+
+
+def test_a_flood_that_never_ends_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    """SIGTERM under full load: a clean stop in bounded time, and it says what it passed over."""
+    site = Site(tmp_path)
+    is_over = threading.Event()
+    with site.running() as daemon:
+
+        def flood() -> None:
+            with ProtocolClient(daemon.endpoint) as client:
+                for index in itertools.count():
+                    if is_over.is_set():
+                        return
+                    client.send(order(f"A-{index}", quantity=1))
+
+        thread = threading.Thread(target=flood)
+        thread.start()
+        try:
+            with ProtocolClient(daemon.endpoint) as client:
+                while client.ask(STATS)["counters"]["records"] < UNDER_LOAD:
+                    pass
+            assert daemon.stop() == 0
+        finally:
+            is_over.set()
+            thread.join(PATIENCE_S)
+        said = re.fullmatch(
+            r"pretrade-guard stopped: \d+ messages, \d+ requests, 0 errors, (\d+) records in "
+            r"(\d+) batches; (\d+) replies dropped, (\d+) messages discarded after the stop\n",
+            daemon.last_words(),
+        )
+        assert said is not None
+        records, batches, _, discarded = map(int, said.groups())
+        assert records >= _order_count(site) >= UNDER_LOAD  # a checkpoint is a record, too
+        assert 0 < batches < records
+        assert discarded > 0
+        assert daemon.stderr == ""
+    assert site.events()[-1] == "session_closed"
+    site.replay()
 
 
 def _order_count(site: Site) -> int:
