@@ -29,7 +29,7 @@ from guard.counters import Counters
 from guard.engine import Engine
 from guard.gateway import Gateway
 from guard.journal import encode_data
-from guard.messages import ErrorReply, Pong, Reject, Reply, Request, StatsReply
+from guard.messages import ErrorReply, Pong, Reject, Reply, StatsReply
 from guard.outcomes import Decided, Origin, Outcome
 from guard.wire import Message, Parsed, encode_replies, framing_error, parse_message
 from wal import Head, LogWriter, WalError
@@ -327,9 +327,15 @@ class Pipeline:
             message = framing_error(frame_count)
         else:
             message = parse_message(body, self._engine.state.currency)
-        received_at_ns = max(self._wall_ns(), self._engine.state.last_received_at_ns)
-        replies = [self._decide(request, received_at_ns) for request in message.requests]
+        state = self._engine.state
+        origin = Origin(
+            max(self._wall_ns(), state.last_received_at_ns),
+            LOCAL_CLIENT,
+            state.next_sequence - self._writer.staged_count,
+        )
+        replies = [self._answer(request, origin) for request in message.requests]
         self.counters.messages += 1
+        self.counters.requests += len(replies)
         answer: bytes | LateReplies
         if not _LATE.isdisjoint(map(type, replies)):
             answer = LateReplies(message, replies)
@@ -339,20 +345,14 @@ class Pipeline:
             self._gathered_bytes += len(answer)
         self._gathered.append((routing_id, has_delimiter, answer))
 
-    def _decide(self, request: Parsed, received_at_ns: int) -> Reply:
-        self.counters.requests += 1
+    def _answer(self, request: Parsed, origin: Origin) -> Reply:
         if isinstance(request, ErrorReply):
             self.counters.request_errors += 1
             return request
-        return self._answer(request, received_at_ns)
-
-    def _answer(self, request: Request, received_at_ns: int) -> Reply:
         # The request id belongs to this sending, not to the request: it is neither compared
         # nor recorded.
         request_id = request.request_id
         request.request_id = UNSET
-        batch_first_sequence = self._engine.next_sequence - self._writer.staged_count
-        origin = Origin(received_at_ns, LOCAL_CLIENT, batch_first_sequence)
         reach("decide.before")
         decided = self._engine.decide(request, origin)
         reach("decide.after")
@@ -364,9 +364,11 @@ class Pipeline:
                 self.counters.count_reject(reply.reason)
         else:
             reply = decided
-            if isinstance(reply, ErrorReply):
+            if type(reply) is ErrorReply:
                 self.counters.request_errors += 1
-        return reply if request_id is UNSET else structs.replace(reply, request_id=request_id)
+        # The reply was made for this request, and its record is encoded: nobody else looks at it.
+        reply.request_id = request_id
+        return reply
 
 
 def answer_of(outcome: Outcome) -> Reply:
