@@ -20,8 +20,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from bench.bench_orders import machine, states
+from bench.bench_orders import states
 from guard.activation import Actor, opening_events
+from guard.bench.conditions import processor
 from guard.checkpoint import encode_state, state_digest_hex
 from guard.engine import Engine
 from guard.forked import ForkedChild
@@ -139,7 +140,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.small_pages:
         ask_for_huge_pages(options.orders)
-    print(f"machine   {machine()}")
+    print(f"machine   {processor()}")
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as root:
         measure(options.orders, options.holds, Path(root))
 
