@@ -43,7 +43,7 @@ POLL_S: Final = 0.05
 CHILD_LIFE_MAX_NS: Final = 900 * NANOSECONDS_PER_SECOND
 # By count of records, one begins this many times the last one's duration after it, so that writing
 # checkpoints stays a small part of what the machine does.
-REST_FACTOR: Final = 10
+REST_FACTOR: Final = 4
 RETRY_NS: Final = 60 * NANOSECONDS_PER_SECOND
 # With fewer records than this behind the last one, a clean stop writes none: they are read at once.
 STOP_RECORDS_MIN: Final = 10_000

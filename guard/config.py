@@ -60,7 +60,7 @@ class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
     anchor_file: str | None = None
     anchor_mode: Literal["periodic", "synchronous"] = "periodic"
     disk_reserve_bytes: Annotated[int, Meta(ge=0, le=2**50)] = 67_108_864
-    checkpoint_every_records: Annotated[int, Meta(ge=0, le=2**40)] = 100_000
+    checkpoint_every_records: Annotated[int, Meta(ge=0, le=2**40)] = 50_000
     checkpoint_interval_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 900
     checkpoint_at_stop: bool = True
 
