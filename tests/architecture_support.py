@@ -42,7 +42,7 @@ PURE_GUARD = frozenset(
         "audit.timegrid",
         "audit.tlog",
         "bench.frames",
-        "bench.histogram",
+        "histogram",
         "bench.replies",
         "bench.schedule",
         "bench.workload",

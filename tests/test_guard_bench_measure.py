@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from guard import clock
 from guard.bench.generator import Plan
-from guard.bench.histogram import highest_of
 from guard.bench.measure import divide, measure
 from guard.bench.schedule import NS_PER_S
 from guard.bench.site import BenchError, Guard, config_text
+from guard.histogram import highest_of
 
 RATE = 200
 STALL_NS = 400_000_000

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from guard.bench.histogram import Histogram
+from guard.histogram import Histogram
 
 READ_BYTES: Final = 8 * 1024 * 1024
 _BATCH: Final = re.compile(rb'"batch_first_sequence":(\d+)')

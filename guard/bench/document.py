@@ -10,8 +10,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from guard.bench.histogram import Histogram
 from guard.bench.measure import Measured
+from guard.histogram import Histogram
 
 REPORT_VERSION: Final = 1
 

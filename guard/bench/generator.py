@@ -23,13 +23,13 @@ import msgspec
 from guard import clock
 from guard.bench.flow import RecordedFlow
 from guard.bench.frames import LinkError
-from guard.bench.histogram import Histogram
 from guard.bench.links import Link, Poller
 from guard.bench.redis_orders import RedisOrders, connect_redis
 from guard.bench.replies import EchoReplies, GuardReplies, RedisReplies, Replies
 from guard.bench.schedule import NS_PER_S, FixedRate, Recorded, Schedule
 from guard.bench.workload import Mix, MixedOrders, RecordedFrames, Workload
 from guard.bench.zmtp import connect
+from guard.histogram import Histogram
 
 CONNECT_S: Final = 10.0
 # After the end of the load: what is still unanswered then counts as lost.

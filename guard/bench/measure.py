@@ -16,9 +16,9 @@ from typing import Final
 
 from guard import clock
 from guard.bench.generator import CONNECT_S, DRAIN_S, Plan, Result, run_generator
-from guard.bench.histogram import Histogram
 from guard.bench.schedule import NS_PER_S
 from guard.bench.site import BenchError, thread_cpu_ns
+from guard.histogram import Histogram
 
 # From "all are connected" to the first message: every process must have been told by then.
 LEAD_NS: Final = 100_000_000

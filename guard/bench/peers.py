@@ -18,10 +18,10 @@ from typing import Final
 import zmq
 
 from guard import clock
-from guard.bench.histogram import Histogram
 from guard.bench.redis_orders import open_desks
 from guard.bench.schedule import NS_PER_S
 from guard.bench.site import BenchError
+from guard.histogram import Histogram
 
 START_S: Final = 20.0
 

@@ -17,7 +17,6 @@ from typing import Final
 from guard.bench.batches import batch_sizes, mark
 from guard.bench.document import Run, summarize
 from guard.bench.generator import Plan
-from guard.bench.histogram import Histogram
 from guard.bench.loads import Load
 from guard.bench.measure import Measured, measure
 from guard.bench.peers import Echo, Redis, measure_disk
@@ -25,6 +24,7 @@ from guard.bench.schedule import NS_PER_S
 from guard.bench.site import REMEMBERED_ORDERS_MAX, BenchError, Guard, config_text
 from guard.bench.syncs import read_stats, sync_times
 from guard.bench.wheel import measure_orders
+from guard.histogram import Histogram
 from guard.messages import StatsReply
 
 # What an order's record takes in the log; the disk's floor is measured with as many.

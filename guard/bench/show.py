@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from guard.bench.document import Report, Run, Target
-from guard.bench.histogram import PERCENTILES
+from guard.histogram import PERCENTILES
 
 TABLE_COLUMNS: Final = 160
 REFUSALS_SHOWN: Final = 3  # the commonest; the JSON has all

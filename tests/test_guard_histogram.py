@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.bench.histogram import (
+from guard.histogram import (
     PERCENTILES,
     PRECISION_BITS,
     Histogram,
@@ -31,12 +31,22 @@ def test_a_percentile_is_the_sorted_lists_within_its_bucket(
     assert found <= max(values)
 
 
-@given(VALUES)
-def test_a_bucket_ends_where_the_next_begins(value: int) -> None:
-    bucket = bucket_of(value)
-    assert value <= highest_of(bucket)
-    assert bucket_of(highest_of(bucket)) == bucket
-    assert bucket_of(highest_of(bucket) + 1) == bucket + 1
+@given(VALUES | st.integers(0, 2**64), st.integers(1, 16))
+def test_a_bucket_ends_where_the_next_begins(value: int, precision_bits: int) -> None:
+    bucket = bucket_of(value, precision_bits)
+    highest = highest_of(bucket, precision_bits)
+    assert value <= highest <= value + (value >> (precision_bits - 1))
+    assert bucket_of(highest, precision_bits) == bucket
+    assert bucket_of(highest + 1, precision_bits) == bucket + 1
+
+
+@given(VALUES, st.integers(1, 9))
+def test_times_counts_a_value_as_often(value: int, times: int) -> None:
+    histogram, one_by_one = Histogram(6), Histogram(6)
+    histogram.add(value, times)
+    one_by_one.record_all([value] * times)
+    assert histogram.summary() == one_by_one.summary()
+    assert histogram.count == times
 
 
 def test_small_values_are_exact() -> None:

@@ -1,19 +1,19 @@
-"""A histogram of latencies with a bounded relative error, whatever their range. Pure.
+"""A histogram of sizes or times with a bounded relative error, whatever their range. Pure.
 
-Owns one distribution. It is log-linear, as HdrHistogram's is: values below 2^`PRECISION_BITS` have
-a bucket each; above, every doubling of the value is cut into 2^(`PRECISION_BITS` − 1) buckets of
-equal width. A percentile is the highest value of the bucket that it falls into, and so at most
-1 / 1,024 above the exact one and never below it; least, greatest, count and sum are exact.
+Owns one distribution. It is log-linear, as HdrHistogram's is: values below 2^`precision_bits` have
+a bucket each; above, every doubling of the value is cut into 2^(`precision_bits` − 1) buckets of
+equal width. A percentile is the highest value of the bucket that it falls into: never below the
+exact one, and above it by at most 1 in 2^(`precision_bits` − 1). Least, greatest, count and sum
+are exact. It knows no unit.
 
 Why not the library of that name: it asks at run time for a newer setuptools than the one that this
-project is built with, and the command is to run from the plain installation.
+project is built with.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-PRECISION_BITS: Final = 11
-_HALF: Final = 1 << (PRECISION_BITS - 1)
+PRECISION_BITS: Final = 11  # three decimal digits: 1 in 1,024
 
 # Of 100,000: integers, so that no percentile depends on how a fraction rounds.
 PERCENTILES: Final = {
@@ -26,48 +26,56 @@ PERCENTILES: Final = {
 _WHOLE: Final = 100_000
 
 
-def bucket_of(value: int) -> int:
-    """The number of the bucket that holds `value` (0 or more)."""
-    shift = max(value.bit_length() - PRECISION_BITS, 0)
-    return shift * _HALF + (value >> shift)
+def bucket_of(value: int, precision_bits: int = PRECISION_BITS) -> int:
+    """The number of the bucket that holds `value` (0 or more); in the order of the values."""
+    shift = max(value.bit_length() - precision_bits, 0)
+    return (shift << (precision_bits - 1)) + (value >> shift)
 
 
-def highest_of(bucket: int) -> int:
+def highest_of(bucket: int, precision_bits: int = PRECISION_BITS) -> int:
     """The highest value that falls into a bucket."""
-    shift = max(bucket // _HALF - 1, 0)
-    return ((bucket - shift * _HALF + 1) << shift) - 1
+    half_bits = precision_bits - 1
+    shift = max((bucket >> half_bits) - 1, 0)
+    return ((bucket - (shift << half_bits) + 1) << shift) - 1
 
 
 class Histogram:
-    """Counts of values of 0 or more, by bucket."""
+    """Counts of values of 0 or more, by bucket. Those to be merged have the same precision."""
 
-    def __init__(self) -> None:
+    def __init__(self, precision_bits: int = PRECISION_BITS) -> None:
+        self.precision_bits = precision_bits
         self._counts: dict[int, int] = {}
-        self.count = 0
         self.total = 0
         self.least: int | None = None
         self.greatest: int | None = None
 
+    @property
+    def count(self) -> int:
+        """How many values there were."""
+        return sum(self._counts.values())
+
+    def add(self, value: int, times: int = 1) -> None:
+        """Counts a value so many times. Raises ValueError for one below zero."""
+        if value < 0:
+            raise ValueError(f"value: {value} is not allowed; allowed: 0 or more")
+        bucket = bucket_of(value, self.precision_bits)
+        self._counts[bucket] = self._counts.get(bucket, 0) + times
+        self.total += value * times
+        if self.least is None or value < self.least:
+            self.least = value
+        if self.greatest is None or value > self.greatest:
+            self.greatest = value
+
     def record_all(self, values: Iterable[int]) -> None:
         """Counts each value. Raises ValueError for one below zero; those before it are counted."""
-        counts = self._counts
         for value in values:
-            if value < 0:
-                raise ValueError(f"value: {value} is not allowed; allowed: 0 or more")
-            bucket = bucket_of(value)
-            counts[bucket] = counts.get(bucket, 0) + 1
-            self.count += 1
-            self.total += value
-            if self.least is None or value < self.least:
-                self.least = value
-            if self.greatest is None or value > self.greatest:
-                self.greatest = value
+            self.add(value)
 
     def merge(self, other: "Histogram") -> None:
         """Adds what another one has counted."""
+        assert self.precision_bits == other.precision_bits
         for bucket, count in other._counts.items():
             self._counts[bucket] = self._counts.get(bucket, 0) + count
-        self.count += other.count
         self.total += other.total
         ends = [end for end in (self.least, other.least) if end is not None]
         self.least = min(ends, default=None)
@@ -84,7 +92,7 @@ class Histogram:
         for bucket in sorted(self._counts):
             rank -= self._counts[bucket]
             if rank <= 0:
-                return min(highest_of(bucket), self.greatest)
+                return min(highest_of(bucket, self.precision_bits), self.greatest)
         return self.greatest
 
     def summary(self) -> dict[str, int]:
