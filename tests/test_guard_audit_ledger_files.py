@@ -16,6 +16,8 @@ from guard.audit.ledger_files import (
     restore,
     save_snapshot,
 )
+from guard_day_support import trading_day
+from guard_support import write_log
 from kernel import BudgetEngine, EngineConfig, OpenHoldsError, Reserved, SnapshotError
 from library_support import edited, policy_of, request_of
 from wal import Anchor, WalDamage, WalError, WalKeyMismatch
@@ -144,6 +146,24 @@ def test_a_plan_says_what_the_snapshot_lacks(tmp_path: Path) -> None:
     save_snapshot(tmp_path / "s", opened.snapshot())
     plan = recovery_plan(tmp_path / "s", path, KEY)
     assert (plan.entries_to_replay, plan.wal_high_watermark) == (4, 0)
+
+
+def test_the_guards_own_ledger_goes_there_once_no_hold_is_open(tmp_path: Path) -> None:
+    day = trading_day()
+    head = write_log(tmp_path / "log", day.records, KEY)
+    guards = day.state.ledger
+    assert guards.active_reservations > 0
+    with pytest.raises(OpenHoldsError, match="holds are open"):
+        checkpoint_with_wal(tmp_path / "s", guards, head.sequence)
+    for reservation_id in range(1, guards.next_reservation_id):
+        guards.release(reservation_id)
+    saved = checkpoint_with_wal(tmp_path / "s", guards, head.sequence)
+    migrated = wheel.BudgetEngine.migrate_legacy_snapshot_file(
+        tmp_path / "s", tmp_path / "d", guards.next_reservation_id
+    )
+    assert migrated["tenants"] == saved.as_dict()["tenants"]
+    plan = recovery_plan(tmp_path / "s", tmp_path / "log", KEY)
+    assert (plan.head, plan.entries_to_replay) == (head, 0)
 
 
 def test_a_plan_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
