@@ -27,7 +27,7 @@ from msgspec import UNSET, structs
 
 from guard.counters import Counters
 from guard.engine import Engine
-from guard.gateway import Gateway
+from guard.gateway import SEND_QUEUE_MESSAGES, Gateway
 from guard.journal import encode_data
 from guard.messages import ErrorReply, Pong, Reject, Reply, StatsReply
 from guard.outcomes import Decided, Origin, Outcome
@@ -48,8 +48,12 @@ ON_LOOP_SYNC_NS_MAX: Final = 1_000_000
 # bytes are those of records and of replies: a query stages no record, and its reply may be long.
 GATHERED_RECORDS_MAX: Final = 16_384
 GATHERED_BYTES_MAX: Final = 16 * 1024 * 1024
-GATHERED_MESSAGES_MAX: Final = 65_536
-LATE_REPLY_BYTES: Final = 2_560  # of a reply that is encoded only when it leaves, at most
+# Half of what the gateway's queue holds for one client, so that the replies of a whole batch, sent
+# in one go, cannot overflow the queue of a client that reads.
+GATHERED_MESSAGES_MAX: Final = SEND_QUEUE_MESSAGES // 2
+# Of a reply that is encoded only when it leaves, at most; and of others in the same array, about.
+LATE_REPLY_BYTES: Final[dict[type, int]] = {Pong: 320, StatsReply: 2_560}
+BESIDE_LATE_REPLY_BYTES: Final = 640
 # At a stop, what had already arrived is still decided: at most so many messages.
 STOP_DRAIN_MESSAGES_MAX: Final = 65_536
 # After the last reply: a client that has fetched its replies sends no more within the silence; one
@@ -76,13 +80,12 @@ FAILPOINTS: Final = (
 
 @dataclass(slots=True)
 class LateReplies:
-    """Replies to one message, of which one is known only when it leaves (`_LATE`)."""
+    """Replies to one message, of which one is known only when it leaves (`LATE_REPLY_BYTES`)."""
 
     message: Message
     replies: list[Reply]
 
 
-_LATE: Final = frozenset((Pong, StatsReply))
 # A reply that waits for its batch: routing id, whether an empty frame goes before it, body. A plain
 # tuple, since every message makes one.
 Answer: TypeAlias = tuple[bytes, bool, bytes | LateReplies]
@@ -337,12 +340,14 @@ class Pipeline:
         self.counters.messages += 1
         self.counters.requests += len(replies)
         answer: bytes | LateReplies
-        if not _LATE.isdisjoint(map(type, replies)):
-            answer = LateReplies(message, replies)
-            self._gathered_bytes += LATE_REPLY_BYTES * len(replies)
-        else:
+        if LATE_REPLY_BYTES.keys().isdisjoint(map(type, replies)):
             answer = encode_replies(message, replies)
             self._gathered_bytes += len(answer)
+        else:
+            answer = LateReplies(message, replies)
+            self._gathered_bytes += sum(
+                LATE_REPLY_BYTES.get(type(reply), BESIDE_LATE_REPLY_BYTES) for reply in replies
+            )
         self._gathered.append((routing_id, has_delimiter, answer))
 
     def _answer(self, request: Parsed, origin: Origin) -> Reply:

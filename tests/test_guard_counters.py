@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from guard.counters import SYNC_LATENCY_BOUNDS_NS, Counters
-from guard.messages import I64_MAX
+from guard.messages import I64_MAX, U64_MAX, Pong, StatsReply
 from guard.pipeline import LATE_REPLY_BYTES
 
 PROTOCOL = (Path(__file__).resolve().parent.parent / "guard" / "PROTOCOL.md").read_text()
@@ -60,4 +60,6 @@ def test_a_reply_at_its_longest_is_within_what_is_reckoned_for_it() -> None:
     reply = counters.as_reply(**{f"gauge_number_{number}_microcents": 0 for number in range(9)})
     reply.counters = dict.fromkeys(reply.counters, I64_MAX)
     reply.request_id = "x" * 64
-    assert len(msgspec.json.encode(reply)) <= LATE_REPLY_BYTES
+    assert len(msgspec.json.encode(reply)) <= LATE_REPLY_BYTES[StatsReply]
+    pong = Pong(U64_MAX, "f" * 64, "f" * 32, U64_MAX, "x" * 64)
+    assert len(msgspec.json.encode(pong)) <= LATE_REPLY_BYTES[Pong]

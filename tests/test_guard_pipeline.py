@@ -17,6 +17,7 @@ import pytest
 from daemon_support import KEY, OPENING_RECORDS
 from guard import pipeline
 from guard.engine import Engine
+from guard.gateway import SEND_QUEUE_MESSAGES
 from kernel import InvariantError
 from pipeline_support import PATIENCE_S, Guard, guarding
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
@@ -330,6 +331,28 @@ async def test_beyond_the_bounds_nothing_is_read(
             assert [each["client_order_id"] for each in replies] == [
                 f"A-{index}" for index in range(61)
             ]
+
+
+async def test_the_replies_to_a_flood_that_stood_behind_a_sync_all_arrive(
+    guard: Guard, client: ProtocolClient
+) -> None:
+    """More than one client's queue holds waits, and goes out as fast as the loop can send."""
+    count = SEND_QUEUE_MESSAGES + 1_000
+    guard.disk.is_open = False
+    client.send(order("A-0"))
+    await guard.disk.wait_entered()
+    for number in range(count):
+        client.send({**PING, "request_id": number})
+    await guard.until(lambda: guard.pipeline.counters.pauses > 0)
+    assert guard.pipeline.counters.messages == 1 + pipeline.GATHERED_MESSAGES_MAX
+    guard.disk.is_open = True
+    guard.disk.let_go()
+    assert (await _receive(client))["type"] == "admit"
+    numbers = await asyncio.to_thread(
+        lambda: [client.receive()["request_id"] for _ in range(count)]
+    )
+    assert numbers == list(range(count))
+    assert guard.gateway.replies_dropped_slow == 0
 
 
 async def test_a_query_flood_is_held_back_too(
