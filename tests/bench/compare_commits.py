@@ -9,7 +9,6 @@ with machine, disk and date: a line a commit and load. Run it on a quiet machine
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -17,17 +16,17 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(CHECKOUT))
+sys.path[:0] = [str(CHECKOUT), str(Path(__file__).parent)]
+
+from history import append  # noqa: E402
 
 from guard.bench.conditions import conditions  # noqa: E402
 from guard.bench.document import Run  # noqa: E402
 from guard.bench.loads import STANDARD  # noqa: E402
 from guard.bench.session import Findings, Options, run_rounds  # noqa: E402
 
-HISTORY = Path(__file__).with_name("history.jsonl")
 BUILD_S = 600
 SHOWN = ("requests/s", "p50 us", "p99 us", "p99.9 us", "CPU us")
 
@@ -84,30 +83,6 @@ def show(by_commit: dict[str, list[Run]]) -> None:
             print(f"  {commit:14}" + "".join(cells))
 
 
-def record(by_commit: dict[str, list[Run]], options: Options) -> None:
-    """Appends a line a commit and load to the history."""
-    found: dict[str, Any] = conditions(options.directory)
-    kept = ("machine", "system", "filesystem", "python", "kernel_form", "libraries")
-    date = datetime.now(UTC).isoformat(timespec="seconds")
-    with HISTORY.open("a") as history:
-        for commit, runs in by_commit.items():
-            for run in runs:
-                line = {
-                    "commit": commit,
-                    "date": date,
-                    **{name: found[name] for name in kept},
-                    "load": run.load,
-                    "rounds": run.rounds,
-                    "round_s": options.duration_s,
-                    "requests_a_second": round(run.requests_a_second),
-                    "latency_ns": run.latency_ns,
-                    "batch_records": run.batch_records,
-                    "sync_ns": run.sync_ns,
-                    "cpu_us_a_request": run.cpu_us_a_request,
-                }
-                history.write(json.dumps(line) + "\n")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("commits", nargs="+", help="what git knows them by")
@@ -128,7 +103,9 @@ def main() -> None:
         by_commit = {commit: findings.runs() for commit, findings in found.items()}
     show(by_commit)
     if given.record:
-        record(by_commit, options)
+        date = datetime.now(UTC).isoformat(timespec="seconds")
+        for commit, runs in by_commit.items():
+            append(commit, date, conditions(options.directory), runs)
 
 
 if __name__ == "__main__":
