@@ -30,7 +30,6 @@ from kernel import (
     BudgetEngine,
     InvariantError,
     LedgerState,
-    OpenHold,
     PolicySnapshot,
     TenantLedger,
 )
@@ -211,14 +210,14 @@ def _state_of(head: StateHead) -> GuardState:
     return state
 
 
-def _read_holds(source: "_ExactReader", head: StateHead) -> Iterator[OpenHold]:
+def _read_holds(source: "_ExactReader", head: StateHead) -> Iterator[tuple[int, str, int]]:
     names = [tenant[0] for tenant in head.tenants]
     for at in range(0, head.hold_count, HOLDS_PER_PIECE):
         count = min(HOLDS_PER_PIECE, head.hold_count - at)
         for reservation_id, place, microcents in _HOLD.iter_unpack(source.read(count * _HOLD.size)):
             if place >= len(names):
                 raise StateError(f"hold {reservation_id} is of tenant {place} of {len(names)}")
-            yield OpenHold(reservation_id, names[place], microcents)
+            yield reservation_id, names[place], microcents
 
 
 class _ExactReader:

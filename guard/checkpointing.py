@@ -41,8 +41,9 @@ from wal import (
 POLL_S: Final = 0.05
 # A child that takes longer hangs: ten million orders are written in half a minute.
 CHILD_LIFE_MAX_NS: Final = 900 * NANOSECONDS_PER_SECOND
-# By count of records, one begins this many times the last one's duration after it, so that writing
-# checkpoints stays a small part of what the machine does.
+# By count of records, one begins this many times the last one's CPU time after it, so that writing
+# checkpoints stays a small part of what the machine does. (Not its duration: where orders leave it
+# little of a core it takes long, and the log behind it grows.)
 REST_FACTOR: Final = 4
 RETRY_NS: Final = 60 * NANOSECONDS_PER_SECOND
 # With fewer records than this behind the last one, a clean stop writes none: they are read at once.
@@ -249,7 +250,7 @@ class Checkpointer:
         taken = msgspec.json.decode(ended.word, type=_Taken)
         self._log(taken, underway.head, underway.why)
         duration_ns = self._monotonic_ns() - underway.started_ns
-        self._not_before_ns = self._monotonic_ns() + REST_FACTOR * duration_ns
+        self._not_before_ns = self._monotonic_ns() + REST_FACTOR * ended.cpu_ns
         self._say(
             f"checkpoint of record {underway.head.sequence}: {taken.payload_bytes} bytes in "
             f"{duration_ns / 1e9:.1f} s; orders stood still for "

@@ -22,6 +22,7 @@ from kernel.finance import TenantLedger, check_balances
 from kernel.layout import I64
 from kernel.ledger_results import Violation
 
+I64_MAX = I64.maximum
 TENANT_ID_BYTES_MAX = 1024  # as the reference's own callers hold it
 
 
@@ -46,7 +47,7 @@ class LedgerState:
     caps: tuple[tuple[str, int], ...]
     next_reservation_id: int
     hold_count: int
-    holds: Iterable[OpenHold]
+    holds: Iterable[tuple[int, str, int]]  # as `OpenHold`
     snapshot_version: int = 0
     certified_microcents: int = 0
 
@@ -88,8 +89,8 @@ def check_balances_and_caps(state: LedgerState) -> None:
         _check_at_least("caps", cap, 1)
 
 
-def checked_holds(state: LedgerState) -> Iterator[OpenHold]:
-    """The holds, each checked; the last one only once all of them are what is reserved."""
+def checked_holds(state: LedgerState) -> Iterator[tuple[int, str, int]]:
+    """The holds, each checked; its end is reached only if all of them are what is reserved."""
     not_held = {tenant.tenant_id: tenant.reserved_microcents for tenant in state.tenants}
     count, previous = 0, 0
     for hold in state.holds:
@@ -101,7 +102,8 @@ def checked_holds(state: LedgerState) -> Iterator[OpenHold]:
             )
         if tenant_id not in not_held:
             raise KernelInputError(f"holds: {reservation_id} is of {tenant_id!r}, no tenant")
-        _check_at_least("holds", microcents, 1)
+        if type(microcents) is not int or not 0 < microcents <= I64_MAX:
+            _check_at_least("holds", microcents, 1)
         not_held[tenant_id] -= microcents
         count, previous = count + 1, reservation_id
         if count <= state.hold_count:
