@@ -119,8 +119,7 @@ def replay_log(
 def _replay_run(report: ReplayReport, run: Run, observe: Observer | None) -> None:
     engine, events, reasons = report.engine, report.events, report.reasons
     entries = None if observe is None else run.entries()
-    for sequence in range(run.head.sequence + 1, run.last.sequence + 1):
-        data = run.data_of(sequence)
+    for sequence, data in enumerate(run.datas(), run.head.sequence + 1):
         decided = _replay_plain(engine, sequence, data) or _replay_entry(engine, run, sequence)
         outcome = decided.outcome
         try:

@@ -73,6 +73,17 @@ def test_stretches_begin_at_lines_and_hold_every_byte(stretch_bytes: int, tmp_pa
         cut_stretches([tmp_path / "missing"])
 
 
+def test_a_line_that_is_too_long_ends_no_stretch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"ab\n" + b"x" * 5_000 + b"\ncd\n")
+    ends = [stretch.end for stretch in cut_stretches([path], 2)]
+    assert ends == [3, 5_004, 5_007]
+    monkeypatch.setattr("wal.parallel.LINE_BYTES_MAX", 1_000)
+    assert [stretch.end for stretch in cut_stretches([path], 2)] == [3, 5_007]
+
+
 def write_two_segments(directory: Path) -> list[Path]:
     write_log(directory, HASHER, [*small_batches(HASHER), [record("x", 9, n=n) for n in range(30)]])
     path = directory / "00000001.jsonl"

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, NoReturn, TypeVar
 
 from wal.chain import Head
-from wal.entry import ENVELOPE_BYTES_MAX, parse_opening
+from wal.entry import ENVELOPE_BYTES_MAX, LINE_BYTES_MAX, parse_opening
 from wal.errors import WalError
 
 # Long enough that the seams between them cost nothing, short enough that all cores end together.
@@ -58,8 +58,9 @@ def cut_stretches(paths: Sequence[Path], stretch_bytes: int = STRETCH_BYTES) -> 
                     end = size
                     if size - offset > stretch_bytes:
                         file.seek(offset + stretch_bytes)
-                        file.readline()
-                        end = min(file.tell(), size)
+                        line = file.readline(LINE_BYTES_MAX + 1)
+                        # A line that is too long is for who reads the stretch to complain of.
+                        end = min(file.tell(), size) if line.endswith(b"\n") else size
                     stretches.append(Stretch(path, offset, end))
                     offset = end
         except OSError as error:
