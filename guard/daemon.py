@@ -44,7 +44,7 @@ from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionSta
 from guard.pipeline import Pipeline, record_outcome
 from guard.recovery import Recovered, recover_log
 from kernel import KERNEL_FORM
-from wal import ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor
+from wal import WAL_FORM, ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,9 @@ def run_daemon(options: RunOptions) -> None:
     if KERNEL_FORM != "compiled":
         say("the kernel runs interpreted (its compiled form was not built): same answers, slower")
     elif GUARD_FORM != "compiled":
-        say("orders are remembered interpreted (not built): same answers, slower")
+        say("the order path runs interpreted (not built): same answers, slower")
+    elif WAL_FORM != "compiled":
+        say("the log is read interpreted (not built): same records, slower")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options))
 
