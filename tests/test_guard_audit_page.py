@@ -159,6 +159,15 @@ def test_many_desks_and_bars_stay_few(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows[1] == [900 * 10**9, 15, 30, 0, 0, 45, 0]
 
 
+def test_the_desks_that_other_rules_move_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chart_data, "CHARTS_SHOWN_MAX", 1)
+    document = audited(DAY)
+    assert chart_data.chart_desks(document) == ["desk-alpha", "desk-beta", "desk-gamma"]
+    overrides = Overrides(desks={"desk-beta": DeskTerms("desk-beta", 1, None)})
+    document = audited(DAY, Audit(overrides=overrides))
+    assert chart_data.chart_desks(document) == ["desk-beta", "desk-alpha", "desk-gamma"]
+
+
 def test_a_day_without_orders_has_a_page() -> None:
     html = render_page(audited(LoggedEngine().records), "log")
     Page(html)

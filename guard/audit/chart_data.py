@@ -16,9 +16,23 @@ CHARTS_CHOSEN_MAX: Final = 60
 
 
 def chart_desks(document: Document) -> list[str]:
-    """The desks with charts: those that used most, in the order of their names where all do."""
+    """The desks with charts, the most telling first; in the order of their names where all have.
+
+    Most telling: whose highest exposure other rules would move the most, then who used the most.
+    """
     lines = document["exposure"]["desks"]
-    desks = sorted(lines, key=lambda desk: (-lines[desk]["used_peak_microcents"], desk))
+    moved = document["what_if"]["desks"] if "what_if" in document else {}
+
+    def rank(desk: str) -> tuple[int, int, str]:
+        change = 0
+        if desk in moved:
+            before, after = (
+                moved[desk][f"held_peak_microcents_{when}"] for when in ("before", "after")
+            )
+            change = abs(after - before)
+        return -change, -lines[desk]["used_peak_microcents"], desk
+
+    desks = sorted(lines, key=rank)
     return sorted(desks) if len(desks) <= CHARTS_SHOWN_MAX else desks[:CHARTS_CHOSEN_MAX]
 
 
