@@ -5,14 +5,16 @@ from collections import Counter
 from typing import Any
 
 from hypothesis import given, settings
+from msgspec import structs
 
 from audit_support import STEPS, audited, live
+from guard.apply import build_policy
 from guard.audit import collector
 from guard.audit.audit import Audit
 from guard.audit.collector import OTHER_NAMES
-from guard.outcomes import DeskResumed
+from guard.outcomes import DeskResumed, PolicyActivated
 from guard_day_support import trading_day
-from guard_support import T0, LoggedEngine, actor, order
+from guard_support import T0, LoggedEngine, actor, dev_config, order
 
 
 def _events(records: list[bytes]) -> list[dict[str, Any]]:
@@ -199,3 +201,32 @@ def test_a_range_begins_with_what_is_in_force() -> None:
     assert policy["from_sequence"] is None
     assert policy["content"]["model_count"] == 3
     assert set(document["exposure"]["desks"]) == {"desk-alpha", "desk-beta", "desk-gamma"}
+
+
+def test_counting_in_bulk_counts_the_same_however_small_the_bulk(monkeypatch: Any) -> None:
+    document = audited(trading_day().records)
+    monkeypatch.setattr(collector, "ALIKE_MAX", 1)
+    assert audited(trading_day().records) == document
+
+
+def test_policies_are_bounded_and_the_last_ones_stay(monkeypatch: Any) -> None:
+    monkeypatch.setattr(collector, "POLICIES_MAX", 2)
+    monkeypatch.setattr(collector, "POLICY_VENUES_MAX", 2)
+    day = LoggedEngine()
+    config = dev_config()
+    for epoch in (8, 9):
+        content = structs.replace(config.policy, policy_epoch=epoch)
+        digest_hex = build_policy(content).digest.hex()
+        event = actor(batch=day.engine.next_sequence).event(
+            PolicyActivated, policy=content, policy_digest_hex=digest_hex
+        )
+        day.log(event)
+        day.admit(order(f"A-{epoch}"))
+    document = audited(day.records)
+    assert document["policies_left_out"] == 1
+    assert [
+        (period["content"]["policy_epoch"], period["from_sequence"], period["decisions"])
+        for period in document["policies"]
+    ] == [(8, 8, 1), (9, 10, 1)]
+    assert document["policies"][1]["content"]["models"] == []
+    assert document["policies"][1]["content"]["model_count"] == 3
