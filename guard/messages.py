@@ -115,7 +115,7 @@ class Admit(Struct, tag="admit", tag_field="type", gc=False):
     request_id: RequestId = UNSET
 
 
-class Reject(Struct, tag="reject", tag_field="type"):
+class Reject(Struct, tag="reject", tag_field="type", gc=False):
     """The order may not go anywhere. `field` is set for `client_order_id_reused` alone."""
 
     client_order_id: str
@@ -128,7 +128,7 @@ class Reject(Struct, tag="reject", tag_field="type"):
     request_id: RequestId = UNSET
 
 
-class Filled(Struct, tag="filled", tag_field="type"):
+class Filled(Struct, tag="filled", tag_field="type", gc=False):
     """The fill is recorded. `open_quantity` in lots, `flags` as in the protocol's section 4."""
 
     desk: str

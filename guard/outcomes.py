@@ -49,14 +49,14 @@ class OrderDecided(Event, tag="order", gc=False):
     answer: Admit | Reject
 
 
-class OrderRefused(Event, tag="order_refused"):
+class OrderRefused(Event, tag="order_refused", gc=False):
     """An order refused before the kernel could be asked."""
 
     order: Order
     answer: Reject
 
 
-class FillRecorded(Event, tag="fill"):
+class FillRecorded(Event, tag="fill", gc=False):
     """An execution. `halts_desk`: its fee could not be paid, the desk's entries stop."""
 
     fill: Fill
@@ -64,7 +64,7 @@ class FillRecorded(Event, tag="fill"):
     halts_desk: bool
 
 
-class OrderReleased(Event, tag="release"):
+class OrderReleased(Event, tag="release", gc=False):
     """A cancel that freed what its order still held."""
 
     cancel: Cancel

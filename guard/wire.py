@@ -131,7 +131,7 @@ MESSAGEPACK = WireForm(
 )
 
 
-class Message(msgspec.Struct):
+class Message(msgspec.Struct, gc=False):
     """A body, taken apart: its encoding, whether it was an array, and its requests in order."""
 
     form: WireForm

@@ -285,3 +285,12 @@ def test_a_policy_of_bad_values_names_the_field() -> None:
         build_policy(structs.replace(content, models=[]))
     with pytest.raises(KernelInputError, match="policy_epoch is -1"):
         build_policy(structs.replace(content, policy_epoch=-1))
+
+
+@pytest.mark.parametrize("changes", [{"notional_microcents": 2**70}, {"reservation_id": 2**70}])
+def test_an_admission_with_an_impossible_integer_cannot_follow(changes: dict[str, int]) -> None:
+    engine = LoggedEngine()
+    engine.admit(order())
+    with pytest.raises((InvariantError, KernelInputError)):
+        engine.engine.apply(9, _again("A-3", **changes))
+    assert engine.state.next_sequence == 9

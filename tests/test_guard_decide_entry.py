@@ -23,12 +23,13 @@ from guard_support import (
     WINDOW_NS,
     LoggedEngine,
     balances,
+    describe,
     dev_config,
     fill,
     order,
     status,
 )
-from kernel import InvariantError, PolicySnapshot
+from kernel import InvariantError, KernelInputError, PolicySnapshot
 
 FIRST_ORDER_SEQUENCE = 8  # log_opened, settings, policy, two instruments, two desks
 
@@ -449,3 +450,20 @@ def test_the_outcome_carries_its_origin() -> None:
         "someone",
         3,
     )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"required_capabilities": 2**64},
+        {"allowed_providers": 2**64},
+        {"required_regions": 2**64},
+        {"max_fee_microcents": 2**70},
+    ],
+)
+def test_a_recorded_order_with_an_impossible_integer_is_refused_whole(changes: Any) -> None:
+    engine = LoggedEngine()
+    before = describe(engine.state)
+    with pytest.raises(KernelInputError, match="impossible integer"):
+        engine.engine.decide(order(**changes), Origin(T0, "local", 1))
+    assert describe(engine.state) == before
