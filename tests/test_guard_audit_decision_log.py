@@ -276,6 +276,52 @@ def test_the_field_is_named(name: str, field: str, tmp_path: Path) -> None:
     assert field in caught.value.reason
 
 
+GOOD = chained([dump(record) for record in RECORDS])
+FIRST, SECOND = GOOD.splitlines(keepends=True)[:2]
+SECOND_HASH = json.loads(SECOND)["entry_hash"].encode()
+ENVELOPES = {
+    "a blank line": GOOD.replace(b"\n", b"\n\n"),
+    "spaces": b" \t\r\n" + GOOD,
+    "a form feed": GOOD + b"\x0c\n",
+    "a vertical tab": b"\x0b\n" + GOOD,
+    "a wide space": "\u00a0\n".encode() + GOOD,
+    "CR LF": GOOD.replace(b"\n", b"\r\n"),
+    "a space before a line": b" " + GOOD,
+    "spaces behind lines": GOOD.replace(b"\n", b" \n"),
+    "a byte order mark": b"\xef\xbb\xbf" + GOOD,
+    "nothing": b"",
+    "blank lines only": b"\n\n",
+    "NULs at the end": GOOD + bytes(10) + b"\n",
+    "garbage at the end": GOOD + b"x\n",
+    "an array": GOOD + b"[1]\n",
+    "an unknown key": GOOD.replace(b'{"sequence":2,', b'{"x":1,"sequence":2,'),
+    "a key twice": GOOD.replace(b'{"sequence":2,', b'{"sequence":2,"sequence":2,'),
+    "spaces in the envelope": GOOD.replace(b'{"sequence":2,', b'{ "sequence" : 2 , '),
+    "a sequence with a point": GOOD.replace(b'{"sequence":2,', b'{"sequence":2.0,'),
+    "a sequence with a zero": GOOD.replace(b'{"sequence":2,', b'{"sequence":02,'),
+    "a sequence as text": GOOD.replace(b'{"sequence":2,', b'{"sequence":"2",'),
+    "an escaped key": GOOD.replace(b'{"sequence":2,', b'{"\\u0073equence":2,'),
+    "an escaped hash": GOOD.replace(b'"genesis"', b'"\\u0067enesis"'),
+    "an upper-case hash": FIRST + SECOND.replace(SECOND_HASH, SECOND_HASH.upper()),
+    "no first record": GOOD[len(FIRST) :],
+    "no second record": FIRST + GOOD[len(FIRST + SECOND) :],
+    "the second record twice": FIRST + SECOND + GOOD[len(FIRST) :],
+    "data first": b"".join(
+        b'{"data":' + line[line.index(b'"data":') + 7 : -2] + b","
+        + line[1 : line.index(b',"data":')] + b"}\n" for line in GOOD.splitlines(keepends=True)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+def test_an_envelope_is_judged_as_the_wheel_judges_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(ENVELOPES[name])
+    assert accepts(path, monkeypatch) == wheel_accepts(path)
+
+
 def test_what_we_judge_otherwise_than_the_wheel(tmp_path: Path) -> None:
     """A bundle of 0.3.10 (which it no longer reads), arrays for objects, and a cut newline."""
     path = tmp_path / "log.jsonl"

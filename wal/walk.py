@@ -33,7 +33,7 @@ CHUNK_BYTES: Final = 256 * 1024
 # Bounds a run; the shortest records of ours stand some 500 to a chunk.
 RUN_LINES_MAX: Final = 1024
 
-_BLANK: Final = b" \t\r\n"
+_BLANK: Final = b" \t\r\n\x0c"
 
 
 def _names_no_key(data: bytes) -> str | None:
