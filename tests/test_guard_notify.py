@@ -76,6 +76,7 @@ async def test_a_stalled_batch_is_not_fed(tmp_path: Path, monkeypatch: pytest.Mo
             None,
             lambda: EMPTY_HEAD,
             lambda: None,
+            lambda: None,
             print,
         )
         feed = asyncio.get_running_loop().create_task(housekeeper.run())

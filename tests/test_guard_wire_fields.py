@@ -237,9 +237,11 @@ def test_a_key_that_is_no_text_is_malformed() -> None:
 def test_unknown_types(kind: Any, encode: Any) -> None:
     reply = parse_error(encode({"request_id": 9, "type": kind, "desk": 1}))
     assert (reply.code, reply.field, reply.request_id) == ("unknown_type", "type", 9)
-    assert reply.message.endswith(" is not allowed; allowed: order, fill, cancel, status, ping")
+    assert reply.message.endswith(
+        " is not allowed; allowed: order, fill, cancel, status, ping, stats"
+    )
     assert parse_error(encode({"desk": "d"})).message == (
-        "type: none is not allowed; allowed: order, fill, cancel, status, ping"
+        "type: none is not allowed; allowed: order, fill, cancel, status, ping, stats"
     )
 
 
