@@ -1,6 +1,8 @@
 """What `replay` reads and holds the log against: bounds, anchor, checkpoint, and logs of others."""
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +237,22 @@ def test_wrong_use_on_a_log_of_the_reference(
     code, out, err = replay(path, *(text.format(**places) for text in arguments))
     assert (code, out) == (2, {})
     assert words in err
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_shown_on_a_terminal_alone(
+    log: Path, replay: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    code, whole, err = replay(log)
+    assert (code, err) == (0, "")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    code, shown, _ = replay(log)
+    assert (code, shown) == (0, whole)
+    size = sum(path.stat().st_size for path in log.glob("*.jsonl"))
+    assert f"{size / 1000:.1f}/{size / 1000:.1f} kB" in terminal.getvalue()
