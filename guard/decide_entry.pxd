@@ -15,6 +15,7 @@ ctypedef u8[70] InputRow
 ctypedef const u8 *RowPointer
 
 cdef u32 _TOKENS_PER_ORDER
+cdef Py_ssize_t _OUTPUT_BYTES
 cdef u8 _REJECT, _SUBSTITUTE
 
 @cython.locals(known=OrderState, desk=Desk, fields=tuple)

@@ -40,11 +40,12 @@ from kernel import (
     Reason,
 )
 from kernel import little_endian as le
-from kernel.layout import DECISION_ROW_BYTES, TRACE
+from kernel.layout import DECISION_ROW_BYTES, OUTPUT_ROW_BYTES, TRACE
 from kernel.policy import PolicySnapshot
 
 # A venue's `output_cost` is per million "output tokens": asking for a million makes it per order.
 _TOKENS_PER_ORDER = 1_000_000
+_OUTPUT_BYTES = OUTPUT_ROW_BYTES
 _REJECT, _SUBSTITUTE = int(Action.REJECT), int(Action.SUBSTITUTE)
 
 _fields_of = msgspec.structs.astuple
@@ -168,6 +169,8 @@ def _ask_kernel(
     output_row = policy.decide_row(input_row)
     if policy.decide_row(input_row) != output_row:
         raise InvariantError(f"the kernel decided sequence {state.next_sequence} in two ways")
+    if len(output_row) != _OUTPUT_BYTES:  # it is read by offset from here on
+        raise InvariantError(f"the kernel gave {len(output_row)} bytes, not {_OUTPUT_BYTES}")
     return KernelRows(input_row, output_row, state.policy_digest_hex)
 
 

@@ -7,6 +7,9 @@ from libc.string cimport memcpy
 
 ctypedef u8[20] Digits
 
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object text) noexcept
+
 cdef extern from *:
     """
     static const char text_pairs[] =
@@ -72,7 +75,7 @@ cdef inline Py_ssize_t put_hex(u8 *out, Py_ssize_t at, bytes value) noexcept:
 
 cdef inline Py_ssize_t put_string(u8 *out, Py_ssize_t at, str value) except -2:
     cdef Py_ssize_t length, index
-    if at < 0 or len(value) > 128:
+    if at < 0 or len(value) > 128 or not PyUnicode_IS_COMPACT_ASCII(value):
         return -1
     cdef const char *from_ = PyUnicode_AsUTF8AndSize(value, &length)
     cdef u8 character
@@ -89,3 +92,14 @@ cdef inline Py_ssize_t put_string(u8 *out, Py_ssize_t at, str value) except -2:
         at += 1
     out[at] = 34
     return at + 1
+
+
+cdef inline bint is_printable(str value) except -1:
+    cdef Py_ssize_t length, index
+    if value is None or not PyUnicode_IS_COMPACT_ASCII(value):
+        return False
+    cdef const char *from_ = PyUnicode_AsUTF8AndSize(value, &length)
+    for index in range(length):
+        if <u8>from_[index] < 33 or <u8>from_[index] > 126:
+            return False
+    return True

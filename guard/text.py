@@ -1,8 +1,9 @@
 """JSON text into a buffer: pieces, integers, strings and hex, one after another.
 
-Owns the few writes that `guard.record_text` is made of. Each takes the buffer and an offset, and
-gives the offset behind what it wrote. Compiled, that module takes the same functions from
-`text.pxd` beside this file. The text is what the JSON encoder of `guard.journal` writes.
+Owns the few writes that `guard.record_text` is made of, and the look at a string that `guard.wire`
+takes. A write takes the buffer and an offset, and gives the offset behind what it wrote. Compiled,
+those modules take the same functions from `text.pxd` beside this file. The text is what the JSON
+encoder of `guard.journal` writes.
 
 Must not: check the buffer's room. The caller has bounded what it writes.
 
@@ -53,3 +54,8 @@ def put_string(out: Buffer, at: int, value: str) -> int:
     for character in _TO_BE_ESCAPED[::-1]:
         value = value.replace(character, "\\" + character)
     return put(out, at, b'"%b"' % value.encode())
+
+
+def is_printable(value: str) -> bool:
+    """Is all of it printable ASCII, and none of it a space?"""
+    return value.isascii() and value.isprintable() and " " not in value

@@ -1,5 +1,7 @@
 # The types of wire.py, for the compiler alone.
 
+from guard cimport text as texts
+
 cpdef parse_message(bytes body, currency)
 cpdef bytes encode_replies(message, list replies)
 cpdef _parse_request(form, bytes body, currency)

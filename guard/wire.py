@@ -22,6 +22,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from guard import text as texts
 from guard.instruments import NAME_PATTERN
 from guard.messages import (
     REQUEST_TYPES,
@@ -282,7 +283,7 @@ def is_name(text: str) -> bool:
 
 def is_identifier(text: str) -> bool:
     """Is it printable ASCII without spaces? (Its length is checked by its type.)"""
-    return text.isascii() and text.isprintable() and " " not in text
+    return texts.is_printable(text)
 
 
 def _usable_request_id(value: object) -> int | str | UnsetType:

@@ -12,6 +12,7 @@ from guard.messages import Admit, Order, Reject
 from guard.outcomes import Decided, KernelRows, OrderDecided
 from guard.record_text import RecordText
 from guard.text import put, put_hex, put_i64, put_string, put_u64
+from guard.wire import is_identifier
 from guard_day_support import trading_day
 from guard_support import I64_MAX, U32_MAX, U64_MAX, LoggedEngine, order
 from kernel import Action, Reason
@@ -118,6 +119,7 @@ REJECT = Reject("A", 1, "order", "unknown_desk", {}, False)
         admitted(request_id=1),
         admitted(side="\0"),
         admitted(symbol="😀"),
+        admitted(client_order_id="é" * 64),
         replaced(admitted(), client="\n"),
         replaced(admitted(), answer=structs.replace(REJECT, field="side")),
         replaced(admitted(), answer=structs.replace(REJECT, request_id="r")),
@@ -196,3 +198,14 @@ def test_integers_that_do_not_fit_are_refused_by_name_of_the_bound() -> None:
     for call, value in ((put_u64, -1), (put_u64, 2**64), (put_i64, 2**63), (put_i64, -(2**63) - 1)):
         with pytest.raises(OverflowError):
             call(bytearray(80), 0, value)
+
+
+@given(value=st.text(max_size=70) | PRINTABLE)
+def test_an_identifier_is_printable_ascii_without_spaces(value: str) -> None:
+    assert is_identifier(value) is all("!" <= character <= "~" for character in value)
+
+
+@pytest.mark.parametrize("value", ["\ud800", "a\ud800", "\x7f", " ", "a b", "\x00", "ä"])
+def test_what_is_no_identifier(value: str) -> None:
+    assert is_identifier(value) is False
+    assert put_string(bytearray(300), 0, value) < 0 or value.isprintable()
