@@ -124,6 +124,7 @@ class Pipeline:
         self._gathered_bytes = 0
         self._wake = asyncio.Event()
         self._is_paused = False
+        self._is_turn_due = False
         self._is_stopping = False
         self._failure: BaseException | None = None
         self._batch_started_ns: int | None = None
@@ -252,8 +253,8 @@ class Pipeline:
             reach("reply.after")
         self._is_paused = False
         # Sending may have consumed the descriptor's edge: ask again.
-        if not self._is_stopping and self._gateway.has_input():
-            self._loop.call_soon(self._on_readable)
+        if not self._is_turn_due and not self._is_stopping and self._gateway.has_input():
+            self._take_another_turn()
 
     def _count_batch(self) -> None:
         self.counters.batches += 1
@@ -292,14 +293,25 @@ class Pipeline:
         if self._is_stopping or self._is_paused or self._failure is not None:
             return
         has_more = self._drain(DRAIN_MESSAGES_MAX, DRAIN_REQUESTS_MAX)
-        if has_more:
-            self._loop.call_soon(self._on_readable)
+        if has_more and not self._is_turn_due:
+            self._take_another_turn()
         if not self._gathered:
             return
         if not has_more and self._may_finish_here():
             self._finish_batch_here()
         else:
             self._wake.set()
+
+    def _take_another_turn(self) -> None:
+        # One at a time: were each batch to start a chain of turns of its own, a flood would have
+        # the loop do nothing else.
+        assert not self._is_turn_due
+        self._is_turn_due = True
+        self._loop.call_soon(self._on_turn)
+
+    def _on_turn(self) -> None:
+        self._is_turn_due = False
+        self._on_readable()
 
     def _drain(self, messages_max: int, requests_max: int) -> bool:
         """Decides what has arrived. True when it stopped at a bound of its own: more may wait."""
