@@ -23,6 +23,10 @@ SEND_QUEUE_MESSAGES: Final = 16_384  # replies held for one client that does not
 RECEIVE_QUEUE_MESSAGES: Final = 1_000  # requests of one client; beyond, TCP holds it back
 FRAMES_KEPT_MAX: Final = 2  # delimiter and body; further frames are only counted
 HEARTBEAT_INTERVAL_MS: Final = 10_000  # finds peers that vanished without a word
+# A client whose requests stand in line while the disk stalls is silent to libzmq, which reads no
+# more of it than `RECEIVE_QUEUE_MESSAGES`: it is not gone, and what it sent must not be lost.
+# Longer than a stall that the service manager's watchdog lets pass.
+HEARTBEAT_TIMEOUT_MS: Final = 120_000
 LINGER_MS: Final = 2_000  # at a clean stop, for the last replies to leave
 
 # As plain integers: pyzmq's flags are enums, and combining two costs as much as a receive.
@@ -38,6 +42,7 @@ _ROUTER_OPTIONS: Final = {
     zmq.ROUTER_MANDATORY: 1,  # an error instead of silence for what cannot be delivered
     zmq.ROUTER_HANDOVER: 1,  # a client that comes back under its own routing id is let in
     zmq.HEARTBEAT_IVL: HEARTBEAT_INTERVAL_MS,
+    zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
 }
 
 

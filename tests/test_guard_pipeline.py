@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
 from daemon_support import KEY, OPENING_RECORDS
-from guard import pipeline
+from guard import gateway, pipeline
 from guard.engine import Engine
 from guard.gateway import SEND_QUEUE_MESSAGES
 from kernel import InvariantError
@@ -353,6 +354,34 @@ async def test_the_replies_to_a_flood_that_stood_behind_a_sync_all_arrive(
     )
     assert numbers == list(range(count))
     assert guard.gateway.replies_dropped_slow == 0
+
+
+async def test_a_client_in_line_behind_a_stall_is_not_taken_for_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libzmq reads nothing of it meanwhile, no heartbeat either; what it sent is kept."""
+    interval_ms = 50
+    monkeypatch.setitem(gateway._ROUTER_OPTIONS, zmq.HEARTBEAT_IVL, interval_ms)
+    monkeypatch.setitem(gateway._ROUTER_OPTIONS, zmq.RCVBUF, 16_384)
+    monkeypatch.setattr(pipeline, "GATHERED_MESSAGES_MAX", 10)
+    count = gateway.RECEIVE_QUEUE_MESSAGES + 2_000
+    async with guarding(tmp_path / "log") as guard:
+        with ProtocolClient(guard.gateway.endpoint) as client:
+            guard.disk.is_open = False
+            client.send(order("A-0"))
+            await guard.disk.wait_entered()
+            for number in range(count):
+                client.send({**PING, "request_id": number})
+            await guard.until(lambda: guard.pipeline.counters.pauses > 0)
+            await asyncio.sleep(10 * interval_ms / 1_000)
+            guard.disk.is_open = True
+            guard.disk.let_go()
+            assert (await _receive(client))["type"] == "admit"
+            numbers = await asyncio.to_thread(
+                lambda: [client.receive()["request_id"] for _ in range(count)]
+            )
+            assert numbers == list(range(count))
+            assert guard.gateway.replies_dropped_gone == 0
 
 
 async def test_a_query_flood_is_held_back_too(
