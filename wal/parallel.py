@@ -13,6 +13,7 @@ children.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -114,6 +115,7 @@ def _work(function: Callable[[Item], object], items: Sequence[Item], pipe: int) 
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+        gc.freeze()  # what the parent made stays shared: a collection would touch, and copy, it all
         with os.fdopen(pipe, "wb") as out:
             for item in items:
                 try:

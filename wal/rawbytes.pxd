@@ -63,6 +63,12 @@ cdef inline bint has_at(
     return True
 
 
+cdef inline bint holds(
+    const u8 *text, Py_ssize_t at, const u8 *literal, Py_ssize_t count, Py_ssize_t size
+) noexcept nogil:
+    return at + count <= size and memcmp(text + at, literal, count) == 0
+
+
 cdef inline bint same_at(
     const u8 *text, Py_ssize_t at, const u8 *secret, Py_ssize_t count
 ) noexcept nogil:

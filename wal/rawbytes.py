@@ -46,6 +46,11 @@ def has_at(text: Row, at: int, literal: bytes, count: int) -> bool:
     return text[at : at + count] == literal
 
 
+def holds(text: Row, at: int, literal: bytes, count: int, size: int) -> bool:
+    """Whether `text`, which has `size` bytes, has the `count` bytes of `literal` at that place."""
+    return at + count <= size and text[at : at + count] == literal
+
+
 def same_at(text: Row, at: int, secret: bytes, count: int) -> bool:
     """The same in a time that does not tell where they differ; the bytes must be there."""
     return compare_digest(text[at : at + count], secret)

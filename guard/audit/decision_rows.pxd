@@ -43,16 +43,18 @@ cdef class DecisionRows:
 
     @cython.locals(row=BufferPointer, field=Py_ssize_t, key=bytes, length=Py_ssize_t, width=u8)
     cdef Py_ssize_t _parse_input(
-        self, const u8 *text, Py_ssize_t at, Py_ssize_t to
+        self, const u8 *text, Py_ssize_t at, Py_ssize_t to, Py_ssize_t size
     ) except -2
 
     @cython.locals(row=BufferPointer, field=Py_ssize_t, key=bytes, length=Py_ssize_t, width=u8)
     cdef Py_ssize_t _parse_decision(
-        self, const u8 *text, Py_ssize_t at, Py_ssize_t to
+        self, const u8 *text, Py_ssize_t at, Py_ssize_t to, Py_ssize_t size
     ) except -2
 
     @cython.locals(word=bytes, length=Py_ssize_t)
-    cdef Py_ssize_t _parse_word(self, const u8 *text, Py_ssize_t at, list words) except -2
+    cdef Py_ssize_t _parse_word(
+        self, const u8 *text, Py_ssize_t at, list words, Py_ssize_t size
+    ) except -2
 
     @cython.locals(is_negative=bint, digit=u8, value=u64, digits=int)
     cdef Py_ssize_t _parse_number(self, const u8 *text, Py_ssize_t at, u8 width) noexcept

@@ -118,37 +118,37 @@ class DecisionRows:
     def _parse(self, text: Row, at: int, end: int, size: int, index: int) -> bool:
         """Whether the record from `at` to `end` has the exact text; its rows are then filled."""
         length = len(self._bundle)
-        if raw.has_at(text, at, self._bundle, length):
+        if raw.holds(text, at, self._bundle, length, size):
             at += length
         else:
             length = len(self._old_bundle)
-            if not raw.has_at(text, at, self._old_bundle, length):
+            if not raw.holds(text, at, self._old_bundle, length, size):
                 return False
             at += length
         if at + 2 * _HEX_LENGTH + 60 > size:
             return False
         self._digest_places[index] = at
         at += _HEX_LENGTH
-        if not raw.has_at(text, at, _DECISION_DIGEST, 25):
+        if not raw.holds(text, at, _DECISION_DIGEST, 25, size):
             return False
         at += 25 + _HEX_LENGTH
-        if not raw.has_at(text, at, _INPUT_OPENING, 33):
+        if not raw.holds(text, at, _INPUT_OPENING, 33, size):
             return False
-        at = self._parse_input(text, at + 33, index * _INPUT_BYTES)
-        if at < 0 or not raw.has_at(text, at, _DECISION_OPENING, 15):
+        at = self._parse_input(text, at + 33, index * _INPUT_BYTES, size)
+        if at < 0 or not raw.holds(text, at, _DECISION_OPENING, 15, size):
             return False
-        at = self._parse_decision(text, at + 15, index * _DECISION_BYTES)
-        if at < 0 or not raw.has_at(text, at, _METADATA, 13):
+        at = self._parse_decision(text, at + 15, index * _DECISION_BYTES, size)
+        if at < 0 or not raw.holds(text, at, _METADATA, 13, size):
             return False
         return scan.value_end(text, at + 13, size) == end - 1
 
-    def _parse_input(self, text: Row, at: int, to: int) -> int:
+    def _parse_input(self, text: Row, at: int, to: int, size: int) -> int:
         """The place behind the input's last value, whose row is at `to`; -1 if it is unusual."""
         row = self._inputs
         for field in range(13):
             key = _INPUT_KEYS[field]
             length = len(key)
-            if not raw.has_at(text, at, key, length):
+            if not raw.holds(text, at, key, length, size):
                 return -1
             width = _INPUT_WIDTHS[field]
             at = self._parse_number(text, at + length, width)
@@ -158,23 +158,23 @@ class DecisionRows:
             store_value(row, to, self._value, width)
             to += width
             if field < 12:
-                if not raw.has_at(text, at, _COMMA, 2):
+                if not raw.holds(text, at, _COMMA, 2, size):
                     return -1
                 at += 2
         return at
 
-    def _parse_decision(self, text: Row, at: int, to: int) -> int:
+    def _parse_decision(self, text: Row, at: int, to: int, size: int) -> int:
         """The same for the decision."""
         row = self._decisions
         for field in range(13):
             key = _DECISION_KEYS[field]
             length = len(key)
-            if not raw.has_at(text, at, key, length):
+            if not raw.holds(text, at, key, length, size):
                 return -1
             at += length
             width = _DECISION_WIDTHS[field]
             if field == 1 or field == 2:
-                at = self._parse_word(text, at, _ACTIONS if field == 1 else _REASONS)
+                at = self._parse_word(text, at, _ACTIONS if field == 1 else _REASONS, size)
             else:
                 at = self._parse_number(text, at, width)
             if at < 0:
@@ -183,16 +183,16 @@ class DecisionRows:
             store_value(row, to, self._value, width)
             to += width
             if field < 12:
-                if not raw.has_at(text, at, _COMMA, 2):
+                if not raw.holds(text, at, _COMMA, 2, size):
                     return -1
                 at += 2
         return at
 
-    def _parse_word(self, text: Row, at: int, words: list[tuple[bytes, int]]) -> int:
+    def _parse_word(self, text: Row, at: int, words: list[tuple[bytes, int]], size: int) -> int:
         """The place behind one of `words` and its closing quote; `_value` is its number."""
         for word, number in words:
             length = len(word)
-            if raw.has_at(text, at, word, length) and text[at + length] == 0x22:
+            if raw.holds(text, at, word, length, size) and text[at + length] == 0x22:
                 self._value = number
                 return at + length + 1
         return -1

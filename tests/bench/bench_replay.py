@@ -2,7 +2,7 @@
 
     python tests/bench/bench_replay.py [RECORDS [VENUES]]    (100,000 and 22)
 
-One core each: CPU time per record, the median of three rounds in turn, so that what else runs on
+One core each: CPU time per record, the median of five rounds in turn, so that what else runs on
 the machine weighs on both. All cores: wall time with one process and with one for each core. Peak
 memory is that of the largest process. On a busy machine believe the CPU times: what the processes
 took together, beside what one takes alone, says what more cores could give.
@@ -42,7 +42,7 @@ METADATA = {
               "confidence_bps": 9_000, "time_in_force": "day", "currency": "USD"},
     "answer": {"type": "admit", "client_order_id": "B-1", "wal_sequence": 8, "reservation_id": 1},
 }  # fmt: skip
-ROUNDS = 3
+ROUNDS = 5
 
 
 def make_policy(venues: int) -> PolicySnapshot:
@@ -133,29 +133,25 @@ def main(count: int, venues: int) -> None:
                 path, theirs, hmac_key=KEY, max_entries=count, max_total_bytes=2 * size
             )
 
+        ours(), ours(cores)
+        sizes = [
+            resource.getrusage(who).ru_maxrss // 1024
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        ]
         rounds = [
             (
                 seconds(process_time, ours),
+                seconds(process_time, wheel),
                 seconds(process_time, lambda: verify_chain(path, hasher, DIALECT)),
+                seconds(process_time, lambda: calybris.verify_audited_wal(path, hmac_key=KEY)),
                 seconds(perf_counter, ours),
                 seconds(perf_counter, lambda: ours(cores)),
                 seconds(cpu_seconds, lambda: ours(cores)),
             )
             for _ in range(ROUNDS)
         ]
-        mine, verified, alone, together, all_cpu = (list(c) for c in zip(*rounds, strict=True))
-        sizes = [
-            resource.getrusage(who).ru_maxrss // 1024
-            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        ]
-        peer = [
-            (
-                seconds(process_time, wheel),
-                seconds(process_time, lambda: calybris.verify_audited_wal(path, hmac_key=KEY)),
-            )
-            for _ in range(ROUNDS)
-        ]
-        wheel_replay, wheel_verify = (list(column) for column in zip(*peer, strict=True))
+    columns = [list(column) for column in zip(*rounds, strict=True)]
+    mine, wheel_replay, verified, wheel_verify, alone, together, all_cpu = columns
     show("replay, a core", count, mine, wheel_replay)
     show("  the wheel", count, wheel_replay)
     show("verify, a core", count, verified, wheel_verify)
