@@ -14,6 +14,7 @@ import pytest
 from daemon_support import KEY, OPENING_RECORDS, PATIENCE_S, Daemon, Site, config_text
 from guard.checkpoint import state_digest_hex
 from guard.engine import Engine
+from guard.forked import NICENESS
 from guard.journal import DIALECT, decode_data
 from guard.recovery import fold_log, recover_log
 from protocol_client import ProtocolClient, cancel, fill, order, status
@@ -59,7 +60,9 @@ def trade(client: ProtocolClient, first: int = 1, count: int = ORDERS) -> None:
     """Orders; every second one filled in part, every third one canceled."""
     for number in range(first, first + count):
         name = f"A-{number}"
-        assert client.ask(order(name, quantity=number))["type"] == "admit"
+        # Numbers beyond the first ones come as often as it takes: they must not use the budget up.
+        quantity = number if number <= ORDERS else 1
+        assert client.ask(order(name, quantity=quantity))["type"] == "admit"
         if number % 2 == 0:
             client.ask(fill(name, "F-1", quantity=1))
         if number % 3 == 0:
@@ -231,14 +234,22 @@ def test_a_clean_stop_takes_one_when_there_is_enough_to_read(tmp_path: Path) -> 
 
 
 def stopped_child(daemon: Daemon) -> int:
-    """Asks for a checkpoint, and stops the child as soon as there is one."""
+    """Asks for a checkpoint, and stops the child as soon as it works: bound to its parent by then,
+    which a child stopped at its very first step is not yet."""
     children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
     daemon.signal(signal.SIGUSR2)
     deadline = time.monotonic() + PATIENCE_S
     while not (found := children.read_text().split()):  # no rest: it lives for some milliseconds
         assert time.monotonic() < deadline, daemon.stderr
-    os.kill(int(found[0]), signal.SIGSTOP)
-    return int(found[0])
+    child = int(found[0])
+    while niceness(child) != NICENESS:
+        assert time.monotonic() < deadline, daemon.stderr
+    os.kill(child, signal.SIGSTOP)
+    return child
+
+
+def niceness(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[16])
 
 
 def is_running(pid: int) -> bool:
