@@ -18,6 +18,7 @@ from guard.instruments import define_instrument
 from guard.messages import I64_MAX, Admit, Order, Reject
 from guard.orders import OrderPhase, OrderState
 from guard.outcomes import (
+    LOG_FORMAT_VERSION,
     RULES_VERSION,
     CheckpointTaken,
     DeskCapped,
@@ -197,6 +198,8 @@ def _apply_release(state: GuardState, event: OrderReleased) -> None:
 
 
 def _apply_log_opened(state: GuardState, event: LogOpened) -> None:
+    if event.format_version != LOG_FORMAT_VERSION:
+        raise InvariantError(f"the log's format is version {event.format_version}, unknown here")
     if event.rules_version != RULES_VERSION:
         raise InvariantError(f"the log's rules are version {event.rules_version}, unknown here")
     state.log_id = event.log_id

@@ -158,6 +158,7 @@ def _opened(**changes: Any) -> LogOpened:
 
 CANNOT_FOLLOW: list[tuple[Any, str]] = [
     (lambda: _opened(rules_version=2), "rules are version 2"),
+    (lambda: _opened(format_version=2), "format is version 2"),
     (
         lambda: actor().event(
             DeskOpened, desk="desk-beta", budget_microcents=1, max_reserved_microcents=None

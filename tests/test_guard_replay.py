@@ -151,7 +151,6 @@ FACTS = {
     "by",
     "why",
     "log_id",
-    "format_version",
     "software_version",
     "key_id",
     "epoch",
