@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from msgspec import structs
 
 from audit_support import STEPS, audited, live
+from guard.activation import find_differences
 from guard.apply import build_policy
 from guard.audit import collector
 from guard.audit.audit import Audit
@@ -201,6 +202,30 @@ def test_a_range_begins_with_what_is_in_force() -> None:
     assert policy["from_sequence"] is None
     assert policy["content"]["model_count"] == 3
     assert set(document["exposure"]["desks"]) == {"desk-alpha", "desk-beta", "desk-gamma"}
+
+
+def test_a_range_that_begins_with_a_policy_lists_it_once() -> None:
+    day = LoggedEngine()
+    config = dev_config(("policy_epoch = 7", "policy_epoch = 8"))
+    (difference,) = find_differences(day.state, config, actor(T0))
+    assert difference.event is not None
+    day.log(difference.event)
+    sequence = len(day.records)
+    day.admit(order("A-1"))
+    audit = Audit()
+
+    class Late:
+        def observe(self, entry: Any, decided: Any, state: Any) -> None:
+            if entry.sequence >= sequence:
+                audit.observe(entry, decided, state)
+
+        def document(self, report: Any) -> dict[str, Any]:
+            return audit.document(report)
+
+    document = audited(day.records, Late())  # type: ignore[arg-type]
+    (policy,) = document["policies"]
+    assert (policy["from_sequence"], policy["decisions"]) == (sequence, 1)
+    assert policy["content"]["policy_epoch"] == 8
 
 
 def test_counting_in_bulk_counts_the_same_however_small_the_bulk(monkeypatch: Any) -> None:

@@ -141,7 +141,7 @@ class DayCollector:
         else:
             at_ns = self.last_ns
         if self.first_sequence is None:
-            self._begin(sequence, at_ns, state)
+            self._begin(sequence, at_ns, state, outcome)
         self.last_sequence = sequence
         self.record_count += 1
         batch = outcome.batch_first_sequence
@@ -187,11 +187,12 @@ class DayCollector:
         width_ns = self._grid.width_ns
         return width_ns, [[index * width_ns, *self._rows[index]] for index in sorted(self._rows)]
 
-    def _begin(self, sequence: int, at_ns: int, state: GuardState) -> None:
+    def _begin(self, sequence: int, at_ns: int, state: GuardState, outcome: Outcome) -> None:
         self.first_sequence, self.first_ns = sequence, at_ns
         if sequence > 1:
             self.exposure.seed(state, sequence, at_ns)
-            if state.policy is not None:
+            # A policy that this very record activates is noted with it.
+            if state.policy is not None and not isinstance(outcome, PolicyActivated):
                 content = state.policy.as_dict()
                 self._add_policy(PolicyPeriod(None, None, state.policy_digest_hex, content))
 
