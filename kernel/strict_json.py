@@ -10,6 +10,7 @@ with the field, the value and what is allowed.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -27,8 +28,8 @@ def load_object(text: str | bytes, what: str, error: Error) -> dict[str, Any]:
     def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(members)
         if len(fields) != len(members):
-            names = [name for name, _ in members]
-            twice = next(name for name in names if names.count(name) > 1)
+            counts = Counter(name for name, _ in members)
+            twice = next(name for name, count in counts.items() if count > 1)
             raise error(f"{what} has {twice!r} twice; must have each field once")
         return fields
 
