@@ -12,7 +12,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -65,12 +65,17 @@ class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
     checkpoint_at_stop: bool = True
 
 
+# What a daemon may be told to remember; a what-if of the day under other limits keeps to it, too.
+RememberedOrdersMax: TypeAlias = Annotated[int, Meta(ge=1, le=10_000_000)]
+RememberedOrderWindowS: TypeAlias = Annotated[int, Meta(ge=1, le=31_536_000)]
+
+
 class SettingsSection(Struct, forbid_unknown_fields=True, frozen=True):
     """What decisions depend on beside policy, instruments and desks; recorded in the log."""
 
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "USD"
-    remembered_orders_max: Annotated[int, Meta(ge=1, le=10_000_000)] = 1_000_000
-    remembered_order_window_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
+    remembered_orders_max: RememberedOrdersMax = 1_000_000
+    remembered_order_window_s: RememberedOrderWindowS = 86_400
 
 
 class VenueSection(Struct, forbid_unknown_fields=True, frozen=True):

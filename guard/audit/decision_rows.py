@@ -41,7 +41,6 @@ _DECISION_OPENING = b'},"decision":{"'
 _METADATA = b'},"metadata":'
 _COLON = b'":'
 _COMMA = b',"'
-_QUOTE_COMMA = b'",'
 _SIGNED = 8 + 128  # how `_width_of` marks an i64
 
 

@@ -23,6 +23,8 @@ from guard.config import (
     DeskSection,
     DeskTerms,
     PolicySection,
+    RememberedOrdersMax,
+    RememberedOrderWindowS,
     desk_terms,
     policy_content,
 )
@@ -38,8 +40,8 @@ class _Settings(Struct, forbid_unknown_fields=True, frozen=True):
     """As in a configuration, but what is not said stays as recorded."""
 
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] | None = None
-    remembered_orders_max: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
-    remembered_order_window_s: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
+    remembered_orders_max: RememberedOrdersMax | None = None
+    remembered_order_window_s: RememberedOrderWindowS | None = None
 
 
 class _Limits(Struct, frozen=True):
