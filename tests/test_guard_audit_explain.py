@@ -145,6 +145,25 @@ def test_accounts_and_what_follows_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     assert document["explanations"][0]["following_left_out"] == 2
 
 
+def test_accounts_of_what_the_log_never_saw_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explain, "EXPLANATIONS_MAX", 2)
+    day = LoggedEngine()
+    for number in range(5):
+        day.submit(fill(desk=f"stranger-{number}"))
+    explainer = explain.OrderExplainer("A-1")
+
+    class Telling:
+        def observe(self, entry: Any, decided: Any, state: Any) -> None:
+            explainer.observe(entry, decided, state)
+
+        def document(self, report: Any) -> dict[str, Any]:
+            return {}
+
+    audited(day.records, Telling())  # type: ignore[arg-type]
+    assert list(explainer.desks()) == ["stranger-0", "stranger-1"]
+    assert explainer.left_out == 3
+
+
 @settings(max_examples=25, deadline=None)
 @given(STEPS)
 def test_an_account_agrees_with_the_answer(steps: list[Any]) -> None:

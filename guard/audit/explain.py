@@ -104,6 +104,9 @@ class OrderExplainer:
         explanation = self._latest.get(desk)
         if explanation is None:
             # A fill of an order that the log never saw: a record of its own.
+            if len(self.explanations) >= EXPLANATIONS_MAX:
+                self.left_out += 1  # the desks that a client may name have no bound
+                return
             explanation = _stranger(request)
             self._latest[desk] = explanation
             self.explanations.append(explanation)
