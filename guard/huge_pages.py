@@ -2,7 +2,7 @@
 
 Owns when that is asked for, and how. A checkpoint forks the daemon, and a fork copies page tables:
 55 ms for the 2.8 GB of ten million orders in pages of 4 KiB, during which no order is answered, and
-4 ms in pages of 2 MiB. Below a million orders it is a few milliseconds anyway.
+6 ms in pages of 2 MiB. Below a million orders it is a few milliseconds anyway.
 
 How it works: glibc reads how it allocates from the environment, once, when a process starts. So the
 process replaces itself by itself, before it has opened anything: the same arguments, the same
