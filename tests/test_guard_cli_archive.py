@@ -41,6 +41,22 @@ def names(directory: Path) -> list[str]:
     return [path.name for path in list_segments(directory, archived=True)]
 
 
+def test_a_salvage_needs_what_was_archived(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(log, "archive", str(tmp_path / "old")) == 0
+    assert run(log, "salvage", str(tmp_path / "new")) == 2
+    assert "has no 00000001.jsonl, with which a salvage begins: " in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    shutil.copy(tmp_path / "old" / "00000001.jsonl", log)
+    (log / "00000003.jsonl").unlink()
+    assert run(log, "salvage", str(tmp_path / "new")) == 0
+    assert names(tmp_path / "new") == ["00000001.jsonl", "00000002.jsonl"]
+    shown = capsys.readouterr().out
+    assert "record None" not in shown
+    assert "left out: 00000004.jsonl, from byte 0, " in shown
+
+
 def test_what_the_oldest_checkpoint_stands_for_is_moved(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from guard.cli.base import EXIT_GOOD, Commands, UsageError, add_key_argument, tool_hasher
-from wal import WalInputError
+from wal import WalInputError, segment_name
 
 
 def add(commands: Commands) -> None:
@@ -22,6 +22,12 @@ def _salvage(options: argparse.Namespace) -> int:
     from wal import salvage_log
 
     hasher = tool_hasher(options)
+    first = segment_name(1)
+    if any(options.log.glob("*.jsonl")) and not (options.log / first).exists():
+        raise UsageError(
+            f"{options.log}: has no {first}, with which a salvage begins: bring the archived "
+            "segments and the log's into one directory"
+        )
     try:
         report = salvage_log(options.log, options.destination, hasher, DIALECT)
     except WalInputError as error:
@@ -31,8 +37,9 @@ def _salvage(options: argparse.Namespace) -> int:
         f"({report.head.entry_hash}); {options.log} is untouched"
     )
     for left in report.left_out:
+        record = "" if left.first_sequence is None else f"record {left.first_sequence} on, "
         print(
-            f"  left out: {left.segment}, from byte {left.offset}, record "
-            f"{left.first_sequence} on, {left.byte_count} bytes: {left.reason}"
+            f"  left out: {left.segment}, from byte {left.offset}, {record}"
+            f"{left.byte_count} bytes: {left.reason}"
         )
     return EXIT_GOOD
