@@ -21,10 +21,17 @@ from wal import Head, LocatedEntry, hashes_equal
 from wal.entry import SEQUENCE_MAX
 
 _SEQUENCE: Final = re.compile(r"[1-9][0-9]{0,19}")
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# As `check-proof` and people write one. No more of ISO 8601: `2026-W47-1` is a date there as well.
+_TIME: Final = re.compile(
+    r"(?P<minute>[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2})"
+    r"(?P<second>:[0-9]{2}(?:[.](?P<fraction>[0-9]{1,9}))?)?"
+    r"(?: ?(?P<zone>Z|UTC|[+-][0-9]{2}:[0-9]{2}))?"
+)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_NANOSECONDS_PER_MICROSECOND: Final = 1_000
+_SECOND: Final = timedelta(seconds=1)
+_SECOND_NS: Final = 1_000_000_000
+_DAY_NS: Final = 86_400 * _SECOND_NS
 
 
 class BoundsError(ValueError):
@@ -66,22 +73,23 @@ class Bounds:
 def bounds_of(first: str | None, last: str | None) -> Bounds:
     """The bounds that two texts say. Raises BoundsError.
 
-    Each is a sequence, a date (`2026-11-23`, of UTC, the whole day included) or a time
-    (`2026-11-23T09:30:00+00:00`; UTC where it names no zone).
+    Each is a sequence, a date (`2026-11-23`, of UTC, the whole day included) or a time, to the
+    nanosecond (`2026-11-23T09:30`, `2026-11-23 09:30:00.123456789 UTC`, `…T09:30:00+01:00`; UTC
+    where it names no zone; what is left out of one is zero).
     """
     bounds = Bounds()
     if first is not None:
         if _SEQUENCE.fullmatch(first):
             bounds.first_sequence = _sequence(first)
         else:
-            bounds.first_ns = _nanoseconds(_time(first))
+            bounds.first_ns = _time_ns(first)
     if last is not None:
         if _SEQUENCE.fullmatch(last):
             bounds.last_sequence = _sequence(last)
         elif _DATE.fullmatch(last):
-            bounds.last_ns = _nanoseconds(_time(last)) + 86_400 * 10**9 - 1
+            bounds.last_ns = _time_ns(last) + _DAY_NS - 1
         else:
-            bounds.last_ns = _nanoseconds(_time(last))
+            bounds.last_ns = _time_ns(last)
     for low, high in (
         (bounds.first_sequence, bounds.last_sequence),
         (bounds.first_ns, bounds.last_ns),
@@ -97,19 +105,29 @@ def _sequence(text: str) -> int:
     return int(text)
 
 
-def _time(text: str) -> datetime:
+def _time_ns(text: str) -> int:
+    """The time, or the beginning of the date, in nanoseconds since 1970-01-01 UTC."""
+    fraction, whole = "", text
+    if not _DATE.fullmatch(text):
+        found = _TIME.fullmatch(text)
+        if found is None:
+            raise _no_bound(text)
+        fraction = found["fraction"] or ""
+        zone = found["zone"] or "Z"
+        whole = found["minute"] + (found["second"] or "")[:3] + ("Z" if zone == "UTC" else zone)
     try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise BoundsError(
-            f"{text!r} is no sequence, date or time: such as 1200, 2026-11-23 or "
-            "2026-11-23T09:30:00Z"
-        ) from None
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+        time = datetime.fromisoformat(whole)
+    except ValueError:  # no such day, hour or zone
+        raise _no_bound(text) from None
+    since = (time if time.tzinfo is not None else time.replace(tzinfo=UTC)) - _EPOCH
+    return since // _SECOND * _SECOND_NS + int(fraction.ljust(9, "0"))
 
 
-def _nanoseconds(time: datetime) -> int:
-    return (time - _EPOCH) // _MICROSECOND * _NANOSECONDS_PER_MICROSECOND
+def _no_bound(text: str) -> BoundsError:
+    return BoundsError(
+        f"{text!r} is no sequence, date or time: such as 1200, 2026-11-23 or "
+        "2026-11-23T09:30:00.123456789Z"
+    )
 
 
 @dataclass(slots=True)
