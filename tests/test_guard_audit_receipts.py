@@ -1,6 +1,7 @@
 """Receipts: made here they verify in the wheel, made there they verify here."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import calybris._core as wheel
@@ -228,3 +229,15 @@ def test_a_bad_form_is_refused_by_name(members: dict[str, Any], message: str) ->
 def test_what_is_null_is_absent() -> None:
     text = edited(issue_receipt(*case()).to_json(), state=None, wal=None, signature=None)
     assert DecisionReceipt.from_json(text) == issue_receipt(*case())
+
+
+@pytest.mark.parametrize("name", ["state", "wal", "signature"])
+@pytest.mark.parametrize("part", ["other", 5, {"step": 1}, False])
+def test_a_part_of_another_type_is_refused_in_code_as_well(name: str, part: object) -> None:
+    other = ReceiptWal(1, "ab" * 32) if name == "state" else ReceiptState(1, "ab" * 32, "cd" * 32)
+    wrong: Any = other if part == "other" else part
+    with pytest.raises(ArtifactError, match=rf"^{name} is .*; must be a Receipt\w+ or None$"):
+        replace(signed(), **{name: wrong})
+    if name != "signature":
+        with pytest.raises(ArtifactError, match=rf"^{name} is "):
+            issue_receipt(*case(), **{name: wrong})

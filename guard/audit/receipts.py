@@ -48,6 +48,7 @@ from kernel.strict_json import (
     check_text,
     dump_compact,
     load_object,
+    shown,
 )
 
 RECEIPT_SCHEMA: Final = "calybris.receipt.v1"
@@ -111,6 +112,13 @@ class ReceiptSignature:
         decode_hex(self.signature_hex, SIGNATURE_BYTES, "signature_hex")
 
 
+_PARTS: Final[dict[str, type[ReceiptState | ReceiptWal | ReceiptSignature]]] = {
+    "state": ReceiptState,
+    "wal": ReceiptWal,
+    "signature": ReceiptSignature,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class DecisionReceipt:
     """The claims about one decision, their digest, and the signature where there is one."""
@@ -134,6 +142,10 @@ class DecisionReceipt:
         for name in (*_CLAIMED[2:], "claims_digest_hex"):
             decode_digest(getattr(self, name), name)
         check_bool("replay_valid", self.replay_valid, ArtifactError)
+        for name, kind in _PARTS.items():
+            part = getattr(self, name)
+            if part is not None and not isinstance(part, kind):
+                raise ArtifactError(f"{name} is {shown(part)}; must be a {kind.__name__} or None")
 
     @property
     def is_signed(self) -> bool:
@@ -270,11 +282,10 @@ class DecisionReceipt:
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """The receipt in that JSON object. Nothing is verified by reading it."""
-        optional = ("state", "wal", "signature")
-        required = [field.name for field in fields(cls) if field.name not in optional]
+        required = [field.name for field in fields(cls) if field.name not in _PARTS]
         found = load_object(text, "receipt", ArtifactError)
-        found = check_fields(found, "receipt", required, optional, ArtifactError)
-        for name, kind in zip(optional, (ReceiptState, ReceiptWal, ReceiptSignature), strict=True):
+        found = check_fields(found, "receipt", required, tuple(_PARTS), ArtifactError)
+        for name, kind in _PARTS.items():
             part = found.get(name)
             if part is not None:
                 names = [field.name for field in fields(kind)]
