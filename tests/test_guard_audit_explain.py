@@ -16,6 +16,8 @@ from guard_support import (
     ORDER_NOTIONAL,
     T0,
     LoggedEngine,
+    cancel,
+    dev_config,
     fill,
     order,
 )
@@ -143,6 +145,28 @@ def test_accounts_and_what_follows_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     assert document["explanations_left_out"] == 2
     assert len(document["explanations"][0]["following"]) == 1
     assert document["explanations"][0]["following_left_out"] == 2
+
+
+def test_what_follows_an_order_left_out_is_not_told_of_an_earlier_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(explain, "EXPLANATIONS_MAX", 1)
+    day = LoggedEngine(dev_config(remembered_order_window_s=1))
+    first = day.admit(order())
+    day.submit(cancel())
+    day.now_ns += 10**10  # the id is forgotten, and an order may have it anew
+    second = day.admit(order(sent_at_ns=day.now_ns))
+    assert second.reservation_id != first.reservation_id
+    day.submit(fill())
+    assert day.reject(order(quantity=2, sent_at_ns=day.now_ns)).reason == "client_order_id_reused"
+    day.submit(cancel())
+    document = audited(day.records, Audit("A-1"))
+    (account,) = document["explanations"]
+    assert account["answer"]["reservation_id"] == first.reservation_id
+    assert [event["event"] for event in account["following"]] == ["release"]
+    assert account["following_left_out"] == 0
+    # The second order, its fill, the reused id, its cancel.
+    assert document["explanations_left_out"] == 4
 
 
 def test_accounts_of_what_the_log_never_saw_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,12 +85,15 @@ class OrderExplainer:
         rows: KernelRows | None,
         state: GuardState,
     ) -> None:
+        is_of_known = event.answer.reason == "client_order_id_reused"
         if len(self.explanations) >= EXPLANATIONS_MAX:
             self.left_out += 1
+            if not is_of_known:
+                # What follows is of this order, and left out with it.
+                self._latest.pop(event.order.desk, None)
             return
         explanation = explain_order(entry, event, rows, state)
         self.explanations.append(explanation)
-        is_of_known = event.answer.reason == "client_order_id_reused"
         if not (is_of_known and event.order.desk in self._latest):
             self._latest[event.order.desk] = explanation
 
@@ -103,7 +106,7 @@ class OrderExplainer:
     ) -> None:
         explanation = self._latest.get(desk)
         if explanation is None:
-            # A fill of an order that the log never saw: a record of its own.
+            # Of an order that the log never saw: an account of its own. Or of one left out.
             if len(self.explanations) >= EXPLANATIONS_MAX:
                 self.left_out += 1  # the desks that a client may name have no bound
                 return
