@@ -107,7 +107,10 @@ def test_the_anchor_is_held(log: Path, replay: Tool, tmp_path: Path) -> None:
     code, out, _ = replay(log, "--anchor", anchor)
     assert (code, out["sequence"]) == (1, len(DAY_RECORDS) + 1)
     assert "the log ends before its anchor" in out["reason"]
-    assert replay(log, "--anchor", tmp_path / "none")[0] == 2
+    missing = tmp_path / "none"
+    code, out, err = replay(log, "--anchor", missing)
+    words = f"pretrade-guard: cannot read the anchor {missing}: No such file or directory\n"
+    assert (code, out, err) == (2, {}, words)
 
 
 def test_a_checkpoint_is_reconciled(log: Path, replay: Tool) -> None:

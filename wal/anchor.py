@@ -78,7 +78,7 @@ def read_anchor(path: Path) -> Anchor:
         with path.open("rb") as file:
             data = file.read(ANCHOR_BYTES_MAX + 1)
     except OSError as error:
-        raise WalError(f"cannot read the anchor {path}: {error}") from error
+        raise WalError(f"cannot read the anchor {path}: {error.strerror}") from error
     return decode_anchor(data)
 
 

@@ -24,6 +24,7 @@ from wal import (
 EXIT_GOOD: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_WRONG_USE: Final = 2
+EXIT_BROKEN_PIPE: Final = 141  # what a shell says of a tool that SIGPIPE ended: 128 + 13
 
 # argparse's own type for this is private.
 Commands: TypeAlias = Any
@@ -86,8 +87,10 @@ def tool_anchor(options: argparse.Namespace) -> Anchor | None:
     """The anchor that was given. Raises UsageError for what is no anchor."""
     try:
         return None if options.anchor is None else read_anchor(options.anchor)
-    except (WalAnchorError, WalError) as error:
+    except WalAnchorError as error:
         raise UsageError(f"{options.anchor}: {error}") from error
+    except WalError as error:  # which names the file
+        raise UsageError(str(error)) from error
 
 
 def report_good(options: argparse.Namespace, what: str, fields: dict[str, Any]) -> int:
