@@ -3,13 +3,16 @@ where its exit code is the point, and a call of `main` elsewhere.
 """
 
 import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daemon_support import KEY, OPENING_RECORDS, Site, command, config_text
+from daemon_support import KEY, OPENING_RECORDS, PACKAGES, PATIENCE_S, Site, command, config_text
 from guard import __version__
 from guard.cli import main
 from protocol_client import ProtocolClient, cancel, fill, order
@@ -180,3 +183,60 @@ def test_the_version_and_the_codes_of_real_processes(tmp_path: Path) -> None:
     done = command("--version")
     assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
     assert command("verify", str(tmp_path)).returncode == 2
+
+
+def _unread(*arguments: str, unbuffered: str, stderr: int) -> tuple[int, str]:
+    """Exit code and stderr of a command whose output nobody reads."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "guard.cli", *arguments],
+            stdout=write_end,
+            stderr=stderr,
+            text=True,
+            timeout=PATIENCE_S,
+            env={**os.environ, "PYTHONPATH": str(PACKAGES), "PYTHONUNBUFFERED": unbuffered},
+            check=False,
+        )
+    finally:
+        os.close(write_end)
+    return done.returncode, done.stderr or ""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_nobody_reads_is_no_damage(site: Site, unbuffered: str) -> None:
+    verify = ("verify", str(site.log), "--key-file", str(site.key_file))
+    assert _unread(*verify, unbuffered=unbuffered, stderr=subprocess.PIPE) == (141, "")
+    if not unbuffered:  # argparse itself passes over an error of its own writing
+        assert _unread("--help", unbuffered="", stderr=subprocess.PIPE) == (141, "")
+    # Errors as well, where they go the same way: `2>&1 | head`.
+    failing = ("verify", str(site.log / "none"))
+    assert _unread(*failing, unbuffered=unbuffered, stderr=subprocess.STDOUT) == (141, "")
+
+
+def test_output_that_cannot_be_written_is_a_failed_environment(site: Site) -> None:
+    verify = ("verify", str(site.log), "--key-file", str(site.key_file))
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "guard.cli", *verify],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE_S,
+            env={**os.environ, "PYTHONPATH": str(PACKAGES), "PYTHONUNBUFFERED": ""},
+            check=False,
+        )
+    words = "pretrade-guard: [Errno 28] No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, words)
+
+
+def test_a_broken_pipe_that_is_not_the_output_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def fail(_path: Path) -> None:
+        raise BrokenPipeError(32, "a peer of ours is gone")
+
+    monkeypatch.setattr("guard.cli.base.load_key", fail)
+    code, out, err = _run(capsys, "verify", str(tmp_path), "--key-file", "key")
+    assert (code, out, err) == (1, "", "pretrade-guard: [Errno 32] a peer of ours is gone\n")

@@ -2,13 +2,17 @@
 
 Owns which commands there are, and how an error becomes an exit code; a module a command owns its
 arguments and what it prints. Exit codes: 0 good; 1 damage, a refused start or a failed
-environment; 2 wrong use, a bad configuration, or nothing to verify.
+environment; 2 wrong use, a bad configuration, or nothing to verify; 141 (128 + SIGPIPE, as of a
+tool that the signal ended) when whoever read the output went away, as `head` does: said to nobody,
+and nothing is claimed of the log.
 
 A new command is a module with an `add(commands)`, and a line in `COMMANDS`. What a command needs
 beyond its arguments it imports when it runs, so that `--help` stays quick.
 """
 
 import argparse
+import os
+import select
 import sys
 from collections.abc import Callable
 from typing import Final
@@ -28,10 +32,12 @@ from guard.cli import (
     salvage,
     verify,
 )
-from guard.cli.base import EXIT_FAILED, EXIT_WRONG_USE, UsageError, complain
+from guard.cli.base import EXIT_BROKEN_PIPE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, complain
 from guard.config import ConfigError
 from kernel import InvariantError
 from wal import WalError
+
+_OUTPUTS: Final = (1, 2)  # what standard output and standard error are to the system
 
 # In the order in which `--help` lists them.
 COMMANDS: Final = (
@@ -55,6 +61,17 @@ def main(arguments: list[str] | None = None) -> int:
     if not __debug__:
         sys.stderr.write("pretrade-guard: refuses to run under python -O: its checks are asserts\n")
         return EXIT_WRONG_USE
+    try:
+        try:
+            return _run_command(arguments)
+        finally:
+            if sys.stdout is not None:  # it is None where it was closed from the start
+                sys.stdout.flush()  # now, while an error of it still has an exit code
+    except OSError as error:
+        return _failed_output(error, is_own_process=arguments is None)
+
+
+def _run_command(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     options.is_own_process = arguments is None  # else somebody's who goes on after the command
     command: Callable[[argparse.Namespace], int] = options.command
@@ -62,8 +79,30 @@ def main(arguments: list[str] | None = None) -> int:
         return command(options)
     except (ConfigError, UsageError) as error:
         return complain(EXIT_WRONG_USE, error)
+    except BrokenPipeError:
+        raise
     except (WalError, InvariantError, OSError) as error:
         return complain(EXIT_FAILED, error)
+
+
+def _failed_output(error: OSError, *, is_own_process: bool) -> int:
+    """The exit code where output could not be written, or a pipe of the command's own broke."""
+    unread = [output for output in _OUTPUTS if _is_unread(output)]
+    is_pipe = isinstance(error, BrokenPipeError)
+    if is_own_process and (unread or not is_pipe):
+        # The interpreter writes what is buffered once more at its end, and would complain.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for output in {_OUTPUTS[0], *unread}:
+            os.dup2(nowhere, output)
+        os.close(nowhere)
+    return EXIT_BROKEN_PIPE if is_pipe and unread else complain(EXIT_FAILED, error)
+
+
+def _is_unread(output: int) -> bool:
+    """Whether it is a pipe that nobody reads any more."""
+    poll = select.poll()
+    poll.register(output, 0)
+    return any(events & select.POLLERR for _output, events in poll.poll(0))
 
 
 def _parser() -> argparse.ArgumentParser:
