@@ -28,7 +28,7 @@ from guard.config import parse_config
 from guard.journal import DIALECT
 from guard.outcomes import LOG_FORMAT_VERSION
 from guard.recovery import recover_log
-from guard.replay import replay_log
+from guard.replay import ReplayMismatch, replay_log
 from guard_support import ORDER_NOTIONAL, actor, check_conservation
 from protocol_client import ProtocolClient, cancel, order
 from wal import (
@@ -53,6 +53,13 @@ class Golden:
         self.hasher = ChainHasher((root / "key").read_bytes())
         self.anchor = read_anchor(root / "anchor.json")
         self.expected: dict[str, Any] = json.loads((root / "expected.json").read_text())
+
+
+def test_a_log_from_before_version_1_was_settled_is_no_promise_of_the_guard() -> None:
+    hasher = ChainHasher((LOGS / "v1" / "key").read_bytes())
+    assert verify_chain(LOGS / "v1" / "one-segment", hasher, DIALECT).record_count == 26
+    with pytest.raises(ReplayMismatch, match=r"record 18: .* unknown field `cut`$"):
+        replay_log(LOGS / "v1" / "one-segment", hasher)
 
 
 @pytest.fixture(params=GOLDEN)

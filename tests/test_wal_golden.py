@@ -1,7 +1,12 @@
-"""Logs of older format versions still open: `tests/data/logs/v1`, checked in and never made again.
+"""Chains of older logs still open: `tests/data/logs/v1`, checked in and never made again.
 
-`one-segment` is what a daemon of version 0.1.0 wrote: a session that was killed, two that were
-stopped. `segments` holds the same records, rotated, with two checkpoints. `key` is the key of both,
+The promise held here is the log layer's alone: chain, segments, anchor, checkpoints around opaque
+payloads. `one-segment` is what a daemon wrote before format version 1 was settled, though it names
+it: a session that was killed, two that were stopped. Record 18 has a field `cut` that became
+`cuts`, so today's guard refuses to replay it. What the guard itself promises to read is `v1/guard`
+(`test_guard_golden.py`).
+
+`segments` holds the same records, rotated, with two checkpoints. `key` is the key of both,
 `anchor.json` their anchor. A change of the format adds a directory beside these and breaks none.
 """
 
