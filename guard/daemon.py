@@ -17,7 +17,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -317,16 +317,7 @@ def _noted(recovered: Recovered) -> list[CutNoted]:
             f"on (first record lost: {cut.first_sequence_lost}; {cut.reason}); "
             f"copy: {cut.copy_name}"
         )
-        noted.append(
-            CutNoted(
-                cut.segment,
-                cut.offset,
-                cut.first_sequence_lost,
-                cut.bytes_cut,
-                cut.reason,
-                cut.copy_name,
-            )
-        )
+        noted.append(CutNoted(**asdict(cut)))
     return noted
 
 
