@@ -50,14 +50,21 @@ _refusal: Final = msgspec.msgpack.Decoder(_Refusal)
 _many: Final = msgspec.msgpack.Decoder(list[_OneOfMany])
 
 
-class GuardReplies:
-    """Replies of the guard in MessagePack, one a message or an array of them."""
+class _Counts:
+    """Nothing counted yet, and nothing to say."""
 
     def __init__(self) -> None:
         self.messages = 0
         self.kinds: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.outgoing = bytearray()
+
+
+class GuardReplies(_Counts):
+    """Replies of the guard in MessagePack, one a message or an array of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._received = bytearray()
         self._letters = [0] * 256
         self._on_body: Callable[[int, int], None] = self._count_body
@@ -77,10 +84,9 @@ class GuardReplies:
         if start < end and received[start] in _ARRAY_HEADS:
             self._count_many(bytes(received[start:end]))
         else:
-            if end - start <= _FIFTH_LETTER_AT or received[start + 1 : start + 6] != _TYPE_KEY:
-                raise LinkError(f"no reply of a guard: {bytes(received[start:end])[:64]!r}")
-            letter = received[start + _FIFTH_LETTER_AT]
-            if letter not in _FIFTH_LETTERS:
+            is_whole = end - start > _FIFTH_LETTER_AT
+            letter = received[start + _FIFTH_LETTER_AT] if is_whole else 0
+            if letter not in _FIFTH_LETTERS or received[start + 1 : start + 6] != _TYPE_KEY:
                 raise LinkError(f"no reply of a guard: {bytes(received[start:end])[:64]!r}")
             self._letters[letter] += 1
             if letter in b"cr":  # reject, error
@@ -98,14 +104,8 @@ class GuardReplies:
         self.outgoing += pong_to(body) or b""
 
 
-class EchoReplies:
+class EchoReplies(_Counts):
     """Replies of a bare echo: counted, not looked at."""
-
-    def __init__(self) -> None:
-        self.messages = 0
-        self.kinds: Counter[str] = Counter()
-        self.reasons: Counter[str] = Counter()
-        self.outgoing = bytearray()
 
     def take(self, received: bytearray) -> int:
         """Counts the whole replies in `received`; returns how many of its bytes they take."""
@@ -118,14 +118,8 @@ class EchoReplies:
         self.messages += 1
 
 
-class RedisReplies:
+class RedisReplies(_Counts):
     """Replies of Redis that are one line each: integers, states and errors."""
-
-    def __init__(self) -> None:
-        self.messages = 0
-        self.kinds: Counter[str] = Counter()
-        self.reasons: Counter[str] = Counter()
-        self.outgoing = bytearray()
 
     def take(self, received: bytearray) -> int:
         """Counts the whole replies in `received`; returns how many of its bytes they take."""
