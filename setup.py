@@ -8,6 +8,7 @@ import os
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 # As in each package's __init__: all of a package's run compiled, or none does.
 COMPILED_MODULES = {
@@ -32,6 +33,7 @@ EXTENSIONS = [
     Extension(
         f"{package}.{module}",
         [f"{package.replace('.', '/')}/{module}.py"],
+        optional=True,
         # Without what a debugger would read: a quarter of the time it takes to compile.
         extra_compile_args=["-O3" if package == "kernel" else "-O2", "-g0", "-fno-strict-aliasing"],
     )
@@ -40,19 +42,31 @@ EXTENSIONS = [
 ]
 
 CORES = os.cpu_count() or 1
-EXTENSION_MODULES = cythonize(
-    EXTENSIONS,
-    nthreads=CORES,
-    compiler_directives={
-        "language_level": 3,
-        "boundscheck": False,
-        "wraparound": False,
-        "cdivision": True,
-        "embedsignature": True,
-    },
-)
-for extension in EXTENSION_MODULES:
-    # Said here, since cythonize makes new extensions and leaves this out of its copy.
-    extension.optional = True
 
-setup(ext_modules=EXTENSION_MODULES, options={"build_ext": {"parallel": CORES}})
+
+class BuildExtensions(build_ext):
+    """Generates the C when something is compiled, and not whenever metadata or an sdist is made."""
+
+    def run(self) -> None:
+        """As its base, over what Cython makes of `EXTENSIONS`."""
+        generated = cythonize(
+            EXTENSIONS,
+            nthreads=CORES,
+            compiler_directives={
+                "language_level": 3,
+                "boundscheck": False,
+                "wraparound": False,
+                "cdivision": True,
+                "embedsignature": True,
+            },
+        )
+        for extension, with_c in zip(EXTENSIONS, generated, strict=True):
+            extension.sources = with_c.sources
+        super().run()
+
+
+setup(
+    ext_modules=EXTENSIONS,
+    cmdclass={"build_ext": BuildExtensions},
+    options={"build_ext": {"parallel": CORES}},
+)
