@@ -8,11 +8,12 @@ How it works (group commit): whatever has arrived is decided and staged while th
 being synced. When that sync returns, its replies leave in order and the next batch, with all that
 has been gathered meanwhile, goes to the disk. A reply that changes nothing waits in the same line.
 
-A sync on the writer's thread costs the way there and back, tens of microseconds, and buys that the
-next requests are decided meanwhile. Where few were waiting and no batch is under way there is
-little to buy, so such a batch is synced on the loop itself, as long as the disk was quick the last
-time. A disk that stalls holds the loop up in one such sync, in which no reply could leave anyway:
-requests wait in their queues, the watchdog is not fed, a signal acts when the disk has answered.
+A sync on the writer's thread costs the way there and back, and its thread must win the interpreter
+back from a loop that is busy deciding, which takes longer than a quick disk. So as long as the disk
+was quick the last time, what has arrived is decided and synced on the loop itself, one batch after
+the other; a slow sync sends the next batch to the thread, until one is quick again. A disk that
+stalls holds the loop up in one such sync, in which no reply could leave anyway: requests wait in
+their queues, the watchdog is not fed, a signal acts when the disk has answered.
 
 How it fails: any error, of the disk or of our own, ends `run`; no reply of an unsynced batch
 leaves.
@@ -39,11 +40,12 @@ from wal.failpoint import reach
 # below a millisecond, so that replies whose batch has become durable meanwhile do not wait long.
 DRAIN_MESSAGES_MAX: Final = 64
 DRAIN_REQUESTS_MAX: Final = 128
-# A batch is synced on the loop itself where at most so many messages and records wait for it and
-# the last sync took no longer: deciding so many takes less than the way to the thread and back.
-ON_LOOP_MESSAGES_MAX: Final = 8
-ON_LOOP_RECORDS_MAX: Final = 64
-ON_LOOP_SYNC_NS_MAX: Final = 1_000_000
+# A batch that is synced on the loop gathers at most so many messages, or requests: some 4 ms of
+# deciding, so that a sync's fixed cost is spread over many and the first still waits for little.
+ON_LOOP_MESSAGES_MAX: Final = 256
+ON_LOOP_REQUESTS_MAX: Final = 512
+# A longer sync than this sends the next batch off the loop: deciding meanwhile gains more by then.
+ON_LOOP_SYNC_NS_MAX: Final = 4_000_000
 # Beyond this much waiting for the disk nothing more is read; clients wait in their TCP queues. The
 # bytes are those of records and of replies: a query stages no record, and its reply may be long.
 GATHERED_RECORDS_MAX: Final = 16_384
@@ -221,13 +223,14 @@ class Pipeline:
         self._send(answers, head)
 
     def _may_finish_here(self) -> bool:
+        """May the batch that is about to be gathered be synced on the loop?"""
         last = self._writer.last_sync
         return (
             self._batch_started_ns is None
             and self._confirm is None
             and self._failure is None
-            and len(self._gathered) <= ON_LOOP_MESSAGES_MAX
-            and self._writer.staged_count <= ON_LOOP_RECORDS_MAX
+            and len(self._gathered) < ON_LOOP_MESSAGES_MAX
+            and self._writer.staged_count < ON_LOOP_REQUESTS_MAX
             and (last is None or last.latency_ns <= ON_LOOP_SYNC_NS_MAX)
         )
 
@@ -292,12 +295,16 @@ class Pipeline:
     def _on_readable(self) -> None:
         if self._is_stopping or self._is_paused or self._failure is not None:
             return
-        has_more = self._drain(DRAIN_MESSAGES_MAX, DRAIN_REQUESTS_MAX)
+        is_here = self._may_finish_here()
+        if is_here:
+            has_more = self._drain(ON_LOOP_MESSAGES_MAX, ON_LOOP_REQUESTS_MAX)
+        else:
+            has_more = self._drain(DRAIN_MESSAGES_MAX, DRAIN_REQUESTS_MAX)
         if has_more and not self._is_turn_due:
             self._take_another_turn()
         if not self._gathered:
             return
-        if not has_more and self._may_finish_here():
+        if is_here:
             self._finish_batch_here()
         else:
             self._wake.set()

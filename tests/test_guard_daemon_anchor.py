@@ -89,10 +89,13 @@ def test_segments_begin_with_sessions_on_demand_and_by_size(tmp_path: Path) -> N
             number += 1
             client.ask(order(f"B-{number}", quantity=1))
             assert time.monotonic() < deadline
-        for number in range(600):  # some 1.2 MB of records
-            client.send(order(f"C-{number}", quantity=1))
-        for _ in range(600):
-            client.receive()
+        # Some 1.2 MB of records, few a batch: a batch stands in one segment, however much of the
+        # one before it leaves empty.
+        for first in range(0, 600, 20):
+            for number in range(first, first + 20):
+                client.send(order(f"C-{number}", quantity=1))
+            for _ in range(20):
+                client.receive()
         assert found() == segments[:3]
     with site.running() as daemon:
         assert found() == segments[:4]

@@ -138,12 +138,12 @@ async def test_a_small_batch_is_synced_on_the_loop(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("constant", "bound"),
-    [("ON_LOOP_SYNC_NS_MAX", -1), ("ON_LOOP_MESSAGES_MAX", 0), ("ON_LOOP_RECORDS_MAX", 1)],
+    [("ON_LOOP_SYNC_NS_MAX", -1), ("ON_LOOP_MESSAGES_MAX", 0), ("ON_LOOP_REQUESTS_MAX", 0)],
 )
 async def test_a_batch_is_synced_off_the_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constant: str, bound: int
 ) -> None:
-    """After a slow sync, and where more is waiting: the loop goes on deciding."""
+    """After a slow sync, and at a bound: the loop goes on deciding."""
     async with guarding(tmp_path / "log", on_loop=True) as guard:
         monkeypatch.setattr(pipeline, constant, bound)
         with ProtocolClient(guard.gateway.endpoint) as client:
