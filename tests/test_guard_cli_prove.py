@@ -182,7 +182,7 @@ def test_checkpoints_and_consistency(desk: Desk) -> None:
         (("--consistency", "nowhere"), "nowhere: cannot be read"),
         (("--consistency", "/dev/null"), "the proof is empty"),
         (("--checkpoint", "--origin", ""), "the checkpoint has no origin"),
-        (("--checkpoint", "--anchor", "nowhere"), "nowhere: cannot read the anchor"),
+        (("--checkpoint", "--anchor", "nowhere"), "cannot read the anchor nowhere: "),
     ],
 )
 def test_wrong_use_of_prove(arguments: tuple[str, ...], words: str, desk: Desk) -> None:
