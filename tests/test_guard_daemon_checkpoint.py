@@ -242,7 +242,7 @@ def stopped_child(daemon: Daemon) -> int:
     while not (found := children.read_text().split()):  # no rest: it lives for some milliseconds
         assert time.monotonic() < deadline, daemon.stderr
     child = int(found[0])
-    while niceness(child) != NICENESS:
+    while niceness(child) != min(19, niceness(daemon.pid) + NICENESS):
         assert time.monotonic() < deadline, daemon.stderr
     os.kill(child, signal.SIGSTOP)
     return child
