@@ -159,6 +159,15 @@ class Disk:
                 os.close(descriptor)
                 self._durable[facts.st_ino] = len(after)
 
+    def has_bytes_in_doubt(self) -> bool:
+        """Would a power cut now be free to change the log as it lies there?"""
+        facts = [path.stat() for path in self.directory.glob("*.jsonl")]
+        return any(
+            fact.st_ino in self._ghosts
+            or self._durable.get(fact.st_ino, fact.st_size) < fact.st_size
+            for fact in facts
+        )
+
     def _torn(self, content: bytes, start: int, end: int) -> bytes:
         """`content` after a power cut that may take any of its bytes from `start` to `end`."""
         rng = self._rng

@@ -244,7 +244,9 @@ class World:
             self.disk.end_process()
 
     def _ends_well(self) -> bool:
-        """Is the log whole as it lies there?"""
+        """Is the log whole as it lies there, and will it be so whatever happens?"""
+        if self.disk.has_bytes_in_doubt():
+            return False
         try:
             verify_chain(self.directory, HASHER, DIALECT)
         except WalDamage:
