@@ -18,7 +18,7 @@ How it fails: `MerkleProofError` for a proof that does not prove it, saying why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
@@ -161,21 +161,9 @@ def check_inclusion(
     _check_shape([leaf, root, *proof])
     if not 0 <= index < size <= TREE_SIZE_MAX:
         raise MerkleProofError(f"there is no leaf {index} in a tree of {size}")
-    number, last, node = index, size - 1, leaf
-    for sibling in proof:
-        if last == 0:
-            raise MerkleProofError("the proof has more hashes than the tree has levels")
-        if number & 1 or number == last:
-            node = node_hash(sibling, node)
-            while not number & 1 and number:
-                number >>= 1
-                last >>= 1
-        else:
-            node = node_hash(node, sibling)
-        number >>= 1
-        last >>= 1
-    if last:
-        raise MerkleProofError("the proof has fewer hashes than the tree has levels")
+    node = leaf
+    for sibling, is_left in _upwards(index, size - 1, proof):
+        node = node_hash(sibling, node) if is_left else node_hash(node, sibling)
     if not compare_digest(node, root):
         raise MerkleProofError("the proof does not lead from the leaf to the root")
 
@@ -205,25 +193,35 @@ def check_consistency(
         number >>= 1
         last >>= 1
     old_node = node = path[0]
-    for sibling in path[1:]:
-        if last == 0:
-            raise MerkleProofError("the proof has more hashes than the tree has levels")
-        if number & 1 or number == last:
+    for sibling, is_left in _upwards(number, last, path[1:]):
+        if is_left:
             old_node = node_hash(sibling, old_node)
-            node = node_hash(sibling, node)
-            while not number & 1 and number:
-                number >>= 1
-                last >>= 1
-        else:
-            node = node_hash(node, sibling)
-        number >>= 1
-        last >>= 1
-    if last:
-        raise MerkleProofError("the proof has fewer hashes than the tree has levels")
+        node = node_hash(sibling, node) if is_left else node_hash(node, sibling)
     if not compare_digest(old_node, old_root):
         raise MerkleProofError("the proof does not lead to the old root")
     if not compare_digest(node, root):
         raise MerkleProofError("the proof does not lead to the new root")
+
+
+def _upwards(number: int, last: int, proof: Sequence[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each hash of a proof, and whether it stands on the left of what has been made so far.
+
+    From the node `number` of a level up to the root; `last` is that level's last node. Raises
+    `MerkleProofError` where the proof has not as many hashes as the way has levels.
+    """
+    for sibling in proof:
+        if last == 0:
+            raise MerkleProofError("the proof has more hashes than the tree has levels")
+        is_left = bool(number & 1) or number == last
+        yield sibling, is_left
+        if is_left:
+            while not number & 1 and number:
+                number >>= 1
+                last >>= 1
+        number >>= 1
+        last >>= 1
+    if last:
+        raise MerkleProofError("the proof has fewer hashes than the tree has levels")
 
 
 def _check_shape(hashes: Sequence[bytes]) -> None:
