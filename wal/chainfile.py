@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
+from wal.closing import Closing
 from wal.entry import check_data, encode_line
 from wal.segment import open_new, write_all
 
 PIECE_BYTES: Final = 1024 * 1024
 
 
-class ChainFile:
+class ChainFile(Closing):
     """Writes a chain under one key, or under none, to a file that did not exist."""
 
     def __init__(self, path: Path, hasher: ChainHasher) -> None:
@@ -63,17 +63,6 @@ class ChainFile:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _write(self) -> None:
         assert self._descriptor is not None

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import os
 from hashlib import sha256
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from wal.chain import hashes_equal
+from wal.closing import Closing
 from wal.errors import CheckpointDamage, WalError, WalInputError
 from wal.manifest import CheckpointInfo
 
 PIECE_BYTES: Final = 1024 * 1024  # what `finish` reads at once
 
 
-class CheckpointReader:
+class CheckpointReader(Closing):
     """Reads a payload from its beginning. Nothing that was read counts before the end has come."""
 
     def __init__(self, info: CheckpointInfo, descriptor: int) -> None:
@@ -63,17 +63,6 @@ class CheckpointReader:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _check_end(self) -> None:
         assert self._descriptor is not None

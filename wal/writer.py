@@ -24,10 +24,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from wal.chain import GENESIS, ChainHasher, Head
+from wal.closing import Closing
 from wal.commit import (
     Batch,
     CommitError,
@@ -68,7 +68,7 @@ class _LastSegment:
     size: int
 
 
-class LogWriter:
+class LogWriter(Closing):
     """Appends to one log. All methods belong to one thread (the loop's); see `open`."""
 
     def __init__(
@@ -264,17 +264,6 @@ class LogWriter:
         self._appender.close()
         if self._owns_lock:
             self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _check_usable(self) -> None:
         if self._failure is not None:
