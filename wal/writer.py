@@ -238,7 +238,7 @@ class LogWriter(Closing):
             await waiter
 
     def sync_now(self) -> Head:
-        """As `sync`, in the calling thread; not while a `sync` is running. It returns when the disk has."""
+        """As `sync`, but the calling thread waits for the disk; not while a `sync` is running."""
         self._check_usable()
         assert not self._is_syncing, "sync_now while a sync is running"
         if self._parts:
