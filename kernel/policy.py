@@ -19,6 +19,7 @@ from kernel.digest import policy_digest_of_rows
 from kernel.errors import PolicyError
 from kernel.explain import ModelExplanation, explain, utility_for_model
 from kernel.layout import DECISION_ROW_BYTES, POLICY, TRACE, TRACE_ROW_BYTES
+from kernel.little_endian import Buffer, Row
 from kernel.records import KernelDecision, KernelInput, KernelModel, decision_of_output_row
 
 BPS_MAX = 10_000  # 100 %
@@ -164,6 +165,10 @@ class PolicySnapshot:
         An output row is the decision's row (65 bytes) and the nine counts of the trace, u16 each.
         """
         return self._table.decide_row(input_row)
+
+    def decide_into(self, input_row: Row, output_row: Buffer) -> None:
+        """As `decide_row`, for compiled callers: from 70 bytes into 83, neither length checked."""
+        self._table.decide_into(input_row, output_row)
 
     def decide_rows(
         self, input_rows: bytes | bytearray, count: int, output_rows: bytearray

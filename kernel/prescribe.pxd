@@ -88,6 +88,8 @@ cdef class DecisionTable:
     @cython.locals(out=OutputRow)
     cpdef bytes decide_row(self, bytes input_row)
 
+    cdef int decide_into(self, const u8 *input_row, u8 *output_row) except -1
+
     @cython.locals(index=Py_ssize_t, rows=RowPointer, out=BufferPointer)
     cpdef decide_rows(self, input_rows, count, bytearray output_rows)
 

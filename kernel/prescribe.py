@@ -250,8 +250,12 @@ class DecisionTable:
         if len(input_row) != INPUT_BYTES:
             raise KernelInputError(f"input row is {len(input_row)} bytes; must be {INPUT_BYTES}")
         out = [0] * 83  # compiled: an array on the stack
-        self._decide(input_row, 0, out, 0)
+        self.decide_into(input_row, out)
         return le.bytes_of(out, 83)
+
+    def decide_into(self, input_row: Row, output_row: Buffer) -> None:
+        """As `decide_row`, into a buffer of 83; the caller answers for both lengths."""
+        self._decide(input_row, 0, output_row, 0)
 
     def decide_rows(self, input_rows: Row, count: int, output_rows: bytearray) -> None:
         """`count` input rows end to end -> as many output rows, from the buffer's start."""
