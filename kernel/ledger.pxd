@@ -15,10 +15,15 @@ cdef class BudgetEngine:
     @cython.locals(tenant=Tenant)
     cpdef bint can_reserve(self, tenant_id, i64 amount_microcents) except -1
 
+    @cython.locals(tenant=Tenant)
     cpdef i64 reserve_id(self, tenant_id, i64 amount_microcents) except -1
 
+    cpdef Tenant line(self, tenant_id)
+
+    cpdef i64 reserve_line(self, Tenant tenant, i64 amount_microcents) except -1
+
     @cython.locals(reservation_id=i64)
-    cdef i64 _open_hold(self, tenant_id, Tenant tenant, i64 amount_microcents) except -1
+    cdef i64 _open_hold(self, Tenant tenant, i64 amount_microcents) except -1
 
     @cython.locals(hold=Hold, tenant=Tenant)
     cpdef i64 release_hold(self, i64 reservation_id) except? -1

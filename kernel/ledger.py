@@ -11,7 +11,8 @@ balances; a refusal is a result, not an exception, and moves nothing. After ever
 tenant has `remaining + reserved + committed == initial` and `remaining >= 0`, and its open holds
 add up to `reserved`. Amounts are i64 microcents, checked before anything moves. Callers on a hot
 path, who need no result to look at, have the same operations without one (`can_reserve`,
-`reserve_id`, `settle_hold`, `release_hold`). It runs as it stands, or compiled with the types of
+`reserve_id`, `settle_hold`, `release_hold`), and a tenant's line, which they look up once (`line`,
+`reserve_line`). It runs as it stands, or compiled with the types of
 `ledger.pxd` beside it.
 
 Fails: an amount outside i64, a bool, a negative grant or an unusable tenant id is a
@@ -98,7 +99,8 @@ class BudgetEngine:
                 f"budget_microcents is {budget_microcents}; must be from 0 to {I64_MAX}"
             )
         if tenant_id not in self._tenants:
-            self._tenants[tenant_id] = Tenant(budget_microcents, self._caps.get(tenant_id, 0))
+            cap = self._caps.get(tenant_id, 0)
+            self._tenants[tenant_id] = Tenant(tenant_id, budget_microcents, cap)
 
     def set_max_reserved_microcents(self, tenant_id: str, max_microcents: int) -> None:
         """Cap the sum of a tenant's open holds; 0 or less removes the cap.
@@ -165,7 +167,7 @@ class BudgetEngine:
         result = self.assess_reserve(tenant_id, amount_microcents)
         if type(result) is not Reserved:
             return result, None
-        return result, self._open_hold(tenant_id, self._tenants[tenant_id], amount_microcents)
+        return result, self._open_hold(self._tenants[tenant_id], amount_microcents)
 
     def can_reserve(self, tenant_id: str, amount_microcents: int) -> bool:
         """Whether `try_reserve` would hold that amount, an i64. Moves nothing."""
@@ -174,16 +176,29 @@ class BudgetEngine:
 
     def reserve_id(self, tenant_id: str, amount_microcents: int) -> int:
         """As `try_reserve` of an i64, but only the hold's number; 0 where nothing is held."""
-        if not self.can_reserve(tenant_id, amount_microcents):
-            return 0
-        return self._open_hold(tenant_id, self._tenants[tenant_id], amount_microcents)
+        tenant = self._tenants.get(tenant_id)
+        return 0 if tenant is None else self.reserve_line(tenant, amount_microcents)
 
-    def _open_hold(self, tenant_id: str, tenant: Tenant, amount_microcents: int) -> int:
+    def line(self, tenant_id: str) -> Tenant | None:
+        """A tenant's line, to be read; None for an unknown tenant.
+
+        It stays the same object for as long as this ledger lives: a caller may look it up once, ask
+        it (`can_hold`), and reserve on it (`reserve_line`).
+        """
+        return self._tenants.get(tenant_id)
+
+    def reserve_line(self, tenant: Tenant, amount_microcents: int) -> int:
+        """As `reserve_id`, on a line of this ledger."""
+        if not tenant.can_hold(amount_microcents):
+            return 0
+        return self._open_hold(tenant, amount_microcents)
+
+    def _open_hold(self, tenant: Tenant, amount_microcents: int) -> int:
         tenant.remaining -= amount_microcents
         tenant.reserved += amount_microcents
         reservation_id = self._next_id
         self._next_id = reservation_id + 1
-        self._holds[reservation_id] = Hold(tenant_id, tenant, amount_microcents)
+        self._holds[reservation_id] = Hold(tenant, amount_microcents)
         tenant.check()
         return reservation_id
 
@@ -411,7 +426,7 @@ class BudgetEngine:
             self._next_id,
             len(self._holds),
             (
-                OpenHold(reservation_id, hold.tenant_id, hold.microcents)
+                OpenHold(reservation_id, hold.tenant.tenant_id, hold.microcents)
                 for reservation_id, hold in self._holds.items()
             ),
             self._version,
@@ -426,14 +441,15 @@ class BudgetEngine:
         ledger._caps = dict(state.caps)
         for balances in state.tenants:
             tenant_id = balances.tenant_id
-            tenant = Tenant(balances.initial_microcents, ledger._caps.get(tenant_id, 0))
+            cap = ledger._caps.get(tenant_id, 0)
+            tenant = Tenant(tenant_id, balances.initial_microcents, cap)
             tenant.remaining = balances.remaining_microcents
             tenant.reserved = balances.reserved_microcents
             tenant.committed = balances.committed_microcents
             ledger._tenants[tenant_id] = tenant
         for reservation_id, tenant_id, microcents in checked_holds(state):
             tenant = ledger._tenants[tenant_id]
-            ledger._holds[reservation_id] = Hold(tenant_id, tenant, microcents)
+            ledger._holds[reservation_id] = Hold(tenant, microcents)
         ledger._next_id = state.next_reservation_id
         ledger._version = state.snapshot_version
         ledger._certified_microcents = state.certified_microcents

@@ -13,8 +13,10 @@ cdef extern from *:
 cdef i64 I64_MAX
 
 @cython.final
+@cython.no_gc  # it refers to a text: no cycle can be
 cdef class Tenant:
     cdef public i64 cap, committed, initial, remaining, reserved
+    cdef public object tenant_id
 
     cpdef bint overflows_holds(self, i64 amount_microcents) noexcept
     cpdef bint exceeds_cap(self, i64 amount_microcents) noexcept
@@ -25,11 +27,10 @@ cdef class Tenant:
     cpdef int check(self) except -1
 
 @cython.final
-@cython.no_gc  # it refers to a text and a tenant, which refer to nothing: no cycle can be
+@cython.no_gc  # it refers to a tenant, which refers to a text: no cycle can be
 @cython.freelist(1024)
 cdef class Hold:
     cdef public i64 microcents
     cdef public Tenant tenant
-    cdef public object tenant_id
 
     cpdef bint can_settle(self, i64 released_microcents, i64 committed_microcents) noexcept

@@ -17,11 +17,12 @@ I64_MAX = I64.maximum
 
 
 class Tenant:
-    """The balances of one tenant. `cap` 0 is no cap."""
+    """One tenant and its balances. `cap` 0 is no cap."""
 
-    __slots__ = ("cap", "committed", "initial", "remaining", "reserved")
+    __slots__ = ("cap", "committed", "initial", "remaining", "reserved", "tenant_id")
 
-    def __init__(self, initial: int, cap: int) -> None:
+    def __init__(self, tenant_id: str, initial: int, cap: int) -> None:
+        self.tenant_id = tenant_id
         self.initial = initial
         self.remaining = initial
         self.reserved = 0
@@ -63,10 +64,9 @@ class Tenant:
 class Hold:
     """An open reservation: whose, and what is left of it."""
 
-    __slots__ = ("microcents", "tenant", "tenant_id")
+    __slots__ = ("microcents", "tenant")
 
-    def __init__(self, tenant_id: str, tenant: Tenant, microcents: int) -> None:
-        self.tenant_id = tenant_id
+    def __init__(self, tenant: Tenant, microcents: int) -> None:
         self.tenant = tenant
         self.microcents = microcents
 
