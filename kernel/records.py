@@ -291,6 +291,11 @@ class KernelDecision(Record):
         return self.action is not Action.REJECT
 
     @property
+    def is_requested_execution(self) -> bool:
+        """Whether the requested model was chosen."""
+        return self.action is Action.EXECUTE_REQUESTED
+
+    @property
     def is_substitution(self) -> bool:
         """Whether another model than the requested one was chosen."""
         return self.action is Action.SUBSTITUTE

@@ -36,6 +36,7 @@ WHEEL_GATES = {
     "Region": "region",
     "RiskCeiling": "risk_ceiling",
 }
+WHAT_AN_ACTION_IS = ("is_rejected", "is_executable", "is_requested_execution", "is_substitution")
 
 
 def wheel_policy(policy: PolicySnapshot) -> Any:
@@ -59,6 +60,8 @@ def check_decision(policy: PolicySnapshot, request: KernelInput, theirs: Any) ->
     assert decision.reason_code == expected.pop("reason_code")
     assert expected.items() <= decision.as_dict().items()
     assert trace == their_trace
+    for question in WHAT_AN_ACTION_IS:
+        assert getattr(decision, question) is getattr(their_decision, question)()
     assert audit_bundle(policy, request, decision) == theirs.audit_bundle(
         their_input, their_decision
     )

@@ -97,13 +97,26 @@ def test_a_decision_names_its_action_and_reason() -> None:
     decision = RECORDS[2]
     assert decision.action is Action.SUBSTITUTE
     assert decision.reason is Reason.ALTERNATIVE_MAXIMIZES_UTILITY
-    assert (decision.is_rejected, decision.is_executable, decision.is_substitution) == (
-        False,
-        True,
-        True,
-    )
     by_code: dict[str, Any] = DECISION_FIELDS | {"action": 2, "reason": Reason(2)}
     assert KernelDecision(**by_code) == decision
+
+
+@pytest.mark.parametrize(
+    ("action", "rejected", "executable", "requested", "substitution"),
+    [
+        (Action.EXECUTE_REQUESTED, False, True, True, False),
+        (Action.SUBSTITUTE, False, True, False, True),
+        (Action.REJECT, True, False, False, False),
+    ],
+)
+def test_what_an_action_is(
+    action: Action, rejected: bool, executable: bool, requested: bool, substitution: bool
+) -> None:
+    decision = KernelDecision(**DECISION_FIELDS | {"action": action})
+    assert decision.is_rejected is rejected
+    assert decision.is_executable is executable
+    assert decision.is_requested_execution is requested
+    assert decision.is_substitution is substitution
 
 
 def test_a_decision_of_no_known_action_or_reason_is_refused() -> None:
