@@ -18,7 +18,7 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from typing import TYPE_CHECKING
 
 # In the order in which they may be loaded.
-COMPILED_MODULES = ("prescribe", "digest", "records", "policy", "ledger_lines", "ledger")
+COMPILED_MODULES = ("sha256", "prescribe", "digest", "records", "policy", "ledger_lines", "ledger")
 
 
 def choose_form(package: str, modules: tuple[str, ...], base_form: str = "compiled") -> str:

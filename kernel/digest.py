@@ -16,8 +16,11 @@ import struct
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from kernel import little_endian as le
+from kernel import sha256 as hashing
 from kernel.errors import KernelInputError
 from kernel.layout import DECISION_ROW_BYTES, INPUT_ROW_BYTES
+from kernel.little_endian import Buffer, Row
 
 if TYPE_CHECKING:
     from kernel.finance import BudgetSnapshot
@@ -40,14 +43,28 @@ def input_digest_of_row(row: bytes) -> bytes:
     """The digest of an input's canonical row (70 bytes)."""
     if len(row) != INPUT_ROW_BYTES:
         raise KernelInputError(f"input row is {len(row)} bytes; must be {INPUT_ROW_BYTES}")
-    return sha256(INPUT_TAG + row).digest()
+    digest = [0] * 32  # compiled: an array on the stack
+    input_digest_into(row, digest)
+    return le.bytes_of(digest, 32)
 
 
 def decision_digest_of_row(row: bytes) -> bytes:
     """The digest of a decision's canonical row (65 bytes, without the counts behind it)."""
     if len(row) != DECISION_ROW_BYTES:
         raise KernelInputError(f"decision row is {len(row)} bytes; must be {DECISION_ROW_BYTES}")
-    return sha256(DECISION_TAG + row).digest()
+    digest = [0] * 32
+    decision_digest_into(row, digest)
+    return le.bytes_of(digest, 32)
+
+
+def input_digest_into(row70: Row, out32: Buffer) -> int:
+    """Put the digest of an input's canonical row into `out32`, which has room for 32 bytes."""
+    return hashing.sha256_tagged_into(INPUT_TAG, 9, row70, 70, out32)
+
+
+def decision_digest_into(row65: Row, out32: Buffer) -> int:
+    """The same of a decision's canonical row."""
+    return hashing.sha256_tagged_into(DECISION_TAG, 9, row65, 65, out32)
 
 
 def input_digest(request: KernelInput) -> bytes:
