@@ -134,7 +134,8 @@ def describe(state: GuardState) -> dict[str, Any]:
         },
         "caps": dict(ledger._caps),
         "holds": {
-            number: (hold.tenant_id, hold.microcents) for number, hold in ledger._holds.items()
+            number: (hold.tenant.tenant_id, hold.microcents)
+            for number, hold in ledger._holds.items()
         },
         "next": ledger.next_reservation_id,
     }
@@ -206,7 +207,7 @@ def check_conservation(state: GuardState) -> None:
     ledger = state.ledger
     held = dict.fromkeys(state.desks, 0)
     for hold in ledger._holds.values():
-        held[hold.tenant_id] += hold.microcents
+        held[hold.tenant.tenant_id] += hold.microcents
     for desk in state.desks:
         remaining, reserved, committed = balances(state, desk)
         assert remaining >= 0

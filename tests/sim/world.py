@@ -383,7 +383,7 @@ class World:
             )
             for name in state.desks
         }
-        holds = {n: (hold.tenant_id, hold.microcents) for n, hold in ledger._holds.items()}
+        holds = {n: (hold.tenant.tenant_id, hold.microcents) for n, hold in ledger._holds.items()}
         self.oracle.check_state(balances, holds)
         if ledger.next_reservation_id != self.oracle.next_reservation:
             raise ViolationError(f"reservation {ledger.next_reservation_id} is next")
