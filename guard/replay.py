@@ -5,12 +5,17 @@ holds (the reader), the record decodes, the request in it is decided again on th
 bytes of that new record equal the recorded ones (decision, digests, answer and all), the event is
 applied, and the desk's ledger line still adds up. The log alone is enough: it holds its policies.
 
+How it works: the log is read and verified in parts, with several jobs by other processes
+(`guard.replay_parts`); this one folds them, in order. A record that is not as it should be is read
+again, verified again and looked at the long way round, which says what is wrong with it: so the
+verdict and its words are the same whatever the number of processes.
+
 How it fails: `WalDamage` from the reader, `ReplayMismatch` for the first record that the rules do
 not give, naming what differs.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -29,6 +34,7 @@ from guard.outcomes import (
     Outcome,
 )
 from guard.recovery import load_checkpoint
+from guard.replay_parts import ROW_HEAD, Part, Place, prepare_part
 from guard.state import GuardState
 from kernel import InvariantError
 from wal import (
@@ -37,19 +43,20 @@ from wal import (
     ChainHasher,
     CheckpointInfo,
     Head,
-    LocatedEntry,
+    Position,
     Run,
     WalDamage,
     paths_of,
+    prepare_runs,
     read_runs,
 )
 
 DIFFERENCE_CONTEXT_BYTES: Final = 60
 
-# Told of each record once it is proven and applied: the record, what the rules give for it (its
-# kernel rows hold the gate counts, which no record does), and the state after it. It must keep
-# neither the state nor change it.
-Observer: TypeAlias = Callable[[LocatedEntry, Decided, GuardState], None]
+# Told of each record once it is proven and applied: where it stands, what the rules give for it
+# (its kernel rows hold the gate counts, which no record does), and the state after it. It must
+# keep none of them and change nothing.
+Observer: TypeAlias = Callable[[Place, Decided, GuardState], None]
 
 
 class ReplayMismatch(WalDamage):
@@ -72,6 +79,53 @@ class ReplayReport:
     engine: Engine = field(default_factory=Engine)
 
 
+class PlaceInLog:
+    """A `Place` of a part's record. All but its sequence is read again when it is asked for."""
+
+    __slots__ = ("_hasher", "_part", "_paths", "_run", "sequence")
+
+    def __init__(self, paths: list[Path], hasher: ChainHasher, part: Part) -> None:
+        self.sequence = part.head.sequence
+        self._paths = paths
+        self._hasher = hasher
+        self._part = part
+        self._run: Run | None = None
+
+    @property
+    def segment(self) -> str:
+        """The name of its segment's file."""
+        return self._part.segment
+
+    @property
+    def offset(self) -> int:
+        """The byte of that file where its line begins."""
+        return self.run.since(self.sequence).offset
+
+    @property
+    def entry_hash(self) -> str:
+        """Its hash, as 64 lower-case hexadecimal characters."""
+        return self.run.hash_of(self.sequence)
+
+    @property
+    def data(self) -> bytes:
+        """Its data."""
+        return self.run.data_of(self.sequence)
+
+    @property
+    def run(self) -> Run:
+        """Verified records of which it is one. Raises the `WalError` family."""
+        run = self._run
+        if run is None or not run.head.sequence < self.sequence <= run.last.sequence:
+            position = Position(self._part.segment, self._part.offset, self._part.head)
+            runs = read_runs(self._paths, self._hasher, DIALECT, position)
+            run = next((run for run in runs if run.last.sequence >= self.sequence), None)
+            if run is None:
+                reason = "the record was there and is not any more"
+                raise WalDamage(self._part.segment, self._part.offset, self.sequence, reason)
+            self._run = run
+        return run
+
+
 # The events that answer a request, and where in them the request stands. All others are
 # administrative: there is nothing to decide again.
 _REQUEST_OF: Final[dict[type, Callable[[Any], Any]]] = {
@@ -90,53 +144,67 @@ def replay_log(
     beginning: CheckpointInfo | None = None,
     observe: Observer | None = None,
     anchor: Anchor | None = None,
+    jobs: int = 1,
     on_bytes: Callable[[int], None] | None = None,
 ) -> ReplayReport:
     """Replays a log (a directory or one file) from its first record.
 
     `beginning`: replay from the state of this checkpoint on, which is taken as it is: for a log
     whose first segments are archived. `observe` is called after every record, in the log's order.
-    `anchor`: the log must hold it. `on_bytes` is told now and then how many more bytes of the log
-    are done. Raises WalDamage, WalKeyMismatch, ReplayMismatch, ForeignLogError, CheckpointDamage.
-    An empty log gives a report of no records.
+    `anchor`: the log must hold it. `jobs`: how many processes read and verify, beside this one
+    where they are several. `on_bytes` is told now and then how many more bytes of the log are
+    done. Raises WalDamage, WalKeyMismatch, ReplayMismatch, ForeignLogError, CheckpointDamage. An
+    empty log gives a report of no records.
     """
     report = ReplayReport()
     start = None
     if beginning is not None:
         start = report.head = beginning.head.head
         report.engine = load_checkpoint(beginning)
-    for run in read_runs(paths_of(source, start), hasher, DIALECT, start, anchor):
-        if run.head.sequence == 0 and not DIALECT.is_native_head(run.data_of(1)):
-            raise ForeignLogError(
-                f"{run.segment} does not begin with log_opened: it holds no policy to replay"
-            )
-        _replay_run(report, run, observe)
-        if on_bytes is not None:
-            on_bytes(run.end_offset - run.offset)
+    paths = paths_of(source, start)
+    for part in prepare_runs(
+        source, hasher, DIALECT, prepare_part,
+        anchor=anchor, start=start, jobs=jobs, on_bytes=on_bytes,
+    ):  # fmt: skip
+        if part is not None:
+            _replay_part(report, part, PlaceInLog(paths, hasher, part), observe)
     return report
 
 
-def _replay_run(report: ReplayReport, run: Run, observe: Observer | None) -> None:
+def _replay_part(
+    report: ReplayReport, part: Part, place: PlaceInLog, observe: Observer | None
+) -> None:
     engine, events, reasons = report.engine, report.events, report.reasons
-    entries = None if observe is None else run.entries()
-    for sequence, data in enumerate(run.datas(), run.head.sequence + 1):
-        decided = _replay_plain(engine, sequence, data) or _replay_entry(engine, run, sequence)
+    for sequence, data in enumerate(_rows_of(part), part.head.sequence + 1):
+        place.sequence = sequence
+        if sequence == 1 and not DIALECT.is_native_head(data):
+            raise ForeignLogError(
+                f"{part.segment} does not begin with log_opened: it holds no policy to replay"
+            )
+        decided = _replay_plain(engine, sequence, data) or _replay_entry(engine, place)
         outcome = decided.outcome
         try:
             engine.apply(sequence, outcome)
         except _IMPOSSIBLE as error:
-            raise _mismatch(run, sequence, f"the event cannot follow: {error}") from error
-        _check_conservation(engine, run, sequence, outcome)
+            raise _mismatch(place, f"the event cannot follow: {error}") from error
+        _check_conservation(engine, place, outcome)
         report.record_count += 1
         report.decision_count += decided.kernel is not None
         events[type(outcome).__struct_config__.tag] += 1  # type: ignore[index]
         if isinstance(outcome, OrderDecided | OrderRefused):
             reasons[outcome.answer.reason] += 1
-        if observe is not None and entries is not None:
-            entry = next(entries)
-            report.head = entry.head
-            observe(entry, decided, engine.state)
-    report.head = run.last
+        if observe is not None:
+            observe(place, decided, engine.state)
+    report.head = part.last
+
+
+def _rows_of(part: Part) -> Iterator[bytes]:
+    rows, at = part.rows, 0
+    while at < len(rows):
+        _, length = ROW_HEAD.unpack_from(rows, at)
+        at += ROW_HEAD.size
+        yield rows[at : at + length]
+        at += length
 
 
 def _replay_plain(engine: Engine, sequence: int, data: bytes) -> Decided | None:
@@ -154,22 +222,22 @@ def _replay_plain(engine: Engine, sequence: int, data: bytes) -> Decided | None:
     return decided if is_same and (sequence == 1 or type(outcome) is not LogOpened) else None
 
 
-def _replay_entry(engine: Engine, run: Run, sequence: int) -> Decided:
+def _replay_entry(engine: Engine, place: PlaceInLog) -> Decided:
     """The same the long way round, with the reason where it is not as recorded."""
-    data = run.data_of(sequence)
+    data = place.data
     try:
         outcome = decode_data(data).outcome
     except RecordError as error:
-        raise _mismatch(run, sequence, str(error)) from error
-    if isinstance(outcome, LogOpened) and sequence != 1:
-        raise _mismatch(run, sequence, "log_opened stands in the middle of the log")
+        raise _mismatch(place, str(error)) from error
+    if isinstance(outcome, LogOpened) and place.sequence != 1:
+        raise _mismatch(place, "log_opened stands in the middle of the log")
     try:
         decided = _decide_again(engine, outcome)
         again = encode_data(decided)
     except _IMPOSSIBLE as error:
-        raise _mismatch(run, sequence, f"the event cannot follow: {error}") from error
+        raise _mismatch(place, f"the event cannot follow: {error}") from error
     if again != data:
-        raise _mismatch(run, sequence, _first_difference(again, data))
+        raise _mismatch(place, _first_difference(again, data))
     return decided
 
 
@@ -185,7 +253,7 @@ def _decide_again(engine: Engine, outcome: Outcome) -> Decided:
     return decided
 
 
-def _check_conservation(engine: Engine, run: Run, sequence: int, outcome: Outcome) -> None:
+def _check_conservation(engine: Engine, place: PlaceInLog, outcome: Outcome) -> None:
     """The ledger line of the desk that the event touched must still add up."""
     request_of = _REQUEST_OF.get(type(outcome))
     request = outcome if request_of is None else request_of(outcome)
@@ -199,11 +267,11 @@ def _check_conservation(engine: Engine, run: Run, sequence: int, outcome: Outcom
     parts = remaining + reserved + (ledger.committed_microcents(desk) or 0)
     if parts != initial or remaining < 0:
         reason = f"the ledger of {desk} does not add up: {parts} of {initial}"
-        raise _mismatch(run, sequence, reason)
+        raise _mismatch(place, reason)
 
 
-def _mismatch(run: Run, sequence: int, reason: str) -> ReplayMismatch:
-    return ReplayMismatch(run.segment, run.since(sequence).offset, sequence, reason)
+def _mismatch(place: PlaceInLog, reason: str) -> ReplayMismatch:
+    return ReplayMismatch(place.segment, place.offset, place.sequence, reason)
 
 
 def _first_difference(again: bytes, recorded: bytes) -> str:

@@ -63,6 +63,7 @@ PURE_GUARD = frozenset(
         "packed",
         "reasons",
         "record_text",
+        "replay_parts",
         "state",
         "text",
         "wire",

@@ -1,6 +1,7 @@
 """Replay: a log that the rules give passes; one changed anywhere that the rules reach is found."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from guard.journal import decode_data, encode_data
 from guard.outcomes import Decided, FillRecorded, OrderDecided
 from guard.replay import ForeignLogError, ReplayMismatch, replay_log
+from guard.replay_parts import Place
 from guard.state import GuardState
 from guard_day_support import trading_day
 from guard_support import KEY, LoggedEngine, describe, fill, fold, order, write_log
@@ -17,11 +19,12 @@ from wal import (
     EMPTY_HEAD,
     GENESIS,
     ChainHasher,
-    LocatedEntry,
     WalDamage,
     WalKeyMismatch,
     encode_line,
+    parse_line,
 )
+from wal.parallel import cut_stretches
 
 DAY = trading_day()
 HASHER = ChainHasher(KEY)
@@ -90,20 +93,24 @@ def test_an_observer_is_told_of_every_record_in_order(tmp_path: Path) -> None:
     counted: dict[int, tuple[int, ...]] = {}
     first_desk: list[int] = []
 
-    def observe(entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
-        assert state.next_sequence == entry.sequence + 1
-        assert encode_data(decided) == entry.data
-        seen.append((entry.sequence, entry.data, type(decided.outcome)))
+    def observe(place: Place, decided: Decided, state: GuardState) -> None:
+        assert state.next_sequence == place.sequence + 1
+        at = place.offset
+        line = text[at : text.index(b"\n", at) + 1]
+        assert (place.segment, parse_line(line).entry_hash) == ("00000001.jsonl", place.entry_hash)
+        assert encode_data(decided) == parse_line(line).data
+        seen.append((place.sequence, encode_data(decided), type(decided.outcome)))
         if decided.kernel is not None:
-            counted[entry.sequence] = TRACE.unpack(decided.kernel.output_row[DECISION_ROW_BYTES:])
+            counted[place.sequence] = TRACE.unpack(decided.kernel.output_row[DECISION_ROW_BYTES:])
         if state.desks and not first_desk:
-            first_desk.append(entry.sequence)
+            first_desk.append(place.sequence)
 
     day = LoggedEngine()
     day.admit(order())
     day.reject(order("A-2", required_capabilities=1 << 63))
     day.submit(fill())
     write_log(tmp_path / "log", day.records)
+    text = (tmp_path / "log" / "00000001.jsonl").read_bytes()
     replay_log(tmp_path / "log", HASHER, observe=observe)
     assert [data for _, data, _ in seen] == day.records
     assert [sequence for sequence, _, _ in seen] == list(range(1, 11))
@@ -332,3 +339,68 @@ def test_another_key(tmp_path: Path) -> None:
     for hasher in (ChainHasher(bytes(32)), ChainHasher(None)):
         with pytest.raises(WalKeyMismatch):
             replay_log(tmp_path / "log", hasher)
+
+
+def verdict(source: Path, jobs: int, key: bytes = KEY) -> object:
+    """All that a replay says: its report and what an observer saw, or why there is none."""
+    seen: list[object] = []
+
+    def observe(place: Place, decided: Decided, state: GuardState) -> None:
+        where = (place.segment, place.offset, place.entry_hash)
+        seen.append((place.sequence, where, encode_data(decided), state.next_sequence))
+
+    try:
+        report = replay_log(source, ChainHasher(key), observe=observe, jobs=jobs)
+    except (WalDamage, ForeignLogError) as error:
+        return type(error), str(error), seen
+    counts = (report.record_count, report.decision_count, report.events, report.reasons)
+    return report.head, counts, describe(report.engine.state), seen
+
+
+@pytest.fixture
+def small_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few records to a process at a time."""
+    monkeypatch.setattr("wal.fold.cut_stretches", partial(cut_stretches, stretch_bytes=9_000))
+
+
+@pytest.mark.usefixtures("small_stretches")
+def test_the_same_report_whatever_the_number_of_processes(tmp_path: Path) -> None:
+    write_log(tmp_path / "log", DAY.records)
+    alone = verdict(tmp_path / "log", 1)
+    assert isinstance(alone, tuple)
+    assert alone[0] == EMPTY_HEAD._replace(sequence=42, entry_hash=alone[0].entry_hash)
+    for jobs in (2, 3):
+        assert verdict(tmp_path / "log", jobs) == alone
+
+
+@pytest.mark.usefixtures("small_stretches")
+def test_the_same_verdict_on_every_damage(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    whole = chained(DAY.records)
+    lines = whole.splitlines(keepends=True)
+    damaged = {
+        "a record left out, chained anew": chained(DAY.records[:19] + DAY.records[20:]),
+        "a record twice, chained anew": chained(DAY.records[:30] + DAY.records[29:]),
+        "a second opening, chained anew": chained([*DAY.records, DAY.records[0]]),
+        "no record of ours, chained anew": chained([*DAY.records, b'{"event":"bogus"}']),
+        "a foreign log": chained([b"{}", *DAY.records]),
+        "two records swapped": b"".join([*lines[:20], lines[21], lines[20], *lines[22:]]),
+        "a blank line": whole + b"\n",
+        "no newline": whole[:-1],
+        "two damages": chained(
+            [data.replace(b'"fee_microcents":', b'"fee_microcents":1') for data in DAY.records]
+        )[:-1],
+    }
+    for sequence in TAMPERED:
+        for at in (2, -3):
+            records = list(DAY.records)
+            leaves = _leaves(json.loads(records[sequence - 1]))
+            records[sequence - 1] = _tamper(records[sequence - 1], leaves[at])
+            damaged[f"{leaves[at]} of record {sequence}, chained anew"] = chained(records)
+    for at in range(11, len(whole), len(whole) // 20):
+        damaged[f"byte {at}"] = whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :]
+    for name, content in damaged.items():
+        path.write_bytes(content)
+        assert verdict(path, 2) == verdict(path, 1), name
+    path.write_bytes(whole)
+    assert verdict(path, 2, bytes(32)) == verdict(path, 1, bytes(32))

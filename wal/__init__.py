@@ -51,7 +51,7 @@ from wal.errors import (
     WalPoisoned,
     WalStartMismatch,
 )
-from wal.fold import fold_runs
+from wal.fold import fold_runs, prepare_runs
 from wal.form import COMPILED_MODULES, WAL_FORM
 from wal.manifest import CheckpointHead, CheckpointInfo
 from wal.merkle import (
@@ -164,6 +164,7 @@ __all__ = [
     "paths_of",
     "plan_repair",
     "position_after",
+    "prepare_runs",
     "read_anchor",
     "read_checkpoints",
     "read_entries",

@@ -1,6 +1,8 @@
 """Something made of every record of a log, by one process or by several at once.
 
 Owns: that the outcome is the same whatever the number of processes. Must not: know what is made.
+What each record gives alone is folded (`fold_runs`); what has to be taken in order by one process
+is made ready for it by the others (`prepare_runs`).
 
 How it works: stretches of the log are read in processes of their own, each from the head that its
 first line claims to follow; the claims are then held against what the stretch before has proven.
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from wal.anchor import Anchor
 from wal.chain import EMPTY_HEAD, ChainHasher, Head, hashes_equal
@@ -26,6 +28,9 @@ from wal.run import Run
 from wal.walk import Dialect, Walk
 
 Part = TypeVar("Part")
+
+# What this process makes of the runs that it reads itself.
+Rest: TypeAlias = Callable[[Iterator[Run]], Iterator[Part]]
 
 
 def fold_runs(
@@ -46,13 +51,56 @@ def fold_runs(
     `on_bytes` is told now and then how many more bytes are done. Raises `WalDamage`,
     `WalKeyMismatch`, `WalStartMismatch`, `WalError`.
     """
+
+    def rest(runs: Iterator[Run]) -> Iterator[Part]:
+        yield fold(runs)
+
+    yield from _parts(source, hasher, dialect, fold, rest, anchor, start, jobs, on_bytes)
+
+
+def prepare_runs(
+    source: Path,
+    hasher: ChainHasher,
+    dialect: Dialect,
+    prepare: Callable[[Iterator[Run]], Part],
+    *,
+    anchor: Anchor | None = None,
+    start: Head | None = None,
+    jobs: int = 1,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Iterator[Part]:
+    """As `fold_runs`, for who takes the parts one by one, in order, while the next are made.
+
+    What this process has to read itself is prepared a run at a time, so that all that stands
+    before damage is handed out before it is raised, and memory is bounded. `prepare` may get no
+    run at all.
+    """
+
+    def rest(runs: Iterator[Run]) -> Iterator[Part]:
+        for run in runs:
+            yield prepare(iter((run,)))
+
+    yield from _parts(source, hasher, dialect, prepare, rest, anchor, start, jobs, on_bytes)
+
+
+def _parts(
+    source: Path,
+    hasher: ChainHasher,
+    dialect: Dialect,
+    make: Callable[[Iterator[Run]], Part],
+    rest: Rest[Part],
+    anchor: Anchor | None,
+    start: Head | None,
+    jobs: int,
+    on_bytes: Callable[[int], None] | None,
+) -> Iterator[Part]:
     told = on_bytes or _tell_nobody
     paths = paths_of(source, start)
     stretches = cut_stretches(paths) if jobs > 1 and start is None else []
     if len(stretches) > 1:
-        yield from _fold_stretches(paths, stretches, hasher, dialect, fold, anchor, jobs, told)
+        yield from _stretches(paths, stretches, hasher, dialect, make, rest, anchor, jobs, told)
     else:
-        yield fold(_telling(read_runs(paths, hasher, dialect, start, anchor), told))
+        yield from rest(_telling(read_runs(paths, hasher, dialect, start, anchor), told))
 
 
 def _tell_nobody(_byte_count: int) -> None:
@@ -65,12 +113,13 @@ def _telling(runs: Iterator[Run], told: Callable[[int], None]) -> Iterator[Run]:
         told(run.end_offset - run.offset)
 
 
-def _fold_stretches(
+def _stretches(
     paths: list[Path],
     stretches: list[Stretch],
     hasher: ChainHasher,
     dialect: Dialect,
-    fold: Callable[[Iterator[Run]], Part],
+    make: Callable[[Iterator[Run]], Part],
+    rest: Rest[Part],
     anchor: Anchor | None,
     jobs: int,
     told: Callable[[int], None],
@@ -89,7 +138,7 @@ def _fold_stretches(
         head = walk.head
         try:
             runs = walk.runs(stretch.path, stretch.offset, stretch.end)
-            return head, fold(_held_against(anchor, runs)), walk.head
+            return head, make(_held_against(anchor, runs)), walk.head
         except WalError:
             return None
 
@@ -97,15 +146,15 @@ def _fold_stretches(
     for stretch, made in zip(stretches, map_forked(work, stretches, jobs), strict=True):
         if made is None or made[0] != proven:
             position = Position(stretch.path.name, stretch.offset, proven)
-            rest = read_runs(paths, hasher, dialect, position, anchor, native=native)
-            yield fold(_telling(rest, told))
+            runs = read_runs(paths, hasher, dialect, position, anchor, native=native)
+            yield from rest(_telling(runs, told))
             return
         yield made[1]
         proven = made[2]
         told(stretch.end - stretch.offset)
     # Nothing is left to read but whether the anchor is there.
     end = Position(stretches[-1].path.name, stretches[-1].end, proven)
-    yield fold(read_runs(paths, hasher, dialect, end, anchor, native=native))
+    yield from rest(read_runs(paths, hasher, dialect, end, anchor, native=native))
 
 
 def _held_against(anchor: Anchor | None, runs: Iterable[Run]) -> Iterator[Run]:

@@ -16,8 +16,8 @@ from guard.audit.report import day_fields, replay_fields
 from guard.audit.whatif import WhatIf
 from guard.outcomes import Decided
 from guard.replay import Observer, ReplayReport
+from guard.replay_parts import Place
 from guard.state import GuardState
-from wal import LocatedEntry
 
 
 class UnknownOrderError(ValueError):
@@ -45,22 +45,22 @@ class Audit:
         self._explainer = None if client_order_id is None else OrderExplainer(client_order_id, desk)
         self._what_if = None if overrides is None else WhatIf(overrides)
 
-    def observe(self, entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+    def observe(self, place: Place, decided: Decided, state: GuardState) -> None:
         """Takes in one record that was decided again and found the same."""
-        self._day.observe(entry, decided, state)
-        self.observe_asked(entry, decided, state)
+        self._day.observe(place, decided, state)
+        self.observe_asked(place, decided, state)
 
     @property
     def observe_day(self) -> Observer:
         """Takes in a record for what is reported of the day."""
         return self._day.observe
 
-    def observe_asked(self, entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+    def observe_asked(self, place: Place, decided: Decided, state: GuardState) -> None:
         """Takes in a record for the order and the rules that were asked about."""
         if self._explainer is not None:
-            self._explainer.observe(entry, decided, state)
+            self._explainer.observe(place, decided, state)
         if self._what_if is not None:
-            self._what_if.observe(entry, decided, state)
+            self._what_if.observe(place, decided, state)
 
     def document(self, report: ReplayReport) -> dict[str, Any]:
         """The whole report (`guard/audit/REPORT.md`). Raises the two errors of the module."""

@@ -16,8 +16,9 @@ from typing import Final
 from guard.checkpoint import state_digest_hex
 from guard.outcomes import Decided
 from guard.replay import Observer, ReplayMismatch
+from guard.replay_parts import Place
 from guard.state import GuardState
-from wal import Head, LocatedEntry, hashes_equal
+from wal import Head, hashes_equal
 from wal.entry import SEQUENCE_MAX
 
 _SEQUENCE: Final = re.compile(r"[1-9][0-9]{0,19}")
@@ -54,10 +55,10 @@ class Bounds:
     def within(self, observe: Observer) -> Observer:
         """An observer that tells `observe` of the records that are meant, and counts them."""
 
-        def observe_within(entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
-            if self._holds(entry.sequence, decided.outcome.received_at_ns):
+        def observe_within(place: Place, decided: Decided, state: GuardState) -> None:
+            if self._holds(place.sequence, decided.outcome.received_at_ns):
                 self.record_count += 1
-                observe(entry, decided, state)
+                observe(place, decided, state)
 
         return observe_within
 
@@ -138,12 +139,12 @@ class Reconciliation:
     state_digest_hex: str
     is_done: bool = False
 
-    def observe(self, entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+    def observe(self, place: Place, decided: Decided, state: GuardState) -> None:
         """Compares the state after the checkpoint's record. Raises ReplayMismatch."""
         del decided
-        if entry.sequence != self.head.sequence:
+        if place.sequence != self.head.sequence:
             return
-        if not hashes_equal(entry.entry_hash, self.head.entry_hash):
+        if not hashes_equal(place.entry_hash, self.head.entry_hash):
             reason = "the record is not the one that the checkpoint was taken after"
         elif (digest_hex := state_digest_hex(state)) != self.state_digest_hex:
             reason = (
@@ -153,14 +154,14 @@ class Reconciliation:
         else:
             self.is_done = True
             return
-        raise ReplayMismatch(entry.segment, entry.offset, entry.sequence, reason)
+        raise ReplayMismatch(place.segment, place.offset, place.sequence, reason)
 
 
 def all_of(*observers: Observer) -> Observer:
     """One observer that tells each of these, in order."""
 
-    def observe(entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+    def observe(place: Place, decided: Decided, state: GuardState) -> None:
         for each in observers:
-            each(entry, decided, state)
+            each(place, decided, state)
 
     return observe

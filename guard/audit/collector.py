@@ -33,8 +33,8 @@ from guard.outcomes import (
     Outcome,
     PolicyActivated,
 )
+from guard.replay_parts import Place
 from guard.state import GuardState
-from wal import LocatedEntry
 
 NAMES_MAX: Final = 20_000
 OTHER_NAMES: Final = "(others)"
@@ -131,10 +131,10 @@ class DayCollector:
         # bulk, which costs a third of counting each order under each of its names.
         self._alike: dict[tuple[Any, ...], list[int]] = {}
 
-    def observe(self, entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+    def observe(self, place: Place, decided: Decided, state: GuardState) -> None:
         """Counts one record, which the state has just taken in."""
         outcome = decided.outcome
-        sequence = entry.sequence
+        sequence = place.sequence
         at_ns = outcome.received_at_ns
         if at_ns > self.last_ns:
             self.last_ns = at_ns

@@ -23,6 +23,7 @@ from guard.outcomes import (
     OrderRefused,
     OrderReleased,
 )
+from guard.replay_parts import Place
 from guard.state import GuardState
 from kernel import (
     DECISION_ROW_BYTES,
@@ -34,7 +35,6 @@ from kernel import (
     Reason,
 )
 from kernel.layout import DECISION
-from wal import LocatedEntry
 
 # Enough for any honest id; what is beyond is counted.
 EXPLANATIONS_MAX: Final = 200
@@ -51,22 +51,22 @@ class OrderExplainer:
         self.left_out = 0
         self._latest: dict[str, dict[str, Any]] = {}
 
-    def observe(self, entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+    def observe(self, place: Place, decided: Decided, state: GuardState) -> None:
         """Explains the record where it is about the order."""
         outcome = decided.outcome
         if isinstance(outcome, OrderDecided | OrderRefused):
             order = outcome.order
             if self._is_meant(order.client_order_id, order.desk):
-                self._add(entry, outcome, decided.kernel, state)
+                self._add(place, outcome, decided.kernel, state)
         elif isinstance(outcome, FillRecorded):
             if self._is_meant(outcome.fill.client_order_id, outcome.fill.desk):
                 request = msgspec.to_builtins(outcome.fill)
-                self._follow(entry, outcome, outcome.fill.desk, request)
+                self._follow(place, outcome, outcome.fill.desk, request)
         elif isinstance(outcome, OrderReleased) and self._is_meant(
             outcome.cancel.client_order_id, outcome.cancel.desk
         ):
             request = msgspec.to_builtins(outcome.cancel)
-            self._follow(entry, outcome, outcome.cancel.desk, request)
+            self._follow(place, outcome, outcome.cancel.desk, request)
 
     def desks(self) -> dict[str, int | None]:
         """The desks that used the id, each with the sequence of its first record of it."""
@@ -80,7 +80,7 @@ class OrderExplainer:
 
     def _add(
         self,
-        entry: LocatedEntry,
+        place: Place,
         event: OrderDecided | OrderRefused,
         rows: KernelRows | None,
         state: GuardState,
@@ -92,14 +92,14 @@ class OrderExplainer:
                 # What follows is of this order, and left out with it.
                 self._latest.pop(event.order.desk, None)
             return
-        explanation = explain_order(entry, event, rows, state)
+        explanation = explain_order(place, event, rows, state)
         self.explanations.append(explanation)
         if not (is_of_known and event.order.desk in self._latest):
             self._latest[event.order.desk] = explanation
 
     def _follow(
         self,
-        entry: LocatedEntry,
+        place: Place,
         event: FillRecorded | OrderReleased,
         desk: str,
         request: dict[str, Any],
@@ -118,8 +118,8 @@ class OrderExplainer:
             return
         explanation["following"].append(
             {
-                "sequence": entry.sequence,
-                "entry_hash": entry.entry_hash,
+                "sequence": place.sequence,
+                "entry_hash": place.entry_hash,
                 "event": "fill" if isinstance(event, FillRecorded) else "release",
                 "received_at_ns": event.received_at_ns,
                 "request": request,
@@ -140,7 +140,7 @@ def _stranger(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def explain_order(
-    entry: LocatedEntry,
+    place: Place,
     event: OrderDecided | OrderRefused,
     rows: KernelRows | None,
     state: GuardState,
@@ -154,10 +154,10 @@ def explain_order(
     explanation: dict[str, Any] = {
         "client_order_id": order.client_order_id,
         "desk": order.desk,
-        "sequence": entry.sequence,
-        "entry_hash": entry.entry_hash,
-        "segment": entry.segment,
-        "offset": entry.offset,
+        "sequence": place.sequence,
+        "entry_hash": place.entry_hash,
+        "segment": place.segment,
+        "offset": place.offset,
         "received_at_ns": event.received_at_ns,
         "client": event.client,
         "batch_first_sequence": event.batch_first_sequence,
@@ -188,7 +188,7 @@ def explain_order(
     }
     if rows is not None:
         if policy is None:
-            raise InvariantError(f"record {entry.sequence} was decided without a policy")
+            raise InvariantError(f"record {place.sequence} was decided without a policy")
         explanation["kernel"] = _kernel_fields(policy, rows)
     return explanation
 

@@ -47,8 +47,8 @@ from guard.outcomes import (
     PolicyActivated,
     SettingsActivated,
 )
+from guard.replay_parts import Place
 from guard.state import GuardState
-from wal import LocatedEntry
 
 
 class WhatIf:
@@ -69,7 +69,7 @@ class WhatIf:
         self._has_opened_desks = False
         self._at_ns = 0
 
-    def observe(self, entry: LocatedEntry, decided: Decided, state: GuardState) -> None:
+    def observe(self, place: Place, decided: Decided, state: GuardState) -> None:
         """Lives one record again; `state` is the replay's, which has just taken it in.
 
         Raises ConfigError where the overrides cannot be of this log.
@@ -77,18 +77,18 @@ class WhatIf:
         outcome = decided.outcome
         self._at_ns = max(self._at_ns, outcome.received_at_ns)
         if isinstance(outcome, OrderDecided | OrderRefused):
-            self._order(entry.sequence, outcome, state)
+            self._order(place.sequence, outcome, state)
         elif isinstance(outcome, FillRecorded):
-            self.exposure_before.note(outcome.fill.desk, state.ledger, entry.sequence, self._at_ns)
-            self._fill(entry.sequence, outcome, state)
+            self.exposure_before.note(outcome.fill.desk, state.ledger, place.sequence, self._at_ns)
+            self._fill(place.sequence, outcome, state)
         elif isinstance(outcome, OrderReleased):
             desk = outcome.cancel.desk
-            self.exposure_before.note(desk, state.ledger, entry.sequence, self._at_ns)
-            self._cancel(entry.sequence, outcome)
+            self.exposure_before.note(desk, state.ledger, place.sequence, self._at_ns)
+            self._cancel(place.sequence, outcome)
         else:
             if isinstance(outcome, DeskOpened | DeskToppedUp | DeskCapped):
-                self._note(self.exposure_before, outcome.desk, state, entry.sequence)
-            self._administer(entry.sequence, outcome)
+                self._note(self.exposure_before, outcome.desk, state, place.sequence)
+            self._administer(place.sequence, outcome)
 
     def fields(self) -> dict[str, Any]:
         """The report's `what_if`; described in `guard/audit/REPORT.md`."""

@@ -62,6 +62,7 @@ def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher) -> int:
             beginning=source.beginning,
             observe=observe,
             anchor=source.anchor,
+            jobs=options.jobs,
             on_bytes=advance,
         )
     if report.record_count == 0 and source.beginning is None:

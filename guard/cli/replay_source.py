@@ -1,8 +1,7 @@
 """From where `pretrade-guard replay` reads, and what it holds that against.
 
 Owns `--anchor`, `--checkpoint`, `--from`, `--to` and `--jobs`, the bar of progress, and the replay
-of logs of decision records alone, which have no policy in them: `--policy` is theirs. The guard's
-own log is folded record by record, in one process; `--jobs` is for the others.
+of logs of decision records alone, which have no policy in them: `--policy` is theirs.
 """
 
 import argparse
