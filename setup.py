@@ -24,6 +24,7 @@ COMPILED_MODULES = {
         "engine",
         "record_text",
         "wire",
+        "router",  # chosen for itself: guard.gateway
     ),
     "wal": ("scan",),
     "guard.audit": ("decision_rows",),

@@ -37,7 +37,7 @@ from guard.anchoring import AnchorPublisher, load_anchor
 from guard.checkpointing import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
 from guard.config import Config, ConfigError
 from guard.engine import Engine
-from guard.gateway import Gateway
+from guard.gateway import ROUTER_FORM, Gateway
 from guard.housekeeping import Housekeeper, disk_event, free_bytes
 from guard.notify import ServiceNotifier
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
@@ -82,6 +82,8 @@ def run_daemon(options: RunOptions) -> None:
         say("the order path runs interpreted (not built): same answers, slower")
     elif WAL_FORM != "compiled":
         say("the log is read interpreted (not built): same records, slower")
+    elif ROUTER_FORM != "compiled":
+        say("the orders socket runs interpreted (not built, or libzmq hidden): same, slower")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options))
 

@@ -20,6 +20,7 @@ leaves.
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -34,7 +35,7 @@ from guard.messages import ErrorReply, Pong, Reject, Reply, StatsReply
 from guard.outcomes import Decided, Origin, Outcome
 from guard.wire import Message, Parsed, encode_replies, framing_error, parse_message
 from wal import Head, LogWriter, WalError
-from wal.failpoint import reach
+from wal.failpoint import is_armed, reach
 
 # One drain decides at most so many messages, or requests, before the loop looks at anything else:
 # below a millisecond, so that replies whose batch has become durable meanwhile do not wait long.
@@ -246,14 +247,11 @@ class Pipeline:
     def _send(self, answers: list[Answer], head: Head) -> None:
         self._batch_started_ns = None
         self._count_batch()
-        send = self._gateway.send
-        for routing_id, has_delimiter, body in answers:
-            if type(body) is bytes:
-                send(routing_id, has_delimiter, body)
-            else:
-                assert isinstance(body, LateReplies)
-                send(routing_id, has_delimiter, self._encode_late(body, head))
-            reach("reply.after")
+        self._gateway.send_all(
+            answers,
+            functools.partial(self._encode_late, head),
+            functools.partial(reach, "reply.after") if is_armed() else None,
+        )
         self._is_paused = False
         # Sending may have consumed the descriptor's edge: ask again.
         if not self._is_turn_due and not self._is_stopping and self._gateway.has_input():
@@ -267,7 +265,7 @@ class Pipeline:
             assert writer.last_sync is not None
             self.counters.count_sync(*writer.last_sync)
 
-    def _encode_late(self, late: LateReplies, head: Head) -> bytes:
+    def _encode_late(self, head: Head, late: LateReplies) -> bytes:
         replies: list[Reply] = []
         for reply in late.replies:
             if isinstance(reply, Pong):

@@ -11,7 +11,9 @@ CHECKOUT = Path(guard.__file__).parent.parent
 REPORT = """
 import guard, kernel, sys
 built = [not sys.modules["guard." + name].__file__.endswith(".py") for name in {names}]
-print(guard.GUARD_FORM, kernel.KERNEL_FORM, *built)
+from guard.gateway import ROUTER_FORM, RouterFrames
+router_built = not sys.modules[RouterFrames.__module__].__file__.endswith(".py")
+print(guard.GUARD_FORM, kernel.KERNEL_FORM, ROUTER_FORM, router_built, *built)
 """
 
 
@@ -38,12 +40,18 @@ def run(switch: str) -> list[str]:
 
 
 def test_the_switch_forces_the_source_of_both_packages() -> None:
-    form, kernel_form, *built = run("1")
-    assert (form, kernel_form, set(built)) == ("interpreted", "interpreted", {"False"})
+    form, kernel_form, router_form, *built = run("1")
+    assert {form, kernel_form, router_form} == {"interpreted"}
+    assert set(built) == {"False"}
 
 
 def test_without_it_the_built_form_runs_where_it_is_built() -> None:
     built = all(any((CHECKOUT / "guard").glob(f"{name}.*.so")) for name in guard.COMPILED_MODULES)
-    form, _, *modules_built = run("")
+    form, _, router_form, router_built, *modules_built = run("")
     expected = ("compiled", {"True"}) if built else ("interpreted", {"False"})
     assert (form, set(modules_built)) == expected
+    # The router for itself, but only where the others are.
+    expected_router = ("compiled", "True")
+    if not (built and any((CHECKOUT / "guard").glob("router.*.so"))):
+        expected_router = ("interpreted", "False")
+    assert (router_form, router_built) == expected_router

@@ -22,7 +22,7 @@ from guard.gateway import SEND_QUEUE_MESSAGES
 from kernel import InvariantError
 from pipeline_support import PATIENCE_S, Guard, guarding
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
-from wal import ChainHasher, WalPoisoned, verify_chain
+from wal import ChainHasher, WalPoisoned, failpoint, verify_chain
 from wal import Dialect as WalDialect
 
 # How long a reply that must not come is waited for: far above the loopback's microseconds.
@@ -202,6 +202,28 @@ async def test_a_failed_sync_is_never_answered(
     await _assert_silent(client)
     assert guard.writer.poisoned
     assert guard.writer.durable_head.sequence == OPENING_RECORDS
+
+
+async def test_each_reply_has_its_failpoint(guard: Guard, client: ProtocolClient) -> None:
+    """A batch of several messages is one batch of replies; a test may stop between any two."""
+    guard.disk.is_open = False
+    client.send(order("A-0"))
+    await guard.disk.wait_entered()
+    client.send(order("A-1"))
+    client.send(PING)
+    client.send([order("A-2"), STATS])
+    await guard.gathered(4)
+    reached: list[str] = []
+    failpoint.install(reached.append)
+    try:
+        guard.disk.is_open = True
+        guard.disk.let_go()
+        for _ in range(4):
+            await _receive(client)
+    finally:
+        failpoint.install(None)
+    assert guard.pipeline.counters.batches == 2
+    assert reached.count("reply.after") == 4
 
 
 async def test_what_passes_is_counted(guard: Guard, client: ProtocolClient) -> None:

@@ -72,11 +72,14 @@ def life(directory: Path, told: object = lambda sequence: None) -> None:
 
 def test_every_place_is_reached(tmp_path: Path) -> None:
     reached: list[str] = []
+    assert not failpoint.is_armed()
     failpoint.install(reached.append)
     try:
+        assert failpoint.is_armed()
         life(tmp_path)
     finally:
         failpoint.install(None)
+    assert not failpoint.is_armed()
     assert set(reached) == set(failpoint.NAMES)
     assert reached[:7] == list(failpoint.NAMES[:7])
     count = len(reached)

@@ -46,6 +46,11 @@ def install(hook: Callable[[str], None] | None) -> None:
     _hook = hook
 
 
+def is_armed() -> bool:
+    """Whether a hook is installed: who passes a place very often may ask before."""
+    return _hook is not None
+
+
 def reach(name: str) -> None:
     """Tell the hook, if there is one, that this place was reached."""
     if _hook is not None:

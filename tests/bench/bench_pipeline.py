@@ -65,6 +65,7 @@ def one_round(stages: dict[str, list[float]], messages: int, directory: Path) ->
         directory, ChainHasher(bytes(32)), EMPTY_HEAD, monotonic_ns=itertools.count().__next__
     )
     received: list[Any] = []
+    replies: list[tuple[bytes, bool, bytes]] = []
 
     def receive_batch() -> None:
         del received[:]
@@ -79,8 +80,7 @@ def one_round(stages: dict[str, list[float]], messages: int, directory: Path) ->
             writer.append(sequence + 1 + number, RECORD, is_encoded=True)
 
     def send_batch() -> None:
-        for routing_id, has_delimiter, *_ in received:
-            gateway.send(routing_id, has_delimiter, REPLY)
+        gateway.send_all(replies, bytes)
 
     taken: dict[str, list[float]] = {}
     try:
@@ -88,6 +88,7 @@ def one_round(stages: dict[str, list[float]], messages: int, directory: Path) ->
             timed(taken, "receive", BATCH_MESSAGES, receive_batch)
             timed(taken, "append", BATCH_MESSAGES, append_batch)
             timed(taken, "write and sync (on this thread)", BATCH_MESSAGES, writer.sync_now)
+            replies[:] = [(*message[:2], REPLY) for message in received]
             timed(taken, "send", BATCH_MESSAGES, send_batch)
         for name, each in taken.items():
             stages.setdefault(name, []).append(sorted(each)[len(each) // 2])

@@ -83,6 +83,17 @@ class SimGateway:
     def send(self, routing_id: bytes, _has_delimiter: bool, body: bytes) -> None:
         self._sent(int(routing_id), body)
 
+    def send_all(
+        self,
+        answers: list[tuple[bytes, bool, Any]],
+        encode_late: Callable[[Any], bytes],
+        after_each: Callable[[], None] | None = None,
+    ) -> None:
+        for routing_id, has_delimiter, body in answers:
+            self.send(routing_id, has_delimiter, body if type(body) is bytes else encode_late(body))
+            if after_each is not None:
+                after_each()
+
 
 class SimWriter(LogWriter):
     """The log's writer; its thread is ours."""
