@@ -25,6 +25,10 @@ COMPILED_MODULES = {
         "record_text",
         "wire",
         "router",  # chosen for itself: guard.gateway
+        "order_reader",
+        "order_lane",
+        "elements",
+        "answering",
     ),
     "wal": ("scan",),
     "guard.audit": ("decision_rows",),

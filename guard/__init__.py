@@ -22,5 +22,9 @@ COMPILED_MODULES = (
     "engine",
     "record_text",
     "wire",
+    "order_reader",
+    "order_lane",
+    "elements",
+    "answering",
 )
 GUARD_FORM = choose_form(__name__, COMPILED_MODULES, KERNEL_FORM)

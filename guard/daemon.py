@@ -34,6 +34,7 @@ from guard.activation import (
     resume_event,
 )
 from guard.anchoring import AnchorPublisher, load_anchor
+from guard.answering import record_outcome
 from guard.checkpointing import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
 from guard.config import Config, ConfigError
 from guard.engine import Engine
@@ -41,7 +42,7 @@ from guard.gateway import ROUTER_FORM, Gateway
 from guard.housekeeping import Housekeeper, disk_event, free_bytes
 from guard.notify import ServiceNotifier
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
-from guard.pipeline import Pipeline, record_outcome
+from guard.pipeline import Pipeline
 from guard.recovery import Recovered, recover_log
 from kernel import KERNEL_FORM
 from wal import WAL_FORM, ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor

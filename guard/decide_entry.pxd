@@ -37,6 +37,13 @@ cdef _ask_kernel(GuardState state, PolicySnapshot policy, tuple fields, notional
 @cython.locals(row=InputRow)
 cdef bytes _input_row(u64 sequence, i64 notional_microcents, tuple fields)
 
+cdef void put_input_row(
+    u8 *row, u64 sequence, i64 notional_microcents, u32 quantity, u32 venue, u16 risk_bps,
+    u16 confidence_bps, u16 minimum_quality_bps, u32 max_p95_latency_ms,
+    u64 required_capabilities, u64 allowed_providers, u64 required_regions,
+    u64 max_fee_microcents,
+) noexcept
+
 @cython.locals(output_row=bytes, row=RowPointer, action=u8, reason_code=u16, venue=u32)
 cdef _answer_by_kernel(GuardState state, PolicySnapshot policy, order, notional_microcents, rows)
 

@@ -180,6 +180,30 @@ def _input_row(sequence: int, notional_microcents: int, fields: tuple[Any, ...])
      max_p95_latency_ms, required_capabilities, allowed_providers, required_regions,
      max_fee_microcents, _, _, _, _, _, _) = fields  # fmt: skip
     row = [0] * 70  # compiled: an array on the stack
+    put_input_row(
+        row, sequence, notional_microcents, quantity, venue, risk_bps, confidence_bps,
+        minimum_quality_bps, max_p95_latency_ms, required_capabilities, allowed_providers,
+        required_regions, max_fee_microcents,
+    )  # fmt: skip
+    return le.bytes_of(row, 70)
+
+
+def put_input_row(
+    row: bytearray | list[int],
+    sequence: int,
+    notional_microcents: int,
+    quantity: int,
+    venue: int,
+    risk_bps: int,
+    confidence_bps: int,
+    minimum_quality_bps: int,
+    max_p95_latency_ms: int,
+    required_capabilities: int,
+    allowed_providers: int,
+    required_regions: int,
+    max_fee_microcents: int,
+) -> None:
+    """Writes the row's 70 bytes."""
     le.store_u64(row, 0, sequence)
     le.store_u32(row, 8, venue)
     le.store_u32(row, 12, quantity)
@@ -193,7 +217,6 @@ def _input_row(sequence: int, notional_microcents: int, fields: tuple[Any, ...])
     le.store_u64(row, 46, required_capabilities)
     le.store_u64(row, 54, allowed_providers)
     le.store_u64(row, 62, required_regions)
-    return le.bytes_of(row, 70)
 
 
 def _answer_by_kernel(

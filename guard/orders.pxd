@@ -1,10 +1,13 @@
 # The types of orders.py, for the compiler alone.
 
 cimport cython
+from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint8_t as u8
 
 from guard.orders_codec cimport decode_fill, decode_order, encode_fill, encode_order
 from guard.orders_codec cimport fill_key, order_key
 from guard.packed cimport PackedMap
+from kernel cimport little_endian as le
 
 cdef Py_ssize_t _NO_ROW
 cdef Py_ssize_t _PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, _NEXT_CLOSED
@@ -21,6 +24,7 @@ cdef class OrderState:
 @cython.final
 cdef class RememberedOrders:
     cdef PackedMap _orders, _fills
+    cdef bytearray _open_row
     cdef Py_ssize_t _closed_first, _closed_last, _orphan_first, _orphan_last, _orphan_count
     cdef object _last_expires_at_ns
     cdef object _missed_desk, _missed_id
@@ -34,6 +38,12 @@ cdef class RememberedOrders:
     cpdef bint is_full(self, orders_max, now_ns) except -1
     @cython.locals(key=bytes)
     cpdef add(self, OrderState state)
+    cdef bint is_free(self, bytes key) except -1
+
+    cdef int add_open(
+        self, bytes key, const u8 *payload, Py_ssize_t payload_bytes, i64 hold_microcents
+    ) except -1
+
     cpdef save(self, OrderState state)
     cpdef close(self, OrderState state, phase, expires_at_ns)
 

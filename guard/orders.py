@@ -28,6 +28,7 @@ from guard.orders_codec import (
     order_key,
 )
 from guard.packed import NO_ROW, PackedMap, Reader
+from kernel import little_endian as le
 
 NEVER: Final = 2**63 - 1  # expires_at_ns of an open order
 
@@ -107,6 +108,9 @@ class RememberedOrders:
 
     def __init__(self) -> None:
         self._orders = PackedMap(_ORDER_FIELDS)
+        self._open_row = bytearray(
+            struct.pack(f"<{_ORDER_FIELDS}q", OrderPhase.OPEN, 0, 0, NEVER, 0, 0, NO_ROW, NO_ROW)
+        )
         self._fills = PackedMap(_FILL_FIELDS)
         self._closed_first = self._closed_last = _NO_ROW
         self._orphan_first = self._orphan_last = _NO_ROW
@@ -185,6 +189,17 @@ class RememberedOrders:
                 NO_ROW,
             ),
         )
+
+    def is_free(self, key: bytes) -> bool:
+        """Is no order remembered under that key, not even one that may be forgotten?"""
+        return self._orders.find(key) == _NO_ROW
+
+    def add_open(
+        self, key: bytes, payload: bytearray, payload_bytes: int, hold_microcents: int
+    ) -> None:
+        """As `add`, of an order just admitted, given as it is remembered (`guard.orders_codec`)."""
+        le.store_i64(self._open_row, 8 * _HOLD, hold_microcents)
+        self._orders.add_packed(key, payload, payload_bytes, self._open_row)
 
     def save(self, state: OrderState) -> None:
         """Writes back what has changed of an order; its content and answer never do."""

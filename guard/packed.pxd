@@ -2,7 +2,7 @@
 # slots are fewer than 2^32 and places less than 2^48, so that nothing wraps.
 
 cimport cython
-from libc.stdint cimport uint64_t as u64
+from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from kernel cimport little_endian as le
 
@@ -30,9 +30,13 @@ cdef class PackedMap:
 
     @cython.locals(
         index=u64[::1], mask=u64, tag=u64, slot=u64, held=u64, key_bytes=Py_ssize_t,
-        blob_bytes=Py_ssize_t, packed=bytes, row=Py_ssize_t, place=Py_ssize_t,
+        blob_bytes=Py_ssize_t, row=Py_ssize_t, place=Py_ssize_t,
         blob_slab=bytearray, slab=bytearray, at=Py_ssize_t,
     )
+    cdef Py_ssize_t add_packed(
+        self, bytes key, const u8 *payload, Py_ssize_t payload_bytes, const u8 *packed
+    ) except -1
+
     cpdef Py_ssize_t add(self, bytes key, bytes payload, tuple values) except -1
 
     @cython.locals(slab=bytearray)

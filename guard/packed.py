@@ -110,6 +110,12 @@ class PackedMap:
 
     def add(self, key: bytes, payload: bytes, values: tuple[int, ...]) -> int:
         """A new entry; returns its row."""
+        return self.add_packed(key, payload, len(payload), self._pack(values))
+
+    def add_packed(
+        self, key: bytes, payload: bytes | bytearray, payload_bytes: int, packed: bytes | bytearray
+    ) -> int:
+        """As `add`: the payload's first `payload_bytes`, and the integers as a row holds them."""
         if self._entry_count >= self._entries_max:
             self.reserve(2 * self._entries_max)
         index = self._index
@@ -123,21 +129,20 @@ class PackedMap:
             slot = (slot + 1) & mask
             held = index[slot]
         key_bytes = len(key)
-        blob_bytes = key_bytes + len(payload)
+        blob_bytes = key_bytes + payload_bytes
         if blob_bytes > BLOB_BYTES_MAX or key_bytes == 0:
             raise InvariantError(f"a key of {key_bytes} bytes in a blob of {blob_bytes}")
-        packed = self._pack(values)
         row = self._take_row()
         place = self._take_block((blob_bytes + _GRAIN_BYTES - 1) // _GRAIN_BYTES)
         blob_slab = self._blob_slabs[place // _BLOB_SLAB_BYTES]
         le.store_bytes(blob_slab, place % _BLOB_SLAB_BYTES, key)
-        le.store_bytes(blob_slab, place % _BLOB_SLAB_BYTES + key_bytes, payload)
+        le.copy_bytes(blob_slab, place % _BLOB_SLAB_BYTES + key_bytes, payload, payload_bytes)
         slab = self._row_slabs[row // _ROWS_PER_SLAB]
         at = row % _ROWS_PER_SLAB * self._row_bytes
         le.store_u64(slab, at, place)
         le.store_u16(slab, at + _KEY_BYTES_AT, key_bytes)
         le.store_u16(slab, at + _BLOB_BYTES_AT, blob_bytes)
-        le.store_bytes(slab, at + _FIELDS_AT, packed)
+        le.copy_bytes(slab, at + _FIELDS_AT, packed, 8 * self._field_count)
         index[slot] = tag << _ROW_BITS | (row + 1)
         self._entry_count += 1
         return row

@@ -1,8 +1,8 @@
-"""The pipeline: drain, decide, apply, append, sync, reply.
+"""The pipeline: drain, answer, sync, reply.
 
 Owns the order of these steps, and with it the first promise: a reply of any kind leaves only after
-everything decided before it is on disk. The rules are the engine's, the files the log's, the bytes
-`guard.wire`'s.
+everything decided before it is on disk. What a message's answer is, `guard.answering` says; the
+rules are the engine's, the files the log's.
 
 How it works (group commit): whatever has arrived is decided and staged while the previous batch is
 being synced. When that sync returns, its replies leave in order and the next batch, with all that
@@ -22,18 +22,18 @@ leaves.
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from msgspec import UNSET, structs
+from msgspec import structs
 
+from guard import GUARD_FORM
+from guard.answering import Answering, LateReplies, record_outcome
 from guard.counters import Counters
 from guard.engine import Engine
 from guard.gateway import SEND_QUEUE_MESSAGES, Gateway
-from guard.journal import encode_data
-from guard.messages import ErrorReply, Pong, Reject, Reply, StatsReply
-from guard.outcomes import Decided, Origin, Outcome
-from guard.wire import Message, Parsed, encode_replies, framing_error, parse_message
+from guard.messages import Pong, Reply, StatsReply
+from guard.outcomes import Decided, Outcome
+from guard.wire import encode_replies
 from wal import Head, LogWriter, WalError
 from wal.failpoint import is_armed, reach
 
@@ -66,8 +66,6 @@ LATE_NS_MAX: Final = 2_000_000_000
 LATE_MESSAGES_MAX: Final = 256  # a turn of the loop
 LATE_PAUSE_S: Final = 0.002
 
-LOCAL_CLIENT: Final = "local"
-
 # Where a test may kill the process, beside the places in `wal.failpoint`. Where one step follows
 # upon another, the place after the one is the place before the other.
 FAILPOINTS: Final = (
@@ -81,26 +79,9 @@ FAILPOINTS: Final = (
 )
 
 
-@dataclass(slots=True)
-class LateReplies:
-    """Replies to one message, of which one is known only when it leaves (`LATE_REPLY_BYTES`)."""
-
-    message: Message
-    replies: list[Reply]
-
-
 # A reply that waits for its batch: routing id, whether an empty frame goes before it, body. A plain
 # tuple, since every message makes one.
 Answer: TypeAlias = tuple[bytes, bool, bytes | LateReplies]
-
-
-def record_outcome(engine: Engine, writer: LogWriter, decided: Decided) -> None:
-    """Stages an outcome's record, then applies it: the one way into log and state."""
-    sequence = engine.next_sequence
-    writer.append(sequence, encode_data(decided), is_encoded=True)
-    reach("append.after")
-    engine.apply(sequence, decided.outcome)
-    reach("apply.after")
 
 
 class Pipeline:
@@ -119,7 +100,6 @@ class Pipeline:
         self._engine = engine
         self._writer = writer
         self._gateway = gateway
-        self._wall_ns = wall_ns
         self._monotonic_ns = monotonic_ns
         self._confirm = confirm
         self._loop = asyncio.get_running_loop()
@@ -134,6 +114,8 @@ class Pipeline:
         self._syncs_counted = writer.sync_count
         self._created_ns = monotonic_ns()
         self.counters = Counters()
+        has_lane = GUARD_FORM == "compiled"
+        self._answering = Answering(engine, writer, self.counters, wall_ns, has_lane)
 
     def start(self) -> None:
         """Begins to listen."""
@@ -343,56 +325,13 @@ class Pipeline:
     def _handle(
         self, routing_id: bytes, has_delimiter: bool, body: bytes | None, frame_count: int
     ) -> None:
-        if body is None:
-            message = framing_error(frame_count)
-        else:
-            message = parse_message(body, self._engine.state.currency)
-        state = self._engine.state
-        origin = Origin(
-            max(self._wall_ns(), state.last_received_at_ns),
-            LOCAL_CLIENT,
-            state.next_sequence - self._writer.staged_count,
-        )
-        replies = [self._answer(request, origin) for request in message.requests]
-        self.counters.messages += 1
-        self.counters.requests += len(replies)
-        answer: bytes | LateReplies
-        if LATE_REPLY_BYTES.keys().isdisjoint(map(type, replies)):
-            answer = encode_replies(message, replies)
+        answer = self._answering.answer(body, frame_count)
+        if type(answer) is bytes:
             self._gathered_bytes += len(answer)
         else:
-            answer = LateReplies(message, replies)
+            assert isinstance(answer, LateReplies)
             self._gathered_bytes += sum(
-                LATE_REPLY_BYTES.get(type(reply), BESIDE_LATE_REPLY_BYTES) for reply in replies
+                LATE_REPLY_BYTES.get(type(reply), BESIDE_LATE_REPLY_BYTES)
+                for reply in answer.replies
             )
         self._gathered.append((routing_id, has_delimiter, answer))
-
-    def _answer(self, request: Parsed, origin: Origin) -> Reply:
-        if isinstance(request, ErrorReply):
-            self.counters.request_errors += 1
-            return request
-        # The request id belongs to this sending, not to the request: it is neither compared
-        # nor recorded.
-        request_id = request.request_id
-        request.request_id = UNSET
-        reach("decide.before")
-        decided = self._engine.decide(request, origin)
-        reach("decide.after")
-        if isinstance(decided, Decided):
-            record_outcome(self._engine, self._writer, decided)
-            self.counters.records += 1
-            reply = answer_of(decided.outcome)
-            if type(reply) is Reject:
-                self.counters.count_reject(reply.reason)
-        else:
-            reply = decided
-            if type(reply) is ErrorReply:
-                self.counters.request_errors += 1
-        # The reply was made for this request, and its record is encoded: nobody else looks at it.
-        reply.request_id = request_id
-        return reply
-
-
-def answer_of(outcome: Outcome) -> Reply:
-    """The reply that an outcome of a request carries."""
-    return outcome.answer  # type: ignore[union-attr]

@@ -21,9 +21,10 @@ from guard import text
 from guard.messages import Admit
 from guard.outcomes import Outcome
 from guard.text import Buffer
+from kernel import digest as kernel_digest
 from kernel import little_endian as le
-from kernel.digest import decision_digest_of_row, input_digest_of_row
 from kernel.layout import DECISION_ROW_BYTES, INPUT_ROW_BYTES
+from kernel.little_endian import Row
 from kernel.reasons import ACTION_OF_CODE, REASON_OF_CODE
 
 # Every constant piece, every integer and every string at its longest: about 7,000 bytes.
@@ -45,7 +46,7 @@ class RecordText:
     """The buffer, and what is kept of the last record's policy."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray(TEXT_BYTES_MAX)
+        self.buffer = bytearray(TEXT_BYTES_MAX)
         self._audit = b""
         self._policy_digest_hex = ""
         self._policy_epoch = 0
@@ -55,28 +56,25 @@ class RecordText:
         self, event: Outcome, input_row: bytes, output_row: bytes, policy_digest_hex: str
     ) -> bytes | None:
         """The `data` of a decision record; None where the encoder has to write it."""
-        at = self._put_opening(input_row, output_row, policy_digest_hex)
-        if at < 0:
+        if not are_rows(input_row, output_row, policy_digest_hex):
             return None
+        at = self.put_opening(input_row, output_row, policy_digest_hex)
         try:
-            at = _put_event(self._buffer, at, event)
+            at = _put_event(self.buffer, at, event)
         except OverflowError:
             return None
-        return None if at < 0 else le.bytes_of(self._buffer, at)
+        return None if at < 0 else le.bytes_of(self.buffer, at)
 
     def opening(self, input_row: bytes, output_row: bytes, policy_digest_hex: str) -> bytes | None:
         """The same up to the decision's last value, for a record with other metadata."""
-        at = self._put_opening(input_row, output_row, policy_digest_hex)
-        return None if at < 0 else le.bytes_of(self._buffer, at)
+        if not are_rows(input_row, output_row, policy_digest_hex):
+            return None
+        at = self.put_opening(input_row, output_row, policy_digest_hex)
+        return le.bytes_of(self.buffer, at)
 
-    def _put_opening(self, input_row: bytes, output_row: bytes, policy_digest_hex: str) -> int:
-        """Audit, input and decision; or NOT_PLAIN for rows or a digest of another length."""
-        if len(input_row) != _INPUT_BYTES or len(output_row) < _DECISION_BYTES:
-            return _NOT_PLAIN
-        if len(policy_digest_hex) != _DIGEST_HEX_LENGTH:
-            return _NOT_PLAIN
-        out = self._buffer
-        decision_row = output_row[:_DECISION_BYTES]
+    def put_opening(self, input_row: Row, decision_row: Row, policy_digest_hex: str) -> int:
+        """Audit, input and decision, into `buffer`; the offset behind them. Checks no length."""
+        out = self.buffer
         policy_epoch = le.load_u64(decision_row, 49)
         catalog_epoch = le.load_u64(decision_row, 57)
         if (
@@ -86,9 +84,12 @@ class RecordText:
         ):
             self._keep_policy(policy_digest_hex, policy_epoch, catalog_epoch)
         at = text.put(out, 0, self._audit)
-        at = text.put_hex(out, at, input_digest_of_row(input_row))
+        digest = [0] * 32  # compiled: an array on the stack
+        kernel_digest.input_digest_into(input_row, digest)
+        at = text.put_hex(out, at, digest, 32)
         at = text.put(out, at, b'","decision_digest_hex":"')
-        at = text.put_hex(out, at, decision_digest_of_row(decision_row))
+        kernel_digest.decision_digest_into(decision_row, digest)
+        at = text.put_hex(out, at, digest, 32)
         at = _put_input(out, at, input_row)
         return _put_decision(out, at, decision_row)
 
@@ -104,7 +105,16 @@ class RecordText:
         self._catalog_epoch = catalog_epoch
 
 
-def _put_input(out: Buffer, at: int, row: bytes) -> int:
+def are_rows(input_row: bytes, output_row: bytes, policy_digest_hex: str) -> bool:
+    """Have the rows and the digest their lengths?"""
+    return (
+        len(input_row) == _INPUT_BYTES
+        and len(output_row) >= _DECISION_BYTES
+        and len(policy_digest_hex) == _DIGEST_HEX_LENGTH
+    )
+
+
+def _put_input(out: Buffer, at: int, row: Row) -> int:
     """The end of the audit bundle, then the input's fields."""
     at = text.put(out, at, b'","replay_valid":true},"input":{"request_sequence":')
     at = text.put_u64(out, at, le.load_u64(row, 0))
@@ -134,7 +144,7 @@ def _put_input(out: Buffer, at: int, row: bytes) -> int:
     return text.put_u64(out, at, le.load_u64(row, 62))
 
 
-def _put_decision(out: Buffer, at: int, row: bytes) -> int:
+def _put_decision(out: Buffer, at: int, row: Row) -> int:
     """The decision's fields."""
     at = text.put(out, at, b'},"decision":{"request_sequence":')
     at = text.put_u64(out, at, le.load_u64(row, 0))
@@ -177,7 +187,15 @@ def _put_event(out: Buffer, at: int, event: Any) -> int:
     at = _put_order(out, at, _fields_of(order))
     if type(answer) is Admit:
         at = text.put(out, at, b'},"answer":{"type":"admit","client_order_id":')
-        at = _put_admit(out, at, _fields_of(answer))
+        (client_order_id, wal_sequence, reservation_id, venue, substituted, notional_microcents,
+         fee_microcents, reason, repeat, request_id) = _fields_of(answer)  # fmt: skip
+        if request_id is not _UNSET:
+            return _NOT_PLAIN
+        at = text.put_string(out, at, client_order_id)
+        at = put_admit(
+            out, at, wal_sequence, reservation_id, venue, substituted, notional_microcents,
+            fee_microcents, reason, repeat,
+        )  # fmt: skip
     else:
         at = text.put(out, at, b'},"answer":{"type":"reject","client_order_id":')
         at = _put_reject(out, at, _fields_of(answer))
@@ -234,13 +252,19 @@ def _put_order(out: Buffer, at: int, fields: tuple[Any, ...]) -> int:
     return text.put_u64(out, at, sent_at_ns)
 
 
-def _put_admit(out: Buffer, at: int, fields: tuple[Any, ...]) -> int:
-    """An admission's fields."""
-    (client_order_id, wal_sequence, reservation_id, venue, substituted, notional_microcents,
-     fee_microcents, reason, repeat, request_id) = fields  # fmt: skip
-    if request_id is not _UNSET:
-        return _NOT_PLAIN
-    at = text.put_string(out, at, client_order_id)
+def put_admit(
+    out: Buffer,
+    at: int,
+    wal_sequence: int,
+    reservation_id: int,
+    venue: int,
+    substituted: bool,
+    notional_microcents: int,
+    fee_microcents: int,
+    reason: str,
+    repeat: bool,
+) -> int:
+    """An admission's fields, from behind its order's id on."""
     at = text.put(out, at, b',"wal_sequence":')
     at = text.put_u64(out, at, wal_sequence)
     at = text.put(out, at, b',"reservation_id":')

@@ -31,6 +31,35 @@ cdef inline Py_ssize_t put(u8 *out, Py_ssize_t at, bytes piece) noexcept:
     return at + len(piece)
 
 
+cdef inline Py_ssize_t put_slice(
+    u8 *out, Py_ssize_t at, const u8 *source, Py_ssize_t start, Py_ssize_t count
+) noexcept:
+    if at < 0:
+        return at
+    memcpy(out + at, source + start, count)
+    return at + count
+
+
+cdef inline Py_ssize_t put_quoted(
+    u8 *out, Py_ssize_t at, const u8 *source, Py_ssize_t start, Py_ssize_t count
+) noexcept:
+    cdef Py_ssize_t index
+    cdef u8 character
+    if at < 0:
+        return at
+    out[at] = 34  # a quotation mark
+    at += 1
+    for index in range(start, start + count):
+        character = source[index]
+        if character == 34 or character == 92:
+            out[at] = 92  # a backslash
+            at += 1
+        out[at] = character
+        at += 1
+    out[at] = 34
+    return at + 1
+
+
 cdef inline Py_ssize_t put_u64(u8 *out, Py_ssize_t at, u64 value) noexcept nogil:
     cdef Digits digits
     cdef Py_ssize_t first = 20
@@ -62,15 +91,16 @@ cdef inline Py_ssize_t put_i64(u8 *out, Py_ssize_t at, i64 value) noexcept nogil
     return put_u64(out, at + 1, 0 - <u64>value)
 
 
-cdef inline Py_ssize_t put_hex(u8 *out, Py_ssize_t at, bytes value) noexcept:
-    cdef const u8 *from_ = value
+cdef inline Py_ssize_t put_hex(
+    u8 *out, Py_ssize_t at, const u8 *value, Py_ssize_t count
+) noexcept nogil:
     cdef Py_ssize_t index
     if at < 0:
         return at
-    for index in range(len(value)):
-        out[at + 2 * index] = text_hex[from_[index] >> 4]
-        out[at + 2 * index + 1] = text_hex[from_[index] & 15]
-    return at + 2 * len(value)
+    for index in range(count):
+        out[at + 2 * index] = text_hex[value[index] >> 4]
+        out[at + 2 * index + 1] = text_hex[value[index] & 15]
+    return at + 2 * count
 
 
 cdef inline Py_ssize_t put_string(u8 *out, Py_ssize_t at, str value) except -2:

@@ -11,6 +11,8 @@ How it fails: `put_string` gives an offset below 0, with a part of the buffer wr
 that is not plain; every write at such an offset writes nothing and gives it again.
 """
 
+from kernel.little_endian import Row
+
 Buffer = bytearray
 
 STRING_LENGTH_MAX = 128  # longer than any string that a record of an order or an answer holds
@@ -27,6 +29,16 @@ def put(out: Buffer, at: int, piece: bytes) -> int:
     return end
 
 
+def put_slice(out: Buffer, at: int, source: bytes, start: int, count: int) -> int:
+    """So many bytes of `source`, from `start` on, as they are."""
+    return put(out, at, source[start : start + count])
+
+
+def put_quoted(out: Buffer, at: int, source: bytes, start: int, count: int) -> int:
+    """The same as a string, quoted, `"` and `\\` escaped: the bytes are printable ASCII."""
+    return put_string(out, at, source[start : start + count].decode())
+
+
 def put_u64(out: Buffer, at: int, value: int) -> int:
     """An integer from 0 to 2^64 - 1. OverflowError, in both forms, where it is none."""
     value.to_bytes(8, "little")
@@ -39,9 +51,9 @@ def put_i64(out: Buffer, at: int, value: int) -> int:
     return put(out, at, b"%d" % value)
 
 
-def put_hex(out: Buffer, at: int, value: bytes) -> int:
-    """The bytes in lower-case hex, without quotes."""
-    return put(out, at, value.hex().encode())
+def put_hex(out: Buffer, at: int, value: Row | list[int], count: int) -> int:
+    """The first `count` bytes in lower-case hex, without quotes."""
+    return put(out, at, bytes(value[:count]).hex().encode())
 
 
 def put_string(out: Buffer, at: int, value: str) -> int:

@@ -4,7 +4,7 @@ from guard cimport text as texts
 
 cpdef parse_message(bytes body, currency)
 cpdef bytes encode_replies(message, list replies)
-cpdef _parse_request(form, bytes body, currency)
+cpdef parse_request(form, bytes body, currency)
 cdef _checked(request, currency)
 cpdef check_request(request, currency)
 cdef _check_order(order, currency)

@@ -151,7 +151,7 @@ def parse_message(body: bytes, currency: str) -> Message:
             f"body: {len(body)} bytes are not allowed; allowed: at most {BODY_BYTES_MAX}",
         )
     if not (first == 0x5B or 0x90 <= first <= 0x9F or first in (0xDC, 0xDD)):
-        return Message(form, False, [_parse_request(form, body, currency)])
+        return Message(form, False, [parse_request(form, body, currency)])
     try:
         requests = form.decode_requests(body)
     except UNREADABLE:
@@ -169,7 +169,7 @@ def _parse_elements(form: WireForm, body: bytes, currency: str) -> Message:
         return _single_error(form, ErrorCode.MALFORMED, _unreadable(form, error))
     if not 0 < len(elements) <= REQUESTS_PER_MESSAGE_MAX:
         return _wrong_count(form, len(elements))
-    return Message(form, True, [_parse_request(form, bytes(raw), currency) for raw in elements])
+    return Message(form, True, [parse_request(form, bytes(raw), currency) for raw in elements])
 
 
 def _wrong_count(form: WireForm, count: int) -> Message:
@@ -199,7 +199,8 @@ def _unreadable(form: WireForm, error: Exception) -> str:
     return f"body: no readable {form.name}: {str(error)[:200]}"
 
 
-def _parse_request(form: WireForm, body: bytes, currency: str) -> Parsed:
+def parse_request(form: WireForm, body: bytes, currency: str) -> Parsed:
+    """One request, from a body of its own or an element of an array; or the error to answer."""
     try:
         request = form.decode_request(body)
     except UNREADABLE:

@@ -66,5 +66,11 @@ cdef inline void store_bytes(u8 *out, Py_ssize_t at, bytes value) noexcept:
     memcpy(out + at, <const u8 *>value, len(value))
 
 
+cdef inline void copy_bytes(
+    u8 *out, Py_ssize_t at, const u8 *source, Py_ssize_t count
+) noexcept nogil:
+    memcpy(out + at, source, count)
+
+
 cdef inline bytes bytes_of(const u8 *out, Py_ssize_t count):
     return out[:count]

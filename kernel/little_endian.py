@@ -61,6 +61,11 @@ def store_bytes(out: Buffer, at: int, value: bytes) -> None:
     out[at : at + len(value)] = value
 
 
+def copy_bytes(out: Buffer, at: int, source: Row, count: int) -> None:
+    """Put the first `count` bytes of `source` at that offset."""
+    out[at : at + count] = source[:count]
+
+
 def bytes_of(out: Buffer | bytes, count: int) -> bytes:
     """The first `count` bytes, as they are now."""
     return bytes(out[:count])

@@ -23,6 +23,7 @@ import msgspec
 
 from daemon_support import config_text
 from guard.activation import Actor, find_differences, opening_events, resume_event
+from guard.answering import answer_of, record_outcome
 from guard.audit.export import export_decisions
 from guard.audit.notes import SigningKey
 from guard.audit.prove import prove_head
@@ -43,7 +44,6 @@ from guard.outcomes import (
     SessionClosed,
     SessionStarted,
 )
-from guard.pipeline import answer_of, record_outcome
 from guard.recovery import Recovered, recover_log
 from guard.replay import replay_log
 from guard.wire import encode_replies, parse_message

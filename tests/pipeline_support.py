@@ -14,11 +14,12 @@ import zmq
 from daemon_support import KEY, config_text
 from guard import clock, pipeline
 from guard.activation import Actor, opening_events
+from guard.answering import record_outcome
 from guard.config import parse_config
 from guard.engine import Engine
 from guard.gateway import Gateway
 from guard.outcomes import Decided
-from guard.pipeline import ON_LOOP_MESSAGES_MAX, Pipeline, record_outcome
+from guard.pipeline import ON_LOOP_MESSAGES_MAX, Pipeline
 from wal import EMPTY_HEAD, ChainHasher, LogWriter
 
 PATIENCE_S = 20.0

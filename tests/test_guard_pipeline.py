@@ -16,7 +16,8 @@ import pytest
 import zmq
 
 from daemon_support import KEY, OPENING_RECORDS
-from guard import gateway, pipeline
+from guard import clock, gateway, pipeline
+from guard.answering import Answering
 from guard.engine import Engine
 from guard.gateway import SEND_QUEUE_MESSAGES
 from kernel import InvariantError
@@ -439,7 +440,8 @@ async def test_an_error_of_our_own_ends_it_unanswered(guard: Guard, client: Prot
                 raise InvariantError("the third order breaks")
             super().apply(sequence, outcome)
 
-    guard.pipeline._engine = Failing(guard.pipeline._engine.state)
+    engine, counters = Failing(guard.pipeline._engine.state), guard.pipeline.counters
+    guard.pipeline._answering = Answering(engine, guard.writer, counters, clock.wall_ns, False)
     client.send([order("A-1"), order("A-2"), order("A-3")])
     await guard.until(lambda: guard.pipeline._failure is not None)
     guard.disk.is_open = True

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import guard.answering
 import guard.apply
 import guard.decide_entry
 import guard.decide_execution
@@ -64,9 +65,9 @@ def query_before_sync() -> Patch:
 
 def replies_in_wrong_order() -> Patch:
     """The replies to an array are turned round."""
-    real = guard.pipeline.encode_replies
+    real = guard.answering.encode_replies
     return patch.object(
-        guard.pipeline, "encode_replies", lambda message, replies: real(message, replies[::-1])
+        guard.answering, "encode_replies", lambda message, replies: real(message, replies[::-1])
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from msgspec import UNSET
 
 from guard.activation import Actor, find_differences, opening_events
+from guard.answering import record_outcome
 from guard.checkpointing import Checkpointer, CheckpointPlan
 from guard.config import Config
 from guard.engine import Engine
@@ -24,7 +25,7 @@ from guard.gateway import Received
 from guard.housekeeping import disk_event
 from guard.journal import DIALECT
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
-from guard.pipeline import Pipeline, record_outcome
+from guard.pipeline import Pipeline
 from guard.recovery import recover_log
 from sim.checkpoints import Checkpoints, ChildKilledError
 from sim.disk import Disk

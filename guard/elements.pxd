@@ -1,0 +1,26 @@
+# The types of elements.py, for the compiler alone.
+
+cimport cython
+from libc.stdint cimport uint8_t as u8
+
+from guard cimport packing
+
+cdef Py_ssize_t NOT_PLAIN, _BODY_BYTES_MAX, _REQUESTS_MAX, _TYPE_COUNT
+cdef list _TYPES
+
+@cython.final
+cdef class Elements:
+    cdef Py_ssize_t[256] ends
+    cdef bint is_array
+    cdef Py_ssize_t first_at
+
+    @cython.locals(end=Py_ssize_t, head=u8, count=Py_ssize_t, at=Py_ssize_t, index=Py_ssize_t)
+    cdef Py_ssize_t split(self, bytes body) except -2
+
+@cython.locals(index=Py_ssize_t)
+cdef bint begins_request(const u8 *body, Py_ssize_t at, Py_ssize_t end) except -1
+
+@cython.locals(left=Py_ssize_t, head=u8)
+cdef Py_ssize_t pass_over(const u8 *body, Py_ssize_t at, Py_ssize_t end) noexcept
+
+cdef Py_ssize_t scalar_bytes(u8 head) noexcept nogil
