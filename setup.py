@@ -30,7 +30,7 @@ COMPILED_MODULES = {
         "elements",
         "answering",
     ),
-    "wal": ("scan",),
+    "wal": ("entryhash", "staging", "scan"),
     "guard.audit": ("decision_rows",),
 }
 

@@ -1,4 +1,4 @@
-"""The switch between the two forms of the log's compiled module, in processes of their own."""
+"""The switch between the two forms of the log's compiled modules, in processes of their own."""
 
 import os
 import subprocess
@@ -8,7 +8,12 @@ from pathlib import Path
 import wal
 
 PACKAGES = Path(wal.__file__).parent.parent
-REPORT = "import sys, wal; print(wal.WAL_FORM, sys.modules['wal.scan'].__file__.endswith('.py'))"
+REPORT = """
+import sys, wal
+files = [sys.modules["wal." + name].__file__ for name in wal.COMPILED_MODULES]
+print(wal.WAL_FORM, *("source" if name.endswith(".py") else "built" for name in files))
+"""
+COUNT = len(wal.COMPILED_MODULES)
 
 
 def run(switch: str) -> list[str]:
@@ -25,9 +30,10 @@ def run(switch: str) -> list[str]:
 
 
 def test_the_switch_forces_the_source() -> None:
-    assert run("1") == ["interpreted", "True"]
+    assert run("1") == ["interpreted"] + ["source"] * COUNT
 
 
 def test_without_it_the_built_form_runs_where_it_is_built() -> None:
-    is_built = any((PACKAGES / "wal").glob("scan.*.so"))
-    assert run("") == (["compiled", "False"] if is_built else ["interpreted", "True"])
+    is_built = all(any((PACKAGES / "wal").glob(f"{name}.*.so")) for name in wal.COMPILED_MODULES)
+    built, source = ["compiled"] + ["built"] * COUNT, ["interpreted"] + ["source"] * COUNT
+    assert run("") == (built if is_built else source)

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wal import EMPTY_HEAD, GENESIS, ChainHasher, Head, WalEntryError, encode_line, parse_line
+from wal.entryhash import EntryHash
 from wal.scan import LineScanner
 from wal_support import KEY
 
@@ -29,7 +30,7 @@ def chained(*datas: bytes, head: Head = EMPTY_HEAD, hasher: ChainHasher = HASHER
 def scan(
     block: bytes, head: Head = EMPTY_HEAD, hasher: ChainHasher = HASHER, lines_max: int = 9
 ) -> tuple[int, LineScanner, list[int]]:
-    scanner = LineScanner(*hasher.contexts(), head.sequence, head.entry_hash.encode())
+    scanner = LineScanner(EntryHash(hasher), head.sequence, head.entry_hash.encode())
     spans = array("q", bytes(24 * lines_max))
     count = scanner.scan(block, 0, spans, lines_max)
     return count, scanner, list(spans[: 3 * count])
@@ -197,7 +198,7 @@ def test_a_line_that_is_cut_short_anywhere() -> None:
 def test_a_block_that_cannot_be_scanned() -> None:
     block = chained(b"{}")
     spans = array("q", bytes(24))
-    scanner = LineScanner(*HASHER.contexts(), 0, GENESIS.encode())
+    scanner = LineScanner(EntryHash(HASHER), 0, GENESIS.encode())
     for bad, start in ((block[:-1], 0), (b"", 0), (block, -1), (block, len(block))):
         with pytest.raises(ValueError, match="cannot be scanned"):
             scanner.scan(bad, start, spans, 1)

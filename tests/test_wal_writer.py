@@ -217,7 +217,12 @@ def test_a_failed_sync_is_final(tmp_path: Path, code: int) -> None:
             f"handed over; durable up to 1): [Errno {code}] {os.strerror(code)}"
         )
         assert writer.durable_head == durable
-        for call in (lambda: writer.append(4, b"{}"), writer.sync_now):
+        for call in (
+            lambda: writer.append(4, b"{}"),
+            lambda: writer.append(4, b"{}", is_encoded=True),
+            lambda: writer.staging.append(4, b"{}"),
+            writer.sync_now,
+        ):
             with pytest.raises(WalPoisoned) as later:
                 call()
             assert str(later.value) == str(error)

@@ -8,6 +8,10 @@ sync), `write_checkpoint`; offline `archive_segments` and `salvage_log`. It impo
 `kernel` nor `guard`.
 """
 
+# Before anything that could import a compiled module.
+from wal.form import COMPILED_MODULES, WAL_FORM
+
+# isort: split
 from wal.anchor import (
     ANCHOR_SCHEMA,
     Anchor,
@@ -52,7 +56,6 @@ from wal.errors import (
     WalStartMismatch,
 )
 from wal.fold import fold_runs, prepare_runs
-from wal.form import COMPILED_MODULES, WAL_FORM
 from wal.manifest import CheckpointHead, CheckpointInfo
 from wal.merkle import (
     EMPTY_ROOT,

@@ -33,7 +33,10 @@ class FileLayer(Protocol):
     """The two calls that touch an open segment, so that tests can make them fail."""
 
     def write(self, descriptor: int, data: memoryview, /) -> int:
-        """As `os.write`: how many bytes went through, possibly fewer than given."""
+        """As `os.write`: how many bytes went through, possibly fewer than given.
+
+        `data` is good during the call only.
+        """
 
     def fdatasync(self, descriptor: int, /) -> None:
         """As `os.fdatasync`."""
@@ -52,12 +55,11 @@ class OsFiles:
 class Batch(NamedTuple):
     """Records that become durable together, in segment `segment_number`.
 
-    `parts`: what their lines consist of, in order. `begins_segment`: that segment is to be created
-    for them.
+    `lines`: as they will stand in the file; another batch's once this one is done with.
+    `begins_segment`: that segment is to be created for them.
     """
 
-    parts: list[bytes]
-    batch_bytes: int
+    lines: memoryview
     first_sequence: int
     head: Head
     segment_number: int
@@ -67,6 +69,11 @@ class Batch(NamedTuple):
     def record_count(self) -> int:
         """How many records they are."""
         return self.head.sequence - self.first_sequence + 1
+
+    @property
+    def batch_bytes(self) -> int:
+        """How long their lines are."""
+        return len(self.lines)
 
 
 class CommitError(Exception):
@@ -96,8 +103,7 @@ class SegmentAppender:
             descriptor = self._descriptor
             assert descriptor is not None
             stage = "write"
-            view = memoryview(b"".join(batch.parts))
-            assert len(view) == batch.batch_bytes
+            view = batch.lines
             reach("before-write")
             while written < len(view):
                 count = self._files.write(descriptor, view[written:])

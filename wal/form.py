@@ -2,7 +2,7 @@
 
 Owns the choice for this package, as `kernel` does for itself and for `guard`; written a second
 time, shorter, because neither package may import the other. `PRETRADE_GUARD_PURE=1` forces the
-source. Must be imported before any of the modules is: who imports one of them imports this first.
+source. Imported by the package before all else, so that none of the modules is loaded before it.
 """
 
 import os
@@ -11,7 +11,8 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
 
-COMPILED_MODULES = ("scan",)
+# In the order in which they may be loaded.
+COMPILED_MODULES = ("entryhash", "staging", "scan")
 
 
 def _choose_form(modules: tuple[str, ...]) -> str:

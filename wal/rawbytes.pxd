@@ -1,4 +1,4 @@
-# rawbytes.py for the compiled scanner.
+# rawbytes.py for the compiled modules.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
@@ -98,6 +98,22 @@ cdef inline bytes bytes_at(const u8 *text, Py_ssize_t at, Py_ssize_t count):
     return text[at:at + count]
 
 
+cdef inline bytes bytes_of(const u8 *out, Py_ssize_t count):
+    return out[:count]
+
+
+cdef inline void store_bytes(u8 *out, bytes value) noexcept:
+    memcpy(out, <const u8 *>value, len(value))
+
+
+cdef inline bint is_ascii(const u8 *text, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    cdef u8 seen = 0
+    cdef Py_ssize_t index
+    for index in range(start, end):
+        seen |= text[index]
+    return seen < 0x80
+
+
 cdef inline bint is_utf8(bytes message) except -1:
     try:
         message.decode()
@@ -106,15 +122,14 @@ cdef inline bint is_utf8(bytes message) except -1:
     return True
 
 
-cdef inline bint is_hex_of(const u8 *text, Py_ssize_t at, bytes digest) noexcept:
-    cdef const u8 *raw = digest
+cdef inline bint is_hex_of(const u8 *text, Py_ssize_t at, const u8 *digest) noexcept nogil:
     cdef u8 differs = 0
     cdef u8 high
     cdef u8 low
     cdef Py_ssize_t index
-    for index in range(len(digest)):
-        high = raw[index] >> 4
-        low = raw[index] & 15
+    for index in range(32):
+        high = digest[index] >> 4
+        low = digest[index] & 15
         differs |= text[at + 2 * index] ^ (high + (0x30 if high < 10 else 0x57))
         differs |= text[at + 2 * index + 1] ^ (low + (0x30 if low < 10 else 0x57))
     return differs == 0

@@ -1,6 +1,6 @@
-"""Looking at bytes in place: the few questions that `wal.scan` asks of each.
+"""Looking at bytes in place: the few questions that `wal.scan` asks of each, and what others need.
 
-Owns nothing but these. Compiled, `wal.scan` takes the same functions from `rawbytes.pxd` beside
+Owns nothing but these. Compiled, its callers take the same functions from `rawbytes.pxd` beside
 this file, where they make no object. Must not: check where it looks. The caller has made sure that
 a newline follows; a comparison stops at the first byte that differs.
 """
@@ -10,6 +10,7 @@ from hmac import compare_digest
 from typing import Final
 
 Row = bytes | bytearray
+Buffer = bytearray | list[int]
 
 _NOT_PLAIN: Final = re.compile(rb'["\\\x00-\x1f]')
 _HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
@@ -71,6 +72,21 @@ def bytes_at(text: Row, at: int, count: int) -> bytes:
     return bytes(text[at : at + count])
 
 
+def bytes_of(out: Buffer, count: int) -> bytes:
+    """The first `count` bytes, as they are now."""
+    return bytes(out[:count])
+
+
+def store_bytes(out: Buffer, value: bytes) -> None:
+    """Put these bytes at the beginning."""
+    out[: len(value)] = value
+
+
+def is_ascii(text: Row, start: int, end: int) -> bool:
+    """Whether every byte from `start` to `end` is below 128."""
+    return text[start:end].isascii()
+
+
 def is_utf8(message: bytes) -> bool:
     """Whether it is UTF-8."""
     try:
@@ -80,6 +96,6 @@ def is_utf8(message: bytes) -> bool:
     return True
 
 
-def is_hex_of(text: Row, at: int, digest: bytes) -> bool:
-    """Whether the lower-case hexadecimal text of `digest` is there, in constant time."""
-    return compare_digest(text[at : at + 2 * len(digest)], digest.hex().encode())
+def is_hex_of(text: Row, at: int, digest: Row | list[int]) -> bool:
+    """Whether the lower-case hexadecimal text of the 32 bytes is there, in constant time."""
+    return compare_digest(text[at : at + 64], bytes(digest).hex().encode())

@@ -5,6 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64, uint8_t as u8, uint64_t as u64
 
 from wal cimport rawbytes as raw
+from wal.entryhash cimport Digest, EntryHash
 
 ctypedef const u8 *RowPointer
 ctypedef u8[48] Kinds
@@ -35,7 +36,7 @@ cdef Py_ssize_t count_end(const u8 *text, Py_ssize_t at, u64 count) noexcept
 
 @cython.final
 cdef class LineScanner:
-    cdef object _copy_inner, _copy_outer
+    cdef EntryHash _hasher
     cdef public u64 sequence
     cdef public bytes entry_hash
     cdef public Py_ssize_t stopped_at
@@ -51,7 +52,7 @@ cdef class LineScanner:
     @cython.locals(length=Py_ssize_t)
     cdef Py_ssize_t _opening_end(self, const u8 *text, Py_ssize_t at, Py_ssize_t size) noexcept
 
-    @cython.locals(message=bytes, digest=bytes)
+    @cython.locals(digest=Digest)
     cdef bint _is_chained(
         self, bytes block, Py_ssize_t hash_at, Py_ssize_t data_at, Py_ssize_t end
     ) except -1

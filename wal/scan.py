@@ -20,6 +20,7 @@ How it fails: a block that does not end with a newline, or a start beyond it, is
 from typing import Any, Final
 
 from wal import rawbytes as raw
+from wal.entryhash import EntryHash
 from wal.rawbytes import Row
 
 # Nested deeper than this, a line goes the long way round. Our own records are nested four deep.
@@ -177,10 +178,9 @@ class LineScanner:
     `stopped_at` is the place behind it.
     """
 
-    def __init__(self, inner: Any, outer: Any, sequence: int, entry_hash: bytes) -> None:
-        """`inner`, `outer`: what `ChainHasher.contexts` gives; the head that the lines follow."""
-        self._copy_inner = inner.copy
-        self._copy_outer = None if outer is None else outer.copy
+    def __init__(self, hasher: EntryHash, sequence: int, entry_hash: bytes) -> None:
+        """`sequence`, `entry_hash`: the head that the lines follow."""
+        self._hasher = hasher
         self.sequence = sequence
         self.entry_hash = entry_hash
         self.stopped_at = 0
@@ -239,16 +239,12 @@ class LineScanner:
 
     def _is_chained(self, block: bytes, hash_at: int, data_at: int, end: int) -> bool:
         """Whether the line's hash is right; if so it is the head's from now on."""
-        message = raw.joined(self.entry_hash, block, data_at, end)
-        if not message.isascii() and not raw.is_utf8(message):
+        if not raw.is_ascii(block, data_at, end) and not raw.is_utf8(
+            raw.bytes_at(block, data_at, end - data_at)
+        ):
             return False
-        inner = self._copy_inner()
-        inner.update(message)
-        digest = inner.digest()
-        if self._copy_outer is not None:
-            outer = self._copy_outer()
-            outer.update(digest)
-            digest = outer.digest()
+        digest = [0] * 32  # compiled: an array on the stack
+        self._hasher.digest_into(self.entry_hash, block, data_at, end, digest)
         if not raw.is_hex_of(block, hash_at, digest):
             return False
         self.entry_hash = raw.bytes_at(block, hash_at, _HASH_LENGTH)

@@ -22,6 +22,7 @@ from typing import Final
 
 from wal.chain import KEY_ID_UNKEYED, ChainHasher, Head, hashes_equal
 from wal.entry import LINE_BYTES_MAX, Entry, line_opening, parse_line, split_line
+from wal.entryhash import EntryHash
 from wal.errors import WalDamage, WalEntryError, WalError, WalKeyMismatch
 from wal.form import WAL_FORM
 from wal.run import BEFORE_DATA_LENGTH, HASH_LENGTH, SPANS_PER_LINE, Run, run_of_entry
@@ -65,6 +66,7 @@ class Walk:
         self, hasher: ChainHasher, dialect: Dialect, head: Head, native: bool | None
     ) -> None:
         self.hasher = hasher
+        self._entry_hash = EntryHash(hasher)
         self.dialect = dialect
         self.head = head
         self.native = native  # None until the first record has said it
@@ -131,7 +133,7 @@ class Walk:
     def _scan(self, block: bytes, at: int, segment: str, offset: int) -> Run | None:
         """The plain lines from `at` on, by the compiled scanner."""
         head = self.head
-        scanner = LineScanner(*self.hasher.contexts(), head.sequence, head.entry_hash.encode())
+        scanner = LineScanner(self._entry_hash, head.sequence, head.entry_hash.encode())
         spans = array("q", bytes(8 * SPANS_PER_LINE * RUN_LINES_MAX))
         count = scanner.scan(block, at, spans, RUN_LINES_MAX)
         if count == 0:

@@ -3,13 +3,13 @@
 Owns: the staged and the durable head, where a segment ends, the rule that a failure is final. Must
 not: read clocks (a monotonic one is passed in), know what a record means, or try anything twice.
 
-How it works (group commit): `append` computes the record's hash and keeps its line. `sync` takes
-everything staged and does one write and one `fdatasync`, in one call on one thread of its own,
-while the loop stages the next batch; `sync_now` does the same on the caller's thread, which spares
-the way there and back. A record is durable when `durable_head` has reached it, not before. A batch
-lies whole in one segment; between two batches a segment may end: because it is full, because
-`rotate` was called, or because a session begins. The next one is created with the batch that goes
-into it, on the same thread (`commit`).
+How it works (group commit): `append` puts the record's line behind those that are staged
+(`staging`, which has the chain's running end). `sync` takes everything staged and does one write
+and one `fdatasync`, in one call on one thread of its own, while the loop stages the next batch;
+`sync_now` does the same on the caller's thread, which spares the way there and back. A record is
+durable when `durable_head` has reached it, not before. A batch lies whole in one segment; between
+two batches a segment may end: because it is full, because `rotate` was called, or because a session
+begins. The next one is created with the batch that goes into it, on the same thread (`commit`).
 
 How it fails: the first error of a create, a write or a sync poisons the writer. A failed
 `fdatasync` may have dropped the dirty pages, so that a second one succeeds and proves nothing;
@@ -36,9 +36,10 @@ from wal.commit import (
     OsFiles,
     SegmentAppender,
 )
-from wal.entry import LINE_END, check_data, encode_envelope
+from wal.entry import check_data
 from wal.errors import WalDamage, WalError, WalInputError, WalPoisoned
 from wal.segment import LogLock, fsync_directory, list_segments, open_segment, segment_number
+from wal.staging import Staging
 
 # A torn batch is judged in memory when it is repaired; this bounds that memory. Twice the bound
 # of a line, so that any line fits.
@@ -88,12 +89,8 @@ class LogWriter(Closing):
         self._segment_bytes = last.size
         self._segment_bytes_max = segment_bytes_max
         self._rotate_next = last.number == 0
-        self._hasher = hasher
-        self._staged_sequence, self._staged_hash = head.sequence, head.entry_hash.encode()
+        self.staging = Staging(hasher, head, BATCH_BYTES_MAX, self._check_usable)
         self._durable_head = head
-        self._parts: list[bytes] = []  # of the lines: envelope, data, end
-        self._staged_count = 0
-        self._staged_bytes = 0
         self._lock = lock
         self._owns_lock = owns_lock
         self._monotonic_ns = monotonic_ns
@@ -153,7 +150,7 @@ class LogWriter(Closing):
     @property
     def staged_head(self) -> Head:
         """The last record given to `append`."""
-        return Head(self._staged_sequence, self._staged_hash.decode())
+        return Head(self.staging.sequence, self.staging.entry_hash.decode())
 
     @property
     def durable_head(self) -> Head:
@@ -163,12 +160,12 @@ class LogWriter(Closing):
     @property
     def staged_count(self) -> int:
         """Records that no sync has taken yet."""
-        return self._staged_count
+        return self.staging.record_count
 
     @property
     def staged_bytes(self) -> int:
         """Bytes of the records that no sync has taken yet."""
-        return self._staged_bytes
+        return self.staging.byte_count
 
     @property
     def syncing(self) -> bool:
@@ -201,22 +198,10 @@ class LogWriter(Closing):
         `WalEntryError` for data that no line can hold, `WalInputError` when the batch is full,
         `WalPoisoned`; nothing is staged then.
         """
-        if self._failure is not None or self._closed:
-            self._check_usable()
-        previous_hash = self._staged_hash
-        assert sequence == self._staged_sequence + 1, (sequence, self._staged_sequence)
         if not is_encoded:
+            self._check_usable()
             check_data(data)
-        entry_hash = self._hasher.entry_hash_text(previous_hash, data)
-        envelope = encode_envelope(sequence, previous_hash, entry_hash)
-        staged_bytes = self._staged_bytes + len(envelope) + len(data) + len(LINE_END)
-        if staged_bytes > BATCH_BYTES_MAX:
-            raise WalInputError(f"a batch has at most {BATCH_BYTES_MAX} bytes: sync first")
-        self._parts += (envelope, data, LINE_END)
-        self._staged_count += 1
-        self._staged_bytes = staged_bytes
-        self._staged_sequence, self._staged_hash = sequence, entry_hash
-        return entry_hash.decode()
+        return self.staging.append(sequence, data)
 
     async def sync(self) -> Head:
         """Make everything staged before this call durable; return the durable head.
@@ -224,7 +209,7 @@ class LogWriter(Closing):
         What is appended while it runs belongs to the next batch. Concurrent callers wait for
         each other. Cancelling a caller does not undo the write. Raises `WalPoisoned`.
         """
-        target = self._staged_sequence
+        target = self.staging.sequence
         while True:
             self._check_usable()
             if self._durable_head.sequence >= target:
@@ -241,7 +226,7 @@ class LogWriter(Closing):
         """As `sync`, but the calling thread waits for the disk; not while a `sync` is running."""
         self._check_usable()
         assert not self._is_syncing, "sync_now while a sync is running"
-        if self._parts:
+        if self.staging.record_count:
             batch = self._take()
             try:
                 latency_ns = self._commit(batch)
@@ -259,7 +244,7 @@ class LogWriter(Closing):
         """
         if self._closed:
             return
-        self._closed = True
+        self._closed, self.staging.is_open = True, False
         self._thread.close()
         self._appender.close()
         if self._owns_lock:
@@ -273,26 +258,23 @@ class LogWriter(Closing):
 
     def _take(self) -> Batch:
         """The staged records as a batch, and its segment; staging begins anew."""
-        assert self._parts
-        segment_bytes = self._segment_bytes + self._staged_bytes
+        record_count, batch_bytes = self.staging.record_count, self.staging.byte_count
+        assert record_count > 0
+        segment_bytes = self._segment_bytes + batch_bytes
         begins_segment = self._rotate_next or (
             self._segment_bytes > 0 and segment_bytes > self._segment_bytes_max
         )
         if begins_segment:
             self._segment_number += 1
-            segment_bytes = self._staged_bytes
+            segment_bytes = batch_bytes
         self._segment_bytes, self._rotate_next = segment_bytes, False
-        batch = Batch(
-            self._parts,
-            self._staged_bytes,
-            self._staged_sequence - self._staged_count + 1,
-            self.staged_head,
-            self._segment_number,
-            begins_segment,
-        )
-        assert batch.first_sequence == self._durable_head.sequence + 1
-        self._parts, self._staged_count, self._staged_bytes = [], 0, 0
-        return batch
+        head = self.staged_head
+        first_sequence = head.sequence - record_count + 1
+        # Nothing before it is under way: the buffer that staging goes on with is free.
+        assert first_sequence == self._durable_head.sequence + 1
+        lines = self.staging.take()
+        assert len(lines) == batch_bytes
+        return Batch(lines, first_sequence, head, self._segment_number, begins_segment)
 
     def _commit(self, batch: Batch) -> int:
         """Write and sync one batch; return the nanoseconds taken. Touches no state of the loop."""
@@ -313,7 +295,7 @@ class LogWriter(Closing):
         if isinstance(result, int):
             self._settle(batch, result)
         else:
-            self._failure = result or self._poisoned_by(batch, "write", 0, _LOST)
+            self._fail(result or self._poisoned_by(batch, "write", 0, _LOST))
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             # It looks at the state, which tells a failure. A caller may have been cancelled.
@@ -328,10 +310,14 @@ class LogWriter(Closing):
 
     def _poison(self, batch: Batch, error: BaseException) -> None:
         if isinstance(error, WalPoisoned):
-            self._failure = error
+            self._fail(error)
         else:
-            self._failure = self._poisoned_by(batch, "write", 0, error)
-            self._failure.__cause__ = error
+            failure = self._poisoned_by(batch, "write", 0, error)
+            failure.__cause__ = error
+            self._fail(failure)
+
+    def _fail(self, failure: WalPoisoned) -> None:
+        self._failure, self.staging.is_open = failure, False
 
     def _poisoned_by(
         self, batch: Batch, stage: str, written: int, error: BaseException

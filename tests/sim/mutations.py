@@ -96,7 +96,7 @@ def short_write_believed() -> Patch:
             self._begin(batch.segment_number)
         assert self._descriptor is not None
         try:
-            self._files.write(self._descriptor, memoryview(b"".join(batch.parts)))
+            self._files.write(self._descriptor, batch.lines)
             self._files.fdatasync(self._descriptor)
         except OSError as error:
             raise CommitError("write", 0) from error
@@ -111,7 +111,7 @@ def no_sync() -> Patch:
         if batch.begins_segment:
             self._begin(batch.segment_number)
         assert self._descriptor is not None
-        view = memoryview(b"".join(batch.parts))
+        view = batch.lines
         try:
             while view:
                 view = view[self._files.write(self._descriptor, view) :]
