@@ -1,6 +1,5 @@
 # rawbytes.py for the compiled modules.
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 from libc.string cimport memcmp, memcpy
 
@@ -83,15 +82,6 @@ cdef inline bint same_rows(
     const u8 *left, Py_ssize_t left_at, const u8 *right, Py_ssize_t right_at, Py_ssize_t count
 ) noexcept nogil:
     return memcmp(left + left_at, right + right_at, count) == 0
-
-
-cdef inline bytes joined(bytes beginning, const u8 *text, Py_ssize_t start, Py_ssize_t end):
-    cdef Py_ssize_t length = len(beginning)
-    cdef bytes whole = PyBytes_FromStringAndSize(NULL, length + (end - start))
-    cdef char *place = PyBytes_AS_STRING(whole)
-    memcpy(place, <const u8 *>beginning, length)
-    memcpy(place + length, text + start, end - start)
-    return whole
 
 
 cdef inline bytes bytes_at(const u8 *text, Py_ssize_t at, Py_ssize_t count):

@@ -62,11 +62,6 @@ def same_rows(left: Row, left_at: int, right: Row, right_at: int, count: int) ->
     return left[left_at : left_at + count] == right[right_at : right_at + count]
 
 
-def joined(beginning: bytes, text: Row, start: int, end: int) -> bytes:
-    """`beginning`, then the bytes from `start` to `end`."""
-    return beginning + text[start:end]
-
-
 def bytes_at(text: Row, at: int, count: int) -> bytes:
     """The `count` bytes at that place."""
     return bytes(text[at : at + count])

@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64, uint8_t as u8, uint16_t as u16, uint64_t as u64
 
 from kernel cimport little_endian as le
+from kernel.digest cimport decision_digest_of_row, input_digest_of_row
 from wal cimport rawbytes as raw
 from wal cimport scan
 
@@ -13,7 +14,7 @@ ctypedef u8 *BufferPointer
 cdef Py_ssize_t _RECORDS_MAX, _INPUT_BYTES, _DECISION_BYTES, _OUTPUT_BYTES, _HEX_LENGTH
 cdef u64 _U64_MAX, _I64_LIMIT, _TENTH
 cdef u8 _SIGNED
-cdef bytes _INPUT_TAG, _DECISION_TAG, _DECISION_DIGEST, _INPUT_OPENING, _DECISION_OPENING
+cdef bytes _DECISION_DIGEST, _INPUT_OPENING, _DECISION_OPENING
 cdef bytes _METADATA, _COMMA, _INPUT_WIDTHS, _DECISION_WIDTHS
 cdef list _INPUT_KEYS, _DECISION_KEYS, _ACTIONS, _REASONS
 
@@ -59,5 +60,5 @@ cdef class DecisionRows:
     @cython.locals(is_negative=bint, digit=u8, value=u64, digits=int)
     cdef Py_ssize_t _parse_number(self, const u8 *text, Py_ssize_t at, u8 width) noexcept
 
-    @cython.locals(at=Py_ssize_t, place=Py_ssize_t, start=Py_ssize_t, message=bytes)
+    @cython.locals(at=Py_ssize_t, place=Py_ssize_t, start=Py_ssize_t, row=bytes)
     cdef bint _is_right(self, bytes block, Py_ssize_t index) except -1

@@ -15,10 +15,10 @@ decided in one call. This file runs as it stands, or compiled with the types of
 How it fails: a range of records that the spans do not hold is a `ValueError`.
 """
 
-from hashlib import sha256
 from typing import Any
 
 from kernel import little_endian as le
+from kernel.digest import decision_digest_of_row, input_digest_of_row
 from kernel.layout import DECISION, INPUT, IntType
 from kernel.little_endian import Buffer, Row
 from kernel.reasons import Action, Reason
@@ -33,8 +33,6 @@ _HEX_LENGTH = 64
 _U64_MAX = 2**64 - 1
 _I64_LIMIT = 2**63  # what a negative value reaches at most, and a positive one stays below
 _TENTH = 2**64 // 10
-_INPUT_TAG = b"calyinp1\0"
-_DECISION_TAG = b"calydcn1\0"
 _DECISION_DIGEST = b'","decision_digest_hex":"'
 _INPUT_OPENING = b'","replay_valid":true},"input":{"'
 _DECISION_OPENING = b'},"decision":{"'
@@ -244,12 +242,12 @@ class DecisionRows:
             return False
         place = self._digest_places[index]
         start = index * _INPUT_BYTES
-        message = raw.joined(_INPUT_TAG, self._inputs, start, start + _INPUT_BYTES)
-        if not raw.is_hex_of(block, place, sha256(message).digest()):
+        row = raw.bytes_at(self._inputs, start, _INPUT_BYTES)
+        if not raw.is_hex_of(block, place, input_digest_of_row(row)):
             return False
         place += _HEX_LENGTH + 25
-        message = raw.joined(_DECISION_TAG, self._decisions, at, at + _DECISION_BYTES)
-        if not raw.is_hex_of(block, place, sha256(message).digest()):
+        row = raw.bytes_at(self._decisions, at, _DECISION_BYTES)
+        if not raw.is_hex_of(block, place, decision_digest_of_row(row)):
             return False
         self.reason_counts[le.load_u16(self._decisions, at + 9)] += 1
         return True
