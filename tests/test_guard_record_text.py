@@ -191,7 +191,7 @@ def test_what_follows_upon_a_failed_string_writes_nothing() -> None:
     assert put(out, -1, b"x") == put_u64(out, -1, 1) == put_i64(out, -1, -1) == -1
     assert put_string(out, -1, "x") == -1
     assert out == bytes(8)
-    assert out[: put_hex(out, 0, b"\x00\xfe")] == b"00fe"
+    assert out[: put_hex(out, 0, b"\x00\xfe", 2)] == b"00fe"
 
 
 def test_integers_that_do_not_fit_are_refused_by_name_of_the_bound() -> None:
