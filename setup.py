@@ -26,6 +26,7 @@ COMPILED_MODULES = {
         "wire",
         "router",  # chosen for itself: guard.gateway
         "order_reader",
+        "order_pieces",
         "order_lane",
         "elements",
         "answering",

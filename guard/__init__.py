@@ -4,10 +4,11 @@ Owns everything that touches a socket, a clock, a signal or a person. Decisions 
 files of record in `wal`; this package imports both and neither imports it.
 
 `COMPILED_MODULES` exist in two forms, as the kernel's do; `GUARD_FORM` says which is running. They
-call the kernel's without Python between them, so that they run compiled only where those do.
+call those of `kernel` and `wal` without Python between them, so they run compiled only where both do.
 """
 
 from kernel import KERNEL_FORM, choose_form
+from wal.form import WAL_FORM
 
 __version__ = "0.1.0"
 
@@ -23,8 +24,11 @@ COMPILED_MODULES = (
     "record_text",
     "wire",
     "order_reader",
+    "order_pieces",
     "order_lane",
     "elements",
     "answering",
 )
-GUARD_FORM = choose_form(__name__, COMPILED_MODULES, KERNEL_FORM)
+GUARD_FORM = choose_form(
+    __name__, COMPILED_MODULES, KERNEL_FORM if WAL_FORM == "compiled" else "interpreted"
+)

@@ -10,6 +10,7 @@ from guard.engine cimport Engine
 from guard.order_lane cimport OrderLane
 from guard.state cimport GuardState
 from kernel cimport little_endian as le
+from wal.staging cimport Staging
 
 cdef Py_ssize_t _REPLY_BYTES_MAX, _REPLIES_BYTES
 
@@ -19,6 +20,7 @@ cpdef record_outcome(Engine engine, writer, decided)
 cdef class Answering:
     cdef Engine _engine
     cdef GuardState _state
+    cdef Staging _staging
     cdef object _writer, _counters, _wall_ns
     cdef bint _has_lane
     cdef OrderLane _lane

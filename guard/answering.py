@@ -25,7 +25,8 @@ from guard.elements import Elements
 from guard.engine import Engine
 from guard.journal import encode_data
 from guard.messages import ErrorReply, Pong, Reject, Reply, StatsReply
-from guard.order_lane import REPLY_BYTES_MAX, OrderLane
+from guard.order_lane import OrderLane
+from guard.order_pieces import REPLY_BYTES_MAX
 from guard.outcomes import Decided, Origin, Outcome
 from guard.wire import (
     MESSAGEPACK,
@@ -78,6 +79,7 @@ class Answering:
         self._engine = engine
         self._state = engine.state
         self._writer = writer
+        self._staging = writer.staging
         self._counters = counters
         self._wall_ns = wall_ns
         self._has_lane = has_lane
@@ -92,7 +94,7 @@ class Answering:
         """
         state, counters = self._state, self._counters
         received_at_ns = max(self._wall_ns(), state.last_received_at_ns)
-        batch_first_sequence = state.next_sequence - self._writer.staged_count
+        batch_first_sequence = state.next_sequence - self._staging.record_count
         counters.messages += 1
         if self._has_lane and body is not None:
             count = self._elements.split(body)
@@ -117,14 +119,13 @@ class Answering:
         elements, lane = self._elements, self._lane
         reply_at = packing.put_array_head(self._replies, 0, count) if elements.is_array else 0
         origin: Origin | None = None
+        lane.begin_message(received_at_ns, batch_first_sequence)
         records = 0
         at = elements.first_at
         for index in range(count):
             end = elements.ends[index]
             self._make_room(reply_at + _REPLY_BYTES_MAX)
-            if lane.admit(
-                body, at, end, received_at_ns, batch_first_sequence, self._replies, reply_at
-            ):
+            if lane.admit(body, at, end, self._replies, reply_at):
                 records += 1
                 reply_at = lane.reply_end
             else:

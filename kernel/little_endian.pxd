@@ -3,7 +3,7 @@
 
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint16_t as u16, uint32_t as u32, uint64_t as u64
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 
 cdef inline u16 load_u16(const u8 *row, Py_ssize_t at) noexcept nogil:
@@ -70,6 +70,10 @@ cdef inline void copy_bytes(
     u8 *out, Py_ssize_t at, const u8 *source, Py_ssize_t count
 ) noexcept nogil:
     memcpy(out + at, source, count)
+
+
+cdef inline bint are_equal(const u8 *one, const u8 *other, Py_ssize_t count) noexcept nogil:
+    return memcmp(one, other, count) == 0
 
 
 cdef inline bytes bytes_of(const u8 *out, Py_ssize_t count):

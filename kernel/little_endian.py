@@ -66,6 +66,11 @@ def copy_bytes(out: Buffer, at: int, source: Row, count: int) -> None:
     out[at : at + count] = source[:count]
 
 
+def are_equal(one: Row, other: Row, count: int) -> bool:
+    """Are the first `count` bytes of both the same?"""
+    return one[:count] == other[:count]
+
+
 def bytes_of(out: Buffer | bytes, count: int) -> bytes:
     """The first `count` bytes, as they are now."""
     return bytes(out[:count])

@@ -22,7 +22,8 @@ from guard.checkpoint import encode_state
 from guard.counters import Counters
 from guard.engine import Engine
 from guard.messages import U64_MAX, Admit, Order
-from guard.order_lane import REPLY_BYTES_MAX, OrderLane, notional_of
+from guard.order_lane import OrderLane, notional_of
+from guard.order_pieces import REPLY_BYTES_MAX
 from guard.outcomes import Decided
 from guard_support import I64_MAX, KEY, LOG_ID, SECOND_NS, T0, U32_MAX, actor, dev_config
 from wal import EMPTY_HEAD, ChainHasher, LogWriter
@@ -118,8 +119,8 @@ def takes(pair: Pair, body: bytes) -> bool:
     before = state.next_sequence
     reply = bytearray(REPLY_BYTES_MAX)
     now_ns = side.now_ns = max(side.now_ns, pair.short.now_ns) + 1
-    first = before - side.writer.staged_count
-    taken = lane.admit(body, 0, len(body), now_ns, first, reply, 0)
+    lane.begin_message(now_ns, before - side.writer.staged_count)
+    taken = lane.admit(body, 0, len(body), reply, 0)
     assert taken == (state.next_sequence > before)
     # The other one follows, so that both are at the same place again.
     pair.short.now_ns = now_ns
