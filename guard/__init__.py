@@ -4,7 +4,7 @@ Owns everything that touches a socket, a clock, a signal or a person. Decisions 
 files of record in `wal`; this package imports both and neither imports it.
 
 `COMPILED_MODULES` exist in two forms, as the kernel's do; `GUARD_FORM` says which is running. They
-call those of `kernel` and `wal` without Python between them, so they run compiled only where both do.
+call those of `kernel` and `wal` without Python between them: they run compiled only where both do.
 """
 
 from kernel import KERNEL_FORM, choose_form
