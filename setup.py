@@ -23,6 +23,9 @@ COMPILED_MODULES = {
         "apply",
         "engine",
         "record_text",
+        "record_reader",
+        "order_rows",
+        "replay_lane",
         "wire",
         "router",  # chosen for itself: guard.gateway
         "order_reader",

@@ -5,10 +5,12 @@ holds (the reader), the record decodes, the request in it is decided again on th
 bytes of that new record equal the recorded ones (decision, digests, answer and all), the event is
 applied, and the desk's ledger line still adds up. The log alone is enough: it holds its policies.
 
-How it works: the log is read and verified in parts, with several jobs by other processes
-(`guard.replay_parts`); this one folds them, in order. A record that is not as it should be is read
-again, verified again and looked at the long way round, which says what is wrong with it: so the
-verdict and its words are the same whatever the number of processes.
+How it works: the log is read and verified in parts (`guard.replay_parts`), with several jobs by
+other processes, which also show of plain admissions what needs no state (`guard.order_rows`). This
+one folds the parts, in order: those by `guard.replay_lane`, everything else by the engine's rules.
+A record that is not as it should be is read again, verified again and looked at the long way round,
+which says what is wrong with it: so the verdict and its words are the same, whatever the form and
+the number of processes.
 
 How it fails: `WalDamage` from the reader, `ReplayMismatch` for the first record that the rules do
 not give, naming what differs.
@@ -21,8 +23,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from guard import GUARD_FORM
 from guard.engine import Engine
 from guard.journal import DIALECT, RecordError, decode_data, decode_event, encode_data
+from guard.order_rows import OrderRows
 from guard.outcomes import (
     Decided,
     FillRecorded,
@@ -34,7 +38,8 @@ from guard.outcomes import (
     Outcome,
 )
 from guard.recovery import load_checkpoint
-from guard.replay_parts import ROW_HEAD, Part, Place, prepare_part
+from guard.replay_lane import AdmissionObserver, ReplayLane
+from guard.replay_parts import ADMITTED, RAW, ROW_HEAD, Part, Place
 from guard.state import GuardState
 from kernel import InvariantError
 from wal import (
@@ -134,6 +139,7 @@ _REQUEST_OF: Final[dict[type, Callable[[Any], Any]]] = {
     FillRecorded: attrgetter("fill"),
     OrderReleased: attrgetter("cancel"),
 }
+_ORDER_EVENT: Final = "order"
 _IMPOSSIBLE: Final = (InvariantError, ValueError, KeyError)
 
 
@@ -143,6 +149,7 @@ def replay_log(
     *,
     beginning: CheckpointInfo | None = None,
     observe: Observer | None = None,
+    observe_admission: AdmissionObserver | None = None,
     anchor: Anchor | None = None,
     jobs: int = 1,
     on_bytes: Callable[[int], None] | None = None,
@@ -150,7 +157,8 @@ def replay_log(
     """Replays a log (a directory or one file) from its first record.
 
     `beginning`: replay from the state of this checkpoint on, which is taken as it is: for a log
-    whose first segments are archived. `observe` is called after every record, in the log's order.
+    whose first segments are archived. `observe` is called after every record, in the log's order;
+    of a plain admission `observe_admission` instead, where it is given and spares the objects.
     `anchor`: the log must hold it. `jobs`: how many processes read and verify, beside this one
     where they are several. `on_bytes` is told now and then how many more bytes of the log are
     done. Raises WalDamage, WalKeyMismatch, ReplayMismatch, ForeignLogError, CheckpointDamage. An
@@ -161,50 +169,97 @@ def replay_log(
     if beginning is not None:
         start = report.head = beginning.head.head
         report.engine = load_checkpoint(beginning)
+    lane = ReplayLane(report.engine.state)
     paths = paths_of(source, start)
     for part in prepare_runs(
-        source, hasher, DIALECT, prepare_part,
+        source, hasher, DIALECT, _prepare,
         anchor=anchor, start=start, jobs=jobs, on_bytes=on_bytes,
     ):  # fmt: skip
         if part is not None:
-            _replay_part(report, part, PlaceInLog(paths, hasher, part), observe)
+            place = PlaceInLog(paths, hasher, part)
+            _replay_part(report, part, place, lane, observe, observe_admission)
+    if lane.record_count:
+        report.record_count += lane.record_count
+        report.decision_count += lane.record_count
+        report.events[_ORDER_EVENT] += lane.record_count
+        report.reasons += lane.reasons()
     return report
 
 
+def _prepare(runs: Iterator[Run]) -> Part | None:
+    """These runs of one segment as a part; None where there is no record."""
+    first = last = None
+    rows = OrderRows() if GUARD_FORM == "compiled" else None
+    raw_rows = bytearray()
+    for run in runs:
+        first, last = first or run, run
+        if rows is not None:
+            rows.add(run.block, run.spans, run.first, run.count, run.head.sequence + 1)
+            continue
+        for data in run.datas():
+            raw_rows += ROW_HEAD.pack(RAW, len(data))
+            raw_rows += data
+    if first is None or last is None:
+        return None
+    made = bytes(raw_rows) if rows is None else rows.take()
+    return Part(first.segment, first.offset, first.head, last.last, made)
+
+
 def _replay_part(
-    report: ReplayReport, part: Part, place: PlaceInLog, observe: Observer | None
+    report: ReplayReport,
+    part: Part,
+    place: PlaceInLog,
+    lane: ReplayLane,
+    observe: Observer | None,
+    observe_admission: AdmissionObserver | None,
 ) -> None:
-    engine, events, reasons = report.engine, report.events, report.reasons
-    for sequence, data in enumerate(_rows_of(part), part.head.sequence + 1):
-        place.sequence = sequence
-        if sequence == 1 and not DIALECT.is_native_head(data):
-            raise ForeignLogError(
-                f"{part.segment} does not begin with log_opened: it holds no policy to replay"
-            )
-        decided = _replay_plain(engine, sequence, data) or _replay_entry(engine, place)
-        outcome = decided.outcome
-        try:
-            engine.apply(sequence, outcome)
-        except _IMPOSSIBLE as error:
-            raise _mismatch(place, f"the event cannot follow: {error}") from error
-        _check_conservation(engine, place, outcome)
-        report.record_count += 1
-        report.decision_count += decided.kernel is not None
-        events[type(outcome).__struct_config__.tag] += 1  # type: ignore[index]
-        if isinstance(outcome, OrderDecided | OrderRefused):
-            reasons[outcome.answer.reason] += 1
-        if observe is not None:
-            observe(place, decided, engine.state)
+    engine = report.engine
+    rows, at = part.rows, 0
+    tell: Callable[[Decided], None] | None = None
+    if observe is not None:
+        told = observe
+
+        def tell(decided: Decided) -> None:
+            place.sequence = engine.next_sequence - 1
+            told(place, decided, engine.state)
+
+    while True:
+        at = lane.fold(rows, at, tell, observe_admission)
+        if at == len(rows):
+            break
+        kind, length = ROW_HEAD.unpack_from(rows, at)
+        at += ROW_HEAD.size
+        place.sequence = engine.next_sequence
+        # What the lane has left is read again, to be looked at whole.
+        decided = _replay_record(
+            report, place, place.data if kind == ADMITTED else rows[at : at + length]
+        )
+        if tell is not None:
+            tell(decided)
+        at += length
     report.head = part.last
 
 
-def _rows_of(part: Part) -> Iterator[bytes]:
-    rows, at = part.rows, 0
-    while at < len(rows):
-        _, length = ROW_HEAD.unpack_from(rows, at)
-        at += ROW_HEAD.size
-        yield rows[at : at + length]
-        at += length
+def _replay_record(report: ReplayReport, place: PlaceInLog, data: bytes) -> Decided:
+    """Replays one record by the engine's rules; what they give for it."""
+    engine, sequence = report.engine, place.sequence
+    if sequence == 1 and not DIALECT.is_native_head(data):
+        raise ForeignLogError(
+            f"{place.segment} does not begin with log_opened: it holds no policy to replay"
+        )
+    decided = _replay_plain(engine, sequence, data) or _replay_entry(engine, place)
+    outcome = decided.outcome
+    try:
+        engine.apply(sequence, outcome)
+    except _IMPOSSIBLE as error:
+        raise _mismatch(place, f"the event cannot follow: {error}") from error
+    _check_conservation(engine, place, outcome)
+    report.record_count += 1
+    report.decision_count += decided.kernel is not None
+    report.events[type(outcome).__struct_config__.tag] += 1  # type: ignore[index]
+    if isinstance(outcome, OrderDecided | OrderRefused):
+        report.reasons[outcome.answer.reason] += 1
+    return decided
 
 
 def _replay_plain(engine: Engine, sequence: int, data: bytes) -> Decided | None:

@@ -16,6 +16,7 @@ from guard.audit.report import day_fields, replay_fields
 from guard.audit.whatif import WhatIf
 from guard.outcomes import Decided
 from guard.replay import Observer, ReplayReport
+from guard.replay_lane import AdmissionObserver
 from guard.replay_parts import Place
 from guard.state import GuardState
 
@@ -54,6 +55,16 @@ class Audit:
     def observe_day(self) -> Observer:
         """Takes in a record for what is reported of the day."""
         return self._day.observe
+
+    @property
+    def observe_admission(self) -> AdmissionObserver | None:
+        """The same of a plain admission; None where what was asked for needs its whole record."""
+        return None if self.is_asked else self._day.observe_admission
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether `observe_asked` is to be told at all."""
+        return self._explainer is not None or self._what_if is not None
 
     def observe_asked(self, place: Place, decided: Decided, state: GuardState) -> None:
         """Takes in a record for the order and the rules that were asked about."""

@@ -62,6 +62,12 @@ class Bounds:
 
         return observe_within
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every record is meant."""
+        ends = (self.first_sequence, self.last_sequence, self.first_ns, self.last_ns)
+        return all(end is None for end in ends)
+
     def _holds(self, sequence: int, received_at_ns: int) -> bool:
         return (
             (self.first_sequence is None or sequence >= self.first_sequence)

@@ -135,20 +135,9 @@ class DayCollector:
         """Counts one record, which the state has just taken in."""
         outcome = decided.outcome
         sequence = place.sequence
-        at_ns = outcome.received_at_ns
-        if at_ns > self.last_ns:
-            self.last_ns = at_ns
-        else:
-            at_ns = self.last_ns
-        if self.first_sequence is None:
-            self._begin(sequence, at_ns, state, outcome)
-        self.last_sequence = sequence
-        self.record_count += 1
-        batch = outcome.batch_first_sequence
-        if batch != self._batch_first_sequence:
-            self._close_batch()
-            self._batch_first_sequence = batch
-        self._batch_count += 1
+        at_ns = self._begin_record(
+            sequence, outcome.received_at_ns, outcome.batch_first_sequence, state, outcome
+        )
         kind = type(outcome)
         if kind is OrderDecided or kind is OrderRefused:
             self._note_order(outcome, sequence, at_ns, state)  # type: ignore[arg-type]
@@ -162,6 +151,55 @@ class DayCollector:
             self.exposure.note(outcome.cancel.desk, state.ledger, sequence, at_ns)
         else:
             self._note_administrative(outcome, sequence, at_ns, state)
+
+    def observe_admission(
+        self,
+        sequence: int,
+        received_at_ns: int,
+        batch_first_sequence: int,
+        sent_at_ns: int,
+        desk: str,
+        symbol: str,
+        venue: int,
+        chosen: int,
+        reason: str,
+        notional_microcents: int,
+        fee_microcents: int,
+        state: GuardState,
+    ) -> None:
+        """Counts the record of a plain admission (`guard.replay_lane.AdmissionObserver`)."""
+        at_ns = self._begin_record(sequence, received_at_ns, batch_first_sequence, state, None)
+        if sent_at_ns:
+            self._note_latency(self.order_latency_ns, received_at_ns - sent_at_ns)
+        self.exposure.note(desk, state.ledger, sequence, at_ns)
+        self._row(at_ns)[0] += 1
+        key = (desk, symbol, venue, "", reason, chosen)
+        self._count(key, notional_microcents, fee_microcents, state)
+        self.policies[-1].decisions += 1
+
+    def _begin_record(
+        self,
+        sequence: int,
+        received_at_ns: int,
+        batch_first_sequence: int,
+        state: GuardState,
+        outcome: Outcome | None,
+    ) -> int:
+        """Counts what every record has; the time that it counts at, in ns."""
+        at_ns = received_at_ns
+        if at_ns > self.last_ns:
+            self.last_ns = at_ns
+        else:
+            at_ns = self.last_ns
+        if self.first_sequence is None:
+            self._begin(sequence, at_ns, state, outcome)
+        self.last_sequence = sequence
+        self.record_count += 1
+        if batch_first_sequence != self._batch_first_sequence:
+            self._close_batch()
+            self._batch_first_sequence = batch_first_sequence
+        self._batch_count += 1
+        return at_ns
 
     def finish(self, state: GuardState) -> None:
         """Counts what was put off. Once, behind the last record, before anything is read."""
@@ -187,7 +225,7 @@ class DayCollector:
         width_ns = self._grid.width_ns
         return width_ns, [[index * width_ns, *self._rows[index]] for index in sorted(self._rows)]
 
-    def _begin(self, sequence: int, at_ns: int, state: GuardState, outcome: Outcome) -> None:
+    def _begin(self, sequence: int, at_ns: int, state: GuardState, outcome: Outcome | None) -> None:
         self.first_sequence, self.first_ns = sequence, at_ns
         if sequence > 1:
             self.exposure.seed(state, sequence, at_ns)
@@ -217,6 +255,10 @@ class DayCollector:
                 self._note_gates(answer)  # type: ignore[arg-type]
         self._row(at_ns)[column] += 1
         key = (order.desk, order.symbol, order.venue, stage, answer.reason, chosen)
+        self._count(key, notional, fee, state)
+
+    def _count(self, key: tuple[Any, ...], notional: int, fee: int, state: GuardState) -> None:
+        """Counts an order with those that are like it."""
         alike = self._alike.get(key)
         if alike is None:
             if len(self._alike) >= ALIKE_MAX:

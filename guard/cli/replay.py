@@ -52,15 +52,21 @@ def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher) -> int:
             f"the checkpoint of record {source.beginning.head.sequence}"
         )
     audit = open_audit(options)
-    observe = all_of(source.bounds.within(audit.observe_day), audit.observe_asked)
+    observe, observe_admission = audit.observe_day, audit.observe_admission
+    if not source.bounds.is_whole:
+        observe, observe_admission = source.bounds.within(observe), None
+    if audit.is_asked:
+        observe = all_of(observe, audit.observe_asked)
     if source.reconciliation is not None:
         observe = all_of(source.reconciliation.observe, observe)
+        observe_admission = None
     with progress_of(options.log) as advance:
         report = replay_log(
             options.log,
             hasher,
             beginning=source.beginning,
             observe=observe,
+            observe_admission=observe_admission,
             anchor=source.anchor,
             jobs=options.jobs,
             on_bytes=advance,

@@ -143,7 +143,7 @@ def progress_of(path: Path) -> Iterator[Callable[[int], None] | None]:
 
 def check_source(source: Source, report: "ReplayReport") -> dict[str, Any]:
     """What the report says of the source, once all was replayed. Raises UsageError, WalDamage."""
-    if report.record_count and source.bounds.record_count == 0:
+    if report.record_count and source.bounds.record_count == 0 and not source.bounds.is_whole:
         raise UsageError("no record stands between --from and --to")
     found = source.reconciliation
     if found is not None and not found.is_done:

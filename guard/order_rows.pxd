@@ -1,0 +1,108 @@
+# The types of order_rows.py, for the compiler alone. Offsets are within one block or one buffer of
+# rows, in which room for a row was made before it is written.
+
+cimport cython
+from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint8_t as u8, uint16_t as u16, uint32_t as u32, uint64_t as u64
+
+from guard cimport packing, text
+from guard.record_reader cimport RecordReader
+from kernel cimport little_endian as le
+from kernel.digest cimport decision_digest_of_row, input_digest_of_row
+from wal cimport rawbytes as raw
+
+ctypedef u8 *BufferPointer
+
+cdef Py_ssize_t _HEAD_BYTES, _FIXED_BYTES, _DATA_BYTES_MAX, _ROW_BYTES_MAX, _FIRST_ROOM
+cdef Py_ssize_t _NAME_BYTES_MAX, _IDENTIFIER_BYTES_MAX, _CLIENT_BYTES_MAX, _HEX_LENGTH
+cdef u8 _RAW, _ADMITTED, _EXECUTE, _SUBSTITUTE
+cdef u16 _BPS_MAX
+cdef u32 _TOKENS_PER_ORDER
+cdef u64 _I64_MAX
+cdef bytes _AUDIT, _CATALOG, _POLICY, _INPUT_DIGEST, _DECISION_DIGEST, _INPUT, _DECISION, _RECEIVED
+cdef bytes _CLIENT, _BATCH, _ORDER_ID, _DESK, _SYMBOL, _SIDE, _QUANTITY, _PRICE, _VENUE, _RISK
+cdef bytes _CONFIDENCE, _QUALITY, _LATENCY, _CAPABILITIES, _PROVIDERS, _REGIONS, _MAX_FEE, _ALLOWED
+cdef bytes _NOT_ALLOWED, _TYPE, _TIME, _CURRENCY, _SENT_AT, _ANSWER, _SEQUENCE, _RESERVATION
+cdef bytes _SUBSTITUTED, _NOT_SUBSTITUTED, _NOTIONAL, _FEE, _REASON, _END, _NULL
+cdef bytes _CONTENT_HEAD, _TRUE, _FALSE, _NIL
+cdef list _REASONS, _SIDES, _TYPES, _TIMES, _PACKED_SIDES, _PACKED_TYPES, _PACKED_TIMES
+
+@cython.locals(index=Py_ssize_t, high=u8, low=u8)
+cdef bint put_digest(u8 *out, Py_ssize_t at, const u8 *text_of, Py_ssize_t start) noexcept
+cdef u8 nibble_of(u8 character) noexcept
+
+@cython.final
+cdef class OrderRows:
+    cdef RecordReader _reader
+    cdef bytearray _out
+    cdef Py_ssize_t _size, _at, _end, _last
+    cdef Py_ssize_t _client_at, _client_bytes, _id_at, _id_bytes, _desk_at, _desk_bytes
+    cdef Py_ssize_t _symbol_at, _symbol_bytes, _currency_at, _currency_bytes
+    cdef Py_ssize_t _side, _type, _time
+    cdef bint _is_substitute_allowed
+
+    cpdef bytes take(self)
+
+    @cython.locals(
+        size=Py_ssize_t, places=i64[::1], index=Py_ssize_t, at=Py_ssize_t, end=Py_ssize_t,
+    )
+    cpdef add(self, bytes block, spans, Py_ssize_t first, Py_ssize_t count, u64 sequence)
+
+    @cython.locals(length=Py_ssize_t, out=BufferPointer, out_at=Py_ssize_t)
+    cdef _add_raw(self, const u8 *block, Py_ssize_t at, Py_ssize_t end)
+
+    cdef void _put_head(self, u8 *out, Py_ssize_t at, u8 kind, Py_ssize_t length) noexcept
+
+    @cython.locals(missing=Py_ssize_t)
+    cdef _make_room(self, Py_ssize_t byte_count)
+
+    @cython.locals(out=BufferPointer, row=Py_ssize_t, length=Py_ssize_t)
+    cdef bint _add_admitted(
+        self, const u8 *block, Py_ssize_t at, Py_ssize_t end, u64 sequence
+    ) except -1
+
+    @cython.locals(length=Py_ssize_t)
+    cdef bint _is_next(self, const u8 *block, bytes piece) noexcept
+
+    @cython.locals(at=Py_ssize_t)
+    cdef bint _number(self, const u8 *block, bytes piece, u8 width) noexcept
+
+    cdef bint _is_number(self, const u8 *block, bytes piece, u64 value) noexcept
+
+    @cython.locals(at=Py_ssize_t)
+    cdef bint _string(self, const u8 *block, bytes piece, Py_ssize_t bytes_max) noexcept
+
+    @cython.locals(index=Py_ssize_t, word=bytes)
+    cdef Py_ssize_t _word(self, const u8 *block, bytes piece, list words) except -2
+
+    @cython.locals(
+        reader=RecordReader, policy_epoch=u64, catalog_epoch=u64, input_hex_at=Py_ssize_t,
+        decision_hex_at=Py_ssize_t, at=Py_ssize_t, digest=bytes,
+    )
+    cdef bint _read_opening(
+        self, const u8 *block, u8 *out, Py_ssize_t row, u64 sequence
+    ) except -1
+
+    @cython.locals(action=u8, reason=u16)
+    cdef bint _agree(
+        self, const u8 *out, Py_ssize_t row, u64 sequence, u64 policy_epoch, u64 catalog_epoch
+    ) noexcept
+
+    @cython.locals(reader=RecordReader)
+    cdef bint _read_event(self, const u8 *block, u8 *out, Py_ssize_t row) except -1
+
+    @cython.locals(quantity=u32, risk=u16, confidence=u16, quality=u16, price=u64)
+    cdef bint _read_numbers(self, const u8 *block, u8 *out, Py_ssize_t row) noexcept
+
+    @cython.locals(sent_at=u64)
+    cdef bint _read_rest_of_order(self, const u8 *block, u8 *out, Py_ssize_t row) except -1
+
+    @cython.locals(substituted=bint, reason=bytes)
+    cdef bint _read_answer(
+        self, const u8 *block, u8 *out, Py_ssize_t row, u64 sequence
+    ) except -1
+
+    @cython.locals(
+        key_bytes=Py_ssize_t, at=Py_ssize_t, payload_at=Py_ssize_t, sent_at=u64,
+    )
+    cdef Py_ssize_t _put_memory(self, const u8 *block, u8 *out, Py_ssize_t row) except -1

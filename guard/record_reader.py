@@ -1,0 +1,155 @@
+# cython: annotation_typing=False
+"""The numbers of a decision record, read from its exact text into the kernel's rows. Pure.
+
+Owns the quick way through `input` and `decision` of a record as `guard.record_text` writes them:
+every key in its place, every integer as it would be written. Must not: judge; text of any other
+form is unusual, and whoever reads goes the long way round. It runs as it stands, or compiled with
+the types of `record_reader.pxd` beside it.
+
+How it works: `text` ends with a newline, which stands in no value: every walk over digits ends
+there. Compiled, rows are written without a look at their room, which is the caller's to make.
+
+How it fails: a place below 0 says that something is unusual; what was written is then of no use.
+"""
+
+from kernel import little_endian as le
+from kernel.layout import DECISION, INPUT, IntType
+from kernel.little_endian import Buffer, Row
+from kernel.reasons import Action, Reason
+from wal import rawbytes as raw
+
+_U64_MAX = 2**64 - 1
+_I64_LIMIT = 2**63  # what a negative value reaches at most, and a positive one stays below
+_TENTH = 2**64 // 10
+_COLON = b'":'
+_COMMA = b',"'
+_SIGNED = 8 + 128  # how `_width_of` marks an i64
+
+
+def _width_of(int_type: IntType) -> int:
+    return int_type.width_bytes + (128 if int_type.minimum < 0 else 0)
+
+
+# Of each field: its key as it stands in the text, and its width in bytes.
+_INPUT_KEYS = [field.name.encode() + _COLON for field in INPUT.fields]
+_INPUT_WIDTHS = bytes(_width_of(field.type) for field in INPUT.fields)
+_DECISION_KEYS = [
+    field.name.encode() + (b'":"' if field.name in ("action", "reason") else _COLON)
+    for field in DECISION.fields
+]
+_DECISION_WIDTHS = bytes(_width_of(field.type) for field in DECISION.fields)
+_ACTIONS = [(action.camel.encode(), int(action)) for action in Action]
+_REASONS = [(reason.camel.encode(), int(reason)) for reason in Reason]
+
+
+class RecordReader:
+    """`value`: the integer that was read last; of a negative one, its two's complement in 64."""
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    def read_input(self, text: Row, at: int, size: int, row: Buffer, to: int) -> int:
+        """The place behind the input's last value, its row put at `to`; -1 if it is unusual."""
+        for field in range(13):
+            key = _INPUT_KEYS[field]
+            length = len(key)
+            if not raw.holds(text, at, key, length, size):
+                return -1
+            width = _INPUT_WIDTHS[field]
+            at = self.read_number(text, at + length, width)
+            if at < 0:
+                return -1
+            width &= 127
+            store_value(row, to, self.value, width)
+            to += width
+            if field < 12:
+                if not raw.holds(text, at, _COMMA, 2, size):
+                    return -1
+                at += 2
+        return at
+
+    def read_decision(self, text: Row, at: int, size: int, row: Buffer, to: int) -> int:
+        """The same for the decision."""
+        for field in range(13):
+            key = _DECISION_KEYS[field]
+            length = len(key)
+            if not raw.holds(text, at, key, length, size):
+                return -1
+            at += length
+            width = _DECISION_WIDTHS[field]
+            if field == 1 or field == 2:
+                at = self._read_word(text, at, _ACTIONS if field == 1 else _REASONS, size)
+            else:
+                at = self.read_number(text, at, width)
+            if at < 0:
+                return -1
+            width &= 127
+            store_value(row, to, self.value, width)
+            to += width
+            if field < 12:
+                if not raw.holds(text, at, _COMMA, 2, size):
+                    return -1
+                at += 2
+        return at
+
+    def _read_word(self, text: Row, at: int, words: list[tuple[bytes, int]], size: int) -> int:
+        """The place behind one of `words` and its closing quote; `value` is its number."""
+        for word, number in words:
+            length = len(word)
+            if raw.holds(text, at, word, length, size) and text[at + length] == 0x22:
+                self.value = number
+                return at + length + 1
+        return -1
+
+    def read_number(self, text: Row, at: int, width: int) -> int:
+        """The place behind an integer of that width, as it would be written; -1 if it is none.
+
+        `width`: 1, 2, 4 or 8 bytes; 8 + 128 for a signed one.
+        """
+        is_negative = text[at] == 0x2D
+        if is_negative:
+            if width != _SIGNED:
+                return -1
+            at += 1
+        digit = text[at]
+        if not 0x30 <= digit <= 0x39:
+            return -1
+        value = digit - 0x30
+        at += 1
+        if value == 0:
+            if is_negative or 0x30 <= text[at] <= 0x39:
+                return -1
+            self.value = 0
+            return at
+        digits = 1
+        while 0x30 <= text[at] <= 0x39:
+            digit = text[at] - 0x30
+            digits += 1
+            # The twentieth digit is the first that may not fit: 2^64 - 1 ends in 5.
+            if digits > 19 and (digits > 20 or value > _TENTH or (value == _TENTH and digit > 5)):
+                return -1
+            value = value * 10 + digit
+            at += 1
+        if is_negative:
+            if value > _I64_LIMIT:
+                return -1
+            value = _U64_MAX - value + 1
+        elif width == _SIGNED:
+            if value >= _I64_LIMIT:
+                return -1
+        elif width < 8 and value >> (8 * width) != 0:
+            return -1
+        self.value = value
+        return at
+
+
+def store_value(out: Buffer, at: int, value: int, width: int) -> None:
+    """Put an integer of 1, 2, 4 or 8 bytes at that place."""
+    if width == 8:
+        le.store_u64(out, at, value)
+    elif width == 4:
+        le.store_u32(out, at, value)
+    elif width == 2:
+        le.store_u16(out, at, value)
+    else:
+        out[at] = value

@@ -1,0 +1,170 @@
+"""Rows of records: the values in them are the record, byte for byte; the rest goes as it stands."""
+
+import json
+import random
+from array import array
+from typing import Any
+
+import pytest
+
+from guard.journal import decode_data, encode_data
+from guard.messages import Admit
+from guard.order_rows import OrderRows
+from guard.outcomes import OrderDecided
+from guard.replay_parts import ADMITTED, RAW
+from replay_support import BusyDay, row_of, text_of
+
+DAY = BusyDay(1, 250).engine.records
+
+
+def admissions() -> list[tuple[int, bytes]]:
+    """The day's admitted orders: sequence and data."""
+    found = []
+    for sequence, data in enumerate(DAY, 1):
+        event = decode_data(data).outcome
+        if isinstance(event, OrderDecided) and isinstance(event.answer, Admit):
+            found.append((sequence, data))
+    return found
+
+
+ADMISSIONS = admissions()
+
+
+def is_plain(data: bytes) -> bool:
+    return data.isascii() and b"\\" not in data
+
+
+def test_the_day_has_what_it_takes() -> None:
+    assert len(ADMISSIONS) > 20
+    assert {is_plain(data) for _, data in ADMISSIONS} == {True, False}
+    for piece in (b'"substituted":true', b'"substituted":false', b'"sent_at_ns":null', b'"gtc"'):
+        assert any(piece in data for _, data in ADMISSIONS), piece
+
+
+def test_a_plain_admission_is_a_row_of_its_values() -> None:
+    for sequence, data in enumerate(DAY, 1):
+        kind, row = row_of(data, sequence)
+        wanted = (sequence, data) in ADMISSIONS and is_plain(data)
+        assert kind == (ADMITTED if wanted else RAW), data
+        assert text_of(kind, row) == data
+
+
+def test_a_record_in_another_place_goes_as_it_stands() -> None:
+    sequence, data = next(each for each in ADMISSIONS if is_plain(each[1]))
+    assert row_of(data, sequence)[0] == ADMITTED
+    assert row_of(data, sequence + 1) == (RAW, data)
+
+
+def _leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    if isinstance(value, dict):
+        return [leaf for key in value for leaf in _leaves(value[key], (*path, key))]
+    return [path]
+
+
+VALUES = (
+    0, 1, 2, 3, 10_000, 10_001, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -1, 1.5, True,
+    False, None, "", "x", "a" * 33, "a" * 65, "day", "sell", "market", "limit", "gtc", "Substitute",
+    "USD", [], {},
+)  # fmt: skip
+
+
+def test_a_value_that_is_changed_never_makes_a_row_of_others() -> None:
+    """And it makes one at all only where nothing else in the record says the same thing."""
+    sequence, data = next(each for each in ADMISSIONS if is_plain(each[1]))
+    free = set()
+    for path in _leaves(json.loads(data)):
+        for value in VALUES:
+            record = json.loads(data)
+            place = record
+            for step in path[:-1]:
+                place = place[step]
+            if place[path[-1]] == value and type(place[path[-1]]) is type(value):
+                continue
+            place[path[-1]] = value
+            changed = json.dumps(record, separators=(",", ":")).encode()
+            kind, row = row_of(changed, sequence)
+            assert text_of(kind, row) == changed
+            if kind == ADMITTED:
+                free.add(path[1:])
+                assert encode_data(decode_data(changed)) == changed, path
+    assert free == {
+        ("received_at_ns",),
+        ("client",),
+        ("batch_first_sequence",),
+        ("order", "desk"),
+        ("order", "symbol"),
+        ("order", "side"),
+        ("order", "price"),
+        ("order", "allow_substitute"),
+        ("order", "order_type"),
+        ("order", "time_in_force"),
+        ("order", "currency"),
+        ("order", "sent_at_ns"),
+        ("answer", "reservation_id"),
+    }
+
+
+def test_no_bytes_make_a_row_of_others() -> None:
+    numbers = random.Random(3)
+    sequence, data = next(each for each in ADMISSIONS if is_plain(each[1]))
+    made = 0
+    for _ in range(4_000):
+        changed = bytearray(data)
+        at = numbers.randrange(len(data))
+        kind = numbers.randrange(4)
+        if kind == 0:
+            changed[at] ^= 1 << numbers.randrange(8)
+        elif kind == 1:
+            del changed[at : at + numbers.randrange(1, 4)]
+        elif kind == 2:
+            changed[at:at] = bytes([numbers.choice(b'0123456789"{}[],:-+.eE \\a')])
+        else:
+            changed[at] = numbers.choice(b'0123456789"abcdefxyz,')
+        changed = changed.replace(b"\n", b" ")
+        made += row_of(bytes(changed), sequence)[0] == ADMITTED
+        assert text_of(*row_of(bytes(changed), sequence)) == changed
+    assert made > 20
+    for length in range(0, len(data), 7):
+        assert row_of(data[:length] or b" ", sequence) == (RAW, data[:length] or b" ")
+
+
+def test_a_digest_of_other_letters_is_not_plain() -> None:
+    sequence, data = next(each for each in ADMISSIONS if is_plain(each[1]))
+    digest = json.loads(data)["audit"]["policy_digest_hex"].encode()
+    other = data.replace(digest, digest[:-1] + (b"0" if digest[-1:] != b"0" else b"1"))
+    assert row_of(other, sequence)[0] == ADMITTED
+    for text in (digest.upper(), b"g" * 64):
+        assert row_of(data.replace(digest, text), sequence)[0] == RAW
+
+
+def test_many_records_are_rows_end_to_end() -> None:
+    block = b"\n".join(DAY) + b"\n"
+    spans, at = array("q"), 0
+    for data in DAY:
+        spans.extend((at, at + len(data), at))
+        at += len(data) + 1
+    rows = OrderRows()
+    rows.add(block, spans, 0, 100, 1)
+    rows.add(block, spans, 100, len(DAY), 101)
+    wanted = b"".join(
+        bytes([kind]) + len(row).to_bytes(4, "little") + row
+        for kind, row in (row_of(data, sequence) for sequence, data in enumerate(DAY, 1))
+    )
+    assert rows.take() == wanted
+
+
+@pytest.mark.parametrize(
+    ("spans", "first", "count", "words"),
+    [
+        ([0, 2, 0], 0, 2, "records 0 to 2 are not within 1"),
+        ([0, 2, 0], 2, 1, "records 2 to 1"),
+        ([0, 9, 0], 0, 1, "a record from 0 to 9 is not within 3 bytes"),
+        ([2, 1, 0], 0, 1, "a record from 2 to 1"),
+        ([-1, 1, 0], 0, 1, "a record from -1 to 1"),
+    ],
+)
+def test_records_that_the_spans_do_not_hold(
+    spans: list[int], first: int, count: int, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        OrderRows().add(b"{}\n", array("q", spans), first, count, 1)

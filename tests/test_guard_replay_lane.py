@@ -1,0 +1,142 @@
+"""The lane of replay: with it or without it the same report, state and words, on any day."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guard.engine import Engine
+from guard.journal import decode_event, encode_data
+from guard.outcomes import Decided
+from guard.replay import ReplayMismatch, replay_log
+from guard.replay_lane import ReplayLane
+from guard.replay_parts import Place
+from guard.state import GuardState
+from guard_support import KEY, describe, write_log
+from replay_support import BusyDay, row_of
+from wal import ChainHasher, WalDamage
+
+HASHER = ChainHasher(KEY)
+
+
+def told(source: Path, *, with_lane: bool, jobs: int = 1) -> tuple[Any, ...]:
+    """All that a replay says, and all that it tells."""
+    seen: list[Any] = []
+
+    def observe(place: Place, decided: Decided, state: GuardState) -> None:
+        counts = None if decided.kernel is None else decided.kernel.output_row
+        where = (place.sequence, place.segment, place.offset, place.entry_hash)
+        seen.append((where, encode_data(decided), counts, state.next_sequence))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("guard.replay.GUARD_FORM", "compiled" if with_lane else "interpreted")
+        try:
+            report = replay_log(source, HASHER, observe=observe, jobs=jobs)
+        except WalDamage as damage:
+            return type(damage), str(damage), seen
+    counts = (report.record_count, report.decision_count, report.events, report.reasons)
+    return report.head, counts, describe(report.engine.state), seen
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_the_same_of_a_busy_day(seed: int, tmp_path: Path) -> None:
+    day = BusyDay(seed, 220).engine
+    write_log(tmp_path / "log", day.records)
+    alone = told(tmp_path / "log", with_lane=False)
+    assert alone[2] == describe(day.state)
+    assert told(tmp_path / "log", with_lane=True) == alone
+    if seed == 2:
+        assert told(tmp_path / "log", with_lane=True, jobs=2) == alone
+
+
+PLACES = (
+    (b'"reservation_id":', b'"reservation_id":1'),
+    (b'"policy_digest_hex":"6', b'"policy_digest_hex":"7'),
+    (b'"price":', b'"price":1'),
+    (b'"symbol":"AAPL"', b'"symbol":"BTC-USD"'),
+    (b'"symbol":"AAPL"', b'"symbol":"AAPM"'),
+    (b'"desk":"desk-alpha"', b'"desk":"desk-beta"'),
+    (b'"desk":"desk-alpha"', b'"desk":"desk-omega"'),
+    (b'"sent_at_ns":null', b'"sent_at_ns":1'),
+    (b'"received_at_ns":', b'"received_at_ns":1'),
+    (b'"received_at_ns":1', b'"received_at_ns":'),
+    (b'"side":"buy"', b'"side":"sell"'),
+    (b'"allow_substitute":true', b'"allow_substitute":false'),
+    (b'"client":"local"', b'"client":"other"'),
+)
+
+
+def test_the_same_verdict_on_what_only_the_state_can_tell(tmp_path: Path) -> None:
+    """The record's text is one, and its digests are right: the rest is the lane's to see."""
+    records = BusyDay(5, 120).engine.records
+    verdicts = set()
+    for old, new in PLACES:
+        for sequence in [n for n, data in enumerate(records, 1) if row_of(data, n)[0]][::4]:
+            changed = list(records)
+            changed[sequence - 1] = records[sequence - 1].replace(old, new)
+            if changed == records:
+                continue
+            write_log(tmp_path / "log", changed)
+            verdict = told(tmp_path / "log", with_lane=True)
+            assert verdict == told(tmp_path / "log", with_lane=False), (old, sequence)
+            verdicts.add(verdict[0] is ReplayMismatch)
+            (tmp_path / "log" / "00000001.jsonl").unlink()
+    assert verdicts == {True, False}
+
+
+def test_what_is_not_the_lanes_changes_nothing() -> None:
+    day = BusyDay(6, 60).engine
+    engine = Engine()
+    lane = ReplayLane(engine.state)
+    sequence = next(n for n, data in enumerate(day.records, 1) if row_of(data, n)[0])
+    kind, row = row_of(day.records[sequence - 1], sequence)
+    rows = bytes([kind]) + len(row).to_bytes(4, "little") + row
+    before = describe(engine.state)
+    assert lane.fold(rows, 0, None, None) == 0
+    assert (lane.record_count, describe(engine.state)) == (0, before)
+    assert lane.reasons() == {}
+
+
+def test_an_admission_alone_is_told_where_that_is_wanted(tmp_path: Path) -> None:
+    records = BusyDay(7, 120).engine.records
+    write_log(tmp_path / "log", records)
+    admitted: list[tuple[Any, ...]] = []
+    others: list[int] = []
+
+    def observe_admission(*fields: Any) -> None:
+        assert fields[-1].next_sequence == fields[0] + 1
+        admitted.append(fields[:-1])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("guard.replay.GUARD_FORM", "compiled")
+        replay_log(
+            tmp_path / "log",
+            HASHER,
+            observe=lambda place, *_rest: others.append(place.sequence),
+            observe_admission=observe_admission,
+        )
+    wanted = []
+    for sequence, data in enumerate(records, 1):
+        if not row_of(data, sequence)[0]:
+            assert sequence in others
+            continue
+        event: Any = decode_event(data)
+        order, answer = event.order, event.answer
+        wanted.append(
+            (
+                sequence,
+                event.received_at_ns,
+                event.batch_first_sequence,
+                order.sent_at_ns or 0,
+                order.desk,
+                order.symbol,
+                order.venue,
+                answer.venue,
+                answer.reason,
+                answer.notional_microcents,
+                answer.fee_microcents,
+            )
+        )
+    assert admitted == wanted
+    assert len(admitted) > 10
+    assert len(admitted) + len(others) == len(records)
