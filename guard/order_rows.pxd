@@ -15,8 +15,9 @@ ctypedef u8 *BufferPointer
 
 cdef Py_ssize_t _HEAD_BYTES, _FIXED_BYTES, _DATA_BYTES_MAX, _ROW_BYTES_MAX, _FIRST_ROOM
 cdef Py_ssize_t _NAME_BYTES_MAX, _IDENTIFIER_BYTES_MAX, _CLIENT_BYTES_MAX, _HEX_LENGTH
-cdef u8 _RAW, _ADMITTED, _EXECUTE, _SUBSTITUTE
-cdef u16 _BPS_MAX
+cdef u8 _RAW, _DECIDED, _EXECUTE, _SUBSTITUTE, _REJECT
+cdef u16 _BPS_MAX, _RISK_LIMIT, _CONFIDENCE_LIMIT, _REASONS_MAX
+cdef Py_ssize_t _GATES, _COUNTS_BYTES
 cdef u32 _TOKENS_PER_ORDER
 cdef u64 _I64_MAX
 cdef bytes _AUDIT, _CATALOG, _POLICY, _INPUT_DIGEST, _DECISION_DIGEST, _INPUT, _DECISION, _RECEIVED
@@ -24,6 +25,9 @@ cdef bytes _CLIENT, _BATCH, _ORDER_ID, _DESK, _SYMBOL, _SIDE, _QUANTITY, _PRICE,
 cdef bytes _CONFIDENCE, _QUALITY, _LATENCY, _CAPABILITIES, _PROVIDERS, _REGIONS, _MAX_FEE, _ALLOWED
 cdef bytes _NOT_ALLOWED, _TYPE, _TIME, _CURRENCY, _SENT_AT, _ANSWER, _SEQUENCE, _RESERVATION
 cdef bytes _SUBSTITUTED, _NOT_SUBSTITUTED, _NOTIONAL, _FEE, _REASON, _END, _NULL
+cdef bytes _REJECT_ANSWER, _STAGE, _DETAIL, _ASKED, _LIMIT, _REJECT_END, _REJECT_CONTENT_HEAD
+cdef bytes _KERNEL_STAGE, _ASKED_KEY, _LIMIT_KEY, _COUNTS_HEAD, _COUNTS_AND_LIMIT_HEAD
+cdef list _COUNTS, _COUNT_KEYS
 cdef bytes _CONTENT_HEAD, _TRUE, _FALSE, _NIL
 cdef list _REASONS, _SIDES, _TYPES, _TIMES, _PACKED_SIDES, _PACKED_TYPES, _PACKED_TIMES
 
@@ -32,10 +36,9 @@ cdef bint put_digest(u8 *out, Py_ssize_t at, const u8 *text_of, Py_ssize_t start
 cdef u8 nibble_of(u8 character) noexcept
 
 @cython.final
-cdef class OrderRows:
-    cdef RecordReader _reader
+cdef class OrderRows(RecordReader):
     cdef bytearray _out
-    cdef Py_ssize_t _size, _at, _end, _last
+    cdef Py_ssize_t _size
     cdef Py_ssize_t _client_at, _client_bytes, _id_at, _id_bytes, _desk_at, _desk_bytes
     cdef Py_ssize_t _symbol_at, _symbol_bytes, _currency_at, _currency_bytes
     cdef Py_ssize_t _side, _type, _time
@@ -57,26 +60,12 @@ cdef class OrderRows:
     cdef _make_room(self, Py_ssize_t byte_count)
 
     @cython.locals(out=BufferPointer, row=Py_ssize_t, length=Py_ssize_t)
-    cdef bint _add_admitted(
+    cdef bint _add_decided(
         self, const u8 *block, Py_ssize_t at, Py_ssize_t end, u64 sequence
     ) except -1
 
-    @cython.locals(length=Py_ssize_t)
-    cdef bint _is_next(self, const u8 *block, bytes piece) noexcept
-
-    @cython.locals(at=Py_ssize_t)
-    cdef bint _number(self, const u8 *block, bytes piece, u8 width) noexcept
-
-    cdef bint _is_number(self, const u8 *block, bytes piece, u64 value) noexcept
-
-    @cython.locals(at=Py_ssize_t)
-    cdef bint _string(self, const u8 *block, bytes piece, Py_ssize_t bytes_max) noexcept
-
-    @cython.locals(index=Py_ssize_t, word=bytes)
-    cdef Py_ssize_t _word(self, const u8 *block, bytes piece, list words) except -2
-
     @cython.locals(
-        reader=RecordReader, policy_epoch=u64, catalog_epoch=u64, input_hex_at=Py_ssize_t,
+        policy_epoch=u64, catalog_epoch=u64, input_hex_at=Py_ssize_t,
         decision_hex_at=Py_ssize_t, at=Py_ssize_t, digest=bytes,
     )
     cdef bint _read_opening(
@@ -88,7 +77,6 @@ cdef class OrderRows:
         self, const u8 *out, Py_ssize_t row, u64 sequence, u64 policy_epoch, u64 catalog_epoch
     ) noexcept
 
-    @cython.locals(reader=RecordReader)
     cdef bint _read_event(self, const u8 *block, u8 *out, Py_ssize_t row) except -1
 
     @cython.locals(quantity=u32, risk=u16, confidence=u16, quality=u16, price=u64)
@@ -102,7 +90,24 @@ cdef class OrderRows:
         self, const u8 *block, u8 *out, Py_ssize_t row, u64 sequence
     ) except -1
 
+    @cython.locals(code=u16, index=Py_ssize_t, asked=u16)
+    cdef bint _read_refusal(
+        self, const u8 *block, u8 *out, Py_ssize_t row, u64 sequence
+    ) except -1
+
+    cdef bint _is_same_id(self, const u8 *block, bytes piece) noexcept
+
     @cython.locals(
-        key_bytes=Py_ssize_t, at=Py_ssize_t, payload_at=Py_ssize_t, sent_at=u64,
+        key_bytes=Py_ssize_t, at=Py_ssize_t, payload_at=Py_ssize_t, is_refusal=bint,
     )
     cdef Py_ssize_t _put_memory(self, const u8 *block, u8 *out, Py_ssize_t row) except -1
+
+    @cython.locals(sent_at=u64)
+    cdef Py_ssize_t _put_order(
+        self, const u8 *block, u8 *out, Py_ssize_t row, Py_ssize_t at
+    ) except -1
+
+cdef Py_ssize_t put_admission(u8 *out, Py_ssize_t row, Py_ssize_t at) except -1
+
+@cython.locals(code=u16, has_limit=bint, index=Py_ssize_t, asked=u16)
+cdef Py_ssize_t put_refusal(u8 *out, Py_ssize_t row, Py_ssize_t at) except -1

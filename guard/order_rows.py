@@ -1,12 +1,12 @@
 # cython: annotation_typing=False
-"""Records of a log as rows: what of an admission needs no state, shown once and for all. Pure.
+"""Records of a log as rows: what of an order needs no state, shown once and for all. Pure.
 
-Owns the quick way from the record of an admitted order in its exact text to a row (`guard.
-replay_parts` describes it), and what is proven on the way: the text is that of the values in the
-row, byte for byte; the digests are those of input and decision; and event, input, decision and
-answer agree with each other wherever they say the same thing. What is left, which is all that the
-state decides, `guard.replay_lane` does. Must not: refuse anything; whatever is unusual becomes a
-row of its data as it stands, and goes the long way round (`guard.replay`).
+Owns the quick way from the record of an order that was admitted, or refused by the kernel, in its
+exact text to a row (`guard.replay_parts` describes it), and what is proven on the way: the text is
+that of the values in the row, byte for byte; the digests are those of input and decision; event,
+input, decision and answer agree with each other wherever they say the same thing. What is left,
+which is all that the state decides, `guard.replay_lane` does. Must not: refuse anything; what is
+unusual becomes a row of its data as it stands, and goes the long way round (`guard.replay`).
 
 How it works: one walk from the record's front to its end, in which each piece of text either is the
 one that must stand there, or a value; nothing is looked for. It runs as it stands, or compiled with
@@ -24,20 +24,26 @@ from guard import packing, text
 from guard.decide_entry import REASON_WORD
 from guard.messages import I64_MAX
 from guard.record_reader import RecordReader
-from guard.replay_parts import ADMITTED, ADMITTED_BYTES, RAW, ROW_HEAD
-from kernel import Action
+from guard.replay_parts import DECIDED, DECIDED_BYTES, RAW, ROW_HEAD
+from kernel import Action, Reason
 from kernel import little_endian as le
 from kernel.digest import decision_digest_of_row, input_digest_of_row
+from kernel.layout import TRACE, TRACE_ROW_BYTES
 from wal import rawbytes as raw
 
 _HEAD_BYTES = ROW_HEAD.size
-_RAW, _ADMITTED, _FIXED_BYTES = RAW, ADMITTED, ADMITTED_BYTES
+_RAW, _DECIDED, _FIXED_BYTES = RAW, DECIDED, DECIDED_BYTES
 _DATA_BYTES_MAX = 2**32 - 1
 # Every string and the payload at their longest, with room to spare.
 _ROW_BYTES_MAX = 2048
 _FIRST_ROOM = 1 << 16
 _I64_MAX = I64_MAX
-_EXECUTE, _SUBSTITUTE = int(Action.EXECUTE_REQUESTED), int(Action.SUBSTITUTE)
+_EXECUTE, _SUBSTITUTE, _REJECT = map(
+    int, (Action.EXECUTE_REQUESTED, Action.SUBSTITUTE, Action.REJECT)
+)
+_RISK_LIMIT, _CONFIDENCE_LIMIT = int(Reason.RISK_HARD_LIMIT), int(Reason.CONFIDENCE_HARD_LIMIT)
+_GATES, _COUNTS_BYTES = len(TRACE.field_names), TRACE_ROW_BYTES
+_REASONS_MAX = 128  # above every number of the kernel's own
 _TOKENS_PER_ORDER = 1_000_000  # as in guard.decide_entry
 _BPS_MAX = 10_000
 _NAME_BYTES_MAX, _IDENTIFIER_BYTES_MAX, _CLIENT_BYTES_MAX = 32, 64, 128
@@ -87,30 +93,43 @@ _FEE = b',"fee_microcents":'
 _REASON = b',"reason":"'
 _END = b'","repeat":false}}}'
 _NULL = b"null"
-_REASONS = [b"", b"", b""]  # of the two numbers that an admission may have
-for _code in (1, 2):
-    _REASONS[_code] = REASON_WORD[_code].encode()
+_REASONS = [REASON_WORD.get(code, "").encode() for code in range(_REASONS_MAX)]
+_REJECT_ANSWER = b'},"answer":{"type":"reject","client_order_id":"'
+_STAGE = b',"stage":"kernel","reason":"'
+_DETAIL = b'","detail":{'
+_COUNTS = [
+    b'%b"%b":' % (b"," if index else b"", gate.encode())
+    for index, gate in enumerate(TRACE.field_names)
+]
+_ASKED, _LIMIT = b',"asked":', b',"limit":'
+_REJECT_END = b'},"repeat":false}}}'
 
 # An order as it is remembered (`guard.orders_codec`): an array of eight, the first of which is the
 # array of an order's fields from its symbol to the time it was sent.
+# A refusal is an array of five, the last of which is the map of its detail.
 _CONTENT_HEAD = b"\x98\xdc\x00\x12"
+_REJECT_CONTENT_HEAD = b"\x95\xdc\x00\x12"
+_KERNEL_STAGE = b"\x01"  # its place in `guard.orders_codec`
+_pack = msgspec.msgpack.encode
+_COUNT_KEYS = [_pack(gate) for gate in TRACE.field_names]
+_ASKED_KEY, _LIMIT_KEY = _pack("asked"), _pack("limit")
+_COUNTS_HEAD, _COUNTS_AND_LIMIT_HEAD = bytes([0x80 + _GATES]), bytes([0x80 + _GATES + 2])
 _SIDES = [b"buy", b"sell"]
 _TYPES = [b"limit", b"market"]
 _TIMES = [b"day", b"ioc", b"fok", b"gtc"]
-_PACKED_SIDES = [msgspec.msgpack.encode(word.decode()) for word in _SIDES]
-_PACKED_TYPES = [msgspec.msgpack.encode(word.decode()) for word in _TYPES]
-_PACKED_TIMES = [msgspec.msgpack.encode(word.decode()) for word in _TIMES]
+_PACKED_SIDES = [_pack(word.decode()) for word in _SIDES]
+_PACKED_TYPES = [_pack(word.decode()) for word in _TYPES]
+_PACKED_TIMES = [_pack(word.decode()) for word in _TIMES]
 _TRUE, _FALSE, _NIL = b"\xc3", b"\xc2", b"\xc0"
 
 
-class OrderRows:
+class OrderRows(RecordReader):
     """Rows end to end, until they are taken."""
 
     def __init__(self) -> None:
-        self._reader = RecordReader()
+        super().__init__()
         self._out = bytearray(_FIRST_ROOM)
         self._size = 0
-        self._at = self._end = self._last = 0
         self._client_at = self._client_bytes = 0
         self._id_at = self._id_bytes = self._desk_at = self._desk_bytes = 0
         self._symbol_at = self._symbol_bytes = self._currency_at = self._currency_bytes = 0
@@ -137,7 +156,7 @@ class OrderRows:
             end = places[3 * index + 1]
             if not 0 <= at < end < size:
                 raise ValueError(f"a record from {at} to {end} is not within {size} bytes")
-            if not self._add_admitted(block, at, end, sequence):
+            if not self._add_decided(block, at, end, sequence):
                 self._add_raw(block, at, end)
             sequence += 1
 
@@ -161,13 +180,13 @@ class OrderRows:
         if missing > 0:
             self._out.extend(bytes(max(missing, len(self._out))))
 
-    def _add_admitted(self, block: bytes, at: int, end: int, sequence: int) -> bool:
-        """Whether the record from `at` to `end` is a plain admission; its row is then added."""
+    def _add_decided(self, block: bytes, at: int, end: int, sequence: int) -> bool:
+        """Whether the record from `at` to `end` is a plain order's; its row is then added."""
         self._make_room(_ROW_BYTES_MAX)
         out = self._out
         row = self._size + _HEAD_BYTES
-        self._at = at
-        self._end = end
+        self.at = at
+        self.end = end
         if not self._read_opening(block, out, row, sequence):
             return False
         if not self._read_event(block, out, row):
@@ -176,95 +195,51 @@ class OrderRows:
             return False
         if not self._read_rest_of_order(block, out, row):
             return False
-        if not self._read_answer(block, out, row, sequence):
+        if out[row + 118] == _REJECT:
+            if not self._read_refusal(block, out, row, sequence):
+                return False
+        elif not self._read_answer(block, out, row, sequence):
             return False
         length = self._put_memory(block, out, row) - row
-        self._put_head(out, self._size, _ADMITTED, length)
+        self._put_head(out, self._size, _DECIDED, length)
         self._size = row + length
         return True
 
-    # Reading: each step goes on at `_at`, and says whether the text is the one that must be there.
-
-    def _is_next(self, block: bytes, piece: bytes) -> bool:
-        length = len(piece)
-        if not raw.holds(block, self._at, piece, length, self._end):
-            return False
-        self._at += length
-        return True
-
-    def _number(self, block: bytes, piece: bytes, width: int) -> bool:
-        """The piece and an integer behind it, which is then the reader's `value`."""
-        if not self._is_next(block, piece):
-            return False
-        at = self._reader.read_number(block, self._at, width)
-        if at < 0:
-            return False
-        self._at = at
-        return True
-
-    def _is_number(self, block: bytes, piece: bytes, value: int) -> bool:
-        """The piece and that very integer, from 0 to 2^64 - 1, behind it."""
-        return self._number(block, piece, 8) and self._reader.value == value
-
-    def _string(self, block: bytes, piece: bytes, bytes_max: int) -> bool:
-        """The piece and a plain string behind it, up to its closing quote: `_last` to `_at`."""
-        if not self._is_next(block, piece):
-            return False
-        at = self._at
-        self._last = at
-        while 0x20 <= block[at] < 0x7F and block[at] != 0x22 and block[at] != 0x5C:
-            at += 1
-        self._at = at
-        return block[at] == 0x22 and at - self._last <= bytes_max
-
-    def _word(self, block: bytes, piece: bytes, words: list[bytes]) -> int:
-        """The piece and one of the words, up to its closing quote: which one; -1 for none."""
-        if not self._string(block, piece, _NAME_BYTES_MAX):
-            return -1
-        for index in range(len(words)):
-            word = words[index]
-            if len(word) == self._at - self._last and raw.has_at(
-                block, self._last, word, len(word)
-            ):
-                return index
-        return -1
-
     def _read_opening(self, block: bytes, out: bytearray, row: int, sequence: int) -> bool:
         """Audit, input and decision; their two rows and the policy's digest are then in `out`."""
-        reader = self._reader
-        if not self._number(block, _AUDIT, 8):
+        if not self.number(block, _AUDIT, 8):
             return False
-        policy_epoch = reader.value
-        if not self._number(block, _CATALOG, 8):
+        policy_epoch = self.value
+        if not self.number(block, _CATALOG, 8):
             return False
-        catalog_epoch = reader.value
-        if not self._is_next(block, _POLICY):
+        catalog_epoch = self.value
+        if not self.is_next(block, _POLICY):
             return False
-        if self._at + 3 * _HEX_LENGTH + 128 > self._end:
+        if self.at + 3 * _HEX_LENGTH + 128 > self.end:
             return False
-        if not put_digest(out, row + 181, block, self._at):
+        if not put_digest(out, row + 181, block, self.at):
             return False
-        self._at += _HEX_LENGTH
-        if not self._is_next(block, _INPUT_DIGEST):
+        self.at += _HEX_LENGTH
+        if not self.is_next(block, _INPUT_DIGEST):
             return False
-        input_hex_at = self._at
-        self._at += _HEX_LENGTH
-        if not self._is_next(block, _DECISION_DIGEST):
+        input_hex_at = self.at
+        self.at += _HEX_LENGTH
+        if not self.is_next(block, _DECISION_DIGEST):
             return False
-        decision_hex_at = self._at
-        self._at += _HEX_LENGTH
-        if not self._is_next(block, _INPUT):
+        decision_hex_at = self.at
+        self.at += _HEX_LENGTH
+        if not self.is_next(block, _INPUT):
             return False
-        at = reader.read_input(block, self._at, self._end, out, row + 40)
+        at = self.read_input(block, self.at, self.end, out, row + 40)
         if at < 0:
             return False
-        self._at = at
-        if not self._is_next(block, _DECISION):
+        self.at = at
+        if not self.is_next(block, _DECISION):
             return False
-        at = reader.read_decision(block, self._at, self._end, out, row + 110)
+        at = self.read_decision(block, self.at, self.end, out, row + 110)
         if at < 0:
             return False
-        self._at = at
+        self.at = at
         if not self._agree(out, row, sequence, policy_epoch, catalog_epoch):
             return False
         digest = input_digest_of_row(le.bytes_at(out, row + 40, 70))
@@ -276,7 +251,7 @@ class OrderRows:
     def _agree(
         self, out: bytearray, row: int, sequence: int, policy_epoch: int, catalog_epoch: int
     ) -> bool:
-        """Whether input and decision are of this record, of these epochs, and an admission."""
+        """Whether input and decision are of this record and of these epochs."""
         action = out[row + 118]
         reason = le.load_u16(out, row + 119)
         return (
@@ -286,36 +261,35 @@ class OrderRows:
             and le.load_u64(out, row + 167) == catalog_epoch
             and le.load_u32(out, row + 56) == _TOKENS_PER_ORDER
             and le.load_i64(out, row + 60) >= 0
-            and _EXECUTE <= action <= _SUBSTITUTE
-            and 1 <= reason <= 2
+            and _EXECUTE <= action <= _REJECT
+            and reason < _REASONS_MAX
         )
 
     def _read_event(self, block: bytes, out: bytearray, row: int) -> bool:
         """The event's head and the order's names."""
-        reader = self._reader
-        if not self._number(block, _RECEIVED, 8) or reader.value > _I64_MAX:
+        if not self.number(block, _RECEIVED, 8) or self.value > _I64_MAX:
             return False
-        le.store_u64(out, row, reader.value)
-        if not self._string(block, _CLIENT, _CLIENT_BYTES_MAX):
+        le.store_u64(out, row, self.value)
+        if not self.string(block, _CLIENT, _CLIENT_BYTES_MAX):
             return False
-        self._client_at = self._last
-        self._client_bytes = self._at - self._last
-        if not self._number(block, _BATCH, 8):
+        self._client_at = self.last
+        self._client_bytes = self.at - self.last
+        if not self.number(block, _BATCH, 8):
             return False
-        le.store_u64(out, row + 8, reader.value)
-        if not self._string(block, _ORDER_ID, _IDENTIFIER_BYTES_MAX):
+        le.store_u64(out, row + 8, self.value)
+        if not self.string(block, _ORDER_ID, _IDENTIFIER_BYTES_MAX):
             return False
-        self._id_at = self._last
-        self._id_bytes = self._at - self._last
-        if not self._string(block, _DESK, _NAME_BYTES_MAX):
+        self._id_at = self.last
+        self._id_bytes = self.at - self.last
+        if not self.string(block, _DESK, _NAME_BYTES_MAX):
             return False
-        self._desk_at = self._last
-        self._desk_bytes = self._at - self._last
-        if not self._string(block, _SYMBOL, _NAME_BYTES_MAX):
+        self._desk_at = self.last
+        self._desk_bytes = self.at - self.last
+        if not self.string(block, _SYMBOL, _NAME_BYTES_MAX):
             return False
-        self._symbol_at = self._last
-        self._symbol_bytes = self._at - self._last
-        self._side = self._word(block, _SIDE, _SIDES)
+        self._symbol_at = self.last
+        self._symbol_bytes = self.at - self.last
+        self._side = self.word(block, _SIDE, _SIDES)
         return self._side >= 0 and self._id_bytes > 0 and self._desk_bytes > 0 < self._symbol_bytes
 
     def _read_numbers(self, block: bytes, out: bytearray, row: int) -> bool:
@@ -326,51 +300,51 @@ class OrderRows:
         quality = le.load_u16(out, row + 80)
         if quantity == 0 or risk > _BPS_MAX or confidence > _BPS_MAX or quality > _BPS_MAX:
             return False
-        if not self._is_number(block, _QUANTITY, quantity) or not self._number(block, _PRICE, 8):
+        if not self.is_number(block, _QUANTITY, quantity) or not self.number(block, _PRICE, 8):
             return False
-        price = self._reader.value
+        price = self.value
         if price == 0 or price > _I64_MAX:
             return False
         le.store_u64(out, row + 24, price)
         return (
-            self._is_number(block, _VENUE, le.load_u32(out, row + 48))
-            and self._is_number(block, _RISK, risk)
-            and self._is_number(block, _CONFIDENCE, confidence)
-            and self._is_number(block, _QUALITY, quality)
-            and self._is_number(block, _LATENCY, le.load_u32(out, row + 82))
-            and self._is_number(block, _CAPABILITIES, le.load_u64(out, row + 86))
-            and self._is_number(block, _PROVIDERS, le.load_u64(out, row + 94))
-            and self._is_number(block, _REGIONS, le.load_u64(out, row + 102))
-            and self._is_number(block, _MAX_FEE, le.load_u64(out, row + 68))
+            self.is_number(block, _VENUE, le.load_u32(out, row + 48))
+            and self.is_number(block, _RISK, risk)
+            and self.is_number(block, _CONFIDENCE, confidence)
+            and self.is_number(block, _QUALITY, quality)
+            and self.is_number(block, _LATENCY, le.load_u32(out, row + 82))
+            and self.is_number(block, _CAPABILITIES, le.load_u64(out, row + 86))
+            and self.is_number(block, _PROVIDERS, le.load_u64(out, row + 94))
+            and self.is_number(block, _REGIONS, le.load_u64(out, row + 102))
+            and self.is_number(block, _MAX_FEE, le.load_u64(out, row + 68))
         )
 
     def _read_rest_of_order(self, block: bytes, out: bytearray, row: int) -> bool:
-        self._is_substitute_allowed = self._is_next(block, _ALLOWED)
+        self._is_substitute_allowed = self.is_next(block, _ALLOWED)
         if not self._is_substitute_allowed and (
-            not self._is_next(block, _NOT_ALLOWED)
+            not self.is_next(block, _NOT_ALLOWED)
             or out[row + 118] == _SUBSTITUTE  # what may not go elsewhere was not admitted there
         ):
             return False
-        self._type = self._word(block, _TYPE, _TYPES)
+        self._type = self.word(block, _TYPE, _TYPES)
         if self._type < 0:
             return False
-        self._time = self._word(block, _TIME, _TIMES)
-        if self._time < 0 or not self._is_next(block, _CURRENCY):
+        self._time = self.word(block, _TIME, _TIMES)
+        if self._time < 0 or not self.is_next(block, _CURRENCY):
             return False
         self._currency_bytes = -1
-        if not self._is_next(block, _NULL):
-            if not self._string(block, b'"', _NAME_BYTES_MAX):
+        if not self.is_next(block, _NULL):
+            if not self.string(block, b'"', _NAME_BYTES_MAX):
                 return False
-            self._currency_at = self._last
-            self._currency_bytes = self._at - self._last
-            self._at += 1
-        if not self._is_next(block, _SENT_AT):
+            self._currency_at = self.last
+            self._currency_bytes = self.at - self.last
+            self.at += 1
+        if not self.is_next(block, _SENT_AT):
             return False
         sent_at = 0
-        if not self._is_next(block, _NULL):
-            if not self._number(block, b"", 8):
+        if not self.is_next(block, _NULL):
+            if not self.number(block, b"", 8):
                 return False
-            sent_at = self._reader.value
+            sent_at = self.value
             if sent_at == 0 or sent_at > _I64_MAX:
                 return False
         le.store_u64(out, row + 32, sent_at)
@@ -378,28 +352,54 @@ class OrderRows:
 
     def _read_answer(self, block: bytes, out: bytearray, row: int, sequence: int) -> bool:
         """The answer, which says of itself the hold's number alone; then the record's end."""
-        if not self._string(block, _ANSWER, _IDENTIFIER_BYTES_MAX):
+        if not self._is_same_id(block, _ANSWER) or not self.is_number(block, _SEQUENCE, sequence):
             return False
-        if self._at - self._last != self._id_bytes or not raw.same_rows(
-            block, self._last, block, self._id_at, self._id_bytes
-        ):
+        if not self.number(block, _RESERVATION, 8):
             return False
-        if not self._is_number(block, _SEQUENCE, sequence):
-            return False
-        if not self._number(block, _RESERVATION, 8):
-            return False
-        le.store_u64(out, row + 16, self._reader.value)
+        le.store_u64(out, row + 16, self.value)
         substituted = out[row + 118] == _SUBSTITUTE
         reason = _REASONS[le.load_u16(out, row + 119)]
         return (
-            self._is_number(block, _VENUE, le.load_u32(out, row + 121))
-            and self._is_next(block, _SUBSTITUTED if substituted else _NOT_SUBSTITUTED)
-            and self._is_number(block, _NOTIONAL, le.load_u64(out, row + 60))
-            and self._is_number(block, _FEE, le.load_u64(out, row + 127))
-            and self._is_next(block, _REASON)
-            and self._is_next(block, reason)
-            and self._is_next(block, _END)
-            and self._at == self._end
+            self.is_number(block, _VENUE, le.load_u32(out, row + 121))
+            and self.is_next(block, _SUBSTITUTED if substituted else _NOT_SUBSTITUTED)
+            and self.is_number(block, _NOTIONAL, le.load_u64(out, row + 60))
+            and self.is_number(block, _FEE, le.load_u64(out, row + 127))
+            and self.is_next(block, _REASON)
+            and self.is_next(block, reason)
+            and self.is_next(block, _END)
+            and self.at == self.end
+        )
+
+    def _read_refusal(self, block: bytes, out: bytearray, row: int, sequence: int) -> bool:
+        """The kernel's refusal: its counts, and the hard limit where that was the reason."""
+        if not self._is_same_id(block, _REJECT_ANSWER):
+            return False
+        code = le.load_u16(out, row + 119)
+        if not (
+            self.is_number(block, _SEQUENCE, sequence)
+            and self.is_next(block, _STAGE)
+            and self.is_next(block, _REASONS[code])
+            and self.is_next(block, _DETAIL)
+        ):
+            return False
+        for index in range(_GATES):
+            if not self.number(block, _COUNTS[index], 2):
+                return False
+            le.store_u16(out, row + _FIXED_BYTES + 2 * index, self.value)
+        le.store_u64(out, row + 16, 0)
+        if code in (_RISK_LIMIT, _CONFIDENCE_LIMIT):
+            asked = le.load_u16(out, row + (76 if code == _RISK_LIMIT else 78))
+            if not self.is_number(block, _ASKED, asked) or not self.number(block, _LIMIT, 2):
+                return False
+            le.store_u64(out, row + 16, self.value)
+        return self.is_next(block, _REJECT_END) and self.at == self.end
+
+    def _is_same_id(self, block: bytes, piece: bytes) -> bool:
+        """The piece, and the order's id behind it once more."""
+        return (
+            self.string(block, piece, _IDENTIFIER_BYTES_MAX)
+            and self.at - self.last == self._id_bytes
+            and raw.same_rows(block, self.last, block, self._id_at, self._id_bytes)
         )
 
     # Writing.
@@ -411,13 +411,23 @@ class OrderRows:
         out[row + 176] = key_bytes
         out[row + 177] = self._symbol_bytes
         out[row + 178] = self._client_bytes
-        at = row + _FIXED_BYTES
+        is_refusal = out[row + 118] == _REJECT
+        at = row + _FIXED_BYTES + (_COUNTS_BYTES if is_refusal else 0)
         at = text.put_slice(out, at, block, self._symbol_at, self._symbol_bytes)
         at = text.put_slice(out, at, block, self._desk_at, self._desk_bytes)
         at = text.put(out, at, b"\0")
         at = text.put_slice(out, at, block, self._id_at, self._id_bytes)
         payload_at = at
-        at = text.put(out, at, _CONTENT_HEAD)
+        at = text.put(out, at, _REJECT_CONTENT_HEAD if is_refusal else _CONTENT_HEAD)
+        at = self._put_order(block, out, row, at)
+        at = packing.put_unsigned(out, at, le.load_u16(out, row + 119))
+        at = packing.put_unsigned(out, at, le.load_u64(out, row + 40))
+        at = put_refusal(out, row, at) if is_refusal else put_admission(out, row, at)
+        le.store_u16(out, row + 179, at - payload_at)
+        return text.put_slice(out, at, block, self._client_at, self._client_bytes)
+
+    def _put_order(self, block: bytes, out: bytearray, row: int, at: int) -> int:
+        """The order's fields from its symbol on."""
         at = packing.put_text(out, at, block, self._symbol_at, self._symbol_bytes)
         at = text.put(out, at, _PACKED_SIDES[self._side])
         at = packing.put_unsigned(out, at, le.load_u32(out, row + 52))
@@ -439,16 +449,34 @@ class OrderRows:
         else:
             at = packing.put_text(out, at, block, self._currency_at, self._currency_bytes)
         sent_at = le.load_u64(out, row + 32)
-        at = text.put(out, at, _NIL) if sent_at == 0 else packing.put_unsigned(out, at, sent_at)
-        at = packing.put_unsigned(out, at, le.load_u16(out, row + 119))
-        at = packing.put_unsigned(out, at, le.load_u64(out, row + 40))
+        return text.put(out, at, _NIL) if sent_at == 0 else packing.put_unsigned(out, at, sent_at)
+
+
+def put_admission(out: bytearray, row: int, at: int) -> int:
+    """The rest of an admission as it is remembered."""
+    at = packing.put_unsigned(out, at, le.load_u64(out, row + 16))
+    at = packing.put_unsigned(out, at, le.load_u32(out, row + 121))
+    at = text.put(out, at, _TRUE if out[row + 118] == _SUBSTITUTE else _FALSE)
+    at = packing.put_unsigned(out, at, le.load_u64(out, row + 60))
+    return packing.put_unsigned(out, at, le.load_u64(out, row + 127))
+
+
+def put_refusal(out: bytearray, row: int, at: int) -> int:
+    """The rest of a refusal by the kernel as it is remembered."""
+    code = le.load_u16(out, row + 119)
+    has_limit = code in (_RISK_LIMIT, _CONFIDENCE_LIMIT)
+    at = text.put(out, at, _KERNEL_STAGE)
+    at = text.put(out, at, _COUNTS_AND_LIMIT_HEAD if has_limit else _COUNTS_HEAD)
+    for index in range(_GATES):
+        at = text.put(out, at, _COUNT_KEYS[index])
+        at = packing.put_unsigned(out, at, le.load_u16(out, row + _FIXED_BYTES + 2 * index))
+    if has_limit:
+        at = text.put(out, at, _ASKED_KEY)
+        asked = le.load_u16(out, row + (76 if code == _RISK_LIMIT else 78))
+        at = packing.put_unsigned(out, at, asked)
+        at = text.put(out, at, _LIMIT_KEY)
         at = packing.put_unsigned(out, at, le.load_u64(out, row + 16))
-        at = packing.put_unsigned(out, at, le.load_u32(out, row + 121))
-        at = text.put(out, at, _TRUE if out[row + 118] == _SUBSTITUTE else _FALSE)
-        at = packing.put_unsigned(out, at, le.load_u64(out, row + 60))
-        at = packing.put_unsigned(out, at, le.load_u64(out, row + 127))
-        le.store_u16(out, row + 179, at - payload_at)
-        return text.put_slice(out, at, block, self._client_at, self._client_bytes)
+    return at
 
 
 def put_digest(out: bytearray, at: int, text_of: bytes, start: int) -> bool:

@@ -44,7 +44,9 @@ cdef class RememberedOrders:
         self, bytes key, const u8 *payload, Py_ssize_t payload_bytes, i64 hold_microcents
     ) except -1
 
+    cdef add_refused(self, bytes key, bytes payload, expires_at_ns)
     cpdef save(self, OrderState state)
+    cdef _enqueue(self, Py_ssize_t row)
     cpdef close(self, OrderState state, phase, expires_at_ns)
 
     @cython.locals(row=Py_ssize_t)

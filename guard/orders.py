@@ -201,6 +201,12 @@ class RememberedOrders:
         le.store_i64(self._open_row, 8 * _HOLD, hold_microcents)
         self._orders.add_packed(key, payload, payload_bytes, self._open_row)
 
+    def add_refused(self, key: bytes, payload: bytes, expires_at_ns: int) -> None:
+        """As `add` and `close`, of an order just refused, given as it is remembered."""
+        self._last_expires_at_ns = max(expires_at_ns, self._last_expires_at_ns)
+        fields = (OrderPhase.REFUSED, 0, 0, self._last_expires_at_ns, 0, 0, NO_ROW, NO_ROW)
+        self._enqueue(self._orders.add(key, payload, fields))
+
     def save(self, state: OrderState) -> None:
         """Writes back what has changed of an order; its content and answer never do."""
         release = state.release
@@ -223,11 +229,15 @@ class RememberedOrders:
         self._last_expires_at_ns = max(expires_at_ns, self._last_expires_at_ns)
         state.expires_at_ns = self._last_expires_at_ns
         self.save(state)
+        self._enqueue(state.row)
+
+    def _enqueue(self, row: int) -> None:
+        """Puts a closed order behind all closed before it."""
         if self._closed_last == _NO_ROW:
-            self._closed_first = state.row
+            self._closed_first = row
         else:
-            self._orders.set_value(self._closed_last, _NEXT_CLOSED, state.row)
-        self._closed_last = state.row
+            self._orders.set_value(self._closed_last, _NEXT_CLOSED, row)
+        self._closed_last = row
 
     def forget_expired(self, now_ns: int) -> None:
         """Forgets what may be forgotten by `now_ns`."""

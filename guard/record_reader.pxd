@@ -8,14 +8,29 @@ from wal cimport rawbytes as raw
 
 cdef u64 _U64_MAX, _I64_LIMIT, _TENTH
 cdef u8 _SIGNED
+cdef Py_ssize_t _WORD_BYTES_MAX
 cdef bytes _COMMA, _INPUT_WIDTHS, _DECISION_WIDTHS
 cdef list _INPUT_KEYS, _DECISION_KEYS, _ACTIONS, _REASONS
 
 cdef void store_value(u8 *out, Py_ssize_t at, u64 value, u8 width) noexcept
 
-@cython.final
 cdef class RecordReader:
     cdef u64 value
+    cdef Py_ssize_t at, end, last
+
+    @cython.locals(length=Py_ssize_t)
+    cdef bint is_next(self, const u8 *text, bytes piece) noexcept
+
+    @cython.locals(at=Py_ssize_t)
+    cdef bint number(self, const u8 *text, bytes piece, u8 width) noexcept
+
+    cdef bint is_number(self, const u8 *text, bytes piece, u64 value) noexcept
+
+    @cython.locals(at=Py_ssize_t)
+    cdef bint string(self, const u8 *text, bytes piece, Py_ssize_t bytes_max) noexcept
+
+    @cython.locals(index=Py_ssize_t, word=bytes)
+    cdef Py_ssize_t word(self, const u8 *text, bytes piece, list words) except -2
 
     @cython.locals(field=Py_ssize_t, key=bytes, length=Py_ssize_t, width=u8)
     cdef Py_ssize_t read_input(

@@ -23,6 +23,7 @@ _I64_LIMIT = 2**63  # what a negative value reaches at most, and a positive one 
 _TENTH = 2**64 // 10
 _COLON = b'":'
 _COMMA = b',"'
+_WORD_BYTES_MAX = 32
 _SIGNED = 8 + 128  # how `_width_of` marks an i64
 
 
@@ -43,10 +44,60 @@ _REASONS = [(reason.camel.encode(), int(reason)) for reason in Reason]
 
 
 class RecordReader:
-    """`value`: the integer that was read last; of a negative one, its two's complement in 64."""
+    """A walk over a record's text, which is at `at` and goes to `end`.
+
+    `value`: the integer that was read last; of a negative one, its two's complement in 64 bits.
+    """
 
     def __init__(self) -> None:
         self.value = 0
+        self.at = self.end = self.last = 0
+
+    # Reading: each step goes on at `at`, and says whether the text is the one that must be there.
+
+    def is_next(self, text: Row, piece: bytes) -> bool:
+        length = len(piece)
+        if not raw.holds(text, self.at, piece, length, self.end):
+            return False
+        self.at += length
+        return True
+
+    def number(self, text: Row, piece: bytes, width: int) -> bool:
+        """The piece and an integer behind it, which is then `value`."""
+        if not self.is_next(text, piece):
+            return False
+        at = self.read_number(text, self.at, width)
+        if at < 0:
+            return False
+        self.at = at
+        return True
+
+    def is_number(self, text: Row, piece: bytes, value: int) -> bool:
+        """The piece and that very integer, from 0 to 2^64 - 1, behind it."""
+        return self.number(text, piece, 8) and self.value == value
+
+    def string(self, text: Row, piece: bytes, bytes_max: int) -> bool:
+        """The piece and a plain string behind it, up to its closing quote: `_last` to `at`."""
+        if not self.is_next(text, piece):
+            return False
+        at = self.at
+        self.last = at
+        while 0x20 <= text[at] < 0x7F and text[at] != 0x22 and text[at] != 0x5C:
+            at += 1
+        self.at = at
+        return text[at] == 0x22 and at - self.last <= bytes_max
+
+    def word(self, text: Row, piece: bytes, words: list[bytes]) -> int:
+        """The piece and one of the words, up to its closing quote: which one; -1 for none."""
+        if not self.string(text, piece, _WORD_BYTES_MAX):
+            return -1
+        for index in range(len(words)):
+            word = words[index]
+            if len(word) == self.at - self.last and raw.has_at(text, self.last, word, len(word)):
+                return index
+        return -1
+
+    # The kernel's part, between places that are given.
 
     def read_input(self, text: Row, at: int, size: int, row: Buffer, to: int) -> int:
         """The place behind the input's last value, its row put at `to`; -1 if it is unusual."""

@@ -6,7 +6,7 @@ bytes of that new record equal the recorded ones (decision, digests, answer and 
 applied, and the desk's ledger line still adds up. The log alone is enough: it holds its policies.
 
 How it works: the log is read and verified in parts (`guard.replay_parts`), with several jobs by
-other processes, which also show of plain admissions what needs no state (`guard.order_rows`). This
+other processes, which also show of plain orders what needs no state (`guard.order_rows`). This
 one folds the parts, in order: those by `guard.replay_lane`, everything else by the engine's rules.
 A record that is not as it should be is read again, verified again and looked at the long way round,
 which says what is wrong with it: so the verdict and its words are the same, whatever the form and
@@ -39,7 +39,7 @@ from guard.outcomes import (
 )
 from guard.recovery import load_checkpoint
 from guard.replay_lane import AdmissionObserver, ReplayLane
-from guard.replay_parts import ADMITTED, RAW, ROW_HEAD, Part, Place
+from guard.replay_parts import DECIDED, RAW, ROW_HEAD, Part, Place
 from guard.state import GuardState
 from kernel import InvariantError
 from wal import (
@@ -232,7 +232,7 @@ def _replay_part(
         place.sequence = engine.next_sequence
         # What the lane has left is read again, to be looked at whole.
         decided = _replay_record(
-            report, place, place.data if kind == ADMITTED else rows[at : at + length]
+            report, place, place.data if kind == DECIDED else rows[at : at + length]
         )
         if tell is not None:
             tell(decided)

@@ -3,7 +3,7 @@
 
 cimport cython
 from libc.stdint cimport int64_t as i64
-from libc.stdint cimport uint8_t as u8, uint64_t as u64
+from libc.stdint cimport uint8_t as u8, uint16_t as u16, uint32_t as u32, uint64_t as u64
 
 from guard.orders cimport RememberedOrders
 from guard.orders_codec cimport decode_order
@@ -15,7 +15,9 @@ from kernel.policy cimport PolicySnapshot
 
 cdef Py_ssize_t _HEAD_BYTES, _FIXED_BYTES, _INPUT_AT, _INPUT_BYTES, _DECISION_AT, _DECISION_BYTES
 cdef Py_ssize_t _DIGEST_AT, _DIGEST_BYTES, _NAMES_KEPT_MAX
-cdef u8 _ADMITTED, _REJECT
+cdef Py_ssize_t _COUNTS_BYTES, _REASONS_MAX
+cdef u8 _DECIDED, _REJECT
+cdef u16 _RISK_LIMIT, _CONFIDENCE_LIMIT
 
 @cython.final
 cdef class ReplayLane:
@@ -30,11 +32,22 @@ cdef class ReplayLane:
     cpdef Py_ssize_t fold(self, bytes rows, Py_ssize_t at, tell, tell_admission) except -1
 
     @cython.locals(
-        state=GuardState, received_at_ns=i64, sequence=u64, at=Py_ssize_t, desk=Desk,
-        sent_at_ns=i64, notional=i64, key_bytes=Py_ssize_t, key=bytes, orders=RememberedOrders,
-        ledger=BudgetEngine, line=Tenant, reservation_id=i64, payload=bytes,
+        state=GuardState, received_at_ns=i64, sequence=u64, is_refusal=bint, at=Py_ssize_t,
+        desk=Desk, sent_at_ns=i64, quantity=u32, price=u64, key=bytes, orders=RememberedOrders,
+        payload=bytes, latest_ns=i64,
     )
-    cdef bint _admit(self, const u8 *rows, Py_ssize_t row) except -1
+    cdef bint _take(self, const u8 *rows, Py_ssize_t row) except -1
+
+    @cython.locals(
+        state=GuardState, notional=i64, ledger=BudgetEngine, line=Tenant, reservation_id=i64,
+        orders=RememberedOrders,
+    )
+    cdef bint _admit(
+        self, const u8 *rows, Py_ssize_t row, desk, bytes key, bytes payload
+    ) except -1
+
+    @cython.locals(counts=bytes, policy=PolicySnapshot, code=u16, limit=u64)
+    cdef bint _is_refused(self, const u8 *rows, Py_ssize_t row) except -1
 
     @cython.locals(state=GuardState, policy=PolicySnapshot, decision=bytes)
     cdef bint _is_decided(self, const u8 *rows, Py_ssize_t row) except -1

@@ -1,12 +1,13 @@
 # cython: annotation_typing=False, nonecheck=True
-"""Admissions folded from their rows: what the state decides of them, held against the record. Pure.
+"""Orders folded from their rows: what the state decides of them, held against the record. Pure.
 
-Owns the quick way of `guard.replay` through the records of plain admitted orders. That a row's
-record is the text of the values in it, which agree with each other, `guard.order_rows` has shown.
-Here, on the state before the record: nothing stands in the order's way (`guard.decide_entry`), its
-notional is the one recorded, the kernel decides the recorded input to the recorded decision under
-the policy that the record names, the desk can hold the notional, and the hold has the recorded
-number. With that the answer is decided, byte for byte, and is applied as `guard.apply` does.
+Owns the quick way of `guard.replay` through the records of plain orders. That a row's record is the
+text of the values in it, which agree with each other, `guard.order_rows` has shown. Here, on the
+state before the record: nothing stands in the order's way (`guard.decide_entry`), its notional is
+the one recorded, and the kernel decides the recorded input to the recorded decision under the
+policy that the record names; of an admission, the desk can hold the notional, under the recorded
+number; of a refusal, the counts are the kernel's and the limit the policy's. With that the answer
+is decided, byte for byte, and is applied as `guard.apply` does.
 
 Must not: refuse anything. Where any of this is not so nothing has changed, and the record goes the
 long way round, by the engine's own rules, which say what is wrong with it if anything is.
@@ -18,23 +19,27 @@ How it fails: `InvariantError` where the ledger contradicts itself.
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from guard.decide_entry import REASON_WORD
 from guard.orders_codec import decode_order
 from guard.outcomes import Decided, KernelRows, OrderDecided
-from guard.replay_parts import ADMITTED, ADMITTED_BYTES, ROW_HEAD
+from guard.replay_parts import DECIDED, DECIDED_BYTES, ROW_HEAD
 from guard.state import GuardState
-from kernel import InvariantError
+from kernel import Action, InvariantError, Reason
 from kernel import little_endian as le
+from kernel.layout import TRACE_ROW_BYTES
 from kernel.little_endian import Row
 
 _HEAD_BYTES = ROW_HEAD.size
-_ADMITTED, _FIXED_BYTES = ADMITTED, ADMITTED_BYTES
+_DECIDED, _FIXED_BYTES = DECIDED, DECIDED_BYTES
 _INPUT_AT, _INPUT_BYTES = 40, 70
 _DECISION_AT, _DECISION_BYTES = 110, 65
 _DIGEST_AT, _DIGEST_BYTES = 181, 32
-_REJECT = 3
+_REJECT = int(Action.REJECT)
+_REASONS_MAX = 128
+_COUNTS_BYTES = TRACE_ROW_BYTES
+_RISK_LIMIT, _CONFIDENCE_LIMIT = int(Reason.RISK_HARD_LIMIT), int(Reason.CONFIDENCE_HARD_LIMIT)
 # Of desks and symbols; bounded as in guard.wire.
 _NAMES_KEPT_MAX = 16_384
 
@@ -44,7 +49,6 @@ _NAMES_KEPT_MAX = 16_384
 AdmissionObserver: TypeAlias = Callable[
     [int, int, int, int, str, str, int, int, str, int, int, GuardState], None
 ]
-ADMISSION_WORDS: Final = {1: REASON_WORD[1], 2: REASON_WORD[2]}
 
 
 class ReplayLane:
@@ -57,7 +61,7 @@ class ReplayLane:
         self._names: dict[bytes, str] = {}
         self._input = self._output_row = b""
         self.record_count = 0
-        self.reason_counts = [0, 0, 0]
+        self.reason_counts = [0] * _REASONS_MAX
 
     def fold(
         self,
@@ -72,11 +76,11 @@ class ReplayLane:
         is given.
         """
         size = len(rows)
-        while at + _HEAD_BYTES <= size and rows[at] == _ADMITTED:
+        while at + _HEAD_BYTES <= size and rows[at] == _DECIDED:
             row = at + _HEAD_BYTES
-            if not self._admit(rows, row):
+            if not self._take(rows, row):
                 break
-            if tell_admission is not None:
+            if tell_admission is not None and rows[row + 118] != _REJECT:
                 self._tell_admission(rows, row, tell_admission)
             elif tell is not None:
                 tell(self._decided(rows, row))
@@ -85,15 +89,19 @@ class ReplayLane:
 
     def reasons(self) -> Counter[str]:
         """How many admissions had which reason."""
-        return +Counter({ADMISSION_WORDS[code]: self.reason_counts[code] for code in (1, 2)})
+        return Counter(
+            {REASON_WORD[code]: count for code, count in enumerate(self.reason_counts) if count}
+        )
 
-    def _admit(self, rows: Row, row: int) -> bool:
+    def _take(self, rows: Row, row: int) -> bool:
+        """Whether the record is what the rules give; it is then applied."""
         state = self._state
         received_at_ns = le.load_i64(rows, row)
         sequence = le.load_u64(rows, row + _INPUT_AT)
         if sequence != state.next_sequence or state.entries_halt is not None:
             return False
-        at = row + _FIXED_BYTES
+        is_refusal = rows[row + 118] == _REJECT
+        at = row + _FIXED_BYTES + (_COUNTS_BYTES if is_refusal else 0)
         symbol = self._name(rows, at, rows[row + 177])
         at += rows[row + 177]
         desk_name = self._name(rows, at, rows[row + 175])
@@ -104,28 +112,25 @@ class ReplayLane:
         sent_at_ns = le.load_i64(rows, row + 32)
         if sent_at_ns != 0 and abs(received_at_ns - sent_at_ns) > state.remembered_order_window_ns:
             return False
-        notional = le.load_i64(rows, row + 60)
         quantity, price = le.load_u32(rows, row + 52), le.load_u64(rows, row + 24)
-        if instrument.notional_microcents(quantity, price) != notional:
+        if instrument.notional_microcents(quantity, price) != le.load_i64(rows, row + 60):
             return False
-        key_bytes = rows[row + 176]
-        key = le.bytes_at(rows, at, key_bytes)
+        key = le.bytes_at(rows, at, rows[row + 176])
         orders = state.orders
         if not orders.is_free(key) or orders.is_full(state.remembered_orders_max, received_at_ns):
             return False
-        ledger = state.ledger
-        line = ledger.line(desk_name)
-        if line is None or not line.can_hold(notional):
+        at += rows[row + 176]
+        payload = le.bytes_at(rows, at, le.load_u16(rows, row + 179))
+        if is_refusal:
+            if not self._is_refused(rows, row):
+                return False
+            # Here it is decided, and goes on as `guard.apply` does.
+            orders.forget_expired(received_at_ns)
+            latest_ns = max(received_at_ns, sent_at_ns)
+            expires_at_ns = latest_ns + state.remembered_order_window_ns + 1
+            orders.add_refused(key, payload, expires_at_ns)
+        elif not self._admit(rows, row, desk_name, key, payload):
             return False
-        reservation_id = le.load_u64(rows, row + 16)
-        if ledger.next_reservation_id != reservation_id:
-            return False
-        # Here it is decided, and goes on as `guard.apply` does.
-        orders.forget_expired(received_at_ns)
-        if ledger.reserve_line(line, notional) != reservation_id:
-            raise InvariantError(f"record {sequence}: the ledger gave another hold than it said")
-        payload = le.bytes_at(rows, at + key_bytes, le.load_u16(rows, row + 179))
-        orders.add_open(key, payload, len(payload), notional)  # type: ignore[arg-type]
         state.next_sequence = sequence + 1
         if received_at_ns > state.last_received_at_ns:
             state.last_received_at_ns = received_at_ns
@@ -134,8 +139,41 @@ class ReplayLane:
         self.reason_counts[le.load_u16(rows, row + 119)] += 1
         return True
 
+    def _admit(self, rows: Row, row: int, desk: str, key: bytes, payload: bytes) -> bool:
+        """Whether the desk can hold the notional, under the number of the record; it then does."""
+        state = self._state
+        notional = le.load_i64(rows, row + 60)
+        ledger = state.ledger
+        line = ledger.line(desk)
+        reservation_id = le.load_i64(rows, row + 16)
+        if line is None or not line.can_hold(notional):
+            return False
+        if ledger.next_reservation_id != reservation_id:
+            return False
+        orders = state.orders
+        orders.forget_expired(le.load_i64(rows, row))
+        if ledger.reserve_line(line, notional) != reservation_id:
+            raise InvariantError(f"the ledger did not give hold {reservation_id}, which was next")
+        orders.add_open(key, payload, len(payload), notional)  # type: ignore[arg-type]
+        return True
+
+    def _is_refused(self, rows: Row, row: int) -> bool:
+        """Whether the refusal's counts are the kernel's, and its limit the policy's."""
+        counts = le.bytes_at(rows, row + _FIXED_BYTES, _COUNTS_BYTES)
+        if not self._output_row.endswith(counts):
+            return False
+        policy = self._state.policy
+        assert policy is not None
+        code = le.load_u16(rows, row + 119)
+        limit = 0
+        if code == _RISK_LIMIT:
+            limit = policy.hard_risk_limit_bps
+        elif code == _CONFIDENCE_LIMIT:
+            limit = policy.minimum_confidence_bps
+        return le.load_u64(rows, row + 16) == limit
+
     def _is_decided(self, rows: Row, row: int) -> bool:
-        """Whether the policy in force is the record's, and gives its decision, an admission."""
+        """Whether the policy in force is the record's, and gives its decision."""
         state = self._state
         policy = state.policy
         if policy is None:
@@ -150,7 +188,7 @@ class ReplayLane:
         self._input = le.bytes_at(rows, row + _INPUT_AT, _INPUT_BYTES)
         self._output_row = policy.decide_row(self._input)
         decision = le.bytes_at(rows, row + _DECISION_AT, _DECISION_BYTES)
-        return self._output_row.startswith(decision) and rows[row + 118] != _REJECT
+        return self._output_row.startswith(decision)
 
     def _name(self, rows: Row, at: int, count: int) -> str:
         """A desk's or symbol's name as text, kept for its next order."""
@@ -174,15 +212,17 @@ class ReplayLane:
             symbol,
             le.load_u32(rows, row + 48),
             le.load_u32(rows, row + 121),
-            ADMISSION_WORDS[le.load_u16(rows, row + 119)],
+            REASON_WORD[le.load_u16(rows, row + 119)],
             le.load_i64(rows, row + 60),
             le.load_u64(rows, row + 127),
             self._state,
         )
 
     def _decided(self, rows: Row, row: int) -> Decided:
-        """What `guard.engine` gives for the record that was admitted last."""
+        """What `guard.engine` gives for the record that was taken last."""
         at = row + _FIXED_BYTES + rows[row + 177]
+        if rows[row + 118] == _REJECT:
+            at += _COUNTS_BYTES
         key_bytes = rows[row + 176]
         payload_bytes = le.load_u16(rows, row + 179)
         desk, _, client_order_id = le.bytes_at(rows, at, key_bytes).decode().partition("\0")

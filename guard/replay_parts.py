@@ -4,16 +4,17 @@ Owns the form in which verified records go from who read them to who folds them:
 end to end, in the log's order. `wal.prepare_runs` says by which process which part is made.
 
 A row: its kind (one byte), the length of the rest (four, little-endian), the rest. `RAW`: the
-record's data as it stands. `ADMITTED`: an order and its admission, of which `guard.order_rows` has
-shown all that can be shown without the state:
+record's data as it stands. `DECIDED`: an order that was admitted, or refused by the kernel, of
+which `guard.order_rows` has shown all that can be shown without the state:
 
-      0  received_at_ns i64, batch_first_sequence u64, reservation_id u64, price u64, sent_at_ns u64
-         (0: none)
+      0  received_at_ns i64, batch_first_sequence u64, reservation_id u64 (of a refusal: the hard
+         limit that is its reason, or 0), price u64, sent_at_ns u64 (0: none)
      40  the kernel's input, 70 bytes, and its decision, 65 bytes (`kernel.layout`)
     175  lengths: of the desk's name u8, of the key u8, of the symbol u8, of the client's name u8,
          of order and answer as they are remembered u16
     181  the policy's digest, 32 bytes
-    213  symbol; key (which begins with the desk's name), order and answer as `guard.orders_codec`
+    213  of a refusal: the nine counts of its gates, u16 each; then symbol; key (which begins with
+         the desk's name), order and answer as `guard.orders_codec`
          has them; the client's name
 
 How it fails: it does not.
@@ -25,8 +26,8 @@ from typing import Final, NamedTuple, Protocol
 from wal import Head
 
 RAW: Final = 0
-ADMITTED: Final = 1
-ADMITTED_BYTES: Final = 213  # of its fixed part
+DECIDED: Final = 1
+DECIDED_BYTES: Final = 213  # of its fixed part
 ROW_HEAD: Final = Struct("<BI")
 
 

@@ -1,11 +1,12 @@
 """What the tests of replay share: days with many kinds of orders, and rows read back."""
 
 import random
+import struct
 from typing import Any
 
 from guard.activation import Actor
 from guard.journal import encode_data
-from guard.messages import Cancel, Fill, Order
+from guard.messages import Admit, Cancel, Fill, Order
 from guard.order_rows import OrderRows
 from guard.orders_codec import decode_order
 from guard.outcomes import (
@@ -19,7 +20,7 @@ from guard.outcomes import (
     KernelRows,
     OrderDecided,
 )
-from guard.replay_parts import ADMITTED, ADMITTED_BYTES, RAW, ROW_HEAD
+from guard.replay_parts import DECIDED, DECIDED_BYTES, RAW, ROW_HEAD
 from guard_support import T0, LoggedEngine, dev_config
 from wal import Head
 from wal.entry import Entry
@@ -153,15 +154,16 @@ def text_of(kind: int, row: bytes) -> bytes:
     """The data of the record that a row says, from the values in it alone."""
     if kind == RAW:
         return row
-    assert kind == ADMITTED
+    assert kind == DECIDED
 
     def number(at: int, count: int = 8) -> int:
         return int.from_bytes(row[at : at + count], "little")
 
     desk_bytes, key_bytes, symbol_bytes, client_bytes = row[175:179]
     payload_bytes = number(179, 2)
-    symbol, key, payload, client = _cut(
-        row[ADMITTED_BYTES:], symbol_bytes, key_bytes, payload_bytes, client_bytes
+    counts_bytes = 18 if row[118] == 3 else 0
+    counts, symbol, key, payload, client = _cut(
+        row[DECIDED_BYTES:], counts_bytes, symbol_bytes, key_bytes, payload_bytes, client_bytes
     )
     desk, _, client_order_id = key.decode().partition("\0")
     assert len(desk) == desk_bytes
@@ -171,7 +173,12 @@ def text_of(kind: int, row: bytes) -> bytes:
         number(24),
         number(32),
     )
-    assert answer.reservation_id == number(16)  # type: ignore[union-attr]
+    if isinstance(answer, Admit):
+        assert answer.reservation_id == number(16)
+    else:
+        assert answer.detail.get("limit", 0) == number(16)
+        found = struct.unpack("<9H", counts)
+        assert tuple(answer.detail.values())[:9] == found
     event = OrderDecided(number(0), client.decode(), number(8), order, answer)
     rows = KernelRows(row[40:110], row[110:175] + bytes(18), row[181:213].hex())
     return encode_data(Decided(event, rows))

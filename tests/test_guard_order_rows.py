@@ -8,50 +8,61 @@ from typing import Any
 import pytest
 
 from guard.journal import decode_data, encode_data
-from guard.messages import Admit
+from guard.messages import Admit, Reject
 from guard.order_rows import OrderRows
 from guard.outcomes import OrderDecided
-from guard.replay_parts import ADMITTED, RAW
+from guard.replay_parts import DECIDED, RAW
+from guard_support import NO_GATES
 from replay_support import BusyDay, row_of, text_of
 
 DAY = BusyDay(1, 250).engine.records
 
 
-def admissions() -> list[tuple[int, bytes]]:
-    """The day's admitted orders: sequence and data."""
+def orders_of(kind: type) -> list[tuple[int, bytes]]:
+    """The day's orders that were admitted, or refused by the kernel: sequence and data."""
     found = []
     for sequence, data in enumerate(DAY, 1):
         event = decode_data(data).outcome
-        if isinstance(event, OrderDecided) and isinstance(event.answer, Admit):
-            found.append((sequence, data))
+        if isinstance(event, OrderDecided) and isinstance(event.answer, kind):
+            is_kernels = isinstance(event.answer, Admit) or event.answer.stage == "kernel"
+            if is_kernels and event.answer.reason != "substitution_not_allowed":
+                found.append((sequence, data))
     return found
 
 
-ADMISSIONS = admissions()
+ADMISSIONS, REFUSALS = orders_of(Admit), orders_of(Reject)
 
 
 def is_plain(data: bytes) -> bool:
     return data.isascii() and b"\\" not in data
 
 
+def plain(records: list[tuple[int, bytes]], piece: bytes) -> tuple[int, bytes]:
+    """The first plain one with this piece."""
+    return next((n, data) for n, data in records if is_plain(data) and piece in data)
+
+
 def test_the_day_has_what_it_takes() -> None:
     assert len(ADMISSIONS) > 20
+    assert len(REFUSALS) > 10
+    reasons = (b'"risk_hard_limit"', b'"confidence_hard_limit"', b'"latency_constraint"')
+    assert all(any(word in data for _, data in REFUSALS) for word in reasons)
     assert {is_plain(data) for _, data in ADMISSIONS} == {True, False}
     for piece in (b'"substituted":true', b'"substituted":false', b'"sent_at_ns":null', b'"gtc"'):
         assert any(piece in data for _, data in ADMISSIONS), piece
 
 
-def test_a_plain_admission_is_a_row_of_its_values() -> None:
+def test_a_plain_order_is_a_row_of_its_values() -> None:
     for sequence, data in enumerate(DAY, 1):
         kind, row = row_of(data, sequence)
-        wanted = (sequence, data) in ADMISSIONS and is_plain(data)
-        assert kind == (ADMITTED if wanted else RAW), data
+        wanted = (sequence, data) in ADMISSIONS + REFUSALS and is_plain(data)
+        assert kind == (DECIDED if wanted else RAW), data
         assert text_of(kind, row) == data
 
 
 def test_a_record_in_another_place_goes_as_it_stands() -> None:
     sequence, data = next(each for each in ADMISSIONS if is_plain(each[1]))
-    assert row_of(data, sequence)[0] == ADMITTED
+    assert row_of(data, sequence)[0] == DECIDED
     assert row_of(data, sequence + 1) == (RAW, data)
 
 
@@ -63,14 +74,42 @@ def _leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 VALUES = (
     0, 1, 2, 3, 10_000, 10_001, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -1, 1.5, True,
-    False, None, "", "x", "a" * 33, "a" * 65, "day", "sell", "market", "limit", "gtc", "Substitute",
-    "USD", [], {},
+    False, None, "", "x", "a" * 33, "a" * 65, "day", "buy", "sell", "market", "limit", "gtc",
+    "Substitute", "USD", [], {},
 )  # fmt: skip
 
 
-def test_a_value_that_is_changed_never_makes_a_row_of_others() -> None:
+FREE = {
+    ("received_at_ns",),
+    ("client",),
+    ("batch_first_sequence",),
+    ("order", "desk"),
+    ("order", "symbol"),
+    ("order", "side"),
+    ("order", "price"),
+    ("order", "allow_substitute"),
+    ("order", "order_type"),
+    ("order", "time_in_force"),
+    ("order", "currency"),
+    ("order", "sent_at_ns"),
+}
+GATES = {("answer", "detail", gate) for gate in NO_GATES}
+
+
+@pytest.mark.parametrize(
+    ("found", "free_in_answer"),
+    [
+        (plain(ADMISSIONS, b'"answer"'), {("answer", "reservation_id")}),
+        (plain(REFUSALS, b'"latency_constraint"'), GATES),
+        (plain(REFUSALS, b'"risk_hard_limit"'), GATES | {("answer", "detail", "limit")}),
+        (plain(REFUSALS, b'"confidence_hard_limit"'), GATES | {("answer", "detail", "limit")}),
+    ],
+)
+def test_a_value_that_is_changed_never_makes_a_row_of_others(
+    found: tuple[int, bytes], free_in_answer: set[tuple[str, ...]]
+) -> None:
     """And it makes one at all only where nothing else in the record says the same thing."""
-    sequence, data = next(each for each in ADMISSIONS if is_plain(each[1]))
+    sequence, data = found
     free = set()
     for path in _leaves(json.loads(data)):
         for value in VALUES:
@@ -84,31 +123,18 @@ def test_a_value_that_is_changed_never_makes_a_row_of_others() -> None:
             changed = json.dumps(record, separators=(",", ":")).encode()
             kind, row = row_of(changed, sequence)
             assert text_of(kind, row) == changed
-            if kind == ADMITTED:
+            if kind == DECIDED:
                 free.add(path[1:])
                 assert encode_data(decode_data(changed)) == changed, path
-    assert free == {
-        ("received_at_ns",),
-        ("client",),
-        ("batch_first_sequence",),
-        ("order", "desk"),
-        ("order", "symbol"),
-        ("order", "side"),
-        ("order", "price"),
-        ("order", "allow_substitute"),
-        ("order", "order_type"),
-        ("order", "time_in_force"),
-        ("order", "currency"),
-        ("order", "sent_at_ns"),
-        ("answer", "reservation_id"),
-    }
+    assert free == FREE | free_in_answer
 
 
-def test_no_bytes_make_a_row_of_others() -> None:
+@pytest.mark.parametrize("records", [ADMISSIONS, REFUSALS], ids=["admitted", "refused"])
+def test_no_bytes_make_a_row_of_others(records: list[tuple[int, bytes]]) -> None:
     numbers = random.Random(3)
-    sequence, data = next(each for each in ADMISSIONS if is_plain(each[1]))
+    sequence, data = plain(records, b'"answer"')
     made = 0
-    for _ in range(4_000):
+    for _ in range(2_000):
         changed = bytearray(data)
         at = numbers.randrange(len(data))
         kind = numbers.randrange(4)
@@ -121,9 +147,9 @@ def test_no_bytes_make_a_row_of_others() -> None:
         else:
             changed[at] = numbers.choice(b'0123456789"abcdefxyz,')
         changed = changed.replace(b"\n", b" ")
-        made += row_of(bytes(changed), sequence)[0] == ADMITTED
+        made += row_of(bytes(changed), sequence)[0] == DECIDED
         assert text_of(*row_of(bytes(changed), sequence)) == changed
-    assert made > 20
+    assert made > 10
     for length in range(0, len(data), 7):
         assert row_of(data[:length] or b" ", sequence) == (RAW, data[:length] or b" ")
 
@@ -132,7 +158,7 @@ def test_a_digest_of_other_letters_is_not_plain() -> None:
     sequence, data = next(each for each in ADMISSIONS if is_plain(each[1]))
     digest = json.loads(data)["audit"]["policy_digest_hex"].encode()
     other = data.replace(digest, digest[:-1] + (b"0" if digest[-1:] != b"0" else b"1"))
-    assert row_of(other, sequence)[0] == ADMITTED
+    assert row_of(other, sequence)[0] == DECIDED
     for text in (digest.upper(), b"g" * 64):
         assert row_of(data.replace(digest, text), sequence)[0] == RAW
 
