@@ -33,6 +33,7 @@ COMPILED_MODULES = {
         "order_lane",
         "elements",
         "answering",
+        "gathering",
     ),
     "wal": ("entryhash", "staging", "scan"),
     "guard.audit": ("decision_rows",),

@@ -31,6 +31,7 @@ COMPILED_MODULES = (
     "order_lane",
     "elements",
     "answering",
+    "gathering",
 )
 GUARD_FORM = choose_form(
     __name__, COMPILED_MODULES, KERNEL_FORM if WAL_FORM == "compiled" else "interpreted"

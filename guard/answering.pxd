@@ -26,6 +26,7 @@ cdef class Answering:
     cdef OrderLane _lane
     cdef Elements _elements
     cdef bytearray _replies
+    cdef readonly Py_ssize_t requests
 
     @cython.locals(state=GuardState, count=Py_ssize_t)
     cpdef answer(self, bytes body, Py_ssize_t frame_count)

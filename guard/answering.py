@@ -81,6 +81,7 @@ class Answering:
         self._writer = writer
         self._staging = writer.staging
         self._counters = counters
+        self.requests = 0  # taken in since the start
         self._wall_ns = wall_ns
         self._has_lane = has_lane
         self._lane = OrderLane(engine, writer, LOCAL_CLIENT)
@@ -92,14 +93,13 @@ class Answering:
 
         `body`: None where the number of frames, `frame_count`, is wrong.
         """
-        state, counters = self._state, self._counters
+        state = self._state
         received_at_ns = max(self._wall_ns(), state.last_received_at_ns)
         batch_first_sequence = state.next_sequence - self._staging.record_count
-        counters.messages += 1
         if self._has_lane and body is not None:
             count = self._elements.split(body)
             if count > 0:
-                counters.requests += count
+                self.requests += count
                 return self._answer_each(body, count, received_at_ns, batch_first_sequence)
         if body is None:
             message = framing_error(frame_count)
@@ -107,7 +107,7 @@ class Answering:
             message = parse_message(body, state.currency)
         origin = Origin(received_at_ns, LOCAL_CLIENT, batch_first_sequence)
         replies = [self._answer(request, origin) for request in message.requests]
-        counters.requests += len(replies)
+        self.requests += len(replies)
         if LATE_TYPES.isdisjoint(map(type, replies)):
             return encode_replies(message, replies)
         return LateReplies(message, replies)

@@ -22,7 +22,7 @@ leaves.
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final
 
 from msgspec import structs
 
@@ -31,6 +31,7 @@ from guard.answering import Answering, LateReplies, record_outcome
 from guard.counters import Counters
 from guard.engine import Engine
 from guard.gateway import SEND_QUEUE_MESSAGES, Gateway
+from guard.gathering import Answer, Bounds, Drained, Gathering
 from guard.messages import Pong, Reply, StatsReply
 from guard.outcomes import Decided, Outcome
 from guard.wire import encode_replies
@@ -54,9 +55,6 @@ GATHERED_BYTES_MAX: Final = 16 * 1024 * 1024
 # Half of what the gateway's queue holds for one client, so that the replies of a whole batch, sent
 # in one go, cannot overflow the queue of a client that reads.
 GATHERED_MESSAGES_MAX: Final = SEND_QUEUE_MESSAGES // 2
-# Of a reply that is encoded only when it leaves, at most; and of others in the same array, about.
-LATE_REPLY_BYTES: Final[dict[type, int]] = {Pong: 320, StatsReply: 2_560}
-BESIDE_LATE_REPLY_BYTES: Final = 640
 # At a stop, what had already arrived is still decided: at most so many messages.
 STOP_DRAIN_MESSAGES_MAX: Final = 65_536
 # After the last reply: a client that has fetched its replies sends no more within the silence; one
@@ -79,11 +77,6 @@ FAILPOINTS: Final = (
 )
 
 
-# A reply that waits for its batch: routing id, whether an empty frame goes before it, body. A plain
-# tuple, since every message makes one.
-Answer: TypeAlias = tuple[bytes, bool, bytes | LateReplies]
-
-
 class Pipeline:
     """Between the gateway and the log. All calls belong to the loop's thread."""
 
@@ -103,8 +96,6 @@ class Pipeline:
         self._monotonic_ns = monotonic_ns
         self._confirm = confirm
         self._loop = asyncio.get_running_loop()
-        self._gathered: list[Answer] = []
-        self._gathered_bytes = 0
         self._wake = asyncio.Event()
         self._is_paused = False
         self._is_turn_due = False
@@ -115,7 +106,8 @@ class Pipeline:
         self._created_ns = monotonic_ns()
         self.counters = Counters()
         has_lane = GUARD_FORM == "compiled"
-        self._answering = Answering(engine, writer, self.counters, wall_ns, has_lane)
+        answering = Answering(engine, writer, self.counters, wall_ns, has_lane)
+        self._gathering = Gathering(gateway, answering, writer, self.counters)
 
     def start(self) -> None:
         """Begins to listen."""
@@ -147,7 +139,7 @@ class Pipeline:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._gathered or self._writer.staged_count or self._failure is not None:
+            while self._gathering.answers or self._writer.staged_count or self._failure is not None:
                 await self._finish_batch()
             if self._is_stopping:
                 return
@@ -173,7 +165,7 @@ class Pipeline:
     @property
     def is_idle(self) -> bool:
         """Is nothing on its way to the disk or waiting for it?"""
-        return self._batch_started_ns is None and not self._gathered
+        return self._batch_started_ns is None and not self._gathering.answers
 
     def is_stalled(self, limit_ns: int) -> bool:
         """Has the batch on its way to the disk been there for longer than `limit_ns`?"""
@@ -212,17 +204,17 @@ class Pipeline:
             self._batch_started_ns is None
             and self._confirm is None
             and self._failure is None
-            and len(self._gathered) < ON_LOOP_MESSAGES_MAX
+            and len(self._gathering.answers) < ON_LOOP_MESSAGES_MAX
             and self._writer.staged_count < ON_LOOP_REQUESTS_MAX
             and (last is None or last.latency_ns <= ON_LOOP_SYNC_NS_MAX)
         )
 
     def _take_answers(self) -> list[Answer]:
-        counters, answers = self.counters, self._gathered
-        counters.gathered_messages_max = max(counters.gathered_messages_max, len(answers))
-        gathered_bytes = self._gathered_bytes + self._writer.staged_bytes
+        counters, gathering = self.counters, self._gathering
+        gathered_bytes = gathering.answers_bytes + self._writer.staged_bytes
         counters.gathered_bytes_max = max(counters.gathered_bytes_max, gathered_bytes)
-        self._gathered, self._gathered_bytes = [], 0
+        answers = gathering.take()
+        counters.gathered_messages_max = max(counters.gathered_messages_max, len(answers))
         self._batch_started_ns = self._monotonic_ns()
         return answers
 
@@ -282,7 +274,7 @@ class Pipeline:
             has_more = self._drain(DRAIN_MESSAGES_MAX, DRAIN_REQUESTS_MAX)
         if has_more and not self._is_turn_due:
             self._take_another_turn()
-        if not self._gathered:
+        if not self._gathering.answers:
             return
         if is_here:
             self._finish_batch_here()
@@ -302,36 +294,9 @@ class Pipeline:
 
     def _drain(self, messages_max: int, requests_max: int) -> bool:
         """Decides what has arrived. True when it stopped at a bound of its own: more may wait."""
-        receive, handle = self._gateway.receive, self._handle
-        counters, writer, gathered = self.counters, self._writer, self._gathered
-        requests_end = counters.requests + requests_max
-        for _ in range(messages_max):
-            if (
-                writer.staged_count >= GATHERED_RECORDS_MAX
-                or writer.staged_bytes + self._gathered_bytes >= GATHERED_BYTES_MAX
-                or len(gathered) >= GATHERED_MESSAGES_MAX
-            ):
-                self._is_paused = True
-                counters.pauses += 1
-                return False
-            received = receive()
-            if received is None:
-                return False
-            handle(*received)
-            if counters.requests >= requests_end:
-                break
-        return True
-
-    def _handle(
-        self, routing_id: bytes, has_delimiter: bool, body: bytes | None, frame_count: int
-    ) -> None:
-        answer = self._answering.answer(body, frame_count)
-        if type(answer) is bytes:
-            self._gathered_bytes += len(answer)
-        else:
-            assert isinstance(answer, LateReplies)
-            self._gathered_bytes += sum(
-                LATE_REPLY_BYTES.get(type(reply), BESIDE_LATE_REPLY_BYTES)
-                for reply in answer.replies
-            )
-        self._gathered.append((routing_id, has_delimiter, answer))
+        bounds = Bounds(GATHERED_MESSAGES_MAX, GATHERED_RECORDS_MAX, GATHERED_BYTES_MAX)
+        drained = self._gathering.drain(messages_max, requests_max, bounds)
+        if drained is Drained.FULL:
+            self._is_paused = True
+            self.counters.pauses += 1
+        return drained is Drained.ENOUGH

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from guard.counters import SYNC_LATENCY_BOUNDS_NS, Counters
+from guard.gathering import LATE_REPLY_BYTES
 from guard.messages import I64_MAX, U64_MAX, Pong, StatsReply
-from guard.pipeline import LATE_REPLY_BYTES
 
 PROTOCOL = (Path(__file__).resolve().parent.parent / "guard" / "PROTOCOL.md").read_text()
 

@@ -20,6 +20,7 @@ from guard import clock, gateway, pipeline
 from guard.answering import Answering
 from guard.engine import Engine
 from guard.gateway import SEND_QUEUE_MESSAGES
+from guard.gathering import Gathering
 from kernel import InvariantError
 from pipeline_support import PATIENCE_S, Guard, guarding
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
@@ -441,7 +442,10 @@ async def test_an_error_of_our_own_ends_it_unanswered(guard: Guard, client: Prot
             super().apply(sequence, outcome)
 
     engine, counters = Failing(guard.pipeline._engine.state), guard.pipeline.counters
-    guard.pipeline._answering = Answering(engine, guard.writer, counters, clock.wall_ns, False)
+    answering = Answering(engine, guard.writer, counters, clock.wall_ns, False)
+    gathering = Gathering(guard.gateway, answering, guard.writer, counters)
+    gathering_before, guard.pipeline._gathering = guard.pipeline._gathering, gathering
+    assert not gathering_before.answers
     client.send([order("A-1"), order("A-2"), order("A-3")])
     await guard.until(lambda: guard.pipeline._failure is not None)
     guard.disk.is_open = True

@@ -24,6 +24,7 @@ import wal.checkpoint
 import wal.manifest
 import wal.tail
 from guard.checkpointing import Checkpointer
+from guard.gathering import Gathering
 from guard.instruments import Instrument
 from guard.messages import I64_MAX, Admit
 from guard.orders import OrderPhase, RememberedOrders
@@ -52,15 +53,15 @@ def reply_before_sync() -> Patch:
 
 def query_before_sync() -> Patch:
     """A message that changes nothing is answered at once, whatever it has seen."""
-    real = Pipeline._handle
+    real = Gathering.take_in
 
-    def handle(self: Pipeline, *received: Any) -> None:
-        before = self._engine.next_sequence
-        real(self, *received)
-        if self._engine.next_sequence == before and isinstance(self._gathered[-1][2], bytes):
-            self._gateway.send(*self._gathered.pop())  # type: ignore[arg-type]
+    def take_in(self: Gathering, received: Any) -> None:
+        before = self._staging.record_count
+        real(self, received)
+        if self._staging.record_count == before and isinstance(self.answers[-1][2], bytes):
+            self._gateway.send(*self.answers.pop())
 
-    return patch.object(Pipeline, "_handle", handle)
+    return patch.object(Gathering, "take_in", take_in)
 
 
 def replies_in_wrong_order() -> Patch:

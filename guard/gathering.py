@@ -1,0 +1,106 @@
+# cython: annotation_typing=False, nonecheck=True
+"""What has arrived, taken in and decided, waits here for its batch to be on disk.
+
+Owns the answers of the batch that is being gathered, their bytes, and the bounds beyond which
+nothing more is taken in. What an answer is, `guard.answering` says; when it may leave,
+`guard.pipeline`. It runs as it stands, or compiled with the types of `gathering.pxd` beside it.
+
+How it fails: what deciding raises comes through, and must end the pipeline.
+"""
+
+from enum import IntEnum
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from guard.answering import Answering, LateReplies
+from guard.counters import Counters
+from guard.messages import Pong, StatsReply
+from wal import LogWriter
+
+# Of a reply that is encoded only when it leaves, at most; and of others in the same array, about.
+LATE_REPLY_BYTES: Final[dict[type, int]] = {Pong: 320, StatsReply: 2_560}
+BESIDE_LATE_REPLY_BYTES: Final = 640
+
+# A reply that waits for its batch: routing id, whether an empty frame goes before it, body. A plain
+# tuple, since every message makes one.
+Answer: TypeAlias = tuple[bytes, bool, bytes | LateReplies]
+
+
+class Bounds(NamedTuple):
+    """Beyond any of these nothing more is taken in: of what is gathered for one batch."""
+
+    messages_max: int
+    records_max: int
+    bytes_max: int  # of records and of replies: a query stages no record, its reply may be long
+
+
+class Drained(IntEnum):
+    """Why a drain has ended."""
+
+    EMPTY = 0  # nothing waits
+    ENOUGH = 1  # as much as was asked for: more may wait
+    FULL = 2  # a bound is reached
+
+
+_EMPTY, _ENOUGH, _FULL = Drained.EMPTY, Drained.ENOUGH, Drained.FULL
+
+
+class Gathering:
+    """The batch that is being gathered."""
+
+    def __init__(
+        self, gateway: Any, answering: Answering, writer: LogWriter, counters: Counters
+    ) -> None:
+        """`gateway`: whatever has a Gateway's `receive`."""
+        self._gateway = gateway
+        self._answering = answering
+        self._staging = writer.staging
+        self._counters = counters
+        self.answers: list[Answer] = []
+        self.answers_bytes = 0
+
+    def take(self) -> list[Answer]:
+        """What was gathered; the next batch begins."""
+        answers, self.answers, self.answers_bytes = self.answers, [], 0
+        return answers
+
+    def drain(self, messages_max: int, requests_max: int, bounds: Bounds) -> Drained:
+        """Decides what has arrived: so many messages, or requests, and no more than fits."""
+        gathered_max, records_max, bytes_max = bounds
+        receive, staging, counters = self._gateway.receive, self._staging, self._counters
+        requests_before = self._answering.requests
+        messages = 0
+        drained = _ENOUGH
+        while messages < messages_max:
+            if (
+                staging.record_count >= records_max
+                or staging.byte_count + self.answers_bytes >= bytes_max
+                or len(self.answers) >= gathered_max
+            ):
+                drained = _FULL
+                break
+            received = receive()
+            if received is None:
+                drained = _EMPTY
+                break
+            messages += 1
+            self.take_in(received)
+            if self._answering.requests - requests_before >= requests_max:
+                break
+        counters.messages += messages
+        counters.requests += self._answering.requests - requests_before
+        return drained
+
+    def take_in(self, received: tuple[bytes, bool, bytes | None, int]) -> None:
+        """Decides one message, and keeps its answer."""
+        routing_id, has_delimiter, body, frame_count = received
+        answer = self._answering.answer(body, frame_count)
+        if isinstance(answer, bytes):
+            self.answers_bytes += len(answer)
+        else:
+            self.answers_bytes += late_bytes(answer)
+        self.answers.append((routing_id, has_delimiter, answer))
+
+
+def late_bytes(late: LateReplies) -> int:
+    """About how many bytes the replies will be, and not fewer by much."""
+    return sum(LATE_REPLY_BYTES.get(type(reply), BESIDE_LATE_REPLY_BYTES) for reply in late.replies)
