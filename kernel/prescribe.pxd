@@ -4,6 +4,7 @@
 cimport cython
 from libc.stdint cimport uint8_t as u8, uint16_t as u16, uint32_t as u32, uint64_t as u64
 
+from kernel cimport hints
 from kernel cimport little_endian as le
 
 ctypedef const u8 *RowPointer
@@ -40,6 +41,11 @@ cdef int first_gate(
     u64 required_capabilities, u64 allowed_providers, u64 required_regions, u16 risk_bps,
 ) noexcept
 
+cdef bint is_open_to(
+    ModelBlock block, u16 minimum_quality, u32 latency_limit_ms,
+    u64 required_capabilities, u64 allowed_providers, u64 required_regions, u16 risk_bps,
+) noexcept
+
 @cython.locals(cost=u64)
 cdef u64 narrow_cost(
     ModelBlock block, Py_ssize_t slot, u64 input_tokens, u64 output_tokens
@@ -49,6 +55,8 @@ cdef u64 narrow_utility(u64 gain, u64 risk_penalty, u64 latency_penalty, u64 cos
 
 @cython.locals(wide_whole=i128, rest=u64, wide_rest_share=i128)
 cdef i128 wide_share(u64 value, u64 weight) noexcept nogil
+
+cdef u64 rest_share_of(u64 rest) noexcept nogil
 
 @cython.locals(wide_penalty=i128)
 cdef u64 narrow_penalty(u64 value, u64 weight) noexcept nogil
@@ -63,7 +71,8 @@ cdef u16 rejection_reason(u16 *counts) noexcept nogil
 
 @cython.final
 cdef class ModelBlock:
-    cdef Py_ssize_t model_count
+    cdef Py_ssize_t first_index, model_count
+    cdef ModelBlock following
     cdef u32[64] model_id
     cdef u64[64] provider_bit
     cdef u16[64] quality_bps
@@ -72,18 +81,21 @@ cdef class ModelBlock:
     cdef u32[64] p95_latency_ms
     cdef u64[64] capabilities
     cdef u64[64] region_mask
-    cdef u64[64] input_rate_whole
-    cdef u64[64] input_rate_rest
-    cdef u64[64] output_rate_whole
-    cdef u64[64] output_rate_rest
+    cdef u64[64] input_rate
+    cdef u64[64] output_rate
     cdef u64[64] latency_penalty
+    cdef bint can_be_open
+    cdef u16 least_quality_bps, least_risk_ceiling_bps
+    cdef u32 greatest_latency_ms
+    cdef u64 common_capabilities, common_regions, all_providers
 
 cdef class DecisionTable:
     cdef u64 policy_epoch, catalog_epoch, latency_penalty_per_ms
     cdef u16 hard_risk_limit_bps, minimum_confidence_bps, model_count
     cdef u64 risk_penalty_multiplier_bps
     cdef bint narrow
-    cdef list blocks
+    cdef u64 narrow_input_tokens, narrow_output_tokens
+    cdef ModelBlock first_block
 
     @cython.locals(out=OutputRow)
     cpdef bytes decide_row(self, bytes input_row)
@@ -97,23 +109,28 @@ cdef class DecisionTable:
     cdef int _decide(self, const u8 *row, Py_ssize_t at, u8 *out, Py_ssize_t to) except -1
 
     @cython.locals(
-        input_tokens=u64, output_tokens=u64, value=u64, whole=u64, rest=u64,
+        input_tokens=u64, output_tokens=u64, value=u64, whole=u64, rest=u64, rest_share=u64,
         budget_limit=u64, risk_bps=u16, confidence_bps=u64, minimum_quality=u16,
         latency_limit_ms=u32, capabilities=u64, providers=u64, regions=u64, narrow=bint,
-        risk_penalty=u64, counts=GateCounts,
+        is_open=bint, risk_penalty=u64, counts=GateCounts,
         best_id=u32, best_index=u16, best_cost=u64, best_quality=u16, best_utility=u64,
-        next_id=u32, next_cost=u64, next_quality=u16, next_utility=u64, first_index=Py_ssize_t,
-        block=ModelBlock, slot=Py_ssize_t, gate=Py_ssize_t, quality=u64, weight=u64, cost=u64,
-        gain=u64, latency_penalty=u64, utility=u64, model_id=u32, action=u8,
+        next_id=u32, next_cost=u64, next_quality=u16, next_utility=u64,
+        block=ModelBlock, slot=Py_ssize_t, gate=Py_ssize_t, quality=u64, cost=u64,
+        gain=u64, utility=u64, model_id=u32, action=u8, reason=u16,
     )
     cdef int _choose(self, const u8 *row, Py_ssize_t at, u8 *out, Py_ssize_t to) except -1
 
-    @cython.locals(wide_input=i128, wide_output=i128, wide_sum=i128, cost=u64)
+    cdef bint is_narrow_for(self, u64 confidence_bps, u64 input_tokens, u64 output_tokens) noexcept
+
+    @cython.locals(
+        input_rate=u64, output_rate=u64, wide_input=i128, wide_output=i128, wide_sum=i128, cost=u64
+    )
     cdef u64 _wide_cost(
         self, ModelBlock block, Py_ssize_t slot, u64 input_tokens, u64 output_tokens
     ) noexcept
 
     @cython.locals(wide_ms=i128, wide_left=i128, utility=u64)
     cdef u64 _wide_utility(
-        self, ModelBlock block, Py_ssize_t slot, u64 value, u64 weight, u64 risk_bps, u64 cost
+        self, ModelBlock block, Py_ssize_t slot, u64 value, u64 confidence_bps, u64 risk_bps,
+        u64 cost,
     ) noexcept

@@ -9,13 +9,15 @@ Must not: allocate per model, raise on a row of the right length, or know of obj
 
 How it works: a policy's models stand in blocks of 64, one array per column. A decision reads the
 input row once, walks the blocks, counts every model under the first gate that it fails, keeps the
-best two, and writes the decision row with the nine counts behind it. All state is in locals, so
-two decisions share nothing that changes.
+best two, and writes the decision row with the nine counts behind it. A block knows the extremes of
+its columns: where they pass the gates, all its models do, and none is asked. All state is in
+locals, so two decisions share nothing that changes.
 
 Exactness: money and costs reach 2^64 and their products 2^100, and nothing here may round or wrap.
 There are two ways to the same number. The *narrow* one holds wherever a policy and an input are
-within the ceilings that a loaded policy has: 64 bits, one subtraction after the other, over as soon
-as nothing is left. The *wide* one takes any values of the declared types, in 128 bits (`wide_*`).
+within the ceilings that a loaded policy has, and no product of tokens and a rate reaches the end of
+64 bits: one subtraction after the other, over as soon as nothing is left. The *wide* one takes any
+values of the declared types, in 128 bits (`wide_*`).
 No wide value is ever divided: for a divisor d, v = whole * d + rest gives
 floor(v * k / d) = whole * k + floor(rest * k / d), and the same with ceilings. `SEMANTICS.md` has
 the bounds, line by line.
@@ -25,15 +27,14 @@ Fails: a row or buffer of the wrong length is a `KernelInputError`, before anyth
 
 from collections.abc import Sequence
 
+from kernel import hints
 from kernel import little_endian as le
 from kernel.errors import KernelInputError
 from kernel.layout import INPUT_ROW_BYTES, OUTPUT_ROW_BYTES
 from kernel.little_endian import Buffer, Row
 
 BLOCK_MODELS = 64  # as in prescribe.pxd; a block's columns fit the first-level cache
-TOKENS_PER_RATE = 1_000_000  # a rate is for this many tokens
 BPS_MAX = 10_000  # 100 %
-NARROW_RATE_END = 2**30 * TOKENS_PER_RATE  # below it, both legs of a cost together fit 64 bits
 BEYOND_VALUE = 2**63  # more than any value: a penalty this high takes all of it
 U32_MAX = 2**32 - 1
 U64_MAX = 2**64 - 1
@@ -115,12 +116,37 @@ def first_gate(
     return 9  # none
 
 
+def is_open_to(
+    block: "ModelBlock",
+    minimum_quality: int,
+    latency_limit_ms: int,
+    required_capabilities: int,
+    allowed_providers: int,
+    required_regions: int,
+    risk_bps: int,
+) -> bool:
+    """Whether the block's extremes pass those seven gates: then so does every model of it."""
+    return (
+        block.can_be_open
+        and block.least_quality_bps >= minimum_quality
+        and block.greatest_latency_ms <= latency_limit_ms
+        and block.common_capabilities & required_capabilities == required_capabilities
+        and block.all_providers & ~allowed_providers == 0
+        and (required_regions == 0 or block.common_regions & required_regions != 0)
+        and risk_bps <= block.least_risk_ceiling_bps
+    )
+
+
+def narrow_tokens(rates: list[int]) -> int:
+    """The most tokens whose product with any of the rates fits 64 bits, rounding included."""
+    greatest_rate = max(rates, default=0)
+    return (U64_MAX - 999_999) // max(greatest_rate, 1)
+
+
 def narrow_cost(block: "ModelBlock", slot: int, input_tokens: int, output_tokens: int) -> int:
-    """`wide_cost` where every rate is below `NARROW_RATE_END`: the same sum, within 64 bits."""
-    cost: int = input_tokens * block.input_rate_whole[slot]
-    cost += output_tokens * block.output_rate_whole[slot]
-    cost += (input_tokens * block.input_rate_rest[slot] + 999_999) // 1_000_000
-    cost += (output_tokens * block.output_rate_rest[slot] + 999_999) // 1_000_000
+    """`wide_cost` where no product exceeds 64 bits (`narrow_tokens`)."""
+    cost: int = (input_tokens * block.input_rate[slot] + 999_999) // 1_000_000
+    cost += (output_tokens * block.output_rate[slot] + 999_999) // 1_000_000
     return cost
 
 
@@ -143,6 +169,15 @@ def wide_share(value: int, weight: int) -> int:
     rest = value % 100_000_000
     wide_rest_share = rest * weight // 100_000_000
     return wide_whole * weight + wide_rest_share
+
+
+def rest_share_of(rest: int) -> int:
+    """A rest below 10^8 as a binary fraction of it, rounded up: ceil(rest * 2^40 / 10^8).
+
+    Times a quality within its ceiling, and without its last 40 bits, that is
+    floor(rest * quality / 10^8) without a division (`SEMANTICS.md` has the proof).
+    """
+    return ((rest << 32) + 390_624) // 390_625  # 10^8 = 2^8 * 390,625
 
 
 def narrow_penalty(value: int, weight: int) -> int:
@@ -204,10 +239,21 @@ def rejection_reason(counts: list[int]) -> int:
 class ModelBlock:
     """Up to 64 models, one array per column, with what does not depend on a request worked out."""
 
-    def __init__(self, models: Sequence[tuple[int, ...]], latency_penalty_per_ms: int) -> None:
-        """`models`: at most 64 tuples of the model layout's ten values, in catalogue order."""
+    def __init__(
+        self,
+        models: Sequence[tuple[int, ...]],
+        latency_penalty_per_ms: int,
+        first_index: int,
+        following: "ModelBlock | None",
+    ) -> None:
+        """`models`: 1 to 64 tuples of the model layout's ten values, in catalogue order.
+
+        `first_index`: the first one's place in the catalogue; `following`: the block after this.
+        """
         padded = list(models) + [(0,) * 10] * (BLOCK_MODELS - len(models))
         columns = list(zip(*padded, strict=True))
+        self.first_index = first_index
+        self.following = following
         self.model_count = len(models)
         self.model_id = list(columns[0])
         self.provider_bit = [1 << p if p <= 63 else 0 for p in columns[1]]
@@ -217,11 +263,23 @@ class ModelBlock:
         self.p95_latency_ms = list(columns[5])
         self.capabilities = list(columns[6])
         self.region_mask = list(columns[7])
-        self.input_rate_whole = [rate // TOKENS_PER_RATE for rate in columns[8]]
-        self.input_rate_rest = [rate % TOKENS_PER_RATE for rate in columns[8]]
-        self.output_rate_whole = [rate // TOKENS_PER_RATE for rate in columns[9]]
-        self.output_rate_rest = [rate % TOKENS_PER_RATE for rate in columns[9]]
+        self.input_rate = list(columns[8])
+        self.output_rate = list(columns[9])
         self.latency_penalty = [min(ms * latency_penalty_per_ms, BEYOND_VALUE) for ms in columns[5]]
+        # The extremes. A disabled model, or one of no provider's bit, passes under no request.
+        self.can_be_open = all(model[4] != 0 and model[1] <= 63 for model in models)
+        self.least_quality_bps = min(model[2] for model in models)
+        self.least_risk_ceiling_bps = min(model[3] for model in models)
+        self.greatest_latency_ms = max(model[5] for model in models)
+        common_capabilities = common_regions = U64_MAX
+        all_providers = 0
+        for model, provider_bit in zip(models, self.provider_bit, strict=False):
+            common_capabilities &= model[6]
+            common_regions &= model[7]
+            all_providers |= provider_bit
+        self.common_capabilities = common_capabilities
+        self.common_regions = common_regions
+        self.all_providers = all_providers
 
 
 class DecisionTable:
@@ -236,14 +294,13 @@ class DecisionTable:
         self.risk_penalty_multiplier_bps = policy[4]
         self.latency_penalty_per_ms = policy[5]
         self.model_count = len(models)
-        self.narrow = all(
-            model[2] <= BPS_MAX and model[8] < NARROW_RATE_END and model[9] < NARROW_RATE_END
-            for model in models
-        )
-        self.blocks = [
-            ModelBlock(models[start : start + BLOCK_MODELS], policy[5])
-            for start in range(0, len(models), BLOCK_MODELS)
-        ]
+        self.narrow = all(model[2] <= BPS_MAX for model in models)
+        self.narrow_input_tokens = narrow_tokens([model[8] for model in models])
+        self.narrow_output_tokens = narrow_tokens([model[9] for model in models])
+        block: ModelBlock | None = None
+        for first in reversed(range(0, len(models), BLOCK_MODELS)):
+            block = ModelBlock(models[first : first + BLOCK_MODELS], policy[5], first, block)
+        self.first_block = block
 
     def decide_row(self, input_row: bytes) -> bytes:
         """An input row (70 bytes) -> its output row (83): the decision, then the nine counts."""
@@ -305,39 +362,41 @@ class DecisionTable:
         capabilities = le.load_u64(row, at + 46)
         providers = le.load_u64(row, at + 54)
         regions = le.load_u64(row, at + 62)
-        narrow = self.narrow and confidence_bps <= 10_000
+        narrow = self.is_narrow_for(confidence_bps, input_tokens, output_tokens)
         risk_penalty = narrow_penalty(value, risk_bps * self.risk_penalty_multiplier_bps)
-        whole = value // 100_000_000 * confidence_bps
         rest = value % 100_000_000 * confidence_bps
+        whole = value // 100_000_000 * confidence_bps + rest // 100_000_000
+        rest_share = rest_share_of(rest % 100_000_000)
         counts = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
         best_id = best_index = best_cost = best_quality = best_utility = 0
         next_id = next_cost = next_quality = next_utility = 0
-        first_index = 0
-        for block in self.blocks:
+        block = self.first_block
+        while block is not None:
+            is_open = is_open_to(block, minimum_quality, latency_limit_ms,
+                                 capabilities, providers, regions, risk_bps)  # fmt: skip
             for slot in range(block.model_count):
-                gate = first_gate(block, slot, minimum_quality, latency_limit_ms,
-                                  capabilities, providers, regions, risk_bps)  # fmt: skip
-                if gate != 9:
-                    counts[gate] += 1
-                    continue
+                if not is_open:
+                    gate = first_gate(block, slot, minimum_quality, latency_limit_ms,
+                                      capabilities, providers, regions, risk_bps)  # fmt: skip
+                    if gate != 9:
+                        counts[gate] += 1
+                        continue
                 quality = block.quality_bps[slot]
-                if narrow:
+                if hints.likely(narrow):
                     cost = narrow_cost(block, slot, input_tokens, output_tokens)
-                    gain = whole * quality + rest * quality // 100_000_000
-                    latency_penalty = block.latency_penalty[slot]
-                    utility = narrow_utility(gain, risk_penalty, latency_penalty, cost)
+                    gain = whole * quality + (rest_share * quality >> 40)
+                    utility = narrow_utility(gain, risk_penalty, block.latency_penalty[slot], cost)
                 else:
-                    weight = confidence_bps * quality
                     cost = self._wide_cost(block, slot, input_tokens, output_tokens)
-                    utility = self._wide_utility(block, slot, value, weight, risk_bps, cost)
-                if cost > budget_limit:
+                    utility = self._wide_utility(block, slot, value, confidence_bps, risk_bps, cost)
+                if hints.unlikely(cost > budget_limit):
                     counts[7] += 1
                     continue
-                if utility == 0:
+                if hints.unlikely(utility == 0):
                     counts[8] += 1
                     continue
                 counts[9] += 1
-                if utility < next_utility:
+                if hints.likely(utility < next_utility):
                     continue
                 model_id = block.model_id[slot]
                 if outranks(utility, cost, quality, model_id,
@@ -345,20 +404,29 @@ class DecisionTable:
                     next_id, next_cost, next_quality = best_id, best_cost, best_quality
                     next_utility = best_utility
                     best_id, best_cost, best_quality = model_id, cost, quality
-                    best_utility, best_index = utility, first_index + slot
+                    best_utility, best_index = utility, block.first_index + slot
                 elif outranks(utility, cost, quality, model_id,
                             next_utility, next_cost, next_quality, next_id):  # fmt: skip
                     next_id, next_cost, next_quality = model_id, cost, quality
                     next_utility = utility
-            first_index += 64
+            block = block.following
         store_counts(out, to, counts)
         if counts[9] == 0:
-            store_choice(out, to, 3, rejection_reason(counts), 0, 65535, 0, 0,
-                         0, 0, self.model_count, 0)  # fmt: skip
+            reason = rejection_reason(counts)
+            store_choice(out, to, 3, reason, 0, 65535, 0, 0, 0, 0, self.model_count, 0)
         else:
             action = 1 if best_id == le.load_u32(row, at + 8) else 2
             store_choice(out, to, action, action, best_id, best_index, best_cost, best_utility,
                          next_id, next_utility, self.model_count, counts[9])  # fmt: skip
+
+    def is_narrow_for(self, confidence_bps: int, input_tokens: int, output_tokens: int) -> bool:
+        """Whether the narrow way holds for such a request."""
+        return (
+            self.narrow
+            and confidence_bps <= 10_000
+            and input_tokens <= self.narrow_input_tokens
+            and output_tokens <= self.narrow_output_tokens
+        )
 
     def _wide_cost(
         self, block: ModelBlock, slot: int, input_tokens: int, output_tokens: int
@@ -369,19 +437,27 @@ class DecisionTable:
         """
         wide_input = input_tokens
         wide_output = output_tokens
-        wide_sum = wide_input * block.input_rate_whole[slot]
-        wide_sum += wide_output * block.output_rate_whole[slot]
-        wide_sum += (input_tokens * block.input_rate_rest[slot] + 999_999) // 1_000_000
-        wide_sum += (output_tokens * block.output_rate_rest[slot] + 999_999) // 1_000_000
+        input_rate = block.input_rate[slot]
+        output_rate = block.output_rate[slot]
+        wide_sum = wide_input * (input_rate // 1_000_000)
+        wide_sum += wide_output * (output_rate // 1_000_000)
+        wide_sum += (input_tokens * (input_rate % 1_000_000) + 999_999) // 1_000_000
+        wide_sum += (output_tokens * (output_rate % 1_000_000) + 999_999) // 1_000_000
         cost: int = wide_sum if wide_sum < U64_MAX else U64_MAX
         return cost
 
     def _wide_utility(
-        self, block: ModelBlock, slot: int, value: int, weight: int, risk_bps: int, cost: int
+        self,
+        block: ModelBlock,
+        slot: int,
+        value: int,
+        confidence_bps: int,
+        risk_bps: int,
+        cost: int,
     ) -> int:
         """The gain less all three, at most 2^63 - 1; 0 where nothing is left."""
         wide_ms = block.p95_latency_ms[slot]
-        wide_left = wide_share(value, weight)
+        wide_left = wide_share(value, confidence_bps * block.quality_bps[slot])
         wide_left -= wide_share(value, risk_bps * self.risk_penalty_multiplier_bps)
         wide_left -= wide_ms * self.latency_penalty_per_ms
         wide_left -= cost

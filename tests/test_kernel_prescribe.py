@@ -1,5 +1,7 @@
 """The decision: the vectors, both forms against each other, and both against plain arithmetic."""
 
+from itertools import product
+from math import gcd
 from types import ModuleType
 from typing import Any
 
@@ -276,3 +278,105 @@ def test_a_short_output_buffer_is_refused(form: ModuleType) -> None:
     ):
         table_of(form, catalogue(1)).decide_rows(bytes(INPUT_ROW_BYTES * 2), 2, output)
     assert output == bytes(165)
+
+
+# What a model of `block_of` may have so that the request of `block_request` stops at that gate.
+WEAK_MODELS = {
+    "disabled": {"enabled": 0},
+    "quality": {"quality_bps": 4_999},
+    "risk_ceiling": {"risk_ceiling_bps": 999},
+    "latency": {"p95_latency_ms": 51},
+    "capability": {"capabilities": 0b101},
+    "provider": {"provider_id": 3},
+    "provider of no bit": {"provider_id": 64},
+    "region": {"region_mask": 0b100},
+}
+
+
+def block_of(count: int, place: int, weakness: dict[str, int]) -> PolicySnapshot:
+    """So many models at the edge of every gate of `block_request`; one is beyond an edge."""
+    models = []
+    for index in range(count):
+        fields = {
+            "model_id": index + 1, "provider_id": index % 3, "quality_bps": 5_000,
+            "risk_ceiling_bps": 1_000, "enabled": 1, "p95_latency_ms": 50, "capabilities": 0b111,
+            "region_mask": 0b010 | index % 2,
+            "input_cost_microunits_per_million_tokens": 0,
+            "output_cost_microunits_per_million_tokens": (count - index) * 10**6,
+        }  # fmt: skip
+        models.append(KernelModel(**fields | (weakness if index == place else {})))
+    return PolicySnapshot.unchecked(1, 1, 10_000, 0, 10_000, 0, models)
+
+
+def block_request() -> KernelInput:
+    return KernelInput(5, 1, 1, 1, 10**9, U64_MAX, 1_000, 10_000, 5_000, 50, 0b110, 0b111, 0b010)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("count", "place"), [(1, 0), (3, 0), (3, 1), (22, 21), (65, 63), (65, 64)])
+@pytest.mark.parametrize("weakness", WEAK_MODELS)
+def test_one_model_that_fails_closes_its_block(
+    form: ModuleType, weakness: str, count: int, place: int
+) -> None:
+    policy = block_of(count, place, WEAK_MODELS[weakness])
+    output_row = table_of(form, policy).decide_row(block_request().row)
+    trace = dict(zip(TRACE_GATES, TRACE.unpack(output_row[65:]), strict=True))
+    assert trace.pop(weakness.split(" ")[0]) == 1
+    assert set(trace.values()) == {0}
+    decision = KernelDecision.from_row(output_row[:65])
+    assert decision == decision_by_explanation(policy, block_request())
+    assert decision.eligible_models == count - 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("count", [1, 64, 65, 128])
+def test_a_block_at_the_edge_of_every_gate_is_open(form: ModuleType, count: int) -> None:
+    policy = block_of(count, 0, {})
+    output_row = table_of(form, policy).decide_row(block_request().row)
+    assert output_row[65:] == bytes(18)
+    decision = KernelDecision.from_row(output_row[:65])
+    assert decision == decision_by_explanation(policy, block_request())
+    assert (decision.selected_model_index, decision.eligible_models) == (count - 1, count)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("past", [-1, 0, 1])
+@pytest.mark.parametrize("leg", ["input", "output"])
+@pytest.mark.parametrize(
+    "rate", [4_294_967_300, 10**12 + 7, 2**30 * 10**6, 2**52 - 1, U64_MAX // 9]
+)
+def test_costs_where_a_product_reaches_the_end_of_64_bits(
+    form: ModuleType, rate: int, leg: str, past: int
+) -> None:
+    tokens = (U64_MAX - 999_999) // rate + past
+    assert tokens < 2**32
+    rates, both = ((rate, 1), (tokens, 1)) if leg == "input" else ((1, rate), (1, tokens))
+    model = KernelModel(1, 0, 10_000, 10_000, 1, 0, U64_MAX, U64_MAX, *rates)
+    policy = PolicySnapshot(1, 1, 10_000, 0, 0, 0, [model])
+    request = KernelInput(1, 1, *both, I64_MAX, U64_MAX, 0, 10_000, 0, 0, 0, U64_MAX, 0)
+    row = table_of(form, policy).decide_row(request.row)
+    cost = -(-tokens * rate // 10**6) + 1
+    decision = KernelDecision.from_row(row[:65])
+    assert decision.estimated_cost_microunits == cost
+    assert decision.expected_utility_microunits == I64_MAX - cost
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("quality", [1, 7, 3_333, 4_999, 6_400, 9_375, 9_973, 9_999, 10_000])
+@pytest.mark.parametrize("confidence", [1, 7_919, 9_999])
+@pytest.mark.parametrize("fraction", [0, 1, 10**8 - 10_000, 10**8 - 2, 10**8 - 1])
+def test_gains_just_below_and_at_an_integer(
+    form: ModuleType, quality: int, confidence: int, fraction: int
+) -> None:
+    # value * confidence * quality = fraction (mod 10^8), as far as the quality lets it.
+    common = gcd(quality, 10**8)
+    weight = pow(confidence * (quality // common), -1, 10**8)
+    model = KernelModel(1, 0, quality, 10_000, 1, 0, U64_MAX, U64_MAX, 0, 0)
+    table = table_of(form, PolicySnapshot(1, 1, 10_000, 0, 0, 0, [model]))
+    for whole, parts in product((1, 977, 10**6, 9 * 10**10), (0, 1, common - 1)):
+        value = whole * 10**8 + parts * (10**8 // common) + fraction // common * weight % 10**8
+        request = KernelInput(1, 1, 0, 0, value, 0, 0, confidence, 0, 0, 0, U64_MAX, 0)
+        decision = KernelDecision.from_row(table.decide_row(request.row)[:65])
+        gain, rest = divmod(value * confidence * quality, 10**8)
+        assert rest == fraction - fraction % common
+        assert decision.expected_utility_microunits == gain
