@@ -34,6 +34,10 @@ HEARTBEAT_INTERVAL_MS: Final = 10_000  # finds peers that vanished without a wor
 HEARTBEAT_TIMEOUT_MS: Final = 120_000
 LINGER_MS: Final = 2_000  # at a clean stop, for the last replies to leave
 
+# Not among them, tried on 2 cores: libzmq's 8 KiB a read and a write (its batch sizes are settable
+# in draft builds alone); a pinned I/O thread, two of them, larger socket buffers: no gain. Under
+# SCHED_BATCH that thread costs half at 50 messages in flight, but any busy neighbour then holds up
+# every reply by milliseconds.
 _ROUTER_OPTIONS: Final = {
     zmq.LINGER: LINGER_MS,
     zmq.MAXMSGSIZE: FRAME_BYTES_MAX,
