@@ -24,7 +24,10 @@ COMPILED_MODULES = {
         "engine",
         "record_text",
         "record_reader",
+        "fill_rows",
         "order_rows",
+        "record_rows",
+        "fill_lane",
         "replay_lane",
         "wire",
         "router",  # chosen for itself: guard.gateway

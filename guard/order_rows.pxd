@@ -1,8 +1,6 @@
-# The types of order_rows.py, for the compiler alone. Offsets are within one block or one buffer of
-# rows, in which room for a row was made before it is written.
+# The types of order_rows.py, for the compiler alone. Offsets are as in record_rows.pxd.
 
 cimport cython
-from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint16_t as u16, uint32_t as u32, uint64_t as u64
 
 from guard cimport packing, text
@@ -11,11 +9,8 @@ from kernel cimport little_endian as le
 from kernel.digest cimport decision_digest_of_row, input_digest_of_row
 from wal cimport rawbytes as raw
 
-ctypedef u8 *BufferPointer
-
-cdef Py_ssize_t _HEAD_BYTES, _FIXED_BYTES, _DATA_BYTES_MAX, _ROW_BYTES_MAX, _FIRST_ROOM
-cdef Py_ssize_t _NAME_BYTES_MAX, _IDENTIFIER_BYTES_MAX, _CLIENT_BYTES_MAX, _HEX_LENGTH
-cdef u8 _RAW, _DECIDED, _EXECUTE, _SUBSTITUTE, _REJECT
+cdef Py_ssize_t _FIXED_BYTES, _NAME_BYTES_MAX, _IDENTIFIER_BYTES_MAX, _CLIENT_BYTES_MAX, _HEX_LENGTH
+cdef u8 _EXECUTE, _SUBSTITUTE, _REJECT
 cdef u16 _BPS_MAX, _RISK_LIMIT, _CONFIDENCE_LIMIT, _REASONS_MAX
 cdef Py_ssize_t _GATES, _COUNTS_BYTES
 cdef u32 _TOKENS_PER_ORDER
@@ -36,32 +31,15 @@ cdef bint put_digest(u8 *out, Py_ssize_t at, const u8 *text_of, Py_ssize_t start
 cdef u8 nibble_of(u8 character) noexcept
 
 @cython.final
-cdef class OrderRows(RecordReader):
-    cdef bytearray _out
-    cdef Py_ssize_t _size
+cdef class DecidedReader(RecordReader):
     cdef Py_ssize_t _client_at, _client_bytes, _id_at, _id_bytes, _desk_at, _desk_bytes
     cdef Py_ssize_t _symbol_at, _symbol_bytes, _currency_at, _currency_bytes
     cdef Py_ssize_t _side, _type, _time
     cdef bint _is_substitute_allowed
 
-    cpdef bytes take(self)
-
-    @cython.locals(
-        size=Py_ssize_t, places=i64[::1], index=Py_ssize_t, at=Py_ssize_t, end=Py_ssize_t,
-    )
-    cpdef add(self, bytes block, spans, Py_ssize_t first, Py_ssize_t count, u64 sequence)
-
-    @cython.locals(length=Py_ssize_t, out=BufferPointer, out_at=Py_ssize_t)
-    cdef _add_raw(self, const u8 *block, Py_ssize_t at, Py_ssize_t end)
-
-    cdef void _put_head(self, u8 *out, Py_ssize_t at, u8 kind, Py_ssize_t length) noexcept
-
-    @cython.locals(missing=Py_ssize_t)
-    cdef _make_room(self, Py_ssize_t byte_count)
-
-    @cython.locals(out=BufferPointer, row=Py_ssize_t, length=Py_ssize_t)
-    cdef bint _add_decided(
-        self, const u8 *block, Py_ssize_t at, Py_ssize_t end, u64 sequence
+    cdef Py_ssize_t read(
+        self, const u8 *block, Py_ssize_t at, Py_ssize_t end, u64 sequence, u8 *out,
+        Py_ssize_t row,
     ) except -1
 
     @cython.locals(

@@ -1,22 +1,18 @@
 # cython: annotation_typing=False
-"""Records of a log as rows: what of an order needs no state, shown once and for all. Pure.
+"""The record of a plain order as a row: what of it needs no state, shown once and for all. Pure.
 
 Owns the quick way from the record of an order that was admitted, or refused by the kernel, in its
 exact text to a row (`guard.replay_parts` describes it), and what is proven on the way: the text is
 that of the values in the row, byte for byte; the digests are those of input and decision; event,
 input, decision and answer agree with each other wherever they say the same thing. What is left,
-which is all that the state decides, `guard.replay_lane` does. Must not: refuse anything; what is
-unusual becomes a row of its data as it stands, and goes the long way round (`guard.replay`).
+which is all that the state decides, `guard.replay_lane` does. Must not: refuse anything.
 
 How it works: one walk from the record's front to its end, in which each piece of text either is the
 one that must stand there, or a value; nothing is looked for. It runs as it stands, or compiled with
-the types of `order_rows.pxd` beside it; interpreted it is slower than the long way, so replay uses
-it compiled only, and the tests run both.
+the types of `order_rows.pxd` beside it.
 
-How it fails: a range of records that the spans do not hold is a `ValueError`.
+How it fails: it does not; what is not plain has no row.
 """
-
-from typing import Any
 
 import msgspec
 
@@ -24,19 +20,14 @@ from guard import packing, text
 from guard.decide_entry import REASON_WORD
 from guard.messages import I64_MAX
 from guard.record_reader import RecordReader
-from guard.replay_parts import DECIDED, DECIDED_BYTES, RAW, ROW_HEAD
+from guard.replay_parts import DECIDED_BYTES
 from kernel import Action, Reason
 from kernel import little_endian as le
 from kernel.digest import decision_digest_of_row, input_digest_of_row
 from kernel.layout import TRACE, TRACE_ROW_BYTES
 from wal import rawbytes as raw
 
-_HEAD_BYTES = ROW_HEAD.size
-_RAW, _DECIDED, _FIXED_BYTES = RAW, DECIDED, DECIDED_BYTES
-_DATA_BYTES_MAX = 2**32 - 1
-# Every string and the payload at their longest, with room to spare.
-_ROW_BYTES_MAX = 2048
-_FIRST_ROOM = 1 << 16
+_FIXED_BYTES = DECIDED_BYTES
 _I64_MAX = I64_MAX
 _EXECUTE, _SUBSTITUTE, _REJECT = map(
     int, (Action.EXECUTE_REQUESTED, Action.SUBSTITUTE, Action.REJECT)
@@ -123,87 +114,33 @@ _PACKED_TIMES = [_pack(word.decode()) for word in _TIMES]
 _TRUE, _FALSE, _NIL = b"\xc3", b"\xc2", b"\xc0"
 
 
-class OrderRows(RecordReader):
-    """Rows end to end, until they are taken."""
+class DecidedReader(RecordReader):
+    """One record at a time."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._out = bytearray(_FIRST_ROOM)
-        self._size = 0
         self._client_at = self._client_bytes = 0
         self._id_at = self._id_bytes = self._desk_at = self._desk_bytes = 0
         self._symbol_at = self._symbol_bytes = self._currency_at = self._currency_bytes = 0
         self._side = self._type = self._time = 0
         self._is_substitute_allowed = False
 
-    def take(self) -> bytes:
-        """The rows so far, which are forgotten."""
-        rows = le.bytes_of(self._out, self._size)
-        self._size = 0
-        return rows
-
-    def add(self, block: bytes, spans: Any, first: int, count: int, sequence: int) -> None:
-        """Adds the records from index `first` up to `count`, of which the first is `sequence`.
-
-        `block` and `spans` are a run's (`wal.Run`).
-        """
-        size = len(block)
-        places = spans
-        if not (0 <= first <= count and 3 * count <= len(places)):
-            raise ValueError(f"records {first} to {count} are not within {len(places) // 3}")
-        for index in range(first, count):
-            at = places[3 * index]
-            end = places[3 * index + 1]
-            if not 0 <= at < end < size:
-                raise ValueError(f"a record from {at} to {end} is not within {size} bytes")
-            if not self._add_decided(block, at, end, sequence):
-                self._add_raw(block, at, end)
-            sequence += 1
-
-    def _add_raw(self, block: bytes, at: int, end: int) -> None:
-        length = end - at
-        if length > _DATA_BYTES_MAX:
-            raise ValueError(f"a record of {length} bytes is too long for a row")
-        self._make_room(_HEAD_BYTES + length)
-        out = self._out
-        out_at = self._size
-        self._put_head(out, out_at, _RAW, length)
-        text.put_slice(out, out_at + _HEAD_BYTES, block, at, length)
-        self._size = out_at + _HEAD_BYTES + length
-
-    def _put_head(self, out: bytearray, at: int, kind: int, length: int) -> None:
-        out[at] = kind
-        le.store_u32(out, at + 1, length)
-
-    def _make_room(self, byte_count: int) -> None:
-        missing = self._size + byte_count - len(self._out)
-        if missing > 0:
-            self._out.extend(bytes(max(missing, len(self._out))))
-
-    def _add_decided(self, block: bytes, at: int, end: int, sequence: int) -> bool:
-        """Whether the record from `at` to `end` is a plain order's; its row is then added."""
-        self._make_room(_ROW_BYTES_MAX)
-        out = self._out
-        row = self._size + _HEAD_BYTES
+    def read(self, block: bytes, at: int, end: int, sequence: int, out: bytearray, row: int) -> int:
+        """The length of the record's row, put at `row`; 0 where it is no plain order's."""
         self.at = at
         self.end = end
         if not self._read_opening(block, out, row, sequence):
-            return False
-        if not self._read_event(block, out, row):
-            return False
-        if not self._read_numbers(block, out, row):
-            return False
+            return 0
+        if not self._read_event(block, out, row) or not self._read_numbers(block, out, row):
+            return 0
         if not self._read_rest_of_order(block, out, row):
-            return False
+            return 0
         if out[row + 118] == _REJECT:
             if not self._read_refusal(block, out, row, sequence):
-                return False
+                return 0
         elif not self._read_answer(block, out, row, sequence):
-            return False
-        length = self._put_memory(block, out, row) - row
-        self._put_head(out, self._size, _DECIDED, length)
-        self._size = row + length
-        return True
+            return 0
+        return self._put_memory(block, out, row) - row
 
     def _read_opening(self, block: bytes, out: bytearray, row: int, sequence: int) -> bool:
         """Audit, input and decision; their two rows and the policy's digest are then in `out`."""

@@ -47,6 +47,17 @@ cdef class RememberedOrders:
     cdef add_refused(self, bytes key, bytes payload, expires_at_ns)
     cpdef save(self, OrderState state)
     cdef _enqueue(self, Py_ssize_t row)
+
+    @cython.locals(row=Py_ssize_t)
+    cdef Py_ssize_t open_row(self, bytes key) except -2
+
+    cdef bytes payload(self, Py_ssize_t row)
+    cdef hold_and_filled(self, Py_ssize_t row)
+    cdef bint has_fill(self, bytes key) except -1
+    cdef fill_open(
+        self, Py_ssize_t row, bytes key, bytes payload, filled_quantity, hold_microcents
+    )
+    cdef close_filled(self, Py_ssize_t row, expires_at_ns)
     cpdef close(self, OrderState state, phase, expires_at_ns)
 
     @cython.locals(row=Py_ssize_t)

@@ -99,6 +99,7 @@ _NEXT_FILL, _FILL_EXPIRES = range(2)
 _FILL_FIELDS: Final = 2
 
 _NO_ROW = NO_ROW
+_OPEN = int(OrderPhase.OPEN)
 _PHASE_OF = {int(phase): phase for phase in OrderPhase}
 _QUEUES = struct.Struct("<qqqqqq")
 
@@ -238,6 +239,39 @@ class RememberedOrders:
         else:
             self._orders.set_value(self._closed_last, _NEXT_CLOSED, row)
         self._closed_last = row
+
+    def open_row(self, key: bytes) -> int:
+        """The row of the open order under that key; NO_ROW where there is none."""
+        row = self._orders.find(key)
+        return row if row != _NO_ROW and self._orders.value(row, _PHASE) == _OPEN else _NO_ROW
+
+    def payload(self, row: int) -> bytes:
+        """An order and its answer as they are remembered (`guard.orders_codec`)."""
+        return self._orders.payload(row)
+
+    def hold_and_filled(self, row: int) -> tuple[int, int]:
+        """What an order holds, in microcents, and how many lots of it are filled."""
+        return self._orders.value(row, _HOLD), self._orders.value(row, _FILLED)
+
+    def has_fill(self, key: bytes) -> bool:
+        """Is a fill remembered under that key, be it one that may be forgotten?"""
+        return self._fills.find(key) != _NO_ROW
+
+    def fill_open(
+        self, row: int, key: bytes, payload: bytes, filled_quantity: int, hold_microcents: int
+    ) -> None:
+        """As `add_fill` and `save`, of an open order: what is filled and held then."""
+        fields = (self._orders.value(row, _FIRST_FILL), NEVER)
+        self._orders.set_value(row, _FIRST_FILL, self._fills.add(key, payload, fields))
+        self._orders.set_value(row, _FILLED, filled_quantity)
+        self._orders.set_value(row, _HOLD, hold_microcents)
+
+    def close_filled(self, row: int, expires_at_ns: int) -> None:
+        """As `close`, of an order that is filled."""
+        self._last_expires_at_ns = max(expires_at_ns, self._last_expires_at_ns)
+        self._orders.set_value(row, _PHASE, OrderPhase.FILLED)
+        self._orders.set_value(row, _EXPIRES, self._last_expires_at_ns)
+        self._enqueue(row)
 
     def forget_expired(self, now_ns: int) -> None:
         """Forgets what may be forgotten by `now_ns`."""

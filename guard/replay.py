@@ -6,7 +6,7 @@ bytes of that new record equal the recorded ones (decision, digests, answer and 
 applied, and the desk's ledger line still adds up. The log alone is enough: it holds its policies.
 
 How it works: the log is read and verified in parts (`guard.replay_parts`), with several jobs by
-other processes, which also show of plain orders what needs no state (`guard.order_rows`). This
+other processes, which also show of plain records what needs no state (`guard.record_rows`). This
 one folds the parts, in order: those by `guard.replay_lane`, everything else by the engine's rules.
 A record that is not as it should be is read again, verified again and looked at the long way round,
 which says what is wrong with it: so the verdict and its words are the same, whatever the form and
@@ -26,7 +26,6 @@ from typing import Any, Final, TypeAlias
 from guard import GUARD_FORM
 from guard.engine import Engine
 from guard.journal import DIALECT, RecordError, decode_data, decode_event, encode_data
-from guard.order_rows import OrderRows
 from guard.outcomes import (
     Decided,
     FillRecorded,
@@ -37,9 +36,10 @@ from guard.outcomes import (
     Origin,
     Outcome,
 )
+from guard.record_rows import RecordRows
 from guard.recovery import load_checkpoint
 from guard.replay_lane import AdmissionObserver, ReplayLane
-from guard.replay_parts import DECIDED, RAW, ROW_HEAD, Part, Place
+from guard.replay_parts import RAW, ROW_HEAD, Part, Place
 from guard.state import GuardState
 from kernel import InvariantError
 from wal import (
@@ -139,7 +139,6 @@ _REQUEST_OF: Final[dict[type, Callable[[Any], Any]]] = {
     FillRecorded: attrgetter("fill"),
     OrderReleased: attrgetter("cancel"),
 }
-_ORDER_EVENT: Final = "order"
 _IMPOSSIBLE: Final = (InvariantError, ValueError, KeyError)
 
 
@@ -178,18 +177,18 @@ def replay_log(
         if part is not None:
             place = PlaceInLog(paths, hasher, part)
             _replay_part(report, part, place, lane, observe, observe_admission)
-    if lane.record_count:
-        report.record_count += lane.record_count
-        report.decision_count += lane.record_count
-        report.events[_ORDER_EVENT] += lane.record_count
-        report.reasons += lane.reasons()
+    orders, fills = lane.order_count, lane.fills.record_count
+    report.record_count += orders + fills
+    report.decision_count += orders
+    report.events += Counter(order=orders, fill=fills)
+    report.reasons += lane.reasons()
     return report
 
 
 def _prepare(runs: Iterator[Run]) -> Part | None:
     """These runs of one segment as a part; None where there is no record."""
     first = last = None
-    rows = OrderRows() if GUARD_FORM == "compiled" else None
+    rows = RecordRows() if GUARD_FORM == "compiled" else None
     raw_rows = bytearray()
     for run in runs:
         first, last = first or run, run
@@ -232,7 +231,7 @@ def _replay_part(
         place.sequence = engine.next_sequence
         # What the lane has left is read again, to be looked at whole.
         decided = _replay_record(
-            report, place, place.data if kind == DECIDED else rows[at : at + length]
+            report, place, rows[at : at + length] if kind == RAW else place.data
         )
         if tell is not None:
             tell(decided)

@@ -5,6 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint16_t as u16, uint32_t as u32, uint64_t as u64
 
+from guard.fill_lane cimport FillLane
 from guard.orders cimport RememberedOrders
 from guard.orders_codec cimport decode_order
 from guard.state cimport Desk, GuardState
@@ -16,7 +17,7 @@ from kernel.policy cimport PolicySnapshot
 cdef Py_ssize_t _HEAD_BYTES, _FIXED_BYTES, _INPUT_AT, _INPUT_BYTES, _DECISION_AT, _DECISION_BYTES
 cdef Py_ssize_t _DIGEST_AT, _DIGEST_BYTES, _NAMES_KEPT_MAX
 cdef Py_ssize_t _COUNTS_BYTES, _REASONS_MAX
-cdef u8 _DECIDED, _REJECT
+cdef u8 _DECIDED, _FILLED, _REJECT
 cdef u16 _RISK_LIMIT, _CONFIDENCE_LIMIT
 
 @cython.final
@@ -25,10 +26,11 @@ cdef class ReplayLane:
     cdef object _digest_hex
     cdef bytes _digest, _input, _output_row
     cdef dict _names
-    cdef public Py_ssize_t record_count
+    cdef public FillLane fills
+    cdef public Py_ssize_t order_count
     cdef public list reason_counts
 
-    @cython.locals(size=Py_ssize_t, row=Py_ssize_t)
+    @cython.locals(size=Py_ssize_t, row=Py_ssize_t, kind=u8)
     cpdef Py_ssize_t fold(self, bytes rows, Py_ssize_t at, tell, tell_admission) except -1
 
     @cython.locals(

@@ -1,13 +1,14 @@
 # cython: annotation_typing=False, nonecheck=True
-"""Orders folded from their rows: what the state decides of them, held against the record. Pure.
+"""Records folded from their rows: what the state decides of them, held against the record. Pure.
 
-Owns the quick way of `guard.replay` through the records of plain orders. That a row's record is the
-text of the values in it, which agree with each other, `guard.order_rows` has shown. Here, on the
-state before the record: nothing stands in the order's way (`guard.decide_entry`), its notional is
-the one recorded, and the kernel decides the recorded input to the recorded decision under the
-policy that the record names; of an admission, the desk can hold the notional, under the recorded
-number; of a refusal, the counts are the kernel's and the limit the policy's. With that the answer
-is decided, byte for byte, and is applied as `guard.apply` does.
+Owns the quick way of `guard.replay` through the records of plain orders, and the call of
+`guard.fill_lane` for plain fills. That a row's record is the text of the values in it, which agree
+with each other, `guard.order_rows` has shown. Here, on the state before the record: nothing stands
+in the order's way (`guard.decide_entry`), its notional is the one recorded, and the kernel decides
+the recorded input to the recorded decision under the policy that the record names; of an admission,
+the desk can hold the notional, under the recorded number; of a refusal, the counts are the kernel's
+and the limit the policy's. With that the answer is decided, byte for byte, and is applied as
+`guard.apply` does.
 
 Must not: refuse anything. Where any of this is not so nothing has changed, and the record goes the
 long way round, by the engine's own rules, which say what is wrong with it if anything is.
@@ -22,9 +23,10 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from guard.decide_entry import REASON_WORD
+from guard.fill_lane import FillLane
 from guard.orders_codec import decode_order
 from guard.outcomes import Decided, KernelRows, OrderDecided
-from guard.replay_parts import DECIDED, DECIDED_BYTES, ROW_HEAD
+from guard.replay_parts import DECIDED, DECIDED_BYTES, FILLED, ROW_HEAD
 from guard.state import GuardState
 from kernel import Action, InvariantError, Reason
 from kernel import little_endian as le
@@ -32,7 +34,7 @@ from kernel.layout import TRACE_ROW_BYTES
 from kernel.little_endian import Row
 
 _HEAD_BYTES = ROW_HEAD.size
-_DECIDED, _FIXED_BYTES = DECIDED, DECIDED_BYTES
+_DECIDED, _FILLED, _FIXED_BYTES = DECIDED, FILLED, DECIDED_BYTES
 _INPUT_AT, _INPUT_BYTES = 40, 70
 _DECISION_AT, _DECISION_BYTES = 110, 65
 _DIGEST_AT, _DIGEST_BYTES = 181, 32
@@ -52,7 +54,7 @@ AdmissionObserver: TypeAlias = Callable[
 
 
 class ReplayLane:
-    """The lane of one state. `record_count`: how many records went through it."""
+    """The lane of one state. `order_count`: how many orders went through it."""
 
     def __init__(self, state: GuardState) -> None:
         self._state = state
@@ -60,7 +62,8 @@ class ReplayLane:
         self._digest = b""
         self._names: dict[bytes, str] = {}
         self._input = self._output_row = b""
-        self.record_count = 0
+        self.fills = FillLane(state)
+        self.order_count = 0
         self.reason_counts = [0] * _REASONS_MAX
 
     def fold(
@@ -70,20 +73,25 @@ class ReplayLane:
         tell: Callable[[Decided], None] | None,
         tell_admission: AdmissionObserver | None,
     ) -> int:
-        """Folds the admissions from offset `at` on; the offset of the first row that it does not.
+        """Folds the rows from offset `at` on; the offset of the first one that it does not.
 
-        After each, `tell` is told what the rules give for the record, or `tell_admission` where it
-        is given.
+        After each, `tell` is told what the rules give for the record; of an admission
+        `tell_admission` instead, where it is given.
         """
         size = len(rows)
-        while at + _HEAD_BYTES <= size and rows[at] == _DECIDED:
+        while at + _HEAD_BYTES <= size:
+            kind = rows[at]
             row = at + _HEAD_BYTES
-            if not self._take(rows, row):
+            if kind == _DECIDED and self._take(rows, row):
+                if tell_admission is not None and rows[row + 118] != _REJECT:
+                    self._tell_admission(rows, row, tell_admission)
+                elif tell is not None:
+                    tell(self._decided(rows, row))
+            elif kind == _FILLED and self.fills.take(rows, row):
+                if tell is not None:
+                    tell(self.fills.decided(rows, row))
+            else:
                 break
-            if tell_admission is not None and rows[row + 118] != _REJECT:
-                self._tell_admission(rows, row, tell_admission)
-            elif tell is not None:
-                tell(self._decided(rows, row))
             at = row + le.load_u32(rows, at + 1)
         return at
 
@@ -135,7 +143,7 @@ class ReplayLane:
         if received_at_ns > state.last_received_at_ns:
             state.last_received_at_ns = received_at_ns
         state.is_closed_cleanly = False
-        self.record_count += 1
+        self.order_count += 1
         self.reason_counts[le.load_u16(rows, row + 119)] += 1
         return True
 

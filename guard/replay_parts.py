@@ -14,7 +14,15 @@ which `guard.order_rows` has shown all that can be shown without the state:
          of order and answer as they are remembered u16
     181  the policy's digest, 32 bytes
     213  of a refusal: the nine counts of its gates, u16 each; then symbol; key (which begins with
-         the desk's name), order and answer as `guard.orders_codec`
+         the desk's name), order and answer as `guard.orders_codec` has them; the client's name
+
+`FILLED`: a plain fill and its answer, likewise of `guard.fill_rows`:
+
+      0  received_at_ns i64, batch_first_sequence u64, sequence u64, quantity u64, fee u64, price
+         u64 (0: none), executed_at_ns u64 (0: none), open_quantity u64, hold u64, released u64
+     80  lengths: of the desk's name u8, of the order's key u8, of the fill's key u8, of the
+         client's name u8, of fill and answer as they are remembered u16
+     86  the fill's key (which begins with the order's), fill and answer as `guard.orders_codec`
          has them; the client's name
 
 How it fails: it does not.
@@ -28,6 +36,8 @@ from wal import Head
 RAW: Final = 0
 DECIDED: Final = 1
 DECIDED_BYTES: Final = 213  # of its fixed part
+FILLED: Final = 2
+FILLED_BYTES: Final = 86
 ROW_HEAD: Final = Struct("<BI")
 
 

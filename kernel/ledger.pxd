@@ -29,6 +29,11 @@ cdef class BudgetEngine:
     cpdef i64 release_hold(self, i64 reservation_id) except? -1
 
     @cython.locals(hold=Hold)
+    cpdef bint can_settle(
+        self, i64 reservation_id, i64 released_microcents, i64 committed_microcents
+    ) except -1
+
+    @cython.locals(hold=Hold)
     cpdef bint settle_hold(
         self, i64 reservation_id, i64 released_microcents, i64 committed_microcents
     ) except -1

@@ -288,6 +288,13 @@ class BudgetEngine:
             self._end_part(reservation_id, released_microcents, committed_microcents)
         return result
 
+    def can_settle(
+        self, reservation_id: int, released_microcents: int, committed_microcents: int
+    ) -> bool:
+        """Whether `settle` of two i64 would be done. Moves nothing."""
+        hold = self._holds.get(reservation_id)
+        return hold is not None and hold.can_settle(released_microcents, committed_microcents)
+
     def settle_hold(
         self, reservation_id: int, released_microcents: int, committed_microcents: int
     ) -> bool:

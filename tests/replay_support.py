@@ -2,13 +2,13 @@
 
 import random
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from guard.activation import Actor
 from guard.journal import encode_data
 from guard.messages import Admit, Cancel, Fill, Order
-from guard.order_rows import OrderRows
-from guard.orders_codec import decode_order
+from guard.orders_codec import decode_fill, decode_order
 from guard.outcomes import (
     Decided,
     DeskCapped,
@@ -16,11 +16,13 @@ from guard.outcomes import (
     DeskToppedUp,
     EntriesHalted,
     EntriesResumed,
+    FillRecorded,
     InstrumentDefined,
     KernelRows,
     OrderDecided,
 )
-from guard.replay_parts import DECIDED, DECIDED_BYTES, RAW, ROW_HEAD
+from guard.record_rows import RecordRows
+from guard.replay_parts import DECIDED, DECIDED_BYTES, FILLED, FILLED_BYTES, RAW, ROW_HEAD
 from guard_support import T0, LoggedEngine, dev_config
 from wal import Head
 from wal.entry import Entry
@@ -141,7 +143,7 @@ def row_of(data: bytes, sequence: int) -> tuple[int, bytes]:
     """The kind of the row that a record becomes, and the rest of it."""
     run: Run = run_of_entry(Entry(sequence, "0" * 64, "1" * 64, data), "segment", 0, 1)
     assert run.head == Head(sequence - 1, "0" * 64)
-    rows = OrderRows()
+    rows = RecordRows()
     rows.add(run.block, run.spans, run.first, run.count, sequence)
     made = rows.take()
     kind, length = ROW_HEAD.unpack_from(made)
@@ -154,11 +156,13 @@ def text_of(kind: int, row: bytes) -> bytes:
     """The data of the record that a row says, from the values in it alone."""
     if kind == RAW:
         return row
-    assert kind == DECIDED
 
     def number(at: int, count: int = 8) -> int:
         return int.from_bytes(row[at : at + count], "little")
 
+    if kind == FILLED:
+        return _text_of_fill(row, number)
+    assert kind == DECIDED
     desk_bytes, key_bytes, symbol_bytes, client_bytes = row[175:179]
     payload_bytes = number(179, 2)
     counts_bytes = 18 if row[118] == 3 else 0
@@ -182,6 +186,20 @@ def text_of(kind: int, row: bytes) -> bytes:
     event = OrderDecided(number(0), client.decode(), number(8), order, answer)
     rows = KernelRows(row[40:110], row[110:175] + bytes(18), row[181:213].hex())
     return encode_data(Decided(event, rows))
+
+
+def _text_of_fill(row: bytes, number: Callable[..., int]) -> bytes:
+    desk_bytes, order_key_bytes, key_bytes, client_bytes = row[80:84]
+    key, payload, client = _cut(row[FILLED_BYTES:], key_bytes, number(84, 2), client_bytes)
+    desk, client_order_id, fill_id = key.decode().split("\0")
+    assert (len(desk), len(desk) + 1 + len(client_order_id)) == (desk_bytes, order_key_bytes)
+    fill, answer = decode_fill(desk, client_order_id, fill_id, payload)
+    said = (answer.wal_sequence, fill.quantity, fill.fee_microcents, fill.price or 0)
+    assert said == (number(16), number(24), number(32), number(40))
+    left = (answer.open_quantity, answer.hold_microcents, answer.released_microcents)
+    assert (fill.executed_at_ns or 0, *left) == (number(48), number(56), number(64), number(72))
+    event = FillRecorded(number(0), client.decode(), number(8), fill, answer, False)
+    return encode_data(Decided(event))
 
 
 def _cut(text: bytes, *counts: int) -> list[bytes]:

@@ -391,13 +391,13 @@ def test_the_same_verdict_on_every_damage(tmp_path: Path) -> None:
             [data.replace(b'"fee_microcents":', b'"fee_microcents":1') for data in DAY.records]
         )[:-1],
     }
-    for sequence in TAMPERED:
+    for sequence in TAMPERED[::3]:
         for at in (2, -3):
             records = list(DAY.records)
             leaves = _leaves(json.loads(records[sequence - 1]))
             records[sequence - 1] = _tamper(records[sequence - 1], leaves[at])
             damaged[f"{leaves[at]} of record {sequence}, chained anew"] = chained(records)
-    for at in range(11, len(whole), len(whole) // 20):
+    for at in range(11, len(whole), len(whole) // 8):
         damaged[f"byte {at}"] = whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :]
     for name, content in damaged.items():
         path.write_bytes(content)

@@ -7,11 +7,11 @@ import pytest
 
 from guard.engine import Engine
 from guard.journal import decode_event, encode_data
-from guard.messages import Reject
+from guard.messages import Admit
 from guard.outcomes import Decided
 from guard.replay import ReplayMismatch, replay_log
 from guard.replay_lane import ReplayLane
-from guard.replay_parts import Place
+from guard.replay_parts import DECIDED, Place
 from guard.state import GuardState
 from guard_support import KEY, describe, write_log
 from replay_support import BusyDay, row_of
@@ -66,6 +66,14 @@ PLACES = (
     (b'"client":"local"', b'"client":"other"'),
     (b'"disabled":0', b'"disabled":1'),
     (b'"limit":9', b'"limit":8'),
+    (b'"fill_id":"F-1', b'"fill_id":"F-2'),
+    (b'"quantity":', b'"quantity":1'),
+    (b'"fee_microcents":5000', b'"fee_microcents":6000'),
+    (b'"fee_microcents":5000', b'"fee_microcents":9000000000000000000'),
+    (b'"open_quantity":', b'"open_quantity":1'),
+    (b'"hold_microcents":', b'"hold_microcents":1'),
+    (b'"released_microcents":', b'"released_microcents":1'),
+    (b'"executed_at_ns":null', b'"executed_at_ns":1'),
 )
 
 
@@ -77,7 +85,7 @@ def test_the_same_verdict_on_what_only_the_state_can_tell(tmp_path: Path) -> Non
         for sequence in [n for n, data in enumerate(records, 1) if row_of(data, n)[0]][::4]:
             changed = list(records)
             changed[sequence - 1] = records[sequence - 1].replace(old, new)
-            if changed == records:
+            if changed == records or b":1null" in changed[sequence - 1]:
                 continue
             write_log(tmp_path / "log", changed)
             verdict = told(tmp_path / "log", with_lane=True)
@@ -96,7 +104,7 @@ def test_what_is_not_the_lanes_changes_nothing() -> None:
     rows = bytes([kind]) + len(row).to_bytes(4, "little") + row
     before = describe(engine.state)
     assert lane.fold(rows, 0, None, None) == 0
-    assert (lane.record_count, describe(engine.state)) == (0, before)
+    assert (lane.order_count, describe(engine.state)) == (0, before)
     assert lane.reasons() == {}
 
 
@@ -121,7 +129,7 @@ def test_an_admission_alone_is_told_where_that_is_wanted(tmp_path: Path) -> None
     wanted = []
     for sequence, data in enumerate(records, 1):
         event: Any = decode_event(data)
-        if not row_of(data, sequence)[0] or isinstance(event.answer, Reject):
+        if row_of(data, sequence)[0] != DECIDED or not isinstance(event.answer, Admit):
             assert sequence in others
             continue
         order, answer = event.order, event.answer
