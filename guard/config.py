@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from guard.apply import build_policy
 from guard.instruments import (
@@ -44,10 +44,11 @@ class ConfigError(ValueError):
 
 
 class EndpointsSection(Struct, forbid_unknown_fields=True, frozen=True):
-    """Where the sockets are bound."""
+    """Where the sockets are bound, and how eagerly they are read."""
 
     orders: str
     allow_unauthenticated_network: bool = False
+    busy_poll_us: Annotated[int, Meta(ge=0, le=10_000)] = 200
 
 
 class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
@@ -194,7 +195,7 @@ def parse_config(text: str) -> Config:
 
 def check_orders_endpoint(endpoint: str, configured: EndpointsSection) -> None:
     """Checks an endpoint given by hand as if it stood in the file. Raises ConfigError."""
-    _check_endpoint(EndpointsSection(endpoint, configured.allow_unauthenticated_network))
+    _check_endpoint(structs.replace(configured, orders=endpoint))
 
 
 def _check_endpoint(endpoints: EndpointsSection) -> None:

@@ -159,6 +159,7 @@ async def _serve_orders(
         clock.wall_ns,
         clock.monotonic_ns,
         confirm=anchor.publish if anchor is not None and is_synchronous else None,
+        busy_poll_ns=options.config.endpoints.busy_poll_us * 1_000,
     )
 
     def check_disk() -> Outcome | None:

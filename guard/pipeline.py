@@ -8,6 +8,9 @@ How it works (group commit): whatever has arrived is decided and staged while th
 being synced. When that sync returns, its replies leave in order and the next batch, with all that
 has been gathered meanwhile, goes to the disk. A reply that changes nothing waits in the same line.
 
+After the replies of such a batch the next message is looked for, for a while, before the loop
+sleeps (`busy_poll_ns`): being woken costs as much as an order's whole way through the daemon.
+
 A sync on the writer's thread costs the way there and back, and its thread must win the interpreter
 back from a loop that is busy deciding, which takes longer than a quick disk. So as long as the disk
 was quick the last time, what has arrived is decided and synced on the loop itself, one batch after
@@ -88,13 +91,18 @@ class Pipeline:
         wall_ns: Callable[[], int],
         monotonic_ns: Callable[[], int],
         confirm: Callable[[Head], Awaitable[None]] | None = None,
+        busy_poll_ns: int = 0,
     ) -> None:
-        """`confirm`: what else must have the durable head before a reply may leave."""
+        """`confirm`: what else must have the durable head before a reply may leave.
+
+        `busy_poll_ns`: how long after replies the next message is looked for without sleeping.
+        """
         self._engine = engine
         self._writer = writer
         self._gateway = gateway
         self._monotonic_ns = monotonic_ns
         self._confirm = confirm
+        self._busy_poll_ns = busy_poll_ns
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._is_paused = False
@@ -102,6 +110,8 @@ class Pipeline:
         self._is_stopping = False
         self._failure: BaseException | None = None
         self._batch_started_ns: int | None = None
+        self._batch_bytes = 0
+        self._uncounted_messages: int | None = None
         self._syncs_counted = writer.sync_count
         self._created_ns = monotonic_ns()
         self.counters = Counters()
@@ -210,29 +220,33 @@ class Pipeline:
         )
 
     def _take_answers(self) -> list[Answer]:
-        counters, gathering = self.counters, self._gathering
-        gathered_bytes = gathering.answers_bytes + self._writer.staged_bytes
-        counters.gathered_bytes_max = max(counters.gathered_bytes_max, gathered_bytes)
-        answers = gathering.take()
-        counters.gathered_messages_max = max(counters.gathered_messages_max, len(answers))
+        self._batch_bytes = self._gathering.answers_bytes + self._writer.staged_bytes
+        answers = self._gathering.take()
         self._batch_started_ns = self._monotonic_ns()
         return answers
 
     def _send(self, answers: list[Answer], head: Head) -> None:
         self._batch_started_ns = None
-        self._count_batch()
+        self._uncounted_messages = len(answers)  # who waits for a reply does not wait for that
         self._gateway.send_all(
             answers,
             functools.partial(self._encode_late, head),
             functools.partial(reach, "reply.after") if is_armed() else None,
         )
+        self._count_batch()
         self._is_paused = False
         # Sending may have consumed the descriptor's edge: ask again.
         if not self._is_turn_due and not self._is_stopping and self._gateway.has_input():
             self._take_another_turn()
 
     def _count_batch(self) -> None:
-        self.counters.batches += 1
+        messages, self._uncounted_messages = self._uncounted_messages, None
+        if messages is None:
+            return
+        counters = self.counters
+        counters.batches += 1
+        counters.gathered_messages_max = max(counters.gathered_messages_max, messages)
+        counters.gathered_bytes_max = max(counters.gathered_bytes_max, self._batch_bytes)
         writer = self._writer
         if writer.sync_count != self._syncs_counted:
             self._syncs_counted = writer.sync_count
@@ -251,6 +265,7 @@ class Pipeline:
 
     def stats(self) -> StatsReply:
         """What is counted, and how full it is, now."""
+        self._count_batch()  # whose reply this may be
         state, gateway = self._engine.state, self._gateway
         return self.counters.as_reply(
             uptime_ns=self._monotonic_ns() - self._created_ns,
@@ -278,8 +293,20 @@ class Pipeline:
             return
         if is_here:
             self._finish_batch_here()
+            if self._busy_poll_ns and self._failure is None and not self._is_turn_due:
+                self._look_for_more()
         else:
             self._wake.set()
+
+    def _look_for_more(self) -> None:
+        """Saves a client that waits for each reply the time in which this thread is woken."""
+        has_input, now_ns = self._gateway.has_input, self._monotonic_ns
+        end_ns = now_ns() + self._busy_poll_ns
+        while now_ns() < end_ns:
+            if has_input():
+                self.counters.turns_polled += 1
+                self._take_another_turn()
+                return
 
     def _take_another_turn(self) -> None:
         # One at a time: were each batch to start a chain of turns of its own, a flood would have

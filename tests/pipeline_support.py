@@ -88,7 +88,9 @@ class Guard:
 
 
 @asynccontextmanager
-async def guarding(directory: Path, *, on_loop: bool = False) -> AsyncIterator[Guard]:
+async def guarding(
+    directory: Path, *, on_loop: bool = False, busy_poll_ns: int = 0
+) -> AsyncIterator[Guard]:
     """A pipeline on a fresh log whose opening records are on disk.
 
     `on_loop`: small batches may be synced on the loop, however long the disk took the last time.
@@ -98,12 +100,12 @@ async def guarding(directory: Path, *, on_loop: bool = False) -> AsyncIterator[G
         patch.object(pipeline, "ON_LOOP_MESSAGES_MAX", ON_LOOP_MESSAGES_MAX if on_loop else 0),
         patch.object(pipeline, "ON_LOOP_SYNC_NS_MAX", 3_600_000_000_000),
     ):
-        async with _guarding(directory) as guard:
+        async with _guarding(directory, busy_poll_ns) as guard:
             yield guard
 
 
 @asynccontextmanager
-async def _guarding(directory: Path) -> AsyncIterator[Guard]:
+async def _guarding(directory: Path, busy_poll_ns: int) -> AsyncIterator[Guard]:
     config = parse_config(config_text())
     hasher, disk, engine = ChainHasher(KEY), GatedDisk(), Engine()
     directory.mkdir(exist_ok=True)
@@ -117,7 +119,9 @@ async def _guarding(directory: Path) -> AsyncIterator[Guard]:
         for event in opening_events(config, actor, "0" * 32, hasher.key_id):
             record_outcome(engine, writer, Decided(event))
         writer.sync_now()
-        running = Pipeline(engine, writer, gateway, clock.wall_ns, clock.monotonic_ns)
+        running = Pipeline(
+            engine, writer, gateway, clock.wall_ns, clock.monotonic_ns, busy_poll_ns=busy_poll_ns
+        )
         # As the daemon does: what a callback of the loop raises ends the pipeline.
         asyncio.get_running_loop().set_exception_handler(
             lambda _loop, context: running.fail(context["exception"])

@@ -129,6 +129,8 @@ WRONG_TYPES = [
     ("window_s = 86_400", "window_s = 0", "$.settings.remembered_order_window_s"),
     ("window_s = 86_400", "window_s = 31_536_001", "$.settings.remembered_order_window_s"),
     ("ephemeral_key = true", "ephemeral_key = 1", "$.log.ephemeral_key"),
+    ("[endpoints]", "[endpoints]\nbusy_poll_us = -1", "$.endpoints.busy_poll_us"),
+    ("[endpoints]", "[endpoints]\nbusy_poll_us = 10_001", "$.endpoints.busy_poll_us"),
     ("[log]", "[log]\ncheckpoint_every_records = -1", "$.log.checkpoint_every_records"),
     ("[log]", "[log]\ncheckpoint_every_records = 1.0", "$.log.checkpoint_every_records"),
     ("[log]", "[log]\ncheckpoint_interval_s = 31_536_001", "$.log.checkpoint_interval_s"),
