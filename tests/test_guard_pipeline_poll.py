@@ -4,9 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from daemon_support import order
 from pipeline_support import guarding
-from protocol_client import ProtocolClient
+from protocol_client import ProtocolClient, order
 
 
 async def test_the_next_message_is_looked_for_before_the_loop_sleeps(tmp_path: Path) -> None:
