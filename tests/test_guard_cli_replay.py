@@ -242,6 +242,30 @@ def test_wrong_use_on_a_log_of_the_reference(
     assert words in err
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b" " * 1_001, "is longer than 1000 bytes, which are allowed"),
+        (b"[" * 1_000, "recursion"),
+        (b"\xff", "decode"),
+        (b"{}", "policy.json: "),
+    ],
+)
+def test_a_policy_that_cannot_be(
+    text: bytes, words: str, tmp_path: Path, replay: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("guard.cli.replay_source.POLICY_BYTES_MAX", 1_000)
+    path, policy = tmp_path / "theirs.jsonl", tmp_path / "policy.json"
+    path.write_bytes(chained([dump(record) for record in RECORDS]))
+    policy.write_bytes(text)
+    code, out, err = replay(path, "--policy", policy)
+    assert (code, out) == (2, {})
+    assert words in err
+    monkeypatch.setattr("guard.cli.replay_source.POLICY_BYTES_MAX", 2**26)
+    policy.write_text(json.dumps(POLICY.as_dict()).ljust(2_000))
+    assert replay(path, "--policy", policy)[0] == 0
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

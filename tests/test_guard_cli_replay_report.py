@@ -206,4 +206,31 @@ def test_a_log_that_begins_with_a_checkpoint(
     assert f"behind the checkpoint of record {OLDER}, whose state is taken" in page.read_text()
     code, _, err = replay(capsys, log, "--limits", str(_limits(log)))
     assert code == 2
-    assert f"this one begins behind the checkpoint of record {OLDER}" in err
+    assert f"this log begins behind the checkpoint of record {OLDER}, by when budgets were" in err
+
+
+def test_another_policy_from_a_checkpoint_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key").write_bytes(KEY)
+    (tmp_path / "key").chmod(0o600)
+    log = write_day(tmp_path / "log")
+    key = ("--key-file", str(tmp_path / "key"))
+    assert main(["archive", str(log), str(tmp_path / "old"), *key]) == 0
+    capsys.readouterr()
+    policy = tmp_path / "policy.toml"
+    policy.write_text(DEV_CONFIG_TEXT)
+    same = replay_json(capsys, log, "--policy", str(policy))
+    what_if, answers = same["what_if"], same["answers"]
+    assert what_if["same"] == answers["admitted"] + answers["rejected"] > 0 < answers["admitted"]
+    assert what_if["before"] == what_if["after"]
+    assert what_if["ledger_digest_hex"] == same["ledger_digest_hex"]
+    peaks = what_if["desks"]["desk-alpha"]
+    assert peaks["held_peak_microcents_before"] == peaks["held_peak_microcents_after"] > 0
+    policy.write_text(
+        DEV_CONFIG_TEXT.replace("hard_risk_limit_bps = 9600", "hard_risk_limit_bps = 1")
+    )
+    none = replay_json(capsys, log, "--policy", str(policy))["what_if"]
+    assert none["newly_refused"]["count"] == answers["admitted"] == none["before"]["admitted"]
+    assert none["after"]["admitted"] == 0
+    assert none["before"] == what_if["before"]

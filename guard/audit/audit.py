@@ -14,6 +14,7 @@ from guard.audit.explain import OrderExplainer
 from guard.audit.overrides import Overrides
 from guard.audit.report import day_fields, replay_fields
 from guard.audit.whatif import WhatIf
+from guard.engine import Engine
 from guard.outcomes import Decided
 from guard.replay import Observer, ReplayReport
 from guard.replay_lane import AdmissionObserver
@@ -41,10 +42,12 @@ class Audit:
         client_order_id: str | None = None,
         desk: str | None = None,
         overrides: Overrides | None = None,
+        begun: Engine | None = None,
     ) -> None:
+        """`begun`: another engine that is where the log begins, if not at its first record."""
         self._day = DayCollector()
         self._explainer = None if client_order_id is None else OrderExplainer(client_order_id, desk)
-        self._what_if = None if overrides is None else WhatIf(overrides)
+        self._what_if = None if overrides is None else WhatIf(overrides, begun)
 
     def observe(self, place: Place, decided: Decided, state: GuardState) -> None:
         """Takes in one record that was decided again and found the same."""

@@ -6,7 +6,8 @@ was answered. The log is only read, and the engine of the replay is not touched.
 
 What is taken how:
 
-- An order is decided anew, on the state that the other rules led to.
+- An order is decided anew, on the state that the other rules led to. Where the log begins behind a
+  checkpoint, all up to there happened as recorded, and the other policy is in force from there on.
 - Other policy: it takes the place of every policy that the day activated. Other terms of a desk:
   they hold from the first record on, in place of its opening, top-ups and caps; a desk that the
   log never opened is opened too. Everything else people and start-ups did happens as recorded.
@@ -26,6 +27,7 @@ from typing import Any
 from msgspec import structs
 
 from guard.activation import Actor
+from guard.apply import build_policy
 from guard.audit.changes import CHANGES, Change, Totals, change_fields, change_of
 from guard.audit.exposure import ExposureBook
 from guard.audit.overrides import Overrides
@@ -54,8 +56,16 @@ from guard.state import GuardState
 class WhatIf:
     """An observer of replay that lives the day again under other rules; see the module."""
 
-    def __init__(self, overrides: Overrides) -> None:
-        self.engine = Engine()
+    def __init__(self, overrides: Overrides, begun: Engine | None = None) -> None:
+        """`begun`: an engine of its own that is where the log begins, if not at its first record.
+
+        The overrides' policy is in force in it then; other terms of desks need the first record.
+        """
+        self.engine = Engine() if begun is None else begun
+        self._is_seeded = begun is None
+        if begun is not None and overrides.policy is not None:
+            begun.state.policy = build_policy(overrides.policy)
+            begun.state.policy_digest_hex = overrides.policy_digest_hex
         self.changes = {name: Change() for name in CHANGES}
         self.before = Totals()
         self.after = Totals()
@@ -76,6 +86,10 @@ class WhatIf:
         """
         outcome = decided.outcome
         self._at_ns = max(self._at_ns, outcome.received_at_ns)
+        if not self._is_seeded:
+            self._is_seeded = True
+            self.exposure_before.seed(state, place.sequence, self._at_ns)
+            self.exposure_after.seed(self.engine.state, place.sequence, self._at_ns)
         if isinstance(outcome, OrderDecided | OrderRefused):
             self._order(place.sequence, outcome, state)
         elif isinstance(outcome, FillRecorded):

@@ -46,12 +46,13 @@ def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher) -> int:
     from guard.replay import replay_log
 
     source = open_source(options, hasher)
-    if source.beginning is not None and (options.policy or options.limits):
+    if source.beginning is not None and options.limits:
         raise UsageError(
-            "--policy and --limits need the log from its first record on; this one begins behind "
-            f"the checkpoint of record {source.beginning.head.sequence}"
+            "--limits needs the log from its first record on: its terms hold from the opening of a "
+            "desk, and this log begins behind the checkpoint of record "
+            f"{source.beginning.head.sequence}, by when budgets were held and spent under others"
         )
-    audit = open_audit(options)
+    audit = open_audit(options, source.beginning)
     observe, observe_admission = audit.observe_day, audit.observe_admission
     if not source.bounds.is_whole:
         observe, observe_admission = source.bounds.within(observe), None

@@ -14,6 +14,7 @@ from guard.cli.base import EXIT_GOOD, UsageError, report_good
 if TYPE_CHECKING:
     from guard.audit.audit import Audit
     from guard.replay import ReplayReport
+    from wal import CheckpointInfo
 
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,20 +34,27 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_audit(options: argparse.Namespace) -> "Audit":
-    """The audit that the arguments ask for. Raises UsageError, ConfigError."""
+def open_audit(options: argparse.Namespace, beginning: "CheckpointInfo | None") -> "Audit":
+    """The audit that the arguments ask for. Raises UsageError, ConfigError, WalError.
+
+    `beginning`: the checkpoint that the log is replayed from, None where from its first record.
+    """
     if options.desk is not None and options.explain is None:
         raise UsageError("--desk needs --explain CLIENT_ORDER_ID")
     if options.html is not None:
         _check_page_file(options.html, options.log)
     from guard.audit.audit import Audit
 
-    overrides = None
+    overrides = begun = None
     if options.policy is not None or options.limits is not None:
         from guard.audit.overrides import load_overrides
 
         overrides = load_overrides(options.policy, options.limits)
-    return Audit(options.explain, options.desk, overrides)
+        if beginning is not None:
+            from guard.recovery import load_checkpoint
+
+            begun = load_checkpoint(beginning)
+    return Audit(options.explain, options.desk, overrides, begun)
 
 
 def _check_page_file(page: Path, log: Path) -> None:

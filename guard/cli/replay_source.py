@@ -32,6 +32,9 @@ from wal import (
     segment_name,
 )
 
+# The largest policy has 65,535 models; indented, each takes some 600 bytes of the reference's JSON.
+POLICY_BYTES_MAX = 64 * 1024 * 1024
+
 if TYPE_CHECKING:
     from guard.audit.bounds import Bounds, Reconciliation
     from guard.replay import ReplayReport
@@ -202,10 +205,14 @@ def _policy_of(path: Path) -> "PolicySnapshot":
 
     if path.suffix == ".json":
         try:
-            fields = json.loads(path.read_bytes())
+            with path.open("rb") as file:
+                text = file.read(POLICY_BYTES_MAX + 1)
+            if len(text) > POLICY_BYTES_MAX:
+                raise ValueError(f"is longer than {POLICY_BYTES_MAX} bytes, which are allowed")
+            fields = json.loads(text)
             inner = fields.get("policy", fields) if isinstance(fields, dict) else fields
             return PolicySnapshot.from_dict(inner)
-        except (OSError, ValueError, KernelInputError) as error:
+        except (OSError, ValueError, RecursionError, KernelInputError) as error:
             raise UsageError(f"{path}: {error}") from error
     content = load_overrides(path, None).policy
     assert content is not None  # as `load_overrides` refuses a file without it
