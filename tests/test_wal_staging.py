@@ -13,7 +13,7 @@ from wal_support import KEY
 
 HASHER = ChainHasher(KEY)
 ROOM = 64 * 1024  # of a buffer at first
-KEPT_MAX = 4 * 1024 * 1024
+KEPT_MAX = 16 * 1024 * 1024
 
 
 def never() -> None:
@@ -90,14 +90,23 @@ def test_two_buffers_take_turns_and_a_large_one_is_not_kept() -> None:
     assert buffers[0] is buffers[2]
     assert buffers[1] is buffers[3]
     assert buffers[0] is not buffers[1]
-    staging.append(5, b" " * (KEPT_MAX + 1))
+    staging.append(5, b" " * (KEPT_MAX // 2))
+    grown = staging.take().obj
+    staging.append(6, b"{}")
+    assert staging.take().obj is not grown
+    staging.append(7, b"{}")
+    assert staging.take().obj is grown
+    staging.append(8, b"{}")
+    staging.take()
+    staging.append(9, b" " * (KEPT_MAX + 1))
     large = staging.take().obj
     assert len(large) > KEPT_MAX
-    for sequence in range(6, 10):
+    later = []
+    for sequence in range(10, 14):
         staging.append(sequence, b"{}")
-        later = staging.take().obj
-        assert later is not large
-        assert len(later) == ROOM
+        later.append(staging.take().obj)
+    assert all(buffer is not large for buffer in later)
+    assert {len(buffer) for buffer in later} == {ROOM}
 
 
 @pytest.mark.parametrize("size", [0, 1, ROOM - 300, ROOM - 200, ROOM, 3 * ROOM])
