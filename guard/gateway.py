@@ -25,7 +25,9 @@ from guard.router import Received as Received  # noqa: E402
 from guard.router import RouterFrames  # noqa: E402
 
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024  # above it libzmq closes the connection
-SEND_QUEUE_MESSAGES: Final = 16_384  # replies held for one client that does not read
+# Replies held for one client that does not read. libzmq counts messages, not their bytes, and the
+# replies of a whole batch must fit: `guard/PROTOCOL.md`, 10, says what that comes to.
+SEND_QUEUE_MESSAGES: Final = 16_384
 RECEIVE_QUEUE_MESSAGES: Final = 1_000  # requests of one client; beyond, TCP holds it back
 HEARTBEAT_INTERVAL_MS: Final = 10_000  # finds peers that vanished without a word
 # A client whose requests stand in line while the disk stalls is silent to libzmq, which reads no
