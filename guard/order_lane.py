@@ -4,10 +4,11 @@
 Owns the way that most orders take in the compiled daemon. The rules are those of
 `guard.decide_entry` and `guard.apply`, the record's text that of `guard.journal`, the reply's bytes
 those of `guard.wire`, all of which stay as they are: what stands in any rule's way, the lane does
-not take, and the engine answers. Nothing rests on the lane alone: `replay` makes each of its
-records again by the engine's rules and compares the bytes, and so do the tests with replies and
-state. It runs as it stands, or compiled with the types of `order_lane.pxd` beside it; where it
-would run interpreted, the daemon does without it.
+not take, and the engine answers. Nothing rests on the lane alone: `replay` holds each record of
+it against the state by code of its own (`guard.replay_lane`), interpreted by the engine's rules,
+and the tests compare records, replies and state with the engine's. It runs as it stands, or
+compiled with the types of `order_lane.pxd` beside it; where it would run interpreted, the daemon
+does without it.
 
 How it works: `admit` reads the order where it stands in the body (`guard.order_reader`), looks for
 anything that is not an admission, asks the kernel twice, writes the record and stages it, and only

@@ -51,6 +51,7 @@ class ExposureBook:
         self._rows_max = rows_max
         self._row_count = 0
         self._grid = TimeGrid(self._merge_rows)
+        self._index = self._from_ns = self._until_ns = 0
 
     @property
     def bucket_width_ns(self) -> int:
@@ -59,12 +60,10 @@ class ExposureBook:
 
     def note(self, desk: str, ledger: BudgetEngine, sequence: int, at_ns: int) -> None:
         """Takes down how the desk's ledger line stands behind record `sequence`."""
-        granted = ledger.initial_microcents(desk)
-        if granted is None:
+        tenant = ledger.line(desk)
+        if tenant is None:
             return  # a fill for a desk that the log does not know: nothing can have moved
-        held = ledger.reserved_microcents(desk) or 0
-        spent = ledger.committed_microcents(desk) or 0
-        cap = ledger.max_reserved_microcents(desk)
+        held, spent, granted, cap = tenant.reserved, tenant.committed, tenant.initial, tenant.cap
         used = held + spent
         line = self.desks.get(desk)
         if line is None:
@@ -73,10 +72,12 @@ class ExposureBook:
             line.held_peak_microcents, line.held_peak_sequence = held, sequence
         if used > line.used_peak_microcents:
             line.used_peak_microcents, line.used_peak_sequence = used, sequence
-        index = self._grid.index_of(at_ns)
+        if not self._from_ns <= at_ns < self._until_ns:
+            self._turn_to(at_ns)
+        index = self._index
         row = line.rows.get(index)
         if row is None:
-            line.rows[index] = [held, used, held, spent, granted, cap]
+            line.rows[index] = [held, used, held, spent, granted, cap or None]
             self._row_count += 1
             if self._row_count > self._rows_max:
                 self._coarsen()
@@ -85,7 +86,13 @@ class ExposureBook:
             row[_HELD_PEAK] = held
         if used > row[_USED_PEAK]:
             row[_USED_PEAK] = used
-        row[_HELD:] = held, spent, granted, cap
+        row[_HELD:] = held, spent, granted, cap or None
+
+    def _turn_to(self, at_ns: int) -> None:
+        """The bucket of that time is the one at hand; it stays so until the buckets are merged."""
+        self._index = self._grid.index_of(at_ns)
+        self._from_ns = self._index * self._grid.width_ns
+        self._until_ns = self._from_ns + self._grid.width_ns
 
     def seed(self, state: GuardState, sequence: int, at_ns: int) -> None:
         """Takes down every desk: where a range begins, their lines are already what they are."""
@@ -98,6 +105,7 @@ class ExposureBook:
             self._grid.coarsen()
 
     def _merge_rows(self, factor: int) -> None:
+        self._until_ns = 0
         for line in self.desks.values():
             merged: dict[int, list[Any]] = {}
             for index in sorted(line.rows):
