@@ -38,7 +38,7 @@ COMPILED_MODULES = {
         "answering",
         "gathering",
     ),
-    "wal": ("entryhash", "staging", "scan"),
+    "wal": ("entryhash", "staging", "scan", "barethread"),
     "guard.audit": ("decision_rows",),
 }
 

@@ -7,8 +7,10 @@ files of record in `wal`; this package imports both and neither imports it.
 call those of `kernel` and `wal` without Python between them: they run compiled only where both do.
 """
 
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
+
 from kernel import KERNEL_FORM, choose_form
-from wal.form import WAL_FORM
 
 __version__ = "0.1.0"
 
@@ -36,6 +38,19 @@ COMPILED_MODULES = (
     "answering",
     "gathering",
 )
+# As in wal.form, which is not asked: to import `wal` takes longer than all else here, and not
+# everybody who imports this package has a log.
+WAL_MODULES = ("entryhash", "staging", "scan", "barethread")
+
+
+def _is_wal_compiled() -> bool:
+    """Was every one of them built?"""
+    package = find_spec("wal")
+    places = None if package is None else package.submodule_search_locations
+    specs = [PathFinder.find_spec(f"wal.{name}", places) for name in WAL_MODULES]
+    return all(spec is not None and not str(spec.origin).endswith(".py") for spec in specs)
+
+
 GUARD_FORM = choose_form(
-    __name__, COMPILED_MODULES, KERNEL_FORM if WAL_FORM == "compiled" else "interpreted"
+    __name__, COMPILED_MODULES, KERNEL_FORM if _is_wal_compiled() else "interpreted"
 )

@@ -11,12 +11,11 @@ has been gathered meanwhile, goes to the disk. A reply that changes nothing wait
 After the replies of such a batch the next message is looked for, for a while, before the loop
 sleeps (`busy_poll_ns`): being woken costs as much as an order's whole way through the daemon.
 
-A sync on the writer's thread costs the way there and back, and its thread must win the interpreter
-back from a loop that is busy deciding, which takes longer than a quick disk. So as long as the disk
-was quick the last time, what has arrived is decided and synced on the loop itself, one batch after
-the other; a slow sync sends the next batch to the thread, until one is quick again. A disk that
-stalls holds the loop up in one such sync, in which no reply could leave anyway: requests wait in
-their queues, the watchdog is not fed, a signal acts when the disk has answered.
+Being told of a sync on another thread costs more than a quick sync itself takes. So as long as the
+disk was quick the last time and little had arrived, nothing behind it, it is synced on the loop,
+which has nothing else to do. A slow sync sends the next batch to the thread, until one is quick
+again. A disk that stalls holds the loop up in one such sync, in which no reply could leave anyway:
+requests wait in their queues, the watchdog is not fed, a signal acts when the disk has answered.
 
 How it fails: any error, of the disk or of our own, ends `run`; no reply of an unsynced batch
 leaves.
@@ -45,9 +44,9 @@ from wal.failpoint import is_armed, reach
 # below a millisecond, so that replies whose batch has become durable meanwhile do not wait long.
 DRAIN_MESSAGES_MAX: Final = 64
 DRAIN_REQUESTS_MAX: Final = 128
-# A batch that is synced on the loop gathers at most so many messages, or requests: some 4 ms of
-# deciding, so that a sync's fixed cost is spread over many and the first still waits for little.
-ON_LOOP_MESSAGES_MAX: Final = 256
+# A batch is synced on the loop if no more than this had arrived; else the loop goes on deciding
+# while another thread syncs.
+ON_LOOP_MESSAGES_MAX: Final = 32
 ON_LOOP_REQUESTS_MAX: Final = 512
 # A longer sync than this sends the next batch off the loop: deciding meanwhile gains more by then.
 ON_LOOP_SYNC_NS_MAX: Final = 4_000_000
@@ -291,7 +290,7 @@ class Pipeline:
             self._take_another_turn()
         if not self._gathering.answers:
             return
-        if is_here:
+        if is_here and not has_more:
             self._finish_batch_here()
             if self._busy_poll_ns and self._failure is None and not self._is_turn_due:
                 self._look_for_more()

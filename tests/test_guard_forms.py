@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import guard
+import wal
 
 CHECKOUT = Path(guard.__file__).parent.parent
 REPORT = """
@@ -55,3 +56,8 @@ def test_without_it_the_built_form_runs_where_it_is_built() -> None:
     if not (built and any((CHECKOUT / "guard").glob("router.*.so"))):
         expected_router = ("interpreted", "False")
     assert (router_form, router_built) == expected_router
+
+
+def test_the_forms_of_the_log_are_those_of_its_package() -> None:
+    assert guard.WAL_MODULES == wal.COMPILED_MODULES
+    assert guard._is_wal_compiled() or wal.WAL_FORM == "interpreted"

@@ -25,7 +25,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from wal.chain import Head
 from wal.errors import WalPoisoned
-from wal.failpoint import reach
+from wal.failpoint import is_armed, reach
 from wal.segment import create_segment
 
 
@@ -117,6 +117,12 @@ class SegmentAppender:
             reach("after-sync")
         except BaseException as error:
             raise CommitError(stage, written) from error
+
+    def bare_descriptor(self, batch: Batch) -> int | None:
+        """The descriptor, if the batch needs nothing but the system's two calls; else None."""
+        if batch.begins_segment or type(self._files) is not OsFiles or is_armed():
+            return None
+        return self._descriptor
 
     def close(self) -> None:
         """Close the segment; a second call does nothing. Never writes."""

@@ -20,12 +20,14 @@ disk.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from wal.barethread import BareThread, Outcome
 from wal.chain import GENESIS, ChainHasher, Head
 from wal.closing import Closing
 from wal.commit import (
@@ -38,6 +40,7 @@ from wal.commit import (
 )
 from wal.entry import check_data
 from wal.errors import WalDamage, WalError, WalInputError, WalPoisoned
+from wal.form import WAL_FORM
 from wal.segment import LogLock, fsync_directory, list_segments, open_segment, segment_number
 from wal.staging import Staging
 
@@ -99,6 +102,7 @@ class LogWriter(Closing):
         self._is_syncing = False
         self._waiters: list[asyncio.Future[None]] = []
         self._thread = CommitThread(self._commit)
+        self._bare_thread: BareThread | None = None
         self.last_sync: SyncStats | None = None
         self.sync_count = 0
 
@@ -217,7 +221,7 @@ class LogWriter(Closing):
             loop = asyncio.get_running_loop()
             if not self._is_syncing:
                 self._is_syncing = True
-                self._thread.start(self._take(), loop, self._land)
+                self._start(self._take(), loop)
             waiter = loop.create_future()
             self._waiters.append(waiter)
             await waiter
@@ -246,6 +250,8 @@ class LogWriter(Closing):
             return
         self._closed, self.staging.is_open = True, False
         self._thread.close()
+        if self._bare_thread is not None:
+            self._bare_thread.close()
         self._appender.close()
         if self._owns_lock:
             self._lock.release()
@@ -275,6 +281,30 @@ class LogWriter(Closing):
         lines = self.staging.take()
         assert len(lines) == batch_bytes
         return Batch(lines, first_sequence, head, self._segment_number, begins_segment)
+
+    def _start(self, batch: Batch, loop: asyncio.AbstractEventLoop) -> None:
+        """Has the batch committed off the loop."""
+        descriptor = self._appender.bare_descriptor(batch)
+        # Interpreted, the bare thread would have nothing ahead of the other.
+        if descriptor is None or WAL_FORM != "compiled":
+            self._thread.start(batch, loop, self._land)
+            return
+        if self._bare_thread is None:
+            self._bare_thread = BareThread()
+        landed = functools.partial(self._land_bare, batch, self._monotonic_ns())
+        self._bare_thread.start(descriptor, batch.lines, loop, landed)
+
+    def _land_bare(self, batch: Batch, started_ns: int, outcome: Outcome) -> None:
+        """As `_land`, of a batch that `_bare_thread` has written."""
+        written, number = outcome
+        if number == 0:
+            self._land(batch, self._monotonic_ns() - started_ns)
+            return
+        stage = "fdatasync" if written == batch.batch_bytes else "write"
+        cause = OSError(number, os.strerror(number))
+        poisoned = self._poisoned_by(batch, stage, written, cause)
+        poisoned.__cause__ = cause
+        self._land(batch, poisoned)
 
     def _commit(self, batch: Batch) -> int:
         """Write and sync one batch; return the nanoseconds taken. Touches no state of the loop."""

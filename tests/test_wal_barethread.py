@@ -1,0 +1,137 @@
+"""Batches on the thread that needs no interpreter: real files, real errors, in both forms."""
+
+import asyncio
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wal import EMPTY_HEAD, ChainHasher, Dialect, LogWriter, WalPoisoned, verify_chain
+from wal.barethread import BareThread, Outcome
+from wal.form import WAL_FORM
+
+PATIENCE_S = 20.0
+BLIND = Dialect(lambda data: False, lambda data: None, lambda data: False)
+
+
+@pytest.fixture
+def thread() -> Iterator[BareThread]:
+    bare = BareThread()
+    yield bare
+    bare.close()
+
+
+async def commit(thread: BareThread, descriptor: int, lines: bytes) -> Outcome:
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Outcome] = loop.create_future()
+    thread.start(descriptor, memoryview(bytearray(lines)), loop, done.set_result)
+    assert not thread.is_idle
+    async with asyncio.timeout(PATIENCE_S):
+        return await done
+
+
+async def test_batches_one_after_the_other(thread: BareThread, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    pieces = [bytes([number]) * (1 + 70_000 * number) for number in range(20)]
+    for piece in pieces:
+        assert await commit(thread, descriptor, piece) == (len(piece), 0)
+        assert thread.is_idle
+    os.close(descriptor)
+    assert path.read_bytes() == b"".join(pieces)
+
+
+async def test_an_error_of_a_write_says_how_much_was_written(
+    thread: BareThread, tmp_path: Path
+) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    assert await commit(thread, full, b"lines") == (0, errno.ENOSPC)
+    os.close(full)
+    assert await commit(thread, full, b"lines") == (0, errno.EBADF)
+    # A pipe that takes a part of it, and no more.
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    written, number = await commit(thread, write, bytes(1_000_000))
+    assert number == errno.EAGAIN
+    assert 0 < written < 1_000_000
+    # One that takes all of it cannot be synced.
+    os.read(read, 1_000_000)
+    assert await commit(thread, write, b"lines") == (5, errno.EINVAL)
+    os.close(read)
+    os.close(write)
+
+
+async def test_close_waits_and_tells(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    thread = BareThread()
+    outcomes: list[Outcome] = []
+    lines = bytearray(8_000_000)
+    thread.start(descriptor, memoryview(lines), asyncio.get_running_loop(), outcomes.append)
+    thread.close()
+    thread.close()
+    assert path.stat().st_size == len(lines)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert outcomes == [(len(lines), 0)]
+    os.close(descriptor)
+
+
+def test_one_that_was_never_used_is_closed() -> None:
+    BareThread().close()
+
+
+def test_it_serves_one_loop_after_the_other(thread: BareThread, tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path / "file", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    for _ in range(2):
+        assert asyncio.run(commit(thread, descriptor, b"lines")) == (5, 0)
+    os.close(descriptor)
+
+
+def _writer(directory: Path) -> LogWriter:
+    directory.mkdir()
+    return LogWriter.open(directory, ChainHasher(None), EMPTY_HEAD, monotonic_ns=lambda: 0)
+
+
+async def _append(writer: LogWriter, first: int, count: int) -> None:
+    for sequence in range(first, first + count):
+        writer.append(sequence, b'{"n":%d}' % sequence)
+    async with asyncio.timeout(PATIENCE_S):
+        await writer.sync()
+
+
+async def test_a_writer_uses_it_for_all_but_a_segments_first_batch(tmp_path: Path) -> None:
+    writer = _writer(tmp_path / "log")
+    await _append(writer, 1, 3)
+    assert writer._bare_thread is None  # its segment had to be created
+    await _append(writer, 4, 3)
+    assert (writer._bare_thread is not None) is (WAL_FORM == "compiled")
+    writer.rotate()
+    await _append(writer, 7, 3)
+    await _append(writer, 10, 3)
+    assert writer.durable_head.sequence == 12
+    writer.close()
+    assert verify_chain(tmp_path / "log", ChainHasher(None), BLIND).head == writer.durable_head
+
+
+async def test_an_error_is_final(tmp_path: Path) -> None:
+    writer = _writer(tmp_path / "log")
+    await _append(writer, 1, 3)
+    descriptor = writer._appender._descriptor
+    assert descriptor is not None
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, descriptor)
+    os.close(full)
+    with pytest.raises(WalPoisoned, match="write") as caught:
+        await _append(writer, 4, 2)
+    assert caught.value.first_sequence == 4
+    assert writer.poisoned
+    assert writer.durable_head.sequence == 3
+    with pytest.raises(WalPoisoned):
+        writer.append(6, b"{}")
+    with pytest.raises(WalPoisoned):
+        await writer.sync()
+    writer.close()
+    assert verify_chain(tmp_path / "log", ChainHasher(None), BLIND).head.sequence == 3

@@ -1,0 +1,56 @@
+"""One write and one `fdatasync` after the other, for a thread that does nothing else.
+
+Owns the two calls and what is said of how they went. Compiled, `wal.barethread` takes the same
+functions from `diskcalls.pxd` beside this file: there the thread holds the interpreter at no time,
+so that it neither waits for a loop that is busy deciding nor makes it wait. Must not: try anything
+twice, or know what it writes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Job:
+    """What both threads share; a byte through either pipe hands it over."""
+
+    go_descriptor: int
+    done_descriptor: int
+    descriptor: int = -1
+    lines: memoryview = field(default_factory=lambda: memoryview(b""))
+    written: int = 0
+    error_number: int = 0  # 0: the lines are on the disk
+
+
+def new_job(go_descriptor: int, done_descriptor: int) -> Job:
+    """A job with nothing to do. It is to be freed."""
+    return Job(go_descriptor, done_descriptor)
+
+
+def free_job(job: Job) -> None:
+    """Gives its memory back."""
+    job.lines = memoryview(b"")
+
+
+def give(job: Job, descriptor: int, lines: memoryview) -> None:
+    """Says what is next. The lines must stay where they are until it is done."""
+    job.descriptor, job.lines = descriptor, lines
+
+
+def serve(job: Job) -> None:
+    """Does what is given, each time that a byte comes, until the pipe is closed."""
+    while os.read(job.go_descriptor, 1):
+        job.written = job.error_number = 0
+        try:
+            while job.written < len(job.lines):
+                count = os.write(job.descriptor, job.lines[job.written :])
+                if count == 0:
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                job.written += count
+            os.fdatasync(job.descriptor)
+        except OSError as error:
+            job.error_number = error.errno or errno.EIO
+        os.write(job.done_descriptor, b".")
