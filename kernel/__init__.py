@@ -12,12 +12,13 @@ modules of `guard`. What only embedding programs use (`LATER`) is loaded when it
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
-from importlib.machinery import SourceFileLoader
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import find_spec, spec_from_file_location
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-# In the order in which they may be loaded.
 COMPILED_MODULES = ("sha256", "prescribe", "digest", "records", "policy", "ledger_lines", "ledger")
 
 
@@ -29,7 +30,7 @@ def choose_form(package: str, modules: tuple[str, ...], base_form: str = "compil
     is_forced = os.environ.get("PRETRADE_GUARD_PURE") == "1" or base_form != "compiled"
     if not is_forced and _all_compiled(package, modules):
         return "compiled"
-    _load_sources(package, modules)
+    sys.meta_path.insert(0, _Sources(package, modules))
     return "interpreted"
 
 
@@ -39,19 +40,25 @@ def _all_compiled(package: str, modules: tuple[str, ...]) -> bool:
     return all(spec is not None and not str(spec.origin).endswith(".py") for spec in specs)
 
 
-def _load_sources(package: str, modules: tuple[str, ...]) -> None:
-    """Put the source form of these modules in place, before anything imports them."""
-    directory = os.path.dirname(str(sys.modules[package].__file__))
-    for module_name in modules:
-        name = f"{package}.{module_name}"
-        path = os.path.join(directory, f"{module_name}.py")
-        spec = spec_from_file_location(name, path, loader=SourceFileLoader(name, path))
-        if spec is None or spec.loader is None:
+class _Sources:
+    """Finds the source of modules whose compiled form must not run, when one is imported."""
+
+    def __init__(self, package: str, modules: tuple[str, ...]) -> None:
+        directory = os.path.dirname(str(sys.modules[package].__file__))
+        self._paths = {
+            f"{package}.{module}": os.path.join(directory, f"{module}.py") for module in modules
+        }
+
+    def find_spec(
+        self, name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Asked by the import system for every module that is imported."""
+        path = self._paths.get(name)
+        if path is None:
+            return None
+        if not os.path.exists(path):
             raise ImportError(f"no source for {name} at {path}")
-        module = module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-        setattr(sys.modules[package], module_name, module)
+        return spec_from_file_location(name, path, loader=SourceFileLoader(name, path))
 
 
 KERNEL_FORM = choose_form(__name__, COMPILED_MODULES)
