@@ -48,7 +48,8 @@ from kernel import KERNEL_FORM
 from wal import WAL_FORM, ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor
 
 # How long a thread that deserves the interpreter waits for the loop's to give it up. Python's own
-# 5 ms are longer than the disk takes: the writer's thread would come back late from every sync.
+# 5 ms are longer than the disk takes: interpreted, and after a segment's first batch, the writer's
+# thread would come back late.
 SWITCH_INTERVAL_S: Final = 0.0002
 
 

@@ -7,6 +7,7 @@ from guard cimport packing
 
 cdef Py_ssize_t NOT_PLAIN, _BODY_BYTES_MAX, _REQUESTS_MAX, _TYPE_COUNT
 cdef list _TYPES
+cdef bytes _TYPE_KEY
 
 @cython.final
 cdef class Elements:
@@ -17,10 +18,13 @@ cdef class Elements:
     @cython.locals(end=Py_ssize_t, head=u8, count=Py_ssize_t, at=Py_ssize_t, index=Py_ssize_t)
     cdef Py_ssize_t split(self, bytes body) except -2
 
+@cython.locals(head=u8, count=Py_ssize_t, index=Py_ssize_t)
+cdef Py_ssize_t request_end(const u8 *body, Py_ssize_t at, Py_ssize_t end) except -2
+
 @cython.locals(index=Py_ssize_t)
-cdef bint begins_request(const u8 *body, Py_ssize_t at, Py_ssize_t end) except -1
+cdef bint begins_with_type(const u8 *body, Py_ssize_t at, Py_ssize_t end) except -1
 
-@cython.locals(left=Py_ssize_t, head=u8)
-cdef Py_ssize_t pass_over(const u8 *body, Py_ssize_t at, Py_ssize_t end) noexcept
+@cython.locals(head=u8)
+cdef Py_ssize_t value_end(const u8 *body, Py_ssize_t at, Py_ssize_t end) noexcept
 
-cdef Py_ssize_t scalar_bytes(u8 head) noexcept nogil
+cdef Py_ssize_t number_bytes(u8 head) noexcept nogil

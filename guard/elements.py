@@ -5,8 +5,8 @@ Owns the look at a body before anything of it is decided: whether it is made of 
 answered one by one, and where each stands. It judges no request: that is `guard.order_lane`'s and
 `guard.wire`'s. It runs as it stands, or compiled with the types of `elements.pxd` beside it.
 
-How it works: an element is passed over by its heads alone. It must be a map whose first key is its
-type, and that type one whose reply is known at once.
+How it works: an element is passed over by its heads alone. It must be a map of short keys and plain
+values, whose first key, and no other, is its type, and that type one whose reply is known at once.
 
 How it fails: it does not. `split` gives NOT_PLAIN for any other body, and `guard.wire` takes it as
 a whole.
@@ -28,6 +28,7 @@ _TYPES: Final = [
     b"\xa4type\xa6status",
 ]
 _TYPE_COUNT = len(_TYPES)
+_TYPE_KEY: Final = b"\xa4type"
 
 
 class Elements:
@@ -59,61 +60,65 @@ class Elements:
             return NOT_PLAIN
         self.first_at = at
         for index in range(count):
-            if not begins_request(body, at, end):
-                return NOT_PLAIN
-            at = pass_over(body, at, end)
+            at = request_end(body, at, end)
             if at < 0:
                 return NOT_PLAIN
             self.ends[index] = at
         return count if at == end else NOT_PLAIN
 
 
-def begins_request(body: bytes, at: int, end: int) -> bool:
-    """Does a map stand there that begins with a type whose reply is known at once?"""
+def request_end(body: bytes, at: int, end: int) -> int:
+    """The offset behind the request there; NOT_PLAIN where `guard.wire` must see the whole body."""
     if at >= end:
-        return False
-    if 0x80 <= body[at] <= 0x8F:
+        return NOT_PLAIN
+    head = body[at]
+    if 0x80 <= head <= 0x8F:
+        count = head & 0x0F
         at += 1
-    elif body[at] == 0xDE:
+    elif head == 0xDE and at + 3 <= end:
+        count = body[at + 1] << 8 | body[at + 2]
         at += 3
     else:
-        return False
+        return NOT_PLAIN
+    if count == 0 or not begins_with_type(body, at, end):
+        return NOT_PLAIN
+    for index in range(count):
+        if at >= end or not 0xA0 <= body[at] <= 0xBF:
+            return NOT_PLAIN
+        if index > 0 and packing.stands_at(body, at, end, _TYPE_KEY):
+            return NOT_PLAIN  # of a key that stands twice the last one counts
+        at = value_end(body, at + 1 + (body[at] & 0x1F), end)
+        if at < 0:
+            return NOT_PLAIN
+    return at
+
+
+def begins_with_type(body: bytes, at: int, end: int) -> bool:
+    """Does a key and value stand there that is a type whose reply is known at once?"""
     for index in range(_TYPE_COUNT):  # noqa: SIM110, a loop in C
         if packing.stands_at(body, at, end, _TYPES[index]):
             return True
     return False
 
 
-def pass_over(body: bytes, at: int, end: int) -> int:
-    """The offset behind the value there, or NOT_PLAIN for what no request holds or is cut short."""
-    left = 1  # values still to be passed over
-    while left > 0:
-        if at >= end:
-            return NOT_PLAIN
-        left -= 1
-        head = body[at]
-        at += 1
-        if head < 0x80 or head >= 0xE0 or (0xC0 <= head <= 0xC3 and head != 0xC1):
-            continue
-        if head <= 0x8F:
-            left += 2 * (head & 0x0F)
-        elif head <= 0x9F:
-            left += head & 0x0F
-        elif head <= 0xBF:
-            at += head & 0x1F
-        elif head == 0xD9 and at < end:
-            at += 1 + body[at]
-        elif 0xCA <= head <= 0xD3:
-            at += scalar_bytes(head)
-        elif head == 0xDE and at + 2 <= end:
-            left += 2 * (body[at] << 8 | body[at + 1])
-            at += 2
-        else:
-            return NOT_PLAIN
+def value_end(body: bytes, at: int, end: int) -> int:
+    """The offset behind the plain value there; NOT_PLAIN for any other, or one cut short."""
+    if at >= end:
+        return NOT_PLAIN
+    head = body[at]
+    at += 1
+    if 0xA0 <= head <= 0xBF:
+        at += head & 0x1F
+    elif head == 0xD9 and at < end:
+        at += 1 + body[at]
+    elif 0xCA <= head <= 0xD3:
+        at += number_bytes(head)
+    elif not (head < 0x80 or head >= 0xE0 or head == 0xC0 or head == 0xC2 or head == 0xC3):
+        return NOT_PLAIN
     return at if at <= end else NOT_PLAIN
 
 
-def scalar_bytes(head: int) -> int:
+def number_bytes(head: int) -> int:
     """How many bytes stand behind the head of a number: floats, unsigned, signed."""
     if head <= 0xCB:
         return 4 << (head - 0xCA)

@@ -27,7 +27,8 @@ cdef class FillLane:
 
     @cython.locals(
         state=GuardState, orders=RememberedOrders, key=bytes, order_row=Py_ssize_t,
-        received_at_ns=i64, fee=i64, payload_at=Py_ssize_t, payload=bytes, latest_ns=i64, ledger=BudgetEngine,
+        received_at_ns=i64, fee=i64, payload_at=Py_ssize_t, payload=bytes, latest_ns=i64,
+        ledger=BudgetEngine,
     )
     cdef bint take(self, const u8 *rows, Py_ssize_t row) except -1
 

@@ -12,6 +12,7 @@ How it fails: `InvariantError` where the ledger contradicts itself.
 """
 
 from guard import packing
+from guard.messages import I64_MAX
 from guard.orders_codec import decode_fill
 from guard.outcomes import Decided, FillRecorded
 from guard.replay_parts import FILLED_BYTES
@@ -62,8 +63,12 @@ class FillLane:
             or not ledger.can_settle(self._reservation_id, released, fee)
         ):
             return False
-        # Here it is decided, and goes on as `guard.apply` does.
         received_at_ns = le.load_i64(rows, row)
+        latest_ns = max(received_at_ns, self._sent_at_ns)
+        expires_at_ns = latest_ns + state.remembered_order_window_ns + 1
+        if filled == quantity and expires_at_ns > I64_MAX:
+            return False
+        # Here it is decided, and goes on as `guard.apply` does.
         orders.forget_expired(received_at_ns)
         if not ledger.settle_hold(self._reservation_id, released, fee):
             raise InvariantError(f"hold {self._reservation_id} could be settled, and was not")
@@ -71,8 +76,7 @@ class FillLane:
         payload = le.bytes_at(rows, payload_at, le.load_u16(rows, row + 84))
         orders.fill_open(order_row, key, payload, filled, after)
         if filled == quantity:
-            latest_ns = max(received_at_ns, self._sent_at_ns)
-            orders.close_filled(order_row, latest_ns + state.remembered_order_window_ns + 1)
+            orders.close_filled(order_row, expires_at_ns)
         state.next_sequence = le.load_u64(rows, row + 16) + 1
         if received_at_ns > state.last_received_at_ns:
             state.last_received_at_ns = received_at_ns

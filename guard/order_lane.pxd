@@ -57,7 +57,7 @@ cdef class OrderLane:
     cdef bytes _key_of(self, const u8 *body)
 
     @cython.locals(
-        state=GuardState, order=OrderReader, desk=Desk, received_at_ns=i64, sent_at_ns=u64,
+        state=GuardState, order=OrderReader, desk=Desk, received_at_ns=i64, sent_at_ns=i64,
         notional_microcents=i64, line=Tenant,
     )
     cdef i64 _notional_if_clear(self, const u8 *body, bytes key) except -2

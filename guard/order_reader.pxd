@@ -19,7 +19,6 @@ cdef class OrderReader:
     cdef u64 _required
     cdef list _keys
     cdef dict _known_names
-    cdef Py_ssize_t _text_at, _text_bytes
     cdef readonly str desk, symbol
     cdef Py_ssize_t order_id_at, order_id_bytes, desk_at, desk_bytes, symbol_at, symbol_bytes
     cdef Py_ssize_t currency_at, currency_bytes, request_id_at, request_id_bytes

@@ -102,7 +102,6 @@ class OrderReader:
         self._required = _REQUIRED
         self._keys = KEYS
         self._known_names: dict[bytes, str] = {}
-        self._text_at = self._text_bytes = 0
 
     def read(self, body: bytes, at: int, end: int) -> int:
         """Reads the order that begins at `at`; the offset behind it, or NOT_PLAIN.

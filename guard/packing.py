@@ -1,9 +1,9 @@
 """MessagePack at an offset of a buffer: heads, integers, texts, one after another.
 
-Owns the few reads that `guard.order_reader` is made of, and the few writes of `guard.order_lane`,
-with the bytes that msgspec writes: every head and every integer as short as it goes. A write takes
-the buffer and an offset, and gives the offset behind what it wrote. Compiled, those modules take
-the same functions from `packing.pxd` beside this file.
+Owns the few reads and writes that the modules of the lanes are made of (`guard.order_reader`,
+`guard.order_pieces`, `guard.order_rows` and others), with the bytes that msgspec writes: every head
+and every integer as short as it goes. A write takes the buffer and an offset, and gives the offset
+behind what it wrote. Compiled, those modules take the same functions from `packing.pxd`.
 
 Must not: check the buffer's room when it writes, or any range. The caller has.
 """

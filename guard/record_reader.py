@@ -77,7 +77,7 @@ class RecordReader:
         return self.number(text, piece, 8) and self.value == value
 
     def string(self, text: Row, piece: bytes, bytes_max: int) -> bool:
-        """The piece and a plain string behind it, up to its closing quote: `_last` to `at`."""
+        """The piece and a plain string behind it, up to its closing quote: `last` to `at`."""
         if not self.is_next(text, piece):
             return False
         at = self.at

@@ -24,6 +24,7 @@ from typing import TypeAlias
 
 from guard.decide_entry import REASON_WORD
 from guard.fill_lane import FillLane
+from guard.messages import I64_MAX
 from guard.orders_codec import decode_order
 from guard.outcomes import Decided, KernelRows, OrderDecided
 from guard.replay_parts import DECIDED, DECIDED_BYTES, FILLED, ROW_HEAD
@@ -96,7 +97,7 @@ class ReplayLane:
         return at
 
     def reasons(self) -> Counter[str]:
-        """How many admissions had which reason."""
+        """How many of the orders taken had which reason."""
         return Counter(
             {REASON_WORD[code]: count for code, count in enumerate(self.reason_counts) if count}
         )
@@ -130,12 +131,12 @@ class ReplayLane:
         at += rows[row + 176]
         payload = le.bytes_at(rows, at, le.load_u16(rows, row + 179))
         if is_refusal:
-            if not self._is_refused(rows, row):
+            latest_ns = max(received_at_ns, sent_at_ns)
+            expires_at_ns = latest_ns + state.remembered_order_window_ns + 1
+            if expires_at_ns > I64_MAX or not self._is_refused(rows, row):
                 return False
             # Here it is decided, and goes on as `guard.apply` does.
             orders.forget_expired(received_at_ns)
-            latest_ns = max(received_at_ns, sent_at_ns)
-            expires_at_ns = latest_ns + state.remembered_order_window_ns + 1
             orders.add_refused(key, payload, expires_at_ns)
         elif not self._admit(rows, row, desk_name, key, payload):
             return False

@@ -1,9 +1,9 @@
 """JSON text into a buffer: pieces, integers, strings and hex, one after another.
 
-Owns the few writes that `guard.record_text` is made of, and the look at a string that `guard.wire`
-takes. A write takes the buffer and an offset, and gives the offset behind what it wrote. Compiled,
-those modules take the same functions from `text.pxd` beside this file. The text is what the JSON
-encoder of `guard.journal` writes.
+Owns the few writes that records are made of (`guard.record_text`, `guard.order_pieces` and others),
+and the look at a string that `guard.wire` takes. A write takes the buffer and an offset, and gives
+the offset behind what it wrote. Compiled, those modules take the same functions from `text.pxd`
+beside this file. The text is what the JSON encoder of `guard.journal` writes.
 
 Must not: check the buffer's room. The caller has bounded what it writes.
 

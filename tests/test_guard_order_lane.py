@@ -249,6 +249,31 @@ def test_an_array_of_everything(pair: Pair) -> None:
     pair.ask(b"")
 
 
+@pytest.mark.parametrize("last", ["ping", "stats", "fill", "status", "order"])
+@pytest.mark.parametrize("first", ["order", "fill", "cancel", "status"])
+def test_of_two_types_the_last_counts(pair: Pair, first: str, last: str) -> None:
+    two = b"\x82" + pack("type") + pack(first) + pack("type") + pack(last)
+    pair.ask(two)
+    pair.ask(b"\x92" + pack(plain()) + two)
+    long_key = b"\x82" + pack("type") + pack(first) + b"\xd9\x04type" + pack(last)
+    pair.ask(long_key)
+    pair.ask(b"\x92" + pack(plain(2)) + long_key)
+
+
+@pytest.mark.parametrize("depth", [1, 50, 100_000])
+def test_what_is_nested_is_asked_about_as_a_whole(pair: Pair, depth: int) -> None:
+    nested = b"\x82" + pack("type") + pack("order") + pack("x") + b"\x91" * depth + b"\xc0"
+    pair.ask(b"\x92" + pack(plain()) + nested)
+
+
+def test_a_clock_that_is_ahead_is_no_hindrance(pair: Pair) -> None:
+    now_ns = pair.long.now_ns
+    assert takes(pair, pack(plain(1, sent_at_ns=now_ns + SECOND_NS)))
+    assert takes(pair, pack(plain(2, sent_at_ns=now_ns - SECOND_NS)))
+    assert not takes(pair, pack(plain(3, sent_at_ns=now_ns + 2 * 86_400 * SECOND_NS)))
+    assert not takes(pair, pack(plain(3, sent_at_ns=I64_MAX)))
+
+
 def test_every_step_is_reached_by_its_name(pair: Pair) -> None:
     reached: list[str] = []
     with patch("wal.failpoint._hook", reached.append):

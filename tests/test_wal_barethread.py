@@ -1,14 +1,17 @@
 """Batches on the thread that needs no interpreter: real files, real errors, in both forms."""
 
 import asyncio
+import contextlib
 import errno
 import os
+import resource
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from wal import EMPTY_HEAD, ChainHasher, Dialect, LogWriter, WalPoisoned, verify_chain
+from wal import EMPTY_HEAD, ChainHasher, Dialect, LogWriter, WalError, WalPoisoned, verify_chain
 from wal.barethread import BareThread, Outcome
 from wal.form import WAL_FORM
 
@@ -27,7 +30,6 @@ async def commit(thread: BareThread, descriptor: int, lines: bytes) -> Outcome:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Outcome] = loop.create_future()
     thread.start(descriptor, memoryview(bytearray(lines)), loop, done.set_result)
-    assert not thread.is_idle
     async with asyncio.timeout(PATIENCE_S):
         return await done
 
@@ -38,7 +40,6 @@ async def test_batches_one_after_the_other(thread: BareThread, tmp_path: Path) -
     pieces = [bytes([number]) * (1 + 70_000 * number) for number in range(20)]
     for piece in pieces:
         assert await commit(thread, descriptor, piece) == (len(piece), 0)
-        assert thread.is_idle
     os.close(descriptor)
     assert path.read_bytes() == b"".join(pieces)
 
@@ -90,6 +91,55 @@ def test_it_serves_one_loop_after_the_other(thread: BareThread, tmp_path: Path) 
     os.close(descriptor)
 
 
+def names() -> set[str]:
+    """Of this process's threads."""
+    return {thread.name for thread in threading.enumerate()}
+
+
+async def test_what_keeps_a_batch_from_starting_is_final(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = _writer(tmp_path / "log")
+    await _append(writer, 1, 3)
+    with monkeypatch.context() as patched:
+
+        def start(_thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        patched.setattr(threading.Thread, "start", start)
+        if WAL_FORM != "compiled":
+            writer._thread.close()  # whose thread would be there already
+        with pytest.raises(RuntimeError, match="start new thread"):
+            await _append(writer, 4, 1)
+    assert writer.poisoned
+    with pytest.raises(WalPoisoned):
+        await writer.sync()
+    writer.close()
+    assert verify_chain(tmp_path / "log", ChainHasher(None), BLIND).head.sequence == 3
+
+
+@pytest.mark.skipif(WAL_FORM != "compiled", reason="interpreted, a writer needs no pipes")
+def test_without_descriptors_no_writer_opens_and_nothing_is_left(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(WalError, match="cannot open the log"), _descriptors_left(2):
+        LogWriter.open(tmp_path / "log", ChainHasher(None), EMPTY_HEAD, monotonic_ns=lambda: 0)
+    assert os.listdir("/proc/self/fd") == before
+
+
+@contextlib.contextmanager
+def _descriptors_left(count: int) -> Iterator[None]:
+    """So many more may be opened."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open("/dev/null", os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def _writer(directory: Path) -> LogWriter:
     directory.mkdir()
     return LogWriter.open(directory, ChainHasher(None), EMPTY_HEAD, monotonic_ns=lambda: 0)
@@ -104,10 +154,11 @@ async def _append(writer: LogWriter, first: int, count: int) -> None:
 
 async def test_a_writer_uses_it_for_all_but_a_segments_first_batch(tmp_path: Path) -> None:
     writer = _writer(tmp_path / "log")
-    await _append(writer, 1, 3)
-    assert writer._bare_thread is None  # its segment had to be created
-    await _append(writer, 4, 3)
     assert (writer._bare_thread is not None) is (WAL_FORM == "compiled")
+    await _append(writer, 1, 3)
+    assert "wal-sync" not in names()  # its segment had to be created
+    await _append(writer, 4, 3)
+    assert ("wal-sync" in names()) is (WAL_FORM == "compiled")
     writer.rotate()
     await _append(writer, 7, 3)
     await _append(writer, 10, 3)

@@ -39,8 +39,14 @@ class BareThread:
     """One batch at a time. All calls belong to the loop's thread."""
 
     def __init__(self) -> None:
+        """Makes the pipes. Raises OSError; the thread begins with the first batch."""
         self._go_read, self._go_write = os.pipe()
-        self._done_read, self._done_write = os.pipe()
+        try:
+            self._done_read, self._done_write = os.pipe()
+        except OSError:
+            os.close(self._go_read)
+            os.close(self._go_write)
+            raise
         self._job = diskcalls.new_job(self._go_read, self._done_write)
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -50,11 +56,6 @@ class BareThread:
     def __dealloc__(self) -> None:
         # The compiled form's end; an interpreted object's parts are Python's own.
         diskcalls.free_job(self._job)
-
-    @property
-    def is_idle(self) -> bool:
-        """Is no batch on its way?"""
-        return self._on_done is None
 
     def start(
         self,
@@ -67,8 +68,9 @@ class BareThread:
         assert self._on_done is None
         self._watch(loop)
         if self._thread is None:
-            self._thread = Thread(target=self._serve, name="wal")
-            self._thread.start()
+            thread = Thread(target=self._serve, name="wal-sync")
+            thread.start()
+            self._thread = thread
         self._lines, self._on_done = lines, on_done
         diskcalls.give(self._job, descriptor, lines)
         os.write(self._go_write, b".")

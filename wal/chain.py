@@ -14,7 +14,6 @@ How it fails: a key below 32 bytes raises `WalKeyError`; nothing else can.
 from __future__ import annotations
 
 import hmac
-from binascii import hexlify
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -70,18 +69,14 @@ class ChainHasher:
 
     def entry_hash(self, previous_hash: str, data: bytes) -> str:
         """The hash of `data` after `previous_hash`, as 64 lower-case hexadecimal characters."""
-        return self.entry_hash_text(previous_hash.encode(), data).decode()
-
-    def entry_hash_text(self, previous_hash: bytes, data: bytes) -> bytes:
-        """As `entry_hash`, its texts as ASCII bytes: what an appender hands from line to line."""
         inner = self._inner.copy()
-        inner.update(previous_hash)
+        inner.update(previous_hash.encode())
         inner.update(data)  # not put together first: copying a record costs more than the call
         if not self.keyed:
-            return hexlify(inner.digest())
+            return inner.hexdigest()
         outer = self._outer.copy()
         outer.update(inner.digest())
-        return hexlify(outer.digest())
+        return outer.hexdigest()
 
     def contexts(self) -> tuple[Any, Any]:
         """`hashlib` contexts, each to be copied for a record: (inner, outer); no outer unkeyed."""

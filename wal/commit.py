@@ -6,8 +6,8 @@ once, know what is staged or durable (`writer` does), or try anything twice.
 How it works: a batch that begins a segment first has it created: file and directory are fsync'd
 before anything is written, so that no synced batch can stand in a file whose name is lost. Then one
 write (more only where the system takes less than it was given) and one `fdatasync`. `CommitThread`
-is where that happens off the loop: one thread, one queue in, one call of the loop out, and no task,
-future or executor of its own for each batch.
+is where that happens off the loop, where `barethread` will not do: one thread, one queue in, one
+call of the loop out, and no task, future or executor of its own for each batch.
 
 How it fails: with `CommitError`, naming the stage; the writer makes it final.
 """
@@ -156,8 +156,9 @@ class CommitThread:
         That is None where something else than `WalPoisoned` came out of it: the thread has ended.
         """
         if self._thread is None:
-            self._thread = Thread(target=self._run, name="wal")
-            self._thread.start()
+            thread = Thread(target=self._run, name="wal-commit")
+            thread.start()
+            self._thread = thread
         self._queue.put((batch, loop, landed))
 
     def close(self) -> None:

@@ -4,12 +4,14 @@ Owns: the staged and the durable head, where a segment ends, the rule that a fai
 not: read clocks (a monotonic one is passed in), know what a record means, or try anything twice.
 
 How it works (group commit): `append` puts the record's line behind those that are staged
-(`staging`, which has the chain's running end). `sync` takes everything staged and does one write
-and one `fdatasync`, in one call on one thread of its own, while the loop stages the next batch;
-`sync_now` does the same on the caller's thread, which spares the way there and back. A record is
-durable when `durable_head` has reached it, not before. A batch lies whole in one segment; between
-two batches a segment may end: because it is full, because `rotate` was called, or because a session
-begins. The next one is created with the batch that goes into it, on the same thread (`commit`).
+(`staging`, which has the chain's running end). `sync` takes everything staged and has one write and
+one `fdatasync` done on another thread, while the loop stages the next batch: on one that needs no
+interpreter (`barethread`), compiled, where these two calls are all; else, for a segment's first
+batch and where a test watches, on one that does (`commit`). `sync_now` does the same on the
+caller's thread, which spares the way there and back. A record is durable when `durable_head` has
+reached it, not before. A batch lies whole in one segment; between two batches a segment may end:
+because it is full, because `rotate` was called, or because a session begins. The next one is
+created with the batch that goes into it.
 
 How it fails: the first error of a create, a write or a sync poisons the writer. A failed
 `fdatasync` may have dropped the dirty pages, so that a second one succeeds and proves nothing;
@@ -85,6 +87,7 @@ class LogWriter(Closing):
         lock: LogLock,
         owns_lock: bool,
         monotonic_ns: Callable[[], int],
+        bare_thread: BareThread | None,
     ) -> None:
         """Not to be called: see `open`."""
         self._appender = appender
@@ -102,7 +105,7 @@ class LogWriter(Closing):
         self._is_syncing = False
         self._waiters: list[asyncio.Future[None]] = []
         self._thread = CommitThread(self._commit)
-        self._bare_thread: BareThread | None = None
+        self._bare_thread = bare_thread
         self.last_sync: SyncStats | None = None
         self.sync_count = 0
 
@@ -135,9 +138,15 @@ class LogWriter(Closing):
         if lock is not None and not (lock.held and lock.directory == directory):
             raise WalInputError("the lock is not held, or is that of another log")
         held = LogLock.acquire(directory) if lock is None else lock
+        bare_thread: BareThread | None = None
         try:
+            # Interpreted it would have nothing ahead of the other.
+            if WAL_FORM == "compiled":
+                bare_thread = BareThread()
             last = _open_last(directory, head)
         except (OSError, WalError, WalInputError) as error:
+            if bare_thread is not None:
+                bare_thread.close()
             if lock is None:
                 held.release()
             if isinstance(error, OSError):
@@ -145,7 +154,15 @@ class LogWriter(Closing):
             raise
         appender = SegmentAppender(directory, last.descriptor, files or OsFiles())
         writer = cls(
-            appender, last, segment_bytes_max, hasher, head, held, lock is None, monotonic_ns
+            appender,
+            last,
+            segment_bytes_max,
+            hasher,
+            head,
+            held,
+            lock is None,
+            monotonic_ns,
+            bare_thread,
         )
         if fresh_segment:
             writer.rotate()
@@ -220,7 +237,6 @@ class LogWriter(Closing):
                 return self._durable_head
             loop = asyncio.get_running_loop()
             if not self._is_syncing:
-                self._is_syncing = True
                 self._start(self._take(), loop)
             waiter = loop.create_future()
             self._waiters.append(waiter)
@@ -283,16 +299,19 @@ class LogWriter(Closing):
         return Batch(lines, first_sequence, head, self._segment_number, begins_segment)
 
     def _start(self, batch: Batch, loop: asyncio.AbstractEventLoop) -> None:
-        """Has the batch committed off the loop."""
+        """Has the batch committed off the loop. What keeps it from starting is as final."""
+        self._is_syncing = True
         descriptor = self._appender.bare_descriptor(batch)
-        # Interpreted, the bare thread would have nothing ahead of the other.
-        if descriptor is None or WAL_FORM != "compiled":
-            self._thread.start(batch, loop, self._land)
-            return
-        if self._bare_thread is None:
-            self._bare_thread = BareThread()
-        landed = functools.partial(self._land_bare, batch, self._monotonic_ns())
-        self._bare_thread.start(descriptor, batch.lines, loop, landed)
+        try:
+            if descriptor is None or self._bare_thread is None:
+                self._thread.start(batch, loop, self._land)
+            else:
+                landed = functools.partial(self._land_bare, batch, self._monotonic_ns())
+                self._bare_thread.start(descriptor, batch.lines, loop, landed)
+        except BaseException as error:
+            self._is_syncing = False
+            self._poison(batch, error)
+            raise
 
     def _land_bare(self, batch: Batch, started_ns: int, outcome: Outcome) -> None:
         """As `_land`, of a batch that `_bare_thread` has written."""
