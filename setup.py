@@ -56,11 +56,13 @@ LESS_OPTIMIZED = {
 }
 
 
-def optimization(package: str, module: str) -> str:
-    """How hard the C compiler tries."""
+def optimization(package: str, module: str) -> list[str]:
+    """How hard the C compiler tries, unless whoever builds has said so (`CFLAGS=-O0`)."""
+    if "-O" in os.environ.get("CFLAGS", ""):
+        return []
     if f"{package}.{module}" in LESS_OPTIMIZED:
-        return "-O1"
-    return "-O3" if package == "kernel" else "-O2"
+        return ["-O1"]
+    return ["-O3" if package == "kernel" else "-O2"]
 
 
 EXTENSIONS = [
@@ -69,7 +71,7 @@ EXTENSIONS = [
         [f"{package.replace('.', '/')}/{module}.py"],
         optional=True,
         # Without what a debugger would read: a quarter of the time it takes to compile.
-        extra_compile_args=[optimization(package, module), "-g0", "-fno-strict-aliasing"],
+        extra_compile_args=[*optimization(package, module), "-g0", "-fno-strict-aliasing"],
     )
     for package, modules in COMPILED_MODULES.items()
     for module in modules

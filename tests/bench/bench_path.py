@@ -1,17 +1,21 @@
 """Times the order path inside the process, by stage: body in, record and reply out, state applied.
 
-    python tests/bench/bench_one.py [--orders N] [--venues N] [--desks N] [--remembered N]
+    python tests/bench/bench_path.py [--orders N] [--venues N] [--desks N] [--remembered N]
 
-No socket, file or sync. Every figure is microseconds of this thread's CPU time a request: of each
-round the mean, of all rounds the median. `whole` is one loop over all stages with no clock in it;
-the stages are timed one by one in a loop of their own, with the clock's share left out, and are
-dearer together: the clock's system call disturbs what it measures. A fresh engine for each.
+No socket or sync. Every figure is microseconds of this thread's CPU time a request: of each round
+the mean, of all rounds the median. `answered` is the daemon's own way from a body to its answer and
+staged record, hashed into the chain, batches of 256 to a disk that takes nothing; `without lane`
+the same where no order takes the short one. `whole` is one loop over the engine's stages, without
+the chain, with no clock in it; the stages are timed one by one in a loop of their own, with the
+clock's share left out, and are dearer together: the clock's system call disturbs what it measures.
+A fresh engine for each.
 """
 
 import argparse
 import gc
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -23,17 +27,22 @@ import msgspec
 
 import guard
 import kernel
+from guard import clock
 from guard.activation import opening_events
+from guard.answering import Answering, record_outcome
 from guard.config import parse_config
+from guard.counters import Counters
 from guard.engine import Engine
 from guard.journal import decode_event, encode_data
 from guard.outcomes import Decided, Origin
 from guard.wire import encode_replies, parse_message
-from guard_support import LOG_ID, T0, actor
+from guard_support import KEY, LOG_ID, T0, actor
+from wal import EMPTY_HEAD, ChainHasher, LogWriter
 
 now = time.thread_time_ns
 EXAMPLE = Path(__file__).resolve().parents[2] / "configs" / "dev.toml"
 BATCH = 64
+RECORDS_A_BATCH = 256
 
 
 def config_of(venues: int, desks: int, remembered: int) -> Any:
@@ -131,6 +140,51 @@ class Round:
         return spent
 
 
+class NoDisk:
+    """Takes everything at once."""
+
+    def write(self, _descriptor: int, data: memoryview, /) -> int:
+        return len(data)
+
+    def fdatasync(self, _descriptor: int, /) -> None:
+        pass
+
+
+class Answered:
+    """A fresh log and the daemon's `Answering` over it."""
+
+    def __init__(self, config: Any, directory: str, *, has_lane: bool) -> None:
+        engine, hasher = Engine(), ChainHasher(KEY)
+        self.writer = LogWriter.open(
+            Path(directory), hasher, EMPTY_HEAD, monotonic_ns=clock.monotonic_ns, files=NoDisk()
+        )
+        for event in opening_events(config, actor(T0), LOG_ID, hasher.key_id):
+            record_outcome(engine, self.writer, Decided(event))
+        self.answering = Answering(engine, self.writer, Counters(), clock.wall_ns, has_lane)
+
+    def answer(self, bodies: list[bytes]) -> int:
+        """Returns the nanoseconds taken."""
+        answer, writer = self.answering.answer, self.writer
+        started = now()
+        for body in bodies:
+            answer(body, 1)
+            if writer.staged_count >= RECORDS_A_BATCH:
+                writer.sync_now()
+        return now() - started
+
+
+def answered(
+    config: Any, before: list[bytes], bodies: list[bytes], *, has_lane: bool
+) -> dict[str, int]:
+    """Of the bodies, after those that must come before."""
+    with tempfile.TemporaryDirectory() as directory:
+        one = Answered(config, directory, has_lane=has_lane)
+        one.answer(before)
+        spent = one.answer(bodies)
+        one.writer.close()
+    return {"answered" if has_lane else "without lane": spent}
+
+
 def note(figures: dict[str, list[float]], kind: str, spent: dict[str, int], count: int) -> None:
     """Adds a round's means to the figures."""
     for stage, spent_ns in spent.items():
@@ -200,9 +254,11 @@ def main() -> None:
     for _ in range(options.rounds):
         for kind, each in bodies.items():
             one, other = Round(config), Round(config)
-            if "order" not in kind:
-                one.whole(bodies["order msgpack"])
-                other.whole(bodies["order msgpack"])
+            before = [] if "order" in kind else bodies["order msgpack"]
+            one.whole(before)
+            other.whole(before)
+            for has_lane in (True, False):
+                note(figures, kind, answered(config, before, each, has_lane=has_lane), count)
             note(figures, kind, one.by_stage(each), count)
             note(figures, kind, {"whole": other.whole(each)}, count)
         kept = Round(config, keep=True)
