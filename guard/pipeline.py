@@ -46,7 +46,7 @@ DRAIN_MESSAGES_MAX: Final = 64
 DRAIN_REQUESTS_MAX: Final = 128
 # A batch is synced on the loop if no more than this had arrived; else the loop goes on deciding
 # while another thread syncs.
-ON_LOOP_MESSAGES_MAX: Final = 32
+ON_LOOP_MESSAGES_MAX: Final = 64
 ON_LOOP_REQUESTS_MAX: Final = 512
 # A longer sync than this sends the next batch off the loop: deciding meanwhile gains more by then.
 ON_LOOP_SYNC_NS_MAX: Final = 4_000_000
