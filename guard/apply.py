@@ -65,9 +65,7 @@ def apply_outcome(state: GuardState, sequence: int, outcome: Outcome) -> None:
         _APPLY[type(outcome)](state, outcome)
     except OverflowError as error:  # from the compiled forms, which count in 64 bits
         raise KernelInputError(f"record {sequence} holds an impossible integer: {error}") from error
-    state.next_sequence = sequence + 1
-    if received_at_ns > state.last_received_at_ns:
-        state.last_received_at_ns = received_at_ns
+    state.advance(sequence, received_at_ns)
     state.is_closed_cleanly = type(outcome) is SessionClosed
 
 
@@ -89,9 +87,7 @@ def _expect(result: object, wanted: type, what: str) -> None:
 
 
 def _expires_at_ns(state: GuardState, order: Order, event: Event) -> int:
-    latest_ns = max(event.received_at_ns, order.sent_at_ns or 0)
-    # At the window's last nanosecond an order is not stale yet, so its id is still remembered.
-    return latest_ns + state.remembered_order_window_ns + 1
+    return state.expires_at_ns(event.received_at_ns, order.sent_at_ns or 0)
 
 
 def _remember_rejected(

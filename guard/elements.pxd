@@ -18,13 +18,8 @@ cdef class Elements:
     @cython.locals(end=Py_ssize_t, head=u8, count=Py_ssize_t, at=Py_ssize_t, index=Py_ssize_t)
     cdef Py_ssize_t split(self, bytes body) except -2
 
-@cython.locals(head=u8, count=Py_ssize_t, index=Py_ssize_t)
+@cython.locals(count=Py_ssize_t, index=Py_ssize_t)
 cdef Py_ssize_t request_end(const u8 *body, Py_ssize_t at, Py_ssize_t end) except -2
 
 @cython.locals(index=Py_ssize_t)
 cdef bint begins_with_type(const u8 *body, Py_ssize_t at, Py_ssize_t end) except -1
-
-@cython.locals(head=u8)
-cdef Py_ssize_t value_end(const u8 *body, Py_ssize_t at, Py_ssize_t end) noexcept
-
-cdef Py_ssize_t number_bytes(u8 head) noexcept nogil

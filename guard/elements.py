@@ -69,25 +69,18 @@ class Elements:
 
 def request_end(body: bytes, at: int, end: int) -> int:
     """The offset behind the request there; NOT_PLAIN where `guard.wire` must see the whole body."""
-    if at >= end:
+    count = packing.map_count(body, at, end)
+    if count <= 0:
         return NOT_PLAIN
-    head = body[at]
-    if 0x80 <= head <= 0x8F:
-        count = head & 0x0F
-        at += 1
-    elif head == 0xDE and at + 3 <= end:
-        count = body[at + 1] << 8 | body[at + 2]
-        at += 3
-    else:
-        return NOT_PLAIN
-    if count == 0 or not begins_with_type(body, at, end):
+    at += packing.map_head_bytes(body, at)
+    if not begins_with_type(body, at, end):
         return NOT_PLAIN
     for index in range(count):
         if at >= end or not 0xA0 <= body[at] <= 0xBF:
             return NOT_PLAIN
         if index > 0 and packing.stands_at(body, at, end, _TYPE_KEY):
             return NOT_PLAIN  # of a key that stands twice the last one counts
-        at = value_end(body, at + 1 + (body[at] & 0x1F), end)
+        at = packing.value_end(body, at + 1 + (body[at] & 0x1F), end)
         if at < 0:
             return NOT_PLAIN
     return at
@@ -99,27 +92,3 @@ def begins_with_type(body: bytes, at: int, end: int) -> bool:
         if packing.stands_at(body, at, end, _TYPES[index]):
             return True
     return False
-
-
-def value_end(body: bytes, at: int, end: int) -> int:
-    """The offset behind the plain value there; NOT_PLAIN for any other, or one cut short."""
-    if at >= end:
-        return NOT_PLAIN
-    head = body[at]
-    at += 1
-    if 0xA0 <= head <= 0xBF:
-        at += head & 0x1F
-    elif head == 0xD9 and at < end:
-        at += 1 + body[at]
-    elif 0xCA <= head <= 0xD3:
-        at += number_bytes(head)
-    elif not (head < 0x80 or head >= 0xE0 or head == 0xC0 or head == 0xC2 or head == 0xC3):
-        return NOT_PLAIN
-    return at if at <= end else NOT_PLAIN
-
-
-def number_bytes(head: int) -> int:
-    """How many bytes stand behind the head of a number: floats, unsigned, signed."""
-    if head <= 0xCB:
-        return 4 << (head - 0xCA)
-    return 1 << (head & 3)

@@ -15,8 +15,10 @@ from kernel.ledger cimport BudgetEngine
 cdef Py_ssize_t _FIXED_BYTES, _BETWEEN, _HEAD_BYTES
 cdef bytes _HEAD
 
-@cython.locals(head=u8, size=Py_ssize_t)
-cdef Py_ssize_t value_end(const u8 *payload, Py_ssize_t at, Py_ssize_t end) noexcept
+@cython.locals(_=Py_ssize_t)
+cdef Py_ssize_t behind(
+    const u8 *payload, Py_ssize_t at, Py_ssize_t count, Py_ssize_t end
+) noexcept
 
 @cython.final
 cdef class FillLane:
@@ -27,7 +29,7 @@ cdef class FillLane:
 
     @cython.locals(
         state=GuardState, orders=RememberedOrders, key=bytes, order_row=Py_ssize_t,
-        received_at_ns=i64, fee=i64, payload_at=Py_ssize_t, payload=bytes, latest_ns=i64,
+        received_at_ns=i64, fee=i64, payload_at=Py_ssize_t, payload=bytes,
         ledger=BudgetEngine,
     )
     cdef bint take(self, const u8 *rows, Py_ssize_t row) except -1

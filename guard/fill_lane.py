@@ -13,7 +13,7 @@ How it fails: `InvariantError` where the ledger contradicts itself.
 
 from guard import packing
 from guard.messages import I64_MAX
-from guard.orders_codec import decode_fill
+from guard.orders_codec import ADMITTED_HEAD, decode_fill
 from guard.outcomes import Decided, FillRecorded
 from guard.replay_parts import FILLED_BYTES
 from guard.state import GuardState
@@ -23,7 +23,7 @@ from kernel.little_endian import Row
 
 _FIXED_BYTES = FILLED_BYTES
 _BETWEEN = 10  # integers of an order as it is remembered, between its quantity and its flags
-_HEAD = b"\x98\xdc\x00\x12"  # as in guard.order_rows
+_HEAD = ADMITTED_HEAD
 _HEAD_BYTES = len(_HEAD)
 
 
@@ -64,8 +64,7 @@ class FillLane:
         ):
             return False
         received_at_ns = le.load_i64(rows, row)
-        latest_ns = max(received_at_ns, self._sent_at_ns)
-        expires_at_ns = latest_ns + state.remembered_order_window_ns + 1
+        expires_at_ns = state.expires_at_ns(received_at_ns, self._sent_at_ns)
         if filled == quantity and expires_at_ns > I64_MAX:
             return False
         # Here it is decided, and goes on as `guard.apply` does.
@@ -77,10 +76,7 @@ class FillLane:
         orders.fill_open(order_row, key, payload, filled, after)
         if filled == quantity:
             orders.close_filled(order_row, expires_at_ns)
-        state.next_sequence = le.load_u64(rows, row + 16) + 1
-        if received_at_ns > state.last_received_at_ns:
-            state.last_received_at_ns = received_at_ns
-        state.is_closed_cleanly = False
+        state.advance(le.load_u64(rows, row + 16), received_at_ns)
         self.record_count += 1
         return True
 
@@ -89,17 +85,16 @@ class FillLane:
         end = len(payload)
         if end < _HEAD_BYTES or not payload.startswith(_HEAD):
             return False
-        at = value_end(payload, value_end(payload, _HEAD_BYTES, end), end)  # symbol, side
+        at = behind(payload, _HEAD_BYTES, 2, end)  # symbol, side
         at = self._integer(payload, at, end)
         self._quantity = self._value
-        for _ in range(_BETWEEN + 4):  # and flag, type, time in force, currency
-            at = value_end(payload, at, end)
+        at = behind(payload, at, _BETWEEN + 4, end)  # and flag, type, time in force, currency
         at = self._integer(payload, at, end)
         self._sent_at_ns = self._value
-        at = value_end(payload, value_end(payload, at, end), end)  # reason, sequence
+        at = behind(payload, at, 2, end)  # reason, sequence
         at = self._integer(payload, at, end)
         self._reservation_id = self._value
-        at = value_end(payload, value_end(payload, at, end), end)  # venue, substituted
+        at = behind(payload, at, 2, end)  # venue, substituted
         at = self._integer(payload, at, end)
         self._notional = self._value
         return at >= 0 and self._quantity > 0
@@ -132,20 +127,8 @@ class FillLane:
         return Decided(FillRecorded(received_at_ns, client, batch, fill, answer, False))
 
 
-def value_end(payload: bytes, at: int, end: int) -> int:
-    """The place behind the text, unsigned integer, flag or nil there; -1 where it is none."""
-    if at < 0 or at >= end:
-        return -1
-    head = payload[at]
-    if 0xA0 <= head <= 0xBF:
-        at += 1 + (head & 0x1F)
-    elif head == 0xD9 and at + 1 < end:
-        at += 2 + payload[at + 1]
-    elif head in (0xC0, 0xC2, 0xC3):
-        at += 1
-    else:
-        size = packing.integer_bytes(payload, at, end)
-        if size < 0:
-            return -1
-        at += 1 + size
-    return at if at <= end else -1
+def behind(payload: bytes, at: int, count: int, end: int) -> int:
+    """The place behind so many values; -1 where one is not plain."""
+    for _ in range(count):
+        at = packing.value_end(payload, at, end)
+    return at

@@ -6,11 +6,10 @@ from libc.stdint cimport uint8_t as u8, uint64_t as u64
 from guard cimport packing, text
 from guard.record_reader cimport RecordReader
 from kernel cimport little_endian as le
-from wal cimport rawbytes as raw
 
-cdef Py_ssize_t _FIXED_BYTES, _NAME_BYTES_MAX, _IDENTIFIER_BYTES_MAX, _CLIENT_BYTES_MAX
+cdef Py_ssize_t _FIXED_BYTES, _NAME_BYTES_MAX, _IDENTIFIER_BYTES_MAX
 cdef u64 _I64_MAX
-cdef bytes _RECEIVED, _CLIENT, _BATCH, _DESK, _ORDER_ID, _FILL_ID, _QUANTITY, _FEE, _PRICE
+cdef bytes _RECEIVED, _DESK, _ORDER_ID, _FILL_ID, _QUANTITY, _FEE, _PRICE
 cdef bytes _EXECUTED, _ANSWER_DESK, _SEQUENCE, _OPEN, _HOLD, _RELEASED, _END, _NULL
 cdef bytes _CONTENT_HEAD, _NIL, _NOTHING_UNPAID
 
@@ -18,7 +17,7 @@ cdef Py_ssize_t put_optional(u8 *out, Py_ssize_t at, u64 value) except -1
 
 @cython.final
 cdef class FillReader(RecordReader):
-    cdef Py_ssize_t _client_at, _client_bytes, _desk_at, _desk_bytes
+    cdef Py_ssize_t _desk_at, _desk_bytes
     cdef Py_ssize_t _order_at, _order_bytes, _fill_at, _fill_bytes
 
     cdef Py_ssize_t read(
@@ -26,7 +25,7 @@ cdef class FillReader(RecordReader):
         Py_ssize_t row,
     ) except -1
 
-    cdef bint _read_names(self, const u8 *block, u8 *out, Py_ssize_t row) noexcept
+    cdef bint _read_names(self, const u8 *block) noexcept
     cdef bint _read_fill(self, const u8 *block, u8 *out, Py_ssize_t row) noexcept
     cdef bint _put_number(
         self, const u8 *block, bytes piece, u8 *out, Py_ssize_t at

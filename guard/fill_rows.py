@@ -14,15 +14,12 @@ from guard.messages import I64_MAX
 from guard.record_reader import RecordReader
 from guard.replay_parts import FILLED_BYTES
 from kernel import little_endian as le
-from wal import rawbytes as raw
 
 _FIXED_BYTES = FILLED_BYTES
 _I64_MAX = I64_MAX
-_NAME_BYTES_MAX, _IDENTIFIER_BYTES_MAX, _CLIENT_BYTES_MAX = 32, 64, 128
+_NAME_BYTES_MAX, _IDENTIFIER_BYTES_MAX = 32, 64
 
 _RECEIVED = b'{"event":"fill","received_at_ns":'
-_CLIENT = b',"client":"'
-_BATCH = b'","batch_first_sequence":'
 _DESK = b',"fill":{"type":"fill","desk":"'
 _ORDER_ID = b'","client_order_id":"'
 _FILL_ID = b'","fill_id":"'
@@ -50,31 +47,23 @@ class FillReader(RecordReader):
 
     def __init__(self) -> None:
         super().__init__()
-        self._client_at = self._client_bytes = self._desk_at = self._desk_bytes = 0
+        self._desk_at = self._desk_bytes = 0
         self._order_at = self._order_bytes = self._fill_at = self._fill_bytes = 0
 
     def read(self, block: bytes, at: int, end: int, sequence: int, out: bytearray, row: int) -> int:
         """The length of the record's row, put at `row`; 0 where it is no plain fill."""
         self.at = at
         self.end = end
-        if not self.number(block, _RECEIVED, 8) or self.value > _I64_MAX:
+        if not self.origin(block, _RECEIVED, out, row):
             return 0
-        le.store_u64(out, row, self.value)
         le.store_u64(out, row + 16, sequence)
-        if not self._read_names(block, out, row) or not self._read_fill(block, out, row):
+        if not self._read_names(block) or not self._read_fill(block, out, row):
             return 0
         if not self._read_answer(block, out, row, sequence):
             return 0
         return self._put_memory(block, out, row) - row
 
-    def _read_names(self, block: bytes, out: bytearray, row: int) -> bool:
-        if not self.string(block, _CLIENT, _CLIENT_BYTES_MAX):
-            return False
-        self._client_at = self.last
-        self._client_bytes = self.at - self.last
-        if not self.number(block, _BATCH, 8):
-            return False
-        le.store_u64(out, row + 8, self.value)
+    def _read_names(self, block: bytes) -> bool:
         if not self.string(block, _DESK, _NAME_BYTES_MAX):
             return False
         self._desk_at = self.last
@@ -130,12 +119,7 @@ class FillReader(RecordReader):
         )
 
     def _is_again(self, block: bytes, piece: bytes, start: int, count: int) -> bool:
-        """The piece, and behind it the same string as at `start`."""
-        return (
-            self.string(block, piece, _IDENTIFIER_BYTES_MAX)
-            and self.at - self.last == count
-            and raw.same_rows(block, self.last, block, start, count)
-        )
+        return self.is_again(block, piece, start, count, _IDENTIFIER_BYTES_MAX)
 
     def _put_memory(self, block: bytes, out: bytearray, row: int) -> int:
         """The keys and the fill as it is remembered, behind the fixed part; their end."""
@@ -143,7 +127,7 @@ class FillReader(RecordReader):
         out[row + 80] = self._desk_bytes
         out[row + 81] = order_key_bytes
         out[row + 82] = order_key_bytes + 1 + self._fill_bytes
-        out[row + 83] = self._client_bytes
+        out[row + 83] = self.client_bytes
         at = row + _FIXED_BYTES
         at = text.put_slice(out, at, block, self._desk_at, self._desk_bytes)
         at = text.put(out, at, b"\0")
@@ -162,7 +146,7 @@ class FillReader(RecordReader):
         at = packing.put_unsigned(out, at, le.load_u64(out, row + 72))
         at = text.put(out, at, _NOTHING_UNPAID)
         le.store_u16(out, row + 84, at - start)
-        return text.put_slice(out, at, block, self._client_at, self._client_bytes)
+        return text.put_slice(out, at, block, self.client_at, self.client_bytes)
 
 
 def put_optional(out: bytearray, at: int, value: int) -> int:

@@ -8,7 +8,7 @@ A field's declared range is checked by msgspec while it decodes; what that canno
 alphabet of a name, the upper end of a u64) stands in `guard.wire`.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -31,6 +31,10 @@ RequestId: TypeAlias = int | str | UnsetType | None
 Side: TypeAlias = Literal["buy", "sell"]
 OrderType: TypeAlias = Literal["limit", "market"]
 TimeInForce: TypeAlias = Literal["day", "ioc", "fok", "gtc"]
+# The same words as bytes, for who reads and writes them in place.
+SIDES, ORDER_TYPES, TIMES_IN_FORCE = (
+    [word.encode() for word in get_args(choice)] for choice in (Side, OrderType, TimeInForce)
+)
 
 
 class Order(Struct, tag="order", tag_field="type", forbid_unknown_fields=True, gc=False):

@@ -5,7 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
-from guard cimport decide_entry, packing, text
+from guard cimport decide_entry, text
 from guard.engine cimport Engine
 from guard.order_pieces cimport Admission
 from guard.order_reader cimport OrderReader

@@ -18,7 +18,7 @@ How it fails: it says False, with nothing changed, of whatever is not its own. `
 where the kernel or the ledger contradicts itself.
 """
 
-from guard import decide_entry, packing, text
+from guard import decide_entry, text
 from guard.engine import Engine
 from guard.instruments import Instrument
 from guard.messages import I64_MAX, U32_MAX, U64_MAX
@@ -138,7 +138,7 @@ class OrderLane:
 
     def _is_own_currency(self, body: bytes) -> bool:
         order = self._order
-        said = packing.slice_of(body, order.currency_at, order.currency_bytes)
+        said = le.bytes_at(body, order.currency_at, order.currency_bytes)
         return said.decode() == self._state.currency
 
     def _take_instrument(self, instrument: Instrument) -> None:
@@ -196,10 +196,7 @@ class OrderLane:
             )
         count = said.put_memory(self._memory, 0, body, state.currency)
         state.orders.add_open(key, self._memory, count, said.notional_microcents)
-        state.next_sequence = said.sequence + 1
-        if received_at_ns > state.last_received_at_ns:
-            state.last_received_at_ns = received_at_ns
-        state.is_closed_cleanly = False
+        state.advance(said.sequence, received_at_ns)
 
 
 def notional_of(quantity: int, price: int, numerator: int, denominator: int) -> int:

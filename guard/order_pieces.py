@@ -18,8 +18,14 @@ import msgspec
 
 from guard import packing, record_text, text
 from guard.decide_entry import REASON_WORD
-from guard.messages import Admit
-from guard.order_reader import ORDER_TYPES, SIDES, TIMES_IN_FORCE, OrderReader
+from guard.messages import ORDER_TYPES, SIDES, TIMES_IN_FORCE, Admit
+from guard.order_reader import INTEGERS, OrderReader
+from guard.orders_codec import (
+    ADMITTED_HEAD,
+    PACKED_ORDER_TYPES,
+    PACKED_SIDES,
+    PACKED_TIMES_IN_FORCE,
+)
 
 # Room for each of the three, whatever the order: its texts have at most 64 bytes.
 REPLY_BYTES_MAX = 512
@@ -35,19 +41,7 @@ _CLIENT, _BATCH = b',"client":', b',"batch_first_sequence":'
 _ORDER: Final = b',"order":{"type":"order","client_order_id":'
 _DESK, _SYMBOL = b',"desk":"', b'","symbol":"'
 _SIDES: Final = [b'","side":"%b"' % word for word in SIDES]
-_INTEGERS: Final = [
-    b',"quantity":',
-    b',"price":',
-    b',"venue":',
-    b',"risk_bps":',
-    b',"confidence_bps":',
-    b',"minimum_quality_bps":',
-    b',"max_p95_latency_ms":',
-    b',"required_capabilities":',
-    b',"allowed_providers":',
-    b',"required_regions":',
-    b',"max_fee_microcents":',
-]
+_INTEGERS: Final = [b',"%b":' % name.encode() for name in INTEGERS[: _MAX_FEE + 1]]
 _ALLOWED, _NOT_ALLOWED = b',"allow_substitute":true', b',"allow_substitute":false'
 _TYPES: Final = [b',"order_type":"%b"' % word for word in ORDER_TYPES]
 _TIMES: Final = [b',"time_in_force":"%b","currency":' % word for word in TIMES_IN_FORCE]
@@ -55,12 +49,13 @@ _SENT_AT_KEY, _NULL = b',"sent_at_ns":', b"null"
 _ANSWER: Final = b'},"answer":{"type":"admit","client_order_id":'
 _END: Final = b"}}}"
 
-# An order as it is remembered: an array of eight, the first of which is the array of an order's
-# fields from its symbol to the time it was sent.
-_CONTENT: Final = b"\x98\xdc\x00\x12"
-_PACKED_SIDES: Final = [_pack(word.decode()) for word in SIDES]
-_PACKED_TYPES: Final = [_pack(word.decode()) for word in ORDER_TYPES]
-_PACKED_TIMES: Final = [_pack(word.decode()) for word in TIMES_IN_FORCE]
+# Of an order as it is remembered.
+_CONTENT: Final = ADMITTED_HEAD
+_PACKED_SIDES, _PACKED_TYPES, _PACKED_TIMES = (
+    PACKED_SIDES,
+    PACKED_ORDER_TYPES,
+    PACKED_TIMES_IN_FORCE,
+)
 _TRUE, _FALSE, _NIL = b"\xc3", b"\xc2", b"\xc0"
 
 # A reply: a map of ten, or of eleven with the request's id.
@@ -71,7 +66,7 @@ _HEAD_WITH_REQUEST: Final = b"\x8b" + _HEAD[1:]
     _pack(name) for name in Admit.__struct_fields__
 )  # fmt: skip
 _PACKED_REASONS: Final = {code: _pack(word) for code, word in REASON_WORD.items()}
-_REASON_WORDS: Final = dict(REASON_WORD)
+_REASON_WORDS: Final = REASON_WORD
 
 
 class Admission:

@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from guard cimport packing
+from kernel cimport little_endian as le
 
 cdef Py_ssize_t NOT_PLAIN
 cdef Py_ssize_t _TYPE, _ORDER_ID, _DESK, _SYMBOL, _SIDE, _FIRST_INTEGER, _BEHIND_INTEGERS
@@ -27,7 +28,7 @@ cdef class OrderReader:
     cdef int request_id_kind
     cdef u64 request_number
 
-    @cython.locals(head=u8, count=Py_ssize_t, seen=u64, key=Py_ssize_t)
+    @cython.locals(count=Py_ssize_t, seen=u64, key=Py_ssize_t)
     cdef Py_ssize_t read(self, const u8 *body, Py_ssize_t at, Py_ssize_t end) except -2
 
     @cython.locals(index=Py_ssize_t)

@@ -18,15 +18,16 @@ from typing import Any, Final
 import msgspec
 
 from guard import packing
-from guard.messages import U64_MAX, Order
+from guard.messages import ORDER_TYPES, SIDES, TIMES_IN_FORCE, U64_MAX, Order
 from guard.wire import is_name
+from kernel import little_endian as le
 
 NOT_PLAIN = -1  # as in guard.packing
 
 # Which key has which number: the type, then an order's fields in the protocol's order.
 _NAMES: Final = ("type", *Order.__struct_fields__)
-KEYS: Final = [msgspec.msgpack.encode(name) for name in _NAMES]
-_INTEGERS: Final = (
+_KEYS: Final = [msgspec.msgpack.encode(name) for name in _NAMES]
+INTEGERS: Final = (
     "quantity",
     "price",
     "venue",
@@ -41,16 +42,13 @@ _INTEGERS: Final = (
     "sent_at_ns",
 )
 _TYPE, _ORDER_ID, _DESK, _SYMBOL, _SIDE, _FIRST_INTEGER = range(6)
-_BEHIND_INTEGERS = _FIRST_INTEGER + _INTEGERS.index("max_fee_microcents") + 1
+_BEHIND_INTEGERS = _FIRST_INTEGER + INTEGERS.index("max_fee_microcents") + 1
 _ALLOW_SUBSTITUTE, _ORDER_TYPE, _TIME_IN_FORCE, _CURRENCY, _SENT_AT, _REQUEST_ID = range(
     _BEHIND_INTEGERS, _BEHIND_INTEGERS + 6
 )
 _KEY_COUNT = len(_NAMES)
 
-_SENT_AT_PLACE = _INTEGERS.index("sent_at_ns")  # in `OrderReader.values`
-SIDES: Final = [b"buy", b"sell"]
-ORDER_TYPES: Final = [b"limit", b"market"]
-TIMES_IN_FORCE: Final = [b"day", b"ioc", b"fok", b"gtc"]
+_SENT_AT_PLACE = INTEGERS.index("sent_at_ns")  # in `OrderReader.values`
 _ORDER: Final = b"order"
 
 _IDENTIFIER_BYTES_MAX = 64
@@ -64,7 +62,7 @@ def _integer_fields() -> dict[str, Any]:
     """An order's integer fields by name, as `guard.messages` declares them."""
     info: Any = msgspec.inspect.type_info(Order)
     fields = {field.name: field for field in info.fields}
-    return {name: fields[name] for name in _INTEGERS}
+    return {name: fields[name] for name in INTEGERS}
 
 
 def _type_of(field: Any) -> Any:
@@ -100,7 +98,7 @@ class OrderReader:
             self._highest[index] = _HIGHEST[index]
             self._assumed[index] = _ASSUMED[index]
         self._required = _REQUIRED
-        self._keys = KEYS
+        self._keys = _KEYS
         self._known_names: dict[bytes, str] = {}
 
     def read(self, body: bytes, at: int, end: int) -> int:
@@ -108,17 +106,10 @@ class OrderReader:
 
         `end`: of the body. The texts are places in `body` for as long as the caller keeps it.
         """
-        if at >= end:
+        count = packing.map_count(body, at, end)
+        if count < 0:
             return NOT_PLAIN
-        head = body[at]
-        if 0x80 <= head <= 0x8F:
-            count = head & 0x0F
-            at += 1
-        elif head == 0xDE and at + 3 <= end:
-            count = body[at + 1] << 8 | body[at + 2]
-            at += 3
-        else:
-            return NOT_PLAIN
+        at += packing.map_head_bytes(body, at)
         self._assume()
         seen = 0
         key = 0
@@ -239,7 +230,7 @@ class OrderReader:
 
     def _name(self, body: bytes, start: int, count: int) -> str:
         """A desk's or symbol's name as text, kept for its next order; "" where it is none."""
-        raw = packing.slice_of(body, start, count)
+        raw = le.bytes_at(body, start, count)
         known = self._known_names.get(raw)
         if known is not None:
             return known

@@ -9,14 +9,14 @@ from kernel cimport little_endian as le
 from kernel.digest cimport decision_digest_of_row, input_digest_of_row
 from wal cimport rawbytes as raw
 
-cdef Py_ssize_t _FIXED_BYTES, _NAME_BYTES_MAX, _IDENTIFIER_BYTES_MAX, _CLIENT_BYTES_MAX, _HEX_LENGTH
+cdef Py_ssize_t _FIXED_BYTES, _NAME_BYTES_MAX, _IDENTIFIER_BYTES_MAX, _HEX_LENGTH
 cdef u8 _EXECUTE, _SUBSTITUTE, _REJECT
 cdef u16 _BPS_MAX, _RISK_LIMIT, _CONFIDENCE_LIMIT, _REASONS_MAX
 cdef Py_ssize_t _GATES, _COUNTS_BYTES
 cdef u32 _TOKENS_PER_ORDER
 cdef u64 _I64_MAX
 cdef bytes _AUDIT, _CATALOG, _POLICY, _INPUT_DIGEST, _DECISION_DIGEST, _INPUT, _DECISION, _RECEIVED
-cdef bytes _CLIENT, _BATCH, _ORDER_ID, _DESK, _SYMBOL, _SIDE, _QUANTITY, _PRICE, _VENUE, _RISK
+cdef bytes _ORDER_ID, _DESK, _SYMBOL, _SIDE, _QUANTITY, _PRICE, _VENUE, _RISK
 cdef bytes _CONFIDENCE, _QUALITY, _LATENCY, _CAPABILITIES, _PROVIDERS, _REGIONS, _MAX_FEE, _ALLOWED
 cdef bytes _NOT_ALLOWED, _TYPE, _TIME, _CURRENCY, _SENT_AT, _ANSWER, _SEQUENCE, _RESERVATION
 cdef bytes _SUBSTITUTED, _NOT_SUBSTITUTED, _NOTIONAL, _FEE, _REASON, _END, _NULL
@@ -32,7 +32,7 @@ cdef u8 nibble_of(u8 character) noexcept
 
 @cython.final
 cdef class DecidedReader(RecordReader):
-    cdef Py_ssize_t _client_at, _client_bytes, _id_at, _id_bytes, _desk_at, _desk_bytes
+    cdef Py_ssize_t _id_at, _id_bytes, _desk_at, _desk_bytes
     cdef Py_ssize_t _symbol_at, _symbol_bytes, _currency_at, _currency_bytes
     cdef Py_ssize_t _side, _type, _time
     cdef bint _is_substitute_allowed
@@ -73,7 +73,7 @@ cdef class DecidedReader(RecordReader):
         self, const u8 *block, u8 *out, Py_ssize_t row, u64 sequence
     ) except -1
 
-    cdef bint _is_same_id(self, const u8 *block, bytes piece) noexcept
+    cdef bint _is_id_again(self, const u8 *block, bytes piece) noexcept
 
     @cython.locals(
         key_bytes=Py_ssize_t, at=Py_ssize_t, payload_at=Py_ssize_t, is_refusal=bint,

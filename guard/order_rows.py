@@ -18,7 +18,13 @@ import msgspec
 
 from guard import packing, text
 from guard.decide_entry import REASON_WORD
-from guard.messages import I64_MAX
+from guard.messages import I64_MAX, ORDER_TYPES, SIDES, TIMES_IN_FORCE
+from guard.orders_codec import (
+    ADMITTED_HEAD,
+    PACKED_ORDER_TYPES,
+    PACKED_SIDES,
+    PACKED_TIMES_IN_FORCE,
+)
 from guard.record_reader import RecordReader
 from guard.replay_parts import DECIDED_BYTES
 from kernel import Action, Reason
@@ -37,7 +43,7 @@ _GATES, _COUNTS_BYTES = len(TRACE.field_names), TRACE_ROW_BYTES
 _REASONS_MAX = 128  # above every number of the kernel's own
 _TOKENS_PER_ORDER = 1_000_000  # as in guard.decide_entry
 _BPS_MAX = 10_000
-_NAME_BYTES_MAX, _IDENTIFIER_BYTES_MAX, _CLIENT_BYTES_MAX = 32, 64, 128
+_NAME_BYTES_MAX, _IDENTIFIER_BYTES_MAX = 32, 64
 _HEX_LENGTH = 64
 
 _AUDIT = (
@@ -51,8 +57,6 @@ _DECISION_DIGEST = b'","decision_digest_hex":"'
 _INPUT = b'","replay_valid":true},"input":{"'
 _DECISION = b'},"decision":{"'
 _RECEIVED = b'},"metadata":{"event":"order","received_at_ns":'
-_CLIENT = b',"client":"'
-_BATCH = b'","batch_first_sequence":'
 _ORDER_ID = b',"order":{"type":"order","client_order_id":"'
 _DESK = b'","desk":"'
 _SYMBOL = b'","symbol":"'
@@ -95,22 +99,21 @@ _COUNTS = [
 _ASKED, _LIMIT = b',"asked":', b',"limit":'
 _REJECT_END = b'},"repeat":false}}}'
 
-# An order as it is remembered (`guard.orders_codec`): an array of eight, the first of which is the
-# array of an order's fields from its symbol to the time it was sent.
-# A refusal is an array of five, the last of which is the map of its detail.
-_CONTENT_HEAD = b"\x98\xdc\x00\x12"
-_REJECT_CONTENT_HEAD = b"\x95\xdc\x00\x12"
+# An order as it is remembered (`guard.orders_codec`). A refusal is an array of five, the last of
+# which is the map of its detail.
+_CONTENT_HEAD = ADMITTED_HEAD
+_REJECT_CONTENT_HEAD = b"\x95" + ADMITTED_HEAD[1:]
 _KERNEL_STAGE = b"\x01"  # its place in `guard.orders_codec`
 _pack = msgspec.msgpack.encode
 _COUNT_KEYS = [_pack(gate) for gate in TRACE.field_names]
 _ASKED_KEY, _LIMIT_KEY = _pack("asked"), _pack("limit")
 _COUNTS_HEAD, _COUNTS_AND_LIMIT_HEAD = bytes([0x80 + _GATES]), bytes([0x80 + _GATES + 2])
-_SIDES = [b"buy", b"sell"]
-_TYPES = [b"limit", b"market"]
-_TIMES = [b"day", b"ioc", b"fok", b"gtc"]
-_PACKED_SIDES = [_pack(word.decode()) for word in _SIDES]
-_PACKED_TYPES = [_pack(word.decode()) for word in _TYPES]
-_PACKED_TIMES = [_pack(word.decode()) for word in _TIMES]
+_SIDES, _TYPES, _TIMES = SIDES, ORDER_TYPES, TIMES_IN_FORCE
+_PACKED_SIDES, _PACKED_TYPES, _PACKED_TIMES = (
+    PACKED_SIDES,
+    PACKED_ORDER_TYPES,
+    PACKED_TIMES_IN_FORCE,
+)
 _TRUE, _FALSE, _NIL = b"\xc3", b"\xc2", b"\xc0"
 
 
@@ -119,7 +122,6 @@ class DecidedReader(RecordReader):
 
     def __init__(self) -> None:
         super().__init__()
-        self._client_at = self._client_bytes = 0
         self._id_at = self._id_bytes = self._desk_at = self._desk_bytes = 0
         self._symbol_at = self._symbol_bytes = self._currency_at = self._currency_bytes = 0
         self._side = self._type = self._time = 0
@@ -204,16 +206,8 @@ class DecidedReader(RecordReader):
 
     def _read_event(self, block: bytes, out: bytearray, row: int) -> bool:
         """The event's head and the order's names."""
-        if not self.number(block, _RECEIVED, 8) or self.value > _I64_MAX:
+        if not self.origin(block, _RECEIVED, out, row):
             return False
-        le.store_u64(out, row, self.value)
-        if not self.string(block, _CLIENT, _CLIENT_BYTES_MAX):
-            return False
-        self._client_at = self.last
-        self._client_bytes = self.at - self.last
-        if not self.number(block, _BATCH, 8):
-            return False
-        le.store_u64(out, row + 8, self.value)
         if not self.string(block, _ORDER_ID, _IDENTIFIER_BYTES_MAX):
             return False
         self._id_at = self.last
@@ -289,7 +283,7 @@ class DecidedReader(RecordReader):
 
     def _read_answer(self, block: bytes, out: bytearray, row: int, sequence: int) -> bool:
         """The answer, which says of itself the hold's number alone; then the record's end."""
-        if not self._is_same_id(block, _ANSWER) or not self.is_number(block, _SEQUENCE, sequence):
+        if not self._is_id_again(block, _ANSWER) or not self.is_number(block, _SEQUENCE, sequence):
             return False
         if not self.number(block, _RESERVATION, 8):
             return False
@@ -309,7 +303,7 @@ class DecidedReader(RecordReader):
 
     def _read_refusal(self, block: bytes, out: bytearray, row: int, sequence: int) -> bool:
         """The kernel's refusal: its counts, and the hard limit where that was the reason."""
-        if not self._is_same_id(block, _REJECT_ANSWER):
+        if not self._is_id_again(block, _REJECT_ANSWER):
             return False
         code = le.load_u16(out, row + 119)
         if not (
@@ -331,13 +325,8 @@ class DecidedReader(RecordReader):
             le.store_u64(out, row + 16, self.value)
         return self.is_next(block, _REJECT_END) and self.at == self.end
 
-    def _is_same_id(self, block: bytes, piece: bytes) -> bool:
-        """The piece, and the order's id behind it once more."""
-        return (
-            self.string(block, piece, _IDENTIFIER_BYTES_MAX)
-            and self.at - self.last == self._id_bytes
-            and raw.same_rows(block, self.last, block, self._id_at, self._id_bytes)
-        )
+    def _is_id_again(self, block: bytes, piece: bytes) -> bool:
+        return self.is_again(block, piece, self._id_at, self._id_bytes, _IDENTIFIER_BYTES_MAX)
 
     # Writing.
 
@@ -347,7 +336,7 @@ class DecidedReader(RecordReader):
         out[row + 175] = self._desk_bytes
         out[row + 176] = key_bytes
         out[row + 177] = self._symbol_bytes
-        out[row + 178] = self._client_bytes
+        out[row + 178] = self.client_bytes
         is_refusal = out[row + 118] == _REJECT
         at = row + _FIXED_BYTES + (_COUNTS_BYTES if is_refusal else 0)
         at = text.put_slice(out, at, block, self._symbol_at, self._symbol_bytes)
@@ -361,7 +350,7 @@ class DecidedReader(RecordReader):
         at = packing.put_unsigned(out, at, le.load_u64(out, row + 40))
         at = put_refusal(out, row, at) if is_refusal else put_admission(out, row, at)
         le.store_u16(out, row + 179, at - payload_at)
-        return text.put_slice(out, at, block, self._client_at, self._client_bytes)
+        return text.put_slice(out, at, block, self.client_at, self.client_bytes)
 
     def _put_order(self, block: bytes, out: bytearray, row: int, at: int) -> int:
         """The order's fields from its symbol on."""

@@ -46,7 +46,7 @@ cdef class RememberedOrders:
 
     cdef add_refused(self, bytes key, bytes payload, expires_at_ns)
     cpdef save(self, OrderState state)
-    cdef _enqueue(self, Py_ssize_t row)
+    cdef _enqueue(self, Py_ssize_t row, expires_at_ns)
 
     @cython.locals(row=Py_ssize_t)
     cdef Py_ssize_t open_row(self, bytes key) except -2

@@ -204,9 +204,8 @@ class RememberedOrders:
 
     def add_refused(self, key: bytes, payload: bytes, expires_at_ns: int) -> None:
         """As `add` and `close`, of an order just refused, given as it is remembered."""
-        self._last_expires_at_ns = max(expires_at_ns, self._last_expires_at_ns)
-        fields = (OrderPhase.REFUSED, 0, 0, self._last_expires_at_ns, 0, 0, NO_ROW, NO_ROW)
-        self._enqueue(self._orders.add(key, payload, fields))
+        fields = (OrderPhase.REFUSED, 0, 0, NEVER, 0, 0, NO_ROW, NO_ROW)
+        self._enqueue(self._orders.add(key, payload, fields), expires_at_ns)
 
     def save(self, state: OrderState) -> None:
         """Writes back what has changed of an order; its content and answer never do."""
@@ -227,13 +226,14 @@ class RememberedOrders:
     def close(self, state: OrderState, phase: OrderPhase, expires_at_ns: int) -> None:
         """Closes and saves: from `expires_at_ns` on, and after all closed before it, it may go."""
         state.phase = phase
-        self._last_expires_at_ns = max(expires_at_ns, self._last_expires_at_ns)
-        state.expires_at_ns = self._last_expires_at_ns
         self.save(state)
-        self._enqueue(state.row)
+        self._enqueue(state.row, expires_at_ns)
+        state.expires_at_ns = self._last_expires_at_ns
 
-    def _enqueue(self, row: int) -> None:
-        """Puts a closed order behind all closed before it."""
+    def _enqueue(self, row: int, expires_at_ns: int) -> None:
+        """Puts a closed order behind all closed before it, and lets it go no earlier than they."""
+        self._last_expires_at_ns = max(expires_at_ns, self._last_expires_at_ns)
+        self._orders.set_value(row, _EXPIRES, self._last_expires_at_ns)
         if self._closed_last == _NO_ROW:
             self._closed_first = row
         else:
@@ -268,10 +268,8 @@ class RememberedOrders:
 
     def close_filled(self, row: int, expires_at_ns: int) -> None:
         """As `close`, of an order that is filled."""
-        self._last_expires_at_ns = max(expires_at_ns, self._last_expires_at_ns)
         self._orders.set_value(row, _PHASE, OrderPhase.FILLED)
-        self._orders.set_value(row, _EXPIRES, self._last_expires_at_ns)
-        self._enqueue(row)
+        self._enqueue(row, expires_at_ns)
 
     def forget_expired(self, now_ns: int) -> None:
         """Forgets what may be forgotten by `now_ns`."""

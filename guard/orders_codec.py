@@ -11,7 +11,16 @@ from typing import Any, Final
 
 import msgspec
 
-from guard.messages import Admit, Fill, Filled, Order, Reject
+from guard.messages import (
+    ORDER_TYPES,
+    SIDES,
+    TIMES_IN_FORCE,
+    Admit,
+    Fill,
+    Filled,
+    Order,
+    Reject,
+)
 from guard.reasons import Refusal, Stage
 from kernel import InvariantError, Reason
 
@@ -32,6 +41,16 @@ _FLAGS: Final = ("overfill", "late", "unknown", "refused")
 _ORDER_CONTENT: Final = slice(2, -1)
 _FILL_CONTENT: Final = slice(3, -1)
 _REJECT_FIELDS: Final = 2  # of a reject's answer: its stage and its detail
+
+
+# The same bytes piece by piece, for who writes and reads them in place: what an admission begins
+# with (an array of eight, the first the array of an order's fields from its symbol to the time it
+# was sent), and the words of the choices.
+ADMITTED_HEAD: Final = b"\x98\xdc\x00\x12"
+PACKED_SIDES, PACKED_ORDER_TYPES, PACKED_TIMES_IN_FORCE = (
+    [_encoder.encode(word.decode()) for word in words]
+    for words in (SIDES, ORDER_TYPES, TIMES_IN_FORCE)
+)
 
 
 def _encode(values: tuple[Any, ...]) -> bytes:

@@ -67,8 +67,39 @@ cdef inline u64 integer_at(const u8 *body, Py_ssize_t at, Py_ssize_t size) noexc
     return value
 
 
-cdef inline bytes slice_of(const u8 *body, Py_ssize_t start, Py_ssize_t count):
-    return body[start:start + count]
+cdef inline Py_ssize_t map_count(
+    const u8 *body, Py_ssize_t at, Py_ssize_t end
+) noexcept nogil:
+    if at >= end:
+        return -1
+    if 0x80 <= body[at] <= 0x8F:
+        return body[at] & 0x0F
+    if body[at] == 0xDE and at + 3 <= end:
+        return <Py_ssize_t>body[at + 1] << 8 | body[at + 2]
+    return -1
+
+
+cdef inline Py_ssize_t map_head_bytes(const u8 *body, Py_ssize_t at) noexcept nogil:
+    return 3 if body[at] == 0xDE else 1
+
+
+cdef inline Py_ssize_t value_end(
+    const u8 *body, Py_ssize_t at, Py_ssize_t end
+) noexcept nogil:
+    cdef u8 head
+    if at < 0 or at >= end:
+        return -1
+    head = body[at]
+    at += 1
+    if 0xA0 <= head <= 0xBF:
+        at += head & 0x1F
+    elif head == 0xD9 and at < end:
+        at += 1 + body[at]
+    elif 0xCA <= head <= 0xD3:
+        at += <Py_ssize_t>4 << (head - 0xCA) if head <= 0xCB else <Py_ssize_t>1 << (head & 3)
+    elif not (head < 0x80 or head >= 0xE0 or head == 0xC0 or head == 0xC2 or head == 0xC3):
+        return -1
+    return at if at <= end else -1
 
 
 cdef inline bint stands_at(

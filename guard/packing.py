@@ -65,9 +65,42 @@ def integer_at(body: bytes, at: int, size: int) -> int:
     return int.from_bytes(body[at + 1 : at + 1 + size], "big") if size else body[at]
 
 
-def slice_of(body: bytes, start: int, count: int) -> bytes:
-    """So many bytes from there."""
-    return body[start : start + count]
+def map_count(body: bytes, at: int, end: int) -> int:
+    """How many pairs the map there has; NOT_PLAIN where none begins. See `map_head_bytes`."""
+    if at >= end:
+        return NOT_PLAIN
+    head = body[at]
+    if 0x80 <= head <= 0x8F:
+        return head & 0x0F
+    if head == 0xDE and at + 3 <= end:
+        return body[at + 1] << 8 | body[at + 2]
+    return NOT_PLAIN
+
+
+def map_head_bytes(body: bytes, at: int) -> int:
+    """How many bytes stand before the pairs of the map there, which `map_count` has found."""
+    return 3 if body[at] == 0xDE else 1
+
+
+def value_end(body: bytes, at: int, end: int) -> int:
+    """The offset behind the value there; NOT_PLAIN for what nests, is long, or is cut short.
+
+    A text of at most 255 bytes, a number, true, false, nil. NOT_PLAIN for a negative `at`, so that
+    one call can follow another.
+    """
+    if at < 0 or at >= end:
+        return NOT_PLAIN
+    head = body[at]
+    at += 1
+    if 0xA0 <= head <= 0xBF:
+        at += head & 0x1F
+    elif head == 0xD9 and at < end:
+        at += 1 + body[at]
+    elif 0xCA <= head <= 0xD3:  # floats, unsigned, signed
+        at += 4 << (head - 0xCA) if head <= 0xCB else 1 << (head & 3)
+    elif not (head < 0x80 or head >= 0xE0 or head in (0xC0, 0xC2, 0xC3)):
+        return NOT_PLAIN
+    return at if at <= end else NOT_PLAIN
 
 
 def stands_at(body: bytes, at: int, end: int, piece: bytes) -> bool:

@@ -8,14 +8,14 @@ How it works (group commit): whatever has arrived is decided and staged while th
 being synced. When that sync returns, its replies leave in order and the next batch, with all that
 has been gathered meanwhile, goes to the disk. A reply that changes nothing waits in the same line.
 
-After the replies of such a batch the next message is looked for, for a while, before the loop
-sleeps (`busy_poll_ns`): being woken costs as much as an order's whole way through the daemon.
-
 Being told of a sync on another thread costs more than a quick sync itself takes. So as long as the
 disk was quick the last time and little had arrived, nothing behind it, it is synced on the loop,
 which has nothing else to do. A slow sync sends the next batch to the thread, until one is quick
 again. A disk that stalls holds the loop up in one such sync, in which no reply could leave anyway:
 requests wait in their queues, the watchdog is not fed, a signal acts when the disk has answered.
+
+After the replies of such a batch the next message is looked for, for a while, before the loop
+sleeps (`busy_poll_ns`): being woken costs as much as an order's whole way through the daemon.
 
 How it fails: any error, of the disk or of our own, ends `run`; no reply of an unsynced batch
 leaves.

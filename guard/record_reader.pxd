@@ -8,15 +8,15 @@ from wal cimport rawbytes as raw
 
 cdef u64 _U64_MAX, _I64_LIMIT, _TENTH
 cdef u8 _SIGNED
-cdef Py_ssize_t _WORD_BYTES_MAX
-cdef bytes _COMMA, _INPUT_WIDTHS, _DECISION_WIDTHS
+cdef Py_ssize_t _WORD_BYTES_MAX, _CLIENT_BYTES_MAX
+cdef bytes _COMMA, _CLIENT, _BATCH, _INPUT_WIDTHS, _DECISION_WIDTHS
 cdef list _INPUT_KEYS, _DECISION_KEYS, _ACTIONS, _REASONS
 
 cdef void store_value(u8 *out, Py_ssize_t at, u64 value, u8 width) noexcept
 
 cdef class RecordReader:
     cdef u64 value
-    cdef Py_ssize_t at, end, last
+    cdef Py_ssize_t at, end, last, client_at, client_bytes
 
     @cython.locals(length=Py_ssize_t)
     cdef bint is_next(self, const u8 *text, bytes piece) noexcept
@@ -31,6 +31,13 @@ cdef class RecordReader:
 
     @cython.locals(index=Py_ssize_t, word=bytes)
     cdef Py_ssize_t word(self, const u8 *text, bytes piece, list words) except -2
+
+    cdef bint is_again(
+        self, const u8 *text, bytes piece, Py_ssize_t start, Py_ssize_t count,
+        Py_ssize_t bytes_max,
+    ) noexcept
+
+    cdef bint origin(self, const u8 *text, bytes piece, u8 *row, Py_ssize_t to) noexcept
 
     @cython.locals(field=Py_ssize_t, key=bytes, length=Py_ssize_t, width=u8)
     cdef Py_ssize_t read_input(

@@ -36,7 +36,7 @@ cdef class ReplayLane:
     @cython.locals(
         state=GuardState, received_at_ns=i64, sequence=u64, is_refusal=bint, at=Py_ssize_t,
         desk=Desk, sent_at_ns=i64, quantity=u32, price=u64, key=bytes, orders=RememberedOrders,
-        payload=bytes, latest_ns=i64,
+        payload=bytes,
     )
     cdef bint _take(self, const u8 *rows, Py_ssize_t row) except -1
 

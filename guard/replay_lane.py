@@ -131,8 +131,7 @@ class ReplayLane:
         at += rows[row + 176]
         payload = le.bytes_at(rows, at, le.load_u16(rows, row + 179))
         if is_refusal:
-            latest_ns = max(received_at_ns, sent_at_ns)
-            expires_at_ns = latest_ns + state.remembered_order_window_ns + 1
+            expires_at_ns = state.expires_at_ns(received_at_ns, sent_at_ns)
             if expires_at_ns > I64_MAX or not self._is_refused(rows, row):
                 return False
             # Here it is decided, and goes on as `guard.apply` does.
@@ -140,10 +139,7 @@ class ReplayLane:
             orders.add_refused(key, payload, expires_at_ns)
         elif not self._admit(rows, row, desk_name, key, payload):
             return False
-        state.next_sequence = sequence + 1
-        if received_at_ns > state.last_received_at_ns:
-            state.last_received_at_ns = received_at_ns
-        state.is_closed_cleanly = False
+        state.advance(sequence, received_at_ns)
         self.order_count += 1
         self.reason_counts[le.load_u16(rows, row + 119)] += 1
         return True

@@ -19,3 +19,6 @@ cdef class GuardState:
     cdef public dict instruments, desks
     cdef public BudgetEngine ledger
     cdef public RememberedOrders orders
+
+    cpdef advance(self, sequence, received_at_ns)
+    cpdef expires_at_ns(self, closed_at_ns, sent_at_ns)

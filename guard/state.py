@@ -53,3 +53,15 @@ class GuardState:
     desks: dict[str, Desk] = field(default_factory=dict)
     ledger: BudgetEngine = field(default_factory=BudgetEngine)
     orders: RememberedOrders = field(default_factory=RememberedOrders)
+
+    def advance(self, sequence: int, received_at_ns: int) -> None:
+        """Says that record `sequence`, received then, is part of the state from now on."""
+        self.next_sequence = sequence + 1
+        if received_at_ns > self.last_received_at_ns:
+            self.last_received_at_ns = received_at_ns
+        self.is_closed_cleanly = False
+
+    def expires_at_ns(self, closed_at_ns: int, sent_at_ns: int) -> int:
+        """From when on an order closed then may be forgotten; `sent_at_ns`: 0 where not said."""
+        # At the window's last nanosecond an order is not stale yet, so its id is still remembered.
+        return max(closed_at_ns, sent_at_ns) + self.remembered_order_window_ns + 1

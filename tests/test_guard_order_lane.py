@@ -26,21 +26,10 @@ from guard.order_lane import OrderLane, notional_of
 from guard.order_pieces import REPLY_BYTES_MAX
 from guard.outcomes import Decided
 from guard_support import I64_MAX, KEY, LOG_ID, SECOND_NS, T0, U32_MAX, actor, dev_config
+from guard_wire_support import ORDER
 from wal import EMPTY_HEAD, ChainHasher, LogWriter
 
 pack = msgspec.msgpack.encode
-PLAIN = {
-    "type": "order",
-    "client_order_id": "A-1",
-    "desk": "desk-alpha",
-    "symbol": "AAPL",
-    "side": "buy",
-    "quantity": 100,
-    "price": 19_000,
-    "venue": 10,
-    "risk_bps": 200,
-    "confidence_bps": 9_000,
-}
 
 
 class Side:
@@ -131,7 +120,7 @@ def takes(pair: Pair, body: bytes) -> bool:
 
 
 def plain(number: int = 1, **changes: Any) -> dict[str, Any]:
-    return PLAIN | {"client_order_id": f"A-{number}"} | changes
+    return ORDER | {"client_order_id": f"A-{number}"} | changes
 
 
 def test_a_plain_order_takes_the_lane(pair: Pair) -> None:
@@ -322,10 +311,10 @@ OPTIONAL = {
 ORDERS = st.builds(
     lambda needed, optional, shuffle: dict(
         random.Random(shuffle).sample(
-            list({**PLAIN, **needed, **optional}.items()), len({**PLAIN, **needed, **optional})
+            list({**ORDER, **needed, **optional}.items()), len({**ORDER, **needed, **optional})
         )
         if shuffle
-        else list({**PLAIN, **needed, **optional}.items())
+        else list({**ORDER, **needed, **optional}.items())
     ),
     st.fixed_dictionaries(
         {"client_order_id": IDS},
