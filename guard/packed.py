@@ -15,7 +15,8 @@ once for as many entries as are expected (`reserve`): no insert up to there stop
 
 Which row and which block an entry gets depends on the history of calls alone: two maps with one
 history have the same bytes, which is what `dump` and a digest of it rely on. (The index is not
-part of that: Python's hashes differ from process to process, on purpose. `load` builds it anew.)
+part of that: Python's hashes differ from process to process, on purpose. `load` builds it anew. Nor
+has a forked child the index, `guard.unforked`: it may dump the map, and nothing else.)
 
 How it fails: `InvariantError`, before anything is changed, for misuse (a key added twice, a blob
 too long, an integer beyond i64, a row not there); also for a dump that does not hold together, and
@@ -27,6 +28,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
+from guard import unforked
 from kernel import InvariantError
 from kernel import little_endian as le
 
@@ -284,7 +286,7 @@ class PackedMap:
             raise InvariantError(f"a dumped map has no block of {grains} grains at {place}")
 
     def _set_index(self, slots: int) -> None:
-        self._index = array("Q", bytes(8 * slots))
+        self._index = unforked.zeros(8 * slots).cast("Q")
         self._mask = slots - 1
         self._entries_max = slots * _INDEX_LOAD_PERCENT // 100
 

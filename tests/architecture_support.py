@@ -73,6 +73,7 @@ PURE_GUARD = frozenset(
         "replay_parts",
         "state",
         "text",
+        "unforked",
         "wire",
     }
 )
@@ -121,6 +122,8 @@ IO_CALLS = frozenset({"breakpoint", "exec", "eval", "input", "open", "print"})
 UNREPEATABLE_CALLS = frozenset({"hash", "id"})
 # Here a hash only says where in an index to look; no answer and no byte of a dump depends on it.
 HASHING_MODULE = "guard/packed.py"
+# Maps memory, and no file: what it gives does not depend on anything outside.
+MAPPING_MODULE = "guard/unforked.py"
 CLOCK_CALLS = frozenset({"now", "today", "utcnow"})
 # Split, so that this file keeps its own rule.
 UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X")) + r")\b")
@@ -230,7 +233,8 @@ def pure_guard(source: Source) -> Iterator[Finding]:
     unrepeatable = UNREPEATABLE_CALLS
     if source.path == HASHING_MODULE:
         unrepeatable -= {"hash"}
-    yield from banned_imports(source, IO_MODULES)
+    banned = IO_MODULES - {"mmap"} if source.path == MAPPING_MODULE else IO_MODULES
+    yield from banned_imports(source, banned)
     yield from called_names(source, IO_CALLS | unrepeatable)
     for line, module, _ in imports(source):
         if module.partition(".")[0] == "guard" and not is_pure_guard_module(module):

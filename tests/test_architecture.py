@@ -165,6 +165,7 @@ RULES = (
             ("guard/engine.py", "open('x')"),
             ("guard/engine.py", "hash('x')"),
             ("guard/packed.py", "id('x')"),
+            ("guard/packed.py", "import mmap"),
             ("guard/engine.py", "from guard import clock"),
             ("guard/engine.py", "from guard.clock import Clock"),
         ),
@@ -172,6 +173,7 @@ RULES = (
             ("guard/engine.py", "import msgspec\nfrom guard import messages\nimport kernel"),
             ("guard/gateway.py", "import zmq"),
             ("guard/packed.py", "hash('x')"),
+            ("guard/unforked.py", "import mmap"),
         ),
     ),
     Rule(
