@@ -18,7 +18,6 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
-from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -40,7 +39,7 @@ HEAD_BYTES_MAX: Final = 64 * 1024 * 1024  # the largest policy takes about 20 MB
 HOLDS_PER_PIECE: Final = 16_384
 
 _U32: Final = struct.Struct("<I")
-_HOLD: Final = struct.Struct("<QIq")  # its number, its tenant's place in the head, microcents
+_HOLD: Final = struct.Struct("<QIq")  # as `BudgetEngine.hold_rows` gives it
 _COUNTERS: Final = struct.Struct("<QQ")  # ledger snapshots taken, microcents certified
 
 # `read(n)` gives from 1 to n bytes, none at the end.
@@ -151,12 +150,7 @@ def _body(state: GuardState, ledger: LedgerState) -> Iterator[bytes]:
     yield _U32.pack(len(head))
     yield head
     places = {tenant.tenant_id: place for place, tenant in enumerate(ledger.tenants)}
-    holds = iter(ledger.holds)
-    while piece := b"".join(
-        _HOLD.pack(reservation_id, places[tenant_id], microcents)
-        for reservation_id, tenant_id, microcents in islice(holds, HOLDS_PER_PIECE)
-    ):
-        yield piece
+    yield from state.ledger.hold_rows(places, HOLDS_PER_PIECE)
     yield from state.orders.dump()
 
 

@@ -3,7 +3,13 @@
 cimport cython
 from libc.stdint cimport int64_t as i64
 
+from kernel cimport little_endian as le
 from kernel.ledger_lines cimport Hold, Tenant
+
+cdef Py_ssize_t _ROW_BYTES
+
+@cython.locals(rows=bytearray, at=Py_ssize_t, hold=Hold)
+cdef bytes rows_of(holds, dict places, Py_ssize_t count_max)
 
 @cython.final
 cdef class BudgetEngine:

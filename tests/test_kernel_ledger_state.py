@@ -1,5 +1,6 @@
 """A ledger's whole state: out, in again, and refused where no ledger can have it."""
 
+import struct
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +48,27 @@ STATE = LedgerState(
 def test_the_state_is_all_that_the_ledger_knows() -> None:
     assert plain(ledger().export_state()) == STATE
     assert plain(BudgetEngine().export_state()) == LedgerState((), (), 1, 0, ())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 100])
+def test_hold_rows_are_the_holds_of_the_state(count: int) -> None:
+    made = BudgetEngine()
+    places = {"alpha": 0, "beta": 2**32 - 1}
+    for tenant_id in places:
+        made.ensure_tenant(tenant_id, I64_MAX)
+    amounts = [I64_MAX - 10, 1, 2, 3, 4, 5, 6]
+    for number, amount in enumerate(amounts):
+        made.try_reserve("alpha" if number else "beta", amount)
+    made.release(4)
+    pieces = list(made.hold_rows(places, count))
+    assert b"".join(pieces) == b"".join(
+        struct.pack("<QIq", hold.reservation_id, places[hold.tenant_id], hold.microcents)
+        for hold in made.export_state().holds
+    )
+    assert all(len(piece) == 20 * count for piece in pieces[:-1])
+    assert list(BudgetEngine().hold_rows({}, count)) == []
+    with pytest.raises(KeyError):
+        list(made.hold_rows({"alpha": 0}, count))
 
 
 def test_a_restored_ledger_goes_on_as_the_first_would() -> None:
