@@ -3,13 +3,7 @@
 cimport cython
 from libc.stdint cimport int64_t as i64
 
-from kernel cimport little_endian as le
-from kernel.ledger_lines cimport Hold, Tenant
-
-cdef Py_ssize_t _ROW_BYTES
-
-@cython.locals(rows=bytearray, at=Py_ssize_t, hold=Hold)
-cdef bytes rows_of(holds, dict places, Py_ssize_t count_max)
+from kernel.ledger_lines cimport Hold, Tenant, rows_of
 
 @cython.final
 cdef class BudgetEngine:

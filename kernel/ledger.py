@@ -21,11 +21,10 @@ Fails: an amount outside i64, a bool, a negative grant or an unusable tenant id 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
-from typing import Final, Self
+from typing import Self
 
-from kernel import little_endian as le
 from kernel.errors import KernelInputError
 from kernel.finance import (
     BudgetSnapshot,
@@ -37,7 +36,7 @@ from kernel.finance import (
     prove_conservation,
 )
 from kernel.layout import I64
-from kernel.ledger_lines import Hold, Tenant
+from kernel.ledger_lines import Hold, Tenant, rows_of
 from kernel.ledger_results import (
     Charged,
     ChargeResult,
@@ -72,8 +71,6 @@ from kernel.ledger_state import (
 )
 
 I64_MAX = I64.maximum
-HOLD_ROW_BYTES: Final = 20  # of `BudgetEngine.hold_rows`
-_ROW_BYTES = HOLD_ROW_BYTES  # a C integer in the compiled form
 
 _MISSING_TENANT = MissingTenant()
 _MISSING_RESERVATION = MissingReservation()
@@ -489,14 +486,3 @@ def _check_amount(name: str, value: object) -> None:
         raise KernelInputError(
             f"{name} is {value!r}; must be an integer from {I64.minimum} to {I64_MAX}"
         )
-
-
-def rows_of(holds: Iterable[tuple[int, Hold]], places: dict[str, int], count_max: int) -> bytes:
-    """At most so many holds, under their numbers, as `BudgetEngine.hold_rows` gives them."""
-    rows, at = bytearray(count_max * _ROW_BYTES), 0
-    for reservation_id, hold in holds:
-        le.store_u64(rows, at, reservation_id)
-        le.store_u32(rows, at + 8, places[hold.tenant.tenant_id])
-        le.store_i64(rows, at + 12, hold.microcents)
-        at += _ROW_BYTES
-    return bytes(rows[:at])

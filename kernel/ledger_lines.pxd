@@ -4,6 +4,8 @@
 cimport cython
 from libc.stdint cimport int64_t as i64
 
+from kernel cimport little_endian as le
+
 cdef extern from *:
     """
     typedef __int128 ledger_i128;
@@ -11,6 +13,7 @@ cdef extern from *:
     ctypedef long long i128 "ledger_i128"
 
 cdef i64 I64_MAX
+cdef Py_ssize_t _ROW_BYTES
 
 @cython.final
 @cython.no_gc  # it refers to a text: no cycle can be
@@ -34,3 +37,6 @@ cdef class Hold:
     cdef public Tenant tenant
 
     cpdef bint can_settle(self, i64 released_microcents, i64 committed_microcents) noexcept
+
+@cython.locals(rows=bytearray, at=Py_ssize_t, hold=Hold)
+cpdef bytes rows_of(holds, dict places, Py_ssize_t count_max)

@@ -1,8 +1,9 @@
 # cython: annotation_typing=False, nonecheck=True
 """The lines of the ledger: a tenant's balances, and a hold on them.
 
-Owns: the two comparisons that an operation's refusals come from, and the check that a tenant's
-balances add up. It runs as it stands, or compiled with the types of `ledger_lines.pxd` beside it.
+Owns: the two comparisons that an operation's refusals come from, the check that a tenant's balances
+add up, and how a hold stands in a row. It runs as it stands, or compiled with the types of
+`ledger_lines.pxd` beside it.
 
 Must not: know which holds there are, or move anything: `kernel.ledger` does.
 
@@ -10,10 +11,14 @@ Fails: `InvariantError` for balances that stopped adding up. Amounts are i64, ch
 sums that might not fit one are compared as differences.
 """
 
+from collections.abc import Iterable
+
+from kernel import little_endian as le
 from kernel.errors import InvariantError
 from kernel.layout import I64
 
 I64_MAX = I64.maximum
+_ROW_BYTES = 20  # of a hold
 
 
 class Tenant:
@@ -78,3 +83,14 @@ class Hold:
             and not self.tenant.overflows_spend(committed_microcents)
             and self.tenant.remaining + released_microcents >= committed_microcents
         )
+
+
+def rows_of(holds: Iterable[tuple[int, Hold]], places: dict[str, int], count_max: int) -> bytes:
+    """At most so many holds, under their numbers, as `BudgetEngine.hold_rows` gives them."""
+    rows, at = bytearray(count_max * _ROW_BYTES), 0
+    for reservation_id, hold in holds:
+        le.store_u64(rows, at, reservation_id)
+        le.store_u32(rows, at + 8, places[hold.tenant.tenant_id])
+        le.store_i64(rows, at + 12, hold.microcents)
+        at += _ROW_BYTES
+    return bytes(rows[:at])
