@@ -41,6 +41,7 @@ PURE_GUARD = frozenset(
         "audit.tables_more",
         "audit.timegrid",
         "audit.tlog",
+        "bench.blocks",
         "bench.frames",
         "fill_lane",
         "fill_rows",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.bench.frames import LinkError, command, frame, pong_to, scan
+from guard.bench.frames import LinkError, command, frame, pong_to, run_of, scan
 from guard.bench.replies import EchoReplies, GuardReplies, RedisReplies
 from guard.messages import Admit, ErrorReply, Filled, Pong, Reject, Released
 
@@ -89,6 +89,60 @@ def test_a_heartbeat_between_replies_is_answered() -> None:
     assert replies.outgoing == command(b"PONG")
 
 
+SHORT = st.sampled_from(
+    [
+        ADMIT,
+        Admit("ZZ", 70_000, 1, 10, False, 5, 6, "requested_model_maximizes_utility", False),
+        REJECT,
+        Reject("B", 2, "order", "unknown_desk", {}, False),
+        FILLED,
+        RELEASED,
+        ErrorReply("unknown_order", "client_order_id", "x"),
+        [ADMIT],
+        [REJECT, ADMIT],
+        [],
+    ]
+)
+
+
+@given(st.lists(st.tuples(SHORT, st.integers(1, 12)), max_size=12), st.integers(1, 700))
+def test_runs_of_one_length_are_counted_as_one_by_one(
+    runs: list[tuple[object, int]], piece: int
+) -> None:
+    replies = [reply for reply, times in runs for _ in range(times)]
+    stream = b"".join(frame(msgspec.msgpack.encode(reply)) for reply in replies)
+    one_by_one, counted = GuardReplies(), GuardReplies()
+    for reply in replies:
+        assert one_by_one.take(bytearray(frame(msgspec.msgpack.encode(reply))))
+    received = bytearray()
+    for at in range(0, len(stream), piece):
+        received += stream[at : at + piece]
+        del received[: counted.take(received)]
+    assert not received
+    assert counted.messages == one_by_one.messages == len(replies)
+    assert counted.kinds == one_by_one.kinds
+    assert counted.reasons == one_by_one.reasons
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40), st.integers(1, 9))
+def test_a_run_ends_where_the_length_or_the_flags_change(
+    body: bytes, other: bytes, times: int
+) -> None:
+    run = frame(body) * times
+    expected = times + (len(other) == len(body))
+    assert run_of(run + frame(other), 0) == (expected, len(body) + 2)
+    assert run_of(run + command(b"PING"), 0) == (times, len(body) + 2)
+    assert run_of(run + frame(other)[:1], 0) == (times, len(body) + 2)
+    assert run_of(run[:-1], 0)[0] == times - 1
+    assert run_of(b"\x02" + run, 0) == run_of(b"\x00", 0) == (0, 0)
+
+
+@pytest.mark.parametrize("body", NO_REPLIES)
+def test_no_run_hides_what_is_no_reply(body: bytes) -> None:
+    with pytest.raises((LinkError, msgspec.DecodeError)):
+        GuardReplies().take(bytearray(frame(body) * 9))
+
+
 def test_redis_and_echo_replies() -> None:
     redis = RedisReplies()
     stream = bytearray(b":5\r\n:0\r\n-ERR no\r\n:1")
@@ -96,6 +150,9 @@ def test_redis_and_echo_replies() -> None:
     assert redis.kinds == {"admit": 1, "reject": 1, "error": 1}
     assert redis.reasons == {"-ERR no": 1}
     assert redis.take(bytearray(b":1")) == 0
+    redis = RedisReplies()
+    assert redis.take(bytearray(b":0\r\n:0\r\n:10\r\n:01\r\n:0\r\n")) == 22
+    assert (redis.messages, redis.kinds) == (5, {"admit": 2, "reject": 3})
     echo = EchoReplies()
     echo.take(bytearray(frame(b"a") + frame(b"")))
     assert (echo.messages, echo.kinds) == (2, {"echo": 2})

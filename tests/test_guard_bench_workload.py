@@ -63,6 +63,23 @@ def test_every_fill_and_cancel_has_its_order_before_it(
                 assert request.quantity == order.quantity
 
 
+@given(MIXES, st.integers(1, 700), st.lists(st.integers(0, 900), min_size=1, max_size=8))
+def test_requests_are_the_same_in_whatever_pieces_they_are_taken(
+    mix: Mix, desks: int, counts: list[int]
+) -> None:
+    pieces, whole = (MixedOrders("s1", 3, mix, 1, desks) for _ in range(2))
+    assert b"".join(map(pieces.frames, counts)) == whole.frames(sum(counts))
+
+
+@pytest.mark.parametrize("desks", [1, 3, 300, 1_000])
+def test_every_desk_has_its_share_and_a_lap_has_no_id_of_another(desks: int) -> None:
+    orders = _requests(MixedOrders("s1", 3, Mix(1, 0, 0), 1, desks).frames(3_000))
+    per_desk = Counter(message[0].desk for message in orders)
+    assert len(per_desk) == desks
+    assert max(per_desk.values()) <= 2 * min(per_desk.values())
+    assert len({message[0].client_order_id for message in orders}) == 3_000
+
+
 @given(MIXES)
 def test_a_cycle_has_the_mixs_parts(mix: Mix) -> None:
     counts = Counter(mix.cycle())

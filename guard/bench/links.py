@@ -16,6 +16,7 @@ from guard.bench.replies import Replies
 from guard.bench.workload import Workload
 
 RECEIVE_BYTES: Final = 262_144
+_PART: Final = memoryview(bytearray(RECEIVE_BYTES))  # where each receive puts what it gets
 
 
 class Link:
@@ -66,13 +67,13 @@ class Link:
     def receive(self) -> int:
         """Takes in what has arrived; returns how many messages that answered."""
         try:
-            part = self._connection.recv(RECEIVE_BYTES)
+            size = self._connection.recv_into(_PART)
         except BlockingIOError:
             return 0
-        if not part:
+        if not size:
             raise LinkError("the other side closed the connection")
         received, replies = self._received, self.replies
-        received += part
+        received += _PART[:size]
         before = replies.messages
         del received[: replies.take(received)]
         if replies.outgoing:
@@ -98,7 +99,7 @@ class Link:
                 if count == 1:
                     latencies_ns.append(latency_ns)
                 else:
-                    latencies_ns.extend((latency_ns,) * count)
+                    latencies_ns.extend(array("q", (latency_ns,)) * count)
 
     def close(self) -> None:
         """Closes the connection."""

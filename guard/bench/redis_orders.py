@@ -10,14 +10,9 @@ one for all commands that it read together.
 import socket
 from typing import Final
 
+from guard.bench.blocks import BLOCK_REQUESTS, THIS_LAP, Laps, make_ring
 from guard.bench.frames import LinkError
-from guard.bench.workload import (
-    DESK_STAND_IN,
-    NUMBER_STAND_IN,
-    desk_name,
-    make_template,
-    request_body,
-)
+from guard.bench.workload import desk_name, order_id, request_body
 from guard.bench.zmtp import open_socket
 
 DESK_BUDGET_MICROCENTS: Final = 2**52  # Lua counts in doubles
@@ -76,15 +71,14 @@ class RedisOrders:
     """One client's orders, the same bytes inside as the guard is sent."""
 
     def __init__(self, session: str, link: int, script: bytes, desks: int) -> None:
-        self._desks = desks
-        self._next = 0
-        order_id = f"{session}-{link:03d}-{NUMBER_STAND_IN}"
-        desk, notional = DESK_STAND_IN.encode(), b"%d" % NOTIONAL_MICROCENTS
-        keys = (desk, order_id.encode(), STREAM)
-        body = request_body("o", order_id)
-        self._template = make_template(
-            encode_command(b"EVALSHA", script, b"3", *keys, notional, body)
-        )
+        notional = b"%d" % NOTIONAL_MICROCENTS
+        calls = []
+        for number in range(max(BLOCK_REQUESTS, desks)):
+            desk, name = desk_name(number % desks), order_id(session, THIS_LAP, number)
+            keys = (desk.encode(), name.encode(), STREAM)
+            body = request_body("o", name, desk)
+            calls.append(encode_command(b"EVALSHA", script, b"3", *keys, notional, body))
+        self._laps = Laps(make_ring(calls), link, 0)
 
     def prelude(self) -> tuple[bytes, ...]:
         """None."""
@@ -92,11 +86,4 @@ class RedisOrders:
 
     def frames(self, count: int) -> bytes:
         """The next `count` commands."""
-        first, self._next = self._next, self._next + count
-        template, desks = self._template, self._desks
-        return b"".join(
-            [
-                template % (number % desks, number, number % desks, number)
-                for number in range(first, first + count)
-            ]
-        )
+        return self._laps.take(count)

@@ -1,7 +1,7 @@
 """What the clients send: orders, fills and cancels, as frames ready for the wire. Pure.
 
-Owns the numbering of the requests of one client and their bytes. A request costs the generator one
-formatting of a template: the ids have a fixed width, so that all else of the frame stands.
+Owns the numbering of the requests of one client and their bytes; `guard.bench.blocks` makes many at
+once.
 
 The mix is a cycle: so many orders, fills and cancels, spread evenly. The fills and cancels of a
 cycle are of orders of the cycle before, each order of at most one; what comes before the first
@@ -9,22 +9,30 @@ cycle is `prelude`. So every fill and cancel finds its order, whatever is in fli
 decisions come in the order of a client's requests.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from guard.bench.frames import frame, frame_head
+from guard.bench.blocks import (
+    BLOCK_REQUESTS,
+    LAP_BEFORE,
+    PLACE_DIGITS,
+    THIS_LAP,
+    Block,
+    Laps,
+    lap_name,
+    make_ring,
+)
+from guard.bench.frames import array_head, frame, frame_head
 
 ORDER_QUANTITY: Final = 1_000
 ORDER_PRICE: Final = 619_000
 SYMBOL: Final = "BTC-USD"
 FIRST_VENUE: Final = 10
-
-NUMBER_STAND_IN: Final = "7" * 12  # of the width of what replaces them
-DESK_STAND_IN: Final = "desk-" + "8" * 5
 
 
 class Workload(Protocol):
@@ -78,62 +86,66 @@ def desk_name(number: int) -> str:
     return f"desk-{number:05d}"
 
 
+@lru_cache(maxsize=4)  # of all clients of a run
+def _ring(session: str, mix: Mix, desks: int, *, as_frames: bool) -> tuple[Block, ...]:
+    """Whole cycles, of as many orders as there are desks or more."""
+    cycle = mix.cycle()
+    step = cycle.count("o")
+    orders = step * -(-max(desks, BLOCK_REQUESTS) // step)
+    assert orders < 10**PLACE_DIGITS
+    places = {"o": range(step), "f": range(cycle.count("f")), "c": range(cycle.count("f"), step)}
+
+    def requests() -> Iterator[bytes]:
+        for first in range(0, orders, step):
+            ranks = {kind: iter(ranks) for kind, ranks in places.items()}
+            for kind in cycle:
+                lap, number = THIS_LAP, first + next(ranks[kind])
+                if kind != "o":  # of an order of the cycle before
+                    number -= step
+                    if number < 0:
+                        lap, number = LAP_BEFORE, number + orders
+                body = request_body(kind, order_id(session, lap, number), desk_name(number % desks))
+                yield frame(body) if as_frames else body
+
+    return make_ring(requests())
+
+
 class MixedOrders:
     """Requests of a mix, `per_message` of them a message, over the desks in turn."""
 
     def __init__(self, session: str, link: int, mix: Mix, per_message: int, desks: int) -> None:
         """`session` and `link` (a client's number) keep the ids of two runs and clients apart."""
         cycle = mix.cycle()
-        self._desks = desks
-        self._per_message = per_message
-        self._numbers_a_cycle = cycle.count("o")
-        order_id = f"{session}-{link:03d}-{NUMBER_STAND_IN}"
-        bodies = {kind: request_body(kind, order_id) for kind in "ofc"}
         as_frames = per_message == 1
-        templates = {
-            kind: make_template(frame(body) if as_frames else body) for kind, body in bodies.items()
-        }
-        self._first_frame = make_template(frame(bodies["o"]))
-        self._has_prelude = len(cycle) > self._numbers_a_cycle
-        self._cycle = [
-            (templates[kind], self._offset(cycle, place)) for place, kind in enumerate(cycle)
-        ]
-        self._next = 0
-
-    def _offset(self, cycle: str, place: int) -> int:
-        """What a request's number adds to its cycle's first: orders are ahead by the prelude."""
-        kind, rank = cycle[place], cycle[:place].count(cycle[place])
-        if kind == "o":
-            return rank + self._numbers_a_cycle * self._has_prelude
-        return rank if kind == "f" else cycle.count("f") + rank
+        ring = _ring(session, mix, desks, as_frames=as_frames)
+        step = cycle.count("o")
+        self._has_prelude = len(cycle) > step
+        # The first lap's first cycle has one before it: the last cycle of a lap that is not sent.
+        self._laps = Laps(ring, link, int(self._has_prelude))
+        self._per_message = per_message
+        self._head = array_head(per_message)
+        self._prelude = []
+        if self._has_prelude:
+            orders = sum(len(block.ends) - 1 for block in ring) // len(cycle) * step
+            lap = lap_name(link, 0)
+            self._prelude = [
+                frame(request_body("o", order_id(session, lap, number), desk_name(number % desks)))
+                for number in range(orders - step, orders)
+            ]
 
     def prelude(self) -> Sequence[bytes]:
         """The orders that the first cycle fills and cancels; none where it does neither."""
-        count = self._numbers_a_cycle if self._has_prelude else 0
-        return [self._first_frame % (number % self._desks, number) for number in range(count)]
+        return self._prelude
 
     def frames(self, count: int) -> bytes:
         """The next `count` messages."""
         if self._per_message == 1:
-            return b"".join(self._requests(count))
-        head = array_head(self._per_message)
-        bodies = (b"".join((head, *self._requests(self._per_message))) for _ in range(count))
-        return b"".join(part for body in bodies for part in (frame_head(len(body)), body))
-
-    def _requests(self, count: int) -> list[bytes]:
-        first, self._next = self._next, self._next + count
-        cycle, desks, step = self._cycle, self._desks, self._numbers_a_cycle
-        if len(cycle) == 1:
-            template, offset = cycle[0]
-            numbers = range(first + offset, first + offset + count)
-            return [template % (number % desks, number) for number in numbers]
-        size = len(cycle)
-        requests = []
-        for place in range(first, first + count):
-            template, offset = cycle[place % size]
-            number = place // size * step + offset
-            requests.append(template % (number % desks, number))
-        return requests
+            return self._laps.take(count)
+        parts: list[bytes] = []
+        for _ in range(count):
+            body = self._laps.take(self._per_message)
+            parts += (frame_head(len(self._head) + len(body)), self._head, body)
+        return b"".join(parts)
 
 
 class RecordedFrames:
@@ -153,14 +165,14 @@ class RecordedFrames:
         return b"".join(self._frames[first : self._next])
 
 
-def array_head(count: int) -> bytes:
-    """What stands before the elements of a MessagePack array of up to 65,535."""
-    return bytes((0x90 | count,)) if count < 16 else b"\xdc" + count.to_bytes(2, "big")
+def order_id(session: str, lap: str, place: int) -> str:
+    """An order's id: `place` of the ring's orders, in a client's lap or what stands for it."""
+    return f"{session}-{lap}{place:0{PLACE_DIGITS}d}"
 
 
-def request_body(kind: str, order_id: str) -> bytes:
-    """A request in MessagePack; the desk before the id, as the templates are filled in."""
-    names = {"desk": DESK_STAND_IN, "client_order_id": order_id}
+def request_body(kind: str, client_order_id: str, desk: str) -> bytes:
+    """A request (`o`, `f` or `c`) in MessagePack."""
+    names = {"desk": desk, "client_order_id": client_order_id}
     requests: dict[str, dict[str, Any]] = {
         "o": {
             "type": "order",
@@ -184,10 +196,3 @@ def request_body(kind: str, order_id: str) -> bytes:
         "c": {"type": "cancel", **names},
     }
     return msgspec.msgpack.encode(requests[kind])
-
-
-def make_template(encoded: bytes) -> bytes:
-    """`encoded` with its stand-ins as places to fill in, and nothing else that % would touch."""
-    escaped = encoded.replace(b"%", b"%%")
-    named = escaped.replace(DESK_STAND_IN.encode(), b"desk-%05d")
-    return named.replace(NUMBER_STAND_IN.encode(), b"%012d")
