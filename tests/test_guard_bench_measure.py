@@ -53,6 +53,26 @@ def test_every_message_that_was_due_in_a_stall_has_its_share_of_it(guard: Guard)
 
 
 @pytest.mark.slow
+def test_a_load_beyond_the_guard_counts_up_to_its_last_answer(guard: Guard) -> None:
+    rate = 400_000  # for a tenth of a second
+    try:
+        measured = measure(
+            _plan(guard, rate=rate, duration_ns=NS_PER_S // 10, warm_up_ns=NS_PER_S // 100),
+            watched={"daemon": guard.process_id},
+        )
+    finally:
+        guard.stop()
+    assert measured.messages_answered == measured.messages_sent == rate // 10
+    assert measured.answered_in_window > rate // 10 * 8 // 10  # of which 9/10 were due in it
+    assert measured.latency.count == rate // 10 * 9 // 10
+    last_s = measured.latency.summary()["max"] / NS_PER_S
+    assert measured.requests_a_second <= rate // 10 / last_s  # none took longer than all
+    # The daemon's processor time is that of the same window: no more than its threads can use.
+    used_us = sum(measured.cpu_us_a_request("daemon").values())
+    assert used_us * measured.requests_a_second <= 1e6 * 2 * (os.cpu_count() or 1)
+
+
+@pytest.mark.slow
 def test_a_guard_that_dies_ends_the_run_in_words(guard: Guard) -> None:
     def kill(_is_start: bool) -> None:
         os.kill(guard.process_id, signal.SIGKILL)

@@ -1,5 +1,9 @@
 """`pretrade-guard bench`: its arguments, and real runs of a fraction of a second."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -189,3 +193,30 @@ def test_a_replay_beside_the_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     }  # fmt: skip
     assert all(figure > 0 for figure in figures.values())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_an_interrupted_bench_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "guard.cli", "bench", "--directory", str(tmp_path))
+    bench = subprocess.Popen(
+        [*command, "--in-flight", "8", "--seconds", "60"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # so that its whole group can be interrupted, as by a terminal
+        text=True,
+        preexec_fn=_hear_interrupts,
+    )
+    assert bench.stderr is not None
+    lines = []
+    while "8 in flight" not in (line := bench.stderr.readline()):
+        assert line, lines
+        lines.append(line)
+    os.killpg(bench.pid, signal.SIGINT)
+    output, said = bench.communicate(timeout=30)
+    assert (bench.returncode, output) == (130, "")
+    assert said.endswith("pretrade-guard: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background they are ignored

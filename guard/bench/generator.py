@@ -62,7 +62,11 @@ class Plan:
 
 @dataclass(slots=True)
 class Result:
-    """What one process saw. The window is what follows the warm-up."""
+    """What one process saw.
+
+    The window is what follows the warm-up: of an open loop up to the last answer, so that a load
+    beyond what the target can do shows what it did; of a closed loop up to the end of the load.
+    """
 
     latency: Histogram = field(default_factory=Histogram)
     lateness: Histogram = field(default_factory=Histogram)
@@ -81,7 +85,11 @@ def run_generator(plan: Plan, parent: Connection) -> None:
         generator = Generator(plan)
         parent.send("ready")
         start_ns: int = parent.recv()
-        result = generator.run(start_ns)
+        generator.run(start_ns)
+        parent.send("done")  # whose processor time is looked at now, before the rest takes some
+        result = generator.result()
+    except KeyboardInterrupt:
+        return  # the parent, who was interrupted too, says so
     except (LinkError, OSError, EOFError, ValueError, msgspec.MsgspecError) as error:
         result = Result(failure=f"{type(error).__name__}: {error}")
     parent.send(result)
@@ -126,8 +134,8 @@ class Generator:
             link.replies.kinds.clear()
             link.replies.reasons.clear()
 
-    def run(self, start_ns: int) -> Result:
-        """Sends from `start_ns` on and returns what came of it. Raises LinkError, OSError."""
+    def run(self, start_ns: int) -> None:
+        """Sends from `start_ns` on, until all is answered or lost. Raises LinkError, OSError."""
         _sharpen_timers()
         gc.collect()
         gc.freeze()
@@ -140,7 +148,6 @@ class Generator:
             self._run_closed()
         else:
             self._run_open(self._schedule, start_ns)
-        return self._finish()
 
     def _on_early_input(self, link: Link) -> None:
         if link.receive():
@@ -213,7 +220,7 @@ class Generator:
         link.settle(answered, now_ns, self._from_ns, self._latencies_ns)
         self._answered += answered
         self._last_answer_ns = now_ns
-        if self._from_ns <= now_ns < self._end_ns:
+        if self._from_ns <= now_ns and (now_ns < self._end_ns or self._schedule is not None):
             self._answered_in_window += answered
         if len(self._latencies_ns) > MESSAGES_MAX:
             raise LinkError(f"more than {MESSAGES_MAX} messages: measure for a shorter time")
@@ -225,7 +232,8 @@ class Generator:
             if left_ns <= 0 or not self._poller.wait(left_ns / NS_PER_S, self._on_input_open):
                 return
 
-    def _finish(self) -> Result:
+    def result(self) -> Result:
+        """What came of the run; closes the connections."""
         result = Result()
         result.latency.record_all(self._latencies_ns)
         result.lateness.record_all(self._lateness_ns)
@@ -237,7 +245,10 @@ class Generator:
         self._poller.close()
         result.messages_answered = self._answered
         result.answered_in_window = self._answered_in_window
-        result.window_ns = self._end_ns - self._from_ns
+        beyond_ns = self._end_ns
+        if self._schedule is not None:  # what was due counts, also where it was late
+            beyond_ns = max(beyond_ns, self._last_answer_ns)
+        result.window_ns = beyond_ns - self._from_ns
         return result
 
 

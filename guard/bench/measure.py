@@ -28,7 +28,7 @@ GRACE_S: Final = 30.0  # what a generator may take, beyond its load and drain, t
 
 @dataclass(slots=True)
 class Measured:
-    """What one load did. Rates are of the window behind the warm-up; CPU too, in nanoseconds."""
+    """What one load did. Rates are of the window (`Result`); CPU too, in nanoseconds."""
 
     plan: Plan
     requests_a_second: float
@@ -77,8 +77,13 @@ def measure(
         for number, (process, _) in enumerate(running):
             assert process.pid is not None
             pids[f"generator {number + 1}" if processes > 1 else "generator"] = process.pid
-        cpu_ns = _watch_window(plan, start_ns, pids, on_window)
+        pipes = [pipe for _, pipe in running]
+        cpu_ns = _watch_window(plan, start_ns, pids, pipes, on_window)
         results = [_result(pipe, plan) for _, pipe in running]
+    except BaseException:
+        for process, _ in running:
+            process.kill()  # nobody wants to know any more
+        raise
     finally:
         for process, pipe in running:
             pipe.close()
@@ -131,6 +136,7 @@ def _watch_window(
     plan: Plan,
     start_ns: int,
     pids: dict[str, int],
+    pipes: list[Connection],
     on_window: Callable[[bool], None] | None,
 ) -> dict[str, dict[str, int]]:
     """Processor time of each process within the window."""
@@ -139,6 +145,9 @@ def _watch_window(
     if on_window is not None:
         on_window(True)
     clock.sleep_until(start_ns + plan.duration_ns)
+    if plan.in_flight is None:
+        for pipe in pipes:
+            _expect_done(pipe, plan)
     after = {name: thread_cpu_ns(pid) for name, pid in pids.items()}
     if on_window is not None:
         on_window(False)
@@ -148,9 +157,20 @@ def _watch_window(
     }
 
 
-def _result(pipe: Connection, plan: Plan) -> Result:
+def _expect_done(pipe: Connection, plan: Plan) -> None:
+    """Waits until all is answered, or given up."""
     if not pipe.poll(DRAIN_S + CONNECT_S + GRACE_S + plan.duration_ns / NS_PER_S):
         raise BenchError("the load generator does not end")
+    said = _receive(pipe)
+    if isinstance(said, Result):
+        raise BenchError(f"the load generator: {said.failure}")
+
+
+def _result(pipe: Connection, plan: Plan) -> Result:
+    if plan.in_flight is not None:
+        _expect_done(pipe, plan)
+    if not pipe.poll(GRACE_S):
+        raise BenchError("the load generator does not count what it saw")
     result = _receive(pipe)
     assert isinstance(result, Result)
     if result.failure:
@@ -168,7 +188,7 @@ def _add_up(plan: Plan, results: list[Result], cpu_ns: dict[str, dict[str, int]]
         kinds.update(result.kinds)
         reasons.update(result.reasons)
     in_window = sum(result.answered_in_window for result in results)
-    window_s = results[0].window_ns / NS_PER_S
+    window_s = max(result.window_ns for result in results) / NS_PER_S
     return Measured(
         plan,
         in_window * plan.per_message / window_s,

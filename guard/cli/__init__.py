@@ -2,7 +2,8 @@
 
 Owns which commands there are, and how an error becomes an exit code; a module a command owns its
 arguments and what it prints. Exit codes: 0 good; 1 damage, a refused start or a failed
-environment; 2 wrong use, a bad configuration, or nothing to verify; 141 (128 + SIGPIPE, as of a
+environment; 2 wrong use, a bad configuration, or nothing to verify; 130 (128 + SIGINT) when it was
+interrupted at the keyboard before its end (`run` stops in good order); 141 (128 + SIGPIPE, as of a
 tool that the signal ended) when whoever read the output went away, as `head` does: said to nobody,
 and nothing is claimed of the log.
 
@@ -32,7 +33,14 @@ from guard.cli import (
     salvage,
     verify,
 )
-from guard.cli.base import EXIT_BROKEN_PIPE, EXIT_FAILED, EXIT_WRONG_USE, UsageError, complain
+from guard.cli.base import (
+    EXIT_BROKEN_PIPE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_WRONG_USE,
+    UsageError,
+    complain,
+)
 from guard.config import ConfigError
 from kernel import InvariantError
 from wal import WalError
@@ -67,6 +75,11 @@ def main(arguments: list[str] | None = None) -> int:
         finally:
             if sys.stdout is not None:  # it is None where it was closed from the start
                 sys.stdout.flush()  # now, while an error of it still has an exit code
+    except KeyboardInterrupt:
+        if arguments is not None:  # the caller's to handle
+            raise
+        sys.stderr.write("pretrade-guard: interrupted\n")
+        return EXIT_INTERRUPTED
     except OSError as error:
         return _failed_output(error, is_own_process=arguments is None)
 

@@ -24,6 +24,7 @@ from wal import (
 EXIT_GOOD: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_WRONG_USE: Final = 2
+EXIT_INTERRUPTED: Final = 130  # what a shell says of a tool that SIGINT ended: 128 + 2
 EXIT_BROKEN_PIPE: Final = 141  # what a shell says of a tool that SIGPIPE ended: 128 + 13
 
 # argparse's own type for this is private.
