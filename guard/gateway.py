@@ -25,8 +25,8 @@ from guard.router import Received as Received  # noqa: E402
 from guard.router import RouterFrames  # noqa: E402
 
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024  # above it libzmq closes the connection
-# Replies held for one client that does not read. libzmq counts messages, not their bytes, and the
-# replies of a whole batch must fit: `guard/PROTOCOL.md`, 10, says what that comes to.
+# Replies held for one client that does not read; those of a whole batch must fit. libzmq counts
+# messages, not their bytes, which are bounded beside it (`guard.router`).
 SEND_QUEUE_MESSAGES: Final = 16_384
 RECEIVE_QUEUE_MESSAGES: Final = 1_000  # requests of one client; beyond, TCP holds it back
 HEARTBEAT_INTERVAL_MS: Final = 10_000  # finds peers that vanished without a word

@@ -271,6 +271,7 @@ class Pipeline:
             head_sequence=self._writer.durable_head.sequence,
             replies_dropped_slow=gateway.replies_dropped_slow,
             replies_dropped_gone=gateway.replies_dropped_gone,
+            backlog_bytes=gateway.backlog_bytes,
             remembered_orders=len(state.orders),
             remembered_orders_max=state.remembered_orders_max,
             open_holds=state.ledger.active_reservations,

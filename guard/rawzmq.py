@@ -5,12 +5,17 @@ takes the same functions from `rawzmq.pxd` beside this file, which call libzmq's
 library that pyzmq has loaded, at `function_addresses`: a frame costs a tenth then. All of it is
 non-blocking, and belongs to one thread at a time, as a socket does.
 
+A frame that is lent (`put_lent`) is counted in a tally while libzmq holds it: it says so when it is
+done, on a thread of its own. Compiled, that is a function in C and two atomic numbers; here the
+frame is a Python object whose end, which pyzmq brings about on a thread of its own, counts it back.
+
 How it fails: an error of libzmq is a number (`Port.error`, or what `put` returns), never a guess. A
 call that a signal interrupted is made again.
 """
 
 import ctypes
 import sys
+from collections import deque
 from typing import Final
 
 import zmq
@@ -19,6 +24,7 @@ import zmq
 FUNCTIONS: Final = (
     "zmq_msg_init",
     "zmq_msg_init_size",
+    "zmq_msg_init_data",
     "zmq_msg_close",
     "zmq_msg_data",
     "zmq_msg_size",
@@ -52,10 +58,39 @@ def function_addresses() -> tuple[int, ...]:
     return tuple(ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions)
 
 
+class Tally:
+    """The bytes of lent frames that libzmq holds. Lends on one thread; they end on any."""
+
+    __slots__ = ("_bytes", "ended")
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self.ended: deque[int] = deque()  # sizes, in bytes; appended on other threads
+
+    def add(self, size: int) -> None:
+        self._bytes += size
+
+    def count(self) -> int:
+        while self.ended:
+            self._bytes -= self.ended.popleft()
+        assert self._bytes >= 0
+        return self._bytes
+
+
+class LentFrame(bytes):
+    """A body that libzmq reads where it lies; pyzmq drops it when libzmq has done with it."""
+
+    tallies: tuple[Tally, ...] = ()
+
+    def __del__(self) -> None:
+        for tally in self.tallies:
+            tally.ended.append(len(self))
+
+
 class Port:
     """A socket's calls, and the error number of the last one that brought nothing."""
 
-    __slots__ = ("error", "get", "recv", "send")
+    __slots__ = ("error", "get", "lent", "recv", "send")
 
     def __init__(self, socket: "zmq.Socket[bytes]") -> None:
         # By the backend's own methods: what `zmq.Socket` puts before them costs as much as they do.
@@ -63,6 +98,7 @@ class Port:
         self.send = zmq.backend.Socket.send.__get__(socket)
         self.get = zmq.backend.Socket.get.__get__(socket)
         self.error = 0
+        self.lent = Tally()
 
 
 def _number(error: zmq.ZMQError) -> int:
@@ -104,6 +140,34 @@ def put(port: Port, frame: bytes, is_last: bool) -> int:
     """Sends a frame of a message. Returns 0, or the error number."""
     try:
         port.send(frame, _NOBLOCK if is_last else _MORE_NOBLOCK)
+    except zmq.ZMQError as error:
+        return _number(error)
+    return 0
+
+
+def open_tally(_port: Port) -> Tally:
+    """Of some of the port's lent frames, beside the port's own; it may end before they do."""
+    return Tally()
+
+
+def lent_bytes(tally: Tally) -> int:
+    """How many bytes libzmq holds of the frames that were put with this tally."""
+    return tally.count()
+
+
+def all_lent_bytes(port: Port) -> int:
+    """How many bytes libzmq holds of all that was lent at this port."""
+    return port.lent.count()
+
+
+def put_lent(port: Port, frame: bytes, tally: Tally) -> int:
+    """As `put`, of a last frame that is counted until libzmq is done with it, sent or not."""
+    lent = LentFrame(frame)
+    lent.tallies = (tally, port.lent)
+    for each in lent.tallies:
+        each.add(len(lent))
+    try:
+        port.send(zmq.Frame(lent, copy=False), _NOBLOCK)
     except zmq.ZMQError as error:
         return _number(error)
     return 0

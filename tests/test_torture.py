@@ -20,6 +20,7 @@ import zmq
 
 from daemon_support import OPENING_RECORDS, PACKAGES, PATIENCE_S, Site, config_text, event_of
 from guard.pipeline import GATHERED_MESSAGES_MAX
+from guard.router import CLIENT_BACKLOG_BYTES_MAX
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
 
 pytestmark = pytest.mark.slow
@@ -65,6 +66,9 @@ int clock_gettime(clockid_t id, struct timespec *now) {
 UNREAD_ORDERS = 100_000
 # Measured: 150 MiB, of which about two thirds are the orders themselves.
 UNREAD_GROWTH_BYTES_MAX = 300 * 1024 * 1024
+# As many queries as would have the daemon hold 170 MB for one client, and what it may grow by: the
+# bound, the queries themselves (30 MB, read ahead), and what the daemon needs besides.
+UNREAD_QUERIES, UNREAD_QUERIES_GROWTH_BYTES_MAX = 800, CLIENT_BACKLOG_BYTES_MAX + 48 * 2**20
 UNREAD_OPTIONS = {zmq.RCVHWM: 1, zmq.RCVBUF: 4_096, zmq.SNDHWM: 0, zmq.LINGER: 0}
 OPENING_DESK_RECORDS = OPENING_RECORDS - 1  # with one desk
 HOUR_S, DAY_S = 3_600, 86_400
@@ -171,10 +175,10 @@ def unread_socket(endpoint: str) -> Iterator["zmq.Socket[bytes]"]:
         context.term()
 
 
-def until_known(client: ProtocolClient, name: str) -> None:
+def until_known(client: ProtocolClient, name: str, desk: str = "desk-alpha") -> None:
     """Waits until the guard has decided the order `name`."""
     deadline = time.monotonic() + COMMAND_PATIENCE_S
-    while client.ask(status(name))["state"] == "unknown":
+    while client.ask(status(name, desk))["state"] == "unknown":
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -207,6 +211,52 @@ def test_a_hundred_thousand_orders_and_nobody_reads_the_replies(tmp_path: Path) 
         assert client.ask(order("U-0", quantity=1))["repeat"] is True
         assert daemon.stop() == 0
     assert site.verify()["head_sequence"] == OPENING_DESK_RECORDS + UNREAD_ORDERS + 1
+
+
+def test_long_replies_and_nobody_reads_them(tmp_path: Path) -> None:
+    """Bounded in bytes; others are served; who reads again gets answers, to the lost ones too."""
+    desk, longest = "d" * 32, "L" * 64
+    log = "checkpoint_every_records = 0\ncheckpoint_at_stop = false"
+    site = Site(tmp_path, config_text(desks={desk: ("90000000000.00", "none")}, log=log))
+    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+        assert client.ask(order(longest, desk=desk))["type"] == "admit"
+        queries = msgspec.json.encode([status(longest, desk)] * 256)
+        assert len(client.ask_body(queries)) == 256
+        before = daemon.resident_bytes()
+        with unread_socket(daemon.endpoint) as silent:
+            for number in range(UNREAD_QUERIES):
+                silent.send(queries)
+                if number % 50 == 0:
+                    assert client.ask(PING)["type"] == "pong", "others are served meanwhile"
+            lost = [order(f"L-{number}", desk=desk, quantity=1) for number in range(256)]
+            silent.send(msgspec.json.encode(lost))
+            silent.send(msgspec.json.encode(order("S-1", desk=desk, quantity=1)))
+            until_known(client, "S-1", desk)
+            growth_bytes = daemon.resident_bytes() - before
+            counted = client.ask(STATS)["counters"]
+            print(f"grown by {growth_bytes / 2**20:.0f} MiB, {counted}")
+            assert growth_bytes < UNREAD_QUERIES_GROWTH_BYTES_MAX
+            assert counted["backlog_bytes"] > 0.9 * CLIENT_BACKLOG_BYTES_MAX
+            assert counted["backlog_bytes"] <= CLIENT_BACKLOG_BYTES_MAX
+            dropped = counted["replies_dropped_slow"]
+            assert UNREAD_QUERIES // 4 < dropped < UNREAD_QUERIES
+            # It reads again: what was held, in order, the short reply behind the lost one last.
+            silent.setsockopt(zmq.RCVTIMEO, int(PATIENCE_S * 1_000))
+            for _ in range(UNREAD_QUERIES + 1 - dropped):
+                assert len(msgspec.json.decode(silent.recv())) == 256
+            assert msgspec.json.decode(silent.recv())["client_order_id"] == "S-1"
+            silent.send(msgspec.json.encode(lost))
+            body = silent.recv()
+            answers = msgspec.json.decode(body)
+            assert [answer["client_order_id"] for answer in answers] == [
+                each["client_order_id"] for each in lost
+            ]
+            assert {(answer["type"], answer["repeat"]) for answer in answers} == {("admit", True)}
+            counted = client.ask(STATS)["counters"]
+            assert counted["replies_dropped_slow"] == dropped
+            assert counted["backlog_bytes"] in (0, len(body)), "the last one may not be told yet"
+        assert daemon.stop() == 0
+    assert site.verify()["head_sequence"] == OPENING_DESK_RECORDS + 1 + 256 + 1 + 1
 
 
 def test_the_clock_jumps_back_and_forth(site: ShimSite) -> None:
