@@ -34,6 +34,8 @@ class Counters:
     batches: int = 0
     batches_on_loop: int = 0
     turns_polled: int = 0
+    collections: int = 0
+    collection_ns_max: int = 0
     batch_records_max: int = 0
     batch_bytes_max: int = 0
     logged_bytes: int = 0

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from guard import clock
 from guard.activation import Actor
 from guard.anchoring import AnchorPublisher
 from guard.notify import ServiceNotifier
@@ -79,11 +80,19 @@ class Housekeeper:
             if not self._pipeline.is_stalled(STALL_LIMIT_NS):
                 self._notifier.send("WATCHDOG=1")
             if self._pipeline.is_idle:
-                gc.collect(0)
-                gc.freeze()
+                self._collect_garbage()
             await self.look_after_disks()
             self._take_checkpoint_if_due()
             await asyncio.sleep(self._period_s)
+
+    def _collect_garbage(self) -> None:
+        started_ns = clock.monotonic_ns()
+        gc.collect(0)
+        gc.freeze()
+        counters = self._pipeline.counters
+        counters.collections += 1
+        spent_ns = clock.monotonic_ns() - started_ns
+        counters.collection_ns_max = max(counters.collection_ns_max, spent_ns)
 
     async def look_after_disks(self) -> None:
         """The log's reserve and the anchor. Once before the first order, too."""

@@ -42,6 +42,7 @@ PURE_GUARD = frozenset(
         "audit.timegrid",
         "audit.tlog",
         "bench.blocks",
+        "bench.timeline",
         "bench.frames",
         "fill_lane",
         "fill_rows",

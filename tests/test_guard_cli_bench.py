@@ -11,11 +11,12 @@ import pytest
 
 from guard.bench import replay_rate
 from guard.bench.conditions import filesystem_of
-from guard.bench.document import Report
+from guard.bench.document import Report, Trace
 from guard.bench.loads import STANDARD
 from guard.bench.peers import Echo, measure_disk, missing_peers
 from guard.bench.site import Guard, config_text
 from guard.bench.targets import NOT_MEASURED, judge
+from guard.bench.timeline import METRICS
 from guard.bench.wheel import measure_kernels, measure_orders
 from guard.bench.zmtp import connect
 from guard.cli import main
@@ -48,6 +49,9 @@ WRONG = (
     (("--compare", "--endpoint", "tcp://127.0.0.1:1"), "--compare: allowed only with"),
     (("--directory", "/no/such/place"), "--directory: /no/such/place is no directory"),
     (("--json", "/no/such/place/file"), "--json: /no/such/place is no directory"),
+    (("--trace", "/no/such/place/file"), "--trace: /no/such/place is no directory"),
+    (("--trace", "t", "--scale"), "--trace: allowed only with loads on a guard of its own"),
+    (("--trace", "t", "--endpoint", "tcp://127.0.0.1:1"), "--trace: allowed only with loads"),
 )
 
 
@@ -220,3 +224,17 @@ def test_an_interrupted_bench_says_so_and_leaves_nothing(tmp_path: Path) -> None
 
 def _hear_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background they are ignored
+
+
+@pytest.mark.slow
+def test_a_trace_has_the_daemon_s_doings_beside_the_slowest_messages(tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    arguments = ("--rate", "500", "--clients", "2", "--directory", str(tmp_path))
+    assert main(["bench", *QUICK, *arguments, "--trace", str(path)]) == 0
+    trace = msgspec.json.decode(path.read_bytes(), type=Trace)
+    (timeline,) = trace.timelines
+    assert sum(one.messages for one in timeline.slices) == 200  # 0.4 s at 500 a second
+    assert sum(one.main_ran_ns for one in timeline.slices) > 0
+    asked = [span for span in timeline.spans if span.what == METRICS]
+    assert 1 <= len(asked) <= 5
+    assert all(0 <= span.from_ns <= span.to_ns for span in asked)

@@ -1,11 +1,15 @@
 """What the daemon looks after once a second: the disk's reserve, the anchor."""
 
+import asyncio
+import gc
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from guard.anchoring import AnchorPublisher, load_anchor
-from guard.housekeeping import disk_event, free_bytes
+from guard.counters import Counters
+from guard.housekeeping import Housekeeper, disk_event, free_bytes
 from guard.outcomes import EntriesHalted, EntriesResumed
 from guard_support import LoggedEngine, actor, cancel, fill, order
 from wal import EMPTY_HEAD, Head, WalAnchorError, read_anchor
@@ -49,6 +53,43 @@ def test_a_halt_stops_entries_and_nothing_else() -> None:
     engine.log(who.event(EntriesResumed, free_bytes=10))
     assert engine.submit(order("A-2")).reason == "disk_low"  # a refused order stays refused
     engine.admit(order("A-3"))
+
+
+async def test_a_collection_of_garbage_is_counted_and_timed() -> None:
+    counters = Counters()
+    beats = 0
+
+    def beat() -> None:
+        nonlocal beats
+        beats += 1
+
+    async def until(count: int) -> None:
+        async with asyncio.timeout(10):
+            while beats < count:
+                await asyncio.sleep(0.001)
+
+    pipeline = SimpleNamespace(is_stalled=lambda _limit: False, is_idle=True, counters=counters)
+    notifier = SimpleNamespace(send=lambda _word: None, watchdog_s=0.001)
+    keeper = Housekeeper(
+        pipeline,  # type: ignore[arg-type]
+        notifier,  # type: ignore[arg-type]
+        None,
+        lambda: EMPTY_HEAD,
+        lambda: None,
+        beat,
+        print,
+    )
+    feed = asyncio.get_running_loop().create_task(keeper.run())
+    try:
+        await until(3)
+        pipeline.is_idle = False
+        before = counters.collections
+        await until(beats + 3)
+    finally:
+        feed.cancel()
+        gc.unfreeze()
+    assert counters.collections == before >= 3
+    assert counters.collection_ns_max > 0
 
 
 def test_free_bytes_are_those_of_the_directory_s_disk(tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ from typing import Final
 
 from guard import clock
 from guard.bench.conditions import MEMORY_FILESYSTEMS, conditions, filesystem_of
-from guard.bench.document import REPORT_VERSION, Report
+from guard.bench.document import REPORT_VERSION, TRACE_VERSION, Report, Trace
 from guard.bench.loads import SATURATED
 from guard.bench.peers import missing_peers, redis_version
 from guard.bench.replay_rate import measure_replay
 from guard.bench.scale import measure_scale
 from guard.bench.session import DIRECTORY_PREFIX, Findings, Options, run_rounds
-from guard.bench.show import show_report, wide_console
+from guard.bench.show import show_report, show_timelines, wide_console
 from guard.bench.targets import judge
 from guard.bench.wheel import measure_kernels
 
@@ -29,7 +29,7 @@ KERNEL_VENUES: Final = 22
 PEERS: Final = frozenset({"redis", "wheel", "floor"})
 
 
-def run_bench(options: Options, *, compares: bool) -> Report:
+def run_bench(options: Options, *, compares: bool) -> tuple[Report, Trace]:
     """Runs it, says on stderr how it goes, and prints what it found. Raises BenchError, OSError."""
     started_at = datetime.fromtimestamp(clock.wall_ns() / 1e9, UTC).isoformat(timespec="seconds")
     not_measured = []
@@ -54,8 +54,11 @@ def run_bench(options: Options, *, compares: bool) -> Report:
         figures,
         not_measured,
     )
-    show_report(wide_console(), report)
-    return report
+    console = wide_console()
+    show_report(console, report)
+    show_timelines(console, findings.timelines)
+    trace = Trace(TRACE_VERSION, started_at, report.command, conditions_before, findings.timelines)
+    return report, trace
 
 
 def run_scale(options: Options, orders: int) -> Report:

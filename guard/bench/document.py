@@ -11,9 +11,11 @@ from typing import Final
 from msgspec import Struct
 
 from guard.bench.measure import Measured
+from guard.bench.timeline import Timeline
 from guard.histogram import Histogram
 
 REPORT_VERSION: Final = 1
+TRACE_VERSION: Final = 1
 
 
 class Run(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +56,16 @@ class Report(Struct, frozen=True, forbid_unknown_fields=True):
     targets: list[Target]
     figures: dict[str, float]
     not_measured: list[str]
+
+
+class Trace(Struct, frozen=True, forbid_unknown_fields=True):
+    """What `--trace` writes: every round of every load, slice by slice."""
+
+    version: int
+    started_at: str
+    command: str
+    conditions: dict[str, str]
+    timelines: list[Timeline]
 
 
 def summarize(

@@ -27,6 +27,7 @@ from guard.bench.links import Link, Poller
 from guard.bench.redis_orders import RedisOrders, connect_redis
 from guard.bench.replies import EchoReplies, GuardReplies, RedisReplies, Replies
 from guard.bench.schedule import NS_PER_S, FixedRate, Recorded, Schedule
+from guard.bench.timeline import Slowest
 from guard.bench.workload import Mix, MixedOrders, RecordedFrames, Workload
 from guard.bench.zmtp import connect
 from guard.histogram import Histogram
@@ -58,6 +59,7 @@ class Plan:
     mix: Mix = field(default_factory=lambda: Mix(1, 0, 0))
     per_message: int = 1
     desks: int = 1
+    traces: bool = False  # notes the slowest message of each slice of a trace
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class Result:
     messages_answered: int = 0
     answered_in_window: int = 0
     window_ns: int = 0
+    slowest: Slowest = field(default_factory=dict)
     failure: str = ""
 
 
@@ -108,6 +111,9 @@ class Generator:
             _link(plan, number, None if flow is None else flow.frames[place])
             for place, number in enumerate(plan.links)
         ]
+        self._slowest: Slowest = {}
+        for link in self._links:
+            link.slowest = self._slowest if plan.traces else None
         self._poller = Poller(self._links)
         self._latencies_ns = array("q")
         self._lateness_ns = array("q")
@@ -243,6 +249,7 @@ class Generator:
             result.messages_sent += link.messages_sent
             link.close()
         self._poller.close()
+        result.slowest = self._slowest
         result.messages_answered = self._answered
         result.answered_in_window = self._answered_in_window
         beyond_ns = self._end_ns

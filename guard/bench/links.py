@@ -13,6 +13,7 @@ from typing import Final
 
 from guard.bench.frames import LinkError
 from guard.bench.replies import Replies
+from guard.bench.timeline import Slowest, note_slowest
 from guard.bench.workload import Workload
 
 RECEIVE_BYTES: Final = 262_144
@@ -30,6 +31,8 @@ class Link:
         # Messages under way, in the order sent: how many, and when they were due.
         self.under_way: deque[tuple[int, int]] = deque()
         self.messages_sent = 0
+        # For a trace: the slowest message of each of its slices.
+        self.slowest: Slowest | None = None
         self._connection = connection
         self._received = bytearray()
         self._outgoing = bytearray()
@@ -96,6 +99,8 @@ class Link:
             answered -= count
             if due_ns >= from_ns:
                 latency_ns = now_ns - due_ns
+                if self.slowest is not None:
+                    note_slowest(self.slowest, due_ns - from_ns, count, latency_ns)
                 if count == 1:
                     latencies_ns.append(latency_ns)
                 else:

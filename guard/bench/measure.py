@@ -18,6 +18,7 @@ from guard import clock
 from guard.bench.generator import CONNECT_S, DRAIN_S, Plan, Result, run_generator
 from guard.bench.schedule import NS_PER_S
 from guard.bench.site import BenchError, thread_cpu_ns
+from guard.bench.timeline import Slowest, merge_slowest
 from guard.histogram import Histogram
 
 # From "all are connected" to the first message: every process must have been told by then.
@@ -40,6 +41,7 @@ class Measured:
     messages_answered: int
     answered_in_window: int
     cpu_ns: dict[str, dict[str, int]] = field(default_factory=dict)
+    slowest: Slowest = field(default_factory=dict)
 
     def cpu_us_a_request(self, process: str) -> dict[str, float]:
         """Microseconds of processor time a request, by thread."""
@@ -180,6 +182,7 @@ def _result(pipe: Connection, plan: Plan) -> Result:
 
 def _add_up(plan: Plan, results: list[Result], cpu_ns: dict[str, dict[str, int]]) -> Measured:
     latency, lateness = Histogram(), Histogram()
+    slowest: Slowest = {}
     kinds: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for result in results:
@@ -187,6 +190,7 @@ def _add_up(plan: Plan, results: list[Result], cpu_ns: dict[str, dict[str, int]]
         lateness.merge(result.lateness)
         kinds.update(result.kinds)
         reasons.update(result.reasons)
+        merge_slowest(slowest, result.slowest)
     in_window = sum(result.answered_in_window for result in results)
     window_s = max(result.window_ns for result in results) / NS_PER_S
     return Measured(
@@ -200,4 +204,5 @@ def _add_up(plan: Plan, results: list[Result], cpu_ns: dict[str, dict[str, int]]
         sum(result.messages_answered for result in results),
         in_window,
         cpu_ns,
+        slowest,
     )

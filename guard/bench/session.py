@@ -23,6 +23,8 @@ from guard.bench.peers import Echo, Redis, measure_disk
 from guard.bench.schedule import NS_PER_S
 from guard.bench.site import REMEMBERED_ORDERS_MAX, BenchError, Guard, config_text
 from guard.bench.syncs import read_stats, sync_times
+from guard.bench.timeline import Timeline, make_timeline
+from guard.bench.watcher import Watcher
 from guard.bench.wheel import measure_orders
 from guard.histogram import Histogram
 from guard.messages import StatsReply
@@ -50,6 +52,7 @@ class Options:
     endpoint: str | None = None
     process_id: int | None = None
     peers: frozenset[str] = frozenset()  # of redis, wheel, floor
+    traces: bool = False  # on a guard of its own alone
     packages: Path | None = None  # the folder whose guard is measured, instead of this one's
 
 
@@ -60,6 +63,7 @@ class Findings:
     measured: dict[tuple[str, str], list[Measured]] = field(default_factory=dict)
     batches: dict[tuple[str, str], list[Histogram]] = field(default_factory=dict)
     syncs: dict[tuple[str, str], list[dict[str, int]]] = field(default_factory=dict)
+    timelines: list[Timeline] = field(default_factory=list)
     disk: list[Histogram] = field(default_factory=list)
     wheel_orders_a_second: dict[str, list[float]] = field(default_factory=dict)
 
@@ -78,6 +82,7 @@ class Findings:
             self.batches.setdefault(key, []).extend(sizes)
         for key, times in other.syncs.items():
             self.syncs.setdefault(key, []).extend(times)
+        self.timelines.extend(other.timelines)
         self.disk.extend(other.disk)
         for load, rates in other.wheel_orders_a_second.items():
             self.wheel_orders_a_second.setdefault(load, []).extend(rates)
@@ -153,17 +158,32 @@ def _measure_guard(
     marks: list[dict[str, int]] = []
     stats: list[StatsReply | None] = []
 
-    def on_window(_is_start: bool) -> None:
+    watchers: list[Watcher] = []
+
+    def on_window(is_start: bool) -> None:
+        if options.traces and guard is not None:
+            if is_start:
+                watchers.append(Watcher(guard.process_id, guard.log, plan.endpoint))
+            else:
+                watchers[0].stop()
         stats.append(read_stats(plan.endpoint))
         if guard is not None:
             marks.append(mark(guard.log))
 
-    measured = measure(plan, min(options.processes, load.clients), watched, on_window)
+    plan = replace(plan, traces=options.traces)
+    try:
+        measured = measure(plan, min(options.processes, load.clients), watched, on_window)
+    finally:
+        for watcher in watchers:
+            watcher.abandon()
     lost = measured.messages_sent - measured.messages_answered
     if lost:
         raise BenchError(f"{load.name}: {lost} of {measured.messages_sent} messages unanswered")
     key = ("guard", load.name)
     findings.measured.setdefault(key, []).append(measured)
+    for watcher in watchers:
+        timeline = make_timeline(load.name, measured.slowest, watcher.samples, watcher.spans)
+        findings.timelines.append(timeline)
     before, after = stats
     if before is not None and after is not None:
         findings.syncs.setdefault(key, []).append(sync_times(before, after))

@@ -1,12 +1,14 @@
 """What the bench prints for people. Owns layout and no figures."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from guard.bench.document import Report, Run, Target
+from guard.bench.timeline import Timeline, slowest_slices
 from guard.histogram import PERCENTILES
 
 TABLE_COLUMNS: Final = 160
@@ -32,6 +34,38 @@ def show_report(console: Console, report: Report) -> None:
         console.print(_target_table(report.targets))
     for reason in report.not_measured:
         console.print(f"[bold]not measured[/]: {reason}", highlight=False)
+
+
+def show_timelines(console: Console, timelines: Sequence[Timeline]) -> None:
+    """Of each round: the slowest messages by what ran then, and the slowest slices."""
+    for timeline in timelines:
+        console.print(_effect_table(timeline))
+        console.print(_slice_table(timeline))
+
+
+def _effect_table(timeline: Timeline) -> Table:
+    title = f"{timeline.load}: the slowest message of each 10 ms, in µs, by what ran then"
+    table = Table("ran in the slice", title=title)
+    for name in ("slices", "p50", "p90", "max"):
+        table.add_column(name, justify="right")
+    for one in timeline.effects:
+        times_ns = (one.slowest_p50_ns, one.slowest_p90_ns, one.slowest_max_ns)
+        shown = (f"{time_ns / 1e3:,.0f}" if one.slices else "" for time_ns in times_ns)
+        table.add_row(one.what, f"{one.slices:,}", *shown)
+    return table
+
+
+def _slice_table(timeline: Timeline) -> Table:
+    table = Table(title="the slowest slices")
+    for name in ("at ms", "messages", "slowest µs", "main ran µs", "waited µs", "log bytes"):
+        table.add_column(name, justify="right")
+    table.add_column("ran")
+    for one in slowest_slices(timeline):
+        times_ns = (one.slowest_ns, one.main_ran_ns, one.main_waited_ns)
+        shown = (f"{time_ns / 1e3:,.0f}" for time_ns in times_ns)
+        at_ms = f"{one.from_ns / 1e6:,.0f}"
+        table.add_row(at_ms, str(one.messages), *shown, f"{one.log_bytes:,}", ", ".join(one.ran))
+    return table
 
 
 def _latency_table(runs: list[Run]) -> Table:

@@ -60,13 +60,17 @@ def add(commands: Commands) -> None:
         help="where the temporary log goes (default: the system's place for temporary files)",
     )
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
+    bench.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="watch the daemon, 10 ms by 10 ms: what ran while the slowest messages waited; JSON",
+    )
     bench.add_argument("--print-config", action="store_true", help="print it, and measure nothing")
     bench.set_defaults(command=_bench)
 
 
 def _bench(options: argparse.Namespace) -> int:
-    import msgspec
-
     from guard.bench.command import run_bench, run_scale
     from guard.bench.site import REMEMBERED_ORDERS_MAX, BenchError, config_text
 
@@ -81,18 +85,27 @@ def _bench(options: argparse.Namespace) -> int:
         return EXIT_GOOD
     if not options.directory.is_dir():
         raise UsageError(f"--directory: {options.directory} is no directory")
-    if options.json is not None and not options.json.parent.is_dir():
-        raise UsageError(f"--json: {options.json.parent} is no directory")
+    for name, path in (("--json", options.json), ("--trace", options.trace)):
+        if path is not None and not path.parent.is_dir():
+            raise UsageError(f"{name}: {path.parent} is no directory")
     try:
         if options.scale:
             report = run_scale(session, scale_orders)
         else:
-            report = run_bench(session, compares=options.compare)
+            report, trace = run_bench(session, compares=options.compare)
+            if options.trace is not None:
+                _write_json(options.trace, trace)
     except BenchError as error:
         return complain(EXIT_FAILED, error)
     if options.json is not None:
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        _write_json(options.json, report)
     return EXIT_GOOD
+
+
+def _write_json(path: Path, value: object) -> None:
+    import msgspec
+
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(value)) + b"\n")
 
 
 def _session(options: argparse.Namespace) -> Any:
@@ -103,6 +116,8 @@ def _session(options: argparse.Namespace) -> Any:
         raise ValueError("--compare: allowed only with a guard of its own, without --endpoint")
     if options.pid is not None and options.endpoint is None:
         raise ValueError("--pid: allowed only with --endpoint")
+    if options.trace is not None and (options.scale or options.endpoint is not None):
+        raise ValueError("--trace: allowed only with loads on a guard of its own")
     loads = _loads(options)
     _check("--seconds", options.seconds, 0.1, SECONDS_MAX)
     _check("--warm-up-s", options.warm_up_s, 0.0, SECONDS_MAX)
@@ -119,6 +134,7 @@ def _session(options: argparse.Namespace) -> Any:
         options.directory,
         options.endpoint,
         options.pid,
+        traces=options.trace is not None,
     )
 
 
