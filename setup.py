@@ -39,7 +39,7 @@ COMPILED_MODULES = {
         "gathering",
     ),
     "wal": ("entryhash", "staging", "scan", "barethread"),
-    "guard.audit": ("decision_rows",),
+    "guard.audit": ("decision_rows", "exposure", "day_counts", "day_rows"),
 }
 
 # Beside the way of most orders: a third less time to compile, and nobody waits for them.

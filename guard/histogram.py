@@ -27,7 +27,10 @@ _WHOLE: Final = 100_000
 
 
 def bucket_of(value: int, precision_bits: int = PRECISION_BITS) -> int:
-    """The number of the bucket that holds `value` (0 or more); in the order of the values."""
+    """The number of the bucket that holds `value` (0 or more); in the order of the values.
+
+    For the compiled modules it stands in `histogram.pxd`, too, for values below 2^63.
+    """
     shift = max(value.bit_length() - precision_bits, 0)
     return (shift << (precision_bits - 1)) + (value >> shift)
 
@@ -74,13 +77,16 @@ class Histogram:
     def merge(self, other: "Histogram") -> None:
         """Adds what another one has counted."""
         assert self.precision_bits == other.precision_bits
-        for bucket, count in other._counts.items():
+        if other.least is not None and other.greatest is not None:
+            self.add_buckets(other._counts, other.total, other.least, other.greatest)
+
+    def add_buckets(self, counts: Mapping[int, int], total: int, least: int, greatest: int) -> None:
+        """Adds values that were counted by bucket elsewhere: their sum, least and greatest."""
+        for bucket, count in counts.items():
             self._counts[bucket] = self._counts.get(bucket, 0) + count
-        self.total += other.total
-        ends = [end for end in (self.least, other.least) if end is not None]
-        self.least = min(ends, default=None)
-        ends = [end for end in (self.greatest, other.greatest) if end is not None]
-        self.greatest = max(ends, default=None)
+        self.total += total
+        self.least = least if self.least is None else min(self.least, least)
+        self.greatest = greatest if self.greatest is None else max(self.greatest, greatest)
 
     def percentile(self, of_100_000: int) -> int:
         """The value that so many of 100,000 do not exceed. Raises ValueError where none is."""

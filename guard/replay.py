@@ -38,7 +38,7 @@ from guard.outcomes import (
 )
 from guard.record_rows import RecordRows
 from guard.recovery import load_checkpoint
-from guard.replay_lane import AdmissionObserver, ReplayLane
+from guard.replay_lane import ReplayLane, RowObserver
 from guard.replay_parts import RAW, ROW_HEAD, Part, Place
 from guard.state import GuardState
 from kernel import InvariantError
@@ -148,7 +148,7 @@ def replay_log(
     *,
     beginning: CheckpointInfo | None = None,
     observe: Observer | None = None,
-    observe_admission: AdmissionObserver | None = None,
+    observe_row: RowObserver | None = None,
     anchor: Anchor | None = None,
     jobs: int = 1,
     on_bytes: Callable[[int], None] | None = None,
@@ -157,9 +157,9 @@ def replay_log(
 
     `beginning`: replay from the state of this checkpoint on, which is taken as it is: for a log
     whose first segments are archived. `observe` is called after every record, in the log's order;
-    of a plain admission `observe_admission` instead, where it is given and spares the objects.
-    `anchor`: the log must hold it. `jobs`: how many processes read and verify, beside this one
-    where they are several. `on_bytes` is told now and then how many more bytes of the log are
+    of those that were folded from their row `observe_row` instead, where it is given and spares the
+    objects. `anchor`: the log must hold it. `jobs`: how many processes read and verify, beside this
+    one where they are several. `on_bytes` is told now and then how many more bytes of the log are
     done. Raises WalDamage, WalKeyMismatch, ReplayMismatch, ForeignLogError, CheckpointDamage. An
     empty log gives a report of no records.
     """
@@ -176,7 +176,7 @@ def replay_log(
     ):  # fmt: skip
         if part is not None:
             place = PlaceInLog(paths, hasher, part)
-            _replay_part(report, part, place, lane, observe, observe_admission)
+            _replay_part(report, part, place, lane, observe, observe_row)
     orders, fills = lane.order_count, lane.fills.record_count
     report.record_count += orders + fills
     report.decision_count += orders
@@ -210,7 +210,7 @@ def _replay_part(
     place: PlaceInLog,
     lane: ReplayLane,
     observe: Observer | None,
-    observe_admission: AdmissionObserver | None,
+    observe_row: RowObserver | None,
 ) -> None:
     engine = report.engine
     rows, at = part.rows, 0
@@ -223,7 +223,7 @@ def _replay_part(
             told(place, decided, engine.state)
 
     while True:
-        at = lane.fold(rows, at, tell, observe_admission)
+        at = lane.fold(rows, at, tell, observe_row)
         if at == len(rows):
             break
         kind, length = ROW_HEAD.unpack_from(rows, at)

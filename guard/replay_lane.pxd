@@ -30,8 +30,8 @@ cdef class ReplayLane:
     cdef public Py_ssize_t order_count
     cdef public list reason_counts
 
-    @cython.locals(size=Py_ssize_t, row=Py_ssize_t, kind=u8)
-    cpdef Py_ssize_t fold(self, bytes rows, Py_ssize_t at, tell, tell_admission) except -1
+    @cython.locals(size=Py_ssize_t, row=Py_ssize_t, kind=u8, is_order=bint, is_taken=bint)
+    cpdef Py_ssize_t fold(self, bytes rows, Py_ssize_t at, tell, tell_row) except -1
 
     @cython.locals(
         state=GuardState, received_at_ns=i64, sequence=u64, is_refusal=bint, at=Py_ssize_t,
@@ -56,9 +56,6 @@ cdef class ReplayLane:
 
     @cython.locals(key=bytes)
     cdef str _name(self, const u8 *rows, Py_ssize_t at, Py_ssize_t count)
-
-    @cython.locals(at=Py_ssize_t)
-    cdef _tell_admission(self, const u8 *rows, Py_ssize_t row, tell)
 
     @cython.locals(at=Py_ssize_t, key_bytes=Py_ssize_t, payload_bytes=Py_ssize_t)
     cdef _decided(self, const u8 *rows, Py_ssize_t row)

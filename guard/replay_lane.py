@@ -46,12 +46,9 @@ _RISK_LIMIT, _CONFIDENCE_LIMIT = int(Reason.RISK_HARD_LIMIT), int(Reason.CONFIDE
 # Of desks and symbols; bounded as in guard.wire.
 _NAMES_KEPT_MAX = 16_384
 
-# What is told of an admission where no more is wanted: sequence, received_at_ns,
-# batch_first_sequence, sent_at_ns (0: none), desk, symbol, venue asked for, venue chosen, reason,
-# notional and fee in microcents, and the state after it.
-AdmissionObserver: TypeAlias = Callable[
-    [int, int, int, int, str, str, int, int, str, int, int, GuardState], None
-]
+# Told of a record that was folded from its row, where no more is wanted: the rows, the offset of
+# that one's head (`guard.replay_parts`), and the state after it. It must change nothing.
+RowObserver: TypeAlias = Callable[[bytes, int, GuardState], None]
 
 
 class ReplayLane:
@@ -72,27 +69,28 @@ class ReplayLane:
         rows: bytes,
         at: int,
         tell: Callable[[Decided], None] | None,
-        tell_admission: AdmissionObserver | None,
+        tell_row: RowObserver | None,
     ) -> int:
         """Folds the rows from offset `at` on; the offset of the first one that it does not.
 
-        After each, `tell` is told what the rules give for the record; of an admission
-        `tell_admission` instead, where it is given.
+        After each, `tell_row` is told of it where it is given; else `tell` is told what the rules
+        give for the record.
         """
         size = len(rows)
         while at + _HEAD_BYTES <= size:
             kind = rows[at]
             row = at + _HEAD_BYTES
-            if kind == _DECIDED and self._take(rows, row):
-                if tell_admission is not None and rows[row + 118] != _REJECT:
-                    self._tell_admission(rows, row, tell_admission)
-                elif tell is not None:
-                    tell(self._decided(rows, row))
-            elif kind == _FILLED and self.fills.take(rows, row):
-                if tell is not None:
-                    tell(self.fills.decided(rows, row))
+            is_order = kind == _DECIDED
+            if is_order:
+                is_taken = self._take(rows, row)
             else:
+                is_taken = kind == _FILLED and self.fills.take(rows, row)
+            if not is_taken:
                 break
+            if tell_row is not None:
+                tell_row(rows, at, self._state)
+            elif tell is not None:
+                tell(self._decided(rows, row) if is_order else self.fills.decided(rows, row))
             at = row + le.load_u32(rows, at + 1)
         return at
 
@@ -204,24 +202,6 @@ class ReplayLane:
             if len(self._names) < _NAMES_KEPT_MAX:
                 self._names[key] = known
         return known
-
-    def _tell_admission(self, rows: Row, row: int, tell: AdmissionObserver) -> None:
-        at = row + _FIXED_BYTES
-        symbol = self._name(rows, at, rows[row + 177])
-        tell(
-            le.load_u64(rows, row + _INPUT_AT),
-            le.load_i64(rows, row),
-            le.load_u64(rows, row + 8),
-            le.load_u64(rows, row + 32),
-            self._name(rows, at + rows[row + 177], rows[row + 175]),
-            symbol,
-            le.load_u32(rows, row + 48),
-            le.load_u32(rows, row + 121),
-            REASON_WORD[le.load_u16(rows, row + 119)],
-            le.load_i64(rows, row + 60),
-            le.load_u64(rows, row + 127),
-            self._state,
-        )
 
     def _decided(self, rows: Row, row: int) -> Decided:
         """What `guard.engine` gives for the record that was taken last."""

@@ -24,11 +24,14 @@ LINE_COLUMNS_MAX = 100
 PURE_GUARD = frozenset(
     {
         "apply",
+        "audit.answers",
         "audit.changes",
         "audit.chart_data",
         "audit.check",
         "audit.claims",
         "audit.collector",
+        "audit.day_counts",
+        "audit.day_rows",
         "audit.errors",
         "audit.explain",
         "audit.exposure",

@@ -12,9 +12,9 @@ from msgspec import structs
 from audit_support import STEPS, audited, live
 from guard.activation import find_differences
 from guard.apply import build_policy
-from guard.audit import collector
+from guard.audit import answers, collector, day_counts
+from guard.audit.answers import OTHER_NAMES
 from guard.audit.audit import Audit
-from guard.audit.collector import OTHER_NAMES
 from guard.outcomes import DeskResumed, PolicyActivated
 from guard.replay import replay_log
 from guard_day_support import trading_day
@@ -155,7 +155,7 @@ def test_the_golden_day() -> None:
 
 
 def test_names_of_strangers_are_bounded_and_ours_are_not(monkeypatch: Any) -> None:
-    monkeypatch.setattr(collector, "NAMES_MAX", 3)
+    monkeypatch.setattr(answers, "NAMES_MAX", 3)
     day = LoggedEngine()
     for number in range(9):
         day.reject(order(f"A-{number}", desk=f"stranger-{number}", venue=1_000 + number))
@@ -235,7 +235,7 @@ def test_a_range_that_begins_with_a_policy_lists_it_once() -> None:
 
 def test_counting_in_bulk_counts_the_same_however_small_the_bulk(monkeypatch: Any) -> None:
     document = audited(trading_day().records)
-    monkeypatch.setattr(collector, "ALIKE_MAX", 1)
+    monkeypatch.setattr(day_counts, "ALIKE_MAX", 1)
     assert audited(trading_day().records) == document
 
 
@@ -267,14 +267,14 @@ def test_admissions_that_are_told_alone_count_the_same(tmp_path: Path) -> None:
 
     def document(*, alone: bool) -> dict[str, Any]:
         audit = Audit()
-        told = audit.observe_admission if alone else None
+        told = audit.observe_row if alone else None
         observe = audit.observe_day
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("guard.replay.GUARD_FORM", "compiled")
             report = replay_log(
-                tmp_path / "log", ChainHasher(KEY), observe=observe, observe_admission=told
+                tmp_path / "log", ChainHasher(KEY), observe=observe, observe_row=told
             )
         return audit.document(report)
 
     assert document(alone=True) == document(alone=False)
-    assert Audit("A-1").observe_admission is None
+    assert Audit("A-1").observe_row is None

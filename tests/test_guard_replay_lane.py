@@ -1,20 +1,20 @@
 """The lane of replay: with it or without it the same report, state and words, on any day."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from guard.engine import Engine
-from guard.journal import decode_event, encode_data
-from guard.messages import Admit
+from guard.journal import encode_data
 from guard.outcomes import Decided
 from guard.replay import ReplayMismatch, replay_log
 from guard.replay_lane import ReplayLane
-from guard.replay_parts import DECIDED, Place
+from guard.replay_parts import DECIDED, FILLED, RAW, ROW_HEAD, Place
 from guard.state import GuardState
 from guard_support import KEY, describe, write_log
-from replay_support import BusyDay, row_of
+from replay_support import BusyDay, row_of, text_of
 from wal import ChainHasher, WalDamage
 
 HASHER = ChainHasher(KEY)
@@ -108,15 +108,16 @@ def test_what_is_not_the_lanes_changes_nothing() -> None:
     assert lane.reasons() == {}
 
 
-def test_an_admission_alone_is_told_where_that_is_wanted(tmp_path: Path) -> None:
-    records = BusyDay(7, 120).engine.records
+def test_a_row_alone_is_told_where_that_is_wanted(tmp_path: Path) -> None:
+    records = BusyDay(7, 160).engine.records
     write_log(tmp_path / "log", records)
-    admitted: list[tuple[Any, ...]] = []
+    by_row: dict[int, tuple[int, bytes]] = {}
     others: list[int] = []
 
-    def observe_admission(*fields: Any) -> None:
-        assert fields[-1].next_sequence == fields[0] + 1
-        admitted.append(fields[:-1])
+    def observe_row(rows: bytes, at: int, state: GuardState) -> None:
+        kind, length = ROW_HEAD.unpack_from(rows, at)
+        row = rows[at + ROW_HEAD.size : at + ROW_HEAD.size + length]
+        by_row[state.next_sequence - 1] = kind, row
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("guard.replay.GUARD_FORM", "compiled")
@@ -124,30 +125,11 @@ def test_an_admission_alone_is_told_where_that_is_wanted(tmp_path: Path) -> None
             tmp_path / "log",
             HASHER,
             observe=lambda place, *_rest: others.append(place.sequence),
-            observe_admission=observe_admission,
+            observe_row=observe_row,
         )
-    wanted = []
-    for sequence, data in enumerate(records, 1):
-        event: Any = decode_event(data)
-        if row_of(data, sequence)[0] != DECIDED or not isinstance(event.answer, Admit):
-            assert sequence in others
-            continue
-        order, answer = event.order, event.answer
-        wanted.append(
-            (
-                sequence,
-                event.received_at_ns,
-                event.batch_first_sequence,
-                order.sent_at_ns or 0,
-                order.desk,
-                order.symbol,
-                order.venue,
-                answer.venue,
-                answer.reason,
-                answer.notional_microcents,
-                answer.fee_microcents,
-            )
-        )
-    assert admitted == wanted
-    assert len(admitted) > 10
-    assert len(admitted) + len(others) == len(records)
+    assert sorted([*by_row, *others]) == list(range(1, len(records) + 1))
+    for sequence, (kind, row) in by_row.items():
+        assert text_of(kind, row) == records[sequence - 1]
+    for sequence in others:
+        assert row_of(records[sequence - 1], sequence)[0] == RAW
+    assert Counter(kind for kind, _ in by_row.values()).keys() == {DECIDED, FILLED}

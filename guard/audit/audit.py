@@ -17,7 +17,7 @@ from guard.audit.whatif import WhatIf
 from guard.engine import Engine
 from guard.outcomes import Decided
 from guard.replay import Observer, ReplayReport
-from guard.replay_lane import AdmissionObserver
+from guard.replay_lane import RowObserver
 from guard.replay_parts import Place
 from guard.state import GuardState
 
@@ -60,9 +60,9 @@ class Audit:
         return self._day.observe
 
     @property
-    def observe_admission(self) -> AdmissionObserver | None:
-        """The same of a plain admission; None where what was asked for needs its whole record."""
-        return None if self.is_asked else self._day.observe_admission
+    def observe_row(self) -> RowObserver | None:
+        """The same by a row; None where what was asked for needs the whole record."""
+        return None if self.is_asked else self._day.observe_row
 
     @property
     def is_asked(self) -> bool:

@@ -1,12 +1,10 @@
-"""Which form of this package's compiled module runs; see `kernel.choose_form`.
+"""Which form of this package's compiled modules runs; see `kernel.choose_form`.
 
-Must be imported before the module is: who imports it imports this first.
+The package imports it, before any of its modules can be.
 """
 
-from kernel import KERNEL_FORM, choose_form
-from wal import WAL_FORM
+from guard import GUARD_FORM
+from kernel import choose_form
 
-COMPILED_MODULES = ("decision_rows",)
-AUDIT_FORM = choose_form(
-    "guard.audit", COMPILED_MODULES, KERNEL_FORM if WAL_FORM == "compiled" else WAL_FORM
-)
+COMPILED_MODULES = ("decision_rows", "exposure", "day_counts", "day_rows")
+AUDIT_FORM = choose_form("guard.audit", COMPILED_MODULES, GUARD_FORM)

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, nonecheck=True
 """Each desk's exposure through the day: what it held and had spent, against cap and grant. Pure.
 
 Owns one row per desk and time bucket in which its ledger line changed: the peak of what was held,
@@ -7,16 +8,18 @@ exactly as well, with the record that made them.
 
 Bounded: all desks share one width, and where their rows are too many together it grows. In the end
 a desk has at least one row, so desks bound the memory, as they bound the ledger itself.
+
+It runs as it stands, or compiled with the types of `exposure.pxd` beside it.
 """
 
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from guard.audit.timegrid import TimeGrid
 from guard.state import GuardState
-from kernel import BudgetEngine
+from kernel.ledger import BudgetEngine
+from kernel.ledger_lines import Tenant
 
-# About 60 MB of rows at most, and far more than a page can draw.
+# About 40 MB of rows at most, and far more than a page can draw.
 ROWS_MAX: Final = 200_000
 
 COLUMNS: Final = (
@@ -27,20 +30,64 @@ COLUMNS: Final = (
     "granted_microcents",
     "cap_microcents",
 )
-_HELD_PEAK, _USED_PEAK, _HELD, _SPENT, _GRANTED, _CAP = range(6)
-
-Row = list[int | None]
 
 
-@dataclass(slots=True)
+class ExposureRow:
+    """A desk's exposure in one bucket, in microcents: two peaks, then its end. `cap` 0: none."""
+
+    __slots__ = ("cap", "granted", "held", "held_peak", "spent", "used_peak")
+
+    def __init__(self) -> None:
+        self.held_peak = self.used_peak = 0
+        self.held = self.spent = self.granted = self.cap = 0
+
+    def take(self, tenant: Tenant) -> None:
+        """Takes down how the ledger line stands."""
+        held, spent = tenant.reserved, tenant.committed
+        if held > self.held_peak:
+            self.held_peak = held
+        if held + spent > self.used_peak:
+            self.used_peak = held + spent
+        self.held = held
+        self.spent = spent
+        self.granted = tenant.initial
+        self.cap = tenant.cap
+
+    def merge(self, later: "ExposureRow") -> None:
+        """Takes in a bucket that follows."""
+        self.held_peak = max(self.held_peak, later.held_peak)
+        self.used_peak = max(self.used_peak, later.used_peak)
+        self.held, self.spent = later.held, later.spent
+        self.granted, self.cap = later.granted, later.cap
+
+    def values(self) -> list[Any]:
+        """As `COLUMNS` has them; no cap is None."""
+        return [
+            self.held_peak,
+            self.used_peak,
+            self.held,
+            self.spent,
+            self.granted,
+            self.cap or None,
+        ]
+
+
 class DeskExposure:
     """A desk's rows by bucket, and its highest exposures with the sequences that reached them."""
 
-    rows: dict[int, list[Any]] = field(default_factory=dict)
-    held_peak_microcents: int = 0
-    held_peak_sequence: int | None = None
-    used_peak_microcents: int = 0
-    used_peak_sequence: int | None = None
+    __slots__ = (
+        "held_peak_microcents",
+        "held_peak_sequence",
+        "rows",
+        "used_peak_microcents",
+        "used_peak_sequence",
+    )
+
+    def __init__(self) -> None:
+        self.rows: dict[int, ExposureRow] = {}
+        self.held_peak_microcents = self.used_peak_microcents = 0
+        self.held_peak_sequence: int | None = None
+        self.used_peak_sequence: int | None = None
 
 
 class ExposureBook:
@@ -63,30 +110,28 @@ class ExposureBook:
         tenant = ledger.line(desk)
         if tenant is None:
             return  # a fill for a desk that the log does not know: nothing can have moved
-        held, spent, granted, cap = tenant.reserved, tenant.committed, tenant.initial, tenant.cap
-        used = held + spent
         line = self.desks.get(desk)
         if line is None:
             line = self.desks[desk] = DeskExposure()
+        held = tenant.reserved
+        used = held + tenant.committed
         if held > line.held_peak_microcents:
-            line.held_peak_microcents, line.held_peak_sequence = held, sequence
+            line.held_peak_microcents = held
+            line.held_peak_sequence = sequence
         if used > line.used_peak_microcents:
-            line.used_peak_microcents, line.used_peak_sequence = used, sequence
+            line.used_peak_microcents = used
+            line.used_peak_sequence = sequence
         if not self._from_ns <= at_ns < self._until_ns:
             self._turn_to(at_ns)
-        index = self._index
-        row = line.rows.get(index)
-        if row is None:
-            line.rows[index] = [held, used, held, spent, granted, cap or None]
-            self._row_count += 1
-            if self._row_count > self._rows_max:
-                self._coarsen()
+        row = line.rows.get(self._index)
+        if row is not None:
+            row.take(tenant)
             return
-        if held > row[_HELD_PEAK]:
-            row[_HELD_PEAK] = held
-        if used > row[_USED_PEAK]:
-            row[_USED_PEAK] = used
-        row[_HELD:] = held, spent, granted, cap or None
+        row = line.rows[self._index] = ExposureRow()
+        row.take(tenant)
+        self._row_count += 1
+        if self._row_count > self._rows_max:
+            self._coarsen()
 
     def _turn_to(self, at_ns: int) -> None:
         """The bucket of that time is the one at hand; it stays so until the buckets are merged."""
@@ -107,16 +152,14 @@ class ExposureBook:
     def _merge_rows(self, factor: int) -> None:
         self._until_ns = 0
         for line in self.desks.values():
-            merged: dict[int, list[Any]] = {}
+            merged: dict[int, ExposureRow] = {}
             for index in sorted(line.rows):
                 row = line.rows[index]
                 into = merged.get(index // factor)
                 if into is None:
                     merged[index // factor] = row
-                    continue
-                into[_HELD_PEAK] = max(into[_HELD_PEAK], row[_HELD_PEAK])
-                into[_USED_PEAK] = max(into[_USED_PEAK], row[_USED_PEAK])
-                into[_HELD:] = row[_HELD:]
+                else:
+                    into.merge(row)
             line.rows = merged
         self._row_count = sum(len(line.rows) for line in self.desks.values())
 
@@ -124,4 +167,4 @@ class ExposureBook:
         """The desk's rows in time order: bucket start in ns, then `COLUMNS`."""
         line = self.desks.get(desk)
         rows = {} if line is None else line.rows
-        return [[index * self._grid.width_ns, *rows[index]] for index in sorted(rows)]
+        return [[index * self._grid.width_ns, *rows[index].values()] for index in sorted(rows)]

@@ -8,8 +8,10 @@ never renamed, and never changes its meaning, under one `schema`. Everything tha
 from dataclasses import asdict
 from typing import Any, Final
 
-from guard.audit.collector import TIMELINE_COLUMNS, AnswerCounts, DayCollector
-from guard.audit.exposure import COLUMNS
+from guard.audit.answers import AnswerCounts
+from guard.audit.collector import DayCollector
+from guard.audit.day_counts import TIMELINE_COLUMNS, DayCounts
+from guard.audit.exposure import COLUMNS, ExposureBook
 from guard.replay import ReplayReport
 from guard.state import GuardState
 
@@ -45,15 +47,16 @@ def replay_fields(report: ReplayReport) -> dict[str, Any]:
 def day_fields(day: DayCollector, state: GuardState) -> dict[str, Any]:
     """What the day was like; `state` is the one that the log folds into."""
     day.finish(state)
-    width_ns, rows = day.timeline()
+    counts, answers = day.counts, day.counts.answers
+    width_ns, rows = counts.timeline()
     return {
         "currency": state.currency,
         "range": {
-            "first_sequence": day.first_sequence,
-            "last_sequence": day.last_sequence,
-            "first_received_at_ns": day.first_ns if day.record_count else None,
-            "last_received_at_ns": day.last_ns if day.record_count else None,
-            "records": day.record_count,
+            "first_sequence": counts.first_sequence,
+            "last_sequence": counts.last_sequence,
+            "first_received_at_ns": counts.first_ns if counts.record_count else None,
+            "last_received_at_ns": counts.last_ns if counts.record_count else None,
+            "records": counts.record_count,
         },
         "session": {
             "epoch": state.epoch,
@@ -62,14 +65,14 @@ def day_fields(day: DayCollector, state: GuardState) -> dict[str, Any]:
             "closed_cleanly": state.is_closed_cleanly,
             "entries_halted": None if state.entries_halt is None else state.entries_halt.reason,
         },
-        "answers": _answers(day),
-        "by_desk": _by_name(day.desks),
-        "by_symbol": _by_name(day.symbols),
-        "by_venue": _by_name(day.venues),
+        "answers": _answers(counts),
+        "by_desk": _by_name(answers.desks),
+        "by_symbol": _by_name(answers.symbols),
+        "by_venue": _by_name(answers.venues),
         "executions": {
-            "fills": day.fill_count,
+            "fills": counts.fill_count,
             "fill_flags": dict(sorted(day.fill_flags.items())),
-            "fees_microcents": day.fill_fees_microcents,
+            "fees_microcents": counts.fill_fees_microcents,
             "unpaid_fees_microcents": day.unpaid_fees_microcents,
             "cancels": day.cancel_count,
         },
@@ -78,13 +81,15 @@ def day_fields(day: DayCollector, state: GuardState) -> dict[str, Any]:
             "columns": ["start_ns", *TIMELINE_COLUMNS],
             "rows": rows,
         },
-        "exposure": _exposure(day),
+        "exposure": _exposure(counts.exposure),
         "latency": {
-            "orders": day.order_latency_ns.as_fields("ns"),
-            "fills": day.fill_latency_ns.as_fields("ns"),
-            "clock_skew": day.clock_skew_count,
+            "orders": counts.order_latency.as_histogram().as_fields("ns"),
+            "fills": counts.fill_latency.as_histogram().as_fields("ns"),
+            "clock_skew": sum(
+                latency.below_zero_count for latency in (counts.order_latency, counts.fill_latency)
+            ),
         },
-        "batches": day.batch_records.as_fields("records"),
+        "batches": counts.batch_records.as_fields("records"),
         "policies": [asdict(period) for period in day.policies],
         "policies_left_out": day.policies_left_out,
         "administrative": day.administrative,
@@ -93,19 +98,20 @@ def day_fields(day: DayCollector, state: GuardState) -> dict[str, Any]:
     }
 
 
-def _answers(day: DayCollector) -> dict[str, Any]:
+def _answers(counts: DayCounts) -> dict[str, Any]:
+    answers = counts.answers
     by_reason = [
         {"answer": answer, "stage": stage or None, "reason": reason, "count": count}
-        for (answer, stage, reason), count in sorted(day.reasons.items())
+        for (answer, stage, reason), count in sorted(answers.reasons.items())
     ]
     return {
-        "admitted": day.admitted_count,
-        "rejected": sum(day.rejected_by_stage.values()),
+        "admitted": answers.admitted_count,
+        "rejected": sum(answers.rejected_by_stage.values()),
         "rejected_by_stage": {
-            stage: day.rejected_by_stage[stage] for stage in ("order", "kernel", "ledger")
+            stage: answers.rejected_by_stage[stage] for stage in ("order", "kernel", "ledger")
         },
         "by_reason": by_reason,
-        "venues_stopped_by_gate": dict(sorted(day.gates.items())),
+        "venues_stopped_by_gate": dict(sorted(counts.gates.items())),
     }
 
 
@@ -119,8 +125,7 @@ def _by_name(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return named
 
 
-def _exposure(day: DayCollector) -> dict[str, Any]:
-    book = day.exposure
+def _exposure(book: ExposureBook) -> dict[str, Any]:
     desks: dict[str, dict[str, Any]] = {}
     for desk in sorted(book.desks):
         line = book.desks[desk]

@@ -53,21 +53,21 @@ def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher) -> int:
             f"{source.beginning.head.sequence}, by when budgets were held and spent under others"
         )
     audit = open_audit(options, source.beginning)
-    observe, observe_admission = audit.observe_day, audit.observe_admission
+    observe, observe_row = audit.observe_day, audit.observe_row
     if not source.bounds.is_whole:
-        observe, observe_admission = source.bounds.within(observe), None
+        observe, observe_row = source.bounds.within(observe), None
     if audit.is_asked:
         observe = all_of(observe, audit.observe_asked)
     if source.reconciliation is not None:
         observe = all_of(source.reconciliation.observe, observe)
-        observe_admission = None
+        observe_row = None
     with progress_of(options.log) as advance:
         report = replay_log(
             options.log,
             hasher,
             beginning=source.beginning,
             observe=observe,
-            observe_admission=observe_admission,
+            observe_row=observe_row,
             anchor=source.anchor,
             jobs=options.jobs,
             on_bytes=advance,
