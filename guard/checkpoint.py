@@ -119,10 +119,7 @@ def decode_state(read: Reader) -> GuardState:
     """The state whose payload `read` gives, to its last byte. Raises StateError."""
     source = _ExactReader(read)
     try:
-        if source.read(len(PAYLOAD_TAG)) != PAYLOAD_TAG:
-            raise StateError("it does not begin as a state of this version of the guard does")
-        snapshot_version, certified_microcents = _COUNTERS.unpack(source.read(_COUNTERS.size))
-        head = _read_head(source)
+        (snapshot_version, certified_microcents), head = _read_beginning(source)
         state = _state_of(head)
         state.ledger = BudgetEngine.restore(
             LedgerState(
@@ -142,6 +139,18 @@ def decode_state(read: Reader) -> GuardState:
     if read(1):
         raise StateError("something follows its end")
     return state
+
+
+def decode_policy(read: Reader) -> PolicySnapshot | None:
+    """The policy in force in the state whose payload `read` begins to give. Raises StateError.
+
+    No more than the head is read.
+    """
+    try:
+        _, head = _read_beginning(_ExactReader(read))
+        return _state_of(head).policy
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise error if isinstance(error, StateError) else StateError(str(error)) from error
 
 
 def _body(state: GuardState, ledger: LedgerState) -> Iterator[bytes]:
@@ -171,6 +180,14 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         next_reservation_id=ledger.next_reservation_id,
         hold_count=ledger.hold_count,
     )
+
+
+def _read_beginning(source: "_ExactReader") -> tuple[tuple[int, int], StateHead]:
+    """The ledger's two counters, and the head."""
+    if source.read(len(PAYLOAD_TAG)) != PAYLOAD_TAG:
+        raise StateError("it does not begin as a state of this version of the guard does")
+    snapshot_version, certified_microcents = _COUNTERS.unpack(source.read(_COUNTERS.size))
+    return (snapshot_version, certified_microcents), _read_head(source)
 
 
 def _read_head(source: "_ExactReader") -> StateHead:

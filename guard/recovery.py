@@ -15,10 +15,11 @@ and sequence; `NotOurLogError` for a log that the guard did not write.
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from guard.checkpoint import StateError, decode_state
+from guard.checkpoint import StateError, decode_policy, decode_state
 from guard.engine import Engine
 from guard.journal import DIALECT, RecordError, decode_event
 from guard.outcomes import LogOpened
+from kernel import PolicySnapshot
 from wal import (
     EMPTY_HEAD,
     Anchor,
@@ -137,6 +138,21 @@ def load_checkpoint(info: CheckpointInfo) -> Engine:
             reader.finish()  # damaged bytes are to be called that
             raise CheckpointDamage(f"{info.path.name}: {error}") from error
     return Engine(state)
+
+
+def load_policy(info: CheckpointInfo) -> PolicySnapshot | None:
+    """The policy in force after the record of that checkpoint, whatever else it holds.
+
+    Its bytes are checked to the end, but not kept. Raises CheckpointDamage, WalError.
+    """
+    with open_checkpoint(info) as reader:
+        try:
+            policy = decode_policy(reader.read)
+        except StateError as error:
+            reader.finish()  # damaged bytes are to be called that
+            raise CheckpointDamage(f"{info.path.name}: {error}") from error
+        reader.finish()
+    return policy
 
 
 class _Recovery:

@@ -7,8 +7,9 @@ from pathlib import Path
 from guard.audit.notes import SigningKey
 from guard.audit.prove import Wanted, prove_head, prove_record
 from guard.audit.tlog import Checkpoint, InclusionProof, decode_proof, sign_checkpoint
+from guard.checkpoint import encode_state, state_digest_hex
 from guard_day_support import trading_day
-from guard_support import KEY, LoggedEngine, order, write_log
+from guard_support import KEY, LoggedEngine, fold, order, write_log
 from wal import (
     EMPTY_HEAD,
     GENESIS,
@@ -101,7 +102,7 @@ def another_log() -> list[bytes]:
 def archived_log(directory: Path, records: list[bytes], up_to: int) -> Head:
     """The log of these records, keyed, whose first `up_to` were archived; the head before it.
 
-    The archived segment is in `archive` beside it; the checkpoint holds no state of use.
+    The archived segment is in `archive` beside it.
     """
     directory.mkdir()
     ticks = itertools.count()
@@ -112,6 +113,7 @@ def archived_log(directory: Path, records: list[bytes], up_to: int) -> Head:
                 head = writer.sync_now()
                 writer.rotate()
         writer.sync_now()
-    write_checkpoint(directory, head, "ab" * 32, iter([b"state"]), HASHER)
+    state = fold(records[:up_to]).state
+    write_checkpoint(directory, head, state_digest_hex(state), encode_state(state), HASHER)
     archive_segments(directory, directory.parent / "archive", up_to)
     return head

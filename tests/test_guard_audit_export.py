@@ -200,6 +200,26 @@ def test_no_file_is_overwritten(name: str, day: DayLog, tmp_path: Path) -> None:
     assert names_in(tmp_path) == [name]
 
 
+@pytest.mark.parametrize("source", ["", "00000001.jsonl"])
+def test_nothing_is_written_into_the_directory_of_a_log(source: str, tmp_path: Path) -> None:
+    log = DayLog(tmp_path / "log").directory
+    (tmp_path / "link").symlink_to(log)
+    for place in (log, log / ".." / "log", tmp_path / "link"):
+        for name in ("00000002.jsonl", "day.jsonl"):
+            with pytest.raises(ExportError, match=f"{name}: is in the directory of a log"):
+                export_decisions(log / source, HASHER, place / name, UNKEYED)
+    assert names_in(log) == ["00000001.jsonl", "lock"]
+    (log / "lock").unlink()  # a copy of a log, of the segments alone
+    with pytest.raises(ExportError, match="is in the directory of a log"):
+        export_decisions(log, HASHER, log / "day.jsonl", UNKEYED)
+
+
+def test_exports_may_be_named_as_days(day: DayLog, tmp_path: Path) -> None:
+    for name in ("20261120.jsonl", "20261123.jsonl"):
+        export_decisions(day.directory, HASHER, tmp_path / name, UNKEYED)
+    assert len(names_in(tmp_path)) == 6
+
+
 def test_a_name_that_is_taken_is_told_before_the_log_is_read(tmp_path: Path) -> None:
     for name in ("log.jsonl", "day.anchor.json"):
         (tmp_path / name).write_bytes(b"damaged")
@@ -307,9 +327,35 @@ def test_a_log_without_its_beginning(
     assert code == 0
     assert text.startswith(f"{log}: without what stands before record 13\n")
     assert data_of(out) == decisions(day.records[12:])
-    assert not (tmp_path / "out.policy.json").exists()
     code, text, _ = run(capsys, *command, tmp_path / "again", "--json")
-    assert json.loads(text)["after_sequence"] == 12
+    answer = json.loads(text)
+    assert answer["after_sequence"] == 12
+    # The policy in force there comes from the checkpoint, in the form that the log's own has.
+    (whole,) = export_decisions(day.directory, HASHER, tmp_path / "whole.jsonl", UNKEYED)
+    assert whole.policy_path is not None
+    policy_path = Path(answer["files"][0]["policy_path"])
+    assert policy_path.read_bytes() == whole.policy_path.read_bytes()
+    results = wheel.replay_verify_audited_wal(out, policy_at(tmp_path / "out.policy.json"))
+    assert len(results) == len(decisions(day.records[12:]))
+
+
+def test_a_damaged_checkpoint_gives_no_policy(
+    day: DayLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log"
+    archived_log(log, day.records, 12)
+    (path,) = log.glob("*.ckpt")
+    key, out = key_file(tmp_path / "key", KEY), tmp_path / "out.jsonl"
+    command = ("export", log, "--key-file", key, "--decisions", out)
+    data = bytearray(path.read_bytes())
+    for at in (5, 200, len(data) - 1):
+        flipped = data.copy()
+        flipped[at] ^= 1
+        path.write_bytes(flipped)
+        code, text, err = run(capsys, *command)
+        assert (code, text) == (1, "")
+        assert f"the bytes of {path.name} are not those that were listed" in err
+    assert names_in(tmp_path) == ["archive", "key", "log"]
 
 
 def test_verify_takes_logs_and_anchors_of_the_wheel(

@@ -3,13 +3,14 @@
 Owns which records leave the log and under which names. The reference replays one policy over a log
 of decision records alone, from record 1 on, so there is one file for each policy in force, each a
 chain of its own. A record's data stays as it is, byte for byte: its `request_sequence` is that of
-the log it comes from. Beside each file: its anchor, and the policy, where the log holds it.
+the log it comes from. Beside each file: its anchor, and the policy, where the log, or the
+checkpoint that it is read from, holds it.
 
     one policy in force     OUT.jsonl    OUT.anchor.json    OUT.policy.json
     several, in their order OUT.1.jsonl  OUT.1.anchor.json  OUT.1.policy.json  OUT.2.jsonl  …
 
 A policy that comes back into force after another one begins a file of its own. Must not: overwrite
-anything, or leave anything behind where the source is damaged.
+anything, write into a log's directory, or leave anything behind where the source is damaged.
 
 How it works: one pass, in memory that does not grow with the log. All is written and synced in a
 hidden directory beside the output, and gets its names at the end (hard links, which refuse to
@@ -28,6 +29,7 @@ import msgspec
 from msgspec import Struct
 
 from guard.journal import DIALECT
+from kernel import PolicySnapshot
 from wal import (
     ChainFile,
     ChainHasher,
@@ -38,6 +40,7 @@ from wal import (
     fsync_directory,
     read_entries,
 )
+from wal.segment import LOCK_NAME
 
 SUFFIX: Final = ".jsonl"
 # A policy is changed by a restart: this many in one log is a mistake somewhere.
@@ -92,20 +95,22 @@ def export_decisions(
     out: Path,
     out_hasher: ChainHasher,
     start: Head | None = None,
+    start_policy: PolicySnapshot | None = None,
 ) -> list[ExportedPart]:
     """Write the decision records of `source` (a log's directory, or one file); what was written.
 
-    `out`: the file to write, whose directory must exist. `start`: only those behind this head, for
-    a log without its oldest segments. Raises WalDamage, WalError, ExportError,
-    OSError.
+    `out`: the file to write, whose directory must exist and hold no log. `start`: only those behind
+    this head, for a log without its oldest segments; `start_policy`: the one in force there. Raises
+    WalDamage, WalError, ExportError, OSError.
     """
+    _refuse_log(out, source)
     _refuse_existing([out, *_beside(out)])
     try:
         work = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
     except OSError as error:
         raise ExportError(f"{out}: cannot be written: {error.strerror}") from error
     try:
-        parts = _write_parts(source, hasher, work, out_hasher, start)
+        parts = _write_parts(source, hasher, work, out_hasher, start, start_policy)
         if not parts:
             raise ExportError(f"{source}: holds no decision records")
         return _publish(parts, out)
@@ -114,11 +119,19 @@ def export_decisions(
 
 
 def _write_parts(
-    source: Path, hasher: ChainHasher, work: Path, out_hasher: ChainHasher, start: Head | None
+    source: Path,
+    hasher: ChainHasher,
+    work: Path,
+    out_hasher: ChainHasher,
+    start: Head | None,
+    start_policy: PolicySnapshot | None,
 ) -> list[ExportedPart]:
     """The parts, durable, under numbers in `work`."""
     parts: list[ExportedPart] = []
     policies: dict[str, bytes] = {}
+    if start_policy is not None:
+        digest_hex = start_policy.digest.hex()
+        policies[digest_hex] = _policy_file(start_policy.as_dict(), digest_hex)
     current: _Part | None = None
     try:
         for entry in read_entries(source, hasher, DIALECT, start):
@@ -177,8 +190,13 @@ def _audit_of(entry: LocatedEntry, policies: dict[str, bytes]) -> _Audit | None:
             ) from None
     if data.startswith(_ACTIVATED):
         activated = _decode_activated(data)
-        policies[activated.policy_digest_hex] = msgspec.json.encode(activated) + b"\n"
+        digest_hex = activated.policy_digest_hex
+        policies[digest_hex] = _policy_file(activated.policy, digest_hex)
     return None
+
+
+def _policy_file(policy: object, digest_hex: str) -> bytes:
+    return msgspec.json.encode({"policy": policy, "policy_digest_hex": digest_hex}) + b"\n"
 
 
 def _publish(parts: list[ExportedPart], out: Path) -> list[ExportedPart]:
@@ -213,6 +231,13 @@ def _publish(parts: list[ExportedPart], out: Path) -> list[ExportedPart]:
             new.unlink(missing_ok=True)
         raise
     return published
+
+
+def _refuse_log(out: Path, source: Path) -> None:
+    """A log's directory is only read: beside its segments OUT could pass for one of them."""
+    directory = out.parent.resolve()
+    if directory == source.resolve() or (directory / LOCK_NAME).is_file():
+        raise ExportError(f"{out}: is in the directory of a log, which is only read")
 
 
 def _refuse_existing(paths: list[Path]) -> None:

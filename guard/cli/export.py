@@ -32,14 +32,16 @@ def add(commands: Commands) -> None:
 def _export(options: argparse.Namespace) -> int:
     from guard.audit.export import ExportError, export_decisions
     from guard.beginnings import find_beginning
+    from guard.recovery import load_policy
 
     hasher = tool_hasher(options)
     out_key = load_key(options.out_key_file) if options.out_key_file is not None else None
     try:
         beginning = find_beginning(options.log, hasher)
         start = None if beginning is None else beginning.head.head
+        policy = None if beginning is None else load_policy(beginning)
         parts = export_decisions(
-            options.log, hasher, options.decisions, ChainHasher(out_key), start
+            options.log, hasher, options.decisions, ChainHasher(out_key), start, policy
         )
     except WalDamage as damage:
         return report_damage(options, damage)
