@@ -32,6 +32,7 @@ cdef u8 nibble_of(u8 character) noexcept
 
 @cython.final
 cdef class DecidedReader(RecordReader):
+    cdef bytes currency
     cdef Py_ssize_t _id_at, _id_bytes, _desk_at, _desk_bytes
     cdef Py_ssize_t _symbol_at, _symbol_bytes, _currency_at, _currency_bytes
     cdef Py_ssize_t _side, _type, _time
@@ -62,6 +63,9 @@ cdef class DecidedReader(RecordReader):
 
     @cython.locals(sent_at=u64)
     cdef bint _read_rest_of_order(self, const u8 *block, u8 *out, Py_ssize_t row) except -1
+
+    @cython.locals(count=Py_ssize_t)
+    cdef bint _is_same_currency(self, const u8 *block) noexcept
 
     @cython.locals(substituted=bint, reason=bytes)
     cdef bint _read_answer(

@@ -118,10 +118,11 @@ _TRUE, _FALSE, _NIL = b"\xc3", b"\xc2", b"\xc0"
 
 
 class DecidedReader(RecordReader):
-    """One record at a time."""
+    """One record at a time. `currency`: of all orders read that name one; others are not plain."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.currency = b""
         self._id_at = self._id_bytes = self._desk_at = self._desk_bytes = 0
         self._symbol_at = self._symbol_bytes = self._currency_at = self._currency_bytes = 0
         self._side = self._type = self._time = 0
@@ -269,6 +270,8 @@ class DecidedReader(RecordReader):
             self._currency_at = self.last
             self._currency_bytes = self.at - self.last
             self.at += 1
+            if not self._is_same_currency(block):
+                return False
         if not self.is_next(block, _SENT_AT):
             return False
         sent_at = 0
@@ -280,6 +283,15 @@ class DecidedReader(RecordReader):
                 return False
         le.store_u64(out, row + 32, sent_at)
         return True
+
+    def _is_same_currency(self, block: bytes) -> bool:
+        """Whether it is that of the orders before: which one it must be, the state says."""
+        count = len(self.currency)
+        if count == 0:
+            return self._currency_bytes > 0
+        return self._currency_bytes == count and raw.has_at(
+            block, self._currency_at, self.currency, count
+        )
 
     def _read_answer(self, block: bytes, out: bytearray, row: int, sequence: int) -> bool:
         """The answer, which says of itself the hold's number alone; then the record's end."""
@@ -332,6 +344,8 @@ class DecidedReader(RecordReader):
 
     def _put_memory(self, block: bytes, out: bytearray, row: int) -> int:
         """Symbol, key and the order as it is remembered, behind the row's fixed part; their end."""
+        if len(self.currency) == 0 and self._currency_bytes > 0:
+            self.currency = le.bytes_at(block, self._currency_at, self._currency_bytes)
         key_bytes = self._desk_bytes + 1 + self._id_bytes
         out[row + 175] = self._desk_bytes
         out[row + 176] = key_bytes

@@ -80,12 +80,15 @@ class RecordReader:
         return self.number(text, piece, 8) and self.value == value
 
     def string(self, text: Row, piece: bytes, bytes_max: int) -> bool:
-        """The piece and a plain string behind it, up to its closing quote: `last` to `at`."""
+        """The piece and a plain string behind it, up to its closing quote: `last` to `at`.
+
+        Plain is what needs no escape and may stand in an id: printable, and no space.
+        """
         if not self.is_next(text, piece):
             return False
         at = self.at
         self.last = at
-        while 0x20 <= text[at] < 0x7F and text[at] != 0x22 and text[at] != 0x5C:
+        while 0x20 < text[at] < 0x7F and text[at] != 0x22 and text[at] != 0x5C:
             at += 1
         self.at = at
         return text[at] == 0x22 and at - self.last <= bytes_max

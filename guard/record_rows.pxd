@@ -22,6 +22,8 @@ cdef class RecordRows:
     cdef bytearray _out
     cdef Py_ssize_t _size
 
+    cpdef bytes currency(self)
+
     cpdef bytes take(self)
 
     @cython.locals(

@@ -34,8 +34,13 @@ class RecordRows:
         self._out = bytearray(_FIRST_ROOM)
         self._size = 0
 
+    def currency(self) -> bytes:
+        """The one currency that the orders among the rows so far name; empty where none does."""
+        return self._orders.currency
+
     def take(self) -> bytes:
         """The rows so far, which are forgotten."""
+        self._orders.currency = b""
         rows = le.bytes_of(self._out, self._size)
         self._size = 0
         return rows

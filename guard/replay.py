@@ -1,9 +1,10 @@
 """Replay: every decision of a log made again, and compared.
 
 Owns the proof that a log tells the truth about its own rules. For each record, in order: the chain
-holds (the reader), the record decodes, the request in it is decided again on the state so far, the
-bytes of that new record equal the recorded ones (decision, digests, answer and all), the event is
-applied, and the desk's ledger line still adds up. The log alone is enough: it holds its policies.
+holds (the reader), the record decodes, the request in it is one that may be sent, it is decided
+again on the state so far, the bytes of that new record equal the recorded ones (decision, digests,
+answer and all), the event is applied, and the desk's ledger line still adds up. The log alone is
+enough: it holds its policies.
 
 How it works: the log is read and verified in parts (`guard.replay_parts`), with several jobs by
 other processes, which also show of plain records what needs no state (`guard.record_rows`). This
@@ -26,6 +27,7 @@ from typing import Any, Final, TypeAlias
 from guard import GUARD_FORM
 from guard.engine import Engine
 from guard.journal import DIALECT, RecordError, decode_data, decode_event, encode_data
+from guard.messages import Order
 from guard.outcomes import (
     Decided,
     FillRecorded,
@@ -41,6 +43,7 @@ from guard.recovery import load_checkpoint
 from guard.replay_lane import ReplayLane, RowObserver
 from guard.replay_parts import RAW, ROW_HEAD, Part, Place
 from guard.state import GuardState
+from guard.wire import check_request
 from kernel import InvariantError
 from wal import (
     EMPTY_HEAD,
@@ -200,8 +203,10 @@ def _prepare(runs: Iterator[Run]) -> Part | None:
             raw_rows += data
     if first is None or last is None:
         return None
-    made = bytes(raw_rows) if rows is None else rows.take()
-    return Part(first.segment, first.offset, first.head, last.last, made)
+    if rows is None:
+        return Part(first.segment, first.offset, first.head, last.last, bytes(raw_rows))
+    currency = rows.currency().decode()
+    return Part(first.segment, first.offset, first.head, last.last, rows.take(), currency)
 
 
 def _replay_part(
@@ -223,7 +228,8 @@ def _replay_part(
             told(place, decided, engine.state)
 
     while True:
-        at = lane.fold(rows, at, tell, observe_row)
+        if part.currency in ("", engine.state.currency):
+            at = lane.fold(rows, at, tell, observe_row)
         if at == len(rows):
             break
         kind, length = ROW_HEAD.unpack_from(rows, at)
@@ -301,10 +307,20 @@ def _decide_again(engine: Engine, outcome: Outcome) -> Decided:
     if request_of is None:
         return Decided(outcome)
     origin = Origin(outcome.received_at_ns, outcome.client, outcome.batch_first_sequence)
-    decided = engine.decide(request_of(outcome), origin)
+    request = request_of(outcome)
+    _check_request(request, engine.state.currency)
+    decided = engine.decide(request, origin)
     if not isinstance(decided, Decided):
         raise InvariantError(f"the rules answer it without a record: {decided!r}")
     return decided
+
+
+def _check_request(request: Any, currency: str) -> None:
+    """Refuse what no client can have been answered: the rules have an error for it, no record."""
+    is_unsaid = isinstance(request, Order) and request.currency is None
+    check_request(request, currency)
+    if is_unsaid:
+        request.currency = None  # as it is recorded; the check says what that means
 
 
 def _check_conservation(engine: Engine, place: PlaceInLog, outcome: Outcome) -> None:

@@ -44,7 +44,8 @@ ROW_HEAD: Final = Struct("<BI")
 class Part(NamedTuple):
     """Verified records that stand one after another: from `offset` of `segment` on, after `head`.
 
-    `last`: the head behind them. `rows`: one for each.
+    `last`: the head behind them. `rows`: one for each. `currency`: the one that the orders among
+    them name which have a row of their own kind; empty where none does.
     """
 
     segment: str
@@ -52,6 +53,7 @@ class Part(NamedTuple):
     head: Head
     last: Head
     rows: bytes
+    currency: str = ""
 
 
 class Place(Protocol):

@@ -28,7 +28,7 @@ from wal import Head
 from wal.entry import Entry
 from wal.run import Run, run_of_entry
 
-_ODD_NAMES = ("A-1", "x" * 64, 'quo"ted', "back\\slash", "~!#$%&'()*+,", "\u00e9t\u00e9", "7")
+_ODD_NAMES = ("A-1", "x" * 64, 'quo"ted', "back\\slash", "~!#$%&'()*+,", '"\\"', "7")
 
 
 class BusyDay:
@@ -74,7 +74,7 @@ class BusyDay:
                 some(True, False),
                 some("limit", "market"),
                 some("day", "ioc", "fok", "gtc"),
-                some("USD", None, "JPY"),
+                some("USD", None),
                 some(None, now, now - 39_000_000_000, now - 50_000_000_000),
             )
         )

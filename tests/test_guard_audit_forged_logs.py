@@ -182,6 +182,28 @@ LOGS = (
         REPLAY,
         "the event cannot follow|decided again it differs",
     ),
+    *(
+        Forgery(
+            f"an order that no client can have sent ({name}), chained anew with the key",
+            lambda day, old=old, new=new: chained(  # type: ignore[misc]
+                [data.replace(old, new) for data in day.records]
+            ),
+            REPLAY,
+            f"the event cannot follow: {reason}",
+        )
+        for name, old, new, reason in (
+            ("its id", b'"A-2"', b'"A 2"', "client_order_id: 'A 2' is not allowed; allowed: 1 to"),
+            ("its id", b'"A-2"', b'"A\\u00002"', r"client_order_id: 'A\\x002' is not allowed"),
+            ("its desk", b'"nobody"', b'"no body"', "desk: 'no body' is not allowed"),
+            ("a fill's id", b'"F-9"', b'"F 9"', "fill_id: 'F 9' is not allowed"),
+            (
+                "its currency",
+                b'"currency":"USD","sent_at_ns"',
+                b'"currency":"EUR","sent_at_ns"',
+                "currency: 'EUR' is not allowed; allowed: USD",
+            ),
+        )
+    ),
     Forgery(
         "who did it changed, chained anew with the key",
         lambda day: chained(changed(day.records, b'"by":"tester"', b'"by":"nobody"')),

@@ -36,6 +36,40 @@ def test_many_records_are_rows_end_to_end() -> None:
     assert rows.take() == wanted
 
 
+def test_the_orders_of_a_stretch_name_one_currency() -> None:
+    at, data = next(
+        (sequence, data) for sequence, data in enumerate(DAY, 1)
+        if row_of(data, sequence)[0] == DECIDED and b'"currency":"USD"' in data
+    )  # fmt: skip
+    unsaid = data.replace(b'"currency":"USD"', b'"currency":null')
+    other = data.replace(b'"currency":"USD"', b'"currency":"EUR"')
+    empty = data.replace(b'"currency":"USD"', b'"currency":""')
+    rows = RecordRows()
+
+    def add(data: bytes) -> None:
+        rows.add(data + b"\n", array("q", (0, len(data), 0)), 0, 1, at)
+
+    def kinds(made: bytes) -> list[int]:
+        found, place = [], 0
+        while place < len(made):
+            found.append(made[place])
+            place += 5 + int.from_bytes(made[place + 1 : place + 5], "little")
+        return found
+
+    for records, said, wanted in (
+        ((data, unsaid, other, data), b"USD", [DECIDED, DECIDED, RAW, DECIDED]),
+        ((empty, unsaid, unsaid), b"", [RAW, DECIDED, DECIDED]),
+        ((other, data, other), b"EUR", [DECIDED, RAW, DECIDED]),
+        # What is plain but for its end says nothing of the others.
+        ((other[:-1] + b" ", data), b"USD", [RAW, DECIDED]),
+    ):
+        for record in records:
+            add(record)
+        assert rows.currency() == said
+        assert kinds(rows.take()) == wanted
+        assert rows.currency() == b""
+
+
 @pytest.mark.parametrize(
     ("spans", "first", "count", "words"),
     [
