@@ -4,10 +4,12 @@ Skipped where no browser is installed (`apt-get install chromium`, or name one i
 PRETRADE_GUARD_BROWSER): the browser is a tool of whoever works on the page, not of the product.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,20 @@ def test_desks_to_choose_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     dom = browse(tmp_path, render_page(audited(trading_day().records), "log"), "--dump-dom")
     assert root_of(dom) == {"charts": "6", "errors": "0", "violations": "0"}
     assert 'id="desk"' in dom
+
+
+def test_the_line_of_a_lifted_cap_goes_up_to_where_it_was_lifted(tmp_path: Path) -> None:
+    script = Path(page.__file__).with_name("assets").joinpath("page.js").read_text()
+    found = re.search(r"\n  function limitOf.*?\n  }\n", script, re.DOTALL)
+    assert found is not None
+    # Bucket start in ns, then the cap at 1: 5 units until it is lifted at 9 s, 7 from 12 s on.
+    rows = "[[2e9, 5e8], [3e9, 5e8], [9e9, null], [10e9, null], [12e9, 7e8]]"
+    call = f"document.documentElement.dataset.line = JSON.stringify(limitOf({rows}, 1e9, 12e9, 1))"
+    dom = browse(tmp_path, f"<script>const UNIT = 1e8;{found[0]}{call}</script>", "--dump-dom")
+    assert json.loads(unescape(root_of(dom)["line"])) == [
+        [2, 3, 9 - 1e-6, 9, 10, 12, 13],
+        [5, 5, 5, None, None, 7, 7],
+    ]
 
 
 def test_pictures_light_and_dark_and_paper(tmp_path: Path) -> None:

@@ -108,8 +108,13 @@
 
   function limitOf(rows, widthNs, endNs, at) {
     if (rows.every((row) => row[at] === null)) return null;
-    const xs = rows.map((row) => row[0] / 1e9);
-    const ys = rows.map((row) => row[at] === null ? null : row[at] / UNIT);
+    const xs = [], ys = [];
+    rows.forEach((row, i) => {
+      // Where a limit is lifted its line goes up to there, and not only to the last change before.
+      if (row[at] === null && i && rows[i - 1][at] !== null) { xs.push(row[0] / 1e9 - 1e-6); ys.push(ys[ys.length - 1]); }
+      xs.push(row[0] / 1e9);
+      ys.push(row[at] === null ? null : row[at] / UNIT);
+    });
     xs.push((Math.max(endNs, rows[rows.length - 1][0]) + widthNs) / 1e9);
     ys.push(ys[ys.length - 1]);
     return [xs, ys];
