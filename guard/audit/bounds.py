@@ -87,52 +87,52 @@ def bounds_of(first: str | None, last: str | None) -> Bounds:
     bounds = Bounds()
     if first is not None:
         if _SEQUENCE.fullmatch(first):
-            bounds.first_sequence = _sequence(first)
+            bounds.first_sequence = _sequence("--from", first)
         else:
-            bounds.first_ns = _time_ns(first)
+            bounds.first_ns = _time_ns("--from", first)
     if last is not None:
         if _SEQUENCE.fullmatch(last):
-            bounds.last_sequence = _sequence(last)
+            bounds.last_sequence = _sequence("--to", last)
         elif _DATE.fullmatch(last):
-            bounds.last_ns = _time_ns(last) + _DAY_NS - 1
+            bounds.last_ns = _time_ns("--to", last) + _DAY_NS - 1
         else:
-            bounds.last_ns = _time_ns(last)
+            bounds.last_ns = _time_ns("--to", last)
     for low, high in (
         (bounds.first_sequence, bounds.last_sequence),
         (bounds.first_ns, bounds.last_ns),
     ):
         if low is not None and high is not None and low > high:
-            raise BoundsError(f"{first} is after {last}")
+            raise BoundsError(f"--from, --to: {first} is after {last}")
     return bounds
 
 
-def _sequence(text: str) -> int:
+def _sequence(flag: str, text: str) -> int:
     if int(text) > SEQUENCE_MAX:
-        raise BoundsError(f"{text} is above the greatest sequence, {SEQUENCE_MAX}")
+        raise BoundsError(f"{flag}: {text} is above the greatest sequence, {SEQUENCE_MAX}")
     return int(text)
 
 
-def _time_ns(text: str) -> int:
+def _time_ns(flag: str, text: str) -> int:
     """The time, or the beginning of the date, in nanoseconds since 1970-01-01 UTC."""
     fraction, whole = "", text
     if not _DATE.fullmatch(text):
         found = _TIME.fullmatch(text)
         if found is None:
-            raise _no_bound(text)
+            raise _no_bound(flag, text)
         fraction = found["fraction"] or ""
         zone = found["zone"] or "Z"
         whole = found["minute"] + (found["second"] or "")[:3] + ("Z" if zone == "UTC" else zone)
     try:
         time = datetime.fromisoformat(whole)
     except ValueError:  # no such day, hour or zone
-        raise _no_bound(text) from None
+        raise _no_bound(flag, text) from None
     since = (time if time.tzinfo is not None else time.replace(tzinfo=UTC)) - _EPOCH
     return since // _SECOND * _SECOND_NS + int(fraction.ljust(9, "0"))
 
 
-def _no_bound(text: str) -> BoundsError:
+def _no_bound(flag: str, text: str) -> BoundsError:
     return BoundsError(
-        f"{text!r} is no sequence, date or time: such as 1200, 2026-11-23 or "
+        f"{flag}: {text!r} is no sequence, date or time: such as 1200, 2026-11-23 or "
         "2026-11-23T09:30:00.123456789Z"
     )
 

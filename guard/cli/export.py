@@ -21,7 +21,12 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("export", help="write a log's decisions as a chain of their own")
     add_log_arguments(parser)
     parser.add_argument(
-        "--decisions", metavar="OUT", type=Path, required=True, help="must not exist yet"
+        "--decisions",
+        metavar="OUT.jsonl",
+        type=Path,
+        required=True,
+        help="must not exist yet; beside it go OUT.anchor.json and OUT.policy.json, and with "
+        "several policies in force there are OUT.1.jsonl, OUT.2.jsonl, and so on",
     )
     parser.add_argument(
         "--out-key-file", metavar="FILE", type=Path, help="chain with this key; else with none"

@@ -27,7 +27,10 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--desk", help="the desk of the order to explain")
     parser.add_argument(
-        "--policy", type=Path, metavar="FILE", help="what if this [policy] had been in force"
+        "--policy",
+        type=Path,
+        metavar="FILE",
+        help="what if this [policy] had been in force; of a log of decisions alone, what was",
     )
     parser.add_argument(
         "--limits", type=Path, metavar="FILE", help="what if these [[desks]] and [settings] had"

@@ -52,10 +52,17 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         help="a checkpoint, in its directory: the replay must come to the same state",
     )
     parser.add_argument(
-        "--from", dest="first", metavar="WHEN", help="report from this sequence, date or time on"
+        "--from",
+        dest="first",
+        metavar="WHEN",
+        help="report from this sequence, date or time (of UTC) on, such as 1200, 2026-11-23 or "
+        "2026-11-23T09:30; everything before is replayed, too",
     )
     parser.add_argument(
-        "--to", dest="last", metavar="WHEN", help="report up to this sequence, date or time"
+        "--to",
+        dest="last",
+        metavar="WHEN",
+        help="report up to this sequence, date (its whole day) or time, itself included",
     )
     add_jobs_argument(parser)
 
@@ -175,7 +182,7 @@ def replay_decisions(options: argparse.Namespace, hasher: ChainHasher) -> int:
             f"{options.log} does not begin with log_opened: it holds no policy to replay; "
             "give it with --policy FILE"
         )
-    for name in ("explain", "limits", "html", "checkpoint", "first", "last"):
+    for name in ("explain", "desk", "limits", "html", "checkpoint", "first", "last"):
         if getattr(options, name) is not None:
             flag = {"first": "from", "last": "to"}.get(name, name)
             raise UsageError(f"--{flag} needs a log of the guard; this one has decisions alone")
