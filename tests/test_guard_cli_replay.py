@@ -83,9 +83,10 @@ def test_bounds_limit_what_is_reported(log: Path, replay: Tool) -> None:
     [
         (("--from", "x"), "no sequence, date or time"),
         (("--to", "0"), "no sequence, date or time"),
-        (("--to", "2023-13-01"), "no sequence, date or time"),
-        (("--to", str(2**64)), "above the greatest sequence"),
-        (("--from", 9, "--to", 8), "9 is after 8"),
+        (("--to", "2023-13-01"), "--to: '2023-13-01' is no sequence, date or time"),
+        (("--from", "0"), "--from: '0' is no sequence, date or time"),
+        (("--to", str(2**64)), f"--to: {2**64} is above the greatest sequence"),
+        (("--from", 9, "--to", 8), "--from, --to: 9 is after 8"),
         (("--from", "2023-11-15", "--to", "2023-11-14"), "is after"),
         (("--from", len(DAY_RECORDS) + 1), "no record stands between"),
         (("--from", "2023-11-15"), "no record stands between"),
@@ -174,6 +175,27 @@ def test_a_log_without_its_first_segments(log: Path, replay: Tool, tmp_path: Pat
     assert "the replay begins behind record 20: give a later one" in err
 
 
+def test_an_order_of_before_the_archived_segments(log: Path, replay: Tool, tmp_path: Path) -> None:
+    assert replay(log, "--explain", "A-2", "--desk", "desk-alpha")[0] == 0
+    checkpoint(log, 9)
+    archive_segments(log, tmp_path / "archive", 9)
+    code, out, err = replay(log, "--explain", "A-2", "--desk", "nobody")
+    assert (code, out) == (2, {})
+    assert "no client order id 'A-2' of desk 'nobody'; what stands before record 10 is arch" in err
+    # Its fill came later: that is shown, and not called one of an order that never was, nor one of
+    # the refused order that had the same id.
+    code, out, _ = replay(log, "--explain", "A-1", "--desk", "desk-alpha")
+    assert code == 0
+    reused, here = out["explanations"]
+    assert reused["answer"]["reason"] == "client_order_id_reused"
+    assert reused["following"] == []
+    assert here["summary"] == (
+        "no record of it here, only what was reported of it: "
+        "what stands before record 10 is archived"
+    )
+    assert here["following"][0]["request"]["fill_id"] == "F-1"
+
+
 @pytest.fixture
 def policy_file(tmp_path: Path) -> Path:
     path = tmp_path / "policy.json"
@@ -225,6 +247,7 @@ def test_a_forged_record_of_the_reference_is_named(
     [
         ((), "give it with --policy FILE"),
         (("--policy", "{policy}", "--explain", "A"), "--explain needs a log of the guard"),
+        (("--policy", "{policy}", "--desk", "A"), "--desk needs a log of the guard"),
         (("--policy", "{policy}", "--from", "1"), "--from needs a log of the guard"),
         (("--policy", "{policy}", "--html", "x.html"), "--html needs a log of the guard"),
         (("--policy", "{log}"), "theirs.jsonl"),

@@ -80,20 +80,29 @@ class Audit:
         """The whole report (`guard/audit/REPORT.md`). Raises the two errors of the module."""
         document = replay_fields(report) | day_fields(self._day, report.engine.state)
         if self._explainer is not None:
-            document["explanations"] = _explanations(self._explainer)
+            begins_after = document["begins_after_sequence"]
+            document["explanations"] = _explanations(self._explainer, begins_after)
             document["explanations_left_out"] = self._explainer.left_out
         if self._what_if is not None:
             document["what_if"] = self._what_if.fields()
         return document
 
 
-def _explanations(explainer: OrderExplainer) -> list[dict[str, Any]]:
+def _explanations(explainer: OrderExplainer, begins_after: int) -> list[dict[str, Any]]:
+    """The accounts. Of an order up to record `begins_after`, which is archived, there is none."""
     desks = explainer.desks()
+    archived = f"what stands before record {begins_after + 1} is archived"
     if not desks:
         where = "" if explainer.desk is None else f" of desk {explainer.desk!r}"
         raise UnknownOrderError(
             f"the log holds no client order id {explainer.client_order_id!r}{where}"
+            + (f"; {archived}" if begins_after else "")
         )
+    for explanation in explainer.explanations:
+        if begins_after and explanation["sequence"] is None:
+            explanation["summary"] = (
+                f"no record of it here, only what was reported of it: {archived}"
+            )
     if len(desks) > 1:
         listed = ", ".join(
             desk if sequence is None else f"{desk} (record {sequence})"

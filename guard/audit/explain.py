@@ -94,7 +94,7 @@ class OrderExplainer:
             return
         explanation = explain_order(place, event, rows, state)
         self.explanations.append(explanation)
-        if not (is_of_known and event.order.desk in self._latest):
+        if not is_of_known:  # what follows is of the order that has the id
             self._latest[event.order.desk] = explanation
 
     def _follow(

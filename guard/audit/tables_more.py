@@ -8,6 +8,8 @@ from typing import Any, Final
 from guard.audit.formats import NOTHING, count, money, share, time
 from guard.audit.tables import Document, Row, Table
 
+BITS_SHOWN_MAX: Final = 8
+
 CHANGE_TITLES: Final = {
     "newly_refused": "Newly refused",
     "newly_admitted": "Newly admitted",
@@ -69,8 +71,9 @@ def _value(name: str, value: Any) -> str:
 
 
 def _detail(answer: dict[str, Any]) -> str:
-    """What a reject says of asked, limit and used; the ledger's are money."""
-    show = money if answer["stage"] == "ledger" else str
+    """What a reject says of asked, limit and used; the ledger's, and unpaid fees, are money."""
+    is_money = answer["stage"] == "ledger" or answer["reason"] == "desk_halted"
+    show = money if is_money else str
     return ", ".join(f"{name} {show(value)}" for name, value in answer["detail"].items() if value)
 
 
@@ -108,8 +111,7 @@ def _venues(explanation: Document) -> Table:
             _roles(venue),
             venue["status"],
             venue["gate"] or NOTHING,
-            _plain(venue["measured"]),
-            _plain(venue["limit"]),
+            *_gate(venue),
             money(venue["cost_microunits"]),
             money(venue["quality_adjusted_microunits"]),
             money(venue["risk_penalty_microunits"]),
@@ -126,7 +128,32 @@ def _venues(explanation: Document) -> Table:
     note = f"The kernel: {decision['action']}, {decision['reason']}."
     if not rows:
         note += " A hard limit stopped the order before any venue was looked at."
+    elif not any(venue["is_requested"] for venue in explanation["kernel"]["venues"]):
+        asked = explanation["kernel"]["input"]["requested_model_id"]
+        note += f" Venue {asked}, which the order asked for, is not in the policy."
     return Table("explain-venues", "Venue by venue", columns, rows, note)
+
+
+def _gate(venue: Document) -> tuple[str, str]:
+    """What the gate measured, and its limit: money as money, sets of bits as what is in them."""
+    measured, limit = venue["measured"], venue["limit"]
+    if venue["gate"] is None:
+        return NOTHING, NOTHING
+    if venue["gate"] == "provider":
+        return str(measured), f"one of {_bits(limit)}"
+    if venue["gate"] in ("capability", "region"):
+        how = "all" if venue["gate"] == "capability" else "one"
+        return f"bits {_bits(measured)}", f"{how} of {_bits(limit)}"
+    if venue["gate"] in ("budget", "utility"):
+        above = "above " if venue["gate"] == "utility" else ""
+        return money(measured), above + money(limit)
+    return _plain(measured), _plain(limit)
+
+
+def _bits(mask: int) -> str:
+    """The numbers of the bits that are set; more than a few as the mask."""
+    numbers = [str(number) for number in range(mask.bit_length()) if mask >> number & 1]
+    return (", ".join(numbers) or "none") if len(numbers) <= BITS_SHOWN_MAX else hex(mask)
 
 
 def _plain(value: int | None) -> str:
