@@ -31,7 +31,7 @@ def test_a_small_scale_run_names_its_figures(
     monkeypatch.setattr(scale, "CHUNK_ORDERS", 100)
     monkeypatch.setattr(scale, "ORDERS_MIN", 1_000)
     figures = scale.measure_scale(1_000, tmp_path, 0.2, said.append)
-    assert len(figures) == 2 + 4 + 1 + 2 + 3
+    assert len(figures) == 2 + 4 + 2 + 2 + 3
     # So few orders may fit into memory that the process had already.
     assert all(figure > 0 for name, figure in figures.items() if "resident" not in name)
     assert said[-1] == "start-up"

@@ -14,7 +14,7 @@ from guard.bench.conditions import filesystem_of
 from guard.bench.document import Report, Trace
 from guard.bench.loads import STANDARD
 from guard.bench.peers import Echo, measure_disk, missing_peers
-from guard.bench.site import Guard, config_text
+from guard.bench.site import BenchError, Guard, config_text
 from guard.bench.targets import NOT_MEASURED, judge
 from guard.bench.timeline import METRICS
 from guard.bench.wheel import measure_kernels, measure_orders
@@ -238,3 +238,9 @@ def test_a_trace_has_the_daemon_s_doings_beside_the_slowest_messages(tmp_path: P
     asked = [span for span in timeline.spans if span.what == METRICS]
     assert 1 <= len(asked) <= 5
     assert all(0 <= span.from_ns <= span.to_ns for span in asked)
+
+
+@pytest.mark.slow
+def test_a_daemon_that_does_not_start_is_said_to_have_ended(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="the daemon ended with code 2 before it was ready"):
+        Guard(tmp_path, "[endpoints]\n")

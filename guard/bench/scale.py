@@ -5,7 +5,9 @@ reply out: no socket, chain or disk), in microseconds of processor time; a start
 real daemon on a log that a load has filled, timed until it is ready.
 
 How it works: an engine is grown by the path itself, and timed in small chunks on the way, so that
-the first and the last record of a run are timed in the same process.
+the first and the last record of a run are timed in the same process. What is compared is timed in
+turn, chunk by chunk: the speed of a shared machine may change by half from one second to the next.
+Beside an engine of many remembered orders stands one of few.
 """
 
 import contextlib
@@ -33,11 +35,12 @@ from guard.wire import encode_replies, parse_message
 
 DESKS: Final = (1, 100, 10_000)
 VENUES: Final = (3, 22, 64, 256)
-CHUNK_ORDERS: Final = 2_000
-CHUNKS: Final = 5
+CHUNK_ORDERS: Final = 1_000
+CHUNKS: Final = 10
 ORDERS_MIN: Final = CHUNK_ORDERS * CHUNKS  # fewer would not be timed
 GROWTH_ORDERS: Final = 10_000  # made at a time, before they are played
 WARM_UP_ORDERS: Final = 10_000  # beyond the first touch of every desk
+WARM_ORDERS_MAX: Final = 200_000  # more than are ever given to one that is not grown
 ONE_A_MESSAGE: Final = Mix(1, 0, 0)
 START_IN_FLIGHT: Final = 1_024
 
@@ -77,9 +80,20 @@ class Grown:
         self.orders += count
         return spent_ns / count / 1e3
 
-    def cost(self) -> float:
-        """Microseconds of processor an order now: the median of a few chunks."""
-        return statistics.median(self.grow(CHUNK_ORDERS) for _ in range(CHUNKS))
+
+def _warm(desks: int, venues: int) -> Grown:
+    grown = Grown(desks, venues, WARM_ORDERS_MAX)
+    grown.grow(max(WARM_UP_ORDERS, desks))
+    return grown
+
+
+def _costs(grown: dict[str, Grown]) -> Figures:
+    """Microseconds of processor an order now: the median of a few chunks, all in turn."""
+    samples: dict[str, list[float]] = {name: [] for name in grown}
+    for _ in range(CHUNKS):
+        for name, one in grown.items():
+            samples[name].append(one.grow(CHUNK_ORDERS))
+    return {f"us an order, {name}": statistics.median(costs) for name, costs in samples.items()}
 
 
 def measure_scale(orders: int, directory: Path, duration_s: float, say: Say) -> Figures:
@@ -88,16 +102,12 @@ def measure_scale(orders: int, directory: Path, duration_s: float, say: Say) -> 
     gc.collect()
     gc.disable()
     try:
-        for desks in DESKS:
-            say(f"{desks} desks")
-            grown = Grown(desks, VENUES[0], REMEMBERED_ORDERS_MAX // 10)
-            grown.grow(max(WARM_UP_ORDERS, desks))
-            figures[f"us an order, {desks:,} desks"] = grown.cost()
-        for venues in VENUES:
-            say(f"{venues} venues")
-            grown = Grown(1, venues, REMEMBERED_ORDERS_MAX // 10)
-            grown.grow(WARM_UP_ORDERS)
-            figures[f"us an order, {venues} venues"] = grown.cost()
+        say(f"{', '.join(map(str, DESKS))} desks")
+        sizes = {f"{desks:,} desks": (desks, VENUES[0]) for desks in DESKS}
+        figures.update(_costs({name: _warm(*size) for name, size in sizes.items()}))
+        say(f"{', '.join(map(str, VENUES))} venues")
+        sizes = {f"{venues} venues": (1, venues) for venues in VENUES}
+        figures.update(_costs({name: _warm(*size) for name, size in sizes.items()}))
         say(f"{orders} remembered orders")
         figures.update(_remembered(orders))
     finally:
@@ -110,18 +120,21 @@ def measure_scale(orders: int, directory: Path, duration_s: float, say: Say) -> 
 def _remembered(orders: int) -> Figures:
     """The cost as orders are remembered, none forgotten; and the memory that they take."""
     figures: Figures = {}
+    few = _warm(4, VENUES[0])
     grown = Grown(4, VENUES[0], orders)
-    before_bytes = resident_bytes(os.getpid())
+    before_bytes, before = resident_bytes(os.getpid()), few.orders
     timed = CHUNK_ORDERS * CHUNKS
     size = ORDERS_MIN
     while size <= orders:
         while grown.orders < size - timed:
             grown.grow(min(GROWTH_ORDERS, size - timed - grown.orders))
-        figures[f"us an order, {size:,} remembered, up to record {size:,}"] = grown.cost()
+        of_size = f"{size:,} remembered, up to record {size:,}"
+        figures.update(_costs({of_size: grown, f"in turn with these, {few.orders:,}": few}))
         size *= 10
     count = grown.orders
     taken = resident_bytes(os.getpid()) - before_bytes
-    figures[f"resident bytes a remembered order, of {count:,}"] = taken / count
+    both = count + few.orders - before
+    figures[f"resident bytes a remembered order, of {count:,}"] = taken / both
     packed = grown.engine.state.orders.memory_bytes()
     figures[f"packed bytes a remembered order, of {count:,}"] = packed / count
     return figures

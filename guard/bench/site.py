@@ -92,8 +92,7 @@ class Guard:
         try:
             self.endpoint = self._read_ready()
         except BaseException:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
             raise
 
     def _read_ready(self) -> str:
@@ -102,6 +101,9 @@ class Guard:
         assert stdout is not None
         ready, _, _ = select.select([stdout], [], [], READY_S)
         line = stdout.readline().decode() if ready else ""
+        if ready and not line:
+            code = self._process.wait(STOP_S)
+            raise BenchError(f"the daemon ended with code {code} before it was ready")
         if "ready: orders " not in line:
             raise BenchError(f"the daemon was not ready within {READY_S:.0f} s: {line!r}")
         return line.split("ready: orders ")[1].split(",")[0]
