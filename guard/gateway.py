@@ -26,8 +26,9 @@ from guard.router import RouterFrames  # noqa: E402
 
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024  # above it libzmq closes the connection
 # Replies held for one client that does not read; those of a whole batch must fit. libzmq counts
-# messages, not their bytes, which are bounded beside it (`guard.router`).
-SEND_QUEUE_MESSAGES: Final = 16_384
+# messages, not their bytes: compiled, they are bounded beside it (`guard.router`). Interpreted they
+# are not, and fewer messages are the bound: all that our own client has under way, and a resend.
+SEND_QUEUE_MESSAGES: Final = 16_384 if ROUTER_FORM == "compiled" else 2_048
 RECEIVE_QUEUE_MESSAGES: Final = 1_000  # requests of one client; beyond, TCP holds it back
 HEARTBEAT_INTERVAL_MS: Final = 10_000  # finds peers that vanished without a word
 # A client whose requests stand in line while the disk stalls is silent to libzmq, which reads no

@@ -5,9 +5,12 @@ takes the same functions from `rawzmq.pxd` beside this file, which call libzmq's
 library that pyzmq has loaded, at `function_addresses`: a frame costs a tenth then. All of it is
 non-blocking, and belongs to one thread at a time, as a socket does.
 
-A frame that is lent (`put_lent`) is counted in a tally while libzmq holds it: it says so when it is
-done, on a thread of its own. Compiled, that is a function in C and two atomic numbers; here the
-frame is a Python object whose end, which pyzmq brings about on a thread of its own, counts it back.
+A frame that is lent (`put_lent`) is counted in a tally while libzmq holds it, which calls a
+function when it is done, on a thread of its own. Compiled, that one is in C and takes it off an
+atomic number. Here nothing is counted: pyzmq hears of a frame's end on a thread that wants the
+interpreter for each. Beside a busy loop it falls behind, so that who reads would lose replies; and
+when it is some thousand frames behind, and the loop is the one that frees the next, each waits for
+the other for good (tried: it happened).
 
 How it fails: an error of libzmq is a number (`Port.error`, or what `put` returns), never a guess. A
 call that a signal interrupted is made again.
@@ -15,7 +18,6 @@ call that a signal interrupted is made again.
 
 import ctypes
 import sys
-from collections import deque
 from typing import Final
 
 import zmq
@@ -59,38 +61,15 @@ def function_addresses() -> tuple[int, ...]:
 
 
 class Tally:
-    """The bytes of lent frames that libzmq holds. Lends on one thread; they end on any."""
+    """Compiled: the bytes of lent frames that libzmq holds. Here nothing is counted."""
 
-    __slots__ = ("_bytes", "ended")
-
-    def __init__(self) -> None:
-        self._bytes = 0
-        self.ended: deque[int] = deque()  # sizes, in bytes; appended on other threads
-
-    def add(self, size: int) -> None:
-        self._bytes += size
-
-    def count(self) -> int:
-        while self.ended:
-            self._bytes -= self.ended.popleft()
-        assert self._bytes >= 0
-        return self._bytes
-
-
-class LentFrame(bytes):
-    """A body that libzmq reads where it lies; pyzmq drops it when libzmq has done with it."""
-
-    tallies: tuple[Tally, ...] = ()
-
-    def __del__(self) -> None:
-        for tally in self.tallies:
-            tally.ended.append(len(self))
+    __slots__ = ()
 
 
 class Port:
     """A socket's calls, and the error number of the last one that brought nothing."""
 
-    __slots__ = ("error", "get", "lent", "recv", "send")
+    __slots__ = ("error", "get", "recv", "send")
 
     def __init__(self, socket: "zmq.Socket[bytes]") -> None:
         # By the backend's own methods: what `zmq.Socket` puts before them costs as much as they do.
@@ -98,7 +77,6 @@ class Port:
         self.send = zmq.backend.Socket.send.__get__(socket)
         self.get = zmq.backend.Socket.get.__get__(socket)
         self.error = 0
-        self.lent = Tally()
 
 
 def _number(error: zmq.ZMQError) -> int:
@@ -150,27 +128,19 @@ def open_tally(_port: Port) -> Tally:
     return Tally()
 
 
-def lent_bytes(tally: Tally) -> int:
+def lent_bytes(_tally: Tally) -> int:
     """How many bytes libzmq holds of the frames that were put with this tally."""
-    return tally.count()
-
-
-def all_lent_bytes(port: Port) -> int:
-    """How many bytes libzmq holds of all that was lent at this port."""
-    return port.lent.count()
-
-
-def put_lent(port: Port, frame: bytes, tally: Tally) -> int:
-    """As `put`, of a last frame that is counted until libzmq is done with it, sent or not."""
-    lent = LentFrame(frame)
-    lent.tallies = (tally, port.lent)
-    for each in lent.tallies:
-        each.add(len(lent))
-    try:
-        port.send(zmq.Frame(lent, copy=False), _NOBLOCK)
-    except zmq.ZMQError as error:
-        return _number(error)
     return 0
+
+
+def all_lent_bytes(_port: Port) -> int:
+    """How many bytes libzmq holds of all that was lent at this port."""
+    return 0
+
+
+def put_lent(port: Port, frame: bytes, _tally: Tally) -> int:
+    """As `put`, of a last frame that is counted until libzmq is done with it, sent or not."""
+    return put(port, frame, is_last=True)
 
 
 def events(port: Port) -> int:

@@ -14,7 +14,8 @@ libzmq's queues are bounded in messages, and a reply may have 200 bytes or 200,0
 replies above `REPLY_BYTES_UNCOUNTED_MAX` are counted until libzmq has handed them to the system: a
 client may hold what its bound says, and no more than is left of the bound for all. However many do
 not read, each gets the same share, and as much again stays free for those who do. A client is its
-routing id; one that holds nothing need not be remembered.
+routing id; one that holds nothing need not be remembered. Interpreted, nothing is counted
+(`guard.rawzmq`), and `guard.gateway` has shorter queues.
 
 How it fails: zmq.ZMQError for whatever is neither an empty queue nor a client that is slow or gone;
 after `close` ENOTSOCK.
@@ -79,7 +80,7 @@ class RouterFrames:
 
     @property
     def backlog_bytes(self) -> int:
-        """Of counted replies: what all clients together have not fetched yet."""
+        """Of counted replies: what all clients have not fetched yet; 0 interpreted."""
         return raw.all_lent_bytes(self._port)
 
     @property

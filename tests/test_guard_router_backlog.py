@@ -1,4 +1,4 @@
-"""What clients have not fetched: bounded in bytes, for each and for all, in both forms."""
+"""What clients have not fetched: bounded in bytes, for each and for all; compiled."""
 
 import errno
 import random
@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 from guard import router as guard_router
-from guard.gateway import Gateway, RouterFrames
+from guard.gateway import ROUTER_FORM, SEND_QUEUE_MESSAGES, Gateway, RouterFrames
 from guard.router import BACKLOG_BYTES_MAX, CLIENT_BACKLOG_BYTES_MAX, REPLY_BYTES_UNCOUNTED_MAX
 from protocol_client import PATIENCE_MS, ProtocolClient
 from router_support import ADDRESSES, CHECKOUT, Libzmq, compiled_only, source_form
@@ -50,10 +50,9 @@ def router(sockets: Callable[[int], "zmq.Socket[bytes]"]) -> "zmq.Socket[bytes]"
     return socket
 
 
-@pytest.fixture(params=["as it runs", "source"])
-def frames(request: pytest.FixtureRequest, router: "zmq.Socket[bytes]") -> RouterFrames:
-    form = RouterFrames if request.param == "as it runs" else source_form()
-    return form(router, ADDRESSES, CLIENT_BYTES_MAX, ALL_BYTES_MAX)
+@pytest.fixture
+def frames(router: "zmq.Socket[bytes]") -> RouterFrames:
+    return RouterFrames(router, ADDRESSES, CLIENT_BYTES_MAX, ALL_BYTES_MAX)
 
 
 @pytest.fixture
@@ -93,8 +92,19 @@ def test_the_bounds() -> None:
     """As `guard/PROTOCOL.md`, 10, has them."""
     assert (CLIENT_BACKLOG_BYTES_MAX, BACKLOG_BYTES_MAX) == (67_108_864, 268_435_456)
     assert REPLY_BYTES_UNCOUNTED_MAX == 1_024
+    assert (16_384 if ROUTER_FORM == "compiled" else 2_048) == SEND_QUEUE_MESSAGES
 
 
+def test_interpreted_nothing_is_counted(router: "zmq.Socket[bytes]", connect: Connect) -> None:
+    frames = source_form()(router, ADDRESSES, CLIENT_BYTES_MAX, ALL_BYTES_MAX)
+    peer = connect(frames, b"peer")
+    bodies = [bytes([number]) * COUNTED_BYTES for number in range(50)]
+    frames.send_all([(b"peer", True, body) for body in bodies], bytes)
+    assert (dropped(frames), frames.backlog_bytes) == ((0, 0), 0)
+    assert [peer.recv_multipart() for _ in bodies] == [[b"", body] for body in bodies]
+
+
+@compiled_only
 @pytest.mark.parametrize("has_delimiter", [False, True])
 def test_a_client_that_does_not_read_holds_what_its_bound_says(
     frames: RouterFrames, connect: Connect, has_delimiter: bool
@@ -121,6 +131,7 @@ def test_a_client_that_does_not_read_holds_what_its_bound_says(
     assert dropped(frames) == (3, 0)
 
 
+@compiled_only
 def test_one_reply_longer_than_the_bound_is_dropped(frames: RouterFrames, connect: Connect) -> None:
     peer = connect(frames, b"peer")
     frames.send(b"peer", False, b"a" * (CLIENT_BYTES_MAX + 1))
@@ -130,6 +141,7 @@ def test_one_reply_longer_than_the_bound_is_dropped(frames: RouterFrames, connec
     assert dropped(frames) == (1, 0)
 
 
+@compiled_only
 def test_who_does_not_read_leaves_room_for_others(frames: RouterFrames, connect: Connect) -> None:
     """However many they are: each holds the same, and as much is left."""
     names = [b"%d" % number for number in range(12)]
@@ -157,6 +169,7 @@ def test_who_does_not_read_leaves_room_for_others(frames: RouterFrames, connect:
     until_held(frames, 0)
 
 
+@compiled_only
 def test_against_a_model(frames: RouterFrames, connect: Connect) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
@@ -188,6 +201,7 @@ def test_against_a_model(frames: RouterFrames, connect: Connect) -> None:
     assert drops > 10
 
 
+@compiled_only
 def test_who_holds_nothing_is_forgotten(
     frames: RouterFrames, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +222,7 @@ def test_who_holds_nothing_is_forgotten(
     until_held(frames, 0)
 
 
+@compiled_only
 def test_what_is_under_way_outlives_the_router() -> None:
     """Frames that libzmq still holds when the object is gone; freed memory is overwritten here."""
     done = subprocess.run(
@@ -251,6 +266,7 @@ def test_what_is_under_way_outlives_the_router() -> None:
     assert done.stdout == "900000\n"
 
 
+@compiled_only
 def test_over_tcp_everything_comes_back() -> None:
     """libzmq's thread takes off what this one adds: a client that reads loses nothing."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
