@@ -1,5 +1,7 @@
 """Stretches of a log in processes: every byte once, results in order, and the same verdict."""
 
+import errno
+import fcntl
 import os
 from functools import partial
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wal import ChainHasher, ChainReport, WalDamage, WalError, anchor_of, verify_chain
-from wal.parallel import Stretch, claimed_head, cut_stretches, map_forked
+from wal.parallel import PIPE_BYTES, Stretch, claimed_head, cut_stretches, map_forked
 from wal_support import DIALECT, KEY, line_starts, record, small_batches, write_log
 
 HASHER = ChainHasher(KEY)
@@ -26,6 +28,21 @@ def test_results_come_in_the_items_order(jobs: int) -> None:
 def test_a_large_result_waits_until_it_is_asked_for() -> None:
     results = map_forked(lambda n: bytes([n]) * 1_000_000, [1, 2, 3, 4], 2)
     assert [result[0] for result in results] == [1, 2, 3, 4]
+
+
+def test_pipes_are_wide_where_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    set_size = fcntl.fcntl
+
+    def spy(pipe: int, command: int, size: int) -> int:
+        set_size(pipe, command, size)
+        sizes.append(set_size(pipe, fcntl.F_GETPIPE_SZ))
+        raise PermissionError(errno.EPERM, "as told to a user whose pipes are too many")
+
+    monkeypatch.setattr("wal.parallel.fcntl.fcntl", spy)
+    results = map_forked(lambda n: bytes([n]) * 2_000_000, [1, 2, 3], 2)
+    assert [result[-1] for result in results] == [1, 2, 3]
+    assert sizes == [PIPE_BYTES] * 2
 
 
 def test_a_failure_is_told_with_its_traceback() -> None:

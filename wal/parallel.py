@@ -13,6 +13,7 @@ children.
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import pickle
@@ -30,6 +31,10 @@ from wal.errors import WalError
 # Long enough that the seams between them cost nothing, short enough that all cores end together.
 STRETCH_BYTES: Final = 8 * 1024 * 1024
 JOBS_MAX: Final = 256
+# Large results come through it: with the 64 KiB that it has by itself, the two ends wake each other
+# so often that a megabyte takes twice the processor time of either and 2.6 times as long. It is
+# what Linux allows every user (pipe(7)).
+PIPE_BYTES: Final = 1024 * 1024
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -87,6 +92,7 @@ def map_forked(
     try:
         for worker in range(min(jobs, len(items))):
             ours, theirs = os.pipe()
+            _widen(ours)
             pipes.append(os.fdopen(ours, "rb"))
             pid = _fork()
             if pid == 0:
@@ -101,6 +107,13 @@ def map_forked(
         for pid in pids:
             os.kill(pid, signal.SIGKILL)  # it has ended by itself, or nobody wants the rest
             os.waitpid(pid, 0)
+
+
+def _widen(pipe: int) -> None:
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    except OSError:
+        return  # this user's pipes have had their share, or less is allowed here: slower, as good
 
 
 def _fork() -> int:
