@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from audit_support import DESKS, HASHER, MINUTE_NS
 from guard.audit import answers, day_counts
 from guard.audit.audit import Audit
+from guard.audit.bounds import Bounds
 from guard.outcomes import Decided, DeskCapped, DeskResumed, DeskToppedUp, Origin
 from guard.replay import replay_log
 from guard.replay_parts import Place
@@ -19,7 +20,7 @@ from guard.state import GuardState
 from guard_support import T0, LoggedEngine, actor, cancel, dev_config, fill, order, write_log
 from replay_support import BusyDay
 
-DAY_NS = 1_440 * MINUTE_NS
+SECOND_NS, DAY_NS = MINUTE_NS // 60, 1_440 * MINUTE_NS
 
 _LATER_NS = st.one_of(
     st.integers(0, 10**6),
@@ -101,12 +102,15 @@ def lived(steps: list[Any]) -> list[bytes]:
     return day.records
 
 
-def document(log: Path, *, by_row: bool, jobs: int = 1) -> tuple[str, int]:
+def document(
+    log: Path, *, by_row: bool, jobs: int = 1, bounds: Bounds | None = None
+) -> tuple[str, int]:
     """The document as JSON, and how many records came as rows."""
-    audit = Audit()
+    audit, bounds = Audit(), bounds or Bounds()
     observed = 0
-    told = audit.observe_row
-    assert told is not None
+    assert audit.observe_row is not None
+    told = bounds.rows_within(audit.observe_row)
+    within = bounds.within(audit.observe_day)
 
     def observe_row(rows: bytes, at: int, state: GuardState) -> None:
         nonlocal observed
@@ -114,14 +118,16 @@ def document(log: Path, *, by_row: bool, jobs: int = 1) -> tuple[str, int]:
         told(rows, at, state)
 
     def observe(place: Place, decided: Decided, state: GuardState) -> None:
-        audit.observe_day(place, decided, state)
+        within(place, decided, state)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("guard.replay.GUARD_FORM", "compiled")
         report = replay_log(
             log, HASHER, observe=observe, observe_row=observe_row if by_row else None, jobs=jobs
         )
-    return json.dumps(audit.document(report)), observed
+    fields = audit.document(report)
+    assert fields["range"]["records"] == bounds.record_count
+    return json.dumps(fields), observed
 
 
 def check(records: list[bytes]) -> int:
@@ -157,6 +163,21 @@ def test_a_busy_day_comes_mostly_as_rows(seed: int, tmp_path: Path) -> None:
     assert document(tmp_path / "log", by_row=True, jobs=2) == document(
         tmp_path / "log", by_row=True
     )
+
+
+@pytest.mark.parametrize("first", [1, 9, 40, 41, 42, 43, 44, 180])
+def test_a_range_of_rows_begins_with_what_is_in_force(first: int, tmp_path: Path) -> None:
+    write_log(tmp_path / "log", BusyDay(13, 160).engine.records)
+    for ends in (
+        {"first_sequence": first},
+        {"last_sequence": first},
+        {"first_ns": T0 + first * SECOND_NS, "last_ns": T0 + (first + 30) * SECOND_NS},
+    ):
+        by_row, objects = (
+            document(tmp_path / "log", by_row=by_row, bounds=Bounds(**ends))[0]
+            for by_row in (True, False)
+        )
+        assert by_row == objects
 
 
 def test_of_each_kind_some_came_as_rows() -> None:

@@ -16,8 +16,10 @@ from typing import Final
 from guard.checkpoint import state_digest_hex
 from guard.outcomes import Decided
 from guard.replay import Observer, ReplayMismatch
-from guard.replay_parts import Place
+from guard.replay_lane import RowObserver
+from guard.replay_parts import ROW_HEAD, Place
 from guard.state import GuardState
+from kernel import little_endian as le
 from wal import Head, hashes_equal
 from wal.entry import SEQUENCE_MAX
 
@@ -61,6 +63,18 @@ class Bounds:
                 observe(place, decided, state)
 
         return observe_within
+
+    def rows_within(self, observe_row: RowObserver) -> RowObserver:
+        """The same of records that are told by their rows."""
+
+        def observe_row_within(rows: bytes, at: int, state: GuardState) -> None:
+            # Every row begins with the time, and the state with what follows its record.
+            received_at_ns = le.load_i64(rows, at + ROW_HEAD.size)
+            if self._holds(state.next_sequence - 1, received_at_ns):
+                self.record_count += 1
+                observe_row(rows, at, state)
+
+        return observe_row_within
 
     @property
     def is_whole(self) -> bool:

@@ -55,7 +55,8 @@ def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher) -> int:
     audit = open_audit(options, source.beginning)
     observe, observe_row = audit.observe_day, audit.observe_row
     if not source.bounds.is_whole:
-        observe, observe_row = source.bounds.within(observe), None
+        observe = source.bounds.within(observe)
+        observe_row = None if observe_row is None else source.bounds.rows_within(observe_row)
     if audit.is_asked:
         observe = all_of(observe, audit.observe_asked)
     if source.reconciliation is not None:
