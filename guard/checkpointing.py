@@ -44,7 +44,7 @@ CHILD_LIFE_MAX_NS: Final = 900 * NANOSECONDS_PER_SECOND
 # By count of records, one begins this many times the last one's CPU time after it, so that writing
 # checkpoints stays a small part of what the machine does. (Not its duration: where orders leave it
 # little of a core it takes long, and the log behind it grows.)
-REST_FACTOR: Final = 4
+REST_FACTOR: Final = 8
 RETRY_NS: Final = 60 * NANOSECONDS_PER_SECOND
 # With fewer records than this behind the last one, a clean stop writes none: they are read at once.
 STOP_RECORDS_MIN: Final = 10_000
