@@ -289,6 +289,33 @@ def test_a_policy_that_cannot_be(
     assert replay(path, "--policy", policy)[0] == 0
 
 
+def test_a_policy_as_the_reference_or_an_export_says_it(tmp_path: Path, replay: Tool) -> None:
+    path, file = tmp_path / "theirs.jsonl", tmp_path / "policy.json"
+    path.write_bytes(chained([dump(record) for record in RECORDS]))
+    theirs = wheel_policy(POLICY)
+    fields = theirs.as_dict() | {"models": [model.as_dict() for model in theirs.models()]}
+    assert {"fingerprint", "model_count"} <= fields.keys()
+    digest_hex = POLICY.digest.hex()
+    exported = {"policy": POLICY.as_dict(), "policy_digest_hex": digest_hex}
+    for good in (fields, exported, POLICY.as_dict(), {"policy": fields}):
+        file.write_text(json.dumps(good))
+        code, out, _ = replay(path, "--policy", file)
+        assert (code, out["policy_digest_hex"]) == (0, digest_hex)
+    other = "0" * 64
+    for bad, words in (
+        (fields | {"fingerprint": other}, f"fingerprint: '{other}' is not allowed; this policy's"),
+        (fields | {"model_count": 2}, "model_count: 2 is not allowed; this policy's is"),
+        (exported | {"policy_digest_hex": other}, f"policy_digest_hex: '{other}' is not allowed"),
+        (fields | {"strange": 1}, "strange"),
+        ({"policy": 5}, "policy"),
+        ([], "policy"),
+    ):
+        file.write_text(json.dumps(bad))
+        code, out, err = replay(path, "--policy", file)
+        assert (code, out) == (2, {})
+        assert words in err
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

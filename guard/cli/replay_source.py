@@ -208,7 +208,7 @@ def _policy_of(path: Path) -> "PolicySnapshot":
     """The policy of a TOML file with `[policy]`, or of the reference's JSON."""
     from guard.apply import build_policy
     from guard.audit.overrides import load_overrides
-    from kernel import KernelInputError, PolicySnapshot
+    from kernel import KernelInputError
 
     if path.suffix == ".json":
         try:
@@ -216,11 +216,36 @@ def _policy_of(path: Path) -> "PolicySnapshot":
                 text = file.read(POLICY_BYTES_MAX + 1)
             if len(text) > POLICY_BYTES_MAX:
                 raise ValueError(f"is longer than {POLICY_BYTES_MAX} bytes, which are allowed")
-            fields = json.loads(text)
-            inner = fields.get("policy", fields) if isinstance(fields, dict) else fields
-            return PolicySnapshot.from_dict(inner)
+            return _policy_of_json(json.loads(text))
         except (OSError, ValueError, RecursionError, KernelInputError) as error:
             raise UsageError(f"{path}: {error}") from error
     content = load_overrides(path, None).policy
     assert content is not None  # as `load_overrides` refuses a file without it
     return build_policy(content)
+
+
+def _policy_of_json(fields: Any) -> "PolicySnapshot":
+    """The policy of an export's file (`policy`, `policy_digest_hex`), or of the reference.
+
+    Their `as_dict()`, with the models beside it, says `fingerprint` and `model_count`, too. What is
+    said of the policy must be true of it. Raises KernelInputError, ValueError.
+    """
+    from kernel import PolicySnapshot
+
+    if not isinstance(fields, dict):
+        return PolicySnapshot.from_dict(fields)
+    inner = fields.get("policy", fields)
+    said: dict[str, Any] = {}
+    if isinstance(inner, dict):
+        inner = dict(inner)
+        said = {name: inner.pop(name) for name in ("fingerprint", "model_count") if name in inner}
+    if "policy" in fields and "policy_digest_hex" in fields:
+        said["policy_digest_hex"] = fields["policy_digest_hex"]
+    policy = PolicySnapshot.from_dict(inner)
+    digest_hex = policy.digest.hex()
+    of_it: dict[str, Any] = {"fingerprint": digest_hex, "policy_digest_hex": digest_hex}
+    of_it["model_count"] = len(policy.models)
+    for name, value in said.items():
+        if value != of_it[name]:
+            raise ValueError(f"{name}: {value!r} is not allowed; this policy's is {of_it[name]!r}")
+    return policy
