@@ -7,7 +7,8 @@ time that orders took under load. This memory stays the parent's alone. A child 
 the same ends by SIGSEGV: it must not take zeros for an empty index.
 
 How it works: an anonymous mapping of its own with `MADV_DONTFORK`; in huge pages where the system
-gives them on request, since hardly two probes of an index go to the same page.
+gives them on request, since hardly two probes of an index go to the same page. All of it is taken
+at once: nobody's order waits for a page, and what the daemon needs shows at its start.
 
 How it fails: where the system knows no such advice the memory is as any other, and a child has it.
 """
@@ -29,4 +30,6 @@ def zeros(byte_count: int) -> memoryview:
     mapping = mmap.mmap(-1, byte_count, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     for advice in _ADVICE:
         mapping.madvise(advice)
-    return memoryview(mapping)
+    memory = memoryview(mapping)
+    memory[:: mmap.PAGESIZE] = bytes(len(range(0, byte_count, mmap.PAGESIZE)))
+    return memory

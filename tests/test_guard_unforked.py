@@ -4,6 +4,7 @@ import mmap
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,15 @@ def test_it_is_zero_and_can_be_written(byte_count: int) -> None:
     if len(numbers):
         numbers[-1] = 2**64 - 1
         assert bytes(memory[-8:]) == b"\xff" * 8
+
+
+def test_all_of_it_is_resident_at_once() -> None:
+    def resident_bytes() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    before = resident_bytes()
+    memory = unforked.zeros(32 * LARGE)
+    assert resident_bytes() - before >= memory.nbytes - LARGE
 
 
 def test_a_child_that_reads_it_is_ended_and_its_parent_keeps_it() -> None:
