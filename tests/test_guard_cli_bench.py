@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -12,12 +13,15 @@ import pytest
 from guard.bench import replay_rate
 from guard.bench.conditions import filesystem_of
 from guard.bench.document import Report, Trace
-from guard.bench.loads import STANDARD
+from guard.bench.generator import Plan
+from guard.bench.loads import STANDARD, custom_load
 from guard.bench.peers import Echo, measure_disk, missing_peers
+from guard.bench.session import one_a_message
 from guard.bench.site import BenchError, Guard, config_text
 from guard.bench.targets import NOT_MEASURED, judge
 from guard.bench.timeline import METRICS
 from guard.bench.wheel import measure_kernels, measure_orders
+from guard.bench.workload import Mix
 from guard.bench.zmtp import connect
 from guard.cli import main
 from guard.config import parse_config
@@ -244,3 +248,15 @@ def test_a_trace_has_the_daemon_s_doings_beside_the_slowest_messages(tmp_path: P
 def test_a_daemon_that_does_not_start_is_said_to_have_ended(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="the daemon ended with code 2 before it was ready"):
         Guard(tmp_path, "[endpoints]\n")
+
+
+def test_a_peer_of_one_order_a_message_is_given_as_many_orders() -> None:
+    plan = Plan("redis", "tcp://127.0.0.1:1", "t", (0,), 1, 0, 8, per_message=64)
+    assert one_a_message(plan) == replace(plan, in_flight=512, per_message=1)
+    open_loop = replace(plan, in_flight=None, rate=10)
+    assert one_a_message(open_loop) == replace(open_loop, rate=640, per_message=1)
+
+
+def test_a_rate_of_orders_has_a_peer_and_a_mix_has_none() -> None:
+    assert custom_load(1, None, 100, None, Mix(1, 0, 0), 1).peers == {"redis"}
+    assert custom_load(1, None, 100, None, Mix(8, 1, 1), 1).peers == set()

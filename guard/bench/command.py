@@ -36,6 +36,9 @@ def run_bench(options: Options, *, compares: bool) -> tuple[Report, Trace]:
     if compares:
         missing = missing_peers()
         not_measured = [f"{name}: {reason}" for name, reason in missing.items()]
+        alone = [load.name for load in options.loads if not load.peers]
+        if alone:
+            not_measured.append(f"peers under {'; '.join(alone)}: none is made for it here")
         options = replace(options, peers=PEERS - missing.keys())
     filesystem, _ = filesystem_of(options.directory)
     if filesystem in MEMORY_FILESYSTEMS:
@@ -87,8 +90,8 @@ def _session_conditions(options: Options) -> dict[str, str]:
     shown = {
         "load": (
             f"{options.rounds} rounds of {options.duration_s:g} s behind {options.warm_up_s:g} s "
-            f"of warm-up, medians of the rounds; {options.desks} desks, {options.venues} venues, "
-            "MessagePack over TCP on loopback"
+            "of warm-up (the recorded flow: whole), medians of the rounds; "
+            f"{options.desks} desks, {options.venues} venues, MessagePack over TCP on loopback"
         ),
         "generator": f"{options.processes} process(es) on the same machine",
     }

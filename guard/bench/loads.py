@@ -84,7 +84,8 @@ def custom_load(
             raise ValueError(f"--rate: {rate} is no multiple of {per_message} orders a message")
         name = f"{rate} a second{shown}"
         messages = rate // per_message
-        return Load(name, clients, rate=messages, mix=mix, per_message=per_message)
+        peers = frozenset({"redis"}) if mix == _ORDERS else frozenset()
+        return Load(name, clients, rate=messages, mix=mix, per_message=per_message, peers=peers)
     assert in_flight is not None
     _check("--in-flight", in_flight, IN_FLIGHT_MAX)
     return Load(

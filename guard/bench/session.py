@@ -132,7 +132,7 @@ def _run_round(
         plan = _plan(options, load, "guard", endpoint)
         sizes = _measure_guard(plan, load, options, watched, guard, findings)
         if redis is not None and load.has_peer("redis"):
-            plan = _plan(options, load, "redis", redis.endpoint)
+            plan = one_a_message(_plan(options, load, "redis", redis.endpoint))
             measured = measure(plan, processes, {"redis": redis.process_id})
             findings.measured.setdefault(("redis", load.name), []).append(measured)
         if echo is not None and load.has_peer("floor"):
@@ -202,6 +202,16 @@ def _running(options: Options, directory: Path) -> Iterator[Guard]:
         yield guard
     finally:
         guard.stop()
+
+
+def one_a_message(plan: Plan) -> Plan:
+    """As many orders, in flight or a second, for a target that takes one a message."""
+    return replace(
+        plan,
+        in_flight=None if plan.in_flight is None else plan.in_flight * plan.per_message,
+        rate=None if plan.rate is None else plan.rate * plan.per_message,
+        per_message=1,
+    )
 
 
 def _plan(options: Options, load: Load, target: str, endpoint: str) -> Plan:

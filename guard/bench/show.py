@@ -82,7 +82,16 @@ def _latency_table(runs: list[Run]) -> Table:
 
 def _cost_table(runs: list[Run]) -> Table:
     table = Table(title="replies, records a batch, processor time in µs a request")
-    for name in ("target", "load", "replies", "refusals", "batch p50/max", "sync µs", "processor"):
+    for name in (
+        "target",
+        "load",
+        "replies",
+        "refusals",
+        "batch p50/max",
+        "sync µs",
+        "sent late",
+        "processor",
+    ):
         table.add_column(name)
     for run in runs:
         batch = run.batch_records
@@ -93,6 +102,7 @@ def _cost_table(runs: list[Run]) -> Table:
             _counts(dict(Counter(run.refusals).most_common(REFUSALS_SHOWN))),
             f"{batch['p50']}/{batch['max']}" if batch else "",
             _syncs(run.sync_ns),
+            _lateness(run.lateness_ns),
             "; ".join(f"{name}: {_times(times)}" for name, times in run.cpu_us_a_request.items()),
         )
     return table
@@ -113,6 +123,13 @@ def _syncs(times_ns: dict[str, int]) -> str:
     if not times_ns:
         return ""
     return f"mean {times_ns['mean'] / 1e3:,.0f}, p99 ≤ {times_ns['p99_at_most'] / 1e3:,.0f}"
+
+
+def _lateness(times_ns: dict[str, int]) -> str:
+    """Of an open loop: how late the generator itself was. It is part of the latencies."""
+    if not times_ns["count"]:
+        return ""
+    return f"p50 {times_ns['p50'] / 1e3:,.0f}, p99 {times_ns['p99'] / 1e3:,.0f} µs"
 
 
 def _counts(counts: dict[str, int]) -> str:
