@@ -5,9 +5,10 @@ is `guard.checkpoint`'s, the files are `wal.checkpoint`'s.
 
 How it works: between two callbacks of the loop the state is that after the last record staged. A
 fork there gives a child that state, frozen; the loop stands still for the fork alone. The child
-works out the digest, waits until that record is durable, and writes; the loop then logs a
-`checkpoint` event. The next batch begins a segment, so that a start reads little behind it. At a
-clean stop, with nothing left to wait for, the process writes the checkpoint itself.
+works out the digest, waits until that record is durable, and writes, resting behind each piece so
+that the log's syncs find the disk free; the loop then logs a `checkpoint` event. The next batch
+begins a segment, so that a start reads little behind it. At a clean stop, with nothing left to wait
+for, the process writes the checkpoint itself, without a rest.
 
 How it fails: whatever becomes of a checkpoint is an alarm to the operator, never an end of the
 service: orders go on, older checkpoints and the log are as they were, the next try is later. None
@@ -17,6 +18,7 @@ is begun that the log's disk cannot hold beside its reserve.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 from typing import Final, Protocol
 
 import msgspec
@@ -208,7 +210,12 @@ class Checkpointer:
             if not wait_for_go():
                 raise CheckpointError("the daemon ended")
             info = write_checkpoint(
-                self._directory, head, digest_hex, encode_state(frozen), self._hasher
+                self._directory,
+                head,
+                digest_hex,
+                encode_state(frozen),
+                self._hasher,
+                pace=self._pace,
             )
             return msgspec.json.encode(_taken(info)).decode()
 
@@ -224,6 +231,12 @@ class Checkpointer:
         stood_still_ns = now_ns - self._last_began_ns
         self._underway = _Underway(child, head, why, now_ns, stood_still_ns)
         self._look()
+
+    def _pace(self, sync: Callable[[], None]) -> None:
+        """In the child: leaves the disk to the log for as long as the sync of a piece took."""
+        began_ns = self._monotonic_ns()
+        sync()
+        sleep((self._monotonic_ns() - began_ns) / NANOSECONDS_PER_SECOND)
 
     def _look(self) -> None:
         """Looks after the child, again and again until it has ended."""

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,7 @@ from wal import (
     read_checkpoints,
     write_checkpoint,
 )
+from wal.checkpoint import SYNC_EVERY_BYTES
 from wal_support import DIALECT, KEY, small_batches, write_log
 
 HASHER = ChainHasher(KEY)
@@ -61,6 +62,28 @@ def problems(directory: Path, hasher: ChainHasher = HASHER) -> dict[int, str | N
 
 def name(sequence: int) -> str:
     return f"checkpoint-{sequence:020d}.ckpt"
+
+
+def test_each_piece_is_synced_at_the_callers_pace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(
+        os, "fdatasync", lambda descriptor: synced.append(os.fstat(descriptor).st_size)
+    )
+    seen: list[int] = []
+
+    def pace(sync: Callable[[], None]) -> None:
+        before = len(synced)
+        sync()
+        assert len(synced) == before + 1
+        seen.append(synced[-1])
+
+    piece = bytes(SYNC_EVERY_BYTES // 2)
+    pieces = iter([piece, piece, piece, b"x", piece, b"end"])
+    info = write_checkpoint(tmp_path, head_of(5), DIGEST, pieces, HASHER, pace=pace)
+    assert seen == [SYNC_EVERY_BYTES, 2 * SYNC_EVERY_BYTES + 1]
+    assert info.head.payload_bytes == 2 * SYNC_EVERY_BYTES + 4
 
 
 def test_exact_bytes(tmp_path: Path) -> None:

@@ -20,10 +20,11 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from wal.chain import GENESIS, ChainHasher, Head
 from wal.entry import SEQUENCE_MAX
@@ -45,8 +46,11 @@ from wal.segment import fsync_directory, open_new, write_all
 CHECKPOINTS_KEPT: Final = 2
 UNUSED_SUFFIX: Final = ".unused"
 # A checkpoint is handed to the disk in pieces of this size, so that the sync of a batch of the log
-# does not have to wait until all of it is written.
-SYNC_EVERY_BYTES: Final = 8 * 1024 * 1024
+# waits for one of them at most. Of eight times as much each tenth waited ten milliseconds.
+SYNC_EVERY_BYTES: Final = 1024 * 1024
+
+# Makes the call that it is given, and may rest behind it.
+Pace: TypeAlias = Callable[[Callable[[], None]], None]
 
 _NAME: Final = re.compile(r"checkpoint-([0-9]{20})\.ckpt")
 _OUT_OF_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -60,10 +64,12 @@ def write_checkpoint(
     pieces: Iterator[bytes],
     hasher: ChainHasher,
     kept: int = CHECKPOINTS_KEPT,
+    pace: Pace | None = None,
 ) -> CheckpointInfo:
     """Keep the state after `head` (which is durable), as the bytes of `pieces`.
 
     `state_digest_hex`: 64 lower-case hexadecimal characters. `kept`: how many checkpoints stay.
+    `pace`: makes the sync of each piece, for who wants to leave the disk to others in between.
     One that is there already for this head and digest is returned as it is. Raises
     `CheckpointError`; `WalInputError` for a head or a digest that cannot be; what `pieces` raises.
     """
@@ -82,7 +88,7 @@ def write_checkpoint(
             if known.head == head and known.state_digest_hex == state_digest_hex:
                 return CheckpointInfo(path, known)
         older = [known for known in older if known.sequence < head.sequence]
-        made = _write_payload(path, head, state_digest_hex, pieces)
+        made = _write_payload(path, head, state_digest_hex, pieces, pace)
         listed = [made, *older][:kept]
         try:
             write_manifest(directory, listed, hasher)
@@ -151,7 +157,7 @@ def _name(sequence: int) -> str:
 
 
 def _write_payload(
-    path: Path, head: Head, state_digest_hex: str, pieces: Iterator[bytes]
+    path: Path, head: Head, state_digest_hex: str, pieces: Iterator[bytes], pace: Pace | None
 ) -> CheckpointHead:
     """The checkpoint's file under its own name, durable, and what it holds."""
     beside = path.with_suffix(".new")
@@ -161,14 +167,18 @@ def _write_payload(
         descriptor = open_new(beside)
         try:
             payload, byte_count, unsynced = sha256(), 0, 0
+            sync = partial(os.fdatasync, descriptor)
             for piece in pieces:
                 write_all(descriptor, piece)
                 payload.update(piece)
                 byte_count += len(piece)
                 unsynced += len(piece)
                 if unsynced >= SYNC_EVERY_BYTES:
-                    os.fdatasync(descriptor)
                     unsynced = 0
+                    if pace is None:
+                        sync()
+                    else:
+                        pace(sync)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
