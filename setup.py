@@ -52,6 +52,8 @@ LESS_OPTIMIZED = {
     "guard.engine",
     "guard.wire",
     "guard.record_rows",
+    "guard.audit.day_counts",
+    "guard.audit.exposure",
     "wal.barethread",
 }
 

@@ -373,6 +373,7 @@ def test_the_same_report_whatever_the_number_of_processes(tmp_path: Path) -> Non
         assert verdict(tmp_path / "log", jobs) == alone
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_stretches")
 def test_the_same_verdict_on_every_damage(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
