@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import wal.segment
 from wal import (
     EMPTY_HEAD,
     SEGMENT_BYTES_MAX,
@@ -360,3 +361,42 @@ def test_a_write_that_fails_in_a_new_segment(tmp_path: Path) -> None:
             writer.sync_now()
     assert writer.durable_head == durable
     assert files.calls_after_failure == 0
+
+
+def test_a_full_segment_is_given_back_to_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(wal.segment, "FORGET_BYTES", 1_000)
+    monkeypatch.setattr(os, "posix_fadvise", lambda *call: done.append(call[1:]))
+    with open_writer(tmp_path) as writer:
+        put(writer, opened(HASHER), record("a", 2, text="a" * 3_500))
+        assert not done
+        open_before = len(os.listdir("/proc/self/fd"))
+        writer.rotate()
+        put(writer, record("b", 3))
+        for thread in threading.enumerate():
+            if thread.name == "wal-forget":
+                thread.join()
+        size = list_segments(tmp_path)[0].stat().st_size
+        assert [at for at, _, _ in done] == list(range(0, size, 1_000))
+        assert sum(count for _, count, _ in done) == size
+        assert {advice for _, _, advice in done} == {os.POSIX_FADV_DONTNEED}
+        assert len(os.listdir("/proc/self/fd")) == open_before
+    assert sequences(tmp_path) == {1: [1, 2], 2: [3]}
+
+
+def test_where_no_thread_can_be_had_a_full_segment_is_only_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with open_writer(tmp_path) as writer:
+        put(writer, opened(HASHER))
+        monkeypatch.setattr(threading.Thread, "start", start)
+        open_before = len(os.listdir("/proc/self/fd"))
+        writer.rotate()
+        assert put(writer, record("b", 2)).sequence == 2
+        assert len(os.listdir("/proc/self/fd")) == open_before
+    assert sequences(tmp_path) == {1: [1], 2: [2]}

@@ -40,7 +40,7 @@ from wal.manifest import (
     read_manifest,
     write_manifest,
 )
-from wal.segment import fsync_directory, open_new, write_all
+from wal.segment import forget_pages, fsync_directory, open_new, write_all
 
 # The newest, and one to fall back to. A log's segments are kept from the older one on.
 CHECKPOINTS_KEPT: Final = 2
@@ -69,7 +69,8 @@ def write_checkpoint(
     """Keep the state after `head` (which is durable), as the bytes of `pieces`.
 
     `state_digest_hex`: 64 lower-case hexadecimal characters. `kept`: how many checkpoints stay.
-    `pace`: makes the sync of each piece, for who wants to leave the disk to others in between.
+    `pace`: makes the sync of each piece, for who wants to leave the disk to others in between; the
+    memory that held the piece is then given back.
     One that is there already for this head and digest is returned as it is. Raises
     `CheckpointError`; `WalInputError` for a head or a digest that cannot be; what `pieces` raises.
     """
@@ -168,6 +169,7 @@ def _write_payload(
         try:
             payload, byte_count, unsynced = sha256(), 0, 0
             sync = partial(os.fdatasync, descriptor)
+            forgotten = 0
             for piece in pieces:
                 write_all(descriptor, piece)
                 payload.update(piece)
@@ -179,6 +181,8 @@ def _write_payload(
                         sync()
                     else:
                         pace(sync)
+                        forget_pages(descriptor, forgotten, byte_count)
+                        forgotten = byte_count
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -5,7 +5,8 @@ once, know what is staged or durable (`writer` does), or try anything twice.
 
 How it works: a batch that begins a segment first has it created: file and directory are fsync'd
 before anything is written, so that no synced batch can stand in a file whose name is lost. Then one
-write (more only where the system takes less than it was given) and one `fdatasync`. `CommitThread`
+write (more only where the system takes less than it was given) and one `fdatasync`. A segment that
+is full is given back to the system, pages and all, by a thread that then ends. `CommitThread`
 is where that happens off the loop, where `barethread` will not do: one thread, one queue in, one
 call of the loop out, and no task, future or executor of its own for each batch.
 
@@ -26,7 +27,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from wal.chain import Head
 from wal.errors import WalPoisoned
 from wal.failpoint import is_armed, reach
-from wal.segment import create_segment
+from wal.segment import create_segment, forget_pages
 
 
 class FileLayer(Protocol):
@@ -133,8 +134,21 @@ class SegmentAppender:
     def _begin(self, number: int) -> None:
         descriptor = create_segment(self._directory, number)
         # Everything in the old one is synced: that had to be before this batch was taken up.
-        self.close()
-        self._descriptor = descriptor
+        old, self._descriptor = self._descriptor, descriptor
+        if old is not None:
+            # Milliseconds for a whole segment, which nobody has to wait for.
+            try:
+                Thread(target=_forget, args=(old,), name="wal-forget", daemon=True).start()
+            except RuntimeError:  # no thread can be had: the system keeps the pages
+                os.close(old)
+
+
+def _forget(descriptor: int) -> None:
+    """Closes a segment that is full; its pages are of no more use to who writes."""
+    try:
+        forget_pages(descriptor, 0, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
 
 
 Landed: TypeAlias = Callable[[Batch, int | WalPoisoned | None], None]

@@ -32,6 +32,9 @@ SEGMENT_NUMBER_MAX: Final = 99_999_999  # eight digits, so that names sort as nu
 FILE_MODE: Final = 0o640
 DIRECTORY_MODE: Final = 0o750
 
+# Forgotten at once: below a millisecond, in which a sync of the same file waits.
+FORGET_BYTES: Final = 4 * 1024 * 1024
+
 REWRITE_SUFFIX: Final = ".rewrite"
 
 _SEGMENT_NAME: Final = re.compile(r"[0-9]{8}\.jsonl")
@@ -117,6 +120,16 @@ def fsync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def forget_pages(descriptor: int, start: int, end: int) -> None:
+    """Give back the memory that holds these bytes of a file, which are synced. Raises `OSError`.
+
+    Whoever reads them later reads the disk. What is written next then goes into memory that is at
+    hand: on a virtual machine, fresh memory costs several times the write itself.
+    """
+    for at in range(start, end, FORGET_BYTES):
+        os.posix_fadvise(descriptor, at, min(FORGET_BYTES, end - at), os.POSIX_FADV_DONTNEED)
 
 
 def sync_source(source: Path) -> None:
