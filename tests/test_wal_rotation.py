@@ -363,10 +363,18 @@ def test_a_write_that_fails_in_a_new_segment(tmp_path: Path) -> None:
     assert files.calls_after_failure == 0
 
 
+def join_forgetting() -> None:
+    """Waits until every full segment, those of earlier tests included, was given back."""
+    for thread in threading.enumerate():
+        if thread.name == "wal-forget":
+            thread.join()
+
+
 def test_a_full_segment_is_given_back_to_the_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[tuple[int, int, int]] = []
+    join_forgetting()
     monkeypatch.setattr(wal.segment, "FORGET_BYTES", 1_000)
     monkeypatch.setattr(os, "posix_fadvise", lambda *call: done.append(call[1:]))
     with open_writer(tmp_path) as writer:
@@ -375,9 +383,7 @@ def test_a_full_segment_is_given_back_to_the_system(
         open_before = len(os.listdir("/proc/self/fd"))
         writer.rotate()
         put(writer, record("b", 3))
-        for thread in threading.enumerate():
-            if thread.name == "wal-forget":
-                thread.join()
+        join_forgetting()
         size = list_segments(tmp_path)[0].stat().st_size
         assert [at for at, _, _ in done] == list(range(0, size, 1_000))
         assert sum(count for _, count, _ in done) == size
@@ -392,6 +398,7 @@ def test_where_no_thread_can_be_had_a_full_segment_is_only_closed(
     def start(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
+    join_forgetting()
     with open_writer(tmp_path) as writer:
         put(writer, opened(HASHER))
         monkeypatch.setattr(threading.Thread, "start", start)
