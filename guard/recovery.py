@@ -12,13 +12,16 @@ How it fails: the `WalError` family, `WalDamage` for anything but a torn end, na
 and sequence; `NotOurLogError` for a log that the guard did not write.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from guard.checkpoint import StateError, decode_policy, decode_state
+from guard.checkpoint import Reader, StateError, decode_policy, decode_state
 from guard.engine import Engine
 from guard.journal import DIALECT, RecordError, decode_event
 from guard.outcomes import LogOpened
+from guard.state import GuardState
 from kernel import PolicySnapshot
 from wal import (
     EMPTY_HEAD,
@@ -50,6 +53,9 @@ from wal import (
 
 class NotOurLogError(WalError):
     """The directory holds a chained log, but not one that the guard can go on with."""
+
+
+Content = TypeVar("Content")
 
 
 @dataclass(slots=True)
@@ -129,30 +135,34 @@ def fold_log(
 
 def load_checkpoint(info: CheckpointInfo) -> Engine:
     """The engine after the record of that checkpoint. Raises CheckpointDamage, WalError."""
-    with open_checkpoint(info) as reader:
-        try:
-            state = decode_state(reader.read)  # to its end, where the whole payload is checked
-            if state.next_sequence != info.head.sequence + 1:
-                raise StateError(f"it is the state before record {state.next_sequence}")
-        except StateError as error:
-            reader.finish()  # damaged bytes are to be called that
-            raise CheckpointDamage(f"{info.path.name}: {error}") from error
-    return Engine(state)
+
+    def decode(read: Reader) -> GuardState:
+        state = decode_state(read)
+        if state.next_sequence != info.head.sequence + 1:
+            raise StateError(f"it is the state before record {state.next_sequence}")
+        return state
+
+    return Engine(_load(info, decode))
 
 
 def load_policy(info: CheckpointInfo) -> PolicySnapshot | None:
     """The policy in force after the record of that checkpoint, whatever else it holds.
 
-    Its bytes are checked to the end, but not kept. Raises CheckpointDamage, WalError.
+    Raises CheckpointDamage, WalError.
     """
+    return _load(info, decode_policy)
+
+
+def _load(info: CheckpointInfo, decode: Callable[[Reader], Content]) -> Content:
+    """What `decode` makes of a payload, all of which is checked."""
     with open_checkpoint(info) as reader:
         try:
-            policy = decode_policy(reader.read)
+            content = decode(reader.read)
         except StateError as error:
             reader.finish()  # damaged bytes are to be called that
             raise CheckpointDamage(f"{info.path.name}: {error}") from error
         reader.finish()
-    return policy
+    return content
 
 
 class _Recovery:

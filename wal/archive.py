@@ -25,7 +25,14 @@ from typing import Final
 from wal.errors import WalDamage, WalError, WalInputError
 from wal.failpoint import reach
 from wal.locate import first_head
-from wal.segment import create_directory, fsync_directory, list_segments, open_new, write_all
+from wal.segment import (
+    create_directory,
+    forget_pages,
+    fsync_directory,
+    list_segments,
+    open_new,
+    write_all,
+)
 
 CHUNK_BYTES: Final = 1024 * 1024
 COPY_SUFFIX: Final = ".copy"
@@ -104,7 +111,7 @@ def _copy(path: Path, target: Path) -> None:
             while chunk := file.read(CHUNK_BYTES):
                 write_all(descriptor, chunk)
         os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        forget_pages(descriptor)
     finally:
         os.close(descriptor)
     if _digest(beside) != _digest(path):

@@ -169,20 +169,18 @@ def _write_payload(
         try:
             payload, byte_count, unsynced = sha256(), 0, 0
             sync = partial(os.fdatasync, descriptor)
-            forgotten = 0
             for piece in pieces:
                 write_all(descriptor, piece)
                 payload.update(piece)
                 byte_count += len(piece)
                 unsynced += len(piece)
                 if unsynced >= SYNC_EVERY_BYTES:
-                    unsynced = 0
                     if pace is None:
                         sync()
                     else:
                         pace(sync)
-                        forget_pages(descriptor, forgotten, byte_count)
-                        forgotten = byte_count
+                        forget_pages(descriptor, byte_count - unsynced, byte_count)
+                    unsynced = 0
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -146,7 +146,7 @@ class SegmentAppender:
 def _forget(descriptor: int) -> None:
     """Closes a segment that is full; its pages are of no more use to who writes."""
     try:
-        forget_pages(descriptor, 0, os.fstat(descriptor).st_size)
+        forget_pages(descriptor)
     finally:
         os.close(descriptor)
 

@@ -122,14 +122,16 @@ def fsync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def forget_pages(descriptor: int, start: int, end: int) -> None:
+def forget_pages(descriptor: int, start: int = 0, end: int | None = None) -> None:
     """Give back the memory that holds these bytes of a file, which are synced. Raises `OSError`.
 
-    Whoever reads them later reads the disk. What is written next then goes into memory that is at
-    hand: on a virtual machine, fresh memory costs several times the write itself.
+    `end`: None for the file's. Whoever reads them later reads the disk. What is written next then
+    goes into memory that is at hand: on a virtual machine, fresh memory costs several times the
+    write itself.
     """
-    for at in range(start, end, FORGET_BYTES):
-        os.posix_fadvise(descriptor, at, min(FORGET_BYTES, end - at), os.POSIX_FADV_DONTNEED)
+    beyond = os.fstat(descriptor).st_size if end is None else end
+    for at in range(start, beyond, FORGET_BYTES):
+        os.posix_fadvise(descriptor, at, min(FORGET_BYTES, beyond - at), os.POSIX_FADV_DONTNEED)
 
 
 def sync_source(source: Path) -> None:

@@ -30,6 +30,7 @@ from wal.failpoint import reach
 from wal.segment import (
     FILE_MODE,
     REWRITE_SUFFIX,
+    forget_pages,
     fsync_directory,
     list_segments,
     open_new,
@@ -114,7 +115,7 @@ def _copy(source: int, size: int, fresh: Path, mode: int) -> None:
             write_all(target, part)
         os.fsync(target)
         # A clean page may now be dropped, so that the check reads what the disk has.
-        os.posix_fadvise(target, 0, 0, os.POSIX_FADV_DONTNEED)
+        forget_pages(target)
         found = sha256()
         for at in range(0, size, CHUNK_BYTES):
             found.update(os.pread(target, CHUNK_BYTES, at))

@@ -86,15 +86,18 @@ def note_slowest(slowest: Slowest, since_ns: int, count: int, latency_ns: int) -
     """Counts messages due `since_ns` after the window's start (or before: not counted)."""
     number = since_ns // SLICE_NS
     if 0 <= number < SLICES_MAX:
-        messages, most_ns = slowest.get(number, (0, 0))
-        slowest[number] = (messages + count, max(most_ns, latency_ns))
+        _add(slowest, number, count, latency_ns)
 
 
 def merge_slowest(into: Slowest, other: Slowest) -> None:
     """Adds what another process saw."""
     for number, (count, most_ns) in other.items():
-        messages, greatest_ns = into.get(number, (0, 0))
-        into[number] = (messages + count, max(greatest_ns, most_ns))
+        _add(into, number, count, most_ns)
+
+
+def _add(slowest: Slowest, number: int, count: int, most_ns: int) -> None:
+    messages, greatest_ns = slowest.get(number, (0, 0))
+    slowest[number] = (messages + count, max(greatest_ns, most_ns))
 
 
 def make_timeline(
