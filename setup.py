@@ -12,7 +12,16 @@ from setuptools.command.build_ext import build_ext
 
 # As in each package's __init__: all of a package's run compiled, or none does.
 COMPILED_MODULES = {
-    "kernel": ("sha256", "prescribe", "digest", "records", "policy", "ledger_lines", "ledger"),
+    "kernel": (
+        "sha256",
+        "prescribe",
+        "digest",
+        "records",
+        "policy",
+        "ledger_lines",
+        "holds",
+        "ledger",
+    ),
     "guard": (
         "packed",
         "orders_codec",

@@ -19,7 +19,16 @@ from importlib.util import find_spec, spec_from_file_location
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-COMPILED_MODULES = ("sha256", "prescribe", "digest", "records", "policy", "ledger_lines", "ledger")
+COMPILED_MODULES = (
+    "sha256",
+    "prescribe",
+    "digest",
+    "records",
+    "policy",
+    "ledger_lines",
+    "holds",
+    "ledger",
+)
 
 
 def choose_form(package: str, modules: tuple[str, ...], base_form: str = "compiled") -> str:

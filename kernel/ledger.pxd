@@ -3,12 +3,14 @@
 cimport cython
 from libc.stdint cimport int64_t as i64
 
-from kernel.ledger_lines cimport Hold, Tenant, rows_of
+from kernel.holds cimport Hold, OpenHolds
+from kernel.ledger_lines cimport Tenant
 
 @cython.final
 cdef class BudgetEngine:
     # Read-only by convention, as in the interpreted form.
-    cdef public dict _tenants, _holds, _caps
+    cdef public dict _tenants, _caps
+    cdef public OpenHolds _holds
     cdef public i64 _next_id
     cdef public object _version, _certified_microcents
 
@@ -25,7 +27,9 @@ cdef class BudgetEngine:
     @cython.locals(reservation_id=i64)
     cdef i64 _open_hold(self, Tenant tenant, i64 amount_microcents) except -1
 
-    @cython.locals(hold=Hold, tenant=Tenant)
+    cdef Hold _hold(self, reservation_id)
+
+    @cython.locals(hold=Hold, tenant=Tenant, microcents=i64)
     cpdef i64 release_hold(self, i64 reservation_id) except? -1
 
     @cython.locals(hold=Hold)
@@ -38,9 +42,9 @@ cdef class BudgetEngine:
         self, i64 reservation_id, i64 released_microcents, i64 committed_microcents
     ) except -1
 
-    @cython.locals(hold=Hold, tenant=Tenant)
+    @cython.locals(tenant=Tenant)
     cdef int _end_part(
-        self, i64 reservation_id, i64 released_microcents, i64 committed_microcents
+        self, Hold hold, i64 released_microcents, i64 committed_microcents
     ) except -1
 
     @cython.locals(tenant=Tenant)

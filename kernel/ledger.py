@@ -22,7 +22,6 @@ Fails: an amount outside i64, a bool, a negative grant or an unusable tenant id 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Self
 
 from kernel.errors import KernelInputError
@@ -35,8 +34,9 @@ from kernel.finance import (
     check_balances,
     prove_conservation,
 )
+from kernel.holds import Hold, OpenHolds
 from kernel.layout import I64
-from kernel.ledger_lines import Hold, Tenant, rows_of
+from kernel.ledger_lines import Tenant
 from kernel.ledger_results import (
     Charged,
     ChargeResult,
@@ -84,7 +84,7 @@ class BudgetEngine:
 
     def __init__(self) -> None:
         self._tenants: dict[str, Tenant] = {}
-        self._holds: dict[int, Hold] = {}
+        self._holds = OpenHolds()
         self._caps: dict[str, int] = {}
         self._next_id = 1
         self._version = 0
@@ -102,7 +102,11 @@ class BudgetEngine:
             )
         if tenant_id not in self._tenants:
             cap = self._caps.get(tenant_id, 0)
-            self._tenants[tenant_id] = Tenant(tenant_id, budget_microcents, cap)
+            self._add_tenant(Tenant(tenant_id, budget_microcents, cap))
+
+    def _add_tenant(self, tenant: Tenant) -> None:
+        self._tenants[tenant.tenant_id] = tenant
+        self._holds.add_tenant(tenant)
 
     def set_max_reserved_microcents(self, tenant_id: str, max_microcents: int) -> None:
         """Cap the sum of a tenant's open holds; 0 or less removes the cap.
@@ -200,16 +204,22 @@ class BudgetEngine:
         tenant.reserved += amount_microcents
         reservation_id = self._next_id
         self._next_id = reservation_id + 1
-        self._holds[reservation_id] = Hold(tenant, amount_microcents)
+        self._holds.add(reservation_id, tenant, amount_microcents)
         tenant.check()
         return reservation_id
+
+    def _hold(self, reservation_id: int) -> Hold | None:
+        """As `OpenHolds.get`, of whatever is said to be a hold's number."""
+        if not isinstance(reservation_id, int) or not 0 < reservation_id < self._next_id:
+            return None
+        return self._holds.get(reservation_id)
 
     def assess_commit(self, reservation_id: int, actual_microcents: int) -> CommitResult:
         """What `commit` would answer. Moves nothing."""
         _check_amount("actual_microcents", actual_microcents)
         if actual_microcents < 0:
             return _INVALID_AMOUNT
-        hold = self._holds.get(reservation_id)
+        hold = self._hold(reservation_id)
         if hold is None:
             return _MISSING_RESERVATION
         tenant = hold.tenant
@@ -224,9 +234,11 @@ class BudgetEngine:
         """End a hold by spending: a surplus returns, an excess is paid out of what is free."""
         result = self.assess_commit(reservation_id, actual_microcents)
         if type(result) is Committed:
-            hold = self._holds.pop(reservation_id)
+            hold = self._holds.get(reservation_id)
+            assert hold is not None
             tenant = hold.tenant
             tenant.reserved -= hold.microcents
+            self._holds.lower(hold, hold.microcents)
             tenant.committed += actual_microcents
             tenant.remaining = result.remaining_microcents
             tenant.check()
@@ -234,7 +246,7 @@ class BudgetEngine:
 
     def release(self, reservation_id: int) -> ReleaseResult:
         """End a hold without spending."""
-        hold = self._holds.get(reservation_id)
+        hold = self._hold(reservation_id)
         if hold is None:
             return _MISSING_RESERVATION
         tenant = hold.tenant
@@ -242,14 +254,15 @@ class BudgetEngine:
 
     def release_hold(self, reservation_id: int) -> int:
         """As `release`, but only what was held and is free now; -1 for a hold that is not open."""
-        hold = self._holds.pop(reservation_id, None)
+        hold = self._holds.get(reservation_id)
         if hold is None:
             return -1
-        tenant = hold.tenant
-        tenant.reserved -= hold.microcents
-        tenant.remaining += hold.microcents
+        tenant, microcents = hold.tenant, hold.microcents
+        self._holds.lower(hold, microcents)
+        tenant.reserved -= microcents
+        tenant.remaining += microcents
         tenant.check()
-        return hold.microcents
+        return microcents
 
     def assess_settle(
         self, reservation_id: int, released_microcents: int, committed_microcents: int
@@ -259,7 +272,7 @@ class BudgetEngine:
         _check_amount("committed_microcents", committed_microcents)
         if released_microcents < 0 or committed_microcents < 0:
             return _INVALID_AMOUNT
-        hold = self._holds.get(reservation_id)
+        hold = self._hold(reservation_id)
         if hold is None:
             return _MISSING_RESERVATION
         tenant = hold.tenant
@@ -287,7 +300,9 @@ class BudgetEngine:
         """
         result = self.assess_settle(reservation_id, released_microcents, committed_microcents)
         if type(result) is Settled:
-            self._end_part(reservation_id, released_microcents, committed_microcents)
+            hold = self._holds.get(reservation_id)
+            assert hold is not None
+            self._end_part(hold, released_microcents, committed_microcents)
         return result
 
     def can_settle(
@@ -295,25 +310,24 @@ class BudgetEngine:
     ) -> bool:
         """Whether `settle` of two i64 would be done. Moves nothing."""
         hold = self._holds.get(reservation_id)
-        return hold is not None and hold.can_settle(released_microcents, committed_microcents)
+        return hold is not None and hold.tenant.can_settle(
+            hold.microcents, released_microcents, committed_microcents
+        )
 
     def settle_hold(
         self, reservation_id: int, released_microcents: int, committed_microcents: int
     ) -> bool:
         """As `settle` of two i64, but only whether it is done; False: nothing has moved."""
         hold = self._holds.get(reservation_id)
-        if hold is None or not hold.can_settle(released_microcents, committed_microcents):
+        if hold is None or not hold.tenant.can_settle(
+            hold.microcents, released_microcents, committed_microcents
+        ):
             return False
-        self._end_part(reservation_id, released_microcents, committed_microcents)
+        self._end_part(hold, released_microcents, committed_microcents)
         return True
 
-    def _end_part(
-        self, reservation_id: int, released_microcents: int, committed_microcents: int
-    ) -> None:
-        hold = self._holds[reservation_id]
-        hold.microcents -= released_microcents
-        if hold.microcents == 0:
-            del self._holds[reservation_id]
+    def _end_part(self, hold: Hold, released_microcents: int, committed_microcents: int) -> None:
+        self._holds.lower(hold, released_microcents)
         tenant = hold.tenant
         tenant.reserved -= released_microcents
         tenant.committed += committed_microcents
@@ -373,7 +387,7 @@ class BudgetEngine:
 
     def hold_microcents(self, reservation_id: int) -> int | None:
         """What is left of a hold; None where it is not open."""
-        hold = self._holds.get(reservation_id)
+        hold = self._hold(reservation_id)
         return None if hold is None else hold.microcents
 
     @property
@@ -434,10 +448,7 @@ class BudgetEngine:
             tuple(sorted(self._caps.items())),
             self._next_id,
             len(self._holds),
-            (
-                OpenHold(reservation_id, hold.tenant.tenant_id, hold.microcents)
-                for reservation_id, hold in self._holds.items()
-            ),
+            (OpenHold(hold.number, hold.tenant.tenant_id, hold.microcents) for hold in self._holds),
             self._version,
             self._certified_microcents,
         )
@@ -448,9 +459,7 @@ class BudgetEngine:
         A row: the hold's number u64, the place of its tenant in `places` u32, microcents i64. As
         the holds of `export_state`, for who needs no object for each. Raises KeyError: no place.
         """
-        holds = iter(self._holds.items())
-        while piece := rows_of(islice(holds, count), places, count):
-            yield piece
+        return self._holds.rows(places, count)
 
     @classmethod
     def restore(cls, state: LedgerState) -> Self:
@@ -465,10 +474,9 @@ class BudgetEngine:
             tenant.remaining = balances.remaining_microcents
             tenant.reserved = balances.reserved_microcents
             tenant.committed = balances.committed_microcents
-            ledger._tenants[tenant_id] = tenant
+            ledger._add_tenant(tenant)
         for reservation_id, tenant_id, microcents in checked_holds(state):
-            tenant = ledger._tenants[tenant_id]
-            ledger._holds[reservation_id] = Hold(tenant, microcents)
+            ledger._holds.add(reservation_id, ledger._tenants[tenant_id], microcents)
         ledger._next_id = state.next_reservation_id
         ledger._version = state.snapshot_version
         ledger._certified_microcents = state.certified_microcents

@@ -4,8 +4,6 @@
 cimport cython
 from libc.stdint cimport int64_t as i64
 
-from kernel cimport little_endian as le
-
 cdef extern from *:
     """
     typedef __int128 ledger_i128;
@@ -13,12 +11,12 @@ cdef extern from *:
     ctypedef long long i128 "ledger_i128"
 
 cdef i64 I64_MAX
-cdef Py_ssize_t _ROW_BYTES
 
 @cython.final
 @cython.no_gc  # it refers to a text: no cycle can be
 cdef class Tenant:
     cdef public i64 cap, committed, initial, remaining, reserved
+    cdef public Py_ssize_t place
     cdef public object tenant_id
 
     cpdef bint overflows_holds(self, i64 amount_microcents) noexcept
@@ -26,17 +24,9 @@ cdef class Tenant:
     cpdef bint can_hold(self, i64 amount_microcents) noexcept
     cpdef bint overflows_spend(self, i64 amount_microcents) noexcept
 
+    cpdef bint can_settle(
+        self, i64 held_microcents, i64 released_microcents, i64 committed_microcents
+    ) noexcept
+
     @cython.locals(wide_sum=i128)
     cpdef int check(self) except -1
-
-@cython.final
-@cython.no_gc  # it refers to a tenant, which refers to a text: no cycle can be
-@cython.freelist(1024)
-cdef class Hold:
-    cdef public i64 microcents
-    cdef public Tenant tenant
-
-    cpdef bint can_settle(self, i64 released_microcents, i64 committed_microcents) noexcept
-
-@cython.locals(rows=bytearray, at=Py_ssize_t, hold=Hold)
-cpdef bytes rows_of(holds, dict places, Py_ssize_t count_max)

@@ -1,9 +1,8 @@
 # cython: annotation_typing=False, nonecheck=True
-"""The lines of the ledger: a tenant's balances, and a hold on them.
+"""The lines of the ledger: a tenant and its balances.
 
-Owns: the two comparisons that an operation's refusals come from, the check that a tenant's balances
-add up, and how a hold stands in a row. It runs as it stands, or compiled with the types of
-`ledger_lines.pxd` beside it.
+Owns: the comparisons that an operation's refusals come from, and the check that a tenant's balances
+add up. It runs as it stands, or compiled with the types of `ledger_lines.pxd` beside it.
 
 Must not: know which holds there are, or move anything: `kernel.ledger` does.
 
@@ -11,20 +10,16 @@ Fails: `InvariantError` for balances that stopped adding up. Amounts are i64, ch
 sums that might not fit one are compared as differences.
 """
 
-from collections.abc import Iterable
-
-from kernel import little_endian as le
 from kernel.errors import InvariantError
 from kernel.layout import I64
 
 I64_MAX = I64.maximum
-_ROW_BYTES = 20  # of a hold
 
 
 class Tenant:
-    """One tenant and its balances. `cap` 0 is no cap."""
+    """One tenant and its balances. `cap` 0 is no cap; `place`: its own in `kernel.holds`."""
 
-    __slots__ = ("cap", "committed", "initial", "remaining", "reserved", "tenant_id")
+    __slots__ = ("cap", "committed", "initial", "place", "remaining", "reserved", "tenant_id")
 
     def __init__(self, tenant_id: str, initial: int, cap: int) -> None:
         self.tenant_id = tenant_id
@@ -33,6 +28,7 @@ class Tenant:
         self.reserved = 0
         self.committed = 0
         self.cap = cap
+        self.place = 0
 
     def overflows_holds(self, amount_microcents: int) -> bool:
         """Would all holds together exceed an i64 with that one, which is above zero?"""
@@ -54,6 +50,17 @@ class Tenant:
         """Would all ever spent exceed an i64 with that amount, which is not below zero?"""
         return amount_microcents > I64_MAX - self.committed
 
+    def can_settle(
+        self, held_microcents: int, released_microcents: int, committed_microcents: int
+    ) -> bool:
+        """Could that part of a hold end, and that spend be paid?"""
+        return (
+            0 <= released_microcents <= held_microcents
+            and committed_microcents >= 0
+            and not self.overflows_spend(committed_microcents)
+            and self.remaining + released_microcents >= committed_microcents
+        )
+
     def check(self) -> None:
         """The balances must add up."""
         wide_sum = self.remaining
@@ -64,33 +71,3 @@ class Tenant:
                 f"balances do not add up: initial {self.initial}, remaining {self.remaining},"
                 f" reserved {self.reserved}, committed {self.committed}"
             )
-
-
-class Hold:
-    """An open reservation: whose, and what is left of it."""
-
-    __slots__ = ("microcents", "tenant")
-
-    def __init__(self, tenant: Tenant, microcents: int) -> None:
-        self.tenant = tenant
-        self.microcents = microcents
-
-    def can_settle(self, released_microcents: int, committed_microcents: int) -> bool:
-        """Could that part of it end, and that spend be paid?"""
-        return (
-            0 <= released_microcents <= self.microcents
-            and committed_microcents >= 0
-            and not self.tenant.overflows_spend(committed_microcents)
-            and self.tenant.remaining + released_microcents >= committed_microcents
-        )
-
-
-def rows_of(holds: Iterable[tuple[int, Hold]], places: dict[str, int], count_max: int) -> bytes:
-    """At most so many holds, under their numbers, as `BudgetEngine.hold_rows` gives them."""
-    rows, at = bytearray(count_max * _ROW_BYTES), 0
-    for reservation_id, hold in holds:
-        le.store_u64(rows, at, reservation_id)
-        le.store_u32(rows, at + 8, places[hold.tenant.tenant_id])
-        le.store_i64(rows, at + 12, hold.microcents)
-        at += _ROW_BYTES
-    return bytes(rows[:at])

@@ -133,10 +133,7 @@ def describe(state: GuardState) -> dict[str, Any]:
             for name in ledger.tenant_ids()
         },
         "caps": dict(ledger._caps),
-        "holds": {
-            number: (hold.tenant.tenant_id, hold.microcents)
-            for number, hold in ledger._holds.items()
-        },
+        "holds": {number: hold for number, *hold in ledger.export_state().holds},
         "next": ledger.next_reservation_id,
     }
     fields["orders"] = b"".join(orders.dump())
@@ -206,8 +203,8 @@ def check_conservation(state: GuardState) -> None:
     """Each desk's balances add up, and its open holds to what it has reserved."""
     ledger = state.ledger
     held = dict.fromkeys(state.desks, 0)
-    for hold in ledger._holds.values():
-        held[hold.tenant.tenant_id] += hold.microcents
+    for _, tenant_id, microcents in ledger.export_state().holds:
+        held[tenant_id] += microcents
     for desk in state.desks:
         remaining, reserved, committed = balances(state, desk)
         assert remaining >= 0

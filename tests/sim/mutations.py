@@ -288,14 +288,19 @@ def closed_segment_continued() -> Patch:
 
 def checkpoint_without_holds() -> Patch:
     """A restored ledger has its balances and lacks the holds behind them."""
-    return _restored(lambda ledger: ledger._holds.clear())
+
+    def forget(ledger: BudgetEngine) -> None:
+        for hold in list(ledger._holds):
+            ledger._holds.lower(hold, hold.microcents)
+
+    return _restored(forget)
 
 
 def checkpoint_without_allocator() -> Patch:
     """A restored ledger gives out numbers from behind its last open hold on."""
 
     def forget(ledger: BudgetEngine) -> None:
-        ledger._next_id = max(ledger._holds, default=0) + 1
+        ledger._next_id = max((hold.number for hold in ledger._holds), default=0) + 1
 
     return _restored(forget)
 

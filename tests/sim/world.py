@@ -383,7 +383,10 @@ class World:
             )
             for name in state.desks
         }
-        holds = {n: (hold.tenant.tenant_id, hold.microcents) for n, hold in ledger._holds.items()}
+        holds = {
+            hold.reservation_id: (hold.tenant_id, hold.microcents)
+            for hold in ledger.export_state().holds
+        }
         self.oracle.check_state(balances, holds)
         if ledger.next_reservation_id != self.oracle.next_reservation:
             raise ViolationError(f"reservation {ledger.next_reservation_id} is next")
