@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from guard.bench import scale
-from guard.bench.batches import batch_sizes, mark
+from guard.bench.batches import batch_sizes, last_record_bytes, mark
 from guard.bench.conditions import conditions, filesystem_of
 from guard.bench.scale import Grown
 from guard.bench.site import resident_bytes, thread_cpu_ns
@@ -51,6 +51,13 @@ def test_batch_sizes_are_those_between_two_marks(tmp_path: Path) -> None:
         appended.write(line % 9)
     sizes = batch_sizes(tmp_path, since, until)
     assert dict(sizes.counts) == {3: 1, 1: 1, 2: 1}
+
+
+def test_the_last_record_of_a_log_has_its_bytes(tmp_path: Path) -> None:
+    assert last_record_bytes(tmp_path) == 0
+    (tmp_path / "00000001.jsonl").write_bytes(b"x" * 200_000 + b"\n" + b"y" * 1_649 + b"\n")
+    (tmp_path / "00000002.jsonl").write_bytes(b"")
+    assert last_record_bytes(tmp_path) == 1_650
 
 
 def test_the_conditions_say_what_is_known(tmp_path: Path) -> None:

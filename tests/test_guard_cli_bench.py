@@ -12,11 +12,12 @@ import pytest
 
 from guard.bench import replay_rate
 from guard.bench.conditions import filesystem_of
-from guard.bench.document import Report, Trace
+from guard.bench.document import Report, Run, Trace, summarize_disk
 from guard.bench.generator import Plan
-from guard.bench.loads import STANDARD, custom_load
+from guard.bench.loads import ONE_IN_FLIGHT, REAL_FLOW, STANDARD, custom_load
 from guard.bench.peers import Echo, measure_disk, missing_peers
 from guard.bench.session import one_a_message
+from guard.bench.show import show_report, wide_console
 from guard.bench.site import BenchError, Guard, config_text
 from guard.bench.targets import NOT_MEASURED, judge
 from guard.bench.timeline import METRICS
@@ -25,6 +26,7 @@ from guard.bench.workload import Mix
 from guard.bench.zmtp import connect
 from guard.cli import main
 from guard.config import parse_config
+from guard.histogram import Histogram
 
 QUICK = ("--seconds", "0.4", "--warm-up-s", "0.1", "--rounds", "1")
 
@@ -176,6 +178,46 @@ def test_kernel_row_is_met_up_to_its_bound() -> None:
     assert judge([], {"kernel_ns": 115.1})[0].met is False
 
 
+def _run(target: str, load: str, **latency_ns: int) -> Run:
+    return Run(target, load, 1, 1.0, latency_ns, {"count": 0}, {}, {}, 7, 7, {}, {}, {})
+
+
+def test_the_floor_is_the_echo_and_the_disk_under_the_same_load() -> None:
+    loads = {
+        "guard": {"p50": 345, "p99": 9},
+        "echo": {"p50": 100},
+        "disk": {"p50": 200},
+    }
+    runs = [_run(target, ONE_IN_FLIGHT, **latency_ns) for target, latency_ns in loads.items()]
+    row = judge(runs, {})[1]
+    assert (row.measured, row.met) == ("0 µs / 0 µs = 1.15×", True)
+    assert judge([*runs[:2], _run("disk", REAL_FLOW, p50=200, max=1)], {})[1].met is None
+
+
+def test_the_flow_is_shown_beside_the_disk_s_worst() -> None:
+    flow = _run("guard", REAL_FLOW, **{"p99.9": 5_000_000})
+    assert judge([flow], {})[-1].measured == "5.00 ms, 0"
+    row = judge([flow, _run("disk", REAL_FLOW, max=84_200_000)], {})[-1]
+    assert (row.measured, row.met) == ("5.00 ms, 0; the disk alone at worst 84 ms", True)
+
+
+def test_the_disk_is_a_target_without_requests(capsys: pytest.CaptureFixture[str]) -> None:
+    times_ns = Histogram()
+    times_ns.record_all([1_000, 3_000])
+    run = summarize_disk(ONE_IN_FLIGHT, [times_ns, times_ns])
+    assert (run.target, run.rounds, run.requests_a_second) == ("disk", 2, 5e5)
+    assert (run.latency_ns["count"], run.latency_ns["max"]) == (4, 3_000)
+    show_report(wide_console(), Report(1, "", "", {}, [run], [], {}, []))
+    assert capsys.readouterr().out.count("disk") == 1
+
+
+def test_the_gain_of_cores_is_shown_beside_loops_that_share_nothing() -> None:
+    figures = {"replay_cores_ratio": 1.8, "busy_cores_ratio": 1.914}
+    row = judge([], figures)[-2]
+    assert (row.measured, row.met) == ("1.80×; loops that share nothing 1.91×", True)
+    assert judge([], {"replay_cores_ratio": 1.79})[-2].measured == "1.79×"
+
+
 @pytest.mark.slow
 def test_the_peers_that_need_no_installation(tmp_path: Path) -> None:
     assert measure_disk(tmp_path, 1_300, 0.05).count > 0
@@ -197,7 +239,7 @@ def test_a_replay_beside_the_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     figures = replay_rate.measure_replay(tmp_path)
     assert set(figures) == {
         "replay_records_a_second", "replay_wheel_records_a_second", "replay_wheel_ratio",
-        "replay_cores_ratio",
+        "replay_cores_ratio", "busy_cores_ratio",
     }  # fmt: skip
     assert all(figure > 0 for figure in figures.values())
     assert list(tmp_path.iterdir()) == []

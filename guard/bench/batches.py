@@ -4,6 +4,7 @@ Owns the reading: every record names the first sequence of its batch, so that th
 was written. Reads only what was appended between two marks; the log is not touched.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 from guard.histogram import Histogram
 
 READ_BYTES: Final = 8 * 1024 * 1024
+LAST_READ_BYTES: Final = 64 * 1024  # far more than an order's record
 _BATCH: Final = re.compile(rb'"batch_first_sequence":(\d+)')
 
 
@@ -33,6 +35,17 @@ def batch_sizes(log: Path, since: dict[str, int], until: dict[str, int]) -> Hist
     histogram = Histogram()
     histogram.record_all(counts.values())
     return histogram
+
+
+def last_record_bytes(log: Path) -> int:
+    """What the log's last record takes on the disk, its newline included; 0: there is none."""
+    for path in sorted(log.glob("*.jsonl"), reverse=True):
+        with path.open("rb") as segment:
+            segment.seek(-min(path.stat().st_size, LAST_READ_BYTES), os.SEEK_END)
+            lines = segment.read().splitlines(keepends=True)
+        if lines:
+            return len(lines[-1])
+    return 0
 
 
 def _count(data: bytes, counts: dict[bytes, int], *, is_last: bool) -> bytes:

@@ -6,16 +6,16 @@ the machine does falls on all. A figure is the median of the rounds.
 """
 
 import contextlib
+import os
 import secrets
-import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from guard.bench.batches import batch_sizes, mark
-from guard.bench.document import Run, summarize
+from guard.bench.batches import batch_sizes, last_record_bytes, mark
+from guard.bench.document import Run, summarize, summarize_disk
 from guard.bench.generator import Plan
 from guard.bench.loads import Load
 from guard.bench.measure import Measured, measure
@@ -29,8 +29,8 @@ from guard.bench.wheel import measure_orders
 from guard.histogram import Histogram
 from guard.messages import StatsReply
 
-# What an order's record takes in the log; the disk's floor is measured with as many.
-RECORD_BYTES: Final = 1_300
+# What an order's record takes in a log that cannot be read; else the log is asked.
+RECORD_BYTES: Final = 1_650
 WHEEL_BATCH_MAX: Final = 16_384
 DIRECTORY_PREFIX: Final = "pretrade-guard-bench-"
 
@@ -64,15 +64,16 @@ class Findings:
     batches: dict[tuple[str, str], list[Histogram]] = field(default_factory=dict)
     syncs: dict[tuple[str, str], list[dict[str, int]]] = field(default_factory=dict)
     timelines: list[Timeline] = field(default_factory=list)
-    disk: list[Histogram] = field(default_factory=list)
+    disk: dict[str, list[Histogram]] = field(default_factory=dict)  # by load
     wheel_orders_a_second: dict[str, list[float]] = field(default_factory=dict)
 
     def runs(self) -> list[Run]:
-        """Every load of every target, summed up."""
-        return [
+        """Every load of every target, and the disk alone behind it, summed up."""
+        runs = [
             summarize(*key, rounds, self.batches.get(key, ()), self.syncs.get(key, ()))
             for key, rounds in self.measured.items()
         ]
+        return [*runs, *(summarize_disk(*found) for found in self.disk.items())]
 
     def add(self, other: "Findings") -> None:
         """Takes in the rounds of another session."""
@@ -83,14 +84,10 @@ class Findings:
         for key, times in other.syncs.items():
             self.syncs.setdefault(key, []).extend(times)
         self.timelines.extend(other.timelines)
-        self.disk.extend(other.disk)
+        for load, times_ns in other.disk.items():
+            self.disk.setdefault(load, []).extend(times_ns)
         for load, rates in other.wheel_orders_a_second.items():
             self.wheel_orders_a_second.setdefault(load, []).extend(rates)
-
-    def disk_p50_ns(self) -> int:
-        """The median round's median sync; 0 where the disk was not measured."""
-        medians = [histogram.summary()["p50"] for histogram in self.disk]
-        return int(statistics.median(medians)) if medians else 0
 
 
 def run_rounds(options: Options, say: Say) -> Findings:
@@ -128,6 +125,7 @@ def _run_round(
         stack.callback(echo.stop)
     for load in options.loads:
         say(f"  {load.name}")
+        os.sync()  # what was written before is nobody's cost any more
         processes = min(options.processes, load.clients)
         plan = _plan(options, load, "guard", endpoint)
         sizes = _measure_guard(plan, load, options, watched, guard, findings)
@@ -139,7 +137,10 @@ def _run_round(
             plan = _plan(options, load, "echo", echo.endpoint)
             measured = measure(plan, processes)
             findings.measured.setdefault(("echo", load.name), []).append(measured)
-            findings.disk.append(measure_disk(directory, RECORD_BYTES, options.duration_s / 2))
+        if "floor" in options.peers and load.has_peer("disk"):
+            record_bytes = RECORD_BYTES if guard is None else last_record_bytes(guard.log)
+            disk = measure_disk(directory, record_bytes, _measured_s(load, options))
+            findings.disk.setdefault(load.name, []).append(disk)
         if "wheel" in options.peers and load.has_peer("wheel"):
             batch = min(max(sizes.summary()["p50"], 1), WHEEL_BATCH_MAX)
             rate = measure_orders(directory, options.venues, batch, options.duration_s)
@@ -212,6 +213,12 @@ def one_a_message(plan: Plan) -> Plan:
         rate=None if plan.rate is None else plan.rate * plan.per_message,
         per_message=1,
     )
+
+
+def _measured_s(load: Load, options: Options) -> float:
+    if load.flow_speed is None:
+        return options.duration_s
+    return load.flow_duration_ns() / NS_PER_S
 
 
 def _plan(options: Options, load: Load, target: str, endpoint: str) -> Plan:

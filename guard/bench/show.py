@@ -94,6 +94,8 @@ def _cost_table(runs: list[Run]) -> Table:
     ):
         table.add_column(name)
     for run in runs:
+        if not run.cpu_us_a_request:
+            continue  # the disk takes no requests
         batch = run.batch_records
         table.add_row(
             run.target,
