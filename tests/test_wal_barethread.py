@@ -14,6 +14,7 @@ import pytest
 from wal import EMPTY_HEAD, ChainHasher, Dialect, LogWriter, WalError, WalPoisoned, verify_chain
 from wal.barethread import BareThread, Outcome
 from wal.form import WAL_FORM
+from wal.segment import list_segments
 
 PATIENCE_S = 20.0
 BLIND = Dialect(lambda data: False, lambda data: None, lambda data: False)
@@ -100,15 +101,15 @@ async def test_what_keeps_a_batch_from_starting_is_final(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = _writer(tmp_path / "log")
-    await _append(writer, 1, 3)
+    for sequence in range(1, 4):
+        writer.append(sequence, b'{"n":%d}' % sequence)
+    writer.sync_now()  # on no thread
     with monkeypatch.context() as patched:
 
         def start(_thread: threading.Thread) -> None:
             raise RuntimeError("can't start new thread")
 
         patched.setattr(threading.Thread, "start", start)
-        if WAL_FORM != "compiled":
-            writer._thread.close()  # whose thread would be there already
         with pytest.raises(RuntimeError, match="start new thread"):
             await _append(writer, 4, 1)
     assert writer.poisoned
@@ -152,19 +153,39 @@ async def _append(writer: LogWriter, first: int, count: int) -> None:
         await writer.sync()
 
 
-async def test_a_writer_uses_it_for_all_but_a_segments_first_batch(tmp_path: Path) -> None:
+async def test_a_writer_uses_it_for_every_batch_also_a_segment_s_first(tmp_path: Path) -> None:
     writer = _writer(tmp_path / "log")
     assert (writer._bare_thread is not None) is (WAL_FORM == "compiled")
     await _append(writer, 1, 3)
-    assert "wal-sync" not in names()  # its segment had to be created
-    await _append(writer, 4, 3)
-    assert ("wal-sync" in names()) is (WAL_FORM == "compiled")
+    expected = "wal-sync" if WAL_FORM == "compiled" else "wal-commit"
+    assert {"wal-sync", "wal-commit"} & names() == {expected}
     writer.rotate()
+    await _append(writer, 4, 3)
     await _append(writer, 7, 3)
-    await _append(writer, 10, 3)
-    assert writer.durable_head.sequence == 12
+    assert {"wal-sync", "wal-commit"} & names() == {expected}
+    assert writer.durable_head.sequence == 9
     writer.close()
+    assert [path.name for path in list_segments(tmp_path / "log")] == [
+        "00000001.jsonl", "00000002.jsonl",
+    ]  # fmt: skip
     assert verify_chain(tmp_path / "log", ChainHasher(None), BLIND).head == writer.durable_head
+
+
+async def test_a_segment_that_cannot_be_created_is_final(tmp_path: Path) -> None:
+    writer = _writer(tmp_path / "log")
+    await _append(writer, 1, 3)
+    foreign = tmp_path / "log" / "00000002.jsonl"
+    foreign.touch()
+    writer.rotate()
+    with pytest.raises(WalPoisoned, match="failed in create of records 4 to 4") as caught:
+        await _append(writer, 4, 1)
+    assert isinstance(caught.value.__cause__, FileExistsError)
+    assert writer.poisoned
+    foreign.unlink()
+    with pytest.raises(WalPoisoned, match="create"):
+        await writer.sync()
+    writer.close()
+    assert verify_chain(tmp_path / "log", ChainHasher(None), BLIND).head.sequence == 3
 
 
 async def test_an_error_is_final(tmp_path: Path) -> None:

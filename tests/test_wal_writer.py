@@ -189,7 +189,9 @@ async def test_a_thread_that_ends_is_a_failure(tmp_path: Path) -> None:
     def broken_clock() -> int:
         raise ValueError("no time")
 
-    with LogWriter.open(tmp_path, HASHER, EMPTY_HEAD, monotonic_ns=broken_clock) as writer:
+    with LogWriter.open(
+        tmp_path, HASHER, EMPTY_HEAD, monotonic_ns=broken_clock, files=ScriptedFiles()
+    ) as writer:
         writer.append(1, b"{}")
         with pytest.raises(WalPoisoned, match="the thread that writes has ended"):
             await writer.sync()

@@ -120,9 +120,17 @@ class SegmentAppender:
             raise CommitError(stage, written) from error
 
     def bare_descriptor(self, batch: Batch) -> int | None:
-        """The descriptor, if the batch needs nothing but the system's two calls; else None."""
-        if batch.begins_segment or type(self._files) is not OsFiles or is_armed():
+        """Where the batch goes, if it needs nothing more but the system's two calls; else None.
+
+        Its segment is created, if it begins one. Raises `CommitError`.
+        """
+        if type(self._files) is not OsFiles or is_armed():
             return None
+        if batch.begins_segment:
+            try:
+                self._begin(batch.segment_number)
+            except BaseException as error:
+                raise CommitError("create", 0) from error
         return self._descriptor
 
     def close(self) -> None:

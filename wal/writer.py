@@ -6,8 +6,9 @@ not: read clocks (a monotonic one is passed in), know what a record means, or tr
 How it works (group commit): `append` puts the record's line behind those that are staged
 (`staging`, which has the chain's running end). `sync` takes everything staged and has one write and
 one `fdatasync` done on another thread, while the loop stages the next batch: on one that needs no
-interpreter (`barethread`), compiled, where these two calls are all; else, for a segment's first
-batch and where a test watches, on one that does (`commit`). `sync_now` does the same on the
+interpreter (`barethread`) where the log is compiled; there the loop itself creates a segment first,
+a millisecond or two, for a thread that has to win the interpreter back at each step would take ten
+and more. Else, and where a test watches, all on one that does (`commit`). `sync_now` does it on the
 caller's thread, which spares the way there and back. A record is durable when `durable_head` has
 reached it, not before. A batch lies whole in one segment; between two batches a segment may end:
 because it is full, because `rotate` was called, or because a session begins. The next one is
@@ -301,17 +302,24 @@ class LogWriter(Closing):
     def _start(self, batch: Batch, loop: asyncio.AbstractEventLoop) -> None:
         """Has the batch committed off the loop. What keeps it from starting is as final."""
         self._is_syncing = True
-        descriptor = self._appender.bare_descriptor(batch)
+        bare_thread = self._bare_thread
         try:
-            if descriptor is None or self._bare_thread is None:
+            descriptor = None if bare_thread is None else self._bare_descriptor(batch)
+            if bare_thread is None or descriptor is None:
                 self._thread.start(batch, loop, self._land)
             else:
                 landed = functools.partial(self._land_bare, batch, self._monotonic_ns())
-                self._bare_thread.start(descriptor, batch.lines, loop, landed)
+                bare_thread.start(descriptor, batch.lines, loop, landed)
         except BaseException as error:
             self._is_syncing = False
             self._poison(batch, error)
             raise
+
+    def _bare_descriptor(self, batch: Batch) -> int | None:
+        try:
+            return self._appender.bare_descriptor(batch)
+        except CommitError as error:
+            raise self._poisoned_by_commit(batch, error) from error.__cause__
 
     def _land_bare(self, batch: Batch, started_ns: int, outcome: Outcome) -> None:
         """As `_land`, of a batch that `_bare_thread` has written."""
@@ -331,10 +339,7 @@ class LogWriter(Closing):
         try:
             self._appender.commit(batch)
         except CommitError as error:
-            cause = error.__cause__
-            assert cause is not None
-            poisoned = self._poisoned_by(batch, error.stage, error.bytes_written, cause)
-            raise poisoned from cause
+            raise self._poisoned_by_commit(batch, error) from error.__cause__
         return self._monotonic_ns() - started_ns
 
     def _land(self, batch: Batch, result: int | WalPoisoned | None) -> None:
@@ -367,6 +372,10 @@ class LogWriter(Closing):
 
     def _fail(self, failure: WalPoisoned) -> None:
         self._failure, self.staging.is_open = failure, False
+
+    def _poisoned_by_commit(self, batch: Batch, error: CommitError) -> WalPoisoned:
+        assert error.__cause__ is not None
+        return self._poisoned_by(batch, error.stage, error.bytes_written, error.__cause__)
 
     def _poisoned_by(
         self, batch: Batch, stage: str, written: int, error: BaseException
