@@ -48,8 +48,7 @@ from kernel import KERNEL_FORM
 from wal import WAL_FORM, ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor
 
 # How long a thread that deserves the interpreter waits for the loop's to give it up. Python's own
-# 5 ms are longer than the disk takes: interpreted, and after a segment's first batch, the writer's
-# thread would come back late.
+# 5 ms are longer than the disk takes: interpreted, the writer's thread would come back late.
 SWITCH_INTERVAL_S: Final = 0.0002
 
 
@@ -186,7 +185,7 @@ async def _serve_orders(
         checkpointer.tick,
         say,
     )
-    await housekeeper.look_after_disks()
+    await housekeeper.prepare()
     _settle_garbage_collector()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     pipeline.start()

@@ -4,7 +4,7 @@ Owns the heartbeat: the service manager's watchdog (fed only while batches reach
 garbage collector (young objects, while nothing is under way), the periodic anchor, and the disk's
 reserve: with less free than that, entries are halted by an event in the log, while fills and
 cancels are still recorded; they resume when a quarter more is free. It also asks, once a beat,
-whether a checkpoint is due (`guard.checkpointing`).
+whether a checkpoint is due (`guard.checkpointing`), and has the heap's memory taken (`guard.heap`).
 
 How it fails: an anchor that cannot be published is said once, until it can be again. Anything else
 ends the daemon through the loop's error handler.
@@ -20,6 +20,7 @@ from typing import Final
 from guard import clock
 from guard.activation import Actor
 from guard.anchoring import AnchorPublisher
+from guard.heap import Heap
 from guard.notify import ServiceNotifier
 from guard.outcomes import EntriesHalted, EntriesResumed, Outcome
 from guard.pipeline import Pipeline
@@ -70,9 +71,15 @@ class Housekeeper:
         self._durable_head = durable_head
         self._check_disk = check_disk
         self._take_checkpoint_if_due = take_checkpoint_if_due
+        self._heap = Heap()
         self._say = say
         self._anchor_fails = False
         self._period_s = min(BEAT_S, notifier.watchdog_s / 3 or BEAT_S)
+
+    async def prepare(self) -> None:
+        """What must be before the first order."""
+        await self.look_after_disks()
+        self._heap.take()
 
     async def run(self) -> None:
         """Beats until it is cancelled."""
@@ -83,6 +90,7 @@ class Housekeeper:
                 self._collect_garbage()
             await self.look_after_disks()
             self._take_checkpoint_if_due()
+            self._heap.take_beside()
             await asyncio.sleep(self._period_s)
 
     def _collect_garbage(self) -> None:
@@ -95,7 +103,7 @@ class Housekeeper:
         counters.collection_ns_max = max(counters.collection_ns_max, spent_ns)
 
     async def look_after_disks(self) -> None:
-        """The log's reserve and the anchor. Once before the first order, too."""
+        """The log's reserve and the anchor."""
         event = self._check_disk()
         if event is not None:
             self._pipeline.record(event)

@@ -23,10 +23,12 @@ VARIABLE: Final = "GLIBC_TUNABLES"
 # All but the very greatest blocks come from the heap, and the heap from huge pages. Once the first
 # is said, the C library no longer finds the second by itself: with its 128 KiB, each buffer freed
 # at the heap's end goes back to the system, and whoever takes it again has 2 MiB cleared for it.
+# The last is how much it puts by beyond what is asked for, so that `guard.heap` can take it before.
 TUNABLES: Final = (
     "glibc.malloc.hugetlb=1"
     ":glibc.malloc.mmap_threshold=67108864"
     ":glibc.malloc.trim_threshold=134217728"
+    ":glibc.malloc.top_pad=67108864"
 )
 SWITCH: Final = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
