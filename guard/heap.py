@@ -29,28 +29,32 @@ class Heap:
 
     def __init__(self) -> None:
         """Nothing of it is taken yet."""
-        self._c_library = ctypes.CDLL(None)
         self._taken_to = _heap_begins_at()
         self._thread: Thread | None = None
         if self._taken_to is not None:
             try:
-                self._c_library.sbrk.restype = ctypes.c_void_p
-                self._c_library.sbrk.argtypes = (ctypes.c_ssize_t,)
-                self._c_library.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-            except AttributeError:
+                c_library = ctypes.CDLL(None)
+                self._break_at, self._madvise = c_library.sbrk, c_library.madvise
+            except (OSError, AttributeError):
                 self._taken_to = None
+            else:
+                self._break_at.restype = ctypes.c_void_p
+                self._break_at.argtypes = (ctypes.c_ssize_t,)
+                self._madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
     def take(self) -> None:
         """Takes all that is put by; the caller waits."""
         if self._taken_to is not None:
-            self._take_to(self._c_library.sbrk(0))
+            self._take_to(self._break_at(0))
 
     def take_beside(self) -> None:
         """As `take`, on a thread, where more has been put by."""
         if self._taken_to is None or (self._thread is not None and self._thread.is_alive()):
             return
-        end = self._c_library.sbrk(0)
-        if end >= self._taken_to + _STEP_BYTES:
+        end = self._break_at(0)
+        if end < self._taken_to:
+            self._taken_to = end  # given back to the system
+        elif end >= self._taken_to + _STEP_BYTES:
             thread = Thread(target=self._take_to, args=(end,), name="heap-take")
             try:
                 thread.start()
@@ -63,15 +67,18 @@ class Heap:
         begin = self._taken_to
         while begin is not None and begin < end:
             next_begin = min(begin - begin % _STEP_BYTES + _STEP_BYTES, end)
-            refused = self._c_library.madvise(begin, next_begin - begin, _POPULATE_WRITE)
-            begin = None if refused else next_begin
+            if self._madvise(begin, next_begin - begin, _POPULATE_WRITE) == 0:
+                begin = next_begin
+            else:
+                end = self._break_at(0)  # lower, if that has been given back meanwhile
+                begin = end if end < next_begin else None
         self._taken_to = begin
 
 
 def _heap_begins_at() -> int | None:
     try:
-        lines = _MAPS.read_text().splitlines()
+        lines = _MAPS.read_bytes().splitlines()
     except OSError:
         return None
-    heap = next((line for line in lines if line.endswith("[heap]")), None)
-    return None if heap is None else int(heap.partition("-")[0], 16)
+    heap = next((line for line in lines if line.endswith(b"[heap]")), None)
+    return None if heap is None else int(heap.partition(b"-")[0], 16)

@@ -11,7 +11,8 @@ has been gathered meanwhile, goes to the disk. A reply that changes nothing wait
 Being told of a sync on another thread costs more than a quick sync itself takes. So as long as the
 disk was quick the last time and little had arrived, nothing behind it, it is synced on the loop,
 which has nothing else to do. A slow sync sends the next batch to the thread, until one is quick
-again. A disk that stalls holds the loop up in one such sync, in which no reply could leave anyway:
+again. A disk that stalls holds the loop up in one such sync, or while the log's next segment is
+created for a batch of the other kind; no reply could leave in either:
 requests wait in their queues, the watchdog is not fed, a signal acts when the disk has answered.
 
 After the replies of such a batch the next message is looked for, for a while, before the loop

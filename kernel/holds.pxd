@@ -17,7 +17,9 @@ cdef class Slab:
     cdef readonly Py_ssize_t open_count
     cdef readonly bint is_sparse
 
-    @cython.locals(rows=bytearray, at=Py_ssize_t)
+    @cython.locals(
+        rows=bytearray, at=Py_ssize_t, low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t
+    )
     cdef Py_ssize_t row_at(self, Py_ssize_t place) except -2
 
     @cython.locals(rows=bytearray, kept=bytearray, end=Py_ssize_t, at=Py_ssize_t)
@@ -39,14 +41,19 @@ cdef class OpenHolds:
     cdef i64 _newest
     cdef Slab _newest_slab
     cdef Py_ssize_t _open_count
+    cdef i64 _changes
 
     cpdef add_tenant(self, Tenant tenant)
 
     @cython.locals(slab=Slab, place=Py_ssize_t, at=Py_ssize_t)
     cpdef int add(self, i64 number, Tenant tenant, i64 microcents) except -1
 
-    @cython.locals(slab=Slab, at=Py_ssize_t, tenant=Tenant)
+    @cython.locals(slab=Slab, at=Py_ssize_t)
     cpdef Hold get(self, i64 number)
+
+    @cython.locals(rows=bytearray, microcents=i64, tenant=Tenant)
+    cdef Hold _hold_at(self, i64 slab_number, Slab slab, Py_ssize_t at)
+    cdef int _check_unchanged(self, i64 changes) except -1
 
     @cython.locals(slab=Slab)
     cpdef int lower(self, Hold hold, i64 by_microcents) except -1
@@ -54,5 +61,5 @@ cdef class OpenHolds:
     cdef int _begin_slab(self, i64 slab_number) except -1
     cdef int _settle_slab(self, i64 slab_number, Slab slab) except -1
 
-@cython.locals(rows=bytearray, given=bytearray, end=Py_ssize_t, at=Py_ssize_t, microcents=i64)
-cdef bytes _given_rows(Slab slab, i64 first_number, list tenant_places)
+@cython.locals(rows=bytearray, given=bytearray, end=Py_ssize_t, at=Py_ssize_t, microcents=i64, tenant=Py_ssize_t)
+cdef bytes _given_rows(Slab slab, i64 first_number, list names, list tenant_places)

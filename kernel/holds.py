@@ -9,12 +9,12 @@ Must not: know what a hold is for, or move a balance: `kernel.ledger` does.
 
 How it works: numbers are given out one after the other, so a slab has the rows of 1,024 that follow
 each other, a row at its number's own place. With an eighth of them left, a slab that is no longer
-the newest keeps the open holds' rows alone, to be searched, and again with an eighth of those:
+the newest keeps the open holds' rows alone, in their order, and again with an eighth of those:
 what stays open for long does not keep the memory of all that ended beside it. A slab without any
 is gone. Nothing ever moves more than the rows of one slab.
 
-Fails: never by itself. The caller adds each number once, above all that it has added before, with
-an amount above zero.
+Fails: going through the holds is a `RuntimeError` once one is opened or ends meanwhile. Nothing
+else fails: the caller adds each number once, above all before it, with an amount above zero.
 """
 
 from collections.abc import Iterator
@@ -52,10 +52,17 @@ class Slab:
         if not self.is_sparse:
             at = place * _ROW_BYTES
             return at if le.load_i64(rows, at + _MICROCENTS_AT) else _NO_ROW
-        for at in range(0, len(rows), _ROW_BYTES):
-            if le.load_u32(rows, at) == place and le.load_i64(rows, at + _MICROCENTS_AT):
-                return at
-        return _NO_ROW
+        low, high = 0, len(rows) // _ROW_BYTES  # the rows are in ascending order of their places
+        while low < high:
+            middle = (low + high) // 2
+            if le.load_u32(rows, middle * _ROW_BYTES) < place:
+                low = middle + 1
+            else:
+                high = middle
+        at = low * _ROW_BYTES
+        if at == len(rows) or le.load_u32(rows, at) != place:
+            return _NO_ROW
+        return at if le.load_i64(rows, at + _MICROCENTS_AT) else _NO_ROW
 
     def make_sparse(self) -> None:
         """Keeps the rows of the open holds alone."""
@@ -92,6 +99,7 @@ class OpenHolds:
         self._newest = _NO_ROW
         self._newest_slab = Slab()
         self._open_count = 0
+        self._changes = 0  # holds opened, and ended
 
     def __len__(self) -> int:
         return self._open_count
@@ -113,6 +121,7 @@ class OpenHolds:
         le.store_i64(slab.rows, at + _MICROCENTS_AT, microcents)
         slab.open_count += 1
         self._open_count += 1
+        self._changes += 1
 
     def get(self, number: int) -> Hold | None:
         """An open hold; None: there is none of that number."""
@@ -120,10 +129,7 @@ class OpenHolds:
         if slab is None:
             return None
         at = slab.row_at(number & (_NUMBERS_PER_SLAB - 1))
-        if at == _NO_ROW:
-            return None
-        tenant = self._tenants[le.load_u32(slab.rows, at + _TENANT_AT)]
-        return Hold(number, tenant, le.load_i64(slab.rows, at + _MICROCENTS_AT), slab, at)
+        return None if at == _NO_ROW else self._hold_at(number >> _NUMBER_BITS, slab, at)
 
     def lower(self, hold: Hold, by_microcents: int) -> None:
         """Takes a part of a hold away that `get` has just given; with the last of it, it ends."""
@@ -132,31 +138,47 @@ class OpenHolds:
         le.store_i64(slab.rows, hold.row_at + _MICROCENTS_AT, hold.microcents)
         if hold.microcents == 0:
             self._open_count -= 1
+            self._changes += 1
             slab.open_count -= 1
             if slab is not self._newest_slab:
                 self._settle_slab(hold.number >> _NUMBER_BITS, slab)
 
     def __iter__(self) -> Iterator[Hold]:
-        """The open holds by ascending number. None may be opened or end meanwhile."""
+        """The open holds by ascending number."""
+        changes = self._changes
         for slab_number, slab in self._slabs.items():
             for at in range(0, len(slab.rows), _ROW_BYTES):
-                if le.load_i64(slab.rows, at + _MICROCENTS_AT):
-                    place = le.load_u32(slab.rows, at)
-                    hold = self.get((slab_number << _NUMBER_BITS) + place)
-                    assert hold is not None
+                hold = self._hold_at(slab_number, slab, at)
+                if hold is not None:
                     yield hold
+                    self._check_unchanged(changes)
 
     def rows(self, places: dict[str, int], count: int) -> Iterator[bytes]:
         """As `BudgetEngine.hold_rows`."""
-        tenant_places = [places.get(tenant.tenant_id) for tenant in self._tenants]
-        piece_bytes, waiting = count * _GIVEN_BYTES, bytearray()
+        names = [tenant.tenant_id for tenant in self._tenants]
+        tenant_places = [places.get(name) for name in names]
+        piece_bytes, waiting, changes = count * _GIVEN_BYTES, bytearray(), self._changes
         for slab_number, slab in self._slabs.items():
-            waiting += _given_rows(slab, slab_number << _NUMBER_BITS, tenant_places)
+            waiting += _given_rows(slab, slab_number << _NUMBER_BITS, names, tenant_places)
             while len(waiting) >= piece_bytes:
                 yield bytes(waiting[:piece_bytes])
+                self._check_unchanged(changes)
                 del waiting[:piece_bytes]
         if waiting:
             yield bytes(waiting)
+
+    def _hold_at(self, slab_number: int, slab: Slab, at: int) -> Hold | None:
+        rows = slab.rows
+        microcents = le.load_i64(rows, at + _MICROCENTS_AT)
+        if microcents == 0:
+            return None
+        number = (slab_number << _NUMBER_BITS) + le.load_u32(rows, at)
+        tenant = self._tenants[le.load_u32(rows, at + _TENANT_AT)]
+        return Hold(number, tenant, microcents, slab, at)
+
+    def _check_unchanged(self, changes: int) -> None:
+        if self._changes != changes:
+            raise RuntimeError("a hold was opened or has ended while they are gone through")
 
     def _begin_slab(self, slab_number: int) -> None:
         if self._newest != _NO_ROW:
@@ -172,14 +194,17 @@ class OpenHolds:
             slab.make_sparse()
 
 
-def _given_rows(slab: Slab, first_number: int, tenant_places: list[int | None]) -> bytes:
+def _given_rows(
+    slab: Slab, first_number: int, names: list[str], tenant_places: list[int | None]
+) -> bytes:
     rows, given, end = slab.rows, bytearray(slab.open_count * _GIVEN_BYTES), 0
     for at in range(0, len(rows), _ROW_BYTES):
         microcents = le.load_i64(rows, at + _MICROCENTS_AT)
         if microcents:
-            tenant_place = tenant_places[le.load_u32(rows, at + _TENANT_AT)]
+            tenant = le.load_u32(rows, at + _TENANT_AT)
+            tenant_place = tenant_places[tenant]
             if tenant_place is None:
-                raise KeyError("a hold's tenant has no place")
+                raise KeyError(names[tenant])
             le.store_u64(given, end, first_number + le.load_u32(rows, at))
             le.store_u32(given, end + 8, tenant_place)
             le.store_i64(given, end + 12, microcents)

@@ -459,6 +459,8 @@ class BudgetEngine:
         A row: the hold's number u64, the place of its tenant in `places` u32, microcents i64. As
         the holds of `export_state`, for who needs no object for each. Raises KeyError: no place.
         """
+        if count < 1:
+            raise KernelInputError(f"count is {count}; must be at least 1")
         return self._holds.rows(places, count)
 
     @classmethod

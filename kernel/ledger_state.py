@@ -95,7 +95,10 @@ def checked_holds(state: LedgerState) -> Iterator[tuple[int, str, int]]:
     count, previous = 0, 0
     for hold in state.holds:
         reservation_id, tenant_id, microcents = hold
-        if not previous < reservation_id < state.next_reservation_id:
+        if (
+            type(reservation_id) is not int
+            or not previous < reservation_id < state.next_reservation_id
+        ):
             raise KernelInputError(
                 f"holds: {reservation_id} follows {previous}; must be above it, and below"
                 f" next_reservation_id, which is {state.next_reservation_id}"

@@ -59,6 +59,21 @@ def test_a_refusal_ends_it_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one._thread is None
 
 
+def test_what_is_given_back_meanwhile_is_no_refusal() -> None:
+    one = Heap()
+    if one._taken_to is None:
+        pytest.skip("no heap in sight")
+    one.take()
+    if one._taken_to is None:
+        pytest.skip("this system takes no pages before they are touched")
+    at = one._taken_to
+    one._take_to(at + 2**22)  # as if the break had been there a moment ago
+    assert one._taken_to == at
+    one._taken_to = at + 2**30
+    one.take_beside()
+    assert (one._taken_to, one._thread) == (at, None)
+
+
 def test_without_a_thread_it_ends_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -76,7 +91,7 @@ def test_without_a_thread_it_ends_for_good(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_system_without_a_heap_in_sight(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for maps in (tmp_path / "none", tmp_path / "maps"):
         monkeypatch.setattr(heap, "_MAPS", maps)
-        (tmp_path / "maps").write_text("7f00-7f01 rw-p 00000000 00:00 0\n")
+        (tmp_path / "maps").write_bytes(b"7f00-7f01 r--p 0 fd:00 7 /m\xfcller/libc.so\n")
         one = Heap()
         one.take()
         one.take_beside()

@@ -116,6 +116,29 @@ def test_a_slab_that_empties(left: int, is_newest: bool) -> None:
     beside.check(ends)
 
 
+@pytest.mark.parametrize("kind", ["end", "open"])
+def test_going_through_holds_that_change_is_refused(kind: str) -> None:
+    """Also where a slab gives its other rows up meanwhile."""
+    beside = Beside()
+    for number in range(1, 4 * SLAB):
+        beside.add(number, 2)
+    going = iter(beside.holds)
+    assert [next(going).number for _ in range(3)] == [1, 2, 3]
+    beside.lower(1, 1)  # what is left of a hold may change
+    assert next(going).number == 4
+    if kind == "end":
+        beside.end(range(5, SLAB - 2))
+    else:
+        beside.add(4 * SLAB)
+    with pytest.raises(RuntimeError, match="while they are gone through"):
+        next(going)
+    pieces = beside.holds.rows({"t-0": 0}, 10)
+    next(pieces)
+    beside.end([SLAB + 1])
+    with pytest.raises(RuntimeError, match="while they are gone through"):
+        next(pieces)
+
+
 def test_what_stays_open_does_not_keep_the_memory_of_what_ended() -> None:
     """One of a hundred of 200,000: far below the 16 bytes that each of them has had."""
     beside = Beside()

@@ -67,8 +67,10 @@ def test_hold_rows_are_the_holds_of_the_state(count: int) -> None:
     )
     assert all(len(piece) == 20 * count for piece in pieces[:-1])
     assert list(BudgetEngine().hold_rows({}, count)) == []
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="beta"):
         list(made.hold_rows({"alpha": 0}, count))
+    with pytest.raises(KernelInputError, match=f"count is {1 - count}; must be at least 1"):
+        made.hold_rows(places, 1 - count)
 
 
 def test_a_restored_ledger_goes_on_as_the_first_would() -> None:

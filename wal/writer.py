@@ -302,13 +302,13 @@ class LogWriter(Closing):
     def _start(self, batch: Batch, loop: asyncio.AbstractEventLoop) -> None:
         """Has the batch committed off the loop. What keeps it from starting is as final."""
         self._is_syncing = True
-        bare_thread = self._bare_thread
+        bare_thread, started_ns = self._bare_thread, self._monotonic_ns()
         try:
             descriptor = None if bare_thread is None else self._bare_descriptor(batch)
             if bare_thread is None or descriptor is None:
                 self._thread.start(batch, loop, self._land)
             else:
-                landed = functools.partial(self._land_bare, batch, self._monotonic_ns())
+                landed = functools.partial(self._land_bare, batch, started_ns)
                 bare_thread.start(descriptor, batch.lines, loop, landed)
         except BaseException as error:
             self._is_syncing = False

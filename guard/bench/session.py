@@ -125,12 +125,13 @@ def _run_round(
         stack.callback(echo.stop)
     for load in options.loads:
         say(f"  {load.name}")
-        os.sync()  # what was written before is nobody's cost any more
         processes = min(options.processes, load.clients)
         plan = _plan(options, load, "guard", endpoint)
+        os.sync()  # what was written before is not the next one's cost
         sizes = _measure_guard(plan, load, options, watched, guard, findings)
         if redis is not None and load.has_peer("redis"):
             plan = one_a_message(_plan(options, load, "redis", redis.endpoint))
+            os.sync()
             measured = measure(plan, processes, {"redis": redis.process_id})
             findings.measured.setdefault(("redis", load.name), []).append(measured)
         if echo is not None and load.has_peer("floor"):
@@ -138,10 +139,12 @@ def _run_round(
             measured = measure(plan, processes)
             findings.measured.setdefault(("echo", load.name), []).append(measured)
         if "floor" in options.peers and load.has_peer("disk"):
+            os.sync()
             record_bytes = RECORD_BYTES if guard is None else last_record_bytes(guard.log)
             disk = measure_disk(directory, record_bytes, _measured_s(load, options))
             findings.disk.setdefault(load.name, []).append(disk)
         if "wheel" in options.peers and load.has_peer("wheel"):
+            os.sync()
             batch = min(max(sizes.summary()["p50"], 1), WHEEL_BATCH_MAX)
             rate = measure_orders(directory, options.venues, batch, options.duration_s)
             findings.wheel_orders_a_second.setdefault(load.name, []).append(rate)
