@@ -8,14 +8,13 @@ from kernel cimport little_endian as le
 from kernel.ledger_lines cimport Tenant
 
 cdef Py_ssize_t _NUMBER_BITS, _NUMBERS_PER_SLAB, _ROWS_PER_HOLD_MAX, _NO_ROW
-cdef Py_ssize_t _TENANT_AT, _MICROCENTS_AT, _ROW_BYTES, _GIVEN_BYTES
+cdef Py_ssize_t _TENANT_AT, _MICROCENTS_AT, _ROW_BYTES, _SLAB_BYTES, _GIVEN_BYTES
 
 @cython.final
 @cython.no_gc  # it refers to bytes: no cycle can be
 cdef class Slab:
     cdef readonly bytearray rows
     cdef readonly Py_ssize_t open_count
-    cdef readonly bint is_sparse
 
     @cython.locals(
         rows=bytearray, at=Py_ssize_t, low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t
@@ -38,8 +37,8 @@ cdef class Hold:
 cdef class OpenHolds:
     cdef list _tenants
     cdef dict _slabs
-    cdef i64 _newest
-    cdef Slab _newest_slab
+    cdef i64 _newest_number
+    cdef Slab _newest
     cdef Py_ssize_t _open_count
     cdef i64 _changes
 
@@ -58,7 +57,7 @@ cdef class OpenHolds:
     @cython.locals(slab=Slab)
     cpdef int lower(self, Hold hold, i64 by_microcents) except -1
 
-    cdef int _begin_slab(self, i64 slab_number) except -1
+    cdef Slab _begin_slab(self, i64 slab_number)
     cdef int _settle_slab(self, i64 slab_number, Slab slab) except -1
 
 @cython.locals(rows=bytearray, given=bytearray, end=Py_ssize_t, at=Py_ssize_t, microcents=i64, tenant=Py_ssize_t)

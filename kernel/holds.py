@@ -32,6 +32,7 @@ _NO_ROW = -1
 _TENANT_AT = 4
 _MICROCENTS_AT = 8
 _ROW_BYTES = 16
+_SLAB_BYTES = _NUMBERS_PER_SLAB * _ROW_BYTES  # fewer: a slab that keeps some rows alone
 # A row as it is given out: number u64, the tenant's place among the caller's u32, microcents i64.
 _GIVEN_BYTES = 20
 
@@ -39,19 +40,17 @@ _GIVEN_BYTES = 20
 class Slab:
     """The rows of numbers that follow each other, `number >> 10` being the same for all."""
 
-    __slots__ = ("is_sparse", "open_count", "rows")
+    __slots__ = ("open_count", "rows")
 
     def __init__(self) -> None:
-        self.rows = bytearray(_NUMBERS_PER_SLAB * _ROW_BYTES)
+        self.rows = bytearray(_SLAB_BYTES)
         self.open_count = 0
-        self.is_sparse = False
 
     def row_at(self, place: int) -> int:
-        """Where the row of the number at that place begins, or `_NO_ROW`."""
+        """Where the row of the number at that place begins, or `_NO_ROW`: it is not kept."""
         rows = self.rows
-        if not self.is_sparse:
-            at = place * _ROW_BYTES
-            return at if le.load_i64(rows, at + _MICROCENTS_AT) else _NO_ROW
+        if len(rows) == _SLAB_BYTES:
+            return place * _ROW_BYTES
         low, high = 0, len(rows) // _ROW_BYTES  # the rows are in ascending order of their places
         while low < high:
             middle = (low + high) // 2
@@ -60,9 +59,7 @@ class Slab:
             else:
                 high = middle
         at = low * _ROW_BYTES
-        if at == len(rows) or le.load_u32(rows, at) != place:
-            return _NO_ROW
-        return at if le.load_i64(rows, at + _MICROCENTS_AT) else _NO_ROW
+        return at if at < len(rows) and le.load_u32(rows, at) == place else _NO_ROW
 
     def make_sparse(self) -> None:
         """Keeps the rows of the open holds alone."""
@@ -72,7 +69,7 @@ class Slab:
                 le.store_bytes(kept, end, le.bytes_at(rows, at, _ROW_BYTES))
                 end += _ROW_BYTES
         assert end == len(kept)
-        self.rows, self.is_sparse = kept, True
+        self.rows = kept
 
 
 class Hold:
@@ -96,8 +93,8 @@ class OpenHolds:
     def __init__(self) -> None:
         self._tenants: list[Tenant] = []  # a row has a tenant's place here
         self._slabs: dict[int, Slab] = {}  # in ascending order of their numbers
-        self._newest = _NO_ROW
-        self._newest_slab = Slab()
+        self._newest_number = 0
+        self._newest: Slab | None = None
         self._open_count = 0
         self._changes = 0  # holds opened, and ended
 
@@ -111,9 +108,9 @@ class OpenHolds:
 
     def add(self, number: int, tenant: Tenant, microcents: int) -> None:
         """Opens a hold of a tenant that was added."""
-        if number >> _NUMBER_BITS != self._newest:
-            self._begin_slab(number >> _NUMBER_BITS)
-        slab = self._newest_slab
+        slab = self._newest
+        if slab is None or number >> _NUMBER_BITS != self._newest_number:
+            slab = self._begin_slab(number >> _NUMBER_BITS)
         place = number & (_NUMBERS_PER_SLAB - 1)
         at = place * _ROW_BYTES
         le.store_u32(slab.rows, at, place)
@@ -140,7 +137,7 @@ class OpenHolds:
             self._open_count -= 1
             self._changes += 1
             slab.open_count -= 1
-            if slab is not self._newest_slab:
+            if slab is not self._newest:
                 self._settle_slab(hold.number >> _NUMBER_BITS, slab)
 
     def __iter__(self) -> Iterator[Hold]:
@@ -180,11 +177,12 @@ class OpenHolds:
         if self._changes != changes:
             raise RuntimeError("a hold was opened or has ended while they are gone through")
 
-    def _begin_slab(self, slab_number: int) -> None:
-        if self._newest != _NO_ROW:
-            self._settle_slab(self._newest, self._newest_slab)
-        self._newest, self._newest_slab = slab_number, Slab()
-        self._slabs[slab_number] = self._newest_slab
+    def _begin_slab(self, slab_number: int) -> Slab:
+        if self._newest is not None:
+            self._settle_slab(self._newest_number, self._newest)
+        self._newest_number, self._newest = slab_number, Slab()
+        self._slabs[slab_number] = self._newest
+        return self._newest
 
     def _settle_slab(self, slab_number: int, slab: Slab) -> None:
         """Gives back what a slab no longer needs that is not, or will not be, the newest."""

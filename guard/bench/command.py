@@ -27,7 +27,7 @@ from guard.bench.targets import judge
 from guard.bench.wheel import measure_kernels
 
 KERNEL_VENUES: Final = 22
-PEERS: Final = frozenset({"redis", "wheel", "floor"})
+PEERS: Final = frozenset({"redis", "wheel", "echo", "disk"})
 
 
 def run_bench(options: Options, *, compares: bool) -> tuple[Report, Trace]:

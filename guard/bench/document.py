@@ -105,19 +105,19 @@ def summarize_disk(load: str, rounds: Sequence[Histogram]) -> Run:
     """The disk alone, record by record, as a target of its own: no order can be quicker."""
     times_ns = _medians(histogram.summary() for histogram in rounds)
     return Run(
-        "disk",
-        load,
-        len(rounds),
-        1e9 / max(times_ns["mean"], 1),
-        times_ns,
-        Histogram().summary(),
-        {},
-        {},
-        0,
-        0,
-        {},
-        {},
-        {},
+        target="disk",
+        load=load,
+        rounds=len(rounds),
+        requests_a_second=1e9 / max(times_ns["mean"], 1),
+        latency_ns=times_ns,
+        lateness_ns=Histogram().summary(),
+        replies={},
+        refusals={},
+        messages_sent=0,
+        messages_answered=0,
+        batch_records={},
+        sync_ns={},
+        cpu_us_a_request={},
     )
 
 

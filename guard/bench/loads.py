@@ -51,7 +51,7 @@ class Load:
 
 # The light ones first: what a heavy one has left to be written is not theirs.
 STANDARD: Final = (
-    Load(ONE_IN_FLIGHT, 1, in_flight=1, peers=frozenset({"redis", "floor", "disk"})),
+    Load(ONE_IN_FLIGHT, 1, in_flight=1, peers=frozenset({"redis", "echo", "disk"})),
     Load(REAL_FLOW, 4, flow_speed=100, peers=frozenset({"disk"})),
     Load(FIFTY_IN_FLIGHT, 4, in_flight=50, peers=frozenset({"redis"})),
     Load(TWO_HUNDRED_IN_FLIGHT, 4, in_flight=200, peers=frozenset({"redis"})),
@@ -95,7 +95,7 @@ def custom_load(
         in_flight=in_flight,
         mix=mix,
         per_message=per_message,
-        peers=frozenset({"redis", "wheel", "floor", "disk"}) if mix == _ORDERS else frozenset(),
+        peers=frozenset({"redis", "wheel", "echo", "disk"}) if mix == _ORDERS else frozenset(),
     )
 
 

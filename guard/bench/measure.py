@@ -7,6 +7,7 @@ How it fails: `BenchError` where a generator fails, or replies are lost.
 """
 
 import multiprocessing
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -61,6 +62,7 @@ def measure(
     window's start (True) and at its end (False). Raises BenchError.
     """
     plans = divide(plan, processes)
+    os.sync()  # what was written before is not this load's cost
     spawn = multiprocessing.get_context("spawn")
     running: list[tuple[SpawnProcess, Connection]] = []
     try:

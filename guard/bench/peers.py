@@ -76,6 +76,7 @@ def measure_disk(directory: Path, record_bytes: int, duration_s: float) -> Histo
     """Nanoseconds of `fdatasync` behind an append of so many bytes, one after the other."""
     path = directory / "disk.probe"
     record = b"x" * record_bytes
+    os.sync()
     deadline_ns = clock.monotonic_ns() + int(duration_s * NS_PER_S)
     latencies_ns = []
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -6,7 +6,6 @@ the machine does falls on all. A figure is the median of the rounds.
 """
 
 import contextlib
-import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
@@ -51,7 +50,7 @@ class Options:
     directory: Path
     endpoint: str | None = None
     process_id: int | None = None
-    peers: frozenset[str] = frozenset()  # of redis, wheel, floor
+    peers: frozenset[str] = frozenset()  # of redis, wheel, echo, disk
     traces: bool = False  # on a guard of its own alone
     packages: Path | None = None  # the folder whose guard is measured, instead of this one's
 
@@ -120,31 +119,27 @@ def _run_round(
         redis = Redis(directory / "redis", options.desks)
         stack.callback(redis.stop)
     echo = None
-    if "floor" in options.peers:
+    if "echo" in options.peers:
         echo = Echo()
         stack.callback(echo.stop)
     for load in options.loads:
         say(f"  {load.name}")
         processes = min(options.processes, load.clients)
         plan = _plan(options, load, "guard", endpoint)
-        os.sync()  # what was written before is not the next one's cost
         sizes = _measure_guard(plan, load, options, watched, guard, findings)
         if redis is not None and load.has_peer("redis"):
             plan = one_a_message(_plan(options, load, "redis", redis.endpoint))
-            os.sync()
             measured = measure(plan, processes, {"redis": redis.process_id})
             findings.measured.setdefault(("redis", load.name), []).append(measured)
-        if echo is not None and load.has_peer("floor"):
+        if echo is not None and load.has_peer("echo"):
             plan = _plan(options, load, "echo", echo.endpoint)
             measured = measure(plan, processes)
             findings.measured.setdefault(("echo", load.name), []).append(measured)
-        if "floor" in options.peers and load.has_peer("disk"):
-            os.sync()
+        if "disk" in options.peers and load.has_peer("disk"):
             record_bytes = RECORD_BYTES if guard is None else last_record_bytes(guard.log)
             disk = measure_disk(directory, record_bytes, _measured_s(load, options))
             findings.disk.setdefault(load.name, []).append(disk)
         if "wheel" in options.peers and load.has_peer("wheel"):
-            os.sync()
             batch = min(max(sizes.summary()["p50"], 1), WHEEL_BATCH_MAX)
             rate = measure_orders(directory, options.venues, batch, options.duration_s)
             findings.wheel_orders_a_second.setdefault(load.name, []).append(rate)

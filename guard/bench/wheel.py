@@ -6,6 +6,7 @@ timed is the wheel's work, not this module's.
 """
 
 import importlib
+import os
 import random
 import secrets
 import statistics
@@ -66,6 +67,7 @@ def measure_orders(directory: Path, venues: int, batch: int, duration_s: float) 
     path = directory / "wheel.jsonl"
     log = wheel.AuditedWal(path, hmac_key=secrets.token_bytes(32))
     count = 0
+    os.sync()
     started_ns = clock.monotonic_ns()
     deadline_ns = started_ns + int(duration_s * NS_PER_S)
     try:
