@@ -5,25 +5,25 @@ flow played through `AsyncGuardClient`, a clean stop, and then verify and replay
 came out of it. What it prints is `guard.demo_report`'s.
 
 How it fails: exit 1 with what went wrong, should the daemon not start or the proof not hold.
+However it ends, directory and daemon are gone then (`guard.leaving`).
 """
 
 import asyncio
 import contextlib
-import sys
-import tempfile
+import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
 import uvloop
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from guard import clock
+from guard import clock, leaving, own_process
 from guard.client import AsyncGuardClient
+from guard.console import Console
 from guard.demo_flow import Step, read_steps
 from guard.demo_report import show_played, show_proof, show_start
 from guard.journal import DIALECT
@@ -75,53 +75,66 @@ def run_demo() -> int:
     """Plays the demo; returns the exit code."""
     console = Console()
     try:
-        with tempfile.TemporaryDirectory(prefix="pretrade-guard-demo-") as directory:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                played = runner.run(_play_all(console, Path(directory)))
+        with leaving.temporary_directory("pretrade-guard-demo-") as directory:
+            with (
+                _daemon(directory) as endpoint,
+                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+            ):
+                played = runner.run(_play_all(console, endpoint))
             show_played(console, played)
-            _prove(console, Path(directory))
+            _prove(console, directory)
+    except BrokenPipeError:
+        raise  # nobody is left to be told
     except (DemoError, WalDamage, OSError) as error:
         console.print(f"[bold red]The demo failed:[/] {error}")
         return 1
     return 0
 
 
-async def _play_all(console: Console, directory: Path) -> Played:
+async def _play_all(console: Console, endpoint: str) -> Played:
     steps = list(read_steps())
-    async with _daemon(directory) as endpoint:
-        show_start(console, endpoint, len(steps))
-        async with AsyncGuardClient(
-            endpoint, in_flight_max=IN_FLIGHT_MAX, timeout_s=60, resend_after_s=30
-        ) as client:
-            return await _play(console, client, steps)
+    show_start(console, endpoint, len(steps))
+    async with AsyncGuardClient(
+        endpoint, in_flight_max=IN_FLIGHT_MAX, timeout_s=60, resend_after_s=30
+    ) as client:
+        return await _play(console, client, steps)
 
 
-@contextlib.asynccontextmanager
-async def _daemon(directory: Path) -> AsyncIterator[str]:
+@contextlib.contextmanager
+def _daemon(directory: Path) -> Iterator[str]:
     """The daemon as a process of its own; yields its endpoint, stops it cleanly behind it."""
     key_file = directory / "log.key"
     create_key(key_file)
     config = directory / "demo.toml"
     config.write_text((resources.files("guard") / "data" / "demo.toml").read_text())
-    daemon = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "guard.cli", "run", "--config", str(config)),
+    daemon = own_process.start(
+        *("guard.cli", "run", "--config", str(config)),
         *("--log-dir", str(directory / "log"), "--key-file", str(key_file)),
-        stdout=asyncio.subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
-    assert daemon.stdout is not None
     try:
-        async with asyncio.timeout(READY_TIMEOUT_S):
-            ready = (await daemon.stdout.readline()).decode()
-        if "ready: orders " not in ready:
+        ready = own_process.first_line(daemon, READY_TIMEOUT_S)
+        if ready is None or "ready: orders " not in ready:
             raise DemoError("the daemon did not start")
         yield ready.split("ready: orders ")[1].split(",")[0]
+    except BaseException:
+        daemon.kill()  # its log is of no use any more
+        raise
     finally:
-        if daemon.returncode is None:
-            daemon.terminate()
-        async with asyncio.timeout(STOP_TIMEOUT_S):
-            code = await daemon.wait()
+        daemon.terminate()
+        code = _wait_for_end(daemon)
     if code != 0:
         raise DemoError(f"the daemon ended with code {code}")
+
+
+def _wait_for_end(daemon: "subprocess.Popen[bytes]") -> int:
+    """Its exit code. Its last line is read, and nobody's."""
+    try:
+        daemon.communicate(timeout=STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        raise DemoError(f"the daemon did not stop within {STOP_TIMEOUT_S:.0f} s") from None
+    return daemon.returncode
 
 
 async def _play(console: Console, client: AsyncGuardClient, steps: list[Step]) -> Played:
@@ -157,6 +170,8 @@ async def _play_step(
     answer = await client.send(step.request)
 
     def on_answer(future: asyncio.Future[Reply]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            return  # whoever waits for it, or for the ping behind it, is told
         played.latencies_ns.append(clock.monotonic_ns() - sent_ns)
         played.note(future.result())
 

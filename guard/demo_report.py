@@ -6,9 +6,9 @@ Owns its words and tables (rich); computes nothing but percentiles and sums.
 import statistics
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
+from guard.console import Console
 from guard.replay import ReplayReport
 from wal import ChainReport
 

@@ -7,14 +7,12 @@ import os
 import shlex
 import statistics
 import sys
-import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Final
 
-from guard import clock
+from guard import clock, leaving
 from guard.bench.conditions import MEMORY_FILESYSTEMS, conditions, filesystem_of
 from guard.bench.document import REPORT_VERSION, TRACE_VERSION, Report, Trace
 from guard.bench.loads import SATURATED
@@ -113,6 +111,6 @@ def _figures(findings: Findings, options: Options) -> dict[str, float]:
             figures["wheel_kernel_ns"] = kernels["wheel, a batch of objects"]
     if "wheel" in options.peers:
         _say("replay")
-        with tempfile.TemporaryDirectory(prefix=DIRECTORY_PREFIX, dir=options.directory) as place:
-            figures.update(measure_replay(Path(place)))
+        with leaving.temporary_directory(DIRECTORY_PREFIX, options.directory) as place:
+            figures.update(measure_replay(place))
     return figures

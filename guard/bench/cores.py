@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import Final
 
+from guard import leaving
+
 _LOOP: Final = """
 import time
 started_s = time.perf_counter()
@@ -25,7 +27,7 @@ def busy_ratio(cores: int) -> float:
 
 def _run_loops(count: int) -> list[float]:
     loops = [
-        subprocess.Popen([sys.executable, "-I", "-c", _LOOP], stdout=subprocess.PIPE, text=True)
+        leaving.start_process([sys.executable, "-I", "-c", _LOOP], stdout=subprocess.PIPE)
         for _ in range(count)
     ]
     return [float(loop.communicate()[0]) for loop in loops]

@@ -91,8 +91,6 @@ def run_generator(plan: Plan, parent: Connection) -> None:
         generator.run(start_ns)
         parent.send("done")  # whose processor time is looked at now, before the rest takes some
         result = generator.result()
-    except KeyboardInterrupt:
-        return  # the parent, who was interrupted too, says so
     except (LinkError, OSError, EOFError, ValueError, msgspec.MsgspecError) as error:
         result = Result(failure=f"{type(error).__name__}: {error}")
     parent.send(result)

@@ -6,13 +6,11 @@ waits for the generators with a deadline, and ends those that overstay.
 How it fails: `BenchError` where a generator fails, or replies are lost.
 """
 
-import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from typing import Final
 
 from guard import clock
@@ -20,6 +18,7 @@ from guard.bench.generator import CONNECT_S, DRAIN_S, Plan, Result, run_generato
 from guard.bench.schedule import NS_PER_S
 from guard.bench.site import BenchError, thread_cpu_ns
 from guard.bench.timeline import Slowest, merge_slowest
+from guard.bench.worker import Worker
 from guard.histogram import Histogram
 
 # From "all are connected" to the first message: every process must have been told by then.
@@ -63,38 +62,28 @@ def measure(
     """
     plans = divide(plan, processes)
     os.sync()  # what was written before is not this load's cost
-    spawn = multiprocessing.get_context("spawn")
-    running: list[tuple[SpawnProcess, Connection]] = []
+    running: list[Worker] = []
     try:
         for part in plans:
-            ours, theirs = spawn.Pipe()
-            process = spawn.Process(target=run_generator, args=(part, theirs), daemon=True)
-            process.start()
-            theirs.close()
-            running.append((process, ours))
-        for _, pipe in running:
+            running.append(Worker(run_generator, part))
+        pipes = [worker.pipe for worker in running]
+        for pipe in pipes:
             _expect_ready(pipe)
         start_ns = clock.monotonic_ns() + LEAD_NS
-        for _, pipe in running:
+        for pipe in pipes:
             pipe.send(start_ns)
         pids = {**(watched or {})}
-        for number, (process, _) in enumerate(running):
-            assert process.pid is not None
-            pids[f"generator {number + 1}" if processes > 1 else "generator"] = process.pid
-        pipes = [pipe for _, pipe in running]
+        for number, worker in enumerate(running):
+            pids[f"generator {number + 1}" if processes > 1 else "generator"] = worker.process_id
         cpu_ns = _watch_window(plan, start_ns, pids, pipes, on_window)
-        results = [_result(pipe, plan) for _, pipe in running]
+        results = [_result(pipe, plan) for pipe in pipes]
     except BaseException:
-        for process, _ in running:
-            process.kill()  # nobody wants to know any more
+        for worker in running:
+            worker.kill()  # nobody wants to know any more
         raise
     finally:
-        for process, pipe in running:
-            pipe.close()
-            process.join(GRACE_S if process.exitcode is None else 0)
-            if process.exitcode is None:
-                process.kill()
-                process.join()
+        for worker in running:
+            worker.close(GRACE_S)
     return _add_up(plan, results, cpu_ns)
 
 

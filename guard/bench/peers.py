@@ -5,7 +5,6 @@ is named as not measured. The echo and the disk are the floor of the design: an 
 faster than a message there and back, and one `fdatasync`.
 """
 
-import multiprocessing
 import os
 import shutil
 import socket
@@ -17,10 +16,11 @@ from typing import Final
 
 import zmq
 
-from guard import clock
+from guard import clock, leaving
 from guard.bench.redis_orders import open_desks
 from guard.bench.schedule import NS_PER_S
 from guard.bench.site import BenchError
+from guard.bench.worker import Worker
 from guard.histogram import Histogram
 
 START_S: Final = 20.0
@@ -41,21 +41,20 @@ class Echo:
 
     def __init__(self) -> None:
         """Starts it. Raises BenchError."""
-        spawn = multiprocessing.get_context("spawn")
-        ours, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_echo, args=(theirs,), daemon=True)
-        self._process.start()
-        theirs.close()
-        if not ours.poll(START_S):
+        self._worker = Worker(_echo)
+        if not self._worker.pipe.poll(START_S):
             self.stop()
             raise BenchError(f"the echo was not ready within {START_S:.0f} s")
-        self.endpoint: str = ours.recv()
-        ours.close()
+        try:
+            self.endpoint: str = self._worker.pipe.recv()
+        except EOFError:
+            self.stop()
+            raise BenchError("the echo ended before it was ready") from None
 
     def stop(self) -> None:
         """Ends it."""
-        self._process.kill()
-        self._process.join()
+        self._worker.kill()
+        self._worker.close(START_S)
 
 
 def _echo(parent: Connection) -> None:
@@ -119,7 +118,7 @@ class Redis:
             "loglevel": "warning",
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self._process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
+        self._process = leaving.start_process([program, *arguments], stdout=subprocess.DEVNULL)
         self.process_id = self._process.pid
         try:
             self._open(desks)

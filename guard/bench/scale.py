@@ -14,12 +14,11 @@ import contextlib
 import gc
 import os
 import statistics
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from guard import clock
+from guard import clock, leaving
 from guard.activation import Actor, opening_events
 from guard.bench.generator import Plan
 from guard.bench.measure import measure
@@ -144,8 +143,7 @@ def _starts(directory: Path, duration_s: float) -> Figures:
     """Seconds to the ready line: on no log, behind a kill, behind a clean stop."""
     figures: Figures = {}
     with contextlib.ExitStack() as stack:
-        temporary = tempfile.TemporaryDirectory(prefix=DIRECTORY_PREFIX, dir=directory)
-        place = Path(stack.enter_context(temporary))
+        place = stack.enter_context(leaving.temporary_directory(DIRECTORY_PREFIX, directory))
         config = config_text(4, VENUES[0], REMEMBERED_ORDERS_MAX)
         guard, figures["s to start, no log"] = _start(place, config)
         stack.callback(guard.kill)

@@ -7,12 +7,12 @@ the machine does falls on all. A figure is the median of the rounds.
 
 import contextlib
 import secrets
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from guard import leaving
 from guard.bench.batches import batch_sizes, last_record_bytes, mark
 from guard.bench.document import Run, summarize, summarize_disk
 from guard.bench.generator import Plan
@@ -95,10 +95,8 @@ def run_rounds(options: Options, say: Say) -> Findings:
     for number in range(1, options.rounds + 1):
         say(f"round {number} of {options.rounds}")
         with contextlib.ExitStack() as stack:
-            name = tempfile.TemporaryDirectory(
-                prefix="pretrade-guard-bench-", dir=options.directory
-            )
-            _run_round(options, Path(stack.enter_context(name)), stack, findings, say)
+            directory = leaving.temporary_directory(DIRECTORY_PREFIX, options.directory)
+            _run_round(options, stack.enter_context(directory), stack, findings, say)
     return findings
 
 
@@ -199,8 +197,10 @@ def _running(options: Options, directory: Path) -> Iterator[Guard]:
     guard = Guard(directory, config, options.packages)
     try:
         yield guard
-    finally:
-        guard.stop()
+    except BaseException:
+        guard.kill()  # its log is of no use any more
+        raise
+    guard.stop()
 
 
 def one_a_message(plan: Plan) -> Plan:

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 
 from guard.bench.document import Report, Run, Target
 from guard.bench.timeline import Timeline, slowest_slices
+from guard.console import Console
 from guard.histogram import PERCENTILES
 
 TABLE_COLUMNS: Final = 160

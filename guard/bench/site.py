@@ -8,12 +8,11 @@ How it fails: `BenchError` where the daemon does not start or does not end clean
 """
 
 import os
-import select
 import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
+from guard import own_process
 from guard.bench.flow import FLOW_DESKS
 from guard.bench.workload import FIRST_VENUE, SYMBOL, desk_name
 from guard.keys import create_key
@@ -78,14 +77,11 @@ class Guard:
         if not key_file.exists():  # else it is started again on the log that it left
             create_key(key_file)
         config_file.write_text(config)
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "guard.cli", "run", "--config", str(config_file)),
-                *("--log-dir", str(self.log), "--key-file", str(key_file)),
-            ],
+        self._process = own_process.start(
+            *("guard.cli", "run", "--config", str(config_file)),
+            *("--log-dir", str(self.log), "--key-file", str(key_file)),
+            packages=packages,
             stdout=subprocess.PIPE,
-            env=None if packages is None else {**os.environ, "PYTHONPATH": str(packages)},
-            cwd=packages,  # which `-m` looks in first
         )
         self.process_id = self._process.pid
         self.key_file = key_file
@@ -97,14 +93,11 @@ class Guard:
 
     def _read_ready(self) -> str:
         """The endpoint that the ready line names."""
-        stdout = self._process.stdout
-        assert stdout is not None
-        ready, _, _ = select.select([stdout], [], [], READY_S)
-        line = stdout.readline().decode() if ready else ""
-        if ready and not line:
+        line = own_process.first_line(self._process, READY_S)
+        if line == "":
             code = self._process.wait(STOP_S)
             raise BenchError(f"the daemon ended with code {code} before it was ready")
-        if "ready: orders " not in line:
+        if line is None or "ready: orders " not in line:
             raise BenchError(f"the daemon was not ready within {READY_S:.0f} s: {line!r}")
         return line.split("ready: orders ")[1].split(",")[0]
 

@@ -3,17 +3,20 @@
 Owns which commands there are, and how an error becomes an exit code; a module a command owns its
 arguments and what it prints. Exit codes: 0 good; 1 damage, a refused start or a failed
 environment; 2 wrong use, a bad configuration, or nothing to verify; 130 (128 + SIGINT) when it was
-interrupted at the keyboard before its end (`run` stops in good order); 141 (128 + SIGPIPE, as of a
-tool that the signal ended) when whoever read the output went away, as `head` does: said to nobody,
-and nothing is claimed of the log.
+interrupted at the keyboard before its end (`run` stops in good order); 129 and 143 when SIGHUP or
+SIGTERM ended a command that first cleans up (`demo`, `bench`); 141 (128 + SIGPIPE, as of a tool
+that the signal ended) when whoever read the output went away, as `head` does: said to nobody, and
+nothing is claimed of the log. Closed standard descriptors are as /dev/null.
 
 A new command is a module with an `add(commands)`, and a line in `COMMANDS`. What a command needs
 beyond its arguments it imports when it runs, so that `--help` stays quick.
 """
 
 import argparse
+import contextlib
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable
 from typing import Final
@@ -36,12 +39,14 @@ from guard.cli import (
 from guard.cli.base import (
     EXIT_BROKEN_PIPE,
     EXIT_FAILED,
-    EXIT_INTERRUPTED,
+    EXIT_SIGNAL,
     EXIT_WRONG_USE,
     UsageError,
     complain,
 )
+from guard.cli.descriptors import open_closed_ones
 from guard.config import ConfigError
+from guard.leaving import Ended
 from kernel import InvariantError
 from wal import WalError
 
@@ -66,6 +71,8 @@ COMMANDS: Final = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
+    if arguments is None:  # a process of its own
+        open_closed_ones()
     if not __debug__:
         sys.stderr.write("pretrade-guard: refuses to run under python -O: its checks are asserts\n")
         return EXIT_WRONG_USE
@@ -73,15 +80,25 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             return _run_command(arguments)
         finally:
-            if sys.stdout is not None:  # it is None where it was closed from the start
+            if sys.stdout is not None:  # the caller's may be None
                 sys.stdout.flush()  # now, while an error of it still has an exit code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         if arguments is not None:  # the caller's to handle
             raise
-        sys.stderr.write("pretrade-guard: interrupted\n")
-        return EXIT_INTERRUPTED
+        return _ended(interrupt)
     except OSError as error:
         return _failed_output(error, is_own_process=arguments is None)
+
+
+def _ended(interrupt: KeyboardInterrupt) -> int:
+    """Says which signal has ended the command; its exit code."""
+    number = interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT
+    name = signal.Signals(number).name
+    said = "interrupted" if number == signal.SIGINT else f"ended by {name}"
+    with contextlib.suppress(OSError):  # with SIGHUP the terminal has gone
+        sys.stderr.write(f"pretrade-guard: {said}\n")
+        sys.stderr.flush()
+    return EXIT_SIGNAL + number
 
 
 def _run_command(arguments: list[str] | None) -> int:

@@ -24,8 +24,8 @@ from wal import (
 EXIT_GOOD: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_WRONG_USE: Final = 2
-EXIT_INTERRUPTED: Final = 130  # what a shell says of a tool that SIGINT ended: 128 + 2
-EXIT_BROKEN_PIPE: Final = 141  # what a shell says of a tool that SIGPIPE ended: 128 + 13
+EXIT_SIGNAL: Final = 128  # and the signal's number: what a shell says of a tool that it ended
+EXIT_BROKEN_PIPE: Final = EXIT_SIGNAL + 13  # SIGPIPE
 
 # argparse's own type for this is private.
 Commands: TypeAlias = Any

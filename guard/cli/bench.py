@@ -55,7 +55,6 @@ def add(commands: Commands) -> None:
     bench.add_argument(
         "--directory",
         type=Path,
-        default=Path(tempfile.gettempdir()),
         metavar="DIR",
         help="where the temporary log goes (default: the system's place for temporary files)",
     )
@@ -71,6 +70,16 @@ def add(commands: Commands) -> None:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    from guard import leaving
+
+    with leaving.nothing_behind(heeds_signals=options.is_own_process):
+        if options.directory is None:
+            with leaving.held():  # it is found by writing a file there
+                options.directory = Path(tempfile.gettempdir())
+        return _measure(options)
+
+
+def _measure(options: argparse.Namespace) -> int:
     from guard.bench.command import run_bench, run_scale
     from guard.bench.site import REMEMBERED_ORDERS_MAX, BenchError, config_text
 

@@ -11,7 +11,9 @@ def add(commands: Commands) -> None:
     commands.add_parser("demo", help=text).set_defaults(command=_demo)
 
 
-def _demo(_options: argparse.Namespace) -> int:
+def _demo(options: argparse.Namespace) -> int:
+    from guard import leaving
     from guard.demo import run_demo
 
-    return run_demo()
+    with leaving.nothing_behind(heeds_signals=options.is_own_process):
+        return run_demo()

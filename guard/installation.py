@@ -1,0 +1,65 @@
+"""Which installation this process is: version, commit, forms of its parts, where it stands.
+
+Owns what a process says of itself (`stats`, the bench's report, a refusal); it says what runs, and
+not what was built. The commit is written down when a wheel or an sdist is built from a checkout
+(`setup.py`); an installation without it does not know its commit.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import guard
+from kernel import KERNEL_FORM
+
+PACKAGES: Final = Path(os.path.abspath(guard.__file__)).parent.parent
+COMMIT_FILE: Final = PACKAGES / "guard" / "data" / "commit"
+# The parts that come in two forms, as `stats` names them. Those of the library (`guard.audit`) are
+# no part of a daemon.
+PARTS: Final = ("kernel", "log", "order_path", "socket")
+
+
+def _read_commit() -> str:
+    try:
+        return COMMIT_FILE.read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+# That this was built from, `+` behind it where files had changes; "" where it is not known. Read
+# with the code that it is of: the files may be exchanged while this process runs.
+COMMIT: Final = _read_commit()
+
+
+@cache
+def build() -> dict[str, str]:
+    """The version, the commit where it is known, and the form of each part."""
+    from guard.gateway import ROUTER_FORM
+    from wal import WAL_FORM
+
+    forms = (KERNEL_FORM, WAL_FORM, guard.GUARD_FORM, ROUTER_FORM)
+    known = {"commit": COMMIT} if COMMIT else {}
+    return {"version": guard.__version__, **known, **dict(zip(PARTS, forms, strict=True))}
+
+
+def identity() -> str:
+    """What two processes of one installation have in common, in words; quickly found out."""
+    known = f" (commit {COMMIT})" if COMMIT else ""
+    return (
+        f"{guard.__version__}{known}, kernel {KERNEL_FORM}, order path {guard.GUARD_FORM}, "
+        f"in {PACKAGES}"
+    )
+
+
+def described(of: dict[str, str]) -> str:
+    """A build in words: `0.1.0, commit 0123456789ab, all compiled`."""
+    forms = {part: of.get(part, "of unknown form") for part in PARTS}
+    kinds = set(forms.values())
+    told = (
+        f"all {kinds.pop()}"
+        if len(kinds) == 1
+        else ", ".join(f"{part.replace('_', ' ')} {form}" for part, form in forms.items())
+    )
+    commit_known = f", commit {of['commit']}" if "commit" in of else ""
+    return f"{of.get('version', 'an unknown version')}{commit_known}, {told}"
