@@ -1,14 +1,24 @@
 """Compiles the hot modules where a C compiler is found; never fails for want of one.
 
 Everything else about the project stands in pyproject.toml. An extension is built from the very
-file that runs interpreted; its types stand in the .pxd beside it.
+file that runs interpreted; its types stand in the .pxd beside it. What is built from a checkout has
+its commit written into it, for `guard.installation`; without git, or elsewhere, it has none.
 """
 
 import os
+import shutil
+import subprocess
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
+
+CHECKOUT = Path(__file__).resolve().parent
+COMMIT_FILE = Path("guard", "data", "commit")
+GIT_S = 60
 
 # As in each package's __init__: all of a package's run compiled, or none does.
 COMPILED_MODULES = {
@@ -113,8 +123,59 @@ class BuildExtensions(build_ext):
         super().run()
 
 
+def checked_out_commit() -> str:
+    """The checkout's, `+` behind it where files have changes; "" where nothing tells it."""
+    git = shutil.which("git")
+    if git is None or not (CHECKOUT / ".git").exists():  # it may lie in another's checkout
+        return ""
+    said = []
+    for arguments in (
+        ("rev-parse", "--short=12", "HEAD"),
+        ("status", "--porcelain", "--untracked-files=no"),
+    ):
+        command = (git, "-C", str(CHECKOUT), *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_S, check=False)
+        if done.returncode:
+            return ""
+        said.append(done.stdout.strip())
+    head, changes = said
+    return head + ("+" if changes else "")
+
+
+def write_commit(place: Path) -> None:
+    """Writes it into a tree that is being built; what an sdist brought along stands."""
+    commit = checked_out_commit()
+    if commit:
+        (place / COMMIT_FILE).write_text(commit + "\n")
+    elif not (CHECKOUT / COMMIT_FILE).exists():
+        (place / COMMIT_FILE).unlink(missing_ok=True)  # an earlier build's
+
+
+class BuildPython(build_py):
+    """With the commit."""
+
+    def run(self) -> None:
+        """As its base, and the commit beside the packages' data."""
+        super().run()
+        if not self.editable_mode:
+            write_commit(Path(self.build_lib))
+
+
+class SourceDistribution(sdist):
+    """With the commit, which is no longer to be found out from it."""
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        """As its base, and the commit."""
+        super().make_release_tree(base_dir, files)
+        write_commit(Path(base_dir))
+
+
 setup(
     ext_modules=EXTENSIONS,
-    cmdclass={"build_ext": BuildExtensions},
+    cmdclass={
+        "build_ext": BuildExtensions,
+        "build_py": BuildPython,
+        "sdist": SourceDistribution,
+    },
     options={"build_ext": {"parallel": CORES}},
 )

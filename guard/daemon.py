@@ -25,7 +25,7 @@ import uvloop
 import zmq
 from msgspec import UNSET
 
-from guard import GUARD_FORM, __version__, clock
+from guard import __version__, clock
 from guard.activation import (
     NANOSECONDS_PER_SECOND,
     Actor,
@@ -38,14 +38,15 @@ from guard.answering import record_outcome
 from guard.checkpointing import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
 from guard.config import Config, ConfigError
 from guard.engine import Engine
-from guard.gateway import ROUTER_FORM, Gateway
+from guard.gateway import Gateway
 from guard.housekeeping import Housekeeper, disk_event, free_bytes
+from guard.installation import interpreted_note
 from guard.notify import ServiceNotifier
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
 from guard.recovery import Recovered, recover_log
 from kernel import KERNEL_FORM
-from wal import WAL_FORM, ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor
+from wal import ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor
 
 # How long a thread that deserves the interpreter waits for the loop's to give it up. Python's own
 # 5 ms are longer than the disk takes: interpreted, the writer's thread would come back late.
@@ -77,14 +78,8 @@ class StartError(RuntimeError):
 
 def run_daemon(options: RunOptions) -> None:
     """Runs until SIGTERM or SIGINT, then returns. Raises what ended it otherwise."""
-    if KERNEL_FORM != "compiled":
-        say("the kernel runs interpreted (its compiled form was not built): same answers, slower")
-    elif GUARD_FORM != "compiled":
-        say("the order path runs interpreted (not built): same answers, slower")
-    elif WAL_FORM != "compiled":
-        say("the log is read interpreted (not built): same records, slower")
-    elif ROUTER_FORM != "compiled":
-        say("the orders socket runs interpreted (not built, or libzmq hidden): same, slower")
+    if (note := interpreted_note()) is not None:
+        say(note)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options))
 

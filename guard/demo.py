@@ -26,6 +26,7 @@ from guard.client import AsyncGuardClient
 from guard.console import Console
 from guard.demo_flow import Step, read_steps
 from guard.demo_report import show_played, show_proof, show_start
+from guard.installation import PACKAGES, described
 from guard.journal import DIALECT
 from guard.keys import create_key, load_key
 from guard.messages import Admit, ErrorReply, Filled, Order, Reject, Reply
@@ -93,10 +94,11 @@ def run_demo() -> int:
 
 async def _play_all(console: Console, endpoint: str) -> Played:
     steps = list(read_steps())
-    show_start(console, endpoint, len(steps))
     async with AsyncGuardClient(
         endpoint, in_flight_max=IN_FLIGHT_MAX, timeout_s=60, resend_after_s=30
     ) as client:
+        build = (await client.stats()).build
+        show_start(console, endpoint, f"{described(build)}, in {PACKAGES}", len(steps))
         return await _play(console, client, steps)
 
 

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 MICROCENTS_PER_USD = 100_000_000
 
 
-def show_start(console: Console, endpoint: str, step_count: int) -> None:
-    """What is about to happen."""
+def show_start(console: Console, endpoint: str, build: str, step_count: int) -> None:
+    """What is about to happen, and to which build of the daemon."""
     console.print(
         f"[bold]Pretrade Guard demo[/]  a real daemon serves {endpoint}; its log is keyed, "
         f"and no answer leaves before fdatasync."
     )
+    console.print(f"The daemon says that it is {build}.", highlight=False, soft_wrap=True)
     console.print(
         f"{step_count:,} market events of BTC-USD, Coinbase, 2018-07-13, played by four desks.\n"
     )

@@ -17,7 +17,7 @@ from guard.messages import Pong, StatsReply
 from wal import LogWriter
 
 # Of a reply that is encoded only when it leaves, at most; and of others in the same array, about.
-LATE_REPLY_BYTES: Final[dict[type, int]] = {Pong: 320, StatsReply: 2_560}
+LATE_REPLY_BYTES: Final[dict[type, int]] = {Pong: 320, StatsReply: 3_072}
 BESIDE_LATE_REPLY_BYTES: Final = 640
 
 # A reply that waits for its batch: routing id, whether an empty frame goes before it, body. A plain

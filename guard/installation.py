@@ -43,6 +43,21 @@ def build() -> dict[str, str]:
     return {"version": guard.__version__, **known, **dict(zip(PARTS, forms, strict=True))}
 
 
+def interpreted_note() -> str | None:
+    """For the operator: which parts run slower than they could, and why; None if none does."""
+    slower = [part.replace("_", " ") for part in PARTS if build()[part] != "compiled"]
+    if not slower:
+        return None
+    why = (
+        "PRETRADE_GUARD_PURE=1 asks for it"
+        if os.environ.get("PRETRADE_GUARD_PURE") == "1"
+        else "libzmq's functions are hidden, or it was not built"
+        if slower == ["socket"]
+        else f"in {PACKAGES} it was not built, or not whole"
+    )
+    return f"interpreted: {', '.join(slower)} ({why}); the same answers, slower"
+
+
 def identity() -> str:
     """What two processes of one installation have in common, in words; quickly found out."""
     known = f" (commit {COMMIT})" if COMMIT else ""

@@ -184,10 +184,12 @@ class Pong(Struct, tag="pong", tag_field="type", gc=False):
 
 
 class StatsReply(Struct, tag="stats", tag_field="type"):
-    """Counters and gauges by name; how many syncs took at most so many nanoseconds."""
+    """Counters and gauges by name; how many syncs took at most so many nanoseconds; what runs."""
 
     counters: dict[str, int]
     syncs_by_latency_ns: list[tuple[int, int]]
+    # What the daemon runs; empty where it does not say so.
+    build: dict[str, str] = msgspec.field(default_factory=dict)
     request_id: RequestId = UNSET
 
 

@@ -35,6 +35,7 @@ from guard.counters import Counters
 from guard.engine import Engine
 from guard.gateway import SEND_QUEUE_MESSAGES, Gateway
 from guard.gathering import Answer, Bounds, Drained, Gathering
+from guard.installation import build
 from guard.messages import Pong, Reply, StatsReply
 from guard.outcomes import Decided, Outcome
 from guard.wire import encode_replies
@@ -267,7 +268,7 @@ class Pipeline:
         """What is counted, and how full it is, now."""
         self._count_batch()  # whose reply this may be
         state, gateway = self._engine.state, self._gateway
-        return self.counters.as_reply(
+        reply = self.counters.as_reply(
             uptime_ns=self._monotonic_ns() - self._created_ns,
             head_sequence=self._writer.durable_head.sequence,
             replies_dropped_slow=gateway.replies_dropped_slow,
@@ -279,6 +280,8 @@ class Pipeline:
             desks_halted=sum(desk.is_halted for desk in state.desks.values()),
             entries_halted=int(state.entries_halt is not None),
         )
+        reply.build = build()
+        return reply
 
     def _on_readable(self) -> None:
         if self._is_stopping or self._is_paused or self._failure is not None:

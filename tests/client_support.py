@@ -91,7 +91,7 @@ def reply_to(request: Message) -> Reply:
         case "cancel":
             return Released(*order, 3, 0, False, request_id)
         case "stats":
-            return StatsReply({"messages": 3}, [(100_000, 2)], request_id)
+            return StatsReply({"messages": 3}, [(100_000, 2)], request_id=request_id)
         case _:
             return Pong(3, "head", "log", 1, request_id)
 

@@ -6,9 +6,11 @@ import pytest
 
 from guard.bench import scale
 from guard.bench.batches import batch_sizes, last_record_bytes, mark
+from guard.bench.builds import as_conditions
 from guard.bench.conditions import conditions, filesystem_of
 from guard.bench.scale import Grown
 from guard.bench.site import resident_bytes, thread_cpu_ns
+from guard.installation import build
 
 
 def test_every_order_that_it_is_grown_by_is_admitted_and_remembered() -> None:
@@ -61,7 +63,8 @@ def test_the_last_record_of_a_log_has_its_bytes(tmp_path: Path) -> None:
 
 
 def test_the_conditions_say_what_is_known(tmp_path: Path) -> None:
-    found = conditions(tmp_path)
+    found = {**as_conditions(build(), is_own=True), **conditions(tmp_path)}
+    assert found["commit"]
     assert found["kernel_form"] in ("compiled", "interpreted")
     assert "cores" in found["machine"]
     assert filesystem_of(Path("/proc"))[0] == "proc"

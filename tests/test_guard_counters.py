@@ -8,6 +8,7 @@ import pytest
 
 from guard.counters import SYNC_LATENCY_BOUNDS_NS, Counters
 from guard.gathering import LATE_REPLY_BYTES
+from guard.installation import PARTS, build
 from guard.messages import I64_MAX, U64_MAX, Pong, StatsReply
 
 PROTOCOL = (Path(__file__).resolve().parent.parent / "guard" / "PROTOCOL.md").read_text()
@@ -53,6 +54,7 @@ def test_the_protocol_page_names_every_counter() -> None:
     section = PROTOCOL.split("### 7.2 `stats`", 1)[1].split("\n## ", 1)[0]
     told = set(re.findall(r"`(\w+)`", section))
     assert set(Counters().as_reply().counters) <= told
+    assert {"version", "commit", *PARTS} <= told
 
 
 def test_a_reply_at_its_longest_is_within_what_is_reckoned_for_it() -> None:
@@ -60,6 +62,9 @@ def test_a_reply_at_its_longest_is_within_what_is_reckoned_for_it() -> None:
     reply = counters.as_reply(**{f"gauge_number_{number}_microcents": 0 for number in range(9)})
     reply.counters = dict.fromkeys(reply.counters, I64_MAX)
     reply.request_id = "x" * 64
+    reply.build = build() | {"version": "1000.1000.1000", "commit": "0123456789ab+"}
+    assert set(reply.build) == {"version", "commit", *PARTS}
+    reply.build |= dict.fromkeys(PARTS, "interpreted")
     assert len(msgspec.json.encode(reply)) <= LATE_REPLY_BYTES[StatsReply]
     pong = Pong(U64_MAX, "f" * 64, "f" * 32, U64_MAX, "x" * 64)
     assert len(msgspec.json.encode(pong)) <= LATE_REPLY_BYTES[Pong]

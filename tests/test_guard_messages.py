@@ -63,11 +63,17 @@ REPLIES: list[tuple[Any, str]] = [
         '{"type":"pong","head_sequence":15,"head_hash":"h","log_id":"l","version":1}',
     ),
     (
-        StatsReply({"messages": 3}, [(100_000, 2)]),
-        '{"type":"stats","counters":{"messages":3},"syncs_by_latency_ns":[[100000,2]]}',
+        StatsReply({"messages": 3}, [(100_000, 2)], {"kernel": "compiled"}),
+        '{"type":"stats","counters":{"messages":3},"syncs_by_latency_ns":[[100000,2]],'
+        '"build":{"kernel":"compiled"}}',
     ),
     (ErrorReply("c", "f", "m"), '{"type":"error","code":"c","field":"f","message":"m"}'),
 ]
+
+
+def test_stats_of_another_version_are_understood() -> None:
+    text = '{"type":"stats","counters":{"new":1},"syncs_by_latency_ns":[],"tomorrow":[1]}'
+    assert json.decode(text, type=StatsReply) == StatsReply({"new": 1}, [])
 
 
 @pytest.mark.parametrize(("reply", "text"), REPLIES, ids=lambda value: type(value).__name__)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from daemon_support import PATIENCE_S, Site
-from guard import __version__, own_process
+from guard import __version__, installation, own_process
 from guard.installation import PACKAGES, described, identity
+from protocol_client import STATS, ProtocolClient
 
 # A process of ours, started by one of ours: says where its packages are and what it was given.
 CHILD = """
@@ -181,6 +182,41 @@ def test_the_installed_command_in_such_a_folder(
     done = run(str(installed_command()), *arguments, cwd=decoys)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (tmp_path / "imported").exists()
+    if arguments == ("demo",):
+        shown = f"The daemon says that it is {described(installation.build())}, in {PACKAGES}."
+        assert shown in " ".join(done.stdout.split())
+    else:
+        form = installation.build()["order_path"]
+        assert f"guard form: {form}\n" in done.stdout
+
+
+def test_a_daemon_says_what_it_runs_and_why_it_is_slower(tmp_path: Path) -> None:
+    parts = ("kernel", "log", "order_path", "socket")
+    listed = "interpreted: kernel, log, order path, socket"
+    checkout = copy_packages(tmp_path / "checkout")
+    site = Site(tmp_path)
+    for packages, pure, why in (
+        (checkout, "", f"in {checkout} it was not built, or not whole"),
+        (PACKAGES, "1", "PRETRADE_GUARD_PURE=1 asks for it"),
+    ):
+        daemon = own_process.start(
+            *("guard.cli", *site.run_arguments()),
+            packages=packages,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PRETRADE_GUARD_PURE": pure},
+        )
+        try:
+            ready = own_process.first_line(daemon, PATIENCE_S) or ""
+            with ProtocolClient(ready.split("orders ")[1].split(",")[0]) as client:
+                told = client.ask(STATS)["build"]
+        finally:
+            daemon.terminate()
+            _, said = daemon.communicate(timeout=PATIENCE_S)
+        assert told.pop("version") == __version__
+        assert told.pop("commit", "") == ("" if packages is checkout else installation.COMMIT)
+        assert told == dict.fromkeys(parts, "interpreted")
+        assert said.decode() == f"pretrade-guard: {listed} ({why}); the same answers, slower\n"
 
 
 def test_a_daemon_of_the_tests_is_what_the_tests_import(

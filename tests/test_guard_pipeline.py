@@ -21,6 +21,7 @@ from guard.answering import Answering
 from guard.engine import Engine
 from guard.gateway import SEND_QUEUE_MESSAGES
 from guard.gathering import Gathering
+from guard.installation import build
 from kernel import InvariantError
 from pipeline_support import PATIENCE_S, Guard, guarding
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
@@ -253,6 +254,7 @@ async def test_stats_are_answered_in_their_turn(guard: Guard, client: ProtocolCl
     reply = await _receive(client)
     assert (reply["type"], reply["request_id"]) == ("stats", 7)
     pong, again = await _receive(client)
+    assert reply["build"] == again["build"] == build()
     head = guard.writer.durable_head
     assert (pong["head_sequence"], pong["head_hash"]) == head
     counted = reply["counters"]

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Final
 
-from guard import clock, leaving
+from guard import clock, installation, leaving
+from guard.bench import builds
 from guard.bench.conditions import MEMORY_FILESYSTEMS, conditions, filesystem_of
 from guard.bench.document import REPORT_VERSION, TRACE_VERSION, Report, Trace
 from guard.bench.loads import SATURATED
@@ -33,6 +34,7 @@ def run_bench(options: Options, *, compares: bool) -> tuple[Report, Trace]:
     started_at = datetime.fromtimestamp(clock.wall_ns() / 1e9, UTC).isoformat(timespec="seconds")
     not_measured = []
     if compares:
+        builds.check_peers_comparable()
         missing = missing_peers()
         not_measured = [f"{name}: {reason}" for name, reason in missing.items()]
         alone = [load.name for load in options.loads if load.peers <= {"disk"}]
@@ -42,15 +44,21 @@ def run_bench(options: Options, *, compares: bool) -> tuple[Report, Trace]:
     filesystem, _ = filesystem_of(options.directory)
     if filesystem in MEMORY_FILESYSTEMS:
         not_measured.append(f"the disk: {options.directory} is on {filesystem}, in memory alone")
-    conditions_before = {**conditions(options.directory), **_session_conditions(options)}
+    conditions_before = conditions(options.directory)
     findings = run_rounds(options, _say)
+    is_own = options.endpoint is None
+    found = {
+        **builds.as_conditions(builds.only_build(findings.builds), is_own=is_own),
+        **conditions_before,
+        **_session_conditions(options),
+    }
     figures = _figures(findings, options)
     runs = findings.runs()
     report = Report(
         REPORT_VERSION,
         started_at,
         shlex.join(["pretrade-guard", *sys.argv[1:]]),
-        conditions_before,
+        found,
         runs,
         judge(runs, figures) if compares else [],
         figures,
@@ -59,14 +67,15 @@ def run_bench(options: Options, *, compares: bool) -> tuple[Report, Trace]:
     console = wide_console()
     show_report(console, report)
     show_timelines(console, findings.timelines)
-    trace = Trace(TRACE_VERSION, started_at, report.command, conditions_before, findings.timelines)
+    trace = Trace(TRACE_VERSION, started_at, report.command, found, findings.timelines)
     return report, trace
 
 
 def run_scale(options: Options, orders: int) -> Report:
     """Runs `guard.bench.scale`, says on stderr how it goes, and prints what it found."""
     started_at = datetime.fromtimestamp(clock.wall_ns() / 1e9, UTC).isoformat(timespec="seconds")
-    found = conditions(options.directory)
+    mine = installation.build()  # most of it is measured in this process, and the daemon is asked
+    found = {**builds.as_conditions(mine, is_own=True), **conditions(options.directory)}
     figures = measure_scale(orders, options.directory, options.duration_s, _say)
     command = shlex.join(["pretrade-guard", *sys.argv[1:]])
     report = Report(REPORT_VERSION, started_at, command, found, [], [], figures, [])

@@ -1,6 +1,7 @@
-"""What a figure was measured on: machine, disk, versions, load. Without these it means little.
+"""What a figure was measured on: machine, disk, libraries, load. Without these it means little.
 
-Owns the reading of them; changes nothing. What the system does not tell is `unknown`.
+Owns the reading of them; changes nothing. What the system does not tell is `unknown`. What was
+measured, the daemon itself is asked: `guard.bench.builds`.
 """
 
 import os
@@ -13,8 +14,7 @@ from typing import Final
 
 import zmq
 
-import guard
-import kernel
+from guard.installation import PACKAGES
 
 UNKNOWN: Final = "unknown"
 # A log on these is in memory alone: its syncs cost nothing, and prove nothing.
@@ -31,10 +31,6 @@ def conditions(directory: Path) -> dict[str, str]:
         "load_average": ", ".join(f"{load:.1f}" for load in os.getloadavg()),
         "filesystem": f"{filesystem} ({device})",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "kernel_form": kernel.KERNEL_FORM,
-        "guard_form": guard.GUARD_FORM,
-        "pretrade_guard": guard.__version__,
-        "commit": commit(),
         "libraries": ", ".join(
             (f"libzmq {zmq.zmq_version()}", *map(_version, ("pyzmq", "uvloop", "msgspec")))
         ),
@@ -70,10 +66,10 @@ def filesystem_of(directory: Path) -> tuple[str, str]:
     return found
 
 
-def commit() -> str:
-    """Of the checkout that the package runs from, with `+` where it has changes."""
+def checkout_commit() -> str:
+    """Of the checkout that the package runs from, if it does, with `+` where it has changes."""
     git = shutil.which("git")
-    checkout = Path(guard.__file__).resolve().parent.parent
+    checkout = PACKAGES.resolve()
     if git is None or not (checkout / ".git").exists():
         return UNKNOWN
     try:

@@ -15,6 +15,7 @@ from typing import Final
 
 from guard import clock
 from guard.audit.decision_log import replay_decision_log
+from guard.bench.builds import check_peers_comparable
 from guard.bench.cores import busy_ratio
 from guard.bench.schedule import NS_PER_S
 from guard.bench.wheel import policy_of, write_decisions
@@ -29,7 +30,10 @@ Figures = dict[str, float]
 
 
 def measure_replay(directory: Path) -> Figures:
-    """Records a second of each, and the ratios. Raises ImportError without the wheel."""
+    """Records a second of each, and the ratios. Raises BenchError unless all is compiled, as the
+    wheel is; ImportError without it.
+    """
+    check_peers_comparable()
     import calybris
 
     path, key = directory / "decisions.jsonl", secrets.token_bytes(32)

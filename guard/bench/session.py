@@ -14,6 +14,7 @@ from typing import Final
 
 from guard import leaving
 from guard.bench.batches import batch_sizes, last_record_bytes, mark
+from guard.bench.builds import Build, ask_build, only_build
 from guard.bench.document import Run, summarize, summarize_disk
 from guard.bench.generator import Plan
 from guard.bench.loads import Load
@@ -65,6 +66,7 @@ class Findings:
     timelines: list[Timeline] = field(default_factory=list)
     disk: dict[str, list[Histogram]] = field(default_factory=dict)  # by load
     wheel_orders_a_second: dict[str, list[float]] = field(default_factory=dict)
+    builds: list[Build] = field(default_factory=list)  # what each round's daemon said it is
 
     def runs(self) -> list[Run]:
         """Every load of every target, and the disk alone behind it, summed up."""
@@ -76,6 +78,7 @@ class Findings:
 
     def add(self, other: "Findings") -> None:
         """Takes in the rounds of another session."""
+        self.builds.extend(other.builds)
         for key, rounds in other.measured.items():
             self.measured.setdefault(key, []).extend(rounds)
         for key, sizes in other.batches.items():
@@ -112,6 +115,9 @@ def _run_round(
     if endpoint is None:
         guard = stack.enter_context(_running(options, directory))
         endpoint, watched = guard.endpoint, {"daemon": guard.process_id}
+    is_own = guard is not None and options.packages is None
+    findings.builds.append(ask_build(endpoint, is_own=is_own))
+    only_build(findings.builds)
     redis = None
     if "redis" in options.peers:
         redis = Redis(directory / "redis", options.desks)

@@ -50,7 +50,11 @@ def open_socket(endpoint: str, timeout_s: float) -> socket.socket:
     if transport == "ipc" and address:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         link.settimeout(timeout_s)
-        link.connect(address)
+        try:
+            link.connect(address)
+        except BaseException:
+            link.close()
+            raise
         return link
     host, _, port = address.rpartition(":")
     if transport != "tcp" or not host or not port.isdecimal():

@@ -6,19 +6,17 @@ Adds the runs of a report, peers included. `compare_commits.py --record` adds it
 """
 
 import argparse
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from guard.bench.document import Report, Run
 
 HISTORY = Path(__file__).with_name("history.jsonl")
 # What a figure depends on, beside the commit.
-KEPT = ("machine", "system", "filesystem", "python", "kernel_form", "guard_form", "load_average")
+FORMS = ("kernel_form", "log_form", "guard_form", "socket_form")
+KEPT = ("machine", "system", "filesystem", "python", *FORMS, "load_average")
 
 
 def append(commit: str, date: str, conditions: dict[str, str], runs: Iterable[Run]) -> None:

@@ -1,0 +1,23 @@
+"""Prints, as JSON, the forms that the packages which it imports run in: of any commit's packages.
+
+For `compare_commits.py`, which starts it as it starts the daemons: a daemon of an older commit does
+not say so itself. What a commit does not have is left out.
+"""
+
+import importlib
+import json
+
+# The part, as `stats` names it, and where its form stands.
+PLACES = {
+    "kernel": ("kernel", "KERNEL_FORM"),
+    "log": ("wal", "WAL_FORM"),
+    "order_path": ("guard", "GUARD_FORM"),
+    "socket": ("guard.gateway", "ROUTER_FORM"),
+}
+
+if __name__ == "__main__":
+    found = {
+        part: getattr(importlib.import_module(module), name, None)
+        for part, (module, name) in PLACES.items()
+    }
+    print(json.dumps({part: form for part, form in found.items() if form is not None}))
