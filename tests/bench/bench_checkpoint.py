@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from measured import say_what_is_measured
 
 from bench.bench_orders import states
 from guard.activation import Actor, opening_events
@@ -140,6 +141,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.small_pages:
         ask_for_huge_pages(options.orders)
+    say_what_is_measured()
     print(f"machine   {processor()}")
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as root:
         measure(options.orders, options.holds, Path(root))

@@ -12,19 +12,16 @@ import os
 import platform
 import random
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 import calybris._core as wheel
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from measured import say_what_is_measured
 
 from guard.bench.conditions import processor
 from guard.bench.wheel import POLICY, policy_of, venue_rows
-from kernel import KERNEL_FORM, OUTPUT_ROW_BYTES, KernelInput
+from kernel import OUTPUT_ROW_BYTES, KernelInput
 
 SEED = 20_240_601
 DECISIONS_PER_ROUND = 2_000
@@ -112,11 +109,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("venues", nargs="?", type=int, default=22)
     venues = parser.parse_args().venues
+    say_what_is_measured(beside_the_wheel=True)
     print(
         f"machine   {processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
     )
     print(f"python    {platform.python_implementation()} {platform.python_version()}")
-    print(f"kernel    {KERNEL_FORM}")
     print(f"wheel     calybris {version('calybris')}, compiled Rust")
     print(f"load      {DECISIONS_PER_ROUND} decisions a round, {ROUNDS} rounds, seed {SEED}")
     measure("open", venues, selective=False)

@@ -13,15 +13,13 @@ import gc
 import io
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from measured import say_what_is_measured
 
-from guard import GUARD_FORM
 from guard.bench.conditions import processor
 from guard.messages import Admit, Order
 from guard.orders import OrderPhase, OrderState, RememberedOrders
@@ -111,12 +109,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("orders", nargs="?", type=int, default=ORDERS)
     count = parser.parse_args().orders
+    say_what_is_measured()
     print(
         f"machine   {processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
     )
     print(f"load      {os.getloadavg()[0]:.1f} runnable over the last minute")
     print(f"python    {platform.python_implementation()} {platform.python_version()}")
-    print(f"packed    {GUARD_FORM}")
     measure(count)
 
 

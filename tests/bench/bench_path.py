@@ -20,13 +20,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import msgspec
+from measured import say_what_is_measured
 
-import guard
-import kernel
 from guard import clock
 from guard.activation import opening_events
 from guard.answering import Answering, record_outcome
@@ -268,9 +266,10 @@ def main() -> None:
         for title, part in (("orders", records[: count + 8]), ("mixed", records)):
             note(figures, f"recovery {title}", fold(part), len(part))
             note(figures, f"replay {title}", replay(part), len(part))
+    say_what_is_measured()
     print(
-        f"kernel {kernel.KERNEL_FORM}, guard {guard.GUARD_FORM}; {options.venues} venues, "
-        f"{len(config.desks)} desks, {count} orders, {options.rounds} rounds; us CPU a request"
+        f"{options.venues} venues, {len(config.desks)} desks, {count} orders, "
+        f"{options.rounds} rounds; us CPU a request"
     )
     rows: dict[str, dict[str, float]] = {}
     for name, values in figures.items():

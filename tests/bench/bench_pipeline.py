@@ -20,6 +20,7 @@ from time import sleep, thread_time_ns
 from typing import Any
 
 import zmq
+from measured import say_what_is_measured
 
 from guard.gateway import Gateway
 from wal import EMPTY_HEAD, ChainHasher, LogWriter
@@ -58,7 +59,9 @@ def one_round(stages: dict[str, list[float]], messages: int, directory: Path) ->
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     gateway = Gateway(context, "tcp://127.0.0.1:*")
     gateway._socket.setsockopt(zmq.RCVHWM, messages)
-    client = multiprocessing.Process(target=flood, args=(gateway.endpoint, messages))
+    # A fork: this very process, whatever is installed.
+    fork = multiprocessing.get_context("fork")
+    client = fork.Process(target=flood, args=(gateway.endpoint, messages))
     client.start()
     sleep(ARRIVAL_S)
     writer = LogWriter.open(
@@ -106,6 +109,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=12_800)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    say_what_is_measured()
     print(
         f"machine: {platform.machine()}, {os.cpu_count()} cores; Python "
         f"{platform.python_version()}; record {len(RECORD)} bytes, batches of {BATCH_MESSAGES}; "

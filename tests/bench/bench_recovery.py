@@ -18,8 +18,10 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from measured import say_what_is_measured
+
+from guard import own_process
 from guard.activation import Actor, opening_events
 from guard.checkpoint import encode_state, state_digest_hex
 from guard.engine import Engine
@@ -122,6 +124,7 @@ def main() -> None:
     if options.recover is not None:
         recover(options.recover)
         return
+    say_what_is_measured()
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as root:
         directory = Path(root)
         started_ns = time.perf_counter_ns()
@@ -129,7 +132,7 @@ def main() -> None:
         log_bytes = sum(path.stat().st_size for path in directory.glob("*.jsonl"))
         seconds = (time.perf_counter_ns() - started_ns) / 1e9
         print(f"log: {options.records} records, {log_bytes / 1e6:.0f} MB, made in {seconds:.0f} s")
-        again = [sys.executable, __file__, "--recover", root]
+        again = own_process.command(__file__, "--recover", root)
         subprocess.run(again, check=True)
         for path in directory.glob("checkpoint*"):
             path.unlink()

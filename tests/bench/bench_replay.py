@@ -21,10 +21,8 @@ from typing import Any
 
 import calybris
 import msgspec
+from measured import say_what_is_measured
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
-
-from guard.audit.build_form import AUDIT_FORM
 from guard.audit.decision_log import replay_decision_log
 from guard.journal import DIALECT
 from kernel import KernelInput, KernelModel, PolicySnapshot, audit_bundle
@@ -114,6 +112,7 @@ def show(what: str, count: int, taken: list[float], beside: list[float] | None =
 
 
 def main(count: int, venues: int) -> None:
+    say_what_is_measured(beside_the_wheel=True)
     hasher, policy, cores = ChainHasher(KEY), make_policy(venues), usable_cores()
     fields = policy.as_dict()
     models = [calybris.KernelModel(**model) for model in fields.pop("models")]
@@ -122,7 +121,7 @@ def main(count: int, venues: int) -> None:
         path = Path(directory) / "log.jsonl"
         write_log(path, make_datas(policy, venues), count)
         size = path.stat().st_size
-        print(f"{count:,} records of {size // count} bytes, {venues} venues, form {AUDIT_FORM}")
+        print(f"{count:,} records of {size // count} bytes, {venues} venues")
 
         def ours(jobs: int = 1) -> None:
             report = replay_decision_log(path, hasher, policy, jobs=jobs)

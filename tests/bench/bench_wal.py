@@ -21,12 +21,10 @@ from pathlib import Path
 import calybris
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
+from measured import say_what_is_measured
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(CHECKOUT))
-
-from guard.bench.conditions import processor  # noqa: E402
-from wal import (  # noqa: E402
+from guard.bench.conditions import processor
+from wal import (
     EMPTY_HEAD,
     SEGMENT_BYTES_MAX,
     ChainHasher,
@@ -39,7 +37,7 @@ from wal import (  # noqa: E402
     rewrite_tail,
     write_checkpoint,
 )
-from wal.entryhash import EntryHash  # noqa: E402
+from wal.entryhash import EntryHash
 
 KEY = bytes(range(32))
 DATA_BYTES = 1200  # about a decision record
@@ -192,6 +190,7 @@ def bench_start(directory: Path, data: bytes) -> None:
 
 def main() -> None:
     parent = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.gettempdir())
+    say_what_is_measured(beside_the_wheel=True)
     data = sample_data()
     with tempfile.TemporaryDirectory(dir=parent) as name:
         print_conditions(parent, data)
