@@ -1,8 +1,8 @@
 """Real daemons for tests: configuration, key, process, ready line, end.
 
 Each daemon is a process of its own on a free loopback port, started with the same packages that the
-test itself imports (`-P`: never those of the working directory). A test ends only what it started,
-and every wait has a deadline.
+test itself imports (`guard.own_process`). A test ends only what it started, and every wait has a
+deadline.
 """
 
 import json
@@ -10,21 +10,20 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import guard
+from guard import own_process
+from guard.installation import PACKAGES as PACKAGES
 from wal import ChainHasher, read_entries
 from wal import Dialect as WalDialect
 
 KEY = bytes(range(32, 64))
 # Nothing here takes a second on an idle machine; a run that waits so long has failed.
 PATIENCE_S = 30.0
-PACKAGES = Path(guard.__file__).resolve().parent.parent
 
 # What every test of the daemon runs under: the log's first seven records.
 OPENING_RECORDS = 7
@@ -185,7 +184,7 @@ class Daemon:
         self.endpoint = ""
         with stderr_file.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "guard.cli", *arguments],
+                own_process.command("guard.cli", *arguments),
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=_environment(environment),
@@ -253,8 +252,9 @@ def command(
     interpreter: tuple[str, ...] = (),
 ) -> "subprocess.CompletedProcess[str]":
     """One run of the command line to its end."""
+    line = own_process.command("guard.cli", *arguments)
     return subprocess.run(
-        [sys.executable, "-P", *interpreter, "-m", "guard.cli", *arguments],
+        [line[0], *interpreter, *line[1:]],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -270,9 +270,9 @@ def event_of(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _environment(extra: dict[str, str] | None) -> dict[str, str]:
-    """Ours, with the packages of this very test first, and without a service manager."""
+    """Ours, without a service manager."""
     mine = {name: value for name, value in os.environ.items() if name not in _MANAGER}
-    return {**mine, "PYTHONPATH": str(PACKAGES), **(extra or {})}
+    return {**mine, **(extra or {})}
 
 
 _MANAGER = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY")

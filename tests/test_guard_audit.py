@@ -1,24 +1,18 @@
 """The library's front: what it offers, and what importing each part pulls in."""
 
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-import guard
 import guard.audit
-
-PACKAGES = Path(guard.__file__).parent.parent
+from child_support import code
 
 
 def loaded_by(statement: str) -> set[str]:
     """The top-level packages and the modules of ours that a statement loads, in a new process."""
     program = f"{statement}\nimport sys\nprint(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False,
-        env=os.environ | {"PYTHONPATH": str(PACKAGES)},
+        code(program), capture_output=True, text=True, timeout=60, check=False
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())

@@ -1,8 +1,6 @@
 """Spans: what they say where the API is installed, and that there are none where it is not."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 from opentelemetry import trace
 
 import guard
+from child_support import code
 from guard.audit import AsyncAuditedLog, AuditedLog, DecisionEngine, MetadataError, spans
 from kernel import EngineConfig
 from library_support import policy_of, request_of
@@ -105,8 +104,7 @@ trace.set_tracer_provider(Provider())
 engine.try_reserve("a", 1)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False,
-        env=os.environ | {"PYTHONPATH": str(PACKAGES)},
+        code(program), capture_output=True, text=True, timeout=60, check=False
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("pretrade_guard\nbudget\n", "")
 
@@ -175,7 +173,6 @@ assert not any(name.startswith("opentelemetry.") for name in sys.modules)
 print(spans._TRACER)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False,
-        env=os.environ | {"PYTHONPATH": str(PACKAGES)},
+        code(program), capture_output=True, text=True, timeout=60, check=False
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("None\n", "")

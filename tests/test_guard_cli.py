@@ -6,14 +6,13 @@ import json
 import os
 import stat
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daemon_support import KEY, OPENING_RECORDS, PACKAGES, PATIENCE_S, Site, command, config_text
-from guard import __version__
+from daemon_support import KEY, OPENING_RECORDS, PATIENCE_S, Site, command, config_text
+from guard import __version__, own_process
 from guard.cli import main
 from protocol_client import ProtocolClient, cancel, fill, order
 
@@ -191,12 +190,12 @@ def _unread(*arguments: str, unbuffered: str, stderr: int) -> tuple[int, str]:
     os.close(read_end)
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "guard.cli", *arguments],
+            own_process.command("guard.cli", *arguments),
             stdout=write_end,
             stderr=stderr,
             text=True,
             timeout=PATIENCE_S,
-            env={**os.environ, "PYTHONPATH": str(PACKAGES), "PYTHONUNBUFFERED": unbuffered},
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             check=False,
         )
     finally:
@@ -219,12 +218,12 @@ def test_output_that_cannot_be_written_is_a_failed_environment(site: Site) -> No
     verify = ("verify", str(site.log), "--key-file", str(site.key_file))
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "guard.cli", *verify],
+            own_process.command("guard.cli", *verify),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
             timeout=PATIENCE_S,
-            env={**os.environ, "PYTHONPATH": str(PACKAGES), "PYTHONUNBUFFERED": ""},
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
             check=False,
         )
     words = "pretrade-guard: [Errno 28] No space left on device\n"

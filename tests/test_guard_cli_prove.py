@@ -5,12 +5,11 @@ import os
 import shutil
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from daemon_support import PACKAGES
+from guard import own_process
 from guard.audit.notes import parse_verifier_key
 from guard.cli import main
 from guard_audit_support import NAME, SIGNING_KEY, VERIFIER_KEY, DayLog, archived_log
@@ -299,10 +298,8 @@ def test_check_proof_needs_nothing_but_the_file_and_the_public_key(desk: Desk) -
     """In a process of its own, with no environment and an empty directory to stand in."""
     empty = desk.root / "empty"
     empty.mkdir()
-    run = [sys.executable, "-P", "-m", "guard.cli", "check-proof", desk.proof, "--log-key", VKEY]
-    done = subprocess.run(
-        run, cwd=empty, env={"PYTHONPATH": str(PACKAGES)}, capture_output=True, timeout=60
-    )
+    run = own_process.command("guard.cli", "check-proof", str(desk.proof), "--log-key", VKEY)
+    done = subprocess.run(run, cwd=empty, env={}, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert b"was admitted" in done.stdout
     assert os.listdir(empty) == []

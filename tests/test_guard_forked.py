@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from child_support import code
 from guard.forked import NICENESS, WORD_BYTES_MAX, Ended, ForkedChild, WaitForGo
 from wal import LogLock, WalLocked
 
@@ -182,7 +182,7 @@ time.sleep(600)
 
 
 def test_it_is_killed_with_its_parent() -> None:
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE)
+    parent = subprocess.Popen(code(PARENT), stdout=subprocess.PIPE)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     deadline = time.monotonic() + PATIENCE_S

@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import guard
 import wal
+from child_support import code
 
-CHECKOUT = Path(guard.__file__).parent.parent
+PACKAGES = Path(guard.__file__).parent.parent
 REPORT = """
 import guard, kernel, sys
 built = [not sys.modules["guard." + name].__file__.endswith(".py") for name in {names}]
@@ -22,15 +22,8 @@ def run(switch: str) -> list[str]:
     """What a fresh interpreter prints with PRETRADE_GUARD_PURE set so."""
     imports = "".join(f"import guard.{name}\n" for name in guard.COMPILED_MODULES)
     done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "error",
-            "-c",
-            imports + REPORT.format(names=guard.COMPILED_MODULES),
-        ],
-        env=os.environ | {"PRETRADE_GUARD_PURE": switch, "PYTHONPATH": str(CHECKOUT)},
-        cwd=CHECKOUT,
+        code(imports + REPORT.format(names=guard.COMPILED_MODULES), flags=("-W", "error")),
+        env=os.environ | {"PRETRADE_GUARD_PURE": switch},
         capture_output=True,
         text=True,
         timeout=60,
@@ -47,13 +40,13 @@ def test_the_switch_forces_the_source_of_both_packages() -> None:
 
 
 def test_without_it_the_built_form_runs_where_it_is_built() -> None:
-    built = all(any((CHECKOUT / "guard").glob(f"{name}.*.so")) for name in guard.COMPILED_MODULES)
+    built = all(any((PACKAGES / "guard").glob(f"{name}.*.so")) for name in guard.COMPILED_MODULES)
     form, _, router_form, router_built, *modules_built = run("")
     expected = ("compiled", {"True"}) if built else ("interpreted", {"False"})
     assert (form, set(modules_built)) == expected
     # The router for itself, but only where the others are.
     expected_router = ("compiled", "True")
-    if not (built and any((CHECKOUT / "guard").glob("router.*.so"))):
+    if not (built and any((PACKAGES / "guard").glob("router.*.so"))):
         expected_router = ("interpreted", "False")
     assert (router_form, router_built) == expected_router
 

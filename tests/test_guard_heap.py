@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+from child_support import code
 from guard import heap
 from guard.heap import Heap
 from guard.huge_pages import TUNABLES, VARIABLE
@@ -40,9 +40,7 @@ print(taken, inside, one._taken_to)
 )
 def test_what_is_put_by_is_taken_at_once_and_later_beside() -> None:
     environment = {**os.environ, VARIABLE: TUNABLES}
-    done = subprocess.run(
-        [sys.executable, "-c", GROWS], env=environment, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(code(GROWS), env=environment, capture_output=True, text=True, check=True)
     taken, inside, taken_at_last = done.stdout.split()
     if "None" in (taken, taken_at_last):
         pytest.skip("this system takes no pages before they are touched")

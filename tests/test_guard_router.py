@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import zmq
 
+from child_support import code
 from guard import rawzmq
 from guard.gateway import ROUTER_FORM, Received, RouterFrames
 from protocol_client import PATIENCE_MS
-from router_support import ADDRESSES, CHECKOUT, Libzmq, compiled_only, source_form
+from router_support import ADDRESSES, Libzmq, compiled_only, source_form
 
 
 @pytest.fixture
@@ -303,11 +304,7 @@ def test_no_addresses_where_the_library_does_not_show_them(
 @pytest.mark.parametrize("is_hidden", [True, False])
 def test_without_addresses_the_source_runs(is_hidden: bool) -> None:
     done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "error",
-            "-c",
+        code(
             "from guard import rawzmq\n"
             f"rawzmq.FUNCTIONS += ('zmq_of_tomorrow',) if {is_hidden} else ()\n"
             "import zmq\n"
@@ -322,8 +319,8 @@ def test_without_addresses_the_source_runs(is_hidden: bool) -> None:
             "    print(ROUTER_FORM, rest, dealer.recv_multipart())\n"
             "gateway.close()\n"
             "context.term()\n",
-        ],
-        cwd=CHECKOUT,
+            flags=("-W", "error"),
+        ),
         capture_output=True,
         text=True,
         timeout=60,

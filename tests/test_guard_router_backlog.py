@@ -3,7 +3,6 @@
 import errno
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
@@ -11,11 +10,12 @@ from typing import TypeAlias
 import pytest
 import zmq
 
+from child_support import code
 from guard import router as guard_router
 from guard.gateway import ROUTER_FORM, SEND_QUEUE_MESSAGES, Gateway, RouterFrames
 from guard.router import BACKLOG_BYTES_MAX, CLIENT_BACKLOG_BYTES_MAX, REPLY_BYTES_UNCOUNTED_MAX
 from protocol_client import PATIENCE_MS, ProtocolClient
-from router_support import ADDRESSES, CHECKOUT, Libzmq, compiled_only, source_form
+from router_support import ADDRESSES, Libzmq, compiled_only, source_form
 
 COUNTED_BYTES = REPLY_BYTES_UNCOUNTED_MAX + 1
 CLIENT_BYTES_MAX, ALL_BYTES_MAX = 10 * COUNTED_BYTES, 25 * COUNTED_BYTES
@@ -226,11 +226,7 @@ def test_who_holds_nothing_is_forgotten(
 def test_what_is_under_way_outlives_the_router() -> None:
     """Frames that libzmq still holds when the object is gone; freed memory is overwritten here."""
     done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "error",
-            "-c",
+        code(
             "import gc, zmq\n"
             "from guard.gateway import RouterFrames\n"
             "from guard.rawzmq import function_addresses\n"
@@ -254,9 +250,9 @@ def test_what_is_under_way_outlives_the_router() -> None:
             "dealer.close()\n"
             "context.term()\n"
             "print(held)\n",
-        ],
-        cwd=CHECKOUT,
-        env={"MALLOC_PERTURB_": "165", "PYTHONPATH": str(CHECKOUT)},
+            flags=("-W", "error"),
+        ),
+        env={"MALLOC_PERTURB_": "165"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -2,15 +2,16 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import kernel
+from child_support import code, module
 
 CHECKOUT = Path(__file__).parent.parent
 PACKAGES = Path(kernel.__file__).parent.parent  # the checkout as well, or where it is installed
+STRICT = ("-W", "error")
 REPORT = """
 import sys, kernel
 files = [sys.modules["kernel." + name].__file__ for name in kernel.COMPILED_MODULES]
@@ -18,11 +19,11 @@ print(kernel.KERNEL_FORM, *("source" if name.endswith(".py") else "built" for na
 """
 
 
-def run(switch: str, *arguments: str) -> str:
+def run(switch: str, command: list[str]) -> str:
     """What a fresh interpreter prints with PRETRADE_GUARD_PURE set so."""
     done = subprocess.run(
-        [sys.executable, "-P", "-W", "error", *arguments],
-        env=os.environ | {"PRETRADE_GUARD_PURE": switch, "PYTHONPATH": str(PACKAGES)},
+        command,
+        env=os.environ | {"PRETRADE_GUARD_PURE": switch},
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
@@ -34,12 +35,12 @@ def run(switch: str, *arguments: str) -> str:
 
 
 def test_the_switch_forces_the_source() -> None:
-    form, *files = run("1", "-c", REPORT).split()
+    form, *files = run("1", code(REPORT, flags=STRICT)).split()
     assert (form, files) == ("interpreted", ["source"] * len(kernel.COMPILED_MODULES))
 
 
 def test_without_it_the_built_form_runs_where_it_is_built() -> None:
-    form, *files = run("", "-c", REPORT).split()
+    form, *files = run("", code(REPORT, flags=STRICT)).split()
     built = all(any((PACKAGES / "kernel").glob(f"{name}.*.so")) for name in kernel.COMPILED_MODULES)
     if built:
         assert (form, files) == ("compiled", ["built"] * len(kernel.COMPILED_MODULES))
@@ -49,8 +50,10 @@ def test_without_it_the_built_form_runs_where_it_is_built() -> None:
 
 @pytest.mark.skipif(kernel.KERNEL_FORM == "interpreted", reason="already running the source")
 def test_the_vectors_in_the_source_form_of_every_module() -> None:
-    printed = run(
-        "1", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_kernel_digest.py",
+    command = module(
+        "pytest", "-q", "-p", "no:cacheprovider", "tests/test_kernel_digest.py",
         "tests/test_kernel_records.py", "tests/test_kernel_prescribe.py", "-k", "not arithmetic",
+        flags=STRICT,
     )  # fmt: skip
+    printed = run("1", command)
     assert " passed" in printed

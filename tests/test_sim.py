@@ -6,12 +6,12 @@
 import ast
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from child_support import module
 from guard import GUARD_FORM
 from sim.mutations import MUTATIONS, SEEDS_MAX, Patch, find
 from sim.world import run_seed
@@ -48,7 +48,7 @@ def test_same_seed_gives_same_trace() -> None:
 def test_trace_does_not_depend_on_the_process() -> None:
     outputs = [
         subprocess.run(
-            [sys.executable, str(RUN), "--first", "7", "--seeds", "2", "--trace"],
+            module(str(RUN), "--first", "7", "--seeds", "2", "--trace"),
             env=os.environ | {"PYTHONHASHSEED": hash_seed},
             capture_output=True,
             check=True,

@@ -4,10 +4,8 @@ whose disk hangs, whose client does not read, whose clock jumps.
 The long forms are commands: `tests/torture/README.md`.
 """
 
-import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +16,8 @@ import msgspec
 import pytest
 import zmq
 
-from daemon_support import OPENING_RECORDS, PACKAGES, PATIENCE_S, Site, config_text, event_of
+from daemon_support import OPENING_RECORDS, PATIENCE_S, Site, config_text, event_of
+from guard import own_process
 from guard.gateway import ROUTER_FORM
 from guard.pipeline import GATHERED_MESSAGES_MAX
 from guard.router import CLIENT_BACKLOG_BYTES_MAX
@@ -78,11 +77,10 @@ HOUR_S, DAY_S = 3_600, 86_400
 def torture(script: str, *arguments: str) -> str:
     """What the command says; it must say that every promise was kept."""
     done = subprocess.run(
-        [sys.executable, "-P", str(TORTURE / script), *arguments],
+        own_process.command(str(TORTURE / script), *arguments),
         capture_output=True,
         text=True,
         timeout=COMMAND_PATIENCE_S,
-        env={**os.environ, "PYTHONPATH": f"{PACKAGES}:{TORTURE}"},
         check=False,
     )
     print(done.stdout)

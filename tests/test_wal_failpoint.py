@@ -2,11 +2,11 @@
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from child_support import code
 from wal import (
     EMPTY_HEAD,
     ChainHasher,
@@ -25,12 +25,10 @@ from wal import (
 from wal_support import DIALECT, KEY, fake_clock, opened, record
 
 HASHER = ChainHasher(KEY)
-CHECKOUT = Path(__file__).resolve().parent.parent
 # Goes through every place once: writes, rotates, rewrites, makes two checkpoints, archives.
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, str(Path.cwd() / "tests"))
 from test_wal_failpoint import life
 from wal import failpoint
 left = int(sys.argv[3])
@@ -92,8 +90,7 @@ def test_every_place_is_reached(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", failpoint.NAMES)
 def test_a_process_killed_there(place: str, time: int, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path), place, str(time)],
-        cwd=CHECKOUT,
+        code(CHILD, str(tmp_path), place, str(time)),
         stdout=subprocess.PIPE,
         text=True,
         check=False,

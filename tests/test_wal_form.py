@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import wal
+from child_support import code
 
 PACKAGES = Path(wal.__file__).parent.parent
 REPORT = """
@@ -19,8 +19,8 @@ COUNT = len(wal.COMPILED_MODULES)
 def run(switch: str) -> list[str]:
     """What a fresh interpreter prints with PRETRADE_GUARD_PURE set so."""
     done = subprocess.run(
-        [sys.executable, "-P", "-W", "error", "-c", REPORT],
-        env=os.environ | {"PRETRADE_GUARD_PURE": switch, "PYTHONPATH": str(PACKAGES)},
+        code(REPORT, flags=("-W", "error")),
+        env=os.environ | {"PRETRADE_GUARD_PURE": switch},
         capture_output=True,
         text=True,
         timeout=60,

@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from child_support import code
 from wal import (
     LogLock,
     WalDamage,
@@ -19,7 +19,6 @@ from wal import (
 )
 from wal.segment import create_segment
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 HOLDER = """
 import sys
 from pathlib import Path
@@ -43,8 +42,7 @@ else:
 
 def start(script: str, directory: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", script, str(directory)],
-        cwd=CHECKOUT,
+        code(script, str(directory)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

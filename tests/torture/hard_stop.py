@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import random
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from run import base_parser, run_trials
 from trial import Death, Tally

@@ -10,7 +10,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from pathlib import Path
@@ -20,7 +19,8 @@ import msgspec
 import victim
 import zmq
 
-from daemon_support import PACKAGES, Site
+from daemon_support import Site
+from guard import own_process
 from protocol_client import ProtocolClient
 
 PATIENCE_S = 60.0
@@ -47,14 +47,12 @@ class Victim:
         self.point = point
         self.was_killed_by_hand = False
         self.stderr_file = site.root / "stderr"
-        environment = {**os.environ, "PYTHONPATH": str(PACKAGES)}
         arguments = [str(control_file), point, str(number), "--", *site.run_arguments()]
         with self.stderr_file.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", str(SCRIPT), *arguments],
+                own_process.command(str(SCRIPT), *arguments),
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=environment,
             )
         self.pidfd = os.pidfd_open(self.process.pid)
 
