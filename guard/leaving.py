@@ -1,9 +1,9 @@
 """What a command that starts processes leaves behind when it ends, however it ends: nothing.
 
-Owns the processes and temporary directories of the command that runs (`demo`, `bench`), and what
-SIGINT, SIGTERM and SIGHUP do to it: they raise `Ended` in the main thread, once, as the keyboard's
-interrupt is raised. What they would find half made or half removed is done under `held`, to its
-end, and then they count. Further ones are passed over: the way out is short, and bounded.
+Owns the processes and temporary directories of the command that runs (`demo`, `bench`, `export`),
+and what SIGINT, SIGTERM and SIGHUP do to it: they raise `Ended` in the main thread, once, as the
+keyboard's interrupt is raised. What they would find half made or half removed is done under `held`,
+to its end, and then they count. Further ones are passed over: the way out is short, and bounded.
 
 How it fails: nothing here catches what a command raises. SIGKILL leaves what there is.
 """

@@ -5,6 +5,7 @@ nothing of the tree on disk but which modules `guard` has. Text that is no Pytho
 """
 
 import ast
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -84,6 +85,12 @@ PURE_GUARD = frozenset(
 )
 # Modules that speak to a person; no other one prints.
 SPEAKS_TO_PEOPLE = ("guard/cli/", "guard/demo", "guard/bench/")
+# Processes are begun here, for the command that ends them at the latest.
+STARTING_MODULE = "guard/leaving.py"
+STARTS = frozenset({"Popen", "create_subprocess_exec", "create_subprocess_shell", "get_context"})
+# These start the interpreter: as the installation that they belong to, as themselves once more, and
+# to run what is no program of ours.
+INTERPRETER_MODULES = ("guard/own_process.py", "guard/huge_pages.py", "guard/bench/cores.py")
 CLOCK_MODULE = "guard/clock.py"
 
 IO_MODULES = frozenset(
@@ -293,6 +300,21 @@ def swallowed_exceptions(source: Source) -> Iterator[Finding]:
             arguments = {ast.unparse(argument) for argument in node.args}
             if arguments & broad:
                 yield node.lineno, "suppresses every exception"
+
+
+def starts_by_itself(source: Source) -> Iterator[Finding]:
+    """Processes that are not started as `guard.own_process` and `guard.leaving` say."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.List | ast.Tuple):
+            texts = [part.value if isinstance(part, ast.Constant) else None for part in node.elts]
+            for flag, module in itertools.pairwise(texts):
+                if flag == "-m" and str(module).partition(".")[0] in PRODUCT:
+                    yield node.lineno, f"starts -m {module}: whatever the path finds first"
+        elif isinstance(node, ast.Attribute) and source.package in PRODUCT:
+            named = ast.unparse(node)
+            is_start = node.attr in STARTS and source.path != STARTING_MODULE
+            if is_start or (named == "sys.executable" and source.path not in INTERPRETER_MODULES):
+                yield node.lineno, f"has {named}"
 
 
 def prints(source: Source) -> Iterator[Finding]:

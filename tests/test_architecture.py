@@ -30,6 +30,7 @@ from architecture_support import (
     prints,
     pure_guard,
     sizes,
+    starts_by_itself,
     swallowed_exceptions,
     unfinished,
     wal_imports,
@@ -212,6 +213,25 @@ RULES = (
         unfinished,
         bad=(("guard/a.py", "# TO" + "DO: later"), ("tests/a.py", "# FIX" + "ME")),
         good=(("guard/a.py", "# today"),),
+    ),
+    Rule(
+        "processes of ours are started by guard.own_process",
+        everywhere,
+        starts_by_itself,
+        bad=(
+            ("tests/a.py", 'x = [sys.executable, "-P", "-m", "guard.cli", "run"]'),
+            ("tests/a.py", 'x = (python, "-m", "wal")'),
+            ("guard/a.py", "subprocess.Popen(x)"),
+            ("guard/a.py", "asyncio.create_subprocess_exec(*x)"),
+            ("guard/a.py", 'multiprocessing.get_context("spawn")'),
+            ("guard/a.py", "os.execv(sys.executable, x)"),
+        ),
+        good=(
+            ("tests/a.py", 'x = [sys.executable, "-m", "pytest"]'),
+            ("tests/a.py", "subprocess.Popen(own_process.command(x))"),
+            ("guard/a.py", "subprocess.run((git, x))"),
+            ("guard/leaving.py", "subprocess.Popen(x)"),
+        ),
     ),
     Rule(
         "files, functions and lines are small",

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+import child_support
 from daemon_support import PATIENCE_S, Site
 from guard import leaving, own_process
+from protocol_client import ProtocolClient, order
 
 MARK = "PRETRADE_GUARD_TEST_MARK"
 BENCH = ("bench", "--in-flight", "4", "--processes", "2", "--rounds", "1", "--warm-up-s", "0.1")
@@ -227,6 +229,35 @@ def _is_caught(process_id: int, number: int) -> bool:
     status = Path(f"/proc/{process_id}/status").read_text()
     caught = int(status.split("SigCgt:")[1].split()[0], 16)
     return bool(caught >> (number - 1) & 1)
+
+
+EXPORT = """
+import signal, sys
+from guard.audit import export
+write_parts = export._write_parts
+def end(*arguments):
+    parts = write_parts(*arguments)
+    signal.raise_signal(signal.{name})
+    return parts
+export._write_parts = end
+from guard.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_an_export_that_is_ended_leaves_nothing(tmp_path: Path, name: str, code: int) -> None:
+    site = Site(tmp_path)
+    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+        client.ask(order("A-1"))
+        assert daemon.stop() == 0
+    place = tmp_path / "out"
+    place.mkdir()
+    given = (str(site.log), "--key-file", str(site.key_file), "--decisions", str(place / "d.jsonl"))
+    command = child_support.code(EXPORT.format(name=name), "export", *given)
+    done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
+    assert (done.returncode, done.stderr.decode()) == (code, f"pretrade-guard: ended by {name}\n")
+    assert list(place.iterdir()) == []
 
 
 def test_without_a_command_nothing_is_kept_or_heeded(tmp_path: Path) -> None:

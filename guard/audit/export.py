@@ -18,9 +18,8 @@ replace). How it fails: as the reader does for a damaged log; `ExportError` for 
 and for what is not there to be exported; `OSError` where the system refuses to write.
 """
 
+import contextlib
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +27,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from guard import leaving
 from guard.journal import DIALECT
 from kernel import PolicySnapshot
 from wal import (
@@ -105,17 +105,16 @@ def export_decisions(
     """
     _refuse_log(out, source)
     _refuse_existing([out, *_beside(out)])
-    try:
-        work = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
-    except OSError as error:
-        raise ExportError(f"{out}: cannot be written: {error.strerror}") from error
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            work = stack.enter_context(leaving.temporary_directory(".export-", out.parent))
+        except OSError as error:
+            raise ExportError(f"{out}: cannot be written: {error.strerror}") from error
         parts = _write_parts(source, hasher, work, out_hasher, start, start_policy)
         if not parts:
             raise ExportError(f"{source}: holds no decision records")
-        return _publish(parts, out)
-    finally:
-        shutil.rmtree(work)
+        with leaving.held():  # all of them or none
+            return _publish(parts, out)
 
 
 def _write_parts(

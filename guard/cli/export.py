@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from guard import leaving
 from guard.cli.base import (
     EXIT_GOOD,
     Commands,
@@ -35,6 +36,11 @@ def add(commands: Commands) -> None:
 
 
 def _export(options: argparse.Namespace) -> int:
+    with leaving.nothing_behind(heeds_signals=options.is_own_process):
+        return _write(options)
+
+
+def _write(options: argparse.Namespace) -> int:
     from guard.audit.export import ExportError, export_decisions
     from guard.beginnings import find_beginning
     from guard.recovery import load_policy
