@@ -158,13 +158,13 @@ class Config:
     written_directory: str = ""
 
 
-def load_config(path: Path, *, takes_pipes: bool = False) -> Config:
+def load_config(path: Path, *, takes_streams: bool = False) -> Config:
     """Reads and checks a configuration file, whose paths are relative to its directory.
 
-    `takes_pipes`: also what another command writes, for who only checks it. Raises ConfigError.
+    `takes_streams`: also what another command writes, for who only checks it. Raises ConfigError.
     """
     try:
-        text = read_regular(path, CONFIG_BYTES_MAX, follows_links=True, takes_pipes=takes_pipes)
+        text = read_regular(path, CONFIG_BYTES_MAX, follows_links=True, takes_streams=takes_streams)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     if len(text) > CONFIG_BYTES_MAX:

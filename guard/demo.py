@@ -105,7 +105,7 @@ async def _daemon(directory: Path) -> AsyncIterator[str]:
     config.write_text((resources.files("guard") / "data" / "demo.toml").read_text())
     daemon = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "guard.cli", "run", "--config", str(config)),
-        *("--log-dir", str(directory / "log"), "--key-file", str(key_file)),
+        *("--log-dir", str(directory / "log"), "--key-file", str(key_file), "--new-log"),
         stdout=asyncio.subprocess.PIPE,
     )
     assert daemon.stdout is not None

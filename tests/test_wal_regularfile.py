@@ -74,7 +74,7 @@ import sys
 from pathlib import Path
 from wal import read_regular
 path = Path(sys.argv[1])
-print(read_regular(path, 10, follows_links=True, takes_pipes=sys.argv[2] == "takes"))
+print(read_regular(path, 10, follows_links=True, takes_streams=sys.argv[2] == "takes"))
 """
 
 
@@ -93,4 +93,4 @@ def test_a_pipe_between_two_commands(takes: str, code: int) -> None:
 def test_a_named_pipe_is_none_of_those(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "name")
     with pytest.raises(OSError, match="is no regular file"):
-        read_regular(tmp_path / "name", 10, takes_pipes=True)
+        read_regular(tmp_path / "name", 10, takes_streams=True)

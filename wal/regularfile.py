@@ -41,20 +41,18 @@ def open_to_read(path: Path, buffering: int = -1, *, follows_links: bool = False
 
 
 def read_regular(
-    path: Path, bytes_max: int, *, follows_links: bool = False, takes_pipes: bool = False
+    path: Path, bytes_max: int, *, follows_links: bool = False, takes_streams: bool = False
 ) -> bytes:
     """The bytes of the regular file `path`, at most `bytes_max` and one more. Raises `OSError`.
 
-    One more tells that it has too many. `takes_pipes`: also what a shell gives a command to read
-    from another (`<(...)`, /dev/stdin): it has a writer, and no name under which it could lie in
-    wait.
+    One more tells that it has too many. `takes_streams`: also a device, and what a shell gives a
+    command to read from another (`<(...)`, /dev/stdin), which has a writer, and no name under which
+    it could lie in wait.
     """
     descriptor = _open_at_once(path, os.O_RDONLY, follows_links)
     try:
         mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode) and not (
-            takes_pipes and os.readlink(f"/proc/self/fd/{descriptor}").startswith(_PIPE_PREFIX)
-        ):
+        if not stat.S_ISREG(mode) and not (takes_streams and _is_stream(descriptor, mode)):
             raise _not_regular(path, mode)
         os.set_blocking(descriptor, True)
         parts: list[bytes] = []
@@ -77,6 +75,13 @@ def _open_at_once(path: Path, access: int, follows_links: bool) -> int:
         if error.errno in (errno.ENXIO, errno.EISDIR):  # a socket; a directory, to be written
             raise _not_regular(path, stat.S_IFDIR if error.errno == errno.EISDIR else 0) from error
         raise
+
+
+def _is_stream(descriptor: int, mode: int) -> bool:
+    """Whether it is a device, or a pipe without a name."""
+    return stat.S_ISCHR(mode) or (
+        stat.S_ISFIFO(mode) and os.readlink(f"/proc/self/fd/{descriptor}").startswith(_PIPE_PREFIX)
+    )
 
 
 def _not_regular(path: Path, mode: int) -> OSError:

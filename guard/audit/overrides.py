@@ -81,7 +81,7 @@ def load_overrides(policy_file: Path | None, limits_file: Path | None) -> Overri
 
 def _named(path: Path, read: Any) -> dict[str, Any]:
     try:
-        text = read_regular(path, CONFIG_BYTES_MAX, follows_links=True, takes_pipes=True)
+        text = read_regular(path, CONFIG_BYTES_MAX, follows_links=True, takes_streams=True)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     if len(text) > CONFIG_BYTES_MAX:

@@ -91,6 +91,6 @@ def _proof(options: argparse.Namespace) -> bytes:
 def read_input(path: Path, bytes_max: int) -> bytes:
     """The bytes of a small file that the user named, one more at most. Raises UsageError."""
     try:
-        return read_regular(path, bytes_max, follows_links=True, takes_pipes=True)
+        return read_regular(path, bytes_max, follows_links=True, takes_streams=True)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error

@@ -213,7 +213,7 @@ def _policy_of(path: Path) -> "PolicySnapshot":
 
     if path.suffix == ".json":
         try:
-            text = read_regular(path, POLICY_BYTES_MAX, follows_links=True, takes_pipes=True)
+            text = read_regular(path, POLICY_BYTES_MAX, follows_links=True, takes_streams=True)
             if len(text) > POLICY_BYTES_MAX:
                 raise ValueError(f"is longer than {POLICY_BYTES_MAX} bytes, which are allowed")
             return _policy_of_json(json.loads(text))

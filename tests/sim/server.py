@@ -142,14 +142,20 @@ class Server:
         anchor: Anchor | None,
         sync_clock_ns: Callable[[], int],
         noting: Callable[[], None],
+        *,
+        new_log: bool = False,
+        accept_loss: bool = False,
     ) -> None:
         """Recovers, logs what a start logs, and begins to listen.
 
+        `new_log`, `accept_loss`: the options of `run`.
         `sync_clock_ns`: times the syncs, and so decides which of them the loop does itself.
         `noting` is called before each record of a checkpoint.
         """
         self.published = anchor
-        recovered = recover_log(self.directory, HASHER, anchor)
+        recovered = recover_log(
+            self.directory, HASHER, anchor, new_log=new_log, accept_loss=accept_loss
+        )
         self._lock = recovered.lock
         self.engine, head = recovered.engine, recovered.head
         self.recovered_sequence = head.sequence
@@ -167,6 +173,7 @@ class Server:
         )
         self.start_records = len(events)
         self._record(events)
+        recovered.settle()
         asyncio._set_running_loop(self.loop)  # type: ignore[arg-type]
         try:
             self.pipeline = Pipeline(
@@ -316,6 +323,7 @@ class Server:
             checkpoint_sequence=UNSET
             if recovered.checkpoint is None
             else recovered.checkpoint.sequence,
+            losses=recovered.losses or UNSET,
         )
         events: list[Outcome] = [started]
         for difference in find_differences(state, self.config, actor):
