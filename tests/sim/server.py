@@ -26,7 +26,7 @@ from guard.housekeeping import disk_event
 from guard.journal import DIALECT
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
-from guard.recovery import recover_log
+from guard.recovery import Recovered, recover_log
 from sim.checkpoints import Checkpoints, ChildKilledError
 from sim.disk import Disk
 from wal import Anchor, ChainHasher, Head, LogLock, LogWriter, anchor_of, verify_chain
@@ -188,6 +188,12 @@ class Server:
             asyncio._set_running_loop(None)
         self.pipeline.start()
         self._run = self.pipeline.run()
+        self._take_checkpoints(recovered, wall_ns, noting)
+
+    def _take_checkpoints(
+        self, recovered: Recovered, wall_ns: Callable[[], int], noting: Callable[[], None]
+    ) -> None:
+        assert self._writer is not None
 
         def record(event: Outcome) -> None:
             noting()
