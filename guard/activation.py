@@ -75,6 +75,7 @@ def opening_events(config: Config, actor: Actor, log_id: str, key_id: str) -> It
         software_version=__version__,
         key_id=key_id,
         epoch=1,
+        opening_records=3 + len(config.instruments) + len(config.desks),
     )
     yield _settings_event(config, actor)
     yield _policy_event(config, actor)

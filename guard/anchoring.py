@@ -1,43 +1,85 @@
 """The anchor: the log's durable head, published to a second place.
 
-Owns when it is written. Periodic: about once a second, behind the log; what is promised against a
-log that was cut is then up to the anchor. Synchronous: no reply leaves before the anchor has the
-head that it stands on, at the price of a second file's sync a batch. The file itself is
-`wal.anchor`'s: replaced whole, never in part.
+Owns when it is written, and what a start makes of one that is missing or there already. Periodic:
+about once a second, behind the log; what is promised against a log that was cut is then up to the
+anchor. Synchronous: no reply leaves before the anchor has the head that it stands on, at the price
+of a second file's sync a batch. The file itself is `wal.anchor`'s: replaced whole, never in part.
 
 How it fails: `WalError`. In synchronous mode that ends the daemon, as a failed sync of the log
-does; in periodic mode the caller says so and goes on, for the log itself is whole.
+does, and the start that tries it first; in periodic mode the caller says so and goes on, for the
+log itself is whole; but not before there is an anchor at all.
 """
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from threading import Lock
 
 from aiofiles.os import wrap
 
-from wal import Anchor, Head, anchor_of, read_anchor, write_anchor
+from guard.start_options import NEW_ANCHOR_OPTION, NEW_LOG_OPTION, OptionNeededError
+from wal import EMPTY_HEAD, Anchor, Head, WalAnchorError, anchor_of, read_anchor, write_anchor
 
 
 def load_anchor(path: Path | None) -> Anchor | None:
-    """The anchor that the log must not be behind; None where none has been published yet.
+    """The anchor that the log must not be behind; None where none is configured.
 
-    Raises WalAnchorError for a file that is no anchor, WalError for one that cannot be read.
+    Raises OptionNeededError where it is missing, WalAnchorError for a file that is no anchor,
+    WalError for one that cannot be read.
     """
-    if path is None or not path.exists():
+    if path is None:
         return None
+    if not os.path.lexists(path):
+        raise OptionNeededError(
+            f"anchor file {path}: is missing, and without it nothing shows that the log's end was "
+            f"cut off; bring it back, or begin a new one with {NEW_ANCHOR_OPTION}, if this log had "
+            "none"
+        )
     return read_anchor(path)
 
 
+def check_no_anchor(path: Path | None, option: str) -> None:
+    """Raises OptionNeededError where there is an anchor already, which `option` would begin.
+
+    A new log takes up the anchor of one that was not begun to its end: it names no record.
+    """
+    if path is None:
+        if option == NEW_ANCHOR_OPTION:
+            raise OptionNeededError(f"{option}: no log.anchor_file is configured")
+        return
+    if not os.path.lexists(path) or (option == NEW_LOG_OPTION and _names_no_record(path)):
+        return
+    raise OptionNeededError(
+        f"{option}: there is an anchor file {path} already, of a log that has records; start "
+        "without the option, or move the file away"
+    )
+
+
+def _names_no_record(path: Path) -> bool:
+    try:
+        return read_anchor(path).head == EMPTY_HEAD
+    except WalAnchorError:
+        return False
+
+
 class AnchorPublisher:
-    """Publishes heads to `path`, off the loop, one at a time."""
+    """Publishes heads to `path`, one at a time, and never an older one behind a newer one."""
 
     def __init__(self, path: Path, keyed: bool) -> None:
         self._path = path
         self._keyed = keyed
-        self._write: Callable[[Path, Anchor], Awaitable[None]] = wrap(write_anchor)
-        self.published_sequence = 0
+        self._publish_off_loop: Callable[[Head], Awaitable[None]] = wrap(self.publish_now)
+        self._writing = Lock()
+        self.published_sequence = -1  # whatever the file says
+
+    def publish_now(self, head: Head) -> None:
+        """As `publish`, while the calling thread waits: before the daemon serves, and behind it."""
+        with self._writing:  # a beat that was cancelled may still be at it
+            if head.sequence > self.published_sequence:
+                write_anchor(self._path, anchor_of(head, self._keyed))
+                self.published_sequence = head.sequence
 
     async def publish(self, head: Head) -> None:
         """Makes `head` the anchor and waits until it is on its disk. Raises WalError."""
         if head.sequence > self.published_sequence:
-            await self._write(self._path, anchor_of(head, self._keyed))
-            self.published_sequence = head.sequence
+            await self._publish_off_loop(head)

@@ -1,8 +1,9 @@
 """The configuration file: TOML, decoded strictly.
 
-Owns the shape of the file (`configs/production.toml` explains every key) and its checks. A key that
-it does not know, a value of a wrong type, money or sizes that are no decimal text, a policy that
-the kernel refuses: each is a `ConfigError` that names the place. Reads one file, changes nothing.
+Owns the shape of the file (`configs/production.toml` explains every key) and its checks. A path in
+it is relative to the file's own directory, wherever the process was started. A key that it does not
+know, a value of a wrong type, money or sizes that are no decimal text, a policy that the kernel
+refuses: each is a `ConfigError` that names the place. Reads one file, changes nothing.
 
 What a decision depends on (settings, policy, instruments, desks) goes into the log; the rest
 (endpoints, directories, bounds of the process) does not.
@@ -10,7 +11,8 @@ What a decision depends on (settings, policy, instruments, desks) goes into the 
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -27,10 +29,11 @@ from guard.instruments import (
 from guard.messages import U64_MAX
 from guard.outcomes import PolicyContent, PolicyModel
 from kernel import PolicyError
-from wal import SEGMENT_BYTES_MAX
+from wal import SEGMENT_BYTES_MAX, read_regular
 
 CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
 NO_CAP: Final = "none"
+IPC_PREFIX: Final = "ipc://"
 
 _LOOPBACK = re.compile(
     r"tcp://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d+|\*)|ipc://.+|inproc://.+"
@@ -143,7 +146,7 @@ class DeskTerms:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A checked configuration."""
+    """A checked configuration. `written_directory`: the log's, as the file says it."""
 
     endpoints: EndpointsSection
     log: LogSection
@@ -152,20 +155,53 @@ class Config:
     policy_digest_hex: str
     instruments: dict[str, Instrument]
     desks: dict[str, DeskTerms]
+    written_directory: str = ""
 
 
-def load_config(path: Path) -> Config:
-    """Reads and checks a configuration file. Raises ConfigError."""
+def load_config(path: Path, *, takes_streams: bool = False) -> Config:
+    """Reads and checks a configuration file, whose paths are relative to its directory.
+
+    `takes_streams`: also what another command writes, for who only checks it. Raises ConfigError.
+    """
     try:
-        text = path.read_bytes()
+        text = read_regular(path, CONFIG_BYTES_MAX, follows_links=True, takes_streams=takes_streams)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     if len(text) > CONFIG_BYTES_MAX:
-        raise ConfigError(f"{path}: {len(text)} bytes; allowed: at most {CONFIG_BYTES_MAX}")
+        least = f"at least {len(text)} bytes"
+        raise ConfigError(f"{path}: {least}; allowed: at most {CONFIG_BYTES_MAX}")
     try:
-        return parse_config(text.decode())
+        return _placed(parse_config(text.decode()), path.absolute().parent)
     except (ConfigError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _placed(config: Config, directory: Path) -> Config:
+    """The configuration with every path that is relative taken from `directory` on."""
+
+    def absolute(path: str) -> str:
+        return str(directory / path)
+
+    log, endpoints = config.log, config.endpoints
+    return replace(
+        config,
+        log=structs.replace(
+            log,
+            directory=absolute(log.directory),
+            key_file=None if log.key_file is None else absolute(log.key_file),
+            anchor_file=None if log.anchor_file is None else absolute(log.anchor_file),
+        ),
+        endpoints=structs.replace(endpoints, orders=_placed_endpoint(endpoints.orders, absolute)),
+        written_directory=log.directory,
+    )
+
+
+def _placed_endpoint(endpoint: str, absolute: Callable[[str], str]) -> str:
+    path = endpoint.removeprefix(IPC_PREFIX)
+    # The name of an abstract socket begins with @ and is no path.
+    if path == endpoint or path.startswith(("@", "*")):
+        return endpoint
+    return IPC_PREFIX + absolute(path)
 
 
 def parse_config(text: str) -> Config:

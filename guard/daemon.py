@@ -33,7 +33,7 @@ from guard.activation import (
     opening_events,
     resume_event,
 )
-from guard.anchoring import AnchorPublisher, load_anchor
+from guard.anchoring import AnchorPublisher, check_no_anchor, load_anchor
 from guard.answering import record_outcome
 from guard.checkpointing import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
 from guard.config import Config, ConfigError
@@ -42,11 +42,20 @@ from guard.gateway import Gateway
 from guard.housekeeping import Housekeeper, disk_event, free_bytes
 from guard.installation import interpreted_note
 from guard.notify import ServiceNotifier
+from guard.older_records import OlderRecords
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
 from guard.recovery import Recovered, recover_log
+from guard.start_options import NEW_ANCHOR_OPTION, NEW_LOG_OPTION
 from kernel import KERNEL_FORM
-from wal import ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor
+from wal import (
+    Anchor,
+    ChainHasher,
+    Head,
+    LogWriter,
+    WalAnchorError,
+    WalError,
+)
 
 # How long a thread that deserves the interpreter waits for the loop's to give it up. Python's own
 # 5 ms are longer than the disk takes: interpreted, the writer's thread would come back late.
@@ -64,6 +73,10 @@ class RunOptions:
     apply_config: bool = False
     resume_desks: tuple[str, ...] = ()
     why: str = "start"
+    new_log: bool = False
+    new_anchor: bool = False
+    accept_loss: bool = False
+    then_stop: bool = False
 
     @property
     def anchor_file(self) -> Path | None:
@@ -92,25 +105,80 @@ def say(text: str) -> None:
 
 async def _serve(options: RunOptions) -> None:
     hasher = ChainHasher(options.key)
+    anchor = _load_anchor(options)
+    older = OlderRecords(options.log_directory, hasher)
     try:
-        anchor = load_anchor(options.anchor_file)
+        _prepare_older_records(options, older)
+        recovered = recover_log(
+            options.log_directory,
+            hasher,
+            anchor,
+            new_log=options.new_log,
+            accept_loss=options.accept_loss,
+        )
+        for alarm in recovered.alarms:
+            say(f"ALARM: {alarm}")
+        try:
+            await _serve_log(options, hasher, recovered, older)
+        finally:
+            recovered.lock.release()
+    finally:
+        older.stop()
+
+
+def _load_anchor(options: RunOptions) -> Anchor | None:
+    """The anchor that the log must agree with; None where there is none, or a new one begins."""
+    try:
+        if options.new_log or options.new_anchor:
+            option = NEW_LOG_OPTION if options.new_log else NEW_ANCHOR_OPTION
+            check_no_anchor(options.anchor_file, option)
+            return None
+        return load_anchor(options.anchor_file)
     except WalAnchorError as error:
         raise StartError(f"anchor file {options.anchor_file}: {error}") from error
-    recovered = recover_log(options.log_directory, hasher, anchor)
-    for alarm in recovered.alarms:
-        say(f"ALARM: {alarm}")
+
+
+def _prepare_older_records(options: RunOptions, older: OlderRecords) -> None:
+    if options.new_log or options.then_stop:
+        return
     try:
-        await _serve_log(options, hasher, recovered)
-    finally:
-        recovered.lock.release()
+        older.prepare()
+    except OSError as error:
+        say(f"ALARM: the older records of the log will not be checked: cannot fork: {error}")
 
 
-async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recovered) -> None:
+def _begin_anchor(
+    options: RunOptions, hasher: ChainHasher, recovered: Recovered
+) -> AnchorPublisher | None:
+    """Publishes the anchor before anything is recorded: that it can be is found out now.
+
+    But not one that takes back what the last one said, before that is recorded. Raises WalError
+    where it cannot, and no reply could leave, or the next start would miss it.
+    """
+    if options.anchor_file is None:
+        return None
+    anchor = AnchorPublisher(options.anchor_file, hasher.keyed)
+    if recovered.losses:
+        return anchor
+    is_needed = options.config.log.anchor_mode == "synchronous"
+    try:
+        anchor.publish_now(recovered.head)
+    except WalError as error:
+        if is_needed or options.new_log or options.new_anchor:
+            raise
+        say(f"ALARM: the anchor cannot be published, orders are served without: {error}")
+    return anchor
+
+
+async def _serve_log(
+    options: RunOptions, hasher: ChainHasher, recovered: Recovered, older: OlderRecords
+) -> None:
     engine = recovered.engine
     events = list(_session_events(options, hasher, recovered))
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     gateway = _bind(context, options.orders_endpoint)
     try:
+        anchor = _begin_anchor(options, hasher, recovered)
         with LogWriter.open(
             options.log_directory,
             hasher,
@@ -121,13 +189,24 @@ async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recove
             fresh_segment=True,
         ) as writer:
             _record(engine, writer, events)
-            pipeline = await _serve_orders(engine, gateway, options, writer, hasher, recovered)
+            if anchor is not None and recovered.losses:
+                anchor.publish_now(writer.durable_head)
+            for alarm in recovered.settle():
+                say(f"ALARM: {alarm}")
+            pipeline = None
+            if not options.then_stop:
+                pipeline = await _serve_orders(
+                    engine, gateway, options, writer, hasher, recovered, anchor, older
+                )
             actor = _actor(engine, writer.staged_count, "clean stop")
             _record(engine, writer, [actor.event(SessionClosed)])
-            if options.anchor_file is not None:
-                write_anchor(options.anchor_file, anchor_of(writer.durable_head, hasher.keyed))
-            await pipeline.discard_late()
-            _say_last(pipeline)
+            if anchor is not None:
+                anchor.publish_now(writer.durable_head)
+            if pipeline is None:
+                _say_started_alone(options, writer.durable_head)
+            else:
+                await pipeline.discard_late()
+                _say_last(pipeline)
     finally:
         gateway.close()
         context.term()
@@ -140,12 +219,12 @@ async def _serve_orders(
     writer: LogWriter,
     hasher: ChainHasher,
     recovered: Recovered,
+    anchor: AnchorPublisher | None,
+    older: OlderRecords,
 ) -> Pipeline:
     """Serves until a signal stops it; what it has counted is the pipeline's."""
     loop = asyncio.get_running_loop()
     notifier = ServiceNotifier()
-    anchor_file = options.anchor_file
-    anchor = None if anchor_file is None else AnchorPublisher(anchor_file, hasher.keyed)
     is_synchronous = anchor is not None and options.config.log.anchor_mode == "synchronous"
     pipeline = Pipeline(
         engine,
@@ -192,6 +271,7 @@ async def _serve_orders(
     sys.stdout.flush()
     notifier.send("READY=1", f"STATUS=serving {gateway.endpoint}")
     heartbeat = loop.create_task(housekeeper.run())
+    older.begin(recovered.older_heads, pipeline.counters, say, loop.call_later)
     try:
         await pipeline.run()
     finally:
@@ -201,6 +281,14 @@ async def _serve_orders(
     writer.sync_now()
     checkpointer.take_at_stop()
     return pipeline
+
+
+def _say_started_alone(options: RunOptions, head: Head) -> None:
+    """One line for who told it to stop behind its start."""
+    sys.stdout.write(
+        f"pretrade-guard started and stopped: log {options.log_directory}, head {head.sequence}\n"
+    )
+    sys.stdout.flush()
 
 
 def _say_last(pipeline: Pipeline) -> None:
@@ -297,7 +385,7 @@ def _session_events(
         actor = _actor(engine, 0, "a fresh log")
         log_id = secrets.token_hex(16)
         return opening_events(options.config, actor, log_id, hasher.key_id)
-    start = _actor(engine, 0, "start")
+    start = _actor(engine, 0, options.why if recovered.losses else "start")
     checkpoint = recovered.checkpoint
     started = start.event(
         SessionStarted,
@@ -308,6 +396,7 @@ def _session_events(
         after_clean_stop=state.is_closed_cleanly,
         cuts=_noted(recovered),
         checkpoint_sequence=UNSET if checkpoint is None else checkpoint.sequence,
+        losses=recovered.losses or UNSET,
     )
     return [started, *_configured_events(options, engine)]
 

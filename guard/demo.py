@@ -31,6 +31,7 @@ from guard.journal import DIALECT
 from guard.keys import create_key, load_key
 from guard.messages import Admit, ErrorReply, Filled, Order, Reject, Reply
 from guard.replay import replay_log
+from guard.start_options import NEW_LOG_OPTION
 from wal import ChainHasher, WalDamage, verify_chain
 
 IN_FLIGHT_MAX: Final = 64
@@ -111,7 +112,7 @@ def _daemon(directory: Path) -> Iterator[str]:
     config.write_text((resources.files("guard") / "data" / "demo.toml").read_text())
     daemon = own_process.start(
         *("guard.cli", "run", "--config", str(config)),
-        *("--log-dir", str(directory / "log"), "--key-file", str(key_file)),
+        *("--log-dir", str(directory / "log"), "--key-file", str(key_file), NEW_LOG_OPTION),
         stdout=subprocess.PIPE,
     )
     try:

@@ -9,15 +9,16 @@ How it fails: `KeyFileError`, a `ConfigError`, naming the file and what is allow
 
 import os
 import secrets
-import stat
 from pathlib import Path
 from typing import Final
 
 from guard.config import ConfigError
+from wal import open_to_read, publish_file
 
 KEY_BYTES_MIN: Final = 32
 KEY_BYTES_MAX: Final = 4096
 EPHEMERAL_KEY_NAME: Final = "ephemeral.key"
+SECRET_MODE: Final = 0o600
 
 
 class KeyFileError(ConfigError):
@@ -46,15 +47,11 @@ def read_secret(path: Path) -> bytes:
     Raises KeyFileError.
     """
     try:
-        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        file = open_to_read(path, follows_links=True)
     except OSError as error:
         raise KeyFileError(f"key file {path}: cannot be read: {error.strerror}") from error
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        raise KeyFileError(f"key file {path}: is no regular file")
-    with os.fdopen(descriptor, "rb") as file:
+    with file:
+        status = os.fstat(file.fileno())
         if status.st_mode & 0o077 and not _is_credential(path):
             raise KeyFileError(
                 f"key file {path}: mode {status.st_mode & 0o777:04o} lets others in; "
@@ -65,26 +62,23 @@ def read_secret(path: Path) -> bytes:
 
 def create_secret(path: Path, data: bytes) -> None:
     """Writes a secret, readable by its owner alone. Never overwrites. Raises KeyFileError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, flags, 0o600)
+        publish_file(path, data, mode=SECRET_MODE, may_replace=False)
     except OSError as error:
         raise KeyFileError(f"key file {path}: cannot be created: {error.strerror}") from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
 
 
-def ephemeral_key(log_directory: Path) -> bytes:
+def ephemeral_key(log_directory: Path, *, may_create: bool = True) -> bytes:
     """The throw-away key of a log for trying out, kept beside it so that a restart finds it.
 
-    A key that lies beside the log proves nothing to anyone: it is for trying out.
+    A key that lies beside the log proves nothing to anyone: it is for trying out. `may_create`: a
+    log is being begun, directory and all; else the key must be there. Raises KeyFileError.
     """
-    log_directory.mkdir(parents=True, exist_ok=True)
     path = log_directory / EPHEMERAL_KEY_NAME
-    if not path.exists():
-        create_key(path)
+    if may_create:
+        log_directory.mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(path):
+            create_key(path)
     return load_key(path)
 
 

@@ -72,7 +72,11 @@ class OrderReleased(Event, tag="release", gc=False):
 
 
 class LogOpened(Administrative, tag="log_opened"):
-    """The first record of a log of ours."""
+    """The first record of a log of ours.
+
+    `opening_records`: how many records its first batch has, this one included. With fewer the log
+    was never begun to its end; left out by versions that did not say it.
+    """
 
     log_id: str
     format_version: int
@@ -80,6 +84,7 @@ class LogOpened(Administrative, tag="log_opened"):
     software_version: str
     key_id: str
     epoch: int
+    opening_records: int | UnsetType = UNSET
 
 
 class SettingsActivated(Administrative, tag="settings_activated"):
@@ -186,6 +191,17 @@ class CutNoted(Struct, forbid_unknown_fields=True):
     copy_name: str
 
 
+class LossAccepted(Struct, forbid_unknown_fields=True):
+    """A record that was durable, and that the log does not hold any more.
+
+    `known_from`: the file that says so; `sequence`, `entry_hash`: of the record.
+    """
+
+    known_from: str
+    sequence: int
+    entry_hash: str
+
+
 class CheckpointTaken(Administrative, tag="checkpoint"):
     """A checkpoint of the state after record `checkpoint_sequence`, an earlier one, is on disk.
 
@@ -204,7 +220,7 @@ class SessionStarted(Administrative, tag="session_started"):
     """A restart: what was recovered and what had to be cut.
 
     `checkpoint_sequence`: of the checkpoint that it began with; left out where the whole log was
-    read.
+    read. `losses`: what is known to be lost, and was accepted by who started; left out else.
     """
 
     epoch: int
@@ -214,6 +230,7 @@ class SessionStarted(Administrative, tag="session_started"):
     after_clean_stop: bool
     cuts: list[CutNoted]
     checkpoint_sequence: int | UnsetType = UNSET
+    losses: list[LossAccepted] | UnsetType = UNSET
 
 
 class SessionClosed(Administrative, tag="session_closed"):

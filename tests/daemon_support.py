@@ -128,28 +128,43 @@ class Site:
         """The name of every record's event, in order."""
         return [event_of(record)["event"] for record in self.records()]
 
-    def run_arguments(self, *arguments: str) -> list[str]:
-        """`run` with this site's configuration, log and key."""
+    def run_arguments(self, *arguments: str, new_log: bool | None = None) -> list[str]:
+        """`run` with this site's configuration, log and key.
+
+        `new_log`: whether with --new-log; None: where no log was begun to its end yet.
+        """
+        is_new = not holds_log(self.log) if new_log is None else new_log
         return [
             "run",
             *("--config", str(self.config)),
             *("--log-dir", str(self.log)),
             *("--key-file", str(self.key_file)),
+            *(("--new-log",) if is_new else ()),
             *arguments,
         ]
 
-    def refused(self, *arguments: str, environment: dict[str, str] | None = None) -> Any:
+    def refused(
+        self,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        new_log: bool | None = None,
+    ) -> Any:
         """A start that must end by itself: the finished process."""
-        return command(*self.run_arguments(*arguments), environment=environment)
+        return command(*self.run_arguments(*arguments, new_log=new_log), environment=environment)
 
     @contextmanager
     def running(
-        self, *arguments: str, environment: dict[str, str] | None = None
+        self,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        new_log: bool | None = None,
     ) -> Iterator["Daemon"]:
         """A ready daemon, killed at the end if it still runs."""
         self.started += 1
         daemon = Daemon(
-            self.run_arguments(*arguments), self.root / f"stderr-{self.started}", environment
+            self.run_arguments(*arguments, new_log=new_log),
+            self.root / f"stderr-{self.started}",
+            environment,
         )
         try:
             daemon.wait_until_ready()
@@ -250,17 +265,35 @@ def command(
     *arguments: str,
     environment: dict[str, str] | None = None,
     interpreter: tuple[str, ...] = (),
+    stdin: str | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     """One run of the command line to its end."""
     line = own_process.command("guard.cli", *arguments)
     return subprocess.run(
         [line[0], *interpreter, *line[1:]],
         capture_output=True,
+        input=stdin,
         text=True,
         timeout=PATIENCE_S,
         env=_environment(environment),
         check=False,
     )
+
+
+def holds_log(directory: Path) -> bool:
+    """Whether a log was begun there: anything but a first batch that is not whole."""
+    found = [*directory.glob("checkpoint*"), *directory.glob("*.jsonl")]
+    filled = [path for path in found if path.stat().st_size]
+    if [path.name for path in filled] != ["00000001.jsonl"]:
+        return bool(filled)
+    lines = filled[0].read_bytes().splitlines(keepends=True)
+    if not lines or not lines[0].endswith(b"}\n"):
+        return False
+    try:
+        opened = json.loads(lines[0])["data"]
+    except (ValueError, KeyError):
+        return True  # damage, which is not for a new log to cover up
+    return sum(line.endswith(b"\n") for line in lines) >= opened.get("opening_records", 1)
 
 
 def event_of(record: dict[str, Any]) -> dict[str, Any]:

@@ -80,7 +80,8 @@ class Session:
         self.directory = directory
         self.hasher = ChainHasher(KEY)
         self._ticks = ticks
-        recovered = recover_log(directory, self.hasher)
+        is_new = not any(directory.glob("*.jsonl"))
+        recovered = recover_log(directory, self.hasher, new_log=is_new)
         assert recovered.alarms == []
         self._lock = recovered.lock
         self.engine = recovered.engine

@@ -249,6 +249,20 @@ def test_a_failed_sync_is_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert log.durable_head.sequence == 1
 
 
+@pytest.mark.parametrize("kind", [AuditedLog, AsyncAuditedLog])
+def test_a_log_that_must_be_there_is_not_begun(kind: Any, tmp_path: Path) -> None:
+    for is_empty in (False, True):
+        with pytest.raises(WalInputError, match="holds no log, and one must be there"):
+            kind.open(tmp_path / "log", KEY, must_exist=True)
+        assert (tmp_path / "log").exists() == is_empty
+        (tmp_path / "log").mkdir(exist_ok=True)
+    assert list((tmp_path / "log").iterdir()) == []
+    with AuditedLog.open(tmp_path / "log", KEY) as log:
+        log.append_verified_audited(*item(1))
+    with AuditedLog.open(tmp_path / "log", KEY, must_exist=True) as log:
+        assert log.durable_head.sequence == 1
+
+
 async def test_every_batch_an_append_returns_once_it_is_durable(tmp_path: Path) -> None:
     async with AsyncAuditedLog.open(tmp_path / "log", KEY) as log:
         entry = await log.append_verified_audited(*item(1))

@@ -66,6 +66,8 @@ def test_a_log_behind_its_anchor_is_refused(tmp_path: Path) -> None:
 
 def test_an_anchor_that_is_none_is_refused(tmp_path: Path) -> None:
     site = _anchored(tmp_path)
+    with site.running() as daemon:
+        assert daemon.stop() == 0
     (tmp_path / "anchor.json").write_text('{"sequence":1}')
     refused = site.refused()
     assert refused.returncode == 1

@@ -178,7 +178,7 @@ def test_damaged_ones_are_passed_over_with_an_alarm(tmp_path: Path) -> None:
     assert checkpoints(site) == []
 
 
-def test_one_of_a_future_is_passed_over(tmp_path: Path) -> None:
+def test_a_log_that_lost_what_a_checkpoint_knows_is_refused(tmp_path: Path) -> None:
     """The log's end is put back to an earlier one, cleanly; nothing but a checkpoint knows."""
     site = site_of(tmp_path)
     with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
@@ -193,12 +193,34 @@ def test_one_of_a_future_is_passed_over(tmp_path: Path) -> None:
             site.segments[-1].write_bytes(b"".join(lines[:-1]))
         else:
             site.segments[-1].unlink()
-    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
-        assert f"the log ends before record {newer}" in daemon.stderr
+    before = {path.name: path.read_bytes() for path in site.log.iterdir() if path.name != "lock"}
+    done = site.refused()
+    assert done.returncode == 1
+    assert f"the log ends before record {newer}" in done.stderr
+    assert "records that were durable are missing" in done.stderr
+    assert "--accept-loss" in done.stderr
+    assert site.refused("--accept-loss").returncode == 2  # without a reason
+    after = {path.name: path.read_bytes() for path in site.log.iterdir() if path.name != "lock"}
+    assert after == before
+    accepted = ("--accept-loss", "--why", "the disk is gone")
+    with site.running(*accepted) as daemon, ProtocolClient(daemon.endpoint) as client:
+        assert f"a loss was accepted: the log ends before record {newer}" in daemon.stderr
         assert client.ask(order("A-10", quantity=10))["repeat"] is True
         assert daemon.stop() == 0
     assert started_from(site) == older
     assert (site.log / f"checkpoint-{newer:020d}.ckpt.unused").exists()
+    started = [each for each in site.records() if each.get("event") == "session_started"][-1]
+    assert started["why"] == "the disk is gone"
+    assert [each["sequence"] for each in started["losses"]] == [newer]
+    assert started["losses"][0]["known_from"] == "checkpoints.json"
+    # Once is enough, and an option that stays behind accepts nothing more.
+    done = site.refused(*accepted)
+    assert (done.returncode, "start without the option" in done.stderr) == (2, True)
+    with site.running() as daemon:
+        assert "ALARM" not in daemon.stderr
+        assert daemon.stop() == 0
+    assert "losses" not in site.records()[-2]
+    assert site.replay()["ok"]
 
 
 def test_by_count_of_records_and_by_time(tmp_path: Path) -> None:

@@ -161,7 +161,8 @@ def test_an_ephemeral_key_is_found_again(tmp_path: Path) -> None:
     site = Site(tmp_path)
     arguments = ["run", "--config", str(site.config), "--log-dir", str(site.log)]
     for number in range(2):
-        daemon = Daemon([*arguments, "--ephemeral-key"], tmp_path / f"stderr-{number}")
+        fresh = () if number else ("--new-log",)
+        daemon = Daemon([*arguments, "--ephemeral-key", *fresh], tmp_path / f"stderr-{number}")
         try:
             daemon.wait_until_ready()
             assert daemon.stop() == 0

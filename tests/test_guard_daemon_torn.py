@@ -139,21 +139,39 @@ def test_a_cut_is_logged_though_the_start_then_fails(site: Site) -> None:
         assert event_of(site.records()[-1])["cuts"] == [], "a cut is logged once"
 
 
-@pytest.mark.parametrize("whole", [0, 1, 2, 4])
-def test_a_first_start_that_was_cut_off(site: Site, whole: int) -> None:
-    """Only the log's first records reached the disk: the operator has the rest logged."""
+@pytest.mark.parametrize("torn_bytes", [0, 20])
+@pytest.mark.parametrize("whole", [0, 1, 2, 6])
+def test_a_first_start_that_was_cut_off(site: Site, whole: int, torn_bytes: int) -> None:
+    """Not all of the log's first batch reached the disk: there is no log yet, and one may begin."""
     content = site.segment.read_bytes()
-    site.segment.write_bytes(content[: line_starts(content)[whole] + 20])
-    if whole > 0:
-        done = site.refused()
-        assert done.returncode == 2
-        assert "desks.desk-beta: the log lacks it" in done.stderr or whole == 1
-    with site.running("--apply-config", "--why", "a power cut at the first start") as daemon:
-        assert whole > 0 or "a torn end was cut: 20 bytes" in daemon.stderr
+    left = content[: line_starts(content)[whole] + torn_bytes]
+    site.segment.write_bytes(left)
+    for arguments in ((), ("--apply-config", "--why", "in vain")):
+        done = site.refused(*arguments, new_log=False)
+        assert (done.returncode, "--new-log" in done.stderr) == (2, True), done.stderr
+        assert whole == 0 or f"{whole} of the {OPENING_RECORDS} records" in done.stderr
+    assert site.segment.read_bytes() == left  # nothing was repaired either
+    with site.running(new_log=True) as daemon:
+        assert not left or f"a torn end was cut: {len(left)} bytes" in daemon.stderr
         with ProtocolClient(daemon.endpoint) as client:
-            assert client.ask(order("A-1"))["type"] == "admit"
+            assert client.ask(order("A-1"))["wal_sequence"] == OPENING_RECORDS + 1
         assert daemon.stop() == 0
-    site.replay()
+    copies = [path.read_bytes() for path in site.log.glob("*.cut-1-0")]
+    assert copies == ([left] if left else [])
+    assert site.replay()["events"]["log_opened"] == 1
+
+
+def test_where_there_is_a_log_no_new_one_begins(site: Site) -> None:
+    """Neither where its first batch is all that there is, nor where its end is torn or damaged."""
+    content = site.segment.read_bytes()
+    starts = line_starts(content)
+    ends = (starts[OPENING_RECORDS], starts[OPENING_RECORDS] + 20, starts[-1] - 7, starts[-1])
+    for left in (*(content[:end] for end in ends), content.replace(b"AAPL", b"AAPM", 1)):
+        site.segment.write_bytes(left)
+        done = site.refused(new_log=True)
+        assert done.returncode == (1 if b"AAPM" in left else 2), done.stderr
+        assert site.segment.read_bytes() == left
+        assert not list(site.log.glob("*.cut-*"))
 
 
 @pytest.mark.parametrize("record", [1, 3, OPENING_RECORDS + 1, LAST - 1, LAST])

@@ -11,6 +11,7 @@ from guard.anchoring import AnchorPublisher, load_anchor
 from guard.counters import Counters
 from guard.housekeeping import Housekeeper, disk_event, free_bytes
 from guard.outcomes import EntriesHalted, EntriesResumed
+from guard.start_options import OptionNeededError
 from guard_support import LoggedEngine, actor, cancel, fill, order
 from wal import EMPTY_HEAD, Head, WalAnchorError, read_anchor
 
@@ -99,13 +100,16 @@ def test_free_bytes_are_those_of_the_directory_s_disk(tmp_path: Path) -> None:
 async def test_the_anchor_holds_the_published_head(tmp_path: Path) -> None:
     path = tmp_path / "anchor.json"
     assert load_anchor(None) is None
-    assert load_anchor(path) is None
+    with pytest.raises(OptionNeededError, match="is missing"):
+        load_anchor(path)
     publisher = AnchorPublisher(path, keyed=True)
-    await publisher.publish(EMPTY_HEAD)
-    assert not path.exists()
+    publisher.publish_now(EMPTY_HEAD)
+    assert read_anchor(path).head == EMPTY_HEAD
     await publisher.publish(Head(7, "ab" * 32))
     anchor = read_anchor(path)
     assert (anchor.sequence, anchor.last_hash, anchor.keyed) == (7, "ab" * 32, True)
+    assert load_anchor(path) == anchor
+    publisher.publish_now(Head(6, "cd" * 32))  # a beat that came late
     assert load_anchor(path) == anchor
 
 

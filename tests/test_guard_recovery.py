@@ -17,13 +17,13 @@ SEGMENT = "00000001.jsonl"
 
 def test_a_fresh_directory_is_created_and_held(tmp_path: Path) -> None:
     directory = tmp_path / "log"
-    recovered = recover_log(directory, HASHER)
+    recovered = recover_log(directory, HASHER, new_log=True)
     assert (recovered.head, recovered.cuts) == (EMPTY_HEAD, [])
     assert recovered.engine.next_sequence == 1
     with pytest.raises(WalLocked):
-        recover_log(directory, HASHER)
+        recover_log(directory, HASHER, new_log=True)
     recovered.lock.release()
-    recover_log(directory, HASHER).lock.release()
+    recover_log(directory, HASHER, new_log=True).lock.release()
 
 
 def test_the_state_is_the_fold_of_the_log(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Starts from a checkpoint: the newest good one, else the one before, else the log; one state."""
 
+import errno
 import json
 import os
 import re
@@ -10,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from guard.checkpoint import encode_state, state_digest_hex
+from guard.losses import KnownLoss
+from guard.outcomes import LossAccepted
 from guard.recovery import Recovered, recover_log
+from guard.start_options import OptionNeededError
 from guard_checkpoint_support import (
     DAY,
     DIGEST_HEX,
@@ -28,7 +32,10 @@ from guard_checkpoint_support import (
 )
 from guard_support import describe, fold
 from wal import (
+    Anchor,
     WalDamage,
+    WalKeyMismatch,
+    anchor_of,
     archive_segments,
     list_segments,
     write_checkpoint,
@@ -40,8 +47,9 @@ def log(tmp_path: Path) -> Path:
     return write_day(tmp_path / "log")
 
 
-def start(directory: Path) -> Recovered:
-    recovered = recover_log(directory, HASHER)
+def start(directory: Path, anchor: Anchor | None = None, *, accept_loss: bool = False) -> Recovered:
+    recovered = recover_log(directory, HASHER, anchor, accept_loss=accept_loss)
+    assert recovered.settle() == []
     recovered.lock.release()
     return recovered
 
@@ -166,35 +174,167 @@ def test_a_state_of_another_record_is_not_used(log: Path) -> None:
     assert recovered.alarms[0].endswith("it is the state before record 40")
 
 
-def test_one_of_a_future_is_set_aside(tmp_path: Path) -> None:
-    """The log was put back from a copy: its end is a clean one, its checkpoint knows better."""
-    log = tmp_path / "log"
+def contents(log: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in log.iterdir() if path.name != "lock"}
+
+
+def put_back(log: Path) -> None:
+    """The log of some time ago: its end is a clean one, its newest checkpoint knows better."""
     write_segments(log, (9, 25), RECORDS[:30])
     for count in (OLDER, NEWER):
         checkpoint(log, count)
-    recovered = start(log)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: None, flip, Path.unlink], ids=["", "bad", "gone"])
+def test_a_log_that_ends_before_a_checkpoint_is_refused(
+    spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """Also where nothing but the entry in the manifest is left to know it."""
+    log = tmp_path / "log"
+    put_back(log)
+    spoil(path_of(log, NEWER))
+    before = contents(log)
+    for _ in range(2):
+        with pytest.raises(KnownLoss, match=rf"the log ends before record {NEWER}.*--accept-loss"):
+            start(log)
+    assert contents(log) == before
+    for _ in range(2):  # a start that fails before it has recorded the loss leaves it to be known
+        recovered = recover_log(log, HASHER, accept_loss=True)
+        recovered.lock.release()
+        assert contents(log) == before
+    recovered = start(log, accept_loss=True)
     assert recovered.checkpoint is not None
     assert (recovered.checkpoint.sequence, recovered.head) == (OLDER, HEADS[30])
     assert state_digest_hex(recovered.engine.state) == state_digest_hex(fold(RECORDS[:30]).state)
-    (alarm,) = recovered.alarms
-    assert f"the log ends before record {NEWER}" in alarm
+    assert recovered.losses == [LossAccepted("checkpoints.json", *HEADS[NEWER])]
+    assert any("a loss was accepted" in alarm for alarm in recovered.alarms)
     assert listed(log) == [OLDER]
-    assert (log / f"{path_of(log, NEWER).name}.unused").exists()
+    is_set_aside = (log / f"{path_of(log, NEWER).name}.unused").exists()
+    assert is_set_aside == (spoil is not Path.unlink)
     assert start(log).alarms == []
+    with pytest.raises(OptionNeededError, match="start without the option"):
+        start(log, accept_loss=True)
 
 
-def test_one_of_another_log_is_set_aside(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_log_with_another_record_in_a_checkpoints_place_is_refused(
+    is_damaged: bool, tmp_path: Path
+) -> None:
     log = tmp_path / "log"
     other = [RECORDS[0].replace(b"0123456789abcdef", b"fedcba9876543210"), *RECORDS[1:]]
     write_segments(log, (9, 25), other)
     for count in (OLDER, NEWER):
         checkpoint(log, count)
-    recovered = start(log)
+        if is_damaged:
+            flip(path_of(log, count))
+    before = contents(log)
+    with pytest.raises(KnownLoss, match="is not the one that") as caught:
+        start(log)
+    assert caught.value.sequence == NEWER
+    assert contents(log) == before
+    recovered = start(log, accept_loss=True)
     assert recovered.checkpoint is None
     assert recovered.engine.state.log_id.startswith("fedcba")
-    assert len(recovered.alarms) == 2
-    assert "is not the one that was given as the start" in recovered.alarms[0]
+    assert [loss.sequence for loss in recovered.losses] == [NEWER, OLDER]
     assert start(log).alarms == []
+
+
+def test_an_end_that_is_torn_before_a_checkpoint_can_be_accepted(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    write_segments(log, (9, 25), RECORDS[:34])
+    for count in (OLDER, NEWER):
+        checkpoint(log, count)
+    last = list_segments(log)[-1]
+    lines = last.read_bytes().splitlines(keepends=True)
+    os.truncate(last, sum(map(len, lines[:-2])) + 10)  # record 33 is torn
+    recovered = start(log, accept_loss=True)
+    assert (recovered.head, recovered.checkpoint) == (HEADS[32], recovered.checkpoint)
+    assert [loss.sequence for loss in recovered.losses] == [NEWER]
+    assert [cut.first_sequence_lost for cut in recovered.cuts] == [NEWER]
+    assert start(log).checkpoint is not None
+
+
+def test_what_is_no_torn_end_cannot_be_accepted(log: Path) -> None:
+    last = list_segments(log)[-1]
+    changed = last.read_bytes().replace(b'"desk', b'"desc', 1)
+    last.write_bytes(changed)
+    with pytest.raises(WalDamage):
+        start(log, accept_loss=True)
+    assert last.read_bytes() == changed
+
+
+@pytest.mark.parametrize("cut_to", [30, 25, 9])
+def test_a_log_behind_its_anchor_is_a_known_loss(cut_to: int, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    write_segments(log, (9, 25), RECORDS[:cut_to])
+    anchor = anchor_of(HEADS[34], keyed=True)
+    with pytest.raises(KnownLoss, match=r"ends before its anchor.*--accept-loss"):
+        start(log, anchor)
+    recovered = start(log, anchor, accept_loss=True)
+    assert recovered.head == HEADS[cut_to]
+    assert recovered.losses == [LossAccepted("the anchor", *HEADS[34])]
+    with pytest.raises(WalKeyMismatch):  # of another kind of log: no loss of this one
+        start(log, anchor_of(HEADS[34], keyed=False), accept_loss=True)
+
+
+def test_of_a_log_that_is_gone_no_loss_can_be_accepted(log: Path) -> None:
+    for path in list_segments(log):
+        path.unlink()
+    for accepts in (False, True):
+        with pytest.raises(WalDamage):
+            start(log, accept_loss=accepts)
+    with pytest.raises(OptionNeededError, match="what is left of one"):
+        recover_log(log, HASHER, new_log=True)
+
+
+def unreadable(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.with_name("00000001.jsonl"))
+
+
+def a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "spoil", [unreadable, a_directory, lambda path: (path.unlink(), os.mkfifo(path))]
+)
+def test_one_that_is_no_file_is_passed_over(spoil: Callable[[Path], None], log: Path) -> None:
+    spoil(path_of(log, NEWER))
+    recovered = start(log)
+    check(recovered, OLDER)
+    assert recovered.alarms == [f"{path_of(log, NEWER).name} is not used: it is no regular file"]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EMFILE])
+@pytest.mark.parametrize("call", ["open", "read"])
+def test_one_that_cannot_be_read_is_passed_over_and_kept(
+    number: int, call: str, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be whole, and read by the next start."""
+    newest, real = path_of(log, NEWER), {"open": os.open, "read": os.read}
+    inode = newest.stat().st_ino
+
+    def failing(first: object, *rest: object, **named: object) -> object:
+        is_meant = (
+            str(first) == str(newest)
+            if call == "open"
+            else isinstance(first, int) and os.fstat(first).st_ino == inode
+        )
+        if is_meant:
+            raise OSError(number, os.strerror(number))
+        return real[call](first, *rest, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, failing)
+        recovered = start(log)
+    check(recovered, OLDER)
+    (alarm,) = recovered.alarms
+    assert alarm.startswith(f"{newest.name} is not used: cannot {call} ")
+    assert os.strerror(number) in alarm
+    assert listed(log) == [NEWER, OLDER]
+    check(start(log), NEWER)
 
 
 def test_a_torn_end_behind_a_checkpoint_is_cut(log: Path) -> None:
@@ -222,7 +362,7 @@ def test_no_record_that_a_checkpoint_names_is_cut(is_damaged: bool, tmp_path: Pa
         flip(path_of(log, NEWER))
     before = last.read_bytes()
     for _ in range(2):
-        with pytest.raises(WalDamage):
+        with pytest.raises(KnownLoss, match=r"a checkpoint protects 33.*--accept-loss"):
             recover_log(log, HASHER)
     assert last.read_bytes() == before
     assert listed(log) == [NEWER, OLDER]

@@ -161,6 +161,7 @@ FACTS = {
     "software_version",
     "key_id",
     "epoch",
+    "opening_records",
     "symbol",  # of an instrument
     "tick_size",
     "lot_size",

@@ -43,8 +43,10 @@ from wal.entry import LINE_BYTES_MAX, Entry, check_data, encode_line, parse_line
 from wal.errors import (
     CheckpointDamage,
     CheckpointError,
+    CheckpointUnreadable,
     MerkleProofError,
     WalAnchorError,
+    WalAnchorMismatch,
     WalDamage,
     WalEntryError,
     WalError,
@@ -56,7 +58,8 @@ from wal.errors import (
     WalStartMismatch,
 )
 from wal.fold import fold_runs, prepare_runs
-from wal.manifest import CheckpointHead, CheckpointInfo
+from wal.locate import find_start, first_head
+from wal.manifest import MANIFEST_NAME, CheckpointHead, CheckpointInfo
 from wal.merkle import (
     EMPTY_ROOT,
     HASH_BYTES,
@@ -70,15 +73,19 @@ from wal.merkle import (
 )
 from wal.parallel import JOBS_MAX, usable_cores
 from wal.payload import CheckpointReader, open_checkpoint
+from wal.publish import publish_file
 from wal.reader import Position, paths_of, position_after, read_entries, read_runs
 from wal.recover import open_for_recovery
-from wal.repair import Cut, apply_repair, cuts_at_end, plan_repair
+from wal.regularfile import open_regular, open_to_read, read_regular
+from wal.repair import Cut, apply_repair, cuts_at_end, plan_emptying, plan_repair
 from wal.run import LocatedEntry, Run
 from wal.salvage import LeftOut, SalvageReport, salvage_log
 from wal.segment import (
     LogLock,
     create_directory,
+    forget_pages,
     fsync_directory,
+    holds_files,
     list_segments,
     remove_leftovers,
     segment_name,
@@ -102,6 +109,7 @@ __all__ = [
     "KEY_BYTES_MIN",
     "KEY_ID_UNKEYED",
     "LINE_BYTES_MAX",
+    "MANIFEST_NAME",
     "SEGMENT_BYTES_MAX",
     "TREE_SIZE_MAX",
     "WAL_FORM",
@@ -114,6 +122,7 @@ __all__ = [
     "CheckpointHead",
     "CheckpointInfo",
     "CheckpointReader",
+    "CheckpointUnreadable",
     "Cut",
     "Dialect",
     "Entry",
@@ -131,6 +140,7 @@ __all__ = [
     "SalvageReport",
     "SyncStats",
     "WalAnchorError",
+    "WalAnchorMismatch",
     "WalDamage",
     "WalEntryError",
     "WalError",
@@ -152,9 +162,13 @@ __all__ = [
     "encode_anchor",
     "encode_line",
     "find_head",
+    "find_start",
+    "first_head",
     "fold_runs",
+    "forget_pages",
     "fsync_directory",
     "hashes_equal",
+    "holds_files",
     "keep_checkpoints",
     "leaf_hash",
     "leaf_of",
@@ -163,14 +177,19 @@ __all__ = [
     "node_hash",
     "open_checkpoint",
     "open_for_recovery",
+    "open_regular",
+    "open_to_read",
     "parse_line",
     "paths_of",
+    "plan_emptying",
     "plan_repair",
     "position_after",
     "prepare_runs",
+    "publish_file",
     "read_anchor",
     "read_checkpoints",
     "read_entries",
+    "read_regular",
     "read_runs",
     "remove_leftovers",
     "rewrite_tail",

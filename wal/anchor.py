@@ -4,14 +4,13 @@ Owns: the anchor's JSON form and its replacement on disk. Must not: decide where
 kept, or read the log (`verify` compares the two). A log that was cut at the end of a record is
 itself a valid log: an anchor is the only thing that shows the cut.
 
-How it works: one small JSON object; written beside its old self and renamed over it, so that a
-reader finds the old one or the new one, whole. How it fails: `WalAnchorError` for a file that is
+How it works: one small JSON object, replaced as `publish` does it, so that a reader finds the old
+one or the new one, whole. How it fails: `WalAnchorError` for a file that is
 no anchor, `WalError` for what the operating system refuses.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Final
@@ -21,7 +20,8 @@ import msgspec
 from wal.chain import EMPTY_HEAD, GENESIS, Head
 from wal.entry import SEQUENCE_MAX
 from wal.errors import WalAnchorError, WalError
-from wal.segment import FILE_MODE, fsync_directory
+from wal.publish import publish_file
+from wal.regularfile import read_regular
 
 ANCHOR_SCHEMA: Final = "calybris.wal-anchor.v1"
 ANCHOR_BYTES_MAX: Final = 4096  # ten times what one takes, with any indentation
@@ -75,8 +75,7 @@ def decode_anchor(data: bytes) -> Anchor:
 def read_anchor(path: Path) -> Anchor:
     """The anchor kept at `path`. Raises `WalAnchorError`, `WalError`."""
     try:
-        with path.open("rb") as file:
-            data = file.read(ANCHOR_BYTES_MAX + 1)
+        data = read_regular(path, ANCHOR_BYTES_MAX, follows_links=True)
     except OSError as error:
         raise WalError(f"cannot read the anchor {path}: {error.strerror}") from error
     return decode_anchor(data)
@@ -84,20 +83,7 @@ def read_anchor(path: Path) -> Anchor:
 
 def write_anchor(path: Path, anchor: Anchor) -> None:
     """Replace the anchor at `path`, durably and in one step. Raises `WalError`."""
-    data = encode_anchor(anchor)
-    beside = path.with_name(path.name + ".new")
     try:
-        descriptor = os.open(
-            beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE
-        )
-        try:
-            written = os.write(descriptor, data)
-            if written != len(data):
-                raise WalError(f"cannot write the anchor {path}: {written} bytes went through")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        beside.replace(path)
-        fsync_directory(path.parent)
+        publish_file(path, encode_anchor(anchor))
     except OSError as error:
         raise WalError(f"cannot write the anchor {path}: {error}") from error

@@ -25,6 +25,7 @@ from typing import Final
 from wal.errors import WalDamage, WalError, WalInputError
 from wal.failpoint import reach
 from wal.locate import first_head
+from wal.regularfile import open_regular, open_to_read
 from wal.segment import (
     create_directory,
     forget_pages,
@@ -107,7 +108,7 @@ def _copy(path: Path, target: Path) -> None:
     beside.unlink(missing_ok=True)
     descriptor = open_new(beside)
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_to_read(path, 0) as file:
             while chunk := file.read(CHUNK_BYTES):
                 write_all(descriptor, chunk)
         os.fsync(descriptor)
@@ -120,7 +121,7 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_regular(path)
     try:
         os.fsync(descriptor)
     finally:
@@ -129,7 +130,7 @@ def _sync(path: Path) -> None:
 
 def _digest(path: Path) -> bytes:
     digest = sha256()
-    with path.open("rb", buffering=0) as file:
+    with open_to_read(path, 0) as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.digest()

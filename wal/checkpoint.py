@@ -20,7 +20,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -40,7 +42,8 @@ from wal.manifest import (
     read_manifest,
     write_manifest,
 )
-from wal.segment import forget_pages, fsync_directory, open_new, write_all
+from wal.publish import NEW_SUFFIX, replacing
+from wal.segment import forget_pages, write_all
 
 # The newest, and one to fall back to. A log's segments are kept from the older one on.
 CHECKPOINTS_KEPT: Final = 2
@@ -115,11 +118,7 @@ def read_checkpoints(directory: Path, hasher: ChainHasher) -> list[CheckpointInf
     cannot be read.
     """
     try:
-        sizes = {
-            int(match[1]): (directory / name).stat().st_size
-            for name in os.listdir(directory)
-            if (match := _NAME.fullmatch(name))
-        }
+        sizes = _sizes(directory)
         try:
             manifest = read_manifest(directory, hasher)
         except ManifestError as error:
@@ -161,36 +160,22 @@ def _write_payload(
     path: Path, head: Head, state_digest_hex: str, pieces: Iterator[bytes], pace: Pace | None
 ) -> CheckpointHead:
     """The checkpoint's file under its own name, durable, and what it holds."""
-    beside = path.with_suffix(".new")
     reach("before-checkpoint-write")
-    beside.unlink(missing_ok=True)
-    try:
-        descriptor = open_new(beside)
-        try:
-            payload, byte_count, unsynced = sha256(), 0, 0
-            sync = partial(os.fdatasync, descriptor)
-            for piece in pieces:
-                write_all(descriptor, piece)
-                payload.update(piece)
-                byte_count += len(piece)
-                unsynced += len(piece)
-                if unsynced >= SYNC_EVERY_BYTES:
-                    if pace is None:
-                        sync()
-                    else:
-                        pace(sync)
-                        forget_pages(descriptor, byte_count - unsynced, byte_count)
-                    unsynced = 0
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        reach("before-checkpoint-rename")
-        os.rename(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    reach("after-checkpoint-rename")
-    fsync_directory(path.parent)
+    with replacing(path, path.with_suffix(NEW_SUFFIX), place="checkpoint") as descriptor:
+        payload, byte_count, unsynced = sha256(), 0, 0
+        sync = partial(os.fdatasync, descriptor)
+        for piece in pieces:
+            write_all(descriptor, piece)
+            payload.update(piece)
+            byte_count += len(piece)
+            unsynced += len(piece)
+            if unsynced >= SYNC_EVERY_BYTES:
+                if pace is None:
+                    sync()
+                else:
+                    pace(sync)
+                    forget_pages(descriptor, byte_count - unsynced, byte_count)
+                unsynced = 0
     return CheckpointHead(
         head.sequence, head.entry_hash, payload.hexdigest(), byte_count, state_digest_hex
     )
@@ -208,14 +193,25 @@ def _unlist(path: Path, directory: Path, hasher: ChainHasher) -> None:
 
 def _remove_others(directory: Path, listed: set[str]) -> None:
     reach("before-checkpoint-remove")
-    try:
+    # The checkpoint is made and durable. What stays behind is not listed, does not count, is
+    # reported by `read_checkpoints`, and is removed with the next one.
+    with suppress(OSError):
         for name in os.listdir(directory):
             if _NAME.fullmatch(name) and name not in listed:
-                os.unlink(directory / name)
-    except OSError:
-        # The checkpoint is made and durable. What stays behind is not listed, does not count, is
-        # reported by `read_checkpoints`, and is removed with the next one.
-        return
+                with suppress(OSError):
+                    os.unlink(directory / name)
+
+
+def _sizes(directory: Path) -> dict[int, int]:
+    """The sizes of the checkpoint files by sequence; -1 for what is no regular file."""
+    sizes: dict[int, int] = {}
+    for name in os.listdir(directory):
+        match = _NAME.fullmatch(name)
+        if match:
+            with suppress(FileNotFoundError):  # removed meanwhile, for a newer one
+                facts = os.lstat(directory / name)
+                sizes[int(match[1])] = facts.st_size if stat.S_ISREG(facts.st_mode) else -1
+    return sizes
 
 
 def _of_damaged_manifest(
@@ -235,6 +231,8 @@ def _compare(directory: Path, sizes: dict[int, int], manifest: Manifest) -> list
         problem = None
         if size is None:
             problem = "the file is missing"
+        elif size < 0:
+            problem = "it is no regular file"
         elif size != head.payload_bytes:
             problem = f"the file has {size} bytes, not {head.payload_bytes}"
         infos.append(CheckpointInfo(directory / _name(head.sequence), head, problem))
@@ -247,5 +245,5 @@ def _compare(directory: Path, sizes: dict[int, int], manifest: Manifest) -> list
 
 
 def _unlisted(directory: Path, sequence: int, size: int, problem: str) -> CheckpointInfo:
-    head = CheckpointHead(sequence, "", "", size, "")
+    head = CheckpointHead(sequence, "", "", max(size, 0), "")
     return CheckpointInfo(directory / _name(sequence), head, problem)

@@ -43,6 +43,10 @@ class WalStartMismatch(WalDamage):
     """
 
 
+class WalAnchorMismatch(WalDamage):
+    """The log does not hold its anchor's record: it ends before it, or has another one there."""
+
+
 class WalLocked(WalError):  # noqa: N818 (a state of the log, named as one)
     """Another process writes this log. `holder_pid` is its process id, or None if unknown."""
 
@@ -121,6 +125,10 @@ class CheckpointError(WalError):
 
 class CheckpointDamage(WalError):  # noqa: N818 (a state of the file, named as one)
     """A checkpoint's bytes are not those that its manifest names: nothing read from it counts."""
+
+
+class CheckpointUnreadable(CheckpointDamage):
+    """The system does not let a checkpoint be read. It may be whole, and read another time."""
 
 
 class WalInputError(ValueError):

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from wal.chain import Head
 from wal.entry import ENVELOPE_BYTES_MAX, parse_opening
 from wal.errors import WalDamage, WalError, WalStartMismatch
+from wal.regularfile import open_to_read
 
 
 class StartPlace(NamedTuple):
@@ -36,7 +37,7 @@ def first_head(path: Path) -> Head | None:
     Raises `WalError`.
     """
     try:
-        with path.open("rb") as file:
+        with open_to_read(path, follows_links=True) as file:
             return parse_opening(file.read(ENVELOPE_BYTES_MAX))
     except OSError as error:
         raise WalError(f"cannot read {path}: {error}") from error

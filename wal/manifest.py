@@ -13,7 +13,6 @@ code is wrong is left out and named.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,9 @@ import msgspec
 
 from wal.chain import ChainHasher, Head, hashes_equal
 from wal.entry import SEQUENCE_MAX
-from wal.failpoint import reach
-from wal.segment import fsync_directory, open_new, write_all
+from wal.publish import NEW_SUFFIX, replacing
+from wal.regularfile import NOT_REGULAR, read_regular
+from wal.segment import write_all
 
 MANIFEST_NAME: Final = "checkpoints.json"
 MANIFEST_SCHEMA: Final = "pretrade-guard.wal-checkpoints.v1"
@@ -126,32 +126,22 @@ def decode_manifest(data: bytes, hasher: ChainHasher) -> Manifest:
 def read_manifest(directory: Path, hasher: ChainHasher) -> Manifest | None:
     """The manifest in `directory`, None where there is none. Raises `ManifestError`, `OSError`."""
     try:
-        with (directory / MANIFEST_NAME).open("rb") as file:
-            data = file.read(MANIFEST_BYTES_MAX + 1)
+        data = read_regular(directory / MANIFEST_NAME, MANIFEST_BYTES_MAX)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno in NOT_REGULAR:
+            raise ManifestError("it is no regular file") from error
+        raise
     return decode_manifest(data, hasher)
 
 
 def write_manifest(directory: Path, heads: list[CheckpointHead], hasher: ChainHasher) -> None:
     """Replace the manifest, durably and in one step. Raises `OSError`, the old one being kept."""
     path = directory / MANIFEST_NAME
-    beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    try:
-        descriptor = open_new(beside)
-        try:
-            write_all(descriptor, encode_manifest(heads, hasher))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        reach("before-manifest-rename")
-        os.rename(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    reach("after-manifest-rename")
-    fsync_directory(directory)
+    beside = path.with_name(path.name + NEW_SUFFIX)
+    with replacing(path, beside, place="manifest") as descriptor:
+        write_all(descriptor, encode_manifest(heads, hasher))
 
 
 def _mac(head: CheckpointHead, hasher: ChainHasher) -> str:

@@ -27,6 +27,7 @@ from typing import BinaryIO, Final, NamedTuple, NoReturn, TypeVar
 from wal.chain import Head
 from wal.entry import ENVELOPE_BYTES_MAX, LINE_BYTES_MAX, parse_opening
 from wal.errors import WalError
+from wal.regularfile import open_to_read
 
 # Long enough that the seams between them cost nothing, short enough that all cores end together.
 STRETCH_BYTES: Final = 8 * 1024 * 1024
@@ -58,7 +59,7 @@ def cut_stretches(paths: Sequence[Path], stretch_bytes: int = STRETCH_BYTES) -> 
     stretches = []
     for path in paths:
         try:
-            with path.open("rb") as file:
+            with open_to_read(path, follows_links=True) as file:
                 size, offset = os.fstat(file.fileno()).st_size, 0
                 while offset < size:
                     end = size
@@ -76,7 +77,7 @@ def cut_stretches(paths: Sequence[Path], stretch_bytes: int = STRETCH_BYTES) -> 
 
 def claimed_head(stretch: Stretch) -> Head | None:
     """The head that the stretch's first line says it follows; None if it is not in our form."""
-    with stretch.path.open("rb") as file:
+    with open_to_read(stretch.path, follows_links=True) as file:
         file.seek(stretch.offset)
         return parse_opening(file.read(ENVELOPE_BYTES_MAX))
 

@@ -2,7 +2,7 @@
 
 Owns: the open file of one checkpoint. Must not: know what the bytes mean, or decide whether the
 checkpoint is listed (`checkpoint` does). How it fails: `CheckpointDamage` at the latest with the
-last piece, `WalError` where the system refuses to read.
+last piece; `CheckpointUnreadable`, which is one, where the system refuses to read.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Final
 
 from wal.chain import hashes_equal
 from wal.closing import Closing
-from wal.errors import CheckpointDamage, WalError, WalInputError
+from wal.errors import CheckpointDamage, CheckpointUnreadable, WalInputError
 from wal.manifest import CheckpointInfo
+from wal.regularfile import open_regular
 
 PIECE_BYTES: Final = 1024 * 1024  # what `finish` reads at once
 
@@ -35,16 +36,13 @@ class CheckpointReader(Closing):
         """Up to `byte_count` (at least 1) bytes more; none after the end.
 
         The last bytes are given only once the whole payload was found to be the one that was
-        listed. Raises `CheckpointDamage`, `WalError`.
+        listed. Raises `CheckpointDamage`.
         """
         if byte_count < 1 or self._descriptor is None:
             raise WalInputError(
                 "a checkpoint is read in pieces of a byte or more, while it is open"
             )
-        try:
-            part = os.read(self._descriptor, min(byte_count, self._left)) if self._left else b""
-        except OSError as error:
-            raise WalError(f"cannot read {self._name}: {error}") from error
+        part = self._part(min(byte_count, self._left)) if self._left else b""
         if self._left and not part:
             raise CheckpointDamage(f"{self._name} ends {self._left} bytes too early")
         self._hash.update(part)
@@ -64,13 +62,16 @@ class CheckpointReader(Closing):
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _check_end(self) -> None:
+    def _part(self, byte_count: int) -> bytes:
         assert self._descriptor is not None
         try:
-            more = os.read(self._descriptor, 1)
+            return os.read(self._descriptor, byte_count)
         except OSError as error:
-            raise WalError(f"cannot read {self._name}: {error}") from error
-        if more:
+            message = f"cannot read {self._name}: {error.strerror}"
+            raise CheckpointUnreadable(message) from error
+
+    def _check_end(self) -> None:
+        if self._part(1):
             raise CheckpointDamage(f"{self._name} is longer than {self._head.payload_bytes} bytes")
         if not hashes_equal(self._hash.hexdigest(), self._head.payload_sha256):
             raise CheckpointDamage(f"the bytes of {self._name} are not those that were listed")
@@ -78,11 +79,11 @@ class CheckpointReader(Closing):
 
 
 def open_checkpoint(info: CheckpointInfo) -> CheckpointReader:
-    """Open the payload of a checkpoint without a problem. Raises `CheckpointDamage`, `WalError`."""
+    """Open the payload of a checkpoint without a problem. Raises `CheckpointDamage`."""
     if info.problem is not None:
         raise CheckpointDamage(f"{info.path.name}: {info.problem}")
     try:
-        descriptor = os.open(info.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = open_regular(info.path)
     except OSError as error:
-        raise WalError(f"cannot open {info.path}: {error}") from error
+        raise CheckpointUnreadable(f"cannot open {info.path}: {error.strerror}") from error
     return CheckpointReader(info, descriptor)

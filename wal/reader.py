@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from wal.anchor import Anchor
 from wal.chain import EMPTY_HEAD, ChainHasher, Head, hashes_equal
-from wal.errors import WalDamage, WalKeyMismatch, WalStartMismatch
+from wal.errors import WalAnchorMismatch, WalDamage, WalKeyMismatch, WalStartMismatch
 from wal.locate import find_start
 from wal.run import LocatedEntry, Run
 from wal.segment import list_segments, segment_name
@@ -155,13 +155,11 @@ def _anchored(runs: Iterator[Run], walk: Walk, head: Head, anchor: Anchor) -> It
             _check_anchored(found, anchor, run.segment, run.since(anchor.sequence).offset)
         yield run
     if walk.head.sequence < anchor.sequence:
-        raise walk.damage(
-            *walk.place,
-            f"the log ends before its anchor, which is at record {anchor.sequence}",
-        )
+        reason = f"the log ends before its anchor, which is at record {anchor.sequence}"
+        raise WalAnchorMismatch(*walk.place, walk.head.sequence + 1, reason)
 
 
 def _check_anchored(head: Head, anchor: Anchor, segment: str, offset: int) -> None:
     if not hashes_equal(head.entry_hash, anchor.last_hash):
         reason = "the record is not the anchored one"
-        raise WalDamage(segment, offset, head.sequence, reason)
+        raise WalAnchorMismatch(segment, offset, head.sequence, reason)

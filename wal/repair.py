@@ -21,6 +21,7 @@ from wal.chain import EMPTY_HEAD, ChainHasher, Head
 from wal.errors import WalDamage, WalError, WalKeyMismatch
 from wal.locate import find_start
 from wal.reader import Position, read_entries
+from wal.regularfile import open_regular, open_to_read
 from wal.run import LocatedEntry
 from wal.segment import FILE_MODE, fsync_directory, list_segments, write_all
 from wal.torn import NotTornError, Tail, judge
@@ -76,6 +77,24 @@ def plan_repair(
     return None
 
 
+def plan_emptying(directory: Path, segment: str, reason: str) -> Cut:
+    """The cut of all that stands in a log's first segment, which is its only one with records.
+
+    For a log that is to be begun once more, since its first batch was never whole. Raises
+    `WalError`.
+    """
+    path = directory / segment
+    try:
+        with open_to_read(path) as file:
+            data = file.read(BATCH_BYTES_MAX + 1)
+    except OSError as error:
+        raise WalError(f"cannot read {path}: {error}") from error
+    if len(data) > BATCH_BYTES_MAX:
+        raise WalError(f"{path} has more than {BATCH_BYTES_MAX} bytes, a batch's most")
+    place = WalDamage(segment, 0, 1, reason)
+    return Cut(segment, 0, 1, len(data), reason, _copy_name(directory, place, data))
+
+
 def apply_repair(directory: Path, cut: Cut) -> Path:
     """Copy the bytes of `cut` beside their segment, cut them off, and return the copy's path.
 
@@ -83,7 +102,7 @@ def apply_repair(directory: Path, cut: Cut) -> Path:
     """
     segment, copy = directory / cut.segment, directory / cut.copy_name
     try:
-        descriptor = os.open(segment, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = open_regular(segment, os.O_RDWR)
         try:
             if os.fstat(descriptor).st_size != cut.offset + cut.bytes_cut:
                 raise WalError(f"{cut.segment} has changed since the repair was planned")
@@ -164,7 +183,7 @@ def _plan(
         size = path.stat().st_size
         if size - damage.offset > BATCH_BYTES_MAX:
             raise _refusal(damage, f"more than {BATCH_BYTES_MAX} bytes, a batch's most, follow it")
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             data = _read(file.fileno(), damage.offset, size - damage.offset)
         tail = Tail(
             data,

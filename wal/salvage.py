@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from wal.chain import EMPTY_HEAD, ChainHasher, Head
 from wal.errors import WalDamage, WalError, WalInputError, WalKeyMismatch, WalStartMismatch
 from wal.locate import find_start
 from wal.reader import read_paths
+from wal.regularfile import open_to_read
 from wal.segment import DIRECTORY_MODE, fsync_directory, open_new, write_all
 from wal.verify import find_head
 from wal.walk import Dialect
@@ -105,9 +107,11 @@ def _segments(source: Path, start: Head | None) -> tuple[list[Path], WalDamage |
     number = int(names[0][:8]) if start is not None and start.sequence > 0 else 1
     paths: list[Path] = []
     for name in names:
-        if int(name[:8]) != number or (source / name).is_symlink():
+        if int(name[:8]) != number:
             gap = f"{number:08d}.jsonl"
             return paths, WalDamage(gap, 0, 0, f"the segment is missing, though {name} is there")
+        if not stat.S_ISREG((source / name).lstat().st_mode):
+            return paths, WalDamage(name, 0, 0, "the segment is not a regular file")
         paths.append(source / name)
         number += 1
     return paths, None
@@ -174,7 +178,7 @@ def _left_out(
 def _copy_beginning(path: Path, target: Path, byte_count: int) -> None:
     descriptor = open_new(target)
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_to_read(path, 0, follows_links=True) as file:
             while byte_count:
                 chunk = file.read(min(CHUNK_BYTES, byte_count))
                 if not chunk:

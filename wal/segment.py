@@ -25,6 +25,7 @@ from typing import Final, Self
 
 from wal.errors import WalDamage, WalError, WalLocked
 from wal.failpoint import reach
+from wal.regularfile import open_regular
 
 LOCK_NAME: Final = "lock"
 SEGMENT_NUMBER_MAX: Final = 99_999_999  # eight digits, so that names sort as numbers do
@@ -42,6 +43,8 @@ _SEGMENT_NAME: Final = re.compile(r"[0-9]{8}\.jsonl")
 _LEFTOVER_NAME: Final = re.compile(
     r"[0-9]{8}\.jsonl\.rewrite|checkpoint-[0-9]{20}\.new|checkpoints\.json\.new"
 )
+# The manifest, and what it lists or has listed.
+_CHECKPOINT_NAME: Final = re.compile(r"checkpoints\.json|checkpoint-[0-9]{20}\.ckpt")
 _PID_TEXT_MAX: Final = 32  # bytes read back from the lock file: a process id and a newline
 
 
@@ -79,6 +82,17 @@ def list_segments(directory: Path, *, archived: bool = False) -> list[Path]:
     return [directory / name for name in names]
 
 
+def holds_files(directory: Path) -> bool:
+    """Whether `directory` is there and holds a segment or a checkpoint. Raises `WalError`."""
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise WalError(f"cannot list {directory}: {error}") from error
+    return any(_SEGMENT_NAME.fullmatch(name) or _CHECKPOINT_NAME.fullmatch(name) for name in names)
+
+
 def remove_leftovers(directory: Path) -> list[str]:
     """Remove the temporary files that a crash left, durably; return their names.
 
@@ -92,9 +106,9 @@ def remove_leftovers(directory: Path) -> list[str]:
     return names
 
 
-def open_new(path: Path, access: int = os.O_WRONLY) -> int:
+def open_new(path: Path, access: int = os.O_WRONLY, mode: int = FILE_MODE) -> int:
     """Create the file `path`, which must not exist; its descriptor. Raises `OSError`."""
-    return os.open(path, access | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+    return os.open(path, access | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
@@ -115,7 +129,7 @@ def fsync_directory(directory: Path) -> None:
 
 def fsync_file(path: Path) -> None:
     """Make what the system holds of `path` durable. Raises `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_regular(path, follows_links=True)  # a tool's own FILE may be a link
     try:
         os.fsync(descriptor)
     finally:
@@ -180,7 +194,7 @@ def create_segment(directory: Path, number: int) -> int:
 
 def open_segment(path: Path) -> int:
     """Open an existing segment for appending and return its descriptor. Raises `OSError`."""
-    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+    return open_regular(path, os.O_RDWR | os.O_APPEND)
 
 
 class LogLock:

@@ -27,6 +27,7 @@ from wal.chain import Head
 from wal.entry import LINE_BYTES_MAX, parse_line
 from wal.errors import WalEntryError, WalError
 from wal.failpoint import reach
+from wal.regularfile import open_regular
 from wal.segment import (
     FILE_MODE,
     REWRITE_SUFFIX,
@@ -68,7 +69,7 @@ def rewrite_tail(directory: Path, head: Head, closed_cleanly: bool) -> Rewrite |
 def _rewrite(directory: Path, path: Path, head: Head) -> Rewrite:
     fresh = path.with_name(path.name + REWRITE_SUFFIX)
     reach("before-tail-copy")
-    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    source = open_regular(path)
     try:
         facts = os.fstat(source)
         _check_end(source, facts.st_size, path.name, head)

@@ -25,6 +25,7 @@ from wal.entry import LINE_BYTES_MAX, Entry, line_opening, parse_line, split_lin
 from wal.entryhash import EntryHash
 from wal.errors import WalDamage, WalEntryError, WalError, WalKeyMismatch
 from wal.form import WAL_FORM
+from wal.regularfile import open_to_read
 from wal.run import BEFORE_DATA_LENGTH, HASH_LENGTH, SPANS_PER_LINE, Run, run_of_entry
 from wal.scan import LineScanner
 from wal.segment import segment_name
@@ -94,7 +95,7 @@ class Walk:
     def _blocks(self, path: Path, offset: int, end: int | None) -> Iterator[bytes]:
         """The file's bytes from `offset` on, in blocks of whole lines."""
         rest = b""
-        with path.open("rb", buffering=0) as file:
+        with open_to_read(path, 0, follows_links=True) as file:
             file.seek(offset)
             while True:
                 wanted = CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - file.tell())
@@ -222,7 +223,7 @@ def _refuse_key(
 def _second_verifies(hasher: ChainHasher, first: Entry, path: Path, offset: int) -> bool | None:
     """Whether the record at `offset` has the right hash under this key; None if none follows."""
     try:
-        with path.open("rb") as file:
+        with open_to_read(path, follows_links=True) as file:
             file.seek(offset)
             second = parse_line(file.readline(LINE_BYTES_MAX + 1))
     except (OSError, WalEntryError):

@@ -39,6 +39,7 @@ from wal import (
     anchor_of,
     apply_repair,
     create_directory,
+    holds_files,
     open_for_recovery,
     plan_repair,
     read_entries,
@@ -150,15 +151,18 @@ class AuditedLog(_Log):
         key: bytes | None = None,
         *,
         anchor: Anchor | None = None,
+        must_exist: bool = False,
         segment_bytes_max: int = SEGMENT_BYTES_MAX,
     ) -> Self:
         """Open the log in `directory`, or begin one (the parent directory must exist).
 
         `key`: 32 bytes or more, or None for an unkeyed chain. `anchor`: the log must hold its
-        record. `cut` then says what a repair cut off the end, if one did. Raises the `WalError`
-        family; `WalInputError` for the guard's own log.
+        record. `must_exist`: no log is begun; for every start but the first, since a directory that
+        is empty may be a volume that is not mounted. `cut` then says what a repair cut off the end,
+        if one did. Raises the `WalError` family; `WalInputError` for the guard's own log, and
+        where one must be there and is not.
         """
-        return cls(*_open(directory, ChainHasher(key), anchor, segment_bytes_max))
+        return cls(*_open(directory, ChainHasher(key), anchor, must_exist, segment_bytes_max))
 
     @spanned("wal", _place)
     def append_verified_audited(
@@ -223,10 +227,11 @@ class AsyncAuditedLog(_Log):
         *,
         sync_policy: SyncPolicy = EVERY_BATCH,
         anchor: Anchor | None = None,
+        must_exist: bool = False,
         segment_bytes_max: int = SEGMENT_BYTES_MAX,
     ) -> Self:
         """As `AuditedLog.open`. It reads the log in the calling thread: call it before serving."""
-        parts = _open(directory, ChainHasher(key), anchor, segment_bytes_max)
+        parts = _open(directory, ChainHasher(key), anchor, must_exist, segment_bytes_max)
         return cls(*parts, sync_policy)
 
     @spanned("wal", _place)
@@ -287,9 +292,15 @@ class AsyncAuditedLog(_Log):
 
 
 def _open(
-    directory: Path, hasher: ChainHasher, anchor: Anchor | None, segment_bytes_max: int
+    directory: Path,
+    hasher: ChainHasher,
+    anchor: Anchor | None,
+    must_exist: bool,
+    segment_bytes_max: int,
 ) -> tuple[LogWriter, LogLock, bool, Cut | None]:
     """Lock, verify, cut a torn end, put what stays on fresh blocks, and open the writer."""
+    if must_exist and not holds_files(directory):
+        raise WalInputError(f"{directory} holds no log, and one must be there")
     create_directory(directory)
     lock = open_for_recovery(directory)
     cut: Cut | None = None

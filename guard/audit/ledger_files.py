@@ -14,7 +14,6 @@ operating system refuses, the `WalError` family for the log. The old file is the
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,13 +33,20 @@ from kernel import (
 from kernel.layout import U64
 from kernel.ledger_snapshot import recovery_aware
 from kernel.strict_json import check_integer
-from wal import EMPTY_HEAD, Anchor, ChainHasher, Head, LocatedEntry, fsync_directory, read_entries
+from wal import (
+    EMPTY_HEAD,
+    Anchor,
+    ChainHasher,
+    Head,
+    LocatedEntry,
+    publish_file,
+    read_entries,
+    read_regular,
+)
 
 # A million tenants, each with the longest numbers and a short id.
 SNAPSHOT_BYTES_MAX: Final = 512 * 1024 * 1024
 FILE_MODE: Final = 0o600  # balances are nobody else's business
-
-_BESIDE_SUFFIX: Final = ".new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +70,8 @@ def save_snapshot(path: Path, snapshot: BudgetSnapshot) -> None:
     Raises `OpenHoldsError`, `SnapshotFileError`.
     """
     data = encode_snapshot(snapshot).encode()
-    beside = path.with_name(path.name + _BESIDE_SUFFIX)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        with open(os.open(beside, flags, FILE_MODE), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        fsync_directory(path.parent)
+        publish_file(path, data, mode=FILE_MODE)
     except OSError as error:
         raise SnapshotFileError(f"cannot write the snapshot {path}: {error}") from error
 
@@ -83,8 +82,7 @@ def load_snapshot(path: Path) -> BudgetSnapshot:
     Raises `SnapshotError`, `SnapshotFileError`.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(SNAPSHOT_BYTES_MAX + 1)
+        data = read_regular(path, SNAPSHOT_BYTES_MAX, follows_links=True)
     except OSError as error:
         raise SnapshotFileError(f"cannot read the snapshot {path}: {error}") from error
     if len(data) > SNAPSHOT_BYTES_MAX:

@@ -30,6 +30,7 @@ from guard.config import (
 )
 from guard.outcomes import PolicyContent
 from kernel import PolicyError
+from wal import read_regular
 
 NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 
@@ -80,11 +81,13 @@ def load_overrides(policy_file: Path | None, limits_file: Path | None) -> Overri
 
 def _named(path: Path, read: Any) -> dict[str, Any]:
     try:
-        text = path.read_bytes()
+        text = read_regular(path, CONFIG_BYTES_MAX, follows_links=True, takes_streams=True)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     if len(text) > CONFIG_BYTES_MAX:
-        raise ConfigError(f"{path}: {len(text)} bytes; allowed: at most {CONFIG_BYTES_MAX}")
+        raise ConfigError(
+            f"{path}: at least {len(text)} bytes; allowed: at most {CONFIG_BYTES_MAX}"
+        )
     try:
         sections = tomllib.loads(text.decode())
         unknown = sorted(sections.keys() - _SECTIONS)

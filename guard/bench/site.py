@@ -16,6 +16,7 @@ from guard import own_process
 from guard.bench.flow import FLOW_DESKS
 from guard.bench.workload import FIRST_VENUE, SYMBOL, desk_name
 from guard.keys import create_key
+from guard.start_options import NEW_LOG_OPTION
 
 READY_S: Final = 60.0
 STOP_S: Final = 60.0
@@ -74,12 +75,14 @@ class Guard:
         """
         self.log = directory / "log"
         key_file, config_file = directory / "log.key", directory / "bench.toml"
-        if not key_file.exists():  # else it is started again on the log that it left
+        is_fresh = not key_file.exists()  # else it is started again on the log that it left
+        if is_fresh:
             create_key(key_file)
         config_file.write_text(config)
         self._process = own_process.start(
             *("guard.cli", "run", "--config", str(config_file)),
             *("--log-dir", str(self.log), "--key-file", str(key_file)),
+            *((NEW_LOG_OPTION,) if is_fresh and _knows_new_log(packages) else ()),
             packages=packages,
             stdout=subprocess.PIPE,
         )
@@ -122,6 +125,11 @@ class Guard:
                 self._process.stdout.close()
         if code != 0:
             raise BenchError(f"the daemon ended with code {code}")
+
+
+def _knows_new_log(packages: Path | None) -> bool:
+    """Whether the guard in that folder asks for a log to be begun; earlier commits did not."""
+    return packages is None or (packages / "guard" / "start_options.py").exists()
 
 
 def thread_cpu_ns(process_id: int) -> dict[str, int]:

@@ -81,6 +81,8 @@ def tool_hasher(options: argparse.Namespace) -> ChainHasher:
     """The hasher for `options.log` with `options.key_file`. Raises UsageError, ConfigError."""
     if not options.log.exists():
         raise UsageError(f"{options.log}: no such file or directory")
+    if not (options.log.is_dir() or options.log.is_file()):
+        raise UsageError(f"{options.log}: is neither a directory nor a regular file")
     return ChainHasher(load_key(options.key_file) if options.key_file is not None else None)
 
 

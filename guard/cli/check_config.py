@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
 
 
 def _check_config(options: argparse.Namespace) -> int:
-    config = load_config(options.config)
+    config = load_config(options.config, takes_streams=True)
     print(
         f"{options.config}: good: policy epoch {config.policy.policy_epoch} "
         f"({config.policy_digest_hex}), {len(config.policy.models)} venues, "

@@ -13,6 +13,7 @@ from guard.cli.base import (
     tool_anchor,
     tool_hasher,
 )
+from wal import read_regular
 
 
 def add(commands: Commands) -> None:
@@ -90,7 +91,6 @@ def _proof(options: argparse.Namespace) -> bytes:
 def read_input(path: Path, bytes_max: int) -> bytes:
     """The bytes of a small file that the user named, one more at most. Raises UsageError."""
     try:
-        with path.open("rb") as file:
-            return file.read(bytes_max + 1)
+        return read_regular(path, bytes_max, follows_links=True, takes_streams=True)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error

@@ -7,14 +7,17 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from guard.cli.base import EXIT_GOOD, UsageError, report_good
+from wal import publish_file
 
 if TYPE_CHECKING:
     from guard.audit.audit import Audit
     from guard.replay import ReplayReport
     from wal import CheckpointInfo
+
+PAGE_MODE: Final = 0o666  # less the umask: what a person asked for, and may show around
 
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,10 +101,8 @@ def show_report(
 
 
 def _write_page(file: Path, document: dict[str, Any], source: str) -> None:
-    """Writes the page beside its place and renames it: a page is whole or not there."""
+    """A page is whole or not there."""
     from guard.audit.page import render_page
 
-    unfinished = file.with_name(f"{file.name}.part")
-    unfinished.write_text(render_page(document, source), "utf-8")
-    unfinished.replace(file)
+    publish_file(file, render_page(document, source).encode(), mode=PAGE_MODE)
     sys.stderr.write(f"pretrade-guard: the page is in {file}\n")

@@ -28,6 +28,7 @@ from wal import (
     list_segments,
     paths_of,
     read_checkpoints,
+    read_regular,
     read_runs,
     segment_name,
 )
@@ -212,8 +213,7 @@ def _policy_of(path: Path) -> "PolicySnapshot":
 
     if path.suffix == ".json":
         try:
-            with path.open("rb") as file:
-                text = file.read(POLICY_BYTES_MAX + 1)
+            text = read_regular(path, POLICY_BYTES_MAX, follows_links=True, takes_streams=True)
             if len(text) > POLICY_BYTES_MAX:
                 raise ValueError(f"is longer than {POLICY_BYTES_MAX} bytes, which are allowed")
             return _policy_of_json(json.loads(text))

@@ -6,6 +6,7 @@ from pathlib import Path
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
 from guard.config import Config, ConfigError, check_orders_endpoint, load_config
 from guard.keys import ephemeral_key, load_key
+from guard.start_options import ACCEPT_LOSS_OPTION, NEW_ANCHOR_OPTION, NEW_LOG_OPTION
 
 
 def add(commands: Commands) -> None:
@@ -26,13 +27,38 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="log where the configuration differs from the log, instead of refusing to start",
     )
-    run.add_argument("--why", metavar="TEXT", help="with --apply-config, --resume-desk: the reason")
+    run.add_argument(
+        "--why",
+        metavar="TEXT",
+        help="with --apply-config, --resume-desk, --accept-loss: the reason",
+    )
     run.add_argument(
         "--resume-desk",
         action="append",
         default=[],
         metavar="DESK",
         help="let a halted desk enter orders again",
+    )
+    fresh = run.add_mutually_exclusive_group()
+    fresh.add_argument(
+        NEW_LOG_OPTION,
+        action="store_true",
+        help="the first start: begin a fresh log, and its anchor, where there is none",
+    )
+    fresh.add_argument(
+        NEW_ANCHOR_OPTION,
+        action="store_true",
+        help="begin the configured anchor, of a log that has had none",
+    )
+    fresh.add_argument(
+        ACCEPT_LOSS_OPTION,
+        action="store_true",
+        help="go on with a log that is known to have lost records, and log that",
+    )
+    run.add_argument(
+        "--then-stop",
+        action="store_true",
+        help="start as told, serve nobody, and stop in good order",
     )
     run.set_defaults(command=_run)
 
@@ -44,10 +70,15 @@ def _run(options: argparse.Namespace) -> int:
 
         ask_for_huge_pages(config.settings.remembered_orders_max)
     from guard.daemon import RunOptions, StartError, run_daemon
+    from guard.presence import check_presence
 
-    if (options.apply_config or options.resume_desk) and not options.why:
-        raise UsageError("--apply-config and --resume-desk need --why TEXT, which is logged")
+    if (options.apply_config or options.resume_desk or options.accept_loss) and not options.why:
+        raise UsageError(
+            "--apply-config, --resume-desk and --accept-loss need --why TEXT, which is logged"
+        )
     directory = options.log_dir or Path(config.log.directory)
+    if not options.new_log:  # before anything is made there
+        check_presence(directory, None if options.log_dir else Path(config.written_directory))
     if options.orders is not None:
         check_orders_endpoint(options.orders, config.endpoints)
     try:
@@ -60,6 +91,10 @@ def _run(options: argparse.Namespace) -> int:
                 options.apply_config,
                 tuple(options.resume_desk),
                 options.why or "start",
+                options.new_log,
+                options.new_anchor,
+                options.accept_loss,
+                options.then_stop,
             )
         )
     except StartError as error:
@@ -71,7 +106,7 @@ def _run_key(options: argparse.Namespace, config: Config, directory: Path) -> by
     if options.key_file is not None:
         return load_key(options.key_file)
     if options.ephemeral_key or config.log.ephemeral_key:
-        return ephemeral_key(directory)
+        return ephemeral_key(directory, may_create=options.new_log)
     if config.log.key_file is not None:
         return load_key(Path(config.log.key_file))
     raise ConfigError("log.key_file: is missing (or give --key-file, or --ephemeral-key)")

@@ -49,6 +49,8 @@ class Checkpoints:
         self._hasher = hasher
         self._note = note
         self._is_spoilt = False
+        # Whether what was spoilt knows of a record that the log does not hold; None: perhaps.
+        self.knows_loss: bool | None = False
         self._fate = ("well", 0)
         self._names: list[Callable[[], None]] = []  # how to undo each change that is not durable
         self._unsynced: dict[int, int] = {}  # by inode: how much of a file is durable
@@ -190,6 +192,8 @@ class Checkpoints:
                 self.directory, head, "ab" * 32, iter([path.read_bytes()]), self._hasher
             )
         self._is_spoilt = True
+        if kind in ("future", "other log"):
+            self.knows_loss = True
         self.spoilt += 1
         self.published = 0
 
@@ -203,8 +207,19 @@ class Checkpoints:
             for alarm in recovered.alarms:
                 if not alarm.endswith(UNLISTED):
                     raise ViolationError(f"nobody has spoilt anything: {alarm}")
-        self._is_spoilt = False
+        if bool(recovered.losses) != bool(self.knows_loss) and self.knows_loss is not None:
+            raise ViolationError(f"{recovered.losses} are said to be lost, not {self.knows_loss}")
+        if recovered.losses:
+            self.knows_loss = (
+                None  # a crash may come before it is taken off the manifest, or behind
+            )
+        else:
+            self._is_spoilt = False
         self.begun_with += found > 0
+
+    def settled(self) -> None:
+        """A start has come to its end."""
+        self._is_spoilt = self.knows_loss = False
 
 
 class SimChild:

@@ -20,8 +20,7 @@ import guard.decide_entry
 import guard.decide_execution
 import guard.pipeline
 import guard.recovery
-import wal.checkpoint
-import wal.manifest
+import wal.publish
 import wal.tail
 from guard.checkpointing import Checkpointer
 from guard.gathering import Gathering
@@ -358,12 +357,12 @@ class _NoSync:
 
 def checkpoint_not_synced() -> Patch:
     """A checkpoint is listed before its bytes are on the disk."""
-    return patch.object(wal.checkpoint, "os", _NoSync())
+    return patch.object(wal.publish, "os", _NoSync())
 
 
 def checkpoint_names_not_synced() -> Patch:
     """A checkpoint is told of before its name is on the disk."""
-    return patch.object(wal.manifest, "fsync_directory", lambda _directory: None)
+    return patch.object(wal.publish, "fsync_directory", lambda _directory: None)
 
 
 def damaged_checkpoint_used() -> Patch:

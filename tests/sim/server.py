@@ -26,7 +26,7 @@ from guard.housekeeping import disk_event
 from guard.journal import DIALECT
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
-from guard.recovery import recover_log
+from guard.recovery import Recovered, recover_log
 from sim.checkpoints import Checkpoints, ChildKilledError
 from sim.disk import Disk
 from wal import Anchor, ChainHasher, Head, LogLock, LogWriter, anchor_of, verify_chain
@@ -142,14 +142,20 @@ class Server:
         anchor: Anchor | None,
         sync_clock_ns: Callable[[], int],
         noting: Callable[[], None],
+        *,
+        new_log: bool = False,
+        accept_loss: bool = False,
     ) -> None:
         """Recovers, logs what a start logs, and begins to listen.
 
+        `new_log`, `accept_loss`: the options of `run`.
         `sync_clock_ns`: times the syncs, and so decides which of them the loop does itself.
         `noting` is called before each record of a checkpoint.
         """
         self.published = anchor
-        recovered = recover_log(self.directory, HASHER, anchor)
+        recovered = recover_log(
+            self.directory, HASHER, anchor, new_log=new_log, accept_loss=accept_loss
+        )
         self._lock = recovered.lock
         self.engine, head = recovered.engine, recovered.head
         self.recovered_sequence = head.sequence
@@ -167,6 +173,7 @@ class Server:
         )
         self.start_records = len(events)
         self._record(events)
+        recovered.settle()
         asyncio._set_running_loop(self.loop)  # type: ignore[arg-type]
         try:
             self.pipeline = Pipeline(
@@ -181,6 +188,12 @@ class Server:
             asyncio._set_running_loop(None)
         self.pipeline.start()
         self._run = self.pipeline.run()
+        self._take_checkpoints(recovered, wall_ns, noting)
+
+    def _take_checkpoints(
+        self, recovered: Recovered, wall_ns: Callable[[], int], noting: Callable[[], None]
+    ) -> None:
+        assert self._writer is not None
 
         def record(event: Outcome) -> None:
             noting()
@@ -316,6 +329,7 @@ class Server:
             checkpoint_sequence=UNSET
             if recovered.checkpoint is None
             else recovered.checkpoint.sequence,
+            losses=recovered.losses or UNSET,
         )
         events: list[Outcome] = [started]
         for difference in find_differences(state, self.config, actor):

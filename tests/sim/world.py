@@ -10,6 +10,7 @@ something goes wrong. The process is gone then, and perhaps the machine's power.
 in good order and its log is verified, folded and replayed.
 """
 
+import contextlib
 import hashlib
 import random
 import shutil
@@ -20,9 +21,11 @@ from typing import Any
 import msgspec
 
 from guard.journal import DIALECT
+from guard.losses import KnownLoss
 from guard.pipeline import ON_LOOP_SYNC_NS_MAX
-from guard.recovery import fold_log
+from guard.recovery import fold_log, recover_log
 from guard.replay import replay_log
+from guard.start_options import OptionNeededError
 from guard_support import describe, dev_config
 from sim.checkpoints import Checkpoints
 from sim.clients import Clients, Request
@@ -88,6 +91,8 @@ class World:
         self.answered: list[Request] = []
         self.crash_after: int | None = None
         self.is_stopped = False
+        self.has_log = False  # that a start has told of one, so that there must be one from then on
+        self.options_rng = random.Random(f"options of {seed}")
         self.crashes = self.power_cuts = self.cuts = self.replies = 0
 
     def note(self, line: str) -> None:
@@ -131,14 +136,7 @@ class World:
         small = self.rng.random() < 0.4
         try:
             with self.disk.watching():
-                self.server.open(
-                    self.gateway,
-                    lambda: self.wall_ns,
-                    8_000 if small else 2**26,
-                    self.anchor,
-                    self._sync_clock_ns,
-                    lambda: self.oracle.start(1, self.wall_ns),
-                )
+                self._open(8_000 if small else 2**26)
         except BaseException as error:
             if not self._is_crash(error):
                 raise
@@ -152,6 +150,43 @@ class World:
         self._tell_recovered()
         self._audit()
         return True
+
+    def _open(self, segment_bytes_max: int) -> None:
+        """Starts as an operator does: plainly, and with an option where the guard asks for one."""
+        if self.has_log and self.options_rng.random() < 0.05:
+            self._begin_in_vain()
+        try:
+            self._open_with(segment_bytes_max)
+        except OptionNeededError as error:
+            if self.has_log:
+                raise ViolationError(f"there is a log: {error}") from error
+            self.note("no log yet")
+            self._open_with(segment_bytes_max, new_log=True)
+        except KnownLoss as error:
+            if self.checkpoints.knows_loss is False:
+                raise ViolationError(f"nothing is lost: {error}") from error
+            self.note("a loss is known")
+            self._open_with(segment_bytes_max, accept_loss=True)
+        self.has_log = True
+        self.checkpoints.settled()
+
+    def _open_with(self, segment_bytes_max: int, **options: bool) -> None:
+        assert self.server is not None
+        self.server.open(
+            self.gateway,
+            lambda: self.wall_ns,
+            segment_bytes_max,
+            self.anchor,
+            self._sync_clock_ns,
+            lambda: self.oracle.start(1, self.wall_ns),
+            **options,
+        )
+
+    def _begin_in_vain(self) -> None:
+        """Where there is a log, none is begun."""
+        with contextlib.suppress(OptionNeededError, WalDamage):
+            recovered = recover_log(self.directory, HASHER, new_log=True)
+            raise ViolationError(f"a log was begun beside {recovered.cuts}")
 
     def _sync_clock_ns(self) -> int:
         """Some syncs are quick, so that the loop does the next small one itself; some are not."""
