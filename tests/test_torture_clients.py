@@ -26,6 +26,7 @@ COMMAND_PATIENCE_S = 150.0
 CLIENTS, SECONDS = 100, 5
 # An attack on its own: so many peers of it at a time.
 PEERS, ATTACK_SECONDS = 20, 1.5
+DESCRIPTORS = 500  # where there are to be too few
 
 
 def torture(*arguments: str) -> str:
@@ -56,6 +57,8 @@ def test_an_attack_alone(attack: str) -> None:
     reason = DOORS[DOOR].cannot_hold.get(attack)
     if reason is not None:
         pytest.skip(f"the {DOOR} door cannot hold it: {reason}")
-    arguments = ("--clients", str(PEERS), "--seconds", str(ATTACK_SECONDS))
+    arguments = ["--clients", str(PEERS), "--seconds", str(ATTACK_SECONDS)]
+    if attack == "crowding":
+        arguments += ["--descriptors", str(DESCRIPTORS)]
     said = torture("--only", attack, *arguments)
     assert re.search(rf"{attack} [1-9]", said), "it was carried out"

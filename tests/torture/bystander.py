@@ -21,6 +21,7 @@ from protocol_client import PING, ProtocolClient, cancel, fill, order, status
 
 DESK = "desk-good"
 QUANTITY = 100
+CONNECTED = ".connected"  # the suffix of the file that says so
 HEARTBEAT_MS = 500
 
 
@@ -71,6 +72,8 @@ class Bystander:
 def main() -> int:
     endpoint, seed, requests_per_s, seconds, result_file = sys.argv[1:]
     bystander = Bystander(endpoint, int(seed))
+    bystander.ask()
+    Path(result_file).with_suffix(CONNECTED).touch()
     period_s = 1 / float(requests_per_s)
     started = due = time.monotonic()
     while due - started < float(seconds):

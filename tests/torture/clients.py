@@ -1,7 +1,7 @@
 """Clients that are killed, closed, reset and replaced, under load and disk stalls, and a good one.
 
     python tests/torture/clients.py [--clients N] [--seconds S] [--seed S] [--door NAME]
-        [--only ATTACK ...] [--alone-seconds S] [--messages-per-s R]
+        [--only ATTACK ...] [--descriptors N] [--alone-seconds S] [--messages-per-s R]
 
 `README.md` beside this says who they are and what must hold. It ends by itself, prints its seed,
 and ends only processes that it started. Exit 0: every promise was kept; 1: one was not (the log is
@@ -35,6 +35,7 @@ DESKS = {
     "desk-good": ("90000000000.00", "none"),
 }
 GOOD_DESK = b'"desk":"desk-good"'
+JUDGED_S = 600.0  # for `verify` and `replay` of half a million records, beside other work
 SETTLED_S = 60.0  # for the daemon to be through with what dead clients had sent
 COUNTERS = (
     *("messages", "requests", "request_errors", "records", "pauses", "messages_discarded"),
@@ -52,8 +53,8 @@ def make_site(root: Path) -> ShimSite:
     return site
 
 
-def measure_alone(root: Path, plan: Plan, seconds: float) -> list[int]:
-    """The good client's latencies under the same stalls, nobody else there."""
+def measure_alone(root: Path, plan: Plan, seconds: float) -> Fray:
+    """The good client under the same stalls, nobody else there."""
     root.mkdir()
     site = make_site(root)
     with site.running(environment=site.environment) as daemon:
@@ -61,7 +62,7 @@ def measure_alone(root: Path, plan: Plan, seconds: float) -> list[int]:
         with fray:
             fray.run()
         assert daemon.stop() == 0, daemon.stderr
-    return fray.good.latencies_ns
+    return fray
 
 
 def settle(client: ProtocolClient) -> dict[str, int]:
@@ -90,8 +91,8 @@ def check_memory(plan: Plan, fray: Fray, daemon: Daemon, counters: dict[str, int
 
 def check_log(site: ShimSite, fray: Fray) -> None:
     """It verifies and replays, and has each of the good client's orders once."""
-    head = site.verify()["head_sequence"]
-    site.replay()
+    head = site.verify(JUDGED_S)["head_sequence"]
+    site.replay(JUDGED_S)
     found: dict[str, int] = {}
     for segment in site.segments:
         for line in segment.read_bytes().splitlines():
@@ -106,32 +107,34 @@ def check_log(site: ShimSite, fray: Fray) -> None:
     print(f"the log of {head} records verifies and replays; {len(found)} good orders, each once")
 
 
-def say_latencies(name: str, latencies_ns: list[int]) -> None:
-    ordered = sorted(latencies_ns)
+def say_latencies(name: str, fray: Fray) -> None:
+    """With how long the daemon's loop waited for a processor: that is the machine's share in it."""
+    ordered = sorted(fray.good.latencies_ns)
 
     def at(share: float) -> str:
         return f"{ordered[min(len(ordered) - 1, int(share * len(ordered)))] / 1e6:.2f}"
 
     print(
         f"good client, {name}: {len(ordered)} requests, "
-        f"p50 {at(0.5)} ms, p90 {at(0.9)}, p99 {at(0.99)}, max {at(1)}"
+        f"p50 {at(0.5)} ms, p90 {at(0.9)}, p99 {at(0.99)}, max {at(1)}; the daemon's loop ran "
+        f"{fray.ran_ns / 1e9:.1f} s and waited {fray.waited_ns / 1e9:.1f} s for a processor"
     )
 
 
 def torture(root: Path, plan: Plan, alone_seconds: float) -> None:
     """One daemon, all of it. Raises AssertionError where a promise was broken."""
-    alone_ns = measure_alone(root / "alone", plan, alone_seconds) if alone_seconds else []
+    alone = measure_alone(root / "alone", plan, alone_seconds) if alone_seconds else None
     place = root / "fray"
     place.mkdir()
     site = make_site(place)
-    with site.running(environment=site.environment) as daemon:
+    with site.running(environment=site.environment, wrapper=plan.wrapper) as daemon:
         fray = Fray(site, daemon, plan)
         with fray:
             fray.run()
         print(fray.counts_text())
-        if alone_ns:
-            say_latencies("alone", alone_ns)
-        say_latencies("among them", fray.good.latencies_ns)
+        if alone is not None:
+            say_latencies("alone", alone)
+        say_latencies("among them", fray)
         with ProtocolClient(daemon.endpoint) as late:
             assert late.ask(PING)["type"] == "pong"
             counters = settle(late)
@@ -140,6 +143,9 @@ def torture(root: Path, plan: Plan, alone_seconds: float) -> None:
         assert daemon.stop() == 0, daemon.stderr
         assert "Traceback" not in daemon.stderr, daemon.stderr
     check_log(site, fray)
+    if plan.descriptors:
+        assert len(site.segments) > 1, "no segment could be begun"
+        assert list(site.log.glob("*.ckpt")), "no checkpoint could be written"
 
 
 def read_options() -> argparse.Namespace:
@@ -151,7 +157,10 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.randrange(1, 2**32))
     parser.add_argument("--door", choices=DOORS, default=DOOR, help=f"(default {DOOR})")
     parser.add_argument(
-        "--only", nargs="+", choices=ATTACKS, metavar="ATTACK", help="these alone: " + str(ATTACKS)
+        "--only", nargs="+", choices=ATTACKS, metavar="ATTACK", help=", ".join(ATTACKS)
+    )
+    parser.add_argument(
+        "--descriptors", type=int, default=0, help="the daemon may have; for the attack crowding"
     )
     return parser.parse_args()
 
@@ -170,6 +179,7 @@ def main() -> int:
         attacks=tuple(options.only or door.attacks),
         has_stock=options.only is None,
         seed=options.seed,
+        descriptors=options.descriptors,
     )
     root = Path(tempfile.mkdtemp(prefix="torture-clients-"))
     try:

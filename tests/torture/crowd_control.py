@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
+from bystander import CONNECTED
 from doors import Door
 
 from daemon_support import PATIENCE_S, Daemon
@@ -30,7 +32,14 @@ CROWD_SOCKETS_MAX = 100
 FLOODS = 2  # of one client each
 # The attacks that a daemon has to have many of at a time.
 WEIGHTS = {"idle": 8, "silent": 4, "half-greeted": 4, "trickling": 3, "same-identity": 2}
-RARE = ("many-frames", "very-many-frames", "endless", "endless-same-identity", "too-long")
+# One at a time: each costs the daemon as much as hundreds of the others, and the machine has to be
+# left able to serve somebody.
+RARE = (
+    *("many-frames", "very-many-frames", "endless", "endless-same-identity", "too-long"),
+    *("heartbeats", "reset-over-replies"),
+)
+CROWDING_BEYOND = 100  # connections more than the daemon has descriptors
+ASK_EVERY_S = 0.5  # so often, on the average, it is asked for a segment and a checkpoint meanwhile
 KILL_EVERY_S = 0.8  # on the average
 STALL_EVERY_S = 1.5
 STALL_S_MAX = 0.5
@@ -48,10 +57,17 @@ class Plan:
     attacks: tuple[str, ...]
     has_stock: bool
     seed: int
+    descriptors: int = 0  # what the daemon may have open; 0: as the system says
 
     def alone(self, seconds: float) -> Plan:
         """The same with nobody but the good client."""
-        return replace(self, clients=0, seconds=seconds, attacks=(), has_stock=False)
+        return replace(self, clients=0, seconds=seconds, attacks=(), has_stock=False, descriptors=0)
+
+    @property
+    def wrapper(self) -> tuple[str, ...]:
+        """What starts the daemon."""
+        limit = f"--nofile={self.descriptors}:{self.descriptors}"
+        return ("prlimit", limit) if self.descriptors else ()
 
     @property
     def raw_peers(self) -> dict[str, int]:
@@ -61,7 +77,10 @@ class Plan:
         total = int(self.clients * RAW_SHARE) if self.has_stock else self.clients
         weights = {name: 0 if name in RARE else WEIGHTS.get(name, 1) for name in self.attacks}
         unit = total / max(1, sum(weights.values()))
-        return {name: max(1, int(weight * unit)) for name, weight in weights.items()}
+        peers = {name: max(1, int(weight * unit)) for name, weight in weights.items()}
+        if "crowding" in peers:
+            peers["crowding"] = self.descriptors + CROWDING_BEYOND
+        return peers
 
     @property
     def crowds(self) -> list[int]:
@@ -99,6 +118,12 @@ class Worker:
         return Counter(json.loads(self.counts_file.read_bytes()))
 
 
+def processor_times(daemon: Daemon) -> tuple[int, int]:
+    """Of the loop's thread, ns: on a processor, and waiting for one."""
+    ran, waited, _ = Path(f"/proc/{daemon.pid}/schedstat").read_text().split()
+    return int(ran), int(waited)
+
+
 class Fray:
     """All of it around one daemon; as a context, so that everybody is ended at the end."""
 
@@ -108,11 +133,12 @@ class Fray:
         self._crowds: list[tuple[int, Worker]] = []
         self._others: list[Worker] = []
         self._serial = 0
-        self._stalled_until: float | None = None
+        self._stalled_until = 0.0
         self._worker_seconds = plan.seconds + 3 * PATIENCE_S  # if nobody ends them before
         self.counts: Counter[str] = Counter()
         self.good = Good()
         self.bytes_before = self.bytes_peak = daemon.resident_bytes()
+        self.ran_ns = self.waited_ns = 0  # the daemon's loop, during `run`
 
     def __enter__(self) -> Fray:
         return self
@@ -129,31 +155,32 @@ class Fray:
 
     def run(self) -> None:
         """The whole time, and then until the good client is through."""
-        plan = self._plan
+        plan, daemon = self._plan, self._daemon
+        good, result_file = self._start_good()
         for size in plan.crowds:
             self._crowds.append((size, self._start_crowd(size)))
         if plan.raw_peers:
             self._start_raw_peers()
-        good, result_file = self._start_good()
         started = time.monotonic()
-        next_kill = next_stall = started
+        ran_ns, waited_ns = processor_times(daemon)
+        duties = [(self._stall, STALL_EVERY_S)]
+        if plan.has_stock:
+            duties.append((self._kill_one, KILL_EVERY_S))
+        if plan.descriptors:
+            duties.append((self._ask_for_files, ASK_EVERY_S))
+        due = dict.fromkeys((duty for duty, _ in duties), started)
         while good.process.poll() is None:
             now = time.monotonic()
             assert now < started + plan.seconds + 2 * PATIENCE_S, "the good client does not end"
-            self._watch()
-            if self._crowds and now >= next_kill:
-                self._kill_one()
-                next_kill = now + self._draw.expovariate(1 / KILL_EVERY_S)
-            if self._stalled_until is not None and now >= self._stalled_until:
-                self._site.hang_file.unlink()
-                self._stalled_until = None
-                next_stall = now + self._draw.expovariate(1 / STALL_EVERY_S)
-            elif self._stalled_until is None and now >= next_stall:
-                self._site.hang_file.touch()
-                self._stalled_until = now + self._draw.uniform(0, STALL_S_MAX)
-                self.counts["stalls"] += 1
+            self._watch(now)
+            for duty, every_s in duties:
+                if now >= due[duty]:
+                    due[duty] = now + self._draw.expovariate(1 / every_s)
+                    duty()
             time.sleep(TICK_S)
-        self._watch()
+        self._watch(time.monotonic())
+        ran_until_ns, waited_until_ns = processor_times(daemon)
+        self.ran_ns, self.waited_ns = ran_until_ns - ran_ns, waited_until_ns - waited_ns
         assert good.process.returncode == 0, "the good client was not answered as it must be"
         self.good = Good(**json.loads(result_file.read_text()))
 
@@ -171,12 +198,25 @@ class Fray:
             f"{counts['ended by the daemon']} ended by the daemon"
         )
 
-    def _watch(self) -> None:
+    def _watch(self, now: float) -> None:
+        if now >= self._stalled_until:
+            self._site.hang_file.unlink(missing_ok=True)
         assert self._daemon.process.poll() is None, f"it ended: {self._daemon.stderr}"
         with suppress(FileNotFoundError):  # it ends at this moment: found at the next look
             self.bytes_peak = max(self.bytes_peak, self._daemon.resident_bytes())
         for worker in self._others:
             assert worker.process.poll() in (None, 0), "a worker failed"
+
+    def _stall(self) -> None:
+        """The disk hangs, until `_watch` lets it go."""
+        self._site.hang_file.touch()
+        self._stalled_until = time.monotonic() + self._draw.uniform(0, STALL_S_MAX)
+        self.counts["stalls"] += 1
+
+    def _ask_for_files(self) -> None:
+        """A segment, and a child that writes a checkpoint: both need descriptors."""
+        self._daemon.signal(signal.SIGUSR1)
+        self._daemon.signal(signal.SIGUSR2)
 
     def _kill_one(self) -> None:
         at = self._draw.randrange(len(self._crowds))
@@ -212,4 +252,9 @@ class Fray:
         numbers = [str(each) for each in (self._plan.seed, GOOD_REQUESTS_PER_S, self._plan.seconds)]
         worker = Worker("bystander.py", [self._daemon.endpoint, *numbers, str(file)], None)
         self._others.append(worker)
+        deadline = time.monotonic() + PATIENCE_S
+        while not file.with_suffix(CONNECTED).exists():  # before the others come
+            assert worker.process.poll() is None, "the good client failed"
+            assert time.monotonic() < deadline, "the good client is not answered"
+            time.sleep(TICK_S)
         return worker, file

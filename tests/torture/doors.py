@@ -14,6 +14,8 @@ MIB = 1024 * 1024
 # Beside what the door holds: the state of an order (measured: 0.3 to 0.6 KiB), its share of arenas.
 BYTES_AN_ORDER = 1_024
 SLACK_BYTES = 64 * MIB
+# Those that are not among the others: the daemon is started under a limit of descriptors for it.
+ALONE = ("crowding",)
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Door:
 
     @property
     def attacks(self) -> list[str]:
-        """Those that it is known to hold."""
-        return [name for name in ATTACKS if name not in self.cannot_hold]
+        """Those that it is known to hold, side by side."""
+        return [name for name in ATTACKS if name not in self.cannot_hold and name not in ALONE]
 
     def growth_bytes_max(self, connections: int, orders: int) -> int:
         """How much the daemon may grow with so many connections at once and so many orders."""
@@ -45,6 +47,7 @@ DOORS = {
         512 * MIB,
         64 * 1024,
         {
+            "crowding": "libzmq accepts whoever comes, until no descriptor is left",
             "endless": "libzmq takes a message in as a whole, and nothing counts its frames",
             "very-many-frames": "64 bytes each inside libzmq, and nobody else is read meanwhile",
             "endless-same-identity": "without handover nobody reads a second connection's requests",

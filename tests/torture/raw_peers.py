@@ -35,7 +35,7 @@ MANY_FRAMES, VERY_MANY_FRAMES = 50_000, 5_000_000
 CHUNK_BYTES = 64 * 1024
 HEARTBEATS = 3_000  # more than a library's queue holds, and a request behind each
 ENDLESS_PAUSE_S = 0.005  # between chunks: 13 MB a second
-RETRY_S = 0.2
+RETRY_S = 1.0
 PEER_PATIENCE_S = 10.0  # for what a peer waits for; then it ends all the same
 
 
@@ -107,6 +107,11 @@ async def silent(peer: Peer) -> None:
     await peer.until_ended()
 
 
+async def crowding(peer: Peer) -> None:
+    """As `silent`, by more than the daemon has descriptors for."""
+    await peer.until_ended()
+
+
 async def half_greeted(peer: Peer) -> None:
     """A part of the greeting, or all of it, and no more."""
     await peer.send(GREETING[: peer.draw.randint(1, len(GREETING))])
@@ -146,7 +151,7 @@ async def reset_over_replies(peer: Peer) -> None:
     """Asks for much, reads none of it, and is reset."""
     peer.reset()
     await peer.shake_hands()
-    await peer.send(message(b"[" + b",".join([PING_BODY] * 256) + b"]") * 20)
+    await peer.send(message(b"[" + b",".join([PING_BODY] * 256) + b"]") * 4)
     await asyncio.sleep(peer.draw.random() * 0.5)
 
 
@@ -225,6 +230,7 @@ async def endless_under_a_used_identity(peer: Peer) -> None:
 
 ATTACKS: dict[str, Callable[[Peer], Awaitable[None]]] = {
     "silent": silent,
+    "crowding": crowding,
     "half-greeted": half_greeted,
     "idle": idle,
     "trickling": trickling,
