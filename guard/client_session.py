@@ -26,7 +26,7 @@ from guard.client_codec import REQUESTS_PER_MESSAGE_MAX, Codec, Encoding, Exchan
 from guard.client_errors import GuardClientError, GuardProtocolError, GuardTimeout
 from guard.messages import Reply, Request
 
-# The guard keeps at most 1,000 messages a client in each direction and drops replies beyond.
+# Far below what the guard holds for a client in either direction (guard/PROTOCOL.md, 10).
 IN_FLIGHT_LIMIT = 1_000
 
 NS_PER_S = 1_000_000_000

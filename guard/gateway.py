@@ -10,6 +10,9 @@ The socket's descriptor is edge-triggered: after a `send` it may stay silent alt
 waits, so the caller asks `has_input` again.
 """
 
+import contextlib
+import os
+import socket
 from typing import Final
 
 import zmq
@@ -29,12 +32,12 @@ FRAME_BYTES_MAX: Final = 4 * 1024 * 1024  # above it libzmq closes the connectio
 # messages, not their bytes: compiled, they are bounded beside it (`guard.router`). Interpreted they
 # are not, and fewer messages are the bound: all that our own client has under way, and a resend.
 SEND_QUEUE_MESSAGES: Final = 16_384 if ROUTER_FORM == "compiled" else 2_048
-RECEIVE_QUEUE_MESSAGES: Final = 1_000  # requests of one client; beyond, TCP holds it back
-HEARTBEAT_INTERVAL_MS: Final = 10_000  # finds peers that vanished without a word
-# A client whose requests stand in line while the disk stalls is silent to libzmq, which reads no
-# more of it than `RECEIVE_QUEUE_MESSAGES`: it is not gone, and what it sent must not be lost.
-# Longer than a stall that the service manager's watchdog lets pass.
-HEARTBEAT_TIMEOUT_MS: Final = 120_000
+# Peers that vanished without a word are found by TCP: asked after silence, and given up when they
+# have answered nothing, or fetched nothing, for so long; longer than a stall that the service
+# manager's watchdog lets pass. Not by ZeroMQ's heartbeats: see below.
+KEEPALIVE_IDLE_S: Final = 10
+KEEPALIVE_INTERVAL_S: Final = 10
+SILENCE_MS_MAX: Final = 120_000
 LINGER_MS: Final = 2_000  # at a clean stop, for the last replies to leave
 
 # Not among them, tried on 2 cores: libzmq's 8 KiB a read and a write (its batch sizes are settable
@@ -45,11 +48,18 @@ _ROUTER_OPTIONS: Final = {
     zmq.LINGER: LINGER_MS,
     zmq.MAXMSGSIZE: FRAME_BYTES_MAX,
     zmq.SNDHWM: SEND_QUEUE_MESSAGES,
-    zmq.RCVHWM: RECEIVE_QUEUE_MESSAGES,
+    # libzmq 4.3 aborts the process when a heartbeat, ours or a client's PING that stands buffered,
+    # meets a connection that it had stopped reading and whose peer has gone. So it never stops: no
+    # bound on what it reads (ours: `guard.router`), no handover, which stops the one before; and no
+    # heartbeats of ours, which met it most often.
+    zmq.RCVHWM: 0,
+    zmq.ROUTER_HANDOVER: 0,
+    zmq.HEARTBEAT_IVL: 0,
     zmq.ROUTER_MANDATORY: 1,  # an error instead of silence for what cannot be delivered
-    zmq.ROUTER_HANDOVER: 1,  # a client that comes back under its own routing id is let in
-    zmq.HEARTBEAT_IVL: HEARTBEAT_INTERVAL_MS,
-    zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: KEEPALIVE_IDLE_S,
+    zmq.TCP_KEEPALIVE_INTVL: KEEPALIVE_INTERVAL_S,
+    zmq.TCP_MAXRT: SILENCE_MS_MAX,
 }
 
 
@@ -58,21 +68,48 @@ class Gateway(RouterFrames):
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
         """Binds. Raises zmq.ZMQError where the endpoint cannot be bound."""
-        socket = context.socket(zmq.ROUTER)
+        router = context.socket(zmq.ROUTER)
         for option, value in _ROUTER_OPTIONS.items():
-            socket.setsockopt(option, value)
+            router.setsockopt(option, value)
         try:
-            socket.bind(endpoint)
+            router.bind(endpoint)
         except zmq.ZMQError:
-            socket.close(linger=0)
+            router.close(linger=0)
             raise
-        super().__init__(socket, _ADDRESSES)
-        self.endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT)
-        self.descriptor: int = socket.getsockopt(zmq.FD)  # type: ignore[assignment]
+        super().__init__(router, _ADDRESSES)
+        self.endpoint = router.getsockopt_string(zmq.LAST_ENDPOINT)
+        self.descriptor: int = router.getsockopt(zmq.FD)  # type: ignore[assignment]
+
+    def end_connection(self, descriptor: int) -> None:
+        """Ends a client's connection: libzmq sees it as if the client had.
+
+        Told by number, of which libzmq may have made another use: only a connection to this very
+        endpoint is touched. One that is neither there nor ours any more needs no end.
+        """
+        # libzmq closes it at any time, and the system may have given its number to a file.
+        with contextlib.suppress(OSError), _socket_of(descriptor) as connection:
+            if self._is_ours(connection):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _is_ours(self, connection: socket.socket) -> bool:
+        name = connection.getsockname()
+        if connection.family == socket.AF_UNIX:
+            return self.endpoint == f"ipc://{name}"
+        return self.endpoint.rpartition(":")[2] == str(name[1])
 
     def discard(self, messages_max: int) -> int:
         """Reads what is waiting and forgets it, at most so many messages; returns how many."""
         for count in range(messages_max):
-            if self.receive() is None:
+            if self.receive() is None and not self.is_mid_message:
                 return count
         return messages_max
+
+
+def _socket_of(descriptor: int) -> socket.socket:
+    """A second handle on the socket. Raises OSError where the descriptor has none."""
+    handle = os.dup(descriptor)
+    try:
+        return socket.socket(fileno=handle)
+    except OSError:
+        os.close(handle)
+        raise

@@ -50,7 +50,7 @@ class Gathering:
     def __init__(
         self, gateway: Any, answering: Answering, writer: LogWriter, counters: Counters
     ) -> None:
-        """`gateway`: whatever has a Gateway's `receive`."""
+        """`gateway`: whatever has a Gateway's `receive` and `is_mid_message`."""
         self._gateway = gateway
         self._answering = answering
         self._staging = writer.staging
@@ -80,7 +80,7 @@ class Gathering:
                 break
             received = receive()
             if received is None:
-                drained = _EMPTY
+                drained = _ENOUGH if self._gateway.is_mid_message else _EMPTY
                 break
             messages += 1
             self.take_in(received)

@@ -46,6 +46,9 @@ from wal.failpoint import is_armed, reach
 # below a millisecond, so that replies whose batch has become durable meanwhile do not wait long.
 DRAIN_MESSAGES_MAX: Final = 64
 DRAIN_REQUESTS_MAX: Final = 128
+# What waits behind a drain's end, or while nothing more may be decided, is read ahead: so many
+# messages, faster than clients send them, and again below a millisecond.
+READ_AHEAD_MESSAGES_MAX: Final = 1_024
 # A batch is synced on the loop if no more than this had arrived; else the loop goes on deciding
 # while another thread syncs.
 ON_LOOP_MESSAGES_MAX: Final = 64
@@ -131,7 +134,9 @@ class Pipeline:
             return
         self._loop.remove_reader(self._gateway.descriptor)
         self._is_stopping = True
-        self._drain(STOP_DRAIN_MESSAGES_MAX, STOP_DRAIN_MESSAGES_MAX)
+        while self._drain(STOP_DRAIN_MESSAGES_MAX, STOP_DRAIN_MESSAGES_MAX):
+            if not self._gateway.is_mid_message:
+                break
         self._wake.set()
 
     def record(self, outcome: Outcome) -> None:
@@ -274,6 +279,9 @@ class Pipeline:
             replies_dropped_slow=gateway.replies_dropped_slow,
             replies_dropped_gone=gateway.replies_dropped_gone,
             backlog_bytes=gateway.backlog_bytes,
+            ahead_bytes=gateway.ahead_bytes,
+            floods_dropped=gateway.floods_dropped,
+            floods_disconnected=gateway.floods_disconnected,
             remembered_orders=len(state.orders),
             remembered_orders_max=state.remembered_orders_max,
             open_holds=state.ledger.active_reservations,
@@ -284,13 +292,18 @@ class Pipeline:
         return reply
 
     def _on_readable(self) -> None:
-        if self._is_stopping or self._is_paused or self._failure is not None:
+        if self._is_stopping or self._failure is not None:
+            return
+        if self._is_paused:
+            self._read_ahead()
             return
         is_here = self._may_finish_here()
         if is_here:
             has_more = self._drain(ON_LOOP_MESSAGES_MAX, ON_LOOP_REQUESTS_MAX)
         else:
             has_more = self._drain(DRAIN_MESSAGES_MAX, DRAIN_REQUESTS_MAX)
+        if has_more or self._is_paused:
+            self._read_ahead()
         if has_more and not self._is_turn_due:
             self._take_another_turn()
         if not self._gathering.answers:
@@ -301,6 +314,12 @@ class Pipeline:
                 self._look_for_more()
         else:
             self._wake.set()
+
+    def _read_ahead(self) -> None:
+        """Takes what waits into the clients' queues, whose bounds are the gateway's."""
+        is_more = self._gateway.read_ahead(READ_AHEAD_MESSAGES_MAX)
+        if is_more and not self._is_turn_due:
+            self._take_another_turn()
 
     def _look_for_more(self) -> None:
         """Saves a client that waits for each reply the time in which this thread is woken."""

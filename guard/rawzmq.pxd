@@ -9,10 +9,11 @@ from libc.stdint cimport uint64_t as u64
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-# zmq.h's ZMQ_DONTWAIT, ZMQ_SNDMORE and ZMQ_EVENTS: numbers that libzmq never changes.
+# zmq.h's ZMQ_DONTWAIT, ZMQ_SNDMORE, ZMQ_SRCFD and ZMQ_EVENTS: numbers that libzmq never changes.
 cdef enum:
     DONTWAIT = 1
     SNDMORE = 2
+    SOURCE = 2
     EVENTS = 15
 
 ctypedef u64[8] Message  # a zmq_msg_t: 64 bytes, aligned as a pointer is
@@ -25,6 +26,7 @@ ctypedef int (*InitDataFunction)(
 ) noexcept nogil
 ctypedef void *(*DataFunction)(void *message) noexcept nogil
 ctypedef size_t (*SizeFunction)(const void *message) noexcept nogil
+ctypedef int (*PropertyFunction)(const void *message, int property) noexcept nogil
 ctypedef int (*TransferFunction)(void *message, void *socket, int flags) noexcept nogil
 ctypedef int (*GetFunction)(void *socket, int option, void *value, size_t *size) noexcept nogil
 ctypedef int (*ErrorFunction)() noexcept nogil
@@ -62,6 +64,7 @@ ctypedef struct PortState:
     DataFunction data
     SizeFunction size
     InitFunction more
+    PropertyFunction property
     TransferFunction recv
     TransferFunction send
     GetFunction get
@@ -91,8 +94,12 @@ cdef inline void leave_tally(Tally tally) noexcept nogil:
 
 
 cdef inline Port open_port(socket, tuple addresses) except NULL:
-    cdef size_t init, init_size, init_data, close, data, size, more, recv, send, get, last_error
-    init, init_size, init_data, close, data, size, more, recv, send, get, last_error = addresses
+    cdef size_t init, init_size, init_data, close, data, size, more, property
+    cdef size_t recv, send, get, last_error
+    (
+        init, init_size, init_data, close, data, size, more, property,
+        recv, send, get, last_error,
+    ) = addresses
     cdef size_t handle = socket.underlying
     cdef Tally lent = new_tally(NULL)
     cdef Port port = <Port>PyMem_Malloc(sizeof(PortState))
@@ -110,6 +117,7 @@ cdef inline Port open_port(socket, tuple addresses) except NULL:
     port.data = <DataFunction>data
     port.size = <SizeFunction>size
     port.more = <InitFunction>more
+    port.property = <PropertyFunction>property
     port.recv = <TransferFunction>recv
     port.send = <TransferFunction>send
     port.get = <GetFunction>get
@@ -145,6 +153,34 @@ cdef inline bytes take(Port port):
 
 cdef inline bint has_more(Port port) noexcept:
     return port.has_more
+
+
+cdef inline int skip(Port port) noexcept:
+    cdef Message message
+    port.init(message)
+    while port.recv(message, port.socket, DONTWAIT) < 0:
+        port.error = port.last_error()
+        if port.error != EINTR:
+            port.close(message)
+            return port.error
+    port.has_more = port.more(message)
+    port.close(message)
+    return 0
+
+
+cdef inline int skip_source(Port port) noexcept:
+    cdef Message message
+    cdef int descriptor
+    port.init(message)
+    while port.recv(message, port.socket, DONTWAIT) < 0:
+        port.error = port.last_error()
+        if port.error != EINTR:
+            port.close(message)
+            return -1
+    port.has_more = port.more(message)
+    descriptor = port.property(message, SOURCE)
+    port.close(message)
+    return descriptor
 
 
 cdef inline int put(Port port, frame, bint is_last) except -1:

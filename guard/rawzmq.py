@@ -31,6 +31,7 @@ FUNCTIONS: Final = (
     "zmq_msg_data",
     "zmq_msg_size",
     "zmq_msg_more",
+    "zmq_msg_get",
     "zmq_msg_recv",
     "zmq_msg_send",
     "zmq_getsockopt",
@@ -112,6 +113,20 @@ def take(port: Port) -> bytes | None:
 def has_more(port: Port) -> bool:
     """Whether another frame of the same message follows the one just taken."""
     return bool(port.get(_RCVMORE))
+
+
+def skip(port: Port) -> int:
+    """Forgets the next frame, unread. Returns 0, or the error number."""
+    return 0 if take(port) is not None else port.error
+
+
+def skip_source(port: Port) -> int:
+    """As `skip`; returns its connection's descriptor, -1 where that, or a frame, is not to be had.
+
+    The descriptor is libzmq's, which may have closed it meanwhile. Interpreted it is never told.
+    """
+    skip(port)
+    return -1
 
 
 def put(port: Port, frame: bytes, is_last: bool) -> int:

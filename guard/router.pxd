@@ -5,7 +5,14 @@ cimport cython
 from guard cimport rawzmq as raw
 
 cdef int _EAGAIN, _EHOSTUNREACH, _POLLIN
-cdef Py_ssize_t _UNCOUNTED_MAX
+cdef Py_ssize_t _UNCOUNTED_MAX, _MESSAGE_BYTES, _SKIPPED_MAX, _SURE_BYTES
+
+@cython.final
+cdef class Waiting:
+    cdef readonly bytes routing_id
+    cdef readonly object messages
+    cdef readonly Py_ssize_t byte_count
+    cdef readonly bint is_over, is_ended
 
 cdef class RouterFrames:
     cdef public object _socket
@@ -13,10 +20,34 @@ cdef class RouterFrames:
     cdef public Py_ssize_t replies_dropped_slow, replies_dropped_gone
     cdef Py_ssize_t _client_backlog_bytes_max, _backlog_bytes_max, _forget_at
     cdef dict _tallies
+    cdef Py_ssize_t _client_ahead_bytes_max, _ahead_bytes_max, _frame_count
+    cdef dict _waiting
+    cdef object _rotation
+    cdef tuple _begun
+    cdef readonly Py_ssize_t ahead_bytes, floods_dropped, floods_disconnected
 
-    @cython.locals(port=raw.Port, routing_id=bytes, first=bytes, second=bytes,
-                   frame_count=Py_ssize_t)
+    @cython.locals(waiting=Waiting, routing_id=bytes)
     cpdef receive(self)
+
+    @cython.locals(waiting=Waiting, routing_id=bytes, received=tuple)
+    cpdef bint read_ahead(self, Py_ssize_t messages_max) except -1
+
+    @cython.locals(received=tuple, size=Py_ssize_t)
+    cdef tuple _next_of(self, Waiting waiting)
+
+    @cython.locals(waiting=Waiting, size=Py_ssize_t, left_bytes=Py_ssize_t)
+    cdef _keep(self, tuple received)
+
+    cdef bytes _next_routing_id(self)
+
+    @cython.locals(port=raw.Port, first=bytes, second=bytes)
+    cdef tuple _take_rest(self, bytes routing_id)
+
+    @cython.locals(descriptor=int)
+    cdef tuple _skip_all(self, bytes routing_id, Waiting waiting)
+
+    @cython.locals(port=raw.Port, left=Py_ssize_t)
+    cdef tuple _skip_rest(self)
 
     cdef bytes _next(self)
 
@@ -35,3 +66,6 @@ cdef class RouterFrames:
     cdef _forget(self)
 
     cdef _count_dropped(self, int error)
+
+@cython.locals(body=bytes)
+cdef Py_ssize_t _size_of(tuple received) except -1

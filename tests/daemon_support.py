@@ -158,6 +158,7 @@ class Site:
         *arguments: str,
         environment: dict[str, str] | None = None,
         new_log: bool | None = None,
+        wrapper: tuple[str, ...] = (),
     ) -> Iterator["Daemon"]:
         """A ready daemon, killed at the end if it still runs."""
         self.started += 1
@@ -165,6 +166,7 @@ class Site:
             self.run_arguments(*arguments, new_log=new_log),
             self.root / f"stderr-{self.started}",
             environment,
+            wrapper,
         )
         try:
             daemon.wait_until_ready()
@@ -172,16 +174,17 @@ class Site:
         finally:
             daemon.kill()
 
-    def verify(self) -> dict[str, Any]:
+    def verify(self, patience_s: float = PATIENCE_S) -> dict[str, Any]:
         """What `verify` says of the log; it must say that all is well."""
-        return self._judged("verify")
+        return self._judged("verify", patience_s)
 
-    def replay(self) -> dict[str, Any]:
+    def replay(self, patience_s: float = PATIENCE_S) -> dict[str, Any]:
         """What `replay` says of the log; it must say that all is well."""
-        return self._judged("replay")
+        return self._judged("replay", patience_s)
 
-    def _judged(self, tool: str) -> dict[str, Any]:
-        done = command(tool, str(self.log), "--key-file", str(self.key_file), "--json")
+    def _judged(self, tool: str, patience_s: float) -> dict[str, Any]:
+        arguments = (tool, str(self.log), "--key-file", str(self.key_file), "--json")
+        done = command(*arguments, patience_s=patience_s)
         assert (done.returncode, done.stderr) == (0, ""), done
         answer: dict[str, Any] = json.loads(done.stdout)
         assert answer["ok"] is True
@@ -192,14 +195,19 @@ class Daemon:
     """One started daemon process."""
 
     def __init__(
-        self, arguments: list[str], stderr_file: Path, environment: dict[str, str] | None = None
+        self,
+        arguments: list[str],
+        stderr_file: Path,
+        environment: dict[str, str] | None = None,
+        wrapper: tuple[str, ...] = (),
     ) -> None:
+        """`wrapper`: a command that becomes the daemon, such as `prlimit`."""
         self.stderr_file = stderr_file
         self.ready_line = ""
         self.endpoint = ""
         with stderr_file.open("wb") as stderr:
             self.process = subprocess.Popen(
-                own_process.command("guard.cli", *arguments),
+                [*wrapper, *own_process.command("guard.cli", *arguments)],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=_environment(environment),
@@ -266,6 +274,7 @@ def command(
     environment: dict[str, str] | None = None,
     interpreter: tuple[str, ...] = (),
     stdin: str | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> "subprocess.CompletedProcess[str]":
     """One run of the command line to its end."""
     line = own_process.command("guard.cli", *arguments)
@@ -274,7 +283,7 @@ def command(
         capture_output=True,
         input=stdin,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=patience_s,
         env=_environment(environment),
         check=False,
     )

@@ -57,7 +57,13 @@ class ProtocolClient:
     """One socket: `DEALER` or `REQ`, JSON or MessagePack, with or without the empty frame."""
 
     def __init__(
-        self, endpoint: str, *, kind: str = "DEALER", encoding: str = "json", empty: bool = False
+        self,
+        endpoint: str,
+        *,
+        kind: str = "DEALER",
+        encoding: str = "json",
+        empty: bool = False,
+        heartbeat_ms: int = 0,
     ) -> None:
         self.encoding = encoding
         self._codec: Any = msgspec.json if encoding == "json" else msgspec.msgpack
@@ -69,6 +75,7 @@ class ProtocolClient:
         self.socket.set(zmq.SNDTIMEO, PATIENCE_MS)
         self.socket.set(zmq.SNDHWM, 0)
         self.socket.set(zmq.RCVHWM, 0)
+        self.socket.set(zmq.HEARTBEAT_IVL, heartbeat_ms)
         self.socket.connect(endpoint)
 
     def send_frames(self, *frames: bytes) -> None:

@@ -23,6 +23,7 @@ RESULTS = {
     "zmq_msg_data": ctypes.c_void_p,
     "zmq_msg_size": ctypes.c_size_t,
     "zmq_msg_more": ctypes.c_int,
+    "zmq_msg_get": ctypes.c_int,
     "zmq_msg_recv": ctypes.c_int,
     "zmq_msg_send": ctypes.c_int,
     "zmq_getsockopt": ctypes.c_int,
@@ -32,6 +33,7 @@ POINTER, SIZE, INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "zmq_msg_init_size": (POINTER, SIZE),
     "zmq_msg_init_data": (POINTER, POINTER, SIZE, POINTER, POINTER),
+    "zmq_msg_get": (POINTER, INT),
     "zmq_msg_recv": (POINTER, POINTER, INT),
     "zmq_msg_send": (POINTER, POINTER, INT),
     "zmq_getsockopt": (POINTER, INT, POINTER, POINTER),

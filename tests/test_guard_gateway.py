@@ -2,6 +2,7 @@
 
 import select
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -137,26 +138,40 @@ def test_replies_to_a_client_that_does_not_read_are_counted(
         gateway.close()
 
 
-def test_a_routing_id_comes_back_to_who_holds_it_now(gateway: Gateway) -> None:
-    """A client that reconnects under its own routing id takes its replies over."""
-    contexts = [zmq.Context() for _ in range(2)]
-    try:
-        sockets = [each.socket(zmq.DEALER) for each in contexts]
-        for each in sockets:
-            each.set(zmq.ROUTING_ID, b"same")
-            each.set(zmq.LINGER, 0)
-            each.set(zmq.RCVTIMEO, PATIENCE_MS)
-            each.connect(gateway.endpoint)
-            each.send(b"hello")
-            routing_id, *_ = take(gateway)
-            assert routing_id == b"same"
-        gateway.send(b"same", False, b"for the second")
-        assert sockets[1].recv() == b"for the second"
-    finally:
-        for each in sockets:
-            each.close(linger=0)
-        for each in contexts:
-            each.term()
+def test_a_routing_id_belongs_to_the_first_until_it_goes(
+    gateway: Gateway, context: "zmq.Context[zmq.Socket[bytes]]"
+) -> None:
+    """A second client under it is not heard, and takes nothing over; one that comes later is."""
+
+    def connected(body: bytes) -> "zmq.Socket[bytes]":
+        dealer = context.socket(zmq.DEALER)
+        dealer.set(zmq.ROUTING_ID, b"same")
+        dealer.set(zmq.RCVTIMEO, PATIENCE_MS)
+        dealer.connect(gateway.endpoint)
+        dealer.send(body)
+        return dealer
+
+    first = connected(b"first")
+    assert take(gateway)[:3] == (b"same", False, b"first")
+    second = connected(b"second")
+    # The wire of another one, behind it, says that the second's has been read.
+    with ProtocolClient(gateway.endpoint) as other:
+        other.send_frames(b"other")
+        assert take(gateway)[2] == b"other"
+    gateway.send(b"same", False, b"for the first")
+    assert first.recv() == b"for the first"
+    first.close(linger=0)
+    second.close(linger=0)
+    deadline = time.monotonic() + PATIENCE_MS / 1_000
+    while gateway.replies_dropped_gone == 0:
+        assert time.monotonic() < deadline
+        gateway.has_input()
+        gateway.send(b"same", False, b"is it gone?")
+    third = connected(b"third")
+    assert take(gateway)[:3] == (b"same", False, b"third")
+    gateway.send(b"same", False, b"for the third")
+    assert third.recv() == b"for the third"
+    third.close(linger=0)
 
 
 def test_bytes_that_are_no_zeromq_do_not_arrive(gateway: Gateway, client: ProtocolClient) -> None:

@@ -22,6 +22,7 @@ from guard.engine import Engine
 from guard.gateway import SEND_QUEUE_MESSAGES
 from guard.gathering import Gathering
 from guard.installation import build
+from guard.router import MESSAGE_BYTES
 from kernel import InvariantError
 from pipeline_support import PATIENCE_S, Guard, guarding
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
@@ -385,21 +386,22 @@ async def test_the_replies_to_a_flood_that_stood_behind_a_sync_all_arrive(
 async def test_a_client_in_line_behind_a_stall_is_not_taken_for_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """libzmq reads nothing of it meanwhile, no heartbeat either; what it sent is kept."""
+    """Its heartbeats are answered, what it sent is kept, and read ahead as far as it goes."""
     interval_ms = 50
-    monkeypatch.setitem(gateway._ROUTER_OPTIONS, zmq.HEARTBEAT_IVL, interval_ms)
     monkeypatch.setitem(gateway._ROUTER_OPTIONS, zmq.RCVBUF, 16_384)
     monkeypatch.setattr(pipeline, "GATHERED_MESSAGES_MAX", 10)
-    count = gateway.RECEIVE_QUEUE_MESSAGES + 2_000
+    count = 3_000
     async with guarding(tmp_path / "log") as guard:
-        with ProtocolClient(guard.gateway.endpoint) as client:
+        with ProtocolClient(guard.gateway.endpoint, heartbeat_ms=interval_ms) as client:
             guard.disk.is_open = False
             client.send(order("A-0"))
             await guard.disk.wait_entered()
             for number in range(count):
                 client.send({**PING, "request_id": number})
             await guard.until(lambda: guard.pipeline.counters.pauses > 0)
+            await guard.until(lambda: guard.gateway.ahead_bytes > (count - 10) * MESSAGE_BYTES)
             await asyncio.sleep(10 * interval_ms / 1_000)
+            assert guard.pipeline.counters.messages == 11, "read, not decided"
             guard.disk.is_open = True
             guard.disk.let_go()
             assert (await _receive(client))["type"] == "admit"

@@ -22,6 +22,7 @@ from guard.gateway import ROUTER_FORM
 from guard.pipeline import GATHERED_MESSAGES_MAX
 from guard.router import CLIENT_BACKLOG_BYTES_MAX
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
+from stall_support import ShimSite, build_shim
 
 pytestmark = pytest.mark.slow
 
@@ -32,37 +33,6 @@ EVERY_GUARD_REACHES = (
     *("sync.before", "before-write", "after-write", "before-sync", "after-sync", "sync.after"),
     "reply.after",
 )
-# Stands before libc's `fdatasync` and its clock, and does what the files named say: a sync hangs
-# while the one exists, and the clock is off by as many seconds as the other holds.
-SHIM = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
-
-int fdatasync(int descriptor) {
-    static int (*real)(int);
-    if (!real) real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
-    while (access(getenv("HANG_FILE"), F_OK) == 0) usleep(1000);
-    return real(descriptor);
-}
-
-int clock_gettime(clockid_t id, struct timespec *now) {
-    static int (*real)(clockid_t, struct timespec *);
-    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-    int result = real(id, now);
-    const char *path = getenv("JUMP_FILE");
-    if (result || id != CLOCK_REALTIME || !path) return result;
-    char text[32] = {0};
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) return result;
-    if (read(file, text, sizeof text - 1) > 0) now->tv_sec += atoll(text);
-    close(file);
-    return result;
-}
-"""
 UNREAD_ORDERS = 100_000
 # Measured: 150 MiB, of which about two thirds are the orders themselves.
 UNREAD_GROWTH_BYTES_MAX = 300 * 1024 * 1024
@@ -98,35 +68,12 @@ def test_killed_at_random_moments() -> None:
     torture("hard_stop.py", "--minutes", "0.06")
 
 
-class ShimSite(Site):
-    """A site whose daemon's disk can hang and whose clock can jump."""
-
-    def __init__(self, root: Path, shim: Path) -> None:
-        super().__init__(root)
-        self.hang_file, self.jump_file = root / "hang", root / "jump"
-        self.environment = {
-            "LD_PRELOAD": str(shim),
-            "HANG_FILE": str(self.hang_file),
-            "JUMP_FILE": str(self.jump_file),
-        }
-
-    def jump(self, seconds: int) -> None:
-        """From now on the clock is off by so much."""
-        fresh = self.jump_file.with_suffix(".new")
-        fresh.write_text(str(seconds))
-        fresh.replace(self.jump_file)
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> ShimSite:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
+    shim = build_shim(tmp_path)
+    if shim is None:
         pytest.skip("no C compiler to build the shim with")
-    source, library = tmp_path / "shim.c", tmp_path / "shim.so"
-    source.write_text(SHIM)
-    build = [compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
-    subprocess.run(build, check=True, capture_output=True, timeout=PATIENCE_S)
-    return ShimSite(tmp_path, library)
+    return ShimSite(tmp_path, shim)
 
 
 def test_the_same_order_twice_before_the_first_is_durable(site: ShimSite) -> None:
