@@ -45,6 +45,7 @@ class Counters:
     gathered_bytes_max: int = 0
     pauses: int = 0
     messages_discarded: int = 0
+    duty_failures: int = 0
     syncs_by_latency: list[int] = field(default_factory=lambda: [0] * len(SYNC_LATENCY_BOUNDS_NS))
 
     def count_reject(self, reason: str) -> None:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -145,15 +145,22 @@ class Site:
 
     @contextmanager
     def running(
-        self, *arguments: str, environment: dict[str, str] | None = None
+        self, *arguments: str, environment: dict[str, str] | None = None, **others: Any
     ) -> Iterator["Daemon"]:
-        """A ready daemon, killed at the end if it still runs."""
-        self.started += 1
-        daemon = Daemon(
-            self.run_arguments(*arguments), self.root / f"stderr-{self.started}", environment
-        )
-        try:
+        """A ready daemon, killed at the end if it still runs. `others`: as `Daemon` takes them."""
+        with self.started_only(*arguments, environment=environment, **others) as daemon:
             daemon.wait_until_ready()
+            yield daemon
+
+    @contextmanager
+    def started_only(
+        self, *arguments: str, environment: dict[str, str] | None = None, **others: Any
+    ) -> Iterator["Daemon"]:
+        """As `running`, not waited for."""
+        self.started += 1
+        stderr_file = self.root / f"stderr-{self.started}"
+        daemon = Daemon(self.run_arguments(*arguments), stderr_file, environment, **others)
+        try:
             yield daemon
         finally:
             daemon.kill()
@@ -178,17 +185,26 @@ class Daemon:
     """One started daemon process."""
 
     def __init__(
-        self, arguments: list[str], stderr_file: Path, environment: dict[str, str] | None = None
+        self,
+        arguments: list[str],
+        stderr_file: Path,
+        environment: dict[str, str] | None = None,
+        *,
+        stdout: int = subprocess.PIPE,
+        stderr: int | None = None,
+        before_exec: Callable[[], None] | None = None,
     ) -> None:
+        """`stdout`, `stderr`: descriptors, instead of a pipe to us and of that file."""
         self.stderr_file = stderr_file
         self.ready_line = ""
         self.endpoint = ""
-        with stderr_file.open("wb") as stderr:
+        with stderr_file.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "guard.cli", *arguments],
-                stdout=subprocess.PIPE,
-                stderr=stderr,
+                stdout=stdout,
+                stderr=file if stderr is None else stderr,
                 env=_environment(environment),
+                preexec_fn=before_exec,
             )
 
     @property
