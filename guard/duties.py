@@ -11,11 +11,16 @@ from typing import Final
 
 from kernel import InvariantError
 from wal import WalError, WalPoisoned
+from wal.failpoint import reach
 
 # No descriptor, no memory, no thread, a directory or a disk that does not answer as it should: what
 # an operator mends without a restart. (A thread that cannot be had is a RuntimeError.)
 ENVIRONMENT: Final = (OSError, WalError, MemoryError, RuntimeError)
 REST_NS: Final = 60_000_000_000
+TRIED_AGAIN: Final = "fails; orders go on, it is tried again at each beat"
+
+# Where a test may kill the process, or have a duty fail.
+FAILPOINTS: Final = ("duty.before",)
 
 
 @dataclass(slots=True)
@@ -35,6 +40,7 @@ class Duty:
     ) -> bool:
         """Does it; whether that went well. Raises what is not tolerated."""
         try:
+            reach("duty.before")
             self.do()
         except (WalPoisoned, InvariantError):
             raise
@@ -52,7 +58,7 @@ class Duty:
         if may_tell and not self._is_told:
             self._is_told, self._silent_until_ns = True, now_ns + REST_NS
             reason = str(error) or type(error).__name__
-            alarm(f"{self.name} fails; orders go on, it is tried again at each beat: {reason}")
+            alarm(f"{self.name} {TRIED_AGAIN}: {reason}")
 
     def _note_success(self, now_ns: int, say: Callable[[str], None]) -> None:
         if self._is_told:

@@ -252,10 +252,11 @@ class _Stream(io.TextIOBase):
 
 @contextlib.contextmanager
 def speaking() -> Iterator[None]:
-    """Within, nothing that anybody writes to `sys.stderr` waits or fails; behind it, the last words
-    have been given their time."""
+    """Within, nothing that is written to `sys.stderr` waits or fails, unless somebody has put
+    something of his own there; behind it, the last words have been given their time."""
     before, stream = sys.stderr, _Stream(_standard_error)
-    sys.stderr = stream
+    if before is sys.__stderr__:
+        sys.stderr = stream
     try:
         yield
     finally:

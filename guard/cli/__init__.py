@@ -90,9 +90,8 @@ def _run_command(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     options.is_own_process = arguments is None  # else somebody's who goes on after the command
     command: Callable[[argparse.Namespace], int] = options.command
-    speaking: Callable[[], AbstractContextManager[None]] = nullcontext
-    if options.is_own_process:
-        speaking = getattr(options, "speaking", nullcontext)
+    speaking: Callable[[], AbstractContextManager[None]]
+    speaking = getattr(options, "speaking", nullcontext)
     with speaking():
         try:
             return command(options)

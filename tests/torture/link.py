@@ -26,6 +26,7 @@ from protocol_client import ProtocolClient
 PATIENCE_S = 60.0
 GONE_MS = 2_000
 TICK_MS = 1_000
+BEAT_US = 10_000  # instead of a second, where duties are to fail: a session is soon over
 SCRIPT = Path(__file__).resolve().parent / "victim.py"
 
 
@@ -40,7 +41,9 @@ class UnexpectedEndError(AssertionError):
 class Victim:
     """A started process. Ended by `kill`, by its place, or by `stop`."""
 
-    def __init__(self, site: Site, point: str, number: int, *, is_armed: bool) -> None:
+    def __init__(
+        self, site: Site, point: str, number: int, *, is_armed: bool, duties_fail: float
+    ) -> None:
         control_file = site.root / "control"
         control_file.write_bytes(bytes([is_armed]) + bytes(victim.CONTROL_BYTES - 1))
         self.control = victim.open_control(control_file)
@@ -48,7 +51,10 @@ class Victim:
         self.was_killed_by_hand = False
         self.stderr_file = site.root / "stderr"
         environment = {**os.environ, "PYTHONPATH": str(PACKAGES)}
-        arguments = [str(control_file), point, str(number), "--", *site.run_arguments()]
+        if duties_fail:
+            environment["WATCHDOG_USEC"] = str(3 * BEAT_US)
+        place = [str(control_file), point, str(number), str(duties_fail)]
+        arguments = [*place, "--", *site.run_arguments()]
         with self.stderr_file.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", str(SCRIPT), *arguments],
