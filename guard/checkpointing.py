@@ -10,9 +10,11 @@ that the log's syncs find the disk free; the loop then logs a `checkpoint` event
 begins a segment, so that a start reads little behind it. At a clean stop, with nothing left to wait
 for, the process writes the checkpoint itself, without a rest.
 
-How it fails: whatever becomes of a checkpoint is an alarm to the operator, never an end of the
-service: orders go on, older checkpoints and the log are as they were, the next try is later. None
-is begun that the log's disk cannot hold beside its reserve.
+How it fails: whatever becomes of a checkpoint (no descriptor, no process, no memory, a child that
+is killed or of which nobody knows how it ended) is an alarm to the operator, never an end of the
+service: orders go on, older checkpoints and the log are as they were, the next try is later, and
+twice as late each time until one is written. None is begun that the log's disk cannot hold beside
+its reserve.
 """
 
 from collections.abc import Callable
@@ -26,7 +28,7 @@ import msgspec
 from guard.activation import NANOSECONDS_PER_SECOND, Actor
 from guard.checkpoint import encode_state, state_digest_hex
 from guard.engine import Engine
-from guard.forked import Ended, ForkedChild, WaitForGo
+from guard.forked import DESCRIPTORS, Ended, ForkedChild, WaitForGo
 from guard.outcomes import CheckpointTaken, Outcome
 from guard.state import GuardState
 from kernel import InvariantError
@@ -36,6 +38,7 @@ from wal import (
     CheckpointInfo,
     Head,
     LogWriter,
+    Spares,
     WalError,
     write_checkpoint,
 )
@@ -48,10 +51,14 @@ CHILD_LIFE_MAX_NS: Final = 900 * NANOSECONDS_PER_SECOND
 # little of a core it takes long, and the log behind it grows.)
 REST_FACTOR: Final = 8
 RETRY_NS: Final = 60 * NANOSECONDS_PER_SECOND
+# The log behind the last one grows meanwhile, and a start reads it: not later than that.
+RETRY_NS_MAX: Final = 16 * RETRY_NS
 # With fewer records than this behind the last one, a clean stop writes none: they are read at once.
 STOP_RECORDS_MIN: Final = 10_000
 # Beside orders and holds: policy, desks, instruments, at the sizes that are common.
 HEAD_BYTES: Final = 4 * 1024 * 1024
+# What may keep one from being written.
+_EXPECTED: Final = (WalError, OSError, MemoryError)
 
 
 class Child(Protocol):
@@ -139,6 +146,7 @@ class Checkpointer:
         free_bytes: Callable[[Path], int],
         monotonic_ns: Callable[[], int],
         say: Callable[[str], None],
+        alarm: Callable[[str], None],
         start_child: StartChild = ForkedChild.start,
     ) -> None:
         """`last_sequence`: of the newest checkpoint that there is, 0 for none."""
@@ -154,7 +162,10 @@ class Checkpointer:
         self._free_bytes = free_bytes
         self._monotonic_ns = monotonic_ns
         self._say = say
+        self._tell = alarm
         self._start_child = start_child
+        self._spares = Spares(DESCRIPTORS)
+        self._retry_ns = RETRY_NS
         self._underway: _Underway | None = None
         self._last_began_ns = self._not_before_ns = monotonic_ns()
 
@@ -183,6 +194,7 @@ class Checkpointer:
         if self._underway is not None:
             self._underway.child.kill()
             self._underway = None
+        self._spares.give_up()
 
     def take_at_stop(self) -> None:
         """Writes one here and now, if the plan says so. All is durable, none is under way."""
@@ -192,8 +204,8 @@ class Checkpointer:
             return
         try:
             info = write_state(self._directory, self._hasher, self._engine.state, head)
-        except CheckpointError as error:
-            self._alarm(str(error))
+        except _EXPECTED as error:
+            self._alarm(_text_of(error))
             return
         self._log(_taken(info), head, "clean stop")
 
@@ -221,12 +233,13 @@ class Checkpointer:
 
         if state.next_sequence != head.sequence + 1:
             raise InvariantError(f"state before {state.next_sequence} is not that after {head}")
-        self._writer.rotate()
         try:
-            child = self._start_child(work, state, (WalError, OSError, MemoryError))
-        except OSError as error:
-            self._alarm(f"cannot fork: {error}")
+            with self._spares.lent():
+                child = self._start_child(work, state, _EXPECTED)
+        except (OSError, MemoryError) as error:
+            self._alarm(f"cannot fork: {_text_of(error)}")
             return
+        self._writer.rotate()
         now_ns = self._monotonic_ns()
         stood_still_ns = now_ns - self._last_began_ns
         self._underway = _Underway(child, head, why, now_ns, stood_still_ns)
@@ -248,10 +261,12 @@ class Checkpointer:
         ended = underway.child.poll()
         if ended is not None:
             self._underway = None
+            self._spares.take()
             self._settle(underway, ended)
         elif self._monotonic_ns() - underway.started_ns > CHILD_LIFE_MAX_NS:
             underway.child.kill()
             self._underway = None
+            self._spares.take()
             self._alarm("it took too long and was ended")
         else:
             self._call_later(POLL_S, self._look)
@@ -262,6 +277,7 @@ class Checkpointer:
             return
         taken = msgspec.json.decode(ended.word, type=_Taken)
         self._log(taken, underway.head, underway.why)
+        self._retry_ns = RETRY_NS
         duration_ns = self._monotonic_ns() - underway.started_ns
         self._not_before_ns = self._monotonic_ns() + REST_FACTOR * ended.cpu_ns
         self._say(
@@ -284,7 +300,11 @@ class Checkpointer:
 
     def _lacks_space(self) -> bool:
         needed = payload_bytes_max(self._engine.state)
-        free = self._free_bytes(self._directory)
+        try:
+            free = self._free_bytes(self._directory)
+        except OSError as error:
+            self._alarm(f"nobody can say how much of its disk is free: {error}")
+            return True
         if free >= needed + self._plan.reserve_bytes:
             return False
         self._alarm(
@@ -294,8 +314,14 @@ class Checkpointer:
         return True
 
     def _alarm(self, problem: str) -> None:
-        self._not_before_ns = self._monotonic_ns() + RETRY_NS
-        self._say(f"ALARM: no checkpoint was taken, orders go on: {problem}")
+        self._not_before_ns = self._monotonic_ns() + self._retry_ns
+        self._retry_ns = min(2 * self._retry_ns, RETRY_NS_MAX)
+        self._tell(f"no checkpoint was taken, orders go on: {problem}")
+
+
+def _text_of(error: Exception) -> str:
+    """A MemoryError has no text."""
+    return str(error) or type(error).__name__
 
 
 def _taken(info: CheckpointInfo) -> _Taken:

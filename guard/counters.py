@@ -47,6 +47,7 @@ class Counters:
     messages_discarded: int = 0
     older_records_verified: int = 0
     older_damage: int = 0
+    duty_failures: int = 0
     syncs_by_latency: list[int] = field(default_factory=lambda: [0] * len(SYNC_LATENCY_BOUNDS_NS))
 
     def count_reject(self, reason: str) -> None:

@@ -1,21 +1,22 @@
 """The daemon's life: recover, compare, bind, serve, stop.
 
-Owns the order of these steps and the signals. Whatever is wrong is found before the ready line:
-the log is locked, verified and folded, the configuration compared with it, the socket bound, the
-session's first records are on disk.
+Owns the order of these steps. Whatever is wrong is found before the ready line: the log is locked,
+verified and folded, the configuration compared with it, the socket bound, the session's first
+records are on disk.
 
 How it fails: `ConfigError` (exit 2), the `WalError` family and everything of the environment
-(exit 1); `guard.cli` turns them into one line.
+(exit 1), `StopAsked` (`guard.signals`); `guard.cli` turns them into one line. What nobody foresaw
+is told with its traceback and becomes `ServiceError` (exit 1).
 """
 
 import asyncio
-import contextlib
+import functools
 import gc
 import os
 import pwd
 import secrets
-import signal
 import sys
+import traceback
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,17 +38,20 @@ from guard.anchoring import AnchorPublisher, check_no_anchor, load_anchor
 from guard.answering import record_outcome
 from guard.checkpointing import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
 from guard.config import Config, ConfigError
+from guard.descriptors import connections_max, open_count, raise_limit
 from guard.engine import Engine
 from guard.gateway import Gateway
-from guard.housekeeping import Housekeeper, disk_event, free_bytes
+from guard.housekeeping import ANCHOR_WAIT_S, Housekeeper, disk_event, free_bytes
 from guard.installation import interpreted_note
 from guard.notify import ServiceNotifier
 from guard.older_records import OlderRecords
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
 from guard.recovery import Recovered, recover_log
-from guard.start_options import NEW_ANCHOR_OPTION, NEW_LOG_OPTION
-from kernel import KERNEL_FORM
+from guard.saying import alarm, announce, begin_service, lines_not_said, say
+from guard.signals import Signals
+from guard.start_options import NEW_ANCHOR_OPTION, NEW_LOG_OPTION, OptionNeededError
+from kernel import KERNEL_FORM, InvariantError
 from wal import (
     Anchor,
     ChainHasher,
@@ -89,21 +93,34 @@ class StartError(RuntimeError):
     """The environment does not let the daemon start."""
 
 
-def run_daemon(options: RunOptions) -> None:
+class ServiceError(RuntimeError):
+    """An error that nobody foresaw has ended the service."""
+
+
+def run_daemon(options: RunOptions, signals: Signals) -> None:
     """Runs until SIGTERM or SIGINT, then returns. Raises what ended it otherwise."""
+    raise_limit()
     if (note := interpreted_note()) is not None:
         say(note)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(options))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            try:
+                runner.run(_serve(options, signals))
+            finally:
+                signals.finish()
+    except (ConfigError, WalError, StartError, InvariantError, OptionNeededError):
+        raise
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # not of its output, which raises none
+            raise ServiceError(f"a pipe of its own: {error}") from error
+        raise
+    except Exception as error:
+        # Said here, where saying cannot fail, and not by the interpreter at its end.
+        sys.stderr.write(traceback.format_exc())
+        raise ServiceError(f"nobody foresaw {type(error).__name__}: {error}") from error
 
 
-def say(text: str) -> None:
-    """One line for the operator."""
-    sys.stderr.write(f"pretrade-guard: {text}\n")
-    sys.stderr.flush()
-
-
-async def _serve(options: RunOptions) -> None:
+async def _serve(options: RunOptions, signals: Signals) -> None:
     hasher = ChainHasher(options.key)
     anchor = _load_anchor(options)
     older = OlderRecords(options.log_directory, hasher)
@@ -116,10 +133,10 @@ async def _serve(options: RunOptions) -> None:
             new_log=options.new_log,
             accept_loss=options.accept_loss,
         )
-        for alarm in recovered.alarms:
-            say(f"ALARM: {alarm}")
+        for text in recovered.alarms:
+            alarm(text)
         try:
-            await _serve_log(options, hasher, recovered, older)
+            await _serve_log(options, signals, hasher, recovered, older)
         finally:
             recovered.lock.release()
     finally:
@@ -144,7 +161,7 @@ def _prepare_older_records(options: RunOptions, older: OlderRecords) -> None:
     try:
         older.prepare()
     except OSError as error:
-        say(f"ALARM: the older records of the log will not be checked: cannot fork: {error}")
+        alarm(f"the older records of the log will not be checked: cannot fork: {error}")
 
 
 def _begin_anchor(
@@ -166,12 +183,16 @@ def _begin_anchor(
     except WalError as error:
         if is_needed or options.new_log or options.new_anchor:
             raise
-        say(f"ALARM: the anchor cannot be published, orders are served without: {error}")
+        alarm(f"the anchor cannot be published, orders are served without: {error}")
     return anchor
 
 
 async def _serve_log(
-    options: RunOptions, hasher: ChainHasher, recovered: Recovered, older: OlderRecords
+    options: RunOptions,
+    signals: Signals,
+    hasher: ChainHasher,
+    recovered: Recovered,
+    older: OlderRecords,
 ) -> None:
     engine = recovered.engine
     events = list(_session_events(options, hasher, recovered))
@@ -191,17 +212,16 @@ async def _serve_log(
             _record(engine, writer, events)
             if anchor is not None and recovered.losses:
                 anchor.publish_now(writer.durable_head)
-            for alarm in recovered.settle():
-                say(f"ALARM: {alarm}")
-            pipeline = None
-            if not options.then_stop:
-                pipeline = await _serve_orders(
-                    engine, gateway, options, writer, hasher, recovered, anchor, older
-                )
+            for text in recovered.settle():
+                alarm(text)
+            served = _Served(
+                options, signals, recovered, engine, writer, hasher, gateway, anchor, older
+            )
+            pipeline = None if options.then_stop else await _serve_orders(served)
             actor = _actor(engine, writer.staged_count, "clean stop")
             _record(engine, writer, [actor.event(SessionClosed)])
             if anchor is not None:
-                anchor.publish_now(writer.durable_head)
+                _publish_last(anchor, writer.durable_head, served.is_anchor_synchronous)
             if pipeline is None:
                 _say_started_alone(options, writer.durable_head)
             else:
@@ -212,126 +232,160 @@ async def _serve_log(
         context.term()
 
 
-async def _serve_orders(
-    engine: Engine,
-    gateway: Gateway,
-    options: RunOptions,
-    writer: LogWriter,
-    hasher: ChainHasher,
-    recovered: Recovered,
-    anchor: AnchorPublisher | None,
-    older: OlderRecords,
-) -> Pipeline:
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What a session has to do with."""
+
+    options: RunOptions
+    signals: Signals
+    recovered: Recovered
+    engine: Engine
+    writer: LogWriter
+    hasher: ChainHasher
+    gateway: Gateway
+    anchor: AnchorPublisher | None
+    older: OlderRecords
+
+    @property
+    def is_anchor_synchronous(self) -> bool:
+        """May no reply leave before the anchor has the record that it stands on?"""
+        return self.anchor is not None and self.options.config.log.anchor_mode == "synchronous"
+
+
+async def _serve_orders(served: _Served) -> Pipeline:
     """Serves until a signal stops it; what it has counted is the pipeline's."""
     loop = asyncio.get_running_loop()
-    notifier = ServiceNotifier()
-    is_synchronous = anchor is not None and options.config.log.anchor_mode == "synchronous"
+    options, writer, gateway = served.options, served.writer, served.gateway
+    anchor = served.anchor if served.is_anchor_synchronous else None
     pipeline = Pipeline(
-        engine,
+        served.engine,
         writer,
         gateway,
         clock.wall_ns,
         clock.monotonic_ns,
-        confirm=anchor.publish if anchor is not None and is_synchronous else None,
+        confirm=None if anchor is None else anchor.publish,
         busy_poll_ns=options.config.endpoints.busy_poll_us * 1_000,
+        gauges=lambda: {"lines_not_said": lines_not_said()},
     )
+
+    def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        pipeline.fail(context.get("exception") or RuntimeError(context["message"]))
+
+    loop.set_exception_handler(on_loop_error)
+    checkpointer = _checkpointer(served, pipeline)
+    served.signals.serve(loop, pipeline.stop, writer.rotate, checkpointer.request)
+    notifier = ServiceNotifier()
+    housekeeper = _housekeeper(served, pipeline, notifier, checkpointer)
+    housekeeper.prepare()
+    _refuse_few_descriptors()
+    _settle_garbage_collector()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    pipeline.start()
+    head = writer.durable_head.sequence
+    begin_service(
+        f"pretrade-guard {__version__} ready: orders {gateway.endpoint}, "
+        f"log {options.log_directory}, head {head}, kernel {KERNEL_FORM}"
+    )
+    notifier.announce("READY=1", f"STATUS=serving {gateway.endpoint}")
+    heartbeat = loop.create_task(housekeeper.run())
+    housekeeper.watch(heartbeat)
+    older_heads = served.recovered.older_heads
+    served.older.begin(older_heads, pipeline.counters, say, alarm, loop.call_later)
+    try:
+        await pipeline.run()
+    finally:
+        heartbeat.cancel()
+        checkpointer.stop()
+    notifier.announce("STOPPING=1")
+    notifier.close()
+    writer.sync_now()
+    checkpointer.take_at_stop()
+    return pipeline
+
+
+def _refuse_few_descriptors() -> None:
+    """Raises StartError where no client could be served without taking from the log."""
+    limit, opened = raise_limit(), open_count()
+    if connections_max(limit, opened) < 1:
+        raise StartError(
+            f"the process may have {limit} files and sockets open, and has {opened}: no client "
+            "could be served beside the log; raise the limit (ulimit -n, LimitNOFILE=)"
+        )
+
+
+def _publish_last(anchor: AnchorPublisher, head: Head, is_synchronous: bool) -> None:
+    """The closed log's head. Raises WalError where no reply may leave without its anchor."""
+    try:
+        anchor.publish_last(head, ANCHOR_WAIT_S)
+    except WalError as error:
+        if is_synchronous:
+            raise
+        alarm(f"the log is closed, and its anchor is not of its end: {error}")
+
+
+def _say_last(pipeline: Pipeline) -> None:
+    """One line of what has passed."""
+    counted = pipeline.stats().counters
+    dropped = counted["replies_dropped_slow"] + counted["replies_dropped_gone"]
+    announce(
+        f"pretrade-guard stopped: {counted['messages']} messages, {counted['requests']} requests, "
+        f"{counted['request_errors']} errors, {counted['records']} records in "
+        f"{counted['batches']} batches; {dropped} replies dropped, "
+        f"{counted['messages_discarded']} messages discarded after the stop"
+    )
+
+
+def _housekeeper(
+    served: _Served, pipeline: Pipeline, notifier: ServiceNotifier, checkpointer: Checkpointer
+) -> Housekeeper:
+    options, engine, writer = served.options, served.engine, served.writer
 
     def check_disk() -> Outcome | None:
         free = free_bytes(options.log_directory)
         actor = _actor(engine, writer.staged_count, "disk space")
         return disk_event(engine.state, free, options.config.log.disk_reserve_bytes, actor)
 
-    def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        pipeline.fail(context.get("exception") or RuntimeError(context["message"]))
-
-    loop.set_exception_handler(on_loop_error)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, pipeline.stop)
-    loop.add_signal_handler(signal.SIGUSR1, writer.rotate)
-    checkpointer = _checkpointer(engine, options, writer, hasher, recovered, pipeline)
-    loop.add_signal_handler(signal.SIGUSR2, checkpointer.request)
-    housekeeper = Housekeeper(
+    return Housekeeper(
         pipeline,
         notifier,
-        None if is_synchronous else anchor,
+        None if served.is_anchor_synchronous else served.anchor,
         lambda: writer.durable_head,
         check_disk,
         checkpointer.tick,
         say,
+        alarm,
     )
-    await housekeeper.prepare()
-    _settle_garbage_collector()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    pipeline.start()
-    head = writer.durable_head.sequence
-    sys.stdout.write(
-        f"pretrade-guard {__version__} ready: orders {gateway.endpoint}, "
-        f"log {options.log_directory}, head {head}, kernel {KERNEL_FORM}\n"
-    )
-    sys.stdout.flush()
-    notifier.send("READY=1", f"STATUS=serving {gateway.endpoint}")
-    heartbeat = loop.create_task(housekeeper.run())
-    older.begin(recovered.older_heads, pipeline.counters, say, loop.call_later)
-    try:
-        await pipeline.run()
-    finally:
-        heartbeat.cancel()
-        checkpointer.stop()
-    notifier.send("STOPPING=1")
-    writer.sync_now()
-    checkpointer.take_at_stop()
-    return pipeline
 
 
 def _say_started_alone(options: RunOptions, head: Head) -> None:
     """One line for who told it to stop behind its start."""
-    sys.stdout.write(
-        f"pretrade-guard started and stopped: log {options.log_directory}, head {head.sequence}\n"
+    announce(
+        f"pretrade-guard started and stopped: log {options.log_directory}, head {head.sequence}"
     )
-    sys.stdout.flush()
 
 
-def _say_last(pipeline: Pipeline) -> None:
-    """One line of what has passed. Nobody may be left to read it, which is no failure."""
-    counted = pipeline.stats().counters
-    dropped = counted["replies_dropped_slow"] + counted["replies_dropped_gone"]
-    line = (
-        f"pretrade-guard stopped: {counted['messages']} messages, {counted['requests']} requests, "
-        f"{counted['request_errors']} errors, {counted['records']} records in "
-        f"{counted['batches']} batches; {dropped} replies dropped, "
-        f"{counted['messages_discarded']} messages discarded after the stop\n"
-    )
-    with contextlib.suppress(BrokenPipeError):
-        os.write(sys.stdout.fileno(), line.encode())
-
-
-def _checkpointer(
-    engine: Engine,
-    options: RunOptions,
-    writer: LogWriter,
-    hasher: ChainHasher,
-    recovered: Recovered,
-    pipeline: Pipeline,
-) -> Checkpointer:
-    log = options.config.log
+def _checkpointer(served: _Served, pipeline: Pipeline) -> Checkpointer:
+    log, checkpoint = served.options.config.log, served.recovered.checkpoint
+    engine, writer = served.engine, served.writer
     return Checkpointer(
         engine,
         writer,
-        options.log_directory,
-        hasher,
+        served.options.log_directory,
+        served.hasher,
         CheckpointPlan(
             log.checkpoint_every_records,
             log.checkpoint_interval_s * NANOSECONDS_PER_SECOND,
             STOP_RECORDS_MIN if log.checkpoint_at_stop else 0,
             log.disk_reserve_bytes,
         ),
-        last_sequence=0 if recovered.checkpoint is None else recovered.checkpoint.sequence,
+        last_sequence=0 if checkpoint is None else checkpoint.sequence,
         record=pipeline.record,
         actor=lambda why: _actor(engine, writer.staged_count, why),
         call_later=asyncio.get_running_loop().call_later,
         free_bytes=free_bytes,
         monotonic_ns=clock.monotonic_ns,
         say=say,
+        alarm=alarm,
     )
 
 
@@ -362,10 +416,16 @@ def _actor(engine: Engine, staged_count: int, why: str) -> Actor:
 
 def _user_name() -> str:
     """Who runs this process; by number where the system has no name (in containers)."""
+    return _name_of(os.getuid())
+
+
+@functools.cache
+def _name_of(user_id: int) -> str:
+    # Asked once, at the start: it opens files, and may ask a directory service and wait for it.
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(user_id).pw_name
     except KeyError:
-        return f"uid {os.getuid()}"
+        return f"uid {user_id}"
 
 
 def _record(engine: Engine, writer: LogWriter, events: Iterable[Outcome]) -> None:

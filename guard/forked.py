@@ -5,24 +5,30 @@ how its word comes back. What it works on is the caller's.
 
 How it works: `fork` copies page tables, not memory; pages are copied when either side writes. The
 child has one thread, its parent's calling one, so the work must need no lock that another thread
-could have held: none of logging, asyncio, ZeroMQ, or of the log's writer. Of its parent's open
-files it keeps two pipes and standard error (the log's lock above all is held for as long as anybody
-has it open). It is killed with its parent, and yields to it: lower priority, first to go when
-memory is short. It never returns to the caller's code: its last act is `os._exit`.
+could have held: none of logging, asyncio, ZeroMQ, of the log's writer, or of who speaks to the
+operator (`guard.saying`). Of its parent's open files it keeps two pipes, and standard error for the
+C library's last words (the log's lock above all is held for as long as anybody has it open). It is
+killed with its parent, and yields to it: lower priority, first to go when memory is short. A signal
+that is meant for it reaches nobody else. It never returns to the caller's code: its last act is
+`os._exit`.
 
-How it fails: a fork that is refused is an `OSError`; whatever happens to the child is its `Ended`
-without a word. A child that outlives its time is killed by its owner.
+How it fails: a fork that is refused is an `OSError`, and leaves nothing behind; whatever happens to
+the child is its `Ended` without a word, an error that nobody foresaw included: the child says
+nothing itself. A child that outlives its time is killed by its owner.
 """
 
 import ctypes
 import os
 import signal
 import sys
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import sleep
 from typing import Final, NoReturn, TypeAlias, TypeVar
+
+from guard.signals import forget_in_child
 
 # What a child may say, its first byte included; a pipe takes that much without a reader.
 WORD_BYTES_MAX: Final = 4096
@@ -31,6 +37,11 @@ KILL_LOOKS: Final = 100
 KILL_LOOK_S: Final = 0.005
 OOM_SCORE: Final = b"500"
 
+# Open at once around a fork: the pipes, and what the child opens before it has closed the others.
+DESCRIPTORS: Final = 6
+
+_STANDARD_ERROR: Final = 2
+_FRAMES_TOLD: Final = 3  # of an error that nobody foresaw
 _PR_SET_PDEATHSIG: Final = 1
 _GO: Final = b"g"
 _GOOD: Final = b"+"
@@ -62,6 +73,7 @@ class ForkedChild:
         self.pid: Final = pid
         self._go = go
         self._word = word
+        self._descriptors: tuple[int, ...] = (go, word)
         self._said = b""
         self._may_go = False
 
@@ -77,19 +89,28 @@ class ForkedChild:
         Its result, or its expected error, is the child's word. Raises OSError where the system
         refuses.
         """
-        go_read, go_write = os.pipe()
-        word_read, word_write = os.pipe()
+        opened: list[int] = []
         parent = os.getpid()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            pid = _fork()
+            opened += os.pipe()
+            opened += os.pipe()
+            go_read, go_write, word_read, word_write = opened
+            if (pid := _fork()) == 0:
+                _live_as_child(
+                    parent,
+                    mask,
+                    go_read,
+                    word_write,
+                    lambda wait: work(subject, wait),
+                    expected_errors,
+                )
         except OSError:
-            for descriptor in (go_read, go_write, word_read, word_write):
+            for descriptor in opened:
                 os.close(descriptor)
             raise
-        if pid == 0:
-            _live_as_child(
-                parent, go_read, word_write, lambda wait: work(subject, wait), expected_errors
-            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(go_read)
         os.close(word_write)
         os.set_blocking(word_read, False)
@@ -112,7 +133,11 @@ class ForkedChild:
                 self._said += piece
         except BlockingIOError:
             return None
-        pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+        try:
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            self._close()
+            return Ended(None, "somebody else has taken its process's exit code")
         if pid == 0:
             return None  # it has said all that it will, and is about to go
         self._close()
@@ -122,12 +147,16 @@ class ForkedChild:
     def kill(self) -> None:
         """Ends it, whatever it does. Waits for that, but not longer than half a second: one that
         hangs in a call to a disk that hangs goes when the call returns, and does nothing more."""
-        os.kill(self.pid, signal.SIGKILL)
-        for _ in range(KILL_LOOKS):
-            if os.waitpid(self.pid, os.WNOHANG)[0]:
-                break
-            sleep(KILL_LOOK_S)
-        self._close()
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+            for _ in range(KILL_LOOKS):
+                if os.waitpid(self.pid, os.WNOHANG)[0]:
+                    break
+                sleep(KILL_LOOK_S)
+        except (ProcessLookupError, ChildProcessError):
+            return  # gone, and somebody else has taken its exit code
+        finally:
+            self._close()
 
     def _ended(self, code: int, cpu_ns: int) -> Ended:
         kind, word = self._said[:1], self._said[1:].decode(errors="replace")
@@ -139,8 +168,9 @@ class ForkedChild:
         return Ended(None, f"its process ended with {how}", cpu_ns)
 
     def _close(self) -> None:
-        os.close(self._go)
-        os.close(self._word)
+        descriptors, self._descriptors = self._descriptors, ()
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def _fork() -> int:
@@ -156,6 +186,7 @@ def _fork() -> int:
 
 def _live_as_child(
     parent: int,
+    mask: Iterable[int],
     go: int,
     word: int,
     work: Callable[[WaitForGo], str],
@@ -165,26 +196,36 @@ def _live_as_child(
     try:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() == parent:  # else it had died before it was to take this child along
-            _forget_the_parents_affairs(keep={go, word, sys.stderr.fileno()})
             try:
+                _forget_the_parents_affairs(mask, keep={go, word, _STANDARD_ERROR})
                 said = _GOOD + work(lambda: os.read(go, 1) == _GO).encode()
                 code = 0
             except expected_errors as error:
                 said = _BAD + str(error).encode()
             os.write(word, said[:WORD_BYTES_MAX])
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:
+        os.write(word, (_BAD + _account_of(error).encode())[:WORD_BYTES_MAX])
         raise
     finally:
         os._exit(code)
 
 
-def _forget_the_parents_affairs(keep: set[int]) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    for number in (signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
+def _account_of(error: BaseException) -> str:
+    """What went wrong and where, in one line."""
+    places = [
+        f"{frame.f_code.co_name} ({frame.f_code.co_filename}:{line})"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    where = ", called by ".join(places[: -_FRAMES_TOLD - 1 : -1])
+    return f"nobody foresaw {type(error).__name__}: {error}; in {where}"
+
+
+def _forget_the_parents_affairs(mask: Iterable[int], keep: set[int]) -> None:
     signal.set_wakeup_fd(-1)
+    forget_in_child()
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    # Nobody here may wait for who reads standard error, or for a lock of who writes to it.
+    sys.stderr = None  # type: ignore[assignment]
     # What the child opens must not become its standard output, to which anything may be written.
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1):

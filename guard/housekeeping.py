@@ -1,37 +1,44 @@
 """What the daemon looks after once a second, beside the orders.
 
-Owns the heartbeat: the service manager's watchdog (fed only while batches reach the disk), the
-garbage collector (young objects, while nothing is under way), the periodic anchor, and the disk's
-reserve: with less free than that, entries are halted by an event in the log, while fills and
-cancels are still recorded; they resume when a quarter more is free. It also asks, once a beat,
-whether a checkpoint is due (`guard.checkpointing`), and has the heap's memory taken (`guard.heap`).
+Owns the heartbeat and its table of duties: the service manager's watchdog (fed only while batches
+reach the disk), the disk's reserve (with less free than that, entries are halted by an event in the
+log, while fills and cancels are still recorded; they resume when a quarter more is free), the
+periodic anchor, the look whether a checkpoint is due (`guard.checkpointing`), the garbage collector
+(young objects, while nothing is under way), the heap's memory (`guard.heap`), and what is still to
+be told of lines that could not be said (`guard.saying`).
 
-How it fails: an anchor that cannot be published is said once, until it can be again. Anything else
-ends the daemon through the loop's error handler.
+How it fails: what the environment refuses to one duty is said, and that duty alone is tried again
+at the next beat (`guard.duties`). What must not fail is to record a halt or a resumption: that is
+the log's own error, and ends the daemon (`Pipeline.record`). So does whatever else comes out of a
+beat, which is a bug of ours: the task's end is the service's (`watch`).
 """
 
 import asyncio
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from guard import clock
+from guard import clock, saying
 from guard.activation import Actor
 from guard.anchoring import AnchorPublisher
+from guard.duties import Duty
 from guard.heap import Heap
 from guard.notify import ServiceNotifier
 from guard.outcomes import EntriesHalted, EntriesResumed, Outcome
 from guard.pipeline import Pipeline
 from guard.state import GuardState
-from wal import Head, WalError
+from kernel import InvariantError
+from wal import Head
 
 # A batch that has been on its way to the disk for so long is no progress: no more watchdog food.
 STALL_LIMIT_NS: Final = 10_000_000_000
 BEAT_S: Final = 1.0
 RESUME_NUMERATOR: Final = 5  # entries resume above 5/4 of the reserve: no flapping around its edge
 RESUME_DENOMINATOR: Final = 4
+# At the start and at a stop: how long the anchor's disk is waited for.
+ANCHOR_WAIT_S: Final = 5.0
 
 
 def free_bytes(directory: Path) -> int:
@@ -52,6 +59,14 @@ def disk_event(state: GuardState, free: int, reserve_bytes: int, actor: Actor) -
     return None
 
 
+def sentence_of(event: EntriesHalted | EntriesResumed) -> str:
+    """What has happened to entries, for the operator."""
+    free = f"the disk of the log has {event.free_bytes:,} bytes free"
+    if isinstance(event, EntriesResumed):
+        return f"entries resumed: {free} again"
+    return f"entries halted: {free}, less than its reserve of {event.reserve_bytes:,}"
+
+
 class Housekeeper:
     """One beat a second. All calls belong to the loop's thread."""
 
@@ -64,36 +79,76 @@ class Housekeeper:
         check_disk: Callable[[], Outcome | None],
         take_checkpoint_if_due: Callable[[], None],
         say: Callable[[str], None],
+        alarm: Callable[[str], None],
+        more_duties: Iterable[Duty] = (),
     ) -> None:
+        """`more_duties`: rows of somebody else's, behind those that stand here."""
         self._pipeline = pipeline
         self._notifier = notifier
         self._anchor = anchor
         self._durable_head = durable_head
         self._check_disk = check_disk
-        self._take_checkpoint_if_due = take_checkpoint_if_due
         self._heap = Heap()
         self._say = say
-        self._anchor_fails = False
+        self._alarm = alarm
         self._period_s = min(BEAT_S, notifier.watchdog_s / 3 or BEAT_S)
+        self._anchor_duty = Duty("the anchor", self._publish_anchor)
+        # In this order, once a beat.
+        self._duties = (
+            Duty("the service manager's socket", self._feed_watchdog),
+            Duty("the look at the log's disk", self._look_at_disk),
+            self._anchor_duty,
+            Duty("the look whether a checkpoint is due", take_checkpoint_if_due),
+            Duty("the collection of garbage", self._collect_garbage),
+            Duty("the taking of the heap's memory", self._heap.take_beside),
+            Duty("the telling of lines that could not be said", saying.retry),
+            *more_duties,
+        )
 
-    async def prepare(self) -> None:
-        """What must be before the first order."""
-        await self.look_after_disks()
+    def prepare(self) -> None:
+        """What must be before the first order. Raises OSError where the log's disk cannot be asked.
+
+        The anchor is waited for, but not for ever; where it fails, it fails as later on.
+        """
+        self._look_at_disk()
+        self._perform(self._anchor_duty)
+        if self._anchor is not None:
+            self._anchor.settle(ANCHOR_WAIT_S)
         self._heap.take()
 
     async def run(self) -> None:
         """Beats until it is cancelled."""
         while True:
-            if not self._pipeline.is_stalled(STALL_LIMIT_NS):
-                self._notifier.send("WATCHDOG=1")
-            if self._pipeline.is_idle:
-                self._collect_garbage()
-            await self.look_after_disks()
-            self._take_checkpoint_if_due()
-            self._heap.take_beside()
+            self.beat()
             await asyncio.sleep(self._period_s)
 
+    def beat(self) -> None:
+        """Each duty once. Raises what none of them may."""
+        for duty in self._duties:
+            self._perform(duty)
+
+    def _perform(self, duty: Duty) -> None:
+        if not duty.perform(clock.monotonic_ns(), self._say, self._alarm):
+            self._pipeline.counters.duty_failures += 1
+
+    def watch(self, heartbeat: "asyncio.Task[None]") -> None:
+        """Has the end of `run`, but by being cancelled, end the service."""
+
+        def look(ended: "asyncio.Task[None]") -> None:
+            if not ended.cancelled():
+                self._pipeline.fail(ended.exception() or InvariantError("the heartbeat has ended"))
+
+        heartbeat.add_done_callback(look)
+
+    def _feed_watchdog(self) -> None:
+        if self._pipeline.is_stalled(STALL_LIMIT_NS):
+            self._notifier.flush()
+        else:
+            self._notifier.send("WATCHDOG=1")
+
     def _collect_garbage(self) -> None:
+        if not self._pipeline.is_idle:
+            return
         started_ns = clock.monotonic_ns()
         gc.collect(0)
         gc.freeze()
@@ -102,22 +157,16 @@ class Housekeeper:
         spent_ns = clock.monotonic_ns() - started_ns
         counters.collection_ns_max = max(counters.collection_ns_max, spent_ns)
 
-    async def look_after_disks(self) -> None:
-        """The log's reserve and the anchor."""
+    def _look_at_disk(self) -> None:
         event = self._check_disk()
-        if event is not None:
-            self._pipeline.record(event)
-            self._say(f"{type(event).__name__}: {event}")
-        await self._publish_anchor()
-
-    async def _publish_anchor(self) -> None:
-        if self._anchor is None:
+        if event is None:
             return
-        try:
-            await self._anchor.publish(self._durable_head())
-        except WalError as error:
-            if not self._anchor_fails:
-                self._say(f"the anchor cannot be published, the log goes on without: {error}")
-            self._anchor_fails = True
-        else:
-            self._anchor_fails = False
+        self._pipeline.record(event)
+        if isinstance(event, EntriesHalted):
+            self._alarm(sentence_of(event))
+        elif isinstance(event, EntriesResumed):
+            self._say(sentence_of(event))
+
+    def _publish_anchor(self) -> None:
+        if self._anchor is not None:
+            self._anchor.publish_beside(self._durable_head(), clock.monotonic_ns())

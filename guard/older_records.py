@@ -11,7 +11,7 @@ those of the older checkpoints. It has a low priority, rests behind each piece f
 took, and gives the pages that it has read back to the system. It ends with its parent.
 
 How it fails: damage, a file that cannot be read, and a child that ends early or takes too long are
-each one line that begins with ALARM. Segments that are archived meanwhile are no damage: they are
+each an alarm, in one line. Segments that are archived meanwhile are no damage: they are
 left out.
 """
 
@@ -105,6 +105,7 @@ class OlderRecords:
         heads: list[Head],
         counters: Counters,
         say: Callable[[str], None],
+        alarm: Callable[[str], None],
         call_later: Callable[[float, Callable[[], None]], object],
     ) -> None:
         """Lets the child go, where there is something older than what the start has read.
@@ -133,10 +134,11 @@ class OlderRecords:
             spent_ns = clock.monotonic_ns() - began_ns
             if ended is not None:
                 self._child = None
-                _settle(ended, spent_ns, counters, say)
+                _settle(ended, spent_ns, counters, say, alarm)
             elif spent_ns > life_s * NANOSECONDS_PER_SECOND:
                 self.stop()
-                _settle(Ended(None, f"it took longer than {life_s} s"), spent_ns, counters, say)
+                late = Ended(None, f"it took longer than {life_s} s")
+                _settle(late, spent_ns, counters, say, alarm)
             else:
                 call_later(LOOK_S, look)
 
@@ -149,15 +151,21 @@ class OlderRecords:
             self._child = None
 
 
-def _settle(ended: Ended, spent_ns: int, counters: Counters, say: Callable[[str], None]) -> None:
+def _settle(
+    ended: Ended,
+    spent_ns: int,
+    counters: Counters,
+    say: Callable[[str], None],
+    alarm: Callable[[str], None],
+) -> None:
     if ended.word is None:
-        say(f"ALARM: the older records of the log were not checked: {ended.problem}")
+        alarm(f"the older records of the log were not checked: {ended.problem}")
         return
     checked = msgspec.json.decode(ended.word, type=Checked)
     counters.older_records_verified = checked.last_sequence - checked.first_sequence + 1
     if checked.damage is not None:
         counters.older_damage += 1
-        say(f"ALARM: the older records of the log do not verify, orders go on: {checked.damage}")
+        alarm(f"the older records of the log do not verify, orders go on: {checked.damage}")
         return
     say(
         f"older records verified: {checked.first_sequence} to {checked.last_sequence} in "

@@ -96,10 +96,12 @@ class Pipeline:
         monotonic_ns: Callable[[], int],
         confirm: Callable[[Head], Awaitable[None]] | None = None,
         busy_poll_ns: int = 0,
+        gauges: Callable[[], dict[str, int]] = dict,
     ) -> None:
         """`confirm`: what else must have the durable head before a reply may leave.
 
         `busy_poll_ns`: how long after replies the next message is looked for without sleeping.
+        `gauges`: what `stats` tells beside what is counted here.
         """
         self._engine = engine
         self._writer = writer
@@ -107,6 +109,7 @@ class Pipeline:
         self._monotonic_ns = monotonic_ns
         self._confirm = confirm
         self._busy_poll_ns = busy_poll_ns
+        self._gauges = gauges
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._is_paused = False
@@ -124,7 +127,9 @@ class Pipeline:
         self._gathering = Gathering(gateway, answering, writer, self.counters)
 
     def start(self) -> None:
-        """Begins to listen."""
+        """Begins to listen, unless it is to stop already."""
+        if self._is_stopping:
+            return
         self._loop.add_reader(self._gateway.descriptor, self._on_readable)
         self._on_readable()
 
@@ -140,8 +145,15 @@ class Pipeline:
         self._wake.set()
 
     def record(self, outcome: Outcome) -> None:
-        """Logs and applies an event that no request asked for; it goes out with the next batch."""
-        record_outcome(self._engine, self._writer, Decided(outcome))
+        """Logs and applies an event that no request asked for; it goes out with the next batch.
+
+        Whatever keeps it from that ends `run`, whoever catches it here.
+        """
+        try:
+            record_outcome(self._engine, self._writer, Decided(outcome))
+        except BaseException as error:
+            self.fail(error)
+            raise
         self.counters.records += 1
         self._wake.set()
 
@@ -287,6 +299,7 @@ class Pipeline:
             open_holds=state.ledger.active_reservations,
             desks_halted=sum(desk.is_halted for desk in state.desks.values()),
             entries_halted=int(state.entries_halt is not None),
+            **self._gauges(),
         )
         reply.build = build()
         return reply

@@ -11,7 +11,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -158,18 +158,29 @@ class Site:
         *arguments: str,
         environment: dict[str, str] | None = None,
         new_log: bool | None = None,
-        wrapper: tuple[str, ...] = (),
+        **others: Any,
     ) -> Iterator["Daemon"]:
-        """A ready daemon, killed at the end if it still runs."""
-        self.started += 1
-        daemon = Daemon(
-            self.run_arguments(*arguments, new_log=new_log),
-            self.root / f"stderr-{self.started}",
-            environment,
-            wrapper,
-        )
-        try:
+        """A ready daemon, killed at the end if it still runs. `others`: as `Daemon` takes them."""
+        with self.started_only(
+            *arguments, environment=environment, new_log=new_log, **others
+        ) as daemon:
             daemon.wait_until_ready()
+            yield daemon
+
+    @contextmanager
+    def started_only(
+        self,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        new_log: bool | None = None,
+        **others: Any,
+    ) -> Iterator["Daemon"]:
+        """As `running`, not waited for."""
+        self.started += 1
+        stderr_file = self.root / f"stderr-{self.started}"
+        line = self.run_arguments(*arguments, new_log=new_log)
+        daemon = Daemon(line, stderr_file, environment, **others)
+        try:
             yield daemon
         finally:
             daemon.kill()
@@ -199,18 +210,26 @@ class Daemon:
         arguments: list[str],
         stderr_file: Path,
         environment: dict[str, str] | None = None,
+        *,
         wrapper: tuple[str, ...] = (),
+        stdout: int = subprocess.PIPE,
+        stderr: int | None = None,
+        before_exec: Callable[[], None] | None = None,
     ) -> None:
-        """`wrapper`: a command that becomes the daemon, such as `prlimit`."""
+        """`stdout`, `stderr`: descriptors, instead of a pipe to us and of that file.
+
+        `wrapper`: a command that becomes the daemon, such as `prlimit`.
+        """
         self.stderr_file = stderr_file
         self.ready_line = ""
         self.endpoint = ""
-        with stderr_file.open("wb") as stderr:
+        with stderr_file.open("wb") as file:
             self.process = subprocess.Popen(
                 [*wrapper, *own_process.command("guard.cli", *arguments)],
-                stdout=subprocess.PIPE,
-                stderr=stderr,
+                stdout=stdout,
+                stderr=file if stderr is None else stderr,
                 env=_environment(environment),
+                preexec_fn=before_exec,
             )
 
     @property

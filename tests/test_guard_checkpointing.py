@@ -3,6 +3,9 @@
 Real children write into a real log; the clock, and the loop's timer, are the test's.
 """
 
+import os
+import resource
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +18,7 @@ from guard.checkpointing import (
     CHILD_LIFE_MAX_NS,
     REST_FACTOR,
     RETRY_NS,
+    RETRY_NS_MAX,
     Checkpointer,
     CheckpointPlan,
     payload_bytes_max,
@@ -42,7 +46,9 @@ class Stand:
         self.engine = Engine()
         self.now_ns = 0
         self.free = 2**40
+        self.disk_error: OSError | None = None
         self.said: list[str] = []
+        self.alarms: list[str] = []
         self.events: list[CheckpointTaken] = []
         self.timers: list[Callable[[], None]] = []
         self.writer = LogWriter.open(directory, HASHER, EMPTY_HEAD, monotonic_ns=lambda: 0)
@@ -58,10 +64,16 @@ class Stand:
             record=self.record,
             actor=lambda why: actor(why=why),
             call_later=lambda _delay_s, call: self.timers.append(call),
-            free_bytes=lambda _: self.free,
+            free_bytes=self.free_bytes,
             monotonic_ns=lambda: self.now_ns,
             say=self.said.append,
+            alarm=self.alarms.append,
         )
+
+    def free_bytes(self, _directory: Path) -> int:
+        if self.disk_error is not None:
+            raise self.disk_error
+        return self.free
 
     def record(self, event: Outcome) -> None:
         sequence = self.engine.next_sequence
@@ -80,7 +92,7 @@ class Stand:
         """Lets the timer run until no child is at work."""
         deadline = time.monotonic() + PATIENCE_S
         while self.timers:
-            assert time.monotonic() < deadline, self.said
+            assert time.monotonic() < deadline, self.alarms
             self.timers.pop(0)()
             time.sleep(0.002)
 
@@ -214,8 +226,8 @@ def test_no_space_is_an_alarm_and_not_tried_at_once_again(
     stand.free = payload_bytes_max(stand.engine.state) - 1
     stand.checkpointer.request() if plan is ONLY_ASKED else stand.tick()
     assert stand.timers == []
-    (alarm,) = stand.said
-    assert alarm.startswith("ALARM: no checkpoint was taken, orders go on: it may take ")
+    (alarm,) = stand.alarms
+    assert alarm.startswith("no checkpoint was taken, orders go on: it may take ")
     stand.free += 1
     assert stand.tick() == 0
     stand.now_ns += RETRY_NS
@@ -226,7 +238,7 @@ def test_the_reserve_is_not_for_checkpoints(open_stand: Opener) -> None:
     stand = open_stand(CheckpointPlan(0, 0, 0, 2**30))
     stand.free = payload_bytes_max(stand.engine.state) + 2**30 - 1
     stand.checkpointer.request()
-    assert "are reserved for records" in stand.said[0]
+    assert "are reserved for records" in stand.alarms[0]
 
 
 def test_what_the_disk_refuses_is_an_alarm(open_stand: Opener) -> None:
@@ -236,15 +248,96 @@ def test_what_the_disk_refuses_is_an_alarm(open_stand: Opener) -> None:
     beside.mkdir()
     stand.checkpointer.request()
     stand.settle()
-    (alarm,) = stand.said
-    assert alarm.startswith(
-        "ALARM: no checkpoint was taken, orders go on: cannot write the checkpoint"
-    )
+    (alarm,) = stand.alarms
+    assert alarm.startswith("no checkpoint was taken, orders go on: cannot write the checkpoint")
     assert (stand.events, stand.listed()) == ([], [])
     beside.rmdir()
     stand.checkpointer.request()
     stand.settle()
     assert stand.listed() == [head.sequence]
+
+
+def without_descriptors(act: Callable[[], object]) -> None:
+    """Does it in a process that may not open anything."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        act()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("is_asked_for", [True, False])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (without_descriptors, "cannot fork: [Errno 24] Too many open files"),
+        (lambda act: act(), "nobody can say how much of its disk is free: [Errno 5] "),
+    ],
+)
+def test_what_the_system_refuses_is_an_alarm_and_tried_later(
+    make: Callable[[Callable[[], None]], None], said: str, is_asked_for: bool, open_stand: Opener
+) -> None:
+    stand = open_stand(CheckpointPlan(1, 1, 0, 0))
+    stand.now_ns = 1
+    stand.writer.sync_now()
+    stand.disk_error = OSError(5, "Input/output error") if "disk" in said else None
+    act = stand.checkpointer.request if is_asked_for else stand.checkpointer.tick
+    rotations = stand.writer.segment_number
+    for count in range(1, 7):
+        make(act)
+        assert len(stand.alarms) == count
+        assert stand.alarms[-1].startswith(f"no checkpoint was taken, orders go on: {said}")
+        # Twice as late each time, but not later than that.
+        stand.now_ns += min(RETRY_NS * 2 ** (count - 1), RETRY_NS_MAX) - 1
+        assert stand.tick() == 0
+        assert len(stand.alarms) == count
+        stand.now_ns += 1
+    assert (stand.events, stand.timers) == ([], [])
+    stand.grow()
+    stand.writer.sync_now()
+    assert stand.writer.segment_number == rotations  # none that holds nothing
+    stand.disk_error = None
+    assert stand.tick() == 1
+    stand.disk_error = OSError(5, "Input/output error")
+    stand.grow()
+    stand.now_ns += CHILD_LIFE_MAX_NS * REST_FACTOR
+    stand.checkpointer.tick()
+    stand.now_ns += RETRY_NS
+    stand.disk_error = None
+    assert stand.tick() == 2
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_child_that_is_killed_is_an_alarm(is_known: bool, open_stand: Opener) -> None:
+    stand = open_stand(ONLY_ASKED)
+    stand.checkpointer.request()  # its record is not durable: it waits
+    underway = stand.checkpointer._underway
+    assert underway is not None
+    os.kill(underway.child.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    if not is_known:
+        os.waitpid(underway.child.pid, 0)  # type: ignore[attr-defined]
+    stand.settle()
+    how = "its process ended with signal SIGKILL"
+    unknown = "somebody else has taken its process's exit code"
+    assert stand.alarms[0].endswith(how if is_known else unknown)
+    stand.writer.sync_now()
+    stand.checkpointer.request()
+    stand.settle()
+    assert len(stand.events) == 1
+
+
+def test_at_a_stop_what_the_system_refuses_is_an_alarm(open_stand: Opener) -> None:
+    stand = open_stand(CheckpointPlan(0, 0, 1, 0))
+    stand.writer.sync_now()
+    stand.disk_error = OSError(5, "Input/output error")
+    stand.checkpointer.take_at_stop()
+    stand.disk_error = None
+    without_descriptors(stand.checkpointer.take_at_stop)
+    assert len(stand.alarms) == 2
+    assert "Too many open files" in stand.alarms[1]
+    stand.checkpointer.take_at_stop()
+    assert len(stand.events) == 1
 
 
 def test_a_child_that_hangs_is_ended(open_stand: Opener) -> None:
@@ -256,7 +349,7 @@ def test_a_child_that_hangs_is_ended(open_stand: Opener) -> None:
     stand.now_ns += 1
     stand.timers.pop(0)()
     assert stand.timers == []
-    assert stand.said[0].endswith("it took too long and was ended")
+    assert stand.alarms[0].endswith("it took too long and was ended")
     stand.writer.sync_now()
     stand.checkpointer.request()
     stand.settle()
@@ -269,7 +362,7 @@ def test_a_stop_ends_a_child_that_is_at_work(open_stand: Opener) -> None:
     stand.checkpointer.stop()
     stand.checkpointer.stop()
     stand.settle()  # the timer that is left finds nothing
-    assert (stand.said, stand.events) == ([], [])
+    assert (stand.said, stand.alarms, stand.events) == ([], [], [])
 
 
 def test_at_a_stop_when_there_is_enough_to_read(open_stand: Opener) -> None:

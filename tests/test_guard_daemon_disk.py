@@ -1,8 +1,10 @@
 """A daemon process whose disk fails or stalls: a small shared library stands before libc's
-`fdatasync` and does what a file tells it.
+`fdatasync` and `statvfs` and does what a file tells it.
 """
 
+import json
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon_support import OPENING_RECORDS, PATIENCE_S, Daemon, Site, event_of
-from protocol_client import PING, ProtocolClient, order, status
+from daemon_support import OPENING_RECORDS, PATIENCE_S, Daemon, Site, config_text, event_of
+from protocol_client import PING, STATS, ProtocolClient, order, status
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +25,7 @@ SHIM = r"""
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static char wanted(void) {
@@ -43,6 +46,16 @@ int fdatasync(int descriptor) {
     while (wanted() == 's') usleep(1000);
     return real(descriptor);
 }
+
+#define STATVFS(name, kind) \
+int name(const char *path, struct kind *status) { \
+    static int (*real)(const char *, struct kind *); \
+    if (!real) real = (int (*)(const char *, struct kind *))dlsym(RTLD_NEXT, #name); \
+    if (wanted() == 'u') { errno = EACCES; return -1; } \
+    return real(path, status); \
+}
+STATVFS(statvfs, statvfs)
+STATVFS(statvfs64, statvfs64)
 """
 
 
@@ -72,7 +85,8 @@ class FaultySite(Site):
         self.environment = {"LD_PRELOAD": str(shim), "FAULT_FILE": str(self.fault_file)}
 
     def fault(self, what: str) -> None:
-        """`e`: EIO, `n`: ENOSPC, `s`: it hangs until told otherwise, empty: it works."""
+        """`e`: EIO, `n`: ENOSPC, `s`: it hangs until told otherwise, `u`: the directory may not
+        be read, empty: it works."""
         fresh = self.fault_file.with_suffix(".new")
         fresh.write_text(what)
         fresh.replace(self.fault_file)
@@ -144,6 +158,61 @@ def test_nothing_is_answered_while_the_disk_hangs(site: FaultySite, daemon: Daem
         assert other.receive()["answer"] == first
         assert other.receive()["head_sequence"] == OPENING_RECORDS + 2
         assert daemon.stop() == 0
+
+
+def test_a_stop_while_the_disk_hangs_waits_for_it(site: FaultySite, daemon: Daemon) -> None:
+    with ProtocolClient(daemon.endpoint) as client:
+        assert client.ask(order("A-1"))["type"] == "admit"
+        site.fault("s")
+        client.send(order("A-2"))
+        until_written(site, OPENING_RECORDS + 2)
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            daemon.signal(number)
+        assert client.socket.poll(SILENCE_MS) == 0
+        assert daemon.process.poll() is None
+        site.fault("")
+        assert client.receive()["type"] == "admit"
+        assert daemon.wait() == 0
+    assert site.events()[-1] == "session_closed"
+
+
+def test_a_directory_that_cannot_be_read_for_a_while_stops_nothing_for_good(
+    tmp_path: Path, shim: Path
+) -> None:
+    """Checkpoints and the look at the disk fail meanwhile; then all of it works again."""
+    site = FaultySite(tmp_path, shim)
+    anchor_file = tmp_path / "anchor.json"
+    log = f'anchor_file = "{anchor_file}"\ncheckpoint_every_records = 0'
+    site.configure(config_text(log=log))
+    with site.running(environment=site.environment) as daemon:
+        with ProtocolClient(daemon.endpoint) as client:
+            site.fault("u")
+            until_said(daemon, "ALARM: the look at the log's disk fails; orders go on")
+            daemon.signal(signal.SIGUSR2)
+            until_said(daemon, "ALARM: no checkpoint was taken, orders go on: nobody can say")
+            assert client.ask(order("A-1"))["type"] == "admit"
+            assert client.ask(STATS)["counters"]["duty_failures"] > 0
+            assert "Permission denied" in daemon.stderr
+            site.fault("")
+            until_said(daemon, "INFO: the look at the log's disk works again; it had failed")
+            daemon.signal(signal.SIGUSR2)
+            until_said(daemon, "INFO: checkpoint of record")
+            sequence = client.ask(order("A-2"))["wal_sequence"]
+            deadline = time.monotonic() + PATIENCE_S
+            while json.loads(anchor_file.read_text())["sequence"] < sequence:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        assert daemon.stop() == 0
+        assert daemon.stderr.count("ALARM") == 2
+    site.replay()
+
+
+def until_said(daemon: Daemon, text: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while text not in daemon.stderr:
+        assert time.monotonic() < deadline, daemon.stderr
+        assert daemon.process.poll() is None, daemon.stderr
+        time.sleep(0.01)
 
 
 def test_a_kill_while_the_disk_hangs(site: FaultySite, daemon: Daemon) -> None:

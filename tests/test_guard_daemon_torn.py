@@ -64,8 +64,8 @@ def check_goes_on(site: Site, damaged: bytes, first_lost: int, cut_at: int) -> N
     assert (code, answer["ok"], answer["segment"]) == (1, False, "00000001.jsonl")
     assert (answer["offset"], answer["sequence"]) == (cut_at, first_lost)
     with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
-        assert daemon.stderr.startswith(
-            f"pretrade-guard: a torn end was cut: {len(damaged) - cut_at} bytes of 00000001.jsonl "
+        assert daemon.stderr.partition(" ")[2].startswith(
+            f"INFO: a torn end was cut: {len(damaged) - cut_at} bytes of 00000001.jsonl "
             f"from byte {cut_at} on"
         )
         started = event_of(site.records()[-1])

@@ -1,17 +1,24 @@
 """A forked child: its word, its end, and that it holds on to nothing of its parent's."""
 
+import contextlib
+import io
 import json
 import os
+import resource
 import signal
+import socket
+import sys
 import subprocess
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from child_support import code
+from guard.descriptors import open_count
 from guard.forked import NICENESS, WORD_BYTES_MAX, Ended, ForkedChild, WaitForGo
 from wal import LogLock, WalLocked
 
@@ -88,14 +95,104 @@ def test_a_long_word_is_cut(children: list[ForkedChild]) -> None:
     assert found == Ended("x" * (WORD_BYTES_MAX - 1), None)
 
 
-def test_an_error_that_nobody_expects_is_said_on_standard_error(
+def test_an_error_that_nobody_expects_is_its_word(
     children: list[ForkedChild], capfd: pytest.CaptureFixture[str]
 ) -> None:
+    """The child itself says nothing: standard error may be a full pipe that nobody reads."""
+
     def work(_wait_for_go: WaitForGo) -> str:
         raise KeyError("a bug")
 
-    assert ended(start(children, work)) == Ended(None, "its process ended with exit code 1")
-    assert "KeyError: 'a bug'" in capfd.readouterr().err
+    found = ended(start(children, work))
+    assert found.word is None
+    assert found.problem is not None
+    assert found.problem.startswith("nobody foresaw KeyError: 'a bug'; in work (")
+    assert found.problem.count("\n") == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_whoever_speaks_to_the_operator_is_not_needed_in_it(children: list[ForkedChild]) -> None:
+    """A thread of the parent's may hold any lock at that moment, and is not there in the child."""
+
+    class Locked(io.StringIO):
+        def write(self, _text: str) -> int:
+            time.sleep(PATIENCE_S)
+            return 0
+
+    def work(_wait_for_go: WaitForGo) -> str:
+        warnings.warn("a warning goes to standard error", stacklevel=1)
+        return f"{sys.stderr}"
+
+    with contextlib.redirect_stderr(Locked()), warnings.catch_warnings():
+        warnings.simplefilter("always")
+        child = start(children, work)
+    assert ended(child) == Ended("None", None)
+
+
+def test_one_whose_exit_nobody_knows(children: list[ForkedChild]) -> None:
+    """As where the system reaps children itself, since SIGCHLD is ignored."""
+    child = start(children, lambda _: "done")
+    assert os.waitpid(child.pid, 0)[1] == 0
+    assert ended(child) == Ended(None, "somebody else has taken its process's exit code")
+    other = start(children, hang)
+    os.kill(other.pid, signal.SIGKILL)
+    os.waitpid(other.pid, 0)
+    opened = open_count()
+    other.kill()
+    assert open_count() == opened - 2
+
+
+def test_a_fork_without_descriptors_leaves_none_behind(children: list[ForkedChild]) -> None:
+    opened = open_count()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    spare = os.open(os.devnull, os.O_RDONLY)
+    fillers = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(highest, spare) + 8, hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                fillers.append(os.open(os.devnull, os.O_RDONLY))
+        os.close(fillers.pop())
+        os.close(fillers.pop())
+        os.close(fillers.pop())  # enough for one pipe, not for two
+        with pytest.raises(OSError, match="Too many open files"):
+            start(children, hang)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for filler in (spare, *fillers):
+            os.close(filler)
+    assert open_count() == opened
+
+
+def test_a_signal_that_is_meant_for_the_child_reaches_nobody_else(
+    children: list[ForkedChild],
+) -> None:
+    """The parent's loop is woken through a socket that the child has, too."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        before = signal.set_wakeup_fd(theirs.fileno())
+        handlers = {number: signal.signal(number, lambda *_: None) for number in _TOLD}
+        try:
+            for number in _TOLD:
+                child = start(children, hang)
+                os.kill(child.pid, number)
+                if number == signal.SIGHUP:
+                    wait_until_settled(child)
+                    os.kill(child.pid, signal.SIGTERM)
+                name = signal.SIGTERM.name if number == signal.SIGHUP else number.name
+                assert ended(child) == Ended(None, f"its process ended with signal {name}")
+        finally:
+            signal.set_wakeup_fd(before)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)
+
+
+_TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -170,6 +267,7 @@ def test_a_thread_that_is_at_work_is_no_hindrance(children: list[ForkedChild]) -
 
 PARENT = """
 import os, sys, time
+from guard.descriptors import open_count
 from guard.forked import ForkedChild
 
 def work(subject, wait_for_go):

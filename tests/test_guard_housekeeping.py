@@ -2,20 +2,24 @@
 
 import asyncio
 import gc
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from guard.anchoring import AnchorPublisher, load_anchor
+from guard.anchoring import SLOW_NS, AnchorPublisher, load_anchor
 from guard.counters import Counters
+from guard.duties import Duty
 from guard.housekeeping import Housekeeper, disk_event, free_bytes
-from guard.outcomes import EntriesHalted, EntriesResumed
+from guard.outcomes import EntriesHalted, EntriesResumed, Outcome
 from guard.start_options import OptionNeededError
 from guard_support import LoggedEngine, actor, cancel, fill, order
-from wal import EMPTY_HEAD, Head, WalAnchorError, read_anchor
+from kernel import InvariantError
+from wal import EMPTY_HEAD, Head, WalAnchorError, WalError, read_anchor
 
 RESERVE = 1_000
+PATIENCE_S = 20.0
 
 
 @pytest.mark.parametrize(
@@ -79,6 +83,7 @@ async def test_a_collection_of_garbage_is_counted_and_timed() -> None:
         lambda: None,
         beat,
         print,
+        print,
     )
     feed = asyncio.get_running_loop().create_task(keeper.run())
     try:
@@ -91,6 +96,165 @@ async def test_a_collection_of_garbage_is_counted_and_timed() -> None:
         gc.unfreeze()
     assert counters.collections == before >= 3
     assert counters.collection_ns_max > 0
+
+
+class Keeping:
+    """A housekeeper whose duties do as the test says, and what it says itself."""
+
+    def __init__(self, anchor: AnchorPublisher | None = None) -> None:
+        self.counters = Counters()
+        self.said: list[str] = []
+        self.alarms: list[str] = []
+        self.done: list[str] = []
+        self.errors: dict[str, Exception] = {}
+        self.recorded: list[object] = []
+        self.event: Outcome | None = None
+        self.failure: BaseException | None = None
+        self.head = EMPTY_HEAD
+        pipeline = SimpleNamespace(
+            is_stalled=lambda _limit: False,
+            is_idle=False,
+            counters=self.counters,
+            record=self.recorded.append,
+            fail=self.fail,
+        )
+        notifier = SimpleNamespace(send=lambda _word: self.do("manager"), watchdog_s=0.003)
+        self.keeper = Housekeeper(
+            pipeline,  # type: ignore[arg-type]
+            notifier,  # type: ignore[arg-type]
+            anchor,
+            lambda: self.head,
+            self.check_disk,
+            lambda: self.do("checkpoint"),
+            self.said.append,
+            self.alarms.append,
+            (Duty("the last row", lambda: self.do("last")),),
+        )
+
+    def do(self, name: str) -> None:
+        self.done.append(name)
+        if name in self.errors:
+            raise self.errors[name]
+
+    def check_disk(self) -> Outcome | None:
+        self.do("disk")
+        event, self.event = self.event, None
+        return event
+
+    def fail(self, failure: BaseException) -> None:
+        self.failure = failure
+
+
+ROWS = ["manager", "disk", "checkpoint", "last"]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_duty_that_fails_fails_alone_and_is_tried_again(name: str) -> None:
+    keeping = Keeping()
+    keeping.errors[name] = OSError(24, "Too many open files")
+    for _ in range(3):
+        keeping.keeper.beat()
+    assert keeping.done == ROWS * 3
+    (alarm,) = keeping.alarms
+    assert alarm.endswith("orders go on, it is tried again at each beat: [Errno 24] " + ERROR)
+    del keeping.errors[name]
+    keeping.keeper.beat()
+    assert (keeping.done, keeping.counters.duty_failures) == (ROWS * 4, 3)
+    (said,) = keeping.said
+    assert " works again; it had failed 3 times in 0." in said
+
+
+ERROR = "Too many open files"
+
+
+def test_all_duties_may_fail_at_once() -> None:
+    keeping = Keeping()
+    keeping.errors = {name: MemoryError() for name in ROWS}
+    keeping.keeper.beat()
+    assert keeping.done == ROWS
+    assert [alarm.rpartition(": ")[2] for alarm in keeping.alarms] == ["MemoryError"] * len(ROWS)
+
+
+def test_halts_and_resumptions_are_sentences() -> None:
+    keeping = Keeping()
+    keeping.event = actor().event(
+        EntriesHalted, reason="disk_low", free_bytes=12_345, reserve_bytes=1_000_000
+    )
+    keeping.keeper.beat()
+    assert keeping.alarms == [
+        "entries halted: the disk of the log has 12,345 bytes free, less than its reserve of "
+        "1,000,000"
+    ]
+    keeping.event = actor().event(EntriesResumed, free_bytes=2_345_678)
+    keeping.keeper.beat()
+    assert keeping.said == ["entries resumed: the disk of the log has 2,345,678 bytes free again"]
+    assert len(keeping.recorded) == 2
+
+
+async def test_what_nobody_foresaw_ends_the_service() -> None:
+    keeping = Keeping()
+    heartbeat = asyncio.get_running_loop().create_task(keeping.keeper.run())
+    keeping.keeper.watch(heartbeat)
+    keeping.errors["checkpoint"] = error = KeyError("a bug")
+    async with asyncio.timeout(10):
+        while keeping.failure is None:
+            await asyncio.sleep(0.001)
+    assert keeping.failure is error
+    other = asyncio.get_running_loop().create_task(asyncio.sleep(0))
+    keeping.keeper.watch(other)
+    await other
+    await asyncio.sleep(0)
+    assert isinstance(keeping.failure, InvariantError)  # a heartbeat does not end
+    keeping = Keeping()
+    heartbeat = asyncio.get_running_loop().create_task(keeping.keeper.run())
+    keeping.keeper.watch(heartbeat)
+    await asyncio.sleep(0)
+    heartbeat.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await heartbeat
+    await asyncio.sleep(0)
+    assert keeping.failure is None
+
+
+def test_an_anchor_that_fails_is_said_until_one_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "elsewhere" / "anchor.json"
+    publisher = AnchorPublisher(path, keyed=True)
+    keeping = Keeping(publisher)
+    keeping.head = Head(7, "ab" * 32)
+    keeping.keeper.prepare()
+    for _ in range(3):
+        keeping.keeper.beat()
+        assert publisher.settle(PATIENCE_S)
+    (alarm,) = keeping.alarms
+    assert alarm.startswith("the anchor fails; orders go on")
+    assert alarm.endswith(f"No such file or directory: '{path}.new'")
+    path.parent.mkdir()
+    keeping.keeper.beat()  # tells of the last one, and begins the next
+    assert publisher.settle(PATIENCE_S)
+    assert keeping.said == []
+    keeping.keeper.beat()
+    assert read_anchor(path).sequence == 7
+    assert keeping.said[0].startswith("the anchor works again; it had failed 4 times in ")
+
+
+def test_an_anchor_whose_disk_hangs_holds_up_no_beat(tmp_path: Path) -> None:
+    """A pipe that nobody reads stands where the anchor is to be written."""
+    path = tmp_path / "anchor.json"
+    os.mkfifo(tmp_path / "anchor.json.new")
+    publisher = AnchorPublisher(path, keyed=True)
+    publisher.publish_beside(Head(7, "ab" * 32), 0)
+    publisher.publish_beside(Head(8, "ab" * 32), SLOW_NS)
+    with pytest.raises(WalError, match=r"its disk has not answered for 10 s$"):
+        publisher.publish_beside(Head(9, "ab" * 32), SLOW_NS + 1)
+    with pytest.raises(WalError, match=r"its disk has not answered for 0 s$"):
+        publisher.publish_last(Head(9, "ab" * 32), 0.01)
+    reader = os.open(tmp_path / "anchor.json.new", os.O_RDONLY | os.O_NONBLOCK)
+    assert publisher.settle(PATIENCE_S)
+    os.close(reader)
+    (tmp_path / "anchor.json.new").unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+    publisher.publish_last(Head(9, "ab" * 32), 0.01)
+    assert read_anchor(path).sequence == 9
 
 
 def test_free_bytes_are_those_of_the_directory_s_disk(tmp_path: Path) -> None:

@@ -68,6 +68,14 @@ def test_killed_at_random_moments() -> None:
     torture("hard_stop.py", "--minutes", "0.06")
 
 
+def test_killed_while_duties_fail() -> None:
+    settings = 'anchor_file = "{root}/anchor"\ncheckpoint_interval_s = 1'
+    torture(
+        "hard_stop.py",
+        *("--minutes", "0.06", "--duties-fail", "0.5", "--log-settings", settings),
+    )
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> ShimSite:
     shim = build_shim(tmp_path)

@@ -91,6 +91,7 @@ from wal.segment import (
     segment_name,
     sync_source,
 )
+from wal.spares import Spares
 from wal.tail import Rewrite, rewrite_tail
 from wal.verify import ChainReport, find_head, verify_chain
 from wal.walk import Dialect
@@ -138,6 +139,7 @@ __all__ = [
     "Rewrite",
     "Run",
     "SalvageReport",
+    "Spares",
     "SyncStats",
     "WalAnchorError",
     "WalAnchorMismatch",

@@ -6,7 +6,8 @@ once, know what is staged or durable (`writer` does), or try anything twice.
 How it works: a batch that begins a segment first has it created: file and directory are fsync'd
 before anything is written, so that no synced batch can stand in a file whose name is lost. Then one
 write (more only where the system takes less than it was given) and one `fdatasync`. A segment that
-is full is given back to the system, pages and all, by a thread that then ends. `CommitThread`
+is full is given back to the system, pages and all, by a thread that then ends. The descriptors for
+the next one are held ready, whatever else the process opens. `CommitThread`
 is where that happens off the loop, where `barethread` will not do: one thread, one queue in, one
 call of the loop out, and no task, future or executor of its own for each batch.
 
@@ -22,12 +23,16 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from wal.chain import Head
 from wal.errors import WalPoisoned
 from wal.failpoint import is_armed, reach
 from wal.segment import create_segment, forget_pages
+from wal.spares import Spares
+
+# For the next segment and its directory.
+DESCRIPTORS: Final = 2
 
 
 class FileLayer(Protocol):
@@ -94,6 +99,7 @@ class SegmentAppender:
         self._directory = directory
         self._descriptor = descriptor
         self._files = files
+        self._spares = Spares(DESCRIPTORS)
 
     def commit(self, batch: Batch) -> None:
         """Write and sync one batch. Raises `CommitError` from whatever failed."""
@@ -138,12 +144,17 @@ class SegmentAppender:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+        self._spares.give_up()
 
     def _begin(self, number: int) -> None:
-        descriptor = create_segment(self._directory, number)
+        with self._spares.lent():
+            descriptor = create_segment(self._directory, number)
         # Everything in the old one is synced: that had to be before this batch was taken up.
         old, self._descriptor = self._descriptor, descriptor
-        if old is not None:
+        if old is not None and not self._spares.are_there:
+            os.close(old)
+            self._spares.take()
+        elif old is not None:
             # Milliseconds for a whole segment, which nobody has to wait for.
             try:
                 Thread(target=_forget, args=(old,), name="wal-forget", daemon=True).start()

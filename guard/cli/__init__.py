@@ -4,10 +4,11 @@ Owns which commands there are, and how an error becomes an exit code; a module a
 arguments and what it prints. Exit codes: 0 good; 1 damage, a refused start or a failed
 environment; 2 wrong use, a bad configuration, nothing to verify, or a start that waits for an
 option; 130 (128 + SIGINT) when it was interrupted at the keyboard before its end (`run` stops in
-good order); 129 and 143 when SIGHUP or SIGTERM ended a command that first cleans up (`demo`,
-`bench`, `export`); 141 (128 + SIGPIPE, as of a tool that the signal ended) when whoever read the
-output went away, as `head` does: said to nobody, and nothing is claimed of the log. Closed standard
-descriptors are as /dev/null.
+good order once it serves; before, it ends with that, or with 143 for SIGTERM); 129 and 143 when
+SIGHUP or SIGTERM ended a command that first cleans up (`demo`, `bench`, `export`); 141 (128 +
+SIGPIPE, as of a tool that the signal ended) when whoever read the output went away, as `head` does:
+said to nobody, and nothing is claimed of the log. Of `run` nobody's reading changes the exit code,
+or anything else (`guard.saying`). Closed standard descriptors are as /dev/null.
 
 A new command is a module with an `add(commands)`, and a line in `COMMANDS`. What a command needs
 beyond its arguments it imports when it runs, so that `--help` stays quick.
@@ -20,6 +21,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from guard import __version__
@@ -106,14 +108,17 @@ def _run_command(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     options.is_own_process = arguments is None  # else somebody's who goes on after the command
     command: Callable[[argparse.Namespace], int] = options.command
-    try:
-        return command(options)
-    except (ConfigError, UsageError) as error:
-        return complain(EXIT_WRONG_USE, error)
-    except BrokenPipeError:
-        raise
-    except (WalError, InvariantError, OSError) as error:
-        return complain(EXIT_FAILED, error)
+    speaking: Callable[[], AbstractContextManager[None]]
+    speaking = getattr(options, "speaking", nullcontext)
+    with speaking():
+        try:
+            return command(options)
+        except (ConfigError, UsageError) as error:
+            return complain(EXIT_WRONG_USE, error)
+        except BrokenPipeError:
+            raise
+        except (WalError, InvariantError, OSError) as error:
+            return complain(EXIT_FAILED, error)
 
 
 def _failed_output(error: OSError, *, is_own_process: bool) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from guard.keys import load_key
+from guard.saying import complaint
 from wal import (
     JOBS_MAX,
     Anchor,
@@ -35,9 +36,9 @@ class UsageError(ValueError):
     """The command line asks for something that cannot be."""
 
 
-def complain(code: int, error: Exception) -> int:
+def complain(code: int, error: BaseException) -> int:
     """Says what went wrong to stderr; returns `code`."""
-    sys.stderr.write(f"pretrade-guard: {error}\n")
+    sys.stderr.write(complaint(error))
     return code
 
 

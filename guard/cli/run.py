@@ -6,6 +6,8 @@ from pathlib import Path
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
 from guard.config import Config, ConfigError, check_orders_endpoint, load_config
 from guard.keys import ephemeral_key, load_key
+from guard.saying import say, speaking
+from guard.signals import Signals, StopAsked
 from guard.start_options import ACCEPT_LOSS_OPTION, NEW_ANCHOR_OPTION, NEW_LOG_OPTION
 
 
@@ -60,16 +62,24 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="start as told, serve nobody, and stop in good order",
     )
-    run.set_defaults(command=_run)
+    run.set_defaults(command=_run, speaking=speaking)
 
 
 def _run(options: argparse.Namespace) -> int:
+    try:
+        with Signals(say) as signals:
+            return _serve(options, signals)
+    except StopAsked as asked:
+        return complain(asked.exit_code, asked)
+
+
+def _serve(options: argparse.Namespace, signals: Signals) -> int:
     config = load_config(options.config)
     if options.is_own_process:
         from guard.huge_pages import ask_for_huge_pages
 
         ask_for_huge_pages(config.settings.remembered_orders_max)
-    from guard.daemon import RunOptions, StartError, run_daemon
+    from guard.daemon import RunOptions, ServiceError, StartError, run_daemon
     from guard.presence import check_presence
 
     if (options.apply_config or options.resume_desk or options.accept_loss) and not options.why:
@@ -95,9 +105,10 @@ def _run(options: argparse.Namespace) -> int:
                 options.new_anchor,
                 options.accept_loss,
                 options.then_stop,
-            )
+            ),
+            signals,
         )
-    except StartError as error:
+    except (StartError, ServiceError) as error:
         return complain(EXIT_FAILED, error)
     return EXIT_GOOD
 

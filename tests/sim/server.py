@@ -212,6 +212,7 @@ class Server:
             free_bytes=lambda _directory: 2**40,
             monotonic_ns=lambda: 0,
             say=lambda _text: None,
+            alarm=lambda _text: None,
             start_child=self.checkpoints.start_child,
         )
 

@@ -26,6 +26,7 @@ from protocol_client import ProtocolClient
 PATIENCE_S = 60.0
 GONE_MS = 2_000
 TICK_MS = 1_000
+BEAT_US = 10_000  # instead of a second, where duties are to fail: a session is soon over
 SCRIPT = Path(__file__).resolve().parent / "victim.py"
 
 
@@ -40,19 +41,26 @@ class UnexpectedEndError(AssertionError):
 class Victim:
     """A started process. Ended by `kill`, by its place, or by `stop`."""
 
-    def __init__(self, site: Site, point: str, number: int, *, is_armed: bool) -> None:
+    def __init__(
+        self, site: Site, point: str, number: int, *, is_armed: bool, duties_fail: float
+    ) -> None:
         control_file = site.root / "control"
         control_file.write_bytes(bytes([is_armed]) + bytes(victim.CONTROL_BYTES - 1))
         self.control = victim.open_control(control_file)
         self.point = point
         self.was_killed_by_hand = False
         self.stderr_file = site.root / "stderr"
-        arguments = [str(control_file), point, str(number), "--", *site.run_arguments()]
+        environment = dict(os.environ)
+        if duties_fail:
+            environment["WATCHDOG_USEC"] = str(3 * BEAT_US)
+        place = [str(control_file), point, str(number), str(duties_fail)]
+        arguments = [*place, "--", *site.run_arguments()]
         with self.stderr_file.open("wb") as stderr:
             self.process = subprocess.Popen(
                 own_process.command(str(SCRIPT), *arguments),
                 stdout=subprocess.PIPE,
                 stderr=stderr,
+                env=environment,
             )
         self.pidfd = os.pidfd_open(self.process.pid)
 

@@ -89,7 +89,7 @@ def run_trials(
         while not is_over():
             place = root / f"log-{tally.logs + 1}"
             place.mkdir()
-            trial = Trial(place, draw, tally, options.log_settings)
+            trial = Trial(place, draw, tally, options.log_settings, options.duties_fail)
             for _ in range(KILLS_A_LOG):
                 if is_over():
                     break
@@ -137,6 +137,13 @@ def base_parser(text: str) -> argparse.ArgumentParser:
     """The options that both commands have."""
     parser = argparse.ArgumentParser(description=text)
     parser.add_argument("--seed", type=int, default=random.randrange(1, 2**32))
+    parser.add_argument(
+        "--duties-fail",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="so many of the duties beside the orders fail, at random (0 to 1)",
+    )
     parser.add_argument(
         "--log-settings", default="", metavar="TOML", help="lines for the [log] section"
     )

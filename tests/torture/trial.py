@@ -22,6 +22,7 @@ from victim import NO_POINT
 
 from daemon_support import KEY, Site, config_text, event_of
 from guard.checkpoint import state_digest_hex
+from guard.duties import TRIED_AGAIN
 from guard.recovery import fold_log, recover_log
 from guard.replay import replay_log
 from protocol_client import cancel, fill, order, status
@@ -83,7 +84,14 @@ class Tally:
 class Trial:
     """A fresh log in `root`. All randomness is `draw`'s."""
 
-    def __init__(self, root: Path, draw: random.Random, tally: Tally, log_settings: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        draw: random.Random,
+        tally: Tally,
+        log_settings: str,
+        duties_fail: float,
+    ) -> None:
         desks = {
             name: (f"{budget}.00", "none" if cap is None else f"{cap}.00")
             for name, (budget, cap) in BUDGETS.items()
@@ -99,11 +107,12 @@ class Trial:
         )
         self._draw = draw
         self._tally = tally
+        self._duties_fail = duties_fail
         self._numbers = itertools.count(1)
 
     def session(self, death: Death) -> bool:
         """Start, check, load until it is dead. Did it die at the chosen place?"""
-        target = Victim(self.site, death.point, death.number, is_armed=death.is_armed)
+        target = self._victim(death)
         timer = threading.Timer(death.after_s or 0.0, target.kill)
         is_timed = death.after_s is not None
         link: Link | None = None
@@ -133,7 +142,7 @@ class Trial:
 
     def finish(self) -> None:
         """A last start: everything is answered and right, the stop is clean, the log is whole."""
-        target = Victim(self.site, NO_POINT, 0, is_armed=False)
+        target = self._victim(Death())
         try:
             link = Link(target, target.wait_until_ready())
             try:
@@ -151,9 +160,20 @@ class Trial:
         for name, answer in self.oracle.answers.items():
             self._tally.answered[f"{self.oracle.requests[name]['type']} {answer['type']}"] += 1
 
+    def _victim(self, death: Death) -> Victim:
+        return Victim(
+            self.site,
+            death.point,
+            death.number,
+            is_armed=death.is_armed,
+            duties_fail=self._duties_fail,
+        )
+
     def _check_alarms(self, target: Victim) -> None:
         """Nothing is spoilt here: a checkpoint that was published is of use."""
         alarms = [alarm for alarm in target.alarms() if not alarm.endswith(UNLISTED)]
+        if self._duties_fail:
+            alarms = [alarm for alarm in alarms if TRIED_AGAIN not in alarm]
         must(not alarms, "a start without alarms", alarms)
 
     def _count(self, target: Victim, was_struck: bool, *, is_ready: bool) -> None:
