@@ -225,7 +225,7 @@ def _forget_the_parents_affairs(mask: Iterable[int], keep: set[int]) -> None:
     forget_in_child()
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     # Nobody here may wait for who reads standard error, or for a lock of who writes to it.
-    sys.stderr = None  # type: ignore[assignment]
+    sys.stderr = None
     # What the child opens must not become its standard output, to which anything may be written.
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1):

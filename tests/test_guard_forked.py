@@ -7,8 +7,8 @@ import os
 import resource
 import signal
 import socket
-import sys
 import subprocess
+import sys
 import threading
 import time
 import warnings
