@@ -85,9 +85,13 @@ class AnchorPublisher:
     Called on the loop's thread only.
     """
 
-    def __init__(self, path: Path, keyed: bool) -> None:
+    def __init__(
+        self, path: Path, keyed: bool, write: Callable[[Path, Anchor], None] = write_anchor
+    ) -> None:
+        """`write`: puts an anchor on its disk, which may take its time."""
         self._path = path
         self._keyed = keyed
+        self._put = write
         self._spares = Spares(DESCRIPTORS)
         self._publish_off_loop: Callable[[Head], Awaitable[None]] = wrap(self.publish_now)
         self._writing = Lock()
@@ -101,7 +105,7 @@ class AnchorPublisher:
         with self._writing:  # a beat that was cancelled may still be at it
             if head.sequence > self.published_sequence:
                 with self._spares.lent():
-                    write_anchor(self._path, anchor_of(head, self._keyed))
+                    self._put(self._path, anchor_of(head, self._keyed))
                 self.published_sequence = head.sequence
 
     async def publish(self, head: Head) -> None:

@@ -9,7 +9,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from daemon_support import PACKAGES, PATIENCE_S, Daemon, Site, config_text
+from daemon_support import PATIENCE_S, Daemon, Site, config_text
+from guard import own_process
 from protocol_client import STATS, ProtocolClient, order
 
 pytestmark = pytest.mark.slow
@@ -178,17 +178,10 @@ def test_the_ready_line_is_no_condition(tmp_path: Path, unread: int) -> None:
 def test_a_start_that_is_refused_keeps_its_exit_code(tmp_path: Path, unread: int) -> None:
     site = Site(tmp_path)
     done = subprocess.run(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "guard.cli",
-            *site.run_arguments("--resume-desk", "x"),
-        ],  # without --why
+        own_process.command("guard.cli", *site.run_arguments("--resume-desk", "x")),  # no --why
         stdout=subprocess.PIPE,
         stderr=unread,
         timeout=PATIENCE_S,
-        env={**os.environ, "PYTHONPATH": str(PACKAGES)},
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, b"")
