@@ -17,6 +17,7 @@ from wal import (
     WalAnchorError,
     WalDamage,
     WalError,
+    publish_file,
     read_anchor,
     usable_cores,
 )
@@ -25,6 +26,7 @@ EXIT_GOOD: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_WRONG_USE: Final = 2
 EXIT_INTERRUPTED: Final = 130  # what a shell says of a tool that SIGINT ended: 128 + 2
+OUTPUT_MODE: Final = 0o666  # less the umask: what a person asked for, and may show around
 EXIT_BROKEN_PIPE: Final = 141  # what a shell says of a tool that SIGPIPE ended: 128 + 13
 
 # argparse's own type for this is private.
@@ -94,6 +96,17 @@ def tool_anchor(options: argparse.Namespace) -> Anchor | None:
         raise UsageError(f"{options.anchor}: {error}") from error
     except WalError as error:  # which names the file
         raise UsageError(str(error)) from error
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Writes what a tool found where the user wants it: a file is whole or not there.
+
+    A device, or a pipe, gets it as it comes. Raises OSError.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+    else:
+        publish_file(path, data, mode=OUTPUT_MODE)
 
 
 def report_good(options: argparse.Namespace, what: str, fields: dict[str, Any]) -> int:
