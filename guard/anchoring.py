@@ -119,6 +119,7 @@ class AnchorPublisher:
         Raises what became of the last one, again and again until one has done its work; `WalError`
         where it has been at work for `SLOW_NS`; RuntimeError where no thread can be had.
         """
+        failure = self._failure
         if self._thread is not None and self._thread.is_alive():
             if now_ns - self._began_ns > SLOW_NS:
                 waited_s = (now_ns - self._began_ns) // 1_000_000_000
@@ -128,8 +129,8 @@ class AnchorPublisher:
             thread = Thread(target=self._try, args=(head,), name="anchor", daemon=True)
             thread.start()
             self._thread, self._began_ns = thread, now_ns
-        if self._failure is not None:
-            raise self._failure.with_traceback(None)
+        if failure is not None:
+            raise failure.with_traceback(None)
 
     def publish_last(self, head: Head, timeout_s: float) -> None:
         """As `publish`, by the caller; waits so long for what is at work. Raises WalError."""

@@ -167,6 +167,9 @@ def _settle(
         counters.older_damage += 1
         alarm(f"the older records of the log do not verify, orders go on: {checked.damage}")
         return
+    if checked.last_sequence < checked.first_sequence:
+        say("older records: all of them were archived meanwhile, none is left to verify")
+        return
     say(
         f"older records verified: {checked.first_sequence} to {checked.last_sequence} in "
         f"{spent_ns / NANOSECONDS_PER_SECOND:.1f} s"

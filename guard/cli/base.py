@@ -18,6 +18,7 @@ from wal import (
     WalAnchorError,
     WalDamage,
     WalError,
+    publish_file,
     read_anchor,
     usable_cores,
 )
@@ -25,6 +26,7 @@ from wal import (
 EXIT_GOOD: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_WRONG_USE: Final = 2
+OUTPUT_MODE: Final = 0o666  # less the umask: what a person asked for, and may show around
 EXIT_SIGNAL: Final = 128  # and the signal's number: what a shell says of a tool that it ended
 EXIT_BROKEN_PIPE: Final = EXIT_SIGNAL + 13  # SIGPIPE
 
@@ -95,6 +97,17 @@ def tool_anchor(options: argparse.Namespace) -> Anchor | None:
         raise UsageError(f"{options.anchor}: {error}") from error
     except WalError as error:  # which names the file
         raise UsageError(str(error)) from error
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Writes what a tool found where the user wants it: a file is whole or not there.
+
+    A device, or a pipe, gets it as it comes. Raises OSError.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+    else:
+        publish_file(path, data, mode=OUTPUT_MODE)
 
 
 def report_good(options: argparse.Namespace, what: str, fields: dict[str, Any]) -> int:

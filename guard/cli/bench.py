@@ -6,7 +6,14 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
+from guard.cli.base import (
+    EXIT_FAILED,
+    EXIT_GOOD,
+    Commands,
+    UsageError,
+    complain,
+    write_output,
+)
 
 SECONDS_MAX: Final = 3_600.0
 ROUNDS_MAX: Final = 100
@@ -114,7 +121,7 @@ def _measure(options: argparse.Namespace) -> int:
 def _write_json(path: Path, value: object) -> None:
     import msgspec
 
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(value)) + b"\n")
+    write_output(path, msgspec.json.format(msgspec.json.encode(value)) + b"\n")
 
 
 def _session(options: argparse.Namespace) -> Any:

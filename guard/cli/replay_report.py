@@ -7,17 +7,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from guard.cli.base import EXIT_GOOD, UsageError, report_good
-from wal import publish_file
+from guard.cli.base import EXIT_GOOD, UsageError, report_good, write_output
 
 if TYPE_CHECKING:
     from guard.audit.audit import Audit
     from guard.replay import ReplayReport
     from wal import CheckpointInfo
-
-PAGE_MODE: Final = 0o666  # less the umask: what a person asked for, and may show around
 
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,8 +98,7 @@ def show_report(
 
 
 def _write_page(file: Path, document: dict[str, Any], source: str) -> None:
-    """A page is whole or not there."""
     from guard.audit.page import render_page
 
-    publish_file(file, render_page(document, source).encode(), mode=PAGE_MODE)
+    write_output(file, render_page(document, source).encode())
     sys.stderr.write(f"pretrade-guard: the page is in {file}\n")

@@ -9,6 +9,7 @@ from guard.keys import ephemeral_key, load_key
 from guard.saying import say, speaking
 from guard.signals import Signals, StopAsked
 from guard.start_options import ACCEPT_LOSS_OPTION, NEW_ANCHOR_OPTION, NEW_LOG_OPTION
+from wal import holds_files
 
 
 def add(commands: Commands) -> None:
@@ -117,7 +118,8 @@ def _run_key(options: argparse.Namespace, config: Config, directory: Path) -> by
     if options.key_file is not None:
         return load_key(options.key_file)
     if options.ephemeral_key or config.log.ephemeral_key:
-        return ephemeral_key(directory, may_create=options.new_log)
+        # Beside a log that is there, another key than its own would only be in the way.
+        return ephemeral_key(directory, may_create=options.new_log and not holds_files(directory))
     if config.log.key_file is not None:
         return load_key(Path(config.log.key_file))
     raise ConfigError("log.key_file: is missing (or give --key-file, or --ephemeral-key)")
