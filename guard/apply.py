@@ -138,7 +138,7 @@ def _apply_fill(state: GuardState, event: FillRecorded) -> None:
     ledger, orders = state.ledger, state.orders
     order = orders.find(fill.desk, fill.client_order_id, event.received_at_ns)
     if order is None or order.phase is OrderPhase.REFUSED:
-        expires_at_ns = event.received_at_ns + state.remembered_order_window_ns
+        expires_at_ns = state.orphan_expires_at_ns(event.received_at_ns)
         ids_max = state.remembered_orders_max
         orders.add_orphan_fill(fill, answer, expires_at_ns, ids_max)
         _charge(state, fill.desk, paid)
@@ -208,7 +208,6 @@ def _apply_settings(state: GuardState, event: SettingsActivated) -> None:
     state.currency = event.currency
     state.remembered_orders_max = event.remembered_orders_max
     state.remembered_order_window_ns = event.remembered_order_window_ns
-    state.orders.expect(event.remembered_orders_max)
 
 
 def _apply_policy(state: GuardState, event: PolicyActivated) -> None:

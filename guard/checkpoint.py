@@ -132,7 +132,7 @@ def decode_state(read: Reader) -> GuardState:
                 certified_microcents,
             )
         )
-        state.orders.load(source.read, state.remembered_orders_max)
+        state.orders.load(source.read)
     # ValueError: bad UTF-8, a policy or an instrument that cannot be.
     except (msgspec.MsgspecError, ValueError, InvariantError, RecursionError) as error:
         raise error if isinstance(error, StateError) else StateError(str(error)) from error

@@ -126,6 +126,8 @@ async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recove
             fresh_segment=True,
         ) as writer:
             _record(engine, writer, events)
+            # Here alone, and by the configuration's number: what only reads a log grows with it.
+            engine.state.orders.expect(options.config.settings.remembered_orders_max)
             pipeline = await _serve_orders(engine, gateway, options, writer, hasher, recovered)
             actor = _actor(engine, writer.staged_count, "clean stop")
             _record(engine, writer, [actor.event(SessionClosed)])

@@ -12,7 +12,6 @@ How it fails: `InvariantError` where the ledger contradicts itself.
 """
 
 from guard import packing
-from guard.messages import I64_MAX
 from guard.orders_codec import ADMITTED_HEAD, decode_fill
 from guard.outcomes import Decided, FillRecorded
 from guard.replay_parts import FILLED_BYTES
@@ -64,9 +63,6 @@ class FillLane:
         ):
             return False
         received_at_ns = le.load_i64(rows, row)
-        expires_at_ns = state.expires_at_ns(received_at_ns, self._sent_at_ns)
-        if filled == quantity and expires_at_ns > I64_MAX:
-            return False
         # Here it is decided, and goes on as `guard.apply` does.
         orders.forget_expired(received_at_ns)
         if not ledger.settle_hold(self._reservation_id, released, fee):
@@ -75,7 +71,7 @@ class FillLane:
         payload = le.bytes_at(rows, payload_at, le.load_u16(rows, row + 84))
         orders.fill_open(order_row, key, payload, filled, after)
         if filled == quantity:
-            orders.close_filled(order_row, expires_at_ns)
+            orders.close_filled(order_row, state.expires_at_ns(received_at_ns, self._sent_at_ns))
         state.advance(le.load_u64(rows, row + 16), received_at_ns)
         self.record_count += 1
         return True

@@ -134,6 +134,12 @@ def encode_fill(fill: Fill, answer: Filled) -> bytes:
     )
 
 
+def fill_sequence(payload: bytes) -> int:
+    """The sequence of the record of a fill, out of what `encode_fill` gave."""
+    _, sequence, *_ = _decode(payload)
+    return int(sequence)
+
+
 def decode_fill(
     desk: str, client_order_id: str, fill_id: str, payload: bytes
 ) -> tuple[Fill, Filled]:

@@ -24,7 +24,6 @@ from typing import TypeAlias
 
 from guard.decide_entry import REASON_WORD
 from guard.fill_lane import FillLane
-from guard.messages import I64_MAX
 from guard.orders_codec import decode_order
 from guard.outcomes import Decided, KernelRows, OrderDecided
 from guard.replay_parts import DECIDED, DECIDED_BYTES, FILLED, ROW_HEAD
@@ -129,9 +128,9 @@ class ReplayLane:
         at += rows[row + 176]
         payload = le.bytes_at(rows, at, le.load_u16(rows, row + 179))
         if is_refusal:
-            expires_at_ns = state.expires_at_ns(received_at_ns, sent_at_ns)
-            if expires_at_ns > I64_MAX or not self._is_refused(rows, row):
+            if not self._is_refused(rows, row):
                 return False
+            expires_at_ns = state.expires_at_ns(received_at_ns, sent_at_ns)
             # Here it is decided, and goes on as `guard.apply` does.
             orders.forget_expired(received_at_ns)
             orders.add_refused(key, payload, expires_at_ns)
