@@ -9,7 +9,7 @@ hold is passed over with an alarm; the one before it is tried, and last the log 
 the same from each. What was passed over is taken off the manifest once the log is whole.
 
 How it fails: the `WalError` family, `WalDamage` for anything but a torn end, naming segment, offset
-and sequence; `NotOurLogError` for a log that the guard did not write.
+and sequence; `NotOurLogError` for a record that the guard did not write, naming the field, too.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,10 @@ from guard.checkpoint import Reader, StateError, decode_policy, decode_state
 from guard.engine import Engine
 from guard.journal import DIALECT, RecordError, decode_event
 from guard.outcomes import LogOpened
+from guard.record_rules import RecordRules
+from guard.record_words import refusal
 from guard.state import GuardState
-from kernel import PolicySnapshot
+from kernel import InvariantError, PolicySnapshot
 from wal import (
     EMPTY_HEAD,
     Anchor,
@@ -79,8 +81,7 @@ def recover_log(directory: Path, hasher: ChainHasher, anchor: Anchor | None = No
     """Locks and folds the log in `directory`, which is created if it is not there.
 
     A log that does not hold its `anchor`'s record, or ends before it, is refused. Raises
-    WalLocked, WalDamage, WalKeyMismatch, WalError, NotOurLogError; InvariantError where the
-    records do not follow from each other.
+    WalLocked, WalDamage, WalKeyMismatch, WalError, NotOurLogError.
     """
     create_directory(directory)
     lock = open_for_recovery(directory)
@@ -115,31 +116,39 @@ def fold_log(
     """Verifies the chain and applies every record in order, from the checkpoint's on if given.
 
     Raises CheckpointDamage where the checkpoint cannot be read, WalStartMismatch where the log
-    does not hold its record.
+    does not hold its record, NotOurLogError for a record that no guard can have written there.
     """
     engine, head = Engine(), EMPTY_HEAD
     if checkpoint is not None:
-        engine, head = load_checkpoint(checkpoint), checkpoint.head.head
+        engine, head = load_checkpoint(checkpoint, hasher.key_id), checkpoint.head.head
     start = None if checkpoint is None else head
+    rules = RecordRules(engine.state, hasher.key_id)
     for entry in read_entries(directory, hasher, DIALECT, start, anchor):
         try:
             outcome = decode_event(entry.data)
-        except RecordError as error:
+            if (entry.sequence == 1) != isinstance(outcome, LogOpened):
+                raise RecordError("a log begins with log_opened, once")
+            rules.check(entry.sequence, outcome, entry.previous_hash)
+            engine.apply(entry.sequence, outcome)
+        except (InvariantError, ValueError, LookupError) as error:
             raise NotOurLogError(f"{_place(entry)}: {error}") from error
-        if (entry.sequence == 1) != isinstance(outcome, LogOpened):
-            raise NotOurLogError(f"{_place(entry)}: a log begins with log_opened, once")
-        engine.apply(entry.sequence, outcome)
+        rules.note(entry.sequence, outcome)
         head = entry.head
     return engine, head
 
 
-def load_checkpoint(info: CheckpointInfo) -> Engine:
-    """The engine after the record of that checkpoint. Raises CheckpointDamage, WalError."""
+def load_checkpoint(info: CheckpointInfo, key_id: str | None = None) -> Engine:
+    """The engine after the record of that checkpoint. Raises CheckpointDamage, WalError.
+
+    `key_id`: the log's, which the state must name, too.
+    """
 
     def decode(read: Reader) -> GuardState:
         state = decode_state(read)
         if state.next_sequence != info.head.sequence + 1:
             raise StateError(f"it is the state before record {state.next_sequence}")
+        if key_id not in (None, state.key_id):
+            raise StateError(refusal("key_id", state.key_id, key_id))
         return state
 
     return Engine(_load(info, decode))
