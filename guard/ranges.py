@@ -26,7 +26,8 @@ DISK_RESERVE_BYTES_MAX: Final = 2**50
 # The last but one that an i64 holds: the last one marks what never expires (`guard.orders`).
 TIME_NS_MAX: Final = I64_MAX - 1
 
-Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
+_CURRENCY: Final = "[A-Z]{3}"
+Currency: TypeAlias = Annotated[str, Meta(pattern=rf"^{_CURRENCY}\Z")]
 RememberedOrdersMax: TypeAlias = Annotated[int, Meta(ge=1, le=REMEMBERED_ORDERS_MAX)]
 RememberedOrderWindowS: TypeAlias = Annotated[int, Meta(ge=1, le=REMEMBERED_ORDER_WINDOW_S_MAX)]
 RememberedOrderWindowNs: TypeAlias = Annotated[
@@ -50,6 +51,18 @@ Flag: TypeAlias = Annotated[int, Meta(ge=0, le=1)]
 DeskName: TypeAlias = Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}\Z")]
 Microcents: TypeAlias = Annotated[int, Meta(ge=0, le=I64_MAX)]
 MicrocentsAboveZero: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
+
+# As a state has them: none, before a log says its settings.
+CurrencyOrNone: TypeAlias = Annotated[str, Meta(pattern=rf"^({_CURRENCY})?\Z")]
+RememberedOrdersOrNone: TypeAlias = Annotated[int, Meta(ge=0, le=REMEMBERED_ORDERS_MAX)]
+WindowNsOrNone: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=REMEMBERED_ORDER_WINDOW_S_MAX * NANOSECONDS_PER_SECOND,
+        multiple_of=NANOSECONDS_PER_SECOND,
+    ),
+]
 
 # What the log gives: no configuration says these.
 ReceivedAtNs: TypeAlias = Annotated[int, Meta(ge=0, le=TIME_NS_MAX)]

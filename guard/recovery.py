@@ -137,17 +137,17 @@ def fold_log(
     return engine, head
 
 
-def load_checkpoint(info: CheckpointInfo, key_id: str | None = None) -> Engine:
+def load_checkpoint(info: CheckpointInfo, key_id: str) -> Engine:
     """The engine after the record of that checkpoint. Raises CheckpointDamage, WalError.
 
-    `key_id`: the log's, which the state must name, too.
+    `key_id`: of the log's key, which the state must name.
     """
 
     def decode(read: Reader) -> GuardState:
         state = decode_state(read)
         if state.next_sequence != info.head.sequence + 1:
             raise StateError(f"it is the state before record {state.next_sequence}")
-        if key_id not in (None, state.key_id):
+        if state.key_id != key_id:
             raise StateError(refusal("key_id", state.key_id, key_id))
         return state
 
