@@ -28,6 +28,7 @@ from guard.messages import ErrorReply, Pong, Reject, Reply, StatsReply
 from guard.order_lane import OrderLane
 from guard.order_pieces import REPLY_BYTES_MAX
 from guard.outcomes import Decided, Origin, Outcome
+from guard.ranges import LOCAL_CLIENT
 from guard.wire import (
     MESSAGEPACK,
     Message,
@@ -41,7 +42,6 @@ from kernel import little_endian as le
 from wal import LogWriter
 from wal.failpoint import reach
 
-LOCAL_CLIENT: Final = "local"
 LATE_TYPES: Final = frozenset((Pong, StatsReply))  # their replies are known only when they leave
 
 _REPLY_BYTES_MAX = REPLY_BYTES_MAX

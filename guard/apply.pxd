@@ -18,6 +18,8 @@ cpdef _apply_order(GuardState state, event)
 @cython.locals(ledger=BudgetEngine, orders=RememberedOrders, order=OrderState)
 cpdef _apply_fill(GuardState state, event)
 
+cdef _check_freed(OrderState order, event)
+
 @cython.locals(orders=RememberedOrders)
 cpdef _note_fill(GuardState state, OrderState order, event)
 

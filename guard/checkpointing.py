@@ -25,11 +25,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-from guard.activation import NANOSECONDS_PER_SECOND, Actor
+from guard.activation import Actor
 from guard.checkpoint import encode_state, state_digest_hex
 from guard.engine import Engine
 from guard.forked import DESCRIPTORS, Ended, ForkedChild, WaitForGo
 from guard.outcomes import CheckpointTaken, Outcome
+from guard.ranges import NANOSECONDS_PER_SECOND
 from guard.state import GuardState
 from kernel import InvariantError
 from wal import (

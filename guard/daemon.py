@@ -28,7 +28,6 @@ from msgspec import UNSET
 
 from guard import __version__, clock
 from guard.activation import (
-    NANOSECONDS_PER_SECOND,
     Actor,
     find_differences,
     opening_events,
@@ -47,6 +46,7 @@ from guard.notify import ServiceNotifier
 from guard.older_records import OlderRecords
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
+from guard.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery import Recovered, recover_log
 from guard.saying import alarm, announce, begin_service, lines_not_said, say
 from guard.signals import Signals
@@ -210,6 +210,8 @@ async def _serve_log(
             fresh_segment=True,
         ) as writer:
             _record(engine, writer, events)
+            # Here alone, and by the configuration's number: what only reads a log grows with it.
+            engine.state.orders.expect(options.config.settings.remembered_orders_max)
             if anchor is not None and recovered.losses:
                 anchor.publish_now(writer.durable_head)
             for text in recovered.settle():

@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t as u8, uint64_t as u64
 from guard cimport packing
 from guard.orders cimport RememberedOrders
 from guard.orders_codec cimport decode_fill
+from guard.record_rules cimport RecordRules
 from guard.state cimport GuardState
 from kernel cimport little_endian as le
 from kernel.ledger cimport BudgetEngine
@@ -23,13 +24,14 @@ cdef Py_ssize_t behind(
 @cython.final
 cdef class FillLane:
     cdef GuardState _state
+    cdef RecordRules _rules
     cdef i64 _quantity, _reservation_id, _notional, _sent_at_ns
     cdef u64 _value
     cdef public Py_ssize_t record_count
 
     @cython.locals(
         state=GuardState, orders=RememberedOrders, key=bytes, order_row=Py_ssize_t,
-        received_at_ns=i64, fee=i64, payload_at=Py_ssize_t, payload=bytes,
+        sequence=u64, received_at_ns=i64, batch=i64, fee=i64, payload_at=Py_ssize_t, payload=bytes,
         ledger=BudgetEngine,
     )
     cdef bint take(self, const u8 *rows, Py_ssize_t row) except -1

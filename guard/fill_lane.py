@@ -12,9 +12,9 @@ How it fails: `InvariantError` where the ledger contradicts itself.
 """
 
 from guard import packing
-from guard.messages import I64_MAX
 from guard.orders_codec import ADMITTED_HEAD, decode_fill
 from guard.outcomes import Decided, FillRecorded
+from guard.record_rules import RecordRules
 from guard.replay_parts import FILLED_BYTES
 from guard.state import GuardState
 from kernel import InvariantError
@@ -30,8 +30,9 @@ _HEAD_BYTES = len(_HEAD)
 class FillLane:
     """The lane of one state. `record_count`: how many fills went through it."""
 
-    def __init__(self, state: GuardState) -> None:
+    def __init__(self, state: GuardState, rules: RecordRules) -> None:
         self._state = state
+        self._rules = rules
         self._quantity = self._reservation_id = self._notional = self._sent_at_ns = 0
         self._value = 0
         self.record_count = 0
@@ -40,7 +41,11 @@ class FillLane:
         """Whether the record is what the rules give; it is then applied."""
         state = self._state
         orders, ledger = state.orders, state.ledger
-        if le.load_u64(rows, row + 16) != state.next_sequence:
+        sequence = le.load_u64(rows, row + 16)
+        received_at_ns, batch = le.load_i64(rows, row), le.load_i64(rows, row + 8)
+        if sequence != state.next_sequence:
+            return False
+        if not self._rules.follows(sequence, received_at_ns, batch):
             return False
         key = le.bytes_at(rows, row + _FIXED_BYTES, rows[row + 82])
         order_row = orders.open_row(le.bytes_at(rows, row + _FIXED_BYTES, rows[row + 81]))
@@ -63,10 +68,6 @@ class FillLane:
             or not ledger.can_settle(self._reservation_id, released, fee)
         ):
             return False
-        received_at_ns = le.load_i64(rows, row)
-        expires_at_ns = state.expires_at_ns(received_at_ns, self._sent_at_ns)
-        if filled == quantity and expires_at_ns > I64_MAX:
-            return False
         # Here it is decided, and goes on as `guard.apply` does.
         orders.forget_expired(received_at_ns)
         if not ledger.settle_hold(self._reservation_id, released, fee):
@@ -75,8 +76,9 @@ class FillLane:
         payload = le.bytes_at(rows, payload_at, le.load_u16(rows, row + 84))
         orders.fill_open(order_row, key, payload, filled, after)
         if filled == quantity:
-            orders.close_filled(order_row, expires_at_ns)
-        state.advance(le.load_u64(rows, row + 16), received_at_ns)
+            orders.close_filled(order_row, state.expires_at_ns(received_at_ns, self._sent_at_ns))
+        state.advance(sequence, received_at_ns)
+        self._rules.note_batch(batch)
         self.record_count += 1
         return True
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from guard.outcomes import Decided, KernelRows, LogOpened, OrderDecided, Outcome, PlainEvent
 from guard.record_text import RecordText
+from guard.record_words import explain
 from kernel.digest import decision_digest_of_row, input_digest_of_row
 from kernel.layout import DECISION, DECISION_ROW_BYTES, INPUT
 from kernel.reasons import ACTION_OF_CAMEL, ACTION_OF_CODE, REASON_OF_CAMEL, REASON_OF_CODE
@@ -162,7 +163,7 @@ def decode_data(data: bytes) -> Decided:
         return Decided(record.metadata, _rows_of(record))
     # ValueError: bad UTF-8, or a value that does not fit the format's integer types.
     except (msgspec.DecodeError, ValueError, RecursionError, KeyError) as error:
-        raise RecordError(f"no record of this guard: {error}") from error
+        raise RecordError(f"no record of this guard: {explain(data, error)}") from error
 
 
 def decode_event(data: bytes) -> Outcome:
@@ -183,7 +184,7 @@ def decode_event(data: bytes) -> Outcome:
         event: Outcome = _decode_event(data)
         return event
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise RecordError(f"no record of this guard: {error}") from error
+        raise RecordError(f"no record of this guard: {explain(data, error)}") from error
 
 
 def _rows_of(record: DecisionRecord) -> KernelRows:

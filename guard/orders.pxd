@@ -26,7 +26,8 @@ cdef class RememberedOrders:
     cdef PackedMap _orders, _fills
     cdef bytearray _open_row
     cdef Py_ssize_t _closed_first, _closed_last, _orphan_first, _orphan_last, _orphan_count
-    cdef object _last_expires_at_ns
+    cdef object _last_expires_at_ns, _last_orphan_sequence
+    cdef list _outlasting
     cdef object _missed_desk, _missed_id
     cdef bytes _missed_key
     cdef Py_ssize_t _decoded_row
@@ -63,7 +64,7 @@ cdef class RememberedOrders:
     @cython.locals(row=Py_ssize_t)
     cpdef forget_expired(self, now_ns)
 
-    @cython.locals(row=Py_ssize_t, order_row=Py_ssize_t)
+    @cython.locals(row=Py_ssize_t, order_row=Py_ssize_t, is_orphan=bint)
     cpdef find_fill(self, desk, client_order_id, fill_id, now_ns)
 
     @cython.locals(row=Py_ssize_t)
@@ -71,6 +72,11 @@ cdef class RememberedOrders:
 
     @cython.locals(row=Py_ssize_t)
     cpdef add_orphan_fill(self, fill, answer, expires_at_ns, fills_max)
+
+    cdef _note_outlasting(self, expires_at_ns)
+
+    @cython.locals(fills=PackedMap, count=Py_ssize_t, row=Py_ssize_t, last=Py_ssize_t)
+    cdef _find_outlasting(self)
 
     cdef _forget_fills(self, Py_ssize_t row)
     cdef _forget_oldest_orphan(self)

@@ -25,14 +25,18 @@ from guard.orders_codec import (
     encode_fill,
     encode_order,
     fill_key,
+    fill_sequence,
     order_key,
 )
 from guard.packed import NO_ROW, PackedMap, Reader
+from kernel import InvariantError
 from kernel import little_endian as le
 
 NEVER: Final = 2**63 - 1  # expires_at_ns of an open order
 
 RecordedFill: TypeAlias = tuple[Fill, Filled]
+# Of an orphan that outlasts the one behind it: its row, its record's sequence, when it expires.
+Outlasting: TypeAlias = tuple[int, int, int]
 
 
 class OrderPhase(IntEnum):
@@ -116,6 +120,8 @@ class RememberedOrders:
         self._closed_first = self._closed_last = _NO_ROW
         self._orphan_first = self._orphan_last = _NO_ROW
         self._orphan_count = 0
+        self._last_orphan_sequence = 0
+        self._outlasting: list[Outlasting] = []  # in the queue's order
         self._last_expires_at_ns = 0
         # Decide and apply ask for the same order, one after the other: its key is made and it is
         # decoded once. Neither an order nor its answer ever changes, but a row may come to hold
@@ -296,12 +302,24 @@ class RememberedOrders:
         if row == _NO_ROW:
             return None
         expires_at_ns = self._fills.value(row, _FILL_EXPIRES)
-        if expires_at_ns == NEVER:  # it goes with its order
+        is_orphan = expires_at_ns != NEVER
+        if not is_orphan:  # it goes with its order
             order_row = self._orders.find(order_key(desk, client_order_id))
             expires_at_ns = self._orders.value(order_row, _EXPIRES)
-        if expires_at_ns <= now_ns:
+        if expires_at_ns <= now_ns and not (is_orphan and self._outlasting):
             return None
-        return decode_fill(desk, client_order_id, fill_id, self._fills.payload(row))
+        found = decode_fill(desk, client_order_id, fill_id, self._fills.payload(row))
+        if expires_at_ns > now_ns or self._is_outlasted(found[1].wal_sequence, now_ns):
+            return found
+        return None
+
+    def _is_outlasted(self, sequence: int, now_ns: int) -> bool:
+        """Has an orphan that came before this one, which has expired, not expired itself?"""
+        return any(
+            expires_at_ns > now_ns
+            for _, earlier, expires_at_ns in self._outlasting
+            if earlier < sequence
+        )
 
     def add_fill(self, state: OrderState, fill: Fill, answer: Filled) -> None:
         """Remembers a fill for as long as its order."""
@@ -325,10 +343,20 @@ class RememberedOrders:
             self._orphan_first = row
         else:
             self._fills.set_value(self._orphan_last, _NEXT_FILL, row)
+            self._note_outlasting(expires_at_ns)
         self._orphan_last = row
+        self._last_orphan_sequence = answer.wal_sequence
         self._orphan_count += 1
         if self._orphan_count > fills_max:
             self._forget_oldest_orphan()
+
+    def _note_outlasting(self, expires_at_ns: int) -> None:
+        """Lists the last orphan, if it outlasts the next one, which expires then."""
+        last_expires_at_ns = self._fills.value(self._orphan_last, _FILL_EXPIRES)
+        if last_expires_at_ns > expires_at_ns:
+            self._outlasting.append(
+                (self._orphan_last, self._last_orphan_sequence, last_expires_at_ns)
+            )
 
     def dump(self) -> Iterator[bytes]:
         """All that is remembered, in pieces: equal for equal histories."""
@@ -343,7 +371,7 @@ class RememberedOrders:
         yield from self._orders.dump()
         yield from self._fills.dump()
 
-    def load(self, read: Reader, orders_max: int) -> None:
+    def load(self, read: Reader) -> None:
         """Becomes what `dump` wrote."""
         (
             self._closed_first,
@@ -354,8 +382,27 @@ class RememberedOrders:
             self._last_expires_at_ns,
         ) = _QUEUES.unpack(read(_QUEUES.size))
         self._decoded_row = _NO_ROW
-        self._orders.load(read, orders_max)
-        self._fills.load(read, orders_max)
+        self._orders.load(read)
+        self._fills.load(read)
+        self._find_outlasting()
+
+    def _find_outlasting(self) -> None:
+        """Walks over the orphans, once, for what `_outlasting` lists of them."""
+        fills, count = self._fills, self._orphan_count
+        self._outlasting = []
+        if count > len(fills):
+            raise InvariantError(f"{count} orphans are among {len(fills)} dumped fills")
+        row, last, last_expires_at_ns = self._orphan_first, _NO_ROW, 0
+        for _ in range(count):
+            expires_at_ns = fills.value(row, _FILL_EXPIRES)
+            if last_expires_at_ns > expires_at_ns:
+                sequence = fill_sequence(fills.payload(last))
+                self._outlasting.append((last, sequence, last_expires_at_ns))
+            last, last_expires_at_ns = row, expires_at_ns
+            row = fills.value(row, _NEXT_FILL)
+        if row != _NO_ROW or last != self._orphan_last:
+            raise InvariantError(f"the queue of {count} dumped orphans ends elsewhere")
+        self._last_orphan_sequence = 0 if last == _NO_ROW else fill_sequence(fills.payload(last))
 
     def _forget_fills(self, row: int) -> None:
         while row != _NO_ROW:
@@ -365,6 +412,8 @@ class RememberedOrders:
 
     def _forget_oldest_orphan(self) -> None:
         row = self._orphan_first
+        if self._outlasting and self._outlasting[0][0] == row:
+            del self._outlasting[0]
         self._orphan_first = self._fills.value(row, _NEXT_FILL)
         if self._orphan_first == _NO_ROW:
             self._orphan_last = _NO_ROW

@@ -9,4 +9,5 @@ cpdef bytes encode_order(order, answer)
 
 cpdef tuple decode_order(desk, client_order_id, bytes payload)
 cpdef bytes encode_fill(fill, answer)
+cpdef fill_sequence(bytes payload)
 cpdef tuple decode_fill(desk, client_order_id, fill_id, bytes payload)

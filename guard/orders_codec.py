@@ -34,7 +34,7 @@ _CODE_OF_WORD: Final[dict[str, int]] = {
 }
 _WORD_OF_CODE: Final = {code: word for word, code in _CODE_OF_WORD.items()}
 _STAGES: Final[tuple[Stage, ...]] = ("order", "kernel", "ledger")
-_FLAGS: Final = ("overfill", "late", "unknown", "refused")
+FLAGS: Final = ("overfill", "late", "unknown", "refused")
 
 # Of an order's fields the first two are its key's; of a fill's the first three; the last one of
 # both is the request id, which belongs to a sending.
@@ -120,7 +120,7 @@ def encode_fill(fill: Fill, answer: Filled) -> bytes:
     """A fill's content and its answer, without what its key says."""
     flags = 0
     for flag in answer.flags:
-        flags |= 1 << _FLAGS.index(flag)
+        flags |= 1 << FLAGS.index(flag)
     return _encode(
         (
             _fields_of(fill)[_FILL_CONTENT],
@@ -132,6 +132,12 @@ def encode_fill(fill: Fill, answer: Filled) -> bytes:
             flags,
         )
     )
+
+
+def fill_sequence(payload: bytes) -> int:
+    """The sequence of the record of a fill, out of what `encode_fill` gave."""
+    _, sequence, *_ = _decode(payload)
+    return int(sequence)
 
 
 def decode_fill(
@@ -150,6 +156,6 @@ def decode_fill(
         released,
         fill.fee_microcents,
         unpaid,
-        [flag for bit, flag in enumerate(_FLAGS) if flags >> bit & 1],
+        [flag for bit, flag in enumerate(FLAGS) if flags >> bit & 1],
         False,
     )

@@ -70,7 +70,7 @@ cdef class PackedMap:
         row=Py_ssize_t, used_count=Py_ssize_t, slab=bytearray, at=Py_ssize_t,
         blob_bytes=Py_ssize_t, grains=Py_ssize_t, tag=u64,
     )
-    cdef _index_rows(self, Py_ssize_t entries_max)
+    cdef _index_rows(self)
 
     @cython.locals(fits=bint, end=u64)
     cdef _check_block(self, u64 place, u64 grains)

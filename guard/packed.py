@@ -229,27 +229,28 @@ class PackedMap:
         for slab in self._blob_slabs:
             yield bytes(slab)
 
-    def load(self, read: Reader, entries_max: int) -> None:
-        """Becomes what `dump` wrote, with an index for `entries_max`."""
+    def load(self, read: Reader) -> None:
+        """Becomes what `dump` wrote, with an index for the entries that there are."""
         row_count, blob_end, entry_count, sizes = _COUNTS.unpack(_read_exactly(read, _COUNTS.size))
         if not entry_count <= row_count <= _ROWS_MAX or blob_end > _BLOB_END_MAX:
             raise InvariantError(f"a dumped map of {entry_count} entries in {row_count} rows")
         self._row_count, self._blob_end, self._entry_count = row_count, blob_end, entry_count
-        self._free_rows = _read_numbers(read)
+        # Held to what was read before: no number by itself makes room for anything.
+        self._free_rows = _read_numbers(read, row_count - entry_count)
         self._free_blobs = {}
         for _ in range(sizes):
             (grains,) = _COUNT.unpack(_read_exactly(read, _COUNT.size))
-            self._free_blobs[grains] = _read_numbers(read)
+            self._free_blobs[grains] = _read_numbers(read, row_count)
         slab_count = (self._row_count + _ROWS_PER_SLAB - 1) // _ROWS_PER_SLAB
         self._row_slabs = _read_slabs(read, slab_count, _ROWS_PER_SLAB * self._row_bytes)
         slab_count = (self._blob_end + _BLOB_SLAB_BYTES - 1) // _BLOB_SLAB_BYTES
         self._blob_slabs = _read_slabs(read, slab_count, _BLOB_SLAB_BYTES)
         self._check_free_lists()
-        self._index_rows(entries_max)
+        self._index_rows()
 
-    def _index_rows(self, entries_max: int) -> None:
+    def _index_rows(self) -> None:
         """Builds the index from the rows, each checked before anything of it is read."""
-        self._set_index(_slots_for(max(entries_max, self._entry_count)))
+        self._set_index(_slots_for(self._entry_count))
         used_count = 0
         for row in range(self._row_count):
             if not self._is_used(row):
@@ -386,8 +387,10 @@ def _dump_numbers(numbers: "array[int]") -> Iterator[bytes]:
     yield numbers.tobytes()
 
 
-def _read_numbers(read: Reader) -> "array[int]":
+def _read_numbers(read: Reader, count_max: int) -> "array[int]":
     (count,) = _COUNT.unpack(_read_exactly(read, _COUNT.size))
+    if count > count_max:
+        raise InvariantError(f"a dumped list of {count} free places; at most {count_max} can be")
     return array("Q", _read_exactly(read, 8 * count))
 
 

@@ -6,10 +6,10 @@ from libc.stdint cimport uint8_t as u8, uint64_t as u64
 from kernel cimport little_endian as le
 from wal cimport rawbytes as raw
 
-cdef u64 _U64_MAX, _I64_LIMIT, _TENTH
+cdef u64 _U64_MAX, _I64_LIMIT, _TENTH, _TIME_NS_MAX
 cdef u8 _SIGNED
-cdef Py_ssize_t _WORD_BYTES_MAX, _CLIENT_BYTES_MAX
-cdef bytes _COMMA, _CLIENT, _BATCH, _INPUT_WIDTHS, _DECISION_WIDTHS
+cdef Py_ssize_t _WORD_BYTES_MAX, _LOCAL_BYTES
+cdef bytes _LOCAL, _COMMA, _CLIENT, _BATCH, _INPUT_WIDTHS, _DECISION_WIDTHS
 cdef list _INPUT_KEYS, _DECISION_KEYS, _ACTIONS, _REASONS
 
 cdef void store_value(u8 *out, Py_ssize_t at, u64 value, u8 width) noexcept

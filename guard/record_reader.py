@@ -12,6 +12,7 @@ there. Compiled, rows are written without a look at their room, which is the cal
 How it fails: a place below 0 says that something is unusual; what was written is then of no use.
 """
 
+from guard.ranges import LOCAL_CLIENT, TIME_NS_MAX
 from kernel import little_endian as le
 from kernel.layout import DECISION, INPUT, IntType
 from kernel.little_endian import Buffer, Row
@@ -23,7 +24,10 @@ _I64_LIMIT = 2**63  # what a negative value reaches at most, and a positive one 
 _TENTH = 2**64 // 10
 _COLON = b'":'
 _COMMA = b',"'
-_WORD_BYTES_MAX, _CLIENT_BYTES_MAX = 32, 128
+_TIME_NS_MAX = TIME_NS_MAX
+_WORD_BYTES_MAX = 32
+_LOCAL = LOCAL_CLIENT.encode()
+_LOCAL_BYTES = len(_LOCAL)
 _CLIENT, _BATCH = b',"client":"', b'","batch_first_sequence":'
 _SIGNED = 8 + 128  # how `_width_of` marks an i64
 
@@ -116,14 +120,18 @@ class RecordReader:
 
         The client's name is a place; time and batch are put as two integers at `to`.
         """
-        if not self.number(text, piece, 8) or self.value >= _I64_LIMIT:
+        if not self.number(text, piece, 8) or self.value > _TIME_NS_MAX:
             return False
         le.store_u64(row, to, self.value)
-        if not self.string(text, _CLIENT, _CLIENT_BYTES_MAX):
+        if not self.string(text, _CLIENT, _LOCAL_BYTES):
             return False
         self.client_at = self.last
         self.client_bytes = self.at - self.last
-        if not self.number(text, _BATCH, 8):
+        if self.client_bytes != _LOCAL_BYTES or not raw.has_at(
+            text, self.client_at, _LOCAL, _LOCAL_BYTES
+        ):
+            return False
+        if not self.number(text, _BATCH, 8) or self.value == 0 or self.value >= _I64_LIMIT:
             return False
         le.store_u64(row, to + 8, self.value)
         return True

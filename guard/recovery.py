@@ -11,8 +11,9 @@ log that does not hold such a record, or has another one in its place, has lost 
 answered, and is refused, unless the loss is accepted.
 
 How it fails: the `WalError` family, `WalDamage` for anything but a torn end, naming segment, offset
-and sequence, `KnownLoss` for a loss that might be accepted; `NotOurLogError` for a log that the
-guard did not write; `OptionNeededError` where there is no log, or one too many for `new_log`.
+and sequence, `KnownLoss` for a loss that might be accepted; `NotOurLogError` for a record that the
+guard did not write, naming the field, too; `OptionNeededError` where there is no log, or one too
+many for `new_log`.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ from guard.journal import DIALECT, RecordError, decode_event
 from guard.losses import ANCHOR_WORD, Watch, known_loss, loss_of
 from guard.outcomes import LogOpened, LossAccepted
 from guard.presence import check_begun, check_presence, clear_for_new_log
+from guard.record_rules import RecordRules
+from guard.record_words import refusal
 from guard.start_options import ACCEPT_LOSS_OPTION, OptionNeededError
 from guard.state import GuardState
-from kernel import PolicySnapshot
+from kernel import InvariantError, PolicySnapshot
 from wal import (
     EMPTY_HEAD,
     MANIFEST_NAME,
@@ -109,8 +112,7 @@ def recover_log(
     `new_log`: it must hold none, and a fresh one is to begin; it is created if it is not there.
     A log that does not hold the record of its `anchor`, or of an entry of its manifest, is refused;
     with `accept_loss`, one that does. Raises WalLocked, WalDamage, WalKeyMismatch, WalError,
-    NotOurLogError, OptionNeededError; InvariantError where the records do not follow from each
-    other.
+    NotOurLogError, OptionNeededError.
     """
     if new_log:
         create_directory(directory)
@@ -173,33 +175,42 @@ def fold_log(
     """Verifies the chain and applies every record in order, from the checkpoint's on if given.
 
     `watch` is told of each. Raises CheckpointDamage where the checkpoint cannot be read,
-    WalStartMismatch where the log does not hold its record.
+    WalStartMismatch where the log does not hold its record, NotOurLogError for a record that no
+    guard can have written there.
     """
     engine, head = Engine(), EMPTY_HEAD
     if checkpoint is not None:
-        engine, head = load_checkpoint(checkpoint), checkpoint.head.head
+        engine, head = load_checkpoint(checkpoint, hasher.key_id), checkpoint.head.head
     start = None if checkpoint is None else head
+    rules = RecordRules(engine.state, hasher.key_id)
     for entry in read_entries(directory, hasher, DIALECT, start, anchor):
         try:
             outcome = decode_event(entry.data)
-        except RecordError as error:
+            if (entry.sequence == 1) != isinstance(outcome, LogOpened):
+                raise RecordError("a log begins with log_opened, once")
+            rules.check(entry.sequence, outcome, entry.previous_hash)
+            engine.apply(entry.sequence, outcome)
+        except (InvariantError, ValueError, LookupError) as error:
             raise NotOurLogError(f"{_place(entry)}: {error}") from error
-        if (entry.sequence == 1) != isinstance(outcome, LogOpened):
-            raise NotOurLogError(f"{_place(entry)}: a log begins with log_opened, once")
-        engine.apply(entry.sequence, outcome)
+        rules.note(entry.sequence, outcome)
         head = entry.head
         if watch is not None:
             watch.take(entry)
     return engine, head
 
 
-def load_checkpoint(info: CheckpointInfo) -> Engine:
-    """The engine after the record of that checkpoint. Raises CheckpointDamage, WalError."""
+def load_checkpoint(info: CheckpointInfo, key_id: str) -> Engine:
+    """The engine after the record of that checkpoint. Raises CheckpointDamage, WalError.
+
+    `key_id`: of the log's key, which the state must name.
+    """
 
     def decode(read: Reader) -> GuardState:
         state = decode_state(read)
         if state.next_sequence != info.head.sequence + 1:
             raise StateError(f"it is the state before record {state.next_sequence}")
+        if state.key_id != key_id:
+            raise StateError(refusal("key_id", state.key_id, key_id))
         return state
 
     return Engine(_load(info, decode))

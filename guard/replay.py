@@ -1,10 +1,10 @@
 """Replay: every decision of a log made again, and compared.
 
 Owns the proof that a log tells the truth about its own rules. For each record, in order: the chain
-holds (the reader), the record decodes, the request in it is one that may be sent, it is decided
-again on the state so far, the bytes of that new record equal the recorded ones (decision, digests,
-answer and all), the event is applied, and the desk's ledger line still adds up. The log alone is
-enough: it holds its policies.
+holds (the reader), the record decodes, a guard can have written it there (`guard.record_rules`),
+its request is decided again on the state so far, the bytes of that new record equal the recorded
+ones (decision, digests, answer and all), the event is applied, and the desk's ledger line still
+adds up. The log alone is enough: it holds its policies.
 
 How it works: the log is read and verified in parts (`guard.replay_parts`), with several jobs by
 other processes, which also show of plain records what needs no state (`guard.record_rows`). This
@@ -27,7 +27,6 @@ from typing import Any, Final, TypeAlias
 from guard import GUARD_FORM
 from guard.engine import Engine
 from guard.journal import DIALECT, RecordError, decode_data, decode_event, encode_data
-from guard.messages import Order
 from guard.outcomes import (
     Decided,
     FillRecorded,
@@ -37,13 +36,14 @@ from guard.outcomes import (
     OrderReleased,
     Origin,
     Outcome,
+    SessionStarted,
 )
 from guard.record_rows import RecordRows
+from guard.record_rules import RecordRules
 from guard.recovery import load_checkpoint
 from guard.replay_lane import ReplayLane, RowObserver
 from guard.replay_parts import RAW, ROW_HEAD, Part, Place
 from guard.state import GuardState
-from guard.wire import check_request
 from kernel import InvariantError
 from wal import (
     EMPTY_HEAD,
@@ -115,6 +115,11 @@ class PlaceInLog:
         return self.run.hash_of(self.sequence)
 
     @property
+    def previous_hash(self) -> str:
+        """The hash of the record before it."""
+        return self.run.since(self.sequence).head.entry_hash
+
+    @property
     def data(self) -> bytes:
         """Its data."""
         return self.run.data_of(self.sequence)
@@ -170,8 +175,9 @@ def replay_log(
     start = None
     if beginning is not None:
         start = report.head = beginning.head.head
-        report.engine = load_checkpoint(beginning)
-    lane = ReplayLane(report.engine.state)
+        report.engine = load_checkpoint(beginning, hasher.key_id)
+    rules = RecordRules(report.engine.state, hasher.key_id)
+    lane = ReplayLane(report.engine.state, rules)
     paths = paths_of(source, start)
     for part in prepare_runs(
         source, hasher, DIALECT, _prepare,
@@ -179,7 +185,7 @@ def replay_log(
     ):  # fmt: skip
         if part is not None:
             place = PlaceInLog(paths, hasher, part)
-            _replay_part(report, part, place, lane, observe, observe_row)
+            _replay_part(report, part, place, rules, lane, observe, observe_row)
     orders, fills = lane.order_count, lane.fills.record_count
     report.record_count += orders + fills
     report.decision_count += orders
@@ -213,6 +219,7 @@ def _replay_part(
     report: ReplayReport,
     part: Part,
     place: PlaceInLog,
+    rules: RecordRules,
     lane: ReplayLane,
     observe: Observer | None,
     observe_row: RowObserver | None,
@@ -237,7 +244,7 @@ def _replay_part(
         place.sequence = engine.next_sequence
         # What the lane has left is read again, to be looked at whole.
         decided = _replay_record(
-            report, place, rows[at : at + length] if kind == RAW else place.data
+            report, place, rules, rows[at : at + length] if kind == RAW else place.data
         )
         if tell is not None:
             tell(decided)
@@ -245,19 +252,22 @@ def _replay_part(
     report.head = part.last
 
 
-def _replay_record(report: ReplayReport, place: PlaceInLog, data: bytes) -> Decided:
+def _replay_record(
+    report: ReplayReport, place: PlaceInLog, rules: RecordRules, data: bytes
+) -> Decided:
     """Replays one record by the engine's rules; what they give for it."""
     engine, sequence = report.engine, place.sequence
     if sequence == 1 and not DIALECT.is_native_head(data):
         raise ForeignLogError(
             f"{place.segment} does not begin with log_opened: it holds no policy to replay"
         )
-    decided = _replay_plain(engine, sequence, data) or _replay_entry(engine, place)
+    decided = _replay_plain(engine, place, rules, data) or _replay_entry(engine, place, rules)
     outcome = decided.outcome
     try:
         engine.apply(sequence, outcome)
     except _IMPOSSIBLE as error:
         raise _mismatch(place, f"the event cannot follow: {error}") from error
+    rules.note(sequence, outcome)
     _check_conservation(engine, place, outcome)
     report.record_count += 1
     report.decision_count += decided.kernel is not None
@@ -267,7 +277,9 @@ def _replay_record(report: ReplayReport, place: PlaceInLog, data: bytes) -> Deci
     return decided
 
 
-def _replay_plain(engine: Engine, sequence: int, data: bytes) -> Decided | None:
+def _replay_plain(
+    engine: Engine, place: PlaceInLog, rules: RecordRules, data: bytes
+) -> Decided | None:
     """What the rules give for a record, which has the same bytes; None where anything is unusual.
 
     Only the event is decoded: that the rest of a decision record is right shows in the bytes that
@@ -275,14 +287,21 @@ def _replay_plain(engine: Engine, sequence: int, data: bytes) -> Decided | None:
     """
     try:
         outcome = decode_event(data)
+        _check_record(place, rules, outcome)
         decided = _decide_again(engine, outcome)
         is_same = encode_data(decided) == data
     except _IMPOSSIBLE:
         return None
-    return decided if is_same and (sequence == 1 or type(outcome) is not LogOpened) else None
+    return decided if is_same and (place.sequence == 1 or type(outcome) is not LogOpened) else None
 
 
-def _replay_entry(engine: Engine, place: PlaceInLog) -> Decided:
+def _check_record(place: PlaceInLog, rules: RecordRules, outcome: Outcome) -> None:
+    """Raises RecordError where no guard can have written this there."""
+    previous_hash = place.previous_hash if type(outcome) is SessionStarted else ""
+    rules.check(place.sequence, outcome, previous_hash)
+
+
+def _replay_entry(engine: Engine, place: PlaceInLog, rules: RecordRules) -> Decided:
     """The same the long way round, with the reason where it is not as recorded."""
     data = place.data
     try:
@@ -292,6 +311,7 @@ def _replay_entry(engine: Engine, place: PlaceInLog) -> Decided:
     if isinstance(outcome, LogOpened) and place.sequence != 1:
         raise _mismatch(place, "log_opened stands in the middle of the log")
     try:
+        _check_record(place, rules, outcome)
         decided = _decide_again(engine, outcome)
         again = encode_data(decided)
     except _IMPOSSIBLE as error:
@@ -307,20 +327,10 @@ def _decide_again(engine: Engine, outcome: Outcome) -> Decided:
     if request_of is None:
         return Decided(outcome)
     origin = Origin(outcome.received_at_ns, outcome.client, outcome.batch_first_sequence)
-    request = request_of(outcome)
-    _check_request(request, engine.state.currency)
-    decided = engine.decide(request, origin)
+    decided = engine.decide(request_of(outcome), origin)
     if not isinstance(decided, Decided):
         raise InvariantError(f"the rules answer it without a record: {decided!r}")
     return decided
-
-
-def _check_request(request: Any, currency: str) -> None:
-    """Refuse what no client can have been answered: the rules have an error for it, no record."""
-    is_unsaid = isinstance(request, Order) and request.currency is None
-    check_request(request, currency)
-    if is_unsaid:
-        request.currency = None  # as it is recorded; the check says what that means
 
 
 def _check_conservation(engine: Engine, place: PlaceInLog, outcome: Outcome) -> None:

@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t as u8, uint16_t as u16, uint32_t as u32, uint64
 from guard.fill_lane cimport FillLane
 from guard.orders cimport RememberedOrders
 from guard.orders_codec cimport decode_order
+from guard.record_rules cimport RecordRules
 from guard.state cimport Desk, GuardState
 from kernel cimport little_endian as le
 from kernel.ledger cimport BudgetEngine
@@ -23,6 +24,7 @@ cdef u16 _RISK_LIMIT, _CONFIDENCE_LIMIT
 @cython.final
 cdef class ReplayLane:
     cdef GuardState _state
+    cdef RecordRules _rules
     cdef object _digest_hex
     cdef bytes _digest, _input, _output_row
     cdef dict _names
@@ -34,7 +36,7 @@ cdef class ReplayLane:
     cpdef Py_ssize_t fold(self, bytes rows, Py_ssize_t at, tell, tell_row) except -1
 
     @cython.locals(
-        state=GuardState, received_at_ns=i64, sequence=u64, is_refusal=bint, at=Py_ssize_t,
+        state=GuardState, received_at_ns=i64, sequence=u64, batch=i64, is_refusal=bint, at=Py_ssize_t,
         desk=Desk, sent_at_ns=i64, quantity=u32, price=u64, key=bytes, orders=RememberedOrders,
         payload=bytes,
     )

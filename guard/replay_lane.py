@@ -24,9 +24,9 @@ from typing import TypeAlias
 
 from guard.decide_entry import REASON_WORD
 from guard.fill_lane import FillLane
-from guard.messages import I64_MAX
 from guard.orders_codec import decode_order
 from guard.outcomes import Decided, KernelRows, OrderDecided
+from guard.record_rules import RecordRules
 from guard.replay_parts import DECIDED, DECIDED_BYTES, FILLED, ROW_HEAD
 from guard.state import GuardState
 from kernel import Action, InvariantError, Reason
@@ -54,13 +54,14 @@ RowObserver: TypeAlias = Callable[[bytes, int, GuardState], None]
 class ReplayLane:
     """The lane of one state. `order_count`: how many orders went through it."""
 
-    def __init__(self, state: GuardState) -> None:
+    def __init__(self, state: GuardState, rules: RecordRules) -> None:
         self._state = state
+        self._rules = rules
         self._digest_hex = ""
         self._digest = b""
         self._names: dict[bytes, str] = {}
         self._input = self._output_row = b""
-        self.fills = FillLane(state)
+        self.fills = FillLane(state, rules)
         self.order_count = 0
         self.reason_counts = [0] * _REASONS_MAX
 
@@ -107,6 +108,9 @@ class ReplayLane:
         sequence = le.load_u64(rows, row + _INPUT_AT)
         if sequence != state.next_sequence or state.entries_halt is not None:
             return False
+        batch = le.load_i64(rows, row + 8)
+        if not self._rules.follows(sequence, received_at_ns, batch):
+            return False
         is_refusal = rows[row + 118] == _REJECT
         at = row + _FIXED_BYTES + (_COUNTS_BYTES if is_refusal else 0)
         symbol = self._name(rows, at, rows[row + 177])
@@ -129,15 +133,16 @@ class ReplayLane:
         at += rows[row + 176]
         payload = le.bytes_at(rows, at, le.load_u16(rows, row + 179))
         if is_refusal:
-            expires_at_ns = state.expires_at_ns(received_at_ns, sent_at_ns)
-            if expires_at_ns > I64_MAX or not self._is_refused(rows, row):
+            if not self._is_refused(rows, row):
                 return False
+            expires_at_ns = state.expires_at_ns(received_at_ns, sent_at_ns)
             # Here it is decided, and goes on as `guard.apply` does.
             orders.forget_expired(received_at_ns)
             orders.add_refused(key, payload, expires_at_ns)
         elif not self._admit(rows, row, desk_name, key, payload):
             return False
         state.advance(sequence, received_at_ns)
+        self._rules.note_batch(batch)
         self.order_count += 1
         self.reason_counts[le.load_u16(rows, row + 119)] += 1
         return True

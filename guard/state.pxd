@@ -22,3 +22,4 @@ cdef class GuardState:
 
     cpdef advance(self, sequence, received_at_ns)
     cpdef expires_at_ns(self, closed_at_ns, sent_at_ns)
+    cpdef orphan_expires_at_ns(self, received_at_ns)

@@ -6,6 +6,7 @@ AAPL's tick and lot are worth 1,000,000 microcents, so `order()` has a notional 
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from guard.config import Config, parse_config
 from guard.engine import Engine
 from guard.journal import decode_data, encode_data
 from guard.messages import Admit, Cancel, Fill, Order, Reject, Reply, Request, Status
-from guard.outcomes import Decided, Origin, Outcome
+from guard.outcomes import Decided, Origin, Outcome, SessionClosed, SessionStarted
 from guard.state import GuardState
-from wal import EMPTY_HEAD, ChainHasher, Head, LogWriter
+from wal import EMPTY_HEAD, GENESIS, ChainHasher, Head, LogWriter
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEV_CONFIG_PATH = CHECKOUT / "configs" / "dev.toml"
@@ -27,6 +28,7 @@ DEV_CONFIG_TEXT = DEV_CONFIG_PATH.read_text()
 DEV_POLICY_DIGEST_HEX = "6642a26075975840a5c8efe9bfd537dde440b290bea9c04d28cbc7dcd7158c59"
 
 KEY = bytes(range(32))
+_HASHER = ChainHasher(KEY)
 LOG_ID = "0123456789abcdef0123456789abcdef"
 T0 = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -146,16 +148,27 @@ class LoggedEngine:
     After each step: deciding changed nothing, encoding what was decoded gives the same bytes, and
     every desk's ledger line adds up. `records` holds the data of all records, `answers` what was
     answered to a request.
+
+    What is logged has the head that a guard would write (each record a batch of its own, or of
+    that of the record before it; no time before the last one), and a session's first record says
+    what stands before it: chained under
+    `KEY` these are records that a start and a replay take. `as_given`: events are logged as they
+    are.
     """
 
-    def __init__(self, config: Config | None = None, now_ns: int = T0) -> None:
+    def __init__(
+        self, config: Config | None = None, now_ns: int = T0, *, as_given: bool = False
+    ) -> None:
         self.engine = Engine()
         self.now_ns = now_ns
         self.records: list[bytes] = []
         self.is_checked = True
-        opened = opening_events(config or dev_config(), actor(now_ns), LOG_ID, "test-key-id")
-        for event in opened:
-            self.log(event)
+        self.entry_hash = GENESIS
+        self.batch_first_sequence = 1
+        self._as_given = as_given
+        key_id = "test-key-id" if as_given else _HASHER.key_id
+        for event in opening_events(config or dev_config(), actor(now_ns), LOG_ID, key_id):
+            self._record(Decided(event))
 
     @property
     def state(self) -> GuardState:
@@ -165,7 +178,8 @@ class LoggedEngine:
         """The reply to a request, which is logged and applied where it changes the state."""
         self.now_ns = self.now_ns if at_ns is None else at_ns
         before = describe(self.state) if self.is_checked else None
-        origin = Origin(self.now_ns, "local", self.engine.next_sequence)
+        received_at_ns = max(self.now_ns, self.state.last_received_at_ns)
+        origin = Origin(received_at_ns, "local", self.engine.next_sequence)
         result = self.engine.decide(request, origin)
         if before is not None:
             assert describe(self.state) == before, "deciding has changed the state"
@@ -177,7 +191,47 @@ class LoggedEngine:
 
     def log(self, event: Outcome) -> None:
         """Records an administrative event."""
-        self._record(Decided(event))
+        self._record(Decided(event if self._as_given else self._as_written(event)))
+
+    def restart(self) -> None:
+        """Records that the guard was stopped in good order, and started again."""
+        self.log(actor().event(SessionClosed))
+        self.log(
+            actor().event(
+                SessionStarted,
+                epoch=1,
+                software_version="9.9.9",
+                recovered_sequence=1,
+                recovered_hash="",
+                after_clean_stop=True,
+                cuts=[],
+            )
+        )
+
+    def _as_written(self, event: Outcome) -> Outcome:
+        state, sequence = self.state, self.engine.next_sequence
+        is_continued = event.batch_first_sequence == self.batch_first_sequence
+        changes: dict[str, Any] = {
+            "received_at_ns": max(event.received_at_ns, state.last_received_at_ns),
+            "batch_first_sequence": self.batch_first_sequence if is_continued else sequence,
+        }
+        if isinstance(event, SessionStarted):
+            changes |= {
+                "batch_first_sequence": sequence,
+                "epoch": state.epoch + 1,
+                "recovered_sequence": sequence - 1,
+                "recovered_hash": self.entry_hash,
+                "after_clean_stop": state.is_closed_cleanly,
+                "cuts": [
+                    structs.replace(
+                        cut,
+                        first_sequence_lost=sequence,
+                        copy_name=f"{cut.segment}.cut-{sequence}-{cut.offset}",
+                    )
+                    for cut in event.cuts
+                ],
+            }
+        return structs.replace(event, **changes)
 
     def admit(self, request: Order, at_ns: int | None = None) -> Admit:
         answer = self.submit(request, at_ns)
@@ -196,6 +250,8 @@ class LoggedEngine:
         assert encode_data(recorded) == data
         self.engine.apply(self.engine.next_sequence, recorded.outcome)
         self.records.append(data)
+        self.batch_first_sequence = recorded.outcome.batch_first_sequence
+        self.entry_hash = _HASHER.entry_hash(self.entry_hash, data)
         check_conservation(self.state)
 
 
@@ -219,6 +275,20 @@ def fold(records: Iterable[bytes]) -> Engine:
     for sequence, data in enumerate(records, 1):
         engine.apply(sequence, decode_data(data).outcome)
     return engine
+
+
+_RECOVERED = re.compile(rb'"recovered_hash":"[0-9a-f]{64}"')
+
+
+def settled(records: Iterable[bytes], key: bytes = KEY) -> list[bytes]:
+    """Records that were changed, with the hashes that its sessions then name of those before."""
+    hasher, entry_hash, found = ChainHasher(key), GENESIS, []
+    for data in records:
+        if data.startswith(b'{"event":"session_started"'):
+            data = _RECOVERED.sub(b'"recovered_hash":"%b"' % entry_hash.encode(), data)
+        entry_hash = hasher.entry_hash(entry_hash, data)
+        found.append(data)
+    return found
 
 
 def write_log(directory: Path, records: Iterable[bytes], key: bytes = KEY) -> Head:

@@ -30,7 +30,9 @@ from guard_support import (
     ALPHA_BUDGET,
     ALPHA_CAP,
     DEV_POLICY_DIGEST_HEX,
+    KEY,
     ORDER_NOTIONAL,
+    SECOND_NS,
     T0,
     LoggedEngine,
     actor,
@@ -42,13 +44,14 @@ from guard_support import (
     order,
 )
 from kernel import InvariantError, KernelInputError, PolicyError
+from wal import ChainHasher
 
 
 def test_a_fresh_state_folds_the_first_records() -> None:
     state = LoggedEngine().state
     assert (state.log_id, state.key_id, state.epoch, state.rules_version) == (
         "0123456789abcdef0123456789abcdef",
-        "test-key-id",
+        ChainHasher(KEY).key_id,
         1,
         1,
     )
@@ -270,11 +273,11 @@ def test_settings_change_what_is_decided_next() -> None:
             SettingsActivated,
             currency="USD",
             remembered_orders_max=1,
-            remembered_order_window_ns=5,
+            remembered_order_window_ns=SECOND_NS,
         )
     )
-    engine.admit(order("A-1", sent_at_ns=T0 - 5))
-    assert engine.reject(order("A-2", sent_at_ns=T0 - 6)).reason == "stale_order"
+    engine.admit(order("A-1", sent_at_ns=T0 - SECOND_NS))
+    assert engine.reject(order("A-2", sent_at_ns=T0 - SECOND_NS - 1)).reason == "stale_order"
     assert engine.reject(order("A-2")).reason == "idempotency_window_full"
 
 

@@ -5,6 +5,7 @@ import pytest
 from guard.engine import Engine
 from guard.journal import decode_data, encode_data
 from guard.outcomes import Decided
+from guard.record_rules import RecordRules
 from guard.replay_lane import ReplayLane
 from guard.replay_parts import FILLED
 from guard_support import LoggedEngine, cancel, describe, fill, order
@@ -27,7 +28,7 @@ def taken(day: LoggedEngine) -> bool:
     assert kind == FILLED
     rows = bytes([kind]) + len(row).to_bytes(4, "little") + row
     told: list[Decided] = []
-    lane = ReplayLane(engine.state)
+    lane = ReplayLane(engine.state, RecordRules(engine.state, engine.state.key_id))
     before = describe(engine.state)
     end = lane.fold(rows, 0, told.append, None)
     if end == 0:

@@ -74,7 +74,6 @@ def test_a_value_that_is_changed_never_makes_a_row_of_others() -> None:
                 assert encode_data(decode_data(changed)) == changed, path
     assert free == {
         ("received_at_ns",),
-        ("client",),
         ("batch_first_sequence",),
         ("fill", "quantity"),
         ("fill", "price"),

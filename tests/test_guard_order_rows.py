@@ -80,7 +80,6 @@ VALUES = (
 
 FREE = {
     ("received_at_ns",),
-    ("client",),
     ("batch_first_sequence",),
     ("order", "desk"),
     ("order", "symbol"),

@@ -30,7 +30,7 @@ from guard_checkpoint_support import (
     write_day,
     write_segments,
 )
-from guard_support import describe, fold
+from guard_support import describe, fold, settled
 from wal import (
     Anchor,
     WalDamage,
@@ -222,7 +222,7 @@ def test_a_log_with_another_record_in_a_checkpoints_place_is_refused(
 ) -> None:
     log = tmp_path / "log"
     other = [RECORDS[0].replace(b"0123456789abcdef", b"fedcba9876543210"), *RECORDS[1:]]
-    write_segments(log, (9, 25), other)
+    write_segments(log, (9, 25), settled(other))
     for count in (OLDER, NEWER):
         checkpoint(log, count)
         if is_damaged:

@@ -9,6 +9,7 @@ import pytest
 from guard.engine import Engine
 from guard.journal import encode_data
 from guard.outcomes import Decided
+from guard.record_rules import RecordRules
 from guard.replay import ReplayMismatch, replay_log
 from guard.replay_lane import ReplayLane
 from guard.replay_parts import DECIDED, FILLED, RAW, ROW_HEAD, Place
@@ -98,7 +99,7 @@ def test_the_same_verdict_on_what_only_the_state_can_tell(tmp_path: Path) -> Non
 def test_what_is_not_the_lanes_changes_nothing() -> None:
     day = BusyDay(6, 60).engine
     engine = Engine()
-    lane = ReplayLane(engine.state)
+    lane = ReplayLane(engine.state, RecordRules(engine.state, engine.state.key_id))
     sequence = next(n for n, data in enumerate(day.records, 1) if row_of(data, n)[0])
     kind, row = row_of(day.records[sequence - 1], sequence)
     rows = bytes([kind]) + len(row).to_bytes(4, "little") + row

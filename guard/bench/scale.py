@@ -59,6 +59,7 @@ class Grown:
             config, Actor(self._wall_ns, 1, "bench", "scale"), "0" * 32, ""
         ):
             self.engine.apply(self.engine.next_sequence, event)
+        self.engine.state.orders.expect(remembered_orders_max)
         self.orders = 0
         self._workload = MixedOrders("scale", 0, ONE_A_MESSAGE, 1, desks)
         self._desks = desks

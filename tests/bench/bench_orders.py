@@ -99,7 +99,7 @@ def measure_dump(remembered: RememberedOrders, count: int) -> None:
     print(f"  {'dump, size':<32} {len(dumped.getbuffer()) / 1e6:8.0f} MB")
     loaded = RememberedOrders()
     started_ns = time.perf_counter_ns()
-    loaded.load(dumped.read, count)
+    loaded.load(dumped.read)
     print(f"  {'load and index, all':<32} {(time.perf_counter_ns() - started_ns) / 1e6:8.0f} ms")
     if len(loaded) != count:
         raise SystemExit(f"{len(loaded)} of {count} orders were loaded")

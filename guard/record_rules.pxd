@@ -1,0 +1,31 @@
+# The types of record_rules.py, for the compiler alone. Sequences and times fit an i64: the types of
+# a record's fields hold them to it, and so do rows.
+
+cimport cython
+from libc.stdint cimport int64_t as i64
+
+from guard cimport text
+from guard.state cimport GuardState
+
+cdef i64 _UNKNOWN
+cdef Py_ssize_t _REASON_LENGTH_MAX
+
+cdef _check_answer(answer, request, sequence)
+
+@cython.final
+cdef class RecordRules:
+    cdef GuardState _state
+    cdef object _key_id
+    cdef i64 _batch_first_sequence, _checkpoint_from
+
+    @cython.locals(state=GuardState, batch=i64, last_ns=i64)
+    cdef bint follows(
+        self, i64 sequence, i64 received_at_ns, i64 batch_first_sequence
+    ) except -1
+
+    cdef note_batch(self, i64 batch_first_sequence)
+    cpdef note(self, sequence, outcome)
+    cpdef check(self, sequence, outcome, previous_hash)
+
+    @cython.locals(state=GuardState)
+    cdef _check_request(self, request)
