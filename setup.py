@@ -47,7 +47,7 @@ COMPILED_MODULES = {
         "answering",
         "gathering",
     ),
-    "wal": ("entryhash", "staging", "scan", "barethread"),
+    "wal": ("entryhash", "staging", "scan", "barethread", "standing"),
     "guard.audit": ("decision_rows", "exposure", "day_counts", "day_rows"),
 }
 

@@ -46,6 +46,7 @@ from wal.errors import (
     MerkleProofError,
     WalAnchorError,
     WalDamage,
+    WalDisplaced,
     WalEntryError,
     WalError,
     WalInputError,
@@ -56,6 +57,7 @@ from wal.errors import (
     WalStartMismatch,
 )
 from wal.fold import fold_runs, prepare_runs
+from wal.lock import LogLock
 from wal.manifest import CheckpointHead, CheckpointInfo
 from wal.merkle import (
     EMPTY_ROOT,
@@ -76,7 +78,6 @@ from wal.repair import Cut, apply_repair, cuts_at_end, plan_repair
 from wal.run import LocatedEntry, Run
 from wal.salvage import LeftOut, SalvageReport, salvage_log
 from wal.segment import (
-    LogLock,
     create_directory,
     fsync_directory,
     list_segments,
@@ -132,6 +133,7 @@ __all__ = [
     "SyncStats",
     "WalAnchorError",
     "WalDamage",
+    "WalDisplaced",
     "WalEntryError",
     "WalError",
     "WalInputError",

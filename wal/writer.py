@@ -14,7 +14,8 @@ reached it, not before. A batch lies whole in one segment; between two batches a
 because it is full, because `rotate` was called, or because a session begins. The next one is
 created with the batch that goes into it.
 
-How it fails: the first error of a create, a write or a sync poisons the writer. A failed
+How it fails: the first error of a create, a write, a sync or the look behind it (is the segment
+still where readers find it?) poisons the writer. A failed
 `fdatasync` may have dropped the dirty pages, so that a second one succeeds and proves nothing;
 hence none is tried, every later call raises `WalPoisoned`, and recovery finds out what is on the
 disk.
@@ -26,7 +27,6 @@ import asyncio
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,13 +38,15 @@ from wal.commit import (
     CommitError,
     CommitThread,
     FileLayer,
+    LastSegment,
     OsFiles,
     SegmentAppender,
 )
 from wal.entry import check_data
 from wal.errors import WalDamage, WalError, WalInputError, WalPoisoned
 from wal.form import WAL_FORM
-from wal.segment import LogLock, fsync_directory, list_segments, open_segment, segment_number
+from wal.lock import LogLock
+from wal.segment import fsync_directory, list_segments, open_segment, segment_number
 from wal.staging import Staging
 
 # A torn batch is judged in memory when it is repaired; this bounds that memory. Twice the bound
@@ -66,22 +68,13 @@ class SyncStats(NamedTuple):
     latency_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class _LastSegment:
-    """The segment that a log ends with; `descriptor` is None and `number` 0 where it has none."""
-
-    descriptor: int | None
-    number: int
-    size: int
-
-
 class LogWriter(Closing):
     """Appends to one log. All methods belong to one thread (the loop's); see `open`."""
 
     def __init__(
         self,
         appender: SegmentAppender,
-        last: _LastSegment,
+        last: LastSegment,
         segment_bytes_max: int,
         hasher: ChainHasher,
         head: Head,
@@ -153,7 +146,7 @@ class LogWriter(Closing):
             if isinstance(error, OSError):
                 raise WalError(f"cannot open the log in {directory}: {error}") from error
             raise
-        appender = SegmentAppender(directory, last.descriptor, files or OsFiles())
+        appender = SegmentAppender(held, last, files or OsFiles())
         writer = cls(
             appender,
             last,
@@ -257,6 +250,17 @@ class LogWriter(Closing):
             self._settle(batch, latency_ns)
         return self._durable_head
 
+    def check_standing(self) -> None:
+        """See that the log is where it was: segment, directory and lock. Now and then, when idle.
+
+        (Each sync looks at its segment by itself.) Does nothing while a sync is running. Raises
+        `WalDisplaced`, after which nothing more may be answered; OSError where it cannot be found
+        out.
+        """
+        self._check_usable()
+        if not self._is_syncing:
+            self._appender.check()
+
     def close(self) -> None:
         """Close the segment; a second call does nothing. Never writes.
 
@@ -325,7 +329,14 @@ class LogWriter(Closing):
         """As `_land`, of a batch that `_bare_thread` has written."""
         written, number = outcome
         if number == 0:
-            self._land(batch, self._monotonic_ns() - started_ns)
+            try:
+                self._appender.check_written(batch)
+            except CommitError as error:
+                poisoned = self._poisoned_by_commit(batch, error)
+                poisoned.__cause__ = error.__cause__
+                self._land(batch, poisoned)
+            else:
+                self._land(batch, self._monotonic_ns() - started_ns)
             return
         stage = "fdatasync" if written == batch.batch_bytes else "write"
         cause = OSError(number, os.strerror(number))
@@ -391,7 +402,7 @@ class LogWriter(Closing):
         )
 
 
-def _open_last(directory: Path, head: Head) -> _LastSegment:
+def _open_last(directory: Path, head: Head) -> LastSegment:
     """The segment that the log ends with, open for appending."""
     if (head.sequence == 0) != (head.entry_hash == GENESIS):
         raise WalInputError("a head has the hash `genesis` exactly at sequence 0")
@@ -399,7 +410,7 @@ def _open_last(directory: Path, head: Head) -> _LastSegment:
     if not segments:
         if head.sequence != 0:
             raise WalInputError(f"the head is {head.sequence}, but {directory} has no segment")
-        return _LastSegment(None, 0, 0)
+        return LastSegment(None, 0, 0)
     if head.sequence == 0 and any(path.stat().st_size for path in segments):
         raise WalInputError(f"the head is 0, but {directory} is not empty")
     last = segments[-1]
@@ -416,4 +427,4 @@ def _open_last(directory: Path, head: Head) -> _LastSegment:
     except (OSError, WalDamage):
         os.close(descriptor)
         raise
-    return _LastSegment(descriptor, segment_number(last), size)
+    return LastSegment(descriptor, segment_number(last), size)
