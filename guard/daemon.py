@@ -127,7 +127,10 @@ async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recove
         ) as writer:
             _record(engine, writer, events)
             pipeline = await _serve_orders(engine, gateway, options, writer, hasher, recovered)
-            actor = _actor(engine, writer.staged_count, "clean stop")
+            # What closes the session is a batch of its own: a power cut in its sync cannot then
+            # leave it whole behind a hole, which would be damage (`wal/FORMAT.md`, "Repair").
+            writer.sync_now()
+            actor = _actor(engine, 0, "clean stop")
             _record(engine, writer, [actor.event(SessionClosed)])
             if options.anchor_file is not None:
                 write_anchor(options.anchor_file, anchor_of(writer.durable_head, hasher.keyed))

@@ -2,7 +2,7 @@
 
 Owns the order of it: lock, make durable what is there, load the newest checkpoint that holds,
 verify and fold what follows it, repair a torn end where that is what stopped the fold, fold again,
-rewrite the end that no sync has vouched for. It applies what the log says, and decides nothing.
+write the last batch anew, for which no later one vouches. It applies what the log says, and decides nothing.
 
 How it works: a checkpoint that is damaged, of another log, or of a future that the log does not
 hold is passed over with an alarm; the one before it is tried, and last the log alone. The state is
@@ -93,8 +93,8 @@ def recover_log(directory: Path, hasher: ChainHasher, anchor: Anchor | None = No
         cuts = cuts_at_end(directory, head)
         if cut is not None:
             cuts = [each for each in cuts if each.copy_name != cut.copy_name] + [cut]
-        # What an unclean stop left may stand in memory alone: write it anew before going on.
-        rewrite_tail(directory, head, engine.state.is_closed_cleanly)
+        # The last batch may stand in memory alone: write it anew before going on.
+        rewrite_tail(directory, head, hasher, DIALECT)
         recovery.unlist_failed()
     except BaseException:
         lock.release()

@@ -32,8 +32,6 @@ DIRECTORY_MODE: Final = 0o750
 # Forgotten at once: below a millisecond, in which a sync of the same file waits.
 FORGET_BYTES: Final = 4 * 1024 * 1024
 
-REWRITE_SUFFIX: Final = ".rewrite"
-
 # Only ever half of something: the whole is renamed to its own name.
 _LEFTOVER_NAME: Final = re.compile(
     r"[0-9]{8}\.jsonl\.rewrite|checkpoint-[0-9]{20}\.new|checkpoints\.json\.new"

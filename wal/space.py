@@ -9,6 +9,8 @@ import errno
 import os
 from typing import Final
 
+from wal.errors import WalError
+
 # No space, no quota left, or the file as long as the process may write one (RLIMIT_FSIZE).
 OUT_OF_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -20,3 +22,17 @@ def free_bytes(descriptor: int) -> int:
     """
     status = os.fstatvfs(descriptor)
     return status.f_bavail * status.f_frsize
+
+
+def space_error(what: str, bytes_needed: int, descriptor: int, error: OSError) -> WalError:
+    """The error of what could not be done; where space is short, with how much it takes.
+
+    `descriptor`: open on that disk.
+    """
+    if error.errno not in OUT_OF_SPACE:
+        return WalError(f"cannot {what}: {error}")
+    try:
+        free = f"{free_bytes(descriptor)} are free"
+    except OSError:
+        free = "how much is free cannot be found out"
+    return WalError(f"cannot {what}: {error.strerror}: it needs {bytes_needed} bytes, {free}")

@@ -52,8 +52,8 @@ from wal.staging import Staging
 # A torn batch is judged in memory when it is repaired; this bounds that memory. Twice the bound
 # of a line, so that any line fits.
 BATCH_BYTES_MAX: Final = 64 * 1024 * 1024
-# A start after a crash copies the last segment (`tail`) and reads it from its beginning: both stay
-# well below a second. A log of 10^9 records of 1.5 kB then has 22,000 of them.
+# A start reads the last segment from its beginning, behind a checkpoint: well below a second. A log
+# of 10^9 records of 1.5 kB then has 22,000 of them.
 SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
 
 

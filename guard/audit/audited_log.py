@@ -289,7 +289,7 @@ class AsyncAuditedLog(_Log):
 def _open(
     directory: Path, hasher: ChainHasher, anchor: Anchor | None, segment_bytes_max: int
 ) -> tuple[LogWriter, LogLock, bool, Cut | None]:
-    """Lock, verify, cut a torn end, put what stays on fresh blocks, and open the writer."""
+    """Lock, verify, cut a torn end, write the last segment anew, and open the writer."""
     create_directory(directory)
     lock = open_for_recovery(directory)
     cut: Cut | None = None
@@ -304,7 +304,7 @@ def _open(
                 raise
             apply_repair(directory, cut)
             report = verify_chain(directory, hasher, DIALECT, anchor)
-        rewrite_tail(directory, report.head, False)
+        rewrite_tail(directory, report.head, hasher, DIALECT)
         writer = LogWriter.open(
             directory,
             hasher,

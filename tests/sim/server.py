@@ -269,6 +269,7 @@ class Server:
         self.checkpoints.draw_fate()
         with self.checkpoints.publishing(), contextlib.suppress(ChildKilledError):
             self.checkpointer.take_at_stop()
+        self._writer.sync_now()
         closing()
         self._record([self._actor(wall_ns, "clean stop").event(SessionClosed)])
 
