@@ -16,8 +16,9 @@ import pwd
 import secrets
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,15 +38,26 @@ from guard.anchoring import AnchorPublisher, load_anchor
 from guard.answering import record_outcome
 from guard.checkpointing import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
 from guard.config import Config, ConfigError
+from guard.disk_reserve import DiskReserve, batch_bytes_max
 from guard.engine import Engine
 from guard.gateway import ROUTER_FORM, Gateway
-from guard.housekeeping import Housekeeper, disk_event, free_bytes
+from guard.housekeeping import Housekeeper
+from guard.log_watch import LogWatch
 from guard.notify import ServiceNotifier
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
 from guard.recovery import Recovered, recover_log
+from guard.start_space import check_start_space, raise_file_limit
 from kernel import KERNEL_FORM
-from wal import WAL_FORM, ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor
+from wal import (
+    WAL_FORM,
+    ChainHasher,
+    LogWriter,
+    WalAnchorError,
+    anchor_of,
+    free_bytes,
+    write_anchor,
+)
 
 # How long a thread that deserves the interpreter waits for the loop's to give it up. Python's own
 # 5 ms are longer than the disk takes: interpreted, the writer's thread would come back late.
@@ -63,6 +75,7 @@ class RunOptions:
     apply_config: bool = False
     resume_desks: tuple[str, ...] = ()
     why: str = "start"
+    key_file: Path | None = None
 
     @property
     def anchor_file(self) -> Path | None:
@@ -101,6 +114,7 @@ async def _serve(options: RunOptions) -> None:
         anchor = load_anchor(options.anchor_file)
     except WalAnchorError as error:
         raise StartError(f"anchor file {options.anchor_file}: {error}") from error
+    raise_file_limit(options.config.log.segment_bytes_max)
     recovered = recover_log(options.log_directory, hasher, anchor)
     for alarm in recovered.alarms:
         say(f"ALARM: {alarm}")
@@ -125,13 +139,16 @@ async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recove
             segment_bytes_max=options.config.log.segment_bytes_max,
             fresh_segment=True,
         ) as writer:
-            _record(engine, writer, events)
+            _stage(engine, writer, events)
+            check_start_space(writer, recovered.lock.directory_descriptor)
+            writer.sync_now()
             pipeline = await _serve_orders(engine, gateway, options, writer, hasher, recovered)
             # What closes the session is a batch of its own: a power cut in its sync cannot then
             # leave it whole behind a hole, which would be damage (`wal/FORMAT.md`, "Repair").
             writer.sync_now()
             actor = _actor(engine, 0, "clean stop")
-            _record(engine, writer, [actor.event(SessionClosed)])
+            _stage(engine, writer, [actor.event(SessionClosed)])
+            writer.sync_now()
             if options.anchor_file is not None:
                 write_anchor(options.anchor_file, anchor_of(writer.durable_head, hasher.keyed))
             await pipeline.discard_late()
@@ -163,12 +180,8 @@ async def _serve_orders(
         clock.monotonic_ns,
         confirm=anchor.publish if anchor is not None and is_synchronous else None,
         busy_poll_ns=options.config.endpoints.busy_poll_us * 1_000,
+        batch_bytes_max=batch_bytes_max(options.config.log.disk_reserve_bytes),
     )
-
-    def check_disk() -> Outcome | None:
-        free = free_bytes(options.log_directory)
-        actor = _actor(engine, writer.staged_count, "disk space")
-        return disk_event(engine.state, free, options.config.log.disk_reserve_bytes, actor)
 
     def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         pipeline.fail(context.get("exception") or RuntimeError(context["message"]))
@@ -184,7 +197,7 @@ async def _serve_orders(
         notifier,
         None if is_synchronous else anchor,
         lambda: writer.durable_head,
-        check_disk,
+        _look_after_log(options, writer, hasher, pipeline, checkpointer),
         checkpointer.tick,
         say,
     )
@@ -233,8 +246,18 @@ def _checkpointer(
     recovered: Recovered,
     pipeline: Pipeline,
 ) -> Checkpointer:
+    """Whoever writes checkpoints; the reserve of the disk, which records share with them."""
     log = options.config.log
-    return Checkpointer(
+    reserve = DiskReserve(
+        engine.state,
+        writer,
+        log.disk_reserve_bytes,
+        free_bytes=partial(free_bytes, recovered.lock.directory_descriptor),
+        record=pipeline.record,
+        actor=lambda: _actor(engine, writer.staged_count, "disk space"),
+        say=say,
+    )
+    checkpointer = Checkpointer(
         engine,
         writer,
         options.log_directory,
@@ -249,10 +272,39 @@ def _checkpointer(
         record=pipeline.record,
         actor=lambda why: _actor(engine, writer.staged_count, why),
         call_later=asyncio.get_running_loop().call_later,
-        free_bytes=free_bytes,
+        space_left=reserve.left,
         monotonic_ns=clock.monotonic_ns,
         say=say,
     )
+    reserve.promise(checkpointer.promised_bytes, checkpointer.give_way)
+    pipeline.watch_space(reserve.look)
+    return checkpointer
+
+
+def _look_after_log(
+    options: RunOptions,
+    writer: LogWriter,
+    hasher: ChainHasher,
+    pipeline: Pipeline,
+    checkpointer: Checkpointer,
+) -> Callable[[], None]:
+    """What is looked at once a second of the log's disk and its directory."""
+    watch = LogWatch(
+        writer,
+        options.log_directory,
+        hasher,
+        options.key_file,
+        has_checkpoints=lambda: checkpointer.last_sequence > 0,
+        monotonic_ns=clock.monotonic_ns,
+        fail=pipeline.fail,
+        say=say,
+    )
+
+    def look() -> None:
+        pipeline.look_at_space()
+        watch.look()
+
+    return look
 
 
 def _settle_garbage_collector() -> None:
@@ -288,11 +340,10 @@ def _user_name() -> str:
         return f"uid {os.getuid()}"
 
 
-def _record(engine: Engine, writer: LogWriter, events: Iterable[Outcome]) -> None:
-    """Logs and applies administrative events, and waits for the disk."""
+def _stage(engine: Engine, writer: LogWriter, events: Iterable[Outcome]) -> None:
+    """Stages and applies administrative events."""
     for event in events:
         record_outcome(engine, writer, Decided(event))
-    writer.sync_now()
 
 
 def _session_events(

@@ -2,7 +2,8 @@
 
 Owns the order of it: lock, make durable what is there, load the newest checkpoint that holds,
 verify and fold what follows it, repair a torn end where that is what stopped the fold, fold again,
-write the last batch anew, for which no later one vouches. It applies what the log says, and decides nothing.
+write the last batch anew, for which no later one vouches. It applies what the log says, and decides
+nothing.
 
 How it works: a checkpoint that is damaged, of another log, or of a future that the log does not
 hold is passed over with an alarm; the one before it is tried, and last the log alone. The state is

@@ -58,7 +58,7 @@ class Stand:
             record=self.record,
             actor=lambda why: actor(why=why),
             call_later=lambda _delay_s, call: self.timers.append(call),
-            free_bytes=lambda _: self.free,
+            space_left=lambda: self.free,
             monotonic_ns=lambda: self.now_ns,
             say=self.said.append,
         )

@@ -9,7 +9,8 @@ import pytest
 
 from guard.anchoring import AnchorPublisher, load_anchor
 from guard.counters import Counters
-from guard.housekeeping import Housekeeper, disk_event, free_bytes
+from guard.disk_reserve import disk_event
+from guard.housekeeping import Housekeeper
 from guard.outcomes import EntriesHalted, EntriesResumed
 from guard_support import LoggedEngine, actor, cancel, fill, order
 from wal import EMPTY_HEAD, Head, WalAnchorError, read_anchor
@@ -90,10 +91,6 @@ async def test_a_collection_of_garbage_is_counted_and_timed() -> None:
         gc.unfreeze()
     assert counters.collections == before >= 3
     assert counters.collection_ns_max > 0
-
-
-def test_free_bytes_are_those_of_the_directory_s_disk(tmp_path: Path) -> None:
-    assert free_bytes(tmp_path) > 0
 
 
 async def test_the_anchor_holds_the_published_head(tmp_path: Path) -> None:

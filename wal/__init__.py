@@ -3,7 +3,7 @@
 The package owns the files of record; what a record means is opaque to it. `FORMAT.md` describes
 every byte. Life of a log: `open_for_recovery` (lock, fsync), `read_checkpoints` and
 `open_checkpoint` (where to begin), `plan_repair` and `apply_repair` (a torn end only),
-`read_entries` (verify and fold), `rewrite_tail` (after an unclean stop), `LogWriter` (append,
+`read_entries` (verify and fold), `rewrite_tail` (the last batch anew), `LogWriter` (append,
 sync), `write_checkpoint`; offline `archive_segments` and `salvage_log`. It imports neither
 `kernel` nor `guard`.
 """
@@ -34,6 +34,8 @@ from wal.chain import (
 from wal.chainfile import ChainFile
 from wal.checkpoint import (
     CHECKPOINTS_KEPT,
+    abandon_checkpoint,
+    checkpoint_bytes_written,
     keep_checkpoints,
     read_checkpoints,
     write_checkpoint,
@@ -70,6 +72,7 @@ from wal.merkle import (
     leaf_of,
     node_hash,
 )
+from wal.missing import find_missing
 from wal.parallel import JOBS_MAX, usable_cores
 from wal.payload import CheckpointReader, open_checkpoint
 from wal.reader import Position, paths_of, position_after, read_entries, read_runs
@@ -85,6 +88,7 @@ from wal.segment import (
     segment_name,
     sync_source,
 )
+from wal.space import OUT_OF_SPACE, free_bytes
 from wal.tail import Rewrite, rewrite_tail
 from wal.verify import ChainReport, find_head, verify_chain
 from wal.walk import Dialect
@@ -103,6 +107,7 @@ __all__ = [
     "KEY_BYTES_MIN",
     "KEY_ID_UNKEYED",
     "LINE_BYTES_MAX",
+    "OUT_OF_SPACE",
     "SEGMENT_BYTES_MAX",
     "TREE_SIZE_MAX",
     "WAL_FORM",
@@ -142,19 +147,23 @@ __all__ = [
     "WalLocked",
     "WalPoisoned",
     "WalStartMismatch",
+    "abandon_checkpoint",
     "anchor_of",
     "apply_repair",
     "archive_segments",
     "check_consistency",
     "check_data",
     "check_inclusion",
+    "checkpoint_bytes_written",
     "create_directory",
     "cuts_at_end",
     "decode_anchor",
     "encode_anchor",
     "encode_line",
     "find_head",
+    "find_missing",
     "fold_runs",
+    "free_bytes",
     "fsync_directory",
     "hashes_equal",
     "keep_checkpoints",

@@ -17,6 +17,7 @@ ones and the log are as they were). What one that is read holds, `payload` check
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -108,6 +109,26 @@ def write_checkpoint(
     return CheckpointInfo(path, made)
 
 
+def checkpoint_bytes_written(directory: Path, sequence: int) -> int:
+    """How much of the checkpoint of that record, which another process is writing, is in files."""
+    path = directory / _name(sequence)
+    for candidate in (path, _beside(path)):
+        try:
+            return candidate.stat().st_size
+        except OSError:
+            continue  # it has not got so far, or has got farther, or nobody can tell
+    return 0
+
+
+def abandon_checkpoint(directory: Path, sequence: int) -> None:
+    """Give back the space of a checkpoint whose writer has ended before it was done.
+
+    What cannot be removed now the next start removes.
+    """
+    with contextlib.suppress(OSError):
+        _beside(directory / _name(sequence)).unlink(missing_ok=True)
+
+
 def read_checkpoints(directory: Path, hasher: ChainHasher) -> list[CheckpointInfo]:
     """Every checkpoint in `directory`, newest first; those that cannot be used say why.
 
@@ -157,11 +178,16 @@ def _name(sequence: int) -> str:
     return f"checkpoint-{sequence:020d}.ckpt"
 
 
+def _beside(path: Path) -> Path:
+    """Where a checkpoint is written before it gets its name."""
+    return path.with_suffix(".new")
+
+
 def _write_payload(
     path: Path, head: Head, state_digest_hex: str, pieces: Iterator[bytes], pace: Pace | None
 ) -> CheckpointHead:
     """The checkpoint's file under its own name, durable, and what it holds."""
-    beside = path.with_suffix(".new")
+    beside = _beside(path)
     reach("before-checkpoint-write")
     beside.unlink(missing_ok=True)
     try:

@@ -14,13 +14,17 @@ from wal.errors import WalError
 # No space, no quota left, or the file as long as the process may write one (RLIMIT_FSIZE).
 OUT_OF_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+BOUNDLESS: Final = 2**62
+
 
 def free_bytes(descriptor: int) -> int:
     """What an unprivileged process may still write to the disk of an open file or directory.
 
-    A user's quota is not in it. Raises OSError.
+    A user's quota is not in it. A file system that names no size has no bound. Raises OSError.
     """
     status = os.fstatvfs(descriptor)
+    if status.f_blocks == 0:
+        return BOUNDLESS
     return status.f_bavail * status.f_frsize
 
 

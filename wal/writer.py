@@ -97,6 +97,7 @@ class LogWriter(Closing):
         self._failure: WalPoisoned | None = None
         self._closed = False
         self._is_syncing = False
+        self._under_way_bytes = 0
         self._waiters: list[asyncio.Future[None]] = []
         self._thread = CommitThread(self._commit)
         self._bare_thread = bare_thread
@@ -181,6 +182,21 @@ class LogWriter(Closing):
     def staged_bytes(self) -> int:
         """Bytes of the records that no sync has taken yet."""
         return self.staging.byte_count
+
+    @property
+    def under_way_bytes(self) -> int:
+        """Bytes of the batch that is on its way to the disk: of these, any part may be there."""
+        return self._under_way_bytes
+
+    @property
+    def ahead_bytes(self) -> int:
+        """Bytes of records that are not durable: staged, or on their way."""
+        return self._under_way_bytes + self.staging.byte_count
+
+    @property
+    def staged_total_bytes(self) -> int:
+        """Bytes of all records that were ever given to `append`."""
+        return self.staging.taken_bytes + self.staging.byte_count
 
     @property
     def syncing(self) -> bool:
@@ -301,6 +317,7 @@ class LogWriter(Closing):
         assert first_sequence == self._durable_head.sequence + 1
         lines = self.staging.take()
         assert len(lines) == batch_bytes
+        self._under_way_bytes = batch_bytes
         return Batch(lines, first_sequence, head, self._segment_number, begins_segment)
 
     def _start(self, batch: Batch, loop: asyncio.AbstractEventLoop) -> None:
@@ -370,6 +387,7 @@ class LogWriter(Closing):
     def _settle(self, batch: Batch, latency_ns: int) -> None:
         assert batch.head.sequence > self._durable_head.sequence
         self._durable_head = batch.head
+        self._under_way_bytes = 0
         self.last_sync = SyncStats(batch.record_count, batch.batch_bytes, latency_ns)
         self.sync_count += 1
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
 from guard.config import Config, ConfigError, check_orders_endpoint, load_config
-from guard.keys import ephemeral_key, load_key
+from guard.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_key
 
 
 def add(commands: Commands) -> None:
@@ -60,6 +60,7 @@ def _run(options: argparse.Namespace) -> int:
                 options.apply_config,
                 tuple(options.resume_desk),
                 options.why or "start",
+                _run_key_file(options, config, directory),
             )
         )
     except StartError as error:
@@ -68,10 +69,16 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _run_key(options: argparse.Namespace, config: Config, directory: Path) -> bytes:
-    if options.key_file is not None:
-        return load_key(options.key_file)
-    if options.ephemeral_key or config.log.ephemeral_key:
+    if options.key_file is None and (options.ephemeral_key or config.log.ephemeral_key):
         return ephemeral_key(directory)
+    return load_key(_run_key_file(options, config, directory))
+
+
+def _run_key_file(options: argparse.Namespace, config: Config, directory: Path) -> Path:
+    if options.key_file is not None:
+        return Path(options.key_file)
+    if options.ephemeral_key or config.log.ephemeral_key:
+        return directory / EPHEMERAL_KEY_NAME
     if config.log.key_file is not None:
-        return load_key(Path(config.log.key_file))
+        return Path(config.log.key_file)
     raise ConfigError("log.key_file: is missing (or give --key-file, or --ephemeral-key)")
