@@ -58,7 +58,7 @@ COMPILED_MODULES = {
         "answering",
         "gathering",
     ),
-    "wal": ("entryhash", "staging", "scan", "barethread"),
+    "wal": ("entryhash", "staging", "scan", "barethread", "standing"),
     "guard.audit": ("decision_rows", "exposure", "day_counts", "day_rows"),
 }
 

@@ -41,7 +41,7 @@ COMPILED_MODULES = (
 )
 # As in wal.form, which is not asked: to import `wal` takes longer than all else here, and not
 # everybody who imports this package has a log.
-WAL_MODULES = ("entryhash", "staging", "scan", "barethread")
+WAL_MODULES = ("entryhash", "staging", "scan", "barethread", "standing")
 
 
 def _is_wal_compiled() -> bool:

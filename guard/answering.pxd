@@ -27,6 +27,7 @@ cdef class Answering:
     cdef Elements _elements
     cdef bytearray _replies
     cdef readonly Py_ssize_t requests
+    cdef public int refused
 
     @cython.locals(state=GuardState, count=Py_ssize_t)
     cpdef answer(self, bytes body, Py_ssize_t frame_count)
@@ -41,5 +42,6 @@ cdef class Answering:
 
     cdef int _make_room(self, Py_ssize_t end) except -1
     cdef _answer(self, request, origin)
+    cdef bint _is_refused(self, request) except -1
 
 cpdef answer_of(outcome)

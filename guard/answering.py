@@ -21,14 +21,16 @@ from msgspec import UNSET, Struct
 
 from guard import packing
 from guard.counters import Counters
+from guard.disk_reserve import Refused
 from guard.elements import Elements
 from guard.engine import Engine
 from guard.journal import encode_data
-from guard.messages import ErrorReply, Pong, Reject, Reply, StatsReply
+from guard.messages import ErrorReply, Order, Pong, Reject, Reply, StatsReply
 from guard.order_lane import OrderLane
 from guard.order_pieces import REPLY_BYTES_MAX
 from guard.outcomes import Decided, Origin, Outcome
 from guard.ranges import LOCAL_CLIENT
+from guard.reasons import ErrorCode
 from guard.wire import (
     MESSAGEPACK,
     Message,
@@ -82,6 +84,7 @@ class Answering:
         self._staging = writer.staging
         self._counters = counters
         self.requests = 0  # taken in since the start
+        self.refused = 0  # which requests get an error where they would need a record: `Refused`
         self._wall_ns = wall_ns
         self._has_lane = has_lane
         self._lane = OrderLane(engine, writer, LOCAL_CLIENT)
@@ -156,7 +159,12 @@ class Answering:
         reach("decide.before")
         decided = self._engine.decide(request, origin)
         reach("decide.after")
-        if isinstance(decided, Decided):
+        reply: Reply
+        if isinstance(decided, Decided) and self.refused and self._is_refused(request):
+            counters.request_errors += 1
+            counters.refused_disk_full += 1
+            reply = _disk_full()
+        elif isinstance(decided, Decided):
             record_outcome(self._engine, self._writer, decided)
             counters.records += 1
             reply = answer_of(decided.outcome)
@@ -169,6 +177,14 @@ class Answering:
         # The reply was made for this request, and its record is encoded: nobody else looks at it.
         reply.request_id = request_id
         return reply
+
+    def _is_refused(self, request: Parsed) -> bool:
+        return self.refused == Refused.EVERYTHING or isinstance(request, Order)
+
+
+def _disk_full() -> ErrorReply:
+    words = "the log's disk takes no such record now; nothing has changed, send it again later"
+    return ErrorReply(ErrorCode.DISK_FULL.word, "", words)
 
 
 def answer_of(outcome: Outcome) -> Reply:

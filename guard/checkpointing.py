@@ -14,7 +14,7 @@ How it fails: whatever becomes of a checkpoint (no descriptor, no process, no me
 is killed or of which nobody knows how it ended) is an alarm to the operator, never an end of the
 service: orders go on, older checkpoints and the log are as they were, the next try is later, and
 twice as late each time until one is written. None is begun that the log's disk cannot hold beside
-its reserve.
+its reserve, and one at work gives way to records.
 """
 
 from collections.abc import Callable
@@ -41,6 +41,8 @@ from wal import (
     LogWriter,
     Spares,
     WalError,
+    abandon_checkpoint,
+    checkpoint_bytes_written,
     write_checkpoint,
 )
 
@@ -112,6 +114,7 @@ class _Underway:
     why: str
     started_ns: int
     stood_still_ns: int
+    bytes_max: int
 
 
 def write_state(
@@ -144,23 +147,26 @@ class Checkpointer:
         record: Callable[[Outcome], None],
         actor: Callable[[str], Actor],
         call_later: Callable[[float, Callable[[], None]], object],
-        free_bytes: Callable[[Path], int],
+        space_left: Callable[[], int],
         monotonic_ns: Callable[[], int],
         say: Callable[[str], None],
         alarm: Callable[[str], None],
         start_child: StartChild = ForkedChild.start,
     ) -> None:
-        """`last_sequence`: of the newest checkpoint that there is, 0 for none."""
+        """`last_sequence`: of the newest checkpoint that there is, 0 for none.
+
+        `space_left`: bytes of the disk that nobody was promised; may raise OSError.
+        """
         self._engine = engine
         self._writer = writer
         self._directory = directory
         self._hasher = hasher
         self._plan = plan
-        self._last_sequence = last_sequence
+        self.last_sequence = last_sequence
         self._record = record
         self._actor = actor
         self._call_later = call_later
-        self._free_bytes = free_bytes
+        self._space_left = space_left
         self._monotonic_ns = monotonic_ns
         self._say = say
         self._tell = alarm
@@ -175,7 +181,7 @@ class Checkpointer:
         if self._underway is not None:
             return
         plan, now_ns = self._plan, self._monotonic_ns()
-        record_count = self._writer.staged_head.sequence - self._last_sequence
+        record_count = self._writer.staged_head.sequence - self.last_sequence
         if 0 < plan.every_records <= record_count and now_ns >= self._not_before_ns:
             self._begin(f"{record_count} records since the last")
         elif (
@@ -197,10 +203,27 @@ class Checkpointer:
             self._underway = None
         self._spares.give_up()
 
+    def promised_bytes(self) -> int:
+        """How much the child at work may still write, at most."""
+        underway = self._underway
+        if underway is None:
+            return 0
+        written = checkpoint_bytes_written(self._directory, underway.head.sequence)
+        return max(0, underway.bytes_max - written)
+
+    def give_way(self) -> None:
+        """Ends a child at work, and gives its space back: records need it."""
+        underway = self._underway
+        if underway is None:
+            return
+        self.stop()
+        abandon_checkpoint(self._directory, underway.head.sequence)
+        self._alarm("records need the space that it would take")
+
     def take_at_stop(self) -> None:
         """Writes one here and now, if the plan says so. All is durable, none is under way."""
         head = self._writer.durable_head
-        record_count = head.sequence - self._last_sequence
+        record_count = head.sequence - self.last_sequence
         if not 0 < self._plan.stop_records <= record_count or self._lacks_space():
             return
         try:
@@ -243,7 +266,8 @@ class Checkpointer:
         self._writer.rotate()
         now_ns = self._monotonic_ns()
         stood_still_ns = now_ns - self._last_began_ns
-        self._underway = _Underway(child, head, why, now_ns, stood_still_ns)
+        bytes_max = payload_bytes_max(state)
+        self._underway = _Underway(child, head, why, now_ns, stood_still_ns, bytes_max)
         self._look()
 
     def _pace(self, sync: Callable[[], None]) -> None:
@@ -296,20 +320,20 @@ class Checkpointer:
             file_name=taken.file_name,
             payload_bytes=taken.payload_bytes,
         )
-        self._last_sequence = head.sequence
+        self.last_sequence = head.sequence
         self._record(event)
 
     def _lacks_space(self) -> bool:
         needed = payload_bytes_max(self._engine.state)
         try:
-            free = self._free_bytes(self._directory)
+            left = self._space_left()
         except OSError as error:
             self._alarm(f"nobody can say how much of its disk is free: {error}")
             return True
-        if free >= needed + self._plan.reserve_bytes:
+        if left >= needed + self._plan.reserve_bytes:
             return False
         self._alarm(
-            f"it may take {needed} bytes; {free} are free, and {self._plan.reserve_bytes} of them "
+            f"it may take {needed} bytes; {left} are free, and {self._plan.reserve_bytes} of them "
             "are reserved for records"
         )
         return True

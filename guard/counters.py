@@ -28,6 +28,7 @@ class Counters:
     messages: int = 0
     requests: int = 0
     request_errors: int = 0
+    refused_disk_full: int = 0
     rejects: int = 0
     full_windows: int = 0
     records: int = 0

@@ -5,6 +5,8 @@ cimport cython
 from guard.answering cimport Answering
 from wal.staging cimport Staging
 
+cdef Py_ssize_t _UNBOUNDED
+
 @cython.final
 cdef class Gathering:
     cdef object _gateway, _counters
@@ -12,6 +14,8 @@ cdef class Gathering:
     cdef Staging _staging
     cdef readonly list answers
     cdef readonly Py_ssize_t answers_bytes
+    cdef public Py_ssize_t staged_end
+    cdef object _look_at_space
 
     cpdef list take(self)
 

@@ -8,6 +8,7 @@ nothing more is taken in. What an answer is, `guard.answering` says; when it may
 How it fails: what deciding raises comes through, and must end the pipeline.
 """
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -41,6 +42,8 @@ class Drained(IntEnum):
     FULL = 2  # a bound is reached
 
 
+_UNBOUNDED = 2**62
+
 _EMPTY, _ENOUGH, _FULL = Drained.EMPTY, Drained.ENOUGH, Drained.FULL
 
 
@@ -57,6 +60,14 @@ class Gathering:
         self._counters = counters
         self.answers: list[Answer] = []
         self.answers_bytes = 0
+        # When so many bytes have been staged since the start, the disk is to be looked at.
+        self.staged_end = _UNBOUNDED
+        self._look_at_space: Callable[[], None] | None = None
+
+    def watch_space(self, look: Callable[[], None]) -> None:
+        """`look` sets `staged_end`; where that is no more than is staged, nothing is taken in."""
+        self._look_at_space = look
+        look()
 
     def take(self) -> list[Answer]:
         """What was gathered; the next batch begins."""
@@ -78,6 +89,12 @@ class Gathering:
             ):
                 drained = _FULL
                 break
+            if staging.taken_bytes + staging.byte_count >= self.staged_end:
+                assert self._look_at_space is not None
+                self._look_at_space()
+                if staging.taken_bytes + staging.byte_count >= self.staged_end:
+                    drained = _FULL
+                    break
             received = receive()
             if received is None:
                 drained = _ENOUGH if self._gateway.is_mid_message else _EMPTY

@@ -1,11 +1,10 @@
 """What the daemon looks after once a second, beside the orders.
 
 Owns the heartbeat and its table of duties: the service manager's watchdog (fed only while batches
-reach the disk), the disk's reserve (with less free than that, entries are halted by an event in the
-log, while fills and cancels are still recorded; they resume when a quarter more is free), the
-periodic anchor, the look whether a checkpoint is due (`guard.checkpointing`), the garbage collector
-(young objects, while nothing is under way), the heap's memory (`guard.heap`), and what is still to
-be told of lines that could not be said (`guard.saying`).
+reach the disk), the look at the log's disk and directory (`guard.disk_reserve`, `guard.log_watch`),
+the periodic anchor, the look whether a checkpoint is due (`guard.checkpointing`), the garbage
+collector (young objects, while nothing is under way), the heap's memory (`guard.heap`), and what is
+still to be told of lines that could not be said (`guard.saying`).
 
 How it fails: what the environment refuses to one duty is said, and that duty alone is tried again
 at the next beat (`guard.duties`). What must not fail is to record a halt or a resumption: that is
@@ -15,56 +14,23 @@ beat, which is a bug of ours: the task's end is the service's (`watch`).
 
 import asyncio
 import gc
-import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Final
 
 from guard import clock, saying
-from guard.activation import Actor
 from guard.anchoring import AnchorPublisher
 from guard.duties import Duty
 from guard.heap import Heap
 from guard.notify import ServiceNotifier
-from guard.outcomes import EntriesHalted, EntriesResumed, Outcome
 from guard.pipeline import Pipeline
-from guard.state import GuardState
 from kernel import InvariantError
 from wal import Head
 
 # A batch that has been on its way to the disk for so long is no progress: no more watchdog food.
 STALL_LIMIT_NS: Final = 10_000_000_000
 BEAT_S: Final = 1.0
-RESUME_NUMERATOR: Final = 5  # entries resume above 5/4 of the reserve: no flapping around its edge
-RESUME_DENOMINATOR: Final = 4
 # At the start and at a stop: how long the anchor's disk is waited for.
 ANCHOR_WAIT_S: Final = 5.0
-
-
-def free_bytes(directory: Path) -> int:
-    """What an unprivileged process may still write to the directory's disk."""
-    status = os.statvfs(directory)
-    return status.f_bavail * status.f_frsize
-
-
-def disk_event(state: GuardState, free: int, reserve_bytes: int, actor: Actor) -> Outcome | None:
-    """The halt or the resumption that so much free space calls for. Pure."""
-    if state.entries_halt is None:
-        if free < reserve_bytes:
-            return actor.event(
-                EntriesHalted, reason="disk_low", free_bytes=free, reserve_bytes=reserve_bytes
-            )
-    elif free * RESUME_DENOMINATOR >= reserve_bytes * RESUME_NUMERATOR:
-        return actor.event(EntriesResumed, free_bytes=free)
-    return None
-
-
-def sentence_of(event: EntriesHalted | EntriesResumed) -> str:
-    """What has happened to entries, for the operator."""
-    free = f"the disk of the log has {event.free_bytes:,} bytes free"
-    if isinstance(event, EntriesResumed):
-        return f"entries resumed: {free} again"
-    return f"entries halted: {free}, less than its reserve of {event.reserve_bytes:,}"
 
 
 class Housekeeper:
@@ -76,7 +42,7 @@ class Housekeeper:
         notifier: ServiceNotifier,
         anchor: AnchorPublisher | None,
         durable_head: Callable[[], Head],
-        check_disk: Callable[[], Outcome | None],
+        look_after_log: Callable[[], None],
         take_checkpoint_if_due: Callable[[], None],
         say: Callable[[str], None],
         alarm: Callable[[str], None],
@@ -87,7 +53,7 @@ class Housekeeper:
         self._notifier = notifier
         self._anchor = anchor
         self._durable_head = durable_head
-        self._check_disk = check_disk
+        self._look_after_log = look_after_log
         self._heap = Heap()
         self._say = say
         self._alarm = alarm
@@ -96,7 +62,7 @@ class Housekeeper:
         # In this order, once a beat.
         self._duties = (
             Duty("the service manager's socket", self._feed_watchdog),
-            Duty("the look at the log's disk", self._look_at_disk),
+            Duty("the look at the log's disk", self._look_after_log),
             self._anchor_duty,
             Duty("the look whether a checkpoint is due", take_checkpoint_if_due),
             Duty("the collection of garbage", self._collect_garbage),
@@ -110,7 +76,7 @@ class Housekeeper:
 
         The anchor is waited for, but not for ever; where it fails, it fails as later on.
         """
-        self._look_at_disk()
+        self._look_after_log()
         self._perform(self._anchor_duty)
         if self._anchor is not None:
             self._anchor.settle(ANCHOR_WAIT_S)
@@ -156,16 +122,6 @@ class Housekeeper:
         counters.collections += 1
         spent_ns = clock.monotonic_ns() - started_ns
         counters.collection_ns_max = max(counters.collection_ns_max, spent_ns)
-
-    def _look_at_disk(self) -> None:
-        event = self._check_disk()
-        if event is None:
-            return
-        self._pipeline.record(event)
-        if isinstance(event, EntriesHalted):
-            self._alarm(sentence_of(event))
-        elif isinstance(event, EntriesResumed):
-            self._say(sentence_of(event))
 
     def _publish_anchor(self) -> None:
         if self._anchor is not None:

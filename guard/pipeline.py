@@ -32,6 +32,7 @@ from msgspec import structs
 from guard import GUARD_FORM
 from guard.answering import Answering, LateReplies, record_outcome
 from guard.counters import Counters
+from guard.disk_reserve import Allowance
 from guard.engine import Engine
 from guard.gateway import SEND_QUEUE_MESSAGES, Gateway
 from guard.gathering import Answer, Bounds, Drained, Gathering
@@ -97,11 +98,13 @@ class Pipeline:
         confirm: Callable[[Head], Awaitable[None]] | None = None,
         busy_poll_ns: int = 0,
         gauges: Callable[[], dict[str, int]] = dict,
+        batch_bytes_max: int = GATHERED_BYTES_MAX,
     ) -> None:
         """`confirm`: what else must have the durable head before a reply may leave.
 
         `busy_poll_ns`: how long after replies the next message is looked for without sleeping.
         `gauges`: what `stats` tells beside what is counted here.
+        `batch_bytes_max`: a bound below `GATHERED_BYTES_MAX`, if the disk asks for one.
         """
         self._engine = engine
         self._writer = writer
@@ -110,6 +113,7 @@ class Pipeline:
         self._confirm = confirm
         self._busy_poll_ns = busy_poll_ns
         self._gauges = gauges
+        self._batch_bytes_max = batch_bytes_max
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._is_paused = False
@@ -123,8 +127,23 @@ class Pipeline:
         self._created_ns = monotonic_ns()
         self.counters = Counters()
         has_lane = GUARD_FORM == "compiled"
-        answering = Answering(engine, writer, self.counters, wall_ns, has_lane)
-        self._gathering = Gathering(gateway, answering, writer, self.counters)
+        self._answering = Answering(engine, writer, self.counters, wall_ns, has_lane)
+        self._gathering = Gathering(gateway, self._answering, writer, self.counters)
+        self.look_at_space: Callable[[], None] = lambda: None
+
+    def watch_space(self, look: Callable[[], Allowance]) -> None:
+        """From now on `look` says how much may be staged before it is asked again.
+
+        It is asked at once, and by `look_at_space`. Raises what it raises.
+        """
+
+        def look_at_space() -> None:
+            allowance = look()
+            self._gathering.staged_end = allowance.staged_bytes
+            self._answering.refused = int(allowance.refused)
+
+        self._gathering.watch_space(look_at_space)
+        self.look_at_space = look_at_space
 
     def start(self) -> None:
         """Begins to listen, unless it is to stop already."""
@@ -357,7 +376,8 @@ class Pipeline:
 
     def _drain(self, messages_max: int, requests_max: int) -> bool:
         """Decides what has arrived. True when it stopped at a bound of its own: more may wait."""
-        bounds = Bounds(GATHERED_MESSAGES_MAX, GATHERED_RECORDS_MAX, GATHERED_BYTES_MAX)
+        bytes_max = min(GATHERED_BYTES_MAX, self._batch_bytes_max)
+        bounds = Bounds(GATHERED_MESSAGES_MAX, GATHERED_RECORDS_MAX, bytes_max)
         drained = self._gathering.drain(messages_max, requests_max, bounds)
         if drained is Drained.FULL:
             self._is_paused = True

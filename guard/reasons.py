@@ -68,6 +68,7 @@ class ErrorCode(IntEnum):
     UNKNOWN_ORDER = 921
     ORDER_REFUSED = 922
     ORDER_FILLED = 923
+    DISK_FULL = 930
 
     @property
     def word(self) -> str:

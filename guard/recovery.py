@@ -2,7 +2,8 @@
 
 Owns the order of it: lock, make durable what is there, load the newest checkpoint that holds,
 verify and fold what follows it, repair a torn end where that is what stopped the fold, fold again,
-rewrite the end that no sync has vouched for. It applies what the log says, and decides nothing.
+write the last batch anew, for which no later one vouches. It applies what the log says, and decides
+nothing.
 
 How it works: a checkpoint that is damaged or cannot be read is passed over with an alarm; the one
 before it is tried, and last the log alone. The state is the same from each. What was passed over
@@ -136,8 +137,8 @@ def recover_log(
         cuts = cuts_at_end(directory, head)
         if cut is not None:
             cuts = [each for each in cuts if each.copy_name != cut.copy_name] + [cut]
-        # What an unclean stop left may stand in memory alone: write it anew before going on.
-        rewrite_tail(directory, head, engine.state.is_closed_cleanly)
+        # The last batch may stand in memory alone: write it anew before going on.
+        rewrite_tail(directory, head, hasher, DIALECT)
         settle = recovery.unlist_failed
         if not recovery.losses:  # else they are first to be recorded
             recovery.alarms += settle()

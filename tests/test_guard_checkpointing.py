@@ -65,13 +65,13 @@ class Stand:
             record=self.record,
             actor=lambda why: actor(why=why),
             call_later=lambda _delay_s, call: self.timers.append(call),
-            free_bytes=self.free_bytes,
+            space_left=self.space_left,
             monotonic_ns=lambda: self.now_ns,
             say=self.said.append,
             alarm=self.alarms.append,
         )
 
-    def free_bytes(self, _directory: Path) -> int:
+    def space_left(self) -> int:
         if self.disk_error is not None:
             raise self.disk_error
         return self.free

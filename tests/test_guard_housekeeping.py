@@ -10,9 +10,10 @@ import pytest
 
 from guard.anchoring import SLOW_NS, AnchorPublisher, load_anchor
 from guard.counters import Counters
+from guard.disk_reserve import disk_event
 from guard.duties import Duty
-from guard.housekeeping import Housekeeper, disk_event, free_bytes
-from guard.outcomes import EntriesHalted, EntriesResumed, Outcome
+from guard.housekeeping import Housekeeper
+from guard.outcomes import EntriesHalted, EntriesResumed
 from guard.start_options import OptionNeededError
 from guard_support import LoggedEngine, actor, cancel, fill, order
 from kernel import InvariantError
@@ -115,15 +116,12 @@ class Keeping:
         self.alarms: list[str] = []
         self.done: list[str] = []
         self.errors: dict[str, Exception] = {}
-        self.recorded: list[object] = []
-        self.event: Outcome | None = None
         self.failure: BaseException | None = None
         self.head = EMPTY_HEAD
         pipeline = SimpleNamespace(
             is_stalled=lambda _limit: False,
             is_idle=False,
             counters=self.counters,
-            record=self.recorded.append,
             fail=self.fail,
         )
         notifier = SimpleNamespace(send=lambda _word: self.do("manager"), watchdog_s=0.003)
@@ -132,7 +130,7 @@ class Keeping:
             notifier,  # type: ignore[arg-type]
             anchor,
             lambda: self.head,
-            self.check_disk,
+            lambda: self.do("disk"),
             lambda: self.do("checkpoint"),
             self.said.append,
             self.alarms.append,
@@ -143,11 +141,6 @@ class Keeping:
         self.done.append(name)
         if name in self.errors:
             raise self.errors[name]
-
-    def check_disk(self) -> Outcome | None:
-        self.do("disk")
-        event, self.event = self.event, None
-        return event
 
     def fail(self, failure: BaseException) -> None:
         self.failure = failure
@@ -181,22 +174,6 @@ def test_all_duties_may_fail_at_once() -> None:
     keeping.keeper.beat()
     assert keeping.done == ROWS
     assert [alarm.rpartition(": ")[2] for alarm in keeping.alarms] == ["MemoryError"] * len(ROWS)
-
-
-def test_halts_and_resumptions_are_sentences() -> None:
-    keeping = Keeping()
-    keeping.event = actor().event(
-        EntriesHalted, reason="disk_low", free_bytes=12_345, reserve_bytes=1_000_000
-    )
-    keeping.keeper.beat()
-    assert keeping.alarms == [
-        "entries halted: the disk of the log has 12,345 bytes free, less than its reserve of "
-        "1,000,000"
-    ]
-    keeping.event = actor().event(EntriesResumed, free_bytes=2_345_678)
-    keeping.keeper.beat()
-    assert keeping.said == ["entries resumed: the disk of the log has 2,345,678 bytes free again"]
-    assert len(keeping.recorded) == 2
 
 
 async def test_what_nobody_foresaw_ends_the_service() -> None:
@@ -265,10 +242,6 @@ def test_an_anchor_whose_disk_hangs_holds_up_no_beat(tmp_path: Path) -> None:
     assert read_anchor(path).sequence == 7
     publisher.publish_last(Head(9, "ab" * 32), 0.01)
     assert read_anchor(path).sequence == 9
-
-
-def test_free_bytes_are_those_of_the_directory_s_disk(tmp_path: Path) -> None:
-    assert free_bytes(tmp_path) > 0
 
 
 async def test_the_anchor_holds_the_published_head(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ ERRORS = {
     "unknown_order": 921,
     "order_refused": 922,
     "order_filled": 923,
+    "disk_full": 930,
 }
 PROTOCOL = (CHECKOUT / "guard" / "PROTOCOL.md").read_text()
 

@@ -53,7 +53,7 @@ def life(directory: Path, told: object = lambda sequence: None) -> None:
     for _ in range(2):
         with open_for_recovery(log) as lock:
             if head.sequence:
-                rewrite_tail(log, head, closed_cleanly=False)
+                rewrite_tail(log, head, HASHER, DIALECT)
             with LogWriter.open(
                 log, HASHER, head, monotonic_ns=fake_clock(), lock=lock, fresh_segment=True
             ) as writer:
@@ -107,7 +107,7 @@ def test_a_process_killed_there(place: str, time: int, tmp_path: Path) -> None:
             apply_repair(log, cut)
         head = find_head(log, HASHER, DIALECT, start=start)
         assert head.sequence >= last
-        rewrite_tail(log, head, closed_cleanly=False)
+        rewrite_tail(log, head, HASHER, DIALECT)
     if not (tmp_path / "old").exists() or not list((tmp_path / "old").iterdir()):
         assert find_head(log, HASHER, DIALECT) == head
 

@@ -92,7 +92,7 @@ def test_it_opens_and_goes_on(log: Path) -> None:
     with open_for_recovery(log) as lock:
         assert plan_repair(log, HASHER, DIALECT) is None
         head = verify_chain(log, HASHER, DIALECT).head
-        assert rewrite_tail(log, head, closed_cleanly=False) is not None
+        assert rewrite_tail(log, head, HASHER, DIALECT) is not None
         with LogWriter.open(
             log, HASHER, head, monotonic_ns=fake_clock(), lock=lock, fresh_segment=True
         ) as writer:

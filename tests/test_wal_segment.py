@@ -1,12 +1,10 @@
-"""Names, creation and the lock, with a second process that really is one."""
+"""Names and creation of segments, and the first step of a start."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from child_support import code
 from wal import (
     LogLock,
     WalDamage,
@@ -18,35 +16,6 @@ from wal import (
     segment_name,
 )
 from wal.segment import create_segment
-
-HOLDER = """
-import sys
-from pathlib import Path
-from wal import LogLock
-lock = LogLock.acquire(Path(sys.argv[1]))
-print("held", flush=True)
-sys.stdin.read()
-"""
-OPENER = """
-import sys
-from pathlib import Path
-from wal import LogLock, WalLocked
-try:
-    LogLock.acquire(Path(sys.argv[1]))
-except WalLocked as locked:
-    print(locked.holder_pid)
-else:
-    print("acquired")
-"""
-
-
-def start(script: str, directory: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        code(script, str(directory)),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
 
 def test_names() -> None:
@@ -136,48 +105,6 @@ def test_create_directory(tmp_path: Path) -> None:
     assert list_segments(tmp_path / "log") == []
     with pytest.raises(WalError, match="cannot create"):
         create_directory(tmp_path / "absent" / "log")
-
-
-def test_second_opener_is_told_who_holds_the_lock(tmp_path: Path) -> None:
-    holder = start(HOLDER, tmp_path)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    with pytest.raises(WalLocked) as caught:
-        LogLock.acquire(tmp_path)
-    assert caught.value.holder_pid == holder.pid
-    assert str(caught.value) == f"{tmp_path / 'lock'} is held by process {holder.pid}"
-    # A holder that dies at any instant leaves no lock behind.
-    holder.kill()
-    holder.communicate()
-    with LogLock.acquire(tmp_path) as lock:
-        assert lock.held
-        opener = start(OPENER, tmp_path)
-        assert opener.communicate()[0] == f"{os.getpid()}\n"
-    assert not lock.held
-    opener = start(OPENER, tmp_path)
-    assert opener.communicate()[0] == "acquired\n"
-
-
-def test_the_lock_excludes_within_a_process_too(tmp_path: Path) -> None:
-    lock = LogLock.acquire(tmp_path)
-    with pytest.raises(WalLocked):
-        LogLock.acquire(tmp_path)
-    lock.release()
-    lock.release()
-    LogLock.acquire(tmp_path).release()
-
-
-def test_holder_unknown(tmp_path: Path) -> None:
-    with LogLock.acquire(tmp_path):
-        (tmp_path / "lock").write_bytes(b"who knows")
-        with pytest.raises(WalLocked, match="held by another process") as caught:
-            LogLock.acquire(tmp_path)
-    assert caught.value.holder_pid is None
-
-
-def test_no_directory_no_lock(tmp_path: Path) -> None:
-    with pytest.raises(WalError, match="cannot open"):
-        LogLock.acquire(tmp_path / "absent")
 
 
 def test_recovery_locks_and_syncs_first(tmp_path: Path) -> None:

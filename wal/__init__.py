@@ -3,7 +3,7 @@
 The package owns the files of record; what a record means is opaque to it. `FORMAT.md` describes
 every byte. Life of a log: `open_for_recovery` (lock, fsync), `read_checkpoints` and
 `open_checkpoint` (where to begin), `plan_repair` and `apply_repair` (a torn end only),
-`read_entries` (verify and fold), `rewrite_tail` (after an unclean stop), `LogWriter` (append,
+`read_entries` (verify and fold), `rewrite_tail` (the last batch anew), `LogWriter` (append,
 sync), `write_checkpoint`; offline `archive_segments` and `salvage_log`. It imports neither
 `kernel` nor `guard`.
 """
@@ -34,6 +34,8 @@ from wal.chain import (
 from wal.chainfile import ChainFile
 from wal.checkpoint import (
     CHECKPOINTS_KEPT,
+    abandon_checkpoint,
+    checkpoint_bytes_written,
     keep_checkpoints,
     read_checkpoints,
     write_checkpoint,
@@ -48,6 +50,7 @@ from wal.errors import (
     WalAnchorError,
     WalAnchorMismatch,
     WalDamage,
+    WalDisplaced,
     WalEntryError,
     WalError,
     WalInputError,
@@ -59,6 +62,7 @@ from wal.errors import (
 )
 from wal.fold import fold_runs, prepare_runs
 from wal.locate import find_start, first_head
+from wal.lock import LogLock
 from wal.manifest import MANIFEST_NAME, CheckpointHead, CheckpointInfo
 from wal.merkle import (
     EMPTY_ROOT,
@@ -71,6 +75,7 @@ from wal.merkle import (
     leaf_of,
     node_hash,
 )
+from wal.missing import find_missing
 from wal.parallel import JOBS_MAX, usable_cores
 from wal.payload import CheckpointReader, open_checkpoint
 from wal.publish import publish_file
@@ -81,7 +86,6 @@ from wal.repair import Cut, apply_repair, cuts_at_end, plan_emptying, plan_repai
 from wal.run import LocatedEntry, Run
 from wal.salvage import LeftOut, SalvageReport, salvage_log
 from wal.segment import (
-    LogLock,
     create_directory,
     forget_pages,
     fsync_directory,
@@ -91,6 +95,7 @@ from wal.segment import (
     segment_name,
     sync_source,
 )
+from wal.space import OUT_OF_SPACE, free_bytes
 from wal.spares import Spares
 from wal.tail import Rewrite, rewrite_tail
 from wal.verify import ChainReport, find_head, verify_chain
@@ -111,6 +116,7 @@ __all__ = [
     "KEY_ID_UNKEYED",
     "LINE_BYTES_MAX",
     "MANIFEST_NAME",
+    "OUT_OF_SPACE",
     "SEGMENT_BYTES_MAX",
     "TREE_SIZE_MAX",
     "WAL_FORM",
@@ -144,6 +150,7 @@ __all__ = [
     "WalAnchorError",
     "WalAnchorMismatch",
     "WalDamage",
+    "WalDisplaced",
     "WalEntryError",
     "WalError",
     "WalInputError",
@@ -152,22 +159,26 @@ __all__ = [
     "WalLocked",
     "WalPoisoned",
     "WalStartMismatch",
+    "abandon_checkpoint",
     "anchor_of",
     "apply_repair",
     "archive_segments",
     "check_consistency",
     "check_data",
     "check_inclusion",
+    "checkpoint_bytes_written",
     "create_directory",
     "cuts_at_end",
     "decode_anchor",
     "encode_anchor",
     "encode_line",
     "find_head",
+    "find_missing",
     "find_start",
     "first_head",
     "fold_runs",
     "forget_pages",
+    "free_bytes",
     "fsync_directory",
     "hashes_equal",
     "holds_files",

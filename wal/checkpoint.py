@@ -17,6 +17,7 @@ ones and the log are as they were). What one that is read holds, `payload` check
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -42,7 +43,7 @@ from wal.manifest import (
     read_manifest,
     write_manifest,
 )
-from wal.publish import NEW_SUFFIX, replacing
+from wal.publish import replacing
 from wal.segment import forget_pages, write_all
 
 # The newest, and one to fall back to. A log's segments are kept from the older one on.
@@ -111,6 +112,26 @@ def write_checkpoint(
     return CheckpointInfo(path, made)
 
 
+def checkpoint_bytes_written(directory: Path, sequence: int) -> int:
+    """How much of the checkpoint of that record, which another process is writing, is in files."""
+    path = directory / _name(sequence)
+    for candidate in (path, _beside(path)):
+        try:
+            return candidate.stat().st_size
+        except OSError:
+            continue  # it has not got so far, or has got farther, or nobody can tell
+    return 0
+
+
+def abandon_checkpoint(directory: Path, sequence: int) -> None:
+    """Give back the space of a checkpoint whose writer has ended before it was done.
+
+    What cannot be removed now the next start removes.
+    """
+    with contextlib.suppress(OSError):
+        _beside(directory / _name(sequence)).unlink(missing_ok=True)
+
+
 def read_checkpoints(directory: Path, hasher: ChainHasher) -> list[CheckpointInfo]:
     """Every checkpoint in `directory`, newest first; those that cannot be used say why.
 
@@ -156,12 +177,17 @@ def _name(sequence: int) -> str:
     return f"checkpoint-{sequence:020d}.ckpt"
 
 
+def _beside(path: Path) -> Path:
+    """Where a checkpoint is written before it gets its name."""
+    return path.with_suffix(".new")
+
+
 def _write_payload(
     path: Path, head: Head, state_digest_hex: str, pieces: Iterator[bytes], pace: Pace | None
 ) -> CheckpointHead:
     """The checkpoint's file under its own name, durable, and what it holds."""
     reach("before-checkpoint-write")
-    with replacing(path, path.with_suffix(NEW_SUFFIX), place="checkpoint") as descriptor:
+    with replacing(path, _beside(path), place="checkpoint") as descriptor:
         payload, byte_count, unsynced = sha256(), 0, 0
         sync = partial(os.fdatasync, descriptor)
         for piece in pieces:

@@ -5,9 +5,10 @@ once, know what is staged or durable (`writer` does), or try anything twice.
 
 How it works: a batch that begins a segment first has it created: file and directory are fsync'd
 before anything is written, so that no synced batch can stand in a file whose name is lost. Then one
-write (more only where the system takes less than it was given) and one `fdatasync`. A segment that
-is full is given back to the system, pages and all, by a thread that then ends. The descriptors for
-the next one are held ready, whatever else the process opens. `CommitThread`
+write (more only where the system takes less than it was given) and one `fdatasync`, and a look at
+whether all of it stands where readers will look for it (`standing`). A segment that is full is
+given back to the system, pages and all, by a thread that then ends. The descriptors for the next
+one are held ready, whatever else the process opens. `CommitThread`
 is where that happens off the loop, where `barethread` will not do: one thread, one queue in, one
 call of the loop out, and no task, future or executor of its own for each batch.
 
@@ -20,7 +21,7 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
 from typing import Final, NamedTuple, Protocol, TypeAlias
@@ -28,8 +29,10 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 from wal.chain import Head
 from wal.errors import WalPoisoned
 from wal.failpoint import is_armed, reach
-from wal.segment import create_segment, forget_pages
+from wal.lock import LogLock
+from wal.segment import create_segment, forget_pages, segment_name
 from wal.spares import Spares
+from wal.standing import Standing
 
 # For the next segment and its directory.
 DESCRIPTORS: Final = 2
@@ -58,6 +61,15 @@ class OsFiles:
         os.fdatasync(descriptor)
 
 
+@dataclass(frozen=True, slots=True)
+class LastSegment:
+    """The segment that a log ends with; `descriptor` is None and `number` 0 where it has none."""
+
+    descriptor: int | None
+    number: int
+    size: int
+
+
 class Batch(NamedTuple):
     """Records that become durable together, in segment `segment_number`.
 
@@ -83,7 +95,8 @@ class Batch(NamedTuple):
 
 
 class CommitError(Exception):
-    """A commit failed in `stage` (`create`, `write`, `fdatasync`), `bytes_written` handed over."""
+    """A commit failed in `stage` (`create`, `write`, `fdatasync`, or `check`: of what became of the
+    file), `bytes_written` handed over."""
 
     def __init__(self, stage: str, bytes_written: int) -> None:
         super().__init__(stage, bytes_written)
@@ -94,12 +107,16 @@ class CommitError(Exception):
 class SegmentAppender:
     """The segment that is open for appending, if one is."""
 
-    def __init__(self, directory: Path, descriptor: int | None, files: FileLayer) -> None:
-        """`descriptor`: of the last segment; None where the first batch begins a new one."""
-        self._directory = directory
-        self._descriptor = descriptor
+    def __init__(self, lock: LogLock, last: LastSegment, files: FileLayer) -> None:
+        """`last`: where the log goes on."""
+        self._lock = lock
+        self._descriptor = last.descriptor
+        self._bytes = last.size
         self._files = files
         self._spares = Spares(DESCRIPTORS)
+        self._standing = Standing()
+        if last.descriptor is not None:
+            self._standing.watch(last.descriptor, self._path(last.number))
 
     def commit(self, batch: Batch) -> None:
         """Write and sync one batch. Raises `CommitError` from whatever failed."""
@@ -122,6 +139,8 @@ class SegmentAppender:
             reach("before-sync")
             self._files.fdatasync(descriptor)
             reach("after-sync")
+            stage = "check"
+            self._check(written)
         except BaseException as error:
             raise CommitError(stage, written) from error
 
@@ -139,6 +158,25 @@ class SegmentAppender:
                 raise CommitError("create", 0) from error
         return self._descriptor
 
+    def check_written(self, batch: Batch) -> None:
+        """What is left to be done where the descriptor was given away: it is written and synced.
+
+        Raises `CommitError`.
+        """
+        try:
+            self._check(batch.batch_bytes)
+        except BaseException as error:
+            raise CommitError("check", batch.batch_bytes) from error
+
+    def check(self) -> None:
+        """See that segment, directory and lock are where they were. Not while a batch is written.
+
+        Raises `WalDisplaced`, OSError where that cannot be found out.
+        """
+        if self._descriptor is not None:
+            self._standing.check(self._bytes)
+        self._lock.check()
+
     def close(self) -> None:
         """Close the segment; a second call does nothing. Never writes."""
         if self._descriptor is not None:
@@ -146,11 +184,18 @@ class SegmentAppender:
             self._descriptor = None
         self._spares.give_up()
 
+    def _check(self, bytes_written: int) -> None:
+        self._bytes += bytes_written
+        self._standing.check(self._bytes)
+
+    def _path(self, number: int) -> str:
+        return str(self._lock.directory / segment_name(number))
+
     def _begin(self, number: int) -> None:
         with self._spares.lent():
-            descriptor = create_segment(self._directory, number)
+            descriptor = create_segment(self._lock.directory, number)
         # Everything in the old one is synced: that had to be before this batch was taken up.
-        old, self._descriptor = self._descriptor, descriptor
+        old, self._descriptor, self._bytes = self._descriptor, descriptor, 0
         if old is not None and not self._spares.are_there:
             os.close(old)
             self._spares.take()
@@ -160,6 +205,9 @@ class SegmentAppender:
                 Thread(target=_forget, args=(old,), name="wal-forget", daemon=True).start()
             except RuntimeError:  # no thread can be had: the system keeps the pages
                 os.close(old)
+        self._standing.watch(descriptor, self._path(number))
+        # The path may lead to another directory by now, which has got the segment then.
+        self._lock.check()
 
 
 def _forget(descriptor: int) -> None:

@@ -1,13 +1,20 @@
 # diskcalls.py for the compiled log. The pipes' calls order the two threads' looks at a job.
 
 from libc.errno cimport EIO, EINTR, errno
-from libc.stdint cimport uint8_t as u8
+from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint8_t as u8, uint64_t as u64
 from libc.stdlib cimport calloc, free
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t c_read "read"(int descriptor, void *data, size_t size)
     ssize_t c_write "write"(int descriptor, const void *data, size_t size)
     int c_fdatasync "fdatasync"(int descriptor)
+
+cdef extern from "<sys/stat.h>":
+    struct c_facts "stat":
+        u64 st_dev, st_ino
+        i64 st_size
+    int c_lstat "lstat"(const char *path, c_facts *facts)
 
 cdef struct JobParts:
     int go_descriptor, done_descriptor, descriptor, error_number
@@ -65,3 +72,10 @@ cdef inline int serve(Job job) except -1:
             while c_write(job.done_descriptor, &byte, 1) < 0 and errno == EINTR:
                 continue
     return 0
+
+
+cdef inline bint stands(bytes path, u64 device, u64 inode, i64 size):
+    cdef c_facts facts
+    if c_lstat(path, &facts) != 0:
+        return False
+    return facts.st_size == size and facts.st_ino == inode and facts.st_dev == device

@@ -1,9 +1,10 @@
-"""One write and one `fdatasync` after the other, for a thread that does nothing else.
+"""The calls of every batch: one write and one `fdatasync`, for a thread that does nothing else, and
+a look at the file behind them.
 
-Owns the two calls and what is said of how they went. Compiled, `wal.barethread` takes the same
-functions from `diskcalls.pxd` beside this file: there the thread holds the interpreter at no time,
-so that it neither waits for a loop that is busy deciding nor makes it wait. Must not: try anything
-twice, or know what it writes.
+Owns the calls and what is said of how they went. Compiled, `wal.barethread` and `wal.standing` take
+the same functions from `diskcalls.pxd` beside this file: there the thread holds the interpreter at
+no time, so that it neither waits for a loop that is busy deciding nor makes it wait. Must not: try
+anything twice, or know what it writes.
 """
 
 from __future__ import annotations
@@ -54,3 +55,12 @@ def serve(job: Job) -> None:
         except OSError as error:
             job.error_number = error.errno or errno.EIO
         os.write(job.done_descriptor, b".")
+
+
+def stands(path: bytes, device: int, inode: int, size: int) -> bool:
+    """Whether the path leads to that very file, no link to it, and it has so many bytes."""
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return False
+    return (facts.st_size, facts.st_ino, facts.st_dev) == (size, inode, device)

@@ -60,6 +60,14 @@ class WalLocked(WalError):  # noqa: N818 (a state of the log, named as one)
         return f"{self.path} is held by {holder}"
 
 
+class WalDisplaced(WalError):  # noqa: N818 (a state of the log, named as one)
+    """What the log stands on was removed, renamed, cut or replaced while it was being written.
+
+    Nothing more may be answered: what is written from here on, whoever looks by the log's path
+    would not find.
+    """
+
+
 class WalPoisoned(WalError):  # noqa: N818 (a state of the log, named as one)
     """A write or a sync failed; this writer will never write again.
 

@@ -12,7 +12,7 @@ from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
 
 # In the order in which they may be loaded.
-COMPILED_MODULES = ("entryhash", "staging", "scan", "barethread")
+COMPILED_MODULES = ("entryhash", "staging", "scan", "barethread", "standing")
 
 
 def _choose_form(modules: tuple[str, ...]) -> str:

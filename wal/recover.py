@@ -12,7 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from wal.errors import WalError
-from wal.segment import LogLock, fsync_directory, fsync_file, list_segments, remove_leftovers
+from wal.lock import LogLock
+from wal.segment import fsync_directory, fsync_file, list_segments, remove_leftovers
 
 
 def open_for_recovery(directory: Path) -> LogLock:

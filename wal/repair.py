@@ -24,6 +24,7 @@ from wal.reader import Position, read_entries
 from wal.regularfile import open_regular, open_to_read
 from wal.run import LocatedEntry
 from wal.segment import FILE_MODE, fsync_directory, list_segments, write_all
+from wal.space import space_error
 from wal.torn import NotTornError, Tail, judge
 from wal.walk import Dialect
 from wal.writer import BATCH_BYTES_MAX
@@ -106,8 +107,12 @@ def apply_repair(directory: Path, cut: Cut) -> Path:
         try:
             if os.fstat(descriptor).st_size != cut.offset + cut.bytes_cut:
                 raise WalError(f"{cut.segment} has changed since the repair was planned")
-            _keep_copy(copy, _read(descriptor, cut.offset, cut.bytes_cut))
-            fsync_directory(directory)
+            try:
+                _keep_copy(copy, _read(descriptor, cut.offset, cut.bytes_cut))
+                fsync_directory(directory)
+            except OSError as error:
+                what = f"repair {cut.segment}, of which a copy is kept"
+                raise space_error(what, cut.bytes_cut, descriptor, error) from error
             os.ftruncate(descriptor, cut.offset)
             os.fsync(descriptor)
         finally:

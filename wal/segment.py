@@ -1,33 +1,30 @@
-"""The files of a log: their names, their creation, the lock, and the fsync of a directory.
+"""The files of a log: their names, their creation, and the fsync of a directory.
 
-Owns: the directory layout (`00000001.jsonl`, `00000002.jsonl`, ..., `lock`) and the names of the
-temporary files that a crash may leave. Must not: know what stands inside a segment.
+Owns: the names of the segments (`00000001.jsonl`, `00000002.jsonl`, ...) and of the temporary files
+that a crash may leave. Must not: know what stands inside a segment, or who may write (`lock`).
 
 How it works: the segments in the order of their numbers, one after the other, are one chain.
-Numbers start at 1, or later once older segments were archived, and have no gaps. One process
-writes: it holds `flock` on `lock` for as long as it lives; the file is never removed, since a lock
-on a removed file excludes nobody.
+Numbers start at 1, or later once older segments were archived, and have no gaps. A segment that is
+open for appending is locked (`flock`) for as long.
 
-How it fails: `WalDamage` for a gap in the numbers, `WalLocked` for a second writer, `WalError`
-for whatever the operating system refuses.
+How it fails: `WalDamage` for a gap in the numbers, `WalError` for whatever the operating system
+refuses.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import re
 import stat
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from wal.errors import WalDamage, WalError, WalLocked
+from wal.errors import WalDamage, WalError
 from wal.failpoint import reach
 from wal.regularfile import open_regular
 
-LOCK_NAME: Final = "lock"
+SEGMENT_NAME: Final = re.compile(r"[0-9]{8}\.jsonl")
 SEGMENT_NUMBER_MAX: Final = 99_999_999  # eight digits, so that names sort as numbers do
 # Risk desks read the log through a group; nobody else does.
 FILE_MODE: Final = 0o640
@@ -36,16 +33,12 @@ DIRECTORY_MODE: Final = 0o750
 # Forgotten at once: below a millisecond, in which a sync of the same file waits.
 FORGET_BYTES: Final = 4 * 1024 * 1024
 
-REWRITE_SUFFIX: Final = ".rewrite"
-
-_SEGMENT_NAME: Final = re.compile(r"[0-9]{8}\.jsonl")
 # Only ever half of something: the whole is renamed to its own name.
 _LEFTOVER_NAME: Final = re.compile(
     r"[0-9]{8}\.jsonl\.rewrite|checkpoint-[0-9]{20}\.new|checkpoints\.json\.new"
 )
 # The manifest, and what it lists or has listed.
 _CHECKPOINT_NAME: Final = re.compile(r"checkpoints\.json|checkpoint-[0-9]{20}\.ckpt")
-_PID_TEXT_MAX: Final = 32  # bytes read back from the lock file: a process id and a newline
 
 
 def segment_name(number: int) -> str:
@@ -67,7 +60,7 @@ def list_segments(directory: Path, *, archived: bool = False) -> list[Path]:
     when the directory cannot be read.
     """
     try:
-        names = sorted(name for name in os.listdir(directory) if _SEGMENT_NAME.fullmatch(name))
+        names = sorted(name for name in os.listdir(directory) if SEGMENT_NAME.fullmatch(name))
         first = max(int(names[0][:8]), 1) if names and archived else 1
         for number, name in enumerate(names, start=first):
             if name != segment_name(number):
@@ -90,7 +83,7 @@ def holds_files(directory: Path) -> bool:
         return False
     except OSError as error:
         raise WalError(f"cannot list {directory}: {error}") from error
-    return any(_SEGMENT_NAME.fullmatch(name) or _CHECKPOINT_NAME.fullmatch(name) for name in names)
+    return any(SEGMENT_NAME.fullmatch(name) or _CHECKPOINT_NAME.fullmatch(name) for name in names)
 
 
 def remove_leftovers(directory: Path) -> list[str]:
@@ -183,6 +176,7 @@ def create_segment(directory: Path, number: int) -> int:
     descriptor = os.open(directory / segment_name(number), flags, FILE_MODE)
     try:
         reach("after-segment-create")
+        _claim(descriptor)
         os.fsync(descriptor)
         fsync_directory(directory)
         reach("after-segment-sync")
@@ -193,70 +187,19 @@ def create_segment(directory: Path, number: int) -> int:
 
 
 def open_segment(path: Path) -> int:
-    """Open an existing segment for appending and return its descriptor. Raises `OSError`."""
-    return open_regular(path, os.O_RDWR | os.O_APPEND)
+    """Open an existing segment for appending and return its descriptor.
 
-
-class LogLock:
-    """The right to write one log, held until `release` or the end of the process."""
-
-    def __init__(self, directory: Path, descriptor: int) -> None:
-        """Not to be called: see `acquire`."""
-        self.directory: Final = directory
-        self._descriptor: int | None = descriptor
-
-    @classmethod
-    def acquire(cls, directory: Path) -> LogLock:
-        """Take the lock of the log in `directory`, without waiting.
-
-        Raises `WalLocked` when another holder has it, `WalError` when it cannot be tried.
-        """
-        path = directory / LOCK_NAME
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            descriptor = os.open(path, flags, FILE_MODE)
-        except OSError as error:
-            raise WalError(f"cannot open {path}: {error}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Only for the message to a second opener: the lock is the flock, not this text.
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-        except OSError as error:
-            holder = _pid_in(descriptor)
-            os.close(descriptor)
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise WalLocked(str(path), holder) from None
-            raise WalError(f"cannot lock {path}: {error}") from error
-        return cls(directory, descriptor)
-
-    @property
-    def held(self) -> bool:
-        """Whether this object still holds the lock."""
-        return self._descriptor is not None
-
-    def release(self) -> None:
-        """Give the lock back; a second call does nothing."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
-
-
-def _pid_in(descriptor: int) -> int | None:
-    """The process id that the lock's holder wrote, or None where there is none to read."""
+    Raises `OSError`: BlockingIOError where somebody else has it open for that.
+    """
+    descriptor = open_regular(path, os.O_RDWR | os.O_APPEND)
     try:
-        text = os.pread(descriptor, _PID_TEXT_MAX, 0).strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None
+        _claim(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _claim(descriptor: int) -> None:
+    """Lock a segment for who appends to it: `wal.lock` refuses a log whose last one is locked."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

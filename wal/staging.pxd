@@ -15,7 +15,7 @@ cdef Py_ssize_t _CAPACITY_MIN, _CAPACITY_KEPT_MAX
 cdef class Staging:
     cdef readonly u64 sequence
     cdef readonly bytes entry_hash
-    cdef readonly Py_ssize_t record_count, byte_count
+    cdef readonly Py_ssize_t record_count, byte_count, taken_bytes
     cdef public bint is_open
     cdef Py_ssize_t _bytes_max
     cdef object _refuse

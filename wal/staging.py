@@ -33,7 +33,8 @@ _CAPACITY_KEPT_MAX: Final = 16 * 1024 * 1024
 class Staging:
     """The staged head (`sequence`, `entry_hash` as ASCII bytes), and what no batch has taken yet.
 
-    `record_count` and `byte_count` say how much that is. `is_open`: whether it takes any more.
+    `record_count` and `byte_count` say how much that is; `taken_bytes` how much all batches have
+    taken so far. `is_open`: whether it takes any more.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Staging:
         self.entry_hash = head.entry_hash.encode()
         self.record_count = 0
         self.byte_count = 0
+        self.taken_bytes = 0
         self.is_open = True
         self._bytes_max = bytes_max
         self._refuse = refuse
@@ -92,6 +94,7 @@ class Staging:
         taken = memoryview(lines)[: self.byte_count]
         self._lines = self._other
         self._other = lines if len(lines) <= _CAPACITY_KEPT_MAX else bytearray(_CAPACITY_MIN)
+        self.taken_bytes += self.byte_count
         self.record_count = self.byte_count = 0
         return taken
 

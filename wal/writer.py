@@ -14,7 +14,8 @@ reached it, not before. A batch lies whole in one segment; between two batches a
 because it is full, because `rotate` was called, or because a session begins. The next one is
 created with the batch that goes into it.
 
-How it fails: the first error of a create, a write or a sync poisons the writer. A failed
+How it fails: the first error of a create, a write, a sync or the look behind it (is the segment
+still where readers find it?) poisons the writer. A failed
 `fdatasync` may have dropped the dirty pages, so that a second one succeeds and proves nothing;
 hence none is tried, every later call raises `WalPoisoned`, and recovery finds out what is on the
 disk.
@@ -26,7 +27,6 @@ import asyncio
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,20 +38,22 @@ from wal.commit import (
     CommitError,
     CommitThread,
     FileLayer,
+    LastSegment,
     OsFiles,
     SegmentAppender,
 )
 from wal.entry import check_data
 from wal.errors import WalDamage, WalError, WalInputError, WalPoisoned
 from wal.form import WAL_FORM
-from wal.segment import LogLock, fsync_directory, list_segments, open_segment, segment_number
+from wal.lock import LogLock
+from wal.segment import fsync_directory, list_segments, open_segment, segment_number
 from wal.staging import Staging
 
 # A torn batch is judged in memory when it is repaired; this bounds that memory. Twice the bound
 # of a line, so that any line fits.
 BATCH_BYTES_MAX: Final = 64 * 1024 * 1024
-# A start after a crash copies the last segment (`tail`) and reads it from its beginning: both stay
-# well below a second. A log of 10^9 records of 1.5 kB then has 22,000 of them.
+# A start reads the last segment from its beginning, behind a checkpoint: well below a second. A log
+# of 10^9 records of 1.5 kB then has 22,000 of them.
 SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
@@ -66,22 +68,13 @@ class SyncStats(NamedTuple):
     latency_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class _LastSegment:
-    """The segment that a log ends with; `descriptor` is None and `number` 0 where it has none."""
-
-    descriptor: int | None
-    number: int
-    size: int
-
-
 class LogWriter(Closing):
     """Appends to one log. All methods belong to one thread (the loop's); see `open`."""
 
     def __init__(
         self,
         appender: SegmentAppender,
-        last: _LastSegment,
+        last: LastSegment,
         segment_bytes_max: int,
         hasher: ChainHasher,
         head: Head,
@@ -104,6 +97,7 @@ class LogWriter(Closing):
         self._failure: WalPoisoned | None = None
         self._closed = False
         self._is_syncing = False
+        self._under_way_bytes = 0
         self._waiters: list[asyncio.Future[None]] = []
         self._thread = CommitThread(self._commit)
         self._bare_thread = bare_thread
@@ -153,7 +147,7 @@ class LogWriter(Closing):
             if isinstance(error, OSError):
                 raise WalError(f"cannot open the log in {directory}: {error}") from error
             raise
-        appender = SegmentAppender(directory, last.descriptor, files or OsFiles())
+        appender = SegmentAppender(held, last, files or OsFiles())
         writer = cls(
             appender,
             last,
@@ -188,6 +182,21 @@ class LogWriter(Closing):
     def staged_bytes(self) -> int:
         """Bytes of the records that no sync has taken yet."""
         return self.staging.byte_count
+
+    @property
+    def under_way_bytes(self) -> int:
+        """Bytes of the batch that is on its way to the disk: of these, any part may be there."""
+        return self._under_way_bytes
+
+    @property
+    def ahead_bytes(self) -> int:
+        """Bytes of records that are not durable: staged, or on their way."""
+        return self._under_way_bytes + self.staging.byte_count
+
+    @property
+    def staged_total_bytes(self) -> int:
+        """Bytes of all records that were ever given to `append`."""
+        return self.staging.taken_bytes + self.staging.byte_count
 
     @property
     def syncing(self) -> bool:
@@ -257,6 +266,17 @@ class LogWriter(Closing):
             self._settle(batch, latency_ns)
         return self._durable_head
 
+    def check_standing(self) -> None:
+        """See that the log is where it was: segment, directory and lock. Now and then, when idle.
+
+        (Each sync looks at its segment by itself.) Does nothing while a sync is running. Raises
+        `WalDisplaced`, after which nothing more may be answered; OSError where it cannot be found
+        out.
+        """
+        self._check_usable()
+        if not self._is_syncing:
+            self._appender.check()
+
     def close(self) -> None:
         """Close the segment; a second call does nothing. Never writes.
 
@@ -297,6 +317,7 @@ class LogWriter(Closing):
         assert first_sequence == self._durable_head.sequence + 1
         lines = self.staging.take()
         assert len(lines) == batch_bytes
+        self._under_way_bytes = batch_bytes
         return Batch(lines, first_sequence, head, self._segment_number, begins_segment)
 
     def _start(self, batch: Batch, loop: asyncio.AbstractEventLoop) -> None:
@@ -325,7 +346,14 @@ class LogWriter(Closing):
         """As `_land`, of a batch that `_bare_thread` has written."""
         written, number = outcome
         if number == 0:
-            self._land(batch, self._monotonic_ns() - started_ns)
+            try:
+                self._appender.check_written(batch)
+            except CommitError as error:
+                poisoned = self._poisoned_by_commit(batch, error)
+                poisoned.__cause__ = error.__cause__
+                self._land(batch, poisoned)
+            else:
+                self._land(batch, self._monotonic_ns() - started_ns)
             return
         stage = "fdatasync" if written == batch.batch_bytes else "write"
         cause = OSError(number, os.strerror(number))
@@ -359,6 +387,7 @@ class LogWriter(Closing):
     def _settle(self, batch: Batch, latency_ns: int) -> None:
         assert batch.head.sequence > self._durable_head.sequence
         self._durable_head = batch.head
+        self._under_way_bytes = 0
         self.last_sync = SyncStats(batch.record_count, batch.batch_bytes, latency_ns)
         self.sync_count += 1
 
@@ -391,7 +420,7 @@ class LogWriter(Closing):
         )
 
 
-def _open_last(directory: Path, head: Head) -> _LastSegment:
+def _open_last(directory: Path, head: Head) -> LastSegment:
     """The segment that the log ends with, open for appending."""
     if (head.sequence == 0) != (head.entry_hash == GENESIS):
         raise WalInputError("a head has the hash `genesis` exactly at sequence 0")
@@ -399,7 +428,7 @@ def _open_last(directory: Path, head: Head) -> _LastSegment:
     if not segments:
         if head.sequence != 0:
             raise WalInputError(f"the head is {head.sequence}, but {directory} has no segment")
-        return _LastSegment(None, 0, 0)
+        return LastSegment(None, 0, 0)
     if head.sequence == 0 and any(path.stat().st_size for path in segments):
         raise WalInputError(f"the head is 0, but {directory} is not empty")
     last = segments[-1]
@@ -416,4 +445,4 @@ def _open_last(directory: Path, head: Head) -> _LastSegment:
     except (OSError, WalDamage):
         os.close(descriptor)
         raise
-    return _LastSegment(descriptor, segment_number(last), size)
+    return LastSegment(descriptor, segment_number(last), size)

@@ -298,7 +298,7 @@ def _open(
     must_exist: bool,
     segment_bytes_max: int,
 ) -> tuple[LogWriter, LogLock, bool, Cut | None]:
-    """Lock, verify, cut a torn end, put what stays on fresh blocks, and open the writer."""
+    """Lock, verify, cut a torn end, write the last batch anew, and open the writer."""
     if must_exist and not holds_files(directory):
         raise WalInputError(f"{directory} holds no log, and one must be there")
     create_directory(directory)
@@ -315,7 +315,7 @@ def _open(
                 raise
             apply_repair(directory, cut)
             report = verify_chain(directory, hasher, DIALECT, anchor)
-        rewrite_tail(directory, report.head, False)
+        rewrite_tail(directory, report.head, hasher, DIALECT)
         writer = LogWriter.open(
             directory,
             hasher,

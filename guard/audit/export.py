@@ -40,7 +40,7 @@ from wal import (
     fsync_directory,
     read_entries,
 )
-from wal.segment import LOCK_NAME
+from wal.lock import LOCK_NAME
 
 SUFFIX: Final = ".jsonl"
 # A policy is changed by a restart: this many in one log is a mistake somewhere.

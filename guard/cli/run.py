@@ -5,7 +5,7 @@ from pathlib import Path
 
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
 from guard.config import Config, ConfigError, check_orders_endpoint, load_config
-from guard.keys import ephemeral_key, load_key
+from guard.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_key
 from guard.saying import say, speaking
 from guard.signals import Signals, StopAsked
 from guard.start_options import ACCEPT_LOSS_OPTION, NEW_ANCHOR_OPTION, NEW_LOG_OPTION
@@ -80,8 +80,9 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
         from guard.huge_pages import ask_for_huge_pages
 
         ask_for_huge_pages(config.settings.remembered_orders_max)
-    from guard.daemon import RunOptions, ServiceError, StartError, run_daemon
+    from guard.daemon import ServiceError, StartError, run_daemon
     from guard.presence import check_presence
+    from guard.service import RunOptions
 
     if (options.apply_config or options.resume_desk or options.accept_loss) and not options.why:
         raise UsageError(
@@ -106,6 +107,7 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
                 options.new_anchor,
                 options.accept_loss,
                 options.then_stop,
+                _run_key_file(options, config, directory),
             ),
             signals,
         )
@@ -115,11 +117,17 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
 
 
 def _run_key(options: argparse.Namespace, config: Config, directory: Path) -> bytes:
-    if options.key_file is not None:
-        return load_key(options.key_file)
-    if options.ephemeral_key or config.log.ephemeral_key:
+    if options.key_file is None and (options.ephemeral_key or config.log.ephemeral_key):
         # Beside a log that is there, another key than its own would only be in the way.
         return ephemeral_key(directory, may_create=options.new_log and not holds_files(directory))
+    return load_key(_run_key_file(options, config, directory))
+
+
+def _run_key_file(options: argparse.Namespace, config: Config, directory: Path) -> Path:
+    if options.key_file is not None:
+        return Path(options.key_file)
+    if options.ephemeral_key or config.log.ephemeral_key:
+        return directory / EPHEMERAL_KEY_NAME
     if config.log.key_file is not None:
-        return load_key(Path(config.log.key_file))
+        return Path(config.log.key_file)
     raise ConfigError("log.key_file: is missing (or give --key-file, or --ephemeral-key)")

@@ -181,7 +181,7 @@ def bench_start(directory: Path, data: bytes) -> None:
         "read from the end of the full last segment": lambda: find_head(
             log, hasher, DIALECT, start=head
         ),
-        "rewrite that segment": lambda: rewrite_tail(log, head, closed_cleanly=False),
+        "rewrite that segment": lambda: rewrite_tail(log, head, hasher, DIALECT),
         "write a checkpoint of 100 MB": write_state,
         "read and check it": read_state,
     }.items():

@@ -1,9 +1,10 @@
 """The simulator's disk: real files, and an account of which of their bytes a power cut may take.
 
 Owns that account, by inode: how much of a file was synced (`_durable`), and which bytes a failed
-sync left in memory only, clean and so never written again (`_ghosts`). It is the writer's
-`FileLayer` and, through `watching`, hears of every `os.fsync` besides. Faults are drawn by the
-world (`sim.world`) and handed over as a `Fault`; the disk only does as told.
+sync left in memory only, clean and so never written again (`_ghosts`) unless somebody writes over
+them in place (`_overwritten`) and syncs that. It is the writer's `FileLayer` and, through
+`watching`, hears of every `os.pwrite` and `os.fsync` besides. Faults are drawn by the world
+(`sim.world`) and handed over as a `Fault`; the disk only does as told.
 """
 
 import contextlib
@@ -55,20 +56,23 @@ class Disk:
         self._ghosts: dict[int, tuple[int, int]] = {}
         self._has_failed = False
         self._is_full = False
-        self._lock_descriptor = -1
-        self._synced_inodes: set[int] = set()
+        self._overwritten: dict[int, tuple[int, int]] = {}
 
     def end_process(self) -> None:
-        """What the system does for a process that died: its lock on the log is gone."""
-        lock = self.directory / "lock"
-        with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(self._lock_descriptor), os.stat(lock)):
-                os.close(self._lock_descriptor)
+        """What the system does for a process that died: its locks on the log are gone."""
+        # Of the segments the last one alone: a thread of the writer closes those before it.
+        segments = sorted(map(str, self.directory.glob("*.jsonl")))[-1:]
+        lockable = {str(self.directory), str(self.directory / "lock"), *segments}
+        for number in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                is_locked = "FLOCK" in Path(f"/proc/self/fdinfo/{number}").read_text()
+                if is_locked and os.readlink(f"/proc/self/fd/{number}") in lockable:
+                    os.close(int(number))
 
     def restart(self) -> None:
         """A new process: whatever failed before is history; what is in memory stays."""
         self._has_failed = self._is_full = self.is_gone = False
-        self._synced_inodes.clear()
+        self._overwritten.clear()
         kept = {path.stat().st_ino for path in self.directory.glob("*.jsonl")}
         self._durable = {ino: size for ino, size in self._durable.items() if ino in kept}
         self._ghosts = {ino: span for ino, span in self._ghosts.items() if ino in kept}
@@ -116,20 +120,17 @@ class Disk:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Within, the calls of start-up are places for a crash, and syncs are accounted for."""
-        names = ("fsync", "ftruncate", "rename", "open")
+        names = ("fsync", "ftruncate", "pwrite", "rename")
         real = {name: getattr(os, name) for name in names}
 
         def watched(name: str) -> Callable[..., object]:
             def call(*arguments: object, **options: object) -> object:
-                if name != "open":
-                    self.hit(f"before os.{name}")
-                if name == "rename":
-                    self._renaming(os.stat(arguments[0]).st_ino)  # type: ignore[call-overload]
+                self.hit(f"before os.{name}")
                 result = real[name](*arguments, **options)
-                if name == "open" and str(arguments[0]).endswith("/lock"):
-                    self._lock_descriptor = result  # type: ignore[assignment]
                 if name == "fsync":
                     self._synced(arguments[0])  # type: ignore[arg-type]
+                elif name == "pwrite":
+                    self._written_over(*arguments)  # type: ignore[arg-type]
                 return result
 
             return call
@@ -191,14 +192,18 @@ class Disk:
         facts = os.fstat(descriptor)
         if stat.S_ISDIR(facts.st_mode):
             self.on_directory_sync()
-        self._synced_inodes.add(facts.st_ino)
         if facts.st_ino in self._durable:
             self._durable[facts.st_ino] = facts.st_size
+        start, end = self._overwritten.pop(facts.st_ino, (0, 0))
+        ghost = self._ghosts.get(facts.st_ino)
+        if ghost is not None and start <= ghost[0] and min(ghost[1], facts.st_size) <= end:
+            del self._ghosts[facts.st_ino]  # dirty again, and now taken by the disk
 
-    def _renaming(self, ino: int) -> None:
-        """A file written by the product's own hand takes a segment's place."""
-        if ino not in self._synced_inodes:
-            self._durable[ino] = 0
+    def _written_over(self, descriptor: int, data: bytes, offset: int) -> None:
+        """Bytes of a file were written in place: the next sync is about them, too."""
+        ino, end = os.fstat(descriptor).st_ino, offset + len(data)
+        start, before = self._overwritten.get(ino, (offset, offset))
+        self._overwritten[ino] = (min(start, offset), max(before, end))
 
     def _due(self, kind: str) -> bool:
         """Is it now that the fault happens?"""

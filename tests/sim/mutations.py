@@ -247,8 +247,22 @@ def tail_not_rewritten() -> Patch:
     return patch.object(guard.recovery, "rewrite_tail", lambda *_: None)
 
 
+def closed_tail_not_rewritten() -> Patch:
+    """A session that seems to have been closed is believed to have synced that."""
+    real = guard.recovery.rewrite_tail
+
+    def rewrite(directory: Path, *arguments: Any) -> Any:
+        contents = [path.read_bytes() for path in sorted(directory.glob("*.jsonl"))]
+        lines = b"".join(contents).splitlines()
+        if lines and b'"event":"session_closed"' in lines[-1]:
+            return None
+        return real(directory, *arguments)
+
+    return patch.object(guard.recovery, "rewrite_tail", rewrite)
+
+
 def rewrite_not_synced() -> Patch:
-    """The fresh copy of the tail takes the old one's place before it is on the disk."""
+    """The last batch is written anew, and never synced."""
 
     class Calls:
         fsync = staticmethod(lambda _descriptor: None)
@@ -407,6 +421,7 @@ MUTATIONS: tuple[Callable[[], Patch], ...] = (
     recovery_skips_last,
     recovery_without_refused,
     tail_not_rewritten,
+    closed_tail_not_rewritten,
     rewrite_not_synced,
     reply_before_anchor,
     disk_low_forgotten,

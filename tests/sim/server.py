@@ -20,9 +20,9 @@ from guard.activation import Actor, find_differences, opening_events
 from guard.answering import record_outcome
 from guard.checkpointing import Checkpointer, CheckpointPlan
 from guard.config import Config
+from guard.disk_reserve import disk_event
 from guard.engine import Engine
 from guard.gateway import Received
-from guard.housekeeping import disk_event
 from guard.journal import DIALECT
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
@@ -209,7 +209,7 @@ class Server:
             record=record,
             actor=lambda why: self._actor(wall_ns(), why),
             call_later=lambda _delay_s, call: self.timers.append(call),
-            free_bytes=lambda _directory: 2**40,
+            space_left=lambda: 2**40,
             monotonic_ns=lambda: 0,
             say=lambda _text: None,
             alarm=lambda _text: None,
@@ -283,6 +283,7 @@ class Server:
         self.checkpoints.draw_fate()
         with self.checkpoints.publishing(), contextlib.suppress(ChildKilledError):
             self.checkpointer.take_at_stop()
+        self._writer.sync_now()
         closing()
         self._record([self._actor(wall_ns, "clean stop").event(SessionClosed)])
 

@@ -209,7 +209,7 @@ class World:
             for _ in range(self.rng.randint(5, STEPS_MAX)):
                 self._step()
             if not is_last and self.rng.random() < 0.3:
-                self._stop()
+                self._stop(self._draw_stop_fault())
                 if self.rng.random() < 0.5:
                     raise CrashError("after the end")
             elif self.rng.random() < 0.7:
@@ -261,8 +261,8 @@ class World:
         self.network.append(len(self.messages) - 1)
         return len(self.messages) - 1
 
-    def _stop(self) -> None:
-        self.disk.fault = None
+    def _stop(self, fault: Fault | None = None) -> None:
+        self.disk.fault = fault
         assert self.server is not None
         self.server.stop(self.wall_ns, lambda: self.oracle.start(1, self.wall_ns))
         self.oracle.told_sequence = self.oracle.next_sequence - 1
@@ -316,6 +316,15 @@ class World:
         else:
             kinds = ("short", "short", "short", "enospc", "eio_kept", "eio_lost")
             self.disk.fault = Fault(self.rng.choice(kinds), 1)
+
+    def _draw_stop_fault(self) -> Fault | None:
+        """Something goes wrong in one of the last batches, of which one closes the session."""
+        if self.rng.random() < 0.5:
+            return None
+        kind = self.rng.choice(("short", "eio_kept", "eio_lost", "eio_lost"))
+        fault = Fault(kind, self.rng.randint(1, 3))
+        self.note(f"fault drawn for the stop: {kind} at {fault.at}")
+        return fault
 
     def _hit(self, name: str) -> None:
         """A place where the process may be killed."""
