@@ -30,10 +30,10 @@ from wal import ChainHasher, LogWriter
 
 def actor_of(engine: Engine, staged_count: int, why: str) -> Actor:
     received_at_ns = max(clock.wall_ns(), engine.state.last_received_at_ns)
-    return Actor(received_at_ns, engine.next_sequence - staged_count, _user_name(), why)
+    return Actor(received_at_ns, engine.next_sequence - staged_count, user_name(), why)
 
 
-def _user_name() -> str:
+def user_name() -> str:
     """Who runs this process; by number where the system has no name (in containers)."""
     return _name_of(os.getuid())
 

@@ -7,7 +7,6 @@ import itertools
 import os
 import resource
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from daemon_support import PACKAGES, PATIENCE_S, Daemon, Site, config_text
+from daemon_support import PATIENCE_S, Daemon, Site, config_text
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
 
 pytestmark = pytest.mark.slow
@@ -235,8 +234,7 @@ def test_files_that_may_not_grow_to_a_segment_are_no_start(site: SmallSite) -> N
 
 def run_limited(site: Site, file_bytes: int) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-P", "-m", "guard.cli", *site.run_arguments()],
-        env={**os.environ, "PYTHONPATH": str(PACKAGES)},
+        own_process.command("guard.cli", *site.run_arguments()),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes)),
         capture_output=True,
         text=True,

@@ -30,7 +30,7 @@ from daemon_support import (
     config_text,
     event_of,
 )
-from guard import daemon as guard_daemon
+from guard.session_records import user_name
 from protocol_client import PING, STATS, ProtocolClient, fill, order, status
 
 pytestmark = pytest.mark.slow
@@ -366,9 +366,9 @@ def test_a_desk_halted_by_an_unpaid_fee_resumes(tmp_path: Path) -> None:
 
 def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a container that runs under a number of its own."""
-    assert guard_daemon._user_name() == pwd.getpwuid(os.getuid()).pw_name
+    assert user_name() == pwd.getpwuid(os.getuid()).pw_name
     monkeypatch.setattr(os, "getuid", lambda: 2**31 - 5)
-    assert guard_daemon._user_name() == f"uid {2**31 - 5}"
+    assert user_name() == f"uid {2**31 - 5}"
 
 
 def test_the_log_directory_cannot_be_made(tmp_path: Path) -> None:
