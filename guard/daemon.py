@@ -22,7 +22,7 @@ import zmq
 from guard import __version__, clock
 from guard.anchoring import AnchorPublisher, check_no_anchor, load_anchor
 from guard.config import ConfigError
-from guard.descriptors import connections_max, open_count, raise_limit
+from guard.descriptors import CONNECTIONS_MIN, connections_max, open_count, raise_limit
 from guard.disk_reserve import batch_bytes_max
 from guard.gateway import Gateway
 from guard.housekeeping import ANCHOR_WAIT_S
@@ -79,6 +79,7 @@ def run_daemon(options: RunOptions, signals: Signals) -> None:
             raise ServiceError(f"a pipe of its own: {error}") from error
         raise
     except Exception as error:
+        signals.check()
         # Said here, where saying cannot fail, and not by the interpreter at its end.
         sys.stderr.write(traceback.format_exc())
         raise ServiceError(f"nobody foresaw {type(error).__name__}: {error}") from error
@@ -148,7 +149,7 @@ def _begin_anchor(
     except WalError as error:
         if is_needed or options.new_log or options.new_anchor:
             raise
-        alarm(f"the anchor cannot be published, orders are service without: {error}")
+        alarm(f"the anchor cannot be published, orders are served without: {error}")
     return anchor
 
 
@@ -174,6 +175,7 @@ async def _serve_log(
             segment_bytes_max=options.config.log.segment_bytes_max,
             fresh_segment=True,
         ) as writer:
+            _refuse_few_descriptors()
             stage(engine, writer, events)
             check_start_space(writer, recovered.lock.directory_descriptor)
             writer.sync_now()
@@ -240,7 +242,6 @@ async def _serve_orders(service: Service) -> Pipeline:
     notifier = ServiceNotifier()
     housekeeper = make_housekeeper(service, pipeline, notifier, checkpointer)
     housekeeper.prepare()
-    _refuse_few_descriptors()
     _settle_garbage_collector()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     pipeline.start()
@@ -267,12 +268,13 @@ async def _serve_orders(service: Service) -> Pipeline:
 
 
 def _refuse_few_descriptors() -> None:
-    """Raises StartError where no client could be service without taking from the log."""
+    """Raises StartError where hardly a client could be served without taking from the log."""
     limit, opened = raise_limit(), open_count()
-    if connections_max(limit, opened) < 1:
+    if connections_max(limit, opened) < CONNECTIONS_MIN:
         raise StartError(
-            f"the process may have {limit} files and sockets open, and has {opened}: no client "
-            "could be service beside the log; raise the limit (ulimit -n, LimitNOFILE=)"
+            f"the process may have {limit} files and sockets open, and has {opened}: fewer than "
+            f"{CONNECTIONS_MIN} clients could be served beside the log; raise the limit (ulimit "
+            "-n, LimitNOFILE=)"
         )
 
 

@@ -6,7 +6,8 @@ segment and a checkpoint no pipe. So the limit is raised as far as the system le
 and of what is left then a reserve is kept from clients. What the log itself holds ready beside that
 is `wal.spares`'s.
 
-How it fails: a limit that cannot be raised is used as it is.
+How it fails: a limit that cannot be raised is used as it is; descriptors that cannot be counted are
+taken to be many.
 """
 
 import os
@@ -19,6 +20,11 @@ DESCRIPTORS_MAX: Final = 1_048_576
 # and its directory, a checkpoint's four pipes, the anchor and its directory, the manager's socket,
 # a client who is told that there is no room, and what the C library reads (users, time zones).
 LOG_RESERVE: Final = 32
+# Some trading systems, the risk desk and an operator: with fewer it is no service. It is asked for
+# before the last dozen that a session holds are open.
+CONNECTIONS_MIN: Final = 32
+# Where the system does not say how many are open: twice what a session without clients has.
+_OPEN_UNKNOWN: Final = 80
 
 
 def raise_limit(descriptors_max: int = DESCRIPTORS_MAX) -> int:
@@ -37,13 +43,16 @@ def raise_limit(descriptors_max: int = DESCRIPTORS_MAX) -> int:
 
 
 def open_count() -> int:
-    """How many descriptors the process has open. Raises OSError where the system does not tell."""
-    return len(os.listdir("/proc/self/fd")) - 1  # the listing's own
+    """How many descriptors the process has open."""
+    try:
+        return len(os.listdir("/proc/self/fd")) - 1  # the listing's own
+    except OSError:
+        return _OPEN_UNKNOWN
 
 
 def connections_max(limit: int, opened: int, reserve: int = LOG_RESERVE) -> int:
     """How many clients may be connected at once, where `opened` descriptors are open without any.
 
-    Below 1: the limit is too low to serve.
+    Below `CONNECTIONS_MIN`: the limit is too low to serve.
     """
     return limit - opened - reserve

@@ -104,7 +104,7 @@ class Voice:
         return fence
 
     def _has_thread(self) -> bool:
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             thread = threading.Thread(target=self._serve, name="saying", daemon=True)
             try:
                 thread.start()
@@ -131,10 +131,10 @@ class Voice:
         try:
             self._tell_count()
             self._write(line)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             if line:
                 with self._lock:
-                    self._count(error.strerror or str(error))
+                    self._count(getattr(error, "strerror", None) or type(error).__name__)
 
     def _tell_count(self) -> None:
         with self._lock:

@@ -8,7 +8,7 @@ process itself and SIGABRT (the service manager's watchdog), SIGKILL and SIGSTOP
 How it works: a handler of Python's own from the first moment on, the loop's while it serves, and
 none once all is done: nothing that comes then changes how the process ends. Before it serves, a
 signal that stops it raises `StopAsked` wherever the start stands, which leaves behind what a kill
-there would: the log is made for that.
+there would: the log is made for that. Whatever else goes wrong from there on is of that.
 
 All calls belong to the main thread.
 """
@@ -110,7 +110,11 @@ class Signals:
                 loop.add_signal_handler(number, self._tell, number)
             else:
                 loop.add_signal_handler(number, action)
-        if self._asked is not None:  # raised where nobody could be told
+        self.check()  # it may have been raised where nobody could be told
+
+    def check(self) -> None:
+        """Raises StopAsked where that had been raised, and something else has come of it."""
+        if self._asked is not None:
             raise StopAsked(self._asked)
 
     def finish(self) -> None:
@@ -127,6 +131,8 @@ class Signals:
         for number in _HANDLED:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+        if error is not None and not isinstance(error, StopAsked):
+            self.check()
 
     def _on_early(self, number: int, _frame: FrameType | None) -> None:
         if number not in STOPS:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from daemon_support import PATIENCE_S, Daemon, Site, config_text
+from guard import own_process
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
 
 pytestmark = pytest.mark.slow

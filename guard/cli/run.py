@@ -112,6 +112,7 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
             signals,
         )
     except (StartError, ServiceError) as error:
+        signals.check()
         return complain(EXIT_FAILED, error)
     return EXIT_GOOD
 
