@@ -10,6 +10,7 @@ How it fails: `ConfigError` (exit 2), the `WalError` family and everything of th
 
 import asyncio
 import contextlib
+import functools
 import gc
 import os
 import pwd
@@ -124,6 +125,8 @@ async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recove
             lock=recovered.lock,
             segment_bytes_max=options.config.log.segment_bytes_max,
             fresh_segment=True,
+            write_ahead_bytes=options.config.log.write_ahead_bytes,
+            may_write_ahead=functools.partial(_may_write_ahead, options),
         ) as writer:
             _record(engine, writer, events)
             pipeline = await _serve_orders(engine, gateway, options, writer, hasher, recovered)
@@ -131,11 +134,19 @@ async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recove
             _record(engine, writer, [actor.event(SessionClosed)])
             if options.anchor_file is not None:
                 write_anchor(options.anchor_file, anchor_of(writer.durable_head, hasher.keyed))
+            writer.seal()
+            writer.publish()
             await pipeline.discard_late()
             _say_last(pipeline)
     finally:
         gateway.close()
         context.term()
+
+
+def _may_write_ahead(options: RunOptions, byte_count: int) -> bool:
+    """Zeros never take what the disk's reserve keeps, nor the room in which entries still stop."""
+    kept = options.config.log.disk_reserve_bytes + options.config.log.write_ahead_bytes
+    return free_bytes(options.log_directory) - byte_count >= kept
 
 
 async def _serve_orders(
@@ -290,6 +301,7 @@ def _record(engine: Engine, writer: LogWriter, events: Iterable[Outcome]) -> Non
     for event in events:
         record_outcome(engine, writer, Decided(event))
     writer.sync_now()
+    writer.publish()
 
 
 def _session_events(

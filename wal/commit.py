@@ -3,8 +3,9 @@
 Owns: the open segment's descriptor, and the order of a commit. Must not: be used by two threads at
 once, know what is staged or durable (`writer` does), or try anything twice.
 
-How it works: a batch that begins a segment first has it created: file and directory are fsync'd
-before anything is written, so that no synced batch can stand in a file whose name is lost. Then one
+How it works: a batch that begins a segment first has the one before it ended with its records,
+then its own created: file and directory are fsync'd before anything is written, so that no synced
+batch can stand in a file whose name is lost. Then one
 write (more only where the system takes less than it was given) and one `fdatasync`. A segment that
 is full is given back to the system, pages and all, by a thread that then ends. `CommitThread`
 is where that happens off the loop, where `barethread` will not do: one thread, one queue in, one
@@ -27,14 +28,14 @@ from typing import NamedTuple, Protocol, TypeAlias
 from wal.chain import Head
 from wal.errors import WalPoisoned
 from wal.failpoint import is_armed, reach
-from wal.segment import create_segment, forget_pages
+from wal.segment import create_segment, cut_zeros, forget_pages, segment_name
 
 
 class FileLayer(Protocol):
     """The two calls that touch an open segment, so that tests can make them fail."""
 
-    def write(self, descriptor: int, data: memoryview, /) -> int:
-        """As `os.write`: how many bytes went through, possibly fewer than given.
+    def write(self, descriptor: int, data: memoryview, offset: int, /) -> int:
+        """As `os.pwrite`: how many bytes went through, possibly fewer than given.
 
         `data` is good during the call only.
         """
@@ -46,18 +47,19 @@ class FileLayer(Protocol):
 class OsFiles:
     """The operating system's own calls."""
 
-    def write(self, descriptor: int, data: memoryview, /) -> int:
-        return os.write(descriptor, data)
+    def write(self, descriptor: int, data: memoryview, offset: int, /) -> int:
+        return os.pwrite(descriptor, data, offset)
 
     def fdatasync(self, descriptor: int, /) -> None:
         os.fdatasync(descriptor)
 
 
 class Batch(NamedTuple):
-    """Records that become durable together, in segment `segment_number`.
+    """Records that become durable together, in segment `segment_number`, from byte `offset` on.
 
     `lines`: as they will stand in the file; another batch's once this one is done with.
-    `begins_segment`: that segment is to be created for them.
+    `begins_segment`: that segment is to be created for them, and `offset` is 0; `zeros_at` is then
+    where the segment before it has zeros behind its records, None where it ends with them.
     """
 
     lines: memoryview
@@ -65,6 +67,8 @@ class Batch(NamedTuple):
     head: Head
     segment_number: int
     begins_segment: bool
+    offset: int
+    zeros_at: int | None = None
 
     @property
     def record_count(self) -> int:
@@ -75,6 +79,11 @@ class Batch(NamedTuple):
     def batch_bytes(self) -> int:
         """How long their lines are."""
         return len(self.lines)
+
+    @property
+    def end_offset(self) -> int:
+        """Where in their segment the next record will stand."""
+        return self.offset + len(self.lines)
 
 
 class CommitError(Exception):
@@ -91,30 +100,30 @@ class SegmentAppender:
 
     def __init__(self, directory: Path, descriptor: int | None, files: FileLayer) -> None:
         """`descriptor`: of the last segment; None where the first batch begins a new one."""
-        self._directory = directory
+        self.directory = directory
         self._descriptor = descriptor
-        self._files = files
+        self.files = files
 
     def commit(self, batch: Batch) -> None:
         """Write and sync one batch. Raises `CommitError` from whatever failed."""
         stage, written = "create", 0
         try:
             if batch.begins_segment:
-                self._begin(batch.segment_number)
+                self._begin(batch)
             descriptor = self._descriptor
             assert descriptor is not None
             stage = "write"
             view = batch.lines
             reach("before-write")
             while written < len(view):
-                count = self._files.write(descriptor, view[written:])
+                count = self.files.write(descriptor, view[written:], batch.offset + written)
                 if not 0 < count <= len(view) - written:
                     raise OSError(errno.EIO, f"write reported {count} bytes")
                 written += count
             reach("after-write")
             stage = "fdatasync"
             reach("before-sync")
-            self._files.fdatasync(descriptor)
+            self.files.fdatasync(descriptor)
             reach("after-sync")
         except BaseException as error:
             raise CommitError(stage, written) from error
@@ -124,14 +133,23 @@ class SegmentAppender:
 
         Its segment is created, if it begins one. Raises `CommitError`.
         """
-        if type(self._files) is not OsFiles or is_armed():
+        if type(self.files) is not OsFiles or is_armed():
             return None
         if batch.begins_segment:
             try:
-                self._begin(batch.segment_number)
+                self._begin(batch)
             except BaseException as error:
                 raise CommitError("create", 0) from error
         return self._descriptor
+
+    def path_of(self, segment_number: int) -> Path:
+        """The file of that segment."""
+        return self.directory / segment_name(segment_number)
+
+    def cut_zeros(self, end: int) -> None:
+        """End the open segment, which has zeros there, at `end`, durably. Raises `OSError`."""
+        assert self._descriptor is not None
+        cut_zeros(self._descriptor, end)
 
     def close(self) -> None:
         """Close the segment; a second call does nothing. Never writes."""
@@ -139,8 +157,10 @@ class SegmentAppender:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _begin(self, number: int) -> None:
-        descriptor = create_segment(self._directory, number)
+    def _begin(self, batch: Batch) -> None:
+        if batch.zeros_at is not None:
+            self.cut_zeros(batch.zeros_at)
+        descriptor = create_segment(self.directory, batch.segment_number)
         # Everything in the old one is synced: that had to be before this batch was taken up.
         old, self._descriptor = self._descriptor, descriptor
         if old is not None:

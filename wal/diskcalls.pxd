@@ -3,16 +3,19 @@
 from libc.errno cimport EIO, EINTR, errno
 from libc.stdint cimport uint8_t as u8
 from libc.stdlib cimport calloc, free
+from posix.types cimport off_t
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t c_read "read"(int descriptor, void *data, size_t size)
     ssize_t c_write "write"(int descriptor, const void *data, size_t size)
+    ssize_t c_pwrite "pwrite"(int descriptor, const void *data, size_t size, off_t offset)
     int c_fdatasync "fdatasync"(int descriptor)
 
 cdef struct JobParts:
     int go_descriptor, done_descriptor, descriptor, error_number
     const u8 *data
     Py_ssize_t size, written
+    off_t offset
 
 ctypedef JobParts *Job
 
@@ -30,10 +33,11 @@ cdef inline void free_job(Job job) noexcept:
     free(job)
 
 
-cdef inline int give(Job job, int descriptor, const u8[::1] lines) except -1:
+cdef inline int give(Job job, int descriptor, const u8[::1] lines, off_t offset) except -1:
     job.descriptor = descriptor
     job.data = &lines[0]
     job.size = lines.shape[0]
+    job.offset = offset
     return 0
 
 
@@ -42,7 +46,10 @@ cdef inline void do_job(Job job) noexcept nogil:
     job.written = 0
     job.error_number = 0
     while job.written < job.size:
-        count = c_write(job.descriptor, job.data + job.written, job.size - job.written)
+        count = c_pwrite(
+            job.descriptor, job.data + job.written, job.size - job.written,
+            job.offset + job.written,
+        )
         if count <= 0:
             job.error_number = errno if count < 0 else EIO
             return

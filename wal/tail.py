@@ -23,6 +23,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from wal.ahead import drop_zeros
 from wal.chain import Head
 from wal.entry import LINE_BYTES_MAX, parse_line
 from wal.errors import WalEntryError, WalError
@@ -50,14 +51,19 @@ class Rewrite(NamedTuple):
 def rewrite_tail(directory: Path, head: Head, closed_cleanly: bool) -> Rewrite | None:
     """Rewrite the last segment with records, unless the log's last session was closed cleanly.
 
+    Zeros that were written ahead are dropped first, in either case.
+
     `head`: of the whole log, as the caller has just verified it; the segment must end with it.
     After a clean close the last sync had succeeded, and nothing was left in doubt: None, as for a
     log without records. The caller holds the lock. Raises `WalError`.
     """
-    if closed_cleanly:
-        return None
     try:
-        for path in reversed(list_segments(directory, archived=head.sequence > 0)):
+        segments = list_segments(directory, archived=head.sequence > 0)
+        if segments:
+            drop_zeros(segments[-1])
+        if closed_cleanly:
+            return None
+        for path in reversed(segments):
             if path.stat().st_size:
                 return _rewrite(directory, path, head)
     except OSError as error:

@@ -49,11 +49,13 @@ class NotTornError(Exception):
 class Tail:
     """The end of a log from its first damaged line on, and what stands before it.
 
-    `offset`: of `data` in its segment. `head`: the last whole record before it.
+    `data`: up to its last byte that is not zero. `zeros_follow`: the file goes on behind it, with
+    zeros alone. `offset`: of `data` in its segment. `head`: the last whole record before it.
     `last_batch_first_sequence`: the first sequence of that record's batch, None if it says none.
     """
 
     data: bytes
+    zeros_follow: bool
     offset: int
     head: Head
     last_batch_first_sequence: int | None
@@ -83,14 +85,17 @@ class _Judgement:
         while (end := data.find(b"\n", at) + 1) > 0:
             self._line(data[at:end], at)
             at = end
-        if at < len(data):
+        if at < len(data) and self.tail.zeros_follow:
+            self._holed(data[at:] + b"\x00", at)
+        elif at < len(data):
             self._unfinished(data[at:], at)
         first = self.batch_first_sequence
         if begins_with_batch and first not in (None, self.tail.head.sequence + 1):
             raise NotTornError(self.tail.offset, "a hole begins inside a sector and a batch")
-        if b"\x00" not in data:
+        if b"\x00" not in data and not self.tail.zeros_follow:
             return "the last line is unfinished"
-        return "zero-filled sectors" if at == len(data) else "zero-filled sectors and a missing end"
+        is_short = at < len(data) and not self.tail.zeros_follow
+        return "zero-filled sectors and a missing end" if is_short else "zero-filled sectors"
 
     def _check_holes(self) -> bool:
         """Check that each run of NULs has the shape of sectors.
@@ -98,14 +103,18 @@ class _Judgement:
         True if the first one has it only provided that a batch begins where the tail does.
         """
         begins_with_batch = False
-        end_of_file = self.tail.offset + len(self.tail.data)
+        end_of_data = self.tail.offset + len(self.tail.data)
         for hole in _HOLE.finditer(self.tail.data):
             start, end = self.tail.offset + hole.start(), self.tail.offset + hole.end()
             if start % SECTOR_BYTES and start != self.tail.offset:
                 raise NotTornError(start, "NUL bytes that do not begin at a sector")
-            if end % SECTOR_BYTES and end != end_of_file:
+            if end % SECTOR_BYTES:
                 raise NotTornError(end, "NUL bytes that do not end at a sector")
             begins_with_batch = begins_with_batch or start % SECTOR_BYTES != 0
+        # The zeros behind: those that had been written ahead, where a line ends there; else a hole.
+        is_hole = self.tail.zeros_follow and not self.tail.data.endswith(b"\n")
+        if is_hole and end_of_data % SECTOR_BYTES:
+            raise NotTornError(end_of_data, "NUL bytes that do not begin at a sector")
         return begins_with_batch
 
     def _line(self, line: bytes, at: int) -> None:

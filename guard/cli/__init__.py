@@ -2,7 +2,8 @@
 
 Owns which commands there are, and how an error becomes an exit code; a module a command owns its
 arguments and what it prints. Exit codes: 0 good; 1 damage, a refused start or a failed
-environment; 2 wrong use, a bad configuration, or nothing to verify; 130 (128 + SIGINT) when it was
+environment; 2 wrong use, a bad configuration, or nothing to verify; 3 a log's end that the next start
+mends; 130 (128 + SIGINT) when it was
 interrupted at the keyboard before its end (`run` stops in good order); 141 (128 + SIGPIPE, as of a
 tool that the signal ended) when whoever read the output went away, as `head` does: said to nobody,
 and nothing is claimed of the log.
@@ -21,6 +22,7 @@ from typing import Final
 from guard import __version__
 from guard.cli import (
     archive,
+    backup,
     bench,
     check_config,
     check_proof,
@@ -31,6 +33,7 @@ from guard.cli import (
     replay,
     run,
     salvage,
+    tail,
     verify,
 )
 from guard.cli.base import (
@@ -52,11 +55,13 @@ COMMANDS: Final = (
     run,
     demo,
     bench,
+    tail,
     verify,
     replay,
     prove,
     check_proof,
     export,
+    backup,
     archive,
     salvage,
     keygen,

@@ -24,6 +24,7 @@ from wal import (
 EXIT_GOOD: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_WRONG_USE: Final = 2
+EXIT_UNFINISHED: Final = 3  # a log's end that the next start mends
 EXIT_INTERRUPTED: Final = 130  # what a shell says of a tool that SIGINT ended: 128 + 2
 EXIT_BROKEN_PIPE: Final = 141  # what a shell says of a tool that SIGPIPE ended: 128 + 13
 
@@ -35,7 +36,7 @@ class UsageError(ValueError):
     """The command line asks for something that cannot be."""
 
 
-def complain(code: int, error: Exception) -> int:
+def complain(code: int, error: Exception | str) -> int:
     """Says what went wrong to stderr; returns `code`."""
     sys.stderr.write(f"pretrade-guard: {error}\n")
     return code
