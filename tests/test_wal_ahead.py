@@ -1,4 +1,4 @@
-"""Zeros ahead of the records: where they stand, who waits for them, and that sealed files have none."""
+"""Zeros ahead of the records: where they stand, who waits for them, which files have none."""
 
 import asyncio
 import errno

@@ -60,10 +60,9 @@ def test_zeros_ahead_do_not_hide_wrong_bytes(log: Log) -> None:
     wrong[log.start(8) + 300] ^= 1
     log.put(bytes(wrong) + bytes(5000))
     assert "a whole line has wrong bytes" in log.refused().reason
-    # A line that is cut inside a sector was not cut by a torn write: behind it zeros stand.
-    cut = sector_in(log.start(9), len(log.content)) + 3
-    log.put(log.content[:cut] + bytes(5000))
-    assert f"NUL bytes that do not begin at a sector (byte {cut})" in log.refused().reason
+    # An end that is not the beginning of the record expected there.
+    log.put(log.content[: log.start(9)] + b'{"sequence":10,' + bytes(5000))
+    assert "an unfinished line is not the beginning of the next record" in log.refused().reason
 
 
 def test_a_record_of_a_later_batch_behind_a_hole_and_zeros_ahead(log: Log) -> None:
@@ -83,9 +82,22 @@ def test_a_tail_of_nuls_from_a_sector_on(log: Log) -> None:
 
 
 def test_nuls_that_begin_inside_a_sector_and_a_record(log: Log) -> None:
-    at = sector_in(log.start(9), len(log.content)) + 3
-    log.put(log.content[:at] + bytes(len(log.content) - at))
+    at = sector_in(log.start(6), len(log.content)) + 3
+    end = at - 3 + SECTOR
+    log.put(log.content[:at] + bytes(end - at) + log.content[end:])
     assert f"NUL bytes that do not begin at a sector (byte {at})" in log.refused().reason
+
+
+def test_a_process_killed_inside_a_write_over_zeros(log: Log) -> None:
+    """Any number of bytes may have gone through; behind them stands what stood there before."""
+    first = log.start(4)
+    places = {*range(first + 1, len(log.content), 131), *log.starts[3:-1], len(log.content) - 1}
+    for at in sorted(places):
+        log.put(log.content[:at] + bytes(len(log.content) - at + 300))
+        if at in log.starts:
+            log.is_whole_up_to(log.starts.index(at))
+        else:
+            log.repaired_to(sum(start < at for start in log.starts) - 1)
 
 
 def test_nuls_that_end_inside_a_sector(log: Log) -> None:
@@ -245,7 +257,7 @@ def test_an_unfinished_line_must_be_the_beginning_of_the_next_record(log: Log) -
 
 
 def test_a_changed_newline_is_not_a_missing_one(log: Log) -> None:
-    for byte in b"\x0b\x00J*":
+    for byte in b"\x0bJ*":
         log.put(log.content[:-1] + bytes([byte]))
         log.refused()
     # In the middle: a durable record must not go with an unfinished one that runs into it.

@@ -150,6 +150,10 @@ class ScriptedFiles:
             raise OSError(self.error, os.strerror(self.error))
         os.fdatasync(descriptor)
 
+    def shorten(self, descriptor: int, size: int, /) -> None:
+        os.ftruncate(descriptor, size)
+        self.fdatasync(descriptor)
+
 
 class GatedFiles:
     """Real writes that wait in `fdatasync` until the test lets them go on."""
@@ -173,6 +177,10 @@ class GatedFiles:
         if self.error is not None:
             raise self.error
         os.fdatasync(descriptor)
+
+    def shorten(self, descriptor: int, size: int, /) -> None:
+        os.ftruncate(descriptor, size)
+        self.fdatasync(descriptor)
 
 
 SECTOR = 512
@@ -325,8 +333,8 @@ class DiskTrace:
         self.context = self.patch.context()
         patch = self.context.__enter__()
         for name in (
-            "open", "write", "pwrite", "fsync", "fdatasync", "ftruncate", "rename", "replace", "link",
-            "unlink", "mkdir",
+            "open", "write", "pwrite", "fsync", "fdatasync", "ftruncate", "rename", "replace",
+            "link", "unlink", "mkdir",
         ):  # fmt: skip
             patch.setattr(os, name, self._noting(getattr(os, name), getattr(self, f"_{name}")))
         return self

@@ -13,8 +13,8 @@ the zeros waits for the piece that is under way, if one is, and makes the file l
 test's files, or where a test stops the process at named places, pieces are written at once, on the
 caller's thread.
 
-How it fails: no room for zeros (ENOSPC and its like) is no error: records stop having zeros ahead
-until the next segment; so they do without a descriptor. Any other error is told, and is as final as a batch's.
+How it fails: where there is no room for zeros (ENOSPC and its like), or no descriptor, the rest of
+the segment does without. Any other error is told, and is as final as a batch's.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from typing import Final
 from wal.barethread import BareThread, Outcome
 from wal.commit import FileLayer, OsFiles
 from wal.failpoint import is_armed, reach
-from wal.segment import cut_zeros, open_segment
+from wal.segment import open_segment, shorten
 
 # A batch that comes while a piece is being written waits for its copying, some 0.1 ms, and shares
 # the disk with its sync: 0.3 to 0.5 ms on a virtual disk.
 PIECE_BYTES: Final = 256 * 1024
+PAGE_BYTES: Final = 4096  # pieces end where the system's pages do
 # What a repair by any earlier version may still look at: 64 MiB from where a torn batch begins.
 WRITE_AHEAD_BYTES_MAX: Final = 32 * 1024 * 1024
 
@@ -63,7 +64,8 @@ class ZerosAhead:
         self._files = files
         self._may_take = may_take
         self._on_failure = on_failure
-        self._zeros = memoryview(bytes(PIECE_BYTES if ahead_bytes else 0))
+        self._piece_bytes = min(PIECE_BYTES, -(-ahead_bytes // PAGE_BYTES) * PAGE_BYTES)
+        self._zeros = memoryview(bytes(self._piece_bytes))
         self._thread: BareThread | None = None
         self._descriptor: int | None = None
         self._path: Path | None = None
@@ -116,7 +118,7 @@ class ZerosAhead:
         if not self._is_due():
             return
         at = self.file_bytes
-        size = min(PIECE_BYTES - at % PIECE_BYTES, self._segment_bytes_max - at)
+        size = min(self._piece_bytes - at % self._piece_bytes, self._segment_bytes_max - at)
         if not self._may_take(size):
             return
         if type(self._files) is not OsFiles or is_armed():
@@ -234,7 +236,7 @@ def drop_zeros(path: Path) -> int:
     try:
         size, end = os.fstat(descriptor).st_size, records_end(descriptor)
         if end < size:
-            cut_zeros(descriptor, end)
+            shorten(descriptor, end)
         return size - end
     finally:
         os.close(descriptor)

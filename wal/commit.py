@@ -28,11 +28,11 @@ from typing import NamedTuple, Protocol, TypeAlias
 from wal.chain import Head
 from wal.errors import WalPoisoned
 from wal.failpoint import is_armed, reach
-from wal.segment import create_segment, cut_zeros, forget_pages, segment_name
+from wal.segment import create_segment, forget_pages, segment_name, shorten
 
 
 class FileLayer(Protocol):
-    """The two calls that touch an open segment, so that tests can make them fail."""
+    """The calls that touch an open segment, so that tests can make them fail."""
 
     def write(self, descriptor: int, data: memoryview, offset: int, /) -> int:
         """As `os.pwrite`: how many bytes went through, possibly fewer than given.
@@ -43,6 +43,9 @@ class FileLayer(Protocol):
     def fdatasync(self, descriptor: int, /) -> None:
         """As `os.fdatasync`."""
 
+    def shorten(self, descriptor: int, size: int, /) -> None:
+        """Ends the file at `size`, durably."""
+
 
 class OsFiles:
     """The operating system's own calls."""
@@ -52,6 +55,9 @@ class OsFiles:
 
     def fdatasync(self, descriptor: int, /) -> None:
         os.fdatasync(descriptor)
+
+    def shorten(self, descriptor: int, size: int, /) -> None:
+        shorten(descriptor, size)
 
 
 class Batch(NamedTuple):
@@ -149,7 +155,7 @@ class SegmentAppender:
     def cut_zeros(self, end: int) -> None:
         """End the open segment, which has zeros there, at `end`, durably. Raises `OSError`."""
         assert self._descriptor is not None
-        cut_zeros(self._descriptor, end)
+        self.files.shorten(self._descriptor, end)
 
     def close(self) -> None:
         """Close the segment; a second call does nothing. Never writes."""

@@ -37,7 +37,7 @@ def free_job(job: Job) -> None:
 
 
 def give(job: Job, descriptor: int, lines: memoryview, offset: int) -> None:
-    """Says what is next, and where in the file. The lines must stay as they are until it is done."""
+    """Says what is next, and where in the file. The lines must stay where they are until then."""
     job.descriptor, job.lines, job.offset = descriptor, lines, offset
 
 

@@ -93,12 +93,13 @@ class WalPoisoned(WalError):  # noqa: N818 (a state of the log, named as one)
         self.cause = cause
 
     def __str__(self) -> str:
+        durable = f"durable up to {self.durable_sequence}"
         if self.last_sequence < self.first_sequence:
-            return f"the log failed in {self.stage}, durable up to {self.durable_sequence}: {self.cause}"
+            return f"the log failed in {self.stage}, {durable}: {self.cause}"
         return (
             f"the log failed in {self.stage} of records {self.first_sequence} to "
             f"{self.last_sequence} ({self.bytes_written} of {self.batch_bytes} bytes handed over; "
-            f"durable up to {self.durable_sequence}): {self.cause}"
+            f"{durable}): {self.cause}"
         )
 
     def again(self) -> WalPoisoned:

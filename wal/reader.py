@@ -54,7 +54,8 @@ def read_entries(
     `source`: a log's directory, or one file. `start`: where to begin instead of at the genesis: a
     `Position` within the log, or a `Head` (a checkpoint's), which the log must hold, or directly
     follow. A log read from a start is taken for one of ours; its older segments may be archived.
-    Of a log that is being written, what its writer says is durable. `anchor`: the log must agree with it; where it lies before the start, the start stands for it.
+    Of a log that is being written, what its writer says is durable. `anchor`: the log must agree
+    with it; where it lies before the start, the start stands for it.
     Raises `WalDamage`, `WalKeyMismatch`, `WalError`; `WalStartMismatch` where the log does not
     hold the start.
     """

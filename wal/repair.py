@@ -38,9 +38,9 @@ _REMEDY: Final = (
 class Cut:
     """What a repair cuts: everything from `offset` of `segment` (a file name) to its end.
 
-    `first_sequence_lost`: of the first record cut, whole or not. `bytes_cut`: their number, zeros at
-    the end of the file not counted.
-    `reason`: what the torn write did. `copy_name`: the file, beside the segment, that keeps them.
+    `first_sequence_lost`: of the first record cut, whole or not. `bytes_cut`: their number, without
+    zeros at the end of the file. `reason`: what the torn write did. `copy_name`: the file, beside
+    the segment, that keeps them.
     """
 
     segment: str
@@ -173,7 +173,6 @@ def _plan(
             data = _read(file.fileno(), damage.offset, end - damage.offset)
         tail = Tail(
             data,
-            size > end,
             damage.offset,
             head if last is None else last.head,
             # A batch lies whole in one segment: none of an earlier one goes on in this.

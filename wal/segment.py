@@ -178,10 +178,10 @@ def create_segment(directory: Path, number: int) -> int:
     return descriptor
 
 
-def cut_zeros(descriptor: int, end: int) -> None:
-    """End an open segment at `end`, behind which it has zeros, durably. Raises `OSError`."""
+def shorten(descriptor: int, size: int) -> None:
+    """End an open segment at `size`, durably: what follows are zeros. Raises `OSError`."""
     reach("before-zeros-cut")
-    os.ftruncate(descriptor, end)
+    os.ftruncate(descriptor, size)
     reach("after-zeros-cut")
     os.fsync(descriptor)
     reach("after-zeros-cut-sync")

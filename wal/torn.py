@@ -4,12 +4,13 @@ Owns: the judgement alone, over the bytes from the first damaged line to the end
 segment. Must not: touch files (`repair` does), or be generous: what is not proved torn is damage.
 
 How it works: a torn write of the final batch leaves its end missing, or some of its 512-byte
-sectors zero, or both; every other byte is as written. JSON holds no NUL, so a run of NULs is such
-a hole if it begins at a sector boundary (or where the batch begins, in a sector shared with older
-bytes) and ends at one (or with the file). Every line without a hole must then be an entry whose
-own hash is right, and those behind the first hole must say that their batch is the one the hole
-is in. A record behind the hole that belongs to a later batch shows that the hole's batch had been
-synced: then a sector was lost, and records that were answered with it.
+sectors zero, or both; every other byte is as written. Zeros at the end of the file were written
+ahead, or never written: what stands before them is judged, as if the file ended there. JSON holds
+no NUL, so a run of NULs is a hole if it begins at a sector boundary (or where the batch begins, in
+a sector shared with older bytes) and ends at one. Every line without a hole must then be an entry
+whose own hash is right, and those behind the first hole must say that their batch is the one the
+hole is in. A record behind the hole that belongs to a later batch shows that the hole's batch had
+been synced: then a sector was lost, and records that were answered with it.
 
 How it fails: `NotTornError` with the reason, which repair turns into `WalDamage`.
 """
@@ -49,13 +50,12 @@ class NotTornError(Exception):
 class Tail:
     """The end of a log from its first damaged line on, and what stands before it.
 
-    `data`: up to its last byte that is not zero. `zeros_follow`: the file goes on behind it, with
-    zeros alone. `offset`: of `data` in its segment. `head`: the last whole record before it.
-    `last_batch_first_sequence`: the first sequence of that record's batch, None if it says none.
+    `data`: up to the last byte that is not zero. `offset`: of `data` in its segment. `head`: the
+    last whole record before it. `last_batch_first_sequence`: the first sequence of that record's
+    batch, None if it says none.
     """
 
     data: bytes
-    zeros_follow: bool
     offset: int
     head: Head
     last_batch_first_sequence: int | None
@@ -85,17 +85,14 @@ class _Judgement:
         while (end := data.find(b"\n", at) + 1) > 0:
             self._line(data[at:end], at)
             at = end
-        if at < len(data) and self.tail.zeros_follow:
-            self._holed(data[at:] + b"\x00", at)
-        elif at < len(data):
+        if at < len(data):
             self._unfinished(data[at:], at)
         first = self.batch_first_sequence
         if begins_with_batch and first not in (None, self.tail.head.sequence + 1):
             raise NotTornError(self.tail.offset, "a hole begins inside a sector and a batch")
-        if b"\x00" not in data and not self.tail.zeros_follow:
+        if b"\x00" not in data:
             return "the last line is unfinished"
-        is_short = at < len(data) and not self.tail.zeros_follow
-        return "zero-filled sectors and a missing end" if is_short else "zero-filled sectors"
+        return "zero-filled sectors" if at == len(data) else "zero-filled sectors and a missing end"
 
     def _check_holes(self) -> bool:
         """Check that each run of NULs has the shape of sectors.
@@ -103,7 +100,6 @@ class _Judgement:
         True if the first one has it only provided that a batch begins where the tail does.
         """
         begins_with_batch = False
-        end_of_data = self.tail.offset + len(self.tail.data)
         for hole in _HOLE.finditer(self.tail.data):
             start, end = self.tail.offset + hole.start(), self.tail.offset + hole.end()
             if start % SECTOR_BYTES and start != self.tail.offset:
@@ -111,10 +107,6 @@ class _Judgement:
             if end % SECTOR_BYTES:
                 raise NotTornError(end, "NUL bytes that do not end at a sector")
             begins_with_batch = begins_with_batch or start % SECTOR_BYTES != 0
-        # The zeros behind: those that had been written ahead, where a line ends there; else a hole.
-        is_hole = self.tail.zeros_follow and not self.tail.data.endswith(b"\n")
-        if is_hole and end_of_data % SECTOR_BYTES:
-            raise NotTornError(end_of_data, "NUL bytes that do not begin at a sector")
         return begins_with_batch
 
     def _line(self, line: bytes, at: int) -> None:

@@ -287,7 +287,7 @@ class LogWriter(Closing):
         return self._durable_head
 
     def publish(self) -> None:
-        """Tell readers in other processes of the durable head (`headfile`). Raises `WalPoisoned`."""
+        """Tell other processes of the durable head (`headfile`). Raises `WalPoisoned`."""
         self._check_usable()
         if not self._durable_place[1]:
             return

@@ -68,7 +68,7 @@ class Watcher:
         return clock.monotonic_ns() - self._started_ns
 
     def _log_bytes(self, segments: set[str]) -> int:
-        """How long the records are: behind the last durable one zeros may have been written ahead."""
+        """How long the records are: behind the last durable one there may be zeros."""
         head = read_published_head(self._log)
         if head is None:
             return sum((self._log / name).stat().st_size for name in segments)

@@ -2,9 +2,9 @@
 
 Owns which commands there are, and how an error becomes an exit code; a module a command owns its
 arguments and what it prints. Exit codes: 0 good; 1 damage, a refused start or a failed
-environment; 2 wrong use, a bad configuration, or nothing to verify; 3 a log's end that the next start
-mends; 130 (128 + SIGINT) when it was
-interrupted at the keyboard before its end (`run` stops in good order); 141 (128 + SIGPIPE, as of a
+environment; 2 wrong use, a bad configuration, or nothing to verify; 3 a log's end that the next
+start mends; 130 (128 + SIGINT) when it was interrupted at the keyboard before its end (`run` stops
+in good order); 141 (128 + SIGPIPE, as of a
 tool that the signal ended) when whoever read the output went away, as `head` does: said to nobody,
 and nothing is claimed of the log.
 

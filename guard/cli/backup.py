@@ -9,9 +9,7 @@ from wal import WalInputError
 
 def add(commands: Commands) -> None:
     """Adds the command."""
-    text = (
-        "copy a log as far as it is durable now, also while a daemon writes it, and check the copy"
-    )
+    text = "copy a log up to what is durable now, also while a daemon writes it, and check it"
     parser = commands.add_parser("backup", help=text)
     parser.add_argument("log", metavar="LOG_DIR", type=Path, help="is only read")
     parser.add_argument("destination", metavar="DEST", type=Path, help="must not exist yet")

@@ -129,12 +129,14 @@ class World:
         if self.rng.random() < (0.7 if self.is_stopped else 0.25):
             self._draw_start_fault()
         small = self.rng.random() < 0.4
+        ahead_bytes = self.rng.choice((0, 1_500, 6_000))
         try:
             with self.disk.watching():
                 self.server.open(
                     self.gateway,
                     lambda: self.wall_ns,
                     8_000 if small else 2**26,
+                    ahead_bytes,
                     self.anchor,
                     self._sync_clock_ns,
                     lambda: self.oracle.start(1, self.wall_ns),
