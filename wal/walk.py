@@ -37,6 +37,10 @@ ZEROS_BYTES_MAX: Final = 64 * 1024 * 1024
 # Bounds a run; the shortest records of ours stand some 500 to a chunk.
 RUN_LINES_MAX: Final = 1024
 
+_ZEROS: Final = "zeros stand where a record should"
+_ZEROS_BEFORE_BYTES: Final = (
+    f"{_ZEROS}, and other bytes behind them: damaged, or copied while it was written"
+)
 _BLANK: Final = b" \t\r\n\x0c"
 
 
@@ -125,7 +129,7 @@ class Walk:
         self, segment: str, offset: int, rest: bytes, file: RawIOBase, is_last: bool
     ) -> None:
         """Zeros where a line would begin: they are no damage if nothing but zeros follows them."""
-        reason, count = "zeros stand where a record should", 0
+        count = 0
         while not rest.strip(b"\0"):
             count += len(rest)
             if count > ZEROS_BYTES_MAX:
@@ -134,9 +138,8 @@ class Walk:
             if not rest:
                 if is_last and self.native is not False:
                     return
-                raise self.damage(segment, offset, reason)
-        reason += ", and other bytes behind them: damaged, or copied while it was written"
-        raise self.damage(segment, offset, reason)
+                raise self.damage(segment, offset, _ZEROS)
+        raise self.damage(segment, offset, _ZEROS_BEFORE_BYTES)
 
     def _runs_of_block(self, block: bytes, path: Path, offset: int) -> Iterator[Run]:
         take_plain = self._scan if WAL_FORM == "compiled" else self._cut
@@ -203,7 +206,7 @@ class Walk:
         try:
             entry = parse_line(line)
         except WalEntryError as error:
-            raise self.damage(name, offset, str(error)) from None
+            raise self.damage(name, offset, _said_of(line, error)) from None
         if entry.sequence != head.sequence + 1:
             raise self.damage(name, offset, f"the record says that it is {entry.sequence}")
         if not hashes_equal(entry.previous_hash, head.entry_hash):
@@ -218,6 +221,15 @@ class Walk:
             if self.native and self.first_blank is not None:
                 raise WalDamage(*self.first_blank, 1, "the line is blank")
         return entry
+
+
+def _said_of(line: bytes, error: WalEntryError) -> str:
+    """What is wrong with a line that is no entry."""
+    if line.startswith(b"\0"):
+        return _ZEROS_BEFORE_BYTES
+    if b"\0" in line:
+        return f"{error}; there are zeros in it: damaged, or copied while it was written"
+    return str(error)
 
 
 def _refuse_key(
