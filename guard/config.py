@@ -41,7 +41,7 @@ from guard.ranges import (
     VenueId,
 )
 from kernel import PolicyError
-from wal import SEGMENT_BYTES_MAX, read_regular
+from wal import SEGMENT_BYTES_MAX, WRITE_AHEAD_BYTES_MAX, read_regular
 
 CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
 NO_CAP: Final = "none"
@@ -75,6 +75,7 @@ class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
     segment_bytes_max: Annotated[int, Meta(ge=1_048_576, le=2**40)] = SEGMENT_BYTES_MAX
     anchor_file: str | None = None
     anchor_mode: Literal["periodic", "synchronous"] = "periodic"
+    write_ahead_bytes: Annotated[int, Meta(ge=0, le=WRITE_AHEAD_BYTES_MAX)] = 4_194_304
     disk_reserve_bytes: DiskReserveBytes = 67_108_864
     checkpoint_every_records: Annotated[int, Meta(ge=0, le=2**40)] = 50_000
     checkpoint_interval_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 900

@@ -46,6 +46,7 @@ from wal import (
     LogWriter,
     WalAnchorError,
     WalError,
+    free_bytes,
 )
 
 # How long a thread that deserves the interpreter waits for the loop's to give it up. Python's own
@@ -174,11 +175,14 @@ async def _serve_log(
             lock=recovered.lock,
             segment_bytes_max=options.config.log.segment_bytes_max,
             fresh_segment=True,
+            write_ahead_bytes=options.config.log.write_ahead_bytes,
+            may_write_ahead=partial(_may_write_ahead, options, recovered),
         ) as writer:
             _refuse_few_descriptors()
             stage(engine, writer, events)
             check_start_space(writer, recovered.lock.directory_descriptor)
             writer.sync_now()
+            writer.publish()
             # Here alone, and by the configuration's number: what only reads a log grows with it.
             engine.state.orders.expect(options.config.settings.remembered_orders_max)
             if anchor is not None and recovered.losses:
@@ -204,6 +208,8 @@ async def _serve_log(
             actor = actor_of(engine, 0, "clean stop")
             stage(engine, writer, [actor.event(SessionClosed)])
             writer.sync_now()
+            writer.seal()
+            writer.publish()
             if anchor is not None:
                 _publish_last(anchor, writer.durable_head, service.is_anchor_synchronous)
             if pipeline is None:
@@ -214,6 +220,13 @@ async def _serve_log(
     finally:
         gateway.close()
         context.term()
+
+
+def _may_write_ahead(options: RunOptions, recovered: Recovered, byte_count: int) -> bool:
+    """Zeros never take what the disk's reserve keeps, nor the room in which entries still stop."""
+    log = options.config.log
+    left = free_bytes(recovered.lock.directory_descriptor) - byte_count
+    return left >= log.disk_reserve_bytes + log.write_ahead_bytes
 
 
 async def _serve_orders(service: Service) -> Pipeline:

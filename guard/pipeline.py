@@ -280,6 +280,7 @@ class Pipeline:
         messages, self._uncounted_messages = self._uncounted_messages, None
         if messages is None:
             return
+        self._publish()
         counters = self.counters
         counters.batches += 1
         counters.gathered_messages_max = max(counters.gathered_messages_max, messages)
@@ -289,6 +290,13 @@ class Pipeline:
             self._syncs_counted = writer.sync_count
             assert writer.last_sync is not None
             self.counters.count_sync(*writer.last_sync)
+
+    def _publish(self) -> None:
+        """Tells the log's readers of the durable head, behind the replies."""
+        try:
+            self._writer.publish()
+        except WalError as error:
+            self.fail(error)
 
     def _encode_late(self, head: Head, late: LateReplies) -> bytes:
         replies: list[Reply] = []

@@ -200,7 +200,7 @@ def begin_service(ready_line: str) -> None:
     announce(ready_line)
 
 
-def complaint(error: BaseException) -> str:
+def complaint(error: BaseException | str) -> str:
     """Why the process ends, as the line that says so."""
     if _is_serving:
         text = f"the service has ended, nothing more is answered: {error}"

@@ -27,20 +27,22 @@ def thread() -> Iterator[BareThread]:
     bare.close()
 
 
-async def commit(thread: BareThread, descriptor: int, lines: bytes) -> Outcome:
+async def commit(thread: BareThread, descriptor: int, lines: bytes, offset: int = 0) -> Outcome:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Outcome] = loop.create_future()
-    thread.start(descriptor, memoryview(bytearray(lines)), loop, done.set_result)
+    thread.start(descriptor, memoryview(bytearray(lines)), offset, loop, done.set_result)
     async with asyncio.timeout(PATIENCE_S):
         return await done
 
 
 async def test_batches_one_after_the_other(thread: BareThread, tmp_path: Path) -> None:
     path = tmp_path / "file"
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
     pieces = [bytes([number]) * (1 + 70_000 * number) for number in range(20)]
+    at = 0
     for piece in pieces:
-        assert await commit(thread, descriptor, piece) == (len(piece), 0)
+        assert await commit(thread, descriptor, piece, at) == (len(piece), 0)
+        at += len(piece)
     os.close(descriptor)
     assert path.read_bytes() == b"".join(pieces)
 
@@ -52,26 +54,46 @@ async def test_an_error_of_a_write_says_how_much_was_written(
     assert await commit(thread, full, b"lines") == (0, errno.ENOSPC)
     os.close(full)
     assert await commit(thread, full, b"lines") == (0, errno.EBADF)
-    # A pipe that takes a part of it, and no more.
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    written, number = await commit(thread, write, bytes(1_000_000))
-    assert number == errno.EAGAIN
-    assert 0 < written < 1_000_000
+    # A file that takes a part of it, and no more.
+    short = os.open(tmp_path / "short", os.O_CREAT | os.O_WRONLY)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        assert await commit(thread, short, bytes(6_000), 7_000) == (3_000, errno.EFBIG)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    os.close(short)
     # One that takes all of it cannot be synced.
-    os.read(read, 1_000_000)
-    assert await commit(thread, write, b"lines") == (5, errno.EINVAL)
-    os.close(read)
-    os.close(write)
+    null = os.open("/dev/null", os.O_WRONLY)
+    assert await commit(thread, null, b"lines") == (5, errno.EINVAL)
+    os.close(null)
+
+
+async def test_who_waits_is_told_at_once_and_once(thread: BareThread, tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path / "file", os.O_CREAT | os.O_WRONLY)
+    loop = asyncio.get_running_loop()
+    outcomes: list[Outcome] = []
+    thread.wait()  # for nothing
+    for _ in range(50):
+        thread.start(descriptor, memoryview(bytearray(b"lines")), 0, loop, outcomes.append)
+        assert thread.is_busy
+        thread.wait()
+        assert not thread.is_busy
+    assert outcomes == [(5, 0)] * 50
+    # The loop is told of some of them, too, and finds nothing to do.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(outcomes) == 50
+    os.close(descriptor)
 
 
 async def test_close_waits_and_tells(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
     thread = BareThread()
     outcomes: list[Outcome] = []
     lines = bytearray(8_000_000)
-    thread.start(descriptor, memoryview(lines), asyncio.get_running_loop(), outcomes.append)
+    thread.start(descriptor, memoryview(lines), 0, asyncio.get_running_loop(), outcomes.append)
     thread.close()
     thread.close()
     assert path.stat().st_size == len(lines)
@@ -86,7 +108,7 @@ def test_one_that_was_never_used_is_closed() -> None:
 
 
 def test_it_serves_one_loop_after_the_other(thread: BareThread, tmp_path: Path) -> None:
-    descriptor = os.open(tmp_path / "file", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    descriptor = os.open(tmp_path / "file", os.O_CREAT | os.O_WRONLY)
     for _ in range(2):
         assert asyncio.run(commit(thread, descriptor, b"lines")) == (5, 0)
     os.close(descriptor)

@@ -25,7 +25,7 @@ from wal import (
 from wal_support import DIALECT, KEY, fake_clock, opened, record
 
 HASHER = ChainHasher(KEY)
-# Goes through every place once: writes, rotates, rewrites, makes two checkpoints, archives.
+# Goes through every place once: writes, ahead too, rotates, rewrites, makes checkpoints, archives.
 CHILD = """
 import os, signal, sys
 from pathlib import Path
@@ -55,7 +55,13 @@ def life(directory: Path, told: object = lambda sequence: None) -> None:
             if head.sequence:
                 rewrite_tail(log, head, HASHER, DIALECT)
             with LogWriter.open(
-                log, HASHER, head, monotonic_ns=fake_clock(), lock=lock, fresh_segment=True
+                log,
+                HASHER,
+                head,
+                monotonic_ns=fake_clock(),
+                lock=lock,
+                fresh_segment=True,
+                write_ahead_bytes=10_000,
             ) as writer:
                 for _ in range(2):
                     sequence = head.sequence + 1
@@ -65,6 +71,7 @@ def life(directory: Path, told: object = lambda sequence: None) -> None:
                     head = writer.sync_now()
                     told(head.sequence)
                     write_checkpoint(log, head, "ab" * 32, iter([b"%d" % head.sequence]), HASHER, 1)
+                writer.seal()
     archive_segments(log, directory / "old", 4)
 
 

@@ -14,6 +14,7 @@ from wal import (
     WalDamage,
     WalError,
     encode_line,
+    find_head,
     plan_repair,
     position_after,
     read_entries,
@@ -201,9 +202,65 @@ def test_a_file_without_newlines_is_not_read_into_memory(
     write_log(tmp_path, HASHER, small_batches(HASHER))
     path = tmp_path / SEGMENT
     size = path.stat().st_size
-    os.truncate(path, 2**40)  # sparse: a terabyte of NULs
+    with path.open("ab") as file:
+        file.write(b"x" * 1000)
+    reason = "the last line has no newline"
+    assert (damage_of(tmp_path).offset, damage_of(tmp_path).reason) == (size, reason)
+    with path.open("ab") as file:
+        file.write(b"x" * 2000)
     damage = damage_of(tmp_path)
     assert (damage.offset, damage.sequence, damage.reason) == (size, 6, "no newline in 1000 bytes")
+
+
+def test_more_zeros_than_are_ever_written_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wal.walk.ZEROS_BYTES_MAX", 1000)
+    write_log(tmp_path, HASHER, small_batches(HASHER))
+    path = tmp_path / SEGMENT
+    size = path.stat().st_size
+    os.truncate(path, size + 1000)
+    assert find_head(tmp_path, HASHER, DIALECT).sequence == 5
+    os.truncate(path, 2**40)  # sparse: a terabyte of NULs
+    damage = damage_of(tmp_path)
+    reason = "more than 1000 zeros stand there"
+    assert (damage.offset, damage.sequence, damage.reason) == (size, 6, reason)
+
+
+@pytest.mark.parametrize("chunk_bytes", [100, 300_000])
+def test_zeros_are_no_damage_at_the_end_of_the_last_segment_alone(
+    chunk_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wal.walk.CHUNK_BYTES", chunk_bytes)
+    write_log(tmp_path, HASHER, small_batches(HASHER))
+    path = tmp_path / SEGMENT
+    content = path.read_bytes()
+    for zeros in (1, 99, 100, 5000):
+        path.write_bytes(content + bytes(zeros))
+        assert find_head(tmp_path, HASHER, DIALECT).sequence == 5
+        assert find_head(path, HASHER, DIALECT).sequence == 5  # or of the one file
+    path.write_bytes(content + bytes(700) + content[:50])
+    reason = (
+        "zeros stand where a record should, and other bytes behind them: "
+        "damaged, or copied while it was written"
+    )
+    damage = damage_of(tmp_path)
+    assert (damage.offset, damage.sequence, damage.reason) == (len(content), 6, reason)
+    # Inside a line they are what they always were.
+    path.write_bytes(content[:-1] + bytes(700))
+    assert damage_of(tmp_path).reason == "the last line has no newline"
+    path.write_bytes(content + bytes(700))
+    (tmp_path / "00000002.jsonl").touch()
+    damage = damage_of(tmp_path)
+    assert (damage.segment, damage.offset) == (SEGMENT, len(content))
+    assert damage.reason == "zeros stand where a record should"
+
+
+def test_zeros_behind_a_foreign_log_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    entry_hash = HASHER.entry_hash("genesis", b"{}")
+    path.write_bytes(encode_line(1, "genesis", entry_hash, b"{}") + bytes(100))
+    assert damage_of(path).reason == "zeros stand where a record should"
 
 
 def test_a_second_member_behind_data_is_refused(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_first_batch_that_is_torn_leaves_an_empty_log(tmp_path: Path) -> None:
     log.put(log.content[:-5])
     log.repaired_to(0)
     log.put(bytes(len(log.content)))
-    assert log.repaired_to(0).reason == "zero-filled sectors and a missing end"
+    log.is_whole_up_to(0)
     assert find_head(tmp_path, HASHER, DIALECT) == EMPTY_HEAD
 
 
@@ -97,11 +97,17 @@ def closing(batch: int) -> bytes:
     return record("session_closed", batch)
 
 
-@pytest.mark.parametrize("tail", [b'{"sequence":5,', b"\x00" * 900, b"garbage"])
+@pytest.mark.parametrize("tail", [b'{"sequence":5,', b"\x00" * 900 + b"}", b"garbage"])
 def test_nothing_is_cut_after_a_clean_close(tail: bytes, tmp_path: Path) -> None:
     log = Log(tmp_path, [[opened(HASHER)], [wide(2), wide(2)], [closing(4)]])
     log.put(log.content + tail)
     assert "the session before it was closed in good order" in log.refused().reason
+
+
+def test_zeros_behind_a_clean_close_are_no_damage(tmp_path: Path) -> None:
+    log = Log(tmp_path, [[opened(HASHER)], [wide(2), wide(2)], [closing(4)]])
+    log.put(log.content + bytes(900))
+    log.is_whole_up_to(4)
 
 
 def test_a_batch_that_closes_the_session_is_not_cut_before_its_end(tmp_path: Path) -> None:
@@ -151,11 +157,14 @@ def test_a_wrong_key_is_no_torn_end(log: Log) -> None:
 
 
 def test_a_tail_longer_than_any_batch(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wal.repair.BATCH_BYTES_MAX", 800)
-    log.put(log.content + bytes(800))
-    log.repaired_to(9)
-    log.put(log.content + bytes(801))
-    assert "more than 800 bytes, a batch's most, follow it" in log.refused().reason
+    log.put(log.content[:-1] + bytes(9000))
+    left = len(log.content) - 1 - log.start(9)
+    log.put(log.content[:-1])
+    monkeypatch.setattr("wal.repair.BATCH_BYTES_MAX", left)
+    log.repaired_to(8)
+    log.put(log.content[:-1])
+    monkeypatch.setattr("wal.repair.BATCH_BYTES_MAX", left - 1)
+    assert f"more than {left - 1} bytes, a batch's most, follow it" in log.refused().reason
 
 
 def test_a_foreign_log_with_a_torn_line(tmp_path: Path) -> None:

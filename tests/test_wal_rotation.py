@@ -164,7 +164,7 @@ async def test_a_new_file_is_durable_first_whoever_creates_it(
     with open_writer(tmp_path, files=ScriptedFiles() if is_watched else None) as writer:
         writer.append(1, opened(HASHER))
         await writer.sync()
-        for name in ("open", "fsync", "fdatasync", "write"):
+        for name in ("open", "fsync", "fdatasync", "write", "pwrite"):
             monkeypatch.setattr(os, name, noted(name, getattr(os, name)))
         writer.rotate()
         writer.append(2, record("order", 2))
@@ -174,7 +174,7 @@ async def test_a_new_file_is_durable_first_whoever_creates_it(
     assert calls[:3] == [f"open {second}", f"fsync {second}", f"fsync {tmp_path.name}"]
     # The bare thread's calls are not Python's; it is told of its batch through a pipe.
     last = [call.partition(":")[0] for call in calls[3:]]
-    assert last == (["write pipe"] if is_bare else [f"write {second}", f"fdatasync {second}"])
+    assert last == (["write pipe"] if is_bare else [f"pwrite {second}", f"fdatasync {second}"])
     assert len(threads) == 1
     assert (threading.get_ident() in threads) is is_bare
 

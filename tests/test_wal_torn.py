@@ -35,21 +35,69 @@ def log(tmp_path: Path) -> Log:
 
 @pytest.mark.parametrize("length", [1, 100, 511, 512, 5000, 3 * 1024 * 1024])
 def test_a_tail_of_nuls_behind_a_whole_batch(length: int, log: Log) -> None:
-    # The next batch, of which the length has reached the disk and nothing else.
+    # Written ahead of the next batch, or of which the length has reached the disk and nothing else.
     log.put(log.content + bytes(length))
-    assert log.repaired_to(9).reason == "zero-filled sectors and a missing end"
+    log.is_whole_up_to(9)
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 700, 4096])
+def test_zeros_on_both_sides_of_a_torn_batch(ahead: int, log: Log) -> None:
+    """Written over zeros, the batch has lost sectors in front, and zeros still stand behind it."""
+    first = log.start(4)
+    for sector in range(sector_in(first, len(log.content)), len(log.content) - SECTOR, SECTOR):
+        log.put(zeroed(log.content, (first, sector)) + bytes(ahead))
+        assert log.repaired_to(3).reason == "zero-filled sectors"
+    # Its last sector is lost, too; it ends in zeros, where a line does not.
+    last = len(log.content) // SECTOR * SECTOR
+    middle = sector_in(first, len(log.content))
+    holes = ((middle, middle + SECTOR), (last, len(log.content)))
+    log.put(zeroed(log.content, *holes) + bytes(ahead))
+    log.repaired_to(sum(start <= middle for start in log.starts) - 1)
+
+
+def test_zeros_ahead_do_not_hide_wrong_bytes(log: Log) -> None:
+    wrong = bytearray(log.content)
+    wrong[log.start(8) + 300] ^= 1
+    log.put(bytes(wrong) + bytes(5000))
+    assert "a whole line has wrong bytes" in log.refused().reason
+    # An end that is not the beginning of the record expected there.
+    log.put(log.content[: log.start(9)] + b'{"sequence":10,' + bytes(5000))
+    assert "an unfinished line is not the beginning of the next record" in log.refused().reason
+
+
+def test_a_record_of_a_later_batch_behind_a_hole_and_zeros_ahead(log: Log) -> None:
+    """Records that were durable are not cut, whatever stands behind them."""
+    at = sector_in(log.start(2), log.start(4))
+    log.put(zeroed(log.content, (at, at + SECTOR)) + bytes(5000))
+    assert "had been synced" in log.refused().reason
 
 
 def test_a_tail_of_nuls_from_a_sector_on(log: Log) -> None:
     for sector in range(sector_in(log.start(4), len(log.content)), len(log.content), SECTOR):
         log.put(log.content[:sector] + bytes(len(log.content) - sector))
-        log.repaired_to(sum(start <= sector for start in log.starts) - 1)
+        if sector in log.starts:
+            log.is_whole_up_to(log.starts.index(sector))
+        else:
+            log.repaired_to(sum(start <= sector for start in log.starts) - 1)
 
 
 def test_nuls_that_begin_inside_a_sector_and_a_record(log: Log) -> None:
-    at = sector_in(log.start(9), len(log.content)) + 3
-    log.put(log.content[:at] + bytes(len(log.content) - at))
+    at = sector_in(log.start(6), len(log.content)) + 3
+    end = at - 3 + SECTOR
+    log.put(log.content[:at] + bytes(end - at) + log.content[end:])
     assert f"NUL bytes that do not begin at a sector (byte {at})" in log.refused().reason
+
+
+def test_a_process_killed_inside_a_write_over_zeros(log: Log) -> None:
+    """Any number of bytes may have gone through; behind them stands what stood there before."""
+    first = log.start(4)
+    places = {*range(first + 1, len(log.content), 131), *log.starts[3:-1], len(log.content) - 1}
+    for at in sorted(places):
+        log.put(log.content[:at] + bytes(len(log.content) - at + 300))
+        if at in log.starts:
+            log.is_whole_up_to(log.starts.index(at))
+        else:
+            log.repaired_to(sum(start < at for start in log.starts) - 1)
 
 
 def test_nuls_that_end_inside_a_sector(log: Log) -> None:
@@ -136,16 +184,18 @@ def test_any_torn_write_of_the_final_batch_is_cut_where_it_begins(
     log = Log(tmp_path_factory.mktemp("log"), [[opened(HASHER)], texts])
     batch_start = log.start(2)
     size = data.draw(st.integers(batch_start, len(log.content)), label="file size")
+    ahead = data.draw(st.integers(0, 3 * SECTOR) if size == len(log.content) else st.just(0))
     torn = bytearray(log.content[:size])
     for sector in range(batch_start // SECTOR, -(-size // SECTOR)):
         if data.draw(st.booleans(), label=f"sector {sector} is lost"):
             start = max(sector * SECTOR, batch_start)
             end = min((sector + 1) * SECTOR, size)
             torn[start:end] = bytes(end - start)
-    log.put(bytes(torn))
+    log.put(bytes(torn) + bytes(ahead))
     same = next((at for at in range(size) if torn[at] != log.content[at]), size)
-    if same == size and size in log.starts:
-        assert log.plan() is None
+    kept = len(bytes(torn).rstrip(b"\0"))
+    if kept <= same and kept in log.starts:
+        log.is_whole_up_to(log.starts.index(kept))
     else:
         log.repaired_to(sum(start <= same for start in log.starts) - 1)
 
@@ -207,7 +257,7 @@ def test_an_unfinished_line_must_be_the_beginning_of_the_next_record(log: Log) -
 
 
 def test_a_changed_newline_is_not_a_missing_one(log: Log) -> None:
-    for byte in b"\x0b\x00J*":
+    for byte in b"\x0bJ*":
         log.put(log.content[:-1] + bytes([byte]))
         log.refused()
     # In the middle: a durable record must not go with an unfinished one that runs into it.

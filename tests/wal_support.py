@@ -27,6 +27,7 @@ from wal import (
     find_head,
     plan_repair,
 )
+from wal.ahead import drop_zeros
 
 KEY = bytes(range(7, 39))
 VECTORS = Path(__file__).parent / "data" / "vectors" / "wal"
@@ -131,7 +132,7 @@ class ScriptedFiles:
         self.calls_after_failure = 0
         self.failed = False
 
-    def write(self, descriptor: int, data: memoryview, /) -> int:
+    def write(self, descriptor: int, data: memoryview, offset: int, /) -> int:
         self.calls_after_failure += self.failed
         left = self.capacity - sum(map(len, self.writes))
         if left <= 0:
@@ -139,7 +140,7 @@ class ScriptedFiles:
             raise OSError(self.error, os.strerror(self.error))
         part = bytes(data[: min(self.write_max, left)])
         self.writes.append(part)
-        return os.write(descriptor, part)
+        return os.pwrite(descriptor, part, offset)
 
     def fdatasync(self, descriptor: int, /) -> None:
         self.calls_after_failure += self.failed
@@ -148,6 +149,10 @@ class ScriptedFiles:
             self.failed = True
             raise OSError(self.error, os.strerror(self.error))
         os.fdatasync(descriptor)
+
+    def shorten(self, descriptor: int, size: int, /) -> None:
+        os.ftruncate(descriptor, size)
+        self.fdatasync(descriptor)
 
 
 class GatedFiles:
@@ -160,10 +165,10 @@ class GatedFiles:
         self.threads: set[int] = set()
         self.error: OSError | None = None
 
-    def write(self, descriptor: int, data: memoryview, /) -> int:
+    def write(self, descriptor: int, data: memoryview, offset: int, /) -> int:
         self.threads.add(threading.get_ident())
         self.writes.append(bytes(data))
-        return os.write(descriptor, data)
+        return os.pwrite(descriptor, data, offset)
 
     def fdatasync(self, descriptor: int, /) -> None:
         self.threads.add(threading.get_ident())
@@ -172,6 +177,10 @@ class GatedFiles:
         if self.error is not None:
             raise self.error
         os.fdatasync(descriptor)
+
+    def shorten(self, descriptor: int, size: int, /) -> None:
+        os.ftruncate(descriptor, size)
+        self.fdatasync(descriptor)
 
 
 SECTOR = 512
@@ -221,6 +230,7 @@ class Log:
     def repaired_to(self, sequence: int) -> Cut:
         """Plan and apply; check that the log ends after `sequence` and nothing is gone."""
         before = self.path.read_bytes()
+        torn = before.rstrip(b"\0")  # zeros at the end are nothing to keep
         cut = self.plan()
         assert cut is not None
         offset = self.starts[sequence]
@@ -228,16 +238,26 @@ class Log:
             SEGMENT,
             offset,
             sequence + 1,
-            len(before) - offset,
+            len(torn) - offset,
         )
         copy = apply_repair(self.directory, cut)
         assert copy == self.directory / f"{SEGMENT}.cut-{sequence + 1}-{offset}"
-        assert copy.read_bytes() == before[offset:]
+        assert copy.read_bytes() == torn[offset:]
         assert self.path.read_bytes() == before[:offset] == self.content[:offset]
         assert find_head(self.directory, LOG_HASHER, DIALECT).sequence == sequence
         assert self.plan() is None
         copy.unlink()
         return cut
+
+    def is_whole_up_to(self, sequence: int) -> None:
+        """Check that nothing but zeros stands behind it, that they are no damage, and can go."""
+        offset = self.starts[sequence]
+        before = self.path.read_bytes()
+        assert before.rstrip(b"\0") == self.content[:offset]
+        assert self.plan() is None
+        assert find_head(self.directory, LOG_HASHER, DIALECT).sequence == sequence
+        assert drop_zeros(self.path) == len(before) - offset
+        assert self.path.read_bytes() == self.content[:offset]
 
 
 def zeroed(content: bytes, *holes: tuple[int, int]) -> bytes:

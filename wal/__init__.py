@@ -12,6 +12,7 @@ sync), `write_checkpoint`; offline `archive_segments` and `salvage_log`. It impo
 from wal.form import COMPILED_MODULES, WAL_FORM
 
 # isort: split
+from wal.ahead import WRITE_AHEAD_BYTES_MAX, segment_end
 from wal.anchor import (
     ANCHOR_SCHEMA,
     Anchor,
@@ -22,6 +23,7 @@ from wal.anchor import (
     write_anchor,
 )
 from wal.archive import archive_segments, movable_segments
+from wal.backup import Backup, backup_log
 from wal.chain import (
     EMPTY_HEAD,
     GENESIS,
@@ -61,6 +63,8 @@ from wal.errors import (
     WalStartMismatch,
 )
 from wal.fold import fold_runs, prepare_runs
+from wal.follow import Follower, LogState
+from wal.headfile import HEAD_NAME, PublishedHead, read_published_head
 from wal.locate import find_start, first_head
 from wal.lock import LogLock
 from wal.manifest import MANIFEST_NAME, CheckpointHead, CheckpointInfo
@@ -111,6 +115,7 @@ __all__ = [
     "EMPTY_ROOT",
     "GENESIS",
     "HASH_BYTES",
+    "HEAD_NAME",
     "JOBS_MAX",
     "KEY_BYTES_MIN",
     "KEY_ID_UNKEYED",
@@ -120,7 +125,9 @@ __all__ = [
     "SEGMENT_BYTES_MAX",
     "TREE_SIZE_MAX",
     "WAL_FORM",
+    "WRITE_AHEAD_BYTES_MAX",
     "Anchor",
+    "Backup",
     "ChainFile",
     "ChainHasher",
     "ChainReport",
@@ -134,14 +141,17 @@ __all__ = [
     "Dialect",
     "Entry",
     "FileLayer",
+    "Follower",
     "Head",
     "LeftOut",
     "LocatedEntry",
     "LogLock",
+    "LogState",
     "LogWriter",
     "MerkleProofError",
     "MerkleTree",
     "Position",
+    "PublishedHead",
     "Rewrite",
     "Run",
     "SalvageReport",
@@ -163,6 +173,7 @@ __all__ = [
     "anchor_of",
     "apply_repair",
     "archive_segments",
+    "backup_log",
     "check_consistency",
     "check_data",
     "check_inclusion",
@@ -202,11 +213,13 @@ __all__ = [
     "read_anchor",
     "read_checkpoints",
     "read_entries",
+    "read_published_head",
     "read_regular",
     "read_runs",
     "remove_leftovers",
     "rewrite_tail",
     "salvage_log",
+    "segment_end",
     "segment_name",
     "sync_source",
     "usable_cores",

@@ -5,4 +5,4 @@ from wal cimport diskcalls
 cdef class BareThread:
     cdef int _go_read, _go_write, _done_read, _done_write
     cdef diskcalls.Job _job
-    cdef object _thread, _loop, _lines, _on_done
+    cdef object _name, _thread, _loop, _lines, _on_done

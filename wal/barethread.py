@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 from collections.abc import Callable
 from threading import Thread
@@ -38,8 +39,9 @@ class Outcome(NamedTuple):
 class BareThread:
     """One batch at a time. All calls belong to the loop's thread."""
 
-    def __init__(self) -> None:
-        """Makes the pipes. Raises OSError; the thread begins with the first batch."""
+    def __init__(self, name: str = "wal-sync") -> None:
+        """Makes the pipes. Raises OSError; the thread, `name`, begins with the first batch."""
+        self._name = name
         self._go_read, self._go_write = os.pipe()
         try:
             self._done_read, self._done_write = os.pipe()
@@ -47,6 +49,8 @@ class BareThread:
             os.close(self._go_read)
             os.close(self._go_write)
             raise
+        # A look that comes too late, behind `wait`, must not hold the loop up.
+        os.set_blocking(self._done_read, False)
         self._job = diskcalls.new_job(self._go_read, self._done_write)
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -61,19 +65,34 @@ class BareThread:
         self,
         descriptor: int,
         lines: memoryview,
+        offset: int,
         loop: asyncio.AbstractEventLoop,
         on_done: Callable[[Outcome], None],
     ) -> None:
-        """Writes and syncs the lines, at least one byte; then `on_done` is called on `loop`."""
+        """Writes the lines, at least one byte, at `offset`, and syncs; then calls `on_done`.
+
+        That is on `loop`, or within `wait`.
+        """
         assert self._on_done is None
         self._watch(loop)
         if self._thread is None:
-            thread = Thread(target=self._serve, name="wal-sync")
+            thread = Thread(target=self._serve, name=self._name)
             thread.start()
             self._thread = thread
         self._lines, self._on_done = lines, on_done
-        diskcalls.give(self._job, descriptor, lines)
+        diskcalls.give(self._job, descriptor, lines, offset)
         os.write(self._go_write, b".")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something was started and `on_done` was not called yet."""
+        return self._on_done is not None
+
+    def wait(self) -> None:
+        """Waits for what was started, and calls its `on_done` before it returns."""
+        if self._on_done is not None:
+            select.select([self._done_read], [], [])
+            self._finish()
 
     def close(self) -> None:
         """Waits until what was started is done, and ends the thread; a second call does nothing."""
@@ -104,7 +123,10 @@ class BareThread:
         diskcalls.serve(self._job)
 
     def _finish(self) -> None:
-        os.read(self._done_read, 1)
+        try:
+            os.read(self._done_read, 1)
+        except BlockingIOError:
+            return  # the loop had been told of the byte that `wait` has read
         self._tell(self._outcome())
 
     def _outcome(self) -> Outcome:

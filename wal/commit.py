@@ -3,12 +3,13 @@
 Owns: the open segment's descriptor, and the order of a commit. Must not: be used by two threads at
 once, know what is staged or durable (`writer` does), or try anything twice.
 
-How it works: a batch that begins a segment first has it created: file and directory are fsync'd
-before anything is written, so that no synced batch can stand in a file whose name is lost. Then one
-write (more only where the system takes less than it was given) and one `fdatasync`, and a look at
-whether all of it stands where readers will look for it (`standing`). A segment that is full is
-given back to the system, pages and all, by a thread that then ends. The descriptors for the next
-one are held ready, whatever else the process opens. `CommitThread`
+How it works: a batch that begins a segment first has the one before it ended with its records, then
+its own created: file and directory are fsync'd before anything is written, so that no synced batch
+can stand in a file whose name is lost. Then one write (more only where the system takes less than
+it was given) and one `fdatasync`, and a look at whether all of it stands where readers will look
+for it (`standing`). A segment that is full is given back to the system, pages and all, by a thread
+that then ends. The descriptors for the next one are held ready, whatever else the process opens.
+`CommitThread`
 is where that happens off the loop, where `barethread` will not do: one thread, one queue in, one
 call of the loop out, and no task, future or executor of its own for each batch.
 
@@ -22,6 +23,7 @@ import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from typing import Final, NamedTuple, Protocol, TypeAlias
@@ -30,7 +32,7 @@ from wal.chain import Head
 from wal.errors import WalPoisoned
 from wal.failpoint import is_armed, reach
 from wal.lock import LogLock
-from wal.segment import create_segment, forget_pages, segment_name
+from wal.segment import create_segment, forget_pages, segment_name, shorten
 from wal.spares import Spares
 from wal.standing import Standing
 
@@ -39,10 +41,10 @@ DESCRIPTORS: Final = 2
 
 
 class FileLayer(Protocol):
-    """The two calls that touch an open segment, so that tests can make them fail."""
+    """The calls that touch an open segment, so that tests can make them fail."""
 
-    def write(self, descriptor: int, data: memoryview, /) -> int:
-        """As `os.write`: how many bytes went through, possibly fewer than given.
+    def write(self, descriptor: int, data: memoryview, offset: int, /) -> int:
+        """As `os.pwrite`: how many bytes went through, possibly fewer than given.
 
         `data` is good during the call only.
         """
@@ -50,15 +52,21 @@ class FileLayer(Protocol):
     def fdatasync(self, descriptor: int, /) -> None:
         """As `os.fdatasync`."""
 
+    def shorten(self, descriptor: int, size: int, /) -> None:
+        """Ends the file at `size`, durably."""
+
 
 class OsFiles:
     """The operating system's own calls."""
 
-    def write(self, descriptor: int, data: memoryview, /) -> int:
-        return os.write(descriptor, data)
+    def write(self, descriptor: int, data: memoryview, offset: int, /) -> int:
+        return os.pwrite(descriptor, data, offset)
 
     def fdatasync(self, descriptor: int, /) -> None:
         os.fdatasync(descriptor)
+
+    def shorten(self, descriptor: int, size: int, /) -> None:
+        shorten(descriptor, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +79,11 @@ class LastSegment:
 
 
 class Batch(NamedTuple):
-    """Records that become durable together, in segment `segment_number`.
+    """Records that become durable together, in segment `segment_number`, from byte `offset` on.
 
     `lines`: as they will stand in the file; another batch's once this one is done with.
-    `begins_segment`: that segment is to be created for them.
+    `begins_segment`: that segment is to be created for them, and `offset` is 0; `zeros_at` is then
+    where the segment before it has zeros behind its records, None where it ends with them.
     """
 
     lines: memoryview
@@ -82,6 +91,8 @@ class Batch(NamedTuple):
     head: Head
     segment_number: int
     begins_segment: bool
+    offset: int
+    zeros_at: int | None = None
 
     @property
     def record_count(self) -> int:
@@ -92,6 +103,11 @@ class Batch(NamedTuple):
     def batch_bytes(self) -> int:
         """How long their lines are."""
         return len(self.lines)
+
+    @property
+    def end_offset(self) -> int:
+        """Where in their segment the next record will stand."""
+        return self.offset + len(self.lines)
 
 
 class CommitError(Exception):
@@ -107,37 +123,40 @@ class CommitError(Exception):
 class SegmentAppender:
     """The segment that is open for appending, if one is."""
 
-    def __init__(self, lock: LogLock, last: LastSegment, files: FileLayer) -> None:
-        """`last`: where the log goes on."""
+    def __init__(
+        self, lock: LogLock, last: LastSegment, files: FileLayer, zeros_max: int = 0
+    ) -> None:
+        """`last`: where the log goes on. `zeros_max`: how many may stand behind its records."""
         self._lock = lock
         self._descriptor = last.descriptor
         self._bytes = last.size
-        self._files = files
+        self._zeros_max = zeros_max
+        self.files = files
         self._spares = Spares(DESCRIPTORS)
         self._standing = Standing()
         if last.descriptor is not None:
-            self._standing.watch(last.descriptor, self._path(last.number))
+            self._standing.watch(last.descriptor, str(self.path_of(last.number)))
 
     def commit(self, batch: Batch) -> None:
         """Write and sync one batch. Raises `CommitError` from whatever failed."""
         stage, written = "create", 0
         try:
             if batch.begins_segment:
-                self._begin(batch.segment_number)
+                self._begin(batch)
             descriptor = self._descriptor
             assert descriptor is not None
             stage = "write"
             view = batch.lines
             reach("before-write")
             while written < len(view):
-                count = self._files.write(descriptor, view[written:])
+                count = self.files.write(descriptor, view[written:], batch.offset + written)
                 if not 0 < count <= len(view) - written:
                     raise OSError(errno.EIO, f"write reported {count} bytes")
                 written += count
             reach("after-write")
             stage = "fdatasync"
             reach("before-sync")
-            self._files.fdatasync(descriptor)
+            self.files.fdatasync(descriptor)
             reach("after-sync")
             stage = "check"
             self._check(written)
@@ -149,11 +168,11 @@ class SegmentAppender:
 
         Its segment is created, if it begins one. Raises `CommitError`.
         """
-        if type(self._files) is not OsFiles or is_armed():
+        if type(self.files) is not OsFiles or is_armed():
             return None
         if batch.begins_segment:
             try:
-                self._begin(batch.segment_number)
+                self._begin(batch)
             except BaseException as error:
                 raise CommitError("create", 0) from error
         return self._descriptor
@@ -174,8 +193,22 @@ class SegmentAppender:
         Raises `WalDisplaced`, OSError where that cannot be found out.
         """
         if self._descriptor is not None:
-            self._standing.check(self._bytes)
+            self._standing.check(self._bytes, self._bytes + self._zeros_max)
         self._lock.check()
+
+    @property
+    def directory(self) -> Path:
+        """The log's."""
+        return self._lock.directory
+
+    def path_of(self, segment_number: int) -> Path:
+        """The file of that segment."""
+        return self._lock.directory / segment_name(segment_number)
+
+    def cut_zeros(self, end: int) -> None:
+        """End the open segment, which has zeros there, at `end`, durably. Raises `OSError`."""
+        assert self._descriptor is not None
+        self.files.shorten(self._descriptor, end)
 
     def close(self) -> None:
         """Close the segment; a second call does nothing. Never writes."""
@@ -186,14 +219,13 @@ class SegmentAppender:
 
     def _check(self, bytes_written: int) -> None:
         self._bytes += bytes_written
-        self._standing.check(self._bytes)
+        self._standing.check(self._bytes, self._bytes + self._zeros_max)
 
-    def _path(self, number: int) -> str:
-        return str(self._lock.directory / segment_name(number))
-
-    def _begin(self, number: int) -> None:
+    def _begin(self, batch: Batch) -> None:
+        if batch.zeros_at is not None:
+            self.cut_zeros(batch.zeros_at)
         with self._spares.lent():
-            descriptor = create_segment(self._lock.directory, number)
+            descriptor = create_segment(self._lock.directory, batch.segment_number)
         # Everything in the old one is synced: that had to be before this batch was taken up.
         old, self._descriptor, self._bytes = self._descriptor, descriptor, 0
         if old is not None and not self._spares.are_there:
@@ -205,7 +237,7 @@ class SegmentAppender:
                 Thread(target=_forget, args=(old,), name="wal-forget", daemon=True).start()
             except RuntimeError:  # no thread can be had: the system keeps the pages
                 os.close(old)
-        self._standing.watch(descriptor, self._path(number))
+        self._standing.watch(descriptor, str(self.path_of(batch.segment_number)))
         # The path may lead to another directory by now, which has got the segment then.
         self._lock.check()
 

@@ -4,10 +4,12 @@ from libc.errno cimport EIO, EINTR, errno
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 from libc.stdlib cimport calloc, free
+from posix.types cimport off_t
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t c_read "read"(int descriptor, void *data, size_t size)
     ssize_t c_write "write"(int descriptor, const void *data, size_t size)
+    ssize_t c_pwrite "pwrite"(int descriptor, const void *data, size_t size, off_t offset)
     int c_fdatasync "fdatasync"(int descriptor)
 
 cdef extern from "<sys/stat.h>":
@@ -20,6 +22,7 @@ cdef struct JobParts:
     int go_descriptor, done_descriptor, descriptor, error_number
     const u8 *data
     Py_ssize_t size, written
+    off_t offset
 
 ctypedef JobParts *Job
 
@@ -37,10 +40,11 @@ cdef inline void free_job(Job job) noexcept:
     free(job)
 
 
-cdef inline int give(Job job, int descriptor, const u8[::1] lines) except -1:
+cdef inline int give(Job job, int descriptor, const u8[::1] lines, off_t offset) except -1:
     job.descriptor = descriptor
     job.data = &lines[0]
     job.size = lines.shape[0]
+    job.offset = offset
     return 0
 
 
@@ -49,7 +53,10 @@ cdef inline void do_job(Job job) noexcept nogil:
     job.written = 0
     job.error_number = 0
     while job.written < job.size:
-        count = c_write(job.descriptor, job.data + job.written, job.size - job.written)
+        count = c_pwrite(
+            job.descriptor, job.data + job.written, job.size - job.written,
+            job.offset + job.written,
+        )
         if count <= 0:
             job.error_number = errno if count < 0 else EIO
             return
@@ -74,8 +81,8 @@ cdef inline int serve(Job job) except -1:
     return 0
 
 
-cdef inline bint stands(bytes path, u64 device, u64 inode, i64 size):
+cdef inline bint stands(bytes path, u64 device, u64 inode, i64 size, i64 size_max):
     cdef c_facts facts
     if c_lstat(path, &facts) != 0:
         return False
-    return facts.st_size == size and facts.st_ino == inode and facts.st_dev == device
+    return size <= facts.st_size <= size_max and facts.st_ino == inode and facts.st_dev == device

@@ -22,6 +22,7 @@ class Job:
     done_descriptor: int
     descriptor: int = -1
     lines: memoryview = field(default_factory=lambda: memoryview(b""))
+    offset: int = 0
     written: int = 0
     error_number: int = 0  # 0: the lines are on the disk
 
@@ -36,9 +37,9 @@ def free_job(job: Job) -> None:
     job.lines = memoryview(b"")
 
 
-def give(job: Job, descriptor: int, lines: memoryview) -> None:
-    """Says what is next. The lines must stay where they are until it is done."""
-    job.descriptor, job.lines = descriptor, lines
+def give(job: Job, descriptor: int, lines: memoryview, offset: int) -> None:
+    """Says what is next, and where in the file. The lines must stay where they are until then."""
+    job.descriptor, job.lines, job.offset = descriptor, lines, offset
 
 
 def serve(job: Job) -> None:
@@ -47,7 +48,8 @@ def serve(job: Job) -> None:
         job.written = job.error_number = 0
         try:
             while job.written < len(job.lines):
-                count = os.write(job.descriptor, job.lines[job.written :])
+                rest = job.lines[job.written :]
+                count = os.pwrite(job.descriptor, rest, job.offset + job.written)
                 if count == 0:
                     raise OSError(errno.EIO, os.strerror(errno.EIO))
                 job.written += count
@@ -57,10 +59,10 @@ def serve(job: Job) -> None:
         os.write(job.done_descriptor, b".")
 
 
-def stands(path: bytes, device: int, inode: int, size: int) -> bool:
-    """Whether the path leads to that very file, no link to it, and it has so many bytes."""
+def stands(path: bytes, device: int, inode: int, size: int, size_max: int) -> bool:
+    """Whether the path leads to that very file, no link to it, of `size` to `size_max` bytes."""
     try:
         facts = os.lstat(path)
     except OSError:
         return False
-    return (facts.st_size, facts.st_ino, facts.st_dev) == (size, inode, device)
+    return size <= facts.st_size <= size_max and (facts.st_ino, facts.st_dev) == (inode, device)

@@ -72,7 +72,8 @@ class WalPoisoned(WalError):  # noqa: N818 (a state of the log, named as one)
     """A write or a sync failed; this writer will never write again.
 
     None of the records `first_sequence` to `last_sequence` is durable for certain, though some
-    or all may be on disk. `stage` is `write` or `fdatasync`; `bytes_written` of `batch_bytes`
+    or all may be on disk (none are meant where the last is below the first: something failed beside
+    the batches). `stage` is `write` or `fdatasync`, say; `bytes_written` of `batch_bytes`
     had been handed to the kernel. `durable_sequence` is the last record known to be on disk.
     """
 
@@ -104,10 +105,13 @@ class WalPoisoned(WalError):  # noqa: N818 (a state of the log, named as one)
         self.cause = cause
 
     def __str__(self) -> str:
+        durable = f"durable up to {self.durable_sequence}"
+        if self.last_sequence < self.first_sequence:
+            return f"the log failed in {self.stage}, {durable}: {self.cause}"
         return (
             f"the log failed in {self.stage} of records {self.first_sequence} to "
             f"{self.last_sequence} ({self.bytes_written} of {self.batch_bytes} bytes handed over; "
-            f"durable up to {self.durable_sequence}): {self.cause}"
+            f"{durable}): {self.cause}"
         )
 
     def again(self) -> WalPoisoned:

@@ -22,6 +22,12 @@ NAMES: Final = (
     "after-write",
     "before-sync",
     "after-sync",
+    "before-ahead-write",
+    "before-ahead-sync",
+    "after-ahead-sync",
+    "before-zeros-cut",  # of a segment that another one follows, or that a start or a stop ends
+    "after-zeros-cut",
+    "after-zeros-cut-sync",
     "before-tail-write",
     "after-tail-write",
     "after-tail-sync",

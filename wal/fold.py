@@ -22,8 +22,9 @@ from typing import TypeAlias, TypeVar
 from wal.anchor import Anchor
 from wal.chain import EMPTY_HEAD, ChainHasher, Head, hashes_equal
 from wal.errors import WalError
+from wal.headfile import PublishedHead
 from wal.parallel import Stretch, claimed_head, cut_stretches, map_forked
-from wal.reader import Position, paths_of, read_runs
+from wal.reader import Position, durable_head, paths_of, paths_until, read_runs
 from wal.run import Run
 from wal.walk import Dialect, Walk
 
@@ -95,12 +96,17 @@ def _parts(
     on_bytes: Callable[[int], None] | None,
 ) -> Iterator[Part]:
     told = on_bytes or _tell_nobody
-    paths = paths_of(source, start)
-    stretches = cut_stretches(paths) if jobs > 1 and start is None else []
+    until = durable_head(source)
+    paths = paths_until(paths_of(source, start), until)
+    end = None if until is None else until.end_offset
+    stretches = cut_stretches(paths, end=end) if jobs > 1 and start is None else []
     if len(stretches) > 1:
-        yield from _stretches(paths, stretches, hasher, dialect, make, rest, anchor, jobs, told)
+        yield from _stretches(
+            paths, stretches, until, hasher, dialect, make, rest, anchor, jobs, told
+        )
     else:
-        yield from rest(_telling(read_runs(paths, hasher, dialect, start, anchor), told))
+        runs = read_runs(paths, hasher, dialect, start, anchor, until)
+        yield from rest(_telling(runs, told))
 
 
 def _tell_nobody(_byte_count: int) -> None:
@@ -116,6 +122,7 @@ def _telling(runs: Iterator[Run], told: Callable[[int], None]) -> Iterator[Run]:
 def _stretches(
     paths: list[Path],
     stretches: list[Stretch],
+    until: PublishedHead | None,
     hasher: ChainHasher,
     dialect: Dialect,
     make: Callable[[Iterator[Run]], Part],
@@ -137,7 +144,8 @@ def _stretches(
             walk = Walk(hasher, dialect, claimed, native=native)
         head = walk.head
         try:
-            runs = walk.runs(stretch.path, stretch.offset, stretch.end)
+            is_last = stretch.path == paths[-1]
+            runs = walk.runs(stretch.path, stretch.offset, stretch.end, is_last=is_last)
             return head, make(_held_against(anchor, runs)), walk.head
         except WalError:
             return None
@@ -146,7 +154,7 @@ def _stretches(
     for stretch, made in zip(stretches, map_forked(work, stretches, jobs), strict=True):
         if made is None or made[0] != proven:
             position = Position(stretch.path.name, stretch.offset, proven)
-            runs = read_runs(paths, hasher, dialect, position, anchor, native=native)
+            runs = read_runs(paths, hasher, dialect, position, anchor, until, native=native)
             yield from rest(_telling(runs, told))
             return
         yield made[1]
@@ -154,7 +162,7 @@ def _stretches(
         told(stretch.end - stretch.offset)
     # Nothing is left to read but whether the anchor is there.
     end = Position(stretches[-1].path.name, stretches[-1].end, proven)
-    yield from rest(read_runs(paths, hasher, dialect, end, anchor, native=native))
+    yield from rest(read_runs(paths, hasher, dialect, end, anchor, until, native=native))
 
 
 def _held_against(anchor: Anchor | None, runs: Iterable[Run]) -> Iterator[Run]:

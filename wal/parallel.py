@@ -54,13 +54,17 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def cut_stretches(paths: Sequence[Path], stretch_bytes: int = STRETCH_BYTES) -> list[Stretch]:
-    """Every byte of these files once, in order. Raises `WalError`."""
+def cut_stretches(
+    paths: Sequence[Path], stretch_bytes: int = STRETCH_BYTES, *, end: int | None = None
+) -> list[Stretch]:
+    """Every byte of these files once, in order; of the last one up to `end`. Raises `WalError`."""
     stretches = []
     for path in paths:
         try:
             with open_to_read(path, follows_links=True) as file:
                 size, offset = os.fstat(file.fileno()).st_size, 0
+                if end is not None and path == paths[-1]:
+                    size = end
                 while offset < size:
                     end = size
                     if size - offset > stretch_bytes:

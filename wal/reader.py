@@ -21,7 +21,14 @@ from typing import NamedTuple
 
 from wal.anchor import Anchor
 from wal.chain import EMPTY_HEAD, ChainHasher, Head, hashes_equal
-from wal.errors import WalAnchorMismatch, WalDamage, WalKeyMismatch, WalStartMismatch
+from wal.errors import (
+    WalAnchorMismatch,
+    WalDamage,
+    WalError,
+    WalKeyMismatch,
+    WalStartMismatch,
+)
+from wal.headfile import PublishedHead, read_published_head
 from wal.locate import find_start
 from wal.run import LocatedEntry, Run
 from wal.segment import list_segments, segment_name
@@ -53,11 +60,21 @@ def read_entries(
     `source`: a log's directory, or one file. `start`: where to begin instead of at the genesis: a
     `Position` within the log, or a `Head` (a checkpoint's), which the log must hold, or directly
     follow. A log read from a start is taken for one of ours; its older segments may be archived.
-    `anchor`: the log must agree with it; where it lies before the start, the start stands for it.
+    Of a log that is being written, what its writer says is durable. `anchor`: the log must agree
+    with it; where it lies before the start, the start stands for it.
     Raises `WalDamage`, `WalKeyMismatch`, `WalError`; `WalStartMismatch` where the log does not
     hold the start.
     """
-    return read_paths(paths_of(source, start), hasher, dialect, start, anchor)
+    until = durable_head(source)
+    return read_paths(paths_of(source, start), hasher, dialect, start, anchor, until)
+
+
+def durable_head(source: Path) -> PublishedHead | None:
+    """How far a log that is being written may be read; None where its files say that."""
+    try:
+        return read_published_head(source) if source.is_dir() else None
+    except OSError as error:
+        raise WalError(f"cannot read the head of {source}: {error}") from error
 
 
 def paths_of(source: Path, start: Position | Head | None = None) -> list[Path]:
@@ -74,9 +91,10 @@ def read_paths(
     dialect: Dialect,
     start: Position | Head | None = None,
     anchor: Anchor | None = None,
+    until: PublishedHead | None = None,
 ) -> Iterator[LocatedEntry]:
-    """As `read_entries`, of these segments."""
-    for run in read_runs(paths, hasher, dialect, start, anchor):
+    """As `read_entries`, of these segments, up to `until`."""
+    for run in read_runs(paths, hasher, dialect, start, anchor, until):
         yield from run.entries()
 
 
@@ -86,6 +104,7 @@ def read_runs(
     dialect: Dialect,
     start: Position | Head | None = None,
     anchor: Anchor | None = None,
+    until: PublishedHead | None = None,
     *,
     native: bool = True,
 ) -> Iterator[Run]:
@@ -107,8 +126,15 @@ def read_runs(
         index, head = find_start(paths, start)
         paths = paths[index:]
     walk = Walk(hasher, dialect, head, native=None if wanted == 0 else native)
+    paths = paths_until(paths, until)
     runs: Iterator[Run] = chain.from_iterable(
-        walk.runs(path, offset if index == 0 else 0) for index, path in enumerate(paths)
+        walk.runs(
+            path,
+            offset if index == 0 else 0,
+            None if until is None or path.name != until.segment else until.end_offset,
+            is_last=index + 1 == len(paths),
+        )
+        for index, path in enumerate(paths)
     )
     if isinstance(start, Head) and head.sequence < wanted:
         runs, head = chain(_pass_over(runs, walk, start), runs), start
@@ -116,6 +142,11 @@ def read_runs(
         yield from runs
     else:
         yield from _anchored(runs, walk, head, anchor)
+
+
+def paths_until(paths: list[Path], until: PublishedHead | None) -> list[Path]:
+    """The segments that hold records up to `until`."""
+    return paths if until is None else [path for path in paths if path.name <= until.segment]
 
 
 def _pass_over(runs: Iterator[Run], walk: Walk, start: Head) -> tuple[Run, ...]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from wal.ahead import data_end, segment_end
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
 from wal.errors import WalDamage, WalError, WalKeyMismatch
 from wal.locate import find_start
@@ -39,8 +40,9 @@ _REMEDY: Final = (
 class Cut:
     """What a repair cuts: everything from `offset` of `segment` (a file name) to its end.
 
-    `first_sequence_lost`: of the first record cut, whole or not. `bytes_cut`: their number.
-    `reason`: what the torn write did. `copy_name`: the file, beside the segment, that keeps them.
+    `first_sequence_lost`: of the first record cut, whole or not. `bytes_cut`: their number, without
+    zeros at the end of the file. `reason`: what the torn write did. `copy_name`: the file, beside
+    the segment, that keeps them.
     """
 
     segment: str
@@ -105,7 +107,8 @@ def apply_repair(directory: Path, cut: Cut) -> Path:
     try:
         descriptor = open_regular(segment, os.O_RDWR)
         try:
-            if os.fstat(descriptor).st_size != cut.offset + cut.bytes_cut:
+            size = os.fstat(descriptor).st_size
+            if data_end(descriptor, size) != cut.offset + cut.bytes_cut:
                 raise WalError(f"{cut.segment} has changed since the repair was planned")
             try:
                 _keep_copy(copy, _read(descriptor, cut.offset, cut.bytes_cut))
@@ -134,7 +137,7 @@ def cuts_at_end(directory: Path, head: Head) -> list[Cut]:
     sequence = head.sequence + 1
     for path in reversed(list_segments(directory, archived=True)):
         try:
-            offset = path.stat().st_size
+            offset = segment_end(path)
             base = f"{path.name}.cut-{sequence}-{offset}"
             for copy in (directory / base, *directory.glob(f"{base}-*")):
                 if copy.exists():
@@ -185,11 +188,13 @@ def _plan(
     if last is not None and same_segment and dialect.is_clean_close(last.data):
         raise _refusal(damage, "the session before it was closed in good order")
     try:
-        size = path.stat().st_size
-        if size - damage.offset > BATCH_BYTES_MAX:
-            raise _refusal(damage, f"more than {BATCH_BYTES_MAX} bytes, a batch's most, follow it")
         with open_to_read(path) as file:
-            data = _read(file.fileno(), damage.offset, size - damage.offset)
+            size = os.fstat(file.fileno()).st_size
+            end = data_end(file.fileno(), size)  # what follows is zeros: nothing to look at or keep
+            if end - damage.offset > BATCH_BYTES_MAX:
+                reason = f"more than {BATCH_BYTES_MAX} bytes, a batch's most, follow it"
+                raise _refusal(damage, reason)
+            data = _read(file.fileno(), damage.offset, end - damage.offset)
         tail = Tail(
             data,
             damage.offset,

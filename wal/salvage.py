@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from wal.ahead import segment_end
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
 from wal.errors import WalDamage, WalError, WalInputError, WalKeyMismatch, WalStartMismatch
 from wal.locate import find_start
@@ -147,7 +148,7 @@ def _verified_ends(
     for path in paths[begin:]:
         if damage is not None and path.name == damage.segment:
             break
-        ends[path.name] = path.stat().st_size  # blank lines at its end, or no line at all
+        ends[path.name] = segment_end(path)  # blank lines at its end, or no line at all
     return ends, count, head, damage
 
 
@@ -165,7 +166,7 @@ def _left_out(
         )
     for path in everything:
         size, end = path.lstat().st_size, ends.get(path.name, 0)
-        if path.name in ends and size == end:
+        if path.name in ends and end in (size, segment_end(path)):
             continue
         if damage is not None and path.name == damage.segment:
             yield LeftOut(path.name, end, size - end, damage.sequence, damage.reason)

@@ -167,11 +167,11 @@ def create_directory(directory: Path) -> None:
 
 
 def create_segment(directory: Path, number: int) -> int:
-    """Create segment `number`, empty and durable, and return its descriptor for appending.
+    """Create segment `number`, empty and durable, and return its descriptor for writing.
 
     Raises `OSError`: FileExistsError when it is there already.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     reach("before-segment-create")
     descriptor = os.open(directory / segment_name(number), flags, FILE_MODE)
     try:
@@ -186,12 +186,21 @@ def create_segment(directory: Path, number: int) -> int:
     return descriptor
 
 
+def shorten(descriptor: int, size: int) -> None:
+    """End an open segment at `size`, durably: what follows are zeros. Raises `OSError`."""
+    reach("before-zeros-cut")
+    os.ftruncate(descriptor, size)
+    reach("after-zeros-cut")
+    os.fsync(descriptor)
+    reach("after-zeros-cut-sync")
+
+
 def open_segment(path: Path) -> int:
-    """Open an existing segment for appending and return its descriptor.
+    """Open an existing segment for writing and return its descriptor.
 
     Raises `OSError`: BlockingIOError where somebody else has it open for that.
     """
-    descriptor = open_regular(path, os.O_RDWR | os.O_APPEND)
+    descriptor = open_regular(path, os.O_RDWR)
     try:
         _claim(descriptor)
     except BaseException:

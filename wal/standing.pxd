@@ -10,4 +10,4 @@ cdef class Standing:
     cdef bytes _path
     cdef u64 _device, _inode
 
-    cpdef check(self, i64 size)
+    cpdef check(self, i64 size, i64 size_max)

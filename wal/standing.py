@@ -8,8 +8,8 @@ or the lock (`wal.lock` does), or at what stands in the segment.
 
 How it works: one `lstat` of the path, a microsecond beside a sync. The same device and inode (as
 long as the descriptor is open, nobody else gets that number) and exactly as many bytes as were
-written: nothing has happened. It runs as it stands, or compiled with the types of `standing.pxd`
-beside it.
+written (and at most so many zeros ahead of the next): nothing has happened. It runs as it stands,
+or compiled with the types of `standing.pxd` beside it.
 
 How it fails: `WalDisplaced`, in words. Where the path cannot be looked at (no permission for the
 directory, say), the open file alone is asked: its links and its size.
@@ -38,19 +38,19 @@ class Standing:
         self._descriptor, self._path = descriptor, os.fsencode(path)
         self._device, self._inode = facts.st_dev, facts.st_ino
 
-    def check(self, size: int) -> None:
-        """See that the path leads to the segment, and that it has `size` bytes.
+    def check(self, size: int, size_max: int) -> None:
+        """See that the path leads to the segment, and that it has from `size` to `size_max` bytes.
 
         Raises `WalDisplaced`.
         """
-        if not diskcalls.stands(self._path, self._device, self._inode, size):
-            self._explain(size)
+        if not diskcalls.stands(self._path, self._device, self._inode, size, size_max):
+            self._explain(size, size_max)
 
-    def _explain(self, size: int) -> None:
+    def _explain(self, size: int, size_max: int) -> None:
         """What has happened. Returns where nothing has, as far as can be told."""
         name = os.fsdecode(self._path)
         held = os.fstat(self._descriptor)
-        if held.st_size != size:
+        if not size <= held.st_size <= size_max:
             raise WalDisplaced(
                 f"{name} has {held.st_size} bytes, where {size} were written: it was cut, or "
                 "somebody else has written to it"

@@ -27,6 +27,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from wal.ahead import drop_zeros
 from wal.chain import ChainHasher, Head
 from wal.entry import ENVELOPE_BYTES_MAX, LINE_BYTES_MAX, Entry, parse_line, parse_opening
 from wal.errors import WalDamage, WalEntryError, WalError
@@ -52,11 +53,15 @@ def rewrite_tail(
 ) -> Rewrite | None:
     """Write the last batch of the log anew; None for a log without records.
 
-    `head`: of the whole log, as the caller has just verified it; the last segment with records must
-    end with it. The caller holds the lock. Raises `WalError`.
+    Zeros that were written ahead are dropped first. `head`: of the whole log, as the caller has
+    just verified it; the last segment with records must end with it. The caller holds the lock.
+    Raises `WalError`.
     """
     try:
-        for path in reversed(list_segments(directory, archived=head.sequence > 0)):
+        segments = list_segments(directory, archived=head.sequence > 0)
+        if segments:
+            drop_zeros(segments[-1])
+        for path in reversed(segments):
             if path.stat().st_size:
                 return _rewrite(path, head, hasher, dialect)
     except OSError as error:

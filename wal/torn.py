@@ -4,12 +4,13 @@ Owns: the judgement alone, over the bytes from the first damaged line to the end
 segment. Must not: touch files (`repair` does), or be generous: what is not proved torn is damage.
 
 How it works: a torn write of the final batch leaves its end missing, or some of its 512-byte
-sectors zero, or both; every other byte is as written. JSON holds no NUL, so a run of NULs is such
-a hole if it begins at a sector boundary (or where the batch begins, in a sector shared with older
-bytes) and ends at one (or with the file). Every line without a hole must then be an entry whose
-own hash is right, and those behind the first hole must say that their batch is the one the hole
-is in. A record behind the hole that belongs to a later batch shows that the hole's batch had been
-synced: then a sector was lost, and records that were answered with it.
+sectors zero, or both; every other byte is as written. Zeros at the end of the file were written
+ahead, or never written: what stands before them is judged, as if the file ended there. JSON holds
+no NUL, so a run of NULs is a hole if it begins at a sector boundary (or where the batch begins, in
+a sector shared with older bytes) and ends at one. Every line without a hole must then be an entry
+whose own hash is right, and those behind the first hole must say that their batch is the one the
+hole is in. A record behind the hole that belongs to a later batch shows that the hole's batch had
+been synced: then a sector was lost, and records that were answered with it.
 
 How it fails: `NotTornError` with the reason, which repair turns into `WalDamage`.
 """
@@ -49,8 +50,9 @@ class NotTornError(Exception):
 class Tail:
     """The end of a log from its first damaged line on, and what stands before it.
 
-    `offset`: of `data` in its segment. `head`: the last whole record before it.
-    `last_batch_first_sequence`: the first sequence of that record's batch, None if it says none.
+    `data`: up to the last byte that is not zero. `offset`: of `data` in its segment. `head`: the
+    last whole record before it. `last_batch_first_sequence`: the first sequence of that record's
+    batch, None if it says none.
     """
 
     data: bytes
@@ -98,12 +100,11 @@ class _Judgement:
         True if the first one has it only provided that a batch begins where the tail does.
         """
         begins_with_batch = False
-        end_of_file = self.tail.offset + len(self.tail.data)
         for hole in _HOLE.finditer(self.tail.data):
             start, end = self.tail.offset + hole.start(), self.tail.offset + hole.end()
             if start % SECTOR_BYTES and start != self.tail.offset:
                 raise NotTornError(start, "NUL bytes that do not begin at a sector")
-            if end % SECTOR_BYTES and end != end_of_file:
+            if end % SECTOR_BYTES:
                 raise NotTornError(end, "NUL bytes that do not end at a sector")
             begins_with_batch = begins_with_batch or start % SECTOR_BYTES != 0
         return begins_with_batch

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from wal.chain import KEY_ID_UNKEYED, ChainHasher, Head, hashes_equal
 from wal.entry import LINE_BYTES_MAX, Entry, line_opening, parse_line, split_line
@@ -32,9 +32,15 @@ from wal.segment import segment_name
 
 # Small enough to stay in a core's own cache: 1 MiB took 16 % longer per record.
 CHUNK_BYTES: Final = 256 * 1024
+# More are never written ahead of the records: an earlier version's repair looks at no more bytes.
+ZEROS_BYTES_MAX: Final = 64 * 1024 * 1024
 # Bounds a run; the shortest records of ours stand some 500 to a chunk.
 RUN_LINES_MAX: Final = 1024
 
+_ZEROS: Final = "zeros stand where a record should"
+_ZEROS_BEFORE_BYTES: Final = (
+    f"{_ZEROS}, and other bytes behind them: damaged, or copied while it was written"
+)
 _BLANK: Final = b" \t\r\n\x0c"
 
 
@@ -74,14 +80,17 @@ class Walk:
         self.first_blank: tuple[str, int] | None = None
         self.place = (segment_name(1), 0)  # the end of what was read last
 
-    def runs(self, path: Path, offset: int, end: int | None = None) -> Iterator[Run]:
+    def runs(
+        self, path: Path, offset: int, end: int | None = None, *, is_last: bool = False
+    ) -> Iterator[Run]:
         """The records of one file, from `offset` on; up to `end`, where a line begins, if given.
 
         Whole runs at a time: `head` is then the last record of the run that was handed out last.
+        `is_last`: the file may end in zeros that were written ahead.
         """
         self.place = (path.name, offset)
         try:
-            for block in self._blocks(path, offset, end):
+            for block in self._blocks(path, offset, end, is_last):
                 yield from self._runs_of_block(block, path, offset)
                 offset += len(block)
         except OSError as error:
@@ -92,7 +101,7 @@ class Walk:
         """Damage at `offset`, where the next record was expected."""
         return WalDamage(segment, offset, self.head.sequence + 1, reason)
 
-    def _blocks(self, path: Path, offset: int, end: int | None) -> Iterator[bytes]:
+    def _blocks(self, path: Path, offset: int, end: int | None, is_last: bool) -> Iterator[bytes]:
         """The file's bytes from `offset` on, in blocks of whole lines."""
         rest = b""
         with open_to_read(path, 0, follows_links=True) as file:
@@ -108,10 +117,29 @@ class Walk:
                     yield buffer if cut == len(buffer) else buffer[:cut]
                     offset += cut
                 rest = buffer[cut:]
+                if rest.startswith(b"\0"):
+                    self._check_zeros(path.name, offset, rest, file, is_last)
+                    return
                 if len(rest) > LINE_BYTES_MAX:
                     raise self.damage(path.name, offset, f"no newline in {LINE_BYTES_MAX} bytes")
         if rest:
             raise self.damage(path.name, offset, "the last line has no newline")
+
+    def _check_zeros(
+        self, segment: str, offset: int, rest: bytes, file: BinaryIO, is_last: bool
+    ) -> None:
+        """Zeros where a line would begin: they are no damage if nothing but zeros follows them."""
+        count = 0
+        while not rest.strip(b"\0"):
+            count += len(rest)
+            if count > ZEROS_BYTES_MAX:
+                raise self.damage(segment, offset, f"more than {ZEROS_BYTES_MAX} zeros stand there")
+            rest = file.read(CHUNK_BYTES) or b""
+            if not rest:
+                if is_last and self.native is not False:
+                    return
+                raise self.damage(segment, offset, _ZEROS)
+        raise self.damage(segment, offset, _ZEROS_BEFORE_BYTES)
 
     def _runs_of_block(self, block: bytes, path: Path, offset: int) -> Iterator[Run]:
         take_plain = self._scan if WAL_FORM == "compiled" else self._cut
@@ -178,7 +206,7 @@ class Walk:
         try:
             entry = parse_line(line)
         except WalEntryError as error:
-            raise self.damage(name, offset, str(error)) from None
+            raise self.damage(name, offset, _said_of(line, error)) from None
         if entry.sequence != head.sequence + 1:
             raise self.damage(name, offset, f"the record says that it is {entry.sequence}")
         if not hashes_equal(entry.previous_hash, head.entry_hash):
@@ -193,6 +221,15 @@ class Walk:
             if self.native and self.first_blank is not None:
                 raise WalDamage(*self.first_blank, 1, "the line is blank")
         return entry
+
+
+def _said_of(line: bytes, error: WalEntryError) -> str:
+    """What is wrong with a line that is no entry."""
+    if line.startswith(b"\0"):
+        return _ZEROS_BEFORE_BYTES
+    if b"\0" in line:
+        return f"{error}; there are zeros in it: damaged, or copied while it was written"
+    return str(error)
 
 
 def _refuse_key(

@@ -30,6 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from wal.ahead import WRITE_AHEAD_BYTES_MAX, ZerosAhead, zeros_max
 from wal.barethread import BareThread, Outcome
 from wal.chain import GENESIS, ChainHasher, Head
 from wal.closing import Closing
@@ -45,6 +46,7 @@ from wal.commit import (
 from wal.entry import check_data
 from wal.errors import WalDamage, WalError, WalInputError, WalPoisoned
 from wal.form import WAL_FORM
+from wal.headfile import HeadFile, PublishedHead
 from wal.lock import LogLock
 from wal.segment import fsync_directory, list_segments, open_segment, segment_number
 from wal.staging import Staging
@@ -68,6 +70,17 @@ class SyncStats(NamedTuple):
     latency_ns: int
 
 
+class _Ahead(NamedTuple):
+    """How many zeros are kept ahead of the records, and who says whether the disk has room."""
+
+    bytes: int
+    may_take: Callable[[int], bool]
+
+
+def _always(_byte_count: int) -> bool:
+    return True
+
+
 class LogWriter(Closing):
     """Appends to one log. All methods belong to one thread (the loop's); see `open`."""
 
@@ -76,6 +89,7 @@ class LogWriter(Closing):
         appender: SegmentAppender,
         last: LastSegment,
         segment_bytes_max: int,
+        ahead: _Ahead,
         hasher: ChainHasher,
         head: Head,
         lock: LogLock,
@@ -85,6 +99,9 @@ class LogWriter(Closing):
     ) -> None:
         """Not to be called: see `open`."""
         self._appender = appender
+        self._ahead = ZerosAhead(
+            ahead.bytes, segment_bytes_max, appender.files, ahead.may_take, self._fail_beside
+        )
         self._segment_number = last.number
         self._segment_bytes = last.size
         self._segment_bytes_max = segment_bytes_max
@@ -101,6 +118,8 @@ class LogWriter(Closing):
         self._waiters: list[asyncio.Future[None]] = []
         self._thread = CommitThread(self._commit)
         self._bare_thread = bare_thread
+        self._head_file: HeadFile | None = None
+        self._durable_place = ("", 0)
         self.last_sync: SyncStats | None = None
         self.sync_count = 0
 
@@ -116,6 +135,8 @@ class LogWriter(Closing):
         files: FileLayer | None = None,
         segment_bytes_max: int = SEGMENT_BYTES_MAX,
         fresh_segment: bool = False,
+        write_ahead_bytes: int = 0,
+        may_write_ahead: Callable[[int], bool] = _always,
     ) -> LogWriter:
         """Continue the log in `directory` after `head`, which the caller has verified.
 
@@ -123,13 +144,20 @@ class LogWriter(Closing):
         is the one from `open_for_recovery`; without it the writer takes its own and releases it
         in `close`. `segment_bytes_max`: a batch that would make its segment longer begins the
         next one (a batch longer than that has a segment for itself). `fresh_segment`: the first
-        batch begins a segment in any case, or is the first in an empty one.
+        batch begins a segment in any case, or is the first in an empty one. `write_ahead_bytes`: so
+        many zeros are kept behind the last record (`ahead`), where `may_write_ahead` says that the
+        disk has room for so many more.
 
         Raises `WalLocked`, `WalDamage`, `WalError`; `WalInputError` when `head` cannot be that
         of this directory.
         """
         if segment_bytes_max < 1:
             raise WalInputError(f"a segment of at most {segment_bytes_max} bytes holds no record")
+        if not 0 <= write_ahead_bytes <= WRITE_AHEAD_BYTES_MAX:
+            raise WalInputError(
+                f"write_ahead_bytes is {write_ahead_bytes}; must be from 0 to "
+                f"{WRITE_AHEAD_BYTES_MAX}"
+            )
         if lock is not None and not (lock.held and lock.directory == directory):
             raise WalInputError("the lock is not held, or is that of another log")
         held = LogLock.acquire(directory) if lock is None else lock
@@ -147,11 +175,12 @@ class LogWriter(Closing):
             if isinstance(error, OSError):
                 raise WalError(f"cannot open the log in {directory}: {error}") from error
             raise
-        appender = SegmentAppender(held, last, files or OsFiles())
+        appender = SegmentAppender(held, last, files or OsFiles(), zeros_max(write_ahead_bytes))
         writer = cls(
             appender,
             last,
             segment_bytes_max,
+            _Ahead(write_ahead_bytes, may_write_ahead),
             hasher,
             head,
             held,
@@ -277,6 +306,36 @@ class LogWriter(Closing):
         if not self._is_syncing:
             self._appender.check()
 
+    def publish(self) -> None:
+        """Tell other processes of the durable head (`headfile`). Raises `WalPoisoned`."""
+        self._check_usable()
+        if not self._durable_place[1]:
+            return
+        try:
+            if self._head_file is None:
+                self._head_file = HeadFile(self._appender.directory)
+            self._head_file.write(PublishedHead(self._durable_head, *self._durable_place))
+        except OSError as error:
+            self._fail_beside("telling the head", error)
+            self._check_usable()
+
+    def seal(self) -> None:
+        """End the running segment with its records, durably: for a clean stop, before `close`.
+
+        Nothing is staged, and nothing is written behind it. Raises `WalPoisoned`.
+        """
+        self._check_usable()
+        assert not self.staging.record_count, "sealed with records staged"
+        self._ahead.end()
+        self._check_usable()
+        if self._ahead.file_bytes > self._segment_bytes:
+            try:
+                self._appender.cut_zeros(self._segment_bytes)
+            except OSError as error:
+                self._fail_beside("ending the segment", error)
+                self._check_usable()
+            self._ahead.file_bytes = self._segment_bytes
+
     def close(self) -> None:
         """Close the segment; a second call does nothing. Never writes.
 
@@ -289,6 +348,9 @@ class LogWriter(Closing):
         self._thread.close()
         if self._bare_thread is not None:
             self._bare_thread.close()
+        self._ahead.close()
+        if self._head_file is not None:
+            self._head_file.close()
         self._appender.close()
         if self._owns_lock:
             self._lock.release()
@@ -303,14 +365,19 @@ class LogWriter(Closing):
         """The staged records as a batch, and its segment; staging begins anew."""
         record_count, batch_bytes = self.staging.record_count, self.staging.byte_count
         assert record_count > 0
-        segment_bytes = self._segment_bytes + batch_bytes
+        offset, zeros_at = self._segment_bytes, None
         begins_segment = self._rotate_next or (
-            self._segment_bytes > 0 and segment_bytes > self._segment_bytes_max
+            offset > 0 and offset + batch_bytes > self._segment_bytes_max
         )
         if begins_segment:
+            self._ahead.end()
+            zeros_at = offset if self._ahead.file_bytes > offset else None
             self._segment_number += 1
-            segment_bytes = batch_bytes
-        self._segment_bytes, self._rotate_next = segment_bytes, False
+            offset = 0
+        else:
+            self._ahead.make_way(offset + batch_bytes)
+        self._check_usable()  # what was waited for may have failed
+        self._segment_bytes, self._rotate_next = offset + batch_bytes, False
         head = self.staged_head
         first_sequence = head.sequence - record_count + 1
         # Nothing before it is under way: the buffer that staging goes on with is free.
@@ -318,7 +385,9 @@ class LogWriter(Closing):
         lines = self.staging.take()
         assert len(lines) == batch_bytes
         self._under_way_bytes = batch_bytes
-        return Batch(lines, first_sequence, head, self._segment_number, begins_segment)
+        return Batch(
+            lines, first_sequence, head, self._segment_number, begins_segment, offset, zeros_at
+        )
 
     def _start(self, batch: Batch, loop: asyncio.AbstractEventLoop) -> None:
         """Has the batch committed off the loop. What keeps it from starting is as final."""
@@ -330,7 +399,7 @@ class LogWriter(Closing):
                 self._thread.start(batch, loop, self._land)
             else:
                 landed = functools.partial(self._land_bare, batch, started_ns)
-                bare_thread.start(descriptor, batch.lines, loop, landed)
+                bare_thread.start(descriptor, batch.lines, batch.offset, loop, landed)
         except BaseException as error:
             self._is_syncing = False
             self._poison(batch, error)
@@ -390,6 +459,10 @@ class LogWriter(Closing):
         self._under_way_bytes = 0
         self.last_sync = SyncStats(batch.record_count, batch.batch_bytes, latency_ns)
         self.sync_count += 1
+        segment = self._appender.path_of(batch.segment_number)
+        self._durable_place = (segment.name, batch.end_offset)
+        self._ahead.begin(segment, batch.end_offset)
+        self._ahead.advance(batch.end_offset)
 
     def _poison(self, batch: Batch, error: BaseException) -> None:
         if isinstance(error, WalPoisoned):
@@ -401,6 +474,13 @@ class LogWriter(Closing):
 
     def _fail(self, failure: WalPoisoned) -> None:
         self._failure, self.staging.is_open = failure, False
+
+    def _fail_beside(self, stage: str, error: OSError) -> None:
+        """Something beside a batch failed, behind the durable head: as final as in a batch."""
+        sequence = self._durable_head.sequence
+        poisoned = WalPoisoned(stage, sequence + 1, sequence, 0, 0, sequence, str(error))
+        poisoned.__cause__ = error
+        self._fail(poisoned)
 
     def _poisoned_by_commit(self, batch: Batch, error: CommitError) -> WalPoisoned:
         assert error.__cause__ is not None

@@ -4,12 +4,12 @@ Owns the reading: every record names the first sequence of its batch, so that th
 was written. Reads only what was appended between two marks; the log is not touched.
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Final
 
 from guard.histogram import Histogram
+from wal import segment_end
 
 READ_BYTES: Final = 8 * 1024 * 1024
 LAST_READ_BYTES: Final = 64 * 1024  # far more than an order's record
@@ -17,8 +17,8 @@ _BATCH: Final = re.compile(rb'"batch_first_sequence":(\d+)')
 
 
 def mark(log: Path) -> dict[str, int]:
-    """How long each segment is now, by name."""
-    return {path.name: path.stat().st_size for path in log.glob("*.jsonl")}
+    """Where the records of each segment end now, by name."""
+    return {path.name: segment_end(path) for path in log.glob("*.jsonl")}
 
 
 def batch_sizes(log: Path, since: dict[str, int], until: dict[str, int]) -> Histogram:
@@ -41,8 +41,9 @@ def last_record_bytes(log: Path) -> int:
     """What the log's last record takes on the disk, its newline included; 0: there is none."""
     for path in sorted(log.glob("*.jsonl"), reverse=True):
         with path.open("rb") as segment:
-            segment.seek(-min(path.stat().st_size, LAST_READ_BYTES), os.SEEK_END)
-            lines = segment.read().splitlines(keepends=True)
+            end = segment_end(path)
+            segment.seek(max(0, end - LAST_READ_BYTES))
+            lines = segment.read(end - segment.tell()).splitlines(keepends=True)
         if lines:
             return len(lines[-1])
     return 0

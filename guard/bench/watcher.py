@@ -19,6 +19,7 @@ from guard.bench.frames import LinkError
 from guard.bench.site import BenchError
 from guard.bench.syncs import read_stats
 from guard.bench.timeline import CHECKPOINT, GARBAGE, METRICS, SEGMENT, SLICE_NS, Sample, Span
+from wal import read_published_head
 
 STATS_EVERY_NS: Final = 100_000_000
 JOIN_S: Final = 30.0
@@ -66,6 +67,14 @@ class Watcher:
     def _since(self) -> int:
         return clock.monotonic_ns() - self._started_ns
 
+    def _log_bytes(self, segments: set[str]) -> int:
+        """How long the records are: behind the last durable one there may be zeros."""
+        head = read_published_head(self._log)
+        if head is None:
+            return sum((self._log / name).stat().st_size for name in segments)
+        before = (name for name in segments if name < head.segment)
+        return head.end_offset + sum((self._log / name).stat().st_size for name in before)
+
     def _sample(self) -> None:
         segments: set[str] = set()
         checkpoint_from_ns: int | None = None
@@ -79,7 +88,7 @@ class Watcher:
             if segments and begun - segments:
                 self.spans.append(Span(SEGMENT, before_ns, at_ns, ", ".join(begun - segments)))
             segments |= begun
-            log_bytes = sum((self._log / name).stat().st_size for name in begun)
+            log_bytes = self._log_bytes(begun)
             self.samples.append(Sample(at_ns, ran, waited, log_bytes))
             is_written = any(name.endswith(".new") for name in found)
             if is_written and checkpoint_from_ns is None:

@@ -26,6 +26,7 @@ from wal import (
 EXIT_GOOD: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_WRONG_USE: Final = 2
+EXIT_UNFINISHED: Final = 3  # a log's end that the next start mends
 OUTPUT_MODE: Final = 0o666  # less the umask: what a person asked for, and may show around
 EXIT_SIGNAL: Final = 128  # and the signal's number: what a shell says of a tool that it ended
 EXIT_BROKEN_PIPE: Final = EXIT_SIGNAL + 13  # SIGPIPE
@@ -38,7 +39,7 @@ class UsageError(ValueError):
     """The command line asks for something that cannot be."""
 
 
-def complain(code: int, error: BaseException) -> int:
+def complain(code: int, error: BaseException | str) -> int:
     """Says what went wrong to stderr; returns `code`."""
     sys.stderr.write(complaint(error))
     return code

@@ -1,15 +1,15 @@
 """The simulator's disk: real files, and an account of which of their bytes a power cut may take.
 
-Owns that account, by inode: how much of a file was synced (`_durable`), and which bytes a failed
-sync left in memory only, clean and so never written again (`_ghosts`) unless somebody writes over
-them in place (`_overwritten`) and syncs that. It is the writer's `FileLayer` and, through
+Owns that account, by inode: what a file held when it was synced last (`_durable`), and what the
+disk has of it where a failed sync left the rest in memory only, clean and so never written again
+(`_ghosts`) unless somebody writes over it in place (`_overwritten`) and syncs that. A power cut
+takes or leaves each sector of what was not synced. It is the writer's `FileLayer` and, through
 `watching`, hears of every `os.pwrite` and `os.fsync` besides. Faults are drawn by the world
 (`sim.world`) and handed over as a `Fault`; the disk only does as told.
 """
 
 import contextlib
 import errno
-import itertools
 import os
 import random
 import stat
@@ -52,8 +52,8 @@ class Disk:
         self.is_gone = False  # the process has ended: no handler of its own may do anything more
         self._rng = rng
         self._note = note
-        self._durable: dict[int, int] = {}
-        self._ghosts: dict[int, tuple[int, int]] = {}
+        self._durable: dict[int, bytes] = {}
+        self._ghosts: dict[int, bytes] = {}  # what the disk has
         self._has_failed = False
         self._is_full = False
         self._overwritten: dict[int, tuple[int, int]] = {}
@@ -74,48 +74,63 @@ class Disk:
         self._has_failed = self._is_full = self.is_gone = False
         self._overwritten.clear()
         kept = {path.stat().st_ino for path in self.directory.glob("*.jsonl")}
-        self._durable = {ino: size for ino, size in self._durable.items() if ino in kept}
-        self._ghosts = {ino: span for ino, span in self._ghosts.items() if ino in kept}
+        self._durable = {ino: image for ino, image in self._durable.items() if ino in kept}
+        self._ghosts = {ino: image for ino, image in self._ghosts.items() if ino in kept}
 
-    def write(self, descriptor: int, data: memoryview, /) -> int:
-        """As `os.write`, or as the fault has it."""
+    def write(self, descriptor: int, data: memoryview, offset: int, /) -> int:
+        """As `os.pwrite`, or as the fault has it."""
         self._check_alive("write")
         self.hit("before a write")
         facts = os.fstat(descriptor)
-        self._durable.setdefault(facts.st_ino, facts.st_size)
-        if self._is_full:
-            self._has_failed = True
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if facts.st_ino not in self._durable:
+            self._durable[facts.st_ino] = _content(descriptor)
         count = len(data)
+        needs_space = offset + count > facts.st_size
         if self._due("short"):
-            os.write(descriptor, data[: self._rng.randrange(count + 1)])
+            os.pwrite(descriptor, data[: self._rng.randrange(count + 1)], offset)
             raise CrashError("inside a write")
-        if self._due("enospc"):
+        if needs_space and not self._is_full and self._due("enospc"):
             self._is_full = True
             count = self._rng.randrange(count)
-            if count == 0:
-                return self.write(descriptor, data)
+        elif needs_space and self._is_full:
+            count = 0
         elif self._rng.random() < 0.05:
             count = self._rng.randint(1, count)
-        return os.write(descriptor, data[:count])
+        if count == 0:
+            # No room for zeros ahead is no error; for records it is the last thing that happens.
+            self._has_failed = self._has_failed or data[0] != 0
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return os.pwrite(descriptor, data[:count], offset)
 
     def fdatasync(self, descriptor: int, /) -> None:
         """As `os.fdatasync`, or as the fault has it; meanwhile requests go on arriving."""
         self._check_alive("fdatasync")
         self.hit("between write and sync")
         self.while_syncing()
-        ino, size = os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size
+        ino, content = os.fstat(descriptor).st_ino, _content(descriptor)
         if self._due("eio_kept"):
-            self._durable[ino] = size
+            self._durable[ino] = content
         elif self._due("eio_lost"):
-            self._ghosts[ino] = (self._durable.get(ino, size), size)
-            self._durable[ino] = size  # clean, says the system; the disk never took it
+            self._ghosts[ino] = self._durable.get(ino, content)
+            self._durable[ino] = content  # clean, says the system; the disk never took it
         else:
-            self._durable[ino] = size
+            self._durable[ino] = content
             self.hit("after a sync")
             return
         self._has_failed = True
         raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def shorten(self, descriptor: int, size: int, /) -> None:
+        """The zeros at the end of a file go; the process or the machine may end on the way."""
+        self._check_alive("shorten")
+        self.hit("before a file is shortened")
+        ino = os.fstat(descriptor).st_ino
+        if ino not in self._durable:
+            self._durable[ino] = _content(descriptor)
+        os.ftruncate(descriptor, size)
+        self.hit("between shortening and sync")
+        self._durable[ino] = _content(descriptor)
+        self.hit("after a file was shortened")
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -146,46 +161,52 @@ class Disk:
     def cut_power(self) -> None:
         """Makes the files what the disk may hold of them once the memory is gone."""
         for path in sorted(self.directory.glob("*.jsonl")):
-            facts = path.stat()
-            durable = min(self._durable.get(facts.st_ino, facts.st_size), facts.st_size)
-            start, end = self._ghosts.pop(facts.st_ino, (durable, facts.st_size))
-            self._durable[facts.st_ino] = facts.st_size
-            if start < min(end, facts.st_size):
-                before = path.read_bytes()
-                after = self._torn(before, start, min(end, len(before)))
+            ino, before = path.stat().st_ino, path.read_bytes()
+            durable = self._durable.get(ino, before)
+            ghost = self._ghosts.pop(ino, None)
+            if ghost is not None and len(durable) == len(before):
+                ghost = ghost[: len(before)]  # that the file became shorter was synced since
+            on_disk = durable if ghost is None else ghost
+            self._durable[ino] = before
+            if on_disk != before:
+                after = self._torn(on_disk, before)
                 # In place: the descriptors of the dead process are closed, the inode is the same.
                 descriptor = os.open(path, os.O_WRONLY)
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, after)
                 os.close(descriptor)
-                self._durable[facts.st_ino] = len(after)
+                self._durable[ino] = after
 
     def has_bytes_in_doubt(self) -> bool:
         """Would a power cut now be free to change the log as it lies there?"""
-        facts = [path.stat() for path in self.directory.glob("*.jsonl")]
-        return any(
-            fact.st_ino in self._ghosts
-            or self._durable.get(fact.st_ino, fact.st_size) < fact.st_size
-            for fact in facts
-        )
+        for path in self.directory.glob("*.jsonl"):
+            ino, content = path.stat().st_ino, path.read_bytes()
+            if ino in self._ghosts or self._durable.get(ino, content) != content:
+                return True
+        return False
 
-    def _torn(self, content: bytes, start: int, end: int) -> bytes:
-        """`content` after a power cut that may take any of its bytes from `start` to `end`."""
+    def _torn(self, old: bytes, new: bytes) -> bytes:
+        """What a power cut leaves where the disk has `old` and the memory had `new`."""
         rng = self._rng
         how = rng.choice(("dropped", "kept", "torn", "sectors", "sectors", "sectors and end"))
-        if end < len(content):
-            how = "sectors"  # something durable follows: a hole is left
-        changed = bytearray(content)
+        changed = bytearray(old if how == "dropped" else new)
+        in_doubt = 0
         if how.startswith("sectors"):
-            edges = [start, *range(-(-(start + 1) // SECTOR_BYTES) * SECTOR_BYTES, end, 512), end]
-            for left, right in itertools.pairwise(edges):
-                if rng.random() < 0.3:
-                    changed[left:right] = bytes(right - left)
-        if how in ("torn", "sectors and end"):
-            del changed[rng.randint(start, end) :]
-        if how == "dropped":
-            del changed[start:]
-        self._note(f"power cut: {end - start} bytes in doubt: {how}, {len(changed)} left")
+            was = old.ljust(len(new), b"\0")
+            for at in range(0, len(new), SECTOR_BYTES):
+                sector = was[at : at + SECTOR_BYTES]
+                if sector[: len(new) - at] != new[at : at + SECTOR_BYTES]:
+                    in_doubt += 1
+                    if rng.random() < 0.3:
+                        changed[at : at + SECTOR_BYTES] = sector[: len(new) - at]
+        if how in ("torn", "sectors and end") and len(new) > len(old):
+            del changed[rng.randint(len(old), len(new)) :]
+        if how.startswith("sectors") and len(new) < len(old) and rng.random() < 0.5:
+            changed += old[len(new) :]  # that it became shorter was in memory alone
+        self._note(
+            f"power cut: {len(old)} bytes on the disk, {len(new)} in memory, {in_doubt} sectors "
+            f"in doubt: {how}, {len(changed)} left"
+        )
         return bytes(changed)
 
     def _synced(self, descriptor: int) -> None:
@@ -193,11 +214,16 @@ class Disk:
         if stat.S_ISDIR(facts.st_mode):
             self.on_directory_sync()
         if facts.st_ino in self._durable:
-            self._durable[facts.st_ino] = facts.st_size
+            self._durable[facts.st_ino] = _content(descriptor)
         start, end = self._overwritten.pop(facts.st_ino, (0, 0))
         ghost = self._ghosts.get(facts.st_ino)
-        if ghost is not None and start <= ghost[0] and min(ghost[1], facts.st_size) <= end:
-            del self._ghosts[facts.st_ino]  # dirty again, and now taken by the disk
+        if ghost is not None:
+            content = _content(descriptor)
+            on_disk = bytearray(ghost[: len(content)].ljust(len(content), b"\0"))
+            on_disk[start:end] = content[start:end]  # dirty again, and now taken by the disk
+            self._ghosts[facts.st_ino] = bytes(on_disk)
+            if on_disk == content:
+                del self._ghosts[facts.st_ino]
 
     def _written_over(self, descriptor: int, data: bytes, offset: int) -> None:
         """Bytes of a file were written in place: the next sync is about them, too."""
@@ -219,3 +245,8 @@ class Disk:
     def _check_alive(self, call: str) -> None:
         if self._has_failed:
             raise ViolationError(f"{call} after a write or a sync had failed")
+
+
+def _content(descriptor: int) -> bytes:
+    """All of an open file, whatever it was opened for."""
+    return Path(f"/proc/self/fd/{descriptor}").read_bytes()

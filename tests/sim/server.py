@@ -139,6 +139,7 @@ class Server:
         gateway: SimGateway,
         wall_ns: Callable[[], int],
         segment_bytes_max: int,
+        write_ahead_bytes: int,
         anchor: Anchor | None,
         sync_clock_ns: Callable[[], int],
         noting: Callable[[], None],
@@ -170,6 +171,7 @@ class Server:
             files=self.disk,
             segment_bytes_max=segment_bytes_max,
             fresh_segment=True,
+            write_ahead_bytes=write_ahead_bytes,
         )
         self.start_records = len(events)
         self._record(events)
@@ -286,6 +288,7 @@ class Server:
         self._writer.sync_now()
         closing()
         self._record([self._actor(wall_ns, "clean stop").event(SessionClosed)])
+        self._writer.seal()
 
     def close(self) -> None:
         """What the end of a process does: descriptors and the lock are let go, nothing else."""

@@ -134,9 +134,10 @@ class World:
         if self.rng.random() < (0.7 if self.is_stopped else 0.25):
             self._draw_start_fault()
         small = self.rng.random() < 0.4
+        ahead_bytes = self.rng.choice((0, 1_500, 6_000))
         try:
             with self.disk.watching():
-                self._open(8_000 if small else 2**26)
+                self._open(8_000 if small else 2**26, ahead_bytes)
         except BaseException as error:
             if not self._is_crash(error):
                 raise
@@ -151,31 +152,32 @@ class World:
         self._audit()
         return True
 
-    def _open(self, segment_bytes_max: int) -> None:
+    def _open(self, segment_bytes_max: int, ahead_bytes: int) -> None:
         """Starts as an operator does: plainly, and with an option where the guard asks for one."""
         if self.has_log and self.options_rng.random() < 0.05:
             self._begin_in_vain()
         try:
-            self._open_with(segment_bytes_max)
+            self._open_with(segment_bytes_max, ahead_bytes)
         except OptionNeededError as error:
             if self.has_log:
                 raise ViolationError(f"there is a log: {error}") from error
             self.note("no log yet")
-            self._open_with(segment_bytes_max, new_log=True)
+            self._open_with(segment_bytes_max, ahead_bytes, new_log=True)
         except KnownLoss as error:
             if self.checkpoints.knows_loss is False:
                 raise ViolationError(f"nothing is lost: {error}") from error
             self.note("a loss is known")
-            self._open_with(segment_bytes_max, accept_loss=True)
+            self._open_with(segment_bytes_max, ahead_bytes, accept_loss=True)
         self.has_log = True
         self.checkpoints.settled()
 
-    def _open_with(self, segment_bytes_max: int, **options: bool) -> None:
+    def _open_with(self, segment_bytes_max: int, ahead_bytes: int, **options: bool) -> None:
         assert self.server is not None
         self.server.open(
             self.gateway,
             lambda: self.wall_ns,
             segment_bytes_max,
+            ahead_bytes,
             self.anchor,
             self._sync_clock_ns,
             lambda: self.oracle.start(1, self.wall_ns),

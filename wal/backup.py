@@ -1,0 +1,120 @@
+"""Copies a log, also while it is written: what was durable when the copy began, and no more.
+
+Owns: which files make a whole log, and how far the last segment is taken. Must not: take the lock,
+change anything in the log, or write over anything.
+
+How it works: the manifest and the checkpoints that stand beside it are copied until the manifest
+has stayed the same meanwhile; then the writer's durable head is read (`headfile`), and the segments
+up to it are copied, the last one up to its very byte. All of it is synced. A log that nobody writes
+is copied to the end of its records. Whether the copy verifies is for whoever has the key to say.
+
+How it fails: `WalInputError` for a destination that is not new; `WalError` where a file went away
+meanwhile (segments were archived) or the system refuses: the copy is then incomplete, and not to be
+used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from wal.ahead import segment_end
+from wal.errors import WalError, WalInputError
+from wal.manifest import MANIFEST_NAME
+from wal.reader import durable_head, paths_until
+from wal.segment import DIRECTORY_MODE, fsync_directory, list_segments, open_new, write_all
+
+CHUNK_BYTES: Final = 1024 * 1024
+# A checkpoint is made every few seconds at most, and copied in less.
+ATTEMPTS_MAX: Final = 10
+_CHECKPOINT: Final = re.compile(r"checkpoint-[0-9]{20}\.ckpt")
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What was copied: how many segments and checkpoints, and the bytes of both."""
+
+    segment_count: int
+    checkpoint_count: int
+    byte_count: int
+
+
+def backup_log(source: Path, destination: Path) -> Backup:
+    """Copies the log in `source` into the new directory `destination`, durably.
+
+    Raises `WalInputError`, `WalDamage` for a gap between the segments, `WalError`.
+    """
+    if destination.resolve().is_relative_to(source.resolve()):
+        raise WalInputError(f"{destination} lies in the log that is to be copied")
+    try:
+        if not list_segments(source, archived=True):
+            raise WalInputError(f"{source} holds no segment: there is nothing to copy")
+        os.mkdir(destination, DIRECTORY_MODE)
+    except FileExistsError:
+        raise WalInputError(f"{destination} exists: a copy is made in a new directory") from None
+    except OSError as error:
+        raise WalError(f"cannot create {destination}: {error}") from error
+    try:
+        checkpoints = _copy_checkpoints(source, destination)
+        until = durable_head(source)
+        paths = paths_until(list_segments(source, archived=True), until)
+        copied = 0
+        for path in paths:
+            is_last = until is not None and path.name == until.segment
+            end = until.end_offset if until is not None and is_last else segment_end(path)
+            copied += _copy(path, destination / path.name, end)
+        fsync_directory(destination)
+        fsync_directory(destination.resolve().parent)
+    except OSError as error:
+        raise WalError(f"cannot copy {source} to {destination}: {error}") from error
+    return Backup(len(paths), len(checkpoints), copied + sum(checkpoints))
+
+
+def _copy_checkpoints(source: Path, destination: Path) -> list[int]:
+    """The sizes of what was copied: the checkpoints, and the manifest with which they go."""
+    for _ in range(ATTEMPTS_MAX):
+        try:
+            manifest = (source / MANIFEST_NAME).read_bytes()
+        except FileNotFoundError:
+            return []
+        sizes = []
+        try:
+            for name in sorted(os.listdir(source)):
+                if _CHECKPOINT.fullmatch(name):
+                    path = source / name
+                    sizes.append(_copy(path, destination / name, path.stat().st_size))
+            is_same = (source / MANIFEST_NAME).read_bytes() == manifest
+        except FileNotFoundError:
+            is_same = False  # the oldest one went when a new one came
+        if is_same:
+            descriptor = open_new(destination / MANIFEST_NAME)
+            try:
+                write_all(descriptor, manifest)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            return sizes
+        for path in destination.iterdir():
+            path.unlink()
+    raise WalError(f"the checkpoints of {source} changed in each of {ATTEMPTS_MAX} attempts")
+
+
+def _copy(path: Path, target: Path, byte_count: int) -> int:
+    """Copies the beginning of a file to a new one, durably; its length."""
+    descriptor = open_new(target)
+    left = byte_count
+    try:
+        with path.open("rb", buffering=0) as file:
+            while left > 0:
+                chunk = file.read(min(CHUNK_BYTES, left))
+                if not chunk:
+                    raise WalError(f"{path.name} became shorter while it was copied")
+                write_all(descriptor, chunk)
+                left -= len(chunk)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return byte_count

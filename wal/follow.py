@@ -1,0 +1,168 @@
+"""Reads a log while it is written: each durable line, in order, as soon as its writer tells of it.
+
+Owns: where a follower stands, the check of each line against the one before, and how a follower
+learns that the writer is gone. Must not: show a line that is not durable, or wait in any way that
+the writer notices.
+
+How it works: the writer tells of its durable head in a small file (`headfile`). What stands between
+the follower's place and that head is read, checked and handed out; then the file is looked at again
+after a pause. Without the log's key only the links are checked (each line names the hash of the
+line before), with it every hash. A log that nobody writes is read to its end.
+
+How it fails: `WalDamage` at the line where the chain breaks, `WalStartMismatch` where the log does
+not hold the record to begin with, `WalError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from wal.ahead import segment_end
+from wal.chain import EMPTY_HEAD, ChainHasher, hashes_equal
+from wal.entry import LINE_BYTES_MAX, Entry, parse_line
+from wal.errors import WalDamage, WalEntryError, WalError, WalStartMismatch
+from wal.headfile import PublishedHead, read_published_head
+from wal.locate import first_head
+from wal.segment import list_segments
+
+CHUNK_BYTES: Final = 256 * 1024
+
+
+class LogState(Enum):
+    """What a follower that has handed out everything there is can say of the log."""
+
+    LIVE = "live"  # more may come
+    ENDED = "ended"  # nobody writes it: everything up to its end was handed out
+
+
+class Follower:
+    """One reader of one log. `head`: of the line handed out last, or that it began behind."""
+
+    def __init__(self, directory: Path, hasher: ChainHasher | None = None) -> None:
+        """Stands before the first record that the directory holds. `hasher`: None without the key.
+
+        Raises `WalError`.
+        """
+        self._directory = directory
+        self._hasher = hasher
+        self._segment = ""
+        self._offset = 0
+        self.has_torn_end = False  # nobody writes the log, and it ends inside a line
+        self.head = EMPTY_HEAD
+        self.last: Entry | None = None  # the record that was read last, if any was
+        paths = list_segments(directory, archived=True)
+        if paths:
+            self._segment = paths[0].name
+            self.head = first_head(paths[0]) or EMPTY_HEAD
+
+    def skip_to_sequence(self, sequence: int) -> None:
+        """Begins with record `sequence`. Raises `WalStartMismatch` where the log begins later."""
+        if sequence <= self.head.sequence:
+            raise WalStartMismatch(
+                self._segment, 0, sequence, f"the log begins with record {self.head.sequence + 1}"
+            )
+        for path in reversed(list_segments(self._directory, archived=True)):
+            head = first_head(path)
+            if head is not None and head.sequence < sequence:
+                self._segment, self._offset, self.head = path.name, 0, head
+                break
+        while self.head.sequence < sequence - 1:
+            if next(self._lines(self._published()), None) is None:
+                reason = f"the log ends before record {sequence}, with {self.head.sequence}"
+                raise WalStartMismatch(self._segment, self._offset, sequence, reason)
+
+    def skip_to_end(self) -> None:
+        """Begins behind what is durable now."""
+        published = self._published()
+        if published is not None:
+            self.head, self._segment, self._offset = published
+            return
+        for _ in self._lines(None):
+            pass
+
+    def poll(self) -> Iterator[bytes]:
+        """The lines, newline included, that have become durable since; none where there are none.
+
+        Raises `WalDamage`, `WalError`.
+        """
+        return self._lines(self._published())
+
+    def state(self) -> LogState:
+        """Whether anybody writes the log now."""
+        return LogState.ENDED if self._published() is None else LogState.LIVE
+
+    def _published(self) -> PublishedHead | None:
+        try:
+            return read_published_head(self._directory)
+        except OSError as error:
+            raise WalError(f"cannot read the head of {self._directory}: {error}") from error
+
+    def _lines(self, until: PublishedHead | None) -> Iterator[bytes]:
+        """What stands between here and `until` (None: the end of the files)."""
+        while True:
+            for line in self._lines_of_segment(self._end_of_segment(until)):
+                if until is None and not line.endswith(b"\n"):
+                    self.has_torn_end = True
+                    return
+                self._check(line)
+                self._offset += len(line)  # before it is handed out: who takes it may stop there
+                yield line
+            if not self._go_to_next(until):
+                return
+
+    def _end_of_segment(self, until: PublishedHead | None) -> int:
+        if not self._segment:
+            return 0
+        if until is not None and until.segment == self._segment:
+            return until.end_offset
+        try:
+            return segment_end(self._directory / self._segment)
+        except OSError as error:
+            raise WalError(f"cannot read {self._segment}: {error}") from error
+
+    def _go_to_next(self, until: PublishedHead | None) -> bool:
+        """To the beginning of the segment behind this one, if it is to be read, too."""
+        if until is not None and self._segment >= until.segment:
+            return False
+        names = [path.name for path in list_segments(self._directory, archived=True)]
+        later = [name for name in names if name > self._segment]
+        if not later or (until is not None and later[0] > until.segment):
+            return False
+        self._segment, self._offset = later[0], 0
+        return True
+
+    def _lines_of_segment(self, end: int) -> Iterator[bytes]:
+        if self._offset >= end:
+            return
+        path = self._directory / self._segment
+        try:
+            with path.open("rb", buffering=CHUNK_BYTES) as file:
+                file.seek(self._offset)
+                while self._offset < end:
+                    line = file.readline(min(LINE_BYTES_MAX + 1, end - self._offset))
+                    yield line
+        except OSError as error:
+            raise WalError(f"cannot read {path}: {error}") from error
+
+    def _check(self, line: bytes) -> None:
+        try:
+            entry = parse_line(line)
+        except WalEntryError as error:
+            raise self._damage(str(error)) from None
+        if entry.sequence != self.head.sequence + 1:
+            raise self._damage(f"the record says that it is {entry.sequence}")
+        if not hashes_equal(entry.previous_hash, self.head.entry_hash):
+            raise self._damage("previous_hash is not the hash of the record before")
+        if self._hasher is not None and not self._is_right(self._hasher, entry):
+            raise self._damage("entry_hash does not match the record's bytes")
+        self.head, self.last = entry.head, entry
+
+    @staticmethod
+    def _is_right(hasher: ChainHasher, entry: Entry) -> bool:
+        return hashes_equal(hasher.entry_hash(entry.previous_hash, entry.data), entry.entry_hash)
+
+    def _damage(self, reason: str) -> WalDamage:
+        return WalDamage(self._segment, self._offset, self.head.sequence + 1, reason)
