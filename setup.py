@@ -39,7 +39,6 @@ COMPILED_MODULES = {
         "fill_lane",
         "replay_lane",
         "wire",
-        "router",  # chosen for itself: guard.gateway
         "order_reader",
         "order_pieces",
         "order_lane",
@@ -48,6 +47,7 @@ COMPILED_MODULES = {
         "gathering",
     ),
     "wal": ("entryhash", "staging", "scan", "barethread"),
+    "guard.server": ("zmtp", "connection", "listener"),
     "guard.audit": ("decision_rows", "exposure", "day_counts", "day_rows"),
 }
 

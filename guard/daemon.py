@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvloop
-import zmq
 from msgspec import UNSET
 
 from guard import GUARD_FORM, __version__, clock
@@ -38,18 +37,29 @@ from guard.answering import record_outcome
 from guard.checkpointing import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
 from guard.config import Config, ConfigError
 from guard.engine import Engine
-from guard.gateway import ROUTER_FORM, Gateway
+from guard.first import frees
 from guard.housekeeping import Housekeeper, disk_event, free_bytes
 from guard.notify import ServiceNotifier
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
 from guard.recovery import Recovered, recover_log
+from guard.server import SERVER_FORM
+from guard.server.endpoints import EndpointError
+from guard.server.listener import Listener
+from guard.server.policy import Policy
+from guard.server.zmtp import Limits
+from guard.wire import BODY_BYTES_MAX
 from kernel import KERNEL_FORM
 from wal import WAL_FORM, ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor
 
 # How long a thread that deserves the interpreter waits for the loop's to give it up. Python's own
 # 5 ms are longer than the disk takes: interpreted, the writer's thread would come back late.
 SWITCH_INTERVAL_S: Final = 0.0002
+
+# Of the orders socket. Longer messages, and such of more frames, end their connection.
+MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
+FRAMES_MAX: Final = 4_096
+CONNECTIONS_MAX: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +93,8 @@ def run_daemon(options: RunOptions) -> None:
         say("the order path runs interpreted (not built): same answers, slower")
     elif WAL_FORM != "compiled":
         say("the log is read interpreted (not built): same records, slower")
-    elif ROUTER_FORM != "compiled":
-        say("the orders socket runs interpreted (not built, or libzmq hidden): same, slower")
+    elif SERVER_FORM != "compiled":
+        say("the orders socket runs interpreted (not built): same answers, slower")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options))
 
@@ -113,8 +123,7 @@ async def _serve(options: RunOptions) -> None:
 async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recovered) -> None:
     engine = recovered.engine
     events = list(_session_events(options, hasher, recovered))
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    gateway = _bind(context, options.orders_endpoint)
+    gateway = _bind(options.orders_endpoint)
     try:
         with LogWriter.open(
             options.log_directory,
@@ -135,12 +144,11 @@ async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recove
             _say_last(pipeline)
     finally:
         gateway.close()
-        context.term()
 
 
 async def _serve_orders(
     engine: Engine,
-    gateway: Gateway,
+    gateway: Listener,
     options: RunOptions,
     writer: LogWriter,
     hasher: ChainHasher,
@@ -264,11 +272,11 @@ def _settle_garbage_collector() -> None:
     gc.disable()
 
 
-def _bind(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> Gateway:
+def _bind(endpoint: str) -> Listener:
+    limits = Limits(BODY_BYTES_MAX, MESSAGE_BYTES_MAX, FRAMES_MAX)
     try:
-        return Gateway(context, endpoint)
-    except zmq.ZMQError as error:
-        context.term()
+        return Listener([endpoint], Policy(limits, CONNECTIONS_MAX), is_urgent=frees, say=say)
+    except EndpointError as error:
         raise StartError(f"orders endpoint {endpoint!r} cannot be bound: {error}") from error
 
 

@@ -12,12 +12,14 @@ cdef class Gathering:
     cdef Staging _staging
     cdef readonly list answers
     cdef readonly Py_ssize_t answers_bytes
+    cdef Py_ssize_t _batch
 
     cpdef list take(self)
 
     @cython.locals(
         gathered_max=Py_ssize_t, records_max=Py_ssize_t, bytes_max=Py_ssize_t, staging=Staging,
-        requests_before=Py_ssize_t, messages=Py_ssize_t,
+        requests_before=Py_ssize_t, messages=Py_ssize_t, gathered_bytes=Py_ssize_t,
+        size=Py_ssize_t, messages_left=Py_ssize_t, received=tuple,
     )
     cpdef drain(self, Py_ssize_t messages_max, Py_ssize_t requests_max, bounds)
 

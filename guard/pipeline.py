@@ -33,10 +33,10 @@ from guard import GUARD_FORM
 from guard.answering import Answering, LateReplies, record_outcome
 from guard.counters import Counters
 from guard.engine import Engine
-from guard.gateway import SEND_QUEUE_MESSAGES, Gateway
 from guard.gathering import Answer, Bounds, Drained, Gathering
 from guard.messages import Pong, Reply, StatsReply
 from guard.outcomes import Decided, Outcome
+from guard.server.listener import Listener
 from guard.wire import encode_replies
 from wal import Head, LogWriter, WalError
 from wal.failpoint import is_armed, reach
@@ -55,11 +55,10 @@ ON_LOOP_SYNC_NS_MAX: Final = 4_000_000
 # bytes are those of records and of replies: a query stages no record, and its reply may be long.
 GATHERED_RECORDS_MAX: Final = 16_384
 GATHERED_BYTES_MAX: Final = 16 * 1024 * 1024
-# Half of what the gateway's queue holds for one client, so that the replies of a whole batch, sent
-# in one go, cannot overflow the queue of a client that reads.
-GATHERED_MESSAGES_MAX: Final = SEND_QUEUE_MESSAGES // 2
+GATHERED_MESSAGES_MAX: Final = 8_192
 # At a stop, what had already arrived is still decided: at most so many messages.
 STOP_DRAIN_MESSAGES_MAX: Final = 65_536
+STOP_DRAINS_MAX: Final = 64  # each reads no more than the door's turn allows
 # After the last reply: a client that has fetched its replies sends no more within the silence; one
 # that never ends sending, or does not read, is given up after the whole time.
 LATE_SILENCE_NS: Final = 100_000_000
@@ -81,13 +80,13 @@ FAILPOINTS: Final = (
 
 
 class Pipeline:
-    """Between the gateway and the log. All calls belong to the loop's thread."""
+    """Between the door and the log. All calls belong to the loop's thread."""
 
     def __init__(
         self,
         engine: Engine,
         writer: LogWriter,
-        gateway: Gateway,
+        gateway: Listener,
         wall_ns: Callable[[], int],
         monotonic_ns: Callable[[], int],
         confirm: Callable[[Head], Awaitable[None]] | None = None,
@@ -121,16 +120,18 @@ class Pipeline:
 
     def start(self) -> None:
         """Begins to listen."""
-        self._loop.add_reader(self._gateway.descriptor, self._on_readable)
+        self._gateway.attach(self._loop, self._on_readable)
         self._on_readable()
 
     def stop(self) -> None:
         """Decides what has arrived, listens no more; `run` returns when all of it is answered."""
         if self._is_stopping:
             return
-        self._loop.remove_reader(self._gateway.descriptor)
+        self._gateway.detach()
         self._is_stopping = True
-        self._drain(STOP_DRAIN_MESSAGES_MAX, STOP_DRAIN_MESSAGES_MAX)
+        for _ in range(STOP_DRAINS_MAX):
+            if not self._drain(STOP_DRAIN_MESSAGES_MAX, STOP_DRAIN_MESSAGES_MAX):
+                break
         self._wake.set()
 
     def record(self, outcome: Outcome) -> None:
@@ -155,7 +156,8 @@ class Pipeline:
                 return
 
     async def discard_late(self) -> None:
-        """Reads and forgets what arrives after the stop, until no more does; after `run`.
+        """Reads and forgets what arrives after the stop, until no more does and all replies have
+        left; after `run`.
 
         A connection that is closed over unread requests is reset, and a reset takes with it what
         the client has not fetched yet of its replies. What is discarded here was not decided, is
@@ -164,7 +166,8 @@ class Pipeline:
         assert self._is_stopping
         now_ns = self._monotonic_ns()
         end_ns, heard_ns = now_ns + LATE_NS_MAX, now_ns
-        while now_ns < min(end_ns, heard_ns + LATE_SILENCE_NS):
+        backlog = self._gateway.backlog
+        while now_ns < end_ns and (backlog.bytes or now_ns < heard_ns + LATE_SILENCE_NS):
             count = self._gateway.discard(LATE_MESSAGES_MAX)
             self.counters.messages_discarded += count
             await asyncio.sleep(0 if count else LATE_PAUSE_S)
@@ -235,8 +238,8 @@ class Pipeline:
         )
         self._count_batch()
         self._is_paused = False
-        # Sending may have consumed the descriptor's edge: ask again.
-        if not self._is_turn_due and not self._is_stopping and self._gateway.has_input():
+        # Who stood in line, or was held, while the batch was full.
+        if not self._is_turn_due and not self._is_stopping and self._gateway.has_ready():
             self._take_another_turn()
 
     def _count_batch(self) -> None:
@@ -266,13 +269,11 @@ class Pipeline:
     def stats(self) -> StatsReply:
         """What is counted, and how full it is, now."""
         self._count_batch()  # whose reply this may be
-        state, gateway = self._engine.state, self._gateway
+        state = self._engine.state
         return self.counters.as_reply(
             uptime_ns=self._monotonic_ns() - self._created_ns,
             head_sequence=self._writer.durable_head.sequence,
-            replies_dropped_slow=gateway.replies_dropped_slow,
-            replies_dropped_gone=gateway.replies_dropped_gone,
-            backlog_bytes=gateway.backlog_bytes,
+            **self._gateway.counts(),
             remembered_orders=len(state.orders),
             remembered_orders_max=state.remembered_orders_max,
             open_holds=state.ledger.active_reservations,
@@ -281,7 +282,10 @@ class Pipeline:
         )
 
     def _on_readable(self) -> None:
-        if self._is_stopping or self._is_paused or self._failure is not None:
+        if self._is_stopping or self._failure is not None:
+            return
+        if self._is_paused:
+            self._gateway.look()  # replies leave, and who came is let in
             return
         is_here = self._may_finish_here()
         if is_here:
