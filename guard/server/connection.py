@@ -30,7 +30,7 @@ MORE: Final = 2  # as much as one call may read; there may be more
 GONE: Final = 3
 
 READ_BYTES: Final = 16_384  # a call; some 50 orders
-DIRECT_BYTES_MIN: Final = 4_096  # of a body still to come, to be read straight into its place
+DIRECT_BYTES_MIN: Final = 2_048  # of a body still to come, to be read straight into its place
 # Beside the bytes of a reply: two objects and their places in a list.
 REPLY_OVERHEAD_BYTES: Final = 128
 FLUSH_BYTES: Final = 262_144  # of one batch's replies for one peer, written before the batch's end

@@ -250,7 +250,7 @@ class Listener:
         """Ends all connections. What the system has taken of replies still leaves."""
         self.detach()
         self._is_closing = True
-        for peer in list(self._connections.values()):
+        for peer in self.peers():
             self._end(peer, "stop")
         self._epoll.close()
 
@@ -270,6 +270,10 @@ class Listener:
             **{f"gone_{why}": self.gone.get(why, 0) for why in REASONS},
         }
 
+    def peers(self) -> list[Connection]:
+        """All that are connected now."""
+        return list(self._connections.values())
+
     # The peers.
 
     def _look(self) -> None:
@@ -286,7 +290,6 @@ class Listener:
                 self._flush(peer)
             if mask & ~_WRITABLE and peer.is_open:
                 peer.is_readable = True
-                peer.heard_tick = self._tick
                 if mask & _HUNG_UP:
                     peer.has_hung_up = True
                 if not peer.is_queued:
@@ -337,6 +340,7 @@ class Listener:
 
     def _fetch(self, peer: Connection) -> int:
         was_ready = peer.is_ready
+        peer.heard_tick = self._tick
         found = peer.fetch(self._scratch)
         if not was_ready and peer.is_ready:
             self._arrivals.half_open.pop(peer, None)
@@ -408,7 +412,7 @@ class Listener:
         self._tick += 1
         if not self._is_closing:
             self._arrivals.begin()
-        for peer in list(self._connections.values()):
+        for peer in self.peers():
             # Who stands in line is not silent; we are busy.
             if peer.is_open and not peer.is_queued and not peer.is_readable:
                 why = self._judge(peer)

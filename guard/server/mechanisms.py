@@ -50,7 +50,7 @@ class NullMechanism:
             raise CommandError("the NULL mechanism expects READY")
         metadata = metadata_of(data)
         if metadata.socket_type not in self._peer_types:
-            told = metadata.socket_type[:SHOWN_BYTES_MAX].decode("ascii", "backslashreplace")
+            told = repr(metadata.socket_type[:SHOWN_BYTES_MAX])[1:]
             allowed = " or ".join(name.decode() for name in sorted(self._peer_types))
-            raise CommandError(f"Socket-Type: {told!r} is not served here; allowed: {allowed}")
+            raise CommandError(f"Socket-Type: {told} is not served here; allowed: {allowed}")
         return Step(ready(self._own_type), metadata)

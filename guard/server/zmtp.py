@@ -52,7 +52,7 @@ END: Final = 4
 
 REQUEST_ID_BYTES: Final = 4
 COMMAND_BYTES_MAX: Final = 4_096  # a READY with all that a stock client says of itself has 100
-PLACE_BYTES: Final = 16_384  # of a long body, to begin with; four times as much when it is full
+PLACE_BYTES: Final = 4_096  # of a long body, to begin with; four times as much when it is full
 
 _NEED_DATA, _MESSAGE, _READY, _SEND, _END = NEED_DATA, MESSAGE, READY, SEND, END
 _MORE, _LONG, _COMMAND = MORE, LONG, COMMAND
