@@ -294,6 +294,25 @@ def test_bodies_that_are_not_whole_are_bounded_together(
     assert sum(peer.place_bytes for peer in door.peers()) == 0
 
 
+def test_what_stands_in_line_is_bounded(opened: Callable[..., Door], stack: ExitStack) -> None:
+    """Beyond the bound a peer is read when its turn has come; nothing is lost."""
+    door = opened(ahead_bytes_max=15 * KIB)
+    wires = [stack.enter_context(Wire(door)).connected() for _ in range(6)]
+    for wire in wires:
+        wire.send(frame(bytes(10 * KIB)) + frame(b"behind"))
+    pump_until_readable(door)
+    fronts = [peer.front_bytes for peer in door.peers() if peer.front is not None]
+    assert fronts == [10 * KIB] * 2
+    received = [take(door) for _ in range(12)]
+    sizes = [len(each[2] or b"") for each in received]
+    assert sorted(sizes) == [6] * 6 + [10 * KIB] * 6
+    for wire in wires:
+        wire.send(frame(b"again"))
+    pump_until_readable(door)
+    assert len([peer for peer in door.peers() if peer.front is not None]) == 6
+    assert {take(door)[2] for _ in wires} == {b"again"}
+
+
 def test_a_handshake_has_its_time(opened: Callable[..., Door]) -> None:
     door = opened(handshake_ticks=10)
     with Wire(door, greeting(b"NULL")) as slow, Wire(door) as quick:

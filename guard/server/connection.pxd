@@ -34,6 +34,7 @@ cdef class Connection:
     cdef public bint is_parked, is_touched
     cdef public bint is_writing_watched
     cdef public Py_ssize_t accepted_tick, heard_tick, begun_tick, pinged_tick, place_bytes
+    cdef readonly Py_ssize_t front_bytes
     cdef Py_ssize_t _batch, _batch_messages, _batch_bytes
     cdef rawio.Link _link
     cdef bytearray _kept

@@ -114,6 +114,7 @@ class Connection:
         self.credentials = credentials
         self.key: bytes | None = None  # by which a mechanism has known the peer; none with NULL
         self.front: Received | None = None
+        self.front_bytes = 0  # of its body, as far as it was kept
         self.why = ""  # it is gone
         # The listener's: what the system has told, in which of its lines this stands, and when the
         # peer was last heard, the message being read has begun, the last PING went.
@@ -185,8 +186,11 @@ class Connection:
             event = protocol.event
             if event == _MESSAGE:
                 frame_count = protocol.frame_count
-                if protocol.body is not None and len(protocol.body) < protocol.body_bytes:
-                    frame_count = -protocol.body_bytes
+                self.front_bytes = 0
+                if protocol.body is not None:
+                    self.front_bytes = len(protocol.body)
+                    if self.front_bytes < protocol.body_bytes:
+                        frame_count = -protocol.body_bytes
                 self.front = (self, protocol.envelope, protocol.body, frame_count)
                 return _FRONT
             if event != _NEED_DATA and not self._react(event):

@@ -20,7 +20,7 @@ cdef class Listener:
     cdef object _arrivals
     cdef bint _is_closing
     cdef dict _connections, _partial
-    cdef Py_ssize_t _partial_bytes
+    cdef Py_ssize_t _partial_bytes, _ahead_bytes, _ahead_bytes_max
     cdef bytearray _scratch
     cdef object _ready, _urgent
     cdef list _held
@@ -46,6 +46,7 @@ cdef class Listener:
     @cython.locals(events=list, peer=Connection, descriptor=int, mask=cython.uint,
                    has_arrivals=bint)
     cdef _look(self)
+    cdef tuple _take(self, Connection peer)
     cdef bint _may_visit(self, Connection peer) except -1
     @cython.locals(found=int)
     cdef _queue_next(self, Connection peer)

@@ -83,6 +83,8 @@ class Listener:
         self._connections: dict[int, Connection] = {}  # by descriptor
         self._partial: dict[Connection, None] = {}  # whose long body is not whole, oldest first
         self._partial_bytes = 0
+        self._ahead_bytes = 0  # of bodies that stand in line
+        self._ahead_bytes_max = policy.ahead_bytes_max
         self._scratch = bytearray(peers.READ_BYTES)
         self._ready: deque[Connection] = deque()
         self._urgent: deque[Connection] = deque()
@@ -150,7 +152,7 @@ class Listener:
                 peer = self._urgent.popleft()
                 if self._may_visit(peer):
                     self._urgent_run += 1
-                    received = peer.take_front()
+                    received = self._take(peer)
                     self._queue_next(peer)
                     return received
                 continue
@@ -189,7 +191,7 @@ class Listener:
                 continue
             self._visit_left -= 1
             self._urgent_run = 0
-            return peer.take_front()
+            return self._take(peer)
 
     def hold(self, peer: Connection) -> None:
         """Takes no more from it until `release_held`."""
@@ -314,9 +316,14 @@ class Listener:
             return False
         return peer.is_open
 
+    def _take(self, peer: Connection) -> Received:
+        self._ahead_bytes -= peer.front_bytes
+        return peer.take_front()
+
     def _queue_next(self, peer: Connection) -> None:
         """Into a line, if there is something to take."""
-        found = self._fetch(peer)
+        # Where enough was read ahead nothing more is, before its turn has come.
+        found = self._fetch(peer) if self._ahead_bytes < self._ahead_bytes_max else _MORE
         if found == _FRONT:
             self._queue(peer)
         elif found == _MORE:
@@ -346,6 +353,8 @@ class Listener:
             self._arrivals.half_open.pop(peer, None)
             if self._on_connected is not None:
                 self._on_connected(peer)
+        if found == _FRONT:
+            self._ahead_bytes += peer.front_bytes
         if found == _GONE:
             self._end(peer, peer.why)
         elif found == _FRONT or not peer.protocol.is_inside_message():
@@ -391,6 +400,8 @@ class Listener:
         self._partial.pop(peer, None)
         self._partial_bytes -= peer.place_bytes
         peer.place_bytes = 0
+        if peer.front is not None:
+            self._ahead_bytes -= peer.front_bytes
         peer.close()
         self.gone[why] = self.gone.get(why, 0) + 1
         if peer.is_ready and self._on_gone is not None:

@@ -39,6 +39,8 @@ class Policy:
     # Of bodies that are not whole yet, all peers together. Beyond it the one that has been at its
     # message longest is ended.
     partial_bytes_max: int = 64 * MIB
+    # Of bodies that stand in line, the next of each peer. Beyond it who comes is read in its turn.
+    ahead_bytes_max: int = 64 * MIB
     client_backlog_bytes_max: int = CLIENT_BACKLOG_BYTES_MAX
     backlog_bytes_max: int = BACKLOG_BYTES_MAX
     # A peer that says nothing is asked, and ended when it never answers; by TCP, too, which knows
