@@ -32,9 +32,7 @@ from wal import SEGMENT_BYTES_MAX
 CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
 NO_CAP: Final = "none"
 
-_LOOPBACK = re.compile(
-    r"tcp://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d+|\*)|ipc://.+"
-)
+_LOOPBACK = re.compile(r"tcp://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d+|\*)|ipc://.+")
 
 Mask = int | Literal["all"]
 

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from guard import pipeline
-from pipeline_support import Guard, guarding
+from pipeline_support import PATIENCE_S, Guard, guarding
 from protocol_client import PING, ProtocolClient, order, status
 
 # How long it is waited for that nothing happens: far above the loopback's microseconds.
@@ -158,3 +158,48 @@ async def test_a_query_flood_is_held_back_too(
             assert (await _receive(client))["type"] == "admit"
             for _ in range(40):
                 assert len(await _receive(client)) == 100
+
+
+async def test_a_stop_waits_for_who_reads_slowly(guard: Guard) -> None:
+    """The replies leave before the connections are closed; what is late is discarded meanwhile."""
+    async with guarding_slow_reader(guard) as (client, count):
+        await guard.gathered(count)
+        await guard.until(lambda: guard.pipeline.is_idle)
+        assert guard.gateway.backlog.bytes > 0
+        await guard.stop()
+        late = asyncio.create_task(guard.pipeline.discard_late())
+        replies = await asyncio.to_thread(lambda: [client.receive() for _ in range(count)])
+        async with asyncio.timeout(PATIENCE_S):
+            await late
+        assert guard.gateway.backlog.bytes == 0
+        assert guard.gateway.gone == {"closed": 1}, "the first one alone"
+        assert [len(reply) for reply in replies] == [256] * count
+
+
+async def test_a_stop_does_not_wait_for_who_never_reads(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "LATE_NS_MAX", 3 * pipeline.LATE_SILENCE_NS)
+    async with guarding_slow_reader(guard) as (_, count):
+        await guard.gathered(count)
+        await guard.until(lambda: guard.pipeline.is_idle)
+        await guard.stop()
+        async with asyncio.timeout(PATIENCE_S):
+            await guard.pipeline.discard_late()
+        assert guard.gateway.backlog.bytes > 0
+        guard.gateway.close()
+        assert guard.gateway.backlog.dropped_gone > 0
+
+
+@asynccontextmanager
+async def guarding_slow_reader(guard: Guard) -> AsyncIterator[tuple[ProtocolClient, int]]:
+    """A client that has asked for more than the system buffers, and how many replies it has not
+    read."""
+    count = 100
+    with ProtocolClient(guard.gateway.endpoint) as first:
+        first.send(order("A-0"))
+        await _receive(first)
+    with ProtocolClient(guard.gateway.endpoint, receive_bytes=4_096) as client:
+        for _ in range(count):
+            client.send([status("A-0")] * 256)
+        yield client, count
