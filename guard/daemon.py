@@ -13,6 +13,7 @@ import contextlib
 import gc
 import os
 import pwd
+import resource
 import secrets
 import signal
 import sys
@@ -59,7 +60,9 @@ SWITCH_INTERVAL_S: Final = 0.0002
 # Of the orders socket. Longer messages, and such of more frames, end their connection.
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 FRAMES_MAX: Final = 4_096
-CONNECTIONS_MAX: Final = 1_024
+CONNECTIONS_MAX: Final = 16_384
+# Of the files that the process may have open: for the log, its checkpoints, and what else it opens.
+DESCRIPTORS_KEPT: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ async def _serve(options: RunOptions) -> None:
 async def _serve_log(options: RunOptions, hasher: ChainHasher, recovered: Recovered) -> None:
     engine = recovered.engine
     events = list(_session_events(options, hasher, recovered))
-    gateway = _bind(options.orders_endpoint)
+    gateway = _bind(options.orders_endpoint, _connections_max())
     try:
         with LogWriter.open(
             options.log_directory,
@@ -272,12 +275,19 @@ def _settle_garbage_collector() -> None:
     gc.disable()
 
 
-def _bind(endpoint: str) -> Listener:
+def _bind(endpoint: str, connections_max: int) -> Listener:
     limits = Limits(BODY_BYTES_MAX, MESSAGE_BYTES_MAX, FRAMES_MAX)
     try:
-        return Listener([endpoint], Policy(limits, CONNECTIONS_MAX), is_urgent=frees, say=say)
+        return Listener([endpoint], Policy(limits, connections_max), is_urgent=frees, say=say)
     except EndpointError as error:
         raise StartError(f"orders endpoint {endpoint!r} cannot be bound: {error}") from error
+
+
+def _connections_max() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return max(1, min(CONNECTIONS_MAX, soft - DESCRIPTORS_KEPT))
 
 
 def _actor(engine: Engine, staged_count: int, why: str) -> Actor:

@@ -1,6 +1,10 @@
 """Stock clients on a real daemon: pyzmq's libzmq, the system's by a C program, zeromq.js."""
 
+import contextlib
+import resource
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -51,8 +55,8 @@ def sockets() -> Iterator[Callable[..., "zmq.Socket[bytes]"]]:
         return socket
 
     yield make
-    for socket in made:
-        socket.close(linger=0)
+    for each in made:
+        each.close(linger=0)
     context.term()
 
 
@@ -138,10 +142,10 @@ def test_two_sockets_under_one_routing_id(daemon: Daemon, sockets: Callable[...,
     """Each gets the replies to its own requests."""
     both = [sockets(zmq.DEALER, daemon.endpoint, {zmq.ROUTING_ID: b"trader-1"}) for _ in range(2)]
     for number in range(20):
-        for index, socket in enumerate(both):
-            socket.send(msgspec.json.encode({**PING, "request_id": f"{index}-{number}"}))
-    for index, socket in enumerate(both):
-        told = [msgspec.json.decode(socket.recv())["request_id"] for _ in range(20)]
+        for index, dealer in enumerate(both):
+            dealer.send(msgspec.json.encode({**PING, "request_id": f"{index}-{number}"}))
+    for index, dealer in enumerate(both):
+        told = [msgspec.json.decode(dealer.recv())["request_id"] for _ in range(20)]
         assert told == [f"{index}-{number}" for number in range(20)]
 
 
@@ -179,6 +183,35 @@ def test_connections_are_counted(tmp_path: Path) -> None:
         while (counted := client.ask(STATS)["counters"])["gone_closed"] == 0:
             assert time.monotonic() < deadline
         assert (counted["connections"], counted["connections_half_open"]) == (1, 0)
+
+
+def test_a_thousand_idle_connections(tmp_path: Path) -> None:
+    """Under few descriptors: the log keeps its own, and who is in is served."""
+    site = Site(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        running = site.running()
+        daemon = running.__enter__()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with contextlib.ExitStack() as stack:
+        stack.push(running)
+        client = stack.enter_context(ProtocolClient(daemon.endpoint))
+        assert client.ask(order("A-1"))["type"] == "admit"
+        host, port = daemon.endpoint.removeprefix("tcp://").split(":")
+        for _ in range(400):
+            stack.enter_context(socket.create_connection((host, int(port))))
+        deadline = time.monotonic() + PATIENCE_S
+        while (counted := client.ask(STATS)["counters"])["connections_refused"] < 400 - 127:
+            assert time.monotonic() < deadline, counted
+        assert counted["connections"] == 128
+        assert counted["accept_pauses"] == 0
+        daemon.signal(signal.SIGUSR1)  # the next segment
+        assert client.ask(cancel("A-1"))["type"] == "released"
+        assert client.ask(order("A-2"))["type"] == "admit"
+        assert daemon.stop() == 0
+    assert daemon.stderr == ""
 
 
 def _runs(arguments: list[str]) -> None:
