@@ -313,6 +313,22 @@ def test_what_stands_in_line_is_bounded(opened: Callable[..., Door], stack: Exit
     assert {take(door)[2] for _ in wires} == {b"again"}
 
 
+def test_who_goes_while_nobody_is_taken_has_its_say(
+    opened: Callable[..., Door], stack: ExitStack
+) -> None:
+    """As while the disk stalls: no more of them are kept than may be connected."""
+    door = opened(connections_max=50)
+    for number in range(200):
+        with Wire(door, HELLO + frame(b"%d" % number)):
+            pump_until_readable(door)
+    counts = door.counts()
+    assert counts["connections"] == 50
+    assert counts["connections_refused"] == 150
+    assert [take(door)[2] for _ in range(50)] == [b"%d" % number for number in range(50)]
+    pump(door, lambda: sum(door.gone.values()) == 50)
+    stack.enter_context(Wire(door)).connected()
+
+
 def test_a_handshake_has_its_time(opened: Callable[..., Door]) -> None:
     door = opened(handshake_ticks=10)
     with Wire(door, greeting(b"NULL")) as slow, Wire(door) as quick:

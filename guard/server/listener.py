@@ -302,9 +302,14 @@ class Listener:
     def _accept(self) -> None:
         arrivals = self._arrivals
         for peer in arrivals.accept(len(self._connections)):
+            try:
+                self._epoll.register(peer.descriptor, _WATCHED)
+            except OSError:  # the system watches as many as it may
+                arrivals.refused += 1
+                peer.close()
+                continue
             peer.accepted_tick = peer.heard_tick = self._tick
             self._connections[peer.descriptor] = peer
-            self._epoll.register(peer.descriptor, _WATCHED)
             arrivals.half_open[peer] = None
             peer.greet()
             if len(arrivals.half_open) > self._policy.half_open_max:

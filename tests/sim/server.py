@@ -87,6 +87,9 @@ class SimGateway:
     def begin_turn(self) -> None:
         pass
 
+    def counts(self) -> dict[str, int]:
+        return {}
+
     def release_held(self) -> None:
         pass
 
