@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import random
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -189,6 +190,56 @@ def test_strangers_and_floods_end(door: Door, wire: Wire, hello: bytes, why: str
         stranger.until_closed()
     wire.send(frame(b"still here"))
     assert take(door)[2] == b"still here"
+
+
+def test_each_gets_its_own_however_it_is_cut(door: Door) -> None:
+    """Peers that send in random pieces, and go; every reply is whole, in order, and its own."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(Wire(door, b"")) for _ in range(8)]
+        streams, expected = [], []
+        for index in range(len(wires)):
+            stream, replies = HELLO, b""
+            for number in range(60):
+                body = b"%d-%d " % (index, number) + bytes(
+                    chance.choice([0, 9, 300, 3_000, 40_000])
+                )
+                envelope = chance.choice([b"", EMPTY, frame(b"%4d" % number, 1) + EMPTY])
+                pinged = chance.random() < 0.2
+                stream += envelope + (command(b"\x04PING\x00\x00c") if pinged else b"")
+                stream += frame(body)
+                replies += (pong(b"c") if pinged else b"") + envelope + frame(body)
+            streams.append(stream)
+            expected.append(replies)
+        while any(streams):
+            index = chance.randrange(len(wires))
+            size = chance.choice([1, 2, 9, 64, 1_000, 20_000])
+            wires[index].socket.sendall(streams[index][:size])
+            streams[index] = streams[index][size:]
+            door.turn()
+            while door.taken and chance.random() < 0.9:
+                received = door.taken.popleft()
+                answer(door, received, received[2] or b"")
+        while door.taken:
+            received = door.taken.popleft()
+            answer(door, received, received[2] or b"")
+        for wire, replies in zip(wires, expected, strict=True):
+            pump(door, lambda wire=wire, replies=replies: _has_all(wire, replies))
+    assert door.backlog.dropped_slow == 0
+
+
+def _has_all(wire: Wire, replies: bytes) -> bool:
+    """Every reply and every PONG, each kind in its order: a PONG does not wait for the disk."""
+    wire.has(b"")
+    told = wire.received.partition(b"ROUTER")[2]
+    if len(told) < len(replies):
+        return False
+    mark = pong(b"c")
+    assert told.count(mark) == replies.count(mark)
+    assert told.replace(mark, b"") == replies.replace(mark, b"")
+    return True
 
 
 def test_a_wrong_socket_type_is_told(door: Door) -> None:
