@@ -50,7 +50,6 @@ COMPILED_MODULES = {
         "record_rules",
         "fill_lane",
         "replay_lane",
-        "router",  # chosen for itself: guard.gateway
         "order_reader",
         "order_pieces",
         "order_lane",
@@ -59,6 +58,7 @@ COMPILED_MODULES = {
         "gathering",
     ),
     "wal": ("entryhash", "staging", "scan", "barethread", "standing"),
+    "guard.server": ("zmtp", "connection", "listener"),
     "guard.audit": ("decision_rows", "exposure", "day_counts", "day_rows"),
 }
 

@@ -1,8 +1,8 @@
 # cython: annotation_typing=False, nonecheck=True
 """A message's body to its answer: parse, decide, record, apply, encode.
 
-Owns what happens between the frames of `guard.gateway` and the batches of `guard.pipeline`, and the
-one way into log and state. It syncs nothing: an answer must not leave before its records are on
+Owns what happens between the messages of `guard.server` and the batches of `guard.pipeline`, and
+the one way into log and state. It syncs nothing: an answer must not leave before its records are on
 disk.
 
 How it works: a MessagePack body is taken request by request. A plain order that is admitted goes
@@ -37,6 +37,7 @@ from guard.wire import (
     Parsed,
     encode_replies,
     framing_error,
+    length_error,
     parse_message,
     parse_request,
 )
@@ -94,18 +95,21 @@ class Answering:
     def answer(self, body: bytes | None, frame_count: int) -> bytes | LateReplies:
         """Decides all that the message asks for, stages its records, and gives its answer.
 
-        `body`: None where the number of frames, `frame_count`, is wrong.
+        `body`: None where the number of frames, `frame_count`, is wrong; its first byte alone where
+        it is too long, and `frame_count` then minus its bytes.
         """
         state = self._state
         received_at_ns = max(self._wall_ns(), state.last_received_at_ns)
         batch_first_sequence = state.next_sequence - self._staging.record_count
-        if self._has_lane and body is not None:
+        if self._has_lane and body is not None and frame_count > 0:
             count = self._elements.split(body)
             if count > 0:
                 self.requests += count
                 return self._answer_each(body, count, received_at_ns, batch_first_sequence)
         if body is None:
             message = framing_error(frame_count)
+        elif frame_count < 0:
+            message = length_error(body[0], -frame_count)
         else:
             message = parse_message(body, state.currency)
         origin = Origin(received_at_ns, LOCAL_CLIENT, batch_first_sequence)

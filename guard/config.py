@@ -47,9 +47,7 @@ CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
 NO_CAP: Final = "none"
 IPC_PREFIX: Final = "ipc://"
 
-_LOOPBACK = re.compile(
-    r"tcp://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d+|\*)|ipc://.+|inproc://.+"
-)
+_LOOPBACK = re.compile(r"tcp://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d+|\*)|ipc://.+")
 
 Mask = int | Literal["all"]
 
@@ -244,7 +242,7 @@ def check_orders_endpoint(endpoint: str, configured: EndpointsSection) -> None:
 
 def _check_endpoint(endpoints: EndpointsSection) -> None:
     endpoint = endpoints.orders
-    if not re.fullmatch(r"(tcp|ipc|inproc)://.+", endpoint):
+    if not re.fullmatch(r"(tcp|ipc)://.+", endpoint):
         raise ConfigError(
             f"endpoints.orders: {endpoint!r} is not allowed; allowed: tcp://ADDRESS:PORT, "
             "ipc://PATH"

@@ -2,7 +2,7 @@
 
 Owns the counters' names (`guard/PROTOCOL.md` section 7 gives their meaning) and the bounds of the
 histogram of syncs. Every bound of the daemon that an overload can reach has a counter here, or one
-of the gateway's, which `as_reply` is given. Nothing here decides or fails.
+of the door's (`guard.server.listener`), which `as_reply` is given. Nothing here decides or fails.
 """
 
 from bisect import bisect_left

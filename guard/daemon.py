@@ -17,14 +17,13 @@ from functools import partial
 from typing import Any, Final
 
 import uvloop
-import zmq
 
 from guard import __version__, clock
 from guard.anchoring import AnchorPublisher, check_no_anchor, load_anchor
 from guard.config import ConfigError
 from guard.descriptors import CONNECTIONS_MIN, connections_max, open_count, raise_limit
 from guard.disk_reserve import batch_bytes_max
-from guard.gateway import Gateway
+from guard.first import frees
 from guard.housekeeping import ANCHOR_WAIT_S
 from guard.installation import interpreted_note
 from guard.notify import ServiceNotifier
@@ -33,11 +32,16 @@ from guard.outcomes import SessionClosed
 from guard.pipeline import Pipeline
 from guard.recovery import Recovered, recover_log
 from guard.saying import alarm, announce, begin_service, lines_not_said, say
+from guard.server.endpoints import EndpointError
+from guard.server.listener import Listener
+from guard.server.policy import Policy
+from guard.server.zmtp import Limits
 from guard.service import RunOptions, Service, make_checkpointer, make_housekeeper
 from guard.session_records import actor_of, session_events, stage
 from guard.signals import Signals
 from guard.start_options import NEW_ANCHOR_OPTION, NEW_LOG_OPTION, OptionNeededError
 from guard.start_space import check_start_space, raise_file_limit
+from guard.wire import BODY_BYTES_MAX
 from kernel import KERNEL_FORM, InvariantError
 from wal import (
     Anchor,
@@ -52,6 +56,13 @@ from wal import (
 # How long a thread that deserves the interpreter waits for the loop's to give it up. Python's own
 # 5 ms are longer than the disk takes: interpreted, the writer's thread would come back late.
 SWITCH_INTERVAL_S: Final = 0.0002
+
+# Of the orders socket. Longer messages, and such of more frames, end their connection.
+MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
+FRAMES_MAX: Final = 4_096
+CONNECTIONS_MAX: Final = 16_384
+# What a session opens between here and its first order: segments, pipes, spares.
+DESCRIPTORS_TO_COME: Final = 24
 
 
 class StartError(RuntimeError):
@@ -163,8 +174,7 @@ async def _serve_log(
 ) -> None:
     engine = recovered.engine
     events = list(session_events(options, hasher, recovered))
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    gateway = _bind(context, options.orders_endpoint)
+    gateway = _bind(options.orders_endpoint)
     try:
         anchor = _begin_anchor(options, hasher, recovered)
         with LogWriter.open(
@@ -219,7 +229,6 @@ async def _serve_log(
                 _say_last(pipeline)
     finally:
         gateway.close()
-        context.term()
 
 
 def _may_write_ahead(options: RunOptions, recovered: Recovered, byte_count: int) -> bool:
@@ -332,9 +341,11 @@ def _settle_garbage_collector() -> None:
     gc.disable()
 
 
-def _bind(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> Gateway:
+def _bind(endpoint: str) -> Listener:
+    limits = Limits(BODY_BYTES_MAX, MESSAGE_BYTES_MAX, FRAMES_MAX)
+    room = connections_max(raise_limit(), open_count() + DESCRIPTORS_TO_COME)
+    policy = Policy(limits, max(1, min(room, CONNECTIONS_MAX)))
     try:
-        return Gateway(context, endpoint)
-    except zmq.ZMQError as error:
-        context.term()
+        return Listener([endpoint], policy, is_urgent=frees, say=say)
+    except EndpointError as error:
         raise StartError(f"orders endpoint {endpoint!r} cannot be bound: {error}") from error

@@ -1,9 +1,10 @@
 # cython: annotation_typing=False, nonecheck=True
 """What has arrived, taken in and decided, waits here for its batch to be on disk.
 
-Owns the answers of the batch that is being gathered, their bytes, and the bounds beyond which
-nothing more is taken in. What an answer is, `guard.answering` says; when it may leave,
-`guard.pipeline`. It runs as it stands, or compiled with the types of `gathering.pxd` beside it.
+Owns the answers of the batch that is being gathered, their bytes, the bounds beyond which nothing
+more is taken in, and each client's share: no more than is left for all others. What an answer is,
+`guard.answering` says; when it may leave, `guard.pipeline`. It runs as it stands, or compiled with
+the types of `gathering.pxd` beside it.
 
 How it fails: what deciding raises comes through, and must end the pipeline.
 """
@@ -15,15 +16,16 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from guard.answering import Answering, LateReplies
 from guard.counters import Counters
 from guard.messages import Pong, StatsReply
+from guard.server.connection import Connection, Received
 from wal import LogWriter
 
 # Of a reply that is encoded only when it leaves, at most; and of others in the same array, about.
 LATE_REPLY_BYTES: Final[dict[type, int]] = {Pong: 320, StatsReply: 3_072}
 BESIDE_LATE_REPLY_BYTES: Final = 640
 
-# A reply that waits for its batch: routing id, whether an empty frame goes before it, body. A plain
+# A reply that waits for its batch: whose it is, what goes before it on the wire, its body. A plain
 # tuple, since every message makes one.
-Answer: TypeAlias = tuple[bytes, bool, bytes | LateReplies]
+Answer: TypeAlias = tuple[Connection, bytes, bytes | LateReplies]
 
 
 class Bounds(NamedTuple):
@@ -53,7 +55,7 @@ class Gathering:
     def __init__(
         self, gateway: Any, answering: Answering, writer: LogWriter, counters: Counters
     ) -> None:
-        """`gateway`: whatever has a Gateway's `receive` and `is_mid_message`."""
+        """`gateway`: whatever gives messages as `guard.server.listener` does."""
         self._gateway = gateway
         self._answering = answering
         self._staging = writer.staging
@@ -68,23 +70,28 @@ class Gathering:
         """`look` sets `staged_end`; where that is no more than is staged, nothing is taken in."""
         self._look_at_space = look
         look()
+        self._batch = 0
 
     def take(self) -> list[Answer]:
         """What was gathered; the next batch begins."""
         answers, self.answers, self.answers_bytes = self.answers, [], 0
+        self._batch += 1
+        self._gateway.release_held()
         return answers
 
     def drain(self, messages_max: int, requests_max: int, bounds: Bounds) -> Drained:
         """Decides what has arrived: so many messages, or requests, and no more than fits."""
         gathered_max, records_max, bytes_max = bounds
-        receive, staging, counters = self._gateway.receive, self._staging, self._counters
+        gateway, staging, counters = self._gateway, self._staging, self._counters
         requests_before = self._answering.requests
         messages = 0
         drained = _ENOUGH
+        gateway.begin_turn()
         while messages < messages_max:
+            gathered_bytes = staging.byte_count + self.answers_bytes
             if (
                 staging.record_count >= records_max
-                or staging.byte_count + self.answers_bytes >= bytes_max
+                or gathered_bytes >= bytes_max
                 or len(self.answers) >= gathered_max
             ):
                 drained = _FULL
@@ -95,27 +102,33 @@ class Gathering:
                 if staging.taken_bytes + staging.byte_count >= self.staged_end:
                     drained = _FULL
                     break
-            received = receive()
+            received = gateway.receive()
             if received is None:
-                drained = _ENOUGH if self._gateway.is_mid_message else _EMPTY
+                # At a bound of a turn somebody may stand in line all the same.
+                drained = _ENOUGH if gateway.has_ready() else _EMPTY
                 break
             messages += 1
             self.take_in(received)
+            client = received[0]
+            size = staging.byte_count + self.answers_bytes - gathered_bytes
+            messages_left = gathered_max - len(self.answers)
+            if client.charge(self._batch, size, messages_left, bytes_max - gathered_bytes - size):
+                gateway.hold(client)
             if self._answering.requests - requests_before >= requests_max:
                 break
         counters.messages += messages
         counters.requests += self._answering.requests - requests_before
         return drained
 
-    def take_in(self, received: tuple[bytes, bool, bytes | None, int]) -> None:
+    def take_in(self, received: Received) -> None:
         """Decides one message, and keeps its answer."""
-        routing_id, has_delimiter, body, frame_count = received
+        client, envelope, body, frame_count = received
         answer = self._answering.answer(body, frame_count)
         if isinstance(answer, bytes):
             self.answers_bytes += len(answer)
         else:
             self.answers_bytes += late_bytes(answer)
-        self.answers.append((routing_id, has_delimiter, answer))
+        self.answers.append((client, envelope, answer))
 
 
 def late_bytes(late: LateReplies) -> int:

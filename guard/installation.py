@@ -35,10 +35,10 @@ COMMIT: Final = _read_commit()
 @cache
 def build() -> dict[str, str]:
     """The version, the commit where it is known, and the form of each part."""
-    from guard.gateway import ROUTER_FORM
+    from guard.server import SERVER_FORM
     from wal import WAL_FORM
 
-    forms = (KERNEL_FORM, WAL_FORM, guard.GUARD_FORM, ROUTER_FORM)
+    forms = (KERNEL_FORM, WAL_FORM, guard.GUARD_FORM, SERVER_FORM)
     known = {"commit": COMMIT} if COMMIT else {}
     return {"version": guard.__version__, **known, **dict(zip(PARTS, forms, strict=True))}
 
@@ -51,8 +51,6 @@ def interpreted_note() -> str | None:
     why = (
         "PRETRADE_GUARD_PURE=1 asks for it"
         if os.environ.get("PRETRADE_GUARD_PURE") == "1"
-        else "libzmq's functions are hidden, or it was not built"
-        if slower == ["socket"]
         else f"in {PACKAGES} it was not built, or not whole"
     )
     return f"interpreted: {', '.join(slower)} ({why}); the same answers, slower"

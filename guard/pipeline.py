@@ -34,11 +34,11 @@ from guard.answering import Answering, LateReplies, record_outcome
 from guard.counters import Counters
 from guard.disk_reserve import Allowance
 from guard.engine import Engine
-from guard.gateway import SEND_QUEUE_MESSAGES, Gateway
 from guard.gathering import Answer, Bounds, Drained, Gathering
 from guard.installation import build
 from guard.messages import Pong, Reply, StatsReply
 from guard.outcomes import Decided, Outcome
+from guard.server.listener import Listener
 from guard.wire import encode_replies
 from wal import Head, LogWriter, WalError
 from wal.failpoint import is_armed, reach
@@ -47,9 +47,6 @@ from wal.failpoint import is_armed, reach
 # below a millisecond, so that replies whose batch has become durable meanwhile do not wait long.
 DRAIN_MESSAGES_MAX: Final = 64
 DRAIN_REQUESTS_MAX: Final = 128
-# What waits behind a drain's end, or while nothing more may be decided, is read ahead: so many
-# messages, faster than clients send them, and again below a millisecond.
-READ_AHEAD_MESSAGES_MAX: Final = 1_024
 # A batch is synced on the loop if no more than this had arrived; else the loop goes on deciding
 # while another thread syncs.
 ON_LOOP_MESSAGES_MAX: Final = 64
@@ -60,11 +57,10 @@ ON_LOOP_SYNC_NS_MAX: Final = 4_000_000
 # bytes are those of records and of replies: a query stages no record, and its reply may be long.
 GATHERED_RECORDS_MAX: Final = 16_384
 GATHERED_BYTES_MAX: Final = 16 * 1024 * 1024
-# Half of what the gateway's queue holds for one client, so that the replies of a whole batch, sent
-# in one go, cannot overflow the queue of a client that reads.
-GATHERED_MESSAGES_MAX: Final = SEND_QUEUE_MESSAGES // 2
+GATHERED_MESSAGES_MAX: Final = 8_192
 # At a stop, what had already arrived is still decided: at most so many messages.
 STOP_DRAIN_MESSAGES_MAX: Final = 65_536
+STOP_DRAINS_MAX: Final = 64  # each reads no more than the door's turn allows
 # After the last reply: a client that has fetched its replies sends no more within the silence; one
 # that never ends sending, or does not read, is given up after the whole time.
 LATE_SILENCE_NS: Final = 100_000_000
@@ -86,13 +82,13 @@ FAILPOINTS: Final = (
 
 
 class Pipeline:
-    """Between the gateway and the log. All calls belong to the loop's thread."""
+    """Between the door and the log. All calls belong to the loop's thread."""
 
     def __init__(
         self,
         engine: Engine,
         writer: LogWriter,
-        gateway: Gateway,
+        gateway: Listener,
         wall_ns: Callable[[], int],
         monotonic_ns: Callable[[], int],
         confirm: Callable[[Head], Awaitable[None]] | None = None,
@@ -149,17 +145,17 @@ class Pipeline:
         """Begins to listen, unless it is to stop already."""
         if self._is_stopping:
             return
-        self._loop.add_reader(self._gateway.descriptor, self._on_readable)
+        self._gateway.attach(self._loop, self._on_readable)
         self._on_readable()
 
     def stop(self) -> None:
         """Decides what has arrived, listens no more; `run` returns when all of it is answered."""
         if self._is_stopping:
             return
-        self._loop.remove_reader(self._gateway.descriptor)
+        self._gateway.detach()
         self._is_stopping = True
-        while self._drain(STOP_DRAIN_MESSAGES_MAX, STOP_DRAIN_MESSAGES_MAX):
-            if not self._gateway.is_mid_message:
+        for _ in range(STOP_DRAINS_MAX):
+            if not self._drain(STOP_DRAIN_MESSAGES_MAX, STOP_DRAIN_MESSAGES_MAX):
                 break
         self._wake.set()
 
@@ -192,7 +188,8 @@ class Pipeline:
                 return
 
     async def discard_late(self) -> None:
-        """Reads and forgets what arrives after the stop, until no more does; after `run`.
+        """Reads and forgets what arrives after the stop, until no more does and all replies have
+        left; after `run`.
 
         A connection that is closed over unread requests is reset, and a reset takes with it what
         the client has not fetched yet of its replies. What is discarded here was not decided, is
@@ -201,7 +198,8 @@ class Pipeline:
         assert self._is_stopping
         now_ns = self._monotonic_ns()
         end_ns, heard_ns = now_ns + LATE_NS_MAX, now_ns
-        while now_ns < min(end_ns, heard_ns + LATE_SILENCE_NS):
+        backlog = self._gateway.backlog
+        while now_ns < end_ns and (backlog.bytes or now_ns < heard_ns + LATE_SILENCE_NS):
             count = self._gateway.discard(LATE_MESSAGES_MAX)
             self.counters.messages_discarded += count
             await asyncio.sleep(0 if count else LATE_PAUSE_S)
@@ -272,8 +270,8 @@ class Pipeline:
         )
         self._count_batch()
         self._is_paused = False
-        # Sending may have consumed the descriptor's edge: ask again.
-        if not self._is_turn_due and not self._is_stopping and self._gateway.has_input():
+        # Who stood in line, or was held, while the batch was full.
+        if not self._is_turn_due and not self._is_stopping and self._gateway.has_ready():
             self._take_another_turn()
 
     def _count_batch(self) -> None:
@@ -311,16 +309,11 @@ class Pipeline:
     def stats(self) -> StatsReply:
         """What is counted, and how full it is, now."""
         self._count_batch()  # whose reply this may be
-        state, gateway = self._engine.state, self._gateway
+        state = self._engine.state
         reply = self.counters.as_reply(
             uptime_ns=self._monotonic_ns() - self._created_ns,
             head_sequence=self._writer.durable_head.sequence,
-            replies_dropped_slow=gateway.replies_dropped_slow,
-            replies_dropped_gone=gateway.replies_dropped_gone,
-            backlog_bytes=gateway.backlog_bytes,
-            ahead_bytes=gateway.ahead_bytes,
-            floods_dropped=gateway.floods_dropped,
-            floods_disconnected=gateway.floods_disconnected,
+            **self._gateway.counts(),
             remembered_orders=len(state.orders),
             remembered_orders_max=state.remembered_orders_max,
             open_holds=state.ledger.active_reservations,
@@ -335,15 +328,13 @@ class Pipeline:
         if self._is_stopping or self._failure is not None:
             return
         if self._is_paused:
-            self._read_ahead()
+            self._gateway.look()  # replies leave, and who came is let in
             return
         is_here = self._may_finish_here()
         if is_here:
             has_more = self._drain(ON_LOOP_MESSAGES_MAX, ON_LOOP_REQUESTS_MAX)
         else:
             has_more = self._drain(DRAIN_MESSAGES_MAX, DRAIN_REQUESTS_MAX)
-        if has_more or self._is_paused:
-            self._read_ahead()
         if has_more and not self._is_turn_due:
             self._take_another_turn()
         if not self._gathering.answers:
@@ -354,12 +345,6 @@ class Pipeline:
                 self._look_for_more()
         else:
             self._wake.set()
-
-    def _read_ahead(self) -> None:
-        """Takes what waits into the clients' queues, whose bounds are the gateway's."""
-        is_more = self._gateway.read_ahead(READ_AHEAD_MESSAGES_MAX)
-        if is_more and not self._is_turn_due:
-            self._take_another_turn()
 
     def _look_for_more(self) -> None:
         """Saves a client that waits for each reply the time in which this thread is woken."""

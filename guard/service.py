@@ -18,7 +18,6 @@ from guard.checkpointing import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
 from guard.config import Config
 from guard.disk_reserve import DiskReserve
 from guard.engine import Engine
-from guard.gateway import Gateway
 from guard.housekeeping import Housekeeper
 from guard.log_watch import LogWatch
 from guard.notify import ServiceNotifier
@@ -27,6 +26,7 @@ from guard.pipeline import Pipeline
 from guard.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery import Recovered
 from guard.saying import alarm, say
+from guard.server.listener import Listener
 from guard.signals import Signals
 from wal import ChainHasher, LogWriter, free_bytes
 
@@ -65,7 +65,7 @@ class Service:
     engine: Engine
     writer: LogWriter
     hasher: ChainHasher
-    gateway: Gateway
+    gateway: Listener
     anchor: AnchorPublisher | None
     older: OlderRecords
     actor: Callable[[int, str], Actor]  # of so many staged records, and why

@@ -143,13 +143,9 @@ class Message(msgspec.Struct, gc=False):
 def parse_message(body: bytes, currency: str) -> Message:
     """Takes a body apart. `currency` is the guard's own: the default and the only one allowed."""
     first = body[0] if body else 0
-    form = JSON if first in b"{[" else MESSAGEPACK
     if len(body) > BODY_BYTES_MAX:
-        return _single_error(
-            form,
-            ErrorCode.MESSAGE_TOO_LARGE,
-            f"body: {len(body)} bytes are not allowed; allowed: at most {BODY_BYTES_MAX}",
-        )
+        return length_error(first, len(body))
+    form = form_of(first)
     if not (first == 0x5B or 0x90 <= first <= 0x9F or first in (0xDC, 0xDD)):
         return Message(form, False, [parse_request(form, body, currency)])
     try:
@@ -175,6 +171,20 @@ def _parse_elements(form: WireForm, body: bytes, currency: str) -> Message:
 def _wrong_count(form: WireForm, count: int) -> Message:
     code = ErrorCode.TOO_MANY_REQUESTS if count else ErrorCode.EMPTY_ARRAY
     return _single_error(form, code, f"array: {count} requests are not allowed; allowed: 1 to 256")
+
+
+def form_of(first: int) -> WireForm:
+    """The form of a body that begins with this byte, and of its answer."""
+    return JSON if first in b"{[" else MESSAGEPACK
+
+
+def length_error(first: int, size: int) -> Message:
+    """The answer to a body of so many bytes, which are too many, and with this first one."""
+    return _single_error(
+        form_of(first),
+        ErrorCode.MESSAGE_TOO_LARGE,
+        f"body: {size} bytes are not allowed; allowed: at most {BODY_BYTES_MAX}",
+    )
 
 
 def framing_error(frame_count: int) -> Message:

@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import zmq
-
 from daemon_support import KEY, config_text
 from guard import clock, pipeline
 from guard.activation import Actor, opening_events
 from guard.answering import record_outcome
 from guard.config import parse_config
 from guard.engine import Engine
-from guard.gateway import Gateway
 from guard.outcomes import Decided
 from guard.pipeline import ON_LOOP_MESSAGES_MAX, Pipeline
+from guard.server.listener import Listener
+from server_support import open_listener
 from wal import EMPTY_HEAD, ChainHasher, LogWriter
 
 PATIENCE_S = 20.0
@@ -63,7 +62,7 @@ class Guard:
     """A pipeline that runs, and what it stands on."""
 
     def __init__(
-        self, running: Pipeline, disk: GatedDisk, writer: LogWriter, gateway: Gateway
+        self, running: Pipeline, disk: GatedDisk, writer: LogWriter, gateway: Listener
     ) -> None:
         self.pipeline = running
         self.disk = disk
@@ -109,8 +108,7 @@ async def _guarding(directory: Path, busy_poll_ns: int) -> AsyncIterator[Guard]:
     config = parse_config(config_text())
     hasher, disk, engine = ChainHasher(KEY), GatedDisk(), Engine()
     directory.mkdir(exist_ok=True)
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    gateway = Gateway(context, "tcp://127.0.0.1:*")
+    gateway = open_listener()
     writer = LogWriter.open(
         directory, hasher, EMPTY_HEAD, monotonic_ns=clock.monotonic_ns, files=disk
     )
@@ -136,4 +134,3 @@ async def _guarding(directory: Path, busy_poll_ns: int) -> AsyncIterator[Guard]:
         disk.let_go()
         writer.close()
         gateway.close()
-        context.term()

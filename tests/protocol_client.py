@@ -64,7 +64,9 @@ class ProtocolClient:
         encoding: str = "json",
         empty: bool = False,
         heartbeat_ms: int = 0,
+        receive_bytes: int = 0,
     ) -> None:
+        """`receive_bytes`: that many, and one message, are buffered of replies; 0: no bound."""
         self.encoding = encoding
         self._codec: Any = msgspec.json if encoding == "json" else msgspec.msgpack
         self._frames_before = [b""] if empty else []
@@ -74,7 +76,9 @@ class ProtocolClient:
         self.socket.set(zmq.RCVTIMEO, PATIENCE_MS)
         self.socket.set(zmq.SNDTIMEO, PATIENCE_MS)
         self.socket.set(zmq.SNDHWM, 0)
-        self.socket.set(zmq.RCVHWM, 0)
+        self.socket.set(zmq.RCVHWM, 1 if receive_bytes else 0)
+        if receive_bytes:
+            self.socket.set(zmq.RCVBUF, receive_bytes)
         self.socket.set(zmq.HEARTBEAT_IVL, heartbeat_ms)
         self.socket.connect(endpoint)
 

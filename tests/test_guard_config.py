@@ -285,7 +285,6 @@ ENDPOINTS_GOOD = [
     "tcp://localhost:7001",
     "tcp://[::1]:7001",
     "ipc:///run/guard/orders",
-    "inproc://x",
 ]
 ENDPOINTS_OPEN = [
     "tcp://0.0.0.0:7001",

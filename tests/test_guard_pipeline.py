@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zmq
 
 from daemon_support import KEY, OPENING_RECORDS
-from guard import clock, gateway, pipeline
+from guard import clock, pipeline
 from guard.answering import Answering
 from guard.engine import Engine
-from guard.gateway import SEND_QUEUE_MESSAGES
 from guard.gathering import Gathering
 from guard.installation import build
-from guard.router import MESSAGE_BYTES
 from kernel import InvariantError
 from pipeline_support import PATIENCE_S, Guard, guarding
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
@@ -300,6 +297,8 @@ async def test_a_client_that_never_ends_does_not_hold_up_the_stop(
     guard: Guard, client: ProtocolClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "LATE_NS_MAX", 3 * pipeline.LATE_SILENCE_NS)
+    client.send(PING)
+    await _receive(client)
     await guard.stop()
     late = asyncio.create_task(guard.pipeline.discard_late())
     async with asyncio.timeout(PATIENCE_S):
@@ -320,118 +319,6 @@ async def test_a_stall_is_seen(guard: Guard, client: ProtocolClient) -> None:
     guard.disk.let_go()
     await _receive(client)
     assert guard.pipeline.is_stalled(0) is False
-
-
-@pytest.mark.parametrize(
-    ("constant", "bound", "messages_held"),
-    [
-        ("GATHERED_MESSAGES_MAX", 10, 10),
-        ("GATHERED_RECORDS_MAX", 10, 10),
-        # A record and its reply have some 2,500 bytes: the second passes the bound.
-        ("GATHERED_BYTES_MAX", 4_000, 2),
-        ("DRAIN_MESSAGES_MAX", 3, None),
-    ],
-)
-async def test_beyond_the_bounds_nothing_is_read(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    constant: str,
-    bound: int,
-    messages_held: int | None,
-) -> None:
-    monkeypatch.setattr(pipeline, constant, bound)
-    async with guarding(tmp_path / "log") as guard:
-        with ProtocolClient(guard.gateway.endpoint) as client:
-            guard.disk.is_open = False
-            client.send(order("A-0"))
-            await guard.disk.wait_entered()
-            for index in range(1, 61):
-                client.send(order(f"A-{index}", quantity=1))
-            expected = 61 if messages_held is None else 1 + messages_held
-            await guard.gathered(expected)
-            # Many turns of the loop later still no more has been read.
-            await asyncio.sleep(SILENCE_MS / 1_000)
-            assert guard.pipeline.counters.messages == expected
-            assert (guard.pipeline.counters.pauses > 0) == (messages_held is not None)
-            guard.disk.is_open = True
-            guard.disk.let_go()
-            replies = [await _receive(client) for _ in range(61)]
-            assert [each["client_order_id"] for each in replies] == [
-                f"A-{index}" for index in range(61)
-            ]
-
-
-async def test_the_replies_to_a_flood_that_stood_behind_a_sync_all_arrive(
-    guard: Guard, client: ProtocolClient
-) -> None:
-    """More than one client's queue holds waits, and goes out as fast as the loop can send."""
-    count = SEND_QUEUE_MESSAGES + 1_000
-    guard.disk.is_open = False
-    client.send(order("A-0"))
-    await guard.disk.wait_entered()
-    for number in range(count):
-        client.send({**PING, "request_id": number})
-    await guard.until(lambda: guard.pipeline.counters.pauses > 0)
-    assert guard.pipeline.counters.messages == 1 + pipeline.GATHERED_MESSAGES_MAX
-    guard.disk.is_open = True
-    guard.disk.let_go()
-    assert (await _receive(client))["type"] == "admit"
-    numbers = await asyncio.to_thread(
-        lambda: [client.receive()["request_id"] for _ in range(count)]
-    )
-    assert numbers == list(range(count))
-    assert guard.gateway.replies_dropped_slow == 0
-
-
-async def test_a_client_in_line_behind_a_stall_is_not_taken_for_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its heartbeats are answered, what it sent is kept, and read ahead as far as it goes."""
-    interval_ms = 50
-    monkeypatch.setitem(gateway._ROUTER_OPTIONS, zmq.RCVBUF, 16_384)
-    monkeypatch.setattr(pipeline, "GATHERED_MESSAGES_MAX", 10)
-    count = 3_000
-    async with guarding(tmp_path / "log") as guard:
-        with ProtocolClient(guard.gateway.endpoint, heartbeat_ms=interval_ms) as client:
-            guard.disk.is_open = False
-            client.send(order("A-0"))
-            await guard.disk.wait_entered()
-            for number in range(count):
-                client.send({**PING, "request_id": number})
-            await guard.until(lambda: guard.pipeline.counters.pauses > 0)
-            await guard.until(lambda: guard.gateway.ahead_bytes > (count - 10) * MESSAGE_BYTES)
-            await asyncio.sleep(10 * interval_ms / 1_000)
-            assert guard.pipeline.counters.messages == 11, "read, not decided"
-            guard.disk.is_open = True
-            guard.disk.let_go()
-            assert (await _receive(client))["type"] == "admit"
-            numbers = await asyncio.to_thread(
-                lambda: [client.receive()["request_id"] for _ in range(count)]
-            )
-            assert numbers == list(range(count))
-            assert guard.gateway.replies_dropped_gone == 0
-
-
-async def test_a_query_flood_is_held_back_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Replies that wait for the disk are bounded in bytes, though they stage no record."""
-    monkeypatch.setattr(pipeline, "GATHERED_BYTES_MAX", 50_000)
-    async with guarding(tmp_path / "log") as guard:
-        with ProtocolClient(guard.gateway.endpoint) as client:
-            guard.disk.is_open = False
-            client.send(order("A-0"))
-            await guard.disk.wait_entered()
-            for _ in range(40):
-                client.send([status("A-0")] * 100)  # each reply has some 45,000 bytes
-            await guard.gathered(2)
-            await asyncio.sleep(SILENCE_MS / 1_000)
-            assert guard.pipeline.counters.messages < 5
-            guard.disk.is_open = True
-            guard.disk.let_go()
-            assert (await _receive(client))["type"] == "admit"
-            for _ in range(40):
-                assert len(await _receive(client)) == 100
 
 
 async def test_an_error_of_our_own_ends_it_unanswered(guard: Guard, client: ProtocolClient) -> None:

@@ -6,6 +6,7 @@ faster than a message there and back, and one `fdatasync`.
 """
 
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -14,16 +15,20 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
-import zmq
-
 from guard import clock, leaving
 from guard.bench.redis_orders import open_desks
 from guard.bench.schedule import NS_PER_S
 from guard.bench.site import BenchError
 from guard.bench.worker import Worker
+from guard.gathering import Answer
 from guard.histogram import Histogram
+from guard.server.listener import Listener
+from guard.server.policy import Policy
+from guard.server.zmtp import Limits
 
 START_S: Final = 20.0
+ECHO_LIMITS: Final = Limits(body_bytes_max=262_144, message_bytes_max=4_194_304, frames_max=2)
+ECHO_CONNECTIONS_MAX: Final = 256
 
 
 def missing_peers() -> dict[str, str]:
@@ -37,7 +42,7 @@ def missing_peers() -> dict[str, str]:
 
 
 class Echo:
-    """A ROUTER in a process of its own that answers each body with itself."""
+    """The guard's own door in a process of its own, which answers each body with itself."""
 
     def __init__(self) -> None:
         """Starts it. Raises BenchError."""
@@ -58,17 +63,23 @@ class Echo:
 
 
 def _echo(parent: Connection) -> None:
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    router = context.socket(zmq.ROUTER)
-    router.bind("tcp://127.0.0.1:*")
-    parent.send(router.getsockopt_string(zmq.LAST_ENDPOINT))
+    door = Listener(["tcp://127.0.0.1:*"], Policy(ECHO_LIMITS, ECHO_CONNECTIONS_MAX))
+    parent.send(door.endpoint)
     parent.close()
-    more = int(zmq.SNDMORE)
+    poll = select.poll()
+    poll.register(door.descriptor, select.POLLIN)
+    echoed: list[Answer] = []
     while True:
-        routing_id = router.recv()
-        body = router.recv()
-        router.send(routing_id, more)
-        router.send(body)
+        poll.poll(0 if door.has_ready() else None)
+        door.begin_turn()
+        while (received := door.receive()) is not None:
+            echoed.append((received[0], received[1], received[2] or b""))
+        door.send_all(echoed, _encode_late)
+        echoed.clear()
+
+
+def _encode_late(_late: object) -> bytes:
+    raise BenchError("an echo knows each body when it comes")
 
 
 def measure_disk(directory: Path, record_bytes: int, duration_s: float) -> Histogram:

@@ -1,6 +1,6 @@
 """What the daemon's main thread pays for an order beside deciding it, by stage, in CPU time.
 
-Receive, append, hand over, send: the real gateway over loopback, the real log writer, a client
+Receive, append, hand over, send: the real door over loopback, the real log writer, a client
 process of its own that floods. No order is decided: a constant record and a constant reply stand
 for what the engine makes. Prints microseconds of the calling thread a message, best of the rounds,
 and its conditions. Run it from an environment in which pretrade-guard is installed:
@@ -22,7 +22,9 @@ from typing import Any
 import zmq
 from measured import say_what_is_measured
 
-from guard.gateway import Gateway
+from guard.server.listener import Listener
+from guard.server.policy import Policy
+from guard.server.zmtp import Limits
 from wal import EMPTY_HEAD, ChainHasher, LogWriter
 
 RECORD = b'{"a":"' + b"x" * 1_180 + b'"}'  # as long as an order's
@@ -55,26 +57,26 @@ def timed(stages: dict[str, list[float]], name: str, count: int, call: Callable[
 
 
 def one_round(stages: dict[str, list[float]], messages: int, directory: Path) -> None:
-    """One flood through a fresh gateway and a fresh log."""
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    gateway = Gateway(context, "tcp://127.0.0.1:*")
-    gateway._socket.setsockopt(zmq.RCVHWM, messages)
+    """One flood through a fresh door and a fresh log."""
+    door = Listener(["tcp://127.0.0.1:*"], Policy(Limits(262_144, 4_194_304, 4_096), 16))
     # A fork: this very process, whatever is installed.
     fork = multiprocessing.get_context("fork")
-    client = fork.Process(target=flood, args=(gateway.endpoint, messages))
+    client = fork.Process(target=flood, args=(door.endpoint, messages))
     client.start()
     sleep(ARRIVAL_S)
     writer = LogWriter.open(
         directory, ChainHasher(bytes(32)), EMPTY_HEAD, monotonic_ns=itertools.count().__next__
     )
     received: list[Any] = []
-    replies: list[tuple[bytes, bool, bytes]] = []
+    replies: list[tuple[Any, bytes, bytes]] = []
 
     def receive_batch() -> None:
         del received[:]
         while len(received) < BATCH_MESSAGES:
-            message = gateway.receive()
-            if message is not None:
+            message = door.receive()
+            if message is None:
+                door.begin_turn()
+            else:
                 received.append(message)
 
     def append_batch() -> None:
@@ -83,7 +85,7 @@ def one_round(stages: dict[str, list[float]], messages: int, directory: Path) ->
             writer.append(sequence + 1 + number, RECORD, is_encoded=True)
 
     def send_batch() -> None:
-        gateway.send_all(replies, bytes)
+        door.send_all(replies, bytes)
 
     taken: dict[str, list[float]] = {}
     try:
@@ -99,8 +101,7 @@ def one_round(stages: dict[str, list[float]], messages: int, directory: Path) ->
         assert client.exitcode == 0
     finally:
         writer.close()
-        gateway.close()
-        context.term()
+        door.close()
 
 
 def main() -> None:

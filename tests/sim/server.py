@@ -22,11 +22,11 @@ from guard.checkpointing import Checkpointer, CheckpointPlan
 from guard.config import Config
 from guard.disk_reserve import disk_event
 from guard.engine import Engine
-from guard.gateway import Received
 from guard.journal import DIALECT
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
 from guard.recovery import Recovered, recover_log
+from guard.server.connection import Backlog
 from sim.checkpoints import Checkpoints, ChildKilledError
 from sim.disk import Disk
 from wal import Anchor, ChainHasher, Head, LogLock, LogWriter, anchor_of, verify_chain
@@ -43,12 +43,6 @@ class SimLoop:
         self.ready: deque[Callable[[], None]] = deque()
         self.reader: Callable[[], None] | None = None
 
-    def add_reader(self, _descriptor: int, callback: Callable[[], None]) -> None:
-        self.reader = callback
-
-    def remove_reader(self, _descriptor: int) -> None:
-        self.reader = None
-
     def call_soon(
         self, callback: Callable[..., None], *arguments: Any, context: Any = None
     ) -> None:
@@ -61,37 +55,71 @@ class SimLoop:
         return False
 
 
+class SimPeer:
+    """Who sent the message with this number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def charge(self, _batch: int, _size: int, _messages_left: int, _bytes_left: int) -> bool:
+        return False
+
+
 class SimGateway:
     """What has arrived, and where replies go."""
 
-    descriptor = -1
+    backlog = Backlog(0, 0)
 
     def __init__(self, taken: Callable[[int], None], sent: Callable[[int, bytes], None]) -> None:
         self.arrived: deque[tuple[int, bytes | None]] = deque()
         self._taken = taken
         self._sent = sent
+        self._loop: SimLoop | None = None
+
+    def attach(self, loop: SimLoop, on_readable: Callable[[], None]) -> None:
+        self._loop = loop
+        loop.reader = on_readable
+
+    def detach(self) -> None:
+        assert self._loop is not None
+        self._loop.reader = None
+
+    def begin_turn(self) -> None:
+        pass
+
+    def counts(self) -> dict[str, int]:
+        return {}
+
+    def release_held(self) -> None:
+        pass
+
+    def look(self) -> None:
+        pass
+
+    def has_ready(self) -> bool:
+        return bool(self.arrived)
 
     def has_input(self) -> bool:
         return bool(self.arrived)
 
-    def receive(self) -> Received | None:
+    def receive(self) -> tuple[SimPeer, bytes, bytes | None, int] | None:
         if not self.arrived:
             return None
         number, body = self.arrived.popleft()
         self._taken(number)
-        return b"%d" % number, False, body, 1 if body is not None else 4
+        return SimPeer(number), b"", body, 1 if body is not None else 4
 
-    def send(self, routing_id: bytes, _has_delimiter: bool, body: bytes) -> None:
-        self._sent(int(routing_id), body)
+    def send(self, peer: SimPeer, _envelope: bytes, body: bytes) -> None:
+        self._sent(peer.number, body)
 
     def send_all(
         self,
-        answers: list[tuple[bytes, bool, Any]],
+        answers: list[tuple[SimPeer, bytes, Any]],
         encode_late: Callable[[Any], bytes],
         after_each: Callable[[], None] | None = None,
     ) -> None:
-        for routing_id, has_delimiter, body in answers:
-            self.send(routing_id, has_delimiter, body if type(body) is bytes else encode_late(body))
+        for peer, envelope, body in answers:
+            self.send(peer, envelope, body if type(body) is bytes else encode_late(body))
             if after_each is not None:
                 after_each()
 

@@ -39,7 +39,7 @@ JUDGED_S = 600.0  # for `verify` and `replay` of half a million records, beside 
 SETTLED_S = 60.0  # for the daemon to be through with what dead clients had sent
 COUNTERS = (
     *("messages", "requests", "request_errors", "records", "pauses", "messages_discarded"),
-    *("replies_dropped_slow", "replies_dropped_gone", "floods_dropped", "floods_disconnected"),
+    *("replies_dropped_slow", "replies_dropped_gone", "connections_refused", "holds"),
     *("backlog_bytes", "ahead_bytes", "sync_latency_ns_max"),
 )
 
