@@ -26,7 +26,7 @@ from guard.outcomes import (
     PolicyActivated,
     SettingsActivated,
 )
-from guard.state import GuardState
+from guard.engine.state import GuardState
 
 NANOSECONDS_PER_SECOND = 1_000_000_000
 

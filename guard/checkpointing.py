@@ -25,10 +25,10 @@ import msgspec
 
 from guard.activation import NANOSECONDS_PER_SECOND, Actor
 from guard.checkpoint import encode_state, state_digest_hex
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.forked import Ended, ForkedChild, WaitForGo
 from guard.outcomes import CheckpointTaken, Outcome
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from kernel import InvariantError
 from wal import (
     ChainHasher,

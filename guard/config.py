@@ -17,7 +17,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from guard.apply import build_policy
+from guard.engine.apply_event import build_policy
 from guard.instruments import (
     NAME_PATTERN,
     Instrument,

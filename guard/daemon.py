@@ -34,16 +34,16 @@ from guard.activation import (
     resume_event,
 )
 from guard.anchoring import AnchorPublisher, load_anchor
-from guard.answering import record_outcome
 from guard.checkpointing import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
 from guard.config import Config, ConfigError
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.gateway import ROUTER_FORM, Gateway
 from guard.housekeeping import Housekeeper, disk_event, free_bytes
 from guard.notify import ServiceNotifier
-from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
+from guard.outcomes import CutNoted, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
 from guard.recovery import Recovered, recover_log
+from guard.server.request_path import record_event
 from kernel import KERNEL_FORM
 from wal import WAL_FORM, ChainHasher, LogWriter, WalAnchorError, anchor_of, write_anchor
 
@@ -290,7 +290,7 @@ def _user_name() -> str:
 def _record(engine: Engine, writer: LogWriter, events: Iterable[Outcome]) -> None:
     """Logs and applies administrative events, and waits for the disk."""
     for event in events:
-        record_outcome(engine, writer, Decided(event))
+        record_event(engine, writer, event)
     writer.sync_now()
 
 

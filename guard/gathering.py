@@ -2,7 +2,7 @@
 """What has arrived, taken in and decided, waits here for its batch to be on disk.
 
 Owns the answers of the batch that is being gathered, their bytes, and the bounds beyond which
-nothing more is taken in. What an answer is, `guard.answering` says; when it may leave,
+nothing more is taken in. What an answer is, `guard.server.request_path` says; when it may leave,
 `guard.pipeline`. It runs as it stands, or compiled with the types of `gathering.pxd` beside it.
 
 How it fails: what deciding raises comes through, and must end the pipeline.
@@ -11,9 +11,9 @@ How it fails: what deciding raises comes through, and must end the pipeline.
 from enum import IntEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from guard.answering import Answering, LateReplies
 from guard.counters import Counters
 from guard.messages import Pong, StatsReply
+from guard.server.request_path import LateReplies, RequestPath
 from wal import LogWriter
 
 # Of a reply that is encoded only when it leaves, at most; and of others in the same array, about.
@@ -48,11 +48,11 @@ class Gathering:
     """The batch that is being gathered."""
 
     def __init__(
-        self, gateway: Any, answering: Answering, writer: LogWriter, counters: Counters
+        self, gateway: Any, path: RequestPath, writer: LogWriter, counters: Counters
     ) -> None:
         """`gateway`: whatever has a Gateway's `receive`."""
         self._gateway = gateway
-        self._answering = answering
+        self._path = path
         self._staging = writer.staging
         self._counters = counters
         self.answers: list[Answer] = []
@@ -67,7 +67,7 @@ class Gathering:
         """Decides what has arrived: so many messages, or requests, and no more than fits."""
         gathered_max, records_max, bytes_max = bounds
         receive, staging, counters = self._gateway.receive, self._staging, self._counters
-        requests_before = self._answering.requests
+        requests_before = self._path.requests
         messages = 0
         drained = _ENOUGH
         while messages < messages_max:
@@ -84,16 +84,16 @@ class Gathering:
                 break
             messages += 1
             self.take_in(received)
-            if self._answering.requests - requests_before >= requests_max:
+            if self._path.requests - requests_before >= requests_max:
                 break
         counters.messages += messages
-        counters.requests += self._answering.requests - requests_before
+        counters.requests += self._path.requests - requests_before
         return drained
 
     def take_in(self, received: tuple[bytes, bool, bytes | None, int]) -> None:
         """Decides one message, and keeps its answer."""
         routing_id, has_delimiter, body, frame_count = received
-        answer = self._answering.answer(body, frame_count)
+        answer = self._path.answer(body, frame_count)
         if isinstance(answer, bytes):
             self.answers_bytes += len(answer)
         else:

@@ -24,7 +24,7 @@ from guard.heap import Heap
 from guard.notify import ServiceNotifier
 from guard.outcomes import EntriesHalted, EntriesResumed, Outcome
 from guard.pipeline import Pipeline
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from wal import Head, WalError
 
 # A batch that has been on its way to the disk for so long is no progress: no more watchdog food.

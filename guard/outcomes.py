@@ -1,6 +1,6 @@
 """What the engine decides, and what the log says: one type an event. Pure.
 
-Owns the events of the log (`wal/FORMAT.md` gives them the chain; `guard.journal` their bytes). An
+Owns the events of the log (`wal/FORMAT.md` gives them the chain; `guard.record.codec` their bytes). An
 outcome holds all that `guard.apply` needs to change the state by, the answer that was given
 included, so that recovery never decides anything.
 

@@ -1,7 +1,7 @@
 """The pipeline: drain, answer, sync, reply.
 
 Owns the order of these steps, and with it the first promise: a reply of any kind leaves only after
-everything decided before it is on disk. What a message's answer is, `guard.answering` says; the
+everything decided before it is on disk. What a message's answer is, `guard.server.request_path` says; the
 rules are the engine's, the files the log's.
 
 How it works (group commit): whatever has arrived is decided and staged while the previous batch is
@@ -25,19 +25,17 @@ leaves.
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from msgspec import structs
 
-from guard import GUARD_FORM
-from guard.answering import Answering, LateReplies, record_outcome
 from guard.counters import Counters
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.gateway import SEND_QUEUE_MESSAGES, Gateway
 from guard.gathering import Answer, Bounds, Drained, Gathering
-from guard.messages import Pong, Reply, StatsReply
-from guard.outcomes import Decided, Outcome
-from guard.wire import encode_replies
+from guard.messages import Pong, StatsReply
+from guard.outcomes import Outcome
+from guard.server.request_path import LateReplies, RequestPath, record_event
 from wal import Head, LogWriter, WalError
 from wal.failpoint import is_armed, reach
 
@@ -115,9 +113,8 @@ class Pipeline:
         self._syncs_counted = writer.sync_count
         self._created_ns = monotonic_ns()
         self.counters = Counters()
-        has_lane = GUARD_FORM == "compiled"
-        answering = Answering(engine, writer, self.counters, wall_ns, has_lane)
-        self._gathering = Gathering(gateway, answering, writer, self.counters)
+        path = RequestPath(engine, writer, self.counters, wall_ns)
+        self._gathering = Gathering(gateway, path, writer, self.counters)
 
     def start(self) -> None:
         """Begins to listen."""
@@ -135,7 +132,7 @@ class Pipeline:
 
     def record(self, outcome: Outcome) -> None:
         """Logs and applies an event that no request asked for; it goes out with the next batch."""
-        record_outcome(self._engine, self._writer, Decided(outcome))
+        record_event(self._engine, self._writer, outcome)
         self.counters.records += 1
         self._wake.set()
 
@@ -254,14 +251,14 @@ class Pipeline:
             self.counters.count_sync(*writer.last_sync)
 
     def _encode_late(self, head: Head, late: LateReplies) -> bytes:
-        replies: list[Reply] = []
+        replies: list[Any] = []
         for reply in late.replies:
             if isinstance(reply, Pong):
                 reply.head_sequence, reply.head_hash = head
             elif isinstance(reply, StatsReply):
                 reply = structs.replace(self.stats(), request_id=reply.request_id)
             replies.append(reply)
-        return encode_replies(late.message, replies)
+        return late.encode(replies)
 
     def stats(self) -> StatsReply:
         """What is counted, and how full it is, now."""

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from guard.checkpoint import Reader, StateError, decode_policy, decode_state
-from guard.engine import Engine
-from guard.journal import DIALECT, RecordError, decode_event
+from guard.engine.engine import Engine
 from guard.outcomes import LogOpened
-from guard.state import GuardState
+from guard.record.codec import DIALECT, RecordError
+from guard.record.fold import RecordFolder
+from guard.engine.state import GuardState
 from kernel import PolicySnapshot
 from wal import (
     EMPTY_HEAD,
@@ -121,14 +122,15 @@ def fold_log(
     if checkpoint is not None:
         engine, head = load_checkpoint(checkpoint), checkpoint.head.head
     start = None if checkpoint is None else head
+    folder = RecordFolder(engine)
     for entry in read_entries(directory, hasher, DIALECT, start, anchor):
         try:
-            outcome = decode_event(entry.data)
+            event = folder.read(entry.data)
         except RecordError as error:
             raise NotOurLogError(f"{_place(entry)}: {error}") from error
-        if (entry.sequence == 1) != isinstance(outcome, LogOpened):
+        if (entry.sequence == 1) != isinstance(event, LogOpened):
             raise NotOurLogError(f"{_place(entry)}: a log begins with log_opened, once")
-        engine.apply(entry.sequence, outcome)
+        folder.apply(entry.sequence, event)
         head = entry.head
     return engine, head
 

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from guard import GUARD_FORM
-from guard.engine import Engine
-from guard.journal import DIALECT, RecordError, decode_data, decode_event, encode_data
+from guard.engine.engine import Engine
+from guard.record.codec import DIALECT, RecordError, decode_data, decode_event, encode_data
 from guard.messages import Order
 from guard.outcomes import (
     Decided,
@@ -42,7 +42,7 @@ from guard.record_rows import RecordRows
 from guard.recovery import load_checkpoint
 from guard.replay_lane import ReplayLane, RowObserver
 from guard.replay_parts import RAW, ROW_HEAD, Part, Place
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from guard.wire import check_request
 from kernel import InvariantError
 from wal import (

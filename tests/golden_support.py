@@ -31,7 +31,7 @@ from guard.audit.tlog import open_checkpoint
 from guard.checkpoint import state_digest_hex
 from guard.checkpointing import write_state
 from guard.config import Config, parse_config
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.messages import ErrorReply, Ping, Reply, Stats
 from guard.outcomes import (
     CheckpointTaken,

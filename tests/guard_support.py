@@ -14,11 +14,18 @@ from msgspec import structs
 
 from guard.activation import Actor, opening_events
 from guard.config import Config, parse_config
-from guard.engine import Engine
-from guard.journal import decode_data, encode_data
-from guard.messages import Admit, Cancel, Fill, Order, Reject, Reply, Request, Status
-from guard.outcomes import Decided, Origin, Outcome
-from guard.state import GuardState
+from guard.engine.engine import Engine
+from guard.messages import Admit, Cancel, Fill, Order, Reject, Request, Status
+from guard.outcomes import Outcome as Event
+from guard.protocol.outcome import Outcome
+from guard.protocol.request import Request as RequestFields
+from guard.protocol.request_reader import RequestReader
+from guard.protocol.views import reply_of
+from guard.record.codec import decode_data, encode_event
+from guard.record.fold import RecordFolder
+from guard.record.reader import RecordReader
+from guard.record.writer import RecordWriter
+from guard.engine.state import GuardState
 from wal import EMPTY_HEAD, ChainHasher, Head, LogWriter
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -119,7 +126,11 @@ def balances(state: GuardState, desk: str = "desk-alpha") -> tuple[int, int, int
 def describe(state: GuardState) -> dict[str, Any]:
     """Every field of a state as plain values, detached from it: equal states, equal values."""
     ledger, orders = state.ledger, state.orders
-    fields = {item.name: getattr(state, item.name) for item in dataclasses.fields(state)}
+    fields = {
+        item.name: getattr(state, item.name)
+        for item in dataclasses.fields(state)
+        if item.name != "found"
+    }
     fields["policy"] = None if state.policy is None else state.policy.as_dict()
     fields["instruments"] = dict(state.instruments)
     fields["desks"] = {name: dataclasses.astuple(desk) for name, desk in state.desks.items()}
@@ -150,6 +161,10 @@ class LoggedEngine:
 
     def __init__(self, config: Config | None = None, now_ns: int = T0) -> None:
         self.engine = Engine()
+        self.request, self.outcome = RequestFields(), Outcome()
+        self._reader = RequestReader("local")
+        self.request.set_text("client", b"local")
+        self._writer, self._records = RecordWriter(), RecordReader()
         self.now_ns = now_ns
         self.records: list[bytes] = []
         self.is_checked = True
@@ -165,19 +180,24 @@ class LoggedEngine:
         """The reply to a request, which is logged and applied where it changes the state."""
         self.now_ns = self.now_ns if at_ns is None else at_ns
         before = describe(self.state) if self.is_checked else None
-        origin = Origin(self.now_ns, "local", self.engine.next_sequence)
-        result = self.engine.decide(request, origin)
+        self._reader.take(self.request, request)
+        self.request.received_at_ns = self.now_ns
+        self.request.batch_first_sequence = self.engine.next_sequence
+        is_recorded = self.engine.decide(self.request, self.outcome)
         if before is not None:
             assert describe(self.state) == before, "deciding has changed the state"
-        if not isinstance(result, Decided):
-            return result
-        self._record(result)
-        answer: Reply = result.outcome.answer  # type: ignore[union-attr]
-        return answer
+        reply = reply_of(self.request, self.outcome)
+        if is_recorded:
+            self._record()
+        return reply
 
-    def log(self, event: Outcome) -> None:
+    def log(self, event: Event) -> None:
         """Records an administrative event."""
-        self._record(Decided(event))
+        data = encode_event(event)
+        assert decode_data(data).outcome == event
+        self.engine.apply_event(self.engine.next_sequence, event)
+        self.records.append(data)
+        check_conservation(self.state)
 
     def admit(self, request: Order, at_ns: int | None = None) -> Admit:
         answer = self.submit(request, at_ns)
@@ -189,12 +209,14 @@ class LoggedEngine:
         assert isinstance(answer, Reject), answer
         return answer
 
-    def _record(self, decided: Decided) -> None:
-        data = encode_data(decided)
-        recorded = decode_data(data)
-        assert recorded.outcome == decided.outcome
-        assert encode_data(recorded) == data
-        self.engine.apply(self.engine.next_sequence, recorded.outcome)
+    def _record(self) -> None:
+        digest_hex = self.state.policy_digest_hex
+        data = self._writer.data(self.request, self.outcome, digest_hex)
+        decode_data(data)
+        request, outcome = RequestFields(), Outcome()
+        assert self._records.read(data, request, outcome)
+        assert self._writer.event(request, outcome) in data
+        self.engine.apply(request, outcome)
         self.records.append(data)
         check_conservation(self.state)
 
@@ -216,8 +238,9 @@ def check_conservation(state: GuardState) -> None:
 def fold(records: Iterable[bytes]) -> Engine:
     """The engine that a log's records fold into: recovery's half, nothing decided."""
     engine = Engine()
+    folder = RecordFolder(engine)
     for sequence, data in enumerate(records, 1):
-        engine.apply(sequence, decode_data(data).outcome)
+        folder.apply(sequence, folder.read(data))
     return engine
 
 

@@ -16,7 +16,7 @@ from guard import clock, pipeline
 from guard.activation import Actor, opening_events
 from guard.answering import record_outcome
 from guard.config import parse_config
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.gateway import Gateway
 from guard.outcomes import Decided
 from guard.pipeline import ON_LOOP_MESSAGES_MAX, Pipeline

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from guard.activation import Actor
-from guard.journal import encode_data
+from guard.record.codec import encode_data
 from guard.messages import Admit, Cancel, Fill, Order
 from guard.orders_codec import decode_fill, decode_order
 from guard.outcomes import (

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from guard.apply import apply_outcome, build_policy
-from guard.journal import decode_data
+from guard.record.codec import decode_data
 from guard.messages import Filled, Released
 from guard.outcomes import (
     DeskCapped,
@@ -24,7 +24,7 @@ from guard.outcomes import (
     SessionStarted,
     SettingsActivated,
 )
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from guard_day_support import checkpoint_taken
 from guard_support import (
     ALPHA_BUDGET,

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from audit_support import STEPS, audited, live
 from guard.activation import find_differences
-from guard.apply import build_policy
+from guard.engine.apply_event import build_policy
 from guard.audit import answers, collector, day_counts
 from guard.audit.answers import OTHER_NAMES
 from guard.audit.audit import Audit

@@ -16,7 +16,7 @@ from guard.audit.bounds import Bounds
 from guard.outcomes import Decided, DeskCapped, DeskResumed, DeskToppedUp, Origin
 from guard.replay import replay_log
 from guard.replay_parts import Place
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from guard_support import T0, LoggedEngine, actor, cancel, dev_config, fill, order, write_log
 from replay_support import BusyDay
 

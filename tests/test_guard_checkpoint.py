@@ -20,9 +20,9 @@ from guard.checkpoint import (
     encode_state,
     state_digest_hex,
 )
-from guard.engine import Engine
-from guard.journal import decode_data
-from guard.state import GuardState
+from guard.engine.engine import Engine
+from guard.record.codec import decode_data
+from guard.engine.state import GuardState
 from guard_day_support import trading_day
 from guard_support import U64_MAX, LoggedEngine, cancel, describe, fill, fold, order
 
@@ -146,7 +146,7 @@ def with_head(**changes: object) -> bytes:
 
 
 def test_the_payload_is_laid_out_as_the_format_says() -> None:
-    assert PAYLOAD.startswith(b"pretrade-guard.state.v1\0" + bytes(COUNTERS_BYTES))
+    assert PAYLOAD.startswith(b"pretrade-guard.engine.state.v1\0" + bytes(COUNTERS_BYTES))
     assert with_head() == PAYLOAD
     assert HEAD["hold_count"] == DAY.state.ledger.active_reservations == 2
     holds = [
@@ -165,7 +165,7 @@ def test_the_payload_is_laid_out_as_the_format_says() -> None:
 DESKS = HEAD["desks"]
 REFUSED = [
     (b"", "it ends 24 bytes too early"),
-    (b"pretrade-guard.state.v2\0" + PAYLOAD[24:], "it does not begin as a state of this version"),
+    (b"pretrade-guard.engine.state.v2\0" + PAYLOAD[24:], "it does not begin as a state of this version"),
     (PAYLOAD[:HEAD_AT], "it ends 4 bytes too early"),
     (PAYLOAD[: HEAD_AT + 9], f"it ends {HEAD_BYTES - 5} bytes too early"),
     (PAYLOAD[:-1], "it ends 1 bytes too early"),

@@ -20,8 +20,8 @@ from guard.checkpointing import (
     payload_bytes_max,
     write_state,
 )
-from guard.engine import Engine
-from guard.journal import encode_data
+from guard.engine.engine import Engine
+from guard.record.codec import encode_data
 from guard.outcomes import CheckpointTaken, Decided, DeskToppedUp, Outcome
 from guard.recovery import recover_log
 from guard_support import KEY, LOG_ID, actor, dev_config

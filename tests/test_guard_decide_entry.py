@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.messages import Admit, Reject
 from guard.outcomes import OrderDecided, OrderRefused, Origin
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from guard_support import (
     ALPHA_BUDGET,
     ALPHA_CAP,

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec import structs
 
 from guard.activation import resume_event
-from guard.engine import Engine
-from guard.journal import decode_data, encode_data
+from guard.engine.engine import Engine
+from guard.record.codec import decode_data, encode_data
 from guard.messages import Admit, ErrorReply, Ping, Pong, Reject
 from guard.outcomes import Decided, Origin
 from guard_day_support import trading_day
@@ -272,15 +272,15 @@ class EngineMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_books_are_the_oracles(self) -> None:
-        check_conservation(self.guard.state)
+        check_conservation(self.guard.engine.state)
         for desk in BUDGETS:
             expected = (self._free(desk), self._reserved(desk), self.committed[desk])
-            assert balances(self.guard.state, desk) == expected
-            assert self.guard.state.desks[desk].is_halted == self.halted[desk]
+            assert balances(self.guard.engine.state, desk) == expected
+            assert self.guard.engine.state.desks[desk].is_halted == self.halted[desk]
 
     def teardown(self) -> None:
         records = self.guard.records
-        assert describe(fold(records).state) == describe(self.guard.state)
+        assert describe(fold(records).state) == describe(self.guard.engine.state)
         assert replay_bytes(records) == records
 
 

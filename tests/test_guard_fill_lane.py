@@ -2,8 +2,8 @@
 
 import pytest
 
-from guard.engine import Engine
-from guard.journal import decode_data, encode_data
+from guard.engine.engine import Engine
+from guard.record.codec import decode_data, encode_data
 from guard.outcomes import Decided
 from guard.replay_lane import ReplayLane
 from guard.replay_parts import FILLED

@@ -4,7 +4,7 @@ import json
 import random
 from typing import Any
 
-from guard.journal import decode_data, encode_data
+from guard.record.codec import decode_data, encode_data
 from guard.outcomes import FillRecorded
 from guard.replay_parts import FILLED, RAW
 from replay_support import BusyDay, row_of, text_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from guard.journal import decode_data, encode_data
+from guard.record.codec import decode_data, encode_data
 from guard.messages import Admit, Reject
 from guard.outcomes import OrderDecided
 from guard.replay_parts import DECIDED, RAW

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json, msgpack, structs
 
-from guard.journal import decode_data
+from guard.record.codec import decode_data
 from guard.messages import Admit, Order, Reject, first_difference
 from guard.orders import NEVER, OrderPhase, OrderState, RememberedOrders
 from guard.wire import parse_message

@@ -28,7 +28,7 @@ from guard.orders_codec import (
     fill_key,
     order_key,
 )
-from guard.packed import BLOB_BYTES_MAX
+from guard.engine.row_map import BLOB_BYTES_MAX
 from guard.reasons import Refusal, Stage
 from kernel import InvariantError, Reason
 

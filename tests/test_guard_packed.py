@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import guard.packed
+import guard.engine.row_map
 from guard import GUARD_FORM
-from guard.packed import BLOB_BYTES_MAX, NO_ROW, PackedMap
+from guard.engine.row_map import BLOB_BYTES_MAX, NO_ROW, PackedMap
 from kernel import InvariantError
 
 I64_MIN, I64_MAX = -(2**63), 2**63 - 1
@@ -126,7 +126,7 @@ def test_one_history_gives_one_dump(history: list[tuple[Any, ...]], entries_max:
 @given(history=histories, bits=st.sampled_from([0, 1, 7, 2**31]))
 def test_it_is_a_dict_where_hashes_collide(history: list[tuple[Any, ...]], bits: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(guard.packed, "hash", lambda key: hash(key) & bits, raising=False)
+        patch.setattr(guard.engine.row_map, "hash", lambda key: hash(key) & bits, raising=False)
         packed = PackedMap(FIELDS)
         expected: dict[bytes, Entry] = {}
         for operation in history:

@@ -18,7 +18,7 @@ import zmq
 from daemon_support import KEY, OPENING_RECORDS
 from guard import clock, gateway, pipeline
 from guard.answering import Answering
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.gateway import SEND_QUEUE_MESSAGES
 from guard.gathering import Gathering
 from kernel import InvariantError

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json, structs
 
-from guard.journal import decode_data, encode_data, encode_decision
+from guard.record.codec import decode_data, encode_data, encode_decision
 from guard.messages import Admit, Order, Reject
 from guard.outcomes import Decided, KernelRows, OrderDecided
 from guard.record_text import RecordText

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from guard.engine import Engine
-from guard.journal import encode_data
+from guard.engine.engine import Engine
+from guard.record.codec import encode_data
 from guard.outcomes import Decided
 from guard.replay import ReplayMismatch, replay_log
 from guard.replay_lane import ReplayLane
 from guard.replay_parts import DECIDED, FILLED, RAW, ROW_HEAD, Place
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from guard_support import KEY, describe, write_log
 from replay_support import BusyDay, row_of, text_of
 from wal import ChainHasher, WalDamage

@@ -10,7 +10,7 @@ import pytest
 
 from guard import unforked
 from guard.forked import ForkedChild
-from guard.packed import NO_ROW, PackedMap
+from guard.engine.row_map import NO_ROW, PackedMap
 
 LARGE = unforked.UNFORKED_BYTES_MIN
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from guard.checkpoint import decode_state, encode_state, state_digest_hex
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.messages import Cancel, Fill, Request
 from guard.orders import NEVER
 from guard.outcomes import Decided, FillRecorded, Origin, Outcome, SettingsActivated
 from guard.replay import replay_log
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from guard_support import (
     KEY,
     SECOND_NS,

@@ -14,12 +14,12 @@ from guard.audit.explain import OrderExplainer
 from guard.audit.overrides import Overrides
 from guard.audit.report import day_fields, replay_fields
 from guard.audit.whatif import WhatIf
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.outcomes import Decided
 from guard.replay import Observer, ReplayReport
 from guard.replay_lane import RowObserver
 from guard.replay_parts import Place
-from guard.state import GuardState
+from guard.engine.state import GuardState
 
 
 class UnknownOrderError(ValueError):

@@ -18,7 +18,7 @@ from guard.outcomes import Decided
 from guard.replay import Observer, ReplayMismatch
 from guard.replay_lane import RowObserver
 from guard.replay_parts import ROW_HEAD, Place
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from kernel import little_endian as le
 from wal import Head, hashes_equal
 from wal.entry import SEQUENCE_MAX

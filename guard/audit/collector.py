@@ -34,7 +34,7 @@ from guard.outcomes import (
 )
 from guard.replay_lane import RowObserver
 from guard.replay_parts import Place
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from kernel.layout import TRACE
 
 ADMINISTRATIVE_MAX: Final = 2_000

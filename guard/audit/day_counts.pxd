@@ -7,7 +7,7 @@ from libc.stdint cimport uint64_t as u64
 
 from guard cimport histogram
 from guard.audit.exposure cimport ExposureBook
-from guard.state cimport GuardState
+from guard.engine.state cimport GuardState
 
 cdef Py_ssize_t _FILLS
 cdef int _PRECISION_BITS

@@ -18,7 +18,7 @@ from guard.audit.exposure import ExposureBook
 from guard.audit.histogram import PRECISION_BITS, Histogram
 from guard.audit.timegrid import TimeGrid
 from guard.messages import I64_MAX
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from kernel.layout import TRACE
 
 # Kinds of orders that are counted in bulk; some 20 MB at most.

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint16_t as u16, uint64_t as u64
 
 from guard.audit.day_counts cimport Alike, DayCounts
-from guard.state cimport GuardState
+from guard.engine.state cimport GuardState
 from kernel cimport little_endian as le
 
 cdef u8 _DECIDED, _REJECT

@@ -13,7 +13,7 @@ How it fails: it does not. A row is read as `guard.replay_parts` describes it, u
 from guard.audit.day_counts import Alike, DayCounts
 from guard.decide_entry import REASON_WORD
 from guard.replay_parts import DECIDED, DECIDED_BYTES, FILLED_BYTES, ROW_HEAD
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from kernel import Action
 from kernel import little_endian as le
 from kernel.layout import TRACE, TRACE_ROW_BYTES

@@ -24,7 +24,7 @@ from guard.outcomes import (
     OrderReleased,
 )
 from guard.replay_parts import Place
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from kernel import (
     DECISION_ROW_BYTES,
     TRACE,

@@ -28,7 +28,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from guard.journal import DIALECT
+from guard.record.codec import DIALECT
 from kernel import PolicySnapshot
 from wal import (
     ChainFile,

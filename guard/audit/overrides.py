@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from guard.apply import build_policy
+from guard.engine.apply_event import build_policy
 from guard.config import (
     CONFIG_BYTES_MAX,
     ConfigError,

@@ -27,12 +27,12 @@ from typing import Any
 from msgspec import structs
 
 from guard.activation import Actor
-from guard.apply import build_policy
+from guard.engine.apply_event import build_policy
 from guard.audit.changes import CHANGES, Change, Totals, change_fields, change_of
 from guard.audit.exposure import ExposureBook
 from guard.audit.overrides import Overrides
 from guard.config import ConfigError, DeskTerms
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.messages import Admit, ErrorReply, Reject, Reply
 from guard.outcomes import (
     CheckpointTaken,
@@ -50,7 +50,7 @@ from guard.outcomes import (
     SettingsActivated,
 )
 from guard.replay_parts import Place
-from guard.state import GuardState
+from guard.engine.state import GuardState
 
 
 class WhatIf:

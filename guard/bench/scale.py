@@ -28,8 +28,8 @@ from guard.bench.session import DIRECTORY_PREFIX
 from guard.bench.site import REMEMBERED_ORDERS_MAX, BenchError, Guard, config_text, resident_bytes
 from guard.bench.workload import Mix, MixedOrders
 from guard.config import parse_config
-from guard.engine import Engine
-from guard.journal import encode_data
+from guard.engine.engine import Engine
+from guard.record.codec import encode_data
 from guard.outcomes import Decided, Origin
 from guard.wire import encode_replies, parse_message
 

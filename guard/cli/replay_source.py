@@ -122,7 +122,7 @@ def _checkpoint(path: Path, hasher: ChainHasher) -> "tuple[Head, str]":
 
 def holds_decisions_alone(path: Path, hasher: ChainHasher) -> bool:
     """Whether the log is none of the guard's. Raises the `WalError` family."""
-    from guard.journal import DIALECT
+    from guard.record.codec import DIALECT
 
     if path.is_dir() and list_segments(path, archived=True)[:1] != [path / segment_name(1)]:
         return False
@@ -206,7 +206,7 @@ def replay_decisions(options: argparse.Namespace, hasher: ChainHasher) -> int:
 
 def _policy_of(path: Path) -> "PolicySnapshot":
     """The policy of a TOML file with `[policy]`, or of the reference's JSON."""
-    from guard.apply import build_policy
+    from guard.engine.apply_event import build_policy
     from guard.audit.overrides import load_overrides
     from kernel import KernelInputError
 

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from guard.audit.build_form import AUDIT_FORM
 from guard.audit.decision_log import replay_decision_log
-from guard.journal import DIALECT
+from guard.record.codec import DIALECT
 from kernel import KernelInput, KernelModel, PolicySnapshot, audit_bundle
 from wal import EMPTY_HEAD, ChainHasher, Head, encode_line, usable_cores, verify_chain
 

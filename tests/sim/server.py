@@ -20,10 +20,10 @@ from guard.activation import Actor, find_differences, opening_events
 from guard.answering import record_outcome
 from guard.checkpointing import Checkpointer, CheckpointPlan
 from guard.config import Config
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.gateway import Received
 from guard.housekeeping import disk_event
-from guard.journal import DIALECT
+from guard.record.codec import DIALECT
 from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
 from guard.recovery import recover_log

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from guard.journal import DIALECT
+from guard.record.codec import DIALECT
 from guard.pipeline import ON_LOOP_SYNC_NS_MAX
 from guard.recovery import fold_log
 from guard.replay import replay_log

@@ -1,0 +1,52 @@
+"""Records folded into an engine: what a log says, applied and not decided.
+
+Owns the step from a record's data to the state, for recovery and for whoever folds records by
+itself; and what becomes of a record that has another text than the guard writes: msgspec's types
+are asked what it says, and their text of it is read.
+
+How it fails: `RecordError` for data that is no record of ours; `InvariantError` where a record does
+not follow from those before it.
+"""
+
+from guard.engine.engine import Engine
+from guard.outcomes import FillRecorded, OrderDecided, OrderRefused, OrderReleased, Outcome
+from guard.protocol.outcome import Outcome as RequestOutcome
+from guard.protocol.request import Request
+from guard.record.codec import RecordError, decode_event, encode_event
+from guard.record.reader import RecordReader
+
+REQUEST_EVENTS = (OrderDecided, OrderRefused, FillRecorded, OrderReleased)
+
+
+def read_event(
+    reader: RecordReader, event: Outcome, request: Request, outcome: RequestOutcome
+) -> None:
+    """Puts an event that answers a request into these. Raises RecordError where it cannot stand."""
+    if not reader.read_event(encode_event(event), request, outcome):
+        raise RecordError("no record of this guard: it holds a value that no record can")
+
+
+class RecordFolder:
+    """Folds records, one at a time: `read`, then `apply`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reader = RecordReader()
+        self.request, self.outcome = Request(), RequestOutcome()
+
+    def read(self, data: bytes) -> Outcome | None:
+        """Reads a record: an administrative event, or None for one that answers a request."""
+        if self._reader.read(data, self.request, self.outcome):
+            return None
+        event = decode_event(data)
+        if not isinstance(event, REQUEST_EVENTS):
+            return event
+        read_event(self._reader, event, self.request, self.outcome)
+        return None
+
+    def apply(self, sequence: int, event: Outcome | None) -> None:
+        """Applies what was read last."""
+        if event is None:
+            self._engine.apply(self.request, self.outcome)
+        else:
+            self._engine.apply_event(sequence, event)

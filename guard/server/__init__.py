@@ -1,0 +1,1 @@
+"""The daemon's inside: what arrives, is decided, goes to the disk and is answered."""
