@@ -32,6 +32,7 @@ COMPILED_MODULES = (
     "record.kernel_rows",
     "record.writer",
     "record.reader",
+    "replay.redecide",
     "server.request_path",
     "gathering",
 )

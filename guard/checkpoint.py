@@ -33,7 +33,7 @@ from kernel import (
     TenantLedger,
 )
 
-PAYLOAD_TAG: Final = b"pretrade-guard.engine.state.v1\0"
+PAYLOAD_TAG: Final = b"pretrade-guard.state.v1\0"
 STATE_DIGEST_TAG: Final = b"guardst1\0"
 HEAD_BYTES_MAX: Final = 64 * 1024 * 1024  # the largest policy takes about 20 MB
 HOLDS_PER_PIECE: Final = 16_384

@@ -29,7 +29,7 @@ from guard.demo_report import show_played, show_proof, show_start
 from guard.record.codec import DIALECT
 from guard.keys import create_key, load_key
 from guard.messages import Admit, ErrorReply, Filled, Order, Reject, Reply
-from guard.replay import replay_log
+from guard.replay.replay import replay_log
 from wal import ChainHasher, WalDamage, verify_chain
 
 IN_FLIGHT_MAX: Final = 64

@@ -10,19 +10,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from guard.activation import Actor, opening_events
 from guard.config import Config, parse_config
 from guard.engine.engine import Engine
-from guard.messages import Admit, Cancel, Fill, Order, Reject, Request, Status
+from guard.messages import Admit, Cancel, Fill, Order, Reject, Reply, Request, Status
+from guard.outcomes import Decided, KernelRows, Origin
 from guard.outcomes import Outcome as Event
-from guard.protocol.outcome import Outcome
+from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request as RequestFields
 from guard.protocol.request_reader import RequestReader
 from guard.protocol.views import reply_of
-from guard.record.codec import decode_data, encode_event
-from guard.record.fold import RecordFolder
+from guard.record.codec import decode_data, decode_own_event, encode_event
+from guard.record.fold import REQUEST_EVENTS, RecordFolder, read_event
 from guard.record.reader import RecordReader
 from guard.record.writer import RecordWriter
 from guard.engine.state import GuardState
@@ -176,13 +177,13 @@ class LoggedEngine:
     def state(self) -> GuardState:
         return self.engine.state
 
-    def submit(self, request: Request, at_ns: int | None = None) -> Any:
+    def submit(self, request: Request, at_ns: int | None = None, batch: int | None = None) -> Any:
         """The reply to a request, which is logged and applied where it changes the state."""
         self.now_ns = self.now_ns if at_ns is None else at_ns
         before = describe(self.state) if self.is_checked else None
-        self._reader.take(self.request, request)
+        self._reader.take(self.request, structs.replace(request, request_id=UNSET))
         self.request.received_at_ns = self.now_ns
-        self.request.batch_first_sequence = self.engine.next_sequence
+        self.request.batch_first_sequence = batch or self.engine.next_sequence
         is_recorded = self.engine.decide(self.request, self.outcome)
         if before is not None:
             assert describe(self.state) == before, "deciding has changed the state"
@@ -219,6 +220,41 @@ class LoggedEngine:
         self.engine.apply(request, outcome)
         self.records.append(data)
         check_conservation(self.state)
+
+
+def decide(engine: Engine, request: Request, origin: Origin) -> Decided | Reply:
+    """What the rules give for a request, as objects."""
+    fields, outcome = RequestFields(), Outcome()
+    RequestReader("local").take(fields, request)
+    fields.set_text("client", origin.client.encode())
+    fields.received_at_ns = origin.received_at_ns
+    fields.batch_first_sequence = origin.batch_first_sequence
+    if not engine.decide(fields, outcome):
+        return reply_of(fields, outcome)
+    kernel = None
+    if outcome.kind <= OutcomeKind.REJECTED:
+        kernel = KernelRows(*outcome.kernel_rows(), engine.state.policy_digest_hex)
+    return Decided(decode_own_event(RecordWriter().event(fields, outcome)), kernel)
+
+
+def apply(engine: Engine, sequence: int, event: Event) -> None:
+    """Folds an event, as an object, into the engine."""
+    if not isinstance(event, REQUEST_EVENTS):
+        engine.apply_event(sequence, event)
+        return
+    fields, outcome = RequestFields(), Outcome()
+    read_event(RecordReader(), event, fields, outcome)
+    assert sequence == engine.next_sequence
+    engine.apply(fields, outcome)
+
+
+def fields_of(request: Request, at_ns: int) -> RequestFields:
+    """A request, given as an object, as the engine is asked."""
+    fields = RequestFields()
+    RequestReader("local").take(fields, request)
+    fields.set_text("client", b"local")
+    fields.received_at_ns = at_ns
+    return fields
 
 
 def check_conservation(state: GuardState) -> None:

@@ -14,7 +14,7 @@ import zmq
 from daemon_support import KEY, config_text
 from guard import clock, pipeline
 from guard.activation import Actor, opening_events
-from guard.answering import record_outcome
+from guard.server.request_path import record_event
 from guard.config import parse_config
 from guard.engine.engine import Engine
 from guard.gateway import Gateway
@@ -117,7 +117,7 @@ async def _guarding(directory: Path, busy_poll_ns: int) -> AsyncIterator[Guard]:
     try:
         actor = Actor(clock.wall_ns(), 1, "test", "a fresh log")
         for event in opening_events(config, actor, "0" * 32, hasher.key_id):
-            record_outcome(engine, writer, Decided(event))
+            record_event(engine, writer, event)
         writer.sync_now()
         running = Pipeline(
             engine, writer, gateway, clock.wall_ns, clock.monotonic_ns, busy_poll_ns=busy_poll_ns

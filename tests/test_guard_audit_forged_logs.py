@@ -13,7 +13,7 @@ import pytest
 
 from guard.audit.prove import ForkedLogError, prove_consistency
 from guard.record.codec import DIALECT
-from guard.replay import replay_log
+from guard.replay.replay import replay_log
 from guard_audit_support import (
     HASHER,
     NAME,

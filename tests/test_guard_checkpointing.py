@@ -21,10 +21,16 @@ from guard.checkpointing import (
     write_state,
 )
 from guard.engine.engine import Engine
-from guard.record.codec import encode_data
+from reference.journal import encode_data
 from guard.outcomes import CheckpointTaken, Decided, DeskToppedUp, Outcome
 from guard.recovery import recover_log
-from guard_support import KEY, LOG_ID, actor, dev_config
+from guard_support import (
+    KEY,
+    LOG_ID,
+    actor,
+    apply,
+    dev_config,
+)
 from kernel import InvariantError
 from wal import EMPTY_HEAD, ChainHasher, Head, LogWriter, read_checkpoints
 
@@ -66,7 +72,7 @@ class Stand:
     def record(self, event: Outcome) -> None:
         sequence = self.engine.next_sequence
         self.writer.append(sequence, encode_data(Decided(event)))
-        self.engine.apply(sequence, event)
+        apply(self.engine, sequence, event)
         if isinstance(event, CheckpointTaken):
             self.events.append(event)
 

@@ -28,7 +28,7 @@ from guard.config import parse_config
 from guard.record.codec import DIALECT
 from guard.outcomes import LOG_FORMAT_VERSION
 from guard.recovery import recover_log
-from guard.replay import ReplayMismatch, replay_log
+from guard.replay.replay import ReplayMismatch, replay_log
 from guard_support import ORDER_NOTIONAL, actor, check_conservation
 from protocol_client import ProtocolClient, cancel, order
 from wal import (

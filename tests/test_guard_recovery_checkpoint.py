@@ -152,7 +152,7 @@ def test_one_that_a_crash_left_unlisted_is_not_used(log: Path) -> None:
 
 
 def test_a_payload_that_is_no_state_is_not_used(log: Path) -> None:
-    pieces = iter([b"pretrade-guard.engine.state.v0\0", b"from another version"])
+    pieces = iter([b"pretrade-guard.state.v0\0", b"from another version"])
     write_checkpoint(log, HEADS[40], "ab" * 32, pieces, HASHER)
     check(recovered := start(log), NEWER)
     (alarm,) = recovered.alarms

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from guard.record.codec import decode_data, encode_data
+from guard.record.codec import decode_data
+from reference.journal import encode_data
 from guard.outcomes import Decided, FillRecorded, OrderDecided
-from guard.replay import ForeignLogError, ReplayMismatch, replay_log
-from guard.replay_parts import Place
+from guard.replay.replay import ForeignLogError, ReplayMismatch, replay_log
+from guard.replay.replay import Place
 from guard.engine.state import GuardState
 from guard_day_support import trading_day
 from guard_support import KEY, LoggedEngine, describe, fill, fold, order, write_log

@@ -14,10 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
-from guard.record_text import RecordText
+from guard.record.writer import RecordWriter as TextWriter
 from kernel import (
     DECISION_ROW_BYTES,
-    InvariantError,
     KernelDecision,
     KernelInput,
     KernelInputError,
@@ -44,7 +43,7 @@ class RecordWriter:
     """Writes records, one at a time, into a buffer of its own. One thread uses it."""
 
     def __init__(self) -> None:
-        self._text = RecordText()
+        self._text = TextWriter()
 
     def record(
         self,
@@ -65,8 +64,6 @@ class RecordWriter:
                 f" {first.actual}; must be {first.expected}"
             )
         opening = self._text.opening(request.row, decision.row, policy.digest.hex())
-        if opening is None:
-            raise InvariantError("a record's rows have not the length that they must have")
         data = b'%b},"metadata":%b}' % (opening, _encode(metadata))
         if len(data) > RECORD_BYTES_MAX:
             raise MetadataError(

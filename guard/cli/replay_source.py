@@ -37,7 +37,7 @@ POLICY_BYTES_MAX = 64 * 1024 * 1024
 
 if TYPE_CHECKING:
     from guard.audit.bounds import Bounds, Reconciliation
-    from guard.replay import ReplayReport
+    from guard.replay.replay import ReplayReport
     from kernel import PolicySnapshot
     from wal import CheckpointInfo, Head
 
@@ -157,7 +157,7 @@ def check_source(source: Source, report: "ReplayReport") -> dict[str, Any]:
         raise UsageError("no record stands between --from and --to")
     found = source.reconciliation
     if found is not None and not found.is_done:
-        from guard.replay import ReplayMismatch
+        from guard.replay.replay import ReplayMismatch
 
         reason = f"the log ends before record {found.head.sequence}, the checkpoint's"
         raise ReplayMismatch("the end", 0, report.head.sequence + 1, reason)

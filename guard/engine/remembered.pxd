@@ -19,10 +19,10 @@ cdef Py_ssize_t _NO_ROW, _DESK_AT, _ID_AT, _FILL_ID_AT
 cdef Py_ssize_t _PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, _NEXT_CLOSED
 cdef Py_ssize_t _FIRST_FILL, _NEXT_FILL, _FILL_EXPIRES
 cdef i64 _NEVER, _OPEN, _REFUSED
-cdef u64 _ADMITTED
+cdef u64 _ADMITTED, _FOREIGN
 cdef u8 _ADMIT_MARK
 cdef bytes _NUL
-cdef Layout _ADMITTED_LAYOUT, _REJECTED_LAYOUT, _FILL_LAYOUT
+cdef Layout _CONTENT_LAYOUT, _ADMITTED_LAYOUT, _REJECTED_LAYOUT, _FILL_LAYOUT
 
 @cython.final
 cdef class RememberedOrders:
@@ -58,6 +58,13 @@ cdef class RememberedOrders:
 
     @cython.locals(payload=bytes, is_admitted=bint, layout=Layout)
     cpdef int read_into(self, Py_ssize_t row, Request request, Outcome outcome) except -1
+
+    cdef _read_foreign(
+        self, Py_ssize_t row, bytes payload, Request request, Outcome outcome
+    )
+
+    @cython.locals(at=Py_ssize_t)
+    cdef Py_ssize_t _put_foreign(self, Request request, Outcome outcome) except -1
 
     @cython.locals(
         row=Py_ssize_t, order_row=Py_ssize_t, expires_at_ns=i64, is_orphan=bint

@@ -18,7 +18,7 @@ How it fails: `InvariantError` for a payload that is none of its own.
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -29,7 +29,7 @@ from guard.protocol import json_text as text
 from guard.protocol import layout as tables
 from guard.protocol.fields import Field, ValueKind, answer_field
 from guard.protocol.layout import Layout, Step, encode_pack
-from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.outcome import FOREIGN, Outcome, OutcomeKind
 from guard.protocol.pack_reader import PackReader
 from guard.protocol.request import TEXTS, Request
 from kernel import InvariantError
@@ -124,6 +124,9 @@ _FILL_LAYOUT = Layout(
     + _steps(_FILL_REST, b"")
 )
 _ADMIT_MARK = _ADMIT_HEAD[0]
+_CONTENT_LAYOUT = Layout(_steps(_ORDER_CONTENT, _CONTENT_HEAD))
+_REJECT_VALUES: Final = 2  # of a reject behind its sequence: its stage and its detail
+_FOREIGN = FOREIGN
 
 
 class RememberedOrders:
@@ -228,8 +231,14 @@ class RememberedOrders:
         is_admitted = len(payload) > 0 and payload[0] == _ADMIT_MARK
         layout = _ADMITTED_LAYOUT if is_admitted else _REJECTED_LAYOUT
         if self._reader.read(layout, payload, 0, len(payload), request, outcome) != len(payload):
-            raise InvariantError(f"the remembered order in row {row} is none")
+            self._read_foreign(row, payload, request, outcome)
         return 0
+
+    def _read_foreign(self, row: int, payload: bytes, request: Request, outcome: Outcome) -> None:
+        """The same of an order that rules of another version answered."""
+        if self._reader.read(_CONTENT_LAYOUT, payload, 1, len(payload), request, outcome) < 0:
+            raise InvariantError(f"the remembered order in row {row} is none")
+        outcome.take_foreign(foreign_answer(*msgspec.msgpack.decode(payload)[1:]))
 
     def find_fill(self, request: Request, now_ns: int) -> int:
         """The row of the fill recorded under that identity, of an order of ours or not."""
@@ -279,8 +288,11 @@ class RememberedOrders:
     def add(self, request: Request, outcome: Outcome) -> int:
         """Remembers an order that was admitted, open; or refused, which is then to be closed."""
         is_admitted = outcome.kind == _ADMITTED
-        layout = _ADMITTED_LAYOUT if is_admitted else _REJECTED_LAYOUT
-        count = tables.write_pack(layout, self._payload, 0, request, outcome)
+        if outcome.reason == _FOREIGN:
+            count = self._put_foreign(request, outcome)
+        else:
+            layout = _ADMITTED_LAYOUT if is_admitted else _REJECTED_LAYOUT
+            count = tables.write_pack(layout, self._payload, 0, request, outcome)
         row = self._row_bytes
         le.store_i64(row, 8 * _PHASE, _OPEN if is_admitted else _REFUSED)
         le.store_i64(row, 8 * _HOLD, outcome.notional_microcents if is_admitted else 0)
@@ -291,6 +303,20 @@ class RememberedOrders:
         le.store_i64(row, 8 * _NEXT_CLOSED, _NO_ROW)
         le.store_i64(row, 8 * _FIRST_FILL, _NO_ROW)
         return self._orders.add_packed(self._order_key(request), self._payload, count, row)
+
+    def _put_foreign(self, request: Request, outcome: Outcome) -> int:
+        """Puts an order that rules of another version answered; how many bytes it takes."""
+        assert outcome.foreign is not None
+        rest = foreign_values(outcome.foreign)
+        at = text.put(self._payload, 0, bytes([0x90 + 1 + len(rest)]))
+        at = tables.write_pack(_CONTENT_LAYOUT, self._payload, at, request, outcome)
+        try:
+            said = b"".join(map(encode_pack, rest))
+        except OverflowError as error:
+            raise InvariantError(f"a record holds an impossible integer: {error}") from error
+        if at + len(said) > len(self._payload):
+            raise InvariantError(f"an answer of {len(said)} bytes is to be remembered")
+        return text.put(self._payload, at, said)
 
     def note_fill(self, row: int, filled_quantity: int, hold_microcents: int) -> int:
         """What is filled and held of an order now."""
@@ -440,6 +466,23 @@ class RememberedOrders:
         self._last_orphan_sequence = (
             0 if last == _NO_ROW else fill_sequence(self._fills.payload(last))
         )
+
+
+def foreign_values(answer: Admit | Reject) -> tuple[Any, ...]:
+    """What is remembered of an answer that rules of another version gave."""
+    code = fields.CODE_OF_REASON.get(answer.reason, answer.reason)
+    if isinstance(answer, Reject):
+        return code, answer.wal_sequence, fields.STAGES.index(answer.stage), answer.detail
+    rest = msgspec.structs.astuple(answer)
+    return (code, *rest[1:7])
+
+
+def foreign_answer(code: int | str, sequence: int, *rest: Any) -> Admit | Reject:
+    """The answer of which that is remembered, without its order's id."""
+    word = code if isinstance(code, str) else fields.REASON_WORDS[code]
+    if len(rest) == _REJECT_VALUES:
+        return Reject("", sequence, fields.STAGES[rest[0]], word, rest[1], False)
+    return Admit("", sequence, *rest, word, False)
 
 
 def fill_sequence(payload: bytes) -> int:

@@ -53,7 +53,12 @@ class Layout:
         self.pieces = [step.piece for step in steps]
         self.words = [step.words for step in steps]
         self.numbers = [
-            {word: number for number, word in enumerate(step.words) if word} for step in steps
+            {
+                text: number
+                for number, (text, word) in enumerate(zip(step.words, step.field.words, strict=True))
+                if word != ""  # a number that stands for nothing
+            }
+            for step in steps
         ]
         self.alphabets = [
             _ALPHABETS[step.field.slot] if step.field.kind in _TEXT_KINDS else b"" for step in steps

@@ -11,6 +11,8 @@ A field means something only for the kinds that have it; nobody empties the othe
 from enum import IntEnum
 from typing import Final
 
+from guard.messages import Admit, Reject
+
 
 class OutcomeKind(IntEnum):
     """What an outcome is. The first five are recorded, unless they are a `repeat`."""
@@ -25,6 +27,8 @@ class OutcomeKind(IntEnum):
     PONG = 8
     STATS = 9
 
+
+FOREIGN: Final = 0  # no reason's number
 
 # In the order in which `outcome.pxd` declares them, as `guard.protocol.request.REQUEST_NUMBERS`.
 # `reason`, `stage`, `field`, `detail`, `flags`, `state`: numbers of `guard.protocol.fields`.
@@ -41,15 +45,16 @@ OUTCOME_NUMBERS: Final = (
 class Outcome:
     """See the module. The kernel's rows are those of `kernel.layout`, where it was asked.
 
-    `repeat`: it is the first answer again. `order_row`: where the order is remembered, -1 for
-    nowhere. `notional_microcents`: of an order, also where it is refused.
+    `repeat`: it is the first answer again. `notional_microcents`: of an order, also where it is refused. `foreign`: where `reason`
+    is FOREIGN, the recorded answer to an order, with a reason or a detail of rules that this
+    version does not have; only recovery meets one.
     """
 
     def __init__(self) -> None:
+        self.foreign: Admit | Reject | None = None
         self.input_row = [0] * 70
         self.output_row = [0] * 83
         self.output_again = [0] * 83
-        self.order_row = -1
         self.kind = self.sequence = self.stage = self.reason = self.repeat = self.field = 0
         self.detail = self.venue = self.substituted = self.reservation_id = 0
         self.notional_microcents = self.fee_microcents = 0
@@ -60,6 +65,14 @@ class Outcome:
         self.open_quantity = self.hold_microcents = self.released_microcents = 0
         self.unpaid_fee_microcents = self.flags = self.halts_desk = 0
         self.state = self.filled_quantity = self.error = 0
+
+    def take_foreign(self, answer: Admit | Reject) -> None:
+        """It is an answer of other rules: what there is to apply of it, and itself."""
+        self.reason, self.foreign = FOREIGN, answer
+        self.sequence = answer.wal_sequence
+        if isinstance(answer, Admit):
+            self.reservation_id = answer.reservation_id
+            self.notional_microcents = answer.notional_microcents
 
     def kernel_rows(self) -> tuple[bytes, bytes]:
         """The kernel's input and its output, where it was asked."""

@@ -12,7 +12,7 @@ from kernel cimport little_endian as le
 
 cdef Py_ssize_t _ECHO_AT, _STATUS_MEMBERS
 cdef Py_ssize_t _ADMIT, _REJECT, _REJECT_REUSED, _FILL, _RELEASE, _STATUS_BEFORE
-cdef u64 _ADMITTED, _FILLED, _RELEASED, _STATUS, _REUSED, _UNKNOWN_STATE, _REFUSED_STATE
+cdef u64 _ADMITTED, _FILLED, _RELEASED, _STATUS, _FOREIGN, _REFUSED, _REUSED, _UNKNOWN_STATE, _REFUSED_STATE
 cdef bytes _JSON_ECHO, _PACK_ECHO, _JSON_END, _JSON_ANSWER, _PACK_ANSWER, _JSON_NULL, _PACK_NIL
 cdef list _JSON, _PACK
 cdef Layout _JSON_BEHIND, _PACK_BEHIND
@@ -26,6 +26,11 @@ cpdef bytes reply_body(Request request, Outcome outcome)
 
 @cython.locals(answer=Py_ssize_t, layout=Layout)
 cdef Py_ssize_t _put_answer(
+    u8 *out, Py_ssize_t at, Request request, Outcome outcome, bint is_json, bint has_echo
+) except -2
+
+@cython.locals(body=bytes, count=Py_ssize_t)
+cdef Py_ssize_t _put_foreign(
     u8 *out, Py_ssize_t at, Request request, Outcome outcome, bint is_json, bint has_echo
 ) except -2
 

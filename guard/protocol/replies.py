@@ -10,6 +10,8 @@ Must not: check the buffer's room, which is the caller's: REPLY_BYTES_MAX.
 
 from collections.abc import Sequence
 
+import msgspec
+
 from guard.messages import Admit, Filled, Reject, Released
 from guard.protocol import json_text as text
 from guard.protocol import layout as tables
@@ -23,7 +25,7 @@ from guard.protocol.layout import (
     json_steps,
     pack_steps,
 )
-from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.outcome import FOREIGN, Outcome, OutcomeKind
 from guard.protocol.request import TEXTS, Request
 from guard.reasons import Refusal
 from kernel import little_endian as le
@@ -38,6 +40,7 @@ _ADMITTED, _FILLED, _RELEASED, _STATUS = map(
     int,
     (OutcomeKind.ADMITTED, OutcomeKind.FILLED, OutcomeKind.RELEASED, OutcomeKind.STATUS),
 )
+_FOREIGN, _REFUSED = FOREIGN, int(OutcomeKind.REFUSED)
 _REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
 _UNKNOWN_STATE = 0
 _REFUSED_STATE = 3
@@ -94,12 +97,30 @@ def _put_answer(
     out: Buffer, at: int, request: Request, outcome: Outcome, is_json: bool, has_echo: bool
 ) -> int:
     """The members but for the request's id, and no end."""
+    if outcome.reason == _FOREIGN and outcome.kind <= _REFUSED:
+        return _put_foreign(out, at, request, outcome, is_json, has_echo)
     answer = _answer_of(outcome)
     if is_json:
         return tables.write_json(_JSON[answer], out, at, request, outcome)
     layout = _PACK[answer]
     at = put_map_head(out, at, layout.count + 1 + has_echo)
     return tables.write_pack(layout, out, at, request, outcome)
+
+
+def _put_foreign(
+    out: Buffer, at: int, request: Request, outcome: Outcome, is_json: bool, has_echo: bool
+) -> int:
+    """The same of an answer that rules of another version gave, as msgspec writes it."""
+    assert outcome.foreign is not None
+    answer = msgspec.structs.replace(
+        outcome.foreign, client_order_id=request.client_order_id, repeat=outcome.repeat != 0
+    )
+    body = encode_json(answer) if is_json else encode_pack(answer)
+    count = len(body) - (1 if is_json else 0)
+    at = text.put_slice(out, at, body, 0, count)
+    if not is_json:
+        out[at - count] += has_echo
+    return at
 
 
 def _answer_of(outcome: Outcome) -> int:

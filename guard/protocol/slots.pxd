@@ -49,6 +49,10 @@ cdef inline void set_outcome_number(
     (&outcome.kind)[first - 64 + place] = value
 
 
+cdef inline u64 outcome_number(Outcome outcome, Py_ssize_t place) noexcept:
+    return (&outcome.kind)[place]
+
+
 cdef inline u64 request_number(Request request, Py_ssize_t slot) noexcept:
     return (&request.kind)[slot]
 

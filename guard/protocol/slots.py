@@ -66,6 +66,12 @@ def set_outcome_number(outcome: Outcome, first: int, place: int, value: int) -> 
     setattr(outcome, OUTCOME_NUMBERS[first - OUTCOME_SLOT + place], value)
 
 
+def outcome_number(outcome: Outcome, place: int) -> int:
+    """An integer of the outcome, by its place among them."""
+    value: int = getattr(outcome, OUTCOME_NUMBERS[place])
+    return value
+
+
 def request_number(request: Request, slot: int) -> int:
     """An integer of the request."""
     value: int = getattr(request, REQUEST_NUMBERS[slot])

@@ -92,7 +92,9 @@ _ORDER_METADATA: Final = _METADATA_KEY + b'{"event":"order",'
 _LOG_OPENED_HEAD: Final = b'{"event":"log_opened",'
 _SESSION_CLOSED_HEAD: Final = b'{"event":"session_closed",'
 
-_PLAIN_EVENT: Any = PlainEvent  # a union of types, which is a value to the decoder
+# Unions of types, which are values to the decoder.
+_PLAIN_EVENT: Any = PlainEvent
+_ANY_EVENT: Any = Outcome
 
 
 class _EventOfRecord(Struct):
@@ -103,6 +105,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_decision = msgspec.json.Decoder(DecisionRecord).decode
 _decode_event = msgspec.json.Decoder(_PLAIN_EVENT).decode
 _decode_order = msgspec.json.Decoder(OrderDecided).decode
+_decode_any = msgspec.json.Decoder(_ANY_EVENT).decode
 _decode_metadata = msgspec.json.Decoder(_EventOfRecord).decode
 
 
@@ -110,6 +113,12 @@ _decode_metadata = msgspec.json.Decoder(_EventOfRecord).decode
 def encode_event(event: Outcome) -> bytes:
     """The canonical text of an event: of an administrative one, its record's data."""
     return _encode(event)
+
+
+def decode_own_event(text: bytes) -> Outcome:
+    """An event whose text was just written, as an object."""
+    event: Outcome = _decode_any(text)
+    return event
 
 
 def decode_data(data: bytes) -> Decided:

@@ -9,9 +9,13 @@ not follow from those before it.
 """
 
 from guard.engine.engine import Engine
+from guard.messages import I64_MAX, Admit
 from guard.outcomes import FillRecorded, OrderDecided, OrderRefused, OrderReleased, Outcome
+from guard.protocol.fields import CODE_OF_REASON
 from guard.protocol.outcome import Outcome as RequestOutcome
+from guard.protocol.outcome import OutcomeKind
 from guard.protocol.request import Request
+from guard.reasons import NOT_REMEMBERED
 from guard.record.codec import RecordError, decode_event, encode_event
 from guard.record.reader import RecordReader
 
@@ -22,8 +26,21 @@ def read_event(
     reader: RecordReader, event: Outcome, request: Request, outcome: RequestOutcome
 ) -> None:
     """Puts an event that answers a request into these. Raises RecordError where it cannot stand."""
-    if not reader.read_event(encode_event(event), request, outcome):
+    text = encode_event(event)
+    if reader.read_event(text, request, outcome):
+        return
+    if not isinstance(event, OrderDecided | OrderRefused) or not reader.read_request(text, request):
         raise RecordError("no record of this guard: it holds a value that no record can")
+    # What an earlier or a later version said is applied as it says: recovery decides nothing.
+    answer = event.answer
+    outcome.kind = OutcomeKind.REJECTED
+    if isinstance(answer, Admit):
+        outcome.kind = OutcomeKind.ADMITTED
+        if not 0 < answer.notional_microcents <= I64_MAX or not 0 < answer.reservation_id <= I64_MAX:
+            raise RecordError("no record of this guard: it holds an amount that no record can")
+    outcome.take_foreign(answer)
+    if answer.reason in NOT_REMEMBERED:
+        outcome.reason = CODE_OF_REASON[answer.reason]
 
 
 class RecordFolder:

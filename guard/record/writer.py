@@ -101,7 +101,7 @@ class RecordWriter:
         policy_epoch = le.load_u64(decision_row, _POLICY_EPOCH_AT)
         catalog_epoch = le.load_u64(decision_row, _CATALOG_EPOCH_AT)
         if (
-            policy_digest_hex is not self._policy_digest_hex
+            policy_digest_hex != self._policy_digest_hex
             or policy_epoch != self._policy_epoch
             or catalog_epoch != self._catalog_epoch
         ):

@@ -27,7 +27,7 @@ from guard.checkpoint import encode_state, state_digest_hex
 from guard.engine.engine import Engine
 from guard.forked import ForkedChild
 from guard.huge_pages import ask_for_huge_pages
-from guard.record.codec import encode_data
+from reference.journal import encode_data
 from guard.messages import Order
 from guard.outcomes import Decided, Origin
 from guard.recovery import load_checkpoint

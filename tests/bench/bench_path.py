@@ -33,7 +33,8 @@ from guard.answering import Answering, record_outcome
 from guard.config import parse_config
 from guard.counters import Counters
 from guard.engine.engine import Engine
-from guard.record.codec import decode_event, encode_data
+from guard.record.codec import decode_event
+from reference.journal import encode_data
 from guard.outcomes import Decided, Origin
 from guard.wire import encode_replies, parse_message
 from guard_support import KEY, LOG_ID, T0, actor

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from guard.activation import Actor, opening_events
 from guard.checkpoint import encode_state, state_digest_hex
 from guard.engine.engine import Engine
-from guard.record.codec import encode_data
+from reference.journal import encode_data
 from guard.messages import Fill, Order, Request
 from guard.outcomes import Decided, Origin
 from guard.recovery import recover_log

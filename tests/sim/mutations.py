@@ -27,7 +27,7 @@ from guard.checkpointing import Checkpointer
 from guard.gathering import Gathering
 from guard.instruments import Instrument
 from guard.messages import I64_MAX, Admit
-from guard.orders import OrderPhase, RememberedOrders
+from guard.engine.remembered import OrderPhase, RememberedOrders
 from guard.pipeline import Pipeline
 from kernel.ledger import BudgetEngine
 from sim.world import FailureError, run_seed

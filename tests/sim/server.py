@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import UNSET
 
 from guard.activation import Actor, find_differences, opening_events
-from guard.answering import record_outcome
+from guard.server.request_path import record_event
 from guard.checkpointing import Checkpointer, CheckpointPlan
 from guard.config import Config
 from guard.engine.engine import Engine
@@ -293,7 +293,7 @@ class Server:
     def _record(self, events: list[Outcome]) -> None:
         assert self._writer is not None
         for event in events:
-            record_outcome(self.engine, self._writer, Decided(event))
+            record_event(self.engine, self._writer, event)
         self._writer.sync_now()
 
     def _start_events(self, recovered: Any, wall_ns: Callable[[], int]) -> list[Outcome]:

@@ -22,7 +22,7 @@ import msgspec
 from guard.record.codec import DIALECT
 from guard.pipeline import ON_LOOP_SYNC_NS_MAX
 from guard.recovery import fold_log
-from guard.replay import replay_log
+from guard.replay.replay import replay_log
 from guard_support import describe, dev_config
 from sim.checkpoints import Checkpoints
 from sim.clients import Clients, Request

@@ -23,7 +23,7 @@ from victim import NO_POINT
 from daemon_support import KEY, Site, config_text, event_of
 from guard.checkpoint import state_digest_hex
 from guard.recovery import fold_log, recover_log
-from guard.replay import replay_log
+from guard.replay.replay import replay_log
 from protocol_client import cancel, fill, order, status
 from wal import ChainHasher
 

@@ -1,4 +1,4 @@
-"""A day counted from rows is the day counted from objects, byte for byte."""
+"""A day counted from requests is the day counted from objects, byte for byte."""
 
 import json
 import tempfile
@@ -13,11 +13,20 @@ from audit_support import DESKS, HASHER, MINUTE_NS
 from guard.audit import answers, day_counts
 from guard.audit.audit import Audit
 from guard.audit.bounds import Bounds
-from guard.outcomes import Decided, DeskCapped, DeskResumed, DeskToppedUp, Origin
-from guard.replay import replay_log
-from guard.replay_parts import Place
-from guard.engine.state import GuardState
-from guard_support import T0, LoggedEngine, actor, cancel, dev_config, fill, order, write_log
+from guard.outcomes import DeskCapped, DeskResumed, DeskToppedUp
+from guard.record.codec import encode_event
+from guard.replay.replay import ReplayMismatch, replay_log
+from guard_support import (
+    LoggedEngine,
+    T0,
+    actor,
+    cancel,
+    dev_config,
+    fill,
+    order,
+    write_log,
+)
+from reference.day_objects import DayOfObjects
 from replay_support import BusyDay
 
 SECOND_NS, DAY_NS = MINUTE_NS // 60, 1_440 * MINUTE_NS
@@ -96,53 +105,34 @@ def lived(steps: list[Any]) -> list[bytes]:
                     fee=fee,
                     executed_at_ns=since_ns,
                 )
-        decided = day.engine.decide(request, Origin(now_ns, "local", batch))
-        if isinstance(decided, Decided):
-            day._record(decided)
+        day.submit(request, now_ns, batch)
     return day.records
 
 
 def document(
-    log: Path, *, by_row: bool, jobs: int = 1, bounds: Bounds | None = None
-) -> tuple[str, int]:
-    """The document as JSON, and how many records came as rows."""
+    log: Path, *, by_objects: bool = False, jobs: int = 1, bounds: Bounds | None = None
+) -> str:
+    """The document as JSON."""
     audit, bounds = Audit(), bounds or Bounds()
-    observed = 0
-    assert audit.observe_row is not None
-    told = bounds.rows_within(audit.observe_row)
-    within = bounds.within(audit.observe_day)
-
-    def observe_row(rows: bytes, at: int, state: GuardState) -> None:
-        nonlocal observed
-        observed += 1
-        told(rows, at, state)
-
-    def observe(place: Place, decided: Decided, state: GuardState) -> None:
-        within(place, decided, state)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("guard.replay.GUARD_FORM", "compiled")
-        report = replay_log(
-            log, HASHER, observe=observe, observe_row=observe_row if by_row else None, jobs=jobs
-        )
+    if by_objects:
+        audit._day = DayOfObjects()
+    report = replay_log(log, HASHER, observe=bounds.within(audit.observe_day), jobs=jobs)
     fields = audit.document(report)
     assert fields["range"]["records"] == bounds.record_count
-    return json.dumps(fields), observed
+    return json.dumps(fields)
 
 
-def check(records: list[bytes]) -> int:
-    """Both ways give one document; how many records came as rows."""
+def check(records: list[bytes]) -> None:
+    """Both ways give one document."""
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log"
         write_log(log, records)
-        by_row, observed = document(log, by_row=True)
-        assert (by_row, 0) == document(log, by_row=False)
-        return observed
+        assert document(log) == document(log, by_objects=True)
 
 
 @settings(max_examples=60, deadline=None)
 @given(_STEPS)
-def test_rows_and_objects_give_one_document(steps: list[Any]) -> None:
+def test_requests_and_objects_give_one_document(steps: list[Any]) -> None:
     check(lived(steps))
 
 
@@ -156,46 +146,43 @@ def test_with_few_names_and_small_bulks(steps: list[Any], bound: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [11, 12])
-def test_a_busy_day_comes_mostly_as_rows(seed: int, tmp_path: Path) -> None:
+def test_a_busy_day(seed: int, tmp_path: Path) -> None:
     records = BusyDay(seed, 300).engine.records
-    assert check(records) > len(records) // 4
+    check(records)
     write_log(tmp_path / "log", records)
-    assert document(tmp_path / "log", by_row=True, jobs=2) == document(
-        tmp_path / "log", by_row=True
-    )
+    assert document(tmp_path / "log", jobs=2) == document(tmp_path / "log")
 
 
 @pytest.mark.parametrize("first", [1, 9, 40, 41, 42, 43, 44, 180])
-def test_a_range_of_rows_begins_with_what_is_in_force(first: int, tmp_path: Path) -> None:
+def test_a_range_begins_with_what_is_in_force(first: int, tmp_path: Path) -> None:
     write_log(tmp_path / "log", BusyDay(13, 160).engine.records)
     for ends in (
         {"first_sequence": first},
         {"last_sequence": first},
         {"first_ns": T0 + first * SECOND_NS, "last_ns": T0 + (first + 30) * SECOND_NS},
     ):
-        by_row, objects = (
-            document(tmp_path / "log", by_row=by_row, bounds=Bounds(**ends))[0]
-            for by_row in (True, False)
+        plain, objects = (
+            document(tmp_path / "log", by_objects=by_objects, bounds=Bounds(**ends))
+            for by_objects in (False, True)
         )
-        assert by_row == objects
+        assert plain == objects
 
 
-def test_of_each_kind_some_came_as_rows() -> None:
+def test_some_of_each_kind() -> None:
     day = LoggedEngine()
-    before = len(day.records)
     for number, sent_at_ns in enumerate((None, T0 - 5, T0 + 5)):
         day.admit(order(f"A-{number}", sent_at_ns=sent_at_ns))
         day.submit(fill("F-1", 40, client_order_id=f"A-{number}", executed_at_ns=sent_at_ns))
         day.submit(fill("F-2", 60, client_order_id=f"A-{number}"))
         day.reject(order(f"B-{number}", risk_bps=9_600, sent_at_ns=sent_at_ns))
         day.reject(order(f"C-{number}", minimum_quality_bps=9_990))
-    assert check(day.records) == len(day.records) - before
+    check(day.records)
 
 
-def test_a_time_beyond_63_bits_counts() -> None:
-    """No daemon writes one; a log that says it still has a report."""
+def test_a_time_beyond_63_bits_is_no_time() -> None:
+    """No daemon writes one, and the protocol knows none: the log is not of this guard."""
     day = LoggedEngine()
     day.admit(order("A-1", sent_at_ns=T0 - 7))
-    day.log(actor(2**64 - 1).event(DeskResumed, desk="desk-alpha"))
-    day.submit(fill("F-1", 40), T0)
-    check(day.records)
+    data = encode_event(actor(2**64 - 1).event(DeskResumed, desk="desk-alpha"))
+    with pytest.raises(ReplayMismatch, match="record 9: .*impossible integer"):
+        check([*day.records, data])
