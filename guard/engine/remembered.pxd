@@ -7,6 +7,7 @@ from libc.stdint cimport uint8_t as u8, uint64_t as u64
 from guard.engine.row_map cimport RowMap
 from guard.protocol cimport json_text as text
 from guard.protocol cimport layout as tables
+from guard.protocol cimport slots
 from guard.protocol.layout cimport Layout
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.pack_reader cimport PackReader
@@ -15,7 +16,7 @@ from kernel cimport little_endian as le
 
 ctypedef u8 *BufferPointer
 
-cdef Py_ssize_t _NO_ROW, _DESK_AT, _ID_AT, _FILL_ID_AT
+cdef Py_ssize_t _DESK, _ID, _NO_ROW, _DESK_AT, _ID_AT, _FILL_ID_AT
 cdef Py_ssize_t _PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, _NEXT_CLOSED
 cdef Py_ssize_t _FIRST_FILL, _NEXT_FILL, _FILL_EXPIRES
 cdef i64 _NEVER, _OPEN, _REFUSED
@@ -30,7 +31,8 @@ cdef class RememberedOrders:
     cdef bytearray _key_bytes, _row_bytes, _payload
     cdef PackReader _reader
     cdef readonly Request known
-    cdef Request _aside
+    cdef Request _aside, _asked
+    cdef bytes _asked_key
     cdef readonly Outcome known_outcome
     cdef Py_ssize_t _known_row
     cdef Py_ssize_t _closed_first, _closed_last, _orphan_first, _orphan_last, _orphan_count
@@ -38,8 +40,10 @@ cdef class RememberedOrders:
     cdef object _last_orphan_sequence
     cdef list _outlasting
 
-    @cython.locals(out=BufferPointer, at=Py_ssize_t)
     cdef bytes _order_key(self, Request request)
+
+    @cython.locals(out=BufferPointer, at=Py_ssize_t)
+    cdef bytes _make_key(self, Request request)
 
     @cython.locals(out=BufferPointer, at=Py_ssize_t)
     cdef bytes _fill_key(self, Request request)

@@ -27,6 +27,7 @@ from guard.messages import Admit, Reject
 from guard.protocol import fields
 from guard.protocol import json_text as text
 from guard.protocol import layout as tables
+from guard.protocol import slots
 from guard.protocol.fields import Field, ValueKind, answer_field
 from guard.protocol.layout import Layout, Step, encode_pack
 from guard.protocol.outcome import FOREIGN, Outcome, OutcomeKind
@@ -68,6 +69,7 @@ _NEXT_FILL, _FILL_EXPIRES = range(len(FILL_ROW))
 _NO_ROW, _NEVER = NO_ROW, NEVER
 _OPEN, _REFUSED = int(OrderPhase.OPEN), int(OrderPhase.REFUSED)
 _QUEUES = struct.Struct("<qqqqqq")
+_DESK, _ID = fields.TEXT_NAMES.index("desk"), fields.TEXT_NAMES.index("client_order_id")
 _DESK_AT, _ID_AT, _FILL_ID_AT = TEXTS["desk"][0], TEXTS["client_order_id"][0], TEXTS["fill_id"][0]
 _NUL = b"\0"
 _ADMITTED = int(OutcomeKind.ADMITTED)
@@ -150,6 +152,9 @@ class RememberedOrders:
         self._reader = PackReader()
         self.known, self.known_outcome = Request(), Outcome()
         self._aside = Request()
+        # Decide and apply ask for the same order, one after the other: its key is made once.
+        self._asked = Request()
+        self._asked_key = b""
         # Neither an order nor its answer ever changes, but a row may come to hold another one.
         self._known_row = _NO_ROW
 
@@ -169,6 +174,16 @@ class RememberedOrders:
 
     def _order_key(self, request: Request) -> bytes:
         """Neither part can hold a NUL: two orders have one key only if they have one id."""
+        if slots.is_same_text(self._asked, request, _ID, _ID_AT) and slots.is_same_text(
+            self._asked, request, _DESK, _DESK_AT
+        ):
+            return self._asked_key
+        self._asked_key = self._make_key(request)
+        slots.copy_text(self._asked, request, _ID, _ID_AT)
+        slots.copy_text(self._asked, request, _DESK, _DESK_AT)
+        return self._asked_key
+
+    def _make_key(self, request: Request) -> bytes:
         out = self._key_bytes
         at = text.put_slice(out, 0, request.texts, _DESK_AT, request.desk_bytes)
         at = text.put(out, at, _NUL)

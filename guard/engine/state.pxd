@@ -6,6 +6,7 @@ from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from guard.engine.remembered cimport RememberedOrders
+from guard.protocol cimport slots
 from guard.protocol.request cimport Request
 from kernel cimport little_endian as le
 from kernel.ledger cimport BudgetEngine
@@ -18,7 +19,7 @@ cdef extern from *:
     """
     ctypedef unsigned long long u128 "state_u128"
 
-cdef Py_ssize_t _DESK_AT, _SYMBOL_AT
+cdef Py_ssize_t _DESK_AT, _SYMBOL_AT, _DESK, _SYMBOL
 cdef u64 _U64_MAX
 cdef i64 _I64_MAX, _LAST_NS
 
@@ -42,6 +43,9 @@ cdef class Found:
     cdef public Tenant line
     cdef public Request request
     cdef dict _desks, _worths
+    cdef Request _last
+    cdef Desk _last_desk
+    cdef Worth _last_worth
 
     @cython.locals(name=bytes, desk=Desk)
     cdef Desk desk_in(self, dict desks, Request request)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from guard.engine.remembered import LAST_NS, RememberedOrders
 from guard.instruments import Instrument
+from guard.protocol import slots
+from guard.protocol.fields import TEXT_NAMES
 from guard.protocol.request import TEXTS, Request
 from kernel import little_endian as le
 from kernel.ledger import BudgetEngine
@@ -17,6 +19,7 @@ from kernel.ledger_lines import Tenant
 from kernel.policy import PolicySnapshot
 
 _DESK_AT, _SYMBOL_AT = TEXTS["desk"][0], TEXTS["symbol"][0]
+_DESK, _SYMBOL = TEXT_NAMES.index("desk"), TEXT_NAMES.index("symbol")
 _I64_MAX, _U64_MAX = 2**63 - 1, 2**64 - 1
 _LAST_NS = LAST_NS
 # Names that are looked up as bytes; more desks and symbols than a guard has.
@@ -71,22 +74,36 @@ class Found:
         self.worth: Worth | None = None
         self.line: Tenant | None = None
         self.request = Request()  # a fill as it was recorded
+        # The names that were looked up last, and what they stand for.
+        self._last = Request()
+        self._last_desk: Desk | None = None
+        self._last_worth: Worth | None = None
         # By their names as bytes: of those that were looked up.
         self._desks: dict[bytes, Desk] = {}
         self._worths: dict[bytes, Worth] = {}
 
     def desk_in(self, desks: dict[str, Desk], request: Request) -> Desk | None:
         """The request's desk, None where there is none of that name."""
+        if self._last_desk is not None and slots.is_same_text(
+            self._last, request, _DESK, _DESK_AT
+        ):
+            return self._last_desk
         name = le.bytes_at(request.texts, _DESK_AT, request.desk_bytes)
         desk = self._desks.get(name)
         if desk is None:
             desk = desks.get(name.decode())
             if desk is not None and len(self._desks) < NAMES_KEPT_MAX:
                 self._desks[name] = desk
+        slots.copy_text(self._last, request, _DESK, _DESK_AT)
+        self._last_desk = desk
         return desk
 
     def worth_in(self, instruments: dict[str, Instrument], request: Request) -> Worth | None:
         """What the lots of the request's symbol are worth, None where there is none."""
+        if self._last_worth is not None and slots.is_same_text(
+            self._last, request, _SYMBOL, _SYMBOL_AT
+        ):
+            return self._last_worth
         name = le.bytes_at(request.texts, _SYMBOL_AT, request.symbol_bytes)
         worth = self._worths.get(name)
         if worth is None:
@@ -95,11 +112,14 @@ class Found:
                 worth = Worth(instrument)
                 if len(self._worths) < NAMES_KEPT_MAX:
                     self._worths[name] = worth
+        slots.copy_text(self._last, request, _SYMBOL, _SYMBOL_AT)
+        self._last_worth = worth
         return worth
 
     def forget_symbol(self, symbol: str) -> None:
         """It may be worth something else now."""
         self._worths.pop(symbol.encode(), None)
+        self._last_worth = None
 
 
 @dataclass  # no slots: the compiler knows them of itself, and does not take the word

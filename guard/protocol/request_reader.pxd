@@ -21,6 +21,7 @@ cdef bytes _TYPE_KEY
 @cython.final
 cdef class RequestReader:
     cdef bytes _client, _currency
+    cdef str _currency_text
     cdef readonly list requests, errors
     cdef readonly Py_ssize_t count
     cdef readonly bint is_array, is_json

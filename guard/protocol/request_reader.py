@@ -68,7 +68,7 @@ class RequestReader:
         self._json = JsonReader()
         self._pack = PackReader()
         self._unused = Outcome()
-        self._currency = b""
+        self._currency_text, self._currency = "", b""
         self._grow(_FIRST_REQUESTS)
 
     def read(self, body: bytes | None, frame_count: int, currency: str) -> None:
@@ -76,7 +76,8 @@ class RequestReader:
 
         `currency`: the guard's own, the default and the only one allowed.
         """
-        self._currency = currency.encode()
+        if currency != self._currency_text:
+            self._currency_text, self._currency = currency, currency.encode()
         if body is not None and self._read_body(body) > 0:
             return
         message = framing_error(frame_count) if body is None else parse_message(body, currency)
@@ -93,7 +94,7 @@ class RequestReader:
 
     def take(self, request: Request, message: RequestMessage) -> None:
         """Fills a request from its type. Raises InvariantError for one that may not be sent."""
-        self._currency = b""
+        self._currency_text, self._currency = "", b""
         self._take(request, message)
 
     def _take(self, request: Request, message: RequestMessage) -> None:

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
@@ -64,3 +64,11 @@ cdef inline bint is_same_text(
     return count == text_bytes(other, text) and (
         memcmp(<const void *>(one.texts + place), <const void *>(other.texts + place), count) == 0
     )
+
+
+cdef inline void copy_text(
+    Request to, Request of, Py_ssize_t text, Py_ssize_t place
+) noexcept:
+    cdef Py_ssize_t count = text_bytes(of, text)
+    memcpy(<void *>(to.texts + place), <const void *>(of.texts + place), count)
+    set_text_bytes(to, text, count)

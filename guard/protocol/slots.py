@@ -83,3 +83,10 @@ def is_same_text(one: Request, other: Request, text: int, place: int) -> bool:
     count = text_bytes(one, text)
     end = place + count
     return count == text_bytes(other, text) and one.texts[place:end] == other.texts[place:end]
+
+
+def copy_text(to: Request, of: Request, text: int, place: int) -> None:
+    """Gives one request a text of the other. `place`: where it stands in both."""
+    count = text_bytes(of, text)
+    to.texts[place : place + count] = of.texts[place : place + count]
+    set_text_bytes(to, text, count)

@@ -19,17 +19,17 @@ cdef class RowText:
     cdef Py_ssize_t[16] offsets, widths, signs
     cdef JsonReader _reader
 
-    @cython.locals(index=Py_ssize_t, value=u64, words=dict)
+    @cython.locals(index=Py_ssize_t, value=u64, words=list)
     cdef Py_ssize_t put(self, u8 *out, Py_ssize_t at, const u8 *row) except -2
 
-    @cython.locals(index=Py_ssize_t, key=bytes, words=dict)
+    @cython.locals(index=Py_ssize_t, key=bytes, words=list)
     cdef Py_ssize_t read(
         self, const u8 *source, Py_ssize_t at, Py_ssize_t end, u8 *row, Py_ssize_t to
     ) except -2
 
-    @cython.locals(word=bytes)
+    @cython.locals(number=Py_ssize_t, word=bytes)
     cdef Py_ssize_t _read_word(
-        self, dict words, const u8 *source, Py_ssize_t at, Py_ssize_t end
+        self, list words, const u8 *source, Py_ssize_t at, Py_ssize_t end
     ) except -2
 
     @cython.locals(reader=JsonReader, width=Py_ssize_t)
@@ -37,6 +37,7 @@ cdef class RowText:
         self, Py_ssize_t index, const u8 *source, Py_ssize_t at, Py_ssize_t end
     ) noexcept
 
+cdef bytes word_of(list words, u64 number)
 cdef u64 load(const u8 *row, Py_ssize_t at, Py_ssize_t width) noexcept
 cdef void store(u8 *out, Py_ssize_t at, u64 value, Py_ssize_t width) noexcept
 

@@ -19,9 +19,19 @@ from kernel.reasons import Action, Reason
 
 NOT_PLAIN = -1
 _I64_LIMIT = 2**63
-_WORDS: Mapping[str, dict[int, bytes]] = {
-    "action": {int(action): b'"%b"' % action.camel.encode() for action in Action},
-    "reason": {int(reason): b'"%b"' % reason.camel.encode() for reason in Reason},
+
+
+def _by_number(words: dict[int, str]) -> list[bytes]:
+    """The words, quoted, each at the place of its number; nothing at the others."""
+    return [
+        b'"%b"' % words[number].encode() if number in words else b""
+        for number in range(max(words) + 1)
+    ]
+
+
+_WORDS: Mapping[str, list[bytes]] = {
+    "action": _by_number({int(action): action.camel for action in Action}),
+    "reason": _by_number({int(reason): reason.camel for reason in Reason}),
 }
 
 
@@ -34,7 +44,7 @@ class RowText:
             b'%b"%b":' % (b"," if index else b"", field.name.encode())
             for index, field in enumerate(layout.fields)
         ]
-        self.words = [_WORDS.get(field.name, {}) for field in layout.fields]
+        self.words = [_WORDS.get(field.name, []) for field in layout.fields]
         self.offsets = [0] * 16
         self.widths = [0] * 16
         self.signs = [0] * 16
@@ -50,8 +60,8 @@ class RowText:
             at = text.put(out, at, self.keys[index])
             value = load(row, self.offsets[index], self.widths[index])
             words = self.words[index]
-            if words:
-                at = text.put(out, at, words[value])
+            if len(words) > 0:
+                at = text.put(out, at, word_of(words, value))
             elif self.signs[index]:
                 at = text.put_i64(out, at, le.load_i64(row, self.offsets[index]))
             else:
@@ -66,7 +76,7 @@ class RowText:
                 return NOT_PLAIN
             at += len(key)
             words = self.words[index]
-            if words:
+            if len(words) > 0:
                 at = self._read_word(words, source, at, end)
             else:
                 at = self._read_number(index, source, at, end)
@@ -75,9 +85,10 @@ class RowText:
             store(row, to + self.offsets[index], self._reader.value, self.widths[index])
         return at
 
-    def _read_word(self, words: dict[int, bytes], source: bytes, at: int, end: int) -> int:
-        for number, word in words.items():
-            if pack.stands_at(source, at, end, word):
+    def _read_word(self, words: list[bytes], source: bytes, at: int, end: int) -> int:
+        for number in range(len(words)):
+            word = words[number]
+            if len(word) > 0 and pack.stands_at(source, at, end, word):
                 self._reader.value = number
                 return at + len(word)
         return NOT_PLAIN
@@ -91,6 +102,11 @@ class RowText:
         if reader.is_negative or (width < 8 and reader.value >> (8 * width)):
             return NOT_PLAIN
         return at
+
+
+def word_of(words: list[bytes], number: int) -> bytes:
+    """The word of that number, which the kernel gave."""
+    return words[number]
 
 
 def load(row: le.Row | list[int], at: int, width: int) -> int:

@@ -25,24 +25,24 @@ cdef RowText _INPUT_TEXT, _DECISION_TEXT
 cdef class RecordWriter:
     cdef readonly bytearray buffer
     cdef bytes _audit
-    cdef object _policy_digest_hex
+    cdef str _policy_digest_hex
     cdef u64 _policy_epoch, _catalog_epoch
 
     @cython.locals(kind=u64, at=Py_ssize_t)
     cdef Py_ssize_t write(
-        self, Request request, Outcome outcome, policy_digest_hex
+        self, Request request, Outcome outcome, str policy_digest_hex
     ) except -2
 
     @cython.locals(out=BufferPointer, kind=u64)
     cdef Py_ssize_t write_event(self, Request request, Outcome outcome, Py_ssize_t at) except -2
 
-    cpdef bytes data(self, Request request, Outcome outcome, policy_digest_hex)
+    cpdef bytes data(self, Request request, Outcome outcome, str policy_digest_hex)
     cpdef bytes event(self, Request request, Outcome outcome)
-    cpdef bytes opening(self, bytes input_row, bytes decision_row, policy_digest_hex)
+    cpdef bytes opening(self, bytes input_row, bytes decision_row, str policy_digest_hex)
 
     @cython.locals(
         out=BufferPointer, policy_epoch=u64, catalog_epoch=u64, at=Py_ssize_t, digest=Digest,
     )
     cdef Py_ssize_t put_opening(
-        self, const u8 *input_row, const u8 *decision_row, policy_digest_hex
+        self, const u8 *input_row, const u8 *decision_row, str policy_digest_hex
     ) except -2

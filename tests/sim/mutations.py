@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import guard.answering
-import guard.apply
-import guard.decide_entry
-import guard.decide_execution
+import guard.engine.apply
+import guard.engine.apply_event
+import guard.engine.checks
+import guard.engine.decide
 import guard.pipeline
 import guard.recovery
 import wal.checkpoint
