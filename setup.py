@@ -40,6 +40,7 @@ COMPILED_MODULES = {
         "record.kernel_rows",
         "record.writer",
         "record.reader",
+        "record.rules",
         "replay.redecide",
         "server.request_path",
         "gathering",

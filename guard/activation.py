@@ -27,8 +27,7 @@ from guard.outcomes import (
     SettingsActivated,
 )
 from guard.engine.state import GuardState
-
-NANOSECONDS_PER_SECOND = 1_000_000_000
+from guard.ranges import LOCAL_CLIENT, NANOSECONDS_PER_SECOND
 
 EventType = TypeVar("EventType", bound=Administrative)
 
@@ -46,7 +45,7 @@ class Actor:
         """An administrative event of that kind, in this actor's name."""
         return kind(
             received_at_ns=self.received_at_ns,
-            client="local",
+            client=LOCAL_CLIENT,
             batch_first_sequence=self.batch_first_sequence,
             by=self.by,
             why=self.why,

@@ -49,7 +49,7 @@ def find_archivable(directory: Path, hasher: ChainHasher) -> CheckpointHead:
         problem = info.problem
         if problem is None:
             try:
-                load_checkpoint(info)
+                load_checkpoint(info, hasher.key_id)
                 oldest = info.head
             except CheckpointDamage as error:
                 problem = str(error)

@@ -24,6 +24,16 @@ import msgspec
 from msgspec import Struct
 
 from guard.instruments import define_instrument
+from guard.outcomes import RULES_VERSION
+from guard.ranges import (
+    CurrencyOrNone,
+    DeskName,
+    ReceivedAtNs,
+    RememberedOrdersOrNone,
+    Sequence,
+    WindowNsOrNone,
+)
+from guard.record.words import explain, refusal
 from guard.engine.state import Desk, EntriesHalt, GuardState
 from kernel import (
     BudgetEngine,
@@ -38,6 +48,7 @@ STATE_DIGEST_TAG: Final = b"guardst1\0"
 HEAD_BYTES_MAX: Final = 64 * 1024 * 1024  # the largest policy takes about 20 MB
 HOLDS_PER_PIECE: Final = 16_384
 
+_NO_RULES: Final = 0  # of a state before any record
 _U32: Final = struct.Struct("<I")
 _HOLD: Final = struct.Struct("<QIq")  # as `BudgetEngine.hold_rows` gives it
 _COUNTERS: Final = struct.Struct("<QQ")  # ledger snapshots taken, microcents certified
@@ -55,24 +66,24 @@ class StateHead(Struct, forbid_unknown_fields=True):
 
     `instruments`: symbol, tick, lot and multiplier. `desks`: name, whether its entries are halted,
     and its unpaid fees as text (their sum has no bound). `tenants`: id, initial, remaining,
-    reserved, committed. Money in microcents.
+    reserved, committed. Money in microcents. No field may hold what no record can have said.
     """
 
     log_id: str
     key_id: str
     epoch: int
     rules_version: int
-    next_sequence: int
-    last_received_at_ns: int
+    next_sequence: Sequence
+    last_received_at_ns: ReceivedAtNs
     is_closed_cleanly: bool
     entries_halt: EntriesHalt | None
-    currency: str
-    remembered_orders_max: int
-    remembered_order_window_ns: int
+    currency: CurrencyOrNone
+    remembered_orders_max: RememberedOrdersOrNone
+    remembered_order_window_ns: WindowNsOrNone
     policy: dict[str, Any] | None
     policy_digest_hex: str
     instruments: list[tuple[str, str, str, str]]
-    desks: list[tuple[str, bool, str]]
+    desks: list[tuple[DeskName, bool, str]]
     tenants: list[tuple[str, int, int, int, int]]
     caps: list[tuple[str, int]]
     next_reservation_id: int
@@ -194,7 +205,13 @@ def _read_head(source: "_ExactReader") -> StateHead:
     (head_bytes,) = _U32.unpack(source.read(_U32.size))
     if head_bytes > HEAD_BYTES_MAX:
         raise StateError(f"its head has {head_bytes} bytes; allowed: at most {HEAD_BYTES_MAX}")
-    head = _decode_head(source.read(head_bytes))
+    data = source.read(head_bytes)
+    try:
+        head = _decode_head(data)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise StateError(explain(data, error)) from error
+    if head.rules_version not in (_NO_RULES, RULES_VERSION):
+        raise StateError(refusal("rules_version", head.rules_version, RULES_VERSION))
     for name in ("instruments", "desks"):
         names = [item[0] for item in getattr(head, name)]
         if names != sorted(set(names)):

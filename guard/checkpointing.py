@@ -23,11 +23,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-from guard.activation import NANOSECONDS_PER_SECOND, Actor
+from guard.activation import Actor
 from guard.checkpoint import encode_state, state_digest_hex
 from guard.engine.engine import Engine
 from guard.forked import Ended, ForkedChild, WaitForGo
 from guard.outcomes import CheckpointTaken, Outcome
+from guard.ranges import NANOSECONDS_PER_SECOND
 from guard.engine.state import GuardState
 from kernel import InvariantError
 from wal import (

@@ -12,7 +12,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct, structs
@@ -26,6 +26,18 @@ from guard.instruments import (
 )
 from guard.messages import U64_MAX
 from guard.outcomes import PolicyContent, PolicyModel
+from guard.ranges import (
+    BasisPoints,
+    Currency,
+    DiskReserveBytes,
+    LatencyMs,
+    ProviderId,
+    RememberedOrdersMax,
+    RememberedOrderWindowS,
+    RiskPenaltyBps,
+    Unsigned64,
+    VenueId,
+)
 from kernel import PolicyError
 from wal import SEGMENT_BYTES_MAX
 
@@ -60,21 +72,16 @@ class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
     segment_bytes_max: Annotated[int, Meta(ge=1_048_576, le=2**40)] = SEGMENT_BYTES_MAX
     anchor_file: str | None = None
     anchor_mode: Literal["periodic", "synchronous"] = "periodic"
-    disk_reserve_bytes: Annotated[int, Meta(ge=0, le=2**50)] = 67_108_864
+    disk_reserve_bytes: DiskReserveBytes = 67_108_864
     checkpoint_every_records: Annotated[int, Meta(ge=0, le=2**40)] = 50_000
     checkpoint_interval_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 900
     checkpoint_at_stop: bool = True
 
 
-# What a daemon may be told to remember; a what-if of the day under other limits keeps to it, too.
-RememberedOrdersMax: TypeAlias = Annotated[int, Meta(ge=1, le=10_000_000)]
-RememberedOrderWindowS: TypeAlias = Annotated[int, Meta(ge=1, le=31_536_000)]
-
-
 class SettingsSection(Struct, forbid_unknown_fields=True, frozen=True):
     """What decisions depend on beside policy, instruments and desks; recorded in the log."""
 
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] = "USD"
+    currency: Currency = "USD"
     remembered_orders_max: RememberedOrdersMax = 1_000_000
     remembered_order_window_s: RememberedOrderWindowS = 86_400
 
@@ -82,13 +89,13 @@ class SettingsSection(Struct, forbid_unknown_fields=True, frozen=True):
 class VenueSection(Struct, forbid_unknown_fields=True, frozen=True):
     """A venue: one model of the kernel's catalogue."""
 
-    venue: Annotated[int, Meta(ge=1, le=2**32 - 1)]
-    provider: Annotated[int, Meta(ge=0, le=63)]
-    quality_bps: Annotated[int, Meta(ge=0, le=10_000)]
-    risk_ceiling_bps: Annotated[int, Meta(ge=0, le=10_000)]
-    p95_latency_ms: Annotated[int, Meta(ge=0, le=2**32 - 1)]
-    fee_microcents_per_million_lots: Annotated[int, Meta(ge=0)]
-    fee_microcents_per_order: Annotated[int, Meta(ge=0)]
+    venue: VenueId
+    provider: ProviderId
+    quality_bps: BasisPoints
+    risk_ceiling_bps: BasisPoints
+    p95_latency_ms: LatencyMs
+    fee_microcents_per_million_lots: Unsigned64
+    fee_microcents_per_order: Unsigned64
     capabilities: Mask = 0
     regions: Mask = "all"
     enabled: bool = True
@@ -97,12 +104,12 @@ class VenueSection(Struct, forbid_unknown_fields=True, frozen=True):
 class PolicySection(Struct, forbid_unknown_fields=True, frozen=True):
     """The policy: its epochs, its hard limits, its weights and its venues."""
 
-    policy_epoch: Annotated[int, Meta(ge=0)]
-    catalog_epoch: Annotated[int, Meta(ge=0)]
-    hard_risk_limit_bps: Annotated[int, Meta(ge=0, le=10_000)]
-    minimum_confidence_bps: Annotated[int, Meta(ge=0, le=10_000)]
-    risk_penalty_multiplier_bps: Annotated[int, Meta(ge=0, le=50_000)]
-    latency_penalty_microcents_per_ms: Annotated[int, Meta(ge=0)]
+    policy_epoch: Unsigned64
+    catalog_epoch: Unsigned64
+    hard_risk_limit_bps: BasisPoints
+    minimum_confidence_bps: BasisPoints
+    risk_penalty_multiplier_bps: RiskPenaltyBps
+    latency_penalty_microcents_per_ms: Unsigned64
     venues: list[VenueSection]
 
 

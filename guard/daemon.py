@@ -27,7 +27,6 @@ from msgspec import UNSET
 
 from guard import GUARD_FORM, __version__, clock
 from guard.activation import (
-    NANOSECONDS_PER_SECOND,
     Actor,
     find_differences,
     opening_events,
@@ -42,6 +41,7 @@ from guard.housekeeping import Housekeeper, disk_event, free_bytes
 from guard.notify import ServiceNotifier
 from guard.outcomes import CutNoted, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
+from guard.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery import Recovered, recover_log
 from guard.server.request_path import record_event
 from kernel import KERNEL_FORM

@@ -6,7 +6,9 @@ included, so that recovery never decides anything.
 
 Every event begins with `received_at_ns`, the authenticated client (or `local`) and the first
 sequence of the batch that it was written in. Administrative ones go on with who and why. Money is
-in microcents, sizes are decimal text, times are nanoseconds since 1970-01-01 UTC.
+in microcents, sizes are decimal text, times are nanoseconds since 1970-01-01 UTC. What the field of
+an administrative event may hold, its type says (`guard.ranges`): a record beyond that is not
+decoded. What it must have to do with the records before it, `guard.record.rules` says.
 """
 
 from typing import Literal, TypeAlias
@@ -14,6 +16,31 @@ from typing import Literal, TypeAlias
 from msgspec import UNSET, Struct, UnsetType
 
 from guard.messages import Admit, Cancel, Fill, Filled, Order, Reject, Released
+from guard.ranges import (
+    BasisPoints,
+    ByteCount,
+    Client,
+    Currency,
+    DeskName,
+    DiskReserveBytes,
+    Epoch,
+    Flag,
+    FreeBytes,
+    HexDigest,
+    LatencyMs,
+    LogId,
+    Microcents,
+    MicrocentsAboveZero,
+    ProviderId,
+    ReceivedAtNs,
+    RememberedOrdersMax,
+    RememberedOrderWindowNs,
+    RiskPenaltyBps,
+    Sequence,
+    SoftwareVersion,
+    Unsigned64,
+    VenueId,
+)
 
 LOG_FORMAT_VERSION = 1
 RULES_VERSION = 1
@@ -30,9 +57,9 @@ class Origin(Struct, frozen=True, gc=False):
 class Event(Struct, tag_field="event", forbid_unknown_fields=True):
     """The fields that every event begins with."""
 
-    received_at_ns: int
-    client: str
-    batch_first_sequence: int
+    received_at_ns: ReceivedAtNs
+    client: Client
+    batch_first_sequence: Sequence
 
 
 class Administrative(Event):
@@ -74,46 +101,46 @@ class OrderReleased(Event, tag="release", gc=False):
 class LogOpened(Administrative, tag="log_opened"):
     """The first record of a log of ours."""
 
-    log_id: str
+    log_id: LogId
     format_version: int
     rules_version: int
-    software_version: str
+    software_version: SoftwareVersion
     key_id: str
-    epoch: int
+    epoch: Epoch
 
 
 class SettingsActivated(Administrative, tag="settings_activated"):
     """The settings that decisions depend on."""
 
-    currency: str
-    remembered_orders_max: int
-    remembered_order_window_ns: int
+    currency: Currency
+    remembered_orders_max: RememberedOrdersMax
+    remembered_order_window_ns: RememberedOrderWindowNs
 
 
 class PolicyModel(Struct, forbid_unknown_fields=True):
     """A venue, with the format's field names."""
 
-    model_id: int
-    provider_id: int
-    quality_bps: int
-    risk_ceiling_bps: int
-    enabled: int
-    p95_latency_ms: int
-    capabilities: int
-    region_mask: int
-    input_cost_microunits_per_million_tokens: int
-    output_cost_microunits_per_million_tokens: int
+    model_id: VenueId
+    provider_id: ProviderId
+    quality_bps: BasisPoints
+    risk_ceiling_bps: BasisPoints
+    enabled: Flag
+    p95_latency_ms: LatencyMs
+    capabilities: Unsigned64
+    region_mask: Unsigned64
+    input_cost_microunits_per_million_tokens: Unsigned64
+    output_cost_microunits_per_million_tokens: Unsigned64
 
 
 class PolicyContent(Struct, forbid_unknown_fields=True):
     """A whole policy, with the format's field names."""
 
-    policy_epoch: int
-    catalog_epoch: int
-    hard_risk_limit_bps: int
-    minimum_confidence_bps: int
-    risk_penalty_multiplier_bps: int
-    latency_penalty_microunits_per_ms: int
+    policy_epoch: Unsigned64
+    catalog_epoch: Unsigned64
+    hard_risk_limit_bps: BasisPoints
+    minimum_confidence_bps: BasisPoints
+    risk_penalty_multiplier_bps: RiskPenaltyBps
+    latency_penalty_microunits_per_ms: Unsigned64
     models: list[PolicyModel]
 
 
@@ -136,52 +163,52 @@ class InstrumentDefined(Administrative, tag="instrument_defined"):
 class DeskOpened(Administrative, tag="desk_opened"):
     """A desk with its budget; no cap when `max_reserved_microcents` is null."""
 
-    desk: str
-    budget_microcents: int
-    max_reserved_microcents: int | None
+    desk: DeskName
+    budget_microcents: Microcents
+    max_reserved_microcents: MicrocentsAboveZero | None
 
 
 class DeskToppedUp(Administrative, tag="desk_topped_up"):
     """More budget for a desk."""
 
-    desk: str
-    amount_microcents: int
+    desk: DeskName
+    amount_microcents: MicrocentsAboveZero
 
 
 class DeskCapped(Administrative, tag="desk_capped"):
     """Another cap on a desk's open holds; none when null."""
 
-    desk: str
-    max_reserved_microcents: int | None
+    desk: DeskName
+    max_reserved_microcents: MicrocentsAboveZero | None
 
 
 class DeskResumed(Administrative, tag="desk_resumed"):
     """A halted desk may enter orders again."""
 
-    desk: str
+    desk: DeskName
 
 
 class EntriesHalted(Administrative, tag="halt"):
     """No desk may enter orders: the disk of the log has less free than its reserve."""
 
     reason: Literal["disk_low"]
-    free_bytes: int
-    reserve_bytes: int
+    free_bytes: FreeBytes
+    reserve_bytes: DiskReserveBytes
 
 
 class EntriesResumed(Administrative, tag="resume"):
     """Desks may enter orders again."""
 
-    free_bytes: int
+    free_bytes: FreeBytes
 
 
 class CutNoted(Struct, forbid_unknown_fields=True):
     """What a repair cut from a torn tail, and where the copy is."""
 
     segment: str
-    offset: int
-    first_sequence_lost: int
-    bytes_cut: int
+    offset: ByteCount
+    first_sequence_lost: Sequence
+    bytes_cut: ByteCount
     reason: str
     copy_name: str
 
@@ -193,11 +220,11 @@ class CheckpointTaken(Administrative, tag="checkpoint"):
     (`guard.checkpoint`). `file_name` and `payload_bytes`: its file beside the log.
     """
 
-    checkpoint_sequence: int
-    checkpoint_hash: str
-    state_digest_hex: str
+    checkpoint_sequence: Sequence
+    checkpoint_hash: HexDigest
+    state_digest_hex: HexDigest
     file_name: str
-    payload_bytes: int
+    payload_bytes: ByteCount
 
 
 class SessionStarted(Administrative, tag="session_started"):
@@ -207,13 +234,13 @@ class SessionStarted(Administrative, tag="session_started"):
     read.
     """
 
-    epoch: int
-    software_version: str
-    recovered_sequence: int
-    recovered_hash: str
+    epoch: Epoch
+    software_version: SoftwareVersion
+    recovered_sequence: Sequence
+    recovered_hash: HexDigest
     after_clean_stop: bool
     cuts: list[CutNoted]
-    checkpoint_sequence: int | UnsetType = UNSET
+    checkpoint_sequence: Sequence | UnsetType = UNSET
 
 
 class SessionClosed(Administrative, tag="session_closed"):

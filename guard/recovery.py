@@ -9,7 +9,7 @@ hold is passed over with an alarm; the one before it is tried, and last the log 
 the same from each. What was passed over is taken off the manifest once the log is whole.
 
 How it fails: the `WalError` family, `WalDamage` for anything but a torn end, naming segment, offset
-and sequence; `NotOurLogError` for a log that the guard did not write.
+and sequence; `NotOurLogError` for a record that the guard did not write, naming the field, too.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,11 @@ from typing import TypeVar
 
 from guard.checkpoint import Reader, StateError, decode_policy, decode_state
 from guard.engine.engine import Engine
-from guard.outcomes import LogOpened
-from guard.record.codec import DIALECT, RecordError
-from guard.record.fold import RecordFolder
 from guard.engine.state import GuardState
-from kernel import PolicySnapshot
+from guard.record.codec import DIALECT
+from guard.record.fold import RecordFolder
+from guard.record.words import refusal
+from kernel import InvariantError, PolicySnapshot
 from wal import (
     EMPTY_HEAD,
     Anchor,
@@ -80,8 +80,7 @@ def recover_log(directory: Path, hasher: ChainHasher, anchor: Anchor | None = No
     """Locks and folds the log in `directory`, which is created if it is not there.
 
     A log that does not hold its `anchor`'s record, or ends before it, is refused. Raises
-    WalLocked, WalDamage, WalKeyMismatch, WalError, NotOurLogError; InvariantError where the
-    records do not follow from each other.
+    WalLocked, WalDamage, WalKeyMismatch, WalError, NotOurLogError.
     """
     create_directory(directory)
     lock = open_for_recovery(directory)
@@ -116,32 +115,35 @@ def fold_log(
     """Verifies the chain and applies every record in order, from the checkpoint's on if given.
 
     Raises CheckpointDamage where the checkpoint cannot be read, WalStartMismatch where the log
-    does not hold its record.
+    does not hold its record, NotOurLogError for a record that no guard can have written there.
     """
     engine, head = Engine(), EMPTY_HEAD
     if checkpoint is not None:
-        engine, head = load_checkpoint(checkpoint), checkpoint.head.head
+        engine, head = load_checkpoint(checkpoint, hasher.key_id), checkpoint.head.head
     start = None if checkpoint is None else head
-    folder = RecordFolder(engine)
+    folder = RecordFolder(engine, hasher.key_id)
     for entry in read_entries(directory, hasher, DIALECT, start, anchor):
         try:
-            event = folder.read(entry.data)
-        except RecordError as error:
+            event = folder.read(entry.sequence, entry.data, entry.previous_hash)
+            folder.apply(entry.sequence, event)
+        except (InvariantError, ValueError, LookupError) as error:
             raise NotOurLogError(f"{_place(entry)}: {error}") from error
-        if (entry.sequence == 1) != isinstance(event, LogOpened):
-            raise NotOurLogError(f"{_place(entry)}: a log begins with log_opened, once")
-        folder.apply(entry.sequence, event)
         head = entry.head
     return engine, head
 
 
-def load_checkpoint(info: CheckpointInfo) -> Engine:
-    """The engine after the record of that checkpoint. Raises CheckpointDamage, WalError."""
+def load_checkpoint(info: CheckpointInfo, key_id: str) -> Engine:
+    """The engine after the record of that checkpoint. Raises CheckpointDamage, WalError.
+
+    `key_id`: of the log's key, which the state must name.
+    """
 
     def decode(read: Reader) -> GuardState:
         state = decode_state(read)
         if state.next_sequence != info.head.sequence + 1:
             raise StateError(f"it is the state before record {state.next_sequence}")
+        if state.key_id != key_id:
+            raise StateError(refusal("key_id", state.key_id, key_id))
         return state
 
     return Engine(_load(info, decode))

@@ -75,9 +75,9 @@ def checkpoint_taken(who: Actor, sequence: int = 38) -> Outcome:
     )
 
 
-def trading_day() -> LoggedEngine:
-    """The log of that day: 40-odd records."""
-    day = LoggedEngine()
+def trading_day(*, as_given: bool = False) -> LoggedEngine:
+    """The log of that day: 40-odd records. `as_given`: as `LoggedEngine` says."""
+    day = LoggedEngine(as_given=as_given)
     day.admit(order("A-1"))
     day.admit(order("A-2", venue=20, sent_at_ns=T0 - 1, time_in_force="ioc"))
     day.reject(order("A-3", risk_bps=9_600))

@@ -6,6 +6,7 @@ AAPL's tick and lot are worth 1,000,000 microcents, so `order()` has a notional 
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,17 @@ from guard.engine.engine import Engine
 from guard.messages import Admit, Cancel, Fill, Order, Reject, Reply, Request, Status
 from guard.outcomes import Decided, KernelRows, Origin
 from guard.outcomes import Outcome as Event
+from guard.outcomes import SessionClosed, SessionStarted
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request as RequestFields
 from guard.protocol.request_reader import RequestReader
 from guard.protocol.views import reply_of
 from guard.record.codec import decode_data, decode_own_event, encode_event
-from guard.record.fold import REQUEST_EVENTS, RecordFolder, read_event
+from guard.record.fold import REQUEST_EVENTS, read_event
 from guard.record.reader import RecordReader
 from guard.record.writer import RecordWriter
 from guard.engine.state import GuardState
-from wal import EMPTY_HEAD, ChainHasher, Head, LogWriter
+from wal import EMPTY_HEAD, GENESIS, ChainHasher, Head, LogWriter
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEV_CONFIG_PATH = CHECKOUT / "configs" / "dev.toml"
@@ -35,6 +37,7 @@ DEV_CONFIG_TEXT = DEV_CONFIG_PATH.read_text()
 DEV_POLICY_DIGEST_HEX = "6642a26075975840a5c8efe9bfd537dde440b290bea9c04d28cbc7dcd7158c59"
 
 KEY = bytes(range(32))
+_HASHER = ChainHasher(KEY)
 LOG_ID = "0123456789abcdef0123456789abcdef"
 T0 = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -158,9 +161,17 @@ class LoggedEngine:
     After each step: deciding changed nothing, encoding what was decoded gives the same bytes, and
     every desk's ledger line adds up. `records` holds the data of all records, `answers` what was
     answered to a request.
+
+    What is logged has the head that a guard would write (each record a batch of its own, or of
+    that of the record before it; no time before the last one), and a session's first record says
+    what stands before it: chained under
+    `KEY` these are records that a start and a replay take. `as_given`: events are logged as they
+    are.
     """
 
-    def __init__(self, config: Config | None = None, now_ns: int = T0) -> None:
+    def __init__(
+        self, config: Config | None = None, now_ns: int = T0, *, as_given: bool = False
+    ) -> None:
         self.engine = Engine()
         self.request, self.outcome = RequestFields(), Outcome()
         self._reader = RequestReader("local")
@@ -169,9 +180,12 @@ class LoggedEngine:
         self.now_ns = now_ns
         self.records: list[bytes] = []
         self.is_checked = True
-        opened = opening_events(config or dev_config(), actor(now_ns), LOG_ID, "test-key-id")
-        for event in opened:
-            self.log(event)
+        self.entry_hash = GENESIS
+        self.batch_first_sequence = 1
+        self._as_given = as_given
+        key_id = "test-key-id" if as_given else _HASHER.key_id
+        for event in opening_events(config or dev_config(), actor(now_ns), LOG_ID, key_id):
+            self._log(event)
 
     @property
     def state(self) -> GuardState:
@@ -182,7 +196,7 @@ class LoggedEngine:
         self.now_ns = self.now_ns if at_ns is None else at_ns
         before = describe(self.state) if self.is_checked else None
         self._reader.take(self.request, structs.replace(request, request_id=UNSET))
-        self.request.received_at_ns = self.now_ns
+        self.request.received_at_ns = max(self.now_ns, self.state.last_received_at_ns)
         self.request.batch_first_sequence = batch or self.engine.next_sequence
         is_recorded = self.engine.decide(self.request, self.outcome)
         if before is not None:
@@ -194,11 +208,59 @@ class LoggedEngine:
 
     def log(self, event: Event) -> None:
         """Records an administrative event."""
+        self._log(event if self._as_given else self._as_written(event))
+
+    def _log(self, event: Event) -> None:
         data = encode_event(event)
         assert decode_data(data).outcome == event
         self.engine.apply_event(self.engine.next_sequence, event)
+        self._keep(data, event.batch_first_sequence)
+
+    def _keep(self, data: bytes, batch_first_sequence: int) -> None:
         self.records.append(data)
+        self.batch_first_sequence = batch_first_sequence
+        self.entry_hash = _HASHER.entry_hash(self.entry_hash, data)
         check_conservation(self.state)
+
+    def restart(self) -> None:
+        """Records that the guard was stopped in good order, and started again."""
+        self.log(actor().event(SessionClosed))
+        self.log(
+            actor().event(
+                SessionStarted,
+                epoch=1,
+                software_version="9.9.9",
+                recovered_sequence=1,
+                recovered_hash="",
+                after_clean_stop=True,
+                cuts=[],
+            )
+        )
+
+    def _as_written(self, event: Event) -> Event:
+        state, sequence = self.state, self.engine.next_sequence
+        is_continued = event.batch_first_sequence == self.batch_first_sequence
+        changes: dict[str, Any] = {
+            "received_at_ns": max(event.received_at_ns, state.last_received_at_ns),
+            "batch_first_sequence": self.batch_first_sequence if is_continued else sequence,
+        }
+        if isinstance(event, SessionStarted):
+            changes |= {
+                "batch_first_sequence": sequence,
+                "epoch": state.epoch + 1,
+                "recovered_sequence": sequence - 1,
+                "recovered_hash": self.entry_hash,
+                "after_clean_stop": state.is_closed_cleanly,
+                "cuts": [
+                    structs.replace(
+                        cut,
+                        first_sequence_lost=sequence,
+                        copy_name=f"{cut.segment}.cut-{sequence}-{cut.offset}",
+                    )
+                    for cut in event.cuts
+                ],
+            }
+        return structs.replace(event, **changes)
 
     def admit(self, request: Order, at_ns: int | None = None) -> Admit:
         answer = self.submit(request, at_ns)
@@ -218,8 +280,7 @@ class LoggedEngine:
         assert self._records.read(data, request, outcome)
         assert self._writer.event(request, outcome) in data
         self.engine.apply(request, outcome)
-        self.records.append(data)
-        check_conservation(self.state)
+        self._keep(data, request.batch_first_sequence)
 
 
 def decide(engine: Engine, request: Request, origin: Origin) -> Decided | Reply:
@@ -273,11 +334,27 @@ def check_conservation(state: GuardState) -> None:
 
 def fold(records: Iterable[bytes]) -> Engine:
     """The engine that a log's records fold into: recovery's half, nothing decided."""
-    engine = Engine()
-    folder = RecordFolder(engine)
+    engine, reader, fields, outcome = Engine(), RecordReader(), RequestFields(), Outcome()
     for sequence, data in enumerate(records, 1):
-        folder.apply(sequence, folder.read(data))
+        if reader.read(data, fields, outcome):
+            engine.apply(fields, outcome)
+        else:
+            apply(engine, sequence, decode_data(data).outcome)
     return engine
+
+
+_RECOVERED = re.compile(rb'"recovered_hash":"[0-9a-f]{64}"')
+
+
+def settled(records: Iterable[bytes], key: bytes = KEY) -> list[bytes]:
+    """Records that were changed, with the hashes that its sessions then name of those before."""
+    hasher, entry_hash, found = ChainHasher(key), GENESIS, []
+    for data in records:
+        if data.startswith(b'{"event":"session_started"'):
+            data = _RECOVERED.sub(b'"recovered_hash":"%b"' % entry_hash.encode(), data)
+        entry_hash = hasher.entry_hash(entry_hash, data)
+        found.append(data)
+    return found
 
 
 def write_log(directory: Path, records: Iterable[bytes], key: bytes = KEY) -> Head:

@@ -30,8 +30,10 @@ from guard_support import (
     ALPHA_BUDGET,
     ALPHA_CAP,
     DEV_POLICY_DIGEST_HEX,
+    KEY,
     LoggedEngine,
     ORDER_NOTIONAL,
+    SECOND_NS,
     T0,
     actor,
     apply,
@@ -43,13 +45,14 @@ from guard_support import (
     order,
 )
 from kernel import InvariantError, KernelInputError, PolicyError
+from wal import ChainHasher
 
 
 def test_a_fresh_state_folds_the_first_records() -> None:
     state = LoggedEngine().state
     assert (state.log_id, state.key_id, state.epoch, state.rules_version) == (
         "0123456789abcdef0123456789abcdef",
-        "test-key-id",
+        ChainHasher(KEY).key_id,
         1,
         1,
     )
@@ -218,8 +221,8 @@ def _released(name: str, sequence: int = 9) -> OrderReleased:
 def test_requests_outcomes_that_cannot_follow() -> None:
     too_much = ORDER_NOTIONAL + 1
     for event, words in (
-        (_filled(released_microcents=too_much), "settle of record 9: .*HoldExceeded"),
-        (_filled(fee=2**62), "settle of record 9: .*Overrun"),
+        (_filled(released_microcents=too_much), "record 9 frees 1900000000001 microcents and leaves 1 and 60 lots"),
+        (_filled(2**62, hold_microcents=ORDER_NOTIONAL - 1), "settle of record 9: .*Overrun"),
         (_released("A-2"), "record 9 releases an order that is not open"),
         (_again("A-3", reservation_id=7), "record 9 holds reservation 7, the ledger gave 2"),
         (_again("A-3", notional_microcents=2**62), "reserve for record 9: .*Exposure"),
@@ -244,7 +247,7 @@ def test_a_release_after_the_last_fill_or_a_release_cannot_follow() -> None:
         engine = LoggedEngine()
         engine.admit(order())
         engine.submit(first)
-        with pytest.raises(InvariantError, match="MissingReservation"):
+        with pytest.raises(InvariantError, match="releases 1 microcents of an order that holds 0"):
             apply(engine.engine, 10, _released("A-1", 10))
 
 
@@ -271,11 +274,11 @@ def test_settings_change_what_is_decided_next() -> None:
             SettingsActivated,
             currency="USD",
             remembered_orders_max=1,
-            remembered_order_window_ns=5,
+            remembered_order_window_ns=SECOND_NS,
         )
     )
-    engine.admit(order("A-1", sent_at_ns=T0 - 5))
-    assert engine.reject(order("A-2", sent_at_ns=T0 - 6)).reason == "stale_order"
+    engine.admit(order("A-1", sent_at_ns=T0 - SECOND_NS))
+    assert engine.reject(order("A-2", sent_at_ns=T0 - SECOND_NS - 1)).reason == "stale_order"
     assert engine.reject(order("A-2")).reason == "idempotency_window_full"
 
 

@@ -24,10 +24,11 @@ from guard_audit_support import (
     changed,
     flipped,
 )
-from guard_support import write_log
-from wal import Anchor, WalDamage, anchor_of, verify_chain
+from guard_support import KEY, settled, write_log
+from wal import Anchor, ChainHasher, WalDamage, anchor_of, verify_chain
 
 ANOTHER_KEY = bytes(range(1, 33))
+KEY_ID = ChainHasher(KEY).key_id.encode()
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +135,15 @@ LOGS = (
         "a changed record, chained anew with another key",
         lambda day: chained(changed(day.records, b'"A-2"', b'"A-X"'), key=ANOTHER_KEY),
         CHAIN,
+        "record 1: entry_hash does not match",
+    ),
+    Forgery(
+        "the same, the log naming that key",
+        lambda day: chained(
+            changed(day.records, KEY_ID, ChainHasher(ANOTHER_KEY).key_id.encode()),
+            key=ANOTHER_KEY,
+        ),
+        CHAIN,
         "record 1: the key is not the one that the log was written with",
     ),
     Forgery(
@@ -206,7 +216,7 @@ LOGS = (
     ),
     Forgery(
         "who did it changed, chained anew with the key",
-        lambda day: chained(changed(day.records, b'"by":"tester"', b'"by":"nobody"')),
+        lambda day: chained(settled(changed(day.records, b'"by":"tester"', b'"by":"nobody"'))),
         HEAD,
         "are not those that the log's key has signed",
     ),

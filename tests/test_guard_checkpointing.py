@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from guard.activation import NANOSECONDS_PER_SECOND, opening_events
+from guard.activation import opening_events
 from guard.checkpoint import state_digest_hex
 from guard.checkpointing import (
     CHILD_LIFE_MAX_NS,
@@ -23,6 +23,7 @@ from guard.checkpointing import (
 from guard.engine.engine import Engine
 from reference.journal import encode_data
 from guard.outcomes import CheckpointTaken, Decided, DeskToppedUp, Outcome
+from guard.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery import recover_log
 from guard_support import (
     KEY,

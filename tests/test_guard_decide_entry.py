@@ -8,7 +8,6 @@ from guard.engine.engine import Engine
 from guard.messages import Admit, Reject
 from guard.outcomes import OrderDecided, OrderRefused, Origin
 from guard.engine.state import GuardState
-from guard.record.codec import RecordError
 from guard.record.fold import RecordFolder
 from guard_support import (
     ALPHA_BUDGET,
@@ -446,12 +445,12 @@ def test_a_kernel_that_gives_two_answers_stops_everything() -> None:
 
 
 def test_the_outcome_carries_its_origin() -> None:
-    decided = decide(LoggedEngine().engine, order(), Origin(T0 + 5, "someone", 3))
+    decided = decide(LoggedEngine().engine, order(), Origin(T0 + 5, "local", 3))
     outcome = decided.outcome  # type: ignore[union-attr]
     assert isinstance(outcome, OrderDecided)
     assert (outcome.received_at_ns, outcome.client, outcome.batch_first_sequence) == (
         T0 + 5,
-        "someone",
+        "local",
         3,
     )
 
@@ -476,6 +475,6 @@ def test_a_recorded_order_with_an_impossible_integer_is_refused_whole(
     changed = data.replace(b'"%b":%b' % (name.encode(), written.encode()),
                            b'"%b":%d' % (name.encode(), value))  # fmt: skip
     assert changed != data
-    with pytest.raises(RecordError, match="no record of this guard"):
-        RecordFolder(engine.engine).read(changed)
+    with pytest.raises(ValueError, match="is not allowed; allowed: "):
+        RecordFolder(engine.engine, engine.state.key_id).read(9, changed, "")
     assert describe(engine.state) == before

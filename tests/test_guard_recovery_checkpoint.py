@@ -26,7 +26,7 @@ from guard_checkpoint_support import (
     write_day,
     write_segments,
 )
-from guard_support import describe, fold
+from guard_support import describe, fold, settled
 from wal import (
     WalDamage,
     archive_segments,
@@ -186,7 +186,7 @@ def test_one_of_a_future_is_set_aside(tmp_path: Path) -> None:
 def test_one_of_another_log_is_set_aside(tmp_path: Path) -> None:
     log = tmp_path / "log"
     other = [RECORDS[0].replace(b"0123456789abcdef", b"fedcba9876543210"), *RECORDS[1:]]
-    write_segments(log, (9, 25), other)
+    write_segments(log, (9, 25), settled(other))
     for count in (OLDER, NEWER):
         checkpoint(log, count)
     recovered = start(log)

@@ -297,9 +297,7 @@ def test_a_second_log_opened_is_found(tmp_path: Path) -> None:
     [
         b'"event":"desk_opened","desk":"desk-beta","budget_microcents":1,'
         b'"max_reserved_microcents":null',
-        b'"event":"desk_opened","desk":"d","budget_microcents":-1,"max_reserved_microcents":null',
         b'"event":"desk_topped_up","desk":"nobody","amount_microcents":1',
-        b'"event":"desk_topped_up","desk":"desk-beta","amount_microcents":0',
         b'"event":"desk_topped_up","desk":"desk-beta","amount_microcents":9223372036854775807',
         b'"event":"desk_capped","desk":"nobody","max_reserved_microcents":1',
         b'"event":"desk_resumed","desk":"nobody"',
@@ -311,10 +309,14 @@ def test_a_second_log_opened_is_found(tmp_path: Path) -> None:
 )
 def test_an_administrative_event_that_cannot_follow(event: bytes, tmp_path: Path) -> None:
     name, _, rest = event.partition(b",")
-    head = b',"received_at_ns":1,"client":"local","batch_first_sequence":43,"by":"x","why":"y",'
+    head = (
+        b',"received_at_ns":1700000000000000007,"client":"local","batch_first_sequence":43,'
+        b'"by":"x","why":"y",'
+    )
     data = b"{" + name + head + rest + b"}"
     decode_data(data)
-    with pytest.raises(ReplayMismatch, match="record 43: the event cannot follow: "):
+    words = "record 43: the event cannot follow: .*(desk|top-up|size|symbol)"
+    with pytest.raises(ReplayMismatch, match=words):
         replay_records(tmp_path / "log.jsonl", [*DAY.records, data])
 
 

@@ -11,10 +11,10 @@ How it fails: `ConfigError` naming the place, before any record is read.
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from guard.engine.apply_event import build_policy
 from guard.config import (
@@ -23,15 +23,17 @@ from guard.config import (
     DeskSection,
     DeskTerms,
     PolicySection,
-    RememberedOrdersMax,
-    RememberedOrderWindowS,
     desk_terms,
     policy_content,
 )
 from guard.outcomes import PolicyContent
+from guard.ranges import (
+    NANOSECONDS_PER_SECOND,
+    Currency,
+    RememberedOrdersMax,
+    RememberedOrderWindowS,
+)
 from kernel import PolicyError
-
-NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 
 _SECTIONS: Final = frozenset(("endpoints", "log", "policy", "instruments", "desks", "settings"))
 
@@ -39,7 +41,7 @@ _SECTIONS: Final = frozenset(("endpoints", "log", "policy", "instruments", "desk
 class _Settings(Struct, forbid_unknown_fields=True, frozen=True):
     """As in a configuration, but what is not said stays as recorded."""
 
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] | None = None
+    currency: Currency | None = None
     remembered_orders_max: RememberedOrdersMax | None = None
     remembered_order_window_s: RememberedOrderWindowS | None = None
 

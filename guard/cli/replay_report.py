@@ -37,10 +37,13 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_audit(options: argparse.Namespace, beginning: "CheckpointInfo | None") -> "Audit":
+def open_audit(
+    options: argparse.Namespace, beginning: "CheckpointInfo | None", key_id: str
+) -> "Audit":
     """The audit that the arguments ask for. Raises UsageError, ConfigError, WalError.
 
     `beginning`: the checkpoint that the log is replayed from, None where from its first record.
+    `key_id`: of the log's key.
     """
     if options.desk is not None and options.explain is None:
         raise UsageError("--desk needs --explain CLIENT_ORDER_ID")
@@ -56,7 +59,7 @@ def open_audit(options: argparse.Namespace, beginning: "CheckpointInfo | None") 
         if beginning is not None:
             from guard.recovery import load_checkpoint
 
-            begun = load_checkpoint(beginning)
+            begun = load_checkpoint(beginning, key_id)
     return Audit(options.explain, options.desk, overrides, begun)
 
 

@@ -30,6 +30,13 @@ cdef int _apply_rejected(GuardState state, Request request, Outcome outcome) exc
 )
 cdef int _apply_fill(GuardState state, Request request, Outcome outcome) except -1
 
+@cython.locals(
+    orders=RememberedOrders, held=u64, left=u64, filled=u64, quantity=u64
+)
+cdef int _check_freed(
+    GuardState state, Py_ssize_t row, i64 phase, Request request, Outcome outcome
+) except -1
+
 @cython.locals(fee=i64)
 cdef i64 paid_microcents(Request request, Outcome outcome) noexcept
 
@@ -40,5 +47,5 @@ cdef int _note_fill(
 
 cdef int _charge(GuardState state, Request request, i64 paid) except -1
 
-@cython.locals(orders=RememberedOrders, row=Py_ssize_t)
+@cython.locals(orders=RememberedOrders, row=Py_ssize_t, held=u64)
 cdef int _apply_release(GuardState state, Request request, Outcome outcome) except -1

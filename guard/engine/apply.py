@@ -88,6 +88,7 @@ def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
     paid = paid_microcents(request, outcome)
     row = orders.find(request, received_at_ns)
     phase = _PHASE_REFUSED if row == _NO_ROW else orders.phase(row)
+    _check_freed(state, row, phase, request, outcome)
     if phase == _PHASE_REFUSED:
         expires_at_ns = state.orphan_expires_at_ns(received_at_ns)
         orders.add_orphan_fill(request, outcome, expires_at_ns, state.remembered_orders_max)
@@ -109,6 +110,29 @@ def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
         if desk is not None:
             desk.is_halted = True
             desk.unpaid_fees_microcents += outcome.unpaid_fee_microcents
+    return 0
+
+
+def _check_freed(
+    state: GuardState, row: int, phase: int, request: Request, outcome: Outcome
+) -> int:
+    """What a fill leaves open and held is what there was, less what it fills and frees."""
+    held = left = 0
+    if phase == _OPEN:
+        orders = state.orders
+        orders.read(row)
+        held = orders.hold_microcents(row)
+        filled = orders.filled_quantity(row) + request.quantity
+        quantity = orders.known.quantity
+        left = quantity - filled if filled < quantity else 0
+    if outcome.open_quantity != left or (
+        outcome.released_microcents + outcome.hold_microcents != held
+    ):
+        raise InvariantError(
+            f"record {outcome.sequence} frees {outcome.released_microcents} microcents and leaves "
+            f"{outcome.hold_microcents} and {outcome.open_quantity} lots, of {held} held and with "
+            f"{left} lots left"
+        )
     return 0
 
 
@@ -147,6 +171,12 @@ def _apply_release(state: GuardState, request: Request, outcome: Outcome) -> int
     row = orders.find(request, request.received_at_ns)
     if row == _NO_ROW or orders.phase(row) == _PHASE_REFUSED:
         raise InvariantError(f"record {outcome.sequence} releases an order that is not open")
+    held = orders.hold_microcents(row)
+    if outcome.released_microcents != held:
+        raise InvariantError(
+            f"record {outcome.sequence} releases {outcome.released_microcents} microcents of an "
+            f"order that holds {held}"
+        )
     orders.read(row)
     if state.ledger.release_hold(orders.known_outcome.reservation_id) < 0:
         raise InvariantError(

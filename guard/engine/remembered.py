@@ -38,9 +38,6 @@ from kernel import little_endian as le
 
 NEVER: Final = 2**63 - 1  # when an open order expires
 
-# What expires does so at this time at the latest: the last one before NEVER, which is no time.
-LAST_NS: Final = NEVER - 1
-
 # Of an orphan that outlasts the one behind it: its row, its record's sequence, when it expires.
 Outlasting: TypeAlias = tuple[int, int, int]
 

@@ -8,11 +8,12 @@ and the orders remembered. It changes only in `guard.engine.apply`; `guard.engin
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from guard.engine.remembered import LAST_NS, RememberedOrders
+from guard.engine.remembered import RememberedOrders
 from guard.instruments import Instrument
 from guard.protocol import slots
 from guard.protocol.fields import TEXT_NAMES
 from guard.protocol.request import TEXTS, Request
+from guard.ranges import TIME_NS_MAX
 from kernel import little_endian as le
 from kernel.ledger import BudgetEngine
 from kernel.ledger_lines import Tenant
@@ -21,7 +22,7 @@ from kernel.policy import PolicySnapshot
 _DESK_AT, _SYMBOL_AT = TEXTS["desk"][0], TEXTS["symbol"][0]
 _DESK, _SYMBOL = TEXT_NAMES.index("desk"), TEXT_NAMES.index("symbol")
 _I64_MAX, _U64_MAX = 2**63 - 1, 2**64 - 1
-_LAST_NS = LAST_NS
+_LAST_NS = TIME_NS_MAX
 # Names that are looked up as bytes; more desks and symbols than a guard has.
 NAMES_KEPT_MAX = 16_384
 

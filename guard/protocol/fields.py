@@ -205,8 +205,11 @@ def _outcome(name: str) -> int:
 # under their own name, and are below 2^63.
 _ANSWER_FIELDS: Final = {
     "wal_sequence": Field("wal_sequence", ValueKind.NUMBER, _outcome("sequence")),
-    "venue": Field("venue", ValueKind.NUMBER, _outcome("venue"), (), 0, U32_MAX),
+    "venue": Field("venue", ValueKind.NUMBER, _outcome("venue"), (), 1, U32_MAX),
     "fee_microcents": Field("fee_microcents", ValueKind.NUMBER, _outcome("fee_microcents")),
+    "notional_microcents": Field(
+        "notional_microcents", ValueKind.NUMBER, _outcome("notional_microcents"), (), 1, I64_MAX
+    ),
     "substituted": Field("substituted", ValueKind.WORD, _outcome("substituted"), (False, True)),
     "repeat": Field("repeat", ValueKind.WORD, _outcome("repeat"), (False, True)),
     "halts_desk": Field("halts_desk", ValueKind.WORD, _outcome("halts_desk"), (False, True)),

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from guard.outcomes import Decided, KernelRows, LogOpened, OrderDecided, Outcome, PlainEvent
+from guard.record.words import explain
 from kernel.layout import DECISION, INPUT
 from kernel.reasons import ACTION_OF_CAMEL, REASON_OF_CAMEL
 from wal import Dialect
@@ -133,7 +134,7 @@ def decode_data(data: bytes) -> Decided:
         return Decided(record.metadata, _rows_of(record))
     # ValueError: bad UTF-8, or a value that does not fit the format's integer types.
     except (msgspec.DecodeError, ValueError, RecursionError, KeyError) as error:
-        raise RecordError(f"no record of this guard: {error}") from error
+        raise RecordError(f"no record of this guard: {explain(data, error)}") from error
 
 
 def decode_event(data: bytes) -> Outcome:
@@ -154,7 +155,7 @@ def decode_event(data: bytes) -> Outcome:
         event: Outcome = _decode_event(data)
         return event
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise RecordError(f"no record of this guard: {error}") from error
+        raise RecordError(f"no record of this guard: {explain(data, error)}") from error
 
 
 def _rows_of(record: DecisionRecord) -> KernelRows:

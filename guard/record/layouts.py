@@ -8,16 +8,17 @@ of the guard"): made from the types of `guard.messages`. Writing and reading wal
 from collections.abc import Sequence
 from typing import Final
 
-from guard.messages import I64_MAX, Admit, Filled, Reject, Released
+from guard.messages import Admit, Filled, Reject, Released
 from guard.protocol import fields
 from guard.protocol.fields import TEXT_NAMES, Field, ValueKind, answer_field, fields_of_answer
 from guard.protocol.layout import Layout, Step, encode_json, json_steps
 from guard.protocol.request import REQUEST_NUMBERS
+from guard.ranges import TIME_NS_MAX
 
 # What every event begins with.
 EVENT_FIELDS: Final = (
     Field(
-        "received_at_ns", ValueKind.NUMBER, REQUEST_NUMBERS.index("received_at_ns"), (), 0, I64_MAX
+        "received_at_ns", ValueKind.NUMBER, REQUEST_NUMBERS.index("received_at_ns"), (), 0, TIME_NS_MAX
     ),
     Field("client", ValueKind.TEXT, TEXT_NAMES.index("client")),
     Field(

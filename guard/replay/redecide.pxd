@@ -11,10 +11,10 @@ from guard.protocol cimport json_reader
 from guard.protocol.outcome cimport Outcome as RequestOutcome
 from guard.protocol.request cimport Request
 from guard.record.reader cimport RecordReader
+from guard.record.rules cimport RecordRules
 from guard.record.writer cimport RecordWriter
 
-cdef u64 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _ORDER
-cdef Py_ssize_t _CURRENCY_AT
+cdef u64 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED
 
 @cython.final
 cdef class Replayed:
@@ -28,6 +28,7 @@ cdef class Replayed:
 cdef class Redecider:
     cdef Engine _engine
     cdef GuardState _state
+    cdef RecordRules _rules
     cdef RecordReader _reader
     cdef RecordWriter _writer
     cdef readonly Replayed replayed
@@ -49,6 +50,3 @@ cdef class Redecider:
 
     @cython.locals(answer=RequestOutcome)
     cpdef int apply(self) except -1
-
-    @cython.locals(currency=bytes, count=Py_ssize_t)
-    cpdef bint is_in_own_currency(self, Request request) except -1

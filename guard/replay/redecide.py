@@ -20,18 +20,17 @@ from guard.engine import decide as deciding
 from guard.engine.engine import Engine
 from guard.engine.state import GuardState
 from guard.outcomes import Decided, KernelRows, Outcome
-from guard.protocol import fields, json_reader
+from guard.protocol import json_reader
 from guard.protocol.fields import REASON_WORDS
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.outcome import OutcomeKind
-from guard.protocol.request import TEXTS, Request
+from guard.protocol.request import Request
 from guard.record.codec import decode_own_event
 from guard.record.reader import RecordReader
+from guard.record.rules import RecordRules
 from guard.record.writer import RecordWriter
 
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
-_ORDER = fields.ORDER
-_CURRENCY_AT = TEXTS["currency"][0]
 # The tags of the events that a record of each kind of outcome is.
 _EVENTS = {
     _ADMITTED: "order",
@@ -101,8 +100,10 @@ class Replayed:
 class Redecider:
     """Decides the records of one log again. `order_count` and others: how many of what."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, rules: RecordRules) -> None:
+        """`rules`: those that the log's records keep with each other."""
         self._engine = engine
+        self._rules = rules
         self._state = engine.state
         self._reader = RecordReader()
         self._writer = RecordWriter()
@@ -143,7 +144,7 @@ class Redecider:
         request = replayed._request
         if not self._reader.read_request(data, request):
             return False
-        return self.is_in_own_currency(request) and self._gives(state, request, data)
+        return self._rules.takes(request) and self._gives(state, request, data)
 
     def _gives(self, state: GuardState, request: Request, data: bytes) -> bool:
         replayed = self.replayed
@@ -163,20 +164,11 @@ class Redecider:
         """Applies what was decided again, and counts it."""
         answer = self.replayed._answer
         self._engine.apply(self.replayed._request, answer)
+        self._rules.note_batch(self.replayed._request.batch_first_sequence)
         self._kind_counts[answer.kind] += 1
         if answer.kind <= _REFUSED:
             self._reason_counts[answer.reason] += 1
         return 0
-
-    def is_in_own_currency(self, request: Request) -> bool:
-        """Does the order say no other currency than the guard's?"""
-        if request.kind != _ORDER or request.currency_bytes == 0:
-            return True
-        currency = self._state.currency.encode()
-        count = len(currency)
-        return request.currency_bytes == count and json_reader.is_same(
-            request.texts, _CURRENCY_AT, _CURRENCY_AT + count, currency, count
-        )
 
     @property
     def decision_count(self) -> int:

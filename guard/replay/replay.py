@@ -17,11 +17,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from guard.engine.engine import Engine
 from guard.engine.state import GuardState
-from guard.messages import Order
 from guard.outcomes import LogOpened, Outcome
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
@@ -29,10 +28,10 @@ from guard.protocol.views import reply_of
 from guard.record.codec import DIALECT, RecordError, decode_data, encode_event
 from guard.record.fold import REQUEST_EVENTS, read_event
 from guard.record.reader import RecordReader
+from guard.record.rules import RecordRules
 from guard.record.writer import RecordWriter
 from guard.recovery import load_checkpoint
 from guard.replay.redecide import Redecider, Replayed
-from guard.wire import check_request
 from kernel import InvariantError
 from wal import (
     EMPTY_HEAD,
@@ -117,6 +116,14 @@ class PlaceInRun:
         """Its hash, as 64 lower-case hexadecimal characters."""
         return self.run.hash_of(self.sequence)
 
+    @property
+    def previous_hash(self) -> str:
+        """The hash of the record before it."""
+        head = self.run.head
+        if self.sequence == head.sequence + 1:
+            return head.entry_hash
+        return self.run.hash_of(self.sequence - 1)
+
 
 _IMPOSSIBLE: Final = (InvariantError, ValueError, KeyError)
 
@@ -144,8 +151,8 @@ def replay_log(
     start = None
     if beginning is not None:
         start = report.head = beginning.head.head
-        report.engine = load_checkpoint(beginning)
-    replay = _Replay(report, observe)
+        report.engine = load_checkpoint(beginning, hasher.key_id)
+    replay = _Replay(report, observe, hasher.key_id)
     for runs in prepare_runs(
         source, hasher, DIALECT, list,
         anchor=anchor, start=start, jobs=jobs, on_bytes=on_bytes,
@@ -159,11 +166,12 @@ def replay_log(
 class _Replay:
     """One replay under way."""
 
-    def __init__(self, report: ReplayReport, observe: Observer | None) -> None:
+    def __init__(self, report: ReplayReport, observe: Observer | None, key_id: str) -> None:
         self._report = report
         self._engine = report.engine
         self._place = PlaceInRun()
-        self._redecider = Redecider(report.engine)
+        self._rules = RecordRules(report.engine.state, key_id)
+        self._redecider = Redecider(report.engine, self._rules)
         self._observe = observe
         self._tell = None if observe is None else self._tell_observer
         self._administrative: Counter[str] = Counter()
@@ -210,6 +218,7 @@ class _Replay:
         if isinstance(event, LogOpened) and place.sequence != 1:
             raise _mismatch(place, "log_opened stands in the middle of the log")
         try:
+            self._rules.check(place.sequence, event, place.previous_hash)
             again = self._decide_again(event, data)
             if again != data:
                 raise _mismatch(place, _first_difference(again, data))
@@ -217,6 +226,7 @@ class _Replay:
                 self._redecider.apply()
             else:
                 self._engine.apply_event(place.sequence, event)
+                self._rules.note(place.sequence, event)
                 self._redecider.replayed.take_event(event)
                 self._administrative[event.__struct_config__.tag] += 1  # type: ignore[index]
         except _IMPOSSIBLE as error:
@@ -227,8 +237,6 @@ class _Replay:
         if not isinstance(event, REQUEST_EVENTS):
             return encode_event(event)
         state = self._engine.state
-        message: Any = getattr(event, _REQUEST_OF[type(event)])
-        _check_request(message, state.currency)
         if self._redecider.decide_again(data):
             return data
         request, outcome = Request(), RequestOutcome()
@@ -237,22 +245,6 @@ class _Replay:
             reply = reply_of(request, outcome)
             raise InvariantError(f"the rules answer it without a record: {reply!r}")
         return RecordWriter().data(request, outcome, state.policy_digest_hex)
-
-
-_REQUEST_OF: Final[dict[type, str]] = {
-    event: name
-    for event in REQUEST_EVENTS
-    for name in event.__struct_fields__
-    if name in ("order", "fill", "cancel")
-}
-
-
-def _check_request(request: Any, currency: str) -> None:
-    """Refuse what no client can have been answered: the rules have an error for it, no record."""
-    is_unsaid = isinstance(request, Order) and request.currency is None
-    check_request(request, currency)
-    if is_unsaid:
-        request.currency = None  # as it is recorded; the check says what that means
 
 
 def _mismatch(place: Place, reason: str) -> ReplayMismatch:

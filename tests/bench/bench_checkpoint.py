@@ -128,7 +128,7 @@ def measure(count: int, hold_count: int, directory: Path) -> None:
         time.sleep(REST_S)
     orders.report("after")
     started_ns = time.perf_counter_ns()
-    load_checkpoint(info)
+    load_checkpoint(info, HASHER.key_id)
     print(f"  loaded in {(time.perf_counter_ns() - started_ns) / 1e9:.1f} s")
 
 

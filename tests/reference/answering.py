@@ -10,6 +10,7 @@ from reference.engine import Engine
 from reference.journal import encode_data
 from guard.messages import ErrorReply, Pong, Reject, Reply, StatsReply
 from guard.outcomes import Decided, Origin, Outcome
+from guard.ranges import LOCAL_CLIENT
 from guard.wire import (
     Message,
     Parsed,
@@ -20,7 +21,6 @@ from guard.wire import (
 from wal import LogWriter
 from wal.failpoint import reach
 
-LOCAL_CLIENT: Final = "local"
 LATE_TYPES: Final = frozenset((Pong, StatsReply))  # their replies are known only when they leave
 
 class LateReplies(Struct, gc=False):

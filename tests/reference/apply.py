@@ -136,6 +136,7 @@ def _apply_fill(state: GuardState, event: FillRecorded) -> None:
     paid = max(answer.fee_microcents, 0) - answer.unpaid_fee_microcents
     ledger, orders = state.ledger, state.orders
     order = orders.find(fill.desk, fill.client_order_id, event.received_at_ns)
+    _check_freed(order, event)
     if order is None or order.phase is OrderPhase.REFUSED:
         expires_at_ns = state.orphan_expires_at_ns(event.received_at_ns)
         ids_max = state.remembered_orders_max
@@ -161,6 +162,23 @@ def _apply_fill(state: GuardState, event: FillRecorded) -> None:
         desk.unpaid_fees_microcents += answer.unpaid_fee_microcents
 
 
+def _check_freed(order: OrderState | None, event: FillRecorded) -> None:
+    """What a fill leaves open and held is what there was, less what it fills and frees."""
+    answer = event.answer
+    held = open_quantity = 0
+    if order is not None and order.phase is OrderPhase.OPEN:
+        held = order.hold_microcents
+        open_quantity = max(order.open_quantity - event.fill.quantity, 0)
+    if answer.open_quantity != open_quantity or (
+        held - answer.released_microcents != answer.hold_microcents
+    ):
+        raise InvariantError(
+            f"record {answer.wal_sequence} frees {answer.released_microcents} microcents and "
+            f"leaves {answer.hold_microcents} and {answer.open_quantity} lots, of {held} held and "
+            f"with {open_quantity} lots left"
+        )
+
+
 def _note_fill(state: GuardState, order: OrderState, event: FillRecorded) -> None:
     orders = state.orders
     orders.add_fill(order, event.fill, event.answer)
@@ -182,6 +200,11 @@ def _apply_release(state: GuardState, event: OrderReleased) -> None:
     order = orders.find(cancel.desk, cancel.client_order_id, event.received_at_ns)
     if order is None or not isinstance(order.answer, Admit):
         raise InvariantError(f"record {answer.wal_sequence} releases an order that is not open")
+    if answer.released_microcents != order.hold_microcents:
+        raise InvariantError(
+            f"record {answer.wal_sequence} releases {answer.released_microcents} microcents of an "
+            f"order that holds {order.hold_microcents}"
+        )
     if ledger.release_hold(order.answer.reservation_id) < 0:
         raise InvariantError(
             f"release of record {answer.wal_sequence}: the ledger answers {MissingReservation()!r}"

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from guard.outcomes import Decided, KernelRows, LogOpened, OrderDecided, Outcome, PlainEvent
+from guard.record.words import explain
 from kernel.digest import decision_digest_of_row, input_digest_of_row
 from kernel.layout import DECISION, DECISION_ROW_BYTES, INPUT
 from kernel.reasons import ACTION_OF_CAMEL, ACTION_OF_CODE, REASON_OF_CAMEL, REASON_OF_CODE
@@ -156,7 +157,7 @@ def decode_data(data: bytes) -> Decided:
         return Decided(record.metadata, _rows_of(record))
     # ValueError: bad UTF-8, or a value that does not fit the format's integer types.
     except (msgspec.DecodeError, ValueError, RecursionError, KeyError) as error:
-        raise RecordError(f"no record of this guard: {error}") from error
+        raise RecordError(f"no record of this guard: {explain(data, error)}") from error
 
 
 def decode_event(data: bytes) -> Outcome:
@@ -177,7 +178,7 @@ def decode_event(data: bytes) -> Outcome:
         event: Outcome = _decode_event(data)
         return event
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise RecordError(f"no record of this guard: {error}") from error
+        raise RecordError(f"no record of this guard: {explain(data, error)}") from error
 
 
 def _rows_of(record: DecisionRecord) -> KernelRows:

@@ -34,9 +34,6 @@ from kernel import little_endian as le
 
 NEVER: Final = 2**63 - 1  # expires_at_ns of an open order
 
-# What expires does so at this time at the latest: the last one before NEVER, which is no time.
-LAST_NS: Final = NEVER - 1
-
 RecordedFill: TypeAlias = tuple[Fill, Filled]
 # Of an orphan that outlasts the one behind it: its row, its record's sequence, when it expires.
 Outlasting: TypeAlias = tuple[int, int, int]

@@ -33,7 +33,7 @@ _CODE_OF_WORD: Final[dict[str, int]] = {
 }
 _WORD_OF_CODE: Final = {code: word for word, code in _CODE_OF_WORD.items()}
 _STAGES: Final[tuple[Stage, ...]] = ("order", "kernel", "ledger")
-_FLAGS: Final = ("overfill", "late", "unknown", "refused")
+FLAGS: Final = ("overfill", "late", "unknown", "refused")
 
 # Of an order's fields the first two are its key's; of a fill's the first three; the last one of
 # both is the request id, which belongs to a sending.
@@ -119,7 +119,7 @@ def encode_fill(fill: Fill, answer: Filled) -> bytes:
     """A fill's content and its answer, without what its key says."""
     flags = 0
     for flag in answer.flags:
-        flags |= 1 << _FLAGS.index(flag)
+        flags |= 1 << FLAGS.index(flag)
     return _encode(
         (
             _fields_of(fill)[_FILL_CONTENT],
@@ -155,6 +155,6 @@ def decode_fill(
         released,
         fill.fee_microcents,
         unpaid,
-        [flag for bit, flag in enumerate(_FLAGS) if flags >> bit & 1],
+        [flag for bit, flag in enumerate(FLAGS) if flags >> bit & 1],
         False,
     )

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from guard.instruments import Instrument
-from reference.orders import LAST_NS, RememberedOrders
+from guard.ranges import TIME_NS_MAX
+from reference.orders import RememberedOrders
 from kernel.ledger import BudgetEngine
 from kernel.policy import PolicySnapshot
 
@@ -64,8 +65,8 @@ class GuardState:
         """From when on an order closed then may be forgotten; `sent_at_ns`: 0 where not said."""
         # At the window's last nanosecond an order is not stale yet, so its id is still remembered.
         expires_at_ns = max(closed_at_ns, sent_at_ns) + self.remembered_order_window_ns + 1
-        return min(expires_at_ns, LAST_NS)
+        return min(expires_at_ns, TIME_NS_MAX)
 
     def orphan_expires_at_ns(self, received_at_ns: int) -> int:
         """From when on a fill of no order of ours may be forgotten that is received then."""
-        return min(received_at_ns + self.remembered_order_window_ns, LAST_NS)
+        return min(received_at_ns + self.remembered_order_window_ns, TIME_NS_MAX)
