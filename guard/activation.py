@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from guard import __version__
 from guard.config import Config, DeskTerms
+from guard.engine.state import GuardState
 from guard.instruments import Instrument
 from guard.outcomes import (
     LOG_FORMAT_VERSION,
@@ -26,7 +27,6 @@ from guard.outcomes import (
     PolicyActivated,
     SettingsActivated,
 )
-from guard.engine.state import GuardState
 from guard.ranges import LOCAL_CLIENT, NANOSECONDS_PER_SECOND
 
 EventType = TypeVar("EventType", bound=Administrative)

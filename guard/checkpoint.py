@@ -23,6 +23,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from guard.engine.state import Desk, EntriesHalt, GuardState
 from guard.instruments import define_instrument
 from guard.outcomes import RULES_VERSION
 from guard.ranges import (
@@ -34,7 +35,6 @@ from guard.ranges import (
     WindowNsOrNone,
 )
 from guard.record.words import explain, refusal
-from guard.engine.state import Desk, EntriesHalt, GuardState
 from kernel import (
     BudgetEngine,
     InvariantError,

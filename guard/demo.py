@@ -26,9 +26,9 @@ from guard import clock
 from guard.client import AsyncGuardClient
 from guard.demo_flow import Step, read_steps
 from guard.demo_report import show_played, show_proof, show_start
-from guard.record.codec import DIALECT
 from guard.keys import create_key, load_key
 from guard.messages import Admit, ErrorReply, Filled, Order, Reject, Reply
+from guard.record.codec import DIALECT
 from guard.replay.replay import replay_log
 from wal import ChainHasher, WalDamage, verify_chain
 

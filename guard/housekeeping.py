@@ -20,11 +20,11 @@ from typing import Final
 from guard import clock
 from guard.activation import Actor
 from guard.anchoring import AnchorPublisher
+from guard.engine.state import GuardState
 from guard.heap import Heap
 from guard.notify import ServiceNotifier
 from guard.outcomes import EntriesHalted, EntriesResumed, Outcome
 from guard.pipeline import Pipeline
-from guard.engine.state import GuardState
 from wal import Head, WalError
 
 # A batch that has been on its way to the disk for so long is no progress: no more watchdog food.

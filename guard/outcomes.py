@@ -1,7 +1,7 @@
 """What the engine decides, and what the log says: one type an event. Pure.
 
-Owns the events of the log (`wal/FORMAT.md` gives them the chain; `guard.record.codec` their bytes). An
-outcome holds all that `guard.apply` needs to change the state by, the answer that was given
+Owns the events of the log (`wal/FORMAT.md` gives them the chain; `guard.record.codec` their bytes).
+An event holds all that `guard.engine` needs to change the state by, the answer that was given
 included, so that recovery never decides anything.
 
 Every event begins with `received_at_ns`, the authenticated client (or `local`) and the first

@@ -1,8 +1,8 @@
 """The pipeline: drain, answer, sync, reply.
 
 Owns the order of these steps, and with it the first promise: a reply of any kind leaves only after
-everything decided before it is on disk. What a message's answer is, `guard.server.request_path` says; the
-rules are the engine's, the files the log's.
+everything decided before it is on disk. What a message's answer is, `guard.server.request_path`
+says; the rules are the engine's, the files the log's.
 
 How it works (group commit): whatever has arrived is decided and staged while the previous batch is
 being synced. When that sync returns, its replies leave in order and the next batch, with all that

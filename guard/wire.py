@@ -5,9 +5,9 @@ body is in, how it splits into requests, what makes a request well formed, and t
 errors. It knows no state: whether a desk exists is the engine's question.
 
 How it works: most bodies never come here (`guard.protocol.request_reader`). Of one that does, the
-well-formed is one typed decode, of an array all at once, and one check of what types cannot express.
-Only when that fails is the body decoded a second time, loosely, to find out what to say and which
-`request_id` to echo.
+well-formed is one typed decode, of an array all at once, and one check of what types cannot
+express. Only when that fails is the body decoded a second time, loosely, to find out what to say
+and which `request_id` to echo.
 
 How it fails: it does not. Whatever the bytes, the answer is a list of requests and `ErrorReply`s;
 `WireError` stays inside.

@@ -23,7 +23,6 @@ import msgspec
 
 from daemon_support import config_text
 from guard.activation import Actor, find_differences, opening_events, resume_event
-from guard.server.request_path import record_event
 from guard.audit.export import export_decisions
 from guard.audit.notes import SigningKey
 from guard.audit.prove import prove_head
@@ -36,7 +35,6 @@ from guard.messages import Reply
 from guard.outcomes import (
     CheckpointTaken,
     CutNoted,
-    Decided,
     EntriesHalted,
     EntriesResumed,
     Origin,
@@ -50,6 +48,7 @@ from guard.protocol.views import reply_of
 from guard.record.writer import RecordWriter
 from guard.recovery import Recovered, recover_log
 from guard.replay.replay import replay_log
+from guard.server.request_path import record_event
 from protocol_client import cancel, fill, order, status
 from wal import ChainHasher, LogWriter, anchor_of, list_segments, read_checkpoints, write_anchor
 

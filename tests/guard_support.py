@@ -16,10 +16,10 @@ from msgspec import UNSET, structs
 from guard.activation import Actor, opening_events
 from guard.config import Config, parse_config
 from guard.engine.engine import Engine
+from guard.engine.state import GuardState
 from guard.messages import Admit, Cancel, Fill, Order, Reject, Reply, Request, Status
-from guard.outcomes import Decided, KernelRows, Origin
+from guard.outcomes import Decided, KernelRows, Origin, SessionClosed, SessionStarted
 from guard.outcomes import Outcome as Event
-from guard.outcomes import SessionClosed, SessionStarted
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request as RequestFields
 from guard.protocol.request_reader import RequestReader
@@ -28,7 +28,6 @@ from guard.record.codec import decode_data, decode_own_event, encode_event
 from guard.record.fold import REQUEST_EVENTS, read_event
 from guard.record.reader import RecordReader
 from guard.record.writer import RecordWriter
-from guard.engine.state import GuardState
 from wal import EMPTY_HEAD, GENESIS, ChainHasher, Head, LogWriter
 
 CHECKOUT = Path(__file__).resolve().parent.parent

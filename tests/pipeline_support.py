@@ -14,12 +14,11 @@ import zmq
 from daemon_support import KEY, config_text
 from guard import clock, pipeline
 from guard.activation import Actor, opening_events
-from guard.server.request_path import record_event
 from guard.config import parse_config
 from guard.engine.engine import Engine
 from guard.gateway import Gateway
-from guard.outcomes import Decided
 from guard.pipeline import ON_LOOP_MESSAGES_MAX, Pipeline
+from guard.server.request_path import record_event
 from wal import EMPTY_HEAD, ChainHasher, LogWriter
 
 PATIENCE_S = 20.0

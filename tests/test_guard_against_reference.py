@@ -27,8 +27,8 @@ from guard.instruments import define_instrument
 from guard.messages import U64_MAX
 from guard.outcomes import Decided
 from guard.server.request_path import LateReplies, RequestPath, record_event
-from guard_support import I64_MAX, KEY, LOG_ID, SECOND_NS, T0, U32_MAX, actor, dev_config
 from guard.wire import encode_replies
+from guard_support import I64_MAX, KEY, LOG_ID, SECOND_NS, T0, U32_MAX, actor, dev_config
 from guard_wire_support import ORDER
 from reference.answering import Answering, record_outcome
 from reference.engine import Engine as ReferenceEngine

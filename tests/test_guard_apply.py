@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from guard.engine.apply_event import build_policy
-from guard.record.codec import RecordError, decode_data
+from guard.engine.state import GuardState
 from guard.messages import Filled, Released
 from guard.outcomes import (
     DeskCapped,
@@ -24,17 +24,17 @@ from guard.outcomes import (
     SessionStarted,
     SettingsActivated,
 )
-from guard.engine.state import GuardState
+from guard.record.codec import RecordError, decode_data
 from guard_day_support import checkpoint_taken
 from guard_support import (
     ALPHA_BUDGET,
     ALPHA_CAP,
     DEV_POLICY_DIGEST_HEX,
     KEY,
-    LoggedEngine,
     ORDER_NOTIONAL,
     SECOND_NS,
     T0,
+    LoggedEngine,
     actor,
     apply,
     balances,
@@ -221,7 +221,10 @@ def _released(name: str, sequence: int = 9) -> OrderReleased:
 def test_requests_outcomes_that_cannot_follow() -> None:
     too_much = ORDER_NOTIONAL + 1
     for event, words in (
-        (_filled(released_microcents=too_much), "record 9 frees 1900000000001 microcents and leaves 1 and 60 lots"),
+        (
+            _filled(released_microcents=too_much),
+            "record 9 frees 1900000000001 microcents and leaves 1 and 60 lots",
+        ),
         (_filled(2**62, hold_microcents=ORDER_NOTIONAL - 1), "settle of record 9: .*Overrun"),
         (_released("A-2"), "record 9 releases an order that is not open"),
         (_again("A-3", reservation_id=7), "record 9 holds reservation 7, the ledger gave 2"),

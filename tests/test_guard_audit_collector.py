@@ -2,25 +2,20 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from msgspec import structs
 
 from audit_support import STEPS, audited, live
 from guard.activation import find_differences
-from guard.engine.apply_event import build_policy
 from guard.audit import answers, collector, day_counts
 from guard.audit.answers import OTHER_NAMES
 from guard.audit.audit import Audit
+from guard.engine.apply_event import build_policy
 from guard.outcomes import DeskResumed, PolicyActivated
-from guard.replay.replay import replay_log
 from guard_day_support import trading_day
-from guard_support import KEY, T0, LoggedEngine, actor, dev_config, order, write_log
-from replay_support import BusyDay
-from wal import ChainHasher
+from guard_support import T0, LoggedEngine, actor, dev_config, order
 
 
 def _events(records: list[bytes]) -> list[dict[str, Any]]:

@@ -17,8 +17,8 @@ from guard.outcomes import DeskCapped, DeskResumed, DeskToppedUp
 from guard.ranges import TIME_NS_MAX
 from guard.replay.replay import replay_log
 from guard_support import (
-    LoggedEngine,
     T0,
+    LoggedEngine,
     actor,
     cancel,
     dev_config,

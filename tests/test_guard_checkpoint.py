@@ -21,12 +21,12 @@ from guard.checkpoint import (
     state_digest_hex,
 )
 from guard.engine.engine import Engine
-from guard.record.codec import decode_data
 from guard.engine.state import GuardState
+from guard.record.codec import decode_data
 from guard_day_support import trading_day
 from guard_support import (
-    LoggedEngine,
     U64_MAX,
+    LoggedEngine,
     apply,
     cancel,
     describe,

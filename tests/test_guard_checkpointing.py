@@ -21,7 +21,6 @@ from guard.checkpointing import (
     write_state,
 )
 from guard.engine.engine import Engine
-from reference.journal import encode_data
 from guard.outcomes import CheckpointTaken, Decided, DeskToppedUp, Outcome
 from guard.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery import recover_log
@@ -33,6 +32,7 @@ from guard_support import (
     dev_config,
 )
 from kernel import InvariantError
+from reference.journal import encode_data
 from wal import EMPTY_HEAD, ChainHasher, Head, LogWriter, read_checkpoints
 
 HASHER = ChainHasher(KEY)

@@ -5,16 +5,15 @@ from typing import Any
 import pytest
 
 from guard.engine.engine import Engine
+from guard.engine.state import GuardState
 from guard.messages import Admit, Reject
 from guard.outcomes import OrderDecided, OrderRefused, Origin
-from guard.engine.state import GuardState
 from guard.record.fold import RecordFolder
 from guard_support import (
     ALPHA_BUDGET,
     ALPHA_CAP,
     BETA_BUDGET,
     I64_MAX,
-    LoggedEngine,
     NO_GATES,
     ORDER_FEE,
     ORDER_NOTIONAL,
@@ -23,6 +22,7 @@ from guard_support import (
     U32_MAX,
     U64_MAX,
     WINDOW_NS,
+    LoggedEngine,
     balances,
     decide,
     describe,

@@ -15,18 +15,15 @@ from msgspec import structs
 
 from guard.activation import resume_event
 from guard.engine.engine import Engine
-from guard.record.codec import decode_data
-from reference.journal import encode_data
 from guard.messages import Admit, ErrorReply, Ping, Reject
 from guard.outcomes import Decided, Origin
 from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.record.codec import decode_data
 from guard_day_support import trading_day
 from guard_support import (
-    T0,
-    fields_of,
-    LOG_ID,
-    LoggedEngine,
     SECOND_NS,
+    T0,
+    LoggedEngine,
     actor,
     apply,
     balances,
@@ -35,11 +32,13 @@ from guard_support import (
     decide,
     describe,
     dev_config,
+    fields_of,
     fill,
     fold,
     order,
     status,
 )
+from reference.journal import encode_data
 
 WINDOW_S = 10
 IDS_MAX = 6

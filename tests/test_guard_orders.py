@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json, msgpack, structs
 
-from guard.record.codec import decode_data
 from guard.engine.remembered import NEVER, OrderPhase, RememberedOrders
 from guard.engine.row_map import NO_ROW
 from guard.messages import Order, Reject, first_difference
 from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.record.codec import decode_data
 from guard.wire import parse_message
 from guard_support import (
     SECOND_NS,

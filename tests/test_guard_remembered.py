@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, structs
 
+from guard.engine.remembered import RememberedOrders
+from guard.engine.row_map import BLOB_BYTES_MAX
 from guard.messages import (
     I64_MAX,
     U32_MAX,
@@ -20,18 +22,16 @@ from guard.messages import (
     Side,
     TimeInForce,
 )
-from reference.orders_codec import encode_fill, encode_order, order_key
-from guard.engine.remembered import RememberedOrders
-from guard.engine.row_map import BLOB_BYTES_MAX
 from guard.outcomes import FillRecorded, OrderDecided
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request
 from guard.protocol.views import reply_of
+from guard.reasons import NOT_REMEMBERED, Refusal, Stage
 from guard.record.fold import read_event
 from guard.record.reader import RecordReader
 from guard_support import fields_of
-from guard.reasons import NOT_REMEMBERED, Refusal, Stage
 from kernel import InvariantError, Reason
+from reference.orders_codec import encode_fill, encode_order, order_key
 
 WORDS = [*(reason.snake for reason in Reason), *(refusal.word for refusal in Refusal)]
 FLAGS = ["overfill", "late", "unknown", "refused"]
@@ -44,7 +44,9 @@ u64s = st.integers(0, U64_MAX) | st.just(U64_MAX)
 i63s = st.integers(0, I64_MAX)
 i64s = st.integers(-(2**63), I64_MAX)
 basis_points = st.integers(0, 10_000)
-words = st.sampled_from(WORDS).filter(lambda word: word not in NOT_REMEMBERED) | st.text(max_size=30)
+words = st.sampled_from(WORDS).filter(lambda word: word not in NOT_REMEMBERED) | st.text(
+    max_size=30
+)
 
 orders = st.builds(
     Order,
@@ -177,6 +179,8 @@ def test_every_word_with_the_greatest_of_all_values(word: str) -> None:
 
 
 def test_an_integer_beyond_any_request_is_our_bug() -> None:
-    event = OrderDecided(1, "local", 1, greatest_order(), Reject("i" * 64, 1, "order", "of_old", {"a": 2**64}, False))
+    event = OrderDecided(
+        1, "local", 1, greatest_order(), Reject("i" * 64, 1, "order", "of_old", {"a": 2**64}, False)
+    )
     with pytest.raises(InvariantError, match="holds an impossible integer"):
         remembered(event)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from guard import unforked
-from guard.forked import ForkedChild
 from guard.engine.row_map import NO_ROW, RowMap
+from guard.forked import ForkedChild
 
 LARGE = unforked.UNFORKED_BYTES_MIN
 

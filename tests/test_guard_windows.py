@@ -14,17 +14,17 @@ import pytest
 
 from guard.checkpoint import decode_state, encode_state, state_digest_hex
 from guard.engine.engine import Engine
-from guard.messages import Cancel, Fill, Request
 from guard.engine.remembered import NEVER
 from guard.engine.row_map import NO_ROW
+from guard.engine.state import GuardState
+from guard.messages import Cancel, Fill, Request
 from guard.outcomes import Decided, FillRecorded, Origin, Outcome, SettingsActivated
 from guard.replay.replay import replay_log
-from guard.engine.state import GuardState
 from guard_support import (
     KEY,
-    LoggedEngine,
     SECOND_NS,
     T0,
+    LoggedEngine,
     actor,
     apply,
     cancel,

@@ -15,9 +15,9 @@ from guard.audit.overrides import Overrides
 from guard.audit.report import day_fields, replay_fields
 from guard.audit.whatif import WhatIf
 from guard.engine.engine import Engine
-from guard.replay.replay import Observer, Place, ReplayReport
-from guard.replay.redecide import Replayed
 from guard.engine.state import GuardState
+from guard.replay.redecide import Replayed
+from guard.replay.replay import Observer, Place, ReplayReport
 
 
 class UnknownOrderError(ValueError):

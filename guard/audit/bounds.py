@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from guard.checkpoint import state_digest_hex
-from guard.replay.replay import Observer, Place, ReplayMismatch
-from guard.replay.redecide import Replayed
 from guard.engine.state import GuardState
+from guard.replay.redecide import Replayed
+from guard.replay.replay import Observer, Place, ReplayMismatch
 from wal import Head, hashes_equal
 from wal.entry import SEQUENCE_MAX
 

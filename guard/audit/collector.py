@@ -1,8 +1,9 @@
 """What a day was like: collected from its records, one at a time, in bounded memory. Pure.
 
 Owns what the report of `replay` shows: the counts of every order and fill (`day_counts`,
-`answers`), which `day_requests` brings; the policies in force; and what people and start-ups did. It
-is an observer of `guard.replay`: it sees only records that were decided again and found the same.
+`answers`), which `day_requests` brings; the policies in force; and what people and start-ups did.
+It is an observer of `guard.replay`: it sees only records that were decided again and found the
+same.
 
 What may be many is bounded: only the first `ADMINISTRATIVE_MAX` administrative events are kept (the
 rest are counted), and the last `POLICIES_MAX` policies. A time is never before the last one: where
@@ -17,6 +18,7 @@ import msgspec
 
 from guard.audit.day_counts import DayCounts
 from guard.audit.day_requests import DayRequests
+from guard.engine.state import GuardState
 from guard.outcomes import (
     Administrative,
     DeskCapped,
@@ -26,9 +28,8 @@ from guard.outcomes import (
     Outcome,
     PolicyActivated,
 )
-from guard.engine.state import GuardState
-from guard.replay.replay import Place
 from guard.replay.redecide import Replayed
+from guard.replay.replay import Place
 
 ADMINISTRATIVE_MAX: Final = 2_000
 POLICIES_MAX: Final = 1_000
@@ -70,8 +71,9 @@ class DayCollector:
     def observe(self, place: Place, decided: Replayed, state: GuardState) -> None:
         """Counts one record, which the state has just taken in."""
         counts, sequence = self.counts, place.sequence
-        if decided.is_request:
-            if self._requests.observe(sequence, decided.request, decided.answer, state):
+        request, answer = decided.request, decided.answer
+        if request is not None and answer is not None:
+            if self._requests.observe(sequence, request, answer, state):
                 self._note_unusual(decided.outcome, sequence)
             return
         outcome = decided.outcome

@@ -20,7 +20,6 @@ from typing import Any
 from guard.record.kernel_rows import DECISION_TEXT, INPUT_TEXT
 from kernel import little_endian as le
 from kernel.digest import decision_digest_of_row, input_digest_of_row
-from kernel.little_endian import Row
 from wal import rawbytes as raw
 from wal import scan
 
@@ -89,7 +88,7 @@ class DecisionRows:
             right += 1
         return right
 
-    def _parse(self, text: Row, at: int, end: int, size: int, index: int) -> bool:
+    def _parse(self, text: bytes, at: int, end: int, size: int, index: int) -> bool:
         """Whether the record from `at` to `end` has the exact text; its rows are then filled."""
         length = len(self._bundle)
         if raw.holds(text, at, self._bundle, length, size):
@@ -111,9 +110,7 @@ class DecisionRows:
         at = _INPUT_TEXT.read(text, at + 32, size, self._inputs, index * _INPUT_BYTES)
         if at < 0 or not raw.holds(text, at, _DECISION_OPENING, 14, size):
             return False
-        at = _DECISION_TEXT.read(
-            text, at + 14, size, self._decisions, index * _DECISION_BYTES
-        )
+        at = _DECISION_TEXT.read(text, at + 14, size, self._decisions, index * _DECISION_BYTES)
         if at < 0 or not raw.holds(text, at, _METADATA, 13, size):
             return False
         return scan.value_end(text, at + 13, size) == end - 1

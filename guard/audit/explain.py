@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from guard.engine.state import GuardState
 from guard.messages import Admit, Order, Reject
 from guard.outcomes import (
     FillRecorded,
@@ -22,9 +23,8 @@ from guard.outcomes import (
     OrderRefused,
     OrderReleased,
 )
-from guard.engine.state import GuardState
-from guard.replay.replay import Place
 from guard.replay.redecide import Replayed
+from guard.replay.replay import Place
 from kernel import (
     DECISION_ROW_BYTES,
     TRACE,

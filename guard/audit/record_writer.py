@@ -3,7 +3,8 @@
 Owns: making a record's exact bytes, fail-closed (a decision that does not replay gets none), and
 what metadata may be: JSON without floats, since two writers print a float in two ways.
 
-Must not: write files; `guard.record.codec` writes the guard's own records, whose metadata is its events.
+Must not: write files; `guard.record.writer` writes the guard's own records, whose metadata is its
+events.
 
 Fails: `ReplayMismatchError` for a decision that does not replay, `MetadataError` naming the place.
 """

@@ -27,13 +27,14 @@ from typing import Any
 from msgspec import structs
 
 from guard.activation import Actor
-from guard.engine.apply_event import build_policy
 from guard.audit.changes import CHANGES, Change, Totals, change_fields, change_of
 from guard.audit.exposure import ExposureBook
 from guard.audit.overrides import Overrides
 from guard.config import ConfigError, DeskTerms
+from guard.engine.apply_event import build_policy
 from guard.engine.engine import Engine
 from guard.engine.remembered import OrderPhase
+from guard.engine.state import GuardState
 from guard.messages import Admit, ErrorReply, Reject, Reply
 from guard.outcomes import (
     CheckpointTaken,
@@ -47,12 +48,11 @@ from guard.outcomes import (
     PolicyActivated,
     SettingsActivated,
 )
-from guard.engine.state import GuardState
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
 from guard.protocol.views import reply_of
-from guard.replay.replay import Place
 from guard.replay.redecide import Replayed
+from guard.replay.replay import Place
 
 
 class WhatIf:

@@ -61,7 +61,11 @@ class Grown:
         ):
             self.engine.apply_event(self.engine.next_sequence, event)
         self.engine.state.orders.expect(remembered_orders_max)
-        self._reader, self._writer, self._outcome = RequestReader("local"), RecordWriter(), Outcome()
+        self._reader, self._writer, self._outcome = (
+            RequestReader("local"),
+            RecordWriter(),
+            Outcome(),
+        )
         self.orders = 0
         self._workload = MixedOrders("scale", 0, ONE_A_MESSAGE, 1, desks)
         self._desks = desks

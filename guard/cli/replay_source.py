@@ -206,8 +206,8 @@ def replay_decisions(options: argparse.Namespace, hasher: ChainHasher) -> int:
 
 def _policy_of(path: Path) -> "PolicySnapshot":
     """The policy of a TOML file with `[policy]`, or of the reference's JSON."""
-    from guard.engine.apply_event import build_policy
     from guard.audit.overrides import load_overrides
+    from guard.engine.apply_event import build_policy
     from kernel import KernelInputError
 
     if path.suffix == ".json":

@@ -11,7 +11,8 @@ id, a hold that is not there): the log and the state are not of one history, not
 
 from typing import NoReturn
 
-from guard.engine.remembered import NO_ROW, OrderPhase
+from guard.engine.remembered import OrderPhase
+from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
 from guard.messages import I64_MAX
 from guard.protocol.fields import CODE_OF_REASON
@@ -36,7 +37,7 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
     kind = outcome.kind
     if kind == _ADMITTED:
         _apply_admitted(state, request, outcome)
-    elif kind == _REJECTED or kind == _REFUSED:
+    elif kind in (_REJECTED, _REFUSED):
         _apply_rejected(state, request, outcome)
     elif kind == _FILLED:
         _apply_fill(state, request, outcome)
@@ -152,9 +153,7 @@ def _note_fill(state: GuardState, row: int, request: Request, outcome: Outcome) 
     orders.add_fill(row, request, outcome)
     # Overfills may add up without end; what a reply can carry is bounded.
     filled = orders.filled_quantity(row) + request.quantity
-    return orders.note_fill(
-        row, filled if filled < _I64_MAX else _I64_MAX, outcome.hold_microcents
-    )
+    return orders.note_fill(row, filled if filled < _I64_MAX else _I64_MAX, outcome.hold_microcents)
 
 
 def _charge(state: GuardState, request: Request, paid: int) -> int:

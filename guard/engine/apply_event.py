@@ -87,9 +87,7 @@ def _apply_policy(state: GuardState, event: PolicyActivated) -> None:
 
 
 def _apply_instrument(state: GuardState, event: InstrumentDefined) -> None:
-    state.define(
-        define_instrument(event.symbol, event.tick_size, event.lot_size, event.multiplier)
-    )
+    state.define(define_instrument(event.symbol, event.tick_size, event.lot_size, event.multiplier))
 
 
 def _desk_of(state: GuardState, name: str) -> Desk:

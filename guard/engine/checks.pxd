@@ -24,6 +24,10 @@ cdef class Check:
     cdef readonly bint bars_kernel
     cdef Function function
 
+    cdef bint refuses(
+        self, GuardState state, Request request, Outcome outcome, Found found
+    ) except -1
+
 @cython.locals(check=Check)
 cdef Check row(number, scope, Function function, bint bars_kernel=*)
 

@@ -56,6 +56,10 @@ class Check:
         self.stage = stage_of_reason(number)
         self.detail = detail_of_reason(number)
 
+    def refuses(self, state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
+        """What the row's function says; the detail is then in the outcome."""
+        return self.function(state, request, outcome, found)  # type: ignore[attr-defined,no-any-return]
+
 
 def row(number: int, scope: str, function: Rule, bars_kernel: bool = False) -> Check:
     """A row of the table, and its function, which compiled is one of C."""
@@ -106,9 +110,7 @@ def quantity_out_of_range(
     return True
 
 
-def notional_overflow(
-    _state: GuardState, request: Request, outcome: Outcome, found: Found
-) -> bool:
+def notional_overflow(_state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
     """Is the order worth more than can be counted?"""
     worth = found.worth
     assert worth is not None
@@ -140,9 +142,7 @@ def desk_halted(_state: GuardState, _request: Request, outcome: Outcome, found: 
     return True
 
 
-def kernel_rejects(
-    state: GuardState, request: Request, outcome: Outcome, _found: Found
-) -> bool:
+def kernel_rejects(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
     """Is no venue left? The reason is then the kernel's."""
     if outcome.output_row[_ACTION_AT] != _REJECT:
         return False
@@ -179,9 +179,7 @@ def _take_counts(outcome: Outcome) -> None:
         slots.set_outcome_number(outcome, _FIRST_GATE, gate, count)
 
 
-def holds_overflow(
-    _state: GuardState, _request: Request, outcome: Outcome, found: Found
-) -> bool:
+def holds_overflow(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
     """Would all holds together exceed what can be counted?"""
     line = found.line
     assert line is not None

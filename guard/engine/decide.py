@@ -14,7 +14,8 @@ gives two answers to one question. Nothing of a request can cause either.
 """
 
 from guard.engine.checks import CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL, Check
-from guard.engine.remembered import NO_ROW, OrderPhase
+from guard.engine.remembered import OrderPhase
+from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
 from guard.messages import I64_MAX
 from guard.protocol import fields, slots
@@ -117,7 +118,7 @@ def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
     for index in range(len(_BEFORE_KERNEL)):
         check = _BEFORE_KERNEL[index]
         if reason == 0:
-            if check.function(state, request, outcome, found):
+            if check.refuses(state, request, outcome, found):
                 reason = check.number
                 outcome.detail, outcome.stage = check.detail, check.stage
                 if check.bars_kernel:
@@ -133,7 +134,7 @@ def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
         if reason != 0:
             break
         check = _BEHIND_KERNEL[index]
-        if check.function(state, request, outcome, found):
+        if check.refuses(state, request, outcome, found):
             outcome.stage = check.stage
             reason = check.number
             if reason == 0:
@@ -161,14 +162,12 @@ def _refuse(outcome: Outcome, kind: int, reason: int) -> None:
 def _is_barred_too(check: Check, state: GuardState, request: Request, outcome: Outcome) -> bool:
     """Does the check bar the kernel? What the first refusal says stays as it is."""
     asked, limit, used = outcome.asked, outcome.limit, outcome.used
-    is_barred = check.function(state, request, outcome, state.found)
+    is_barred = check.refuses(state, request, outcome, state.found)
     outcome.asked, outcome.limit, outcome.used = asked, limit, used
     return is_barred
 
 
-def _answer_known_order(
-    state: GuardState, row: int, request: Request, outcome: Outcome
-) -> int:
+def _answer_known_order(state: GuardState, row: int, request: Request, outcome: Outcome) -> int:
     """The first answer again; or a refusal, for an order with other content."""
     orders = state.orders
     orders.read(row)
@@ -190,7 +189,7 @@ def first_difference(content: Layout, first: int, one: Request, other: Request) 
     for index in range(first, content.count):
         slot = content.slots[index]
         kind = content.kinds[index]
-        if kind == _TEXT or kind == _OPTIONAL_TEXT:
+        if kind in (_TEXT, _OPTIONAL_TEXT):
             if not slots.is_same_text(one, other, slot, content.text_ats[index]):
                 return index
         elif slots.request_number(one, slot) != slots.request_number(other, slot):
@@ -264,9 +263,7 @@ def decide_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
     return 0
 
 
-def _answer_known_fill(
-    state: GuardState, row: int, request: Request, outcome: Outcome
-) -> int:
+def _answer_known_fill(state: GuardState, row: int, request: Request, outcome: Outcome) -> int:
     """The first answer again; or an error, for a fill with other content."""
     known = state.found.request
     state.orders.read_fill(row, known, outcome)

@@ -24,10 +24,9 @@ import msgspec
 
 from guard.engine.row_map import NO_ROW, Reader, RowMap
 from guard.messages import Admit, Reject
-from guard.protocol import fields
+from guard.protocol import fields, slots
 from guard.protocol import json_text as text
 from guard.protocol import layout as tables
-from guard.protocol import slots
 from guard.protocol.fields import Field, ValueKind, answer_field
 from guard.protocol.layout import Layout, Step, encode_pack
 from guard.protocol.outcome import FOREIGN, Outcome, OutcomeKind
@@ -494,7 +493,8 @@ def foreign_answer(code: int | str, sequence: int, *rest: Any) -> Admit | Reject
     word = code if isinstance(code, str) else fields.REASON_WORDS[code]
     if len(rest) == _REJECT_VALUES:
         return Reject("", sequence, fields.STAGES[rest[0]], word, rest[1], False)
-    return Admit("", sequence, *rest, word, False)
+    reservation_id, venue, substituted, notional, fee = rest
+    return Admit("", sequence, reservation_id, venue, substituted, notional, fee, word, False)
 
 
 def fill_sequence(payload: bytes) -> int:

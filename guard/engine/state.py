@@ -85,9 +85,7 @@ class Found:
 
     def desk_in(self, desks: dict[str, Desk], request: Request) -> Desk | None:
         """The request's desk, None where there is none of that name."""
-        if self._last_desk is not None and slots.is_same_text(
-            self._last, request, _DESK, _DESK_AT
-        ):
+        if self._last_desk is not None and slots.is_same_text(self._last, request, _DESK, _DESK_AT):
             return self._last_desk
         name = le.bytes_at(request.texts, _DESK_AT, request.desk_bytes)
         desk = self._desks.get(name)

@@ -117,8 +117,14 @@ DETAILS: Final[tuple[tuple[str, ...], ...]] = (
     (*GATES, "asked", "limit"),
     ("asked", "chosen", *GATES),
 )
-NO_DETAIL, LIMIT_DETAIL, ORIGINAL_DETAIL, DISK_DETAIL, COUNTS_DETAIL, COUNTS_LIMIT_DETAIL, (
-    CHOSEN_DETAIL
+(
+    NO_DETAIL,
+    LIMIT_DETAIL,
+    ORIGINAL_DETAIL,
+    DISK_DETAIL,
+    COUNTS_DETAIL,
+    COUNTS_LIMIT_DETAIL,
+    (CHOSEN_DETAIL),
 ) = range(len(DETAILS))
 _DETAIL_OF_REFUSAL: Final = {
     Refusal.CLIENT_ORDER_ID_REUSED: ORIGINAL_DETAIL,
@@ -231,9 +237,7 @@ def answer_field(struct: type, name: str) -> Field:
         return _FILLED_FEE
     if name in TEXT_NAMES:
         return Field(name, ValueKind.SAME_TEXT, TEXT_NAMES.index(name))
-    return _ANSWER_FIELDS.get(name) or Field(
-        name, ValueKind.NUMBER, _outcome(name), (), 0, I64_MAX
-    )
+    return _ANSWER_FIELDS.get(name) or Field(name, ValueKind.NUMBER, _outcome(name), (), 0, I64_MAX)
 
 
 def detail_field(name: str) -> Field:
@@ -253,10 +257,7 @@ def fields_of_answer(struct: type, *left_out: str) -> tuple[Field, ...]:
 
 # Of the answer to a question: what stands before the order's own answer, and what behind it.
 STATUS_BEFORE, STATUS_BEHIND = (
-    tuple(
-        answer_field(StatusReply, name)
-        for name in names
-    )
+    tuple(answer_field(StatusReply, name) for name in names)
     for names in (
         ("desk", "client_order_id", "state"),
         ("filled_quantity", "open_quantity", "hold_microcents"),

@@ -12,11 +12,11 @@ field may have; what was put into the fields is then of no use.
 from guard.protocol import json_text as text
 from guard.protocol import message_pack as pack
 from guard.protocol import slots
-from guard.protocol.fields import ValueKind, detail_of_reason
-from guard.protocol.fields import REASON_WORDS
+from guard.protocol.fields import REASON_WORDS, ValueKind, detail_of_reason
 from guard.protocol.layout import DETAILS_JSON, Layout
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
+from kernel.little_endian import Row
 
 NOT_PLAIN = -1
 _U64_MAX = 2**64 - 1
@@ -68,7 +68,7 @@ class JsonReader:
         """Takes in the value of the layout's step of that number; the offset behind it."""
         kind = layout.kinds[index]
         slot = layout.slots[index]
-        if kind == _NUMBER or kind == _OPTIONAL_NUMBER:
+        if kind in (_NUMBER, _OPTIONAL_NUMBER):
             if kind == _OPTIONAL_NUMBER and pack.stands_at(source, at, end, _NULL):
                 slots.set_number(request, outcome, slot, 0)
                 return at + 4
@@ -79,7 +79,7 @@ class JsonReader:
                 return NOT_PLAIN
             slots.set_number(request, outcome, slot, self.value)
             return at
-        if kind == _TEXT or kind == _OPTIONAL_TEXT:
+        if kind in (_TEXT, _OPTIONAL_TEXT):
             if kind == _OPTIONAL_TEXT and pack.stands_at(source, at, end, _NULL):
                 slots.set_text_bytes(request, slot, 0)
                 return at + 4
@@ -232,11 +232,11 @@ def is_made_of(request: Request, place: int, count: int, alphabet: bytes) -> boo
     return count > 0
 
 
-def is_same(source: bytes, at: int, end: int, again: bytes, count: int) -> bool:
+def is_same(source: Row, at: int, end: int, again: Row, count: int) -> bool:
     """Do the first `count` bytes of `again` stand there?"""
     if at + count > end:
         return False
-    for index in range(count):
+    for index in range(count):  # noqa: SIM110, a loop in C
         if source[at + index] != again[index]:
             return False
     return True

@@ -29,12 +29,12 @@ def put(out: Buffer, at: int, piece: bytes) -> int:
     return end
 
 
-def put_slice(out: Buffer, at: int, source: bytes, start: int, count: int) -> int:
+def put_slice(out: Buffer, at: int, source: Row, start: int, count: int) -> int:
     """So many bytes of `source`, from `start` on, as they are."""
-    return put(out, at, source[start : start + count])
+    return put(out, at, bytes(source[start : start + count]))
 
 
-def put_quoted(out: Buffer, at: int, source: bytes, start: int, count: int) -> int:
+def put_quoted(out: Buffer, at: int, source: Row, start: int, count: int) -> int:
     """The same as a string, quoted, `"` and `\\` escaped: the bytes are printable ASCII."""
     return put_string(out, at, bytes(source[start : start + count]).decode())
 

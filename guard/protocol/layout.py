@@ -55,7 +55,9 @@ class Layout:
         self.numbers = [
             {
                 text: number
-                for number, (text, word) in enumerate(zip(step.words, step.field.words, strict=True))
+                for number, (text, word) in enumerate(
+                    zip(step.words, step.field.words, strict=True)
+                )
                 if word != ""  # a number that stands for nothing
             }
             for step in steps
@@ -123,16 +125,14 @@ DETAILS_PACK: Final = [
 _DETAILS_JSON, _DETAILS_PACK = DETAILS_JSON, DETAILS_PACK
 
 
-def write_json(
-    layout: Layout, out: Buffer, at: int, request: Request, outcome: Outcome
-) -> int:
+def write_json(layout: Layout, out: Buffer, at: int, request: Request, outcome: Outcome) -> int:
     """Writes the layout's text at `at`; the offset behind it."""
     pieces = layout.pieces
     for index in range(layout.count):
         at = text.put(out, at, pieces[index])
         kind = layout.kinds[index]
         slot = layout.slots[index]
-        if kind == _TEXT or kind == _SAME_TEXT or kind == _OPTIONAL_TEXT:
+        if kind in (_TEXT, _SAME_TEXT, _OPTIONAL_TEXT):
             count = slots.text_bytes(request, slot)
             if count == 0 and kind == _OPTIONAL_TEXT:
                 at = text.put(out, at, _NULL)
@@ -153,16 +153,14 @@ def write_json(
     return text.put(out, at, layout.tail)
 
 
-def write_pack(
-    layout: Layout, out: Buffer, at: int, request: Request, outcome: Outcome
-) -> int:
+def write_pack(layout: Layout, out: Buffer, at: int, request: Request, outcome: Outcome) -> int:
     """The same in MessagePack."""
     pieces = layout.pieces
     for index in range(layout.count):
         at = text.put(out, at, pieces[index])
         kind = layout.kinds[index]
         slot = layout.slots[index]
-        if kind == _TEXT or kind == _SAME_TEXT or kind == _OPTIONAL_TEXT:
+        if kind in (_TEXT, _SAME_TEXT, _OPTIONAL_TEXT):
             count = slots.text_bytes(request, slot)
             if count == 0 and kind == _OPTIONAL_TEXT:
                 at = text.put(out, at, _NIL)

@@ -8,6 +8,8 @@ behind what it wrote. Compiled, those modules take the same functions from `pack
 Must not: check the buffer's room when it writes, or any range. The caller has.
 """
 
+from kernel.little_endian import Row
+
 Buffer = bytearray
 
 NOT_PLAIN = -1
@@ -52,7 +54,7 @@ def put_signed(out: Buffer, at: int, value: int) -> int:
     return at + 1 + size
 
 
-def put_text(out: Buffer, at: int, source: bytes, start: int, count: int) -> int:
+def put_text(out: Buffer, at: int, source: Row, start: int, count: int) -> int:
     """A text: `count` bytes of UTF-8, at most 255, from `start` on in `source`."""
     if count < 32:
         out[at] = 0xA0 | count

@@ -9,7 +9,7 @@ A field means something only for the kinds that have it; nobody empties the othe
 """
 
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 from guard.messages import Admit, Reject
 
@@ -45,16 +45,16 @@ OUTCOME_NUMBERS: Final = (
 class Outcome:
     """See the module. The kernel's rows are those of `kernel.layout`, where it was asked.
 
-    `repeat`: it is the first answer again. `notional_microcents`: of an order, also where it is refused. `foreign`: where `reason`
-    is FOREIGN, the recorded answer to an order, with a reason or a detail of rules that this
-    version does not have; only recovery meets one.
+    `repeat`: it is the first answer again. `notional_microcents`: of an order, also where it is
+    refused. `foreign`: where `reason` is FOREIGN, the recorded answer to an order, with a reason or
+    a detail of rules that this version does not have; only recovery meets one.
     """
 
     def __init__(self) -> None:
         self.foreign: Admit | Reject | None = None
-        self.input_row = [0] * 70
-        self.output_row = [0] * 83
-        self.output_again = [0] * 83
+        self.input_row: Any = [0] * 70  # compiled: arrays in the object
+        self.output_row: Any = [0] * 83
+        self.output_again: Any = [0] * 83
         self.kind = self.sequence = self.stage = self.reason = self.repeat = self.field = 0
         self.detail = self.venue = self.substituted = self.reservation_id = 0
         self.notional_microcents = self.fee_microcents = 0

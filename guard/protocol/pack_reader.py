@@ -63,7 +63,7 @@ class PackReader:
             return NOT_PLAIN
         kind = layout.kinds[index]
         slot = layout.slots[index]
-        if kind == _NUMBER or kind == _OPTIONAL_NUMBER:
+        if kind in (_NUMBER, _OPTIONAL_NUMBER):
             if kind == _OPTIONAL_NUMBER and source[at] == 0xC0:
                 slots.set_number(request, outcome, slot, 0)
                 return at + 1
@@ -74,7 +74,7 @@ class PackReader:
                 return NOT_PLAIN
             slots.set_number(request, outcome, slot, self.value)
             return at
-        if kind == _TEXT or kind == _OPTIONAL_TEXT:
+        if kind in (_TEXT, _OPTIONAL_TEXT):
             if kind == _OPTIONAL_TEXT and source[at] == 0xC0:
                 slots.set_text_bytes(request, slot, 0)
                 return at + 1

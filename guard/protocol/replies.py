@@ -15,7 +15,6 @@ import msgspec
 from guard.messages import Admit, Filled, Reject, Released
 from guard.protocol import json_text as text
 from guard.protocol import layout as tables
-from guard.protocol import message_pack as pack
 from guard.protocol.fields import STATUS_BEFORE, STATUS_BEHIND, Field, fields_of_answer
 from guard.protocol.json_text import Buffer
 from guard.protocol.layout import (
@@ -73,9 +72,7 @@ _PACK_BEHIND = Layout(pack_steps(STATUS_BEHIND))
 _STATUS_MEMBERS = len(STATUS_BEFORE) + len(STATUS_BEHIND) + 2
 
 
-def put_reply(
-    out: Buffer, at: int, request: Request, outcome: Outcome, is_json: bool
-) -> int:
+def put_reply(out: Buffer, at: int, request: Request, outcome: Outcome, is_json: bool) -> int:
     """Writes the reply to a request that was answered so; the offset behind it."""
     if outcome.kind == _STATUS:
         at = _put_status(out, at, request, outcome, is_json)
@@ -134,9 +131,7 @@ def _answer_of(outcome: Outcome) -> int:
     return _REJECT_REUSED if outcome.reason == _REUSED else _REJECT
 
 
-def _put_status(
-    out: Buffer, at: int, request: Request, outcome: Outcome, is_json: bool
-) -> int:
+def _put_status(out: Buffer, at: int, request: Request, outcome: Outcome, is_json: bool) -> int:
     """What is known of an order: its own answer stands in the middle."""
     state = outcome.state
     if is_json:

@@ -5,12 +5,13 @@ Owns the fields of every type of request (`guard.messages` says which type has w
 who sent it and when. One is made at the start and used for every request, so that nothing is made
 for any. Compiled, it is a C structure (`request.pxd`).
 
-A number that was not said is 0, which no field that may be left out can be; a text has 0 bytes then.
+A number that was not said is 0, which no field that may be left out can be; a text then has 0
+bytes.
 `client_order_id`, `desk` and the other texts stand in `texts`, each in a place of its own; as
 attributes they are made when asked for.
 """
 
-from typing import Final
+from typing import Any, Final
 
 # In the order in which `request.pxd` declares them: what is derived from the fields finds one by
 # its place in this list (`guard.protocol.slots`).
@@ -40,7 +41,7 @@ class Request:
     """See the module. `kind`: its number among `guard.protocol.fields.KINDS`."""
 
     def __init__(self) -> None:
-        self.texts = [0] * 752
+        self.texts: Any = [0] * 752  # compiled: an array in the object
         self.kind = self.quantity = self.price = self.venue = 0
         self.risk_bps = self.confidence_bps = self.minimum_quality_bps = 0
         self.max_p95_latency_ms = self.required_capabilities = self.allowed_providers = 0

@@ -29,8 +29,14 @@ from guard.protocol.layout import Layout, json_steps, pack_steps
 from guard.protocol.outcome import Outcome
 from guard.protocol.pack_reader import PackReader
 from guard.protocol.request import TEXTS, Request
-from guard.wire import BODY_BYTES_MAX, JSON, MESSAGEPACK, REQUESTS_PER_MESSAGE_MAX
-from guard.wire import framing_error, parse_message
+from guard.wire import (
+    BODY_BYTES_MAX,
+    JSON,
+    MESSAGEPACK,
+    REQUESTS_PER_MESSAGE_MAX,
+    framing_error,
+    parse_message,
+)
 from kernel import InvariantError
 
 NOT_PLAIN = -1

@@ -110,7 +110,6 @@ _decode_any = msgspec.json.Decoder(_ANY_EVENT).decode
 _decode_metadata = msgspec.json.Decoder(_EventOfRecord).decode
 
 
-
 def encode_event(event: Outcome) -> bytes:
     """The canonical text of an event: of an administrative one, its record's data."""
     return _encode(event)

@@ -10,7 +10,14 @@ not follow from those before it.
 
 from guard.engine.engine import Engine
 from guard.messages import I64_MAX, Admit
-from guard.outcomes import FillRecorded, LogOpened, OrderDecided, OrderRefused, OrderReleased, Outcome
+from guard.outcomes import (
+    FillRecorded,
+    LogOpened,
+    OrderDecided,
+    OrderRefused,
+    OrderReleased,
+    Outcome,
+)
 from guard.protocol.fields import CODE_OF_REASON
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.outcome import OutcomeKind

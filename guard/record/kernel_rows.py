@@ -8,6 +8,7 @@ How it fails: a place below 0 for text that is none of what is written here.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from guard.protocol import json_text as text
 from guard.protocol import message_pack as pack
@@ -54,7 +55,7 @@ class RowText:
             self.signs[index] = field.minimum < 0
         self._reader = JsonReader()
 
-    def put(self, out: Buffer, at: int, row: le.Row | list[int]) -> int:
+    def put(self, out: Buffer, at: int, row: Any) -> int:
         """The row's members without the braces around them; the offset behind them."""
         for index in range(self.count):
             at = text.put(out, at, self.keys[index])
@@ -109,7 +110,7 @@ def word_of(words: list[bytes], number: int) -> bytes:
     return words[number]
 
 
-def load(row: le.Row | list[int], at: int, width: int) -> int:
+def load(row: Any, at: int, width: int) -> int:
     """An integer of 1, 2, 4 or 8 bytes."""
     if width == 8:
         return le.load_u64(row, at)
@@ -117,7 +118,8 @@ def load(row: le.Row | list[int], at: int, width: int) -> int:
         return le.load_u32(row, at)
     if width == 2:
         return le.load_u16(row, at)
-    return row[at]
+    value: int = row[at]
+    return value
 
 
 def store(out: Buffer, at: int, value: int, width: int) -> None:

@@ -18,12 +18,15 @@ from guard.ranges import TIME_NS_MAX
 # What every event begins with.
 EVENT_FIELDS: Final = (
     Field(
-        "received_at_ns", ValueKind.NUMBER, REQUEST_NUMBERS.index("received_at_ns"), (), 0, TIME_NS_MAX
+        "received_at_ns",
+        ValueKind.NUMBER,
+        REQUEST_NUMBERS.index("received_at_ns"),
+        (),
+        0,
+        TIME_NS_MAX,
     ),
     Field("client", ValueKind.TEXT, TEXT_NAMES.index("client")),
-    Field(
-        "batch_first_sequence", ValueKind.NUMBER, REQUEST_NUMBERS.index("batch_first_sequence")
-    ),
+    Field("batch_first_sequence", ValueKind.NUMBER, REQUEST_NUMBERS.index("batch_first_sequence")),
 )
 
 
@@ -31,9 +34,7 @@ def _request(event: str, key: str, kind: int) -> list[Step]:
     """The event up to the last field of its request, without that's id."""
     opening = b'{"event":%b,' % encode_json(event)
     of_request = b',"%b":{"type":"%b",' % (key.encode(), fields.KINDS[kind].encode())
-    return json_steps(EVENT_FIELDS, opening) + json_steps(
-        fields.RECORDED_FIELDS[kind], of_request
-    )
+    return json_steps(EVENT_FIELDS, opening) + json_steps(fields.RECORDED_FIELDS[kind], of_request)
 
 
 def _answer(type_: str, answer_fields: Sequence[Field]) -> list[Step]:
@@ -53,8 +54,7 @@ FILL: Final = Layout(
     b"}",
 )
 RELEASE: Final = Layout(
-    _request("release", "cancel", fields.CANCEL)
-    + _answer("released", fields_of_answer(Released)),
+    _request("release", "cancel", fields.CANCEL) + _answer("released", fields_of_answer(Released)),
     b"}}",
 )
 FILL_REQUEST: Final = Layout(_request("fill", "fill", fields.FILL))

@@ -8,12 +8,10 @@ text and no other; a record that is written otherwise goes through msgspec's typ
 How it fails: it does not; what is no record of a request is not read.
 """
 
-from guard.protocol import message_pack as pack
+from guard.protocol.fields import CANCEL, FILL, ORDER
 from guard.protocol.json_reader import JsonReader
-from guard.protocol.layout import Layout
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request
-from guard.protocol.fields import CANCEL, FILL, ORDER
 from guard.record import layouts
 
 NOT_PLAIN = -1

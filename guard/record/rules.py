@@ -3,9 +3,10 @@
 
 Owns one statement of each of them, for a start (`guard.recovery`) and for a replay alike: they hold
 whoever has the log's key. What a field may hold at all, its type says (`guard.ranges`); what the
-rules for requests give, a replay decides again; what moves money, the ledger knows (`guard.engine.apply`).
-Here is what is left: the common head, the sessions, what an answer repeats of its request, what an
-event names of the log itself. The table of them stands in `wal/FORMAT.md`, "Records of the guard".
+rules for requests give, a replay decides again; what moves money, the ledger knows
+(`guard.engine.apply`). Here is what is left: the common head, the sessions, what an answer repeats
+of its request, what an event names of the log itself. The table of them stands in `wal/FORMAT.md`,
+"Records of the guard".
 
 Must not: refuse what a guard of any version wrote. A clock that was set back gives equal times, so
 those pass; of the first record behind a checkpoint the batch may have begun before it.
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
+from guard.engine.state import GuardState
 from guard.messages import I64_MAX, U32_MAX, U64_MAX, Admit, Order
 from guard.outcomes import (
     CheckpointTaken,
@@ -33,11 +35,10 @@ from guard.outcomes import (
     SessionStarted,
     SettingsActivated,
 )
-from guard.ranges import LOCAL_CLIENT, TIME_NS_MAX
-from guard.engine.state import GuardState
 from guard.protocol import json_reader
 from guard.protocol.fields import FLAGS, ORDER
 from guard.protocol.request import TEXTS, Request
+from guard.ranges import LOCAL_CLIENT, TIME_NS_MAX
 from guard.record.codec import RecordError
 from guard.record.words import refusal
 from guard.wire import check_request, is_identifier
@@ -81,8 +82,12 @@ class RecordRules:
         What reading has shown, which is the most of it, is not looked at again.
         """
         state = self._state
-        if state.policy is None or not state.currency or not self.follows(
-            state.next_sequence, request.received_at_ns, request.batch_first_sequence
+        if (
+            state.policy is None
+            or not state.currency
+            or not self.follows(
+                state.next_sequence, request.received_at_ns, request.batch_first_sequence
+            )
         ):
             return False
         count = len(_CLIENT)
@@ -128,7 +133,7 @@ class RecordRules:
         state = self._state
         self._check_time(outcome)
         if state.is_closed_cleanly:
-            tag = outcome.__struct_config__.tag  # type: ignore[union-attr]
+            tag = outcome.__struct_config__.tag
             raise _refused("event", tag, "session_started, behind session_closed")
         batch = self._batch_first_sequence
         of_before = f"{batch}, as in the record before" if batch else f"one below {sequence}"
@@ -200,7 +205,7 @@ class RecordRules:
         reason = answer.reason
         if not 0 < len(reason) <= _REASON_LENGTH_MAX or not is_identifier(reason):
             raise _refused("answer.reason", reason, f"a word of 1 to {_REASON_LENGTH_MAX} letters")
-        if type(answer) is Admit:
+        if isinstance(answer, Admit):
             _check_range("answer.venue", answer.venue, 1, U32_MAX)
             _check_range("answer.notional_microcents", answer.notional_microcents, 1, I64_MAX)
             _check_range("answer.fee_microcents", answer.fee_microcents, 0, U64_MAX)

@@ -6,8 +6,8 @@ the record's text, decided on the state so far, what was decided is written agai
 are the same bytes it is applied. What the record says beside its request is not looked at: it shows
 in the bytes.
 
-Must not: refuse anything. Where any of this is not so nothing has changed, and `guard.replay.replay`
-looks at the record whole, and says what is wrong with it if anything is.
+Must not: refuse anything. Where any of this is not so nothing has changed, and
+`guard.replay.replay` looks at the record whole, and says what is wrong with it if anything is.
 
 How it fails: `InvariantError` where an outcome that the rules gave cannot be applied.
 """

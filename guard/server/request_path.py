@@ -29,9 +29,9 @@ from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.replies import REPLY_BYTES_MAX
 from guard.protocol.request import Request
 from guard.protocol.request_reader import RequestReader
+from guard.reasons import Refusal
 from guard.record.codec import encode_event
 from guard.record.writer import RecordWriter
-from guard.reasons import Refusal
 from guard.wire import JSON, MESSAGEPACK
 from kernel import little_endian as le
 from wal import LogWriter

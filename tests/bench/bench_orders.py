@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from guard import GUARD_FORM
 from guard.bench.conditions import processor
-from guard.messages import Admit, Order
 from guard.engine.remembered import OrderPhase, OrderState, RememberedOrders
+from guard.messages import Admit, Order
 
 ORDERS = 1_000_000
 DESK = "desk-alpha"

@@ -215,7 +215,9 @@ def main() -> None:
             ("reject records", [bodies["reject msgpack"]]),
         ):
             note(figures, title, replay(records_of(config, *parts), opening), count)
-        note(figures, "fill records", replay(records[: opening + 2 * count], opening + count), count)
+        note(
+            figures, "fill records", replay(records[: opening + 2 * count], opening + count), count
+        )
         note(figures, "cancel records", replay(records, opening + 2 * count), count)
     print(
         f"kernel {kernel.KERNEL_FORM}, guard {guard.GUARD_FORM}; {options.venues} venues, "

@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from guard.activation import Actor, opening_events
 from guard.checkpoint import encode_state, state_digest_hex
 from guard.engine.engine import Engine
-from reference.journal import encode_data
 from guard.messages import Fill, Order, Request
 from guard.outcomes import Decided, Origin
 from guard.recovery import recover_log
 from guard_support import KEY, LOG_ID, T0, dev_config
+from reference.journal import encode_data
 from wal import EMPTY_HEAD, ChainHasher, LogWriter, write_checkpoint
 
 RECORDS = 1_000_000

@@ -6,8 +6,6 @@ from typing import Final
 from msgspec import UNSET, Struct
 
 from guard.counters import Counters
-from reference.engine import Engine
-from reference.journal import encode_data
 from guard.messages import ErrorReply, Pong, Reject, Reply, StatsReply
 from guard.outcomes import Decided, Origin, Outcome
 from guard.ranges import LOCAL_CLIENT
@@ -18,10 +16,13 @@ from guard.wire import (
     framing_error,
     parse_message,
 )
+from reference.engine import Engine
+from reference.journal import encode_data
 from wal import LogWriter
 from wal.failpoint import reach
 
 LATE_TYPES: Final = frozenset((Pong, StatsReply))  # their replies are known only when they leave
+
 
 class LateReplies(Struct, gc=False):
     """Replies to one message, of which one is known only when it leaves (`LATE_TYPES`)."""

@@ -15,7 +15,6 @@ from typing import Any, Final, NoReturn
 
 from guard.instruments import define_instrument
 from guard.messages import I64_MAX, Admit, Order, Reject
-from reference.orders import OrderPhase, OrderState
 from guard.outcomes import (
     LOG_FORMAT_VERSION,
     RULES_VERSION,
@@ -41,7 +40,6 @@ from guard.outcomes import (
     SettingsActivated,
 )
 from guard.reasons import NOT_REMEMBERED
-from reference.state import Desk, EntriesHalt, GuardState
 from kernel import (
     Charged,
     InvariantError,
@@ -51,6 +49,8 @@ from kernel import (
     PolicySnapshot,
     ToppedUp,
 )
+from reference.orders import OrderPhase, OrderState
+from reference.state import Desk, EntriesHalt, GuardState
 
 
 def apply_outcome(state: GuardState, sequence: int, outcome: Outcome) -> None:

@@ -27,10 +27,8 @@ from guard.messages import (
     Reply,
     first_difference,
 )
-from reference.orders import OrderState
 from guard.outcomes import Decided, KernelRows, OrderDecided, OrderRefused, Origin
 from guard.reasons import Refusal, Stage, stage_of
-from reference.state import Desk, GuardState
 from kernel import (
     Action,
     ExposureLimitExceeded,
@@ -41,6 +39,8 @@ from kernel import (
 from kernel import little_endian as le
 from kernel.layout import DECISION_ROW_BYTES, OUTPUT_ROW_BYTES, TRACE
 from kernel.policy import PolicySnapshot
+from reference.orders import OrderState
+from reference.state import Desk, GuardState
 
 # A venue's `output_cost` is per million "output tokens": asking for a million makes it per order.
 _TOKENS_PER_ORDER = 1_000_000

@@ -26,9 +26,9 @@ from guard.messages import (
     StatusReply,
     first_difference,
 )
-from reference.orders import OrderPhase, OrderState
 from guard.outcomes import Decided, FillRecorded, OrderReleased, Origin
 from guard.reasons import ErrorCode
+from reference.orders import OrderPhase, OrderState
 from reference.state import GuardState
 
 

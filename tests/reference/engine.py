@@ -13,9 +13,6 @@ recovery applies what the log says; replay decides again, compares, then applies
 from collections.abc import Callable
 from typing import Any, Final
 
-from reference.apply import apply_outcome
-from reference.decide_entry import decide_order
-from reference.decide_execution import answer_status, decide_cancel, decide_fill
 from guard.messages import (
     PROTOCOL_VERSION,
     Cancel,
@@ -30,8 +27,11 @@ from guard.messages import (
     Status,
 )
 from guard.outcomes import Decided, Origin, Outcome
-from reference.state import GuardState
 from kernel import KernelInputError
+from reference.apply import apply_outcome
+from reference.decide_entry import decide_order
+from reference.decide_execution import answer_status, decide_cancel, decide_fill
+from reference.state import GuardState
 
 # Where the pipeline fills in the durable head: it is known only when the reply leaves. So are its
 # counters, of which the engine knows none.

@@ -17,7 +17,11 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final, TypeAlias
 
+from guard.engine.row_map import NO_ROW, Reader
+from guard.engine.row_map import RowMap as PackedMap
 from guard.messages import Admit, Fill, Filled, Order, Reject, Released
+from kernel import InvariantError
+from kernel import little_endian as le
 from reference.orders_codec import (
     decode_fill,
     decode_order,
@@ -27,10 +31,6 @@ from reference.orders_codec import (
     fill_sequence,
     order_key,
 )
-from guard.engine.row_map import NO_ROW, Reader
-from guard.engine.row_map import RowMap as PackedMap
-from kernel import InvariantError
-from kernel import little_endian as le
 
 NEVER: Final = 2**63 - 1  # expires_at_ns of an open order
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from guard.instruments import Instrument
 from guard.ranges import TIME_NS_MAX
-from reference.orders import RememberedOrders
 from kernel.ledger import BudgetEngine
 from kernel.policy import PolicySnapshot
+from reference.orders import RememberedOrders
 
 
 @dataclass  # no slots: the compiler knows them of itself, and does not take the word

@@ -432,7 +432,6 @@ MUTATIONS: tuple[Callable[[], Patch], ...] = (
     halt_forgotten,
     check_blind(Refusal.IDEMPOTENCY_WINDOW_FULL),
     check_blind(Refusal.DESK_HALTED),
-    check_blind(Refusal.SUBSTITUTION_NOT_ALLOWED),
     check_blind(Refusal.EXPOSURE_LIMIT_EXCEEDED),
     repair_cuts_one_more,
     recovery_skips_last,

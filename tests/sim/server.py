@@ -17,16 +17,16 @@ from typing import Any
 from msgspec import UNSET
 
 from guard.activation import Actor, find_differences, opening_events
-from guard.server.request_path import record_event
 from guard.checkpointing import Checkpointer, CheckpointPlan
 from guard.config import Config
 from guard.engine.engine import Engine
 from guard.gateway import Received
 from guard.housekeeping import disk_event
-from guard.record.codec import DIALECT
-from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
+from guard.outcomes import CutNoted, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
+from guard.record.codec import DIALECT
 from guard.recovery import recover_log
+from guard.server.request_path import record_event
 from sim.checkpoints import Checkpoints, ChildKilledError
 from sim.disk import Disk
 from wal import Anchor, ChainHasher, Head, LogLock, LogWriter, anchor_of, verify_chain

@@ -19,8 +19,8 @@ from typing import Any
 
 import msgspec
 
-from guard.record.codec import DIALECT
 from guard.pipeline import ON_LOOP_SYNC_NS_MAX
+from guard.record.codec import DIALECT
 from guard.recovery import fold_log
 from guard.replay.replay import replay_log
 from guard_support import describe, dev_config
