@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from guard import __version__
 from guard.config import Config, DeskTerms
+from guard.engine.state import GuardState
 from guard.instruments import Instrument
 from guard.outcomes import (
     LOG_FORMAT_VERSION,
@@ -27,7 +28,6 @@ from guard.outcomes import (
     SettingsActivated,
 )
 from guard.ranges import LOCAL_CLIENT, NANOSECONDS_PER_SECOND
-from guard.state import GuardState
 
 EventType = TypeVar("EventType", bound=Administrative)
 

@@ -9,7 +9,7 @@ How it fails: `WalError` where no checkpoint is of use; the `WalDamage` of the r
 
 from pathlib import Path
 
-from guard.journal import DIALECT
+from guard.record.codec import DIALECT
 from guard.recovery import load_checkpoint
 from wal import (
     ChainHasher,

@@ -23,6 +23,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from guard.engine.state import Desk, EntriesHalt, GuardState
 from guard.instruments import define_instrument
 from guard.outcomes import RULES_VERSION
 from guard.ranges import (
@@ -33,8 +34,7 @@ from guard.ranges import (
     Sequence,
     WindowNsOrNone,
 )
-from guard.record_words import explain, refusal
-from guard.state import Desk, EntriesHalt, GuardState
+from guard.record.words import explain, refusal
 from kernel import (
     BudgetEngine,
     InvariantError,

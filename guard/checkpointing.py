@@ -27,11 +27,11 @@ import msgspec
 
 from guard.activation import Actor
 from guard.checkpoint import encode_state, state_digest_hex
-from guard.engine import Engine
+from guard.engine.engine import Engine
+from guard.engine.state import GuardState
 from guard.forked import DESCRIPTORS, Ended, ForkedChild, WaitForGo
 from guard.outcomes import CheckpointTaken, Outcome
 from guard.ranges import NANOSECONDS_PER_SECOND
-from guard.state import GuardState
 from kernel import InvariantError
 from wal import (
     ChainHasher,

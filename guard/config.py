@@ -19,7 +19,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from guard.apply import build_policy
+from guard.engine.apply_event import build_policy
 from guard.instruments import (
     NAME_PATTERN,
     Instrument,

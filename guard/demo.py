@@ -27,10 +27,10 @@ from guard.console import Console
 from guard.demo_flow import Step, read_steps
 from guard.demo_report import show_played, show_proof, show_start
 from guard.installation import PACKAGES, described
-from guard.journal import DIALECT
 from guard.keys import create_key, load_key
 from guard.messages import Admit, ErrorReply, Filled, Order, Reject, Reply
-from guard.replay import replay_log
+from guard.record.codec import DIALECT
+from guard.replay.replay import replay_log
 from guard.start_options import NEW_LOG_OPTION
 from wal import ChainHasher, WalDamage, verify_chain
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from guard.console import Console
-from guard.replay import ReplayReport
+from guard.replay.replay import ReplayReport
 from wal import ChainReport
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from guard.activation import Actor
+from guard.engine.state import GuardState
 from guard.outcomes import EntriesHalted, EntriesResumed, Outcome
-from guard.state import GuardState
 from wal import LogWriter
 
 RESUME_NUMERATOR: Final = 5  # entries resume above 5/4 of the reserve: no flapping around its edge

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from guard.answering cimport Answering
+from guard.server.request_path cimport RequestPath
 from wal.staging cimport Staging
 
 cdef Py_ssize_t _UNBOUNDED
@@ -10,7 +10,7 @@ cdef Py_ssize_t _UNBOUNDED
 @cython.final
 cdef class Gathering:
     cdef object _gateway, _counters
-    cdef Answering _answering
+    cdef RequestPath _path
     cdef Staging _staging
     cdef readonly list answers
     cdef readonly Py_ssize_t answers_bytes

@@ -3,8 +3,8 @@
 
 Owns the answers of the batch that is being gathered, their bytes, the bounds beyond which nothing
 more is taken in, and each client's share: no more than is left for all others. What an answer is,
-`guard.answering` says; when it may leave, `guard.pipeline`. It runs as it stands, or compiled with
-the types of `gathering.pxd` beside it.
+`guard.server.request_path` says; when it may leave, `guard.pipeline`. It runs as it stands, or
+compiled with the types of `gathering.pxd` beside it.
 
 How it fails: what deciding raises comes through, and must end the pipeline.
 """
@@ -13,10 +13,10 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from guard.answering import Answering, LateReplies
 from guard.counters import Counters
 from guard.messages import Pong, StatsReply
 from guard.server.connection import Connection, Received
+from guard.server.request_path import LateReplies, RequestPath
 from wal import LogWriter
 
 # Of a reply that is encoded only when it leaves, at most; and of others in the same array, about.
@@ -53,11 +53,11 @@ class Gathering:
     """The batch that is being gathered."""
 
     def __init__(
-        self, gateway: Any, answering: Answering, writer: LogWriter, counters: Counters
+        self, gateway: Any, path: RequestPath, writer: LogWriter, counters: Counters
     ) -> None:
         """`gateway`: whatever gives messages as `guard.server.listener` does."""
         self._gateway = gateway
-        self._answering = answering
+        self._path = path
         self._staging = writer.staging
         self._counters = counters
         self.answers: list[Answer] = []
@@ -83,7 +83,7 @@ class Gathering:
         """Decides what has arrived: so many messages, or requests, and no more than fits."""
         gathered_max, records_max, bytes_max = bounds
         gateway, staging, counters = self._gateway, self._staging, self._counters
-        requests_before = self._answering.requests
+        requests_before = self._path.requests
         messages = 0
         drained = _ENOUGH
         gateway.begin_turn()
@@ -114,16 +114,16 @@ class Gathering:
             messages_left = gathered_max - len(self.answers)
             if client.charge(self._batch, size, messages_left, bytes_max - gathered_bytes - size):
                 gateway.hold(client)
-            if self._answering.requests - requests_before >= requests_max:
+            if self._path.requests - requests_before >= requests_max:
                 break
         counters.messages += messages
-        counters.requests += self._answering.requests - requests_before
+        counters.requests += self._path.requests - requests_before
         return drained
 
     def take_in(self, received: Received) -> None:
         """Decides one message, and keeps its answer."""
         client, envelope, body, frame_count = received
-        answer = self._answering.answer(body, frame_count)
+        answer = self._path.answer(body, frame_count)
         if isinstance(answer, bytes):
             self.answers_bytes += len(answer)
         else:

@@ -17,7 +17,7 @@ PACKAGES: Final = Path(os.path.abspath(guard.__file__)).parent.parent
 COMMIT_FILE: Final = PACKAGES / "guard" / "data" / "commit"
 # The parts that come in two forms, as `stats` names them. Those of the library (`guard.audit`) are
 # no part of a daemon.
-PARTS: Final = ("kernel", "log", "order_path", "socket")
+PARTS: Final = ("kernel", "log", "order_path")
 
 
 def _read_commit() -> str:
@@ -35,10 +35,9 @@ COMMIT: Final = _read_commit()
 @cache
 def build() -> dict[str, str]:
     """The version, the commit where it is known, and the form of each part."""
-    from guard.server import SERVER_FORM
     from wal import WAL_FORM
 
-    forms = (KERNEL_FORM, WAL_FORM, guard.GUARD_FORM, SERVER_FORM)
+    forms = (KERNEL_FORM, WAL_FORM, guard.GUARD_FORM)
     known = {"commit": COMMIT} if COMMIT else {}
     return {"version": guard.__version__, **known, **dict(zip(PARTS, forms, strict=True))}
 

@@ -29,7 +29,7 @@ import msgspec
 from guard import clock
 from guard.counters import Counters
 from guard.forked import Ended, ForkedChild, WaitForGo
-from guard.journal import DIALECT
+from guard.record.codec import DIALECT
 from wal import (
     EMPTY_HEAD,
     ChainHasher,

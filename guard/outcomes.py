@@ -1,14 +1,14 @@
 """What the engine decides, and what the log says: one type an event. Pure.
 
-Owns the events of the log (`wal/FORMAT.md` gives them the chain; `guard.journal` their bytes). An
-outcome holds all that `guard.apply` needs to change the state by, the answer that was given
+Owns the events of the log (`wal/FORMAT.md` gives them the chain; `guard.record.codec` their bytes).
+An event holds all that `guard.engine` needs to change the state by, the answer that was given
 included, so that recovery never decides anything.
 
 Every event begins with `received_at_ns`, the authenticated client (or `local`) and the first
 sequence of the batch that it was written in. Administrative ones go on with who and why. Money is
 in microcents, sizes are decimal text, times are nanoseconds since 1970-01-01 UTC. What the field of
 an administrative event may hold, its type says (`guard.ranges`): a record beyond that is not
-decoded. What it must have to do with the records before it, `guard.record_rules` says.
+decoded. What it must have to do with the records before it, `guard.record.rules` says.
 """
 
 from typing import Literal, TypeAlias

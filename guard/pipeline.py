@@ -1,8 +1,8 @@
 """The pipeline: drain, answer, sync, reply.
 
 Owns the order of these steps, and with it the first promise: a reply of any kind leaves only after
-everything decided before it is on disk. What a message's answer is, `guard.answering` says; the
-rules are the engine's, the files the log's.
+everything decided before it is on disk. What a message's answer is, `guard.server.request_path`
+says; the rules are the engine's, the files the log's.
 
 How it works (group commit): whatever has arrived is decided and staged while the previous batch is
 being synced. When that sync returns, its replies leave in order and the next batch, with all that
@@ -25,21 +25,19 @@ leaves.
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from msgspec import structs
 
-from guard import GUARD_FORM
-from guard.answering import Answering, LateReplies, record_outcome
 from guard.counters import Counters
 from guard.disk_reserve import Allowance
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.gathering import Answer, Bounds, Drained, Gathering
 from guard.installation import build
-from guard.messages import Pong, Reply, StatsReply
-from guard.outcomes import Decided, Outcome
+from guard.messages import Pong, StatsReply
+from guard.outcomes import Outcome
 from guard.server.listener import Listener
-from guard.wire import encode_replies
+from guard.server.request_path import LateReplies, RequestPath, record_event
 from wal import Head, LogWriter, WalError
 from wal.failpoint import is_armed, reach
 
@@ -122,9 +120,8 @@ class Pipeline:
         self._syncs_counted = writer.sync_count
         self._created_ns = monotonic_ns()
         self.counters = Counters()
-        has_lane = GUARD_FORM == "compiled"
-        self._answering = Answering(engine, writer, self.counters, wall_ns, has_lane)
-        self._gathering = Gathering(gateway, self._answering, writer, self.counters)
+        self._path = RequestPath(engine, writer, self.counters, wall_ns)
+        self._gathering = Gathering(gateway, self._path, writer, self.counters)
         self.look_at_space: Callable[[], None] = lambda: None
 
     def watch_space(self, look: Callable[[], Allowance]) -> None:
@@ -136,7 +133,7 @@ class Pipeline:
         def look_at_space() -> None:
             allowance = look()
             self._gathering.staged_end = allowance.staged_bytes
-            self._answering.refused = int(allowance.refused)
+            self._path.refused = int(allowance.refused)
 
         self._gathering.watch_space(look_at_space)
         self.look_at_space = look_at_space
@@ -165,7 +162,7 @@ class Pipeline:
         Whatever keeps it from that ends `run`, whoever catches it here.
         """
         try:
-            record_outcome(self._engine, self._writer, Decided(outcome))
+            record_event(self._engine, self._writer, outcome)
         except BaseException as error:
             self.fail(error)
             raise
@@ -297,14 +294,14 @@ class Pipeline:
             self.fail(error)
 
     def _encode_late(self, head: Head, late: LateReplies) -> bytes:
-        replies: list[Reply] = []
+        replies: list[Any] = []
         for reply in late.replies:
             if isinstance(reply, Pong):
                 reply.head_sequence, reply.head_hash = head
             elif isinstance(reply, StatsReply):
                 reply = structs.replace(self.stats(), request_id=reply.request_id)
             replies.append(reply)
-        return encode_replies(late.message, replies)
+        return late.encode(replies)
 
     def stats(self) -> StatsReply:
         """What is counted, and how full it is, now."""

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from msgspec import UNSET
 
-from guard.journal import DIALECT, RecordError, decode_event
 from guard.outcomes import LogOpened
+from guard.record.codec import DIALECT, RecordError, decode_event
 from guard.start_options import NEW_LOG_OPTION, OptionNeededError
 from wal import (
     ChainHasher,

@@ -23,7 +23,8 @@ LOCAL_CLIENT: Final = "local"  # whom records name: clients are not authenticate
 REMEMBERED_ORDERS_MAX: Final = 10_000_000
 REMEMBERED_ORDER_WINDOW_S_MAX: Final = 31_536_000  # a year
 DISK_RESERVE_BYTES_MAX: Final = 2**50
-# The last but one that an i64 holds: the last one marks what never expires (`guard.orders`).
+# The last but one that an i64 holds: the last one marks what never expires
+# (`guard.engine.remembered`).
 TIME_NS_MAX: Final = I64_MAX - 1
 
 _CURRENCY: Final = "[A-Z]{3}"

@@ -26,15 +26,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from guard.checkpoint import Reader, StateError, decode_policy, decode_state
-from guard.engine import Engine
-from guard.journal import DIALECT, RecordError, decode_event
+from guard.engine.engine import Engine
+from guard.engine.state import GuardState
 from guard.losses import ANCHOR_WORD, Watch, known_loss, loss_of
-from guard.outcomes import LogOpened, LossAccepted
+from guard.outcomes import LossAccepted
 from guard.presence import check_begun, check_presence, clear_for_new_log
-from guard.record_rules import RecordRules
-from guard.record_words import refusal
+from guard.record.codec import DIALECT
+from guard.record.fold import RecordFolder
+from guard.record.words import refusal
 from guard.start_options import ACCEPT_LOSS_OPTION, OptionNeededError
-from guard.state import GuardState
 from kernel import InvariantError, PolicySnapshot
 from wal import (
     EMPTY_HEAD,
@@ -183,17 +183,13 @@ def fold_log(
     if checkpoint is not None:
         engine, head = load_checkpoint(checkpoint, hasher.key_id), checkpoint.head.head
     start = None if checkpoint is None else head
-    rules = RecordRules(engine.state, hasher.key_id)
+    folder = RecordFolder(engine, hasher.key_id)
     for entry in read_entries(directory, hasher, DIALECT, start, anchor):
         try:
-            outcome = decode_event(entry.data)
-            if (entry.sequence == 1) != isinstance(outcome, LogOpened):
-                raise RecordError("a log begins with log_opened, once")
-            rules.check(entry.sequence, outcome, entry.previous_hash)
-            engine.apply(entry.sequence, outcome)
+            event = folder.read(entry.sequence, entry.data, entry.previous_hash)
+            folder.apply(entry.sequence, event)
         except (InvariantError, ValueError, LookupError) as error:
             raise NotOurLogError(f"{_place(entry)}: {error}") from error
-        rules.note(entry.sequence, outcome)
         head = entry.head
         if watch is not None:
             watch.take(entry)

@@ -17,7 +17,7 @@ from guard.anchoring import AnchorPublisher
 from guard.checkpointing import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
 from guard.config import Config
 from guard.disk_reserve import DiskReserve
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.housekeeping import Housekeeper
 from guard.log_watch import LogWatch
 from guard.notify import ServiceNotifier

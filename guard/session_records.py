@@ -2,7 +2,7 @@
 
 Owns the events that no request asks for at a start and a stop: a log's first records, or a
 session's, with what the operator's configuration changes. What they may say `guard.activation`
-says; how they are written is `guard.journal`'s.
+says; how they are written is `guard.record`'s.
 
 How it fails: `ConfigError` where configuration and log disagree and nobody said to log that.
 """
@@ -18,12 +18,12 @@ from msgspec import UNSET
 
 from guard import __version__, clock
 from guard.activation import Actor, find_differences, opening_events, resume_event
-from guard.answering import record_outcome
 from guard.config import ConfigError
-from guard.engine import Engine
-from guard.outcomes import CutNoted, Decided, Outcome, SessionStarted
+from guard.engine.engine import Engine
+from guard.outcomes import CutNoted, Outcome, SessionStarted
 from guard.recovery import Recovered
 from guard.saying import say
+from guard.server.request_path import record_event
 from guard.service import RunOptions
 from wal import ChainHasher, LogWriter
 
@@ -50,7 +50,7 @@ def _name_of(user_id: int) -> str:
 def stage(engine: Engine, writer: LogWriter, events: Iterable[Outcome]) -> None:
     """Stages and applies administrative events."""
     for event in events:
-        record_outcome(engine, writer, Decided(event))
+        record_event(engine, writer, event)
 
 
 def session_events(

@@ -1,14 +1,13 @@
-# cython: annotation_typing=False, nonecheck=True
 """Bytes ↔ requests and replies. Pure.
 
 Owns the two encodings of the order protocol (`guard/PROTOCOL.md` sections 1, 2 and 8): which one a
 body is in, how it splits into requests, what makes a request well formed, and the words of the
 errors. It knows no state: whether a desk exists is the engine's question.
 
-How it works: the well-formed path is one typed decode, of an array all at once, and one check of
-what types cannot express; it is compiled from this source where a compiler was found (`wire.pxd`).
-Only when that fails is the body decoded a second time, loosely, to find out what to say and which
-`request_id` to echo.
+How it works: most bodies never come here (`guard.protocol.request_reader`). Of one that does, the
+well-formed is one typed decode, of an array all at once, and one check of what types cannot
+express. Only when that fails is the body decoded a second time, loosely, to find out what to say
+and which `request_id` to echo.
 
 How it fails: it does not. Whatever the bytes, the answer is a list of requests and `ErrorReply`s;
 `WireError` stays inside.
@@ -22,7 +21,6 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from guard import text as texts
 from guard.instruments import NAME_PATTERN
 from guard.messages import (
     REQUEST_TYPES,
@@ -294,7 +292,7 @@ def is_name(text: str) -> bool:
 
 def is_identifier(text: str) -> bool:
     """Is it printable ASCII without spaces? (Its length is checked by its type.)"""
-    return texts.is_printable(text)
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def _usable_request_id(value: object) -> int | str | UnsetType:

@@ -55,7 +55,8 @@ class _Sources:
     def __init__(self, package: str, modules: tuple[str, ...]) -> None:
         directory = os.path.dirname(str(sys.modules[package].__file__))
         self._paths = {
-            f"{package}.{module}": os.path.join(directory, f"{module}.py") for module in modules
+            f"{package}.{module}": os.path.join(directory, *module.split(".")) + ".py"
+            for module in modules
         }
 
     def find_spec(

@@ -23,7 +23,6 @@ import msgspec
 
 from daemon_support import config_text
 from guard.activation import Actor, find_differences, opening_events, resume_event
-from guard.answering import answer_of, record_outcome
 from guard.audit.export import export_decisions
 from guard.audit.notes import SigningKey
 from guard.audit.prove import prove_head
@@ -31,22 +30,25 @@ from guard.audit.tlog import open_checkpoint
 from guard.checkpoint import state_digest_hex
 from guard.checkpointing import write_state
 from guard.config import Config, parse_config
-from guard.engine import Engine
-from guard.messages import ErrorReply, Ping, Reply, Stats
+from guard.engine.engine import Engine
+from guard.messages import Reply
 from guard.outcomes import (
     CheckpointTaken,
     CutNoted,
-    Decided,
     EntriesHalted,
     EntriesResumed,
     Origin,
-    Outcome,
     SessionClosed,
     SessionStarted,
 )
+from guard.outcomes import Outcome as Event
+from guard.protocol.outcome import Outcome
+from guard.protocol.request_reader import RequestReader
+from guard.protocol.views import reply_of
+from guard.record.writer import RecordWriter
 from guard.recovery import Recovered, recover_log
-from guard.replay import replay_log
-from guard.wire import encode_replies, parse_message
+from guard.replay.replay import replay_log
+from guard.server.request_path import record_event
 from protocol_client import cancel, fill, order, status
 from wal import ChainHasher, LogWriter, anchor_of, list_segments, read_checkpoints, write_anchor
 
@@ -99,7 +101,7 @@ class Session:
         else:
             self.log(self._started(recovered))
             # One event may stand for several differences.
-            events: list[Outcome] = []
+            events: list[Event] = []
             for difference in find_differences(self.engine.state, config, self.actor("new terms")):
                 assert difference.event is not None, difference.text
                 if difference.event not in events:
@@ -107,7 +109,7 @@ class Session:
             self.log(*events)
         self.writer.sync_now()
 
-    def _started(self, recovered: Recovered) -> Outcome:
+    def _started(self, recovered: Recovered) -> Event:
         state, head, checkpoint = self.engine.state, recovered.head, recovered.checkpoint
         return self.actor("start").event(
             SessionStarted,
@@ -124,9 +126,9 @@ class Session:
         first = self.engine.next_sequence - self.writer.staged_count
         return Actor(T0 + TICK_NS * self._ticks(), first, "golden", why)
 
-    def log(self, *events: Outcome) -> None:
+    def log(self, *events: Event) -> None:
         for event in events:
-            record_outcome(self.engine, self.writer, Decided(event))
+            record_event(self.engine, self.writer, event)
 
     def batch(self, *requests: Request) -> None:
         """Decides and records these, one write."""
@@ -165,14 +167,19 @@ def decide(
     engine: Engine, request: Request, origin: Origin, writer: LogWriter | None = None
 ) -> Reply:
     """The answer to a request in its JSON form, recorded where it makes a record."""
-    (parsed,) = parse_message(json.dumps(request).encode(), "USD").requests
-    assert not isinstance(parsed, ErrorReply | Ping | Stats), parsed
-    decided = engine.decide(parsed, origin)
-    if not isinstance(decided, Decided):
-        return decided
-    assert writer is not None, f"{request} has not been answered before"
-    record_outcome(engine, writer, decided)
-    return answer_of(decided.outcome)
+    reader, outcome = RequestReader("local"), Outcome()
+    reader.read(json.dumps(request).encode(), 1, "USD")
+    (fields,) = reader.requests
+    fields.received_at_ns = origin.received_at_ns
+    fields.batch_first_sequence = origin.batch_first_sequence
+    is_recorded = engine.decide(fields, outcome)
+    reply = reply_of(fields, outcome)
+    if is_recorded:
+        assert writer is not None, f"{request} has not been answered before"
+        data = RecordWriter().data(fields, outcome, engine.state.policy_digest_hex)
+        writer.append(outcome.sequence, data)
+        engine.apply(fields, outcome)
+    return reply
 
 
 def write_golden(root: Path) -> None:
@@ -289,9 +296,8 @@ def _resent(engine: Engine) -> list[Request]:
 
 def resend(engine: Engine, request: Request) -> Request:
     """The reply to a request that makes no record, in its JSON form."""
-    message = parse_message(json.dumps(request).encode(), "USD")
     origin = Origin(engine.state.last_received_at_ns, "local", engine.next_sequence)
-    reply: Request = json.loads(encode_replies(message, [decide(engine, request, origin)]))
+    reply: Request = json.loads(msgspec.json.encode(decide(engine, request, origin)))
     return reply
 
 

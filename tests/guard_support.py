@@ -11,15 +11,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from guard.activation import Actor, opening_events
 from guard.config import Config, parse_config
-from guard.engine import Engine
-from guard.journal import decode_data, encode_data
+from guard.engine.engine import Engine
+from guard.engine.state import GuardState
 from guard.messages import Admit, Cancel, Fill, Order, Reject, Reply, Request, Status
-from guard.outcomes import Decided, Origin, Outcome, SessionClosed, SessionStarted
-from guard.state import GuardState
+from guard.outcomes import Decided, KernelRows, Origin, SessionClosed, SessionStarted
+from guard.outcomes import Outcome as Event
+from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.request import Request as RequestFields
+from guard.protocol.request_reader import RequestReader
+from guard.protocol.views import reply_of
+from guard.record.codec import decode_data, decode_own_event, encode_event
+from guard.record.fold import REQUEST_EVENTS, read_event
+from guard.record.reader import RecordReader
+from guard.record.writer import RecordWriter
 from wal import EMPTY_HEAD, GENESIS, ChainHasher, Head, LogWriter
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -121,7 +129,11 @@ def balances(state: GuardState, desk: str = "desk-alpha") -> tuple[int, int, int
 def describe(state: GuardState) -> dict[str, Any]:
     """Every field of a state as plain values, detached from it: equal states, equal values."""
     ledger, orders = state.ledger, state.orders
-    fields = {item.name: getattr(state, item.name) for item in dataclasses.fields(state)}
+    fields = {
+        item.name: getattr(state, item.name)
+        for item in dataclasses.fields(state)
+        if item.name != "found"
+    }
     fields["policy"] = None if state.policy is None else state.policy.as_dict()
     fields["instruments"] = dict(state.instruments)
     fields["desks"] = {name: dataclasses.astuple(desk) for name, desk in state.desks.items()}
@@ -160,6 +172,10 @@ class LoggedEngine:
         self, config: Config | None = None, now_ns: int = T0, *, as_given: bool = False
     ) -> None:
         self.engine = Engine()
+        self.request, self.outcome = RequestFields(), Outcome()
+        self._reader = RequestReader("local")
+        self.request.set_text("client", b"local")
+        self._writer, self._records = RecordWriter(), RecordReader()
         self.now_ns = now_ns
         self.records: list[bytes] = []
         self.is_checked = True
@@ -168,30 +184,42 @@ class LoggedEngine:
         self._as_given = as_given
         key_id = "test-key-id" if as_given else _HASHER.key_id
         for event in opening_events(config or dev_config(), actor(now_ns), LOG_ID, key_id):
-            self._record(Decided(event))
+            self._log(event)
 
     @property
     def state(self) -> GuardState:
         return self.engine.state
 
-    def submit(self, request: Request, at_ns: int | None = None) -> Any:
+    def submit(self, request: Request, at_ns: int | None = None, batch: int | None = None) -> Any:
         """The reply to a request, which is logged and applied where it changes the state."""
         self.now_ns = self.now_ns if at_ns is None else at_ns
         before = describe(self.state) if self.is_checked else None
-        received_at_ns = max(self.now_ns, self.state.last_received_at_ns)
-        origin = Origin(received_at_ns, "local", self.engine.next_sequence)
-        result = self.engine.decide(request, origin)
+        self._reader.take(self.request, structs.replace(request, request_id=UNSET))
+        self.request.received_at_ns = max(self.now_ns, self.state.last_received_at_ns)
+        self.request.batch_first_sequence = batch or self.engine.next_sequence
+        is_recorded = self.engine.decide(self.request, self.outcome)
         if before is not None:
             assert describe(self.state) == before, "deciding has changed the state"
-        if not isinstance(result, Decided):
-            return result
-        self._record(result)
-        answer: Reply = result.outcome.answer  # type: ignore[union-attr]
-        return answer
+        reply = reply_of(self.request, self.outcome)
+        if is_recorded:
+            self._record()
+        return reply
 
-    def log(self, event: Outcome) -> None:
+    def log(self, event: Event) -> None:
         """Records an administrative event."""
-        self._record(Decided(event if self._as_given else self._as_written(event)))
+        self._log(event if self._as_given else self._as_written(event))
+
+    def _log(self, event: Event) -> None:
+        data = encode_event(event)
+        assert decode_data(data).outcome == event
+        self.engine.apply_event(self.engine.next_sequence, event)
+        self._keep(data, event.batch_first_sequence)
+
+    def _keep(self, data: bytes, batch_first_sequence: int) -> None:
+        self.records.append(data)
+        self.batch_first_sequence = batch_first_sequence
+        self.entry_hash = _HASHER.entry_hash(self.entry_hash, data)
+        check_conservation(self.state)
 
     def restart(self) -> None:
         """Records that the guard was stopped in good order, and started again."""
@@ -208,7 +236,7 @@ class LoggedEngine:
             )
         )
 
-    def _as_written(self, event: Outcome) -> Outcome:
+    def _as_written(self, event: Event) -> Event:
         state, sequence = self.state, self.engine.next_sequence
         is_continued = event.batch_first_sequence == self.batch_first_sequence
         changes: dict[str, Any] = {
@@ -243,16 +271,50 @@ class LoggedEngine:
         assert isinstance(answer, Reject), answer
         return answer
 
-    def _record(self, decided: Decided) -> None:
-        data = encode_data(decided)
-        recorded = decode_data(data)
-        assert recorded.outcome == decided.outcome
-        assert encode_data(recorded) == data
-        self.engine.apply(self.engine.next_sequence, recorded.outcome)
-        self.records.append(data)
-        self.batch_first_sequence = recorded.outcome.batch_first_sequence
-        self.entry_hash = _HASHER.entry_hash(self.entry_hash, data)
-        check_conservation(self.state)
+    def _record(self) -> None:
+        digest_hex = self.state.policy_digest_hex
+        data = self._writer.data(self.request, self.outcome, digest_hex)
+        decode_data(data)
+        request, outcome = RequestFields(), Outcome()
+        assert self._records.read(data, request, outcome)
+        assert self._writer.event(request, outcome) in data
+        self.engine.apply(request, outcome)
+        self._keep(data, request.batch_first_sequence)
+
+
+def decide(engine: Engine, request: Request, origin: Origin) -> Decided | Reply:
+    """What the rules give for a request, as objects."""
+    fields, outcome = RequestFields(), Outcome()
+    RequestReader("local").take(fields, request)
+    fields.set_text("client", origin.client.encode())
+    fields.received_at_ns = origin.received_at_ns
+    fields.batch_first_sequence = origin.batch_first_sequence
+    if not engine.decide(fields, outcome):
+        return reply_of(fields, outcome)
+    kernel = None
+    if outcome.kind <= OutcomeKind.REJECTED:
+        kernel = KernelRows(*outcome.kernel_rows(), engine.state.policy_digest_hex)
+    return Decided(decode_own_event(RecordWriter().event(fields, outcome)), kernel)
+
+
+def apply(engine: Engine, sequence: int, event: Event) -> None:
+    """Folds an event, as an object, into the engine."""
+    if not isinstance(event, REQUEST_EVENTS):
+        engine.apply_event(sequence, event)
+        return
+    fields, outcome = RequestFields(), Outcome()
+    read_event(RecordReader(), event, fields, outcome)
+    assert sequence == engine.next_sequence
+    engine.apply(fields, outcome)
+
+
+def fields_of(request: Request, at_ns: int) -> RequestFields:
+    """A request, given as an object, as the engine is asked."""
+    fields = RequestFields()
+    RequestReader("local").take(fields, request)
+    fields.set_text("client", b"local")
+    fields.received_at_ns = at_ns
+    return fields
 
 
 def check_conservation(state: GuardState) -> None:
@@ -271,9 +333,12 @@ def check_conservation(state: GuardState) -> None:
 
 def fold(records: Iterable[bytes]) -> Engine:
     """The engine that a log's records fold into: recovery's half, nothing decided."""
-    engine = Engine()
+    engine, reader, fields, outcome = Engine(), RecordReader(), RequestFields(), Outcome()
     for sequence, data in enumerate(records, 1):
-        engine.apply(sequence, decode_data(data).outcome)
+        if reader.read(data, fields, outcome):
+            engine.apply(fields, outcome)
+        else:
+            apply(engine, sequence, decode_data(data).outcome)
     return engine
 
 

@@ -12,12 +12,11 @@ from unittest.mock import patch
 from daemon_support import KEY, config_text
 from guard import clock, pipeline
 from guard.activation import Actor, opening_events
-from guard.answering import record_outcome
 from guard.config import parse_config
-from guard.engine import Engine
-from guard.outcomes import Decided
+from guard.engine.engine import Engine
 from guard.pipeline import ON_LOOP_MESSAGES_MAX, Pipeline
 from guard.server.listener import Listener
+from guard.server.request_path import record_event
 from server_support import open_listener
 from wal import EMPTY_HEAD, ChainHasher, LogWriter
 
@@ -115,7 +114,7 @@ async def _guarding(directory: Path, busy_poll_ns: int) -> AsyncIterator[Guard]:
     try:
         actor = Actor(clock.wall_ns(), 1, "test", "a fresh log")
         for event in opening_events(config, actor, "0" * 32, hasher.key_id):
-            record_outcome(engine, writer, Decided(event))
+            record_event(engine, writer, event)
         writer.sync_now()
         running = Pipeline(
             engine, writer, gateway, clock.wall_ns, clock.monotonic_ns, busy_poll_ns=busy_poll_ns

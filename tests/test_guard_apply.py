@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from guard.apply import apply_outcome, build_policy
-from guard.journal import decode_data
+from guard.engine.apply_event import build_policy
+from guard.engine.state import GuardState
 from guard.messages import Filled, Released
 from guard.outcomes import (
     DeskCapped,
@@ -24,7 +24,7 @@ from guard.outcomes import (
     SessionStarted,
     SettingsActivated,
 )
-from guard.state import GuardState
+from guard.record.codec import RecordError, decode_data
 from guard_day_support import checkpoint_taken
 from guard_support import (
     ALPHA_BUDGET,
@@ -36,6 +36,7 @@ from guard_support import (
     T0,
     LoggedEngine,
     actor,
+    apply,
     balances,
     cancel,
     describe,
@@ -74,7 +75,7 @@ def test_events_come_in_their_order(sequence: int) -> None:
     engine = LoggedEngine()
     before = describe(engine.state)
     with pytest.raises(InvariantError, match=f"event {sequence} is applied where 8 is due"):
-        apply_outcome(engine.state, sequence, actor().event(SessionClosed))
+        engine.engine.apply_event(sequence, actor().event(SessionClosed))
     assert describe(engine.state) == before
 
 
@@ -203,33 +204,36 @@ def test_administrative_events_that_cannot_follow(make: Any, words: str) -> None
     engine = LoggedEngine()
     before = describe(engine.state)
     with pytest.raises(InvariantError, match=words):
-        engine.engine.apply(8, make())
+        apply(engine.engine, 8, make())
     assert describe(engine.state) == before
 
 
-def _filled(**changes: Any) -> FillRecorded:
-    answer = Filled("desk-alpha", "A-1", "F-1", 9, 60, 1, 1, 5_000, 0, [], False)
-    return FillRecorded(T0, "local", 9, fill(), structs.replace(answer, **changes), False)
+def _filled(fee: int = 5_000, **changes: Any) -> FillRecorded:
+    answer = Filled("desk-alpha", "A-1", "F-1", 9, 60, 1, 1, fee, 0, [], False)
+    return FillRecorded(T0, "local", 9, fill(fee=fee), structs.replace(answer, **changes), False)
 
 
-def _released(name: str) -> OrderReleased:
-    answer = Released("desk-alpha", name, 9, 1, False)
+def _released(name: str, sequence: int = 9) -> OrderReleased:
+    answer = Released("desk-alpha", name, sequence, 1, False)
     return OrderReleased(T0, "local", 9, cancel(name), answer)
 
 
 def test_requests_outcomes_that_cannot_follow() -> None:
     too_much = ORDER_NOTIONAL + 1
     for event, words in (
-        (_filled(released_microcents=too_much), "settle of record 9: .*HoldExceeded"),
-        (_filled(fee_microcents=2**62), "settle of record 9: .*Overrun"),
+        (
+            _filled(released_microcents=too_much),
+            "record 9 frees 1900000000001 microcents and leaves 1 and 60 lots",
+        ),
+        (_filled(2**62, hold_microcents=ORDER_NOTIONAL - 1), "settle of record 9: .*Overrun"),
         (_released("A-2"), "record 9 releases an order that is not open"),
-        (_again("A-3", reservation_id=7), "record 8 holds reservation 7, the ledger gave 2"),
-        (_again("A-3", notional_microcents=2**62), "reserve for record 8: .*Exposure"),
+        (_again("A-3", reservation_id=7), "record 9 holds reservation 7, the ledger gave 2"),
+        (_again("A-3", notional_microcents=2**62), "reserve for record 9: .*Exposure"),
     ):
         engine = LoggedEngine()
         engine.admit(order())
         with pytest.raises(InvariantError, match=words):
-            engine.engine.apply(9, event)
+            apply(engine.engine, 9, event)
 
 
 def _again(name: str, **changes: Any) -> OrderDecided:
@@ -237,7 +241,7 @@ def _again(name: str, **changes: Any) -> OrderDecided:
     engine.admit(order(name))
     outcome = decode_data(engine.records[-1]).outcome
     assert isinstance(outcome, OrderDecided)
-    outcome.answer = structs.replace(outcome.answer, **changes)
+    outcome.answer = structs.replace(outcome.answer, wal_sequence=9, **changes)
     return outcome
 
 
@@ -246,17 +250,17 @@ def test_a_release_after_the_last_fill_or_a_release_cannot_follow() -> None:
         engine = LoggedEngine()
         engine.admit(order())
         engine.submit(first)
-        with pytest.raises(InvariantError, match="MissingReservation"):
-            engine.engine.apply(10, _released("A-1"))
+        with pytest.raises(InvariantError, match="releases 1 microcents of an order that holds 0"):
+            apply(engine.engine, 10, _released("A-1", 10))
 
 
 def test_a_charge_that_the_desk_cannot_pay_cannot_follow() -> None:
     engine = LoggedEngine()
-    answer = Filled("desk-beta", "X", "F", 8, 0, 0, 0, 2**60, 0, ["unknown"], False)
+    answer = Filled("desk-beta", "X", "F-1", 8, 0, 0, 0, 2**60, 0, ["unknown"], False)
     wanted = fill(desk="desk-beta", client_order_id="X", fee=2**60)
     event = FillRecorded(T0, "local", 8, wanted, answer, False)
     with pytest.raises(InvariantError, match=r"fee of desk-beta: .*Overrun"):
-        engine.engine.apply(8, event)
+        apply(engine.engine, 8, event)
 
 
 def test_received_times_never_run_backwards_in_the_state() -> None:
@@ -295,6 +299,6 @@ def test_a_policy_of_bad_values_names_the_field() -> None:
 def test_an_admission_with_an_impossible_integer_cannot_follow(changes: dict[str, int]) -> None:
     engine = LoggedEngine()
     engine.admit(order())
-    with pytest.raises((InvariantError, KernelInputError)):
-        engine.engine.apply(9, _again("A-3", **changes))
+    with pytest.raises((InvariantError, KernelInputError, RecordError)):
+        apply(engine.engine, 9, _again("A-3", **changes))
     assert engine.state.next_sequence == 9

@@ -40,4 +40,4 @@ def test_each_part_pulls_in_no_more_than_it_needs() -> None:
     assert log & {"cryptography", "guard.engine", "guard.config", *network} == set()
     receipts = loaded_by("from guard.audit import issue_receipt, sign_policy")
     assert "cryptography" in receipts
-    assert receipts & {"guard.audit.audited_log", "guard.journal", *network} == set()
+    assert receipts & {"guard.audit.audited_log", "guard.record.codec", *network} == set()

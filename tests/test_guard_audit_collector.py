@@ -2,25 +2,20 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from msgspec import structs
 
 from audit_support import STEPS, audited, live
 from guard.activation import find_differences
-from guard.apply import build_policy
 from guard.audit import answers, collector, day_counts
 from guard.audit.answers import OTHER_NAMES
 from guard.audit.audit import Audit
+from guard.engine.apply_event import build_policy
 from guard.outcomes import DeskResumed, PolicyActivated
-from guard.replay import replay_log
 from guard_day_support import trading_day
-from guard_support import KEY, T0, LoggedEngine, actor, dev_config, order, write_log
-from replay_support import BusyDay
-from wal import ChainHasher
+from guard_support import T0, LoggedEngine, actor, dev_config, order
 
 
 def _events(records: list[bytes]) -> list[dict[str, Any]]:
@@ -260,21 +255,3 @@ def test_policies_are_bounded_and_the_last_ones_stay(monkeypatch: Any) -> None:
     ] == [(8, 8, 1), (9, 10, 1)]
     assert document["policies"][1]["content"]["models"] == []
     assert document["policies"][1]["content"]["model_count"] == 3
-
-
-def test_admissions_that_are_told_alone_count_the_same(tmp_path: Path) -> None:
-    write_log(tmp_path / "log", BusyDay(11, 200).engine.records)
-
-    def document(*, alone: bool) -> dict[str, Any]:
-        audit = Audit()
-        told = audit.observe_row if alone else None
-        observe = audit.observe_day
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("guard.replay.GUARD_FORM", "compiled")
-            report = replay_log(
-                tmp_path / "log", ChainHasher(KEY), observe=observe, observe_row=told
-            )
-        return audit.document(report)
-
-    assert document(alone=True) == document(alone=False)
-    assert Audit("A-1").observe_row is None

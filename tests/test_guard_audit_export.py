@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from guard.activation import find_differences
 from guard.audit.export import ExportedPart, ExportError, export_decisions
 from guard.cli import main
-from guard.journal import DIALECT
+from guard.record.codec import DIALECT
 from guard_audit_support import HASHER, DayLog, archived_log, chained
 from guard_support import (
     DEV_POLICY_DIGEST_HEX,

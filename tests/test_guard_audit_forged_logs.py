@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from guard.audit.prove import ForkedLogError, prove_consistency
-from guard.journal import DIALECT
-from guard.replay import replay_log
+from guard.record.codec import DIALECT
+from guard.replay.replay import replay_log
 from guard_audit_support import (
     HASHER,
     NAME,

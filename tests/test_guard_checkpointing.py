@@ -24,13 +24,19 @@ from guard.checkpointing import (
     payload_bytes_max,
     write_state,
 )
-from guard.engine import Engine
-from guard.journal import encode_data
+from guard.engine.engine import Engine
 from guard.outcomes import CheckpointTaken, Decided, DeskToppedUp, Outcome
 from guard.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery import recover_log
-from guard_support import KEY, LOG_ID, actor, dev_config
+from guard_support import (
+    KEY,
+    LOG_ID,
+    actor,
+    apply,
+    dev_config,
+)
 from kernel import InvariantError
+from reference.journal import encode_data
 from wal import EMPTY_HEAD, ChainHasher, Head, LogWriter, read_checkpoints
 
 HASHER = ChainHasher(KEY)
@@ -79,7 +85,7 @@ class Stand:
     def record(self, event: Outcome) -> None:
         sequence = self.engine.next_sequence
         self.writer.append(sequence, encode_data(Decided(event)))
-        self.engine.apply(sequence, event)
+        apply(self.engine, sequence, event)
         if isinstance(event, CheckpointTaken):
             self.events.append(event)
 

@@ -8,7 +8,7 @@ import pytest
 
 from guard.beginnings import find_archivable, find_beginning
 from guard.cli import main
-from guard.replay import replay_log
+from guard.replay.replay import replay_log
 from guard_checkpoint_support import (
     HASHER,
     HEADS,

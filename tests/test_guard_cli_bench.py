@@ -30,7 +30,7 @@ from guard.config import parse_config
 from guard.histogram import Histogram
 from guard.installation import PARTS, build
 
-SHOWN_FORMS = ("kernel_form", "log_form", "guard_form", "socket_form")
+SHOWN_FORMS = ("kernel_form", "log_form", "guard_form")
 QUICK = ("--seconds", "0.4", "--warm-up-s", "0.1", "--rounds", "1")
 
 WRONG = (

@@ -13,9 +13,9 @@ import pytest
 
 from daemon_support import KEY, OPENING_RECORDS, PATIENCE_S, Daemon, Site, config_text
 from guard.checkpoint import state_digest_hex
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.forked import NICENESS
-from guard.journal import DIALECT, decode_data
+from guard.record.codec import DIALECT, decode_data
 from guard.recovery import fold_log, recover_log
 from protocol_client import ProtocolClient, cancel, fill, order, status
 from wal import ChainHasher, find_head, read_checkpoints, read_entries

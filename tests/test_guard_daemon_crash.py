@@ -17,7 +17,7 @@ import pytest
 import zmq
 
 from daemon_support import KEY, Daemon, Site, config_text
-from guard.replay import replay_log
+from guard.replay.replay import replay_log
 from protocol_client import PATIENCE_MS, ProtocolClient, cancel, fill, order, status
 from wal import ChainHasher
 

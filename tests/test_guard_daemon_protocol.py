@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from daemon_support import DESKS, KEY, OPENING_RECORDS, Daemon, Site, config_text
-from guard.replay import replay_log
+from guard.replay.replay import replay_log
 from protocol_client import PING, ProtocolClient, cancel, fill, order, status
 from wal import ChainHasher
 

@@ -12,11 +12,7 @@ PACKAGES = Path(guard.__file__).parent.parent
 REPORT = """
 import guard, kernel, sys
 built = [not sys.modules["guard." + name].__file__.endswith(".py") for name in {names}]
-import guard.server.listener
-from guard.server.build_form import COMPILED_MODULES, SERVER_FORM
-files = [sys.modules["guard.server." + name].__file__ for name in COMPILED_MODULES]
-door = [not file.endswith(".py") for file in files]
-print(guard.GUARD_FORM, kernel.KERNEL_FORM, SERVER_FORM, all(door), any(door), *built)
+print(guard.GUARD_FORM, kernel.KERNEL_FORM, *built)
 """
 
 
@@ -36,21 +32,17 @@ def run(switch: str) -> list[str]:
 
 
 def test_the_switch_forces_the_source_of_both_packages() -> None:
-    form, kernel_form, door_form, _, _, *built = run("1")
-    assert {form, kernel_form, door_form} == {"interpreted"}
+    form, kernel_form, *built = run("1")
+    assert {form, kernel_form} == {"interpreted"}
     assert set(built) == {"False"}
 
 
 def test_without_it_the_built_form_runs_where_it_is_built() -> None:
-    built = all(any((PACKAGES / "guard").glob(f"{name}.*.so")) for name in guard.COMPILED_MODULES)
-    form, _, door_form, all_of_door, any_of_door, *modules_built = run("")
+    places = [name.replace(".", "/") for name in guard.COMPILED_MODULES]
+    built = all(any((PACKAGES / "guard").glob(f"{place}.*.so")) for place in places)
+    form, _, *modules_built = run("")
     expected = ("compiled", {"True"}) if built else ("interpreted", {"False"})
     assert (form, set(modules_built)) == expected
-    # The door's for themselves, but only where the others are.
-    names = [f"server/{name}.*.so" for name in ("zmtp", "connection", "listener")]
-    is_door_built = built and all(any((PACKAGES / "guard").glob(name)) for name in names)
-    expected_door = ("compiled", "True") if is_door_built else ("interpreted", "False")
-    assert (door_form, all_of_door, any_of_door) == (*expected_door, expected_door[1])
 
 
 def test_the_forms_of_the_log_are_those_of_its_package() -> None:

@@ -25,10 +25,10 @@ from guard.audit.check import ProvenRecord, check_proof
 from guard.audit.prove import Wanted, prove_record
 from guard.checkpoint import state_digest_hex
 from guard.config import parse_config
-from guard.journal import DIALECT
 from guard.outcomes import LOG_FORMAT_VERSION
+from guard.record.codec import DIALECT
 from guard.recovery import recover_log
-from guard.replay import ReplayMismatch, replay_log
+from guard.replay.replay import ReplayMismatch, replay_log
 from guard_support import ORDER_NOTIONAL, actor, check_conservation
 from protocol_client import ProtocolClient, cancel, order
 from wal import (

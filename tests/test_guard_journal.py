@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import guard
-from guard.journal import DIALECT, RecordError, decode_data, decode_event, encode_data
 from guard.outcomes import LOG_FORMAT_VERSION, RULES_VERSION, Outcome
+from guard.record.codec import DIALECT, RecordError, decode_data, decode_event
 from guard_day_support import trading_day
 from guard_support import CHECKOUT, KEY, T0, LoggedEngine, order
 from kernel.records import KernelDecision, KernelInput
+from reference.journal import encode_data
 from wal import GENESIS, ChainHasher, encode_line
 
 GOLDEN = (CHECKOUT / "tests" / "data" / "golden_day.jsonl").read_bytes().splitlines()

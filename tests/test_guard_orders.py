@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json, msgpack, structs
 
-from guard.journal import decode_data
-from guard.messages import Admit, Order, Reject, first_difference
-from guard.orders import NEVER, OrderPhase, OrderState, RememberedOrders
+from guard.engine.remembered import NEVER, OrderPhase, RememberedOrders
+from guard.engine.row_map import NO_ROW
+from guard.messages import Order, Reject, first_difference
+from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.record.codec import decode_data
 from guard.wire import parse_message
 from guard_support import (
     SECOND_NS,
@@ -19,6 +21,7 @@ from guard_support import (
     LoggedEngine,
     cancel,
     dev_config,
+    fields_of,
     fill,
     order,
     status,
@@ -192,9 +195,12 @@ def test_a_smaller_window_forgets_no_id_before_those_closed_earlier() -> None:
     assert engine.submit(status("A-2"), last_ns + 1).state == "unknown"
 
 
-def _state(number: int) -> OrderState:
-    answer = Admit(f"{number}", 1, 1, 1, False, 1, 1, "", False)
-    return OrderState(order(f"{number}"), answer, OrderPhase.OPEN)
+def _added(remembered: RememberedOrders, number: int) -> int:
+    """The row of an order that was admitted."""
+    outcome = Outcome()
+    outcome.kind, outcome.reason = OutcomeKind.ADMITTED, 1
+    outcome.sequence = outcome.reservation_id = outcome.notional_microcents = 1
+    return remembered.add(fields_of(order(f"{number}"), 1), outcome)
 
 
 @given(
@@ -209,15 +215,17 @@ def test_what_has_expired_is_always_at_the_front(
     expected: dict[str, int] = {}
     latest = 0
     for number, (_, expires_ns) in enumerate(closes):
-        found = _state(number)
-        remembered.add(found)
-        remembered.close(found, OrderPhase.CANCELED, expires_ns)
+        remembered.close(_added(remembered, number), OrderPhase.CANCELED, expires_ns)
         latest = max(latest, expires_ns)
         expected[str(number)] = latest
     alive = {name for name, expires_ns in expected.items() if expires_ns > now_ns}
 
     def known() -> set[str]:
-        return {name for name in expected if remembered.find("desk-alpha", name, now_ns)}
+        return {
+            name
+            for name in expected
+            if remembered.find(fields_of(order(name), now_ns), now_ns) != NO_ROW
+        }
 
     assert known() == alive
     expired_count = len(expected) - len(alive)
@@ -230,14 +238,23 @@ def test_what_has_expired_is_always_at_the_front(
 
 
 def test_an_open_order_has_no_end() -> None:
-    assert _state(1).expires_at_ns == NEVER == 2**63 - 1
+    remembered = RememberedOrders()
+    _added(remembered, 1)
+    assert remembered.forget_expired(NEVER - 1) == 0
+    assert remembered.find(fields_of(order("1"), 1), NEVER - 1) != NO_ROW
+    assert NEVER == 2**63 - 1
 
 
 def test_open_quantity_is_nothing_once_closed() -> None:
-    found = _state(1)
-    assert found.open_quantity == 100
-    found.filled_quantity = 40
-    assert found.open_quantity == 60
-    for phase in (OrderPhase.FILLED, OrderPhase.CANCELED, OrderPhase.REFUSED):
-        found.phase = phase
-        assert found.open_quantity == 0
+    engine = LoggedEngine()
+    engine.admit(order())
+    assert engine.submit(status()).open_quantity == 100
+    engine.submit(fill(quantity=40))
+    assert engine.submit(status()).open_quantity == 60
+    engine.submit(fill("F-2", quantity=60))
+    assert engine.submit(status()).open_quantity == 0
+    engine.admit(order("A-2"))
+    engine.submit(cancel("A-2"))
+    assert engine.submit(status("A-2")).open_quantity == 0
+    engine.reject(order("A-3", risk_bps=10_000))
+    assert engine.submit(status("A-3")).open_quantity == 0

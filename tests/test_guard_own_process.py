@@ -159,11 +159,11 @@ def test_an_installation_that_has_gone_is_refused(tmp_path: Path) -> None:
 def test_what_an_installation_says_of_itself() -> None:
     assert identity().startswith(f"{__version__}")
     assert identity().endswith(f"in {PACKAGES}")
-    parts = dict.fromkeys(("kernel", "log", "order_path", "socket"), "compiled")
+    parts = dict.fromkeys(("kernel", "log", "order_path"), "compiled")
     whole = {"version": "1.2.3", "commit": "0123456789ab+"} | parts
     assert described(whole) == "1.2.3, commit 0123456789ab+, all compiled"
-    assert described(parts | {"version": "1.2.3", "socket": "interpreted"}) == (
-        "1.2.3, kernel compiled, log compiled, order path compiled, socket interpreted"
+    assert described(parts | {"version": "1.2.3", "order_path": "interpreted"}) == (
+        "1.2.3, kernel compiled, log compiled, order path interpreted"
     )
     assert described({}) == "an unknown version, all of unknown form"
 
@@ -191,8 +191,8 @@ def test_the_installed_command_in_such_a_folder(
 
 
 def test_a_daemon_says_what_it_runs_and_why_it_is_slower(tmp_path: Path) -> None:
-    parts = ("kernel", "log", "order_path", "socket")
-    listed = "interpreted: kernel, log, order path, socket"
+    parts = ("kernel", "log", "order_path")
+    listed = "interpreted: kernel, log, order path"
     checkout = copy_packages(tmp_path / "checkout")
     site = Site(tmp_path)
     for packages, pure, why in (

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import guard.packed
+import guard.engine.row_map
 from guard import GUARD_FORM
-from guard.packed import BLOB_BYTES_MAX, NO_ROW, PackedMap
+from guard.engine.row_map import BLOB_BYTES_MAX, NO_ROW, RowMap
 from kernel import InvariantError
 
 I64_MIN, I64_MAX = -(2**63), 2**63 - 1
@@ -38,19 +38,19 @@ histories = st.lists(
 Entry = tuple[bytes, tuple[int, ...]]
 
 
-def dump_of(packed: PackedMap) -> bytes:
+def dump_of(packed: RowMap) -> bytes:
     return b"".join(packed.dump())
 
 
-def load_of(dumped: bytes) -> PackedMap:
-    packed = PackedMap(FIELDS)
+def load_of(dumped: bytes) -> RowMap:
+    packed = RowMap(FIELDS)
     read = io.BytesIO(dumped)
     packed.load(read.read)
     assert read.read() == b""
     return packed
 
 
-def step(packed: PackedMap, expected: dict[bytes, Entry], operation: tuple[Any, ...]) -> None:
+def step(packed: RowMap, expected: dict[bytes, Entry], operation: tuple[Any, ...]) -> None:
     """The operation on both; nothing where it would be misuse."""
     kind, *arguments = operation
     if kind == "reserve":
@@ -76,7 +76,7 @@ def step(packed: PackedMap, expected: dict[bytes, Entry], operation: tuple[Any, 
         expected[key] = (payload, (*values[:field], value, *values[field + 1 :]))
 
 
-def check_equal(packed: PackedMap, expected: dict[bytes, Entry]) -> None:
+def check_equal(packed: RowMap, expected: dict[bytes, Entry]) -> None:
     assert len(packed) == len(expected)
     rows = list(packed.rows())
     assert rows == sorted(set(rows))
@@ -95,7 +95,7 @@ def check_equal(packed: PackedMap, expected: dict[bytes, Entry]) -> None:
 @settings(max_examples=200)
 @given(history=histories)
 def test_it_is_a_dict(history: list[tuple[Any, ...]]) -> None:
-    packed = PackedMap(FIELDS)
+    packed = RowMap(FIELDS)
     expected: dict[bytes, Entry] = {}
     for operation in history:
         step(packed, expected, operation)
@@ -110,7 +110,7 @@ def test_it_is_a_dict(history: list[tuple[Any, ...]]) -> None:
 @given(history=histories, entries_max=st.integers(0, 40))
 def test_one_history_gives_one_dump(history: list[tuple[Any, ...]], entries_max: int) -> None:
     """The size of the index is no part of it."""
-    packed, twin = PackedMap(FIELDS), PackedMap(FIELDS)
+    packed, twin = RowMap(FIELDS), RowMap(FIELDS)
     twin.reserve(entries_max)
     expected: dict[bytes, Entry] = {}
     twin_expected: dict[bytes, Entry] = {}
@@ -126,8 +126,8 @@ def test_one_history_gives_one_dump(history: list[tuple[Any, ...]], entries_max:
 @given(history=histories, bits=st.sampled_from([0, 1, 7, 2**31]))
 def test_it_is_a_dict_where_hashes_collide(history: list[tuple[Any, ...]], bits: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(guard.packed, "hash", lambda key: hash(key) & bits, raising=False)
-        packed = PackedMap(FIELDS)
+        patch.setattr(guard.engine.row_map, "hash", lambda key: hash(key) & bits, raising=False)
+        packed = RowMap(FIELDS)
         expected: dict[bytes, Entry] = {}
         for operation in history:
             step(packed, expected, operation)
@@ -140,7 +140,7 @@ def test_it_is_a_dict_where_hashes_collide(history: list[tuple[Any, ...]], bits:
 def test_a_loaded_map_goes_on_as_the_one_it_was(
     before: list[tuple[Any, ...]], after: list[tuple[Any, ...]]
 ) -> None:
-    packed = PackedMap(FIELDS)
+    packed = RowMap(FIELDS)
     expected: dict[bytes, Entry] = {}
     for operation in before:
         step(packed, expected, operation)
@@ -153,8 +153,8 @@ def test_a_loaded_map_goes_on_as_the_one_it_was(
     assert dump_of(loaded) == dump_of(packed)
 
 
-def numbered(count: int) -> PackedMap:
-    packed = PackedMap(1)
+def numbered(count: int) -> RowMap:
+    packed = RowMap(1)
     for number in range(count):
         assert packed.add(b"key %d" % number, b"payload %d" % number, (number,)) == number
     return packed
@@ -174,13 +174,13 @@ def test_it_grows_over_slabs_and_finds_every_key() -> None:
         else:
             assert row == NO_ROW
     assert list(packed.rows()) == list(range(1, count, 2))
-    loaded = PackedMap(1)
+    loaded = RowMap(1)
     loaded.load(io.BytesIO(dump_of(packed)).read)
     assert all(loaded.find(b"key %d" % number) == number for number in range(1, count, 2))
 
 
 def test_blocks_fill_their_slab_and_do_not_straddle_two() -> None:
-    packed = PackedMap(1)
+    packed = RowMap(1)
     keys = [b"%04d" % number for number in range(700)]
     for number, key in enumerate(keys):
         packed.add(key, bytes([number % 256]) * 3_000, (number,))
@@ -204,7 +204,7 @@ def test_a_freed_row_and_block_are_used_again_last_freed_first() -> None:
 
 
 def test_what_was_removed_is_not_in_the_dump() -> None:
-    packed = PackedMap(FIELDS)
+    packed = RowMap(FIELDS)
     packed.remove(packed.add(b"secret key", b"secret payload", (77_777_777, 0, 0)))
     dumped = dump_of(packed)
     assert b"secret" not in dumped
@@ -212,7 +212,7 @@ def test_what_was_removed_is_not_in_the_dump() -> None:
 
 
 def test_the_greatest_blob() -> None:
-    packed = PackedMap(1)
+    packed = RowMap(1)
     row = packed.add(b"k", b"p" * (BLOB_BYTES_MAX - 1), (1,))
     assert packed.payload(row) == b"p" * (BLOB_BYTES_MAX - 1)
     row = packed.add(b"k" * BLOB_BYTES_MAX, b"", (1,))
@@ -296,10 +296,10 @@ def test_a_dump_that_does_not_hold_together_is_refused(at: int, damage: bytes) -
     packed = numbered(3)
     packed.remove(2)
     dumped = bytearray(dump_of(packed))
-    PackedMap(1).load(io.BytesIO(dumped).read)
+    RowMap(1).load(io.BytesIO(dumped).read)
     dumped[at : at + len(damage)] = damage
     with pytest.raises(InvariantError):
-        PackedMap(1).load(io.BytesIO(dumped).read)
+        RowMap(1).load(io.BytesIO(dumped).read)
 
 
 def test_a_dump_cut_short_is_refused_wherever_it_ends() -> None:
@@ -308,4 +308,4 @@ def test_a_dump_cut_short_is_refused_wherever_it_ends() -> None:
     dumped = dump_of(packed)
     for end in (*range(72 + 24), len(dumped) - 1):
         with pytest.raises(InvariantError, match="a dump gives"):
-            PackedMap(1).load(io.BytesIO(dumped[:end]).read)
+            RowMap(1).load(io.BytesIO(dumped[:end]).read)

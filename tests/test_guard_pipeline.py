@@ -16,10 +16,10 @@ import pytest
 
 from daemon_support import KEY, OPENING_RECORDS
 from guard import clock, pipeline
-from guard.answering import Answering
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.gathering import Gathering
 from guard.installation import build
+from guard.server.request_path import RequestPath
 from kernel import InvariantError
 from pipeline_support import PATIENCE_S, Guard, guarding
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
@@ -327,14 +327,14 @@ async def test_an_error_of_our_own_ends_it_unanswered(guard: Guard, client: Prot
     await guard.disk.wait_entered()
 
     class Failing(Engine):
-        def apply(self, sequence: int, outcome: Any) -> None:
-            if sequence == OPENING_RECORDS + 3:
+        def apply(self, request: Any, outcome: Any) -> int:
+            if outcome.sequence == OPENING_RECORDS + 3:
                 raise InvariantError("the third order breaks")
-            super().apply(sequence, outcome)
+            return super().apply(request, outcome)
 
     engine, counters = Failing(guard.pipeline._engine.state), guard.pipeline.counters
-    answering = Answering(engine, guard.writer, counters, clock.wall_ns, False)
-    gathering = Gathering(guard.gateway, answering, guard.writer, counters)
+    path = RequestPath(engine, guard.writer, counters, clock.wall_ns)
+    gathering = Gathering(guard.gateway, path, guard.writer, counters)
     gathering_before, guard.pipeline._gathering = guard.pipeline._gathering, gathering
     assert not gathering_before.answers
     client.send([order("A-1"), order("A-2"), order("A-3")])

@@ -16,9 +16,8 @@ import pytest
 
 from daemon_support import Site
 from guard.checkpoint import PAYLOAD_TAG, encode_state, state_digest_hex
-from guard.outcomes import Decided, Origin
 from guard.recovery import NotOurLogError, fold_log, recover_log
-from guard.replay import ReplayMismatch, replay_log
+from guard.replay.replay import ReplayMismatch, replay_log
 from guard_audit_support import changed
 from guard_day_support import trading_day
 from guard_support import KEY, LOG_ID, T0, LoggedEngine, fold, order, settled, write_log
@@ -400,9 +399,7 @@ def test_a_batch_goes_on_over_a_checkpoint_and_ends_with_it(tmp_path: Path) -> N
     day = LoggedEngine()
     day.submit(order("A-1"))
     for number in range(2, 6):
-        decided = day.engine.decide(order(f"A-{number}"), Origin(T0, "local", 9))
-        assert isinstance(decided, Decided)
-        day._record(decided)
+        day.submit(order(f"A-{number}"), T0, 9)
     write_log(tmp_path, day.records)
     for count in range(OPENING_RECORDS, len(day.records)):
         info = checkpoint_of(tmp_path, day.records, count)

@@ -1,12 +1,27 @@
 """Recovery: the state is the fold of the log, and a log that is not ours is refused."""
 
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from guard.checkpoint import decode_state, encode_state
+from guard.engine.engine import Engine
+from guard.messages import Reject, StatusReply
+from guard.outcomes import Origin
 from guard.recovery import NotOurLogError, fold_log, recover_log
 from guard_day_support import trading_day
-from guard_support import KEY, LOG_ID, LoggedEngine, describe, order, write_log
+from guard_support import (
+    KEY,
+    LOG_ID,
+    LoggedEngine,
+    decide,
+    describe,
+    order,
+    status,
+    write_log,
+)
 from wal import EMPTY_HEAD, ChainHasher, WalDamage, WalKeyMismatch, WalLocked
 
 DAY = trading_day()
@@ -51,9 +66,14 @@ def test_recovery_only_applies_what_the_log_says(tmp_path: Path) -> None:
     records[-1] = records[-1].replace(b'"risk_hard_limit"', b'"rule_of_old_times"')
     write_log(tmp_path, records)
     engine, _ = fold_log(tmp_path, HASHER)
-    found = engine.state.orders.find("desk-alpha", "A-1", day.now_ns)
-    assert found is not None
-    assert found.answer.reason == "rule_of_old_times"
+    again = decide(engine, order(risk_bps=10_000), Origin(day.now_ns, "local", 9))
+    assert isinstance(again, Reject)
+    assert (again.reason, again.repeat) == ("rule_of_old_times", True)
+    told = decide(engine, status(), Origin(day.now_ns, "local", 9))
+    assert isinstance(told, StatusReply)
+    assert told.answer == structs.replace(again, repeat=False)
+    reloaded = decode_state(BytesIO(b"".join(encode_state(engine.state))).read)
+    assert decide(Engine(reloaded), order(risk_bps=10_000), Origin(day.now_ns, "local", 9)) == again
 
 
 FOREIGN = [

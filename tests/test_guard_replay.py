@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from guard.journal import decode_data, encode_data
+from guard.engine.state import GuardState
 from guard.outcomes import Decided, FillRecorded, OrderDecided
-from guard.replay import ForeignLogError, ReplayMismatch, replay_log
-from guard.replay_parts import Place
-from guard.state import GuardState
+from guard.record.codec import decode_data
+from guard.replay.replay import ForeignLogError, Place, ReplayMismatch, replay_log
 from guard_day_support import trading_day
 from guard_support import KEY, LoggedEngine, describe, fill, fold, order, write_log
 from kernel import DECISION_ROW_BYTES, TRACE
+from reference.journal import encode_data
 from wal import (
     EMPTY_HEAD,
     GENESIS,

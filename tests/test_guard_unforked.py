@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from guard import unforked
+from guard.engine.row_map import NO_ROW, RowMap
 from guard.forked import ForkedChild
-from guard.packed import NO_ROW, PackedMap
 
 LARGE = unforked.UNFORKED_BYTES_MIN
 
@@ -61,13 +61,13 @@ def test_a_child_that_reads_it_is_ended_and_its_parent_keeps_it() -> None:
 
 
 def test_a_child_can_dump_a_map_whose_index_it_lacks() -> None:
-    packed = PackedMap(1)
+    packed = RowMap(1)
     packed.reserve(LARGE // 8)
     for number in range(100):
         packed.add(b"%d" % number, b"payload", (number,))
     whole = b"".join(packed.dump())
 
-    def work(subject: PackedMap, _: object) -> str:
+    def work(subject: RowMap, _: object) -> str:
         return str(b"".join(subject.dump()) == whole)
 
     child = ForkedChild.start(work, packed, ())

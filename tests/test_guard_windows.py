@@ -13,20 +13,24 @@ from pathlib import Path
 import pytest
 
 from guard.checkpoint import decode_state, encode_state, state_digest_hex
-from guard.engine import Engine
+from guard.engine.engine import Engine
+from guard.engine.remembered import NEVER
+from guard.engine.row_map import NO_ROW
+from guard.engine.state import GuardState
 from guard.messages import Cancel, Fill, Request
-from guard.orders import NEVER
 from guard.outcomes import Decided, FillRecorded, Origin, Outcome, SettingsActivated
-from guard.replay import replay_log
-from guard.state import GuardState
+from guard.replay.replay import replay_log
 from guard_support import (
     KEY,
     SECOND_NS,
     T0,
     LoggedEngine,
     actor,
+    apply,
     cancel,
+    decide,
     describe,
+    fields_of,
     fill,
     fold,
     order,
@@ -117,8 +121,8 @@ def test_what_is_pushed_out_keeps_nothing_behind_it() -> None:
     reload = reloaded(engine.state)
     assert state_digest_hex(reload) == state_digest_hex(engine.state)
     for state in (reload, engine.state):
-        found = state.orders.find_fill("desk-alpha", "nobody-F-3", "F-3", at_ns)
-        assert found is None
+        asked = fields_of(unknown_fill("F-3"), at_ns)
+        assert state.orders.find_fill(asked, at_ns) == NO_ROW
     assert engine.submit(unknown_fill("F-2"), at_ns).repeat is False
     assert engine.submit(unknown_fill("F-3"), at_ns).repeat is False
 
@@ -206,9 +210,9 @@ def outcomes_until(engine: Engine, requests: Iterator[tuple[Request, int]]) -> l
     """What each of these requests was recorded as, at its time."""
     recorded = []
     for request, at_ns in requests:
-        decided = engine.decide(request, Origin(at_ns, "local", engine.next_sequence))
+        decided = decide(engine, request, Origin(at_ns, "local", engine.next_sequence))
         if isinstance(decided, Decided):
-            engine.apply(engine.next_sequence, decided.outcome)
+            apply(engine, engine.next_sequence, decided.outcome)
             recorded.append(decided.outcome)
     return recorded
 

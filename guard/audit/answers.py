@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
-from guard.state import GuardState
+from guard.engine.state import GuardState
 
 NAMES_MAX: Final = 20_000
 OTHER_NAMES: Final = "(others)"

@@ -14,12 +14,10 @@ from guard.audit.explain import OrderExplainer
 from guard.audit.overrides import Overrides
 from guard.audit.report import day_fields, replay_fields
 from guard.audit.whatif import WhatIf
-from guard.engine import Engine
-from guard.outcomes import Decided
-from guard.replay import Observer, ReplayReport
-from guard.replay_lane import RowObserver
-from guard.replay_parts import Place
-from guard.state import GuardState
+from guard.engine.engine import Engine
+from guard.engine.state import GuardState
+from guard.replay.redecide import Replayed
+from guard.replay.replay import Observer, Place, ReplayReport
 
 
 class UnknownOrderError(ValueError):
@@ -49,7 +47,7 @@ class Audit:
         self._explainer = None if client_order_id is None else OrderExplainer(client_order_id, desk)
         self._what_if = None if overrides is None else WhatIf(overrides, begun)
 
-    def observe(self, place: Place, decided: Decided, state: GuardState) -> None:
+    def observe(self, place: Place, decided: Replayed, state: GuardState) -> None:
         """Takes in one record that was decided again and found the same."""
         self._day.observe(place, decided, state)
         self.observe_asked(place, decided, state)
@@ -60,16 +58,11 @@ class Audit:
         return self._day.observe
 
     @property
-    def observe_row(self) -> RowObserver | None:
-        """The same by a row; None where what was asked for needs the whole record."""
-        return None if self.is_asked else self._day.observe_row
-
-    @property
     def is_asked(self) -> bool:
         """Whether `observe_asked` is to be told at all."""
         return self._explainer is not None or self._what_if is not None
 
-    def observe_asked(self, place: Place, decided: Decided, state: GuardState) -> None:
+    def observe_asked(self, place: Place, decided: Replayed, state: GuardState) -> None:
         """Takes in a record for the order and the rules that were asked about."""
         if self._explainer is not None:
             self._explainer.observe(place, decided, state)

@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple, Self
 from guard import clock
 from guard.audit.record_writer import RecordWriter
 from guard.audit.spans import Attributes, spanned
-from guard.journal import DIALECT
+from guard.record.codec import DIALECT
 from kernel import KernelDecision, KernelInput, PolicySnapshot
 from wal import (
     BATCH_BYTES_MAX,

@@ -14,12 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from guard.checkpoint import state_digest_hex
-from guard.outcomes import Decided
-from guard.replay import Observer, ReplayMismatch
-from guard.replay_lane import RowObserver
-from guard.replay_parts import ROW_HEAD, Place
-from guard.state import GuardState
-from kernel import little_endian as le
+from guard.engine.state import GuardState
+from guard.replay.redecide import Replayed
+from guard.replay.replay import Observer, Place, ReplayMismatch
 from wal import Head, hashes_equal
 from wal.entry import SEQUENCE_MAX
 
@@ -57,24 +54,12 @@ class Bounds:
     def within(self, observe: Observer) -> Observer:
         """An observer that tells `observe` of the records that are meant, and counts them."""
 
-        def observe_within(place: Place, decided: Decided, state: GuardState) -> None:
-            if self._holds(place.sequence, decided.outcome.received_at_ns):
+        def observe_within(place: Place, decided: Replayed, state: GuardState) -> None:
+            if self._holds(place.sequence, decided.received_at_ns):
                 self.record_count += 1
                 observe(place, decided, state)
 
         return observe_within
-
-    def rows_within(self, observe_row: RowObserver) -> RowObserver:
-        """The same of records that are told by their rows."""
-
-        def observe_row_within(rows: bytes, at: int, state: GuardState) -> None:
-            # Every row begins with the time, and the state with what follows its record.
-            received_at_ns = le.load_i64(rows, at + ROW_HEAD.size)
-            if self._holds(state.next_sequence - 1, received_at_ns):
-                self.record_count += 1
-                observe_row(rows, at, state)
-
-        return observe_row_within
 
     @property
     def is_whole(self) -> bool:
@@ -159,7 +144,7 @@ class Reconciliation:
     state_digest_hex: str
     is_done: bool = False
 
-    def observe(self, place: Place, decided: Decided, state: GuardState) -> None:
+    def observe(self, place: Place, decided: Replayed, state: GuardState) -> None:
         """Compares the state after the checkpoint's record. Raises ReplayMismatch."""
         del decided
         if place.sequence != self.head.sequence:
@@ -180,7 +165,7 @@ class Reconciliation:
 def all_of(*observers: Observer) -> Observer:
     """One observer that tells each of these, in order."""
 
-    def observe(place: Place, decided: Decided, state: GuardState) -> None:
+    def observe(place: Place, decided: Replayed, state: GuardState) -> None:
         for each in observers:
             each(place, decided, state)
 

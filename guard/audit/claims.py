@@ -3,7 +3,7 @@
 Owns the few fields of a record's `data` that name it to people: which event, of which desk and
 order, answered how and when. Must not: check anything (the proof around the record does), or need
 the record to be of this version: a proof is read years later, and what it does not know it passes
-over. `guard.journal` is the strict reader.
+over. `guard.record.codec` is the strict reader.
 
 How it fails: never; what is not there is None.
 """

@@ -1,9 +1,9 @@
 """What a day was like: collected from its records, one at a time, in bounded memory. Pure.
 
 Owns what the report of `replay` shows: the counts of every order and fill (`day_counts`,
-`answers`), to which it brings a record's objects or, of plain orders and fills, leaves the bringing
-to `day_rows`; cancels; the policies in force; and what people and start-ups did. It is an observer
-of `guard.replay`: it sees only records that were decided again and found the same.
+`answers`), which `day_requests` brings; the policies in force; and what people and start-ups did.
+It is an observer of `guard.replay`: it sees only records that were decided again and found the
+same.
 
 What may be many is bounded: only the first `ADMINISTRATIVE_MAX` administrative events are kept (the
 rest are counted), and the last `POLICIES_MAX` policies. A time is never before the last one: where
@@ -16,26 +16,20 @@ from typing import Any, Final
 
 import msgspec
 
-from guard.audit.day_counts import CANCELS, DayCounts
-from guard.audit.day_rows import DayRows
-from guard.messages import I64_MAX, Admit, Reject
+from guard.audit.day_counts import DayCounts
+from guard.audit.day_requests import DayRequests
+from guard.engine.state import GuardState
 from guard.outcomes import (
     Administrative,
-    Decided,
     DeskCapped,
     DeskOpened,
     DeskToppedUp,
     FillRecorded,
-    OrderDecided,
-    OrderRefused,
-    OrderReleased,
     Outcome,
     PolicyActivated,
 )
-from guard.replay_lane import RowObserver
-from guard.replay_parts import Place
-from guard.state import GuardState
-from kernel.layout import TRACE
+from guard.replay.redecide import Replayed
+from guard.replay.replay import Place
 
 ADMINISTRATIVE_MAX: Final = 2_000
 POLICIES_MAX: Final = 1_000
@@ -65,78 +59,49 @@ class DayCollector:
 
     def __init__(self) -> None:
         self.counts = DayCounts()
-        self._rows = DayRows(self.counts)
+        self._requests = DayRequests(self.counts)
         self.fill_flags: Counter[str] = Counter()
         self.unpaid_fees_microcents = 0
-        self.cancel_count = 0
         self.policies: list[PolicyPeriod] = []
         self.policies_left_out = 0
         self.administrative: list[dict[str, Any]] = []
         self.administrative_left_out = 0
         self._counted_decisions = 0
 
-    def observe(self, place: Place, decided: Decided, state: GuardState) -> None:
+    def observe(self, place: Place, decided: Replayed, state: GuardState) -> None:
         """Counts one record, which the state has just taken in."""
-        counts, outcome, sequence = self.counts, decided.outcome, place.sequence
+        counts, sequence = self.counts, place.sequence
+        request, answer = decided.request, decided.answer
+        if request is not None and answer is not None:
+            if self._requests.observe(sequence, request, answer, state):
+                self._note_unusual(decided.outcome, sequence)
+            return
+        outcome = decided.outcome
         at_ns = counts.begin_record(
             sequence, outcome.received_at_ns, outcome.batch_first_sequence, state
         )
-        if isinstance(outcome, OrderDecided | OrderRefused):
-            self._note_order(outcome, sequence, at_ns, state)
-            counts.decision_count += isinstance(outcome, OrderDecided)
-        elif isinstance(outcome, FillRecorded):
-            self._note_fill(outcome, sequence, at_ns, state)
-        elif isinstance(outcome, OrderReleased):
-            self.cancel_count += 1
-            counts.exposure.note(outcome.cancel.desk, state.ledger, sequence, at_ns)
-            counts.count_at(at_ns, CANCELS)
-        else:
-            self._note_administrative(outcome, sequence, at_ns, state)
+        self._note_administrative(outcome, sequence, at_ns, state)
 
     @property
-    def observe_row(self) -> RowObserver:
-        """The same of a plain order or fill, from its row."""
-        return self._rows.observe_row
+    def cancel_count(self) -> int:
+        """How many orders were canceled."""
+        return self.counts.cancel_count
 
     def finish(self, state: GuardState) -> None:
         """Counts what was put off. Once, behind the last record, before anything is read."""
         self.counts.finish(state)
         self._close_policy()
 
-    def _note_order(
-        self, event: OrderDecided | OrderRefused, sequence: int, at_ns: int, state: GuardState
-    ) -> None:
-        counts, order, answer = self.counts, event.order, event.answer
-        if order.sent_at_ns is not None:
-            counts.order_latency.add(_latency_ns(event, order.sent_at_ns))
-        notional = fee = 0
-        chosen: int | None = None
-        stage = ""
-        if isinstance(answer, Admit):
-            chosen = answer.venue
-            notional, fee = answer.notional_microcents, answer.fee_microcents
-        else:
-            stage = answer.stage
-            if stage == "kernel":
-                self._note_gates(answer)
-        alike = counts.alike(
-            order.desk, order.symbol, order.venue, stage, answer.reason, chosen, state
-        )
-        counts.note_order(alike, notional, fee, sequence, at_ns, state)
-
-    def _note_gates(self, answer: Reject) -> None:
-        for number, gate in enumerate(TRACE.field_names):
-            self.counts.note_gate(number, answer.detail.get(gate, 0))
-
-    def _note_fill(self, event: FillRecorded, sequence: int, at_ns: int, state: GuardState) -> None:
-        fill, answer = event.fill, event.answer
+    def _note_unusual(self, event: FillRecorded, sequence: int) -> None:
+        """What few fills have: flags, a fee that could not be paid, a halt."""
+        answer = event.answer
         self.fill_flags.update(answer.flags)
         self.unpaid_fees_microcents += answer.unpaid_fee_microcents
-        if fill.executed_at_ns is not None:
-            self.counts.fill_latency.add(_latency_ns(event, fill.executed_at_ns))
-        self.counts.note_fill(fill.desk, answer.fee_microcents, sequence, at_ns, state)
         if event.halts_desk:
-            text = {"desk": fill.desk, "unpaid_fee_microcents": answer.unpaid_fee_microcents}
+            text = {
+                "desk": answer.desk,
+                "unpaid_fee_microcents": answer.unpaid_fee_microcents,
+            }
             self._keep(sequence, event, "desk_halted", text)
 
     def _note_administrative(
@@ -192,8 +157,3 @@ class DayCollector:
             self.policies_left_out += 1
             self.policies.pop(0)  # the ones in force last are the ones that are asked for
         self.policies.append(period)
-
-
-def _latency_ns(event: OrderDecided | OrderRefused | FillRecorded, since_ns: int) -> int:
-    """How long since then, within 63 bits: a log may hold any number as a time."""
-    return max(-I64_MAX, min(event.received_at_ns - since_ns, I64_MAX))

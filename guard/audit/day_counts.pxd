@@ -7,9 +7,9 @@ from libc.stdint cimport uint64_t as u64
 
 from guard cimport histogram
 from guard.audit.exposure cimport ExposureBook
-from guard.state cimport GuardState
+from guard.engine.state cimport GuardState
 
-cdef Py_ssize_t _FILLS
+cdef Py_ssize_t _FILLS, _CANCELS
 cdef int _PRECISION_BITS
 cdef i64 _LATENCY_NS_MAX
 
@@ -36,7 +36,7 @@ cdef class DayCounts:
     cdef public object first_policy_digest_hex, fill_fees_microcents
     cdef public ExposureBook exposure
     cdef public Latencies order_latency, fill_latency
-    cdef public u64 last_sequence, record_count, decision_count, fill_count
+    cdef public u64 last_sequence, record_count, decision_count, fill_count, cancel_count
     cdef public dict alike_of_row
     cdef dict _batches, _rows, _alike
     cdef object _batch_first_sequence, _grid, _from_ns, _until_ns
@@ -55,6 +55,7 @@ cdef class DayCounts:
     cpdef int note_fill(
         self, desk, fee_microcents, u64 sequence, at_ns, GuardState state
     ) except -1
+    cpdef int note_cancel(self, desk, u64 sequence, at_ns, GuardState state) except -1
     cpdef int note_gate(self, Py_ssize_t gate, i64 count) except -1
 
     @cython.locals(key=tuple, found=Alike)

@@ -3,8 +3,7 @@
 
 Owns what is counted once a record: time and batch, the timeline, latencies, gates, exposures, and
 orders that are alike, which go into `guard.audit.answers` when they are too many kinds, and at the
-end. `guard.audit.collector` calls them with what stands in a record's objects,
-`guard.audit.day_rows` with what stands in a row, for which no object is made.
+end. `guard.audit.day_requests` calls them with what stands in a request and its outcome.
 
 It runs as it stands, or compiled with the types of `day_counts.pxd` beside it. Sums of money and of
 times are Python's integers in both forms: no day overflows them. How it fails: it does not.
@@ -17,8 +16,8 @@ from guard.audit.answers import AnswerTables
 from guard.audit.exposure import ExposureBook
 from guard.audit.histogram import PRECISION_BITS, Histogram
 from guard.audit.timegrid import TimeGrid
+from guard.engine.state import GuardState
 from guard.messages import I64_MAX
-from guard.state import GuardState
 from kernel.layout import TRACE
 
 # Kinds of orders that are counted in bulk; some 20 MB at most.
@@ -36,7 +35,7 @@ TIMELINE_COLUMNS: Final = (
 COLUMN_OF_STAGE: Final = {"": 0, "order": 1, "kernel": 2, "ledger": 3}
 FILLS, CANCELS = 4, 5
 
-_FILLS = FILLS
+_FILLS, _CANCELS = FILLS, CANCELS
 _GATES = len(TRACE.field_names)
 _PRECISION_BITS = PRECISION_BITS
 _LATENCY_NS_MAX = I64_MAX
@@ -109,7 +108,7 @@ class DayCounts:
         # What was in force where a range begins.
         self.first_policy: Any = None
         self.first_policy_digest_hex = ""
-        self.decision_count = self.fill_count = 0
+        self.decision_count = self.fill_count = self.cancel_count = 0
         self.fill_fees_microcents = 0
         self._gate_counts = [0] * _GATES
         self._batches: dict[int, int] = {}
@@ -121,7 +120,7 @@ class DayCounts:
         self._row = [0] * len(TIMELINE_COLUMNS)
         self._from_ns = self._until_ns = 0
         self._alike: dict[tuple[Any, ...], Alike] = {}
-        # The same ones under what `guard.audit.day_rows` knows them by.
+        # The same ones under what `guard.audit.day_requests` knows them by.
         self.alike_of_row: dict[bytes, Alike] = {}
 
     def begin_record(
@@ -172,6 +171,12 @@ class DayCounts:
         self.fill_fees_microcents += fee_microcents
         self.exposure.note(desk, state.ledger, sequence, at_ns)
         self.count_at(at_ns, _FILLS)
+
+    def note_cancel(self, desk: str, sequence: int, at_ns: int, state: GuardState) -> None:
+        """Counts a cancel."""
+        self.cancel_count += 1
+        self.exposure.note(desk, state.ledger, sequence, at_ns)
+        self.count_at(at_ns, _CANCELS)
 
     def note_gate(self, gate: int, count: int) -> None:
         """Counts the venues that a gate of the kernel's stopped, by its place in the trace."""

@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 from guard.audit.build_form import AUDIT_FORM
 from guard.audit.decision_record import RecordError, examine_record
 from guard.audit.decision_rows import DecisionRows
-from guard.journal import DIALECT
-from guard.replay import ReplayMismatch
+from guard.record.codec import DIALECT
+from guard.replay.replay import ReplayMismatch
 from kernel import PolicySnapshot, Reason
 from wal import EMPTY_HEAD, Anchor, ChainHasher, Head, Run, fold_runs
 

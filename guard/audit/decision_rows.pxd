@@ -3,7 +3,7 @@
 cimport cython
 from libc.stdint cimport int64_t as i64, uint8_t as u8
 
-from guard.record_reader cimport RecordReader
+from guard.record.kernel_rows cimport RowText
 from kernel cimport little_endian as le
 from kernel.digest cimport decision_digest_of_row, input_digest_of_row
 from wal cimport rawbytes as raw
@@ -12,6 +12,7 @@ from wal cimport scan
 ctypedef const u8 *RowPointer
 
 cdef Py_ssize_t _RECORDS_MAX, _INPUT_BYTES, _DECISION_BYTES, _OUTPUT_BYTES, _HEX_LENGTH
+cdef RowText _INPUT_TEXT, _DECISION_TEXT
 cdef bytes _DECISION_DIGEST, _INPUT_OPENING, _DECISION_OPENING, _METADATA
 
 @cython.final
@@ -20,7 +21,6 @@ cdef class DecisionRows:
     cdef object _decide_rows
     cdef bytearray _inputs, _decisions, _outputs
     cdef Py_ssize_t[256] _digest_places
-    cdef RecordReader _reader
     cdef public list reason_counts
 
     @cython.locals(

@@ -17,10 +17,9 @@ How it fails: a range of records that the spans do not hold is a `ValueError`.
 
 from typing import Any
 
-from guard.record_reader import RecordReader
+from guard.record.kernel_rows import DECISION_TEXT, INPUT_TEXT
 from kernel import little_endian as le
 from kernel.digest import decision_digest_of_row, input_digest_of_row
-from kernel.little_endian import Row
 from wal import rawbytes as raw
 from wal import scan
 
@@ -30,8 +29,9 @@ _DECISION_BYTES = 65
 _OUTPUT_BYTES = 83
 _HEX_LENGTH = 64
 _DECISION_DIGEST = b'","decision_digest_hex":"'
-_INPUT_OPENING = b'","replay_valid":true},"input":{"'
-_DECISION_OPENING = b'},"decision":{"'
+_INPUT_OPENING = b'","replay_valid":true},"input":{'
+_DECISION_OPENING = b'},"decision":{'
+_INPUT_TEXT, _DECISION_TEXT = INPUT_TEXT, DECISION_TEXT
 _METADATA = b'},"metadata":'
 
 
@@ -59,7 +59,6 @@ class DecisionRows:
         self._decisions = bytearray(_RECORDS_MAX * _DECISION_BYTES)
         self._outputs = bytearray(_RECORDS_MAX * _OUTPUT_BYTES)
         self._digest_places = [0] * 256
-        self._reader = RecordReader()
         self.reason_counts = [0] * 128
 
     def check(self, block: bytes, spans: Any, first: int, count: int) -> int:
@@ -89,7 +88,7 @@ class DecisionRows:
             right += 1
         return right
 
-    def _parse(self, text: Row, at: int, end: int, size: int, index: int) -> bool:
+    def _parse(self, text: bytes, at: int, end: int, size: int, index: int) -> bool:
         """Whether the record from `at` to `end` has the exact text; its rows are then filled."""
         length = len(self._bundle)
         if raw.holds(text, at, self._bundle, length, size):
@@ -106,14 +105,12 @@ class DecisionRows:
         if not raw.holds(text, at, _DECISION_DIGEST, 25, size):
             return False
         at += 25 + _HEX_LENGTH
-        if not raw.holds(text, at, _INPUT_OPENING, 33, size):
+        if not raw.holds(text, at, _INPUT_OPENING, 32, size):
             return False
-        at = self._reader.read_input(text, at + 33, size, self._inputs, index * _INPUT_BYTES)
-        if at < 0 or not raw.holds(text, at, _DECISION_OPENING, 15, size):
+        at = _INPUT_TEXT.read(text, at + 32, size, self._inputs, index * _INPUT_BYTES)
+        if at < 0 or not raw.holds(text, at, _DECISION_OPENING, 14, size):
             return False
-        at = self._reader.read_decision(
-            text, at + 15, size, self._decisions, index * _DECISION_BYTES
-        )
+        at = _DECISION_TEXT.read(text, at + 14, size, self._decisions, index * _DECISION_BYTES)
         if at < 0 or not raw.holds(text, at, _METADATA, 13, size):
             return False
         return scan.value_end(text, at + 13, size) == end - 1

@@ -14,17 +14,17 @@ from typing import Any, Final
 
 import msgspec
 
+from guard.engine.state import GuardState
 from guard.messages import Admit, Order, Reject
 from guard.outcomes import (
-    Decided,
     FillRecorded,
     KernelRows,
     OrderDecided,
     OrderRefused,
     OrderReleased,
 )
-from guard.replay_parts import Place
-from guard.state import GuardState
+from guard.replay.redecide import Replayed
+from guard.replay.replay import Place
 from kernel import (
     DECISION_ROW_BYTES,
     TRACE,
@@ -51,22 +51,18 @@ class OrderExplainer:
         self.left_out = 0
         self._latest: dict[str, dict[str, Any]] = {}
 
-    def observe(self, place: Place, decided: Decided, state: GuardState) -> None:
+    def observe(self, place: Place, decided: Replayed, state: GuardState) -> None:
         """Explains the record where it is about the order."""
+        request = decided.request
+        if request is None or not self._is_meant(request.client_order_id, request.desk):
+            return
         outcome = decided.outcome
         if isinstance(outcome, OrderDecided | OrderRefused):
-            order = outcome.order
-            if self._is_meant(order.client_order_id, order.desk):
-                self._add(place, outcome, decided.kernel, state)
+            self._add(place, outcome, decided.kernel, state)
         elif isinstance(outcome, FillRecorded):
-            if self._is_meant(outcome.fill.client_order_id, outcome.fill.desk):
-                request = msgspec.to_builtins(outcome.fill)
-                self._follow(place, outcome, outcome.fill.desk, request)
-        elif isinstance(outcome, OrderReleased) and self._is_meant(
-            outcome.cancel.client_order_id, outcome.cancel.desk
-        ):
-            request = msgspec.to_builtins(outcome.cancel)
-            self._follow(place, outcome, outcome.cancel.desk, request)
+            self._follow(place, outcome, outcome.fill.desk, msgspec.to_builtins(outcome.fill))
+        elif isinstance(outcome, OrderReleased):
+            self._follow(place, outcome, outcome.cancel.desk, msgspec.to_builtins(outcome.cancel))
 
     def desks(self) -> dict[str, int | None]:
         """The desks that used the id, each with the sequence of its first record of it."""

@@ -28,7 +28,7 @@ import msgspec
 from msgspec import Struct
 
 from guard import leaving
-from guard.journal import DIALECT
+from guard.record.codec import DIALECT
 from kernel import PolicySnapshot
 from wal import (
     ChainFile,

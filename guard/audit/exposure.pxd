@@ -5,7 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
-from guard.state cimport GuardState
+from guard.engine.state cimport GuardState
 from kernel.ledger cimport BudgetEngine
 from kernel.ledger_lines cimport Tenant
 

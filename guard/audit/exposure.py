@@ -15,7 +15,7 @@ It runs as it stands, or compiled with the types of `exposure.pxd` beside it.
 from typing import Any, Final
 
 from guard.audit.timegrid import TimeGrid
-from guard.state import GuardState
+from guard.engine.state import GuardState
 from kernel.ledger import BudgetEngine
 from kernel.ledger_lines import Tenant
 

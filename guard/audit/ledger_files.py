@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from guard.audit.errors import SnapshotFileError
-from guard.journal import DIALECT
+from guard.record.codec import DIALECT
 from kernel import (
     BudgetEngine,
     BudgetSnapshot,

@@ -16,7 +16,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from guard.apply import build_policy
 from guard.config import (
     CONFIG_BYTES_MAX,
     ConfigError,
@@ -26,6 +25,7 @@ from guard.config import (
     desk_terms,
     policy_content,
 )
+from guard.engine.apply_event import build_policy
 from guard.outcomes import PolicyContent
 from guard.ranges import (
     NANOSECONDS_PER_SECOND,

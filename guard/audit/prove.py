@@ -34,7 +34,7 @@ from guard.audit.tlog import (
     open_checkpoint,
     sign_checkpoint,
 )
-from guard.journal import DIALECT
+from guard.record.codec import DIALECT
 from wal import (
     Anchor,
     ChainHasher,

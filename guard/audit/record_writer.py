@@ -3,7 +3,8 @@
 Owns: making a record's exact bytes, fail-closed (a decision that does not replay gets none), and
 what metadata may be: JSON without floats, since two writers print a float in two ways.
 
-Must not: write files; `guard.journal` writes the guard's own records, whose metadata is its events.
+Must not: write files; `guard.record.writer` writes the guard's own records, whose metadata is its
+events.
 
 Fails: `ReplayMismatchError` for a decision that does not replay, `MetadataError` naming the place.
 """
@@ -14,10 +15,9 @@ from typing import Any, Final
 
 import msgspec
 
-from guard.record_text import RecordText
+from guard.record.writer import RecordWriter as TextWriter
 from kernel import (
     DECISION_ROW_BYTES,
-    InvariantError,
     KernelDecision,
     KernelInput,
     KernelInputError,
@@ -44,7 +44,7 @@ class RecordWriter:
     """Writes records, one at a time, into a buffer of its own. One thread uses it."""
 
     def __init__(self) -> None:
-        self._text = RecordText()
+        self._text = TextWriter()
 
     def record(
         self,
@@ -65,8 +65,6 @@ class RecordWriter:
                 f" {first.actual}; must be {first.expected}"
             )
         opening = self._text.opening(request.row, decision.row, policy.digest.hex())
-        if opening is None:
-            raise InvariantError("a record's rows have not the length that they must have")
         data = b'%b},"metadata":%b}' % (opening, _encode(metadata))
         if len(data) > RECORD_BYTES_MAX:
             raise MetadataError(

@@ -18,7 +18,7 @@ import msgspec
 
 from guard.audit.decision_log import DecisionMismatch, replay_decision_log
 from guard.audit.decision_record import RecordError, examine_record
-from guard.journal import DIALECT
+from guard.record.codec import DIALECT
 from kernel import KernelInputError, PolicySnapshot, Reason
 from wal import EMPTY_HEAD, Anchor, ChainHasher, Head, read_entries
 

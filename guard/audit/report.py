@@ -12,8 +12,8 @@ from guard.audit.answers import AnswerCounts
 from guard.audit.collector import DayCollector
 from guard.audit.day_counts import TIMELINE_COLUMNS, DayCounts
 from guard.audit.exposure import COLUMNS, ExposureBook
-from guard.replay import ReplayReport
-from guard.state import GuardState
+from guard.engine.state import GuardState
+from guard.replay.replay import ReplayReport
 
 SCHEMA: Final = "pretrade-guard.replay.v1"
 

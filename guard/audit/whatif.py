@@ -27,30 +27,32 @@ from typing import Any
 from msgspec import structs
 
 from guard.activation import Actor
-from guard.apply import build_policy
 from guard.audit.changes import CHANGES, Change, Totals, change_fields, change_of
 from guard.audit.exposure import ExposureBook
 from guard.audit.overrides import Overrides
 from guard.config import ConfigError, DeskTerms
-from guard.engine import Engine
+from guard.engine.apply_event import build_policy
+from guard.engine.engine import Engine
+from guard.engine.remembered import OrderPhase
+from guard.engine.state import GuardState
 from guard.messages import Admit, ErrorReply, Reject, Reply
 from guard.outcomes import (
     CheckpointTaken,
-    Decided,
     DeskCapped,
     DeskOpened,
     DeskToppedUp,
     FillRecorded,
     OrderDecided,
     OrderRefused,
-    OrderReleased,
-    Origin,
     Outcome,
     PolicyActivated,
     SettingsActivated,
 )
-from guard.replay_parts import Place
-from guard.state import GuardState
+from guard.protocol.outcome import Outcome as RequestOutcome
+from guard.protocol.request import Request
+from guard.protocol.views import reply_of
+from guard.replay.redecide import Replayed
+from guard.replay.replay import Place
 
 
 class WhatIf:
@@ -77,9 +79,10 @@ class WhatIf:
         self.exposure_after = ExposureBook()
         self._overrides = overrides
         self._has_opened_desks = False
+        self._after = RequestOutcome()
         self._at_ns = 0
 
-    def observe(self, place: Place, decided: Decided, state: GuardState) -> None:
+    def observe(self, place: Place, decided: Replayed, state: GuardState) -> None:
         """Lives one record again; `state` is the replay's, which has just taken it in.
 
         Raises ConfigError where the overrides cannot be of this log.
@@ -90,15 +93,17 @@ class WhatIf:
             self._is_seeded = True
             self.exposure_before.seed(state, place.sequence, self._at_ns)
             self.exposure_after.seed(self.engine.state, place.sequence, self._at_ns)
-        if isinstance(outcome, OrderDecided | OrderRefused):
-            self._order(place.sequence, outcome, state)
-        elif isinstance(outcome, FillRecorded):
-            self.exposure_before.note(outcome.fill.desk, state.ledger, place.sequence, self._at_ns)
-            self._fill(place.sequence, outcome, state)
-        elif isinstance(outcome, OrderReleased):
-            desk = outcome.cancel.desk
-            self.exposure_before.note(desk, state.ledger, place.sequence, self._at_ns)
-            self._cancel(place.sequence, outcome)
+        request = decided.request
+        if request is not None:
+            # Asked of another engine, which puts its answer elsewhere: the request stays as it is.
+            if isinstance(outcome, OrderDecided | OrderRefused):
+                self._order(place.sequence, outcome, request, state)
+            else:
+                self._note(self.exposure_before, request.desk, state, place.sequence)
+                if isinstance(outcome, FillRecorded):
+                    self._fill(place.sequence, request, state)
+                else:
+                    self._cancel(place.sequence, request)
         else:
             if isinstance(outcome, DeskOpened | DeskToppedUp | DeskCapped):
                 self._note(self.exposure_before, outcome.desk, state, place.sequence)
@@ -145,9 +150,15 @@ class WhatIf:
             }
         return fields
 
-    def _order(self, sequence: int, event: OrderDecided | OrderRefused, state: GuardState) -> None:
+    def _order(
+        self,
+        sequence: int,
+        event: OrderDecided | OrderRefused,
+        request: Request,
+        state: GuardState,
+    ) -> None:
         order, before = event.order, event.answer
-        after = self._ask(order, event)
+        after = self._ask(request)
         self.before.add(before)
         if isinstance(before, Admit):
             self._note(self.exposure_before, order.desk, state, sequence)
@@ -165,35 +176,28 @@ class WhatIf:
         else:
             self.changes[name].add(sequence, order, before, after)
 
-    def _fill(self, sequence: int, event: FillRecorded, state: GuardState) -> None:
-        fill = event.fill
-        now_ns = event.received_at_ns
-        was = state.orders.find(fill.desk, fill.client_order_id, now_ns)
-        if was is not None and isinstance(was.answer, Admit):
-            now = self.engine.state.orders.find(fill.desk, fill.client_order_id, now_ns)
-            if now is None or not isinstance(now.answer, Admit):
-                self.fills_left_out += 1
-                return
-        if isinstance(self._ask(fill, event), ErrorReply):
+    def _fill(self, sequence: int, request: Request, state: GuardState) -> None:
+        if _is_admitted(state, request) and not _is_admitted(self.engine.state, request):
             self.fills_left_out += 1
             return
-        self._note(self.exposure_after, fill.desk, self.engine.state, sequence)
+        if isinstance(self._ask(request), ErrorReply):
+            self.fills_left_out += 1
+            return
+        self._note(self.exposure_after, request.desk, self.engine.state, sequence)
 
-    def _cancel(self, sequence: int, event: OrderReleased) -> None:
-        if isinstance(self._ask(event.cancel, event), ErrorReply):
+    def _cancel(self, sequence: int, request: Request) -> None:
+        if isinstance(self._ask(request), ErrorReply):
             self.cancels_left_out += 1
             return
-        self._note(self.exposure_after, event.cancel.desk, self.engine.state, sequence)
+        self._note(self.exposure_after, request.desk, self.engine.state, sequence)
 
-    def _ask(self, request: Any, event: Any) -> Reply:
+    def _ask(self, request: Request) -> Reply:
         """What the other rules answer to a recorded request; applied where they record it."""
-        origin = Origin(event.received_at_ns, event.client, event.batch_first_sequence)
-        decided = self.engine.decide(request, origin)
-        if not isinstance(decided, Decided):
-            return decided
-        self.engine.apply(self.engine.next_sequence, decided.outcome)
-        answer: Reply = decided.outcome.answer  # type: ignore[union-attr]
-        return answer
+        is_recorded = self.engine.decide(request, self._after)
+        reply = reply_of(request, self._after)
+        if is_recorded:
+            self.engine.apply(request, self._after)
+        return reply
 
     def _administer(self, sequence: int, event: Outcome) -> None:
         overrides = self._overrides
@@ -245,7 +249,13 @@ class WhatIf:
         self._note(self.exposure_after, terms.desk, self.engine.state, sequence)
 
     def _apply(self, event: Outcome) -> None:
-        self.engine.apply(self.engine.next_sequence, event)
+        self.engine.apply_event(self.engine.next_sequence, event)
 
     def _note(self, book: ExposureBook, desk: str, state: GuardState, sequence: int) -> None:
         book.note(desk, state.ledger, sequence, self._at_ns)
+
+
+def _is_admitted(state: GuardState, request: Request) -> bool:
+    """Is the request's order one that was admitted, and not forgotten?"""
+    row = state.orders.find(request, request.received_at_ns)
+    return row >= 0 and state.orders.phase(row) != OrderPhase.REFUSED

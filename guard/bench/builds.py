@@ -19,7 +19,7 @@ Build = dict[str, str]
 # As the report names the forms of a daemon's parts.
 _SHOWN: Final = dict(
     zip(
-        ("kernel_form", "log_form", "guard_form", "socket_form"),
+        ("kernel_form", "log_form", "guard_form"),
         installation.PARTS,
         strict=True,
     )

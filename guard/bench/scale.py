@@ -28,10 +28,11 @@ from guard.bench.session import DIRECTORY_PREFIX
 from guard.bench.site import REMEMBERED_ORDERS_MAX, BenchError, Guard, config_text, resident_bytes
 from guard.bench.workload import Mix, MixedOrders
 from guard.config import parse_config
-from guard.engine import Engine
-from guard.journal import encode_data
-from guard.outcomes import Decided, Origin
-from guard.wire import encode_replies, parse_message
+from guard.engine.engine import Engine
+from guard.protocol.outcome import Outcome
+from guard.protocol.replies import reply_body
+from guard.protocol.request_reader import RequestReader
+from guard.record.writer import RecordWriter
 
 DESKS: Final = (1, 100, 10_000)
 VENUES: Final = (3, 22, 64, 256)
@@ -58,8 +59,13 @@ class Grown:
         for event in opening_events(
             config, Actor(self._wall_ns, 1, "bench", "scale"), "0" * 32, ""
         ):
-            self.engine.apply(self.engine.next_sequence, event)
+            self.engine.apply_event(self.engine.next_sequence, event)
         self.engine.state.orders.expect(remembered_orders_max)
+        self._reader, self._writer, self._outcome = (
+            RequestReader("local"),
+            RecordWriter(),
+            Outcome(),
+        )
         self.orders = 0
         self._workload = MixedOrders("scale", 0, ONE_A_MESSAGE, 1, desks)
         self._desks = desks
@@ -67,16 +73,18 @@ class Grown:
     def grow(self, count: int) -> float:
         """Decides, records and applies so many orders; returns microseconds of processor each."""
         bodies = [self._workload.frames(1)[2:] for _ in range(count)]
-        engine, origin = self.engine, Origin(self._wall_ns, "local", 1)
-        currency = engine.state.currency
+        engine, reader, writer = self.engine, self._reader, self._writer
+        outcome, state = self._outcome, engine.state
         started_ns = clock.thread_cpu_ns()
         for body in bodies:
-            message = parse_message(body, currency)
-            decided = engine.decide(message.requests[0], origin)  # type: ignore[arg-type]
-            assert isinstance(decided, Decided)
-            encode_data(decided)
-            engine.apply(engine.next_sequence, decided.outcome)
-            encode_replies(message, [decided.outcome.answer])  # type: ignore[union-attr]
+            reader.read(body, 1, state.currency)
+            request = reader.requests[0]
+            request.received_at_ns = self._wall_ns
+            if not engine.decide(request, outcome):
+                raise BenchError("an order of the load was answered without a record")
+            writer.data(request, outcome, state.policy_digest_hex)
+            engine.apply(request, outcome)
+            reply_body(request, outcome)
         spent_ns = clock.thread_cpu_ns() - started_ns
         self.orders += count
         return spent_ns / count / 1e3

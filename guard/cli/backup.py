@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
 
 def _backup(options: argparse.Namespace) -> int:
     from guard.beginnings import find_beginning
-    from guard.journal import DIALECT
+    from guard.record.codec import DIALECT
     from wal import Follower, backup_log, verify_chain
 
     hasher = tool_hasher(options)

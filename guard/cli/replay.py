@@ -43,7 +43,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher) -> int:
     from guard.audit.bounds import all_of
-    from guard.replay import replay_log
+    from guard.replay.replay import replay_log
 
     source = open_source(options, hasher)
     if source.beginning is not None and options.limits:
@@ -53,22 +53,19 @@ def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher) -> int:
             f"{source.beginning.head.sequence}, by when budgets were held and spent under others"
         )
     audit = open_audit(options, source.beginning, hasher.key_id)
-    observe, observe_row = audit.observe_day, audit.observe_row
+    observe = audit.observe_day
     if not source.bounds.is_whole:
         observe = source.bounds.within(observe)
-        observe_row = None if observe_row is None else source.bounds.rows_within(observe_row)
     if audit.is_asked:
         observe = all_of(observe, audit.observe_asked)
     if source.reconciliation is not None:
         observe = all_of(source.reconciliation.observe, observe)
-        observe_row = None
     with progress_of(options.log) as advance:
         report = replay_log(
             options.log,
             hasher,
             beginning=source.beginning,
             observe=observe,
-            observe_row=observe_row,
             anchor=source.anchor,
             jobs=options.jobs,
             on_bytes=advance,

@@ -13,7 +13,7 @@ from guard.cli.base import EXIT_GOOD, UsageError, report_good, write_output
 
 if TYPE_CHECKING:
     from guard.audit.audit import Audit
-    from guard.replay import ReplayReport
+    from guard.replay.replay import ReplayReport
     from wal import CheckpointInfo
 
 

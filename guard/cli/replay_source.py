@@ -38,7 +38,7 @@ POLICY_BYTES_MAX = 64 * 1024 * 1024
 
 if TYPE_CHECKING:
     from guard.audit.bounds import Bounds, Reconciliation
-    from guard.replay import ReplayReport
+    from guard.replay.replay import ReplayReport
     from kernel import PolicySnapshot
     from wal import CheckpointInfo, Head
 
@@ -123,7 +123,7 @@ def _checkpoint(path: Path, hasher: ChainHasher) -> "tuple[Head, str]":
 
 def holds_decisions_alone(path: Path, hasher: ChainHasher) -> bool:
     """Whether the log is none of the guard's. Raises the `WalError` family."""
-    from guard.journal import DIALECT
+    from guard.record.codec import DIALECT
 
     if path.is_dir() and list_segments(path, archived=True)[:1] != [path / segment_name(1)]:
         return False
@@ -158,7 +158,7 @@ def check_source(source: Source, report: "ReplayReport") -> dict[str, Any]:
         raise UsageError("no record stands between --from and --to")
     found = source.reconciliation
     if found is not None and not found.is_done:
-        from guard.replay import ReplayMismatch
+        from guard.replay.replay import ReplayMismatch
 
         reason = f"the log ends before record {found.head.sequence}, the checkpoint's"
         raise ReplayMismatch("the end", 0, report.head.sequence + 1, reason)
@@ -207,8 +207,8 @@ def replay_decisions(options: argparse.Namespace, hasher: ChainHasher) -> int:
 
 def _policy_of(path: Path) -> "PolicySnapshot":
     """The policy of a TOML file with `[policy]`, or of the reference's JSON."""
-    from guard.apply import build_policy
     from guard.audit.overrides import load_overrides
+    from guard.engine.apply_event import build_policy
     from kernel import KernelInputError
 
     if path.suffix == ".json":

@@ -18,7 +18,7 @@ def add(commands: Commands) -> None:
 
 
 def _salvage(options: argparse.Namespace) -> int:
-    from guard.journal import DIALECT
+    from guard.record.codec import DIALECT
     from wal import salvage_log
 
     hasher = tool_hasher(options)

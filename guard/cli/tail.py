@@ -82,7 +82,7 @@ def _begin(follower: "Follower", first: str) -> None:
 
 def _say_end(log: Path, follower: "Follower") -> int:
     """Nobody writes the log any more: how it was left."""
-    from guard.journal import DIALECT
+    from guard.record.codec import DIALECT
 
     where = f"{log}: the log ends with record {follower.head.sequence}"
     if follower.last is not None and DIALECT.is_clean_close(follower.last.data):

@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
 
 def _verify(options: argparse.Namespace) -> int:
     from guard.beginnings import find_beginning
-    from guard.journal import DIALECT
+    from guard.record.codec import DIALECT
     from wal import verify_chain
 
     hasher = tool_hasher(options)

@@ -25,15 +25,15 @@ from bench.bench_orders import states
 from guard.activation import Actor, opening_events
 from guard.bench.conditions import processor
 from guard.checkpoint import encode_state, state_digest_hex
-from guard.engine import Engine
+from guard.engine.engine import Engine
+from guard.engine.state import GuardState
 from guard.forked import ForkedChild
 from guard.huge_pages import ask_for_huge_pages
-from guard.journal import encode_data
 from guard.messages import Order
 from guard.outcomes import Decided, Origin
 from guard.recovery import load_checkpoint
-from guard.state import GuardState
 from guard_support import KEY, LOG_ID, T0, dev_config
+from reference.journal import encode_data
 from wal import ChainHasher, Head, WalError, read_checkpoints, write_checkpoint
 
 ORDERS = 10_000_000

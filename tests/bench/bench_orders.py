@@ -21,8 +21,8 @@ from typing import TypeVar
 from measured import say_what_is_measured
 
 from guard.bench.conditions import processor
+from guard.engine.remembered import OrderPhase, OrderState, RememberedOrders
 from guard.messages import Admit, Order
-from guard.orders import OrderPhase, OrderState, RememberedOrders
 
 ORDERS = 1_000_000
 DESK = "desk-alpha"

@@ -1,18 +1,16 @@
-"""Times the order path inside the process, by stage: body in, record and reply out, state applied.
+"""Times the way of requests inside the process, and of their records through recovery and replay.
 
     python tests/bench/bench_path.py [--orders N] [--venues N] [--desks N] [--remembered N]
 
 No socket or sync. Every figure is microseconds of this thread's CPU time a request: of each round
 the mean, of all rounds the median. `answered` is the daemon's own way from a body to its answer and
-staged record, hashed into the chain, batches of 256 to a disk that takes nothing; `without lane`
-the same where no order takes the short one. `whole` is one loop over the engine's stages, without
-the chain, with no clock in it; the stages are timed one by one in a loop of their own, with the
-clock's share left out, and are dearer together: the clock's system call disturbs what it measures.
-A fresh engine for each.
+staged record, hashed into the chain, batches of 256 to a disk that takes nothing. `fold` and
+`replay` begin with the records' data: no file, no chain. A fresh engine for each.
 """
 
 import argparse
 import gc
+import itertools
 import statistics
 import sys
 import tempfile
@@ -27,13 +25,16 @@ from measured import say_what_is_measured
 
 from guard import clock
 from guard.activation import opening_events
-from guard.answering import Answering, record_outcome
 from guard.config import parse_config
 from guard.counters import Counters
-from guard.engine import Engine
-from guard.journal import decode_event, encode_data
-from guard.outcomes import Decided, Origin
-from guard.wire import encode_replies, parse_message
+from guard.engine.engine import Engine
+from guard.protocol.outcome import Outcome
+from guard.protocol.request_reader import RequestReader
+from guard.record.codec import encode_event
+from guard.record.fold import RecordFolder
+from guard.record.writer import RecordWriter
+from guard.replay.redecide import Redecider
+from guard.server.request_path import RequestPath, record_event
 from guard_support import KEY, LOG_ID, T0, actor
 from wal import EMPTY_HEAD, ChainHasher, LogWriter
 
@@ -80,64 +81,6 @@ def cancel_of(number: int, desk: str) -> dict[str, Any]:
     return {"type": "cancel", "client_order_id": f"bench-{number:09d}", "desk": desk}
 
 
-class Round:
-    """A fresh engine. `records` are kept where `keep` asks for them: they take memory and time."""
-
-    def __init__(self, config: Any, keep: bool = False) -> None:
-        self.engine = Engine()
-        self.keep = keep
-        self.records: list[bytes] = []
-        for event in opening_events(config, actor(T0), LOG_ID, "test-key-id"):
-            self.records.append(encode_data(Decided(event)))
-            self.engine.apply(self.engine.next_sequence, event)
-
-    def whole(self, bodies: list[bytes]) -> int:
-        """Bodies in, records and replies out; returns the nanoseconds taken."""
-        engine = self.engine
-        started = now()
-        for body in bodies:
-            message = parse_message(body, "USD")
-            replies = []
-            for request in message.requests:
-                decided = engine.decide(request, Origin(T0, "local", 1))
-                data = encode_data(decided)
-                engine.apply(engine.next_sequence, decided.outcome)
-                replies.append(decided.outcome.answer)
-                if self.keep:
-                    self.records.append(data)
-            encode_replies(message, replies)
-        return now() - started
-
-    def by_stage(self, bodies: list[bytes]) -> dict[str, int]:
-        """The nanoseconds of each stage; what the clock itself takes is left out."""
-        engine = self.engine
-        spent = dict.fromkeys(("parse", "decide", "record", "apply", "reply"), 0)
-        for body in bodies:
-            a = now()
-            b = now()
-            message = parse_message(body, "USD")
-            c = now()
-            clock = b - a
-            spent["parse"] += c - b - clock
-            replies = []
-            for request in message.requests:
-                a = now()
-                decided = engine.decide(request, Origin(T0, "local", 1))
-                b = now()
-                encode_data(decided)
-                c = now()
-                engine.apply(engine.next_sequence, decided.outcome)
-                d = now()
-                spent["decide"] += b - a - clock
-                spent["record"] += c - b - clock
-                spent["apply"] += d - c - clock
-                replies.append(decided.outcome.answer)
-            a = now()
-            encode_replies(message, replies)
-            spent["reply"] += now() - a - clock
-        return spent
-
-
 class NoDisk:
     """Takes everything at once."""
 
@@ -149,20 +92,20 @@ class NoDisk:
 
 
 class Answered:
-    """A fresh log and the daemon's `Answering` over it."""
+    """A fresh log and the daemon's way over it."""
 
-    def __init__(self, config: Any, directory: str, *, has_lane: bool) -> None:
-        engine, hasher = Engine(), ChainHasher(KEY)
+    def __init__(self, config: Any, directory: str) -> None:
+        self.engine, hasher = Engine(), ChainHasher(KEY)
         self.writer = LogWriter.open(
             Path(directory), hasher, EMPTY_HEAD, monotonic_ns=clock.monotonic_ns, files=NoDisk()
         )
         for event in opening_events(config, actor(T0), LOG_ID, hasher.key_id):
-            record_outcome(engine, self.writer, Decided(event))
-        self.answering = Answering(engine, self.writer, Counters(), clock.wall_ns, has_lane)
+            record_event(self.engine, self.writer, event)
+        self.path = RequestPath(self.engine, self.writer, Counters(), clock.wall_ns)
 
     def answer(self, bodies: list[bytes]) -> int:
         """Returns the nanoseconds taken."""
-        answer, writer = self.answering.answer, self.writer
+        answer, writer = self.path.answer, self.writer
         started = now()
         for body in bodies:
             answer(body, 1)
@@ -171,58 +114,58 @@ class Answered:
         return now() - started
 
 
-def answered(
-    config: Any, before: list[bytes], bodies: list[bytes], *, has_lane: bool
-) -> dict[str, int]:
+def answered(config: Any, before: list[bytes], bodies: list[bytes]) -> dict[str, int]:
     """Of the bodies, after those that must come before."""
     with tempfile.TemporaryDirectory() as directory:
-        one = Answered(config, directory, has_lane=has_lane)
+        one = Answered(config, directory)
         one.answer(before)
         spent = one.answer(bodies)
         one.writer.close()
-    return {"answered" if has_lane else "without lane": spent}
+    return {"answered": spent}
+
+
+def records_of(config: Any, *parts: list[bytes]) -> list[bytes]:
+    """The records of these bodies, without a chain."""
+    engine, reader, writer, outcome = Engine(), RequestReader("local"), RecordWriter(), Outcome()
+    records = []
+    for event in opening_events(config, actor(T0), LOG_ID, "test-key-id"):
+        records.append(encode_event(event))
+        engine.apply_event(engine.next_sequence, event)
+    for body in itertools.chain(*parts):
+        reader.read(body, 1, "USD")
+        request = reader.requests[0]
+        request.received_at_ns = T0
+        assert engine.decide(request, outcome)
+        records.append(writer.data(request, outcome, engine.state.policy_digest_hex))
+        engine.apply(request, outcome)
+    return records
+
+
+def fold(records: list[bytes]) -> dict[str, int]:
+    """Recovery's half, without the reader of files."""
+    folder = RecordFolder(Engine())
+    started = now()
+    for sequence, data in enumerate(records, 1):
+        folder.apply(sequence, folder.read(data))
+    return {"fold": now() - started}
+
+
+def replay(records: list[bytes], first: int) -> dict[str, int]:
+    """Replay's: read, decide again, write, compare, apply. Of the records from `first` on."""
+    engine = Engine()
+    folder, redecider = RecordFolder(engine), Redecider(engine)
+    for sequence, data in enumerate(records[:first], 1):
+        folder.apply(sequence, folder.read(data))
+    started = now()
+    for data in records[first:]:
+        assert redecider.take(data)
+    return {"replay": now() - started}
 
 
 def note(figures: dict[str, list[float]], kind: str, spent: dict[str, int], count: int) -> None:
     """Adds a round's means to the figures."""
     for stage, spent_ns in spent.items():
         figures.setdefault(f"{kind}|{stage}", []).append(spent_ns / count / 1000)
-
-
-def fold(records: list[bytes]) -> dict[str, int]:
-    """Recovery's half over a round's records, without the reader."""
-    started = now()
-    decoded = [decode_event(data) for data in records]
-    middle = now()
-    engine = Engine()
-    for number, each in enumerate(decoded, 1):
-        engine.apply(number, each)
-    return {"decode": middle - started, "apply": now() - middle}
-
-
-def replay(records: list[bytes]) -> dict[str, int]:
-    """Replay's: decode, decide again, encode, compare, apply."""
-    engine = Engine()
-    started = now()
-    for number, data in enumerate(records, 1):
-        outcome: Any = decode_event(data)
-        request = request_of(outcome)
-        if request is None:
-            again = encode_data(Decided(outcome))
-        else:
-            origin = Origin(outcome.received_at_ns, outcome.client, outcome.batch_first_sequence)
-            again = encode_data(engine.decide(request, origin))
-        assert again == data
-        engine.apply(number, outcome)
-    return {"whole": now() - started}
-
-
-def request_of(outcome: Any) -> Any:
-    """What a recorded event answers; None for an administrative one."""
-    for name in ("order", "fill", "cancel"):
-        if hasattr(outcome, name):
-            return getattr(outcome, name)
-    return None
 
 
 def main() -> None:
@@ -241,31 +184,39 @@ def main() -> None:
     pack, text = msgspec.msgpack.encode, msgspec.json.encode
     count = options.orders
     orders = [order_of(number, desk) for number, desk in enumerate(desks)]
+    fills = [fill_of(number, desk) for number, desk in enumerate(desks)]
     bodies = {
         "order msgpack": [pack(each) for each in orders],
         f"order msgpack x{BATCH}": [pack(orders[at : at + BATCH]) for at in range(0, count, BATCH)],
         "order json": [text(each) for each in orders],
-        "fill msgpack": [pack(fill_of(number, desk)) for number, desk in enumerate(desks)],
+        "reject msgpack": [pack(each | {"risk_bps": 9_999}) for each in orders],
+        "fill msgpack": [pack(each) for each in fills],
+        "fill json": [text(each) for each in fills],
         "cancel msgpack": [pack(cancel_of(number, desk)) for number, desk in enumerate(desks)],
+        "status msgpack": [
+            pack(cancel_of(number, desk) | {"type": "status"}) for number, desk in enumerate(desks)
+        ],
     }
     gc.disable()
     for _ in range(options.rounds):
         for kind, each in bodies.items():
-            one, other = Round(config), Round(config)
-            before = [] if "order" in kind else bodies["order msgpack"]
-            one.whole(before)
-            other.whole(before)
-            for has_lane in (True, False):
-                note(figures, kind, answered(config, before, each, has_lane=has_lane), count)
-            note(figures, kind, one.by_stage(each), count)
-            note(figures, kind, {"whole": other.whole(each)}, count)
-        kept = Round(config, keep=True)
-        for kind in ("order msgpack", "fill msgpack", "cancel msgpack"):
-            kept.whole(bodies[kind])
-        records = kept.records
-        for title, part in (("orders", records[: count + 8]), ("mixed", records)):
-            note(figures, f"recovery {title}", fold(part), len(part))
-            note(figures, f"replay {title}", replay(part), len(part))
+            before = [] if "order" in kind or "reject" in kind else bodies["order msgpack"]
+            note(figures, kind, answered(config, before, each), count)
+        opening = len(records_of(config))
+        admitted, filled, canceled = (
+            bodies[kind] for kind in ("order msgpack", "fill msgpack", "cancel msgpack")
+        )
+        records = records_of(config, admitted, filled, canceled)
+        note(figures, "all records", fold(records), len(records))
+        for title, parts in (
+            ("order records", [admitted]),
+            ("reject records", [bodies["reject msgpack"]]),
+        ):
+            note(figures, title, replay(records_of(config, *parts), opening), count)
+        note(
+            figures, "fill records", replay(records[: opening + 2 * count], opening + count), count
+        )
+        note(figures, "cancel records", replay(records, opening + 2 * count), count)
     say_what_is_measured()
     print(
         f"{options.venues} venues, {len(config.desks)} desks, {count} orders, "

@@ -24,12 +24,12 @@ from measured import say_what_is_measured
 from guard import own_process
 from guard.activation import Actor, opening_events
 from guard.checkpoint import encode_state, state_digest_hex
-from guard.engine import Engine
-from guard.journal import encode_data
+from guard.engine.engine import Engine
 from guard.messages import Fill, Order, Request
 from guard.outcomes import Decided, Origin
 from guard.recovery import recover_log
 from guard_support import KEY, LOG_ID, T0, dev_config
+from reference.journal import encode_data
 from wal import EMPTY_HEAD, ChainHasher, LogWriter, write_checkpoint
 
 RECORDS = 1_000_000

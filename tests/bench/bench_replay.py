@@ -24,7 +24,7 @@ import msgspec
 from measured import say_what_is_measured
 
 from guard.audit.decision_log import replay_decision_log
-from guard.journal import DIALECT
+from guard.record.codec import DIALECT
 from kernel import KernelInput, KernelModel, PolicySnapshot, audit_bundle
 from wal import EMPTY_HEAD, ChainHasher, Head, encode_line, usable_cores, verify_chain
 

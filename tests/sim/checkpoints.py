@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from guard.checkpoint import decode_state, encode_state
+from guard.engine.state import GuardState
 from guard.forked import Ended
 from guard.recovery import Recovered
-from guard.state import GuardState
 from sim.disk import CrashError, Disk, ViolationError
 from wal import ChainHasher, Head, read_checkpoints, write_checkpoint
 

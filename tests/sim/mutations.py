@@ -6,7 +6,6 @@ classes cannot be patched, so bugs are planted where the source runs (PRETRADE_G
 """
 
 import dataclasses
-import inspect
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -14,20 +13,25 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import guard.answering
-import guard.apply
-import guard.decide_entry
-import guard.decide_execution
 import guard.pipeline
 import guard.recovery
 import wal.publish
 import wal.tail
 from guard.checkpointing import Checkpointer
+from guard.engine import apply, apply_event, decide
+from guard.engine.checks import CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL, Check
+from guard.engine.remembered import RememberedOrders
+from guard.engine.row_map import NO_ROW
+from guard.engine.state import GuardState, Worth
 from guard.gathering import Gathering
-from guard.instruments import Instrument
-from guard.messages import I64_MAX, Admit
-from guard.orders import OrderPhase, RememberedOrders
+from guard.messages import I64_MAX
+from guard.outcomes import EntriesHalted
 from guard.pipeline import Pipeline
+from guard.protocol.outcome import OutcomeKind
+from guard.reasons import Refusal
+from guard.record.fold import RecordFolder
+from guard.server.request_path import RequestPath
+from guard.wire import JSON, MESSAGEPACK
 from kernel.ledger import BudgetEngine
 from sim.world import FailureError, run_seed
 from wal import CheckpointReader, LogWriter, WalStartMismatch
@@ -65,10 +69,16 @@ def query_before_sync() -> Patch:
 
 def replies_in_wrong_order() -> Patch:
     """The replies to an array are turned round."""
-    real = guard.answering.encode_replies
-    return patch.object(
-        guard.answering, "encode_replies", lambda message, replies: real(message, replies[::-1])
-    )
+    real = RequestPath._answer_each
+
+    def answer_each(self: RequestPath, count: int) -> bytes:
+        body = real(self, count)
+        if not self._reader.is_array:
+            return body
+        form = JSON if self._reader.is_json else MESSAGEPACK
+        return form.encode(form.decode_loosely(body)[::-1])  # type: ignore[index]
+
+    return patch.object(RequestPath, "_answer_each", answer_each)
 
 
 def second_sync() -> Patch:
@@ -129,71 +139,89 @@ def release_keeps_hold() -> Patch:
 
 def fill_counted_again() -> Patch:
     """A fill that is sent again is another fill."""
-    return patch.object(RememberedOrders, "find_fill", lambda *_: None)
+    return patch.object(RememberedOrders, "find_fill", lambda *_: NO_ROW)
 
 
 def share_rounded_up() -> Patch:
     """A fill frees its share rounded up."""
 
-    def share(order: Any, fill: Any) -> tuple[int, int, int]:
-        if order is None or order.phase is not OrderPhase.OPEN:
-            return 0, 0, 0
-        if not isinstance(order.answer, Admit):
-            return 0, 0, 0
-        quantity, filled = order.order.quantity, order.filled_quantity + fill.quantity
+    def hold_after(first_microcents: int, filled: int, quantity: int) -> int:
         if filled >= quantity:
-            return order.hold_microcents, 0, 0
-        first = order.answer.notional_microcents
-        hold_after = first + -first * filled // quantity
-        return order.hold_microcents - hold_after, hold_after, quantity - filled
+            return 0
+        return first_microcents + -first_microcents * filled // quantity
 
-    return patch.object(guard.decide_execution, "_share_freed", share)
+    return patch.object(decide, "hold_after", hold_after)
 
 
 def notional_rounded_down() -> Patch:
     """An order's notional loses its fraction of a microcent."""
 
-    def notional(self: Instrument, quantity_lots: int, price_ticks: int) -> int:
-        return min(quantity_lots * price_ticks * self.numerator // self.denominator, I64_MAX)
+    def notional(self: Worth, quantity_lots: int, price_ticks: int) -> int:
+        of = self._instrument
+        return min(quantity_lots * price_ticks * of.numerator // of.denominator, I64_MAX)
 
-    return patch.object(Instrument, "notional_microcents", notional)
+    return patch.object(Worth, "notional_microcents", notional)
 
 
 def id_forgotten_early() -> Patch:
     """The id of a closed order is forgotten after a tenth of the window."""
     return patch.object(
-        guard.apply,
-        "_expires_at_ns",
-        lambda state, _order, event: event.received_at_ns + state.remembered_order_window_ns // 10,
+        GuardState,
+        "expires_at_ns",
+        lambda self, closed_ns, _sent_ns: closed_ns + self.remembered_order_window_ns // 10,
     )
 
 
 def refused_not_remembered() -> Patch:
     """A refused order leaves no trace, and has another try."""
-    return patch.object(guard.apply, "_remember_rejected", lambda *_: None)
+    return patch.object(apply, "_apply_rejected", lambda *_: 0)
 
 
 def content_not_compared() -> Patch:
     """Another order under a known id gets the first one's answer."""
-    return patch.object(guard.decide_entry, "first_difference", lambda *_: None)
+    return patch.object(decide, "first_difference", lambda *_: decide._SAME)
 
 
 def late_fee_not_charged() -> Patch:
     """A fee that no hold stands behind is recorded and not paid."""
-    return patch.object(guard.apply, "_charge", lambda *_: None)
+    return patch.object(apply, "_charge", lambda *_: 0)
 
 
 def halt_forgotten() -> Patch:
     """An unpaid fee does not halt the desk."""
-    table = guard.apply._APPLY
-    real = table[guard.apply.FillRecorded]
+    real = apply._apply_fill
 
-    def apply(state: Any, event: Any) -> None:
-        real(state, event)
-        if event.fill.desk in state.desks:
-            state.desks[event.fill.desk].is_halted = False
+    def apply_fill(state: Any, request: Any, outcome: Any) -> int:
+        real(state, request, outcome)
+        if request.desk in state.desks:
+            state.desks[request.desk].is_halted = False
+        return 0
 
-    return patch.dict(table, {guard.apply.FillRecorded: apply})
+    return patch.object(apply, "_apply_fill", apply_fill)
+
+
+def _blind(check: Check) -> Patch:
+    """That check lets everything pass; what it looks up it still looks up."""
+    real = check.function  # type: ignore[attr-defined]
+
+    def function(*given: Any) -> bool:
+        real(*given)
+        return False
+
+    return patch.object(check, "function", function)
+
+
+def check_blind(reason: Refusal) -> Callable[[], Patch]:
+    """A mutation: the first check with that reason, behind the kernel if it has one there."""
+    checks = [*CHECKS_BEHIND_KERNEL, *CHECKS_BEFORE_KERNEL]
+    check = next(check for check in checks if check.number == reason)
+
+    def mutation() -> Patch:
+        return _blind(check)
+
+    mutation.__name__ = f"{reason.word}_unseen"
+    mutation.__doc__ = f"No order is refused as {reason.word}."
+    return mutation
 
 
 def repair_cuts_one_more() -> Patch:
@@ -229,17 +257,15 @@ def recovery_skips_last() -> Patch:
 
 def recovery_without_refused() -> Patch:
     """Recovery passes over what refused orders have left."""
-    real = guard.recovery.Engine.apply
+    real = RecordFolder.apply
 
-    def apply(self: Any, sequence: int, outcome: Any) -> None:
-        if isinstance(outcome, guard.apply.OrderRefused) and inspect.stack()[1].function == (
-            "fold_log"
-        ):
-            self.state.next_sequence = sequence + 1
+    def apply_(self: RecordFolder, sequence: int, event: Any) -> None:
+        if event is None and self.outcome.kind == OutcomeKind.REFUSED:
+            self._engine.state.advance(sequence, self.request.received_at_ns)
             return
-        real(self, sequence, outcome)
+        real(self, sequence, event)
 
-    return patch.object(guard.recovery.Engine, "apply", apply)
+    return patch.object(RecordFolder, "apply", apply_)
 
 
 def tail_not_rewritten() -> Patch:
@@ -285,7 +311,7 @@ def reply_before_anchor() -> Patch:
 
 def disk_low_forgotten() -> Patch:
     """Entries are let in though the disk is short of space."""
-    return patch.dict(guard.apply._APPLY, {guard.apply.EntriesHalted: lambda *_: None})
+    return patch.dict(apply_event._APPLY, {EntriesHalted: lambda *_: None})
 
 
 def closed_segment_continued() -> Patch:
@@ -417,6 +443,9 @@ MUTATIONS: tuple[Callable[[], Patch], ...] = (
     content_not_compared,
     late_fee_not_charged,
     halt_forgotten,
+    check_blind(Refusal.IDEMPOTENCY_WINDOW_FULL),
+    check_blind(Refusal.DESK_HALTED),
+    check_blind(Refusal.EXPOSURE_LIMIT_EXCEEDED),
     repair_cuts_one_more,
     recovery_skips_last,
     recovery_without_refused,

@@ -17,16 +17,16 @@ from typing import Any
 from msgspec import UNSET
 
 from guard.activation import Actor, find_differences, opening_events
-from guard.answering import record_outcome
 from guard.checkpointing import Checkpointer, CheckpointPlan
 from guard.config import Config
 from guard.disk_reserve import disk_event
-from guard.engine import Engine
-from guard.journal import DIALECT
-from guard.outcomes import CutNoted, Decided, Outcome, SessionClosed, SessionStarted
+from guard.engine.engine import Engine
+from guard.outcomes import CutNoted, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
+from guard.record.codec import DIALECT
 from guard.recovery import Recovered, recover_log
 from guard.server.connection import Backlog
+from guard.server.request_path import record_event
 from sim.checkpoints import Checkpoints, ChildKilledError
 from sim.disk import Disk
 from wal import Anchor, ChainHasher, Head, LogLock, LogWriter, anchor_of, verify_chain
@@ -339,7 +339,7 @@ class Server:
     def _record(self, events: list[Outcome]) -> None:
         assert self._writer is not None
         for event in events:
-            record_outcome(self.engine, self._writer, Decided(event))
+            record_event(self.engine, self._writer, event)
         self._writer.sync_now()
 
     def _start_events(self, recovered: Any, wall_ns: Callable[[], int]) -> list[Outcome]:

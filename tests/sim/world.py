@@ -20,11 +20,11 @@ from typing import Any
 
 import msgspec
 
-from guard.journal import DIALECT
 from guard.losses import KnownLoss
 from guard.pipeline import ON_LOOP_SYNC_NS_MAX
+from guard.record.codec import DIALECT
 from guard.recovery import fold_log, recover_log
-from guard.replay import replay_log
+from guard.replay.replay import replay_log
 from guard.start_options import OptionNeededError
 from guard_support import describe, dev_config
 from sim.checkpoints import Checkpoints

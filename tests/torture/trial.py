@@ -24,7 +24,7 @@ from daemon_support import KEY, Site, config_text, event_of
 from guard.checkpoint import state_digest_hex
 from guard.duties import TRIED_AGAIN
 from guard.recovery import fold_log, recover_log
-from guard.replay import replay_log
+from guard.replay.replay import replay_log
 from protocol_client import cancel, fill, order, status
 from wal import ChainHasher
 

@@ -1,0 +1,51 @@
+# The types of apply.py, for the compiler alone.
+
+cimport cython
+from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint64_t as u64
+
+from guard.engine.remembered cimport RememberedOrders
+from guard.engine.state cimport Desk, GuardState
+from guard.protocol.outcome cimport Outcome
+from guard.protocol.request cimport Request
+from kernel.ledger cimport BudgetEngine
+from kernel.ledger_lines cimport Tenant
+
+cdef Py_ssize_t _NO_ROW
+cdef u64 _I64_MAX, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED
+cdef i64 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED
+cdef list _NOT_REMEMBERED
+
+@cython.locals(sequence=u64, kind=u64)
+cpdef int apply(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(desk=Desk, line=Tenant, notional=u64, reservation_id=u64)
+cdef int _apply_admitted(GuardState state, Request request, Outcome outcome) except -1
+
+cdef int _apply_rejected(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(
+    ledger=BudgetEngine, orders=RememberedOrders, received_at_ns=i64, paid=i64, row=Py_ssize_t,
+    phase=i64, hold=i64, desk=Desk,
+)
+cdef int _apply_fill(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(
+    orders=RememberedOrders, held=u64, left=u64, filled=u64, quantity=u64
+)
+cdef int _check_freed(
+    GuardState state, Py_ssize_t row, i64 phase, Request request, Outcome outcome
+) except -1
+
+@cython.locals(fee=i64)
+cdef i64 paid_microcents(Request request, Outcome outcome) noexcept
+
+@cython.locals(orders=RememberedOrders, filled=u64)
+cdef int _note_fill(
+    GuardState state, Py_ssize_t row, Request request, Outcome outcome
+) except -1
+
+cdef int _charge(GuardState state, Request request, i64 paid) except -1
+
+@cython.locals(orders=RememberedOrders, row=Py_ssize_t, held=u64)
+cdef int _apply_release(GuardState state, Request request, Outcome outcome) except -1

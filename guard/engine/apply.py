@@ -1,0 +1,186 @@
+# cython: annotation_typing=False, nonecheck=True
+"""Apply: a request and its outcome → the state. Pure but for the state it changes.
+
+Owns every change of the state that a request makes. It follows what the outcome says and decides
+nothing: recovery runs this alone, so that a corrected rule never changes a recovered state. Live
+and replay run it after they decided. What no request asked for: `guard.engine.apply_event`.
+
+How it fails: `InvariantError` where the outcome cannot follow from the state (another reservation
+id, a hold that is not there): the log and the state are not of one history, nothing may go on.
+"""
+
+from typing import NoReturn
+
+from guard.engine.remembered import OrderPhase
+from guard.engine.row_map import NO_ROW
+from guard.engine.state import GuardState
+from guard.messages import I64_MAX
+from guard.protocol.fields import CODE_OF_REASON
+from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.request import Request
+from guard.reasons import NOT_REMEMBERED
+from kernel import Charged, InvariantError, MissingReservation
+
+_NO_ROW = NO_ROW
+_I64_MAX = I64_MAX
+_ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
+_OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED = map(int, OrderPhase)
+_NOT_REMEMBERED = sorted(CODE_OF_REASON[word] for word in NOT_REMEMBERED)
+
+
+def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """Folds the outcome of a request, which is recorded as `outcome.sequence`, into the state."""
+    sequence = outcome.sequence
+    if sequence != state.next_sequence:
+        raise InvariantError(f"event {sequence} is applied where {state.next_sequence} is due")
+    state.orders.forget_expired(request.received_at_ns)
+    kind = outcome.kind
+    if kind == _ADMITTED:
+        _apply_admitted(state, request, outcome)
+    elif kind in (_REJECTED, _REFUSED):
+        _apply_rejected(state, request, outcome)
+    elif kind == _FILLED:
+        _apply_fill(state, request, outcome)
+    elif kind == _RELEASED:
+        _apply_release(state, request, outcome)
+    else:
+        raise InvariantError(f"an outcome of kind {kind} is applied")
+    return state.advance(sequence, request.received_at_ns)
+
+
+def _apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> int:
+    desk = state.desk_of(request)
+    line = None if desk is None else state.ledger.line(desk.name)
+    notional = outcome.notional_microcents
+    reservation_id = 0 if line is None else state.ledger.reserve_line(line, notional)
+    if reservation_id != outcome.reservation_id:
+        _refuse_reservation(state, request, outcome, reservation_id)
+    state.orders.add(request, outcome)
+    return 0
+
+
+def _refuse_reservation(
+    state: GuardState, request: Request, outcome: Outcome, reservation_id: int
+) -> NoReturn:
+    """The record's hold is not the one that the ledger gave, or it gave none."""
+    if reservation_id == 0:
+        assessed = state.ledger.assess_reserve(request.desk, outcome.notional_microcents)
+        raise InvariantError(
+            f"reserve for record {outcome.sequence}: the ledger answers {assessed!r}"
+        )
+    raise InvariantError(
+        f"record {outcome.sequence} holds reservation {outcome.reservation_id}, "
+        f"the ledger gave {reservation_id}"
+    )
+
+
+def _apply_rejected(state: GuardState, request: Request, outcome: Outcome) -> int:
+    if outcome.reason in _NOT_REMEMBERED:
+        return 0
+    row = state.orders.add(request, outcome)
+    return state.orders.close(
+        row, _PHASE_REFUSED, state.expires_at_ns(request.received_at_ns, request.sent_at_ns)
+    )
+
+
+def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
+    ledger, orders = state.ledger, state.orders
+    received_at_ns = request.received_at_ns
+    paid = paid_microcents(request, outcome)
+    row = orders.find(request, received_at_ns)
+    phase = _PHASE_REFUSED if row == _NO_ROW else orders.phase(row)
+    _check_freed(state, row, phase, request, outcome)
+    if phase == _PHASE_REFUSED:
+        expires_at_ns = state.orphan_expires_at_ns(received_at_ns)
+        orders.add_orphan_fill(request, outcome, expires_at_ns, state.remembered_orders_max)
+        _charge(state, request, paid)
+    elif phase == _OPEN:
+        orders.read(row)
+        hold = orders.known_outcome.reservation_id
+        if not ledger.settle_hold(hold, outcome.released_microcents, paid):
+            _refuse_settle(state, outcome, hold, paid)
+        _note_fill(state, row, request, outcome)
+        if outcome.open_quantity == 0:
+            sent_at_ns = orders.known.sent_at_ns
+            orders.close(row, _PHASE_FILLED, state.expires_at_ns(received_at_ns, sent_at_ns))
+    else:
+        _note_fill(state, row, request, outcome)
+        _charge(state, request, paid)
+    if outcome.halts_desk:
+        desk = state.desk_of(request)
+        if desk is not None:
+            desk.is_halted = True
+            desk.unpaid_fees_microcents += outcome.unpaid_fee_microcents
+    return 0
+
+
+def _check_freed(
+    state: GuardState, row: int, phase: int, request: Request, outcome: Outcome
+) -> int:
+    """What a fill leaves open and held is what there was, less what it fills and frees."""
+    held = left = 0
+    if phase == _OPEN:
+        orders = state.orders
+        orders.read(row)
+        held = orders.hold_microcents(row)
+        filled = orders.filled_quantity(row) + request.quantity
+        quantity = orders.known.quantity
+        left = quantity - filled if filled < quantity else 0
+    if outcome.open_quantity != left or (
+        outcome.released_microcents + outcome.hold_microcents != held
+    ):
+        raise InvariantError(
+            f"record {outcome.sequence} frees {outcome.released_microcents} microcents and leaves "
+            f"{outcome.hold_microcents} and {outcome.open_quantity} lots, of {held} held and with "
+            f"{left} lots left"
+        )
+    return 0
+
+
+def paid_microcents(request: Request, outcome: Outcome) -> int:
+    """The part of a fill's fee that the desk's budget pays."""
+    fee = request.fee_microcents
+    return (fee if fee > 0 else 0) - outcome.unpaid_fee_microcents
+
+
+def _refuse_settle(state: GuardState, outcome: Outcome, hold: int, paid: int) -> NoReturn:
+    assessed = state.ledger.assess_settle(hold, outcome.released_microcents, paid)
+    raise InvariantError(f"settle of record {outcome.sequence}: the ledger answers {assessed!r}")
+
+
+def _note_fill(state: GuardState, row: int, request: Request, outcome: Outcome) -> int:
+    orders = state.orders
+    orders.add_fill(row, request, outcome)
+    # Overfills may add up without end; what a reply can carry is bounded.
+    filled = orders.filled_quantity(row) + request.quantity
+    return orders.note_fill(row, filled if filled < _I64_MAX else _I64_MAX, outcome.hold_microcents)
+
+
+def _charge(state: GuardState, request: Request, paid: int) -> int:
+    """A fee that no hold stands behind."""
+    if paid > 0:
+        result = state.ledger.charge(request.desk, paid)
+        if not isinstance(result, Charged):
+            raise InvariantError(f"fee of {request.desk}: the ledger answers {result!r}")
+    return 0
+
+
+def _apply_release(state: GuardState, request: Request, outcome: Outcome) -> int:
+    orders = state.orders
+    row = orders.find(request, request.received_at_ns)
+    if row == _NO_ROW or orders.phase(row) == _PHASE_REFUSED:
+        raise InvariantError(f"record {outcome.sequence} releases an order that is not open")
+    held = orders.hold_microcents(row)
+    if outcome.released_microcents != held:
+        raise InvariantError(
+            f"record {outcome.sequence} releases {outcome.released_microcents} microcents of an "
+            f"order that holds {held}"
+        )
+    orders.read(row)
+    if state.ledger.release_hold(orders.known_outcome.reservation_id) < 0:
+        raise InvariantError(
+            f"release of record {outcome.sequence}: the ledger answers {MissingReservation()!r}"
+        )
+    orders.release(row, outcome.sequence, outcome.released_microcents)
+    sent_at_ns = orders.known.sent_at_ns
+    return orders.close(row, _CANCELED, state.expires_at_ns(request.received_at_ns, sent_at_ns))

@@ -1,0 +1,55 @@
+# The types of checks.py, for the compiler alone: one line a rule.
+
+cimport cython
+from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint8_t as u8, uint64_t as u64
+
+from guard.engine.state cimport Found, GuardState, Worth
+from guard.protocol cimport slots
+from guard.protocol.outcome cimport Outcome
+from guard.protocol.request cimport Request
+from kernel cimport little_endian as le
+from kernel.ledger_lines cimport Tenant
+
+ctypedef bint (*Function)(GuardState, Request, Outcome, Found) except -1
+
+cdef u64 _I64_MAX, _U32_MAX, _RISK_LIMIT, _CONFIDENCE_LIMIT
+cdef Py_ssize_t _ACTION_AT, _REASON_AT, _VENUE_AT, _COUNTS_AT, _FIRST_GATE, _GATE_COUNT
+cdef u8 _REJECT, _SUBSTITUTE
+
+@cython.final
+cdef class Check:
+    cdef readonly u64 number, stage, detail
+    cdef readonly object scope
+    cdef readonly bint bars_kernel
+    cdef Function function
+
+    cdef bint refuses(
+        self, GuardState state, Request request, Outcome outcome, Found found
+    ) except -1
+
+@cython.locals(check=Check)
+cdef Check row(number, scope, Function function, bint bars_kernel=*)
+
+@cython.locals(sent_at_ns=i64, window_ns=i64, now_ns=i64)
+cdef bint stale_order(GuardState, Request, Outcome, Found) except -1
+@cython.locals(ids_max=i64)
+cdef bint window_full(GuardState, Request, Outcome, Found) except -1
+cdef bint unknown_desk(GuardState, Request, Outcome, Found) except -1
+cdef bint unknown_symbol(GuardState, Request, Outcome, Found) except -1
+cdef bint quantity_out_of_range(GuardState, Request, Outcome, Found) except -1
+@cython.locals(worth=Worth, notional=u64)
+cdef bint notional_overflow(GuardState, Request, Outcome, Found) except -1
+cdef bint disk_low(GuardState, Request, Outcome, Found) except -1
+cdef bint desk_halted(GuardState, Request, Outcome, Found) except -1
+cdef bint kernel_rejects(GuardState, Request, Outcome, Found) except -1
+cdef bint substitution_not_allowed(GuardState, Request, Outcome, Found) except -1
+@cython.locals(line=Tenant)
+cdef bint holds_overflow(GuardState, Request, Outcome, Found) except -1
+@cython.locals(line=Tenant)
+cdef bint exposure_limit_exceeded(GuardState, Request, Outcome, Found) except -1
+@cython.locals(line=Tenant)
+cdef bint insufficient(GuardState, Request, Outcome, Found) except -1
+
+@cython.locals(gate=Py_ssize_t, count=u64)
+cdef void _take_counts(Outcome outcome) noexcept

@@ -1,0 +1,234 @@
+# cython: annotation_typing=False, nonecheck=True
+"""What may stand in an order's way, in the order in which it is looked at. Pure; changes nothing.
+
+Owns the table of entry checks (`guard/PROTOCOL.md`, 3.3): a rule is a row of it and a function. The
+function says whether the order is refused, and puts what the reject's detail says into the outcome;
+which integers those are, `guard.protocol.fields.DETAILS` says. The first refusal counts.
+
+How a rule is added: a `Refusal` with a number of its own, a row here, its function (and the line in
+`checks.pxd` that types it), a row in the protocol's table, which a test holds against this one.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from guard.engine.state import Found, GuardState
+from guard.messages import I64_MAX, U32_MAX, U64_MAX
+from guard.protocol import slots
+from guard.protocol.fields import (
+    COUNTS_DETAIL,
+    COUNTS_LIMIT_DETAIL,
+    GATES,
+    detail_of_reason,
+    stage_of_reason,
+)
+from guard.protocol.outcome import OUTCOME_NUMBERS, Outcome
+from guard.protocol.request import Request
+from guard.reasons import Refusal
+from kernel import Action, Reason
+from kernel import little_endian as le
+from kernel.layout import DECISION, DECISION_ROW_BYTES
+
+_I64_MAX, _U32_MAX = I64_MAX, U32_MAX
+_ACTION_AT, _REASON_AT, _VENUE_AT = (
+    DECISION.field(name).offset for name in ("action", "reason", "selected_model_id")
+)
+_COUNTS_AT = DECISION_ROW_BYTES
+_FIRST_GATE = slots.OUTCOME_SLOT + OUTCOME_NUMBERS.index(GATES[0])
+_GATE_COUNT = len(GATES)
+_REJECT, _SUBSTITUTE = int(Action.REJECT), int(Action.SUBSTITUTE)
+_RISK_LIMIT, _CONFIDENCE_LIMIT = int(Reason.RISK_HARD_LIMIT), int(Reason.CONFIDENCE_HARD_LIMIT)
+
+Rule = Callable[[GuardState, Request, Outcome, Found], bool]
+
+
+class Check:
+    """A row. `number`: the `Refusal`'s, 0 for reasons of the kernel's own.
+
+    `bars_kernel`: the kernel cannot be asked about an order that this refuses, so that it is looked
+    at also where another check has refused already. `scope`: what it looks at, for people.
+    """
+
+    def __init__(self, number: int, scope: str, bars_kernel: bool) -> None:
+        self.number = number
+        self.scope = scope
+        self.bars_kernel = bars_kernel
+        self.stage = stage_of_reason(number)
+        self.detail = detail_of_reason(number)
+
+    def refuses(self, state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
+        """What the row's function says; the detail is then in the outcome."""
+        return self.function(state, request, outcome, found)  # type: ignore[attr-defined,no-any-return]
+
+
+def row(number: int, scope: str, function: Rule, bars_kernel: bool = False) -> Check:
+    """A row of the table, and its function, which compiled is one of C."""
+    check = Check(number, scope, bars_kernel)
+    check.function = function  # type: ignore[attr-defined]
+    return check
+
+
+def stale_order(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
+    """Would the id be forgotten too early?"""
+    sent_at_ns = request.sent_at_ns
+    window_ns = state.remembered_order_window_ns
+    now_ns = request.received_at_ns
+    if sent_at_ns == 0 or abs(now_ns - sent_at_ns) <= window_ns:
+        return False
+    outcome.asked, outcome.limit, outcome.used = sent_at_ns, window_ns, now_ns
+    return True
+
+
+def window_full(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
+    """Is there no room to remember the id?"""
+    ids_max = state.remembered_orders_max
+    if not state.orders.is_full(ids_max, request.received_at_ns):
+        return False
+    outcome.asked, outcome.limit, outcome.used = 1, ids_max, ids_max
+    return True
+
+
+def unknown_desk(state: GuardState, request: Request, _outcome: Outcome, found: Found) -> bool:
+    """Is there no such desk?"""
+    found.desk = state.desk_of(request)
+    return found.desk is None
+
+
+def unknown_symbol(state: GuardState, request: Request, _outcome: Outcome, found: Found) -> bool:
+    """Is there no such instrument?"""
+    found.worth = state.worth_of(request)
+    return found.worth is None
+
+
+def quantity_out_of_range(
+    _state: GuardState, request: Request, outcome: Outcome, _found: Found
+) -> bool:
+    """Are there more lots than the kernel's input can say?"""
+    if request.quantity <= _U32_MAX:
+        return False
+    outcome.asked, outcome.limit, outcome.used = request.quantity, _U32_MAX, 0
+    return True
+
+
+def notional_overflow(_state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
+    """Is the order worth more than can be counted?"""
+    worth = found.worth
+    assert worth is not None
+    notional = worth.notional_microcents(request.quantity, request.price)
+    outcome.notional_microcents = notional
+    if notional <= _I64_MAX:
+        return False
+    outcome.asked, outcome.limit, outcome.used = notional, _I64_MAX, 0
+    return True
+
+
+def disk_low(state: GuardState, _request: Request, outcome: Outcome, _found: Found) -> bool:
+    """Are the entries of every desk halted?"""
+    halt = state.entries_halt
+    if halt is None:
+        return False
+    outcome.free_bytes, outcome.reserve_bytes = halt.free_bytes, halt.reserve_bytes
+    return True
+
+
+def desk_halted(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
+    """Are the entries of this desk halted?"""
+    desk = found.desk
+    assert desk is not None
+    if not desk.is_halted:
+        return False
+    outcome.asked = outcome.limit = 0
+    outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)
+    return True
+
+
+def kernel_rejects(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
+    """Is no venue left? The reason is then the kernel's."""
+    if outcome.output_row[_ACTION_AT] != _REJECT:
+        return False
+    outcome.reason = le.load_u16(outcome.output_row, _REASON_AT)
+    _take_counts(outcome)
+    policy = state.policy
+    assert policy is not None
+    outcome.detail = COUNTS_DETAIL
+    if outcome.reason == _RISK_LIMIT:
+        outcome.detail = COUNTS_LIMIT_DETAIL
+        outcome.asked, outcome.limit = request.risk_bps, policy.hard_risk_limit_bps
+    elif outcome.reason == _CONFIDENCE_LIMIT:
+        outcome.detail = COUNTS_LIMIT_DETAIL
+        outcome.asked, outcome.limit = request.confidence_bps, policy.minimum_confidence_bps
+    return True
+
+
+def substitution_not_allowed(
+    _state: GuardState, request: Request, outcome: Outcome, _found: Found
+) -> bool:
+    """Is another venue better, and may the order not go there?"""
+    if request.allow_substitute or outcome.output_row[_ACTION_AT] != _SUBSTITUTE:
+        return False
+    _take_counts(outcome)
+    outcome.asked = request.venue
+    outcome.chosen = le.load_u32(outcome.output_row, _VENUE_AT)
+    return True
+
+
+def _take_counts(outcome: Outcome) -> None:
+    """How many venues each gate stopped."""
+    for gate in range(_GATE_COUNT):
+        count = le.load_u16(outcome.output_row, _COUNTS_AT + 2 * gate)
+        slots.set_outcome_number(outcome, _FIRST_GATE, gate, count)
+
+
+def holds_overflow(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
+    """Would all holds together exceed what can be counted?"""
+    line = found.line
+    assert line is not None
+    if not line.overflows_holds(outcome.notional_microcents):
+        return False
+    outcome.asked, outcome.limit = outcome.notional_microcents, _I64_MAX
+    outcome.used = line.reserved
+    return True
+
+
+def exposure_limit_exceeded(
+    _state: GuardState, _request: Request, outcome: Outcome, found: Found
+) -> bool:
+    """Would they exceed the desk's cap?"""
+    line = found.line
+    assert line is not None
+    if not line.exceeds_cap(outcome.notional_microcents):
+        return False
+    outcome.asked, outcome.limit = outcome.notional_microcents, line.cap
+    outcome.used = line.reserved
+    return True
+
+
+def insufficient(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
+    """Is less than the notional left of the budget?"""
+    line = found.line
+    assert line is not None
+    if line.can_hold(outcome.notional_microcents):
+        return False
+    outcome.asked, outcome.limit = outcome.notional_microcents, line.initial
+    outcome.used = line.initial - line.remaining
+    return True
+
+
+# The kernel is asked behind the first of these, whatever they say, where it can be.
+CHECKS_BEFORE_KERNEL: Final = [
+    row(Refusal.STALE_ORDER, "order", stale_order),
+    row(Refusal.IDEMPOTENCY_WINDOW_FULL, "guard", window_full),
+    row(Refusal.UNKNOWN_DESK, "desk", unknown_desk, True),
+    row(Refusal.UNKNOWN_SYMBOL, "symbol", unknown_symbol, True),
+    row(Refusal.QUANTITY_OUT_OF_RANGE, "order", quantity_out_of_range, True),
+    row(Refusal.OVERFLOW, "order", notional_overflow, True),
+]
+CHECKS_BEHIND_KERNEL: Final = [
+    row(Refusal.DISK_LOW, "guard", disk_low),
+    row(Refusal.DESK_HALTED, "desk", desk_halted),
+    row(0, "policy", kernel_rejects),
+    row(Refusal.SUBSTITUTION_NOT_ALLOWED, "policy", substitution_not_allowed),
+    row(Refusal.OVERFLOW, "desk", holds_overflow),
+    row(Refusal.EXPOSURE_LIMIT_EXCEEDED, "desk", exposure_limit_exceeded),
+    row(Refusal.INSUFFICIENT, "desk", insufficient),
+]

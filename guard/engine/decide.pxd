@@ -1,0 +1,99 @@
+# The types of decide.py, for the compiler alone. No integer of a request is beyond its field's range
+# (`guard.protocol.fields`), and balances are i64 from 0 on, as kernel.ledger_lines says.
+
+cimport cython
+from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint8_t as u8, uint64_t as u64
+
+from guard.engine.checks cimport Check
+from guard.engine.remembered cimport RememberedOrders
+from guard.engine.state cimport Desk, Found, GuardState
+from guard.protocol cimport slots
+from guard.protocol.layout cimport Layout
+from guard.protocol.outcome cimport Outcome
+from guard.protocol.request cimport Request
+from kernel cimport little_endian as le
+from kernel.ledger cimport BudgetEngine
+from kernel.ledger_lines cimport Tenant
+from kernel.policy cimport PolicySnapshot
+
+cdef extern from *:
+    """
+    typedef unsigned __int128 decide_u128;
+    """
+    ctypedef unsigned long long u128 "decide_u128"
+
+ctypedef u8 *Row
+
+cdef u64 _TOKENS_PER_ORDER, _REUSED, _ORDER_STAGE, _ORIGINAL_DETAIL
+cdef Py_ssize_t _OUTPUT_BYTES, _NO_ROW, _ORDER_KEY_FIELDS, _FILL_KEY_FIELDS, _SAME
+cdef u8 _SUBSTITUTE
+cdef i64 _I64_MAX
+cdef Py_ssize_t _ACTION_AT, _REASON_AT, _VENUE_AT, _COST_AT, _SEQUENCE_AT, _REQUESTED_AT
+cdef Py_ssize_t _INPUT_TOKENS_AT, _OUTPUT_TOKENS_AT, _VALUE_AT, _BUDGET_AT, _RISK_AT
+cdef Py_ssize_t _CONFIDENCE_AT, _QUALITY_AT, _LATENCY_AT, _CAPABILITIES_AT, _PROVIDERS_AT
+cdef Py_ssize_t _REGIONS_AT
+cdef u64 _ADMITTED, _REJECTED, _REFUSED_ORDER, _FILLED, _RELEASED, _STATUS, _ERROR, _PONG, _STATS
+cdef u64 _ORDER, _FILL, _CANCEL, _STATUS_KIND, _PING, _STATS_KIND
+cdef i64 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED
+cdef u64 _OVERFILL, _LATE, _UNKNOWN, _REFUSED
+cdef u64 _FILL_ID_REUSED, _UNKNOWN_ORDER, _ORDER_REFUSED, _ORDER_FILLED
+cdef list _STATE_OF_PHASE, _BEFORE_KERNEL, _BEHIND_KERNEL
+cdef Layout _ORDER_CONTENT, _FILL_CONTENT
+cdef int _TEXT, _OPTIONAL_TEXT
+
+@cython.locals(kind=u64)
+cpdef int decide(GuardState state, Request request, Outcome outcome) except -1
+
+cpdef bint is_recorded(Outcome outcome) noexcept
+
+@cython.locals(
+    known_row=Py_ssize_t, found=Found, reason=u64, index=Py_ssize_t, check=Check, row=Row
+)
+cdef int decide_order(GuardState state, Request request, Outcome outcome) except -1
+
+cdef void _refuse(Outcome outcome, u64 kind, u64 reason) noexcept
+
+@cython.locals(asked=u64, limit=u64, used=u64, is_barred=bint)
+cdef bint _is_barred_too(
+    Check check, GuardState state, Request request, Outcome outcome
+) except -1
+
+@cython.locals(orders=RememberedOrders, field=Py_ssize_t)
+cdef int _answer_known_order(
+    GuardState state, Py_ssize_t row, Request request, Outcome outcome
+) except -1
+
+@cython.locals(index=Py_ssize_t, slot=Py_ssize_t, kind=int)
+cdef Py_ssize_t first_difference(
+    Layout content, Py_ssize_t first, Request one, Request other
+) noexcept
+
+@cython.locals(policy=PolicySnapshot)
+cdef int ask_kernel(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(row=Row)
+cdef void put_input(Request request, Outcome outcome) noexcept
+
+@cython.locals(
+    orders=RememberedOrders, now_ns=i64, fill_row=Py_ssize_t, row=Py_ssize_t, phase=i64,
+    filled=u64, quantity=u64, held=i64, first=u64, after=i64,
+)
+cdef int decide_fill(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(known=Request, field=Py_ssize_t)
+cdef int _answer_known_fill(
+    GuardState state, Py_ssize_t row, Request request, Outcome outcome
+) except -1
+
+@cython.locals(wide_first=u128, freed=i64)
+cdef i64 hold_after(i64 first_microcents, u64 filled, u64 quantity) noexcept
+
+@cython.locals(fee=i64, desk=Desk, line=Tenant, available=i64, room=i64, payable=i64)
+cdef i64 unpaid_fee(GuardState state, Request request, i64 released_microcents) except -1
+
+@cython.locals(orders=RememberedOrders, row=Py_ssize_t, phase=i64)
+cdef int decide_cancel(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(orders=RememberedOrders, row=Py_ssize_t, phase=i64)
+cdef int answer_status(GuardState state, Request request, Outcome outcome) except -1

@@ -1,0 +1,346 @@
+# cython: annotation_typing=False, nonecheck=True
+"""Decide: the state and a request → an outcome. Pure; changes nothing but the outcome.
+
+Owns the rules for every type of request: for an order which checks it meets
+(`guard.engine.checks`), the question to the kernel, and that a known id is answered as the first
+time; what a fill frees and commits and what it is flagged with; what a cancel frees; what a status
+shows. Live, replay and what-if run this code; recovery does not (`guard.engine.apply`).
+
+A fill or a cancel reports a fact and is never refused because of a limit or a halt. The kernel is
+asked twice and its bytes compared, so that a record's `replay_valid` is earned.
+
+How it fails: `InvariantError` where the state lacks what start-up guarantees, or where the kernel
+gives two answers to one question. Nothing of a request can cause either.
+"""
+
+from guard.engine.checks import CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL, Check
+from guard.engine.remembered import OrderPhase
+from guard.engine.row_map import NO_ROW
+from guard.engine.state import GuardState
+from guard.messages import I64_MAX
+from guard.protocol import fields, slots
+from guard.protocol.fields import (
+    LATE,
+    ORIGINAL_DETAIL,
+    OVERFILL,
+    REFUSED,
+    STATES,
+    UNKNOWN,
+    ValueKind,
+    stage_of_reason,
+)
+from guard.protocol.layout import Layout, json_steps
+from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.request import Request
+from guard.reasons import ErrorCode, Refusal
+from kernel import Action, InvariantError
+from kernel import little_endian as le
+from kernel.layout import DECISION, INPUT, OUTPUT_ROW_BYTES
+
+# A venue's `output_cost` is per million "output tokens": asking for a million makes it per order.
+_TOKENS_PER_ORDER = 1_000_000
+_OUTPUT_BYTES = OUTPUT_ROW_BYTES
+_SUBSTITUTE = int(Action.SUBSTITUTE)
+_I64_MAX = I64_MAX
+_NO_ROW = NO_ROW
+_ACTION_AT, _REASON_AT, _VENUE_AT, _COST_AT = (
+    DECISION.field(name).offset
+    for name in ("action", "reason", "selected_model_id", "estimated_cost_microunits")
+)
+(_SEQUENCE_AT, _REQUESTED_AT, _INPUT_TOKENS_AT, _OUTPUT_TOKENS_AT, _VALUE_AT, _BUDGET_AT, _RISK_AT,
+ _CONFIDENCE_AT, _QUALITY_AT, _LATENCY_AT, _CAPABILITIES_AT, _PROVIDERS_AT, _REGIONS_AT) = (
+    field.offset for field in INPUT.fields
+)  # fmt: skip
+
+(_ADMITTED, _REJECTED, _REFUSED_ORDER, _FILLED, _RELEASED, _STATUS, _ERROR, _PONG, _STATS) = map(
+    int, OutcomeKind
+)
+_ORDER, _FILL, _CANCEL, _STATUS_KIND, _PING, _STATS_KIND = range(len(fields.KINDS))
+_OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED = map(int, OrderPhase)
+_REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
+_ORDER_STAGE = stage_of_reason(_REUSED)
+_ORIGINAL_DETAIL = ORIGINAL_DETAIL
+_OVERFILL, _LATE, _UNKNOWN, _REFUSED = OVERFILL, LATE, UNKNOWN, REFUSED
+_FILL_ID_REUSED, _UNKNOWN_ORDER, _ORDER_REFUSED, _ORDER_FILLED = (
+    ErrorCode.FILL_ID_REUSED,
+    ErrorCode.UNKNOWN_ORDER,
+    ErrorCode.ORDER_REFUSED,
+    ErrorCode.ORDER_FILLED,
+)
+# What a status calls each phase; both kinds of closed are one to a client.
+_STATE_OF_PHASE = [
+    STATES.index(word) for word in ("unknown", "open", "closed", "closed", "refused")
+]
+_BEFORE_KERNEL, _BEHIND_KERNEL = CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL
+# What makes two requests the same one: all fields but those of the key and the request's id.
+_ORDER_CONTENT = Layout(json_steps(fields.RECORDED_FIELDS[fields.ORDER]))
+_FILL_CONTENT = Layout(json_steps(fields.RECORDED_FIELDS[fields.FILL]))
+_ORDER_KEY_FIELDS, _FILL_KEY_FIELDS = 2, 3
+_TEXT, _OPTIONAL_TEXT = int(ValueKind.TEXT), int(ValueKind.OPTIONAL_TEXT)
+_SAME = -1
+
+
+def decide(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """What the rules give for a request: an outcome to record and apply, or but to answer."""
+    kind = request.kind
+    outcome.sequence = state.next_sequence
+    outcome.repeat = 0
+    if kind == _ORDER:
+        decide_order(state, request, outcome)
+    elif kind == _FILL:
+        decide_fill(state, request, outcome)
+    elif kind == _CANCEL:
+        decide_cancel(state, request, outcome)
+    elif kind == _STATUS_KIND:
+        answer_status(state, request, outcome)
+    elif kind == _PING:
+        outcome.kind = _PONG
+    elif kind == _STATS_KIND:
+        outcome.kind = _STATS
+    else:
+        raise InvariantError(f"a request of kind {kind} is decided")
+    return 0
+
+
+def is_recorded(outcome: Outcome) -> bool:
+    """Is it an outcome to record and apply? Else it changes nothing."""
+    return outcome.kind <= _RELEASED and outcome.repeat == 0
+
+
+def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """An order: its first answer again, or a refusal, or what kernel and ledger say."""
+    known_row = state.orders.find(request, request.received_at_ns)
+    if known_row != _NO_ROW:
+        _answer_known_order(state, known_row, request, outcome)
+        return 0
+    found = state.found
+    reason = 0
+    for index in range(len(_BEFORE_KERNEL)):
+        check = _BEFORE_KERNEL[index]
+        if reason == 0:
+            if check.refuses(state, request, outcome, found):
+                reason = check.number
+                outcome.detail, outcome.stage = check.detail, check.stage
+                if check.bars_kernel:
+                    _refuse(outcome, _REFUSED_ORDER, reason)
+                    return 0
+        elif check.bars_kernel and _is_barred_too(check, state, request, outcome):
+            _refuse(outcome, _REFUSED_ORDER, reason)
+            return 0
+    ask_kernel(state, request, outcome)
+    assert found.desk is not None
+    found.line = state.ledger.line(found.desk.name)
+    for index in range(len(_BEHIND_KERNEL)):
+        if reason != 0:
+            break
+        check = _BEHIND_KERNEL[index]
+        if check.refuses(state, request, outcome, found):
+            outcome.stage = check.stage
+            reason = check.number
+            if reason == 0:
+                reason = outcome.reason  # the kernel's own, with its detail
+            else:
+                outcome.detail = check.detail
+    if reason != 0:
+        _refuse(outcome, _REJECTED, reason)
+        return 0
+    row = outcome.output_row
+    outcome.kind = _ADMITTED
+    outcome.reservation_id = state.ledger.next_reservation_id
+    outcome.venue = le.load_u32(row, _VENUE_AT)
+    outcome.substituted = row[_ACTION_AT] == _SUBSTITUTE
+    outcome.fee_microcents = le.load_u64(row, _COST_AT)
+    outcome.reason = le.load_u16(row, _REASON_AT)
+    return 0
+
+
+def _refuse(outcome: Outcome, kind: int, reason: int) -> None:
+    outcome.kind = kind
+    outcome.reason = reason
+
+
+def _is_barred_too(check: Check, state: GuardState, request: Request, outcome: Outcome) -> bool:
+    """Does the check bar the kernel? What the first refusal says stays as it is."""
+    asked, limit, used = outcome.asked, outcome.limit, outcome.used
+    is_barred = check.refuses(state, request, outcome, state.found)
+    outcome.asked, outcome.limit, outcome.used = asked, limit, used
+    return is_barred
+
+
+def _answer_known_order(state: GuardState, row: int, request: Request, outcome: Outcome) -> int:
+    """The first answer again; or a refusal, for an order with other content."""
+    orders = state.orders
+    orders.read(row)
+    field = first_difference(_ORDER_CONTENT, _ORDER_KEY_FIELDS, orders.known, request)
+    if field == _SAME:
+        orders.read_answer(row, outcome)
+        outcome.kind = _ADMITTED if orders.phase(row) != _PHASE_REFUSED else _REJECTED
+        outcome.repeat = 1
+        return 0
+    outcome.original_wal_sequence = orders.known_outcome.sequence
+    outcome.field = field
+    outcome.stage, outcome.detail = _ORDER_STAGE, _ORIGINAL_DETAIL
+    _refuse(outcome, _REFUSED_ORDER, _REUSED)
+    return 0
+
+
+def first_difference(content: Layout, first: int, one: Request, other: Request) -> int:
+    """The first field, in the protocol's order, in which the two differ; -1 where none does."""
+    for index in range(first, content.count):
+        slot = content.slots[index]
+        kind = content.kinds[index]
+        if kind in (_TEXT, _OPTIONAL_TEXT):
+            if not slots.is_same_text(one, other, slot, content.text_ats[index]):
+                return index
+        elif slots.request_number(one, slot) != slots.request_number(other, slot):
+            return index
+    return _SAME
+
+
+def ask_kernel(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """Puts the kernel's input and its output into the outcome's rows."""
+    policy = state.policy
+    if policy is None:
+        raise InvariantError("an order is decided before any policy is active")
+    put_input(request, outcome)
+    policy.decide_into(outcome.input_row, outcome.output_row)
+    policy.decide_into(outcome.input_row, outcome.output_again)
+    if not le.are_equal(outcome.output_row, outcome.output_again, _OUTPUT_BYTES):
+        raise InvariantError(f"the kernel decided sequence {outcome.sequence} in two ways")
+    return 0
+
+
+def put_input(request: Request, outcome: Outcome) -> None:
+    """An order's fields and its notional as the kernel's input row (`kernel.layout.INPUT`)."""
+    row = outcome.input_row
+    le.store_u64(row, _SEQUENCE_AT, outcome.sequence)
+    le.store_u32(row, _REQUESTED_AT, request.venue)
+    le.store_u32(row, _INPUT_TOKENS_AT, request.quantity)
+    le.store_u32(row, _OUTPUT_TOKENS_AT, _TOKENS_PER_ORDER)
+    le.store_i64(row, _VALUE_AT, outcome.notional_microcents)
+    le.store_u64(row, _BUDGET_AT, request.max_fee_microcents)
+    le.store_u16(row, _RISK_AT, request.risk_bps)
+    le.store_u16(row, _CONFIDENCE_AT, request.confidence_bps)
+    le.store_u16(row, _QUALITY_AT, request.minimum_quality_bps)
+    le.store_u32(row, _LATENCY_AT, request.max_p95_latency_ms)
+    le.store_u64(row, _CAPABILITIES_AT, request.required_capabilities)
+    le.store_u64(row, _PROVIDERS_AT, request.allowed_providers)
+    le.store_u64(row, _REGIONS_AT, request.required_regions)
+
+
+def decide_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """A fill: recorded whatever it says, unless it is a repeat or contradicts an earlier one."""
+    orders = state.orders
+    now_ns = request.received_at_ns
+    outcome.kind = _FILLED
+    fill_row = orders.find_fill(request, now_ns)
+    if fill_row != _NO_ROW:
+        _answer_known_fill(state, fill_row, request, outcome)
+        return 0
+    row = orders.find(request, now_ns)
+    outcome.released_microcents = outcome.hold_microcents = outcome.open_quantity = 0
+    outcome.flags = _UNKNOWN
+    if row != _NO_ROW:
+        phase = orders.phase(row)
+        if phase == _PHASE_REFUSED:
+            outcome.flags = _UNKNOWN | _REFUSED
+        else:
+            orders.read(row)
+            filled = orders.filled_quantity(row) + request.quantity
+            quantity = orders.known.quantity
+            outcome.flags = _OVERFILL if filled > quantity else 0
+            if phase == _OPEN:
+                held = orders.hold_microcents(row)
+                first = orders.known_outcome.notional_microcents
+                after = hold_after(first, filled, quantity)
+                outcome.hold_microcents = after
+                outcome.released_microcents = held - after
+                outcome.open_quantity = quantity - filled if filled < quantity else 0
+            else:
+                outcome.flags = outcome.flags | _LATE
+    outcome.unpaid_fee_microcents = unpaid_fee(state, request, outcome.released_microcents)
+    outcome.halts_desk = outcome.unpaid_fee_microcents > 0
+    return 0
+
+
+def _answer_known_fill(state: GuardState, row: int, request: Request, outcome: Outcome) -> int:
+    """The first answer again; or an error, for a fill with other content."""
+    known = state.found.request
+    state.orders.read_fill(row, known, outcome)
+    field = first_difference(_FILL_CONTENT, _FILL_KEY_FIELDS, known, request)
+    if field == _SAME:
+        outcome.repeat = 1
+        return 0
+    outcome.kind = _ERROR
+    outcome.error = _FILL_ID_REUSED
+    outcome.field = field
+    return 0
+
+
+def hold_after(first_microcents: int, filled: int, quantity: int) -> int:
+    """What an order still holds once so many of its lots are filled."""
+    if filled >= quantity:
+        return 0
+    wide_first = first_microcents
+    freed = wide_first * filled // quantity
+    return first_microcents - freed
+
+
+def unpaid_fee(state: GuardState, request: Request, released_microcents: int) -> int:
+    """The part of the fee that the desk's budget cannot pay, in microcents."""
+    fee = request.fee_microcents
+    if fee <= 0:
+        return 0
+    desk = state.desk_of(request)
+    if desk is None:
+        return fee
+    line = state.ledger.line(desk.name)
+    assert line is not None
+    available = line.remaining + released_microcents
+    room = _I64_MAX - line.committed
+    payable = available if available < room else room
+    return fee - payable if fee > payable else 0
+
+
+def decide_cancel(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """A cancel: what the order still holds is freed, once."""
+    orders = state.orders
+    row = orders.find(request, request.received_at_ns)
+    outcome.kind = _ERROR
+    if row == _NO_ROW:
+        outcome.error = _UNKNOWN_ORDER
+        return 0
+    phase = orders.phase(row)
+    if phase == _PHASE_REFUSED:
+        outcome.error = _ORDER_REFUSED
+    elif phase == _PHASE_FILLED:
+        outcome.error = _ORDER_FILLED
+    else:
+        outcome.kind = _RELEASED
+        outcome.released_microcents = orders.hold_microcents(row)
+        if phase == _CANCELED:
+            outcome.repeat = 1
+            outcome.sequence = orders.release_sequence(row)
+            outcome.released_microcents = orders.released_microcents(row)
+    return 0
+
+
+def answer_status(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """What is known of an order."""
+    orders = state.orders
+    row = orders.find(request, request.received_at_ns)
+    outcome.kind = _STATUS
+    outcome.state = outcome.filled_quantity = 0
+    outcome.open_quantity = outcome.hold_microcents = 0
+    if row == _NO_ROW:
+        return 0
+    phase = orders.phase(row)
+    orders.read(row)
+    orders.read_answer(row, outcome)
+    outcome.kind = _STATUS
+    outcome.state = _STATE_OF_PHASE[phase]
+    outcome.filled_quantity = orders.filled_quantity(row)
+    outcome.hold_microcents = orders.hold_microcents(row)
+    if phase == _OPEN:
+        outcome.open_quantity = orders.known.quantity - orders.filled_quantity(row)
+    return 0

@@ -1,0 +1,117 @@
+# The types of remembered.py, for the compiler alone.
+
+cimport cython
+from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint8_t as u8, uint64_t as u64
+
+from guard.engine.row_map cimport RowMap
+from guard.protocol cimport json_text as text
+from guard.protocol cimport layout as tables
+from guard.protocol cimport slots
+from guard.protocol.layout cimport Layout
+from guard.protocol.outcome cimport Outcome
+from guard.protocol.pack_reader cimport PackReader
+from guard.protocol.request cimport Request
+from kernel cimport little_endian as le
+
+ctypedef u8 *BufferPointer
+
+cdef Py_ssize_t _DESK, _ID, _NO_ROW, _DESK_AT, _ID_AT, _FILL_ID_AT
+cdef Py_ssize_t _PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, _NEXT_CLOSED
+cdef Py_ssize_t _FIRST_FILL, _NEXT_FILL, _FILL_EXPIRES
+cdef i64 _NEVER, _OPEN, _REFUSED
+cdef u64 _ADMITTED, _FOREIGN
+cdef u8 _ADMIT_MARK
+cdef bytes _NUL
+cdef Layout _CONTENT_LAYOUT, _ADMITTED_LAYOUT, _REJECTED_LAYOUT, _FILL_LAYOUT
+
+@cython.final
+cdef class RememberedOrders:
+    cdef RowMap _orders, _fills
+    cdef bytearray _key_bytes, _row_bytes, _payload
+    cdef PackReader _reader
+    cdef readonly Request known
+    cdef Request _aside, _asked
+    cdef bytes _asked_key
+    cdef readonly Outcome known_outcome
+    cdef Py_ssize_t _known_row
+    cdef Py_ssize_t _closed_first, _closed_last, _orphan_first, _orphan_last, _orphan_count
+    cdef i64 _last_expires_at_ns
+    cdef object _last_orphan_sequence
+    cdef list _outlasting
+
+    cdef bytes _order_key(self, Request request)
+
+    @cython.locals(out=BufferPointer, at=Py_ssize_t)
+    cdef bytes _make_key(self, Request request)
+
+    @cython.locals(out=BufferPointer, at=Py_ssize_t)
+    cdef bytes _fill_key(self, Request request)
+
+    @cython.locals(row=Py_ssize_t)
+    cpdef Py_ssize_t find(self, Request request, i64 now_ns) except -2
+
+    cpdef i64 phase(self, Py_ssize_t row) except -1
+    cpdef i64 hold_microcents(self, Py_ssize_t row) except? -1
+    cpdef i64 filled_quantity(self, Py_ssize_t row) except? -1
+    cpdef i64 release_sequence(self, Py_ssize_t row) except? -1
+    cpdef i64 released_microcents(self, Py_ssize_t row) except? -1
+    cpdef int read(self, Py_ssize_t row) except -1
+
+    cpdef int read_answer(self, Py_ssize_t row, Outcome outcome) except -1
+
+    @cython.locals(payload=bytes, is_admitted=bint, layout=Layout)
+    cpdef int read_into(self, Py_ssize_t row, Request request, Outcome outcome) except -1
+
+    cdef _read_foreign(
+        self, Py_ssize_t row, bytes payload, Request request, Outcome outcome
+    )
+
+    @cython.locals(at=Py_ssize_t)
+    cdef Py_ssize_t _put_foreign(self, Request request, Outcome outcome) except -1
+
+    @cython.locals(
+        row=Py_ssize_t, order_row=Py_ssize_t, expires_at_ns=i64, is_orphan=bint
+    )
+    cpdef Py_ssize_t find_fill(self, Request request, i64 now_ns) except -2
+
+    cdef bint _is_outlasted(self, Py_ssize_t row, now_ns) except -1
+
+    @cython.locals(payload=bytes, end=Py_ssize_t)
+    cpdef int read_fill(self, Py_ssize_t row, Request request, Outcome outcome) except -1
+
+    cpdef bint is_full(self, Py_ssize_t orders_max, i64 now_ns) except -1
+
+    @cython.locals(is_admitted=bint, layout=Layout, count=Py_ssize_t, row=BufferPointer)
+    cpdef Py_ssize_t add(self, Request request, Outcome outcome) except -1
+
+    cpdef int note_fill(self, Py_ssize_t row, i64 filled_quantity, i64 hold_microcents) except -1
+    cpdef int release(self, Py_ssize_t row, i64 sequence, i64 released_microcents) except -1
+    cpdef int close(self, Py_ssize_t row, i64 phase, i64 expires_at_ns) except -1
+    cpdef Py_ssize_t add_fill(
+        self, Py_ssize_t order_row, Request request, Outcome outcome
+    ) except -1
+
+    @cython.locals(count=Py_ssize_t, row=BufferPointer)
+    cdef Py_ssize_t _add_fill(
+        self, Request request, Outcome outcome, Py_ssize_t next_row, i64 expires_at_ns
+    ) except -1
+
+    @cython.locals(row=Py_ssize_t)
+    cpdef add_orphan_fill(
+        self, Request request, Outcome outcome, i64 expires_at_ns, Py_ssize_t fills_max
+    )
+
+    cdef _note_outlasting(self, expires_at_ns)
+
+    @cython.locals(row=Py_ssize_t)
+    cpdef int forget_expired(self, i64 now_ns) except -1
+
+    @cython.locals(next_fill=Py_ssize_t)
+    cdef _forget_fills(self, Py_ssize_t row)
+
+    @cython.locals(row=Py_ssize_t)
+    cdef _forget_oldest_orphan(self)
+
+    @cython.locals(count=Py_ssize_t, row=Py_ssize_t, last=Py_ssize_t)
+    cdef _find_outlasting(self)

@@ -1,0 +1,503 @@
+# cython: annotation_typing=False, nonecheck=True
+"""The orders remembered, so that a resend gets its first answer and a fill finds its hold. Pure.
+
+Owns the map from (desk, client order id) to what became of the order, and when an id may be
+forgotten: never while its order is open, and after that not before it expires. Times at which an
+order may be forgotten never run backwards along the queue of closed ones, so the ids that have
+expired are always those at its front.
+
+How it works: orders and fills are rows of integers with a payload (`guard.engine.row_map`): the
+request and its answer in MessagePack, as two tables of fields say, without what the key says. The
+fills of an order hang on it as a chain of rows and are forgotten with it. Fills that name no order
+of ours stand in a queue of their own, each remembered for as long as a closed order. A change of
+any of this is a new version of checkpoints.
+
+How it fails: `InvariantError` for a payload that is none of its own.
+"""
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from guard.engine.row_map import NO_ROW, Reader, RowMap
+from guard.messages import Admit, Reject
+from guard.protocol import fields, slots
+from guard.protocol import json_text as text
+from guard.protocol import layout as tables
+from guard.protocol.fields import Field, ValueKind, answer_field
+from guard.protocol.layout import Layout, Step, encode_pack
+from guard.protocol.outcome import FOREIGN, Outcome, OutcomeKind
+from guard.protocol.pack_reader import PackReader
+from guard.protocol.request import TEXTS, Request
+from kernel import InvariantError
+from kernel import little_endian as le
+
+NEVER: Final = 2**63 - 1  # when an open order expires
+
+# Of an orphan that outlasts the one behind it: its row, its record's sequence, when it expires.
+Outlasting: TypeAlias = tuple[int, int, int]
+
+
+class OrderPhase(IntEnum):
+    """Where an order is in its life. Both kinds of closed are `closed` to a client."""
+
+    OPEN = 1
+    FILLED = 2
+    CANCELED = 3
+    REFUSED = 4
+
+
+# An order's integers in its row. A release sequence of 0: not canceled. The last two are rows.
+ORDER_ROW: Final = (
+    "phase", "hold_microcents", "filled_quantity", "expires_at_ns", "release_sequence",
+    "released_microcents", "next_closed", "first_fill",
+)  # fmt: skip
+_PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, _NEXT_CLOSED, _FIRST_FILL = range(
+    len(ORDER_ROW)
+)
+# A fill's integers: the order's next fill, or the next orphan; NEVER where it goes with its order.
+FILL_ROW: Final = ("next_fill", "expires_at_ns")
+_NEXT_FILL, _FILL_EXPIRES = range(len(FILL_ROW))
+
+_NO_ROW, _NEVER = NO_ROW, NEVER
+_OPEN, _REFUSED = int(OrderPhase.OPEN), int(OrderPhase.REFUSED)
+_QUEUES = struct.Struct("<qqqqqq")
+_DESK, _ID = fields.TEXT_NAMES.index("desk"), fields.TEXT_NAMES.index("client_order_id")
+_DESK_AT, _ID_AT, _FILL_ID_AT = TEXTS["desk"][0], TEXTS["client_order_id"][0], TEXTS["fill_id"][0]
+_NUL = b"\0"
+_ADMITTED = int(OutcomeKind.ADMITTED)
+_FIXED_INTEGER = ValueKind.NUMBER
+
+
+def _steps(values: list[Field], opening: bytes) -> list[Step]:
+    """An array's elements; `opening`: what stands before the first one."""
+    return [
+        Step(b"" if index else opening, field, [encode_pack(word) for word in field.words])
+        for index, field in enumerate(values)
+    ]
+
+
+def _as_number(field: Field) -> Field:
+    """A word, kept as its number."""
+    return field._replace(kind=_FIXED_INTEGER, high=max(field.high, len(field.words)))
+
+
+# An array of the order's fields but for the two of its key, then of its answer's.
+_ORDER_CONTENT: Final = list(fields.RECORDED_FIELDS[fields.ORDER][2:])
+_REASON, _STAGE = (_as_number(answer_field(Reject, name)) for name in ("reason", "stage"))
+_ADMIT_REST: Final = [_REASON, *(
+    answer_field(Admit, name)
+    for name in (
+        "wal_sequence", "reservation_id", "venue", "substituted", "notional_microcents",
+        "fee_microcents",
+    )
+)]  # fmt: skip
+_REJECT_REST: Final = [
+    _REASON, answer_field(Reject, "wal_sequence"), _STAGE, answer_field(Reject, "detail")
+]  # fmt: skip
+_CONTENT_HEAD: Final = b"\xdc" + len(_ORDER_CONTENT).to_bytes(2, "big")
+_ADMIT_HEAD: Final = bytes([0x90 + 1 + len(_ADMIT_REST)])
+_ADMITTED_LAYOUT = Layout(
+    _steps(_ORDER_CONTENT, _ADMIT_HEAD + _CONTENT_HEAD) + _steps(_ADMIT_REST, b"")
+)
+_REJECTED_LAYOUT = Layout(
+    _steps(_ORDER_CONTENT, bytes([0x90 + 1 + len(_REJECT_REST)]) + _CONTENT_HEAD)
+    + _steps(_REJECT_REST, b"")
+)
+# The same of a fill and the three of its key.
+_FILL_CONTENT: Final = list(fields.RECORDED_FIELDS[fields.FILL][3:])
+_FLAGS: Final = _as_number(answer_field(Reject, "flags"))
+_FILL_REST: Final = [*(
+    answer_field(Reject, name)
+    for name in (
+        "wal_sequence", "open_quantity", "hold_microcents", "released_microcents",
+        "unpaid_fee_microcents",
+    )
+), _FLAGS]  # fmt: skip
+_FILL_LAYOUT = Layout(
+    _steps(_FILL_CONTENT, bytes([0x90 + 1 + len(_FILL_REST), 0x90 + len(_FILL_CONTENT)]))
+    + _steps(_FILL_REST, b"")
+)
+_ADMIT_MARK = _ADMIT_HEAD[0]
+_CONTENT_LAYOUT = Layout(_steps(_ORDER_CONTENT, _CONTENT_HEAD))
+_REJECT_VALUES: Final = 2  # of a reject behind its sequence: its stage and its detail
+_FOREIGN = FOREIGN
+
+
+class RememberedOrders:
+    """The map of ids. Bounded by the caller, who asks `is_full` before it adds.
+
+    `known` and `known_outcome`: the order that was read last, and its first answer.
+    """
+
+    def __init__(self) -> None:
+        self._orders = RowMap(len(ORDER_ROW))
+        self._fills = RowMap(len(FILL_ROW))
+        self._closed_first = self._closed_last = _NO_ROW
+        self._orphan_first = self._orphan_last = _NO_ROW
+        self._orphan_count = 0
+        self._last_orphan_sequence = 0
+        self._outlasting: list[Outlasting] = []  # in the queue's order
+        self._last_expires_at_ns = 0
+        self._key_bytes = bytearray(512)
+        self._row_bytes = bytearray(64)
+        self._payload = bytearray(1024)
+        self._reader = PackReader()
+        self.known, self.known_outcome = Request(), Outcome()
+        self._aside = Request()
+        # Decide and apply ask for the same order, one after the other: its key is made once.
+        self._asked = Request()
+        self._asked_key = b""
+        # Neither an order nor its answer ever changes, but a row may come to hold another one.
+        self._known_row = _NO_ROW
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def memory_bytes(self) -> int:
+        """What the orders and fills take, free rows and blocks included."""
+        return self._orders.memory_bytes() + self._fills.memory_bytes()
+
+    def expect(self, orders_max: int) -> None:
+        """Makes room in the index for that many orders and as many fills. At start-up."""
+        self._orders.reserve(orders_max)
+        self._fills.reserve(orders_max)
+
+    # Finding and reading.
+
+    def _order_key(self, request: Request) -> bytes:
+        """Neither part can hold a NUL: two orders have one key only if they have one id."""
+        if slots.is_same_text(self._asked, request, _ID, _ID_AT) and slots.is_same_text(
+            self._asked, request, _DESK, _DESK_AT
+        ):
+            return self._asked_key
+        self._asked_key = self._make_key(request)
+        slots.copy_text(self._asked, request, _ID, _ID_AT)
+        slots.copy_text(self._asked, request, _DESK, _DESK_AT)
+        return self._asked_key
+
+    def _make_key(self, request: Request) -> bytes:
+        out = self._key_bytes
+        at = text.put_slice(out, 0, request.texts, _DESK_AT, request.desk_bytes)
+        at = text.put(out, at, _NUL)
+        at = text.put_slice(out, at, request.texts, _ID_AT, request.client_order_id_bytes)
+        return le.bytes_of(out, at)
+
+    def _fill_key(self, request: Request) -> bytes:
+        """The same of a fill's three parts."""
+        out = self._key_bytes
+        at = text.put_slice(out, 0, request.texts, _DESK_AT, request.desk_bytes)
+        at = text.put(out, at, _NUL)
+        at = text.put_slice(out, at, request.texts, _ID_AT, request.client_order_id_bytes)
+        at = text.put(out, at, _NUL)
+        at = text.put_slice(out, at, request.texts, _FILL_ID_AT, request.fill_id_bytes)
+        return le.bytes_of(out, at)
+
+    def find(self, request: Request, now_ns: int) -> int:
+        """The row of the request's order; NO_ROW where it is unknown or may be forgotten by now."""
+        row = self._orders.find(self._order_key(request))
+        if row != _NO_ROW and self._orders.value(row, _EXPIRES) <= now_ns:
+            return _NO_ROW
+        return row
+
+    def phase(self, row: int) -> int:
+        """The order's `OrderPhase`."""
+        return self._orders.value(row, _PHASE)
+
+    def hold_microcents(self, row: int) -> int:
+        """What is held for it now."""
+        return self._orders.value(row, _HOLD)
+
+    def filled_quantity(self, row: int) -> int:
+        """How many lots of it are filled."""
+        return self._orders.value(row, _FILLED)
+
+    def release_sequence(self, row: int) -> int:
+        """The record that canceled it; 0 where none did."""
+        return self._orders.value(row, _RELEASE_SEQUENCE)
+
+    def released_microcents(self, row: int) -> int:
+        """What that freed."""
+        return self._orders.value(row, _RELEASED)
+
+    def read(self, row: int) -> int:
+        """Reads the order of that row into `known`, its first answer into `known_outcome`."""
+        if row == self._known_row:
+            return 0
+        self._known_row = _NO_ROW
+        self.read_into(row, self.known, self.known_outcome)
+        self._known_row = row
+        return 0
+
+    def read_answer(self, row: int, outcome: Outcome) -> int:
+        """Reads the first answer alone, into that outcome."""
+        return self.read_into(row, self._aside, outcome)
+
+    def read_into(self, row: int, request: Request, outcome: Outcome) -> int:
+        """Reads the order and its first answer into these."""
+        payload = self._orders.payload(row)
+        is_admitted = len(payload) > 0 and payload[0] == _ADMIT_MARK
+        layout = _ADMITTED_LAYOUT if is_admitted else _REJECTED_LAYOUT
+        if self._reader.read(layout, payload, 0, len(payload), request, outcome) != len(payload):
+            self._read_foreign(row, payload, request, outcome)
+        return 0
+
+    def _read_foreign(self, row: int, payload: bytes, request: Request, outcome: Outcome) -> None:
+        """The same of an order that rules of another version answered."""
+        if self._reader.read(_CONTENT_LAYOUT, payload, 1, len(payload), request, outcome) < 0:
+            raise InvariantError(f"the remembered order in row {row} is none")
+        outcome.take_foreign(foreign_answer(*msgspec.msgpack.decode(payload)[1:]))
+
+    def find_fill(self, request: Request, now_ns: int) -> int:
+        """The row of the fill recorded under that identity, of an order of ours or not."""
+        row = self._fills.find(self._fill_key(request))
+        if row == _NO_ROW:
+            return _NO_ROW
+        expires_at_ns = self._fills.value(row, _FILL_EXPIRES)
+        is_orphan = expires_at_ns != _NEVER
+        if not is_orphan:  # it goes with its order
+            order_row = self._orders.find(self._order_key(request))
+            expires_at_ns = self._orders.value(order_row, _EXPIRES)
+        if expires_at_ns > now_ns:
+            return row
+        if is_orphan and self._is_outlasted(row, now_ns):
+            return row
+        return _NO_ROW
+
+    def _is_outlasted(self, row: int, now_ns: int) -> bool:
+        """Has an orphan that came before this one, which has expired, not expired itself?"""
+        if not self._outlasting:
+            return False
+        sequence = fill_sequence(self._fills.payload(row))
+        return any(
+            expires_at_ns > now_ns
+            for _, earlier, expires_at_ns in self._outlasting
+            if earlier < sequence
+        )
+
+    def read_fill(self, row: int, request: Request, outcome: Outcome) -> int:
+        """Reads a fill, without the three parts of its key, and its answer."""
+        payload = self._fills.payload(row)
+        end = len(payload)
+        if self._reader.read(_FILL_LAYOUT, payload, 0, end, request, outcome) != end:
+            raise InvariantError(f"the remembered fill in row {row} is none")
+        return 0
+
+    def is_full(self, orders_max: int, now_ns: int) -> bool:
+        """Are `orders_max` ids remembered of which none may be forgotten by now?"""
+        if len(self._orders) < orders_max:
+            return False
+        return self._closed_first == _NO_ROW or (
+            self._orders.value(self._closed_first, _EXPIRES) > now_ns
+        )
+
+    # Changes. After `forget_expired`, so that no key of what was forgotten is in the way.
+
+    def add(self, request: Request, outcome: Outcome) -> int:
+        """Remembers an order that was admitted, open; or refused, which is then to be closed."""
+        is_admitted = outcome.kind == _ADMITTED
+        if outcome.reason == _FOREIGN:
+            count = self._put_foreign(request, outcome)
+        else:
+            layout = _ADMITTED_LAYOUT if is_admitted else _REJECTED_LAYOUT
+            count = tables.write_pack(layout, self._payload, 0, request, outcome)
+        row = self._row_bytes
+        le.store_i64(row, 8 * _PHASE, _OPEN if is_admitted else _REFUSED)
+        le.store_i64(row, 8 * _HOLD, outcome.notional_microcents if is_admitted else 0)
+        le.store_i64(row, 8 * _FILLED, 0)
+        le.store_i64(row, 8 * _EXPIRES, _NEVER)
+        le.store_i64(row, 8 * _RELEASE_SEQUENCE, 0)
+        le.store_i64(row, 8 * _RELEASED, 0)
+        le.store_i64(row, 8 * _NEXT_CLOSED, _NO_ROW)
+        le.store_i64(row, 8 * _FIRST_FILL, _NO_ROW)
+        return self._orders.add_packed(self._order_key(request), self._payload, count, row)
+
+    def _put_foreign(self, request: Request, outcome: Outcome) -> int:
+        """Puts an order that rules of another version answered; how many bytes it takes."""
+        assert outcome.foreign is not None
+        rest = foreign_values(outcome.foreign)
+        at = text.put(self._payload, 0, bytes([0x90 + 1 + len(rest)]))
+        at = tables.write_pack(_CONTENT_LAYOUT, self._payload, at, request, outcome)
+        try:
+            said = b"".join(map(encode_pack, rest))
+        except OverflowError as error:
+            raise InvariantError(f"a record holds an impossible integer: {error}") from error
+        if at + len(said) > len(self._payload):
+            raise InvariantError(f"an answer of {len(said)} bytes is to be remembered")
+        return text.put(self._payload, at, said)
+
+    def note_fill(self, row: int, filled_quantity: int, hold_microcents: int) -> int:
+        """What is filled and held of an order now."""
+        self._orders.put(row, _FILLED, filled_quantity)
+        self._orders.put(row, _HOLD, hold_microcents)
+        return 0
+
+    def release(self, row: int, sequence: int, released_microcents: int) -> int:
+        """Says that record `sequence` canceled the order."""
+        self._orders.put(row, _HOLD, 0)
+        self._orders.put(row, _RELEASE_SEQUENCE, sequence)
+        self._orders.put(row, _RELEASED, released_microcents)
+        return 0
+
+    def close(self, row: int, phase: int, expires_at_ns: int) -> int:
+        """Closes: from `expires_at_ns` on, and after all closed before it, the order may go."""
+        self._orders.put(row, _PHASE, phase)
+        if expires_at_ns > self._last_expires_at_ns:
+            self._last_expires_at_ns = expires_at_ns
+        self._orders.put(row, _EXPIRES, self._last_expires_at_ns)
+        if self._closed_last == _NO_ROW:
+            self._closed_first = row
+        else:
+            self._orders.put(self._closed_last, _NEXT_CLOSED, row)
+        self._closed_last = row
+        return 0
+
+    def add_fill(self, order_row: int, request: Request, outcome: Outcome) -> int:
+        """Remembers a fill for as long as its order."""
+        row = self._add_fill(request, outcome, self._orders.value(order_row, _FIRST_FILL), _NEVER)
+        self._orders.put(order_row, _FIRST_FILL, row)
+        return row
+
+    def _add_fill(
+        self, request: Request, outcome: Outcome, next_row: int, expires_at_ns: int
+    ) -> int:
+        count = tables.write_pack(_FILL_LAYOUT, self._payload, 0, request, outcome)
+        row = self._row_bytes
+        le.store_i64(row, 8 * _NEXT_FILL, next_row)
+        le.store_i64(row, 8 * _FILL_EXPIRES, expires_at_ns)
+        return self._fills.add_packed(self._fill_key(request), self._payload, count, row)
+
+    def add_orphan_fill(
+        self, request: Request, outcome: Outcome, expires_at_ns: int, fills_max: int
+    ) -> None:
+        """Remembers a fill of no order of ours; beyond `fills_max` of them the oldest one goes."""
+        row = self._add_fill(request, outcome, _NO_ROW, expires_at_ns)
+        if self._orphan_last == _NO_ROW:
+            self._orphan_first = row
+        else:
+            self._fills.put(self._orphan_last, _NEXT_FILL, row)
+            self._note_outlasting(expires_at_ns)
+        self._orphan_last = row
+        self._last_orphan_sequence = outcome.sequence
+        self._orphan_count += 1
+        if self._orphan_count > fills_max:
+            self._forget_oldest_orphan()
+
+    def _note_outlasting(self, expires_at_ns: int) -> None:
+        """Lists the last orphan, if it outlasts the next one, which expires then."""
+        last_expires_at_ns = self._fills.value(self._orphan_last, _FILL_EXPIRES)
+        if last_expires_at_ns > expires_at_ns:
+            self._outlasting.append(
+                (self._orphan_last, self._last_orphan_sequence, last_expires_at_ns)
+            )
+
+    def forget_expired(self, now_ns: int) -> int:
+        """Forgets what may be forgotten by `now_ns`."""
+        while self._closed_first != _NO_ROW:
+            row = self._closed_first
+            if self._orders.value(row, _EXPIRES) > now_ns:
+                break
+            self._forget_fills(self._orders.value(row, _FIRST_FILL))
+            self._closed_first = self._orders.value(row, _NEXT_CLOSED)
+            self._orders.remove(row)
+            self._known_row = _NO_ROW
+            if self._closed_first == _NO_ROW:
+                self._closed_last = _NO_ROW
+        while self._orphan_first != _NO_ROW:
+            if self._fills.value(self._orphan_first, _FILL_EXPIRES) > now_ns:
+                break
+            self._forget_oldest_orphan()
+        return 0
+
+    def _forget_fills(self, row: int) -> None:
+        while row != _NO_ROW:
+            next_fill = self._fills.value(row, _NEXT_FILL)
+            self._fills.remove(row)
+            row = next_fill
+
+    def _forget_oldest_orphan(self) -> None:
+        row = self._orphan_first
+        if self._outlasting and self._outlasting[0][0] == row:
+            del self._outlasting[0]
+        self._orphan_first = self._fills.value(row, _NEXT_FILL)
+        if self._orphan_first == _NO_ROW:
+            self._orphan_last = _NO_ROW
+        self._fills.remove(row)
+        self._orphan_count -= 1
+
+    # Checkpoints.
+
+    def dump(self) -> Iterator[bytes]:
+        """All that is remembered, in pieces: equal for equal histories."""
+        yield _QUEUES.pack(
+            self._closed_first,
+            self._closed_last,
+            self._orphan_first,
+            self._orphan_last,
+            self._orphan_count,
+            self._last_expires_at_ns,
+        )
+        yield from self._orders.dump()
+        yield from self._fills.dump()
+
+    def load(self, read: Reader) -> None:
+        """Becomes what `dump` wrote."""
+        (
+            self._closed_first,
+            self._closed_last,
+            self._orphan_first,
+            self._orphan_last,
+            self._orphan_count,
+            self._last_expires_at_ns,
+        ) = _QUEUES.unpack(read(_QUEUES.size))
+        self._known_row = _NO_ROW
+        self._orders.load(read)
+        self._fills.load(read)
+        self._find_outlasting()
+
+    def _find_outlasting(self) -> None:
+        """Walks over the orphans, once, for what `_outlasting` lists of them."""
+        count = self._orphan_count
+        self._outlasting = []
+        if count > len(self._fills):
+            raise InvariantError(f"{count} orphans are among {len(self._fills)} dumped fills")
+        row, last, last_expires_at_ns = self._orphan_first, _NO_ROW, 0
+        for _ in range(count):
+            expires_at_ns = self._fills.value(row, _FILL_EXPIRES)
+            if last_expires_at_ns > expires_at_ns:
+                sequence = fill_sequence(self._fills.payload(last))
+                self._outlasting.append((last, sequence, last_expires_at_ns))
+            last, last_expires_at_ns = row, expires_at_ns
+            row = self._fills.value(row, _NEXT_FILL)
+        if row != _NO_ROW or last != self._orphan_last:
+            raise InvariantError(f"the queue of {count} dumped orphans ends elsewhere")
+        self._last_orphan_sequence = (
+            0 if last == _NO_ROW else fill_sequence(self._fills.payload(last))
+        )
+
+
+def foreign_values(answer: Admit | Reject) -> tuple[Any, ...]:
+    """What is remembered of an answer that rules of another version gave."""
+    code = fields.CODE_OF_REASON.get(answer.reason, answer.reason)
+    if isinstance(answer, Reject):
+        return code, answer.wal_sequence, fields.STAGES.index(answer.stage), answer.detail
+    rest = msgspec.structs.astuple(answer)
+    return (code, *rest[1:7])
+
+
+def foreign_answer(code: int | str, sequence: int, *rest: Any) -> Admit | Reject:
+    """The answer of which that is remembered, without its order's id."""
+    word = code if isinstance(code, str) else fields.REASON_WORDS[code]
+    if len(rest) == _REJECT_VALUES:
+        return Reject("", sequence, fields.STAGES[rest[0]], word, rest[1], False)
+    reservation_id, venue, substituted, notional, fee = rest
+    return Admit("", sequence, reservation_id, venue, substituted, notional, fee, word, False)
+
+
+def fill_sequence(payload: bytes) -> int:
+    """The sequence of the record of a remembered fill."""
+    sequence: int = msgspec.msgpack.decode(payload)[1]
+    return sequence

@@ -1,0 +1,81 @@
+# The types of state.py, for the compiler alone. A dataclass takes its fields in the order in which
+# they stand here, which must be that of the source.
+
+cimport cython
+from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint8_t as u8, uint64_t as u64
+
+from guard.engine.remembered cimport RememberedOrders
+from guard.protocol cimport slots
+from guard.protocol.request cimport Request
+from kernel cimport little_endian as le
+from kernel.ledger cimport BudgetEngine
+from kernel.ledger_lines cimport Tenant
+from kernel.policy cimport PolicySnapshot
+
+cdef extern from *:
+    """
+    typedef unsigned __int128 state_u128;
+    """
+    ctypedef unsigned long long u128 "state_u128"
+
+cdef Py_ssize_t _DESK_AT, _SYMBOL_AT, _DESK, _SYMBOL
+cdef u64 _U64_MAX
+cdef i64 _I64_MAX, _LAST_NS
+
+cdef class Desk:
+    cdef public object name
+    cdef public bint is_halted
+    cdef public object unpaid_fees_microcents
+
+@cython.final
+cdef class Worth:
+    cdef object _instrument
+    cdef u64 _numerator, _denominator
+
+    @cython.locals(wide_quantity=u128, size=u128, worth=u128, notional=u128)
+    cpdef u64 notional_microcents(self, u64 quantity_lots, u64 price_ticks) except? 0
+
+@cython.final
+cdef class Found:
+    cdef public Desk desk
+    cdef public Worth worth
+    cdef public Tenant line
+    cdef public Request request
+    cdef dict _desks, _worths
+    cdef Request _last
+    cdef Desk _last_desk
+    cdef Worth _last_worth
+
+    @cython.locals(name=bytes, desk=Desk)
+    cdef Desk desk_in(self, dict desks, Request request)
+
+    @cython.locals(name=bytes, worth=Worth)
+    cdef Worth worth_in(self, dict instruments, Request request)
+
+cdef class GuardState:
+    cdef public object log_id, key_id, epoch, rules_version
+    cdef public u64 next_sequence
+    cdef public i64 last_received_at_ns
+    cdef public bint is_closed_cleanly
+    cdef public object entries_halt, currency
+    cdef public i64 remembered_orders_max, remembered_order_window_ns
+    cdef public PolicySnapshot policy
+    cdef public object policy_digest_hex
+    cdef public dict instruments, desks
+    cdef public BudgetEngine ledger
+    cdef public RememberedOrders orders
+    cdef public Found found
+
+    cdef Desk desk_of(self, Request request)
+    cdef Worth worth_of(self, Request request)
+
+    cpdef int advance(self, u64 sequence, i64 received_at_ns) except -1
+
+    @cython.locals(since_ns=i64)
+    cpdef i64 expires_at_ns(self, i64 closed_at_ns, i64 sent_at_ns) except? -1
+
+    cpdef i64 orphan_expires_at_ns(self, i64 received_at_ns) except? -1
+
+    @cython.locals(window_ns=i64)
+    cdef i64 _window_behind(self, i64 since_ns, i64 more_ns) noexcept

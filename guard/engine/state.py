@@ -1,0 +1,184 @@
+# cython: annotation_typing=False
+"""The state that the log folds into. Plain data; pure.
+
+Owns what there is to know: identity and settings of the log, policy, instruments, desks, ledger,
+and the orders remembered. It changes only in `guard.engine.apply`; `guard.engine.decide` reads it.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from guard.engine.remembered import RememberedOrders
+from guard.instruments import Instrument
+from guard.protocol import slots
+from guard.protocol.fields import TEXT_NAMES
+from guard.protocol.request import TEXTS, Request
+from guard.ranges import TIME_NS_MAX
+from kernel import little_endian as le
+from kernel.ledger import BudgetEngine
+from kernel.ledger_lines import Tenant
+from kernel.policy import PolicySnapshot
+
+_DESK_AT, _SYMBOL_AT = TEXTS["desk"][0], TEXTS["symbol"][0]
+_DESK, _SYMBOL = TEXT_NAMES.index("desk"), TEXT_NAMES.index("symbol")
+_I64_MAX, _U64_MAX = 2**63 - 1, 2**64 - 1
+_LAST_NS = TIME_NS_MAX
+# Names that are looked up as bytes; more desks and symbols than a guard has.
+NAMES_KEPT_MAX = 16_384
+
+
+@dataclass  # no slots: the compiler knows them of itself, and does not take the word
+class Desk:
+    """A desk's standing beside its ledger line. A halt stops entries, never fills or cancels."""
+
+    name: str
+    is_halted: bool = False
+    unpaid_fees_microcents: int = 0
+
+
+class EntriesHalt(NamedTuple):
+    """Why no desk may enter orders, and the sizes that say so, in bytes."""
+
+    reason: str
+    free_bytes: int
+    reserve_bytes: int
+
+
+class Worth:
+    """What an instrument's lots are worth: its ratio, 0 where that is none of 64-bit integers."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._instrument = instrument
+        is_small = instrument.numerator <= _U64_MAX and instrument.denominator <= _U64_MAX
+        self._numerator = instrument.numerator if is_small else 0
+        self._denominator = instrument.denominator if is_small else 0
+
+    def notional_microcents(self, quantity_lots: int, price_ticks: int) -> int:
+        """As `Instrument.notional_microcents`; 2^64 - 1 where it is that or more."""
+        wide_quantity = quantity_lots
+        size = wide_quantity * price_ticks
+        if size <= _U64_MAX and self._denominator:
+            worth = size * self._numerator
+            notional = worth // self._denominator
+            if notional * self._denominator != worth:
+                notional += 1
+            return notional if notional <= _U64_MAX else _U64_MAX
+        exact = self._instrument.notional_microcents(quantity_lots, price_ticks)
+        return min(exact, _U64_MAX)
+
+
+class Found:
+    """What a request's names stand for, and what its order is worth, while it is decided."""
+
+    def __init__(self) -> None:
+        self.desk: Desk | None = None
+        self.worth: Worth | None = None
+        self.line: Tenant | None = None
+        self.request = Request()  # a fill as it was recorded
+        # The names that were looked up last, and what they stand for.
+        self._last = Request()
+        self._last_desk: Desk | None = None
+        self._last_worth: Worth | None = None
+        # By their names as bytes: of those that were looked up.
+        self._desks: dict[bytes, Desk] = {}
+        self._worths: dict[bytes, Worth] = {}
+
+    def desk_in(self, desks: dict[str, Desk], request: Request) -> Desk | None:
+        """The request's desk, None where there is none of that name."""
+        if self._last_desk is not None and slots.is_same_text(self._last, request, _DESK, _DESK_AT):
+            return self._last_desk
+        name = le.bytes_at(request.texts, _DESK_AT, request.desk_bytes)
+        desk = self._desks.get(name)
+        if desk is None:
+            desk = desks.get(name.decode())
+            if desk is not None and len(self._desks) < NAMES_KEPT_MAX:
+                self._desks[name] = desk
+        slots.copy_text(self._last, request, _DESK, _DESK_AT)
+        self._last_desk = desk
+        return desk
+
+    def worth_in(self, instruments: dict[str, Instrument], request: Request) -> Worth | None:
+        """What the lots of the request's symbol are worth, None where there is none."""
+        if self._last_worth is not None and slots.is_same_text(
+            self._last, request, _SYMBOL, _SYMBOL_AT
+        ):
+            return self._last_worth
+        name = le.bytes_at(request.texts, _SYMBOL_AT, request.symbol_bytes)
+        worth = self._worths.get(name)
+        if worth is None:
+            instrument = instruments.get(name.decode())
+            if instrument is not None:
+                worth = Worth(instrument)
+                if len(self._worths) < NAMES_KEPT_MAX:
+                    self._worths[name] = worth
+        slots.copy_text(self._last, request, _SYMBOL, _SYMBOL_AT)
+        self._last_worth = worth
+        return worth
+
+    def forget_symbol(self, symbol: str) -> None:
+        """It may be worth something else now."""
+        self._worths.pop(symbol.encode(), None)
+        self._last_worth = None
+
+
+@dataclass  # no slots: the compiler knows them of itself, and does not take the word
+class GuardState:
+    """Everything. A fresh one is what an empty log folds into: it can decide nothing yet."""
+
+    log_id: str = ""
+    key_id: str = ""
+    epoch: int = 0
+    rules_version: int = 0
+    next_sequence: int = 1
+    last_received_at_ns: int = 0
+    is_closed_cleanly: bool = False
+    entries_halt: EntriesHalt | None = None
+    currency: str = ""
+    remembered_orders_max: int = 0
+    remembered_order_window_ns: int = 0
+    policy: PolicySnapshot | None = None
+    policy_digest_hex: str = ""
+    instruments: dict[str, Instrument] = field(default_factory=dict)
+    desks: dict[str, Desk] = field(default_factory=dict)
+    ledger: BudgetEngine = field(default_factory=BudgetEngine)
+    orders: RememberedOrders = field(default_factory=RememberedOrders)
+
+    found: Found = field(default_factory=Found, init=False, repr=False, compare=False)
+
+    def desk_of(self, request: Request) -> Desk | None:
+        """The request's desk, None where there is none of that name."""
+        return self.found.desk_in(self.desks, request)
+
+    def worth_of(self, request: Request) -> Worth | None:
+        """What the lots of the request's symbol are worth, None where there is none."""
+        return self.found.worth_in(self.instruments, request)
+
+    def define(self, instrument: Instrument) -> None:
+        """An instrument as it is from now on."""
+        self.instruments[instrument.symbol] = instrument
+        self.found.forget_symbol(instrument.symbol)
+
+    def advance(self, sequence: int, received_at_ns: int) -> int:
+        """Says that record `sequence`, received then, is part of the state from now on."""
+        self.next_sequence = sequence + 1
+        if received_at_ns > self.last_received_at_ns:
+            self.last_received_at_ns = received_at_ns
+        self.is_closed_cleanly = False
+        return 0
+
+    def expires_at_ns(self, closed_at_ns: int, sent_at_ns: int) -> int:
+        """From when on an order closed then may be forgotten; `sent_at_ns`: 0 where not said."""
+        # At the window's last nanosecond an order is not stale yet, so its id is still remembered.
+        since_ns = sent_at_ns if sent_at_ns > closed_at_ns else closed_at_ns
+        return self._window_behind(since_ns, 1)
+
+    def orphan_expires_at_ns(self, received_at_ns: int) -> int:
+        """From when on a fill of no order of ours may be forgotten that is received then."""
+        return self._window_behind(received_at_ns, 0)
+
+    def _window_behind(self, since_ns: int, more_ns: int) -> int:
+        """The window's end, `_LAST_NS` at the latest."""
+        window_ns = self.remembered_order_window_ns
+        if since_ns > 0 and window_ns > _LAST_NS - since_ns - more_ns:
+            return _LAST_NS
+        return since_ns + window_ns + more_ns

@@ -1,0 +1,33 @@
+"""What to say of a request that is well formed and cannot be done.
+
+Owns the words of the errors that the state is the reason of (`guard/PROTOCOL.md`, 4, 5 and 8);
+those of requests that are not well formed are `guard.wire`'s.
+"""
+
+from typing import Final
+
+from guard.messages import ErrorReply
+from guard.protocol.fields import FILL_FIELDS
+from guard.protocol.outcome import Outcome
+from guard.protocol.request import Request
+from guard.reasons import ErrorCode
+
+_NOTHING_TO_CANCEL: Final = {
+    ErrorCode.UNKNOWN_ORDER: "is not known to the guard",
+    ErrorCode.ORDER_REFUSED: "was refused: it holds nothing",
+    ErrorCode.ORDER_FILLED: "is filled: nothing is left to cancel",
+}
+
+
+def error_reply(request: Request, outcome: Outcome) -> ErrorReply:
+    """The reply, without the request's id."""
+    code = ErrorCode(outcome.error)
+    if code is ErrorCode.FILL_ID_REUSED:
+        field = FILL_FIELDS[outcome.field]
+        text = f"{field}: fill_id {request.fill_id!r} is known with another {field}"
+        return ErrorReply(code.word, field, text)
+    text = (
+        f"client_order_id: {request.client_order_id!r} of desk {request.desk!r} "
+        f"{_NOTHING_TO_CANCEL[code]}"
+    )
+    return ErrorReply(code.word, "client_order_id", text)

@@ -1,0 +1,265 @@
+"""The table of fields: every key of every request and answer, once.
+
+Owns where the value of a key stands in a `Request` or an `Outcome`, how it is written, and what it
+may be, all of it derived from the types of `guard.messages`; and the numbers of the words that are
+kept as numbers (reasons, stages, states). Parsing, records, replies and what is remembered walk
+over tables made of these (`guard.protocol.layout`).
+
+How it fails: at import, where a type has a field that has no place.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Final, NamedTuple, get_args
+
+import msgspec
+
+from guard.instruments import NAME_PATTERN
+from guard.messages import (
+    I64_MAX,
+    REQUEST_TYPES,
+    U32_MAX,
+    U64_MAX,
+    Fill,
+    Filled,
+    Order,
+    StatusReply,
+)
+from guard.protocol.outcome import OUTCOME_NUMBERS
+from guard.protocol.request import REQUEST_NUMBERS, TEXTS
+from guard.protocol.slots import OUTCOME_SLOT
+from guard.reasons import STAGE_OF_HUNDRED, Refusal, Stage
+from kernel import Reason
+from kernel.layout import TRACE
+
+
+class ValueKind(IntEnum):
+    """How a value is written."""
+
+    NUMBER = 0
+    SIGNED = 1
+    OPTIONAL_NUMBER = 2  # null for 0
+    TEXT = 3
+    OPTIONAL_TEXT = 4  # null where it has no bytes
+    WORD = 5  # one of a few, kept as its number
+    DETAIL = 6  # integers by name, which ones the outcome says
+    SAME_TEXT = 7  # a text, and SIGNED, of the request: the answer repeats it
+    SAME_SIGNED = 8
+    ECHO = 9  # the request's id
+
+
+class Field(NamedTuple):
+    """A key and its value: number `slot` (of `TEXTS` where it is a text), from `low` to `high`."""
+
+    name: str
+    kind: ValueKind
+    slot: int
+    words: tuple[Any, ...] = ()
+    low: int = 0
+    high: int = U64_MAX
+    default: int = 0
+    is_required: bool = True
+
+
+KINDS: Final = tuple(REQUEST_TYPES)
+ORDER, FILL, CANCEL, STATUS, PING, STATS = range(len(KINDS))
+BAD: Final = len(KINDS)  # no request: it is answered by an error
+
+TEXT_NAMES: Final = tuple(TEXTS)
+
+
+def _alphabet(is_allowed: Callable[[str], bool]) -> bytes:
+    """One byte a character: whether a text may hold it. None beyond ASCII, in any text."""
+    return bytes(character < 128 and is_allowed(chr(character)) for character in range(256))
+
+
+_NAME: Final = _alphabet(lambda character: NAME_PATTERN.fullmatch(character) is not None)
+_IDENTIFIER: Final = _alphabet(lambda character: character.isprintable() and character != " ")
+_PRINTABLE: Final = _alphabet(str.isprintable)
+# What each of the texts may be made of.
+ALPHABETS: Final = {
+    "client_order_id": _IDENTIFIER,
+    "desk": _NAME,
+    "symbol": _NAME,
+    "fill_id": _IDENTIFIER,
+    "currency": _IDENTIFIER,
+    "client": _PRINTABLE,
+    "echo": _PRINTABLE,
+}
+GATES: Final = TRACE.field_names
+STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
+FLAGS: Final = ("overfill", "late", "unknown", "refused")
+OVERFILL, LATE, UNKNOWN, REFUSED = (1 << bit for bit in range(len(FLAGS)))
+FLAG_SETS: Final = tuple(
+    [flag for bit, flag in enumerate(FLAGS) if number >> bit & 1]
+    for number in range(1 << len(FLAGS))
+)
+STATES: Final = ("unknown", "open", "closed", "refused")
+CODE_OF_REASON: Final[dict[str, int]] = {
+    **{reason.snake: int(reason) for reason in Reason},
+    **{refusal.word: int(refusal) for refusal in Refusal},
+}
+REASON_WORDS: Final = tuple(
+    {code: word for word, code in CODE_OF_REASON.items()}.get(code, "")
+    for code in range(max(CODE_OF_REASON.values()) + 1)
+)
+_COUNTED: Final = {int(Reason.RISK_HARD_LIMIT), int(Reason.CONFIDENCE_HARD_LIMIT)}
+ORDER_FIELDS: Final = tuple(name for name in Order.__struct_fields__ if name != "request_id")
+FILL_FIELDS: Final = tuple(name for name in Fill.__struct_fields__ if name != "request_id")
+
+# What a reject's detail holds, by what it is refused for; the kernel's own reasons hold the counts.
+DETAILS: Final[tuple[tuple[str, ...], ...]] = (
+    (),
+    ("asked", "limit", "used"),
+    ("original_wal_sequence",),
+    ("free_bytes", "reserve_bytes"),
+    GATES,
+    (*GATES, "asked", "limit"),
+    ("asked", "chosen", *GATES),
+)
+(
+    NO_DETAIL,
+    LIMIT_DETAIL,
+    ORIGINAL_DETAIL,
+    DISK_DETAIL,
+    COUNTS_DETAIL,
+    COUNTS_LIMIT_DETAIL,
+    (CHOSEN_DETAIL),
+) = range(len(DETAILS))
+_DETAIL_OF_REFUSAL: Final = {
+    Refusal.CLIENT_ORDER_ID_REUSED: ORIGINAL_DETAIL,
+    Refusal.UNKNOWN_DESK: NO_DETAIL,
+    Refusal.UNKNOWN_SYMBOL: NO_DETAIL,
+    Refusal.DISK_LOW: DISK_DETAIL,
+    Refusal.SUBSTITUTION_NOT_ALLOWED: CHOSEN_DETAIL,
+}
+
+
+def detail_of_reason(code: int) -> int:
+    """Which of `DETAILS` a reject with that reason has."""
+    if code in _COUNTED:
+        return COUNTS_LIMIT_DETAIL
+    if code in list(Refusal):
+        return _DETAIL_OF_REFUSAL.get(Refusal(code), LIMIT_DETAIL)
+    return COUNTS_DETAIL
+
+
+def stage_of_reason(code: int) -> int:
+    """Which of `STAGES` refuses for that reason."""
+    return STAGES.index(STAGE_OF_HUNDRED.get(code // 100, "kernel"))
+
+
+def _int_type(field: Any) -> Any:
+    """Its integer type, of a union with None too; None where it is no integer."""
+    of = getattr(field.type, "types", (field.type,))
+    return next((one for one in of if isinstance(one, msgspec.inspect.IntType)), None)
+
+
+def _request_field(field: Any) -> Field:
+    """The place of a request's field, and what its type says of it."""
+    name = field.name
+    is_optional = any(
+        isinstance(one, msgspec.inspect.NoneType) for one in getattr(field.type, "types", ())
+    )
+    if name == "request_id":
+        return Field(name, ValueKind.ECHO, TEXT_NAMES.index("echo"), is_required=False)
+    if name in TEXT_NAMES:
+        kind = ValueKind.OPTIONAL_TEXT if is_optional else ValueKind.TEXT
+        return Field(name, kind, TEXT_NAMES.index(name), is_required=field.required)
+    slot = REQUEST_NUMBERS.index(name)
+    integer = _int_type(field)
+    if integer is None:
+        words = getattr(field.type, "values", (False, True))
+        if isinstance(field.type, msgspec.inspect.LiteralType):
+            words = get_args(_annotation(name))
+        default = 0 if field.required else words.index(field.default)
+        return Field(name, ValueKind.WORD, slot, words, 0, len(words) - 1, default, field.required)
+    if is_optional:
+        high = integer.le
+        return Field(name, ValueKind.OPTIONAL_NUMBER, slot, (), integer.ge, high, 0, False)
+    if integer.ge < 0:
+        return Field(name, ValueKind.SIGNED, slot, is_required=field.required)
+    high = U64_MAX if integer.le is None else integer.le
+    default = 0 if field.required else field.default
+    return Field(name, ValueKind.NUMBER, slot, (), integer.ge, high, default, field.required)
+
+
+def _annotation(name: str) -> Any:
+    return Order.__annotations__[name]
+
+
+def fields_of_request(struct: type) -> tuple[Field, ...]:
+    """A request type's fields, in the protocol's order."""
+    info: Any = msgspec.inspect.type_info(struct)
+    return tuple(_request_field(field) for field in info.fields)
+
+
+REQUEST_FIELDS: Final = tuple(fields_of_request(REQUEST_TYPES[kind]) for kind in KINDS)
+
+
+# Without the request's id, which belongs to a sending: what is recorded of a request.
+RECORDED_FIELDS: Final = tuple(
+    tuple(field for field in each if field.name != "request_id") for each in REQUEST_FIELDS
+)
+
+
+def _outcome(name: str) -> int:
+    return OUTCOME_SLOT + OUTCOME_NUMBERS.index(name)
+
+
+# Of an answer's fields: where each stands. Those that are not named here stand in the outcome
+# under their own name, and are below 2^63.
+_ANSWER_FIELDS: Final = {
+    "wal_sequence": Field("wal_sequence", ValueKind.NUMBER, _outcome("sequence")),
+    "venue": Field("venue", ValueKind.NUMBER, _outcome("venue"), (), 1, U32_MAX),
+    "fee_microcents": Field("fee_microcents", ValueKind.NUMBER, _outcome("fee_microcents")),
+    "notional_microcents": Field(
+        "notional_microcents", ValueKind.NUMBER, _outcome("notional_microcents"), (), 1, I64_MAX
+    ),
+    "substituted": Field("substituted", ValueKind.WORD, _outcome("substituted"), (False, True)),
+    "repeat": Field("repeat", ValueKind.WORD, _outcome("repeat"), (False, True)),
+    "halts_desk": Field("halts_desk", ValueKind.WORD, _outcome("halts_desk"), (False, True)),
+    "stage": Field("stage", ValueKind.WORD, _outcome("stage"), STAGES),
+    "reason": Field("reason", ValueKind.WORD, _outcome("reason"), REASON_WORDS),
+    "field": Field("field", ValueKind.WORD, _outcome("field"), ORDER_FIELDS),
+    "flags": Field("flags", ValueKind.WORD, _outcome("flags"), FLAG_SETS),
+    "state": Field("state", ValueKind.WORD, _outcome("state"), STATES),
+    "detail": Field("detail", ValueKind.DETAIL, _outcome("detail")),
+}
+_FILLED_FEE: Final = Field(
+    "fee_microcents", ValueKind.SAME_SIGNED, REQUEST_NUMBERS.index("fee_microcents")
+)
+
+
+def answer_field(struct: type, name: str) -> Field:
+    """Where the answer's field of that name stands."""
+    if struct is Filled and name == "fee_microcents":
+        return _FILLED_FEE
+    if name in TEXT_NAMES:
+        return Field(name, ValueKind.SAME_TEXT, TEXT_NAMES.index(name))
+    return _ANSWER_FIELDS.get(name) or Field(name, ValueKind.NUMBER, _outcome(name), (), 0, I64_MAX)
+
+
+def detail_field(name: str) -> Field:
+    """Where a member of a reject's detail stands."""
+    return Field(name, ValueKind.NUMBER, _outcome(name))
+
+
+def fields_of_answer(struct: type, *left_out: str) -> tuple[Field, ...]:
+    """An answer type's fields, in the protocol's order, but for its request's id and those."""
+    unsaid = {"request_id", *left_out}
+    return tuple(
+        answer_field(struct, name)
+        for name in struct.__struct_fields__  # type: ignore[attr-defined]
+        if name not in unsaid
+    )
+
+
+# Of the answer to a question: what stands before the order's own answer, and what behind it.
+STATUS_BEFORE, STATUS_BEHIND = (
+    tuple(answer_field(StatusReply, name) for name in names)
+    for names in (
+        ("desk", "client_order_id", "state"),
+        ("filled_quantity", "open_quantity", "hold_microcents"),
+    )
+)

@@ -1,0 +1,22 @@
+"""Replies as objects, made of a request and its outcome for who wants to hold one."""
+
+from typing import Any, Final
+
+import msgspec
+
+from guard.messages import Admit, Filled, Reject, Released, Reply, StatusReply
+from guard.protocol.errors import error_reply
+from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.replies import reply_body
+from guard.protocol.request import Request
+
+_REPLY: Any = Admit | Reject | Filled | Released | StatusReply
+_decode: Final = msgspec.msgpack.Decoder(_REPLY).decode
+
+
+def reply_of(request: Request, outcome: Outcome) -> Reply:
+    """The reply to a request of a client that waits for one now: no `pong`, no `stats`."""
+    if outcome.kind == OutcomeKind.ERROR:
+        return error_reply(request, outcome)
+    reply: Reply = _decode(reply_body(request, outcome))
+    return reply

@@ -1,0 +1,65 @@
+"""The text of every record of a request, as tables of fields.
+
+Owns which events answer requests and what stands in each, in which order (`wal/FORMAT.md`, "Records
+of the guard"): made from the types of `guard.messages`. Writing and reading walk over these tables
+(`guard.record.writer`, `guard.record.reader`). Administrative events are `guard.outcomes`' types.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from guard.messages import Admit, Filled, Reject, Released
+from guard.protocol import fields
+from guard.protocol.fields import TEXT_NAMES, Field, ValueKind, answer_field, fields_of_answer
+from guard.protocol.layout import Layout, Step, encode_json, json_steps
+from guard.protocol.request import REQUEST_NUMBERS
+from guard.ranges import TIME_NS_MAX
+
+# What every event begins with.
+EVENT_FIELDS: Final = (
+    Field(
+        "received_at_ns",
+        ValueKind.NUMBER,
+        REQUEST_NUMBERS.index("received_at_ns"),
+        (),
+        0,
+        TIME_NS_MAX,
+    ),
+    Field("client", ValueKind.TEXT, TEXT_NAMES.index("client")),
+    Field("batch_first_sequence", ValueKind.NUMBER, REQUEST_NUMBERS.index("batch_first_sequence")),
+)
+
+
+def _request(event: str, key: str, kind: int) -> list[Step]:
+    """The event up to the last field of its request, without that's id."""
+    opening = b'{"event":%b,' % encode_json(event)
+    of_request = b',"%b":{"type":"%b",' % (key.encode(), fields.KINDS[kind].encode())
+    return json_steps(EVENT_FIELDS, opening) + json_steps(fields.RECORDED_FIELDS[kind], of_request)
+
+
+def _answer(type_: str, answer_fields: Sequence[Field]) -> list[Step]:
+    return json_steps(answer_fields, b'},"answer":{"type":"%b",' % type_.encode())
+
+
+ORDER_DECIDED: Final = Layout(_request("order", "order", fields.ORDER))
+ORDER_REFUSED: Final = Layout(_request("order_refused", "order", fields.ORDER))
+ADMIT: Final = Layout(_answer("admit", fields_of_answer(Admit)), b"}}")
+REJECT: Final = Layout(_answer("reject", fields_of_answer(Reject, "field")), b"}}")
+REJECT_REUSED: Final = Layout(_answer("reject", fields_of_answer(Reject)), b"}}")
+_HALTS_DESK: Final = answer_field(Filled, "halts_desk")
+FILL: Final = Layout(
+    _request("fill", "fill", fields.FILL)
+    + _answer("filled", fields_of_answer(Filled))
+    + json_steps([_HALTS_DESK], b"},"),
+    b"}",
+)
+RELEASE: Final = Layout(
+    _request("release", "cancel", fields.CANCEL) + _answer("released", fields_of_answer(Released)),
+    b"}}",
+)
+FILL_REQUEST: Final = Layout(_request("fill", "fill", fields.FILL))
+RELEASE_REQUEST: Final = Layout(_request("release", "cancel", fields.CANCEL))
+
+# A decision record: the published format's four keys, with the event as its `metadata`.
+AUDIT: Final = b'{"audit":'
+METADATA: Final = b'},"metadata":'

@@ -1,0 +1,42 @@
+# The types of reader.py, for the compiler alone.
+
+cimport cython
+from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint64_t as u64
+
+from guard.protocol.json_reader cimport JsonReader
+from guard.protocol.layout cimport Layout
+from guard.protocol.outcome cimport Outcome
+from guard.protocol.request cimport Request
+
+cdef Py_ssize_t NOT_PLAIN, _METADATA_BYTES
+cdef u64 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _ORDER_KIND, _FILL_KIND, _CANCEL_KIND
+cdef Layout _ORDER_DECIDED, _ORDER_REFUSED, _ADMIT, _REJECT, _REJECT_REUSED, _FILL, _RELEASE
+cdef Layout _FILL_REQUEST, _RELEASE_REQUEST
+cdef bytes _AUDIT, _END, _METADATA
+cdef Outcome _unused
+
+@cython.final
+cdef class RecordReader:
+    cdef JsonReader _json
+
+    @cython.locals(at=Py_ssize_t, end=Py_ssize_t, is_decision=bint, is_asked=bint)
+    cpdef bint read(self, bytes data, Request request, Outcome outcome) except -1
+
+    @cython.locals(end=Py_ssize_t)
+    cpdef bint read_event(self, bytes event, Request request, Outcome outcome) except -1
+
+    @cython.locals(at=Py_ssize_t, end=Py_ssize_t, outcome=Outcome)
+    cpdef bint read_request(self, bytes data, Request request) except -1
+
+    @cython.locals(behind=Py_ssize_t)
+    cdef Py_ssize_t _read_event(
+        self, bytes data, Py_ssize_t at, Py_ssize_t end, Request request, Outcome outcome
+    ) except -2
+
+    @cython.locals(behind=Py_ssize_t)
+    cdef Py_ssize_t _read_answer(
+        self, bytes data, Py_ssize_t at, Py_ssize_t end, Request request, Outcome outcome, u64 kind
+    ) except -2
+
+cdef Py_ssize_t event_at(bytes data) except -2

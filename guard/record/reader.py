@@ -1,0 +1,118 @@
+# cython: annotation_typing=False, nonecheck=True
+"""The text of a record, read into a request and its outcome. Pure.
+
+Owns the way back from what `guard.record.writer` writes, over the same tables. It reads that very
+text and no other; a record that is written otherwise goes through msgspec's types first
+(`guard.record.codec`), whose text of it is then read.
+
+How it fails: it does not; what is no record of a request is not read.
+"""
+
+from guard.protocol.fields import CANCEL, FILL, ORDER
+from guard.protocol.json_reader import JsonReader
+from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.request import Request
+from guard.record import layouts
+
+NOT_PLAIN = -1
+_ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
+_ORDER_KIND, _FILL_KIND, _CANCEL_KIND = ORDER, FILL, CANCEL
+_ORDER_DECIDED, _ORDER_REFUSED = layouts.ORDER_DECIDED, layouts.ORDER_REFUSED
+_ADMIT, _REJECT, _REJECT_REUSED = layouts.ADMIT, layouts.REJECT, layouts.REJECT_REUSED
+_FILL, _RELEASE = layouts.FILL, layouts.RELEASE
+_FILL_REQUEST, _RELEASE_REQUEST = layouts.FILL_REQUEST, layouts.RELEASE_REQUEST
+_AUDIT, _END = layouts.AUDIT, b"}"
+_METADATA, _METADATA_BYTES = layouts.METADATA, len(layouts.METADATA)
+
+
+class RecordReader:
+    """A reader of records."""
+
+    def __init__(self) -> None:
+        self._json = JsonReader()
+
+    def read(self, data: bytes, request: Request, outcome: Outcome) -> bool:
+        """Reads a record of a request: false where it is none, or written otherwise."""
+        at = event_at(data)
+        if at < 0:
+            return False
+        is_decision = at > 0
+        end = len(data) - is_decision
+        if is_decision and data[end : end + 1] != _END:
+            return False
+        if self._read_event(data, at, end, request, outcome) != end:
+            return False
+        is_asked = outcome.kind == _ADMITTED or outcome.kind == _REJECTED
+        return is_decision == is_asked and outcome.repeat == 0
+
+    def read_event(self, event: bytes, request: Request, outcome: Outcome) -> bool:
+        """The same of the event alone, whatever stood around it."""
+        end = len(event)
+        return self._read_event(event, 0, end, request, outcome) == end and outcome.repeat == 0
+
+    def read_request(self, data: bytes, request: Request) -> bool:
+        """Reads no more than the request: for who decides it again and compares the text."""
+        at = event_at(data)
+        if at < 0:
+            return False
+        outcome, end = _unused, len(data)
+        if self._json.read(_ORDER_DECIDED, data, at, end, request, outcome) > 0:
+            request.kind = _ORDER_KIND
+        elif self._json.read(_FILL_REQUEST, data, at, end, request, outcome) > 0:
+            request.kind = _FILL_KIND
+        elif self._json.read(_RELEASE_REQUEST, data, at, end, request, outcome) > 0:
+            request.kind = _CANCEL_KIND
+        elif self._json.read(_ORDER_REFUSED, data, at, end, request, outcome) > 0:
+            request.kind = _ORDER_KIND
+        else:
+            return False
+        request.echo_bytes = 0
+        return True
+
+    def _read_event(
+        self, data: bytes, at: int, end: int, request: Request, outcome: Outcome
+    ) -> int:
+        behind = self._json.read(_ORDER_DECIDED, data, at, end, request, outcome)
+        if behind > 0:
+            request.kind = _ORDER_KIND
+            return self._read_answer(data, behind, end, request, outcome, _REJECTED)
+        behind = self._json.read(_FILL, data, at, end, request, outcome)
+        if behind > 0:
+            request.kind, outcome.kind = _FILL_KIND, _FILLED
+            return behind
+        behind = self._json.read(_RELEASE, data, at, end, request, outcome)
+        if behind > 0:
+            request.kind, outcome.kind = _CANCEL_KIND, _RELEASED
+            return behind
+        behind = self._json.read(_ORDER_REFUSED, data, at, end, request, outcome)
+        if behind > 0:
+            request.kind = _ORDER_KIND
+            return self._read_answer(data, behind, end, request, outcome, _REFUSED)
+        return NOT_PLAIN
+
+    def _read_answer(
+        self, data: bytes, at: int, end: int, request: Request, outcome: Outcome, kind: int
+    ) -> int:
+        """The answer to an order; `kind`: what its refusal is then."""
+        outcome.kind = kind
+        if kind == _REJECTED:
+            behind = self._json.read(_ADMIT, data, at, end, request, outcome)
+            if behind > 0:
+                outcome.kind = _ADMITTED
+                return behind
+        behind = self._json.read(_REJECT, data, at, end, request, outcome)
+        if behind > 0:
+            return behind
+        return self._json.read(_REJECT_REUSED, data, at, end, request, outcome)
+
+
+_unused = Outcome()
+
+
+def event_at(data: bytes) -> int:
+    """Where the event stands: at 0, or as a decision record's metadata; NOT_PLAIN for nowhere."""
+    if not data.startswith(_AUDIT):
+        return 0
+    # Nothing but a key stands between such marks: a string's quotation mark is escaped.
+    at = data.find(_METADATA)
+    return at + _METADATA_BYTES if at > 0 else NOT_PLAIN

@@ -1,0 +1,289 @@
+# cython: annotation_typing=False, nonecheck=True
+"""What no guard writes: the rules that each record of a log keeps with those before it. Pure.
+
+Owns one statement of each of them, for a start (`guard.recovery`) and for a replay alike: they hold
+whoever has the log's key. What a field may hold at all, its type says (`guard.ranges`); what the
+rules for requests give, a replay decides again; what moves money, the ledger knows
+(`guard.engine.apply`). Here is what is left: the common head, the sessions, what an answer repeats
+of its request, what an event names of the log itself. The table of them stands in `wal/FORMAT.md`,
+"Records of the guard".
+
+Must not: refuse what a guard of any version wrote. A clock that was set back gives equal times, so
+those pass; of the first record behind a checkpoint the batch may have begun before it.
+
+How it fails: `RecordError` naming the field, the value and what is allowed.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from guard.engine.state import GuardState
+from guard.messages import I64_MAX, U32_MAX, U64_MAX, Admit, Order
+from guard.outcomes import (
+    CheckpointTaken,
+    CutNoted,
+    EntriesHalted,
+    EntriesResumed,
+    FillRecorded,
+    LogOpened,
+    OrderDecided,
+    OrderRefused,
+    OrderReleased,
+    Outcome,
+    SessionStarted,
+    SettingsActivated,
+)
+from guard.protocol import json_reader
+from guard.protocol.fields import FLAGS, ORDER
+from guard.protocol.request import TEXTS, Request
+from guard.ranges import LOCAL_CLIENT, TIME_NS_MAX
+from guard.record.codec import RecordError
+from guard.record.words import refusal
+from guard.wire import check_request, is_identifier
+
+_UNKNOWN = 0  # of a sequence: the record that says it was not read
+_REASON_LENGTH_MAX = 64
+_ORDER = ORDER
+_CLIENT, _CLIENT_AT, _CURRENCY_AT = LOCAL_CLIENT.encode(), TEXTS["client"][0], TEXTS["currency"][0]
+_FREE_BYTES_MAX: Final = 2**128 - 1  # two u64 multiplied: blocks, and the size of one
+
+
+class RecordRules:
+    """The rules of one log, behind its first records or behind a checkpoint.
+
+    A record is held to them before it is applied, and noted once it is.
+    """
+
+    def __init__(self, state: GuardState, key_id: str) -> None:
+        """`key_id`: of the key that the log is read with."""
+        self._state = state
+        self._key_id = key_id
+        self._batch_first_sequence = _UNKNOWN
+        self._checkpoint_from = _UNKNOWN
+
+    def follows(self, sequence: int, received_at_ns: int, batch_first_sequence: int) -> bool:
+        """May a record with this head stand there? Not asked of one that begins a session.
+
+        It begins its batch, or is of the batch of the record before it.
+        """
+        state, batch = self._state, self._batch_first_sequence
+        last_ns = state.last_received_at_ns
+        if received_at_ns < last_ns or state.is_closed_cleanly:
+            return False
+        if batch_first_sequence in (sequence, batch):
+            return True
+        return batch == _UNKNOWN and 0 < batch_first_sequence < sequence
+
+    def takes(self, request: Request) -> bool:
+        """As `check`, of what was read as a guard writes it: may its request stand there next?
+
+        What reading has shown, which is the most of it, is not looked at again.
+        """
+        state = self._state
+        if (
+            state.policy is None
+            or not state.currency
+            or not self.follows(
+                state.next_sequence, request.received_at_ns, request.batch_first_sequence
+            )
+        ):
+            return False
+        count = len(_CLIENT)
+        if request.client_bytes != count or not json_reader.is_same(
+            request.texts, _CLIENT_AT, _CLIENT_AT + count, _CLIENT, count
+        ):
+            return False
+        if request.kind != _ORDER or request.currency_bytes == 0:
+            return True
+        currency = state.currency.encode()
+        count = len(currency)
+        return request.currency_bytes == count and json_reader.is_same(
+            request.texts, _CURRENCY_AT, _CURRENCY_AT + count, currency, count
+        )
+
+    def note_batch(self, batch_first_sequence: int) -> int:
+        """As `note`, of a request."""
+        self._batch_first_sequence = batch_first_sequence
+        return 0
+
+    def note(self, sequence: int, outcome: Outcome) -> None:
+        """Says that this record is part of the state from now on."""
+        self._batch_first_sequence = outcome.batch_first_sequence
+        if type(outcome) in _BEFORE_CHECKPOINTS:
+            self._checkpoint_from = sequence
+
+    def check(self, sequence: int, outcome: Outcome, previous_hash: str) -> None:
+        """Raises RecordError where no guard can have written this at `sequence`.
+
+        `previous_hash`: of the record before; of no interest but where a session begins.
+        """
+        kind = type(outcome)
+        if kind is SessionStarted:
+            self._check_session(sequence, outcome, previous_hash)
+            return
+        if not self.follows(sequence, outcome.received_at_ns, outcome.batch_first_sequence):
+            self._refuse_head(sequence, outcome)
+        rule = _RULES.get(kind)
+        if rule is not None:
+            rule(self, sequence, outcome)
+
+    def _refuse_head(self, sequence: int, outcome: Outcome) -> None:
+        state = self._state
+        self._check_time(outcome)
+        if state.is_closed_cleanly:
+            tag = outcome.__struct_config__.tag
+            raise _refused("event", tag, "session_started, behind session_closed")
+        batch = self._batch_first_sequence
+        of_before = f"{batch}, as in the record before" if batch else f"one below {sequence}"
+        allowed = f"{sequence}, its own sequence, or {of_before}"
+        raise _refused("batch_first_sequence", outcome.batch_first_sequence, allowed)
+
+    def _check_time(self, outcome: Outcome) -> None:
+        last_ns = self._state.last_received_at_ns
+        if outcome.received_at_ns < last_ns:
+            allowed = f"from {last_ns}, of the record before, to {TIME_NS_MAX}"
+            raise _refused("received_at_ns", outcome.received_at_ns, allowed)
+
+    def _check_session(self, sequence: int, event: Any, previous_hash: str) -> None:
+        """What a start recovered is what stands before it."""
+        state = self._state
+        self._check_time(event)
+        for field, wanted in (
+            ("batch_first_sequence", sequence),
+            ("epoch", state.epoch + 1),
+            ("recovered_sequence", sequence - 1),
+            ("recovered_hash", previous_hash),
+            ("after_clean_stop", state.is_closed_cleanly),
+        ):
+            _check_is(field, getattr(event, field), wanted)
+        checkpoint_sequence = event.checkpoint_sequence
+        if checkpoint_sequence is not UNSET and checkpoint_sequence >= sequence:
+            raise _refused("checkpoint_sequence", checkpoint_sequence, f"below {sequence}")
+        for index, cut in enumerate(event.cuts):
+            _check_cut(f"cuts[{index}]", cut, sequence)
+
+    def _check_log_opened(self, _sequence: int, event: LogOpened) -> None:
+        _check_is("key_id", event.key_id, self._key_id)
+        _check_is("epoch", event.epoch, 1)
+
+    def _check_settings(self, _sequence: int, event: SettingsActivated) -> None:
+        """No event changes the currency once there is one."""
+        if self._state.currency:
+            _check_is("currency", event.currency, self._state.currency)
+
+    def _check_free_bytes(self, _sequence: int, event: EntriesHalted | EntriesResumed) -> None:
+        if event.free_bytes > _FREE_BYTES_MAX:
+            raise _refused("free_bytes", event.free_bytes, f"an integer to {_FREE_BYTES_MAX}")
+
+    def _check_checkpoint(self, sequence: int, event: CheckpointTaken) -> None:
+        """Of a record of this session, behind what the last checkpoint said of itself."""
+        said = event.checkpoint_sequence
+        if not self._checkpoint_from <= said < sequence:
+            allowed = f"from {self._checkpoint_from} to {sequence - 1}"
+            raise _refused("checkpoint_sequence", said, allowed)
+        _check_is("file_name", event.file_name, f"checkpoint-{said:020d}.ckpt")
+
+    def _check_request(self, request: Any) -> None:
+        """It is one that a client can have sent, to a guard that serves."""
+        state = self._state
+        if state.policy is None or not state.currency:
+            allowed = "what a start logs, before settings_activated and policy_activated"
+            raise _refused("event", request.__struct_config__.tag, allowed)
+        if request.request_id is not UNSET:
+            raise _refused("request_id", request.request_id, "none: it belongs to a sending")
+        is_unsaid = type(request) is Order and request.currency is None
+        check_request(request, state.currency)
+        if is_unsaid:
+            request.currency = None  # as it is recorded; the check says what that means
+
+    def _check_order(self, sequence: int, event: OrderDecided | OrderRefused) -> None:
+        order, answer = event.order, event.answer
+        self._check_request(order)
+        _check_answer(answer, order, sequence)
+        reason = answer.reason
+        if not 0 < len(reason) <= _REASON_LENGTH_MAX or not is_identifier(reason):
+            raise _refused("answer.reason", reason, f"a word of 1 to {_REASON_LENGTH_MAX} letters")
+        if isinstance(answer, Admit):
+            _check_range("answer.venue", answer.venue, 1, U32_MAX)
+            _check_range("answer.notional_microcents", answer.notional_microcents, 1, I64_MAX)
+            _check_range("answer.fee_microcents", answer.fee_microcents, 0, U64_MAX)
+            return
+        for name, value in answer.detail.items():
+            if not 0 <= value <= U64_MAX:
+                raise _refused(f"answer.detail.{name}", value, f"an integer from 0 to {U64_MAX}")
+        if answer.field is not UNSET and answer.field not in Order.__struct_fields__:
+            raise _refused("answer.field", answer.field, "the name of a field of an order")
+
+    def _check_fill(self, sequence: int, event: FillRecorded) -> None:
+        fill, answer = event.fill, event.answer
+        self._check_request(fill)
+        _check_answer(answer, fill, sequence)
+        _check_is("answer.desk", answer.desk, fill.desk)
+        _check_is("answer.fill_id", answer.fill_id, fill.fill_id)
+        _check_is("answer.fee_microcents", answer.fee_microcents, fill.fee_microcents)
+        _check_range("answer.open_quantity", answer.open_quantity, 0, I64_MAX)
+        _check_range("answer.hold_microcents", answer.hold_microcents, 0, I64_MAX)
+        _check_range("answer.released_microcents", answer.released_microcents, 0, I64_MAX)
+        unpaid, fee = answer.unpaid_fee_microcents, max(fill.fee_microcents, 0)
+        _check_range("answer.unpaid_fee_microcents", unpaid, 0, fee)
+        for flag in answer.flags:
+            if flag not in FLAGS:
+                raise _refused("answer.flags", flag, ", ".join(FLAGS))
+
+    def _check_release(self, sequence: int, event: OrderReleased) -> None:
+        cancel, answer = event.cancel, event.answer
+        self._check_request(cancel)
+        _check_answer(answer, cancel, sequence)
+        _check_is("answer.desk", answer.desk, cancel.desk)
+        _check_range("answer.released_microcents", answer.released_microcents, 0, I64_MAX)
+
+
+def _refused(field: str, value: object, allowed: object) -> RecordError:
+    return RecordError(refusal(field, value, allowed))
+
+
+def _check_is(field: str, value: object, wanted: object) -> None:
+    if value != wanted:
+        raise _refused(field, value, wanted)
+
+
+def _check_range(field: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise _refused(field, value, f"an integer from {low} to {high}")
+
+
+def _check_answer(answer: Any, request: Any, sequence: int) -> None:
+    """What an answer has of its record and its request is what these say themselves."""
+    if answer.wal_sequence != sequence:
+        raise _refused("answer.wal_sequence", answer.wal_sequence, sequence)
+    if answer.client_order_id != request.client_order_id:
+        _check_is("answer.client_order_id", answer.client_order_id, request.client_order_id)
+    if answer.repeat:
+        raise _refused("answer.repeat", True, "false")
+    if answer.request_id is not UNSET:
+        raise _refused("answer.request_id", answer.request_id, "none: it belongs to a sending")
+
+
+def _check_cut(place: str, cut: CutNoted, sequence: int) -> None:
+    """What was cut had stood where this session begins; its copy is named after its place."""
+    _check_is(f"{place}.first_sequence_lost", cut.first_sequence_lost, sequence)
+    name = f"{cut.segment}.cut-{sequence}-{cut.offset}"
+    if not (cut.copy_name == name or cut.copy_name.startswith(f"{name}-")):
+        raise _refused(f"{place}.copy_name", cut.copy_name, f"{name}, or that and a number")
+
+
+_RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
+    OrderDecided: RecordRules._check_order,
+    OrderRefused: RecordRules._check_order,
+    FillRecorded: RecordRules._check_fill,
+    OrderReleased: RecordRules._check_release,
+    LogOpened: RecordRules._check_log_opened,
+    SettingsActivated: RecordRules._check_settings,
+    EntriesHalted: RecordRules._check_free_bytes,
+    EntriesResumed: RecordRules._check_free_bytes,
+    CheckpointTaken: RecordRules._check_checkpoint,
+}
+# No checkpoint that is logged behind one of these is of a record before it.
+_BEFORE_CHECKPOINTS: Final = frozenset((LogOpened, SessionStarted, CheckpointTaken))

@@ -1,0 +1,1 @@
+"""Replay: a log's decisions made again, and compared with what it says."""

@@ -1,0 +1,67 @@
+# The types of request_path.py, for the compiler alone.
+
+cimport cython
+from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint8_t as u8, uint64_t as u64
+
+from guard.engine cimport decide as deciding
+from guard.engine.engine cimport Engine
+from guard.engine.state cimport GuardState
+from guard.protocol cimport message_pack as pack
+from guard.protocol cimport replies
+from guard.protocol.outcome cimport Outcome
+from guard.protocol.request cimport Request
+from guard.protocol.request_reader cimport RequestReader
+from guard.record.writer cimport RecordWriter
+from kernel cimport little_endian as le
+from wal.staging cimport Staging
+
+ctypedef u8 *BufferPointer
+
+cdef Py_ssize_t _REPLY_BYTES_MAX, _REPLIES_BYTES
+cdef int _EVERYTHING
+cdef u64 _BAD, _ORDER, _PING, _STATS, _REJECTED, _REFUSED, _ERROR, _FULL
+cdef u8 _COMMA, _ARRAY, _ARRAY_END
+
+@cython.final
+cdef class RequestPath:
+    cdef Engine _engine
+    cdef GuardState _state
+    cdef Staging _staging
+    cdef object _counters, _wall_ns
+    cdef RequestReader _reader
+    cdef Outcome _outcome
+    cdef RecordWriter _record
+    cdef bytearray _replies
+    cdef bint _is_watched
+    cdef Py_ssize_t _records, _rejects
+    cdef readonly Py_ssize_t requests
+    cdef public int refused
+
+    @cython.locals(
+        state=GuardState, reader=RequestReader, received_at_ns=i64, batch_first_sequence=u64,
+        count=Py_ssize_t, is_late=bint, index=Py_ssize_t, request=Request,
+    )
+    cpdef answer(self, bytes body, Py_ssize_t frame_count)
+
+    @cython.locals(reader=RequestReader, at=Py_ssize_t, index=Py_ssize_t)
+    cdef bytes _answer_each(self, Py_ssize_t count)
+
+    @cython.locals(reader=RequestReader, index=Py_ssize_t, request=Request, parts=list)
+    cdef _answer_late(self, Py_ssize_t count)
+
+    @cython.locals(reader=RequestReader, request=Request, outcome=Outcome)
+    cdef Py_ssize_t _answer_one(self, Py_ssize_t index, Py_ssize_t at) except -1
+
+    cdef Py_ssize_t _refuse_for_disk(self, Request request, Py_ssize_t at) except -1
+
+    @cython.locals(record=RecordWriter, size=Py_ssize_t)
+    cdef int _take(self, Request request, Outcome outcome) except -1
+
+    @cython.locals(body=bytes)
+    cdef Py_ssize_t _put_message(self, reply, Py_ssize_t at) except -1
+
+    cdef _echo(self, Request request, reply)
+    cdef _make_room(self, Py_ssize_t end)
+
+cdef Py_ssize_t put_array_head(u8 *out, Py_ssize_t count, bint is_json) noexcept

@@ -1,0 +1,238 @@
+# cython: annotation_typing=False, nonecheck=True
+"""The way of every request: read, decided, recorded, applied, answered.
+
+Owns what happens between the messages of `guard.server` and the batches of `guard.pipeline`, and
+the one way into log and state: of what clients send, and of what no client sent (`record_event`).
+It syncs nothing: an answer must not leave before its records are on disk.
+
+How it works: a message's requests are read (`guard.protocol.request_reader`), and then taken one by
+one. A request and its outcome are filled anew for each; no object is made for any but the answer's
+bytes.
+
+How it fails: what writer, ledger and kernel raise comes through, and must end the pipeline.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Raw, Struct
+
+from guard.counters import Counters
+from guard.disk_reserve import Refused
+from guard.engine import decide as deciding
+from guard.engine.engine import Engine
+from guard.messages import PROTOCOL_VERSION, ErrorReply, Pong, Reply, StatsReply
+from guard.outcomes import Outcome as Event
+from guard.protocol import fields, replies
+from guard.protocol import message_pack as pack
+from guard.protocol.errors import error_reply
+from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.replies import REPLY_BYTES_MAX
+from guard.protocol.request import Request
+from guard.protocol.request_reader import RequestReader
+from guard.reasons import ErrorCode, Refusal
+from guard.record.codec import encode_event
+from guard.record.writer import RecordWriter
+from guard.wire import JSON, MESSAGEPACK
+from kernel import little_endian as le
+from wal import LogWriter
+from wal.failpoint import is_armed, reach
+
+LOCAL_CLIENT: Final = "local"
+# Where the pipeline fills in the durable head: it is known only when the reply leaves.
+HEAD_UNKNOWN: Final = 0
+
+_REPLY_BYTES_MAX = REPLY_BYTES_MAX
+_REPLIES_BYTES = 64 * 1024  # to begin with: more than the replies to 256 admitted orders
+_BAD = fields.BAD
+_ORDER, _PING, _STATS = fields.ORDER, fields.PING, fields.STATS
+_EVERYTHING = int(Refused.EVERYTHING)
+_REJECTED, _REFUSED, _ERROR = map(
+    int, (OutcomeKind.REJECTED, OutcomeKind.REFUSED, OutcomeKind.ERROR)
+)
+_FULL = int(Refusal.IDEMPOTENCY_WINDOW_FULL)
+_COMMA, _ARRAY, _ARRAY_END = 0x2C, 0x5B, 0x5D
+
+
+class LateReplies(Struct, gc=False):
+    """Replies to one message, of which one is known only when it leaves; others are encoded."""
+
+    is_json: bool
+    is_array: bool
+    replies: list[Raw | Pong | StatsReply]
+
+    def encode(self, replies: list[Any]) -> bytes:
+        """The answer's body, of these in the place of its replies."""
+        encode = (JSON if self.is_json else MESSAGEPACK).encode
+        return encode(replies if self.is_array else replies[0])
+
+
+def record_event(engine: Engine, writer: LogWriter, event: Event) -> None:
+    """Stages the record of an event that no request asked for, then applies it."""
+    sequence = engine.next_sequence
+    writer.append(sequence, encode_event(event), is_encoded=True)
+    reach("append.after")
+    engine.apply_event(sequence, event)
+    reach("apply.after")
+
+
+class RequestPath:
+    """Answers the messages of one pipeline. All calls belong to the loop's thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        writer: LogWriter,
+        counters: Counters,
+        wall_ns: Callable[[], int],
+        client: str = LOCAL_CLIENT,
+    ) -> None:
+        """`client`: whom the records name as the requests' sender."""
+        self._engine = engine
+        self._state = engine.state
+        self._staging = writer.staging
+        self._counters = counters
+        self._wall_ns = wall_ns
+        self.requests = 0  # taken in since the start
+        self.refused = 0  # which requests get an error where they would need a record: `Refused`
+        self._reader = RequestReader(client)
+        self._outcome = Outcome()
+        self._record = RecordWriter()
+        self._replies = bytearray(_REPLIES_BYTES)
+        self._is_watched = False
+        self._records = self._rejects = 0
+
+    def answer(self, body: bytes | None, frame_count: int) -> bytes | LateReplies:
+        """Decides all that the message asks for, stages its records, and gives its answer.
+
+        `body`: None where the number of frames, `frame_count`, is wrong; its first byte alone where
+        it is too long, and `frame_count` then minus its bytes.
+        """
+        state, reader = self._state, self._reader
+        received_at_ns = max(self._wall_ns(), state.last_received_at_ns)
+        batch_first_sequence = state.next_sequence - self._staging.record_count
+        reader.read(body, frame_count, state.currency)
+        count = reader.count
+        self._is_watched = is_armed()
+        self._records = self._rejects = 0
+        is_late = False
+        for index in range(count):
+            request = reader.requests[index]
+            request.received_at_ns = received_at_ns
+            request.batch_first_sequence = batch_first_sequence
+            if request.kind == _PING or request.kind == _STATS:
+                is_late = True
+        answer = self._answer_late(count) if is_late else self._answer_each(count)
+        self.requests += count
+        counters = self._counters
+        if self._records:
+            counters.records += self._records
+        if self._rejects:
+            counters.rejects += self._rejects
+        return answer
+
+    def _answer_each(self, count: int) -> bytes:
+        """The answer to the requests that were read, in one piece."""
+        reader = self._reader
+        at = 0
+        if reader.is_array:
+            at = put_array_head(self._replies, count, reader.is_json)
+        for index in range(count):
+            self._make_room(at + _REPLY_BYTES_MAX)
+            if index > 0 and reader.is_json:
+                self._replies[at] = _COMMA
+                at += 1
+            at = self._answer_one(index, at)
+        if reader.is_array and reader.is_json:
+            self._make_room(at + 1)
+            self._replies[at] = _ARRAY_END
+            at += 1
+        return le.bytes_of(self._replies, at)
+
+    def _answer_late(self, count: int) -> LateReplies:
+        """The same where a reply is known only when it leaves."""
+        reader = self._reader
+        parts: list[Any] = []
+        for index in range(count):
+            request = reader.requests[index]
+            if request.kind == _PING:
+                parts.append(Pong(HEAD_UNKNOWN, "", self._state.log_id, PROTOCOL_VERSION))
+            elif request.kind == _STATS:
+                parts.append(StatsReply({}, []))
+            else:
+                parts.append(Raw(le.bytes_of(self._replies, self._answer_one(index, 0))))
+                continue
+            self._echo(request, parts[index])
+        return LateReplies(reader.is_json, reader.is_array, parts)
+
+    def _answer_one(self, index: int, at: int) -> int:
+        """Puts the reply to one request at `at`; the offset behind it."""
+        reader = self._reader
+        request = reader.requests[index]
+        if request.kind == _BAD:
+            return self._put_message(reader.errors[index], at)
+        outcome = self._outcome
+        if self._is_watched:
+            reach("decide.before")
+        deciding.decide(self._state, request, outcome)
+        if self._is_watched:
+            reach("decide.after")
+        if outcome.kind == _ERROR:
+            reply = error_reply(request, outcome)
+            self._echo(request, reply)
+            return self._put_message(reply, at)
+        if deciding.is_recorded(outcome):
+            if self.refused != 0 and (self.refused == _EVERYTHING or request.kind == _ORDER):
+                return self._refuse_for_disk(request, at)
+            self._take(request, outcome)
+        return replies.put_reply(self._replies, at, request, outcome, reader.is_json)
+
+    def _refuse_for_disk(self, request: Request, at: int) -> int:
+        """Puts the error of a request that the log's disk takes no record of now."""
+        self._counters.refused_disk_full += 1
+        words = "the log's disk takes no such record now; nothing has changed, send it again later"
+        reply = ErrorReply(ErrorCode.DISK_FULL.word, "", words)
+        self._echo(request, reply)
+        return self._put_message(reply, at)
+
+    def _take(self, request: Request, outcome: Outcome) -> int:
+        """Stages an outcome's record, then applies it."""
+        record = self._record
+        size = record.write(request, outcome, self._state.policy_digest_hex)
+        self._staging.append_text(outcome.sequence, record.buffer, size)
+        if self._is_watched:
+            reach("append.after")
+        self._engine.apply(request, outcome)
+        if self._is_watched:
+            reach("apply.after")
+        self._records += 1
+        if outcome.kind == _REJECTED or outcome.kind == _REFUSED:
+            self._rejects += 1
+            if outcome.reason == _FULL:
+                self._counters.full_windows += 1
+        return 0
+
+    def _put_message(self, reply: Reply | None, at: int) -> int:
+        """Puts an error, as msgspec writes it."""
+        self._counters.request_errors += 1
+        body = (JSON if self._reader.is_json else MESSAGEPACK).encode(reply)
+        self._make_room(at + len(body) + _REPLY_BYTES_MAX)
+        le.store_bytes(self._replies, at, body)
+        return at + len(body)
+
+    def _echo(self, request: Request, reply: Any) -> None:
+        """Gives a reply its request's id, which stands as it is to be written."""
+        if request.echo_bytes:
+            reply.request_id = Raw(request.echo())
+
+    def _make_room(self, end: int) -> None:
+        while end > len(self._replies):
+            self._replies.extend(bytes(_REPLIES_BYTES))
+
+
+def put_array_head(out: bytearray, count: int, is_json: bool) -> int:
+    """What stands before so many replies; the offset behind it."""
+    if is_json:
+        out[0] = _ARRAY
+        return 1
+    return pack.put_array_head(out, 0, count)

@@ -1,0 +1,324 @@
+"""Apply: an outcome → the state. Pure but for the state it changes.
+
+Owns every change of the state, one function an event, found by a table. It follows what the
+outcome says and decides nothing: recovery runs this alone, so that a corrected rule never changes a
+recovered state. Live and replay run it after they decided.
+
+It runs as it stands, or compiled with the types of `apply.pxd` beside it.
+
+How it fails: `InvariantError` where the outcome cannot follow from the state (another reservation
+id, a hold that is not there): the log and the state are not of one history, nothing may go on.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from guard.instruments import define_instrument
+from guard.messages import I64_MAX, Admit, Order, Reject
+from guard.outcomes import (
+    LOG_FORMAT_VERSION,
+    RULES_VERSION,
+    CheckpointTaken,
+    DeskCapped,
+    DeskOpened,
+    DeskResumed,
+    DeskToppedUp,
+    EntriesHalted,
+    EntriesResumed,
+    Event,
+    FillRecorded,
+    InstrumentDefined,
+    LogOpened,
+    OrderDecided,
+    OrderRefused,
+    OrderReleased,
+    Outcome,
+    PolicyActivated,
+    PolicyContent,
+    SessionClosed,
+    SessionStarted,
+    SettingsActivated,
+)
+from guard.reasons import NOT_REMEMBERED
+from kernel import (
+    Charged,
+    InvariantError,
+    KernelInputError,
+    KernelModel,
+    MissingReservation,
+    PolicySnapshot,
+    ToppedUp,
+)
+from reference.orders import OrderPhase, OrderState
+from reference.state import Desk, EntriesHalt, GuardState
+
+
+def apply_outcome(state: GuardState, sequence: int, outcome: Outcome) -> None:
+    """Folds one event into the state; `sequence` is its place in the log."""
+    if sequence != state.next_sequence:
+        raise InvariantError(f"event {sequence} is applied where {state.next_sequence} is due")
+    received_at_ns = outcome.received_at_ns
+    orders = state.orders
+    orders.forget_expired(received_at_ns)
+    try:
+        _APPLY[type(outcome)](state, outcome)
+    except OverflowError as error:  # from the compiled forms, which count in 64 bits
+        raise KernelInputError(f"record {sequence} holds an impossible integer: {error}") from error
+    state.advance(sequence, received_at_ns)
+    state.is_closed_cleanly = type(outcome) is SessionClosed
+
+
+def build_policy(content: PolicyContent) -> PolicySnapshot:
+    """The kernel's policy of a recorded or configured one. Raises PolicyError naming the field."""
+    fields = {
+        name: getattr(content, name) for name in content.__struct_fields__ if name != "models"
+    }
+    models = [
+        KernelModel(**{name: getattr(model, name) for name in model.__struct_fields__})
+        for model in content.models
+    ]
+    return PolicySnapshot(**fields, models=models)
+
+
+def _expect(result: object, wanted: type, what: str) -> None:
+    if not isinstance(result, wanted):
+        raise InvariantError(f"{what}: the ledger answers {result!r}")
+
+
+def _expires_at_ns(state: GuardState, order: Order, event: Event) -> int:
+    return state.expires_at_ns(event.received_at_ns, order.sent_at_ns or 0)
+
+
+def _remember_rejected(
+    state: GuardState, order: Order, answer: Reject, event: OrderDecided | OrderRefused
+) -> None:
+    if answer.reason in NOT_REMEMBERED:
+        return
+    remembered = OrderState(order, answer, OrderPhase.REFUSED)
+    state.orders.add(remembered)
+    state.orders.close(remembered, OrderPhase.REFUSED, _expires_at_ns(state, order, event))
+
+
+def _apply_order(state: GuardState, event: OrderDecided) -> None:
+    order, answer = event.order, event.answer
+    if not isinstance(answer, Admit):
+        _remember_rejected(state, order, answer, event)
+        return
+    ledger, orders = state.ledger, state.orders
+    notional_microcents = answer.notional_microcents
+    reservation_id = ledger.reserve_id(order.desk, notional_microcents)
+    if reservation_id != answer.reservation_id:
+        _refuse_reservation(state, order.desk, answer, reservation_id)
+    orders.add(OrderState(order, answer, OrderPhase.OPEN, notional_microcents))
+
+
+def _refuse_reservation(
+    state: GuardState, desk: str, answer: Admit, reservation_id: int
+) -> NoReturn:
+    """The record's hold is not the one that the ledger gave, or it gave none."""
+    if reservation_id == 0:
+        assessed = state.ledger.assess_reserve(desk, answer.notional_microcents)
+        raise InvariantError(
+            f"reserve for record {answer.wal_sequence}: the ledger answers {assessed!r}"
+        )
+    raise InvariantError(
+        f"record {answer.wal_sequence} holds reservation {answer.reservation_id}, "
+        f"the ledger gave {reservation_id}"
+    )
+
+
+def _apply_order_refused(state: GuardState, event: OrderRefused) -> None:
+    _remember_rejected(state, event.order, event.answer, event)
+
+
+def _apply_fill(state: GuardState, event: FillRecorded) -> None:
+    fill, answer = event.fill, event.answer
+    paid = max(answer.fee_microcents, 0) - answer.unpaid_fee_microcents
+    ledger, orders = state.ledger, state.orders
+    order = orders.find(fill.desk, fill.client_order_id, event.received_at_ns)
+    _check_freed(order, event)
+    if order is None or order.phase is OrderPhase.REFUSED:
+        expires_at_ns = state.orphan_expires_at_ns(event.received_at_ns)
+        ids_max = state.remembered_orders_max
+        orders.add_orphan_fill(fill, answer, expires_at_ns, ids_max)
+        _charge(state, fill.desk, paid)
+    elif order.phase is OrderPhase.OPEN and isinstance(order.answer, Admit):
+        hold = order.answer.reservation_id
+        if not ledger.settle_hold(hold, answer.released_microcents, paid):
+            assessed = ledger.assess_settle(hold, answer.released_microcents, paid)
+            raise InvariantError(
+                f"settle of record {answer.wal_sequence}: the ledger answers {assessed!r}"
+            )
+        _note_fill(state, order, event)
+        if answer.open_quantity == 0:
+            expires_at_ns = _expires_at_ns(state, order.order, event)
+            orders.close(order, OrderPhase.FILLED, expires_at_ns)
+    else:
+        _note_fill(state, order, event)
+        _charge(state, fill.desk, paid)
+    if event.halts_desk and fill.desk in state.desks:
+        desk = state.desks[fill.desk]
+        desk.is_halted = True
+        desk.unpaid_fees_microcents += answer.unpaid_fee_microcents
+
+
+def _check_freed(order: OrderState | None, event: FillRecorded) -> None:
+    """What a fill leaves open and held is what there was, less what it fills and frees."""
+    answer = event.answer
+    held = open_quantity = 0
+    if order is not None and order.phase is OrderPhase.OPEN:
+        held = order.hold_microcents
+        open_quantity = max(order.open_quantity - event.fill.quantity, 0)
+    if answer.open_quantity != open_quantity or (
+        held - answer.released_microcents != answer.hold_microcents
+    ):
+        raise InvariantError(
+            f"record {answer.wal_sequence} frees {answer.released_microcents} microcents and "
+            f"leaves {answer.hold_microcents} and {answer.open_quantity} lots, of {held} held and "
+            f"with {open_quantity} lots left"
+        )
+
+
+def _note_fill(state: GuardState, order: OrderState, event: FillRecorded) -> None:
+    orders = state.orders
+    orders.add_fill(order, event.fill, event.answer)
+    # Overfills may add up without end; what a reply can carry is bounded.
+    order.filled_quantity = min(order.filled_quantity + event.fill.quantity, I64_MAX)
+    order.hold_microcents = event.answer.hold_microcents
+    orders.save(order)
+
+
+def _charge(state: GuardState, desk: str, paid_microcents: int) -> None:
+    """A fee that no hold stands behind."""
+    if paid_microcents > 0:
+        _expect(state.ledger.charge(desk, paid_microcents), Charged, f"fee of {desk}")
+
+
+def _apply_release(state: GuardState, event: OrderReleased) -> None:
+    cancel, answer = event.cancel, event.answer
+    ledger, orders = state.ledger, state.orders
+    order = orders.find(cancel.desk, cancel.client_order_id, event.received_at_ns)
+    if order is None or not isinstance(order.answer, Admit):
+        raise InvariantError(f"record {answer.wal_sequence} releases an order that is not open")
+    if answer.released_microcents != order.hold_microcents:
+        raise InvariantError(
+            f"record {answer.wal_sequence} releases {answer.released_microcents} microcents of an "
+            f"order that holds {order.hold_microcents}"
+        )
+    if ledger.release_hold(order.answer.reservation_id) < 0:
+        raise InvariantError(
+            f"release of record {answer.wal_sequence}: the ledger answers {MissingReservation()!r}"
+        )
+    order.hold_microcents = 0
+    order.release = answer
+    expires_at_ns = _expires_at_ns(state, order.order, event)
+    orders.close(order, OrderPhase.CANCELED, expires_at_ns)
+
+
+def _apply_log_opened(state: GuardState, event: LogOpened) -> None:
+    if event.format_version != LOG_FORMAT_VERSION:
+        raise InvariantError(f"the log's format is version {event.format_version}, unknown here")
+    if event.rules_version != RULES_VERSION:
+        raise InvariantError(f"the log's rules are version {event.rules_version}, unknown here")
+    state.log_id = event.log_id
+    state.key_id = event.key_id
+    state.epoch = event.epoch
+    state.rules_version = event.rules_version
+
+
+def _apply_settings(state: GuardState, event: SettingsActivated) -> None:
+    state.currency = event.currency
+    state.remembered_orders_max = event.remembered_orders_max
+    state.remembered_order_window_ns = event.remembered_order_window_ns
+
+
+def _apply_policy(state: GuardState, event: PolicyActivated) -> None:
+    policy = build_policy(event.policy)
+    if policy.digest.hex() != event.policy_digest_hex:
+        raise InvariantError(
+            f"the policy's digest is {policy.digest.hex()}, recorded as {event.policy_digest_hex}"
+        )
+    state.policy = policy
+    state.policy_digest_hex = event.policy_digest_hex
+
+
+def _apply_instrument(state: GuardState, event: InstrumentDefined) -> None:
+    state.instruments[event.symbol] = define_instrument(
+        event.symbol, event.tick_size, event.lot_size, event.multiplier
+    )
+
+
+def _desk_of(state: GuardState, name: str) -> Desk:
+    desk = state.desks.get(name)
+    if desk is None:
+        raise InvariantError(f"desk {name} was never opened")
+    return desk
+
+
+def _apply_desk_opened(state: GuardState, event: DeskOpened) -> None:
+    if event.desk in state.desks:
+        raise InvariantError(f"desk {event.desk} is opened twice")
+    state.desks[event.desk] = Desk(event.desk)
+    state.ledger.ensure_tenant(event.desk, event.budget_microcents)
+    state.ledger.set_max_reserved_microcents(event.desk, event.max_reserved_microcents or 0)
+
+
+def _apply_desk_topped_up(state: GuardState, event: DeskToppedUp) -> None:
+    result = state.ledger.top_up_tenant(event.desk, event.amount_microcents)
+    _expect(result, ToppedUp, f"top-up of {event.desk}")
+
+
+def _apply_desk_capped(state: GuardState, event: DeskCapped) -> None:
+    _desk_of(state, event.desk)
+    state.ledger.set_max_reserved_microcents(event.desk, event.max_reserved_microcents or 0)
+
+
+def _apply_desk_resumed(state: GuardState, event: DeskResumed) -> None:
+    desk = _desk_of(state, event.desk)
+    desk.is_halted = False
+    desk.unpaid_fees_microcents = 0
+
+
+def _apply_halt(state: GuardState, event: EntriesHalted) -> None:
+    state.entries_halt = EntriesHalt(event.reason, event.free_bytes, event.reserve_bytes)
+
+
+def _apply_resume(state: GuardState, _event: EntriesResumed) -> None:
+    state.entries_halt = None
+
+
+def _apply_checkpoint(state: GuardState, event: CheckpointTaken) -> None:
+    """Says what became of an earlier state; changes nothing of this one."""
+    if event.checkpoint_sequence >= state.next_sequence:
+        raise InvariantError(
+            f"a checkpoint of record {event.checkpoint_sequence} is recorded before that record"
+        )
+
+
+def _apply_session_started(state: GuardState, event: SessionStarted) -> None:
+    state.epoch = event.epoch
+
+
+def _apply_session_closed(_state: GuardState, _event: SessionClosed) -> None:
+    """Nothing but the mark that `apply_outcome` sets."""
+
+
+_APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
+    OrderDecided: _apply_order,
+    OrderRefused: _apply_order_refused,
+    FillRecorded: _apply_fill,
+    OrderReleased: _apply_release,
+    LogOpened: _apply_log_opened,
+    SettingsActivated: _apply_settings,
+    PolicyActivated: _apply_policy,
+    InstrumentDefined: _apply_instrument,
+    DeskOpened: _apply_desk_opened,
+    DeskToppedUp: _apply_desk_topped_up,
+    DeskCapped: _apply_desk_capped,
+    DeskResumed: _apply_desk_resumed,
+    EntriesHalted: _apply_halt,
+    EntriesResumed: _apply_resume,
+    CheckpointTaken: _apply_checkpoint,
+    SessionStarted: _apply_session_started,
+    SessionClosed: _apply_session_closed,
+}

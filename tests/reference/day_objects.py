@@ -1,0 +1,62 @@
+"""A day's counts from its records as objects, one at a time: the reference of the report."""
+
+from typing import Any
+
+from guard.audit.collector import DayCollector
+from guard.messages import I64_MAX, Admit, Reject
+from guard.outcomes import FillRecorded, OrderDecided, OrderRefused, OrderReleased
+from kernel.layout import TRACE
+
+
+class DayOfObjects(DayCollector):
+    """The same day, counted otherwise."""
+
+    def observe(self, place: Any, decided: Any, state: Any) -> None:
+        """Counts one record, which the state has just taken in."""
+        event, sequence = decided.outcome, place.sequence
+        if not isinstance(event, OrderDecided | OrderRefused | FillRecorded | OrderReleased):
+            super().observe(place, decided, state)
+            return
+        at_ns = self.counts.begin_record(
+            sequence, event.received_at_ns, event.batch_first_sequence, state
+        )
+        if isinstance(event, FillRecorded):
+            self._note_fill(event, sequence, at_ns, state)
+        elif isinstance(event, OrderReleased):
+            self.counts.note_cancel(event.cancel.desk, sequence, at_ns, state)
+        else:
+            self._note_order(event, sequence, at_ns, state)
+            self.counts.decision_count += isinstance(event, OrderDecided)
+
+    def _note_order(self, event: Any, sequence: int, at_ns: int, state: Any) -> None:
+        counts, order, answer = self.counts, event.order, event.answer
+        if order.sent_at_ns is not None:
+            counts.order_latency.add(_latency_ns(event, order.sent_at_ns))
+        notional = fee = 0
+        chosen, stage = None, ""
+        if isinstance(answer, Admit):
+            chosen = answer.venue
+            notional, fee = answer.notional_microcents, answer.fee_microcents
+        else:
+            stage = answer.stage
+            if stage == "kernel":
+                self._note_gates(answer)
+        alike = counts.alike(
+            order.desk, order.symbol, order.venue, stage, answer.reason, chosen, state
+        )
+        counts.note_order(alike, notional, fee, sequence, at_ns, state)
+
+    def _note_gates(self, answer: Reject) -> None:
+        for number, gate in enumerate(TRACE.field_names):
+            self.counts.note_gate(number, answer.detail.get(gate, 0))
+
+    def _note_fill(self, event: Any, sequence: int, at_ns: int, state: Any) -> None:
+        fill, answer = event.fill, event.answer
+        if fill.executed_at_ns is not None:
+            self.counts.fill_latency.add(_latency_ns(event, fill.executed_at_ns))
+        self.counts.note_fill(fill.desk, answer.fee_microcents, sequence, at_ns, state)
+        self._note_unusual(event, sequence)
+
+
+def _latency_ns(event: Any, since_ns: int) -> int:
+    return max(-I64_MAX, min(int(event.received_at_ns) - since_ns, I64_MAX))

@@ -1,0 +1,167 @@
+"""Decide a fill, a cancel or a status: the state and a request → an outcome or a plain reply. Pure.
+
+Owns the guard's rules for what happens to an order after its answer: what a fill frees and commits
+and what it is flagged with, what a cancel frees, what a status shows. A fill or a cancel reports a
+fact and is never refused because of a limit or a halt. Changes nothing; see `guard.decide_entry`
+for how the two kinds of result differ. It runs as it stands, or compiled with the types of
+`decide_execution.pxd` beside it.
+
+How it fails: it does not; what cannot be done is an `error` reply.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from guard.messages import (
+    I64_MAX,
+    Admit,
+    Cancel,
+    ErrorReply,
+    Fill,
+    Filled,
+    Released,
+    Reply,
+    Status,
+    StatusReply,
+    first_difference,
+)
+from guard.outcomes import Decided, FillRecorded, OrderReleased, Origin
+from guard.reasons import ErrorCode
+from reference.orders import OrderPhase, OrderState
+from reference.state import GuardState
+
+
+def decide_fill(state: GuardState, fill: Fill, origin: Origin) -> Decided | Reply:
+    """A fill: recorded whatever it says, unless it is a repeat or contradicts an earlier one."""
+    now_ns = origin.received_at_ns
+    orders = state.orders
+    earlier = orders.find_fill(fill.desk, fill.client_order_id, fill.fill_id, now_ns)
+    if earlier is not None:
+        recorded, answer = earlier
+        field = first_difference(recorded, fill)
+        if field is None:
+            return msgspec.structs.replace(answer, repeat=True)
+        text = f"{field}: fill_id {fill.fill_id!r} is known with another {field}"
+        return ErrorReply(ErrorCode.FILL_ID_REUSED.word, field, text)
+    order = orders.find(fill.desk, fill.client_order_id, now_ns)
+    released, hold_after, open_after = _share_freed(order, fill)
+    unpaid = _unpaid_fee(state, fill, released)
+    answer = Filled(
+        fill.desk,
+        fill.client_order_id,
+        fill.fill_id,
+        state.next_sequence,
+        open_after,
+        hold_after,
+        released,
+        fill.fee_microcents,
+        unpaid,
+        _fill_flags(order, fill),
+        False,
+    )
+    return Decided(
+        FillRecorded(
+            origin.received_at_ns,
+            origin.client,
+            origin.batch_first_sequence,
+            fill,
+            answer,
+            unpaid > 0,
+        )
+    )
+
+
+def _share_freed(order: OrderState | None, fill: Fill) -> tuple[int, int, int]:
+    """What the fill frees and what is then held (microcents), and what is then open (lots)."""
+    if order is None or order.phase is not OrderPhase.OPEN or not isinstance(order.answer, Admit):
+        return 0, 0, 0
+    quantity = order.order.quantity
+    filled = order.filled_quantity + fill.quantity
+    if filled >= quantity:
+        return order.hold_microcents, 0, 0
+    hold_at_first = order.answer.notional_microcents
+    hold_after = hold_at_first - hold_at_first * filled // quantity
+    return order.hold_microcents - hold_after, hold_after, quantity - filled
+
+
+def _unpaid_fee(state: GuardState, fill: Fill, released_microcents: int) -> int:
+    """The part of the fee that the desk's budget cannot pay, in microcents."""
+    fee = max(fill.fee_microcents, 0)
+    if fill.desk not in state.desks:
+        return fee
+    ledger = state.ledger
+    available = (ledger.remaining_microcents(fill.desk) or 0) + released_microcents
+    room = I64_MAX - (ledger.committed_microcents(fill.desk) or 0)
+    return max(fee - min(available, room), 0)
+
+
+def _fill_flags(order: OrderState | None, fill: Fill) -> list[str]:
+    if order is None:
+        return ["unknown"]
+    if order.phase is OrderPhase.REFUSED:
+        return ["unknown", "refused"]
+    flags = []
+    if order.filled_quantity + fill.quantity > order.order.quantity:
+        flags.append("overfill")
+    if order.phase is not OrderPhase.OPEN:
+        flags.append("late")
+    return flags
+
+
+_NOTHING_TO_CANCEL: Final = {
+    OrderPhase.REFUSED: (ErrorCode.ORDER_REFUSED, "was refused: it holds nothing"),
+    OrderPhase.FILLED: (ErrorCode.ORDER_FILLED, "is filled: nothing is left to cancel"),
+}
+
+
+def decide_cancel(state: GuardState, cancel: Cancel, origin: Origin) -> Decided | Reply:
+    """A cancel: what the order still holds is freed, once."""
+    orders = state.orders
+    order = orders.find(cancel.desk, cancel.client_order_id, origin.received_at_ns)
+    if order is None:
+        code, words = ErrorCode.UNKNOWN_ORDER, "is not known to the guard"
+    elif order.phase in _NOTHING_TO_CANCEL:
+        code, words = _NOTHING_TO_CANCEL[order.phase]
+    elif order.release is not None:
+        return msgspec.structs.replace(order.release, repeat=True)
+    else:
+        answer = Released(
+            cancel.desk,
+            cancel.client_order_id,
+            state.next_sequence,
+            order.hold_microcents,
+            False,
+        )
+        return Decided(
+            OrderReleased(
+                origin.received_at_ns, origin.client, origin.batch_first_sequence, cancel, answer
+            )
+        )
+    text = f"client_order_id: {cancel.client_order_id!r} of desk {cancel.desk!r} {words}"
+    return ErrorReply(code.word, "client_order_id", text)
+
+
+_STATE_WORD: Final[dict[OrderPhase, Literal["open", "closed", "refused"]]] = {
+    OrderPhase.OPEN: "open",
+    OrderPhase.FILLED: "closed",
+    OrderPhase.CANCELED: "closed",
+    OrderPhase.REFUSED: "refused",
+}
+
+
+def answer_status(state: GuardState, status: Status, origin: Origin) -> StatusReply:
+    """What is known of an order."""
+    desk, client_order_id = status.desk, status.client_order_id
+    order = state.orders.find(desk, client_order_id, origin.received_at_ns)
+    if order is None:
+        return StatusReply(desk, client_order_id, "unknown", None, 0, 0, 0)
+    return StatusReply(
+        desk,
+        client_order_id,
+        _STATE_WORD[order.phase],
+        order.answer,
+        order.filled_quantity,
+        order.open_quantity,
+        order.hold_microcents,
+    )

@@ -1,0 +1,72 @@
+"""The state that the log folds into. Plain data; pure.
+
+Owns what there is to know: identity and settings of the log, policy, instruments, desks, ledger,
+and the orders remembered. It changes only in `guard.apply`; `guard.decide` reads it.
+It runs as it stands, or compiled with the types of `state.pxd` beside it.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from guard.instruments import Instrument
+from guard.ranges import TIME_NS_MAX
+from kernel.ledger import BudgetEngine
+from kernel.policy import PolicySnapshot
+from reference.orders import RememberedOrders
+
+
+@dataclass  # no slots: the compiler knows them of itself, and does not take the word
+class Desk:
+    """A desk's standing beside its ledger line. A halt stops entries, never fills or cancels."""
+
+    name: str
+    is_halted: bool = False
+    unpaid_fees_microcents: int = 0
+
+
+class EntriesHalt(NamedTuple):
+    """Why no desk may enter orders, and the sizes that say so, in bytes."""
+
+    reason: str
+    free_bytes: int
+    reserve_bytes: int
+
+
+@dataclass  # no slots: the compiler knows them of itself, and does not take the word
+class GuardState:
+    """Everything. A fresh one is what an empty log folds into: it can decide nothing yet."""
+
+    log_id: str = ""
+    key_id: str = ""
+    epoch: int = 0
+    rules_version: int = 0
+    next_sequence: int = 1
+    last_received_at_ns: int = 0
+    is_closed_cleanly: bool = False
+    entries_halt: EntriesHalt | None = None
+    currency: str = ""
+    remembered_orders_max: int = 0
+    remembered_order_window_ns: int = 0
+    policy: PolicySnapshot | None = None
+    policy_digest_hex: str = ""
+    instruments: dict[str, Instrument] = field(default_factory=dict)
+    desks: dict[str, Desk] = field(default_factory=dict)
+    ledger: BudgetEngine = field(default_factory=BudgetEngine)
+    orders: RememberedOrders = field(default_factory=RememberedOrders)
+
+    def advance(self, sequence: int, received_at_ns: int) -> None:
+        """Says that record `sequence`, received then, is part of the state from now on."""
+        self.next_sequence = sequence + 1
+        if received_at_ns > self.last_received_at_ns:
+            self.last_received_at_ns = received_at_ns
+        self.is_closed_cleanly = False
+
+    def expires_at_ns(self, closed_at_ns: int, sent_at_ns: int) -> int:
+        """From when on an order closed then may be forgotten; `sent_at_ns`: 0 where not said."""
+        # At the window's last nanosecond an order is not stale yet, so its id is still remembered.
+        expires_at_ns = max(closed_at_ns, sent_at_ns) + self.remembered_order_window_ns + 1
+        return min(expires_at_ns, TIME_NS_MAX)
+
+    def orphan_expires_at_ns(self, received_at_ns: int) -> int:
+        """From when on a fill of no order of ours may be forgotten that is received then."""
+        return min(received_at_ns + self.remembered_order_window_ns, TIME_NS_MAX)
