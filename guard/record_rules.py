@@ -103,7 +103,7 @@ class RecordRules:
         state = self._state
         self._check_time(outcome)
         if state.is_closed_cleanly:
-            tag = outcome.__struct_config__.tag  # type: ignore[union-attr]
+            tag = outcome.__struct_config__.tag
             raise _refused("event", tag, "session_started, behind session_closed")
         batch = self._batch_first_sequence
         of_before = f"{batch}, as in the record before" if batch else f"one below {sequence}"
@@ -175,7 +175,7 @@ class RecordRules:
         reason = answer.reason
         if not 0 < len(reason) <= _REASON_LENGTH_MAX or not text.is_printable(reason):
             raise _refused("answer.reason", reason, f"a word of 1 to {_REASON_LENGTH_MAX} letters")
-        if type(answer) is Admit:
+        if isinstance(answer, Admit):
             _check_range("answer.venue", answer.venue, 1, U32_MAX)
             _check_range("answer.notional_microcents", answer.notional_microcents, 1, I64_MAX)
             _check_range("answer.fee_microcents", answer.fee_microcents, 0, U64_MAX)
