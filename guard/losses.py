@@ -47,12 +47,12 @@ def known_loss(damage: WalDamage) -> KnownLoss:
 
 def loss_of(
     directory: Path, vouched: LossAccepted, found: LocatedEntry | None, end: Head
-) -> KnownLoss:
+) -> WalDamage:
     """What is said of a record that is vouched for and is not the one `found`; `end`: the log's."""
     if found is not None:
         reason = f"the record is not the one that {vouched.known_from} names"
-        return known_loss(WalDamage(found.segment, found.offset, found.sequence, reason))
+        return WalDamage(found.segment, found.offset, found.sequence, reason)
     reason = f"the log ends before record {vouched.sequence}, which {vouched.known_from} names"
     segments = list_segments(directory, archived=True)
     place = (segments[-1].name, segments[-1].stat().st_size) if segments else (segment_name(1), 0)
-    return known_loss(WalDamage(*place, end.sequence + 1, reason))
+    return WalDamage(*place, end.sequence + 1, reason)

@@ -115,7 +115,11 @@ class OlderRecords:
         """
         if self._child is None:
             return
-        byte_count = _older_bytes(self._directory, heads[0]) if heads else 0
+        try:
+            byte_count = _older_bytes(self._directory, heads[0]) if heads else 0
+        except (WalError, OSError) as error:
+            byte_count = 0
+            _settle(Ended(None, str(error)), 0, counters, say)
         if not byte_count:
             self.stop()
             return

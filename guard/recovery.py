@@ -372,6 +372,6 @@ class _Recovery:
             loss = loss_of(self._directory, each, found, end)
             # With no record at all there is no log to go on with.
             if not self._accepts_loss or end == EMPTY_HEAD:
-                raise loss
+                raise known_loss(loss)
             self.losses.append(each)
             self.alarms.append(f"a loss was accepted: {loss.reason}")
