@@ -128,7 +128,7 @@ class Answering:
         for index in range(count):
             end = elements.ends[index]
             self._make_room(reply_at + _REPLY_BYTES_MAX)
-            if lane.admit(body, at, end, self._replies, reply_at):
+            if self.refused == 0 and lane.admit(body, at, end, self._replies, reply_at):
                 records += 1
                 reply_at = lane.reply_end
             else:

@@ -1,10 +1,12 @@
 """The pipeline beside a disk that is running full: when it asks, and what it then refuses."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from guard.disk_reserve import UNBOUNDED, Allowance, Refused
@@ -50,6 +52,10 @@ async def test_orders_that_need_a_record_are_refused_without_one(
     # A refusal for another reason would be a record, too.
     assert (await ask(client, order("A-1", price=5)))["code"] == "disk_full"
     assert (await ask(client, order("A-3", desk="nobody")))["code"] == "disk_full"
+    # The short lane is no way round it.
+    client.send_body(msgspec.msgpack.encode(order("A-6")))
+    reply = msgspec.msgpack.decode(await asyncio.to_thread(client.receive_body))
+    assert reply["code"] == "disk_full"
     replies = await ask(client, [order("A-4"), status("A-4"), PING, order("A-5")])
     assert [reply["type"] for reply in replies] == ["error", "status", "pong", "error"]
     assert replies[1]["state"] == "unknown"
@@ -57,7 +63,7 @@ async def test_orders_that_need_a_record_are_refused_without_one(
     assert (await ask(client, fill("A-1", "X-1")))["type"] == "filled"
     assert (await ask(client, cancel("A-1")))["type"] == "released"
     counters = guard.pipeline.counters
-    assert (counters.refused_disk_full, counters.request_errors, counters.rejects) == (5, 5, 0)
+    assert (counters.refused_disk_full, counters.request_errors, counters.rejects) == (6, 6, 0)
     allow(guard, Refused.NOTHING)
     assert (await ask(client, order("A-2")))["type"] == "admit"
 
@@ -94,7 +100,7 @@ async def test_it_asks_when_so_many_bytes_are_staged_and_not_before(
     for number in range(20):
         await ask(client, order(f"A-{number}", quantity=1, price=1))
     assert guard.writer.staged_total_bytes > begin + 20_000
-    gaps = [after - before for before, after in zip(asked, asked[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(asked)]
     assert len(gaps) >= 4
     assert all(4_000 <= gap < 6_000 for gap in gaps)
 
