@@ -248,6 +248,43 @@ def test_the_reserve_is_not_for_checkpoints(open_stand: Opener) -> None:
     assert "are reserved for records" in stand.alarms[0]
 
 
+def test_free_space_that_cannot_be_found_out_is_an_alarm(open_stand: Opener) -> None:
+    stand = open_stand(ONLY_ASKED)
+
+    def fail() -> int:
+        raise OSError(5, "Input/output error")
+
+    stand.checkpointer._space_left = fail
+    stand.checkpointer.request()
+    assert stand.said[0].endswith(
+        "how much is free cannot be found out: [Errno 5] Input/output error"
+    )
+
+
+def test_what_a_child_may_still_write_is_promised_and_given_back(open_stand: Opener) -> None:
+    stand = open_stand(ONLY_ASKED)
+    assert stand.checkpointer.promised_bytes() == 0
+    stand.checkpointer.request()  # its record is not durable: it waits
+    bytes_max = payload_bytes_max(stand.engine.state)
+    assert stand.checkpointer.promised_bytes() == bytes_max
+    head = stand.writer.staged_head
+    beside = stand.directory / f"checkpoint-{head.sequence:020d}.new"
+    beside.write_bytes(bytes(1_000))
+    assert stand.checkpointer.promised_bytes() == bytes_max - 1_000
+    stand.checkpointer.give_way()
+    stand.checkpointer.give_way()
+    assert stand.checkpointer.promised_bytes() == 0
+    assert not beside.exists()
+    (alarm,) = stand.said
+    assert alarm.endswith("records need the space that it would take")
+    stand.settle()
+    assert stand.events == []
+    stand.writer.sync_now()
+    stand.checkpointer.request()
+    stand.settle()
+    assert len(stand.events) == 1
+
+
 def test_what_the_disk_refuses_is_an_alarm(open_stand: Opener) -> None:
     stand = open_stand(ONLY_ASKED)
     head = stand.writer.sync_now()

@@ -1,4 +1,4 @@
-"""What the daemon looks after once a second: the disk's reserve, the anchor."""
+"""What the daemon looks after once a second: garbage, the anchor."""
 
 import asyncio
 import gc
@@ -10,12 +10,9 @@ import pytest
 
 from guard.anchoring import SLOW_NS, AnchorPublisher, load_anchor
 from guard.counters import Counters
-from guard.disk_reserve import disk_event
 from guard.duties import Duty
 from guard.housekeeping import Housekeeper
-from guard.outcomes import EntriesHalted, EntriesResumed
 from guard.start_options import OptionNeededError
-from guard_support import LoggedEngine, actor, cancel, fill, order
 from kernel import InvariantError
 from wal import (
     EMPTY_HEAD,
@@ -27,46 +24,7 @@ from wal import (
     write_anchor,
 )
 
-RESERVE = 1_000
 PATIENCE_S = 20.0
-
-
-@pytest.mark.parametrize(
-    ("is_halted", "free", "expected"),
-    [
-        (False, RESERVE, None),
-        (False, RESERVE - 1, EntriesHalted),
-        (False, 0, EntriesHalted),
-        (True, RESERVE, None),
-        (True, RESERVE * 5 // 4 - 1, None),
-        (True, RESERVE * 5 // 4, EntriesResumed),
-    ],
-)
-def test_entries_halt_below_the_reserve_and_resume_a_quarter_above(
-    is_halted: bool, free: int, expected: type | None
-) -> None:
-    engine = LoggedEngine()
-    if is_halted:
-        halt = actor().event(EntriesHalted, reason="disk_low", free_bytes=1, reserve_bytes=RESERVE)
-        engine.log(halt)
-    event = disk_event(engine.state, free, RESERVE, actor())
-    assert (None if event is None else type(event)) is expected
-
-
-def test_a_halt_stops_entries_and_nothing_else() -> None:
-    engine = LoggedEngine()
-    engine.admit(order("A-1"))
-    who = actor()
-    engine.log(who.event(EntriesHalted, reason="disk_low", free_bytes=7, reserve_bytes=8))
-    answer = engine.reject(order("A-2"))
-    assert (answer.stage, answer.reason) == ("order", "disk_low")
-    assert answer.detail == {"free_bytes": 7, "reserve_bytes": 8}
-    assert engine.submit(order("A-1")).repeat is True
-    assert engine.submit(fill("F-1")).open_quantity == 60
-    assert engine.submit(cancel("A-1")).released_microcents > 0
-    engine.log(who.event(EntriesResumed, free_bytes=10))
-    assert engine.submit(order("A-2")).reason == "disk_low"  # a refused order stays refused
-    engine.admit(order("A-3"))
 
 
 async def test_a_collection_of_garbage_is_counted_and_timed() -> None:

@@ -53,6 +53,7 @@ cdef class RequestPath:
     @cython.locals(reader=RequestReader, request=Request, outcome=Outcome)
     cdef Py_ssize_t _answer_one(self, Py_ssize_t index, Py_ssize_t at) except -1
 
+    cdef bint _is_refused(self, Request request)
     cdef Py_ssize_t _refuse_for_disk(self, Request request, Py_ssize_t at) except -1
 
     @cython.locals(record=RecordWriter, size=Py_ssize_t)

@@ -182,10 +182,14 @@ class RequestPath:
             self._echo(request, reply)
             return self._put_message(reply, at)
         if deciding.is_recorded(outcome):
-            if self.refused != 0 and (self.refused == _EVERYTHING or request.kind == _ORDER):
+            if self._is_refused(request):
                 return self._refuse_for_disk(request, at)
             self._take(request, outcome)
         return replies.put_reply(self._replies, at, request, outcome, reader.is_json)
+
+    def _is_refused(self, request: Request) -> bool:
+        """Whether the log's disk takes no record of such a request now."""
+        return self.refused == _EVERYTHING or (self.refused != 0 and request.kind == _ORDER)
 
     def _refuse_for_disk(self, request: Request, at: int) -> int:
         """Puts the error of a request that the log's disk takes no record of now."""

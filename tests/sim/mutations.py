@@ -314,6 +314,11 @@ def disk_low_forgotten() -> Patch:
     return patch.dict(apply_event._APPLY, {EntriesHalted: lambda *_: None})
 
 
+def full_disk_written_to() -> Patch:
+    """What the disk has no space for is recorded all the same."""
+    return patch.object(RequestPath, "_is_refused", lambda *_: False)
+
+
 def closed_segment_continued() -> Patch:
     """A session goes on in the segment that the one before has closed."""
     real = LogWriter.open.__func__  # type: ignore[attr-defined]
@@ -454,6 +459,7 @@ MUTATIONS: tuple[Callable[[], Patch], ...] = (
     rewrite_not_synced,
     reply_before_anchor,
     disk_low_forgotten,
+    full_disk_written_to,
     closed_segment_continued,
     checkpoint_without_holds,
     checkpoint_without_allocator,

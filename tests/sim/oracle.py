@@ -58,6 +58,8 @@ VENUES = (10, 20, 30)
 WORTH = {"AAPL": (1_000_000, 1), "BTC-USD": (1, 100)}
 RISK_HARD_LIMIT_BPS = 9_600
 CONFIDENCE_MINIMUM_BPS = 7_000
+DISK_FULL = {"type": "error", "code": "disk_full", "field": ""}
+HALT_SPACE_BYTES = 65_536  # with less, entries are refused without an event that says so
 
 
 class WrongError(AssertionError):
@@ -86,6 +88,7 @@ class Oracle:
         self.next_sequence = 1
         self.last_ns = 0
         self.disk_low: Reply | None = None
+        self.refused: tuple[str, ...] = ()
         self.next_reservation = 1
         self.orders: dict[Key, Reply] = {}
         self.orphans: dict[tuple[str, str, str], Reply] = {}
@@ -109,12 +112,22 @@ class Oracle:
         for _ in range(record_count):
             self._log("local", None, wall_ns, max(wall_ns, self.last_ns))
 
-    def space(self, free: int, reserve: int, wall_ns: int) -> None:
-        """The log's disk has so much free: entries halt, or are let in again."""
-        if (free < reserve) != (self.disk_low is not None):
-            self._log("space", (free, reserve), wall_ns, max(wall_ns, self.last_ns))
-            sizes = {"free_bytes": free, "reserve_bytes": reserve}
-            self.disk_low = sizes if free < reserve else None
+    def space(self, left: int, reserve: int, wall_ns: int) -> None:
+        """So much is left on the log's disk: entries halt, or are let in again; some are refused
+        without a record."""
+        if left * 4 < reserve:
+            self.refused = ("order", "fill", "cancel")
+        else:
+            self.refused = ("order",) if left * 2 < reserve else ()
+        is_halted = self.disk_low is not None
+        if (left * 4 >= reserve * 5) if is_halted else (HALT_SPACE_BYTES <= left < reserve):
+            self._turn(left, reserve, wall_ns)
+
+    def _turn(self, left: int, reserve: int, wall_ns: int) -> None:
+        """Entries are halted, or let in again."""
+        self._log("space", (left, reserve), wall_ns, max(wall_ns, self.last_ns))
+        sizes = {"free_bytes": left, "reserve_bytes": reserve}
+        self.disk_low = sizes if left < reserve else None
 
     def handle(self, request: Reply, wall_ns: int) -> Reply:
         """The reply that must come; `venue` and what hangs on it may be None: not known yet."""
@@ -158,7 +171,7 @@ class Oracle:
             if kind == "local":
                 self._log("local", None, wall_ns, max(wall_ns, self.last_ns))
             elif kind == "space":
-                self.space(*content, wall_ns)
+                self._turn(*content, wall_ns)
             else:
                 self.handle(content, wall_ns)
 
@@ -202,11 +215,15 @@ class Oracle:
             for field, value in known["content"].items():
                 if content[field] != value:
                     detail = {"original_wal_sequence": known["answer"]["wal_sequence"]}
+                    if "order" in self.refused:
+                        return dict(DISK_FULL)
                     answer = self._reject(content, "order", "client_order_id_reused", detail)
                     answer["field"] = field
                     self._log("order", request, wall_ns, now_ns)
                     return answer
             return self._again(known["answer"])
+        if "order" in self.refused:
+            return dict(DISK_FULL)
         answer = self._judge(content, now_ns)
         sequence = self._log("order", request, wall_ns, now_ns)
         order = {
@@ -292,6 +309,8 @@ class Oracle:
                 if content[field] != value:
                     return {"type": "error", "code": "fill_id_reused", "field": field}
             return self._again(earlier["answer"])
+        if "fill" in self.refused:
+            return dict(DISK_FULL)
         order = self._find(request, now_ns)
         freed, hold, left, flags = self._share(order, content)
         desk = self.desks.get(content["desk"])
@@ -355,6 +374,8 @@ class Oracle:
             return {"type": "error", "code": code, "field": "client_order_id"}
         if order["released"] is not None:
             return self._again(order["released"])
+        if "cancel" in self.refused:
+            return dict(DISK_FULL)
         order["released"] = {
             "type": "released",
             "desk": request["desk"],

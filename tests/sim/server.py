@@ -19,7 +19,7 @@ from msgspec import UNSET
 from guard.activation import Actor, find_differences, opening_events
 from guard.checkpointing import Checkpointer, CheckpointPlan
 from guard.config import Config
-from guard.disk_reserve import disk_event
+from guard.disk_reserve import DiskReserve
 from guard.engine.engine import Engine
 from guard.outcomes import CutNoted, Outcome, SessionClosed, SessionStarted
 from guard.pipeline import Pipeline
@@ -34,6 +34,9 @@ from wal import Anchor, ChainHasher, Head, LogLock, LogWriter, anchor_of, verify
 KEY = bytes(range(32))
 HASHER = ChainHasher(KEY)
 LOG_ID = "0123456789abcdef0123456789abcdef"
+# So large that a life's records do not bring it from one edge to the next.
+RESERVE_BYTES = 2**30
+FREE_BYTES = 4 * RESERVE_BYTES
 
 
 class SimLoop:
@@ -157,6 +160,8 @@ class Server:
         self.timers: deque[Callable[[], None]] = deque()
         self.published: Anchor | None = None
         self.cut_count = 0
+        self.free = FREE_BYTES
+        self.reserve: DiskReserve | None = None
         self._lock: LogLock | None = None
         self._writer: SimWriter | None = None
         self._run: Coroutine[Any, Any, None] | None = None
@@ -216,6 +221,16 @@ class Server:
             )
         finally:
             asyncio._set_running_loop(None)
+        self.reserve = DiskReserve(
+            self.engine.state,
+            self._writer,
+            RESERVE_BYTES,
+            free_bytes=lambda: self.free,
+            record=self.pipeline.record,
+            actor=lambda: self._actor(wall_ns(), "disk space"),
+            say=lambda _text: None,
+        )
+        self.pipeline.watch_space(self.reserve.look)
         self.pipeline.start()
         self._run = self.pipeline.run()
         self._take_checkpoints(recovered, wall_ns, noting)
@@ -288,11 +303,15 @@ class Server:
         assert self._writer is not None
         self.published = anchor_of(self._writer.durable_head, HASHER.keyed)
 
-    def report_space(self, free: int, reserve: int, wall_ns: int) -> None:
-        """What the housekeeper does with the free space that it has found."""
-        event = disk_event(self.engine.state, free, reserve, self._actor(wall_ns, "disk space"))
-        if event is not None:
-            self.pipeline.record(event)
+    def look_at_space(self) -> None:
+        """What the housekeeper does once a second."""
+        self.pipeline.look_at_space()
+
+    @property
+    def left(self) -> int:
+        """What was left on the disk at the last look, if one has been taken yet."""
+        seen = None if self.reserve is None else self.reserve._seen_left
+        return FREE_BYTES if seen is None else seen
 
     async def _confirm(self, _head: Head) -> None:
         self.disk.hit("before the anchor")

@@ -31,7 +31,7 @@ from sim.checkpoints import Checkpoints
 from sim.clients import Clients, Request
 from sim.disk import CrashError, Disk, Fault, ViolationError
 from sim.oracle import Oracle, WrongError
-from sim.server import HASHER, Server, SimGateway, scratch_root
+from sim.server import FREE_BYTES, HASHER, RESERVE_BYTES, Server, SimGateway, scratch_root
 from wal import Anchor, WalDamage, WalPoisoned, failpoint, verify_chain
 
 SECOND_NS = 1_000_000_000
@@ -90,6 +90,7 @@ class World:
         self.expected: dict[int, list[tuple[list[Request], int]]] = {}
         self.answered: list[Request] = []
         self.crash_after: int | None = None
+        self.free = FREE_BYTES
         self.is_stopped = False
         self.has_log = False  # that a start has told of one, so that there must be one from then on
         self.options_rng = random.Random(f"options of {seed}")
@@ -130,6 +131,7 @@ class World:
             self.checkpoints,
             anchors=self.anchors == "synchronous",
         )
+        self.server.free = self.free
         # What a crash leaves behind a clean stop is a case of its own.
         if self.rng.random() < (0.7 if self.is_stopped else 0.25):
             self._draw_start_fault()
@@ -149,6 +151,7 @@ class World:
             self.crash_after = self.disk.fault = None
         self.cuts += self.server.cut_count
         self._tell_recovered()
+        self.oracle.space(self.server.left, RESERVE_BYTES, self.wall_ns)
         self._audit()
         return True
 
@@ -240,10 +243,13 @@ class World:
                 self.network.append(number)
         rng.shuffle(self.network)
         assert self.server is not None
-        if rng.random() < 0.02:
-            free, reserve = rng.choice((0, rng.randrange(2**20), 2**21, 2**21)), 2**20
-            self.oracle.space(free, reserve, self.wall_ns)
-            self.server.report_space(free, reserve, self.wall_ns)
+        if rng.random() < 0.03:
+            quarters = rng.choice((0, 0.5, 1.5, 2.5, 3.5, 4.5, 16, 16, 16, 16))
+            self.free = int(quarters * RESERVE_BYTES / 4)
+            self.server.free = self.free
+            self.server.look_at_space()
+            self.oracle.space(self.server.left, RESERVE_BYTES, self.wall_ns)
+            self.note(f"space: {self.server.left} left, refused: {self.oracle.refused}")
         self.server.listen()
         self.server.look_after_checkpoints()
         if rng.random() < 0.7:
