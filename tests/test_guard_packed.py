@@ -272,6 +272,10 @@ COUNTS_AT, FREE_ROW_AT, FREE_GRAINS_AT, FREE_PLACE_AT, ROW_AT = 0, 40, 48, 64, 7
         (COUNTS_AT + 16, (3).to_bytes(8, "little")),
         (COUNTS_AT + 16, (4).to_bytes(8, "little")),
         (COUNTS_AT + 24, (9).to_bytes(8, "little")),  # sizes with a free list
+        (FREE_ROW_AT - 8, (2).to_bytes(8, "little")),  # free rows
+        (FREE_ROW_AT - 8, (2**60).to_bytes(8, "little")),
+        (FREE_PLACE_AT - 8, (4).to_bytes(8, "little")),  # free places of that size
+        (FREE_PLACE_AT - 8, (2**60).to_bytes(8, "little")),
         (FREE_ROW_AT, (1).to_bytes(8, "little")),
         (FREE_ROW_AT, (2**64 - 1).to_bytes(8, "little")),
         (FREE_GRAINS_AT, (0).to_bytes(8, "little")),

@@ -7,12 +7,14 @@ value and what is allowed: from the first record on, and from a checkpoint befor
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from daemon_support import Site
 from guard.checkpoint import PAYLOAD_TAG, encode_state, state_digest_hex
 from guard.recovery import NotOurLogError, fold_log, recover_log
 from guard.replay.replay import ReplayMismatch, replay_log
@@ -455,3 +457,20 @@ def test_a_checkpoint_says_no_more_than_records_may(old: str, new: str, tmp_path
     field = new.split(":")[0].strip('"') if ":" in new else r"desks\[0\]\[0\]"
     (alarm,) = recovered.alarms
     assert re.search(f"{field}: .* is not allowed; allowed: ", alarm), alarm
+
+
+@pytest.mark.slow
+def test_a_start_says_where_and_what_and_ends_with_1(tmp_path: Path) -> None:
+    site = Site(tmp_path, key=KEY)
+    for value, allowed in ((HUGE, "int <= 9223372036854775806"), (str(T0 - 1), f"from {T0}, of")):
+        records = changed(
+            DAY.records, f'"received_at_ns":{T0 + 1}'.encode(), f'"received_at_ns":{value}'.encode()
+        )
+        shutil.rmtree(site.log, ignore_errors=True)
+        write_log(site.log, records)
+        done = site.refused()
+        assert (done.returncode, done.stdout) == (1, ""), done
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"pretrade-guard: {SEGMENT}, byte ")
+        assert "record 15: " in line
+        assert re.search(f"received_at_ns: .* is not allowed; allowed: {re.escape(allowed)}", line)

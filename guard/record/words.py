@@ -51,10 +51,10 @@ def explain(data: bytes, error: Exception) -> str:
     except (msgspec.DecodeError, ValueError, RecursionError, LookupError, TypeError):
         return said
     if expected is not None:
-        return refusal(place or "data", value, expected[1].replace("`", ""))
+        return refusal(place, value, expected[1].replace("`", ""))
     if words.startswith(_NO_SUCH):
         return refusal(place, value, "a word that this version knows there")
-    return f"{place or 'data'}: {words}"
+    return f"{place}: {words}"
 
 
 def _value_at(value: Any, place: str) -> Any:
