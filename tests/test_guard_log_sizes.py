@@ -8,7 +8,7 @@ from daemon_support import Site, config_text
 from guard.checkpoint import encode_state, state_digest_hex
 from guard.ranges import REMEMBERED_ORDERS_MAX
 from guard.recovery import NotOurLogError, fold_log, load_checkpoint
-from guard.replay import ReplayMismatch, replay_log
+from guard.replay.replay import ReplayMismatch, replay_log
 from guard_audit_support import changed
 from guard_support import KEY, LoggedEngine, dev_config, fill, fold, order, write_log
 from wal import ChainHasher, write_checkpoint

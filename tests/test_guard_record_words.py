@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from guard.journal import RecordError, decode_data, decode_event
-from guard.record_words import refusal, shown
+from guard.record.codec import RecordError, decode_data, decode_event
+from guard.record.words import refusal, shown
 from guard_day_support import trading_day
 
 DAY = trading_day()
