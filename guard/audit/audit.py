@@ -16,8 +16,9 @@ from guard.audit.report import day_fields, replay_fields
 from guard.audit.whatif import WhatIf
 from guard.engine.engine import Engine
 from guard.engine.state import GuardState
+from guard.replay.place import Place
 from guard.replay.redecide import Replayed
-from guard.replay.replay import Observer, Place, ReplayReport
+from guard.replay.replay import Observer, ReplayReport
 
 
 class UnknownOrderError(ValueError):

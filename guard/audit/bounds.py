@@ -15,8 +15,9 @@ from typing import Final
 
 from guard.checkpoint import state_digest_hex
 from guard.engine.state import GuardState
+from guard.replay.place import Place
 from guard.replay.redecide import Replayed
-from guard.replay.replay import Observer, Place, ReplayMismatch
+from guard.replay.replay import Observer, ReplayMismatch
 from wal import Head, hashes_equal
 from wal.entry import SEQUENCE_MAX
 

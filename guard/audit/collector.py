@@ -28,8 +28,8 @@ from guard.outcomes import (
     Outcome,
     PolicyActivated,
 )
+from guard.replay.place import Place
 from guard.replay.redecide import Replayed
-from guard.replay.replay import Place
 
 ADMINISTRATIVE_MAX: Final = 2_000
 POLICIES_MAX: Final = 1_000

@@ -23,8 +23,8 @@ from guard.outcomes import (
     OrderRefused,
     OrderReleased,
 )
+from guard.replay.place import Place
 from guard.replay.redecide import Replayed
-from guard.replay.replay import Place
 from kernel import (
     DECISION_ROW_BYTES,
     TRACE,

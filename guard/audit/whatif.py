@@ -51,8 +51,8 @@ from guard.outcomes import (
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
 from guard.protocol.views import reply_of
+from guard.replay.place import Place
 from guard.replay.redecide import Replayed
-from guard.replay.replay import Place
 
 
 class WhatIf:

@@ -24,6 +24,7 @@ cdef class Check:
     cdef readonly bint bars_kernel
     cdef Function function
 
+    @cython.locals(function=Function)
     cdef bint refuses(
         self, GuardState state, Request request, Outcome outcome, Found found
     ) except -1

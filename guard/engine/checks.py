@@ -58,7 +58,8 @@ class Check:
 
     def refuses(self, state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
         """What the row's function says; the detail is then in the outcome."""
-        return self.function(state, request, outcome, found)  # type: ignore[attr-defined,no-any-return]
+        function: Rule = self.function  # type: ignore[attr-defined]
+        return function(state, request, outcome, found)
 
 
 def row(number: int, scope: str, function: Rule, bars_kernel: bool = False) -> Check:

@@ -18,17 +18,14 @@ How it fails: `InvariantError` for a payload that is none of its own.
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-import msgspec
-
+from guard.engine import remembered_form
+from guard.engine.remembered_form import fill_sequence, put_foreign_rest, read_foreign
 from guard.engine.row_map import NO_ROW, Reader, RowMap
-from guard.messages import Admit, Reject
 from guard.protocol import fields, slots
 from guard.protocol import json_text as text
 from guard.protocol import layout as tables
-from guard.protocol.fields import Field, ValueKind, answer_field
-from guard.protocol.layout import Layout, Step, encode_pack
 from guard.protocol.outcome import FOREIGN, Outcome, OutcomeKind
 from guard.protocol.pack_reader import PackReader
 from guard.protocol.request import TEXTS, Request
@@ -68,63 +65,10 @@ _QUEUES = struct.Struct("<qqqqqq")
 _DESK, _ID = fields.TEXT_NAMES.index("desk"), fields.TEXT_NAMES.index("client_order_id")
 _DESK_AT, _ID_AT, _FILL_ID_AT = TEXTS["desk"][0], TEXTS["client_order_id"][0], TEXTS["fill_id"][0]
 _NUL = b"\0"
-_ADMITTED = int(OutcomeKind.ADMITTED)
-_FIXED_INTEGER = ValueKind.NUMBER
-
-
-def _steps(values: list[Field], opening: bytes) -> list[Step]:
-    """An array's elements; `opening`: what stands before the first one."""
-    return [
-        Step(b"" if index else opening, field, [encode_pack(word) for word in field.words])
-        for index, field in enumerate(values)
-    ]
-
-
-def _as_number(field: Field) -> Field:
-    """A word, kept as its number."""
-    return field._replace(kind=_FIXED_INTEGER, high=max(field.high, len(field.words)))
-
-
-# An array of the order's fields but for the two of its key, then of its answer's.
-_ORDER_CONTENT: Final = list(fields.RECORDED_FIELDS[fields.ORDER][2:])
-_REASON, _STAGE = (_as_number(answer_field(Reject, name)) for name in ("reason", "stage"))
-_ADMIT_REST: Final = [_REASON, *(
-    answer_field(Admit, name)
-    for name in (
-        "wal_sequence", "reservation_id", "venue", "substituted", "notional_microcents",
-        "fee_microcents",
-    )
-)]  # fmt: skip
-_REJECT_REST: Final = [
-    _REASON, answer_field(Reject, "wal_sequence"), _STAGE, answer_field(Reject, "detail")
-]  # fmt: skip
-_CONTENT_HEAD: Final = b"\xdc" + len(_ORDER_CONTENT).to_bytes(2, "big")
-_ADMIT_HEAD: Final = bytes([0x90 + 1 + len(_ADMIT_REST)])
-_ADMITTED_LAYOUT = Layout(
-    _steps(_ORDER_CONTENT, _ADMIT_HEAD + _CONTENT_HEAD) + _steps(_ADMIT_REST, b"")
-)
-_REJECTED_LAYOUT = Layout(
-    _steps(_ORDER_CONTENT, bytes([0x90 + 1 + len(_REJECT_REST)]) + _CONTENT_HEAD)
-    + _steps(_REJECT_REST, b"")
-)
-# The same of a fill and the three of its key.
-_FILL_CONTENT: Final = list(fields.RECORDED_FIELDS[fields.FILL][3:])
-_FLAGS: Final = _as_number(answer_field(Reject, "flags"))
-_FILL_REST: Final = [*(
-    answer_field(Reject, name)
-    for name in (
-        "wal_sequence", "open_quantity", "hold_microcents", "released_microcents",
-        "unpaid_fee_microcents",
-    )
-), _FLAGS]  # fmt: skip
-_FILL_LAYOUT = Layout(
-    _steps(_FILL_CONTENT, bytes([0x90 + 1 + len(_FILL_REST), 0x90 + len(_FILL_CONTENT)]))
-    + _steps(_FILL_REST, b"")
-)
-_ADMIT_MARK = _ADMIT_HEAD[0]
-_CONTENT_LAYOUT = Layout(_steps(_ORDER_CONTENT, _CONTENT_HEAD))
-_REJECT_VALUES: Final = 2  # of a reject behind its sequence: its stage and its detail
-_FOREIGN = FOREIGN
+_ADMITTED, _FOREIGN = int(OutcomeKind.ADMITTED), FOREIGN
+_ADMITTED_LAYOUT, _REJECTED_LAYOUT = remembered_form.ADMITTED, remembered_form.REJECTED
+_CONTENT_LAYOUT, _FILL_LAYOUT = remembered_form.CONTENT, remembered_form.FILL
+_ADMIT_MARK = remembered_form.ADMIT_MARK
 
 
 class RememberedOrders:
@@ -249,7 +193,7 @@ class RememberedOrders:
         """The same of an order that rules of another version answered."""
         if self._reader.read(_CONTENT_LAYOUT, payload, 1, len(payload), request, outcome) < 0:
             raise InvariantError(f"the remembered order in row {row} is none")
-        outcome.take_foreign(foreign_answer(*msgspec.msgpack.decode(payload)[1:]))
+        outcome.take_foreign(read_foreign(payload))
 
     def find_fill(self, request: Request, now_ns: int) -> int:
         """The row of the fill recorded under that identity, of an order of ours or not."""
@@ -318,13 +262,9 @@ class RememberedOrders:
     def _put_foreign(self, request: Request, outcome: Outcome) -> int:
         """Puts an order that rules of another version answered; how many bytes it takes."""
         assert outcome.foreign is not None
-        rest = foreign_values(outcome.foreign)
-        at = text.put(self._payload, 0, bytes([0x90 + 1 + len(rest)]))
+        count, said = put_foreign_rest(outcome.foreign)
+        at = text.put(self._payload, 0, bytes([0x90 + count]))
         at = tables.write_pack(_CONTENT_LAYOUT, self._payload, at, request, outcome)
-        try:
-            said = b"".join(map(encode_pack, rest))
-        except OverflowError as error:
-            raise InvariantError(f"a record holds an impossible integer: {error}") from error
         if at + len(said) > len(self._payload):
             raise InvariantError(f"an answer of {len(said)} bytes is to be remembered")
         return text.put(self._payload, at, said)
@@ -477,27 +417,3 @@ class RememberedOrders:
         self._last_orphan_sequence = (
             0 if last == _NO_ROW else fill_sequence(self._fills.payload(last))
         )
-
-
-def foreign_values(answer: Admit | Reject) -> tuple[Any, ...]:
-    """What is remembered of an answer that rules of another version gave."""
-    code = fields.CODE_OF_REASON.get(answer.reason, answer.reason)
-    if isinstance(answer, Reject):
-        return code, answer.wal_sequence, fields.STAGES.index(answer.stage), answer.detail
-    rest = msgspec.structs.astuple(answer)
-    return (code, *rest[1:7])
-
-
-def foreign_answer(code: int | str, sequence: int, *rest: Any) -> Admit | Reject:
-    """The answer of which that is remembered, without its order's id."""
-    word = code if isinstance(code, str) else fields.REASON_WORDS[code]
-    if len(rest) == _REJECT_VALUES:
-        return Reject("", sequence, fields.STAGES[rest[0]], word, rest[1], False)
-    reservation_id, venue, substituted, notional, fee = rest
-    return Admit("", sequence, reservation_id, venue, substituted, notional, fee, word, False)
-
-
-def fill_sequence(payload: bytes) -> int:
-    """The sequence of the record of a remembered fill."""
-    sequence: int = msgspec.msgpack.decode(payload)[1]
-    return sequence

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from guard.engine.engine import Engine
 from guard.engine.state import GuardState
@@ -31,6 +31,7 @@ from guard.record.reader import RecordReader
 from guard.record.rules import RecordRules
 from guard.record.writer import RecordWriter
 from guard.recovery import load_checkpoint
+from guard.replay.place import Place
 from guard.replay.redecide import Redecider, Replayed
 from kernel import InvariantError
 from wal import (
@@ -45,25 +46,6 @@ from wal import (
 )
 
 DIFFERENCE_CONTEXT_BYTES: Final = 60
-
-
-class Place(Protocol):
-    """Where the record at hand stands: all that who watches a replay is told of that.
-
-    `segment`: its file's name, in which its line begins at byte `offset`. `entry_hash`: 64
-    lower-case hexadecimal characters.
-    """
-
-    sequence: int
-
-    @property
-    def segment(self) -> str: ...
-
-    @property
-    def offset(self) -> int: ...
-
-    @property
-    def entry_hash(self) -> str: ...
 
 
 # Told of each record once it is proven and applied: where it stands, what the rules give for it
