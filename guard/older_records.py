@@ -119,7 +119,7 @@ class OlderRecords:
             byte_count = _older_bytes(self._directory, heads[0]) if heads else 0
         except (WalError, OSError) as error:
             byte_count = 0
-            _settle(Ended(None, str(error)), 0, counters, say)
+            _settle(Ended(None, str(error)), 0, counters, say, alarm)
         if not byte_count:
             self.stop()
             return

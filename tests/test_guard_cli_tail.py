@@ -3,12 +3,12 @@
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from daemon_support import OPENING_RECORDS, PATIENCE_S, Site, command, config_text
+from guard import own_process
 from protocol_client import ProtocolClient, order
 from wal import segment_end
 
@@ -16,7 +16,7 @@ from wal import segment_end
 @contextmanager
 def tailing(site: Site, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "guard.cli", "tail", str(site.log), *arguments],
+        own_process.command("guard.cli", "tail", str(site.log), *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

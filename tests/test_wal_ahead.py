@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,9 +28,8 @@ PATIENCE_S = 20.0
 
 
 def open_writer(directory: Path, **options: object) -> LogWriter:
-    return LogWriter.open(
-        directory, HASHER, EMPTY_HEAD, monotonic_ns=fake_clock(), **options,  # type: ignore[arg-type]
-    )  # fmt: skip
+    settings: dict[str, Any] = {"monotonic_ns": fake_clock(), **options}
+    return LogWriter.open(directory, HASHER, EMPTY_HEAD, **settings)
 
 
 def put(writer: LogWriter, size: int = 10) -> int:

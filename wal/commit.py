@@ -22,7 +22,6 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -31,6 +30,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 from wal.chain import Head
 from wal.errors import WalPoisoned
 from wal.failpoint import is_armed, reach
+from wal.lastsegment import LastSegment
 from wal.lock import LogLock
 from wal.segment import create_segment, forget_pages, segment_name, shorten
 from wal.spares import Spares
@@ -67,15 +67,6 @@ class OsFiles:
 
     def shorten(self, descriptor: int, size: int, /) -> None:
         shorten(descriptor, size)
-
-
-@dataclass(frozen=True, slots=True)
-class LastSegment:
-    """The segment that a log ends with; `descriptor` is None and `number` 0 where it has none."""
-
-    descriptor: int | None
-    number: int
-    size: int
 
 
 class Batch(NamedTuple):

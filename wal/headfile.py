@@ -21,7 +21,6 @@ import fcntl
 import json
 import os
 import struct
-import time
 import zlib
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -33,7 +32,6 @@ HEAD_NAME: Final = "head"
 LINE_BYTES: Final = 256
 _CHECKSUM_BYTES: Final = 9  # eight hexadecimal digits and the newline
 _ATTEMPTS_MAX: Final = 100
-_PAUSE_S: Final = 0.001
 _FLOCK: Final = struct.Struct("hhqqi4x")  # fcntl(2): type, whence, start, length, process
 
 
@@ -112,7 +110,7 @@ def read_published_head(directory: Path) -> PublishedHead | None:
             published = decode_head(line)
             if published is not None or not line:
                 return published
-            time.sleep(_PAUSE_S)
+            os.sched_yield()  # for the writer to end its line
     finally:
         os.close(descriptor)
     return None

@@ -32,23 +32,22 @@ from typing import Final, NamedTuple
 
 from wal.ahead import WRITE_AHEAD_BYTES_MAX, ZerosAhead, zeros_max
 from wal.barethread import BareThread, Outcome
-from wal.chain import GENESIS, ChainHasher, Head
+from wal.chain import ChainHasher, Head
 from wal.closing import Closing
 from wal.commit import (
     Batch,
     CommitError,
     CommitThread,
     FileLayer,
-    LastSegment,
     OsFiles,
     SegmentAppender,
 )
 from wal.entry import check_data
-from wal.errors import WalDamage, WalError, WalInputError, WalPoisoned
+from wal.errors import WalError, WalInputError, WalPoisoned
 from wal.form import WAL_FORM
 from wal.headfile import HeadFile, PublishedHead
+from wal.lastsegment import LastSegment, open_last
 from wal.lock import LogLock
-from wal.segment import fsync_directory, list_segments, open_segment, segment_number
 from wal.staging import Staging
 
 # A torn batch is judged in memory when it is repaired; this bounds that memory. Twice the bound
@@ -166,7 +165,7 @@ class LogWriter(Closing):
             # Interpreted it would have nothing ahead of the other.
             if WAL_FORM == "compiled":
                 bare_thread = BareThread()
-            last = _open_last(directory, head)
+            last = open_last(directory, head)
         except (OSError, WalError, WalInputError) as error:
             if bare_thread is not None:
                 bare_thread.close()
@@ -498,31 +497,3 @@ class LogWriter(Closing):
             batch.first_sequence - 1,
             str(error) or type(error).__name__,
         )
-
-
-def _open_last(directory: Path, head: Head) -> LastSegment:
-    """The segment that the log ends with, open for appending."""
-    if (head.sequence == 0) != (head.entry_hash == GENESIS):
-        raise WalInputError("a head has the hash `genesis` exactly at sequence 0")
-    segments = list_segments(directory, archived=head.sequence > 0)
-    if not segments:
-        if head.sequence != 0:
-            raise WalInputError(f"the head is {head.sequence}, but {directory} has no segment")
-        return LastSegment(None, 0, 0)
-    if head.sequence == 0 and any(path.stat().st_size for path in segments):
-        raise WalInputError(f"the head is 0, but {directory} is not empty")
-    last = segments[-1]
-    descriptor = open_segment(last)
-    try:
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            reason = "the last line has no newline"
-            raise WalDamage(last.name, size, head.sequence + 1, reason)
-        if not size:
-            # Who created it may have died before its name was durable.
-            os.fsync(descriptor)
-            fsync_directory(directory)
-    except (OSError, WalDamage):
-        os.close(descriptor)
-        raise
-    return LastSegment(descriptor, segment_number(last), size)

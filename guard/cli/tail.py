@@ -2,10 +2,10 @@
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from guard import clock
 from guard.cli.base import (
     EXIT_FAILED,
     EXIT_GOOD,
@@ -21,7 +21,7 @@ from wal import WalDamage, WalStartMismatch
 if TYPE_CHECKING:
     from wal import Follower
 
-PAUSE_S: Final = 0.02
+PAUSE_NS: Final = 20_000_000
 
 
 def add(commands: Commands) -> None:
@@ -61,7 +61,7 @@ def _tail(options: argparse.Namespace) -> int:
                 return EXIT_GOOD
             if state is LogState.ENDED:
                 return _say_end(options.log, follower)
-            time.sleep(PAUSE_S)
+            clock.sleep_until(clock.monotonic_ns() + PAUSE_NS)
     except WalStartMismatch as error:
         raise UsageError(f"--from: {error.reason}") from error
     except WalDamage as damage:
