@@ -209,10 +209,10 @@ def test_a_path_that_cannot_be_looked_at(tmp_path: Path, monkeypatch: pytest.Mon
         path.rename(tmp_path / "elsewhere")
         with monkeypatch.context() as patch:
             patch.setattr(os, "lstat", refuse)
-            standing.check(5)
+            standing.check(5, 5)
             with pytest.raises(WalDisplaced, match="has 5 bytes, where 6 were written"):
-                standing.check(6)
+                standing.check(6, 6)
         with pytest.raises(WalDisplaced, match="was renamed"):
-            standing.check(5)
+            standing.check(5, 5)
     finally:
         os.close(descriptor)

@@ -134,7 +134,10 @@ class DiskTrace:
     def _pwrite(self, result: int, descriptor: int, data: Any, offset: int) -> None:
         number = self.descriptors.get(descriptor)
         if isinstance(number, int):
-            assert offset + result <= self.sizes[number], "nobody writes behind the end in place"
+            if offset == self.sizes[number]:
+                self._write(result, descriptor, data)
+                return
+            assert offset + result <= self.sizes[number], "a gap, or partly behind the end"
             self.operations.append(("overwrite", number, offset, bytes(data[:result])))
 
     def _fsync(self, _: None, descriptor: int) -> None:

@@ -130,10 +130,9 @@ class SegmentAppender:
 
     def commit(self, batch: Batch) -> None:
         """Write and sync one batch. Raises `CommitError` from whatever failed."""
-        stage, written = "create", 0
+        stage, written = "create" if batch.begins_segment else "check", 0
         try:
-            if batch.begins_segment:
-                self._begin(batch)
+            self._prepare(batch)
             descriptor = self._descriptor
             assert descriptor is not None
             stage = "write"
@@ -161,11 +160,10 @@ class SegmentAppender:
         """
         if type(self.files) is not OsFiles or is_armed():
             return None
-        if batch.begins_segment:
-            try:
-                self._begin(batch)
-            except BaseException as error:
-                raise CommitError("create", 0) from error
+        try:
+            self._prepare(batch)
+        except BaseException as error:
+            raise CommitError("create" if batch.begins_segment else "check", 0) from error
         return self._descriptor
 
     def check_written(self, batch: Batch) -> None:
@@ -207,6 +205,17 @@ class SegmentAppender:
             os.close(self._descriptor)
             self._descriptor = None
         self._spares.give_up()
+
+    def _prepare(self, batch: Batch) -> None:
+        """Have the batch's segment ready to be written.
+
+        One that was cut is seen now: a write at an offset would fill the gap with zeros, and it
+        would have the size that it should.
+        """
+        if batch.begins_segment:
+            self._begin(batch)
+        else:
+            self._check(0)
 
     def _check(self, bytes_written: int) -> None:
         self._bytes += bytes_written

@@ -1,10 +1,10 @@
 # cython: annotation_typing=False
 """Whether the segment that is being written is still the one that readers find by its path.
 
-Owns that one look, which is taken behind each sync and before anybody is told of it: who deletes,
-renames, cuts or replaces a segment that a writer has open takes every later record from whoever
-reads the log, and nothing else would notice before the next start. Must not: look at the directory
-or the lock (`wal.lock` does), or at what stands in the segment.
+Owns that one look, which is taken before each write, and behind each sync before anybody is told of
+it: who deletes, renames, cuts or replaces a segment that a writer has open takes every later record
+from whoever reads the log, and nothing else would notice before the next start. Must not: look at
+the directory or the lock (`wal.lock` does), or at what stands in the segment.
 
 How it works: one `lstat` of the path, a microsecond beside a sync. The same device and inode (as
 long as the descriptor is open, nobody else gets that number) and exactly as many bytes as were
