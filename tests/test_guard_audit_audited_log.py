@@ -302,15 +302,15 @@ async def test_only_when_told_to(tmp_path: Path) -> None:
 async def test_a_failed_sync_off_the_loop_is_the_last(tmp_path: Path) -> None:
     log = AsyncAuditedLog.open(tmp_path / "log", KEY)
     await log.append_verified_audited(*item(1))
-    # A pipe in the segment's place: it takes the write, and cannot be synced.
+    # In the segment's place what takes the write, and cannot be synced.
     links = {int(name): Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")}
     (segment,) = (
         number
         for number, link in links.items()
         if link.is_symlink() and str(link.readlink()).startswith(f"{tmp_path}/log/0")
     )
-    read, write = os.pipe()
-    os.dup2(write, segment)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, segment)
     waiting = [
         asyncio.ensure_future(log.append_verified_audited(*item(sequence))) for sequence in (2, 3)
     ]
@@ -319,8 +319,7 @@ async def test_a_failed_sync_off_the_loop_is_the_last(tmp_path: Path) -> None:
     assert {outcome.stage for outcome in outcomes if isinstance(outcome, WalPoisoned)} == {
         "fdatasync"
     }
-    os.close(read)
-    os.close(write)
+    os.close(nothing)
     with pytest.raises(WalPoisoned):
         await log.append_verified_audited(*item(4))
     assert log.durable_head.sequence == 1

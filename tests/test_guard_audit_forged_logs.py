@@ -267,7 +267,7 @@ def test_the_true_log_passes_every_check(check: str, day: DayLog) -> None:
     [
         (lambda whole: whole[:-1], "the last line has no newline"),
         (lambda whole: whole[:-100], "the last line has no newline"),
-        (lambda whole: whole + b"\0" * 512, "the last line has no newline"),
+        (lambda whole: whole + b"\0" * 512 + b"1", "zeros stand where a record should"),
         (lambda whole: whole + b"\n", "the line is blank"),
         (lambda whole: b"\xef\xbb\xbf" + whole, "is not JSON|not UTF-8"),
     ],

@@ -52,7 +52,7 @@ def test_the_daemon_s_build_is_the_report_s() -> None:
     assert asked(stats(other), is_own=False) == other
     assert as_conditions(other, is_own=False) == {
         "pretrade_guard": "9.9.9", "commit": "abc", "kernel_form": "compiled",
-        "log_form": "interpreted", "guard_form": "compiled", "socket_form": "compiled",
+        "log_form": "interpreted", "guard_form": "compiled",
     }  # fmt: skip
 
 
@@ -116,6 +116,6 @@ def test_an_interpreted_guard_is_not_compared_with_its_peers(tmp_path: Path) -> 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "pretrade-guard: different forms are not compared: the peers are compiled; interpreted "
-        f"here: kernel, log, order path, socket, replay, in {installation.PACKAGES}\n"
+        f"here: kernel, log, order path, replay, in {installation.PACKAGES}\n"
     )
     assert list(tmp_path.iterdir()) == []

@@ -12,12 +12,18 @@ PLACES = {
     "kernel": ("kernel", "KERNEL_FORM"),
     "log": ("wal", "WAL_FORM"),
     "order_path": ("guard", "GUARD_FORM"),
-    "socket": ("guard.gateway", "ROUTER_FORM"),
+    "socket": ("guard.gateway", "ROUTER_FORM"),  # until it became a part of the order path
 }
 
+
+def form_of(module: str, name: str) -> str | None:
+    """The form; None where the commit has no such part."""
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError:
+        return None
+
+
 if __name__ == "__main__":
-    found = {
-        part: getattr(importlib.import_module(module), name, None)
-        for part, (module, name) in PLACES.items()
-    }
+    found = {part: form_of(*place) for part, place in PLACES.items()}
     print(json.dumps({part: form for part, form in found.items() if form is not None}))
