@@ -229,6 +229,7 @@ class Server:
             record=self.pipeline.record,
             actor=lambda: self._actor(wall_ns(), "disk space"),
             say=lambda _text: None,
+            alarm=lambda _text: None,
         )
         self.pipeline.watch_space(self.reserve.look)
         self.pipeline.start()
