@@ -90,7 +90,7 @@ class Wire:
     def __init__(self, door: Door, hello: bytes = HELLO, receive_bytes: int = 0) -> None:
         """Connects, and says `hello`. `receive_bytes`: what the system buffers for it."""
         self.door = door
-        self.received = b""
+        self.received = bytearray()
         self.is_open = True
         transport, _, place = door.endpoint.partition("://")
         if transport == "ipc":
@@ -122,11 +122,11 @@ class Wire:
         with contextlib.suppress(OSError):  # it is told by what does not come
             self.socket.sendall(data)
 
-    def until(self, what: bytes) -> bytes:
+    def until(self, what: bytes) -> bytearray:
         """What has come, once `what` is in it."""
-        return pump(self.door, lambda: self.received if self.has(what) else b"")
+        return pump(self.door, lambda: self.received if self.has(what) else None)
 
-    def until_closed(self) -> bytes:
+    def until_closed(self) -> bytearray:
         """Everything that came before the end."""
         return pump(self.door, lambda: self.has(b"") or not self.is_open) and self.received
 

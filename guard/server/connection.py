@@ -307,9 +307,9 @@ class Connection:
             pieces.clear()
             piece = 0
         elif piece >= _FORGET:
-            piece &= ~1
-            del pieces[:piece]
-            piece = 0
+            # In pairs: which of them holds a body is told by its place.
+            del pieces[: piece - (piece & 1)]
+            piece &= 1
         self._piece, self._piece_sent = piece, sent
 
     def close(self) -> int:
