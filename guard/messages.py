@@ -10,7 +10,6 @@ alphabet of a name, the upper end of a u64) stands in `guard.wire`.
 
 from typing import Annotated, Literal, TypeAlias, get_args
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 PROTOCOL_VERSION = 1
@@ -211,18 +210,3 @@ REQUEST_TYPES: dict[str, type[Request]] = {
     "ping": Ping,
     "stats": Stats,
 }
-
-
-def content_of(request: Order | Fill) -> tuple[object, ...]:
-    """The fields that make two requests the same request: all but `request_id`."""
-    return msgspec.structs.astuple(request)[:-1]
-
-
-def first_difference(one: Order | Fill, other: Order | Fill) -> str | None:
-    """The name of the first field, in the protocol's order, in which the two differ."""
-    for name, left, right in zip(
-        one.__struct_fields__, content_of(one), content_of(other), strict=False
-    ):
-        if left != right:
-            return name
-    return None

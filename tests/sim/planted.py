@@ -1,11 +1,11 @@
-"""Planted bugs in what runs: the compiled way of requests, built with all of them, one at a time on.
+"""Planted bugs in what runs: the compiled way of requests, built with all of them, one switched on.
 
     python tests/sim/planted.py [--only NAME ...] [--sample N]
 
 A bug is an expression of the product that is there once, and another in its place. All of them are
 built into one copy of the packages, each behind a number that a run is told (PLANTED in its
-environment); then seeds are played until one fails. Exit 1 where a bug survives. For bugs in what is
-not compiled, and in the disk's calls, there is `mutations.py`.
+environment); then seeds are played until one fails. Exit 1 where a bug survives. For bugs in what
+is not compiled, and in the disk's calls, there is `mutations.py`.
 """
 
 import argparse
@@ -35,7 +35,7 @@ for seed in range({seeds}):
     try:
         run_seed(seed)
     except FailureError as failure:
-        print(f"seed {{seed}}: " + str(failure).rpartition(chr(10))[2])
+        print(str(failure).rpartition(chr(10))[2])
         sys.exit(9)
 """
 _CAUGHT = 9
