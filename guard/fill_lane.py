@@ -14,6 +14,7 @@ How it fails: `InvariantError` where the ledger contradicts itself.
 from guard import packing
 from guard.orders_codec import ADMITTED_HEAD, decode_fill
 from guard.outcomes import Decided, FillRecorded
+from guard.ranges import LOCAL_CLIENT
 from guard.record_rules import RecordRules
 from guard.replay_parts import FILLED_BYTES
 from guard.state import GuardState
@@ -124,9 +125,8 @@ class FillLane:
         fill, answer = decode_fill(
             desk, client_order_id, fill_id, le.bytes_at(rows, at, payload_bytes)
         )
-        client = le.bytes_at(rows, at + payload_bytes, rows[row + 83]).decode()
         received_at_ns, batch = le.load_i64(rows, row), le.load_u64(rows, row + 8)
-        return Decided(FillRecorded(received_at_ns, client, batch, fill, answer, False))
+        return Decided(FillRecorded(received_at_ns, LOCAL_CLIENT, batch, fill, answer, False))
 
 
 def behind(payload: bytes, at: int, count: int, end: int) -> int:

@@ -6,10 +6,13 @@ from libc.stdint cimport int64_t as i64
 
 from guard cimport text
 from guard.state cimport GuardState
+from guard.wire cimport check_request
 
 cdef i64 _UNKNOWN
-cdef Py_ssize_t _REASON_LENGTH_MAX
+cdef Py_ssize_t _WORD_LENGTH_MAX
 
+cdef _check_is(field, value, wanted)
+cdef _check_range(field, value, low, high)
 cdef _check_answer(answer, request, sequence)
 
 @cython.final
@@ -27,5 +30,9 @@ cdef class RecordRules:
     cpdef note(self, sequence, outcome)
     cpdef check(self, sequence, outcome, previous_hash)
 
-    @cython.locals(state=GuardState)
+    @cython.locals(state=GuardState, is_unsaid=bint)
     cdef _check_request(self, request)
+
+    cdef _check_order(self, sequence, event)
+    cdef _check_fill(self, sequence, event)
+    cdef _check_release(self, sequence, event)

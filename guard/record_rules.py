@@ -23,7 +23,7 @@ from msgspec import UNSET
 from guard import text
 from guard.journal import RecordError
 from guard.messages import I64_MAX, U32_MAX, U64_MAX, Admit, Order
-from guard.orders_codec import FLAGS
+from guard.orders_codec import CODE_OF_WORD, FLAGS
 from guard.outcomes import (
     CheckpointTaken,
     CutNoted,
@@ -44,7 +44,7 @@ from guard.state import GuardState
 from guard.wire import check_request
 
 _UNKNOWN = 0  # of a sequence: the record that says it was not read
-_REASON_LENGTH_MAX = 64
+_WORD_LENGTH_MAX = 64
 _FREE_BYTES_MAX: Final = 2**128 - 1  # two u64 multiplied: blocks, and the size of one
 
 
@@ -80,8 +80,10 @@ class RecordRules:
 
     def note(self, sequence: int, outcome: Outcome) -> None:
         """Says that this record is part of the state from now on."""
-        self._batch_first_sequence = outcome.batch_first_sequence
-        if type(outcome) in _BEFORE_CHECKPOINTS:
+        self.note_batch(outcome.batch_first_sequence)
+        kind = type(outcome)
+        if kind is SessionStarted or kind is CheckpointTaken or kind is LogOpened:
+            # No checkpoint that is logged behind one of these is of a record before it.
             self._checkpoint_from = sequence
 
     def check(self, sequence: int, outcome: Outcome, previous_hash: str) -> None:
@@ -90,14 +92,20 @@ class RecordRules:
         `previous_hash`: of the record before; of no interest but where a session begins.
         """
         kind = type(outcome)
+        event: Any = outcome
         if kind is SessionStarted:
-            self._check_session(sequence, outcome, previous_hash)
+            self._check_session(sequence, event, previous_hash)
             return
         if not self.follows(sequence, outcome.received_at_ns, outcome.batch_first_sequence):
             self._refuse_head(sequence, outcome)
-        rule = _RULES.get(kind)
-        if rule is not None:
-            rule(self, sequence, outcome)
+        if kind is OrderDecided or kind is OrderRefused:
+            self._check_order(sequence, event)
+        elif kind is FillRecorded:
+            self._check_fill(sequence, event)
+        elif kind is OrderReleased:
+            self._check_release(sequence, event)
+        elif kind in _RULES:
+            _RULES[kind](self, sequence, event)
 
     def _refuse_head(self, sequence: int, outcome: Outcome) -> None:
         state = self._state
@@ -173,8 +181,8 @@ class RecordRules:
         self._check_request(order)
         _check_answer(answer, order, sequence)
         reason = answer.reason
-        if not 0 < len(reason) <= _REASON_LENGTH_MAX or not text.is_printable(reason):
-            raise _refused("answer.reason", reason, f"a word of 1 to {_REASON_LENGTH_MAX} letters")
+        if reason not in CODE_OF_WORD:  # it may be one of earlier rules, or later ones
+            _check_word("answer.reason", reason)
         if isinstance(answer, Admit):
             _check_range("answer.venue", answer.venue, 1, U32_MAX)
             _check_range("answer.notional_microcents", answer.notional_microcents, 1, I64_MAX)
@@ -224,6 +232,11 @@ def _check_range(field: str, value: int, low: int, high: int) -> None:
         raise _refused(field, value, f"an integer from {low} to {high}")
 
 
+def _check_word(field: str, word: str) -> None:
+    if not 0 < len(word) <= _WORD_LENGTH_MAX or not text.is_printable(word):
+        raise _refused(field, word, f"a word of 1 to {_WORD_LENGTH_MAX} letters")
+
+
 def _check_answer(answer: Any, request: Any, sequence: int) -> None:
     """What an answer has of its record and its request is what these say themselves."""
     if answer.wal_sequence != sequence:
@@ -244,16 +257,11 @@ def _check_cut(place: str, cut: CutNoted, sequence: int) -> None:
         raise _refused(f"{place}.copy_name", cut.copy_name, f"{name}, or that and a number")
 
 
+# Of what is not asked by a client.
 _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
-    OrderDecided: RecordRules._check_order,
-    OrderRefused: RecordRules._check_order,
-    FillRecorded: RecordRules._check_fill,
-    OrderReleased: RecordRules._check_release,
     LogOpened: RecordRules._check_log_opened,
     SettingsActivated: RecordRules._check_settings,
     EntriesHalted: RecordRules._check_free_bytes,
     EntriesResumed: RecordRules._check_free_bytes,
     CheckpointTaken: RecordRules._check_checkpoint,
 }
-# No checkpoint that is logged behind one of these is of a record before it.
-_BEFORE_CHECKPOINTS: Final = frozenset((LogOpened, SessionStarted, CheckpointTaken))

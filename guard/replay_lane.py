@@ -26,6 +26,7 @@ from guard.decide_entry import REASON_WORD
 from guard.fill_lane import FillLane
 from guard.orders_codec import decode_order
 from guard.outcomes import Decided, KernelRows, OrderDecided
+from guard.ranges import LOCAL_CLIENT
 from guard.record_rules import RecordRules
 from guard.replay_parts import DECIDED, DECIDED_BYTES, FILLED, ROW_HEAD
 from guard.state import GuardState
@@ -218,8 +219,7 @@ class ReplayLane:
         desk, _, client_order_id = le.bytes_at(rows, at, key_bytes).decode().partition("\0")
         at += key_bytes
         order, answer = decode_order(desk, client_order_id, le.bytes_at(rows, at, payload_bytes))
-        client = le.bytes_at(rows, at + payload_bytes, rows[row + 178]).decode()
         received_at_ns, batch = le.load_i64(rows, row), le.load_u64(rows, row + 8)
-        event = OrderDecided(received_at_ns, client, batch, order, answer)
+        event = OrderDecided(received_at_ns, LOCAL_CLIENT, batch, order, answer)
         kernel_rows = KernelRows(self._input, self._output_row, self._digest_hex)
         return Decided(event, kernel_rows)
