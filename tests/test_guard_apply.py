@@ -208,21 +208,28 @@ def test_administrative_events_that_cannot_follow(make: Any, words: str) -> None
 
 
 def _filled(**changes: Any) -> FillRecorded:
-    answer = Filled("desk-alpha", "A-1", "F-1", 9, 60, 1, 1, 5_000, 0, [], False)
+    held = ORDER_NOTIONAL - 1
+    answer = Filled("desk-alpha", "A-1", "F-1", 9, 60, held, 1, 5_000, 0, [], False)
     return FillRecorded(T0, "local", 9, fill(), structs.replace(answer, **changes), False)
 
 
-def _released(name: str) -> OrderReleased:
-    answer = Released("desk-alpha", name, 9, 1, False)
+def _released(name: str, microcents: int = 1) -> OrderReleased:
+    answer = Released("desk-alpha", name, 9, microcents, False)
     return OrderReleased(T0, "local", 9, cancel(name), answer)
 
 
 def test_requests_outcomes_that_cannot_follow() -> None:
     too_much = ORDER_NOTIONAL + 1
     for event, words in (
-        (_filled(released_microcents=too_much), "settle of record 9: .*HoldExceeded"),
+        (
+            _filled(released_microcents=too_much, hold_microcents=-1),
+            "settle of record 9: .*HoldExceeded",
+        ),
+        (_filled(released_microcents=2), "record 9 frees 2 microcents and leaves .* and 60 lots"),
+        (_filled(open_quantity=61), "record 9 frees 1 microcents .* and 61 lots, .* with 60 lots"),
         (_filled(fee_microcents=2**62), "settle of record 9: .*Overrun"),
         (_released("A-2"), "record 9 releases an order that is not open"),
+        (_released("A-1"), "record 9 releases 1 microcents of an order that holds 1900000000000"),
         (_again("A-3", reservation_id=7), "record 8 holds reservation 7, the ledger gave 2"),
         (_again("A-3", notional_microcents=2**62), "reserve for record 8: .*Exposure"),
     ):
@@ -247,7 +254,7 @@ def test_a_release_after_the_last_fill_or_a_release_cannot_follow() -> None:
         engine.admit(order())
         engine.submit(first)
         with pytest.raises(InvariantError, match="MissingReservation"):
-            engine.engine.apply(10, _released("A-1"))
+            engine.engine.apply(10, _released("A-1", 0))
 
 
 def test_a_charge_that_the_desk_cannot_pay_cannot_follow() -> None:

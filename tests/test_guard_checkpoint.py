@@ -174,7 +174,7 @@ REFUSED = [
         PAYLOAD[:HEAD_AT] + struct.pack("<I", HEAD_BYTES_MAX + 1) + PAYLOAD[HEAD_AT + 4 :],
         f"its head has {HEAD_BYTES_MAX + 1} bytes; allowed: at most {HEAD_BYTES_MAX}",
     ),
-    (with_head(epoch="1"), r"Expected `int`, got `str` - at `\$.epoch`"),
+    (with_head(epoch="1"), "epoch: '1' is not allowed; allowed: int"),
     (with_head(another=1), "Object contains unknown field `another`"),
     (with_head(policy_digest_hex="00" * 32), "its policy's digest is [0-9a-f]{64}, not 0000"),
     (with_head(policy=HEAD["policy"] | {"models": []}), "models is empty"),
