@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from guard.messages import I64_MAX, StatsReply
-from guard.reasons import Refusal
 
 # Upper ends of the histogram's classes: from far below a good disk's sync to far above a bad one's.
 SYNC_LATENCY_BOUNDS_NS: Final = (
@@ -18,7 +17,6 @@ SYNC_LATENCY_BOUNDS_NS: Final = (
     10**10,
     I64_MAX,
 )
-FULL_WINDOW: Final = Refusal.IDEMPOTENCY_WINDOW_FULL.word
 
 
 @dataclass(slots=True)
@@ -50,12 +48,6 @@ class Counters:
     older_damage: int = 0
     duty_failures: int = 0
     syncs_by_latency: list[int] = field(default_factory=lambda: [0] * len(SYNC_LATENCY_BOUNDS_NS))
-
-    def count_reject(self, reason: str) -> None:
-        """An order was refused."""
-        self.rejects += 1
-        if reason == FULL_WINDOW:
-            self.full_windows += 1
 
     def count_sync(self, record_count: int, batch_bytes: int, latency_ns: int) -> None:
         """A batch of records has become durable."""

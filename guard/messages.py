@@ -10,8 +10,7 @@ alphabet of a name, the upper end of a u64) stands in `guard.wire`.
 
 from typing import Annotated, Literal, TypeAlias, get_args
 
-import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 PROTOCOL_VERSION = 1
 
@@ -189,7 +188,7 @@ class StatsReply(Struct, tag="stats", tag_field="type"):
     counters: dict[str, int]
     syncs_by_latency_ns: list[tuple[int, int]]
     # What the daemon runs; empty where it does not say so.
-    build: dict[str, str] = msgspec.field(default_factory=dict)
+    build: dict[str, str] = field(default_factory=dict)
     request_id: RequestId = UNSET
 
 
@@ -213,18 +212,3 @@ REQUEST_TYPES: dict[str, type[Request]] = {
     "ping": Ping,
     "stats": Stats,
 }
-
-
-def content_of(request: Order | Fill) -> tuple[object, ...]:
-    """The fields that make two requests the same request: all but `request_id`."""
-    return msgspec.structs.astuple(request)[:-1]
-
-
-def first_difference(one: Order | Fill, other: Order | Fill) -> str | None:
-    """The name of the first field, in the protocol's order, in which the two differ."""
-    for name, left, right in zip(
-        one.__struct_fields__, content_of(one), content_of(other), strict=False
-    ):
-        if left != right:
-            return name
-    return None

@@ -50,7 +50,7 @@ class Origin(Struct, frozen=True, gc=False):
     """Where a request came from: the common head of every event."""
 
     received_at_ns: int
-    client: str
+    client: Client
     batch_first_sequence: int
 
 

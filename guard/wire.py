@@ -30,7 +30,6 @@ from guard.messages import (
     Fill,
     Order,
     Ping,
-    Reply,
     Request,
     Stats,
     Status,
@@ -192,11 +191,6 @@ def framing_error(frame_count: int) -> Message:
         ErrorCode.BAD_FRAMING,
         f'message: {frame_count} frames are not allowed; allowed: [body] or ["", body]',
     )
-
-
-def encode_replies(message: Message, replies: list[Reply]) -> bytes:
-    """The body that answers `message`: one map, or an array where the message was one."""
-    return message.form.encode(replies if message.is_array else replies[0])
 
 
 def _single_error(form: WireForm, code: ErrorCode, text: str) -> Message:

@@ -27,11 +27,11 @@ from guard.instruments import define_instrument
 from guard.messages import U64_MAX
 from guard.outcomes import Decided
 from guard.server.request_path import LateReplies, RequestPath, record_event
-from guard.wire import encode_replies
 from guard_support import I64_MAX, KEY, LOG_ID, SECOND_NS, T0, U32_MAX, actor, dev_config
 from guard_wire_support import ORDER
 from reference.answering import Answering, record_outcome
 from reference.engine import Engine as ReferenceEngine
+from reference.replying import encode_replies
 from wal import EMPTY_HEAD, ChainHasher, LogWriter
 
 pack = msgspec.msgpack.encode
@@ -217,6 +217,7 @@ def test_a_full_window_and_an_expired_order(pair: Pair) -> None:
     for number in range(50):
         pair.ask(pack(plain(number, quantity=1, price=1)))
     assert pair.ask(pack(plain(99)))["reason"] == "idempotency_window_full"
+    assert (pair.product.counters.rejects, pair.product.counters.full_windows) == (1, 1)
     cancel = {"type": "cancel", "desk": "desk-alpha", "client_order_id": "A-0"}
     assert pair.ask(pack(cancel))["type"] == "released"
     assert pair.ask(pack(plain(99)), 2 * 86_400 * SECOND_NS)["type"] == "admit"

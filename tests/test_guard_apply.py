@@ -225,7 +225,16 @@ def test_requests_outcomes_that_cannot_follow() -> None:
             _filled(released_microcents=too_much),
             "record 9 frees 1900000000001 microcents and leaves 1 and 60 lots",
         ),
+        (
+            _filled(hold_microcents=ORDER_NOTIONAL - 1, released_microcents=2),
+            "record 9 frees 2 microcents and leaves .* and 60 lots",
+        ),
+        (
+            _filled(hold_microcents=ORDER_NOTIONAL - 1, open_quantity=61),
+            "record 9 frees 1 microcents .* and 61 lots, .* with 60 lots",
+        ),
         (_filled(2**62, hold_microcents=ORDER_NOTIONAL - 1), "settle of record 9: .*Overrun"),
+        (_released("A-1"), "record 9 releases 1 microcents of an order that holds 1900000000000"),
         (_released("A-2"), "record 9 releases an order that is not open"),
         (_again("A-3", reservation_id=7), "record 9 holds reservation 7, the ledger gave 2"),
         (_again("A-3", notional_microcents=2**62), "reserve for record 9: .*Exposure"),

@@ -37,7 +37,7 @@ def test_each_part_pulls_in_no_more_than_it_needs() -> None:
     snapshots = loaded_by("from guard.audit import restore, replay_audited_wal")
     assert snapshots & {"cryptography", "opentelemetry", *network} == set()
     log = loaded_by("from guard.audit import AuditedLog, DecisionEngine")
-    assert log & {"cryptography", "guard.engine", "guard.config", *network} == set()
+    assert log & {"cryptography", "guard.engine.engine", "guard.config", *network} == set()
     receipts = loaded_by("from guard.audit import issue_receipt, sign_policy")
     assert "cryptography" in receipts
     assert receipts & {"guard.audit.audited_log", "guard.record.codec", *network} == set()

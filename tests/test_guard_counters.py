@@ -43,13 +43,6 @@ def test_sums_and_highest_values() -> None:
     assert (counted["logged_bytes"], counted["open_holds"]) == (16_000, 7)
 
 
-def test_a_full_window_is_a_reject_of_its_own() -> None:
-    counters = Counters()
-    for reason in ("stale_order", "idempotency_window_full", "insufficient"):
-        counters.count_reject(reason)
-    assert (counters.rejects, counters.full_windows) == (3, 1)
-
-
 def test_the_protocol_page_names_every_counter() -> None:
     section = PROTOCOL.split("### 7.2 `stats`", 1)[1].split("\n## ", 1)[0]
     told = set(re.findall(r"`(\w+)`", section))

@@ -17,6 +17,7 @@ from guard.engine.engine import Engine
 from guard.forked import NICENESS
 from guard.record.codec import DIALECT, decode_data
 from guard.recovery import fold_log, recover_log
+from guard_support import apply
 from protocol_client import ProtocolClient, cancel, fill, order, status
 from wal import ChainHasher, find_head, read_checkpoints, read_entries
 
@@ -118,7 +119,7 @@ def fold_up_to(site: Site, sequence: int) -> tuple[str, str]:
     """The hash of that record, and the digest of the state after it, by the log alone."""
     engine = Engine()
     for entry in read_entries(site.log, HASHER, DIALECT):
-        engine.apply(entry.sequence, decode_data(entry.data).outcome)
+        apply(engine, entry.sequence, decode_data(entry.data).outcome)
         if entry.sequence == sequence:
             return entry.entry_hash, state_digest_hex(engine.state)
     raise AssertionError(f"the log has no record {sequence}")

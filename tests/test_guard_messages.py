@@ -21,9 +21,9 @@ from guard.messages import (
     Reply,
     StatsReply,
     StatusReply,
-    content_of,
 )
 from guard_support import CHECKOUT, U64_MAX, fill, order
+from reference.difference import content_of
 
 PROTOCOL = (CHECKOUT / "guard" / "PROTOCOL.md").read_text()
 ADMIT = Admit("A-1", 12, 1, 10, False, 1, 2, "r", False)

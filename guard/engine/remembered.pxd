@@ -51,6 +51,7 @@ cdef class RememberedOrders:
     @cython.locals(row=Py_ssize_t)
     cpdef Py_ssize_t find(self, Request request, i64 now_ns) except -2
 
+    @cython.locals(phase=i64)
     cpdef i64 phase(self, Py_ssize_t row) except -1
     cpdef i64 hold_microcents(self, Py_ssize_t row) except? -1
     cpdef i64 filled_quantity(self, Py_ssize_t row) except? -1

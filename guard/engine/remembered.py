@@ -149,7 +149,10 @@ class RememberedOrders:
 
     def phase(self, row: int) -> int:
         """The order's `OrderPhase`."""
-        return self._orders.value(row, _PHASE)
+        phase = self._orders.value(row, _PHASE)
+        if not _OPEN <= phase <= _REFUSED:
+            raise InvariantError(f"the remembered order in row {row} has the phase {phase}")
+        return phase
 
     def hold_microcents(self, row: int) -> int:
         """What is held for it now."""

@@ -16,8 +16,6 @@ from guard.protocol.fields import Field, ValueKind, answer_field
 from guard.protocol.layout import Layout, Step, encode_pack
 from kernel import InvariantError
 
-_FIXED_INTEGER = ValueKind.NUMBER
-
 
 def _steps(values: list[Field], opening: bytes) -> list[Step]:
     """An array's elements; `opening`: what stands before the first one."""
@@ -29,7 +27,7 @@ def _steps(values: list[Field], opening: bytes) -> list[Step]:
 
 def _as_number(field: Field) -> Field:
     """A word, kept as its number."""
-    return field._replace(kind=_FIXED_INTEGER, high=max(field.high, len(field.words)))
+    return field._replace(kind=ValueKind.NUMBER, high=len(field.words) - 1)
 
 
 # An array of the order's fields but for the two of its key, then of its answer's.

@@ -66,6 +66,8 @@ class JsonReader:
         outcome: Outcome,
     ) -> int:
         """Takes in the value of the layout's step of that number; the offset behind it."""
+        if at >= end:
+            return NOT_PLAIN
         kind = layout.kinds[index]
         slot = layout.slots[index]
         if kind in (_NUMBER, _OPTIONAL_NUMBER):

@@ -1,14 +1,10 @@
-# text.py for the compiled modules: the same writes, on a pointer.
+# json_text.py for the compiled modules: the same writes, on a pointer.
 
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 from libc.string cimport memcpy
 
 ctypedef u8[20] Digits
-
-cdef extern from "Python.h":
-    bint PyUnicode_IS_COMPACT_ASCII(object text) noexcept
 
 cdef extern from *:
     """
@@ -25,8 +21,6 @@ cdef extern from *:
 
 
 cdef inline Py_ssize_t put(u8 *out, Py_ssize_t at, bytes piece) noexcept:
-    if at < 0:
-        return at
     memcpy(out + at, <const u8 *>piece, len(piece))
     return at + len(piece)
 
@@ -34,8 +28,6 @@ cdef inline Py_ssize_t put(u8 *out, Py_ssize_t at, bytes piece) noexcept:
 cdef inline Py_ssize_t put_slice(
     u8 *out, Py_ssize_t at, const u8 *source, Py_ssize_t start, Py_ssize_t count
 ) noexcept:
-    if at < 0:
-        return at
     memcpy(out + at, source + start, count)
     return at + count
 
@@ -45,8 +37,6 @@ cdef inline Py_ssize_t put_quoted(
 ) noexcept:
     cdef Py_ssize_t index
     cdef u8 character
-    if at < 0:
-        return at
     out[at] = 34  # a quotation mark
     at += 1
     for index in range(start, start + count):
@@ -64,8 +54,6 @@ cdef inline Py_ssize_t put_u64(u8 *out, Py_ssize_t at, u64 value) noexcept nogil
     cdef Digits digits
     cdef Py_ssize_t first = 20
     cdef const char *pair
-    if at < 0:
-        return at
     while value >= 100:
         pair = text_pairs + 2 * (value % 100)
         value //= 100
@@ -85,7 +73,7 @@ cdef inline Py_ssize_t put_u64(u8 *out, Py_ssize_t at, u64 value) noexcept nogil
 
 
 cdef inline Py_ssize_t put_i64(u8 *out, Py_ssize_t at, i64 value) noexcept nogil:
-    if value >= 0 or at < 0:
+    if value >= 0:
         return put_u64(out, at, <u64>value)
     out[at] = 45  # a minus
     return put_u64(out, at + 1, 0 - <u64>value)
@@ -95,41 +83,7 @@ cdef inline Py_ssize_t put_hex(
     u8 *out, Py_ssize_t at, const u8 *value, Py_ssize_t count
 ) noexcept nogil:
     cdef Py_ssize_t index
-    if at < 0:
-        return at
     for index in range(count):
         out[at + 2 * index] = text_hex[value[index] >> 4]
         out[at + 2 * index + 1] = text_hex[value[index] & 15]
     return at + 2 * count
-
-
-cdef inline Py_ssize_t put_string(u8 *out, Py_ssize_t at, str value) except -2:
-    cdef Py_ssize_t length, index
-    if at < 0 or len(value) > 128 or not PyUnicode_IS_COMPACT_ASCII(value):
-        return -1
-    cdef const char *from_ = PyUnicode_AsUTF8AndSize(value, &length)
-    cdef u8 character
-    out[at] = 34  # a quotation mark
-    at += 1
-    for index in range(length):
-        character = from_[index]
-        if character < 32 or character > 126:
-            return -1
-        if character == 34 or character == 92:
-            out[at] = 92  # a backslash
-            at += 1
-        out[at] = character
-        at += 1
-    out[at] = 34
-    return at + 1
-
-
-cdef inline bint is_printable(str value) except -1:
-    cdef Py_ssize_t length, index
-    if value is None or not PyUnicode_IS_COMPACT_ASCII(value):
-        return False
-    cdef const char *from_ = PyUnicode_AsUTF8AndSize(value, &length)
-    for index in range(length):
-        if <u8>from_[index] < 33 or <u8>from_[index] > 126:
-            return False
-    return True

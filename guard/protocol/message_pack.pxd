@@ -1,4 +1,4 @@
-# packing.py for the compiled modules: the same writes, on a pointer.
+# message_pack.py for the compiled modules: the same writes, on a pointer.
 
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
@@ -103,38 +103,11 @@ cdef inline Py_ssize_t map_head_bytes(const u8 *body, Py_ssize_t at) noexcept no
     return 3 if body[at] == 0xDE else 1
 
 
-cdef inline Py_ssize_t value_end(
-    const u8 *body, Py_ssize_t at, Py_ssize_t end
-) noexcept nogil:
-    cdef u8 head
-    if at < 0 or at >= end:
-        return -1
-    head = body[at]
-    at += 1
-    if 0xA0 <= head <= 0xBF:
-        at += head & 0x1F
-    elif head == 0xD9 and at < end:
-        at += 1 + body[at]
-    elif 0xCA <= head <= 0xD3:
-        at += <Py_ssize_t>4 << (head - 0xCA) if head <= 0xCB else <Py_ssize_t>1 << (head & 3)
-    elif not (head < 0x80 or head >= 0xE0 or head == 0xC0 or head == 0xC2 or head == 0xC3):
-        return -1
-    return at if at <= end else -1
-
-
 cdef inline bint stands_at(
     const u8 *body, Py_ssize_t at, Py_ssize_t end, bytes piece
 ) noexcept:
     cdef Py_ssize_t count = len(piece)
     return at + count <= end and memcmp(body + at, <const u8 *>piece, count) == 0
-
-
-cdef inline bint is_graphic(const u8 *body, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t index
-    for index in range(start, start + count):
-        if body[index] < 33 or body[index] > 126:
-            return False
-    return True
 
 
 cdef inline bytes bytes_at(const u8 *body, Py_ssize_t at, Py_ssize_t count):

@@ -1,9 +1,10 @@
 """MessagePack at an offset of a buffer: heads, integers, texts, one after another.
 
-Owns the few reads and writes that the modules of the lanes are made of (`guard.order_reader`,
-`guard.order_pieces`, `guard.order_rows` and others), with the bytes that msgspec writes: every head
-and every integer as short as it goes. A write takes the buffer and an offset, and gives the offset
-behind what it wrote. Compiled, those modules take the same functions from `packing.pxd`.
+Owns the few reads and writes that requests, replies and what is remembered are made of
+(`guard.protocol.layout`, `guard.protocol.pack_reader`), with the bytes that msgspec writes: every
+head and every integer as short as it goes. A write takes the buffer and an offset, and gives the
+offset behind what it wrote. Compiled, those modules take the same functions from
+`message_pack.pxd`.
 
 Must not: check the buffer's room when it writes, or any range. The caller has.
 """
@@ -100,35 +101,9 @@ def map_head_bytes(body: bytes, at: int) -> int:
     return 3 if body[at] == 0xDE else 1
 
 
-def value_end(body: bytes, at: int, end: int) -> int:
-    """The offset behind the value there; NOT_PLAIN for what nests, is long, or is cut short.
-
-    A text of at most 255 bytes, a number, true, false, nil. NOT_PLAIN for a negative `at`, so that
-    one call can follow another.
-    """
-    if at < 0 or at >= end:
-        return NOT_PLAIN
-    head = body[at]
-    at += 1
-    if 0xA0 <= head <= 0xBF:
-        at += head & 0x1F
-    elif head == 0xD9 and at < end:
-        at += 1 + body[at]
-    elif 0xCA <= head <= 0xD3:  # floats, unsigned, signed
-        at += 4 << (head - 0xCA) if head <= 0xCB else 1 << (head & 3)
-    elif not (head < 0x80 or head >= 0xE0 or head in (0xC0, 0xC2, 0xC3)):
-        return NOT_PLAIN
-    return at if at <= end else NOT_PLAIN
-
-
 def stands_at(body: bytes, at: int, end: int, piece: bytes) -> bool:
     """Does the body go on with `piece` there?"""
     return at + len(piece) <= end and body.startswith(piece, at)
-
-
-def is_graphic(body: bytes, start: int, count: int) -> bool:
-    """Is all of it printable ASCII, and none of it a space?"""
-    return all(33 <= byte <= 126 for byte in body[start : start + count])
 
 
 def bytes_at(body: bytes, at: int, count: int) -> bytes:

@@ -30,10 +30,12 @@ from guard.engine.state import GuardState
 from guard.forked import ForkedChild
 from guard.huge_pages import ask_for_huge_pages
 from guard.messages import Order
-from guard.outcomes import Decided, Origin
+from guard.protocol.outcome import Outcome
+from guard.protocol.request import Request
+from guard.protocol.request_reader import RequestReader
+from guard.record.writer import RecordWriter
 from guard.recovery import load_checkpoint
 from guard_support import KEY, LOG_ID, T0, dev_config
-from reference.journal import encode_data
 from wal import ChainHasher, Head, WalError, read_checkpoints, write_checkpoint
 
 ORDERS = 10_000_000
@@ -51,9 +53,9 @@ def filled(count: int, hold_count: int) -> Engine:
         remembered_orders_max=min(count + 100_000, 10_000_000),
     )
     for event in opening_events(config, Actor(T0, 1, "bench", "bench"), LOG_ID, HASHER.key_id):
-        engine.apply(engine.next_sequence, event)
-    for state in states(count - 100_000):
-        engine.state.orders.add(state)
+        engine.apply_event(engine.next_sequence, event)
+    for request, outcome in states(count - 100_000):
+        engine.state.orders.add(request, outcome)
     for _ in range(hold_count):
         engine.state.ledger.try_reserve("desk-alpha", 1_000)
     return engine
@@ -64,6 +66,9 @@ class Orders:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._reader, self._writer = RequestReader("local"), RecordWriter()
+        self._request, self._outcome = Request(), Outcome()
+        self._request.set_text("client", b"local")
         self._numbers = itertools.count()
         self.took_ns: list[int] = []
 
@@ -74,11 +79,13 @@ class Orders:
         )
         started_ns = time.perf_counter_ns()
         sequence = self._engine.next_sequence
-        decided = self._engine.decide(order, Origin(T0 + sequence, "local", sequence))
-        if not isinstance(decided, Decided):
-            raise SystemExit(f"no record: {decided}")
-        encode_data(decided)
-        self._engine.apply(sequence, decided.outcome)
+        request, outcome = self._request, self._outcome
+        self._reader.take(request, order)
+        request.received_at_ns, request.batch_first_sequence = T0 + sequence, sequence
+        if not self._engine.decide(request, outcome):
+            raise SystemExit(f"no record: {order}")
+        self._writer.data(request, outcome, self._engine.state.policy_digest_hex)
+        self._engine.apply(request, outcome)
         self.took_ns.append(time.perf_counter_ns() - started_ns)
 
     def report(self, what: str) -> None:

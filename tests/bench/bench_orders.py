@@ -21,8 +21,10 @@ from typing import TypeVar
 from measured import say_what_is_measured
 
 from guard.bench.conditions import processor
-from guard.engine.remembered import OrderPhase, OrderState, RememberedOrders
-from guard.messages import Admit, Order
+from guard.engine.remembered import OrderPhase, RememberedOrders
+from guard.engine.row_map import NO_ROW
+from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.request import Request
 
 ORDERS = 1_000_000
 DESK = "desk-alpha"
@@ -46,41 +48,60 @@ def timed(name: str, call: Callable[[Item], object], items: Iterable[Item], coun
     print(f"  {name:<32} {elapsed_ns / count:8.0f} ns")
 
 
-def states(count: int) -> Iterable[OrderState]:
-    """Orders as a client sends them, admitted."""
+Admitted = tuple[Request, Outcome]
+
+
+def states(count: int) -> Iterable[Admitted]:
+    """Orders as a client sends them, admitted: the same two places, filled anew for each."""
+    request, outcome = request_of("A"), Outcome()
+    request.symbol_bytes = request.currency_bytes = 0
+    request.set_text("symbol", b"AAPL")
+    request.set_text("currency", b"USD")
+    request.price, request.venue, request.risk_bps, request.confidence_bps = 19_000, 10, 200, 9_000
+    outcome.kind, outcome.reason, outcome.venue = OutcomeKind.ADMITTED, 1, 10
+    outcome.fee_microcents = 35_000_000
     for number in range(count):
-        name = f"A-{number:09d}"
-        order = Order(
-            name, DESK, "AAPL", "buy", 100 + number % 900, 19_000, 10, 200, 9_000, currency="USD",
-            sent_at_ns=T0 + number,
-        )  # fmt: skip
-        answer = Admit(
-            name, number + 8, number + 1, 10, False, order.quantity * 19_000 * 10**6, 35_000_000,
-            "recommended", False,
-        )  # fmt: skip
-        yield OrderState(order, answer, OrderPhase.OPEN, answer.notional_microcents)
+        request.set_text("client_order_id", b"A-%09d" % number)
+        request.quantity, request.sent_at_ns = 100 + number % 900, T0 + number
+        outcome.sequence, outcome.reservation_id = number + 8, number + 1
+        outcome.notional_microcents = request.quantity * 19_000 * 10**6
+        yield request, outcome
+
+
+def request_of(name: str) -> Request:
+    """A request that names that order."""
+    request = Request()
+    request.set_text("desk", DESK.encode())
+    request.set_text("client_order_id", name.encode())
+    return request
 
 
 def measure(count: int) -> None:
-    names = [f"A-{number:09d}" for number in range(count)]
-    absent = [f"B-{number:09d}" for number in range(count)]
+    names = [b"A-%09d" % number for number in range(count)]
+    absent = [b"B-%09d" % number for number in range(count)]
+    asked = request_of("A")
     gc.collect()
     before_bytes = resident_bytes()
     remembered = RememberedOrders()
     remembered.expect(count)
+
+    def find(name: bytes) -> int:
+        asked.set_text("client_order_id", name)
+        return remembered.find(asked, T0)
+
     print(f"{count} orders, nanoseconds each")
     timed("(the loop, with a call)", lambda name: name, names, count)
     timed("(the loop, with an order made)", lambda state: state, states(count), count)
-    timed("find, unknown, of none", lambda name: remembered.find(DESK, name, T0), absent, count)
-    timed("add, with the order made", remembered.add, states(count), count)
+    timed("find, unknown, of none", find, absent, count)
+    timed("add, with the order made", lambda each: remembered.add(*each), states(count), count)
     grown_bytes = resident_bytes() - before_bytes
-    timed("find, unknown, of all", lambda name: remembered.find(DESK, name, T0), absent, count)
-    timed("find, known", lambda name: remembered.find(DESK, name, T0), names, count)
+    timed("find, unknown, of all", find, absent, count)
+    timed("find, known", find, names, count)
 
-    def close(name: str) -> None:
-        found = remembered.find(DESK, name, T0)
-        if found is None:
-            raise SystemExit(f"{name} is lost")
+    def close(name: bytes) -> None:
+        found = find(name)
+        if found == NO_ROW:
+            raise SystemExit(f"{name!r} is lost")
         remembered.close(found, OrderPhase.CANCELED, T0 + 1)
 
     timed("close, with a find", close, names, count)

@@ -19,17 +19,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import msgspec
 from measured import say_what_is_measured
 
 from guard import own_process
 from guard.activation import Actor, opening_events
 from guard.checkpoint import encode_state, state_digest_hex
+from guard.counters import Counters
 from guard.engine.engine import Engine
 from guard.messages import Fill, Order, Request
-from guard.outcomes import Decided, Origin
 from guard.recovery import recover_log
+from guard.server.request_path import RequestPath, record_event
 from guard_support import KEY, LOG_ID, T0, dev_config
-from reference.journal import encode_data
 from wal import EMPTY_HEAD, ChainHasher, LogWriter, write_checkpoint
 
 RECORDS = 1_000_000
@@ -50,20 +51,16 @@ class Maker:
             remembered_orders_max=orders_max,
         )
         for event in opening_events(config, Actor(T0, 1, "bench", "bench"), LOG_ID, HASHER.key_id):
-            self._record(Decided(event))
+            record_event(self.engine, writer, event)
+        self._now_ns = T0
+        self._path = RequestPath(self.engine, writer, Counters(), lambda: self._now_ns)
 
     def request(self, request: Request) -> None:
         sequence = self.engine.next_sequence
-        origin = Origin(T0 + sequence, "local", sequence - self._writer.staged_count)
-        decided = self.engine.decide(request, origin)
-        if not isinstance(decided, Decided):
-            raise SystemExit(f"no record: {decided}")
-        self._record(decided)
-
-    def _record(self, decided: Decided) -> None:
-        sequence = self.engine.next_sequence
-        self._writer.append(sequence, encode_data(decided), is_encoded=True)
-        self.engine.apply(sequence, decided.outcome)
+        self._now_ns = T0 + sequence
+        self._path.answer(msgspec.msgpack.encode(request), 1)
+        if self.engine.next_sequence == sequence:
+            raise SystemExit(f"no record: {request}")
         if self._writer.staged_count >= BATCH_RECORDS:
             self._writer.sync_now()
 

@@ -12,12 +12,12 @@ from guard.ranges import LOCAL_CLIENT
 from guard.wire import (
     Message,
     Parsed,
-    encode_replies,
     framing_error,
     parse_message,
 )
 from reference.engine import Engine
 from reference.journal import encode_data
+from reference.replying import encode_replies
 from wal import LogWriter
 from wal.failpoint import reach
 
@@ -94,7 +94,8 @@ class Answering:
             counters.records += 1
             reply = answer_of(decided.outcome)
             if type(reply) is Reject:
-                counters.count_reject(reply.reason)
+                counters.rejects += 1
+                counters.full_windows += reply.reason == "idempotency_window_full"
         else:
             reply = decided
             if type(reply) is ErrorReply:

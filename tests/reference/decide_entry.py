@@ -25,7 +25,6 @@ from guard.messages import (
     Order,
     Reject,
     Reply,
-    first_difference,
 )
 from guard.outcomes import Decided, KernelRows, OrderDecided, OrderRefused, Origin
 from guard.reasons import Refusal, Stage, stage_of
@@ -39,6 +38,7 @@ from kernel import (
 from kernel import little_endian as le
 from kernel.layout import DECISION_ROW_BYTES, OUTPUT_ROW_BYTES, TRACE
 from kernel.policy import PolicySnapshot
+from reference.difference import first_difference
 from reference.orders import OrderState
 from reference.state import Desk, GuardState
 

@@ -24,10 +24,10 @@ from guard.messages import (
     Reply,
     Status,
     StatusReply,
-    first_difference,
 )
 from guard.outcomes import Decided, FillRecorded, OrderReleased, Origin
 from guard.reasons import ErrorCode
+from reference.difference import first_difference
 from reference.orders import OrderPhase, OrderState
 from reference.state import GuardState
 

@@ -27,11 +27,11 @@ _encoder = msgspec.msgpack.Encoder()
 _fields_of = msgspec.structs.astuple
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
-_CODE_OF_WORD: Final[dict[str, int]] = {
+CODE_OF_WORD: Final[dict[str, int]] = {
     **{reason.snake: int(reason) for reason in Reason},
     **{refusal.word: int(refusal) for refusal in Refusal},
 }
-_WORD_OF_CODE: Final = {code: word for word, code in _CODE_OF_WORD.items()}
+_WORD_OF_CODE: Final = {code: word for word, code in CODE_OF_WORD.items()}
 _STAGES: Final[tuple[Stage, ...]] = ("order", "kernel", "ledger")
 FLAGS: Final = ("overfill", "late", "unknown", "refused")
 
@@ -75,7 +75,7 @@ def encode_order(order: Order, answer: Admit | Reject) -> bytes:
     if isinstance(answer, Admit):
         (_, wal_sequence, reservation_id, venue, substituted, notional_microcents, fee_microcents,
          reason, _, _) = _fields_of(answer)  # fmt: skip
-        code = _CODE_OF_WORD.get(reason, reason)
+        code = CODE_OF_WORD.get(reason, reason)
         return _encode(
             (
                 content,
@@ -88,7 +88,7 @@ def encode_order(order: Order, answer: Admit | Reject) -> bytes:
                 fee_microcents,
             )
         )
-    code = _CODE_OF_WORD.get(answer.reason, answer.reason)
+    code = CODE_OF_WORD.get(answer.reason, answer.reason)
     stage = _STAGES.index(answer.stage)
     return _encode((content, code, answer.wal_sequence, stage, answer.detail))
 

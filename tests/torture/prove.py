@@ -45,27 +45,29 @@ BUGS = (
     ),
     Bug(
         "refused orders are not remembered",
-        "guard/apply.py",
-        "        _remember_rejected(state, order, answer, event)\n        return\n",
-        "        return\n",
+        "guard/engine/apply.py",
+        "        _apply_rejected(state, request, outcome)\n",
+        "        pass\n",
     ),
     Bug(
         "fills are not remembered",
-        "guard/decide_execution.py",
-        "    if earlier is not None:\n        recorded, answer = earlier\n",
-        "    if earlier is not None and False:\n        recorded, answer = earlier\n",
+        "guard/engine/decide.py",
+        "    if fill_row != _NO_ROW:\n",
+        "    if fill_row != _NO_ROW and False:\n",
     ),
     Bug(
         "a part fill's share is a microcent off, live and in replay alike",
-        "guard/decide_execution.py",
-        "hold_at_first - hold_at_first * filled // quantity\n",
-        "hold_at_first - hold_at_first * filled // quantity - 1\n",
+        "guard/engine/decide.py",
+        "    return first_microcents - freed\n",
+        "    return first_microcents - freed - 1\n",
     ),
     Bug(
         "a refusal by the cap does not count what is held",
-        "guard/decide_entry.py",
-        "    used = ledger.reserved_microcents(desk) or 0\n",
-        "    used = 0\n",
+        "guard/engine/checks.py",
+        "    outcome.asked, outcome.limit = outcome.notional_microcents, line.cap\n"
+        "    outcome.used = line.reserved\n",
+        "    outcome.asked, outcome.limit = outcome.notional_microcents, line.cap\n"
+        "    outcome.used = 0\n",
     ),
     Bug(
         "what was remembered of orders is lost at recovery",

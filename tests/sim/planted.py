@@ -1,0 +1,160 @@
+"""Planted bugs in what runs: the compiled way of requests, built with all of them, one switched on.
+
+    python tests/sim/planted.py [--only NAME ...] [--sample N]
+
+A bug is an expression of the product that is there once, and another in its place. All of them are
+built into one copy of the packages, each behind a number that a run is told (PLANTED in its
+environment); then seeds are played until one fails. Exit 1 where a bug survives. For bugs in what
+is not compiled, and in the disk's calls, there is `mutations.py`.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import guard
+from sim.mutations import SEEDS_MAX
+
+PACKAGES = Path(guard.__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parents[1]
+BUILD_PATIENCE_S, RUN_PATIENCE_S = 900, 600
+
+_SWITCH = 'import os as _os\n\n_PLANTED = int(_os.environ.get("PLANTED", "0"))\n'
+_PLAY = """
+import sys
+from guard import GUARD_FORM
+from sim.world import FailureError, run_seed
+assert GUARD_FORM == "compiled", GUARD_FORM
+for seed in range({seeds}):
+    try:
+        run_seed(seed)
+    except FailureError as failure:
+        print(str(failure).rpartition(chr(10))[2])
+        sys.exit(9)
+"""
+_CAUGHT = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """In `file`, the expression `old` gives what `new` gives."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+_DECIDE, _APPLY = "guard/engine/decide.py", "guard/engine/apply.py"
+_CHECKS, _STATE = "guard/engine/checks.py", "guard/engine/state.py"
+
+BUGS = (
+    Bug("share_off_by_one", _DECIDE, "first_microcents - freed", "first_microcents - freed - 1"),
+    Bug("fill_counted_again", _DECIDE, "fill_row != _NO_ROW", "False"),
+    Bug(
+        "content_not_compared",
+        _DECIDE,
+        "first_difference(_ORDER_CONTENT, _ORDER_KEY_FIELDS, orders.known, request)",
+        "_SAME",
+    ),
+    Bug("unpaid_fee_unseen", _DECIDE, "fee - payable if fee > payable else 0", "0"),
+    Bug(
+        "earlier_fills_forgotten",
+        _DECIDE,
+        "orders.filled_quantity(row) + request.quantity",
+        "request.quantity",
+    ),
+    Bug("refused_not_flagged", _DECIDE, "_UNKNOWN | _REFUSED", "_UNKNOWN"),
+    Bug("refused_not_remembered", _APPLY, "outcome.reason in _NOT_REMEMBERED", "True"),
+    Bug("late_fee_not_charged", _APPLY, "paid > 0", "False"),
+    Bug("desk_halted_unseen", _CHECKS, "not desk.is_halted", "True"),
+    Bug("disk_low_unseen", _CHECKS, "halt is None", "True"),
+    Bug(
+        "window_full_unseen",
+        _CHECKS,
+        "state.orders.is_full(ids_max, request.received_at_ns)",
+        "False",
+    ),
+    Bug("notional_rounded_down", _STATE, "notional * self._denominator != worth", "False"),
+    Bug(
+        "id_forgotten_early",
+        _STATE,
+        "self._window_behind(since_ns, 1)",
+        "since_ns + self.remembered_order_window_ns // 10",
+    ),
+)
+
+
+def plant(place: Path) -> None:
+    """Builds a copy of the packages with all the bugs in it, none of them on."""
+    for package in ("guard", "kernel", "wal"):
+        shutil.copytree(PACKAGES / package, place / package)
+    for name in ("setup.py", "pyproject.toml", "README.md"):
+        shutil.copy2(PACKAGES / name, place / name)
+    for number, bug in enumerate(BUGS, 1):
+        source = place / bug.file
+        text = source.read_text()
+        if text.count(bug.old) != 1:
+            raise ValueError(f"{bug.name}: {bug.old!r} is not once in {bug.file}")
+        if _SWITCH not in text:
+            text = text.replace("\nfrom guard.", f"\n{_SWITCH}\nfrom guard.", 1)
+        text = text.replace(bug.old, f"(({bug.new}) if _PLANTED == {number} else ({bug.old}))")
+        source.write_text(text)
+    subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
+        cwd=place,
+        env={**os.environ, "CFLAGS": "-O0"},
+        check=True,
+        timeout=BUILD_PATIENCE_S,
+        capture_output=True,
+    )
+
+
+def caught(place: Path, number: int) -> str:
+    """The seed that catches the bug of that number, and how; nothing where none does."""
+    paths = os.pathsep.join((str(place), str(TESTS)))
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _PLAY.format(seeds=SEEDS_MAX)],
+        env={**os.environ, "PYTHONPATH": paths, "PLANTED": str(number)},
+        capture_output=True,
+        text=True,
+        timeout=RUN_PATIENCE_S,
+        check=False,
+    )
+    if done.returncode not in (0, _CAUGHT):
+        raise RuntimeError(done.stderr)
+    return done.stdout.strip()
+
+
+def survivors(names: Sequence[str]) -> list[str]:
+    """Of the bugs of these names: those that no seed catches."""
+    alive = []
+    with tempfile.TemporaryDirectory(prefix="planted-") as directory:
+        plant(Path(directory))
+        for number, bug in enumerate(BUGS, 1):
+            if bug.name not in names:
+                continue
+            said = caught(Path(directory), number)
+            print(f"{bug.name}: {said[:150] or 'SURVIVES'}", flush=True)
+            if not said:
+                alive.append(bug.name)
+    return alive
+
+
+def main() -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(description="Plants bugs in the compiled form.")
+    parser.add_argument("--only", nargs="*", default=[bug.name for bug in BUGS])
+    parser.add_argument("--sample", type=int, default=len(BUGS))
+    options = parser.parse_args()
+    return int(bool(survivors(options.only[: options.sample])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
