@@ -1,8 +1,8 @@
 """Little-endian integers, and bytes, at an offset of a row.
 
 Owns: the few reads and writes that the modules with a compiled form need (`kernel.prescribe`,
-`guard.packed`). Compiled, they take the same functions from `little_endian.pxd` beside this file,
-where each of an integer becomes one machine instruction.
+the order path of `guard`). Compiled, they take the same functions from `little_endian.pxd` beside
+this file, where each of an integer becomes one machine instruction.
 
 Must not: check anything. The caller has checked the row's length and the value's range.
 """

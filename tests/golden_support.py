@@ -1,7 +1,7 @@
 """A small log as the guard of today writes it, to be checked in as a golden directory.
 
 `write_golden` made `tests/data/logs/v1/guard` and makes the directory of each later format version.
-The parts are the daemon's own: wire, engine, journal, writer, recovery with its repair,
+The parts are the daemon's own: wire, engine, records, writer, recovery with its repair,
 checkpoints. Only the clock counts and the log id is given, so that the same code writes the same
 bytes.
 `outcome_of` is what is read back from such a directory, by the code of any later day.

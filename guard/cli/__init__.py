@@ -3,13 +3,13 @@
 Owns which commands there are, and how an error becomes an exit code; a module a command owns its
 arguments and what it prints. Exit codes: 0 good; 1 damage, a refused start or a failed
 environment; 2 wrong use, a bad configuration, nothing to verify, or a start that waits for an
-option; 3 a log's end that the next start mends; 130 (128 + SIGINT) when it was interrupted at the
-keyboard before its end (`run` stops in good order once it serves; before, it ends with that, or
-with 143 for SIGTERM); 129 and 143 when SIGHUP or SIGTERM ended a command that first cleans up
-(`demo`, `bench`, `export`); 141 (128 + SIGPIPE, as of a tool that the signal ended) when whoever
-read the output went away, as `head` does: said to nobody, and nothing is claimed of the log. Of
-`run` nobody's reading changes the exit code, or anything else (`guard.saying`). Closed standard
-descriptors are as /dev/null.
+option; 3 where `tail` finds that the log's writer is gone and has not closed it; 130 (128 + SIGINT)
+when it was interrupted at the keyboard before its end (`run` stops in good order once it serves;
+before, it ends with that, or with 143 for SIGTERM); 129 and 143 when SIGHUP or SIGTERM ended a
+command that first cleans up (`demo`, `bench`, `export`); 141 (128 + SIGPIPE, as of a tool that the
+signal ended) when whoever read the output went away, as `head` does: said to nobody, and nothing is
+claimed of the log. Of `run` nobody's reading changes the exit code, or anything else
+(`guard.saying`). Closed standard descriptors are as /dev/null.
 
 A new command is a module with an `add(commands)`, and a line in `COMMANDS`. What a command needs
 beyond its arguments it imports when it runs, so that `--help` stays quick.

@@ -4,8 +4,6 @@ Owns every change of the state, one function an event, found by a table. It foll
 outcome says and decides nothing: recovery runs this alone, so that a corrected rule never changes a
 recovered state. Live and replay run it after they decided.
 
-It runs as it stands, or compiled with the types of `apply.pxd` beside it.
-
 How it fails: `InvariantError` where the outcome cannot follow from the state (another reservation
 id, a hold that is not there): the log and the state are not of one history, nothing may go on.
 """

@@ -1,13 +1,11 @@
 """Decide an order: the state and an order → an outcome or a plain reply. Pure; changes nothing.
 
 Owns the guard's rules for entries: which checks an order meets, and in which order (the table in
-`guard/PROTOCOL.md`, 3.3). Live and replay run this code; recovery does not (`guard.apply`).
+`guard/PROTOCOL.md`, 3.3). Live and replay run this code; recovery does not (`reference.apply`).
 
 How it works: the result is `Decided`, which must be logged, applied and only then answered, or a
 reply that changes nothing, a repeat. The kernel is asked twice and its bytes compared, so that a
 record's `replay_valid` is earned.
-
-It runs as it stands, or compiled with the types of `decide_entry.pxd` beside it.
 
 How it fails: `InvariantError` where the state lacks what start-up guarantees, or where the kernel
 gives two answers to one question. Nothing of a request can cause either.

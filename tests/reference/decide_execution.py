@@ -2,9 +2,8 @@
 
 Owns the guard's rules for what happens to an order after its answer: what a fill frees and commits
 and what it is flagged with, what a cancel frees, what a status shows. A fill or a cancel reports a
-fact and is never refused because of a limit or a halt. Changes nothing; see `guard.decide_entry`
-for how the two kinds of result differ. It runs as it stands, or compiled with the types of
-`decide_execution.pxd` beside it.
+fact and is never refused because of a limit or a halt. Changes nothing; see
+`reference.decide_entry` for how the two kinds of result differ.
 
 How it fails: it does not; what cannot be done is an `error` reply.
 """

@@ -1,9 +1,8 @@
 """The engine: the one state machine that live, recovery, replay and simulation all run. Pure.
 
 Owns the state and its sequence numbers. *Decide* turns a request, the state and an origin into an
-outcome or a plain reply (`guard.decide_entry`, `guard.decide_execution`); *apply* folds an outcome
-into the state (`guard.apply`). No socket, file or clock. It runs as it stands, or compiled with the
-types of `engine.pxd` beside it.
+outcome or a plain reply (`reference.decide_entry`, `reference.decide_execution`); *apply* folds an
+outcome into the state (`reference.apply`). No socket, file or clock.
 
 How it is used: live decides, writes the record, applies, and answers once the record is on disk;
 recovery applies what the log says; replay decides again, compares, then applies. Between a

@@ -5,11 +5,10 @@ forgotten: never while its order is open, and after that not before `expires_at_
 an order may be forgotten never run backwards along the queue of closed ones, so the ids that have
 expired are always those at its front.
 
-How it works: orders and fills are packed (`guard.packed`); an `OrderState` is a copy, made when it
-is asked for and written back by `save`. It runs as it stands, or compiled with the types of
-`orders.pxd` beside it. The fills of an order hang on it as a chain of rows and are
-forgotten with it. Fills that name no order of ours stand in a queue of their own, each remembered
-for as long as a closed order.
+How it works: orders and fills are packed (`guard.engine.row_map`); an `OrderState` is a copy, made
+when it is asked for and written back by `save`. The fills of an order hang on it as a chain of rows
+and are forgotten with it. Fills that name no order of ours stand in a queue of their own, each
+remembered for as long as a closed order.
 """
 
 import struct
@@ -204,7 +203,7 @@ class RememberedOrders:
     def add_open(
         self, key: bytes, payload: bytearray, payload_bytes: int, hold_microcents: int
     ) -> None:
-        """As `add`, of an order just admitted, given as it is remembered (`guard.orders_codec`)."""
+        """As `add`, of an order just admitted, as it is remembered (`reference.orders_codec`)."""
         le.store_i64(self._open_row, 8 * _HOLD, hold_microcents)
         self._orders.add_packed(key, payload, payload_bytes, self._open_row)
 
@@ -252,7 +251,7 @@ class RememberedOrders:
         return row if row != _NO_ROW and self._orders.value(row, _PHASE) == _OPEN else _NO_ROW
 
     def payload(self, row: int) -> bytes:
-        """An order and its answer as they are remembered (`guard.orders_codec`)."""
+        """An order and its answer as they are remembered (`reference.orders_codec`)."""
         return self._orders.payload(row)
 
     def hold_and_filled(self, row: int) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """An order or a fill with its answer ↔ the bytes in which they are remembered. Pure.
 
-Owns the keys and payloads of `guard.orders`. A payload is a MessagePack array: first an array of
-the request's fields without those in the key, then the answer's without those that the request
+Owns the keys and payloads of `reference.orders`. A payload is a MessagePack array: first an array
+of the request's fields without those in the key, then the answer's without those that the request
 has; flags are numbers, and so are reasons, except those of rules that this version does not know.
 It is kept in memory and in checkpoints, not in the log: a change of it is a new checkpoint version.
 """

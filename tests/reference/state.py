@@ -1,8 +1,8 @@
 """The state that the log folds into. Plain data; pure.
 
 Owns what there is to know: identity and settings of the log, policy, instruments, desks, ledger,
-and the orders remembered. It changes only in `guard.apply`; `guard.decide` reads it.
-It runs as it stands, or compiled with the types of `state.pxd` beside it.
+and the orders remembered. It changes only in `reference.apply`;
+the two modules that decide read it.
 """
 
 from dataclasses import dataclass, field

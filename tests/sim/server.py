@@ -1,7 +1,7 @@
 """One life of the guard in the simulator: the daemon's steps without its sockets, clocks, threads.
 
 Everything of the product that can run here does: recovery, repair and tail rewrite, the events of
-a start, `Pipeline` with its own `start`, `run` and `stop`, engine, journal, wire, `LogWriter`. In
+a start, `Pipeline` with its own `start`, `run` and `stop`, the order path, records, `LogWriter`. In
 place of the rest stand a loop without time or descriptors (`SimLoop`), a gateway that is two lists
 (`SimGateway`), and a writer whose `sync` is the same object's `sync_now`.
 """
