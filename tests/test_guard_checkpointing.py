@@ -256,7 +256,7 @@ def test_free_space_that_cannot_be_found_out_is_an_alarm(open_stand: Opener) -> 
 
     stand.checkpointer._space_left = fail
     stand.checkpointer.request()
-    assert stand.said[0].endswith(
+    assert stand.alarms[0].endswith(
         "how much is free cannot be found out: [Errno 5] Input/output error"
     )
 
@@ -275,7 +275,7 @@ def test_what_a_child_may_still_write_is_promised_and_given_back(open_stand: Ope
     stand.checkpointer.give_way()
     assert stand.checkpointer.promised_bytes() == 0
     assert not beside.exists()
-    (alarm,) = stand.said
+    (alarm,) = stand.alarms
     assert alarm.endswith("records need the space that it would take")
     stand.settle()
     assert stand.events == []
