@@ -27,7 +27,6 @@ from guard.orders_codec import CODE_OF_WORD, FLAGS
 from guard.outcomes import (
     CheckpointTaken,
     CutNoted,
-    EntriesHalted,
     EntriesResumed,
     FillRecorded,
     LogOpened,
@@ -151,7 +150,7 @@ class RecordRules:
         if self._state.currency:
             _check_is("currency", event.currency, self._state.currency)
 
-    def _check_free_bytes(self, _sequence: int, event: EntriesHalted | EntriesResumed) -> None:
+    def _check_resume(self, _sequence: int, event: EntriesResumed) -> None:
         if event.free_bytes > _FREE_BYTES_MAX:
             raise _refused("free_bytes", event.free_bytes, f"an integer to {_FREE_BYTES_MAX}")
 
@@ -261,7 +260,6 @@ def _check_cut(place: str, cut: CutNoted, sequence: int) -> None:
 _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     LogOpened: RecordRules._check_log_opened,
     SettingsActivated: RecordRules._check_settings,
-    EntriesHalted: RecordRules._check_free_bytes,
-    EntriesResumed: RecordRules._check_free_bytes,
+    EntriesResumed: RecordRules._check_resume,
     CheckpointTaken: RecordRules._check_checkpoint,
 }

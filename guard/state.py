@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from guard.instruments import Instrument
 from guard.orders import RememberedOrders
-from guard.ranges import TIME_NS_MAX
+from guard.ranges import TIME_NS_MAX, ByteCount, DiskReserveBytes
 from kernel.ledger import BudgetEngine
 from kernel.policy import PolicySnapshot
 
@@ -29,8 +29,8 @@ class EntriesHalt(NamedTuple):
     """Why no desk may enter orders, and the sizes that say so, in bytes."""
 
     reason: str
-    free_bytes: int
-    reserve_bytes: int
+    free_bytes: ByteCount
+    reserve_bytes: DiskReserveBytes
 
 
 @dataclass  # no slots: the compiler knows them of itself, and does not take the word
