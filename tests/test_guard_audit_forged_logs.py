@@ -218,7 +218,9 @@ LOGS = (
     *(
         Forgery(
             f"{name}, chained anew with the key",
-            lambda day, old=old, new=new: chained(settled(changed(day.records, old, new))),  # type: ignore[misc]
+            lambda day, old=old, new=new: chained(  # type: ignore[misc]
+                settled(changed(day.records, old, new))
+            ),
             REPLAY,
             f"the event cannot follow: {reason}",
         )
