@@ -212,6 +212,10 @@ def _read_head(source: "_ExactReader") -> StateHead:
         raise StateError(explain(data, error)) from error
     if head.rules_version not in (_NO_RULES, RULES_VERSION):
         raise StateError(refusal("rules_version", head.rules_version, RULES_VERSION))
+    for name in ("epoch", "next_reservation_id"):
+        # A session begins with a record, and a record takes one number at most.
+        if getattr(head, name) > head.next_sequence:
+            raise StateError(refusal(name, getattr(head, name), f"to {head.next_sequence}"))
     for name in ("instruments", "desks"):
         names = [item[0] for item in getattr(head, name)]
         if names != sorted(set(names)):

@@ -197,7 +197,7 @@ class EntriesHalted(Administrative, tag="halt"):
     """No desk may enter orders: the disk of the log has less free than its reserve."""
 
     reason: Literal["disk_low"]
-    free_bytes: FreeBytes
+    free_bytes: ByteCount
     reserve_bytes: DiskReserveBytes
 
 

@@ -214,6 +214,38 @@ LOGS = (
             ),
         )
     ),
+    # Field by field: `test_guard_record_rules.py`.
+    *(
+        Forgery(
+            f"{name}, chained anew with the key",
+            lambda day, old=old, new=new: chained(  # type: ignore[misc]
+                settled(changed(day.records, old, new))
+            ),
+            REPLAY,
+            f"the event cannot follow: {reason}",
+        )
+        for name, old, new, reason in (
+            ("a time before that of the record before", b"00003,", b"00001,", "received_at_ns: "),
+            (
+                "a batch that is yet to come",
+                b'"batch_first_sequence":12',
+                b'"batch_first_sequence":13',
+                "batch_first_sequence: 13 is not allowed; allowed: 12, its own sequence, or 11",
+            ),
+            (
+                "the log of another key",
+                KEY_ID,
+                b"0123456789abcdef",
+                "key_id: '0123456789abcdef' is",
+            ),
+            (
+                "a session that is another one",
+                b'"epoch":3',
+                b'"epoch":9',
+                "epoch: 9 is not allowed",
+            ),
+        )
+    ),
     Forgery(
         "who did it changed, chained anew with the key",
         lambda day: chained(settled(changed(day.records, b'"by":"tester"', b'"by":"nobody"'))),

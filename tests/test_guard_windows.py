@@ -9,6 +9,7 @@ import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def reloaded(state: GuardState) -> GuardState:
     return decode_state(read)
 
 
-def unknown_fill(fill_id: str, **changes: object) -> Fill:
+def unknown_fill(fill_id: str, **changes: Any) -> Fill:
     return fill(fill_id, **{"client_order_id": f"nobody-{fill_id}", **changes})
 
 

@@ -188,7 +188,12 @@ def _audit_of(entry: LocatedEntry, policies: dict[str, bytes]) -> _Audit | None:
                 f"{entry.segment}, record {entry.sequence}: its audit bundle names no policy"
             ) from None
     if data.startswith(_ACTIVATED):
-        activated = _decode_activated(data)
+        try:
+            activated = _decode_activated(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise ExportError(
+                f"{entry.segment}, record {entry.sequence}: it activates no policy"
+            ) from None
         digest_hex = activated.policy_digest_hex
         policies[digest_hex] = _policy_file(activated.policy, digest_hex)
     return None

@@ -13,7 +13,7 @@ from guard.instruments import Instrument
 from guard.protocol import slots
 from guard.protocol.fields import TEXT_NAMES
 from guard.protocol.request import TEXTS, Request
-from guard.ranges import TIME_NS_MAX
+from guard.ranges import TIME_NS_MAX, ByteCount, DiskReserveBytes
 from kernel import little_endian as le
 from kernel.ledger import BudgetEngine
 from kernel.ledger_lines import Tenant
@@ -40,8 +40,8 @@ class EntriesHalt(NamedTuple):
     """Why no desk may enter orders, and the sizes that say so, in bytes."""
 
     reason: str
-    free_bytes: int
-    reserve_bytes: int
+    free_bytes: ByteCount
+    reserve_bytes: DiskReserveBytes
 
 
 class Worth:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from guard.outcomes import Decided, KernelRows, LogOpened, OrderDecided, Outcome, PlainEvent
+from guard.outcomes import Decided, KernelRows, OrderDecided, Outcome, PlainEvent
 from guard.record.words import explain
 from kernel.layout import DECISION, INPUT
 from kernel.reasons import ACTION_OF_CAMEL, REASON_OF_CAMEL
@@ -181,7 +181,12 @@ class _BatchOfRecord(Struct):
     metadata: _BatchOfEvent | None = None
 
 
+class _KeyOfOpening(Struct):
+    key_id: str
+
+
 _decode_batch = msgspec.json.Decoder(_BatchOfRecord).decode
+_decode_key_id = msgspec.json.Decoder(_KeyOfOpening).decode
 
 
 def _is_log_opened(data: bytes) -> bool:
@@ -208,10 +213,9 @@ def _named_key_id(data: bytes) -> str | None:
     if not _is_log_opened(data):
         return None
     try:
-        opened = _decode_event(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _decode_key_id(data).key_id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None  # damaged: the reader says so, by its hash
-    return opened.key_id if isinstance(opened, LogOpened) else None
 
 
 # What the log needs to know of its records, which are opaque to it otherwise.

@@ -24,7 +24,6 @@ from guard.messages import I64_MAX, U32_MAX, U64_MAX, Admit, Order
 from guard.outcomes import (
     CheckpointTaken,
     CutNoted,
-    EntriesHalted,
     EntriesResumed,
     FillRecorded,
     LogOpened,
@@ -173,7 +172,7 @@ class RecordRules:
         if self._state.currency:
             _check_is("currency", event.currency, self._state.currency)
 
-    def _check_free_bytes(self, _sequence: int, event: EntriesHalted | EntriesResumed) -> None:
+    def _check_resume(self, _sequence: int, event: EntriesResumed) -> None:
         if event.free_bytes > _FREE_BYTES_MAX:
             raise _refused("free_bytes", event.free_bytes, f"an integer to {_FREE_BYTES_MAX}")
 
@@ -281,8 +280,7 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     OrderReleased: RecordRules._check_release,
     LogOpened: RecordRules._check_log_opened,
     SettingsActivated: RecordRules._check_settings,
-    EntriesHalted: RecordRules._check_free_bytes,
-    EntriesResumed: RecordRules._check_free_bytes,
+    EntriesResumed: RecordRules._check_resume,
     CheckpointTaken: RecordRules._check_checkpoint,
 }
 # No checkpoint that is logged behind one of these is of a record before it.
