@@ -162,7 +162,7 @@ class Answering:
         if isinstance(decided, Decided) and self.refused and self._is_refused(request):
             counters.request_errors += 1
             counters.refused_disk_full += 1
-            reply = _disk_full()
+            reply: Reply = _disk_full()
         elif isinstance(decided, Decided):
             record_outcome(self._engine, self._writer, decided)
             counters.records += 1

@@ -61,7 +61,9 @@ class Allowance(NamedTuple):
     refused: Refused
 
 
-def disk_event(state: GuardState, left: int, reserve_bytes: int, actor: Actor) -> Outcome | None:
+def disk_event(
+    state: GuardState, left: int, reserve_bytes: int, actor: Actor
+) -> EntriesHalted | EntriesResumed | None:
     """The halt or the resumption that so much space calls for. Pure."""
     if state.entries_halt is None:
         if left < reserve_bytes:
@@ -74,6 +76,14 @@ def disk_event(state: GuardState, left: int, reserve_bytes: int, actor: Actor) -
     elif left * RESUME_DENOMINATOR >= reserve_bytes * RESUME_NUMERATOR:
         return actor.event(EntriesResumed, free_bytes=left)
     return None
+
+
+def sentence_of(event: EntriesHalted | EntriesResumed) -> str:
+    """What has happened to entries, for the operator."""
+    free = f"the disk of the log has {event.free_bytes:,} bytes free"
+    if isinstance(event, EntriesResumed):
+        return f"entries resumed: {free} again"
+    return f"entries halted: {free}, less than its reserve of {event.reserve_bytes:,}"
 
 
 def refused_at(left: int, reserve_bytes: int) -> Refused:
@@ -155,7 +165,7 @@ class DiskReserve:
             event = disk_event(self._state, left, self._reserve_bytes, self._actor())
             if event is not None:
                 self._record(event)
-                self._say(f"{type(event).__name__}: {event}")
+                self._say(sentence_of(event))
         bytes_more = min(bytes_to_edge(left, self._reserve_bytes), LOOK_EVERY_BYTES)
         return Allowance(self._writer.staged_total_bytes + bytes_more, self._refused)
 
