@@ -35,7 +35,7 @@ KEY = bytes(range(32))
 HASHER = ChainHasher(KEY)
 LOG_ID = "0123456789abcdef0123456789abcdef"
 # So large that a life's records do not bring it from one edge to the next.
-RESERVE_BYTES = 2**30
+RESERVE_BYTES = 2**26
 FREE_BYTES = 4 * RESERVE_BYTES
 
 
