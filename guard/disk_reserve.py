@@ -12,9 +12,11 @@ edges, of what is left:
 
 - the reserve: entries are halted by an event in the log (and resume a quarter above it); each order
   is refused by a record, fills and cancels are recorded;
-- half of it: a flood of orders would eat the reserve by its own refusals, so orders that would need
-  a record get an error instead (`disk_full`), which changes nothing; fills and cancels go on;
-- a quarter: so does everything that would need a record. What is left is for a stop and a start.
+- half of it, or `ORDERS_EDGE_BYTES`: a flood of orders would eat the reserve by its own refusals,
+  so orders that would need a record get an error instead (`disk_full`), which changes nothing;
+  fills and cancels go on;
+- a quarter, or `EVERYTHING_EDGE_BYTES`: so does everything that would need a record. What is left
+  is for a stop and a start.
 
 Where a batch is on its way, nobody knows how much of it the system has counted already. If entries
 would have to halt with it and not without, nothing more is taken in until it has landed.
@@ -40,9 +42,14 @@ LOOK_EVERY_BYTES: Final = 4 * 1024 * 1024
 SEGMENT_BYTES: Final = 32 * 1024
 # An event of a few hundred bytes is not written to a disk that may not take even that.
 EVENT_SPACE_BYTES: Final = 2 * SEGMENT_BYTES
-# What a torn write leaves of a batch is copied by the next start, which is to find space for that.
-BATCHES_IN_RESERVE: Final = 4
+# What a torn write leaves of a batch is copied by the next start, which is to find space for that:
+# for the largest that the pipeline gathers, or that such a reserve lets it gather.
+EVERYTHING_EDGE_BYTES: Final = 16 * 1024 * 1024
+EVERYTHING_EDGES_IN_RESERVE: Final = 4
 BATCH_BYTES_MIN: Final = 64 * 1024  # whatever the reserve: some forty orders
+# As much again, for fills and cancels alone: some 20,000 of them.
+ORDERS_EDGE_BYTES: Final = 2 * EVERYTHING_EDGE_BYTES
+ORDERS_EDGES_IN_RESERVE: Final = 2
 UNBOUNDED: Final = 2**62
 
 
@@ -61,7 +68,9 @@ class Allowance(NamedTuple):
     refused: Refused
 
 
-def disk_event(state: GuardState, left: int, reserve_bytes: int, actor: Actor) -> Outcome | None:
+def disk_event(
+    state: GuardState, left: int, reserve_bytes: int, actor: Actor
+) -> EntriesHalted | EntriesResumed | None:
     """The halt or the resumption that so much space calls for. Pure."""
     if state.entries_halt is None:
         if left < reserve_bytes:
@@ -86,22 +95,32 @@ def sentence_of(event: EntriesHalted | EntriesResumed) -> str:
 
 def refused_at(left: int, reserve_bytes: int) -> Refused:
     """What is refused with so much left. Pure."""
-    if left * 2 >= reserve_bytes:
+    _, orders_edge, everything_edge = _edges(reserve_bytes)
+    if left >= orders_edge:
         return Refused.NOTHING
-    return Refused.ORDERS if left * 4 >= reserve_bytes else Refused.EVERYTHING
+    return Refused.ORDERS if left >= everything_edge else Refused.EVERYTHING
 
 
 def bytes_to_edge(left: int, reserve_bytes: int) -> int:
     """How many bytes may be taken before something else is refused, at least 1. Pure."""
-    edges = (reserve_bytes, -(-reserve_bytes // 2), -(-reserve_bytes // 4))
-    return min((left - edge + 1 for edge in edges if left >= edge), default=UNBOUNDED)
+    below = (left - edge + 1 for edge in _edges(reserve_bytes) if left >= edge)
+    return min(below, default=UNBOUNDED)
+
+
+def _edges(reserve_bytes: int) -> tuple[int, int, int]:
+    """Of entries, of orders that need a record, and of everything that does."""
+    return (
+        reserve_bytes,
+        min(-(-reserve_bytes // ORDERS_EDGES_IN_RESERVE), ORDERS_EDGE_BYTES),
+        min(-(-reserve_bytes // EVERYTHING_EDGES_IN_RESERVE), EVERYTHING_EDGE_BYTES),
+    )
 
 
 def batch_bytes_max(reserve_bytes: int) -> int:
     """How much may gather for one batch beside such a reserve."""
     if not reserve_bytes:
         return UNBOUNDED
-    return max(BATCH_BYTES_MIN, reserve_bytes // BATCHES_IN_RESERVE)
+    return max(BATCH_BYTES_MIN, _edges(reserve_bytes)[-1])
 
 
 class DiskReserve:

@@ -152,6 +152,22 @@ def test_a_log_that_was_renamed_back_has_every_answered_order(site: Site, daemon
     site.replay()
 
 
+def test_a_log_whose_segment_was_deleted_has_every_answered_order(
+    site: Site, daemon: Daemon
+) -> None:
+    with ProtocolClient(daemon.endpoint) as client:
+        answers = [client.ask(order(f"A-{number}")) for number in range(5)]
+        delete_segment(site)
+        client.send(order("B-1"))
+        assert "are kept in 00000001.jsonl.removed" in ended_unanswered(daemon, client)
+    (site.log / "00000001.jsonl.removed").rename(site.segment)
+    with site.running() as again, ProtocolClient(again.endpoint) as client:
+        for number, answer in enumerate(answers):
+            assert client.ask(order(f"A-{number}")) == {**answer, "repeat": True}
+        assert again.stop() == 0
+    site.replay()
+
+
 def test_a_directory_without_permissions_for_a_while_is_no_directory_that_is_gone(
     tmp_path: Path,
 ) -> None:

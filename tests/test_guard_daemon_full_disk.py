@@ -225,6 +225,36 @@ def test_a_torn_end_on_a_full_disk_says_how_much_its_copy_needs(
     site.replay()
 
 
+@pytest.mark.parametrize("how", ["unmounted", "mounted over"])
+def test_a_disk_that_goes_away_ends_the_daemon_unanswered(
+    site: SmallSite, disk: Path, tmp_path: Path, how: str
+) -> None:
+    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+        assert client.ask(order("H-0"))["type"] == "admit"
+        if how == "unmounted":
+            subprocess.run(["umount", "--lazy", str(disk)], check=True)
+        mount = ["mount", "-t", "tmpfs", "tmpfs", str(disk)]
+        subprocess.run(mount, check=True)  # which the fixture unmounts
+        client.send(order("H-1"))
+        assert daemon.wait() == 1
+        assert client.socket.poll(100) == 0
+        assert "was renamed, or its directory moved" in daemon.stderr
+    if how == "mounted over":
+        subprocess.run(["umount", str(disk)], check=True)
+        with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+            assert client.ask(order("H-0"))["repeat"] is True
+            assert daemon.stop() == 0
+
+
+def test_a_read_only_disk_is_no_start(site: SmallSite, disk: Path) -> None:
+    with site.running() as daemon:
+        assert daemon.stop() == 0
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    done = site.refused()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Read-only file system" in done.stderr
+
+
 def test_files_that_may_not_grow_to_a_segment_are_no_start(site: SmallSite) -> None:
     """`ulimit -f`: a write would fail in the middle of the day."""
     done = run_limited(site, 64 * MIB - 1)

@@ -88,10 +88,19 @@ def test_the_edges(left: int, refused: Refused, to_edge: int) -> None:
     assert bytes_to_edge(left, RESERVE) == to_edge
 
 
+def test_a_reserve_larger_than_the_disk_halts_entries_and_no_more() -> None:
+    """What a stop and a start need does not grow with it."""
+    huge = 2**50
+    assert refused_at(BIG // 2, huge) is Refused.NOTHING
+    assert refused_at(BIG // 2 - 1, huge) is Refused.ORDERS
+    assert refused_at(BIG // 4 - 1, huge) is Refused.EVERYTHING
+    assert bytes_to_edge(BIG // 2 + 9, huge) == 10
+
+
 def test_a_batch_leaves_a_start_room_for_its_copy() -> None:
     assert batch_bytes_max(0) == UNBOUNDED
     assert batch_bytes_max(1) == BATCH_BYTES_MIN
-    assert batch_bytes_max(BIG) == BIG // 4
+    assert batch_bytes_max(BIG) == batch_bytes_max(2**50) == BIG // 4
 
 
 class Stand:

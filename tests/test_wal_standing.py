@@ -16,9 +16,10 @@ from wal import (
     WalDisplaced,
     WalPoisoned,
     segment_name,
+    verify_chain,
 )
 from wal.standing import Standing
-from wal_support import SEGMENT, GatedFiles, fake_clock
+from wal_support import DIALECT, SEGMENT, GatedFiles, fake_clock
 
 HASHER = ChainHasher(None)
 
@@ -130,6 +131,38 @@ def test_between_syncs(harm: Callable[[Path], None], tmp_path: Path) -> None:
         harm(tmp_path / "log" / SEGMENT)
         with pytest.raises(WalDisplaced, match=HARM[harm]):
             writer.check_standing()
+
+
+@pytest.mark.parametrize("harm", [remove, replace], ids=lambda harm: harm.__name__)
+def test_a_deleted_segment_s_bytes_are_kept(harm: Callable[[Path], None], tmp_path: Path) -> None:
+    """The system frees them when the writer's descriptor is closed, answered records and all."""
+    path = tmp_path / "log" / SEGMENT
+    kept = path.with_name(f"{SEGMENT}.removed-2")
+    with open_log(tmp_path / "log") as writer:
+        path.with_name(f"{SEGMENT}.removed").write_bytes(b"another's")
+        content = path.read_bytes()
+        harm(path)
+        writer.append(2, b'{"n":2}')
+        with pytest.raises(WalPoisoned, match=f"bytes are kept in {kept.name}"):
+            writer.sync_now()
+    assert kept.read_bytes().startswith(content)
+    kept.replace(path)
+    assert verify_chain(tmp_path / "log", HASHER, DIALECT).head.sequence == 2
+
+
+def test_where_nothing_can_be_kept_that_is_not_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with open_log(tmp_path / "log") as writer:
+        remove(tmp_path / "log" / SEGMENT)
+        with monkeypatch.context() as patch:
+            patch.setattr("wal.rescue.write_all", refuse)
+            with pytest.raises(WalDisplaced, match=r"was removed while it was being written$"):
+                writer.check_standing()
+        assert [path.name for path in (tmp_path / "log").iterdir()] == ["lock"]
 
 
 def test_the_lock_between_syncs(tmp_path: Path) -> None:

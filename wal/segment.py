@@ -171,7 +171,7 @@ def create_segment(directory: Path, number: int) -> int:
 
     Raises `OSError`: FileExistsError when it is there already.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     reach("before-segment-create")
     descriptor = os.open(directory / segment_name(number), flags, FILE_MODE)
     try:

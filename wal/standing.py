@@ -11,16 +11,19 @@ long as the descriptor is open, nobody else gets that number) and exactly as man
 written (and at most so many zeros ahead of the next): nothing has happened. It runs as it stands,
 or compiled with the types of `standing.pxd` beside it.
 
-How it fails: `WalDisplaced`, in words. Where the path cannot be looked at (no permission for the
-directory, say), the open file alone is asked: its links and its size.
+How it fails: `WalDisplaced`, in words; of a segment that was deleted a copy is kept (`wal.rescue`).
+Where the path cannot be looked at (no permission for the directory, say), the open file alone is
+asked: its links and its size.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from wal import diskcalls
 from wal.errors import WalDisplaced
+from wal.rescue import keep_removed
 
 
 class Standing:
@@ -56,7 +59,9 @@ class Standing:
                 "somebody else has written to it"
             )
         if held.st_nlink == 0:
-            raise WalDisplaced(f"{name} was removed while it was being written")
+            copy = keep_removed(self._descriptor, Path(name))
+            kept = "" if copy is None else f"; its {size} bytes are kept in {copy.name}"
+            raise WalDisplaced(f"{name} was removed while it was being written{kept}")
         try:
             found = os.lstat(self._path)
         except (FileNotFoundError, NotADirectoryError):

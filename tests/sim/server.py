@@ -35,7 +35,7 @@ KEY = bytes(range(32))
 HASHER = ChainHasher(KEY)
 LOG_ID = "0123456789abcdef0123456789abcdef"
 # So large that a life's records do not bring it from one edge to the next.
-RESERVE_BYTES = 2**30
+RESERVE_BYTES = 2**26
 FREE_BYTES = 4 * RESERVE_BYTES
 
 
@@ -221,17 +221,7 @@ class Server:
             )
         finally:
             asyncio._set_running_loop(None)
-        self.reserve = DiskReserve(
-            self.engine.state,
-            self._writer,
-            RESERVE_BYTES,
-            free_bytes=lambda: self.free,
-            record=self.pipeline.record,
-            actor=lambda: self._actor(wall_ns(), "disk space"),
-            say=lambda _text: None,
-            alarm=lambda _text: None,
-        )
-        self.pipeline.watch_space(self.reserve.look)
+        self._watch_space(wall_ns)
         self.pipeline.start()
         self._run = self.pipeline.run()
         self._take_checkpoints(recovered, wall_ns, noting)
@@ -303,6 +293,20 @@ class Server:
         """Makes the durable head the anchor."""
         assert self._writer is not None
         self.published = anchor_of(self._writer.durable_head, HASHER.keyed)
+
+    def _watch_space(self, wall_ns: Callable[[], int]) -> None:
+        assert self._writer is not None
+        self.reserve = DiskReserve(
+            self.engine.state,
+            self._writer,
+            RESERVE_BYTES,
+            free_bytes=lambda: self.free,
+            record=self.pipeline.record,
+            actor=lambda: self._actor(wall_ns(), "disk space"),
+            say=lambda _text: None,
+            alarm=lambda _text: None,
+        )
+        self.pipeline.watch_space(self.reserve.look)
 
     def look_at_space(self) -> None:
         """What the housekeeper does once a second."""

@@ -51,6 +51,7 @@ FAULTS = {
     "enospc": (2, 8),
     "eio_kept": (2, 8),
     "eio_lost": (4, 8),
+    "at the stop": (5, 1),
     "none": (3, 1),
 }
 
@@ -91,6 +92,7 @@ class World:
         self.answered: list[Request] = []
         self.crash_after: int | None = None
         self.free = FREE_BYTES
+        self.stop_fault: Fault | None = None
         self.is_stopped = False
         self.has_log = False  # that a start has told of one, so that there must be one from then on
         self.options_rng = random.Random(f"options of {seed}")
@@ -209,12 +211,13 @@ class World:
 
     def _live(self, is_last: bool) -> None:
         self.is_stopped = False
+        self.stop_fault = None
         self._draw_fault()
         try:
             for _ in range(self.rng.randint(5, STEPS_MAX)):
                 self._step()
-            if not is_last and self.rng.random() < 0.3:
-                self._stop(self._draw_stop_fault())
+            if not is_last and (self.stop_fault is not None or self.rng.random() < 0.3):
+                self._stop(self.stop_fault)
                 if self.rng.random() < 0.5:
                     raise CrashError("after the end")
             elif self.rng.random() < 0.7:
@@ -270,9 +273,17 @@ class World:
         return len(self.messages) - 1
 
     def _stop(self, fault: Fault | None = None) -> None:
-        self.disk.fault = fault
+        """`fault`: in the batch that closes the session, or in one of those before it."""
+        in_the_last = fault is not None and self.rng.random() < 0.7
+
+        def closing() -> None:
+            self.oracle.start(1, self.wall_ns)
+            if in_the_last:
+                self.disk.fault = fault
+
+        self.disk.fault = None if in_the_last else fault
         assert self.server is not None
-        self.server.stop(self.wall_ns, lambda: self.oracle.start(1, self.wall_ns))
+        self.server.stop(self.wall_ns, closing)
         self.oracle.told_sequence = self.oracle.next_sequence - 1
         self.is_stopped = True
         self.note("stopped")
@@ -313,6 +324,9 @@ class World:
         if kind == "crash":
             self.crash_after = at
             failpoint.install(self._hit)
+        elif kind == "at the stop":
+            kind = self.rng.choice(("short", "eio_kept", "eio_lost", "eio_lost", "eio_lost"))
+            self.stop_fault = Fault(kind, at)
         elif kind != "none":
             self.disk.fault = Fault(kind, at)
         self.note(f"fault drawn: {kind} at {at}")
@@ -324,15 +338,6 @@ class World:
         else:
             kinds = ("short", "short", "short", "enospc", "eio_kept", "eio_lost")
             self.disk.fault = Fault(self.rng.choice(kinds), 1)
-
-    def _draw_stop_fault(self) -> Fault | None:
-        """Something goes wrong in one of the last batches, of which one closes the session."""
-        if self.rng.random() < 0.5:
-            return None
-        kind = self.rng.choice(("short", "eio_kept", "eio_lost", "eio_lost"))
-        fault = Fault(kind, self.rng.randint(1, 3))
-        self.note(f"fault drawn for the stop: {kind} at {fault.at}")
-        return fault
 
     def _hit(self, name: str) -> None:
         """A place where the process may be killed."""
