@@ -17,7 +17,6 @@ from guard.protocol.layout import Layout, Step, encode_pack
 from kernel import InvariantError
 
 
-
 def _steps(values: list[Field], opening: bytes) -> list[Step]:
     """An array's elements; `opening`: what stands before the first one."""
     return [
