@@ -32,6 +32,7 @@ from guard.protocol.outcome import Outcome
 from guard.protocol.request_reader import RequestReader
 from guard.record.codec import encode_event
 from guard.record.fold import RecordFolder
+from guard.record.rules import RecordRules
 from guard.record.writer import RecordWriter
 from guard.replay.redecide import Redecider
 from guard.server.request_path import RequestPath, record_event
@@ -41,6 +42,7 @@ from wal import EMPTY_HEAD, ChainHasher, LogWriter
 now = time.thread_time_ns
 EXAMPLE = Path(__file__).resolve().parents[2] / "configs" / "dev.toml"
 BATCH = 64
+KEY_ID = ChainHasher(KEY).key_id
 RECORDS_A_BATCH = 256
 
 
@@ -128,13 +130,14 @@ def records_of(config: Any, *parts: list[bytes]) -> list[bytes]:
     """The records of these bodies, without a chain."""
     engine, reader, writer, outcome = Engine(), RequestReader("local"), RecordWriter(), Outcome()
     records = []
-    for event in opening_events(config, actor(T0), LOG_ID, "test-key-id"):
+    for event in opening_events(config, actor(T0), LOG_ID, KEY_ID):
         records.append(encode_event(event))
         engine.apply_event(engine.next_sequence, event)
     for body in itertools.chain(*parts):
         reader.read(body, 1, "USD")
         request = reader.requests[0]
         request.received_at_ns = T0
+        request.batch_first_sequence = engine.next_sequence
         assert engine.decide(request, outcome)
         records.append(writer.data(request, outcome, engine.state.policy_digest_hex))
         engine.apply(request, outcome)
@@ -143,19 +146,20 @@ def records_of(config: Any, *parts: list[bytes]) -> list[bytes]:
 
 def fold(records: list[bytes]) -> dict[str, int]:
     """Recovery's half, without the reader of files."""
-    folder = RecordFolder(Engine())
+    folder = RecordFolder(Engine(), KEY_ID)
     started = now()
     for sequence, data in enumerate(records, 1):
-        folder.apply(sequence, folder.read(data))
+        folder.apply(sequence, folder.read(sequence, data, ""))
     return {"fold": now() - started}
 
 
 def replay(records: list[bytes], first: int) -> dict[str, int]:
     """Replay's: read, decide again, write, compare, apply. Of the records from `first` on."""
     engine = Engine()
-    folder, redecider = RecordFolder(engine), Redecider(engine)
+    folder = RecordFolder(engine, KEY_ID)
+    redecider = Redecider(engine, RecordRules(engine.state, KEY_ID))
     for sequence, data in enumerate(records[:first], 1):
-        folder.apply(sequence, folder.read(data))
+        folder.apply(sequence, folder.read(sequence, data, ""))
     started = now()
     for data in records[first:]:
         assert redecider.take(data)
