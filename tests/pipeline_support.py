@@ -35,9 +35,12 @@ class GatedDisk:
         self.entered = threading.Semaphore(0)
         self._let_go = threading.Semaphore(0)
 
-    def write(self, descriptor: int, data: memoryview, /) -> int:
+    def write(self, descriptor: int, data: memoryview, offset: int, /) -> int:
         self.write_count += 1
-        return os.write(descriptor, data)
+        return os.pwrite(descriptor, data, offset)
+
+    def shorten(self, descriptor: int, size: int, /) -> None:
+        os.ftruncate(descriptor, size)
 
     def fdatasync(self, descriptor: int, /) -> None:
         self.sync_count += 1

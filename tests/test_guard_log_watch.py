@@ -40,7 +40,7 @@ class Stand:
             has_checkpoints=lambda: False,
             monotonic_ns=lambda: self.now_ns,
             fail=self.failures.append,
-            say=self.said.append,
+            alarm=lambda text: self.said.append(f"ALARM: {text}"),
         )
 
     async def look(self) -> None:
@@ -177,7 +177,7 @@ async def test_a_log_without_a_key_s_file(stand: Stand) -> None:
         has_checkpoints=lambda: False,
         monotonic_ns=lambda: 0,
         fail=stand.failures.append,
-        say=stand.said.append,
+        alarm=stand.said.append,
     )
     watch.look()
     assert (stand.said, stand.failures) == ([], [])

@@ -110,12 +110,16 @@ class Loop:
             self.calls.pop()()
 
 
+def alarms_into(lines: list[str]) -> Callable[[str], None]:
+    return lambda text: lines.append(f"ALARM: {text}")
+
+
 def told(log: Path, heads: list[Head]) -> tuple[list[str], Counters]:
     lines: list[str] = []
     counters, loop, older = Counters(), Loop(), OlderRecords(log, HASHER)
     older.prepare()
     try:
-        older.begin(heads, counters, lines.append, loop.call_later)
+        older.begin(heads, counters, lines.append, alarms_into(lines), loop.call_later)
         loop.run()
     finally:
         older.stop()
@@ -144,7 +148,8 @@ def test_what_could_not_be_checked_is_an_alarm_of_its_own(log: Path) -> None:
     lines: list[str] = []
     loop, older = Loop(), OlderRecords(log, HASHER)
     older.prepare()
-    older.begin([HEADS[NEWER]], counters := Counters(), lines.append, loop.call_later)
+    counters = Counters()
+    older.begin([HEADS[NEWER]], counters, lines.append, alarms_into(lines), loop.call_later)
     child = older._child
     assert child is not None
     os.kill(child.pid, 9)

@@ -89,11 +89,12 @@ def plan_emptying(directory: Path, segment: str, reason: str) -> Cut:
     path = directory / segment
     try:
         with open_to_read(path) as file:
-            data = file.read(BATCH_BYTES_MAX + 1)
+            end = data_end(file.fileno(), os.fstat(file.fileno()).st_size)
+            if end > BATCH_BYTES_MAX:
+                raise WalError(f"{path} has more than {BATCH_BYTES_MAX} bytes, a batch's most")
+            data = _read(file.fileno(), 0, end)
     except OSError as error:
         raise WalError(f"cannot read {path}: {error}") from error
-    if len(data) > BATCH_BYTES_MAX:
-        raise WalError(f"{path} has more than {BATCH_BYTES_MAX} bytes, a batch's most")
     place = WalDamage(segment, 0, 1, reason)
     return Cut(segment, 0, 1, len(data), reason, _copy_name(directory, place, data))
 

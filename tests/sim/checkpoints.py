@@ -195,6 +195,8 @@ class Checkpoints:
         self._is_spoilt = True
         if kind in ("future", "other log"):
             self.knows_loss = True
+        elif kind == "manifest" and self.knows_loss:
+            self.knows_loss = None  # what named the lost record may not be read any more
         self.spoilt += 1
         self.published = 0
 
