@@ -81,15 +81,15 @@ def test_verify_and_replay_for_people(site: Site, capsys: pytest.CaptureFixture[
 def test_the_right_key_or_none(
     site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], tool: str
 ) -> None:
-    code, out, _ = _run(capsys, tool, str(site.log), "--json")
-    assert (code, json.loads(out)["ok"], json.loads(out)["sequence"]) == (1, False, 1)
+    code, out, err = _run(capsys, tool, str(site.log), "--json")
+    assert (code, out) == (2, "")
+    assert "00000001.jsonl, byte 0, record 1: the log is keyed and no key was given" in err
     wrong = tmp_path / "wrong"
     wrong.write_bytes(KEY[::-1])
     wrong.chmod(0o600)
-    code, out, _ = _run(capsys, tool, str(site.log), "--key-file", str(wrong))
-    assert code == 1
-    assert "segment 00000001.jsonl, offset 0, sequence 1: " in out
-    assert "key" in out
+    code, out, err = _run(capsys, tool, str(site.log), "--key-file", str(wrong))
+    assert (code, out) == (2, "")
+    assert "00000001.jsonl, byte 0, record 1: the key is not the one that the log was" in err
 
 
 @pytest.mark.parametrize("tool", ["verify", "replay"])

@@ -220,7 +220,7 @@ def test_wrong_keys_and_damaged_logs(desk: Desk) -> None:
     assert "the last line has no newline" in err
     segment.write_bytes(whole)
     code, out, err = desk.run("prove", desk.log, "--signing-key", desk.signing, *order)
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert "the log is keyed and no key was given" in err
     for data, words in (
         (SIGNING_KEY.secret_text().encode()[:-1], "is not canonical base64"),

@@ -1,5 +1,5 @@
 """A torn end is cut, kept, logged and gone on from; any other damage refuses to start. `verify`
-calls both damage and changes nothing.
+tells the two apart and changes nothing.
 """
 
 import gzip
@@ -36,9 +36,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.fixture
 def site(killed: Site, tmp_path: Path) -> Site:
-    """A copy of that log to damage."""
+    """A copy of that log to damage, without the zeros that were written ahead."""
     site = Site(tmp_path)
-    shutil.copytree(killed.log, site.log)
+    shutil.copytree(killed.log, site.log, ignore=shutil.ignore_patterns("head"))
+    site.segment.write_bytes(site.segment.read_bytes().rstrip(b"\0"))
     return site
 
 
@@ -60,8 +61,11 @@ def verify(site: Site) -> tuple[int, dict[str, Any]]:
 
 def check_goes_on(site: Site, damaged: bytes, first_lost: int, cut_at: int) -> None:
     """`run` cuts at `cut_at`, keeps what it cut, says so in the log, and goes on."""
+    damaged = damaged.rstrip(b"\0")  # zeros at the end stand for nothing
     code, answer = verify(site)
-    assert (code, answer["ok"], answer["segment"]) == (1, False, "00000001.jsonl")
+    assert (code, answer["ok"], answer["unfinished"]) == (3, False, True)
+    torn_bytes = len(damaged) - cut_at
+    assert (answer["segment"], answer["bytes_torn"]) == ("00000001.jsonl", torn_bytes)
     assert (answer["offset"], answer["sequence"]) == (cut_at, first_lost)
     with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
         assert daemon.stderr.partition(" ")[2].startswith(
@@ -203,6 +207,15 @@ def test_a_missing_record_refuses_to_start(site: Site, record: int) -> None:
     assert f"00000001.jsonl, byte {start}, record {record}: " in done.stderr
 
 
+def test_another_key_is_wrong_use(site: Site) -> None:
+    content = site.segment.read_bytes()
+    site.key_file.write_bytes(KEY[::-1])
+    done = site.refused()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "record 1: the key is not the one that the log was written with" in done.stderr
+    assert site.segment.read_bytes() == content
+
+
 def test_a_torn_end_behind_a_clean_stop_is_damage(site: Site) -> None:
     with site.running() as daemon:
         assert daemon.stop() == 0
@@ -235,8 +248,13 @@ def test_verify_judges_the_damaged_vectors(tmp_path: Path, name: str) -> None:
     log.write_bytes(content)
     key_arguments = () if with_key == "no key" else ("--key-file", str(key_file))
     done = command("verify", str(log), *key_arguments, "--json")
-    answer, expected = json.loads(done.stdout), manifest["expected"][name]
+    expected = manifest["expected"][name]
     assert log.read_bytes() == content
+    if with_key:
+        assert (done.returncode, done.stdout, expected["chain"]) == (2, "", "error")
+        assert "key" in done.stderr
+        return
+    answer = json.loads(done.stdout)
     if expected["chain"] == "ok":
         assert (done.returncode, answer["ok"]) == (0, True)
         assert answer["head_sequence"] == expected["head_sequence"]

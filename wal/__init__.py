@@ -83,13 +83,14 @@ from wal.missing import find_missing
 from wal.parallel import JOBS_MAX, usable_cores
 from wal.payload import CheckpointReader, open_checkpoint
 from wal.publish import publish_file
-from wal.reader import Position, paths_of, position_after, read_entries, read_runs
+from wal.reader import Position, durable_head, paths_of, position_after, read_entries, read_runs
 from wal.recover import open_for_recovery
 from wal.regularfile import open_regular, open_to_read, read_regular
 from wal.repair import Cut, apply_repair, cuts_at_end, plan_emptying, plan_repair
 from wal.run import LocatedEntry, Run
 from wal.salvage import LeftOut, SalvageReport, salvage_log
 from wal.segment import (
+    SEGMENT_NAME,
     create_directory,
     forget_pages,
     fsync_directory,
@@ -123,6 +124,7 @@ __all__ = [
     "MANIFEST_NAME",
     "OUT_OF_SPACE",
     "SEGMENT_BYTES_MAX",
+    "SEGMENT_NAME",
     "TREE_SIZE_MAX",
     "WAL_FORM",
     "WRITE_AHEAD_BYTES_MAX",
@@ -181,6 +183,7 @@ __all__ = [
     "create_directory",
     "cuts_at_end",
     "decode_anchor",
+    "durable_head",
     "encode_anchor",
     "encode_line",
     "find_head",

@@ -21,10 +21,10 @@ from wal.ahead import data_end, segment_end
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
 from wal.errors import WalDamage, WalError, WalKeyMismatch
 from wal.locate import find_start
-from wal.reader import Position, read_entries
+from wal.reader import Position, paths_of, read_entries
 from wal.regularfile import open_regular, open_to_read
 from wal.run import LocatedEntry
-from wal.segment import FILE_MODE, fsync_directory, list_segments, write_all
+from wal.segment import FILE_MODE, SEGMENT_NAME, fsync_directory, list_segments, write_all
 from wal.space import space_error
 from wal.torn import NotTornError, Tail, judge
 from wal.walk import Dialect
@@ -54,29 +54,30 @@ class Cut:
 
 
 def plan_repair(
-    directory: Path,
+    source: Path,
     hasher: ChainHasher,
     dialect: Dialect,
     protected_sequence: int = 0,
     start: Head | None = None,
 ) -> Cut | None:
-    """The cut that makes the log in `directory` whole, or None where it is whole.
+    """The cut that makes the log in `source` whole, or None where it is whole.
 
+    `source`: a directory, or one file; a segment with later ones beside it is no log's end.
     `protected_sequence`: the highest sequence that an anchor or a checkpoint names; no record up
     to it may be lost. `start`: the head that the log is read from (a checkpoint's). Raises
     `WalDamage`, `WalKeyMismatch`, `WalStartMismatch`, `WalError`.
     """
-    position = None if start is None else _beginning(directory, start)
+    position = None if start is None else _beginning(source, start)
     last: LocatedEntry | None = None
     try:
-        for entry in read_entries(directory, hasher, dialect, position):
+        for entry in read_entries(source, hasher, dialect, position):
             last = entry
     except WalKeyMismatch:
         raise
     except WalDamage as damage:
         head = EMPTY_HEAD if position is None else position.head
         protected = max(protected_sequence, 0 if start is None else start.sequence)
-        return _plan(directory, hasher, dialect, protected, head, last, damage)
+        return _plan(_segments_of(source), hasher, dialect, protected, head, last, damage)
     return None
 
 
@@ -153,12 +154,26 @@ def cuts_at_end(directory: Path, head: Head) -> list[Cut]:
     return [cut for _, cut in sorted(found, key=lambda item: (item[0], item[1].segment))]
 
 
-def _beginning(directory: Path, start: Head) -> Position | None:
+def _segments_of(source: Path) -> list[Path]:
+    """The segments of a directory; or the one file, and what follows it where it is a segment."""
+    if source.is_dir():
+        return list_segments(source, archived=True)
+    if not SEGMENT_NAME.fullmatch(source.name):
+        return [source]
+    try:
+        names = os.listdir(source.parent)
+    except OSError as error:
+        raise WalError(f"cannot read {source.parent}: {error}") from error
+    later = sorted(name for name in names if SEGMENT_NAME.fullmatch(name) and name > source.name)
+    return [source, *(source.with_name(name) for name in later)]
+
+
+def _beginning(source: Path, start: Head) -> Position | None:
     """The beginning of the segment from which the log is read to the record after `start`.
 
     All of it is judged: the record before a torn end may be one that the start passes over.
     """
-    paths = list_segments(directory, archived=start.sequence > EMPTY_HEAD.sequence)
+    paths = paths_of(source, start)
     if start.sequence == EMPTY_HEAD.sequence or not paths:
         return None
     place = find_start(paths, start)
@@ -166,7 +181,7 @@ def _beginning(directory: Path, start: Head) -> Position | None:
 
 
 def _plan(
-    directory: Path,
+    segments: list[Path],
     hasher: ChainHasher,
     dialect: Dialect,
     protected_sequence: int,
@@ -178,10 +193,9 @@ def _plan(
 
     Raises `WalDamage`.
     """
-    segments = list_segments(directory, archived=True)
-    path = directory / damage.segment
-    if not segments or path != segments[-1]:
+    if not segments or damage.segment != segments[-1].name:
         raise _refusal(damage, "it is not in the last segment")
+    path = segments[-1]
     if damage.sequence <= protected_sequence:
         raise _refusal(damage, f"an anchor or a checkpoint protects {protected_sequence}")
     # A segment that was begun after the close is another session's: its first batch may be torn.
@@ -205,7 +219,7 @@ def _plan(
         )
         assert tail.head.sequence + 1 == damage.sequence
         reason = judge(tail, hasher, dialect)
-        copy_name = _copy_name(directory, damage, data)
+        copy_name = _copy_name(path.parent, damage, data)
     except NotTornError as refusal:
         raise _refusal(damage, f"{refusal.reason} (byte {refusal.offset})") from None
     except OSError as error:

@@ -2,8 +2,9 @@
 
 Owns which commands there are, and how an error becomes an exit code; a module a command owns its
 arguments and what it prints. Exit codes: 0 good; 1 damage, a refused start or a failed
-environment; 2 wrong use, a bad configuration, nothing to verify, or a start that waits for an
-option; 3 where `tail` finds that the log's writer is gone and has not closed it; 130 (128 + SIGINT)
+environment; 2 wrong use, a bad configuration, nothing to verify, another key than the log's (or
+none), or a start that waits for an option; 3 where a log has an end that the next start mends, or
+`tail` finds that its writer is gone and has not closed it; 130 (128 + SIGINT)
 when it was interrupted at the keyboard before its end (`run` stops in good order once it serves;
 before, it ends with that, or with 143 for SIGTERM); 129 and 143 when SIGHUP or SIGTERM ended a
 command that first cleans up (`demo`, `bench`, `export`); 141 (128 + SIGPIPE, as of a tool that the
@@ -54,7 +55,7 @@ from guard.cli.descriptors import open_closed_ones
 from guard.config import ConfigError
 from guard.leaving import Ended
 from kernel import InvariantError
-from wal import WalError
+from wal import WalError, WalKeyMismatch
 
 _OUTPUTS: Final = (1, 2)  # what standard output and standard error are to the system
 
@@ -118,7 +119,7 @@ def _run_command(arguments: list[str] | None) -> int:
     with speaking():
         try:
             return command(options)
-        except (ConfigError, UsageError) as error:
+        except (ConfigError, UsageError, WalKeyMismatch) as error:
             return complain(EXIT_WRONG_USE, error)
         except BrokenPipeError:
             raise

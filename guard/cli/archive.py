@@ -8,9 +8,9 @@ from guard.cli.base import (
     Commands,
     UsageError,
     add_key_argument,
-    report_damage,
     tool_hasher,
 )
+from guard.cli.unverified import report_unverified
 from wal import WalDamage, WalInputError
 
 
@@ -49,7 +49,7 @@ def _archive(options: argparse.Namespace) -> int:
     except WalInputError as error:
         raise UsageError(str(error)) from error
     except WalDamage as damage:
-        return report_damage(options, damage)
+        return report_unverified(options, hasher, damage)
     for path in moved:
         print(f"{path}")
     print(

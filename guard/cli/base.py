@@ -16,7 +16,6 @@ from wal import (
     Anchor,
     ChainHasher,
     WalAnchorError,
-    WalDamage,
     WalError,
     publish_file,
     read_anchor,
@@ -126,22 +125,3 @@ def report_good(options: argparse.Namespace, what: str, fields: dict[str, Any]) 
 
 def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
-
-
-def report_damage(options: argparse.Namespace, damage: WalDamage) -> int:
-    """Prints where a log is damaged, for people or in JSON; returns the exit code."""
-    if options.json:
-        fields = {
-            "ok": False,
-            "segment": damage.segment,
-            "offset": damage.offset,
-            "sequence": damage.sequence,
-            "reason": damage.reason,
-        }
-        print(json.dumps(fields))
-    else:
-        print(
-            f"{options.log}: DAMAGED: segment {damage.segment}, offset {damage.offset}, "
-            f"sequence {damage.sequence}: {damage.reason}"
-        )
-    return EXIT_FAILED

@@ -10,9 +10,9 @@ from guard.cli.base import (
     Commands,
     UsageError,
     add_log_arguments,
-    report_damage,
     tool_hasher,
 )
+from guard.cli.unverified import report_unverified
 from guard.keys import load_key
 from wal import ChainHasher, WalDamage
 
@@ -55,7 +55,7 @@ def _write(options: argparse.Namespace) -> int:
             options.log, hasher, options.decisions, ChainHasher(out_key), start, policy
         )
     except WalDamage as damage:
-        return report_damage(options, damage)
+        return report_unverified(options, hasher, damage)
     except ExportError as error:
         raise UsageError(str(error)) from error
     if options.json:

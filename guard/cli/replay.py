@@ -6,11 +6,11 @@ from guard.cli.base import (
     Commands,
     UsageError,
     add_log_arguments,
-    report_damage,
     tool_hasher,
 )
 from guard.cli.replay_report import add_report_arguments, open_audit, show_report
 from guard.cli.replay_source import (
+    Source,
     add_source_arguments,
     check_source,
     holds_decisions_alone,
@@ -18,6 +18,7 @@ from guard.cli.replay_source import (
     progress_of,
     replay_decisions,
 )
+from guard.cli.unverified import report_unverified
 from wal import ChainHasher, WalDamage
 
 
@@ -36,16 +37,21 @@ def _replay(options: argparse.Namespace) -> int:
     try:
         if holds_decisions_alone(options.log, hasher):
             return replay_decisions(options, hasher)
-        return _replay_guard_log(options, hasher)
+        source = open_source(options, hasher)
     except WalDamage as damage:
-        return report_damage(options, damage)
+        return report_unverified(options, hasher, damage)
+    try:
+        return _replay_guard_log(options, hasher, source)
+    except WalDamage as damage:
+        found = source.reconciliation
+        named_sequence = 0 if found is None else found.head.sequence
+        return report_unverified(options, hasher, damage, source.anchor, named_sequence)
 
 
-def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher) -> int:
+def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher, source: Source) -> int:
     from guard.audit.bounds import all_of
     from guard.replay.replay import replay_log
 
-    source = open_source(options, hasher)
     if source.beginning is not None and options.limits:
         raise UsageError(
             "--limits needs the log from its first record on: its terms hold from the opening of a "

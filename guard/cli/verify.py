@@ -8,11 +8,11 @@ from guard.cli.base import (
     add_anchor_argument,
     add_jobs_argument,
     add_log_arguments,
-    report_damage,
     report_good,
     tool_anchor,
     tool_hasher,
 )
+from guard.cli.unverified import report_unverified
 from wal import WalDamage
 
 
@@ -37,7 +37,7 @@ def _verify(options: argparse.Namespace) -> int:
         start = None if beginning is None else beginning.head.head
         report = verify_chain(options.log, hasher, DIALECT, anchor, start, jobs=options.jobs)
     except WalDamage as damage:
-        return report_damage(options, damage)
+        return report_unverified(options, hasher, damage, anchor)
     if report.record_count == 0 and beginning is None:
         raise UsageError(f"{options.log}: nothing to verify")
     fields = {
