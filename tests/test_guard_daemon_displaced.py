@@ -1,6 +1,7 @@
 """Real daemons whose log is taken from under them: nothing more is answered, exit 1, a clear word;
 and second daemons, which never get in."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -202,8 +203,7 @@ def test_sealed_files_that_vanish_are_an_alarm(tmp_path: Path, what: str) -> Non
             if number == 1:
                 daemon.signal(signal.SIGUSR2)
                 said(daemon, "checkpoint of record")
-            daemon.signal(signal.SIGUSR1)
-            client.ask(order(f"C-{number}", quantity=1, price=1))
+            begin_segment(site, daemon, client)
         names = {
             "segment": "00000002.jsonl",
             "checkpoint": next(site.log.glob("*.ckpt")).name,
@@ -251,6 +251,17 @@ def test_a_key_file_that_is_replaced_is_an_alarm(site: Site, daemon: Daemon) -> 
     (site.root / "old").replace(site.key_file)
     assert daemon.stop() == 0
     site.replay()
+
+
+def begin_segment(site: Site, daemon: Daemon, client: ProtocolClient) -> None:
+    """A signal is taken between two requests: asks until it was."""
+    before = len(site.segments)
+    daemon.signal(signal.SIGUSR1)
+    for number in itertools.count():
+        client.ask(order(f"C-{before}-{number}", quantity=1, price=1))
+        if len(site.segments) > before:
+            return
+        assert number < 10_000
 
 
 def said(daemon: Daemon, text: str, count: int = 1) -> None:
