@@ -68,11 +68,9 @@ class LogWatch:
         found: set[str] = set()
         try:
             self._writer.check_standing()
-        except WalDisplaced as error:
-            self._fail(error)
+        except (WalDisplaced, WalPoisoned) as error:
+            self._fail(error)  # zeros that cannot be written ahead fail between two batches
             return
-        except WalPoisoned:
-            return  # the daemon is about to end
         except OSError as error:
             found.add(f"the log cannot be looked after: {error}")
         found |= self._look_at_sealed()

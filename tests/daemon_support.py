@@ -338,7 +338,7 @@ def _environment(extra: dict[str, str] | None) -> dict[str, str]:
 
 _MANAGER = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY")
 _BLIND = WalDialect(
-    is_native_head=lambda data: False,
+    is_native_head=lambda data: True,
     batch_first_sequence=lambda data: None,
     is_clean_close=lambda data: False,
 )

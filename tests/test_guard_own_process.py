@@ -216,7 +216,7 @@ def test_a_daemon_says_what_it_runs_and_why_it_is_slower(tmp_path: Path) -> None
         assert told.pop("version") == __version__
         assert told.pop("commit", "") == ("" if packages is checkout else installation.COMMIT)
         assert told == dict.fromkeys(parts, "interpreted")
-        assert said.decode() == f"pretrade-guard: {listed} ({why}); the same answers, slower\n"
+        assert said.decode().endswith(f"Z INFO: {listed} ({why}); the same answers, slower\n")
 
 
 def test_a_daemon_of_the_tests_is_what_the_tests_import(

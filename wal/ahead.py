@@ -31,6 +31,7 @@ from wal.commit import FileLayer, OsFiles
 from wal.failpoint import is_armed, reach
 from wal.regularfile import open_regular
 from wal.segment import shorten
+from wal.standing import size_displaced
 
 # A batch that comes while a piece is being written waits for its copying, some 0.1 ms, and shares
 # the disk with its sync: 0.3 to 0.5 ms on a virtual disk.
@@ -41,7 +42,7 @@ WRITE_AHEAD_BYTES_MAX: Final = 32 * 1024 * 1024
 
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-Failed = Callable[[str, OSError], None]
+Failed = Callable[[str, Exception], None]
 
 
 class ZerosAhead:
@@ -87,9 +88,9 @@ class ZerosAhead:
             return
         try:
             self._thread = self._thread or BareThread("wal-zeros")
-            self._descriptor = open_regular(
-                path, os.O_RDWR
-            )  # which is the writer's, locked and all
+            # The writer's, locked and all. At its end, wherever that is: a file that was cut would
+            # else have its size again, and a hole where records stood.
+            self._descriptor = open_regular(path, os.O_RDWR | os.O_APPEND)
         except OSError:
             self._has_room = False  # out of descriptors: this segment does without
 
@@ -165,8 +166,16 @@ class ZerosAhead:
         if number:
             stage = "write" if written < size else "fdatasync"
             self._fail(stage, OSError(number, os.strerror(number)))
-        else:
+        elif self._has_its_size(self._piece_at + size):
             self.advance(self._end_offset)
+
+    def _has_its_size(self, expected_bytes: int) -> bool:
+        """Whether the segment ends where the piece that has landed does."""
+        assert self._descriptor is not None
+        found_bytes = os.fstat(self._descriptor).st_size
+        if found_bytes != expected_bytes:
+            self._fail("check", size_displaced(str(self._path), found_bytes, expected_bytes))
+        return found_bytes == expected_bytes
 
     def _write_here(self, at: int, size: int) -> None:
         """As the thread does it, for who must see each call where it happens."""
@@ -189,9 +198,9 @@ class ZerosAhead:
         finally:
             self.file_bytes = max(self.file_bytes, at + written)
 
-    def _fail(self, stage: str, error: OSError) -> None:
+    def _fail(self, stage: str, error: Exception) -> None:
         self._has_room = False
-        if stage != "write" or error.errno not in _NO_ROOM:
+        if stage != "write" or not isinstance(error, OSError) or error.errno not in _NO_ROOM:
             self._on_failure(f"{stage} of zeros", error)
 
 

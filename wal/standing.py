@@ -54,10 +54,7 @@ class Standing:
         name = os.fsdecode(self._path)
         held = os.fstat(self._descriptor)
         if not size <= held.st_size <= size_max:
-            raise WalDisplaced(
-                f"{name} has {held.st_size} bytes, where {size} were written: it was cut, or "
-                "somebody else has written to it"
-            )
+            raise size_displaced(name, held.st_size, size)
         if held.st_nlink == 0:
             copy = keep_removed(self._descriptor, Path(name))
             kept = "" if copy is None else f"; its {size} bytes are kept in {copy.name}"
@@ -75,3 +72,11 @@ class Standing:
             raise WalDisplaced(
                 f"another file stands in the place of {name}, which was being written"
             )
+
+
+def size_displaced(name: str, found_bytes: int, written_bytes: int) -> WalDisplaced:
+    """The error of a segment whose size is another than it should be."""
+    return WalDisplaced(
+        f"{name} has {found_bytes} bytes, where {written_bytes} were written: it was cut, or "
+        "somebody else has written to it"
+    )

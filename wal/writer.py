@@ -474,7 +474,7 @@ class LogWriter(Closing):
     def _fail(self, failure: WalPoisoned) -> None:
         self._failure, self.staging.is_open = failure, False
 
-    def _fail_beside(self, stage: str, error: OSError) -> None:
+    def _fail_beside(self, stage: str, error: Exception) -> None:
         """Something beside a batch failed, behind the durable head: as final as in a batch."""
         sequence = self._durable_head.sequence
         poisoned = WalPoisoned(stage, sequence + 1, sequence, 0, 0, sequence, str(error))
