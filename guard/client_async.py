@@ -191,6 +191,7 @@ class AsyncGuardClient(ClientBase):
         else:
             assert exchange.error is not None
             future.set_exception(exchange.error)
+            future.exception()  # a caller that is gone itself has not failed to look
 
     def _give_up(self, future: "asyncio.Future[ResultT]", exchange: Exchange) -> None:
         if future.cancelled():

@@ -47,15 +47,17 @@ int fdatasync(int descriptor) {
     return real(descriptor);
 }
 
-#define STATVFS(name, kind) \
-int name(const char *path, struct kind *status) { \
-    static int (*real)(const char *, struct kind *); \
-    if (!real) real = (int (*)(const char *, struct kind *))dlsym(RTLD_NEXT, #name); \
+#define STATVFS(name, kind, place) \
+int name(place asked, struct kind *status) { \
+    static int (*real)(place, struct kind *); \
+    if (!real) real = (int (*)(place, struct kind *))dlsym(RTLD_NEXT, #name); \
     if (wanted() == 'u') { errno = EACCES; return -1; } \
-    return real(path, status); \
+    return real(asked, status); \
 }
-STATVFS(statvfs, statvfs)
-STATVFS(statvfs64, statvfs64)
+STATVFS(statvfs, statvfs, const char *)
+STATVFS(statvfs64, statvfs64, const char *)
+STATVFS(fstatvfs, statvfs, int)
+STATVFS(fstatvfs64, statvfs64, int)
 """
 
 
@@ -80,7 +82,8 @@ class FaultySite(Site):
     """A site whose daemon's disk does as `fault` says."""
 
     def __init__(self, root: Path, shim: Path) -> None:
-        super().__init__(root)
+        # No zeros ahead: their sync would meet the fault before the batch's does.
+        super().__init__(root, config_text(log="write_ahead_bytes = 0"))
         self.fault_file = root / "fault"
         self.environment = {"LD_PRELOAD": str(shim), "FAULT_FILE": str(self.fault_file)}
 

@@ -57,6 +57,7 @@ class SmallSite(Site):
 
     def __init__(self, root: Path, disk: Path, more: str = "checkpoint_every_records = 0") -> None:
         log = f"disk_reserve_bytes = {RESERVE_BYTES}\nsegment_bytes_max = {4 * MIB}\n{more}"
+        log += "\nwrite_ahead_bytes = 0"  # what is free does not move by itself
         super().__init__(root, config_text(log=log))
         self.disk = disk
         self.log = disk / "log"

@@ -7,6 +7,7 @@ still runs with that mark when it has ended was left behind.
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -199,22 +200,28 @@ def test_closed_descriptors_are_as_dev_null(
 
 @pytest.mark.parametrize("closed", CLOSED, ids=IDS)
 def test_a_daemon_and_the_tools_with_closed_descriptors(
-    tmp_path: Path, closed: tuple[int, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: tuple[int, ...]
 ) -> None:
     """No file or socket takes the numbers of the closed ones."""
     site = Site(tmp_path)
     with site.running() as daemon:
         assert daemon.stop() == 0
     (tmp_path / "run").mkdir()
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.settimeout(PATIENCE_S)
+    manager.bind(str(tmp_path / "manager"))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "manager"))
     run = Run(tmp_path / "run", *site.run_arguments(), redirect=lambda: _close(closed))
+    monkeypatch.delenv("NOTIFY_SOCKET")
     run.until(lambda: len(site.segments) == 2)
     standard = [Path(f"/proc/{run.process.pid}/fd/{number}") for number in range(3)]
     run.until(lambda: all(os.path.lexists(path) for path in standard))
     for number, path in enumerate(standard):
         assert (os.readlink(path) == os.devnull) is (number in closed or number == 0), number
-    run.until(lambda: _is_caught(run.process.pid, signal.SIGTERM))
-    run.process.send_signal(signal.SIGTERM)
-    assert run.wait() == 0
+    with manager:
+        assert manager.recv(100).startswith(b"READY=1")
+        run.process.send_signal(signal.SIGTERM)
+        assert run.wait() == 0
     for tool in ("verify", "replay"):
         (tmp_path / tool).mkdir()
         tried = (tool, str(site.log), "--key-file", str(site.key_file))
@@ -222,13 +229,6 @@ def test_a_daemon_and_the_tools_with_closed_descriptors(
         (tmp_path / f"{tool}-none").mkdir()
         failing = (tool, str(site.log / "none"))
         assert Run(tmp_path / f"{tool}-none", *failing, redirect=lambda: _close(closed)).wait() == 2
-
-
-def _is_caught(process_id: int, number: int) -> bool:
-    """Whether the process has a handler for the signal."""
-    status = Path(f"/proc/{process_id}/status").read_text()
-    caught = int(status.split("SigCgt:")[1].split()[0], 16)
-    return bool(caught >> (number - 1) & 1)
 
 
 EXPORT = """

@@ -17,6 +17,7 @@ import pytest
 import zmq
 
 from daemon_support import PATIENCE_S, Daemon, Site, config_text
+from guard.descriptors import LOG_RESERVE
 from protocol_client import PATIENCE_MS, PING, STATS, ProtocolClient, cancel, order, status
 
 pytestmark = pytest.mark.slow
@@ -188,30 +189,27 @@ def test_connections_are_counted(tmp_path: Path) -> None:
 def test_a_thousand_idle_connections(tmp_path: Path) -> None:
     """Under few descriptors: the log keeps its own, and who is in is served."""
     site = Site(tmp_path)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-    try:
-        running = site.running()
-        daemon = running.__enter__()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    few = (256, 256)
     with contextlib.ExitStack() as stack:
-        stack.push(running)
+        running = site.running(before_exec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, few))
+        daemon = stack.enter_context(running)
         client = stack.enter_context(ProtocolClient(daemon.endpoint))
         assert client.ask(order("A-1"))["type"] == "admit"
         host, port = daemon.endpoint.removeprefix("tcp://").split(":")
         for _ in range(400):
             stack.enter_context(socket.create_connection((host, int(port))))
         deadline = time.monotonic() + PATIENCE_S
-        while (counted := client.ask(STATS)["counters"])["connections_refused"] < 400 - 127:
+        counted = client.ask(STATS)["counters"]
+        while counted["connections"] + counted["connections_refused"] < 401:
             assert time.monotonic() < deadline, counted
-        assert counted["connections"] == 128
+            counted = client.ask(STATS)["counters"]
+        assert 128 <= counted["connections"] <= 256 - LOG_RESERVE
         assert counted["accept_pauses"] == 0
         daemon.signal(signal.SIGUSR1)  # the next segment
         assert client.ask(cancel("A-1"))["type"] == "released"
         assert client.ask(order("A-2"))["type"] == "admit"
         assert daemon.stop() == 0
-    assert daemon.stderr == ""
+    assert "ALARM" not in daemon.stderr
 
 
 def _runs(arguments: list[str]) -> None:
