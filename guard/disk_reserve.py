@@ -202,6 +202,8 @@ class DiskReserve:
                 self._alarm(f"how much is free on the log's disk cannot be found out: {error}")
             self._fails = True
             return self._seen_left - (staged - self._seen_staged)
+        if self._fails:
+            self._say("how much is free on the log's disk can be found out again")
         self._fails = False
         self._seen_left, self._seen_staged = left, staged
         return left

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from daemon_support import OPENING_RECORDS, PATIENCE_S, Daemon, Site, config_text, event_of
-from protocol_client import PING, STATS, ProtocolClient, order, status
+from protocol_client import PING, ProtocolClient, order, status
 
 pytestmark = pytest.mark.slow
 
@@ -190,14 +190,13 @@ def test_a_directory_that_cannot_be_read_for_a_while_stops_nothing_for_good(
     with site.running(environment=site.environment) as daemon:
         with ProtocolClient(daemon.endpoint) as client:
             site.fault("u")
-            until_said(daemon, "ALARM: the look at the log's disk fails; orders go on")
+            until_said(daemon, "ALARM: how much is free on the log's disk cannot be found out: ")
             daemon.signal(signal.SIGUSR2)
-            until_said(daemon, "ALARM: no checkpoint was taken, orders go on: nobody can say")
+            until_said(daemon, "ALARM: no checkpoint was taken, orders go on: ")
             assert client.ask(order("A-1"))["type"] == "admit"
-            assert client.ask(STATS)["counters"]["duty_failures"] > 0
             assert "Permission denied" in daemon.stderr
             site.fault("")
-            until_said(daemon, "INFO: the look at the log's disk works again; it had failed")
+            until_said(daemon, "INFO: how much is free on the log's disk can be found out again")
             daemon.signal(signal.SIGUSR2)
             until_said(daemon, "INFO: checkpoint of record")
             sequence = client.ask(order("A-2"))["wal_sequence"]
