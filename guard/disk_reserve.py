@@ -215,5 +215,6 @@ class DiskReserve:
                 Refused.ORDERS: "orders that need a record get an error (disk_full)",
                 Refused.EVERYTHING: "whatever needs a record gets an error (disk_full)",
             }[refused]
-            self._alarm(f"{max(left, 0):,} bytes are left on the log's disk: {what}")
+            tell = self._say if refused is Refused.NOTHING else self._alarm
+            tell(f"{max(left, 0):,} bytes are left on the log's disk: {what}")
         self._refused = refused

@@ -125,6 +125,7 @@ class Stand:
             record=self._record,
             actor=actor,
             say=self.said.append,
+            alarm=lambda text: self.said.append(f"ALARM: {text}"),
         )
         self.reserve.promise(lambda: self.promised, self._break_promise)
 
@@ -230,14 +231,15 @@ def test_the_stages_down_and_up(stand: Stand) -> None:
         stand.left(left)
         assert stand.reserve.look().refused is refused, left
         assert len(stand.events) == events, left
-    assert [text for text in stand.said if text.startswith("ALARM")] == [
-        f"ALARM: {BIG // 2 - 1} bytes are left on the log's disk: orders that need a record get an "
+    told = [text for text in stand.said if text.endswith(("(disk_full)", "again"))]
+    assert told == [
+        f"ALARM: {BIG // 2 - 1:,} bytes are left on the log's disk: orders that need a record get an "
         "error (disk_full)",
-        f"ALARM: {BIG // 4 - 1} bytes are left on the log's disk: whatever needs a record gets an "
+        f"ALARM: {BIG // 4 - 1:,} bytes are left on the log's disk: whatever needs a record gets an "
         "error (disk_full)",
-        f"ALARM: {BIG // 4} bytes are left on the log's disk: orders that need a record get an "
+        f"ALARM: {BIG // 4:,} bytes are left on the log's disk: orders that need a record get an "
         "error (disk_full)",
-        f"ALARM: {BIG // 2} bytes are left on the log's disk: requests are recorded again",
+        f"{BIG // 2:,} bytes are left on the log's disk: requests are recorded again",
     ]
 
 
