@@ -231,14 +231,14 @@ def test_the_stages_down_and_up(stand: Stand) -> None:
         stand.left(left)
         assert stand.reserve.look().refused is refused, left
         assert len(stand.events) == events, left
-    told = [text for text in stand.said if text.endswith(("(disk_full)", "again"))]
+    told = [text for text in stand.said if text.endswith(("(disk_full)", "recorded again"))]
     assert told == [
-        f"ALARM: {BIG // 2 - 1:,} bytes are left on the log's disk: orders that need a record get an "
-        "error (disk_full)",
-        f"ALARM: {BIG // 4 - 1:,} bytes are left on the log's disk: whatever needs a record gets an "
-        "error (disk_full)",
-        f"ALARM: {BIG // 4:,} bytes are left on the log's disk: orders that need a record get an "
-        "error (disk_full)",
+        f"ALARM: {BIG // 2 - 1:,} bytes are left on the log's disk: "
+        "orders that need a record get an error (disk_full)",
+        f"ALARM: {BIG // 4 - 1:,} bytes are left on the log's disk: "
+        "whatever needs a record gets an error (disk_full)",
+        f"ALARM: {BIG // 4:,} bytes are left on the log's disk: "
+        "orders that need a record get an error (disk_full)",
         f"{BIG // 2:,} bytes are left on the log's disk: requests are recorded again",
     ]
 

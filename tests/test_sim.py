@@ -14,7 +14,7 @@ import pytest
 from child_support import module
 from guard import GUARD_FORM
 from sim.mutations import MUTATIONS, SEEDS_MAX, Patch, find
-from sim.world import run_seed
+from sim.seeds import run_seed
 
 RUN = Path(__file__).resolve().parent / "sim" / "run.py"
 SEEDS = 120

@@ -33,7 +33,7 @@ from guard.record.fold import RecordFolder
 from guard.server.request_path import RequestPath
 from guard.wire import JSON, MESSAGEPACK
 from kernel.ledger import BudgetEngine
-from sim.world import FailureError, run_seed
+from sim.seeds import FailureError, run_seed
 from wal import CheckpointReader, LogWriter, WalStartMismatch
 from wal.commit import Batch, CommitError, SegmentAppender
 

@@ -29,7 +29,7 @@ _SWITCH = 'import os as _os\n\n_PLANTED = int(_os.environ.get("PLANTED", "0"))\n
 _PLAY = """
 import sys
 from guard import GUARD_FORM
-from sim.world import FailureError, run_seed
+from sim.seeds import FailureError, run_seed
 assert GUARD_FORM == "compiled", GUARD_FORM
 for seed in range({seeds}):
     try:

@@ -24,7 +24,7 @@ def main() -> int:
     # The helpers of the tests first; the product itself from here only where none is installed.
     sys.path[:0] = [str(tests)]
     sys.path.append(str(tests.parent))
-    from sim.world import FailureError, run_seed
+    from sim.seeds import FailureError, run_seed
 
     started_s = time.monotonic()
     played = crashes = power_cuts = cuts = replies = records = 0

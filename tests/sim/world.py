@@ -1,7 +1,7 @@
 """One seed, one history: clients, network, guard, disk and the crashes between any two steps.
 
-`run_seed` plays it and returns its trace, or raises `FailureError` with it. Nothing but the seed
-decides what happens: no clock is read, no thread runs, no path or process id gets into the trace.
+`sim.seeds` plays it. Nothing but the seed decides what happens: no clock is read, no thread runs, no
+path or process id gets into the trace.
 
 How a history goes: the guard starts; the oracle is told how many records it has found; then every
 state is asked for, and everything that must be a repeat is sent again. After that clients send, the
@@ -11,10 +11,7 @@ in good order and its log is verified, folded and replayed.
 """
 
 import contextlib
-import hashlib
 import random
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +27,8 @@ from guard_support import describe, dev_config
 from sim.checkpoints import Checkpoints
 from sim.clients import Clients, Request
 from sim.disk import CrashError, Disk, Fault, ViolationError
-from sim.oracle import Oracle, WrongError
-from sim.server import FREE_BYTES, HASHER, RESERVE_BYTES, Server, SimGateway, scratch_root
+from sim.oracle import Oracle
+from sim.server import FREE_BYTES, HASHER, RESERVE_BYTES, Server, SimGateway
 from wal import Anchor, WalDamage, WalPoisoned, failpoint, verify_chain
 
 SECOND_NS = 1_000_000_000
@@ -54,10 +51,6 @@ FAULTS = {
     "at the stop": (5, 1),
     "none": (3, 1),
 }
-
-
-class FailureError(AssertionError):
-    """A history in which the guard broke a promise; its text is the trace."""
 
 
 class World:
@@ -109,13 +102,13 @@ class World:
             self.note(f"life {life + 1} of {lives}, time {self.wall_ns - T0_NS}")
             if self._start():
                 self._live(is_last=life == lives - 1)
-            self._end()
+            self.end()
             self.checkpoints.spoil(self._ends_well(), self.oracle.told_sequence)
         while not self._start():  # the last one is not to be disturbed
-            self._end()
+            self.end()
         self._audit()
         self._stop()
-        self._end()
+        self.end()
         self._check_log()
 
     # A life.
@@ -288,7 +281,7 @@ class World:
         self.is_stopped = True
         self.note("stopped")
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """The process is gone, whatever it came to."""
         failpoint.install(None)
         if self.server is not None:
@@ -308,7 +301,7 @@ class World:
         return True
 
     def _crash(self) -> None:
-        self._end()
+        self.end()
         self.crashes += 1
         if self.rng.random() < 0.5:
             self.power_cuts += 1
@@ -466,40 +459,3 @@ class World:
             if ".cut-1-" not in copy and f'"{copy}"'.encode() not in text:
                 raise ViolationError(f"no record names the cut {copy}")
         self.note(f"verified and replayed: {head.sequence} {head.entry_hash}")
-
-
-class Result:
-    """What a history came to: its trace, the digest of that, and counts."""
-
-    def __init__(self, seed: int, world: World) -> None:
-        self.seed = seed
-        self.trace = world.lines
-        self.digest = hashlib.sha256("\n".join(world.lines).encode()).hexdigest()
-        self.crashes = world.crashes
-        self.power_cuts = world.power_cuts
-        self.cuts = world.cuts
-        self.replies = world.replies
-        self.checkpoints = world.checkpoints.taken
-        self.failed_checkpoints = world.checkpoints.failed
-        self.spoilt_checkpoints = world.checkpoints.spoilt
-        self.starts_from_checkpoints = world.checkpoints.begun_with
-        self.records = world.oracle.next_sequence - 1
-
-
-def run_seed(seed: int) -> Result:
-    """Plays a seed. Raises `FailureError` where the guard broke a promise."""
-    root = Path(tempfile.mkdtemp(prefix="guard-sim-", dir=scratch_root()))
-    world = World(seed, root / "log")
-    try:
-        world.run()
-    except Exception as error:
-        trace = "\n".join(world.lines)
-        what = f"{type(error).__name__}: {error}".replace(str(root), "")
-        raise FailureError(f"{trace}\nseed {seed}: {what}") from error
-    finally:
-        world._end()
-        shutil.rmtree(root)
-    return Result(seed, world)
-
-
-__all__ = ["FailureError", "Result", "WrongError", "run_seed"]
