@@ -1,7 +1,7 @@
 """One seed, one history: clients, network, guard, disk and the crashes between any two steps.
 
-`sim.seeds` plays it. Nothing but the seed decides what happens: no clock is read, no thread runs, no
-path or process id gets into the trace.
+`sim.seeds` plays it. Nothing but the seed decides what happens: no clock is read, no thread runs,
+no path or process id gets into the trace.
 
 How a history goes: the guard starts; the oracle is told how many records it has found; then every
 state is asked for, and everything that must be a repeat is sent again. After that clients send, the
