@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from guard.journal import decode_event, encode_data
-from guard.record_rules import RecordRules
 
 from guard.checkpoint import decode_state, encode_state, state_digest_hex
-from guard.engine import Engine
+from guard.engine.engine import Engine
 from guard.messages import Request
-from guard.outcomes import Decided, Origin
+from guard.protocol.outcome import Outcome
+from guard.record.fold import RecordFolder
 from guard_day_support import trading_day
 from guard_support import (
     KEY,
     T0,
     cancel,
     check_conservation,
+    fields_of,
     fill,
     order,
     settled,
@@ -84,12 +84,9 @@ def forged(data: bytes, path: tuple[Any, ...], value: Any) -> bytes:
 def started(records: list[bytes]) -> Engine:
     """As a start folds them, without the files."""
     engine = Engine()
-    rules, previous = RecordRules(engine.state, HASHER.key_id), GENESIS
+    folder, previous = RecordFolder(engine, HASHER.key_id), GENESIS
     for sequence, data in enumerate(records, 1):
-        outcome = decode_event(data)
-        rules.check(sequence, outcome, previous)
-        engine.apply(sequence, outcome)
-        rules.note(sequence, outcome)
+        folder.apply(sequence, folder.read(sequence, data, previous))
         previous = HASHER.entry_hash(previous, data)
     return engine
 
@@ -97,9 +94,9 @@ def started(records: list[bytes]) -> Engine:
 def serve(engine: Engine) -> None:
     for request in requests():
         now_ns = max(T0 + 10, engine.state.last_received_at_ns)
-        decided = engine.decide(request, Origin(now_ns, "local", engine.next_sequence))
-        if isinstance(decided, Decided):
-            engine.apply(engine.next_sequence, decode_event(encode_data(decided)))
+        fields, outcome = fields_of(request, now_ns), Outcome()
+        if engine.decide(fields, outcome):
+            engine.apply(fields, outcome)
     payload = b"".join(encode_state(engine.state))
 
     def read(count: int) -> bytes:
