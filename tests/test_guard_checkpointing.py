@@ -257,7 +257,7 @@ def test_free_space_that_cannot_be_found_out_is_an_alarm(open_stand: Opener) -> 
     stand.checkpointer._space_left = fail
     stand.checkpointer.request()
     assert stand.alarms[0].endswith(
-        "how much is free cannot be found out: [Errno 5] Input/output error"
+        "nobody can say how much of its disk is free: [Errno 5] Input/output error"
     )
 
 

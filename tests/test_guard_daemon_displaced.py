@@ -14,7 +14,7 @@ import pytest
 from daemon_support import OPENING_RECORDS, PATIENCE_S, Daemon, Site, command, config_text
 from protocol_client import ProtocolClient, order, status
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SILENCE_MS = 100
 

@@ -19,7 +19,7 @@ from daemon_support import PATIENCE_S, Daemon, Site, config_text
 from guard import own_process
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 MIB = 1024 * 1024
 DISK_BYTES = 40 * MIB

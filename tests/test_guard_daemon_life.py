@@ -190,7 +190,7 @@ def test_keys_that_are_refused(tmp_path: Path) -> None:
     site.key_file.write_bytes(bytes(4_097))
     assert "more than 4096 bytes" in _refusal(site.refused(), 2)
     site.key_file.write_bytes(KEY[::-1])
-    said = _refusal(site.refused(), 1)
+    said = _refusal(site.refused(), 2)
     assert "00000001.jsonl, byte 0, record 1" in said
     assert "key" in said
     site.key_file.unlink()
@@ -198,7 +198,7 @@ def test_keys_that_are_refused(tmp_path: Path) -> None:
     site.key_file.mkdir(mode=0o700)
     assert "no regular file" in _refusal(site.refused(), 2)
     assert site.segment.read_bytes() == before
-    assert sorted(path.name for path in site.log.iterdir()) == ["00000001.jsonl", "lock"]
+    assert sorted(path.name for path in site.log.iterdir()) == ["00000001.jsonl", "head", "lock"]
 
 
 def test_a_service_credential_may_have_any_mode(tmp_path: Path) -> None:

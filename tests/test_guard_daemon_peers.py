@@ -14,6 +14,8 @@ import zmq
 from daemon_support import PATIENCE_S, Site
 from protocol_client import PING, ProtocolClient
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 # A libzmq that had stopped reading a connection whose peer is gone aborted at a heartbeat of its
 # own, the second after: as far apart as the daemon had them.
 HEARTBEATS_S = 21.0

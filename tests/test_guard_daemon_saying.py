@@ -21,7 +21,7 @@ from daemon_support import PATIENCE_S, Daemon, Site, config_text
 from guard import own_process
 from protocol_client import STATS, ProtocolClient, order
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 ANSWER_S = 5.0  # far above what an order takes, far below what a hang does
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -133,12 +133,12 @@ def test_orders_are_answered_whatever_becomes_of_standard_error(
 def test_what_could_not_be_said_is_counted_and_told_later(tmp_path: Path) -> None:
     site = Site(tmp_path, config_text(log="checkpoint_every_records = 0"))
     with (tmp_path / "heard").open("w+b") as heard:
-        limit = (100, resource.RLIM_INFINITY)
+        limit = (400, resource.RLIM_INFINITY)  # above the file `head`
         with (
             site.running(stderr=heard.fileno()) as daemon,
             ProtocolClient(daemon.endpoint) as client,
         ):
-            os.write(heard.fileno(), b"x" * 99 + b"\n")
+            os.write(heard.fileno(), b"x" * 399 + b"\n")
             # A file that may not grow, as on a device that is full; the log's may not, either.
             resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, limit)
             for _ in range(3):

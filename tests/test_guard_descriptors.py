@@ -17,7 +17,7 @@ import pytest
 
 from daemon_support import PACKAGES, PATIENCE_S, Daemon, Site, config_text
 from guard.descriptors import LOG_RESERVE, connections_max, open_count
-from protocol_client import ProtocolClient, order
+from protocol_client import STATS, ProtocolClient, order
 
 SOFT, HARD = 64, 256
 
@@ -76,12 +76,13 @@ def spares(daemon: Daemon) -> int:
     return sum(Path(entry).is_symlink() and os.readlink(entry) == os.devnull for entry in entries)
 
 
-def connect_until_full(daemon: Daemon, limit: int, idle: ExitStack) -> None:
-    """Clients that connect and do nothing, one after the other, until no descriptor is left."""
+def connect_until_full(daemon: Daemon, client: ProtocolClient, idle: ExitStack) -> None:
+    """Clients that connect and do nothing, one after the other, until one is refused."""
     host, _, port = daemon.endpoint.removeprefix("tcp://").rpartition(":")
-    while (before := opened(daemon)) < limit:
+    before = refused = client.ask(STATS)["counters"]["connections_refused"]
+    while refused == before:
         idle.enter_context(socket.create_connection((host, int(port)), PATIENCE_S))
-        wait_for(lambda count=before: opened(daemon) > count, daemon)
+        refused = client.ask(STATS)["counters"]["connections_refused"]
 
 
 @pytest.mark.slow
@@ -104,7 +105,7 @@ def test_the_log_has_what_it_needs_when_clients_have_taken_the_rest(tmp_path: Pa
         held = spares(daemon)
         anchored(client.ask(order("A-0"))["wal_sequence"])
         for number in range(1, 3):
-            connect_until_full(daemon, HARD, idle)
+            connect_until_full(daemon, client, idle)
             segments = len(site.segments)
             daemon.signal(signal.SIGUSR1)
             wait_for(lambda before=segments: _rotated(site, client, before), daemon)

@@ -21,6 +21,8 @@ from daemon_support import PATIENCE_S, Site
 from guard import leaving, own_process
 from protocol_client import ProtocolClient, order
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 MARK = "PRETRADE_GUARD_TEST_MARK"
 BENCH = ("bench", "--in-flight", "4", "--processes", "2", "--rounds", "1", "--warm-up-s", "0.1")
 COMMANDS = (("demo",), (*BENCH, "--seconds", "0.2"))

@@ -48,7 +48,9 @@ def test_a_hangup_is_told_and_nothing_else(tmp_path: Path) -> None:
     site = Site(tmp_path)
     with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
         client.ask(order("A-1"))
-        before = site.records()
+        deadline = time.monotonic() + PATIENCE_S
+        while len(before := site.records()) < OPENING_RECORDS + 1:  # the head is told behind it
+            assert time.monotonic() < deadline
         daemon.signal(signal.SIGHUP)
         wait_until_said(daemon, READ_AT_A_START)
         assert client.ask(PING)["head_sequence"] == OPENING_RECORDS + 1
@@ -146,7 +148,8 @@ def test_a_stop_before_it_serves(long_log: Site, number: signal.Signals) -> None
         stopped = f"stopped by {name} before it was ready; nothing was answered"
         assert last == f"pretrade-guard: {stopped}"
         assert daemon.last_words() == ""
-    assert [path.read_bytes() for path in long_log.segments] == before
+    # Behind them a session may have begun, which has answered nobody.
+    assert [path.read_bytes() for path in long_log.segments][: len(before)] == before
 
 
 def test_a_stop_at_any_moment_of_a_start(long_log: Site) -> None:

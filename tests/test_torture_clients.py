@@ -20,7 +20,7 @@ sys.path.append(str(TORTURE))
 from doors import DOOR, DOORS  # noqa: E402
 from raw_peers import ATTACKS  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 COMMAND_PATIENCE_S = 150.0
 CLIENTS, SECONDS = 100, 5
