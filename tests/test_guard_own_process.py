@@ -52,7 +52,7 @@ def installed_command() -> Path:
 def copy_packages(place: Path) -> Path:
     """The packages as sources, as in a checkout in which nothing was built."""
     for name in ("guard", "kernel", "wal"):
-        unbuilt = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
+        unbuilt = shutil.ignore_patterns("*.so", "*.c", "__pycache__", "commit")
         shutil.copytree(PACKAGES / name, place / name, ignore=unbuilt)
     return place
 
