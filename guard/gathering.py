@@ -62,6 +62,7 @@ class Gathering:
         self._counters = counters
         self.answers: list[Answer] = []
         self.answers_bytes = 0
+        self._batch = 0
         # When so many bytes have been staged since the start, the disk is to be looked at.
         self.staged_end = _UNBOUNDED
         self._look_at_space: Callable[[], None] | None = None
@@ -70,7 +71,6 @@ class Gathering:
         """`look` sets `staged_end`; where that is no more than is staged, nothing is taken in."""
         self._look_at_space = look
         look()
-        self._batch = 0
 
     def take(self) -> list[Answer]:
         """What was gathered; the next batch begins."""
