@@ -91,7 +91,10 @@ class BareThread:
     def wait(self) -> None:
         """Waits for what was started, and calls its `on_done` before it returns."""
         if self._on_done is not None:
-            select.select([self._done_read], [], [])
+            # `select` takes no descriptor above 1,023, which a daemon of many clients has.
+            poller = select.poll()
+            poller.register(self._done_read, select.POLLIN)
+            poller.poll()
             self._finish()
 
     def close(self) -> None:
