@@ -127,7 +127,7 @@ def long_log(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """It takes a moment to read."""
     site = Site(tmp_path_factory.mktemp("long"), config_text(log="checkpoint_at_stop = false"))
     with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
-        for first in range(0, 10_000, 250):
+        for first in range(0, 40_000, 250):
             client.ask([order(f"A-{first + number}", quantity=1) for number in range(250)])
         assert daemon.stop() == 0
     return site
@@ -148,8 +148,7 @@ def test_a_stop_before_it_serves(long_log: Site, number: signal.Signals) -> None
         stopped = f"stopped by {name} before it was ready; nothing was answered"
         assert last == f"pretrade-guard: {stopped}"
         assert daemon.last_words() == ""
-    # Behind them a session may have begun, which has answered nobody.
-    assert [path.read_bytes() for path in long_log.segments][: len(before)] == before
+    assert [path.read_bytes() for path in long_log.segments] == before
 
 
 def test_a_stop_at_any_moment_of_a_start(long_log: Site) -> None:
