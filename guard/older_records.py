@@ -29,6 +29,7 @@ import msgspec
 from guard import clock
 from guard.counters import Counters
 from guard.forked import Ended, ForkedChild, WaitForGo
+from guard.ranges import NANOSECONDS_PER_SECOND
 from guard.record.codec import DIALECT
 from wal import (
     EMPTY_HEAD,
@@ -47,7 +48,6 @@ from wal import (
     segment_name,
 )
 
-NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 # The child rests behind each piece of this size: some 20 ms of work.
 PIECE_BYTES: Final = 8 * 1024 * 1024
 LOOK_S: Final = 0.25

@@ -278,6 +278,19 @@ def test_a_backup_of_a_running_log(tmp_path: Path) -> None:
     assert not (copy / "lock").exists()
 
 
+@pytest.mark.parametrize("name", ["checkpoint-00000000000000000005.ckpt", "checkpoints.json"])
+def test_backup_does_not_wait_for_a_fifo(name: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.mkdir()
+    with open_writer(log) as writer:
+        put(writer, 5)
+    (log / "checkpoints.json").write_bytes(b"{}")
+    (log / name).unlink(missing_ok=True)
+    os.mkfifo(log / name)
+    with pytest.raises(WalError, match="cannot copy"):
+        backup_log(log, tmp_path / "copy")
+
+
 def test_a_plain_copy_that_raced_the_writer_is_told_as_that(tmp_path: Path) -> None:
     with open_writer(tmp_path) as writer:
         put(writer, 5)

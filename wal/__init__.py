@@ -67,7 +67,7 @@ from wal.follow import Follower, LogState
 from wal.headfile import HEAD_NAME, PublishedHead, read_published_head
 from wal.locate import find_start, first_head
 from wal.lock import LogLock
-from wal.manifest import MANIFEST_NAME, CheckpointHead, CheckpointInfo
+from wal.manifest import CheckpointHead, CheckpointInfo
 from wal.merkle import (
     EMPTY_ROOT,
     HASH_BYTES,
@@ -90,6 +90,7 @@ from wal.repair import Cut, apply_repair, cuts_at_end, plan_emptying, plan_repai
 from wal.run import LocatedEntry, Run
 from wal.salvage import LeftOut, SalvageReport, salvage_log
 from wal.segment import (
+    MANIFEST_NAME,
     SEGMENT_NAME,
     create_directory,
     forget_pages,

@@ -16,21 +16,28 @@ used.
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from wal.ahead import segment_end
+from wal.copying import copy_beginning
 from wal.errors import WalError, WalInputError
-from wal.manifest import MANIFEST_NAME
+from wal.manifest import MANIFEST_BYTES_MAX
 from wal.reader import durable_head, paths_until
-from wal.segment import DIRECTORY_MODE, fsync_directory, list_segments, open_new, write_all
+from wal.regularfile import read_regular
+from wal.segment import (
+    CHECKPOINT_NAME,
+    DIRECTORY_MODE,
+    MANIFEST_NAME,
+    fsync_directory,
+    list_segments,
+    open_new,
+    write_all,
+)
 
-CHUNK_BYTES: Final = 1024 * 1024
 # A checkpoint is made every few seconds at most, and copied in less.
 ATTEMPTS_MAX: Final = 10
-_CHECKPOINT: Final = re.compile(r"checkpoint-[0-9]{20}\.ckpt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,8 @@ def backup_log(source: Path, destination: Path) -> Backup:
         for path in paths:
             is_last = until is not None and path.name == until.segment
             end = until.end_offset if until is not None and is_last else segment_end(path)
-            copied += _copy(path, destination / path.name, end)
+            copy_beginning(path, destination / path.name, end)
+            copied += end
         fsync_directory(destination)
         fsync_directory(destination.resolve().parent)
     except OSError as error:
@@ -77,16 +85,18 @@ def _copy_checkpoints(source: Path, destination: Path) -> list[int]:
     """The sizes of what was copied: the checkpoints, and the manifest with which they go."""
     for _ in range(ATTEMPTS_MAX):
         try:
-            manifest = (source / MANIFEST_NAME).read_bytes()
+            manifest = read_regular(source / MANIFEST_NAME, MANIFEST_BYTES_MAX)
         except FileNotFoundError:
             return []
         sizes = []
         try:
             for name in sorted(os.listdir(source)):
-                if _CHECKPOINT.fullmatch(name):
+                if CHECKPOINT_NAME.fullmatch(name):
                     path = source / name
-                    sizes.append(_copy(path, destination / name, path.stat().st_size))
-            is_same = (source / MANIFEST_NAME).read_bytes() == manifest
+                    size = path.stat().st_size
+                    copy_beginning(path, destination / name, size)
+                    sizes.append(size)
+            is_same = read_regular(source / MANIFEST_NAME, MANIFEST_BYTES_MAX) == manifest
         except FileNotFoundError:
             is_same = False  # the oldest one went when a new one came
         if is_same:
@@ -100,21 +110,3 @@ def _copy_checkpoints(source: Path, destination: Path) -> list[int]:
         for path in destination.iterdir():
             path.unlink()
     raise WalError(f"the checkpoints of {source} changed in each of {ATTEMPTS_MAX} attempts")
-
-
-def _copy(path: Path, target: Path, byte_count: int) -> int:
-    """Copies the beginning of a file to a new one, durably; its length."""
-    descriptor = open_new(target)
-    left = byte_count
-    try:
-        with path.open("rb", buffering=0) as file:
-            while left > 0:
-                chunk = file.read(min(CHUNK_BYTES, left))
-                if not chunk:
-                    raise WalError(f"{path.name} became shorter while it was copied")
-                write_all(descriptor, chunk)
-                left -= len(chunk)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    return byte_count

@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -34,7 +33,6 @@ from wal.entry import SEQUENCE_MAX
 from wal.errors import CheckpointError, WalError, WalInputError
 from wal.failpoint import reach
 from wal.manifest import (
-    MANIFEST_NAME,
     CheckpointHead,
     CheckpointInfo,
     Manifest,
@@ -44,7 +42,7 @@ from wal.manifest import (
     write_manifest,
 )
 from wal.publish import replacing
-from wal.segment import forget_pages, write_all
+from wal.segment import CHECKPOINT_NAME, MANIFEST_NAME, forget_pages, write_all
 
 # The newest, and one to fall back to. A log's segments are kept from the older one on.
 CHECKPOINTS_KEPT: Final = 2
@@ -56,7 +54,6 @@ SYNC_EVERY_BYTES: Final = 1024 * 1024
 # Makes the call that it is given, and may rest behind it.
 Pace: TypeAlias = Callable[[Callable[[], None]], None]
 
-_NAME: Final = re.compile(r"checkpoint-([0-9]{20})\.ckpt")
 _OUT_OF_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_LISTED: Final = "the manifest does not list it"
 
@@ -223,7 +220,7 @@ def _remove_others(directory: Path, listed: set[str]) -> None:
     # reported by `read_checkpoints`, and is removed with the next one.
     with suppress(OSError):
         for name in os.listdir(directory):
-            if _NAME.fullmatch(name) and name not in listed:
+            if CHECKPOINT_NAME.fullmatch(name) and name not in listed:
                 with suppress(OSError):
                     os.unlink(directory / name)
 
@@ -232,7 +229,7 @@ def _sizes(directory: Path) -> dict[int, int]:
     """The sizes of the checkpoint files by sequence; -1 for what is no regular file."""
     sizes: dict[int, int] = {}
     for name in os.listdir(directory):
-        match = _NAME.fullmatch(name)
+        match = CHECKPOINT_NAME.fullmatch(name)
         if match:
             with suppress(FileNotFoundError):  # removed meanwhile, for a newer one
                 facts = os.lstat(directory / name)

@@ -26,6 +26,7 @@ from wal.entry import LINE_BYTES_MAX, Entry, parse_line
 from wal.errors import WalDamage, WalEntryError, WalError, WalStartMismatch
 from wal.headfile import PublishedHead, read_published_head
 from wal.locate import first_head
+from wal.regularfile import open_to_read
 from wal.segment import list_segments
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -139,7 +140,7 @@ class Follower:
             return
         path = self._directory / self._segment
         try:
-            with path.open("rb", buffering=CHUNK_BYTES) as file:
+            with open_to_read(path, CHUNK_BYTES, follows_links=True) as file:
                 file.seek(self._offset)
                 while self._offset < end:
                     line = file.readline(min(LINE_BYTES_MAX + 1, end - self._offset))

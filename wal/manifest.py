@@ -24,9 +24,8 @@ from wal.chain import ChainHasher, Head, hashes_equal
 from wal.entry import SEQUENCE_MAX
 from wal.publish import NEW_SUFFIX, replacing
 from wal.regularfile import NOT_REGULAR, read_regular
-from wal.segment import write_all
+from wal.segment import MANIFEST_NAME, write_all
 
-MANIFEST_NAME: Final = "checkpoints.json"
 MANIFEST_SCHEMA: Final = "pretrade-guard.wal-checkpoints.v1"
 MANIFEST_BYTES_MAX: Final = 64 * 1024  # a hundred times what the kept ones take
 

@@ -19,8 +19,7 @@ from wal.chain import ChainHasher
 from wal.checkpoint import read_checkpoints
 from wal.errors import WalError
 from wal.locate import first_head
-from wal.manifest import MANIFEST_NAME
-from wal.segment import SEGMENT_NAME, segment_name
+from wal.segment import MANIFEST_NAME, SEGMENT_NAME, segment_name
 
 
 def find_missing(directory: Path, hasher: ChainHasher, with_checkpoints: bool) -> list[str]:

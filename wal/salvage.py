@@ -16,26 +16,20 @@ incomplete and not to be used.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from wal.ahead import segment_end
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
+from wal.copying import copy_beginning
 from wal.errors import WalDamage, WalError, WalInputError, WalKeyMismatch, WalStartMismatch
 from wal.locate import find_start
 from wal.reader import read_paths
-from wal.regularfile import open_to_read
-from wal.segment import DIRECTORY_MODE, fsync_directory, open_new, write_all
+from wal.segment import DIRECTORY_MODE, SEGMENT_NAME, fsync_directory
 from wal.verify import find_head
 from wal.walk import Dialect
-
-CHUNK_BYTES: Final = 1024 * 1024
-
-_SEGMENT: Final = re.compile(r"[0-9]{8}\.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +80,7 @@ def salvage_log(
         left_out = list(_left_out(source, paths, ends, damage))
         for path in paths:
             if path.name in ends:
-                _copy_beginning(path, destination / path.name, ends[path.name])
+                copy_beginning(path, destination / path.name, ends[path.name], follows_links=True)
         fsync_directory(destination)
         fsync_directory(destination.parent)
     except OSError as error:
@@ -102,7 +96,7 @@ def _segments(source: Path, start: Head | None) -> tuple[list[Path], WalDamage |
     """The segments in order up to the first gap, and that gap."""
     if not source.is_dir():
         return [source], None
-    names = sorted(name for name in os.listdir(source) if _SEGMENT.fullmatch(name))
+    names = sorted(name for name in os.listdir(source) if SEGMENT_NAME.fullmatch(name))
     if not names:
         raise WalInputError(f"{source} holds no segment: there is nothing to salvage")
     number = int(names[0][:8]) if start is not None and start.sequence > 0 else 1
@@ -162,7 +156,7 @@ def _left_out(
         everything += sorted(
             path
             for path in source.iterdir()
-            if _SEGMENT.fullmatch(path.name) and path.name not in taken
+            if SEGMENT_NAME.fullmatch(path.name) and path.name not in taken
         )
     for path in everything:
         size, end = path.lstat().st_size, ends.get(path.name, 0)
@@ -174,18 +168,3 @@ def _left_out(
             yield LeftOut(path.name, end, size - end, None, "it ends before the start")
         else:
             yield LeftOut(path.name, end, size - end, None, "it stands behind the damage")
-
-
-def _copy_beginning(path: Path, target: Path, byte_count: int) -> None:
-    descriptor = open_new(target)
-    try:
-        with open_to_read(path, 0, follows_links=True) as file:
-            while byte_count:
-                chunk = file.read(min(CHUNK_BYTES, byte_count))
-                if not chunk:
-                    raise WalError(f"{path.name} became shorter while it was read")
-                write_all(descriptor, chunk)
-                byte_count -= len(chunk)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

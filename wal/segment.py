@@ -38,7 +38,8 @@ _LEFTOVER_NAME: Final = re.compile(
     r"[0-9]{8}\.jsonl\.rewrite|checkpoint-[0-9]{20}\.new|checkpoints\.json\.new"
 )
 # The manifest, and what it lists or has listed.
-_CHECKPOINT_NAME: Final = re.compile(r"checkpoints\.json|checkpoint-[0-9]{20}\.ckpt")
+CHECKPOINT_NAME: Final = re.compile(r"checkpoint-([0-9]{20})\.ckpt")
+MANIFEST_NAME: Final = "checkpoints.json"
 
 
 def segment_name(number: int) -> str:
@@ -83,7 +84,9 @@ def holds_files(directory: Path) -> bool:
         return False
     except OSError as error:
         raise WalError(f"cannot list {directory}: {error}") from error
-    return any(SEGMENT_NAME.fullmatch(name) or _CHECKPOINT_NAME.fullmatch(name) for name in names)
+    return MANIFEST_NAME in names or any(
+        SEGMENT_NAME.fullmatch(name) or CHECKPOINT_NAME.fullmatch(name) for name in names
+    )
 
 
 def remove_leftovers(directory: Path) -> list[str]:
