@@ -46,14 +46,6 @@ LOG_FORMAT_VERSION = 1
 RULES_VERSION = 1
 
 
-class Origin(Struct, frozen=True, gc=False):
-    """Where a request came from: the common head of every event."""
-
-    received_at_ns: int
-    client: Client
-    batch_first_sequence: int
-
-
 class Event(Struct, tag_field="event", forbid_unknown_fields=True):
     """The fields that every event begins with."""
 

@@ -37,7 +37,6 @@ from guard.outcomes import (
     CutNoted,
     EntriesHalted,
     EntriesResumed,
-    Origin,
     SessionClosed,
     SessionStarted,
 )
@@ -50,6 +49,7 @@ from guard.recovery import Recovered, recover_log
 from guard.replay.replay import replay_log
 from guard.server.request_path import record_event
 from protocol_client import cancel, fill, order, status
+from reference.origin import Origin
 from wal import ChainHasher, LogWriter, anchor_of, list_segments, read_checkpoints, write_anchor
 
 KEY = bytes(range(64, 104))

@@ -18,7 +18,7 @@ from guard.config import Config, parse_config
 from guard.engine.engine import Engine
 from guard.engine.state import GuardState
 from guard.messages import Admit, Cancel, Fill, Order, Reject, Reply, Request, Status
-from guard.outcomes import Decided, KernelRows, Origin, SessionClosed, SessionStarted
+from guard.outcomes import Decided, KernelRows, SessionClosed, SessionStarted
 from guard.outcomes import Outcome as Event
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request as RequestFields
@@ -28,6 +28,7 @@ from guard.record.codec import decode_data, decode_own_event, encode_event
 from guard.record.fold import REQUEST_EVENTS, read_event
 from guard.record.reader import RecordReader
 from guard.record.writer import RecordWriter
+from reference.origin import Origin
 from wal import EMPTY_HEAD, GENESIS, ChainHasher, Head, LogWriter
 
 CHECKOUT = Path(__file__).resolve().parent.parent

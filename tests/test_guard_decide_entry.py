@@ -7,7 +7,7 @@ import pytest
 from guard.engine.engine import Engine
 from guard.engine.state import GuardState
 from guard.messages import Admit, Reject
-from guard.outcomes import OrderDecided, OrderRefused, Origin
+from guard.outcomes import OrderDecided, OrderRefused
 from guard.record.fold import RecordFolder
 from guard_support import (
     ALPHA_BUDGET,
@@ -32,6 +32,7 @@ from guard_support import (
     status,
 )
 from kernel import KERNEL_FORM, InvariantError, PolicySnapshot
+from reference.origin import Origin
 
 FIRST_ORDER_SEQUENCE = 8  # log_opened, settings, policy, two instruments, two desks
 

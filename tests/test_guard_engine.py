@@ -16,7 +16,7 @@ from msgspec import structs
 from guard.activation import resume_event
 from guard.engine.engine import Engine
 from guard.messages import Admit, ErrorReply, Ping, Reject
-from guard.outcomes import Decided, Origin
+from guard.outcomes import Decided
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.record.codec import decode_data
 from guard_day_support import trading_day
@@ -39,6 +39,7 @@ from guard_support import (
     status,
 )
 from reference.journal import encode_data
+from reference.origin import Origin
 
 WINDOW_S = 10
 IDS_MAX = 6

@@ -9,7 +9,6 @@ from msgspec import structs
 from guard.checkpoint import decode_state, encode_state
 from guard.engine.engine import Engine
 from guard.messages import Reject, StatusReply
-from guard.outcomes import Origin
 from guard.recovery import NotOurLogError, fold_log, recover_log
 from guard_day_support import trading_day
 from guard_support import (
@@ -22,6 +21,7 @@ from guard_support import (
     status,
     write_log,
 )
+from reference.origin import Origin
 from wal import EMPTY_HEAD, ChainHasher, WalDamage, WalKeyMismatch, WalLocked
 
 DAY = trading_day()

@@ -19,7 +19,7 @@ from guard.engine.remembered import NEVER
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
 from guard.messages import Cancel, Fill, Request
-from guard.outcomes import Decided, FillRecorded, Origin, Outcome, SettingsActivated
+from guard.outcomes import Decided, FillRecorded, Outcome, SettingsActivated
 from guard.replay.replay import replay_log
 from guard_support import (
     KEY,
@@ -37,6 +37,7 @@ from guard_support import (
     order,
     write_log,
 )
+from reference.origin import Origin
 from wal import ChainHasher
 
 HASHER = ChainHasher(KEY)

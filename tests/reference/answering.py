@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct
 
 from guard.counters import Counters
 from guard.messages import ErrorReply, Pong, Reject, Reply, StatsReply
-from guard.outcomes import Decided, Origin, Outcome
+from guard.outcomes import Decided, Outcome
 from guard.ranges import LOCAL_CLIENT
 from guard.wire import (
     Message,
@@ -17,6 +17,7 @@ from guard.wire import (
 )
 from reference.engine import Engine
 from reference.journal import encode_data
+from reference.origin import Origin
 from reference.replying import encode_replies
 from wal import LogWriter
 from wal.failpoint import reach

@@ -24,7 +24,7 @@ from guard.messages import (
     Reject,
     Reply,
 )
-from guard.outcomes import Decided, KernelRows, OrderDecided, OrderRefused, Origin
+from guard.outcomes import Decided, KernelRows, OrderDecided, OrderRefused
 from guard.reasons import Refusal, Stage, stage_of
 from kernel import (
     Action,
@@ -38,6 +38,7 @@ from kernel.layout import DECISION_ROW_BYTES, OUTPUT_ROW_BYTES, TRACE
 from kernel.policy import PolicySnapshot
 from reference.difference import first_difference
 from reference.orders import OrderState
+from reference.origin import Origin
 from reference.state import Desk, GuardState
 
 # A venue's `output_cost` is per million "output tokens": asking for a million makes it per order.

@@ -24,10 +24,11 @@ from guard.messages import (
     Status,
     StatusReply,
 )
-from guard.outcomes import Decided, FillRecorded, OrderReleased, Origin
+from guard.outcomes import Decided, FillRecorded, OrderReleased
 from guard.reasons import ErrorCode
 from reference.difference import first_difference
 from reference.orders import OrderPhase, OrderState
+from reference.origin import Origin
 from reference.state import GuardState
 
 

@@ -25,11 +25,12 @@ from guard.messages import (
     StatsReply,
     Status,
 )
-from guard.outcomes import Decided, Origin, Outcome
+from guard.outcomes import Decided, Outcome
 from kernel import KernelInputError
 from reference.apply import apply_outcome
 from reference.decide_entry import decide_order
 from reference.decide_execution import answer_status, decide_cancel, decide_fill
+from reference.origin import Origin
 from reference.state import GuardState
 
 # Where the pipeline fills in the durable head: it is known only when the reply leaves. So are its
