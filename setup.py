@@ -1,8 +1,8 @@
 """Compiles the hot modules where a C compiler is found; never fails for want of one.
 
-Everything else about the project stands in pyproject.toml. An extension is built from the very
-file that runs interpreted; its types stand in the .pxd beside it. What is built from a checkout has
-its commit written into it, for `guard.installation`; without git, or elsewhere, it has none.
+Everything else about the project stands in pyproject.toml. An extension is built from the very file
+that runs interpreted; its types stand in the .pxd beside it. What is built from a checkout has its
+commit written into it, for `guard.process.installation`; without git, or elsewhere, it has none.
 """
 
 import os
@@ -56,7 +56,7 @@ COMPILED_MODULES = {
         "server.zmtp",
         "server.connection",
         "server.listener",
-        "gathering",
+        "server.batch",
     ),
     "wal": ("entryhash", "staging", "scan", "barethread", "standing"),
     "guard.audit": ("decision_rows", "exposure", "day_counts", "day_requests"),

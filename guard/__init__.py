@@ -38,7 +38,7 @@ COMPILED_MODULES = (
     "server.zmtp",
     "server.connection",
     "server.listener",
-    "gathering",
+    "server.batch",
 )
 # As in wal.form, which is not asked: to import `wal` takes longer than all else here, and not
 # everybody who imports this package has a log.

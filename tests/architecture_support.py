@@ -24,8 +24,8 @@ LINE_COLUMNS_MAX = 100
 # subpackage with its dotted name (`audit.x`).
 PURE_GUARD = frozenset(
     {
-        "apply",
         "audit.answers",
+        "audit.asked_tables",
         "audit.changes",
         "audit.chart_data",
         "audit.check",
@@ -42,79 +42,82 @@ PURE_GUARD = frozenset(
         "audit.notes",
         "audit.signing",
         "audit.tables",
-        "audit.tables_more",
         "audit.timegrid",
         "audit.tlog",
         "bench.blocks",
-        "bench.timeline",
         "bench.frames",
-        "first",
-        "histogram",
         "bench.replies",
         "bench.schedule",
+        "bench.timeline",
         "bench.workload",
-        "checkpoint",
+        "client.errors",
+        "client.requests",
+        "client.values",
         "engine",
         "engine.apply",
         "engine.apply_event",
         "engine.checks",
         "engine.decide",
+        "engine.dontfork_memory",
         "engine.engine",
+        "engine.events",
         "engine.remembered",
         "engine.remembered_form",
         "engine.row_map",
         "engine.state",
+        "histogram",
         "protocol",
         "protocol.errors",
         "protocol.fields",
+        "protocol.instruments",
         "protocol.json_reader",
         "protocol.json_text",
         "protocol.layout",
         "protocol.message_pack",
+        "protocol.messages",
         "protocol.outcome",
         "protocol.pack_reader",
+        "protocol.ranges",
+        "protocol.reasons",
         "protocol.replies",
         "protocol.request",
         "protocol.request_reader",
         "protocol.slots",
         "protocol.views",
+        "protocol.wire",
         "record",
+        "record.applying",
         "record.codec",
-        "record.fold",
         "record.kernel_rows",
         "record.layouts",
         "record.reader",
         "record.rules",
         "record.words",
         "record.writer",
+        "recovery.checkpoint_payload",
+        "replay",
         "replay.place",
         "replay.redecide",
-        "replay",
-        "client_errors",
-        "client_requests",
-        "client_values",
-        "counters",
-        "instruments",
-        "messages",
-        "outcomes",
-        "reasons",
-        "ranges",
         "server.commands",
+        "server.counters",
         "server.mechanisms",
         "server.policy",
+        "server.priority",
         "server.zmtp",
-        "unforked",
-        "wire",
     }
 )
 # Modules that speak to a person; no other one prints.
 SPEAKS_TO_PEOPLE = ("guard/cli/", "guard/demo", "guard/bench/")
 # Processes are begun here, for the command that ends them at the latest.
-STARTING_MODULE = "guard/leaving.py"
+STARTING_MODULE = "guard/process/leaving.py"
 STARTS = frozenset({"Popen", "create_subprocess_exec", "create_subprocess_shell", "get_context"})
 # These start the interpreter: as the installation that they belong to, as themselves once more, and
 # to run what is no program of ours.
-INTERPRETER_MODULES = ("guard/own_process.py", "guard/huge_pages.py", "guard/bench/cores.py")
+INTERPRETER_MODULES = (
+    "guard/process/own_process.py",
+    "guard/process/huge_pages.py",
+    "guard/bench/cores.py",
+)
 CLOCK_MODULE = "guard/clock.py"
 
 IO_MODULES = frozenset(
@@ -159,7 +162,7 @@ UNREPEATABLE_CALLS = frozenset({"hash", "id"})
 # Here a hash only says where in an index to look; no answer and no byte of a dump depends on it.
 HASHING_MODULE = "guard/engine/row_map.py"
 # Maps memory, and no file: what it gives does not depend on anything outside.
-MAPPING_MODULE = "guard/unforked.py"
+MAPPING_MODULE = "guard/engine/dontfork_memory.py"
 CLOCK_CALLS = frozenset({"now", "today", "utcnow"})
 # Split, so that this file keeps its own rule.
 UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X")) + r")\b")
@@ -277,8 +280,22 @@ def pure_guard(source: Source) -> Iterator[Finding]:
             yield line, f"imports {module}, which is not pure"
 
 
-# The rooms of the guard's middle: each imports those before it, and itself.
-ROOMS = ("protocol", "engine", "record", "replay", "server")
+# The rooms of the guard: each imports those before it, and itself.
+ROOMS = (
+    "process",
+    "protocol",
+    "engine",
+    "record",
+    "config",
+    "recovery",
+    "replay",
+    "server",
+    "client",
+    "audit",
+    "demo",
+    "bench",
+    "cli",
+)
 
 
 def rooms(source: Source) -> Iterator[Finding]:
@@ -340,7 +357,7 @@ def swallowed_exceptions(source: Source) -> Iterator[Finding]:
 
 
 def starts_by_itself(source: Source) -> Iterator[Finding]:
-    """Processes that are not started as `guard.own_process` and `guard.leaving` say."""
+    """Processes not started as `guard.process.own_process` and `guard.process.leaving` say."""
     for node in ast.walk(source.tree):
         if isinstance(node, ast.List | ast.Tuple):
             texts = [part.value if isinstance(part, ast.Constant) else None for part in node.elts]

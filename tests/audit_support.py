@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from guard.audit.audit import Audit
-from guard.outcomes import DeskCapped, DeskResumed, DeskToppedUp
+from guard.engine.events import DeskCapped, DeskResumed, DeskToppedUp
 from guard.replay.replay import replay_log
 from guard_support import KEY, T0, LoggedEngine, actor, cancel, dev_config, fill, order, write_log
 from wal import ChainHasher

@@ -1,14 +1,14 @@
 """Programs of the tests in processes of their own, with the packages that the test itself imports.
 
-Neither the working directory nor PYTHONPATH says which these are (`guard.own_process`). Their form
-may differ from this process's: the tests of the forms want it so.
+Neither the working directory nor PYTHONPATH says which these are (`guard.process.own_process`).
+Their form may differ from this process's: the tests of the forms want it so.
 """
 
 import sys
 from pathlib import Path
 
-from guard import own_process
-from guard.installation import PACKAGES
+from guard.process import own_process
+from guard.process.installation import PACKAGES
 
 _CODE = Path(__file__).with_name("child_code.py")
 

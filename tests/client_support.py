@@ -13,7 +13,16 @@ import msgspec
 import zmq
 
 from guard.client import InstrumentSpec
-from guard.messages import Admit, Cancel, ErrorReply, Filled, Pong, Released, Reply, StatsReply
+from guard.protocol.messages import (
+    Admit,
+    Cancel,
+    ErrorReply,
+    Filled,
+    Pong,
+    Released,
+    Reply,
+    StatsReply,
+)
 
 Message = dict[str, Any]
 

@@ -1,8 +1,8 @@
 """Real daemons for tests: configuration, key, process, ready line, end.
 
 Each daemon is a process of its own on a free loopback port, started with the same packages that the
-test itself imports (`guard.own_process`). A test ends only what it started, and every wait has a
-deadline.
+test itself imports (`guard.process.own_process`). A test ends only what it started, and every wait
+has a deadline.
 """
 
 import json
@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from guard import own_process
-from guard.installation import PACKAGES as PACKAGES
+from guard.process import own_process
+from guard.process.installation import PACKAGES as PACKAGES
 from wal import ChainHasher, read_entries
 from wal import Dialect as WalDialect
 

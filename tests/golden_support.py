@@ -22,17 +22,14 @@ from typing import Any
 import msgspec
 
 from daemon_support import config_text
-from guard.activation import Actor, find_differences, opening_events, resume_event
 from guard.audit.export import export_decisions
 from guard.audit.notes import SigningKey
 from guard.audit.prove import prove_head
 from guard.audit.tlog import open_checkpoint
-from guard.checkpoint import state_digest_hex
-from guard.checkpointing import write_state
-from guard.config import Config, parse_config
+from guard.config.activation import Actor, find_differences, opening_events, resume_event
+from guard.config.file import Config, parse_config
 from guard.engine.engine import Engine
-from guard.messages import Reply
-from guard.outcomes import (
+from guard.engine.events import (
     CheckpointTaken,
     CutNoted,
     EntriesHalted,
@@ -40,12 +37,15 @@ from guard.outcomes import (
     SessionClosed,
     SessionStarted,
 )
-from guard.outcomes import Outcome as Event
+from guard.engine.events import Outcome as Event
+from guard.protocol.messages import Reply
 from guard.protocol.outcome import Outcome
 from guard.protocol.request_reader import RequestReader
 from guard.protocol.views import reply_of
 from guard.record.writer import RecordWriter
-from guard.recovery import Recovered, recover_log
+from guard.recovery.checkpoint_payload import state_digest_hex
+from guard.recovery.checkpoint_schedule import write_state
+from guard.recovery.recover import Recovered, recover_log
 from guard.replay.replay import replay_log
 from guard.server.request_path import record_event
 from protocol_client import cancel, fill, order, status

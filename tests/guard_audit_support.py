@@ -7,7 +7,7 @@ from pathlib import Path
 from guard.audit.notes import SigningKey
 from guard.audit.prove import Wanted, prove_head, prove_record
 from guard.audit.tlog import Checkpoint, InclusionProof, decode_proof, sign_checkpoint
-from guard.checkpoint import encode_state, state_digest_hex
+from guard.recovery.checkpoint_payload import encode_state, state_digest_hex
 from guard_day_support import trading_day
 from guard_support import KEY, LoggedEngine, fold, order, write_log
 from wal import (

@@ -3,7 +3,7 @@
 import itertools
 from pathlib import Path
 
-from guard.checkpoint import encode_state, state_digest_hex
+from guard.recovery.checkpoint_payload import encode_state, state_digest_hex
 from guard_day_support import trading_day
 from guard_support import KEY, fold
 from wal import (

@@ -1,7 +1,7 @@
 """A trading day in small: a log with every event and many reasons."""
 
-from guard.activation import Actor, resume_event
-from guard.outcomes import (
+from guard.config.activation import Actor, resume_event
+from guard.engine.events import (
     CheckpointTaken,
     CutNoted,
     DeskCapped,

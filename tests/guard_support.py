@@ -13,19 +13,19 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
-from guard.activation import Actor, opening_events
-from guard.config import Config, parse_config
+from guard.config.activation import Actor, opening_events
+from guard.config.file import Config, parse_config
 from guard.engine.engine import Engine
+from guard.engine.events import Decided, KernelRows, SessionClosed, SessionStarted
+from guard.engine.events import Outcome as Event
 from guard.engine.state import GuardState
-from guard.messages import Admit, Cancel, Fill, Order, Reject, Reply, Request, Status
-from guard.outcomes import Decided, KernelRows, SessionClosed, SessionStarted
-from guard.outcomes import Outcome as Event
+from guard.protocol.messages import Admit, Cancel, Fill, Order, Reject, Reply, Request, Status
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request as RequestFields
 from guard.protocol.request_reader import RequestReader
 from guard.protocol.views import reply_of
+from guard.record.applying import REQUEST_EVENTS, read_event
 from guard.record.codec import decode_data, decode_own_event, encode_event
-from guard.record.fold import REQUEST_EVENTS, read_event
 from guard.record.reader import RecordReader
 from guard.record.writer import RecordWriter
 from reference.origin import Origin

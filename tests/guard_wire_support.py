@@ -4,8 +4,8 @@ from typing import Any
 
 from msgspec import json, msgpack
 
-from guard.messages import ErrorReply
-from guard.wire import parse_message
+from guard.protocol.messages import ErrorReply
+from guard.protocol.wire import parse_message
 
 ENCODERS = [json.encode, msgpack.encode]
 

@@ -10,12 +10,13 @@ from typing import Any
 from unittest.mock import patch
 
 from daemon_support import KEY, config_text
-from guard import clock, pipeline
-from guard.activation import Actor, opening_events
-from guard.config import parse_config
+from guard import clock
+from guard.config.activation import Actor, opening_events
+from guard.config.file import parse_config
 from guard.engine.engine import Engine
-from guard.pipeline import ON_LOOP_MESSAGES_MAX, Pipeline
+from guard.server import pipeline
 from guard.server.listener import Listener
+from guard.server.pipeline import ON_LOOP_MESSAGES_MAX, Pipeline
 from guard.server.request_path import record_event
 from server_support import open_listener
 from wal import EMPTY_HEAD, ChainHasher, LogWriter

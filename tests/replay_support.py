@@ -3,9 +3,8 @@
 import random
 from typing import Any
 
-from guard.activation import Actor
-from guard.messages import Cancel, Fill, Order
-from guard.outcomes import (
+from guard.config.activation import Actor
+from guard.engine.events import (
     DeskCapped,
     DeskResumed,
     DeskToppedUp,
@@ -13,6 +12,7 @@ from guard.outcomes import (
     EntriesResumed,
     InstrumentDefined,
 )
+from guard.protocol.messages import Cancel, Fill, Order
 from guard_support import T0, LoggedEngine, dev_config
 
 _ODD_NAMES = ("A-1", "x" * 64, 'quo"ted', "back\\slash", "~!#$%&'()*+,", '"\\"', "7")

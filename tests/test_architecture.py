@@ -92,7 +92,7 @@ RULES = (
         bad=(
             ("wal/a.py", "import kernel"),
             ("wal/a.py", "from guard import clock"),
-            ("wal/a.py", "if True:\n    import guard.wire as w"),
+            ("wal/a.py", "if True:\n    import guard.protocol.wire as w"),
         ),
         good=(("wal/a.py", "import os\nimport msgspec\nfrom wal.chain import x"),),
     ),
@@ -159,12 +159,12 @@ RULES = (
         pure_guard,
         bad=(
             ("guard/engine/engine.py", "import zmq"),
-            ("guard/wire.py", "import zmq.asyncio"),
+            ("guard/protocol/wire.py", "import zmq.asyncio"),
             ("guard/record/codec.py", "from os import path"),
             ("guard/engine/remembered.py", "import time"),
-            ("guard/reasons.py", "import socket"),
-            ("guard/messages.py", "import asyncio"),
-            ("guard/instruments.py", "import aiofiles"),
+            ("guard/protocol/reasons.py", "import socket"),
+            ("guard/protocol/messages.py", "import asyncio"),
+            ("guard/protocol/instruments.py", "import aiofiles"),
             ("guard/engine/engine.py", "open('x')"),
             ("guard/engine/engine.py", "hash('x')"),
             ("guard/engine/row_map.py", "id('x')"),
@@ -173,10 +173,13 @@ RULES = (
             ("guard/engine/engine.py", "from guard.clock import Clock"),
         ),
         good=(
-            ("guard/engine/engine.py", "import msgspec\nfrom guard import messages\nimport kernel"),
-            ("guard/client_sync.py", "import zmq"),
+            (
+                "guard/engine/engine.py",
+                "import msgspec\nfrom guard.protocol import messages\nimport kernel",
+            ),
+            ("guard/client/synchronous.py", "import zmq"),
             ("guard/engine/row_map.py", "hash('x')"),
-            ("guard/unforked.py", "import mmap"),
+            ("guard/engine/dontfork_memory.py", "import mmap"),
         ),
     ),
     Rule(
@@ -220,8 +223,8 @@ RULES = (
         "print is for people: the command line, the demo, reports",
         lambda source: in_product(source) and not source.path.startswith(SPEAKS_TO_PEOPLE),
         prints,
-        bad=(("guard/daemon.py", "print('x')"), ("wal/a.py", "def f():\n    print(1)")),
-        good=(("guard/cli/run.py", "print('x')"), ("guard/demo.py", "print('x')")),
+        bad=(("guard/server/daemon.py", "print('x')"), ("wal/a.py", "def f():\n    print(1)")),
+        good=(("guard/cli/run.py", "print('x')"), ("guard/demo/play.py", "print('x')")),
     ),
     Rule(
         "nothing unfinished lands",
@@ -231,7 +234,7 @@ RULES = (
         good=(("guard/a.py", "# today"),),
     ),
     Rule(
-        "processes of ours are started by guard.own_process",
+        "processes of ours are started by guard.process.own_process",
         everywhere,
         starts_by_itself,
         bad=(
@@ -246,7 +249,7 @@ RULES = (
             ("tests/a.py", 'x = [sys.executable, "-m", "pytest"]'),
             ("tests/a.py", "subprocess.Popen(own_process.command(x))"),
             ("guard/a.py", "subprocess.run((git, x))"),
-            ("guard/leaving.py", "subprocess.Popen(x)"),
+            ("guard/process/leaving.py", "subprocess.Popen(x)"),
         ),
     ),
     Rule(

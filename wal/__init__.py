@@ -62,12 +62,13 @@ from wal.errors import (
     WalPoisoned,
     WalStartMismatch,
 )
-from wal.fold import fold_runs, prepare_runs
+from wal.find_record import find_start, first_head
 from wal.follow import Follower, LogState
 from wal.headfile import HEAD_NAME, PublishedHead, read_published_head
-from wal.locate import find_start, first_head
 from wal.lock import LogLock
+from wal.log_pass import Dialect
 from wal.manifest import CheckpointHead, CheckpointInfo
+from wal.map_records import fold_runs, prepare_runs
 from wal.merkle import (
     EMPTY_ROOT,
     HASH_BYTES,
@@ -87,7 +88,7 @@ from wal.reader import Position, durable_head, paths_of, position_after, read_en
 from wal.recover import open_for_recovery
 from wal.regularfile import open_regular, open_to_read, read_regular
 from wal.repair import Cut, apply_repair, cuts_at_end, plan_emptying, plan_repair
-from wal.run import LocatedEntry, Run
+from wal.rewrite_end import Rewrite, rewrite_tail
 from wal.salvage import LeftOut, SalvageReport, salvage_log
 from wal.segment import (
     MANIFEST_NAME,
@@ -103,9 +104,8 @@ from wal.segment import (
 )
 from wal.space import OUT_OF_SPACE, free_bytes
 from wal.spares import Spares
-from wal.tail import Rewrite, rewrite_tail
+from wal.verified_run import LocatedEntry, Run
 from wal.verify import ChainReport, find_head, verify_chain
-from wal.walk import Dialect
 from wal.writer import BATCH_BYTES_MAX, SEGMENT_BYTES_MAX, LogWriter, SyncStats
 
 __all__ = [

@@ -24,7 +24,7 @@ from typing import Final
 
 from wal.errors import WalDamage, WalError, WalInputError
 from wal.failpoint import reach
-from wal.locate import first_head
+from wal.find_record import first_head
 from wal.regularfile import open_regular, open_to_read
 from wal.segment import (
     create_directory,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
-from wal.closing import Closing
+from wal.closing_on_exit import Closing
 from wal.entry import check_data, encode_line
 from wal.segment import open_new, write_all
 

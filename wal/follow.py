@@ -24,8 +24,8 @@ from wal.ahead import segment_end
 from wal.chain import EMPTY_HEAD, ChainHasher, hashes_equal
 from wal.entry import LINE_BYTES_MAX, Entry, parse_line
 from wal.errors import WalDamage, WalEntryError, WalError, WalStartMismatch
+from wal.find_record import first_head
 from wal.headfile import PublishedHead, read_published_head
-from wal.locate import first_head
 from wal.regularfile import open_to_read
 from wal.segment import list_segments
 

@@ -23,7 +23,7 @@ import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from wal.closing import Closing
+from wal.closing_on_exit import Closing
 from wal.errors import WalDisplaced, WalError, WalLocked
 from wal.segment import FILE_MODE, SEGMENT_NAME
 from wal.space import OUT_OF_SPACE

@@ -18,7 +18,7 @@ from pathlib import Path
 from wal.chain import ChainHasher
 from wal.checkpoint import read_checkpoints
 from wal.errors import WalError
-from wal.locate import first_head
+from wal.find_record import first_head
 from wal.segment import MANIFEST_NAME, SEGMENT_NAME, segment_name
 
 

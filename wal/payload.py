@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Final
 
 from wal.chain import hashes_equal
-from wal.closing import Closing
+from wal.closing_on_exit import Closing
 from wal.errors import CheckpointDamage, CheckpointUnreadable, WalInputError
 from wal.manifest import CheckpointInfo
 from wal.regularfile import open_regular

@@ -3,9 +3,9 @@
 Owns: what a valid log is (`FORMAT.md`, "Valid if and only if"). Must not: write, lock, or know
 what a record means; what it has to ask about a record's data, the `Dialect` answers.
 
-How it works: `wal.walk` turns the files into runs of verified records, which are handed out whole
-or one record at a time. From a given head on, reading begins with the segment that holds it
-(`locate`), and what stands there before it is verified and passed over.
+How it works: `wal.log_pass` turns the files into runs of verified records, which are handed out
+whole or one record at a time. From a given head on, reading begins with the segment that holds it
+(`wal.find_record`), and what stands there before it is verified and passed over.
 
 How it fails: at the first bad line, with `WalDamage` naming segment, byte offset and the sequence
 expected there; with `WalKeyMismatch` when the first record shows that only the key is wrong.
@@ -28,11 +28,11 @@ from wal.errors import (
     WalKeyMismatch,
     WalStartMismatch,
 )
+from wal.find_record import find_start
 from wal.headfile import PublishedHead, read_published_head
-from wal.locate import find_start
-from wal.run import LocatedEntry, Run
+from wal.log_pass import Dialect, Walk
 from wal.segment import list_segments, segment_name
-from wal.walk import Dialect, Walk
+from wal.verified_run import LocatedEntry, Run
 
 
 class Position(NamedTuple):

@@ -20,14 +20,14 @@ from typing import Final
 from wal.ahead import data_end, segment_end
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
 from wal.errors import WalDamage, WalError, WalKeyMismatch
-from wal.locate import find_start
+from wal.find_record import find_start
+from wal.log_pass import Dialect
 from wal.reader import Position, paths_of, read_entries
 from wal.regularfile import open_regular, open_to_read
-from wal.run import LocatedEntry
 from wal.segment import FILE_MODE, SEGMENT_NAME, fsync_directory, list_segments, write_all
 from wal.space import space_error
 from wal.torn import NotTornError, Tail, judge
-from wal.walk import Dialect
+from wal.verified_run import LocatedEntry
 from wal.writer import BATCH_BYTES_MAX
 
 COPIES_MAX: Final = 1000  # copies of cuts at one place; far above what anyone can mean

@@ -25,11 +25,11 @@ from wal.ahead import segment_end
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
 from wal.copying import copy_beginning
 from wal.errors import WalDamage, WalError, WalInputError, WalKeyMismatch, WalStartMismatch
-from wal.locate import find_start
+from wal.find_record import find_start
+from wal.log_pass import Dialect
 from wal.reader import read_paths
 from wal.segment import DIRECTORY_MODE, SEGMENT_NAME, fsync_directory
 from wal.verify import find_head
-from wal.walk import Dialect
 
 
 @dataclass(frozen=True, slots=True)

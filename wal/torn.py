@@ -25,7 +25,7 @@ from wal.chain import ChainHasher, Head, hashes_equal
 from wal.entry import Entry, line_opening, parse_line
 from wal.errors import WalEntryError
 from wal.jsonprefix import is_object_beginning
-from wal.walk import Dialect
+from wal.log_pass import Dialect
 
 SECTOR_BYTES: Final = 512  # the smallest unit that disks write as a whole
 

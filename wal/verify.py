@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from wal.anchor import Anchor
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
-from wal.fold import fold_runs
-from wal.run import LocatedEntry, Run
-from wal.walk import Dialect
+from wal.log_pass import Dialect
+from wal.map_records import fold_runs
+from wal.verified_run import LocatedEntry, Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from typing import Final, NamedTuple
 from wal.ahead import WRITE_AHEAD_BYTES_MAX, ZerosAhead, zeros_max
 from wal.barethread import BareThread, Outcome
 from wal.chain import ChainHasher, Head
-from wal.closing import Closing
+from wal.closing_on_exit import Closing
 from wal.commit import (
     Batch,
     CommitError,

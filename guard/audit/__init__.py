@@ -1,7 +1,7 @@
 """For who was not there: the day explained, proofs that travel, logs that others can read.
 
 Owns what joins `kernel` and `wal` after the fact or outside the daemon. Nothing here runs while an
-order waits: `guard.engine` and `guard.pipeline` import none of it.
+order waits: `guard.engine` and `guard.server.pipeline` import none of it.
 
 How it works: what embedding programs use (`LATER`) is loaded when it is first asked for, so that
 who keeps a log does not load what signs. Which form of the compiled modules runs is chosen first.

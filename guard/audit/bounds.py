@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from guard.checkpoint import state_digest_hex
 from guard.engine.state import GuardState
+from guard.recovery.checkpoint_payload import state_digest_hex
 from guard.replay.place import Place
 from guard.replay.redecide import Replayed
 from guard.replay.replay import Observer, ReplayMismatch

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from guard.messages import Admit, Order, Reject
+from guard.protocol.messages import Admit, Order, Reject
 
 Answer: TypeAlias = Admit | Reject
 

@@ -18,8 +18,7 @@ import msgspec
 
 from guard.audit.day_counts import DayCounts
 from guard.audit.day_requests import DayRequests
-from guard.engine.state import GuardState
-from guard.outcomes import (
+from guard.engine.events import (
     Administrative,
     DeskCapped,
     DeskOpened,
@@ -28,6 +27,7 @@ from guard.outcomes import (
     Outcome,
     PolicyActivated,
 )
+from guard.engine.state import GuardState
 from guard.replay.place import Place
 from guard.replay.redecide import Replayed
 

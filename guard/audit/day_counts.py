@@ -17,7 +17,7 @@ from guard.audit.exposure import ExposureBook
 from guard.audit.histogram import PRECISION_BITS, Histogram
 from guard.audit.timegrid import TimeGrid
 from guard.engine.state import GuardState
-from guard.messages import I64_MAX
+from guard.protocol.messages import I64_MAX
 from kernel.layout import TRACE
 
 # Kinds of orders that are counted in bulk; some 20 MB at most.

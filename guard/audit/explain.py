@@ -14,15 +14,15 @@ from typing import Any, Final
 
 import msgspec
 
-from guard.engine.state import GuardState
-from guard.messages import Admit, Order, Reject
-from guard.outcomes import (
+from guard.engine.events import (
     FillRecorded,
     KernelRows,
     OrderDecided,
     OrderRefused,
     OrderReleased,
 )
+from guard.engine.state import GuardState
+from guard.protocol.messages import Admit, Order, Reject
 from guard.replay.place import Place
 from guard.replay.redecide import Replayed
 from kernel import (

@@ -27,7 +27,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from guard import leaving
+from guard.process import leaving
 from guard.record.codec import DIALECT
 from kernel import PolicySnapshot
 from wal import (

@@ -6,7 +6,7 @@ Owns the text of money, counts, times and durations in tables and on the page. N
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from guard.instruments import MICROCENTS_PER_CURRENCY_UNIT
+from guard.protocol.instruments import MICROCENTS_PER_CURRENCY_UNIT
 
 NOTHING: Final = "–"
 

@@ -1,13 +1,13 @@
 """Signing keys in files: one line of text, in the form of `guard.audit.notes`.
 
-Owns their reading and making; `guard.keys` owns what every file of a secret must be like. How it
-fails: `KeyFileError`, naming the file and what is wrong; never with what stands in it.
+Owns their reading and making; `guard.config.keys` owns what every file of a secret must be like.
+How it fails: `KeyFileError`, naming the file and what is wrong; never with what stands in it.
 """
 
 from pathlib import Path
 
 from guard.audit.notes import NoteKeyError, SigningKey, generate_signing_key, parse_signing_key
-from guard.keys import KeyFileError, create_secret, read_secret
+from guard.config.keys import KeyFileError, create_secret, read_secret
 
 
 def load_signing_key(path: Path) -> SigningKey:

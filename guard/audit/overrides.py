@@ -1,7 +1,7 @@
 """Other rules for a day that was: the TOML files of `replay --policy` and `--limits`.
 
 Owns what such a file may hold, which is a part of a configuration, or a whole one, in the very
-form of `guard.config`: `[policy]` for the one; `[[desks]]`, and of `[settings]` what concerns
+form of `guard.config.file`: `[policy]` for the one; `[[desks]]`, and of `[settings]` what concerns
 remembered orders, for the other. Sections of a configuration that the option does not ask for are
 left aside, so that the file in use can be copied and changed; unknown ones are errors.
 
@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from guard.config import (
+from guard.config.file import (
     CONFIG_BYTES_MAX,
     ConfigError,
     DeskSection,
@@ -26,8 +26,8 @@ from guard.config import (
     policy_content,
 )
 from guard.engine.apply_event import build_policy
-from guard.outcomes import PolicyContent
-from guard.ranges import (
+from guard.engine.events import PolicyContent
+from guard.protocol.ranges import (
     NANOSECONDS_PER_SECOND,
     Currency,
     RememberedOrdersMax,

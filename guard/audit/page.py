@@ -16,11 +16,11 @@ from importlib import resources
 from typing import Final
 
 from guard import __version__
+from guard.audit.asked_tables import explanation_tables, explanation_title, what_if_tables
 from guard.audit.chart_data import CHARTS_SHOWN_MAX, bars_of, chart_data, chart_desks
 from guard.audit.formats import count, time
 from guard.audit.markup import content_policy, embedded_json, escaped, table_html
 from guard.audit.tables import Document, Table, desk_exposure, figures, tables
-from guard.audit.tables_more import explanation_tables, explanation_title, what_if_tables
 
 PLACES: Final = ("by-desk", "by-symbol", "by-venue", "executions")
 

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from guard.audit.asked_tables import explanation_tables, explanation_title, what_if_tables
 from guard.audit.formats import count, printable
 from guard.audit.tables import Document, Table, tables
-from guard.audit.tables_more import explanation_tables, explanation_title, what_if_tables
 
 # Of the day's tables, which are long where there are many desks; what was asked for is shown whole.
 DAY_ROWS_MAX: Final = 20

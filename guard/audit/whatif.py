@@ -26,17 +26,14 @@ from typing import Any
 
 from msgspec import structs
 
-from guard.activation import Actor
 from guard.audit.changes import CHANGES, Change, Totals, change_fields, change_of
 from guard.audit.exposure import ExposureBook
 from guard.audit.overrides import Overrides
-from guard.config import ConfigError, DeskTerms
+from guard.config.activation import Actor
+from guard.config.file import ConfigError, DeskTerms
 from guard.engine.apply_event import build_policy
 from guard.engine.engine import Engine
-from guard.engine.remembered import OrderPhase
-from guard.engine.state import GuardState
-from guard.messages import Admit, ErrorReply, Reject, Reply
-from guard.outcomes import (
+from guard.engine.events import (
     CheckpointTaken,
     DeskCapped,
     DeskOpened,
@@ -48,6 +45,9 @@ from guard.outcomes import (
     PolicyActivated,
     SettingsActivated,
 )
+from guard.engine.remembered import OrderPhase
+from guard.engine.state import GuardState
+from guard.protocol.messages import Admit, ErrorReply, Reject, Reply
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
 from guard.protocol.views import reply_of

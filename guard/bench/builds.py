@@ -7,12 +7,12 @@ two of different forms side by side, are worse than none: `BenchError`.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from guard import installation
 from guard.audit.build_form import AUDIT_FORM
 from guard.bench.conditions import UNKNOWN, checkout_commit
 from guard.bench.frames import LinkError
 from guard.bench.site import BenchError
 from guard.bench.syncs import read_stats
+from guard.process import installation
 
 Build = dict[str, str]
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Final
 
-from guard import clock, installation, leaving
+from guard import clock
 from guard.bench import builds
 from guard.bench.conditions import MEMORY_FILESYSTEMS, conditions, filesystem_of
 from guard.bench.document import REPORT_VERSION, TRACE_VERSION, Report, Trace
@@ -24,6 +24,7 @@ from guard.bench.session import DIRECTORY_PREFIX, Findings, Options, run_rounds
 from guard.bench.show import show_report, show_timelines, wide_console
 from guard.bench.targets import judge
 from guard.bench.wheel import measure_kernels
+from guard.process import installation, leaving
 
 KERNEL_VENUES: Final = 22
 PEERS: Final = frozenset({"redis", "wheel", "echo", "disk"})

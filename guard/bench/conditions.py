@@ -14,7 +14,7 @@ from typing import Final
 
 import zmq
 
-from guard.installation import PACKAGES
+from guard.process.installation import PACKAGES
 
 UNKNOWN: Final = "unknown"
 # A log on these is in memory alone: its syncs cost nothing, and prove nothing.

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Final
 
-from guard import leaving
+from guard.process import leaving
 
 _LOOP: Final = """
 import time

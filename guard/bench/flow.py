@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from guard.bench.frames import frame
-from guard.demo_flow import DESKS, read_steps
+from guard.demo.flow import DESKS, read_steps
 
 FLOW_DESKS: Final = DESKS
 

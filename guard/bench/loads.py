@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from guard.bench.workload import Mix
-from guard.demo_flow import read_steps
-from guard.wire import REQUESTS_PER_MESSAGE_MAX
+from guard.demo.flow import read_steps
+from guard.protocol.wire import REQUESTS_PER_MESSAGE_MAX
 
 CLIENTS_MAX: Final = 500
 IN_FLIGHT_MAX: Final = 16_384

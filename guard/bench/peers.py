@@ -15,13 +15,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
-from guard import clock, leaving
+from guard import clock
 from guard.bench.redis_orders import open_desks
 from guard.bench.schedule import NS_PER_S
 from guard.bench.site import BenchError
 from guard.bench.worker import Worker
-from guard.gathering import Answer
 from guard.histogram import Histogram
+from guard.process import leaving
+from guard.server.batch import Answer
 from guard.server.listener import Listener
 from guard.server.policy import Policy
 from guard.server.zmtp import Limits

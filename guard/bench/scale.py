@@ -18,8 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from guard import clock, leaving
-from guard.activation import Actor, opening_events
+from guard import clock
 from guard.bench import builds
 from guard.bench.generator import Plan
 from guard.bench.measure import measure
@@ -27,8 +26,10 @@ from guard.bench.schedule import NS_PER_S
 from guard.bench.session import DIRECTORY_PREFIX
 from guard.bench.site import REMEMBERED_ORDERS_MAX, BenchError, Guard, config_text, resident_bytes
 from guard.bench.workload import Mix, MixedOrders
-from guard.config import parse_config
+from guard.config.activation import Actor, opening_events
+from guard.config.file import parse_config
 from guard.engine.engine import Engine
+from guard.process import leaving
 from guard.protocol.outcome import Outcome
 from guard.protocol.replies import reply_body
 from guard.protocol.request_reader import RequestReader

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from guard import leaving
 from guard.bench.batches import batch_sizes, last_record_bytes, mark
 from guard.bench.builds import Build, ask_build, only_build
 from guard.bench.document import Run, summarize, summarize_disk
@@ -27,7 +26,8 @@ from guard.bench.timeline import Timeline, make_timeline
 from guard.bench.watcher import Watcher
 from guard.bench.wheel import measure_orders
 from guard.histogram import Histogram
-from guard.messages import StatsReply
+from guard.process import leaving
+from guard.protocol.messages import StatsReply
 
 # What an order's record takes in a log that cannot be read; else the log is asked.
 RECORD_BYTES: Final = 1_650

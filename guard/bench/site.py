@@ -12,11 +12,11 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from guard import own_process
 from guard.bench.flow import FLOW_DESKS
 from guard.bench.workload import FIRST_VENUE, SYMBOL, desk_name
-from guard.keys import create_key
-from guard.start_options import NEW_LOG_OPTION
+from guard.config.keys import create_key
+from guard.process import own_process
+from guard.recovery.start_options import NEW_LOG_OPTION
 
 READY_S: Final = 60.0
 STOP_S: Final = 60.0

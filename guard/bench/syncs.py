@@ -13,7 +13,7 @@ import msgspec
 
 from guard.bench.frames import LinkError, frame, scan
 from guard.bench.zmtp import connect
-from guard.messages import ErrorReply, StatsReply
+from guard.protocol.messages import ErrorReply, StatsReply
 
 ASK_S: Final = 10.0
 _REQUEST: Final = frame(msgspec.msgpack.encode({"type": "stats"}))

@@ -1,7 +1,7 @@
 """A function of the bench's in a process of its own, and a pipe to it.
 
-Owns that process; it is started as every process of ours is (`guard.own_process`). What goes
-through the pipe is pickled, as `multiprocessing` does it: functions by their module's name.
+Owns that process; it is started as every process of ours is (`guard.process.own_process`). What
+goes through the pipe is pickled, as `multiprocessing` does it: functions by their module's name.
 
 How it fails: a process that ends early closes its end of the pipe: EOFError here.
 """
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from guard import own_process
+from guard.process import own_process
 
 
 class Worker:

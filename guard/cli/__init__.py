@@ -10,7 +10,7 @@ before, it ends with that, or with 143 for SIGTERM); 129 and 143 when SIGHUP or 
 command that first cleans up (`demo`, `bench`, `export`); 141 (128 + SIGPIPE, as of a tool that the
 signal ended) when whoever read the output went away, as `head` does: said to nobody, and nothing is
 claimed of the log. Of `run` nobody's reading changes the exit code, or anything else
-(`guard.saying`). Closed standard descriptors are as /dev/null.
+(`guard.process.operator_lines`). Closed standard descriptors are as /dev/null.
 
 A new command is a module with an `add(commands)`, and a line in `COMMANDS`. What a command needs
 beyond its arguments it imports when it runs, so that `--help` stays quick.
@@ -52,8 +52,8 @@ from guard.cli.base import (
     complain,
 )
 from guard.cli.descriptors import open_closed_ones
-from guard.config import ConfigError
-from guard.leaving import Ended
+from guard.config.file import ConfigError
+from guard.process.leaving import Ended
 from kernel import InvariantError
 from wal import WalError, WalKeyMismatch
 

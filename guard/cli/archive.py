@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
 
 
 def _archive(options: argparse.Namespace) -> int:
-    from guard.beginnings import find_archivable
+    from guard.recovery.archived_start import find_archivable
     from wal import archive_segments
 
     hasher = tool_hasher(options)

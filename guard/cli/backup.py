@@ -18,8 +18,8 @@ def add(commands: Commands) -> None:
 
 
 def _backup(options: argparse.Namespace) -> int:
-    from guard.beginnings import find_beginning
     from guard.record.codec import DIALECT
+    from guard.recovery.archived_start import find_beginning
     from wal import Follower, backup_log, verify_chain
 
     hasher = tool_hasher(options)

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from guard.keys import load_key
-from guard.saying import complaint
+from guard.config.keys import load_key
+from guard.process.operator_lines import complaint
 from wal import (
     JOBS_MAX,
     Anchor,

@@ -77,7 +77,7 @@ def add(commands: Commands) -> None:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from guard import leaving
+    from guard.process import leaving
 
     with leaving.nothing_behind(heeds_signals=options.is_own_process):
         if options.directory is None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from guard.cli.base import EXIT_GOOD, Commands
-from guard.config import load_config
+from guard.config.file import load_config
 
 
 def add(commands: Commands) -> None:

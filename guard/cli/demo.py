@@ -12,8 +12,8 @@ def add(commands: Commands) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from guard import leaving
-    from guard.demo import run_demo
+    from guard.demo.play import run_demo
+    from guard.process import leaving
 
     with leaving.nothing_behind(heeds_signals=options.is_own_process):
         return run_demo()

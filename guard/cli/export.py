@@ -4,7 +4,6 @@ import argparse
 import json
 from pathlib import Path
 
-from guard import leaving
 from guard.cli.base import (
     EXIT_GOOD,
     Commands,
@@ -13,7 +12,8 @@ from guard.cli.base import (
     tool_hasher,
 )
 from guard.cli.unverified import report_unverified
-from guard.keys import load_key
+from guard.config.keys import load_key
+from guard.process import leaving
 from wal import ChainHasher, WalDamage
 
 
@@ -42,8 +42,8 @@ def _export(options: argparse.Namespace) -> int:
 
 def _write(options: argparse.Namespace) -> int:
     from guard.audit.export import ExportError, export_decisions
-    from guard.beginnings import find_beginning
-    from guard.recovery import load_policy
+    from guard.recovery.archived_start import find_beginning
+    from guard.recovery.recover import load_policy
 
     hasher = tool_hasher(options)
     out_key = load_key(options.out_key_file) if options.out_key_file is not None else None

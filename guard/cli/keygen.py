@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from guard.cli.base import EXIT_GOOD, Commands, UsageError
-from guard.keys import create_key
+from guard.config.keys import create_key
 
 
 def add(commands: Commands) -> None:

@@ -63,7 +63,7 @@ def _proof(options: argparse.Namespace) -> bytes:
     from guard.audit.keyfiles import load_signing_key
     from guard.audit.prove import Wanted, prove_consistency, prove_head, prove_record
     from guard.audit.tlog import PROOF_BYTES_MAX
-    from guard.beginnings import find_beginning
+    from guard.recovery.archived_start import find_beginning
 
     hasher, anchor = tool_hasher(options), tool_anchor(options)
     if find_beginning(options.log, hasher) is not None:

@@ -57,7 +57,7 @@ def open_audit(
 
         overrides = load_overrides(options.policy, options.limits)
         if beginning is not None:
-            from guard.recovery import load_checkpoint
+            from guard.recovery.recover import load_checkpoint
 
             begun = load_checkpoint(beginning, key_id)
     return Audit(options.explain, options.desk, overrides, begun)

@@ -81,7 +81,7 @@ class Source:
 def open_source(options: argparse.Namespace, hasher: ChainHasher) -> Source:
     """Reads the anchor and the checkpoint. Raises UsageError, WalError."""
     from guard.audit.bounds import BoundsError, Reconciliation, bounds_of
-    from guard.beginnings import find_beginning
+    from guard.recovery.archived_start import find_beginning
 
     try:
         bounds = bounds_of(options.first, options.last)
@@ -102,8 +102,8 @@ def open_source(options: argparse.Namespace, hasher: ChainHasher) -> Source:
 
 def _checkpoint(path: Path, hasher: ChainHasher) -> "tuple[Head, str]":
     """The head that a checkpoint was taken after, and the digest of the state in it."""
-    from guard.checkpoint import StateError, state_digest_hex
-    from guard.recovery import load_checkpoint
+    from guard.recovery.checkpoint_payload import StateError, state_digest_hex
+    from guard.recovery.recover import load_checkpoint
 
     infos = read_checkpoints(path.parent, hasher) if path.is_file() else []
     for info in infos:

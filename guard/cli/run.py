@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
-from guard.config import Config, ConfigError, check_orders_endpoint, load_config
-from guard.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_key
-from guard.saying import say, speaking
-from guard.signals import Signals, StopAsked
-from guard.start_options import ACCEPT_LOSS_OPTION, NEW_ANCHOR_OPTION, NEW_LOG_OPTION
+from guard.config.file import Config, ConfigError, check_orders_endpoint, load_config
+from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_key
+from guard.process.operator_lines import say, speaking
+from guard.process.signals import Signals, StopAsked
+from guard.recovery.start_options import ACCEPT_LOSS_OPTION, NEW_ANCHOR_OPTION, NEW_LOG_OPTION
 from wal import holds_files
 
 
@@ -77,12 +77,12 @@ def _run(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace, signals: Signals) -> int:
     config = load_config(options.config)
     if options.is_own_process:
-        from guard.huge_pages import ask_for_huge_pages
+        from guard.process.huge_pages import ask_for_huge_pages
 
         ask_for_huge_pages(config.settings.remembered_orders_max)
-    from guard.daemon import ServiceError, StartError, run_daemon
-    from guard.presence import check_presence
-    from guard.service import RunOptions
+    from guard.recovery.presence import check_presence
+    from guard.server.daemon import ServiceError, StartError, run_daemon
+    from guard.server.service import RunOptions
 
     if (options.apply_config or options.resume_desk or options.accept_loss) and not options.why:
         raise UsageError(

@@ -23,7 +23,7 @@ def report_unverified(
     `anchor`, and `named_sequence`: what the log must hold. Raises WalKeyMismatch, UsageError,
     WalError.
     """
-    from guard.ends import StillWrittenError, find_torn_end
+    from guard.recovery.log_end import StillWrittenError, find_torn_end
 
     if isinstance(damage, WalKeyMismatch):
         raise damage

@@ -14,11 +14,11 @@ from typing import NoReturn
 from guard.engine.remembered import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
-from guard.messages import I64_MAX
 from guard.protocol.fields import CODE_OF_REASON
+from guard.protocol.messages import I64_MAX
 from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.reasons import NOT_REMEMBERED
 from guard.protocol.request import Request
-from guard.reasons import NOT_REMEMBERED
 from kernel import Charged, InvariantError, MissingReservation
 
 _NO_ROW = NO_ROW

@@ -10,9 +10,7 @@ are not of one history, nothing may go on.
 from collections.abc import Callable
 from typing import Any, Final
 
-from guard.engine.state import Desk, EntriesHalt, GuardState
-from guard.instruments import define_instrument
-from guard.outcomes import (
+from guard.engine.events import (
     LOG_FORMAT_VERSION,
     RULES_VERSION,
     CheckpointTaken,
@@ -30,6 +28,8 @@ from guard.outcomes import (
     SessionStarted,
     SettingsActivated,
 )
+from guard.engine.state import Desk, EntriesHalt, GuardState
+from guard.protocol.instruments import define_instrument
 from kernel import InvariantError, KernelInputError, KernelModel, PolicySnapshot, ToppedUp
 
 

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Final
 
 from guard.engine.state import Found, GuardState
-from guard.messages import I64_MAX, U32_MAX, U64_MAX
 from guard.protocol import slots
 from guard.protocol.fields import (
     COUNTS_DETAIL,
@@ -22,9 +21,10 @@ from guard.protocol.fields import (
     detail_of_reason,
     stage_of_reason,
 )
+from guard.protocol.messages import I64_MAX, U32_MAX, U64_MAX
 from guard.protocol.outcome import OUTCOME_NUMBERS, Outcome
+from guard.protocol.reasons import Refusal
 from guard.protocol.request import Request
-from guard.reasons import Refusal
 from kernel import Action, Reason
 from kernel import little_endian as le
 from kernel.layout import DECISION, DECISION_ROW_BYTES

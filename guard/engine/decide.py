@@ -17,7 +17,6 @@ from guard.engine.checks import CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL, Chec
 from guard.engine.remembered import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
-from guard.messages import I64_MAX
 from guard.protocol import fields, slots
 from guard.protocol.fields import (
     LATE,
@@ -30,9 +29,10 @@ from guard.protocol.fields import (
     stage_of_reason,
 )
 from guard.protocol.layout import Layout, json_steps
+from guard.protocol.messages import I64_MAX
 from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.reasons import ErrorCode, Refusal
 from guard.protocol.request import Request
-from guard.reasons import ErrorCode, Refusal
 from kernel import Action, InvariantError
 from kernel import little_endian as le
 from kernel.layout import DECISION, INPUT, OUTPUT_ROW_BYTES

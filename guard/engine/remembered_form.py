@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
-from guard.messages import Admit, Reject
 from guard.protocol import fields
 from guard.protocol.fields import Field, ValueKind, answer_field
 from guard.protocol.layout import Layout, Step, encode_pack
+from guard.protocol.messages import Admit, Reject
 from kernel import InvariantError
 
 

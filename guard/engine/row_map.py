@@ -14,9 +14,9 @@ one, so that a probe reads a key only where those bits agree, and growing reads 
 once for as many entries as are expected (`reserve`): no insert up to there stops to grow it.
 
 Which row and which block an entry gets depends on the history of calls alone: two maps with one
-history have the same bytes, which is what `dump` and a digest of it rely on. (The index is not
-part of that: Python's hashes differ from process to process, on purpose. `load` builds it anew. Nor
-has a forked child the index, `guard.unforked`: it may dump the map, and nothing else.)
+history have the same bytes, which is what `dump` and a digest of it rely on. (The index is not part
+of that: Python's hashes differ from process to process, on purpose. `load` builds it anew. Nor has
+a forked child the index, `guard.engine.dontfork_memory`: it may dump the map, and nothing else.)
 
 How it fails: `InvariantError`, before anything is changed, for misuse (a key added twice, a blob
 too long, an integer beyond i64, a row not there); also for a dump that does not hold together, and
@@ -28,7 +28,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
-from guard import unforked
+from guard.engine import dontfork_memory as unforked
 from kernel import InvariantError
 from kernel import little_endian as le
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from guard.engine.remembered import RememberedOrders
-from guard.instruments import Instrument
 from guard.protocol import slots
 from guard.protocol.fields import TEXT_NAMES
+from guard.protocol.instruments import Instrument
+from guard.protocol.ranges import TIME_NS_MAX, ByteCount, DiskReserveBytes
 from guard.protocol.request import TEXTS, Request
-from guard.ranges import TIME_NS_MAX, ByteCount, DiskReserveBytes
 from kernel import little_endian as le
 from kernel.ledger import BudgetEngine
 from kernel.ledger_lines import Tenant

@@ -1,16 +1,16 @@
 """What to say of a request that is well formed and cannot be done.
 
 Owns the words of the errors that the state is the reason of (`guard/PROTOCOL.md`, 4, 5 and 8);
-those of requests that are not well formed are `guard.wire`'s.
+those of requests that are not well formed are `guard.protocol.wire`'s.
 """
 
 from typing import Final
 
-from guard.messages import ErrorReply
 from guard.protocol.fields import FILL_FIELDS
+from guard.protocol.messages import ErrorReply
 from guard.protocol.outcome import Outcome
+from guard.protocol.reasons import ErrorCode
 from guard.protocol.request import Request
-from guard.reasons import ErrorCode
 
 _NOTHING_TO_CANCEL: Final = {
     ErrorCode.UNKNOWN_ORDER: "is not known to the guard",

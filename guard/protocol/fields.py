@@ -1,9 +1,9 @@
 """The table of fields: every key of every request and answer, once.
 
 Owns where the value of a key stands in a `Request` or an `Outcome`, how it is written, and what it
-may be, all of it derived from the types of `guard.messages`; and the numbers of the words that are
-kept as numbers (reasons, stages, states). Parsing, records, replies and what is remembered walk
-over tables made of these (`guard.protocol.layout`).
+may be, all of it derived from the types of `guard.protocol.messages`; and the numbers of the words
+that are kept as numbers (reasons, stages, states). Parsing, records, replies and what is remembered
+walk over tables made of these (`guard.protocol.layout`).
 
 How it fails: at import, where a type has a field that has no place.
 """
@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 
-from guard.instruments import NAME_PATTERN
-from guard.messages import (
+from guard.protocol.instruments import NAME_PATTERN
+from guard.protocol.messages import (
     I64_MAX,
     REQUEST_TYPES,
     U32_MAX,
@@ -26,9 +26,9 @@ from guard.messages import (
     StatusReply,
 )
 from guard.protocol.outcome import OUTCOME_NUMBERS
+from guard.protocol.reasons import STAGE_OF_HUNDRED, Refusal, Stage
 from guard.protocol.request import REQUEST_NUMBERS, TEXTS
 from guard.protocol.slots import OUTCOME_SLOT
-from guard.reasons import STAGE_OF_HUNDRED, Refusal, Stage
 from kernel import Reason
 from kernel.layout import TRACE
 

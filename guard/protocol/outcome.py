@@ -11,7 +11,7 @@ A field means something only for the kinds that have it; nobody empties the othe
 from enum import IntEnum
 from typing import Any, Final
 
-from guard.messages import Admit, Reject
+from guard.protocol.messages import Admit, Reject
 
 
 class OutcomeKind(IntEnum):

@@ -1,9 +1,10 @@
 # cython: annotation_typing=False, nonecheck=True
 """Replies, written from a request and its outcome in the request's encoding. Pure.
 
-Owns one table of fields a type of reply and encoding, made from the types of `guard.messages`. The
-bytes are those that msgspec writes of these types. A reply that is seldom asked for, or known only
-when it leaves (errors, `pong`, `stats`), is written by msgspec itself: see `guard.server`.
+Owns one table of fields a type of reply and encoding, made from the types of
+`guard.protocol.messages`. The bytes are those that msgspec writes of these types. A reply that is
+seldom asked for, or known only when it leaves (errors, `pong`, `stats`), is written by msgspec
+itself: see `guard.server`.
 
 Must not: check the buffer's room, which is the caller's: REPLY_BYTES_MAX.
 """
@@ -12,7 +13,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from guard.messages import Admit, Filled, Reject, Released
 from guard.protocol import json_text as text
 from guard.protocol import layout as tables
 from guard.protocol.fields import STATUS_BEFORE, STATUS_BEHIND, Field, fields_of_answer
@@ -24,9 +24,10 @@ from guard.protocol.layout import (
     json_steps,
     pack_steps,
 )
+from guard.protocol.messages import Admit, Filled, Reject, Released
 from guard.protocol.outcome import FOREIGN, Outcome, OutcomeKind
+from guard.protocol.reasons import Refusal
 from guard.protocol.request import TEXTS, Request
-from guard.reasons import Refusal
 from kernel import little_endian as le
 
 # The longest: a status with an order's reject of eleven members, its texts all escaped.

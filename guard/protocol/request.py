@@ -1,9 +1,9 @@
 # cython: annotation_typing=False
 """A request, with its sender: a place that is filled again and again. Pure.
 
-Owns the fields of every type of request (`guard.messages` says which type has which), and with them
-who sent it and when. One is made at the start and used for every request, so that nothing is made
-for any. Compiled, it is a C structure (`request.pxd`).
+Owns the fields of every type of request (`guard.protocol.messages` says which type has which), and
+with them who sent it and when. One is made at the start and used for every request, so that nothing
+is made for any. Compiled, it is a C structure (`request.pxd`).
 
 A number that was not said is 0, which no field that may be left out can be; a text then has 0
 bytes.

@@ -3,8 +3,8 @@
 
 Owns the way from bytes to a request's fields. What a well-formed request is, the table of fields
 says (`guard.protocol.fields`), by which it is read where it stands; what to say of any other, and
-what else is well formed (escapes, odd orders of keys), is `guard.wire`'s: a body that is not read
-here goes there, and what comes back as a request is read by the same table.
+what else is well formed (escapes, odd orders of keys), is `guard.protocol.wire`'s: a body that is
+not read here goes there, and what comes back as a request is read by the same table.
 
 How it works: all requests of a body are read before any is decided, since an array that cannot be
 taken apart is answered as a whole. A key is looked for from the place behind the last one's on, so
@@ -18,18 +18,18 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from guard.messages import ErrorReply
-from guard.messages import Request as RequestMessage
 from guard.protocol import fields, json_reader, slots
 from guard.protocol import json_text as text
 from guard.protocol import message_pack as pack
 from guard.protocol.fields import KINDS, REQUEST_FIELDS, ValueKind
 from guard.protocol.json_reader import JsonReader
 from guard.protocol.layout import Layout, json_steps, pack_steps
+from guard.protocol.messages import ErrorReply
+from guard.protocol.messages import Request as RequestMessage
 from guard.protocol.outcome import Outcome
 from guard.protocol.pack_reader import PackReader
 from guard.protocol.request import TEXTS, Request
-from guard.wire import (
+from guard.protocol.wire import (
     BODY_BYTES_MAX,
     JSON,
     MESSAGEPACK,

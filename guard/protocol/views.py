@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from guard.messages import Admit, Filled, Reject, Released, Reply, StatusReply
 from guard.protocol.errors import error_reply
+from guard.protocol.messages import Admit, Filled, Reject, Released, Reply, StatusReply
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.replies import reply_body
 from guard.protocol.request import Request

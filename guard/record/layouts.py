@@ -1,19 +1,20 @@
 """The text of every record of a request, as tables of fields.
 
 Owns which events answer requests and what stands in each, in which order (`wal/FORMAT.md`, "Records
-of the guard"): made from the types of `guard.messages`. Writing and reading walk over these tables
-(`guard.record.writer`, `guard.record.reader`). Administrative events are `guard.outcomes`' types.
+of the guard"): made from the types of `guard.protocol.messages`. Writing and reading walk over
+these tables (`guard.record.writer`, `guard.record.reader`). Administrative events are
+`guard.engine.events`' types.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
-from guard.messages import Admit, Filled, Reject, Released
 from guard.protocol import fields
 from guard.protocol.fields import TEXT_NAMES, Field, ValueKind, answer_field, fields_of_answer
 from guard.protocol.layout import Layout, Step, encode_json, json_steps
+from guard.protocol.messages import Admit, Filled, Reject, Released
+from guard.protocol.ranges import TIME_NS_MAX
 from guard.protocol.request import REQUEST_NUMBERS
-from guard.ranges import TIME_NS_MAX
 
 # What every event begins with.
 EVENT_FIELDS: Final = (

@@ -1,12 +1,12 @@
 # cython: annotation_typing=False, nonecheck=True
 """What no guard writes: the rules that each record of a log keeps with those before it. Pure.
 
-Owns one statement of each of them, for a start (`guard.recovery`) and for a replay alike: they hold
-whoever has the log's key. What a field may hold at all, its type says (`guard.ranges`); what the
-rules for requests give, a replay decides again; what moves money, the ledger knows
-(`guard.engine.apply`). Here is what is left: the common head, the sessions, what an answer repeats
-of its request, what an event names of the log itself. The table of them stands in `wal/FORMAT.md`,
-"Records of the guard".
+Owns one statement of each of them, for a start (`guard.recovery.recover`) and for a replay alike:
+they hold whoever has the log's key. What a field may hold at all, its type says
+(`guard.protocol.ranges`); what the rules for requests give, a replay decides again; what moves
+money, the ledger knows (`guard.engine.apply`). Here is what is left: the common head, the sessions,
+what an answer repeats of its request, what an event names of the log itself. The table of them
+stands in `wal/FORMAT.md`, "Records of the guard".
 
 Must not: refuse what a guard of any version wrote. A clock that was set back gives equal times, so
 those pass; of the first record behind a checkpoint the batch may have begun before it.
@@ -19,9 +19,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from guard.engine.state import GuardState
-from guard.messages import I64_MAX, U32_MAX, U64_MAX, Admit, Order
-from guard.outcomes import (
+from guard.engine.events import (
     CheckpointTaken,
     CutNoted,
     EntriesResumed,
@@ -34,13 +32,15 @@ from guard.outcomes import (
     SessionStarted,
     SettingsActivated,
 )
+from guard.engine.state import GuardState
 from guard.protocol import json_reader
 from guard.protocol.fields import FLAGS, ORDER
+from guard.protocol.messages import I64_MAX, U32_MAX, U64_MAX, Admit, Order
+from guard.protocol.ranges import LOCAL_CLIENT, TIME_NS_MAX
 from guard.protocol.request import TEXTS, Request
-from guard.ranges import LOCAL_CLIENT, TIME_NS_MAX
+from guard.protocol.wire import check_request, is_identifier
 from guard.record.codec import RecordError
 from guard.record.words import refusal
-from guard.wire import check_request, is_identifier
 
 _UNKNOWN = 0  # of a sequence: the record that says it was not read
 _REASON_LENGTH_MAX = 64

@@ -18,8 +18,8 @@ import msgspec
 from guard.protocol import json_text as text
 from guard.protocol import layout as tables
 from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.reasons import Refusal
 from guard.protocol.request import Request
-from guard.reasons import Refusal
 from guard.record import layouts
 from guard.record.kernel_rows import DECISION_TEXT, INPUT_TEXT
 from kernel import digest as kernel_digest

@@ -18,8 +18,8 @@ from typing import Any
 
 from guard.engine import decide as deciding
 from guard.engine.engine import Engine
+from guard.engine.events import Decided, KernelRows, Outcome
 from guard.engine.state import GuardState
-from guard.outcomes import Decided, KernelRows, Outcome
 from guard.protocol import json_reader
 from guard.protocol.fields import REASON_WORDS
 from guard.protocol.outcome import Outcome as RequestOutcome
@@ -67,7 +67,7 @@ class Replayed:
 
     @property
     def outcome(self) -> Any:
-        """The event, as `guard.outcomes` has it."""
+        """The event, as `guard.engine.events` has it."""
         if self._event is None:
             self._event = decode_own_event(self._writer.event(self._request, self._answer))
         return self._event

@@ -20,17 +20,17 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from guard.engine.engine import Engine
+from guard.engine.events import LogOpened, Outcome
 from guard.engine.state import GuardState
-from guard.outcomes import LogOpened, Outcome
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
 from guard.protocol.views import reply_of
+from guard.record.applying import REQUEST_EVENTS, read_event
 from guard.record.codec import DIALECT, RecordError, decode_data, encode_event
-from guard.record.fold import REQUEST_EVENTS, read_event
 from guard.record.reader import RecordReader
 from guard.record.rules import RecordRules
 from guard.record.writer import RecordWriter
-from guard.recovery import load_checkpoint
+from guard.recovery.recover import load_checkpoint
 from guard.replay.place import Place
 from guard.replay.redecide import Redecider, Replayed
 from kernel import InvariantError

@@ -12,7 +12,7 @@ from guard.server.zmtp import Limits
 
 MIB: Final = 1024 * 1024
 # Replies that were not fetched yet. The first is several times what one batch may gather
-# (`guard.pipeline`), so that who reads loses nothing.
+# (`guard.server.pipeline`), so that who reads loses nothing.
 CLIENT_BACKLOG_BYTES_MAX: Final = 64 * MIB
 BACKLOG_BYTES_MAX: Final = 256 * MIB
 REQUESTERS: Final = frozenset((b"DEALER", b"REQ"))

@@ -1,9 +1,9 @@
 # cython: annotation_typing=False, nonecheck=True
 """The way of every request: read, decided, recorded, applied, answered.
 
-Owns what happens between the messages of `guard.server` and the batches of `guard.pipeline`, and
-the one way into log and state: of what clients send, and of what no client sent (`record_event`).
-It syncs nothing: an answer must not leave before its records are on disk.
+Owns what happens between the messages of `guard.server` and the batches of `guard.server.pipeline`,
+and the one way into log and state: of what clients send, and of what no client sent
+(`record_event`). It syncs nothing: an answer must not leave before its records are on disk.
 
 How it works: a message's requests are read (`guard.protocol.request_reader`), and then taken one by
 one. A request and its outcome are filled anew for each; no object is made for any but the answer's
@@ -17,23 +17,23 @@ from typing import Any, Final
 
 from msgspec import Raw, Struct
 
-from guard.counters import Counters
-from guard.disk_reserve import Refused
 from guard.engine import decide as deciding
 from guard.engine.engine import Engine
-from guard.messages import PROTOCOL_VERSION, ErrorReply, Pong, Reply, StatsReply
-from guard.outcomes import Outcome as Event
+from guard.engine.events import Outcome as Event
 from guard.protocol import fields, replies
 from guard.protocol import message_pack as pack
 from guard.protocol.errors import error_reply
+from guard.protocol.messages import PROTOCOL_VERSION, ErrorReply, Pong, Reply, StatsReply
 from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.reasons import ErrorCode, Refusal
 from guard.protocol.replies import REPLY_BYTES_MAX
 from guard.protocol.request import Request
 from guard.protocol.request_reader import RequestReader
-from guard.reasons import ErrorCode, Refusal
+from guard.protocol.wire import JSON, MESSAGEPACK
 from guard.record.codec import encode_event
 from guard.record.writer import RecordWriter
-from guard.wire import JSON, MESSAGEPACK
+from guard.server.counters import Counters
+from guard.server.disk_reserve import Refused
 from kernel import little_endian as le
 from wal import LogWriter
 from wal.failpoint import is_armed, reach

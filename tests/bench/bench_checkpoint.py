@@ -22,19 +22,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from measured import say_what_is_measured
 
 from bench.bench_orders import states
-from guard.activation import Actor, opening_events
 from guard.bench.conditions import processor
-from guard.checkpoint import encode_state, state_digest_hex
+from guard.config.activation import Actor, opening_events
 from guard.engine.engine import Engine
 from guard.engine.state import GuardState
-from guard.forked import ForkedChild
-from guard.huge_pages import ask_for_huge_pages
-from guard.messages import Order
+from guard.process.forked_child import ForkedChild
+from guard.process.huge_pages import ask_for_huge_pages
+from guard.protocol.messages import Order
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
 from guard.protocol.request_reader import RequestReader
 from guard.record.writer import RecordWriter
-from guard.recovery import load_checkpoint
+from guard.recovery.checkpoint_payload import encode_state, state_digest_hex
+from guard.recovery.recover import load_checkpoint
 from guard_support import KEY, LOG_ID, T0, dev_config
 from wal import ChainHasher, Head, WalError, read_checkpoints, write_checkpoint
 

@@ -25,17 +25,17 @@ import msgspec
 from measured import say_what_is_measured
 
 from guard import clock
-from guard.activation import opening_events
-from guard.config import parse_config
-from guard.counters import Counters
+from guard.config.activation import opening_events
+from guard.config.file import parse_config
 from guard.engine.engine import Engine
 from guard.protocol.outcome import Outcome
 from guard.protocol.request_reader import RequestReader
+from guard.record.applying import RecordFolder
 from guard.record.codec import encode_event
-from guard.record.fold import RecordFolder
 from guard.record.rules import RecordRules
 from guard.record.writer import RecordWriter
 from guard.replay.redecide import Redecider
+from guard.server.counters import Counters
 from guard.server.request_path import RequestPath, record_event
 from guard_support import KEY, LOG_ID, T0, actor
 from wal import EMPTY_HEAD, ChainHasher, LogWriter

@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import msgspec
 from measured import say_what_is_measured
 
-from guard import own_process
-from guard.activation import Actor, opening_events
-from guard.checkpoint import encode_state, state_digest_hex
-from guard.counters import Counters
+from guard.config.activation import Actor, opening_events
 from guard.engine.engine import Engine
-from guard.messages import Fill, Order, Request
-from guard.recovery import recover_log
+from guard.process import own_process
+from guard.protocol.messages import Fill, Order, Request
+from guard.recovery.checkpoint_payload import encode_state, state_digest_hex
+from guard.recovery.recover import recover_log
+from guard.server.counters import Counters
 from guard.server.request_path import RequestPath, record_event
 from guard_support import KEY, LOG_ID, T0, dev_config
 from wal import EMPTY_HEAD, ChainHasher, LogWriter, write_checkpoint

@@ -20,13 +20,13 @@ from pathlib import Path
 
 from history import append
 
-from guard import leaving, own_process
 from guard.bench.builds import Build, as_conditions, check_comparable, only_build
 from guard.bench.conditions import conditions
 from guard.bench.document import Run
 from guard.bench.loads import STANDARD
 from guard.bench.session import Findings, Options, run_rounds
 from guard.bench.site import BenchError
+from guard.process import leaving, own_process
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FORMS = Path(__file__).with_name("forms.py")

@@ -5,9 +5,9 @@ The checkout is not on the path of a bench that is run by its path: what is inst
 
 import sys
 
-from guard import installation
 from guard.bench.builds import check_peers_comparable
 from guard.bench.site import BenchError
+from guard.process import installation
 
 
 def say_what_is_measured(*, beside_the_wheel: bool = False) -> None:

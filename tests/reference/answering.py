@@ -5,16 +5,16 @@ from typing import Final
 
 from msgspec import UNSET, Struct
 
-from guard.counters import Counters
-from guard.messages import ErrorReply, Pong, Reject, Reply, StatsReply
-from guard.outcomes import Decided, Outcome
-from guard.ranges import LOCAL_CLIENT
-from guard.wire import (
+from guard.engine.events import Decided, Outcome
+from guard.protocol.messages import ErrorReply, Pong, Reject, Reply, StatsReply
+from guard.protocol.ranges import LOCAL_CLIENT
+from guard.protocol.wire import (
     Message,
     Parsed,
     framing_error,
     parse_message,
 )
+from guard.server.counters import Counters
 from reference.engine import Engine
 from reference.journal import encode_data
 from reference.origin import Origin

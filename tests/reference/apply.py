@@ -11,9 +11,7 @@ id, a hold that is not there): the log and the state are not of one history, not
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from guard.instruments import define_instrument
-from guard.messages import I64_MAX, Admit, Order, Reject
-from guard.outcomes import (
+from guard.engine.events import (
     LOG_FORMAT_VERSION,
     RULES_VERSION,
     CheckpointTaken,
@@ -37,7 +35,9 @@ from guard.outcomes import (
     SessionStarted,
     SettingsActivated,
 )
-from guard.reasons import NOT_REMEMBERED
+from guard.protocol.instruments import define_instrument
+from guard.protocol.messages import I64_MAX, Admit, Order, Reject
+from guard.protocol.reasons import NOT_REMEMBERED
 from kernel import (
     Charged,
     InvariantError,

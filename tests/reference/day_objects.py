@@ -3,8 +3,8 @@
 from typing import Any
 
 from guard.audit.collector import DayCollector
-from guard.messages import I64_MAX, Admit, Reject
-from guard.outcomes import FillRecorded, OrderDecided, OrderRefused, OrderReleased
+from guard.engine.events import FillRecorded, OrderDecided, OrderRefused, OrderReleased
+from guard.protocol.messages import I64_MAX, Admit, Reject
 from kernel.layout import TRACE
 
 

@@ -15,7 +15,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from guard.messages import (
+from guard.engine.events import Decided, KernelRows, OrderDecided, OrderRefused
+from guard.protocol.messages import (
     I64_MAX,
     U32_MAX,
     U64_MAX,
@@ -24,8 +25,7 @@ from guard.messages import (
     Reject,
     Reply,
 )
-from guard.outcomes import Decided, KernelRows, OrderDecided, OrderRefused
-from guard.reasons import Refusal, Stage, stage_of
+from guard.protocol.reasons import Refusal, Stage, stage_of
 from kernel import (
     Action,
     ExposureLimitExceeded,

@@ -12,7 +12,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from guard.messages import (
+from guard.engine.events import Decided, FillRecorded, OrderReleased
+from guard.protocol.messages import (
     I64_MAX,
     Admit,
     Cancel,
@@ -24,8 +25,7 @@ from guard.messages import (
     Status,
     StatusReply,
 )
-from guard.outcomes import Decided, FillRecorded, OrderReleased
-from guard.reasons import ErrorCode
+from guard.protocol.reasons import ErrorCode
 from reference.difference import first_difference
 from reference.orders import OrderPhase, OrderState
 from reference.origin import Origin

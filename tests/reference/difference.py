@@ -2,7 +2,7 @@
 
 import msgspec
 
-from guard.messages import Fill, Order
+from guard.protocol.messages import Fill, Order
 
 
 def content_of(request: Order | Fill) -> tuple[object, ...]:

@@ -12,7 +12,8 @@ recovery applies what the log says; replay decides again, compares, then applies
 from collections.abc import Callable
 from typing import Any, Final
 
-from guard.messages import (
+from guard.engine.events import Decided, Outcome
+from guard.protocol.messages import (
     PROTOCOL_VERSION,
     Cancel,
     Fill,
@@ -25,7 +26,6 @@ from guard.messages import (
     StatsReply,
     Status,
 )
-from guard.outcomes import Decided, Outcome
 from kernel import KernelInputError
 from reference.apply import apply_outcome
 from reference.decide_entry import decide_order

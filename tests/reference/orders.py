@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from guard.engine.row_map import NO_ROW, Reader
 from guard.engine.row_map import RowMap as PackedMap
-from guard.messages import Admit, Fill, Filled, Order, Reject, Released
+from guard.protocol.messages import Admit, Fill, Filled, Order, Reject, Released
 from kernel import InvariantError
 from kernel import little_endian as le
 from reference.orders_codec import (

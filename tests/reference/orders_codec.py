@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from guard.messages import (
+from guard.protocol.messages import (
     ORDER_TYPES,
     SIDES,
     TIMES_IN_FORCE,
@@ -20,7 +20,7 @@ from guard.messages import (
     Order,
     Reject,
 )
-from guard.reasons import Refusal, Stage
+from guard.protocol.reasons import Refusal, Stage
 from kernel import InvariantError, Reason
 
 _encoder = msgspec.msgpack.Encoder()

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from guard.outcomes import Client
+from guard.engine.events import Client
 
 
 class Origin(Struct, frozen=True, gc=False):

@@ -1,7 +1,7 @@
 """Replies as objects to the body that answers a message."""
 
-from guard.messages import Reply
-from guard.wire import Message
+from guard.protocol.messages import Reply
+from guard.protocol.wire import Message
 
 
 def encode_replies(message: Message, replies: list[Reply]) -> bytes:

@@ -8,8 +8,8 @@ the two modules that decide read it.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from guard.instruments import Instrument
-from guard.ranges import TIME_NS_MAX
+from guard.protocol.instruments import Instrument
+from guard.protocol.ranges import TIME_NS_MAX
 from kernel.ledger import BudgetEngine
 from kernel.policy import PolicySnapshot
 from reference.orders import RememberedOrders

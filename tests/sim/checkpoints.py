@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from guard.checkpoint import decode_state, encode_state
 from guard.engine.state import GuardState
-from guard.forked import Ended
-from guard.recovery import Recovered
+from guard.process.forked_child import Ended
+from guard.recovery.checkpoint_payload import decode_state, encode_state
+from guard.recovery.recover import Recovered
 from sim.disk import CrashError, Disk, ViolationError
 from wal import ChainHasher, Head, read_checkpoints, write_checkpoint
 

@@ -13,25 +13,25 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import guard.pipeline
-import guard.recovery
+import guard.recovery.recover
+import guard.server.pipeline
 import wal.publish
-import wal.tail
-from guard.checkpointing import Checkpointer
+import wal.rewrite_end
 from guard.engine import apply, apply_event, decide
 from guard.engine.checks import CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL, Check
+from guard.engine.events import EntriesHalted
 from guard.engine.remembered import RememberedOrders
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState, Worth
-from guard.gathering import Gathering
-from guard.messages import I64_MAX
-from guard.outcomes import EntriesHalted
-from guard.pipeline import Pipeline
+from guard.protocol.messages import I64_MAX
 from guard.protocol.outcome import OutcomeKind
-from guard.reasons import Refusal
-from guard.record.fold import RecordFolder
+from guard.protocol.reasons import Refusal
+from guard.protocol.wire import JSON, MESSAGEPACK
+from guard.record.applying import RecordFolder
+from guard.recovery.checkpoint_schedule import Checkpointer
+from guard.server.batch import Gathering
+from guard.server.pipeline import Pipeline
 from guard.server.request_path import RequestPath
-from guard.wire import JSON, MESSAGEPACK
 from kernel.ledger import BudgetEngine
 from sim.seeds import FailureError, run_seed
 from wal import CheckpointReader, LogWriter, WalStartMismatch
@@ -226,7 +226,7 @@ def check_blind(reason: Refusal) -> Callable[[], Patch]:
 
 def repair_cuts_one_more() -> Patch:
     """A torn end is cut, and the whole record before it."""
-    real = guard.recovery.plan_repair
+    real = guard.recovery.recover.plan_repair
 
     def plan(directory: Path, *arguments: Any) -> Any:
         cut = real(directory, *arguments)
@@ -241,18 +241,18 @@ def repair_cuts_one_more() -> Patch:
             first_sequence_lost=cut.first_sequence_lost - 1,
         )
 
-    return patch.object(guard.recovery, "plan_repair", plan)
+    return patch.object(guard.recovery.recover, "plan_repair", plan)
 
 
 def recovery_skips_last() -> Patch:
     """Recovery does not see the log's last record."""
-    real = guard.recovery.read_entries
+    real = guard.recovery.recover.read_entries
 
     def read(*arguments: Any, **options: Any) -> Iterator[Any]:
         entries = list(real(*arguments, **options))
         yield from entries[:-1] if len(entries) > 1 else entries
 
-    return patch.object(guard.recovery, "read_entries", read)
+    return patch.object(guard.recovery.recover, "read_entries", read)
 
 
 def recovery_without_refused() -> Patch:
@@ -270,12 +270,12 @@ def recovery_without_refused() -> Patch:
 
 def tail_not_rewritten() -> Patch:
     """What a failed sync left in memory alone is built upon."""
-    return patch.object(guard.recovery, "rewrite_tail", lambda *_: None)
+    return patch.object(guard.recovery.recover, "rewrite_tail", lambda *_: None)
 
 
 def closed_tail_not_rewritten() -> Patch:
     """A session that seems to have been closed is believed to have synced that."""
-    real = guard.recovery.rewrite_tail
+    real = guard.recovery.recover.rewrite_tail
 
     def rewrite(directory: Path, *arguments: Any) -> Any:
         contents = [path.read_bytes() for path in sorted(directory.glob("*.jsonl"))]
@@ -284,7 +284,7 @@ def closed_tail_not_rewritten() -> Patch:
             return None
         return real(directory, *arguments)
 
-    return patch.object(guard.recovery, "rewrite_tail", rewrite)
+    return patch.object(guard.recovery.recover, "rewrite_tail", rewrite)
 
 
 def rewrite_not_synced() -> Patch:
@@ -296,7 +296,7 @@ def rewrite_not_synced() -> Patch:
         def __getattr__(self, name: str) -> Any:
             return getattr(os, name)
 
-    return patch.object(wal.tail, "os", Calls())
+    return patch.object(wal.rewrite_end, "os", Calls())
 
 
 def reply_before_anchor() -> Patch:
@@ -421,7 +421,7 @@ def damaged_checkpoint_used() -> Patch:
 
 def checkpoint_of_another_log_used() -> Patch:
     """What the log does not hold is not missed."""
-    real = guard.recovery.read_entries
+    real = guard.recovery.recover.read_entries
 
     def read(*arguments: Any) -> Iterator[Any]:
         try:
@@ -429,7 +429,7 @@ def checkpoint_of_another_log_used() -> Patch:
         except WalStartMismatch:
             return
 
-    return patch.object(guard.recovery, "read_entries", read)
+    return patch.object(guard.recovery.recover, "read_entries", read)
 
 
 MUTATIONS: tuple[Callable[[], Patch], ...] = (

@@ -16,16 +16,16 @@ from typing import Any
 
 from msgspec import UNSET
 
-from guard.activation import Actor, find_differences, opening_events
-from guard.checkpointing import Checkpointer, CheckpointPlan
-from guard.config import Config
-from guard.disk_reserve import DiskReserve
+from guard.config.activation import Actor, find_differences, opening_events
+from guard.config.file import Config
 from guard.engine.engine import Engine
-from guard.outcomes import CutNoted, Outcome, SessionClosed, SessionStarted
-from guard.pipeline import Pipeline
+from guard.engine.events import CutNoted, Outcome, SessionClosed, SessionStarted
 from guard.record.codec import DIALECT
-from guard.recovery import Recovered, recover_log
+from guard.recovery.checkpoint_schedule import Checkpointer, CheckpointPlan
+from guard.recovery.recover import Recovered, recover_log
 from guard.server.connection import Backlog
+from guard.server.disk_reserve import DiskReserve
+from guard.server.pipeline import Pipeline
 from guard.server.request_path import record_event
 from sim.checkpoints import Checkpoints, ChildKilledError
 from sim.disk import Disk

@@ -17,12 +17,12 @@ from typing import Any
 
 import msgspec
 
-from guard.losses import KnownLoss
-from guard.pipeline import ON_LOOP_SYNC_NS_MAX
 from guard.record.codec import DIALECT
-from guard.recovery import fold_log, recover_log
+from guard.recovery.losses import KnownLoss
+from guard.recovery.recover import fold_log, recover_log
+from guard.recovery.start_options import OptionNeededError
 from guard.replay.replay import replay_log
-from guard.start_options import OptionNeededError
+from guard.server.pipeline import ON_LOOP_SYNC_NS_MAX
 from guard_support import describe, dev_config
 from sim.checkpoints import Checkpoints
 from sim.clients import Clients, Request

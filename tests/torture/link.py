@@ -20,7 +20,7 @@ import victim
 import zmq
 
 from daemon_support import Site
-from guard import own_process
+from guard.process import own_process
 from protocol_client import ProtocolClient
 
 PATIENCE_S = 60.0

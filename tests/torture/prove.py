@@ -17,8 +17,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from guard import own_process
-from guard.installation import PACKAGES
+from guard.process import own_process
+from guard.process.installation import PACKAGES
 
 RUN = Path(__file__).resolve().parent / "run.py"
 PATIENCE_S = 120.0
@@ -39,7 +39,7 @@ class Bug:
 BUGS = (
     Bug(
         "replies leave before their batch is written",
-        "guard/pipeline.py",
+        "guard/server/pipeline.py",
         "        self._batch_started_ns = self._monotonic_ns()\n        return answers\n",
         "        self._send(answers, self._writer.durable_head)\n        return []\n",
     ),
@@ -71,7 +71,7 @@ BUGS = (
     ),
     Bug(
         "what was remembered of orders is lost at recovery",
-        "guard/recovery.py",
+        "guard/recovery/recover.py",
         "    return engine, head\n",
         "    engine.state.orders = type(engine.state.orders)()\n    return engine, head\n",
     ),

@@ -21,9 +21,9 @@ from oracle import Books, Oracle, must
 from victim import NO_POINT
 
 from daemon_support import KEY, Site, config_text, event_of
-from guard.checkpoint import state_digest_hex
-from guard.duties import TRIED_AGAIN
-from guard.recovery import fold_log, recover_log
+from guard.process.duties import TRIED_AGAIN
+from guard.recovery.checkpoint_payload import state_digest_hex
+from guard.recovery.recover import fold_log, recover_log
 from guard.replay.replay import replay_log
 from protocol_client import cancel, fill, order, status
 from wal import ChainHasher

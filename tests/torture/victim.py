@@ -21,9 +21,9 @@ import struct
 import sys
 from pathlib import Path
 
-from guard import duties
 from guard.cli import main
-from guard.pipeline import FAILPOINTS
+from guard.process import duties
+from guard.server.pipeline import FAILPOINTS
 from wal import failpoint
 
 (DUTY,) = duties.FAILPOINTS

@@ -1,0 +1,72 @@
+"""The Python client of the order protocol (`guard/PROTOCOL.md`): start here.
+
+Owns nothing but this front door. `GuardClient` is for plain programs, `AsyncGuardClient` for
+asyncio and uvloop; both have the same methods:
+
+    with GuardClient("tcp://127.0.0.1:7001", instruments=[spec]) as guard:
+        answer = guard.order(client_order_id="A-1", desk="desk-alpha", symbol="ES", side="buy",
+                             quantity=Decimal("5"), price=Decimal("6190.25"), venue=10,
+                             risk_bps=200, confidence_bps=9000)
+
+How it works. Each request is numbered, and replies are matched by number alone. A request without
+a reply is sent again, the same bytes under the same ids, until `timeout_s`; the guard answers a
+repeat by the first answer, so that this is safe. Modules: `synchronous` and `asynchronous` wait,
+`base` holds the socket, `session` and `codec` match, plan and encode (pure), `requests` and
+`values` turn Decimals into lots, ticks and microcents, exactly.
+
+Options of both:
+
+* `instruments`: InstrumentSpecs; needed to give sizes as Decimals.
+* `encoding`: "msgpack" (default) or "json".
+* `timeout_s` (10): patience with a request, from its first sending, resends included.
+* `resend_after_s` (1): first resend; later ones after 2, 4, … times as long.
+* `in_flight_max` (512, at most 1,000): requests under way; a further `send` waits for room.
+* `stamp_orders` (true): an order without `sent_at_ns` gets this machine's time. The guard then
+  refuses a resend that it could no longer recognise. Needs clocks that agree to within the
+  guard's window of remembered ids.
+* `linger_s` (0.1): how long `close` lets unsent messages leave.
+* `curve`: CurveKeys, where the guard asks for them. * `context`: a ZeroMQ context of your own.
+
+How it fails. `GuardRequestError`: refused, nothing changed. `OutcomeUnknownError` (`GuardTimeout`,
+`GuardProtocolError`, `GuardClosedError`): it may have taken effect; the error carries the requests
+to send again. `SizeError`, `TypeError`, `ValueError`: nothing was sent. A guard that was never
+reached is a `GuardTimeout` too: ZeroMQ connects in the background and cannot tell.
+
+Do not pipeline a request that depends on another one's answer (a cancel behind its order): should
+the first be lost with a broken connection, the second may arrive before its resend.
+"""
+
+from guard.client.asynchronous import AsyncGuardClient
+from guard.client.base import CurveKeys
+from guard.client.errors import (
+    GuardClientError,
+    GuardClosedError,
+    GuardProtocolError,
+    GuardRequestError,
+    GuardTimeout,
+    OutcomeUnknownError,
+)
+from guard.client.synchronous import GuardClient, Pending
+from guard.client.values import (
+    InstrumentSpec,
+    SizeError,
+    decimal_to_microcents,
+    microcents_to_decimal,
+)
+
+__all__ = [
+    "AsyncGuardClient",
+    "CurveKeys",
+    "GuardClient",
+    "GuardClientError",
+    "GuardClosedError",
+    "GuardProtocolError",
+    "GuardRequestError",
+    "GuardTimeout",
+    "InstrumentSpec",
+    "OutcomeUnknownError",
+    "Pending",
+    "SizeError",
+    "decimal_to_microcents",
+    "microcents_to_decimal",
+]

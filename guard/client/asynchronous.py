@@ -1,0 +1,251 @@
+"""The asynchronous client: the same protocol on an asyncio (or uvloop) loop.
+
+Owns the waiting. The socket's file descriptor is watched by the loop itself: it signals *edges*,
+so the socket is asked for its events again after every send and every receive, or a reply that
+came in between would wait for the next one. One timer drives resends and timeouts.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar, Unpack
+
+import zmq
+
+from guard.client.base import ClientBase
+from guard.client.codec import Exchange
+from guard.client.errors import GuardRequestError
+from guard.client.requests import FillFields, OrderFields
+from guard.client.session import NS_PER_S
+from guard.clock import monotonic_ns
+from guard.protocol.messages import (
+    Admit,
+    Cancel,
+    ErrorReply,
+    Filled,
+    Ping,
+    Pong,
+    Reject,
+    Released,
+    Reply,
+    Request,
+    Stats,
+    StatsReply,
+    Status,
+    StatusReply,
+)
+
+ResultT = TypeVar("ResultT")
+
+
+class AsyncGuardClient(ClientBase):
+    """A client for one event loop. Make it inside the loop; `guard.client` describes its options.
+
+    Any number of tasks may use it. Cancelling a task, or a future that `send` gave, gives up the
+    reply and not the request: its outcome is then unknown.
+    """
+
+    def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        # The turn makes those who wait for room wait in line: an array is not starved.
+        self._turn = asyncio.Lock()
+        self._room = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due_ns = 0
+        self._drain_again: asyncio.Handle | None = None
+        self._loop.add_reader(self._fd(), self._on_readable)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    # -- one call, one answer --------------------------------------------------------------------
+
+    async def order(self, **fields: Unpack[OrderFields]) -> Admit | Reject:
+        """May this order go out? Sizes: int lots and ticks, or Decimals (see `InstrumentSpec`).
+
+        Raises SizeError or TypeError before anything is sent, GuardRequestError where nothing has
+        changed, GuardTimeout (or another OutcomeUnknownError) where the outcome is unknown.
+        """
+        reply = await self.call(self.new_order(**fields))
+        assert isinstance(reply, Admit | Reject)
+        return reply
+
+    async def fill(self, **fields: Unpack[FillFields]) -> Filled:
+        """Reports an execution; `fee_microcents` is an int. Raises as `order`."""
+        reply = await self.call(self.new_fill(**fields))
+        assert isinstance(reply, Filled)
+        return reply
+
+    async def cancel(self, *, desk: str, client_order_id: str) -> Released:
+        """Frees what the order still holds and closes it. Raises as `order`."""
+        reply = await self.call(Cancel(desk, client_order_id))
+        assert isinstance(reply, Released)
+        return reply
+
+    async def status(self, *, desk: str, client_order_id: str) -> StatusReply:
+        """What the guard knows of an order. Raises as `order`."""
+        reply = await self.call(Status(desk, client_order_id))
+        assert isinstance(reply, StatusReply)
+        return reply
+
+    async def ping(self) -> Pong:
+        """The durable head of the guard's log. Raises as `order`."""
+        reply = await self.call(Ping())
+        assert isinstance(reply, Pong)
+        return reply
+
+    async def stats(self) -> StatsReply:
+        """What the guard has counted since its start. Raises as `order`."""
+        reply = await self.call(Stats())
+        assert isinstance(reply, StatsReply)
+        return reply
+
+    async def call(self, request: Request) -> Reply:
+        """Sends one request and waits; the reply is of a kind that the request can have.
+
+        Raises GuardRequestError for an ErrorReply, else as `order`.
+        """
+        reply = await (await self.send(request))
+        if isinstance(reply, ErrorReply):
+            raise GuardRequestError.of(reply)
+        return reply
+
+    async def submit(self, requests: Sequence[Request]) -> list[Reply]:
+        """Sends 1 to 256 requests as one message; their replies, in order, ErrorReplies included.
+
+        ValueError for an array of another length or above in_flight_max.
+        """
+        return await (await self.send_array(requests))
+
+    # -- many at once ----------------------------------------------------------------------------
+
+    async def send(self, request: Request) -> "asyncio.Future[Reply]":
+        """Sends and gives a future of the reply (an ErrorReply is a value, not raised).
+
+        Where `in_flight_max` requests are under way, waits until enough of them have ended. The
+        future raises GuardTimeout, GuardProtocolError or GuardClosedError: outcome unknown.
+        """
+        return await self._open([request], is_array=False, pick=_first)
+
+    async def send_array(self, requests: Sequence[Request]) -> "asyncio.Future[list[Reply]]":
+        """As `send`, for an array in one message."""
+        return await self._open(requests, is_array=True, pick=list)
+
+    def close(self, linger_s: float | None = None) -> None:
+        """Ends what is under way with GuardClosedError. A second close does nothing.
+
+        Returns at once; what was handed to ZeroMQ may still leave for `linger_s` (in the
+        background, delaying at most the end of the process).
+        """
+        if self._closed:
+            return
+        self._check_thread()
+        self._loop.remove_reader(self._fd())
+        for handle in (self._timer, self._drain_again):
+            if handle is not None:
+                handle.cancel()
+        self._close(linger_s)
+        self._room.set()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    async def _open(
+        self,
+        requests: Sequence[Request],
+        *,
+        is_array: bool,
+        pick: Callable[[list[Reply]], ResultT],
+    ) -> "asyncio.Future[ResultT]":
+        self._session.check_size(len(requests))
+        async with self._turn:
+            self._check_open()
+            while not self._session.has_room(len(requests)):
+                self._room.clear()
+                await self._room.wait()
+                self._check_open()
+            future: asyncio.Future[ResultT] = self._loop.create_future()
+            exchange = self._session.open(
+                [self._stamp(request) for request in requests],
+                is_array=is_array,
+                now_ns=monotonic_ns(),
+                on_done=lambda exchange: self._settle(future, exchange, pick),
+            )
+            future.add_done_callback(lambda future: self._give_up(future, exchange))
+            self._transmit(exchange)
+            self._set_timer()
+            return future
+
+    def _settle(
+        self,
+        future: "asyncio.Future[ResultT]",
+        exchange: Exchange,
+        pick: Callable[[list[Reply]], ResultT],
+    ) -> None:
+        self._room.set()
+        if future.done():  # cancelled a moment ago; _give_up is about to run
+            return
+        if exchange.replies is not None:
+            future.set_result(pick(exchange.replies))
+        else:
+            assert exchange.error is not None
+            future.set_exception(exchange.error)
+            future.exception()  # a caller that is gone itself has not failed to look
+
+    def _give_up(self, future: "asyncio.Future[ResultT]", exchange: Exchange) -> None:
+        if future.cancelled():
+            self._session.forget(exchange)
+            self._room.set()
+
+    def _fd(self) -> int:
+        return int(self._socket.get(zmq.FD))
+
+    def _replace_socket(self) -> None:
+        self._loop.remove_reader(self._fd())
+        super()._replace_socket()
+        if self._closed:
+            return
+        self._loop.add_reader(self._fd(), self._on_readable)
+
+    def _transmit(self, exchange: Exchange) -> None:
+        super()._transmit(exchange)
+        # Sending may have taken the edge that announced a reply.
+        if int(self._socket.get(zmq.EVENTS)) & zmq.POLLIN:
+            self._drain_soon()
+
+    def _drain_soon(self) -> None:
+        if self._drain_again is None:
+            self._drain_again = self._loop.call_soon(self._on_readable)
+
+    def _on_readable(self) -> None:
+        if self._drain_again is not None:
+            self._drain_again.cancel()
+            self._drain_again = None
+        if self._receive_some():
+            # Others on the loop come first; the edge is spent, so nobody else would call again.
+            self._drain_soon()
+
+    def _set_timer(self) -> None:
+        """Sees to it that `_on_timer` runs when something is due, or a little before."""
+        due_ns = self._session.next_due_ns()
+        if due_ns is None or (self._timer is not None and self._timer_due_ns <= due_ns):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due_ns = due_ns
+        delay_s = max(0, due_ns - monotonic_ns()) / NS_PER_S
+        self._timer = self._loop.call_later(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        # What has arrived is read before anything is declared late.
+        if self._receive_some():
+            self._drain_soon()
+        elif not self._closed:
+            self._send_due()
+        self._set_timer()
+
+
+def _first(replies: list[Reply]) -> Reply:
+    return replies[0]

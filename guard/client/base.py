@@ -1,0 +1,197 @@
+"""What the synchronous and the asynchronous client have in common: options, socket, requests.
+
+Owns the DEALER socket and its settings. How a client waits is its own affair.
+"""
+
+import threading
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Unpack
+
+import zmq
+
+from guard.client.codec import Encoding, Exchange
+from guard.client.errors import GuardClientError, GuardClosedError
+from guard.client.requests import FillFields, OrderFields, RequestBuilder
+from guard.client.session import IN_FLIGHT_LIMIT, Session
+from guard.client.values import InstrumentSpec
+from guard.clock import monotonic_ns, wall_ns
+from guard.protocol.messages import Fill, Order, Request
+
+# The guard's own bound of a frame; no reply comes near it.
+FRAME_BYTES_MAX = 4_194_304
+# Room for everything under way and one resend of it: a send then never finds the queue full.
+QUEUE_MESSAGES_MAX = 2 * IN_FLIGHT_LIMIT
+RECONNECT_MS = 50
+RECONNECT_MS_MAX = 1_000
+# Messages read in one go before deadlines, or the event loop, get their turn.
+DRAIN_MESSAGES_MAX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class CurveKeys:
+    """Keys for an encrypted, authenticated connection: Z85 text of 40 characters each."""
+
+    server_public: str
+    client_public: str
+    client_secret: str = field(repr=False)
+
+
+class ClientBase:
+    """A DEALER socket and the session that runs over it. See `guard.client` for the options."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        instruments: Iterable[InstrumentSpec] = (),
+        encoding: Encoding = "msgpack",
+        timeout_s: float = 10.0,
+        resend_after_s: float = 1.0,
+        in_flight_max: int = 512,
+        stamp_orders: bool = True,
+        linger_s: float = 0.1,
+        curve: CurveKeys | None = None,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+    ) -> None:
+        self._session = Session(
+            encoding=encoding,
+            in_flight_max=in_flight_max,
+            timeout_s=timeout_s,
+            resend_after_s=resend_after_s,
+        )
+        self._builder = RequestBuilder(instruments)
+        self._endpoint = endpoint
+        self._stamp_orders = stamp_orders
+        self._linger_ms = round(linger_s * 1_000)
+        self._curve = curve
+        self._context = context if context is not None else zmq.Context.instance()
+        self._closed = False
+        self._thread_id = threading.get_ident()
+        self._socket = self._open_socket()
+        try:
+            self._start()
+        except BaseException:
+            self._socket.close(linger=0)
+            raise
+
+    def _start(self) -> None:
+        """What a client needs beside the socket, once that is open."""
+
+    @property
+    def in_flight_count(self) -> int:
+        """Requests that are under way now."""
+        return self._session.in_flight_count
+
+    @property
+    def dropped_reply_count(self) -> int:
+        """Replies dropped so far because nobody waited for them: late ones and second ones."""
+        return self._session.dropped_reply_count
+
+    def new_order(self, **fields: Unpack[OrderFields]) -> Order:
+        """Builds an order for `send`, `call` or `submit`; the arguments are those of `order`.
+
+        Raises SizeError for a Decimal that is no whole number of lots or ticks, TypeError for a
+        float and for missing or unknown arguments.
+        """
+        return self._builder.order(fields)
+
+    def new_fill(self, **fields: Unpack[FillFields]) -> Fill:
+        """Builds a fill; the arguments are those of `fill`. Raises as `new_order`."""
+        return self._builder.fill(fields)
+
+    # -- for the two clients ---------------------------------------------------------------------
+
+    def _check_thread(self) -> None:
+        if threading.get_ident() != self._thread_id:
+            raise RuntimeError("a client belongs to the thread that made it; make one per thread")
+
+    def _check_open(self) -> None:
+        self._check_thread()
+        if self._closed:
+            raise GuardClientError("the client is closed; nothing was sent")
+
+    def _stamp(self, request: Request) -> Request:
+        """A copy, which the caller cannot change under way. An order learns when it was first sent.
+
+        It does so once and for all of its resends.
+        """
+        stamped = copy(request)
+        if self._stamp_orders and isinstance(stamped, Order) and stamped.sent_at_ns is None:
+            stamped.sent_at_ns = wall_ns()
+        return stamped
+
+    def _open_socket(self) -> "zmq.Socket[bytes]":
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        try:
+            # Not one call on this socket may block: waiting has deadlines, and is done elsewhere.
+            socket.set(zmq.SNDTIMEO, 0)
+            socket.set(zmq.RCVTIMEO, 0)
+            socket.set(zmq.LINGER, 0)
+            socket.set(zmq.SNDHWM, QUEUE_MESSAGES_MAX)
+            socket.set(zmq.RCVHWM, QUEUE_MESSAGES_MAX)
+            socket.set(zmq.MAXMSGSIZE, FRAME_BYTES_MAX)
+            socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
+            socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
+            if self._curve is not None:
+                socket.set(zmq.CURVE_SERVERKEY, self._curve.server_public.encode("ascii"))
+                socket.set(zmq.CURVE_PUBLICKEY, self._curve.client_public.encode("ascii"))
+                socket.set(zmq.CURVE_SECRETKEY, self._curve.client_secret.encode("ascii"))
+            socket.connect(self._endpoint)
+        except BaseException:
+            socket.close(linger=0)
+            raise
+        return socket
+
+    def _replace_socket(self) -> None:
+        """A new connection under a new identity; what the old one still holds is dropped.
+
+        Where the system gives no further socket the client is closed, and says so to everyone.
+        """
+        self._socket.close(linger=0)
+        try:
+            self._socket = self._open_socket()
+        except zmq.ZMQError as error:
+            self._closed = True
+            why = f"the client was closed: no new socket: {error}"
+            self._session.end_all(lambda requests: GuardClosedError(why, requests))
+
+    def _transmit(self, exchange: Exchange) -> None:
+        try:
+            self._socket.send(exchange.body, zmq.NOBLOCK)
+        except zmq.Again:
+            # The queue is full, so nothing has left it for long. The exchange counts as sent and
+            # is sent again when it is due, over a fresh socket if this one stays silent.
+            return
+
+    def _receive_some(self) -> bool:
+        """Gives the session what has arrived, a bounded number. False: nothing was left to read."""
+        for _ in range(DRAIN_MESSAGES_MAX):
+            try:
+                # A reply is one frame; recv_multipart would cost five times as much.
+                frames = [self._socket.recv(zmq.NOBLOCK)]
+            except zmq.Again:
+                return False
+            while self._socket.get(zmq.RCVMORE):
+                frames.append(self._socket.recv(zmq.NOBLOCK))
+            if not self._session.receive(frames, monotonic_ns()):
+                self._replace_socket()
+                if self._closed:
+                    return False
+        return True
+
+    def _send_due(self) -> None:
+        """Carries out what the session finds due. Only after everything arrived was received."""
+        due = self._session.due(monotonic_ns())
+        if due.fresh_socket:
+            self._replace_socket()
+        for exchange in () if self._closed else due.resends:
+            self._transmit(exchange)
+
+    def _close(self, linger_s: float | None) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._socket.close(linger=self._linger_ms if linger_s is None else round(linger_s * 1_000))
+        self._session.end_all(lambda requests: GuardClosedError("the client was closed", requests))

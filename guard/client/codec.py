@@ -1,0 +1,147 @@
+"""From requests to one message, and from its answer back: the client's wire, without a socket.
+
+Owns the encoding, the limits of a message, and the question whether a reply can be the answer of
+an exchange. Pure. An *exchange* is one message and its answer: one request, or an array of them.
+
+How it fails: ValueError for a request that no message can carry, and for a reply that this
+protocol does not know (msgspec's decoding errors are ValueErrors).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET
+
+from guard.client.errors import GuardClientError
+from guard.protocol.messages import (
+    Admit,
+    Cancel,
+    ErrorReply,
+    Fill,
+    Filled,
+    Order,
+    Ping,
+    Pong,
+    Reject,
+    Released,
+    Reply,
+    Request,
+    Stats,
+    StatsReply,
+    Status,
+    StatusReply,
+)
+
+Encoding: TypeAlias = Literal["msgpack", "json"]
+ReplyBody: TypeAlias = Reply | list[Reply]
+
+# The limits of the protocol's section 1.
+BODY_BYTES_MAX = 262_144
+REQUESTS_PER_MESSAGE_MAX = 256
+
+ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
+    Order: (Admit, Reject, ErrorReply),
+    Fill: (Filled, ErrorReply),
+    Cancel: (Released, ErrorReply),
+    Status: (StatusReply, ErrorReply),
+    Ping: (Pong, ErrorReply),
+    Stats: (StatsReply, ErrorReply),
+}
+_OPTIONAL_FIELDS: dict[type[Request], tuple[str, ...]] = {
+    Order: ("currency", "sent_at_ns"),
+    Fill: ("price", "executed_at_ns"),
+}
+_IDENTITY_FIELDS = ("desk", "client_order_id", "fill_id")
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One message under way, and in the end its replies or its error. Times are monotonic."""
+
+    first_request_id: int
+    requests: tuple[Request, ...]
+    is_array: bool
+    body: bytes
+    on_done: Callable[["Exchange"], None] | None
+    deadline_ns: int
+    last_sent_ns: int = 0
+    next_send_ns: int = 0
+    send_count: int = 0
+    replies: list[Reply] | None = None
+    error: GuardClientError | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.replies is not None or self.error is not None
+
+
+class Codec:
+    """Encodes messages and decodes replies, in MessagePack or JSON."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        if encoding == "json":
+            self._encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
+            self._decode: Callable[[bytes], ReplyBody] = msgspec.json.Decoder(ReplyBody).decode
+        elif encoding == "msgpack":
+            self._encode = msgspec.msgpack.Encoder().encode
+            self._decode = msgspec.msgpack.Decoder(ReplyBody).decode
+        else:
+            raise ValueError(f"encoding: {encoding!r} is not allowed; allowed: msgpack, json")
+
+    def encode(self, requests: Sequence[Request], first_request_id: int, is_array: bool) -> bytes:
+        """The body of a message whose requests are numbered from `first_request_id` on.
+
+        Raises ValueError for a body above the protocol's limit, TypeError for what is no request,
+        and what msgspec raises for a value that the encoding cannot hold.
+        """
+        numbered = [
+            _on_the_wire(request, first_request_id + at) for at, request in enumerate(requests)
+        ]
+        body = self._encode(numbered if is_array else numbered[0])
+        if len(body) > BODY_BYTES_MAX:
+            raise ValueError(
+                f"requests: a message of {len(body)} bytes is not allowed; "
+                f"allowed: at most {BODY_BYTES_MAX}"
+            )
+        return body
+
+    def decode(self, frames: Sequence[bytes]) -> ReplyBody:
+        """One reply or a non-empty list of them; ValueError for anything else."""
+        if len(frames) != 1:
+            raise ValueError(f"a reply of {len(frames)} frames; expected 1")
+        replies = self._decode(frames[0])
+        if isinstance(replies, list) and not replies:
+            raise ValueError("a reply that is an empty array")
+        return replies
+
+
+def _on_the_wire(request: Request, request_id: int) -> Request:
+    """A copy with its number, and without the optional keys that have no value."""
+    if type(request) not in ANSWER_TYPES:
+        raise TypeError(f"{request!r} is no request of this protocol")
+    changes: dict[str, object] = {
+        name: UNSET
+        for name in _OPTIONAL_FIELDS.get(type(request), ())
+        if getattr(request, name) is None
+    }
+    return msgspec.structs.replace(request, request_id=request_id, **changes)
+
+
+def find_mismatch(exchange: Exchange, replies: ReplyBody) -> str:
+    """Why these replies cannot be the answer of that exchange; "" if they can."""
+    if isinstance(replies, list) != exchange.is_array:
+        return "one reply to an array, or an array to one request"
+    listed = replies if isinstance(replies, list) else [replies]
+    if len(listed) != len(exchange.requests):
+        return f"{len(listed)} replies to {len(exchange.requests)} requests"
+    for at, (request, reply) in enumerate(zip(exchange.requests, listed, strict=True)):
+        if reply.request_id != exchange.first_request_id + at:
+            return f"request_id {exchange.first_request_id + at} is answered by {reply}"
+        if not isinstance(reply, ANSWER_TYPES[type(request)]):
+            return f"{type(request).__name__} is answered by {reply}"
+        for name in _IDENTITY_FIELDS:
+            if hasattr(reply, name) and getattr(reply, name) != getattr(request, name):
+                return f"{name} {getattr(request, name)!r} is answered by {reply}"
+    return ""

@@ -1,0 +1,77 @@
+"""What can go wrong for a client, each with its own type.
+
+Owns the exceptions of the client, so that a program can tell a refusal by the guard (nothing
+changed) from an unknown outcome (something may have). A reject is no error: it is an answer.
+"""
+
+from collections.abc import Sequence
+
+from guard.protocol.messages import ErrorReply, Fill, Order, Ping, Request, Stats
+
+
+class GuardClientError(Exception):
+    """Base of everything that the client raises about an exchange with the guard."""
+
+
+class GuardRequestError(GuardClientError):
+    """The guard answered `error`: the request was malformed or impossible and changed nothing.
+
+    `code` is for programs, `field` names the key to blame ("" for none), `message` is for people
+    (`guard/PROTOCOL.md`, section 8).
+    """
+
+    def __init__(self, code: str, field: str, message: str) -> None:
+        super().__init__(code, field, message)
+        self.code = code
+        self.field = field
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+    @classmethod
+    def of(cls, reply: ErrorReply) -> "GuardRequestError":
+        return cls(reply.code, reply.field, reply.message)
+
+
+class OutcomeUnknownError(GuardClientError):
+    """The request may or may not have taken effect. `requests` are the ones concerned.
+
+    They are as they were sent (ids and `sent_at_ns` kept), so that sending them again is safe.
+    """
+
+    def __init__(self, what_happened: str, requests: Sequence[Request]) -> None:
+        super().__init__(
+            f"{what_happened}; the outcome of {_describe(requests)} is UNKNOWN: it may have taken "
+            "effect. Send the very same request again until it is answered (call() or submit() "
+            "with this error's .requests), or ask with status()"
+        )
+        self.requests = tuple(requests)
+
+
+# The name says what the caller knows: patience ended. Nothing says that the guard failed.
+class GuardTimeout(OutcomeUnknownError):  # noqa: N818
+    """No reply within `timeout_s`, resends included."""
+
+
+class GuardProtocolError(OutcomeUnknownError):
+    """The peer sent what this protocol does not allow: another version, or not the guard."""
+
+
+class GuardClosedError(OutcomeUnknownError):
+    """The client was closed while the request was under way."""
+
+
+def _describe(requests: Sequence[Request]) -> str:
+    if len(requests) != 1:
+        return f"{len(requests)} requests"
+    request = requests[0]
+    kind = type(request).__name__.lower()
+    if isinstance(request, Ping | Stats):
+        return kind
+    text = f"{kind} {request.client_order_id!r} of desk {request.desk!r}"
+    if isinstance(request, Fill):
+        return f"{text}, fill {request.fill_id!r}"
+    if isinstance(request, Order):
+        return f"{text}, symbol {request.symbol!r}"
+    return text

@@ -1,0 +1,234 @@
+"""The client's half of the protocol as a state machine: who waits for what, and since when.
+
+Owns the numbering of requests, the matching of replies, and the plan of resends and timeouts. It
+touches no socket and reads no clock: both clients, the synchronous and the asynchronous one, run
+this code and do what it says.
+
+How it works:
+
+* Requests are numbered 1, 2, 3, … and a number is never used again in a session, so that a late
+  or second reply matches nothing and is dropped (and counted). An array has consecutive numbers.
+* An exchange without a reply is sent again after `resend_after_s`, then after twice that, and so
+  on: the same bytes, hence the same ids and the same `sent_at_ns`.
+* When *nothing at all* has come back for that long, the socket seems dead: a fresh one is asked
+  for, and everything under way goes over it, in the first order. The patience doubles until
+  something is received, so that a slow guard is not deserted again and again.
+* After `timeout_s` from its first sending an exchange ends with `GuardTimeout`.
+
+How it fails: a reply that breaks the protocol ends the exchange it belongs to with
+`GuardProtocolError`, or, if it belongs to none, everything under way: none can be trusted now.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from guard.client.codec import REQUESTS_PER_MESSAGE_MAX, Codec, Encoding, Exchange, find_mismatch
+from guard.client.errors import GuardClientError, GuardProtocolError, GuardTimeout
+from guard.protocol.messages import Reply, Request
+
+# Far below what the guard holds for a client in either direction (guard/PROTOCOL.md, 10).
+IN_FLIGHT_LIMIT = 1_000
+
+NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is to be done now: perhaps take a fresh socket, then send these, in this order."""
+
+    fresh_socket: bool
+    resends: list[Exchange]
+
+
+class Session:
+    """All exchanges of one client that are under way. Times are monotonic, in nanoseconds."""
+
+    def __init__(
+        self, *, encoding: Encoding, in_flight_max: int, timeout_s: float, resend_after_s: float
+    ) -> None:
+        if not 1 <= in_flight_max <= IN_FLIGHT_LIMIT:
+            raise ValueError(
+                f"in_flight_max: {in_flight_max} is not allowed; allowed: 1 to {IN_FLIGHT_LIMIT}"
+            )
+        if not (0 < timeout_s <= 3600 and 0 < resend_after_s <= 3600):
+            raise ValueError(
+                f"timeout_s, resend_after_s: {timeout_s}, {resend_after_s} are not allowed; "
+                "allowed: above 0, at most 3600"
+            )
+        self._codec = Codec(encoding)
+        self.in_flight_max = in_flight_max
+        self.in_flight_count = 0
+        self.dropped_reply_count = 0
+        self._timeout_s = timeout_s
+        self._timeout_ns = int(timeout_s * NS_PER_S)
+        self._resend_after_ns = int(resend_after_s * NS_PER_S)
+        self._next_request_id = 1
+        # By first request id, in the order of first sending, hence of deadlines too.
+        self._exchanges: dict[int, Exchange] = {}
+        # Never later than the earliest next_send_ns; made exact by each look at all of them.
+        self._resend_scan_ns = 0
+        # Since when something is awaited on this socket and nothing has come.
+        self._quiet_since_ns = 0
+        self._patience_ns = self._resend_after_ns
+
+    # -- opening ---------------------------------------------------------------------------------
+
+    def check_size(self, request_count: int) -> None:
+        """ValueError for an array that could never be sent."""
+        count_max = min(REQUESTS_PER_MESSAGE_MAX, self.in_flight_max)
+        if not 1 <= request_count <= count_max:
+            raise ValueError(
+                f"requests: {request_count} in one message is not allowed; allowed: 1 to "
+                f"{count_max} (at most {REQUESTS_PER_MESSAGE_MAX}, and at most in_flight_max)"
+            )
+
+    def has_room(self, request_count: int) -> bool:
+        """May so many more requests be under way?"""
+        return self.in_flight_count + request_count <= self.in_flight_max
+
+    def open(
+        self,
+        requests: Sequence[Request],
+        *,
+        is_array: bool,
+        now_ns: int,
+        on_done: Callable[[Exchange], None] | None = None,
+    ) -> Exchange:
+        """Numbers and encodes the requests; the caller sends the exchange's body now.
+
+        A `request_id` set by the caller is replaced by the session's. Raises as `Codec.encode`.
+        """
+        self.check_size(len(requests))
+        assert self.has_room(len(requests)), "the caller has waited for room"
+        first = self._next_request_id
+        body = self._codec.encode(requests, first, is_array)
+        self._next_request_id += len(requests)
+        deadline_ns = now_ns + self._timeout_ns
+        exchange = Exchange(first, tuple(requests), is_array, body, on_done, deadline_ns)
+        if not self._exchanges:
+            self._quiet_since_ns = now_ns
+            self._patience_ns = self._resend_after_ns
+            self._resend_scan_ns = now_ns + self._resend_after_ns
+        self._exchanges[first] = exchange
+        self.in_flight_count += len(requests)
+        self._mark_sent(exchange, now_ns)
+        return exchange
+
+    # -- replies ---------------------------------------------------------------------------------
+
+    def receive(self, frames: Sequence[bytes], now_ns: int) -> bool:
+        """Takes one message from the socket. False: the peer cannot be trusted, take a fresh one.
+
+        In that case everything under way has ended with GuardProtocolError.
+        """
+        self._quiet_since_ns = now_ns
+        self._patience_ns = self._resend_after_ns
+        try:
+            replies = self._codec.decode(frames)
+        except ValueError as error:
+            return self._distrust(f"a reply could not be read: {error}")
+        first_reply = replies[0] if isinstance(replies, list) else replies
+        request_id = first_reply.request_id
+        if type(request_id) is not int or not 0 < request_id < self._next_request_id:
+            return self._distrust(f"the peer answered what was never asked: {first_reply}")
+        exchange = self._exchanges.get(request_id)
+        if exchange is None:
+            self.dropped_reply_count += 1
+            return True
+        mismatch = find_mismatch(exchange, replies)
+        if mismatch:
+            why = f"the reply does not fit: {mismatch}"
+            self._end(exchange, error=GuardProtocolError(why, exchange.requests))
+        else:
+            self._end(exchange, replies=replies if isinstance(replies, list) else [replies])
+        return True
+
+    def _distrust(self, why: str) -> bool:
+        if not self._exchanges:
+            self.dropped_reply_count += 1
+        self.end_all(lambda requests: GuardProtocolError(why, requests))
+        return False
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def next_due_ns(self) -> int | None:
+        """When `due` has something to do at the earliest; None while nothing is under way."""
+        if not self._exchanges:
+            return None
+        oldest = next(iter(self._exchanges.values()))
+        quiet_end_ns = self._quiet_since_ns + self._patience_ns
+        return min(oldest.deadline_ns, self._resend_scan_ns, quiet_end_ns)
+
+    def due(self, now_ns: int) -> Due:
+        """Ends what has waited too long and says what to send again, marking it as sent.
+
+        To be asked only after everything that has arrived was given to `receive`.
+        """
+        fresh_socket = self._expire(now_ns)
+        if not self._exchanges:
+            return Due(fresh_socket, [])
+        if now_ns - self._quiet_since_ns >= self._patience_ns:
+            fresh_socket = True
+            self._quiet_since_ns = now_ns
+            self._patience_ns = min(2 * self._patience_ns, self._timeout_ns)
+        if fresh_socket:
+            resends = list(self._exchanges.values())
+        elif now_ns >= self._resend_scan_ns:
+            resends = [e for e in self._exchanges.values() if e.next_send_ns <= now_ns]
+        else:
+            return Due(False, [])
+        for exchange in resends:
+            self._mark_sent(exchange, now_ns)
+        self._resend_scan_ns = min(e.next_send_ns for e in self._exchanges.values())
+        return Due(fresh_socket, resends)
+
+    def _expire(self, now_ns: int) -> bool:
+        """Ends what is past its deadline. True if a fresh socket is needed for what comes next.
+
+        It is when the last one ended and nothing came since it was sent: the old socket may still
+        hold it, and would deliver an order that its sender has given up, whenever the guard is up.
+        """
+        last_expired: Exchange | None = None
+        while self._exchanges:
+            exchange = next(iter(self._exchanges.values()))
+            if exchange.deadline_ns > now_ns:
+                break
+            sendings = "once" if exchange.send_count == 1 else f"{exchange.send_count} times"
+            why = f"no reply within {self._timeout_s} s (sent {sendings})"
+            self._end(exchange, error=GuardTimeout(why, exchange.requests))
+            last_expired = exchange
+        if last_expired is None or self._exchanges:
+            return False
+        return self._quiet_since_ns <= last_expired.last_sent_ns
+
+    def _mark_sent(self, exchange: Exchange, now_ns: int) -> None:
+        exchange.last_sent_ns = now_ns
+        exchange.next_send_ns = now_ns + (self._resend_after_ns << exchange.send_count)
+        exchange.send_count += 1
+        self._resend_scan_ns = min(self._resend_scan_ns, exchange.next_send_ns)
+
+    # -- ends ------------------------------------------------------------------------------------
+
+    def forget(self, exchange: Exchange) -> None:
+        """Nobody waits for it any more: it is not sent again and its reply will be dropped."""
+        if self._exchanges.pop(exchange.first_request_id, None) is not None:
+            self.in_flight_count -= len(exchange.requests)
+
+    def end_all(self, error_for: Callable[[Sequence[Request]], GuardClientError]) -> None:
+        """Ends everything under way with an error of its own each."""
+        for exchange in list(self._exchanges.values()):
+            self._end(exchange, error=error_for(exchange.requests))
+
+    def _end(
+        self,
+        exchange: Exchange,
+        *,
+        replies: list[Reply] | None = None,
+        error: GuardClientError | None = None,
+    ) -> None:
+        assert not exchange.is_done
+        self.forget(exchange)
+        exchange.replies = replies
+        exchange.error = error
+        if exchange.on_done is not None:
+            exchange.on_done(exchange)

@@ -1,0 +1,1 @@
+"""The configuration: the file, its keys, and what it changes on a log that exists already."""

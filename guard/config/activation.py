@@ -1,0 +1,212 @@
+"""Configuration against the log: what a fresh log begins with, and what has changed since.
+
+Owns the translation of a checked configuration into administrative events, and the comparison with
+the state that the log folds into. Configuration never silently changes what the log says: every
+difference is listed, and becomes an event only when the operator said so. Pure.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from guard import __version__
+from guard.config.file import Config, DeskTerms
+from guard.engine.events import (
+    LOG_FORMAT_VERSION,
+    RULES_VERSION,
+    Administrative,
+    DeskCapped,
+    DeskOpened,
+    DeskResumed,
+    DeskToppedUp,
+    InstrumentDefined,
+    LogOpened,
+    Outcome,
+    PolicyActivated,
+    SettingsActivated,
+)
+from guard.engine.state import GuardState
+from guard.protocol.instruments import Instrument
+from guard.protocol.ranges import LOCAL_CLIENT, NANOSECONDS_PER_SECOND
+
+EventType = TypeVar("EventType", bound=Administrative)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who causes administrative events, why, when, and in which batch."""
+
+    received_at_ns: int
+    batch_first_sequence: int
+    by: str
+    why: str
+
+    def event(self, kind: type[EventType], **fields: object) -> EventType:
+        """An administrative event of that kind, in this actor's name."""
+        return kind(
+            received_at_ns=self.received_at_ns,
+            client=LOCAL_CLIENT,
+            batch_first_sequence=self.batch_first_sequence,
+            by=self.by,
+            why=self.why,
+            **fields,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place where the configuration and the log disagree.
+
+    `event` is what `--apply-config` logs; None where no event can make it so.
+    """
+
+    text: str
+    event: Outcome | None
+
+
+def opening_events(config: Config, actor: Actor, log_id: str, key_id: str) -> Iterator[Outcome]:
+    """The first records of a log, in order."""
+    yield actor.event(
+        LogOpened,
+        log_id=log_id,
+        format_version=LOG_FORMAT_VERSION,
+        rules_version=RULES_VERSION,
+        software_version=__version__,
+        key_id=key_id,
+        epoch=1,
+        opening_records=3 + len(config.instruments) + len(config.desks),
+    )
+    yield _settings_event(config, actor)
+    yield _policy_event(config, actor)
+    for instrument in config.instruments.values():
+        yield _instrument_event(instrument, actor)
+    for terms in config.desks.values():
+        yield _desk_event(terms, actor)
+
+
+def find_differences(state: GuardState, config: Config, actor: Actor) -> list[Difference]:
+    """Where the configuration says something else than the log, in the log's order of events."""
+    differences: list[Difference] = []
+    settings = _settings_event(config, actor)
+    for name, recorded in (
+        ("currency", state.currency),
+        ("remembered_orders_max", state.remembered_orders_max),
+        ("remembered_order_window_ns", state.remembered_order_window_ns),
+    ):
+        configured = getattr(settings, name)
+        if configured != recorded:
+            text = f"settings.{name}: the log says {recorded}, the configuration {configured}"
+            # No currency at all: the first start was cut off before it could say one.
+            may_change = name != "currency" or not recorded
+            differences.append(Difference(text, settings if may_change else None))
+    if config.policy_digest_hex != state.policy_digest_hex:
+        text = (
+            f"policy: the log says {state.policy_digest_hex}, "
+            f"the configuration {config.policy_digest_hex}"
+        )
+        differences.append(Difference(text, _policy_event(config, actor)))
+    differences += _instrument_differences(state, config, actor)
+    for terms in config.desks.values():
+        differences += _desk_differences(state, terms, actor)
+    for desk in state.desks:
+        if desk not in config.desks:
+            text = f"desks.{desk}: the log has opened it, the configuration lacks it"
+            differences.append(Difference(text, None))
+    return differences
+
+
+def resume_event(desk: str, actor: Actor) -> Outcome:
+    """The event that lets a halted desk enter orders again."""
+    return actor.event(DeskResumed, desk=desk)
+
+
+def _settings_event(config: Config, actor: Actor) -> SettingsActivated:
+    settings = config.settings
+    return actor.event(
+        SettingsActivated,
+        currency=settings.currency,
+        remembered_orders_max=settings.remembered_orders_max,
+        remembered_order_window_ns=settings.remembered_order_window_s * NANOSECONDS_PER_SECOND,
+    )
+
+
+def _policy_event(config: Config, actor: Actor) -> PolicyActivated:
+    return actor.event(
+        PolicyActivated, policy=config.policy, policy_digest_hex=config.policy_digest_hex
+    )
+
+
+def _instrument_event(instrument: Instrument, actor: Actor) -> InstrumentDefined:
+    return actor.event(
+        InstrumentDefined,
+        symbol=instrument.symbol,
+        tick_size=instrument.tick_size,
+        lot_size=instrument.lot_size,
+        multiplier=instrument.multiplier,
+    )
+
+
+def _desk_event(terms: DeskTerms, actor: Actor) -> DeskOpened:
+    return actor.event(
+        DeskOpened,
+        desk=terms.desk,
+        budget_microcents=terms.budget_microcents,
+        max_reserved_microcents=terms.max_reserved_microcents,
+    )
+
+
+def _instrument_differences(
+    state: GuardState, config: Config, actor: Actor
+) -> Iterator[Difference]:
+    for symbol, instrument in config.instruments.items():
+        recorded = state.instruments.get(symbol)
+        if recorded != instrument:
+            said = "lacks it" if recorded is None else f"says {_sizes(recorded)}"
+            text = (
+                f"instruments.{symbol}: the log {said}, the configuration says {_sizes(instrument)}"
+            )
+            yield Difference(text, _instrument_event(instrument, actor))
+    for symbol in state.instruments:
+        if symbol not in config.instruments:
+            text = f"instruments.{symbol}: the log defines it, the configuration lacks it"
+            yield Difference(text, None)
+
+
+def _sizes(instrument: Instrument) -> str:
+    return (
+        f"tick {instrument.tick_size}, lot {instrument.lot_size}, "
+        f"multiplier {instrument.multiplier}"
+    )
+
+
+def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iterator[Difference]:
+    desk = terms.desk
+    if desk not in state.desks:
+        text = f"desks.{desk}: the log lacks it, the configuration opens it"
+        yield Difference(text, _desk_event(terms, actor))
+        return
+    granted = state.ledger.initial_microcents(desk) or 0
+    if terms.budget_microcents != granted:
+        text = (
+            f"desks.{desk}.budget: the log has granted {granted} microcents, the configuration "
+            f"says {terms.budget_microcents}"
+        )
+        more = terms.budget_microcents - granted
+        if more > 0:
+            yield Difference(text, actor.event(DeskToppedUp, desk=desk, amount_microcents=more))
+        else:
+            yield Difference(f"{text} (a budget never shrinks)", None)
+    cap = state.ledger.max_reserved_microcents(desk) or None
+    if terms.max_reserved_microcents != cap:
+        text = (
+            f"desks.{desk}.exposure_cap: the log says {_cap(cap)}, the configuration "
+            f"{_cap(terms.max_reserved_microcents)}"
+        )
+        event = actor.event(
+            DeskCapped, desk=desk, max_reserved_microcents=terms.max_reserved_microcents
+        )
+        yield Difference(text, event)
+
+
+def _cap(microcents: int | None) -> str:
+    return "none" if microcents is None else f"{microcents} microcents"

@@ -1,0 +1,352 @@
+"""The configuration file: TOML, decoded strictly.
+
+Owns the shape of the file (`configs/production.toml` explains every key) and its checks. A path in
+it is relative to the file's own directory, wherever the process was started. A key that it does not
+know, a value of a wrong type, money or sizes that are no decimal text, a policy that the kernel
+refuses: each is a `ConfigError` that names the place. Reads one file, changes nothing.
+
+What a decision depends on (settings, policy, instruments, desks) goes into the log; the rest
+(endpoints, directories, bounds of the process) does not.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct, structs
+
+from guard.engine.apply_event import build_policy
+from guard.engine.events import PolicyContent, PolicyModel
+from guard.protocol.instruments import (
+    NAME_PATTERN,
+    Instrument,
+    define_instrument,
+    parse_money_microcents,
+)
+from guard.protocol.messages import U64_MAX
+from guard.protocol.ranges import (
+    BasisPoints,
+    Currency,
+    DiskReserveBytes,
+    LatencyMs,
+    ProviderId,
+    RememberedOrdersMax,
+    RememberedOrderWindowS,
+    RiskPenaltyBps,
+    Unsigned64,
+    VenueId,
+)
+from kernel import PolicyError
+from wal import SEGMENT_BYTES_MAX, WRITE_AHEAD_BYTES_MAX, read_regular
+
+CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
+NO_CAP: Final = "none"
+IPC_PREFIX: Final = "ipc://"
+
+_LOOPBACK = re.compile(r"tcp://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d+|\*)|ipc://.+")
+
+Mask = int | Literal["all"]
+
+
+class ConfigError(ValueError):
+    """Bad input: the configuration cannot be used. The message names the place."""
+
+
+class EndpointsSection(Struct, forbid_unknown_fields=True, frozen=True):
+    """Where the sockets are bound, and how eagerly they are read."""
+
+    orders: str
+    allow_unauthenticated_network: bool = False
+    busy_poll_us: Annotated[int, Meta(ge=0, le=10_000)] = 200
+
+
+class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
+    """Where the log is, which key it is chained with, and how it is kept safe."""
+
+    directory: str
+    key_file: str | None = None
+    ephemeral_key: bool = False
+    segment_bytes_max: Annotated[int, Meta(ge=1_048_576, le=2**40)] = SEGMENT_BYTES_MAX
+    anchor_file: str | None = None
+    anchor_mode: Literal["periodic", "synchronous"] = "periodic"
+    write_ahead_bytes: Annotated[int, Meta(ge=0, le=WRITE_AHEAD_BYTES_MAX)] = 4_194_304
+    disk_reserve_bytes: DiskReserveBytes = 67_108_864
+    checkpoint_every_records: Annotated[int, Meta(ge=0, le=2**40)] = 50_000
+    checkpoint_interval_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 900
+    checkpoint_at_stop: bool = True
+
+
+class SettingsSection(Struct, forbid_unknown_fields=True, frozen=True):
+    """What decisions depend on beside policy, instruments and desks; recorded in the log."""
+
+    currency: Currency = "USD"
+    remembered_orders_max: RememberedOrdersMax = 1_000_000
+    remembered_order_window_s: RememberedOrderWindowS = 86_400
+
+
+class VenueSection(Struct, forbid_unknown_fields=True, frozen=True):
+    """A venue: one model of the kernel's catalogue."""
+
+    venue: VenueId
+    provider: ProviderId
+    quality_bps: BasisPoints
+    risk_ceiling_bps: BasisPoints
+    p95_latency_ms: LatencyMs
+    fee_microcents_per_million_lots: Unsigned64
+    fee_microcents_per_order: Unsigned64
+    capabilities: Mask = 0
+    regions: Mask = "all"
+    enabled: bool = True
+
+
+class PolicySection(Struct, forbid_unknown_fields=True, frozen=True):
+    """The policy: its epochs, its hard limits, its weights and its venues."""
+
+    policy_epoch: Unsigned64
+    catalog_epoch: Unsigned64
+    hard_risk_limit_bps: BasisPoints
+    minimum_confidence_bps: BasisPoints
+    risk_penalty_multiplier_bps: RiskPenaltyBps
+    latency_penalty_microcents_per_ms: Unsigned64
+    venues: list[VenueSection]
+
+
+class InstrumentSection(Struct, forbid_unknown_fields=True, frozen=True):
+    """A symbol and its sizes, as decimal text."""
+
+    symbol: str
+    tick_size: str
+    lot_size: str
+    multiplier: str = "1"
+
+
+class DeskSection(Struct, forbid_unknown_fields=True, frozen=True):
+    """A desk, its budget, and the cap of its open holds (`"none"` for no cap), as decimal text."""
+
+    desk: str
+    budget: str
+    exposure_cap: str
+
+
+class _File(Struct, forbid_unknown_fields=True, frozen=True):
+    endpoints: EndpointsSection
+    log: LogSection
+    policy: PolicySection
+    instruments: list[InstrumentSection]
+    desks: list[DeskSection]
+    settings: SettingsSection = SettingsSection()
+
+
+@dataclass(frozen=True, slots=True)
+class DeskTerms:
+    """A desk's terms, in microcents; no cap when `max_reserved_microcents` is None."""
+
+    desk: str
+    budget_microcents: int
+    max_reserved_microcents: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A checked configuration. `written_directory`: the log's, as the file says it."""
+
+    endpoints: EndpointsSection
+    log: LogSection
+    settings: SettingsSection
+    policy: PolicyContent
+    policy_digest_hex: str
+    instruments: dict[str, Instrument]
+    desks: dict[str, DeskTerms]
+    written_directory: str = ""
+
+
+def load_config(path: Path, *, takes_streams: bool = False) -> Config:
+    """Reads and checks a configuration file, whose paths are relative to its directory.
+
+    `takes_streams`: also what another command writes, for who only checks it. Raises ConfigError.
+    """
+    try:
+        text = read_regular(path, CONFIG_BYTES_MAX, follows_links=True, takes_streams=takes_streams)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(text) > CONFIG_BYTES_MAX:
+        least = f"at least {len(text)} bytes"
+        raise ConfigError(f"{path}: {least}; allowed: at most {CONFIG_BYTES_MAX}")
+    try:
+        return _placed(parse_config(text.decode()), path.absolute().parent)
+    except (ConfigError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _placed(config: Config, directory: Path) -> Config:
+    """The configuration with every path that is relative taken from `directory` on."""
+
+    def absolute(path: str) -> str:
+        return str(directory / path)
+
+    log, endpoints = config.log, config.endpoints
+    return replace(
+        config,
+        log=structs.replace(
+            log,
+            directory=absolute(log.directory),
+            key_file=None if log.key_file is None else absolute(log.key_file),
+            anchor_file=None if log.anchor_file is None else absolute(log.anchor_file),
+        ),
+        endpoints=structs.replace(endpoints, orders=_placed_endpoint(endpoints.orders, absolute)),
+        written_directory=log.directory,
+    )
+
+
+def _placed_endpoint(endpoint: str, absolute: Callable[[str], str]) -> str:
+    path = endpoint.removeprefix(IPC_PREFIX)
+    # The name of an abstract socket begins with @ and is no path.
+    if path == endpoint or path.startswith(("@", "*")):
+        return endpoint
+    return IPC_PREFIX + absolute(path)
+
+
+def parse_config(text: str) -> Config:
+    """Checks the text of a configuration file. Raises ConfigError naming the place."""
+    try:
+        file = msgspec.convert(tomllib.loads(text), _File)
+    except (ValueError, RecursionError) as error:  # an integer of 5,000 digits is a ValueError
+        raise ConfigError(str(error)) from error
+    _check_endpoint(file.endpoints)
+    if file.log.ephemeral_key and file.log.key_file is not None:
+        raise ConfigError("log.key_file: allowed only without log.ephemeral_key = true")
+    policy = policy_content(file.policy)
+    try:
+        digest_hex = build_policy(policy).digest.hex()
+    except PolicyError as error:
+        raise ConfigError(f"policy: {error}") from error
+    return Config(
+        file.endpoints,
+        file.log,
+        file.settings,
+        policy,
+        digest_hex,
+        _instruments(file.instruments),
+        desk_terms(file.desks),
+    )
+
+
+def check_orders_endpoint(endpoint: str, configured: EndpointsSection) -> None:
+    """Checks an endpoint given by hand as if it stood in the file. Raises ConfigError."""
+    _check_endpoint(structs.replace(configured, orders=endpoint))
+
+
+def _check_endpoint(endpoints: EndpointsSection) -> None:
+    endpoint = endpoints.orders
+    if not re.fullmatch(r"(tcp|ipc)://.+", endpoint):
+        raise ConfigError(
+            f"endpoints.orders: {endpoint!r} is not allowed; allowed: tcp://ADDRESS:PORT, "
+            "ipc://PATH"
+        )
+    if _LOOPBACK.fullmatch(endpoint) or endpoints.allow_unauthenticated_network:
+        return
+    raise ConfigError(
+        f"endpoints.orders: {endpoint!r} can be reached from the network, and clients are not "
+        "authenticated; allowed: a loopback or ipc:// endpoint, or "
+        "endpoints.allow_unauthenticated_network = true"
+    )
+
+
+def _mask(value: Mask, place: str) -> int:
+    if value == "all":
+        return U64_MAX
+    if not isinstance(value, int) or not 0 <= value <= U64_MAX:
+        raise ConfigError(f'{place}: {value!r} is not allowed; allowed: "all" or 0 to 2^64-1')
+    return value
+
+
+def _u64(value: int, place: str) -> int:
+    if value > U64_MAX:
+        raise ConfigError(f"{place}: {value} is not allowed; allowed: 0 to 2^64-1")
+    return value
+
+
+def policy_content(section: PolicySection) -> PolicyContent:
+    """The policy of a section, as the log records it. Raises ConfigError naming the place."""
+    models: dict[int, PolicyModel] = {}
+    for venue in section.venues:
+        if venue.venue in models:
+            raise ConfigError(f"policy.venues: venue {venue.venue} stands twice")
+        models[venue.venue] = _policy_model(venue)
+    penalty = section.latency_penalty_microcents_per_ms
+    return PolicyContent(
+        _u64(section.policy_epoch, "policy.policy_epoch"),
+        _u64(section.catalog_epoch, "policy.catalog_epoch"),
+        section.hard_risk_limit_bps,
+        section.minimum_confidence_bps,
+        section.risk_penalty_multiplier_bps,
+        _u64(penalty, "policy.latency_penalty_microcents_per_ms"),
+        [models[venue] for venue in sorted(models)],
+    )
+
+
+def _policy_model(venue: VenueSection) -> PolicyModel:
+    place = f"policy.venues[{venue.venue}]"
+    lots_fee, order_fee = venue.fee_microcents_per_million_lots, venue.fee_microcents_per_order
+    return PolicyModel(
+        venue.venue,
+        venue.provider,
+        venue.quality_bps,
+        venue.risk_ceiling_bps,
+        int(venue.enabled),
+        venue.p95_latency_ms,
+        _mask(venue.capabilities, f"{place}.capabilities"),
+        _mask(venue.regions, f"{place}.regions"),
+        _u64(lots_fee, f"{place}.fee_microcents_per_million_lots"),
+        _u64(order_fee, f"{place}.fee_microcents_per_order"),
+    )
+
+
+def _instruments(sections: list[InstrumentSection]) -> dict[str, Instrument]:
+    instruments: dict[str, Instrument] = {}
+    for section in sections:
+        if section.symbol in instruments:
+            raise ConfigError(f"instruments: symbol {section.symbol!r} stands twice")
+        try:
+            instruments[section.symbol] = define_instrument(
+                section.symbol, section.tick_size, section.lot_size, section.multiplier
+            )
+        except ValueError as error:
+            raise ConfigError(f"instruments[{section.symbol}].{error}") from error
+    return instruments
+
+
+def desk_terms(sections: list[DeskSection]) -> dict[str, DeskTerms]:
+    """The terms by desk, in the file's order. Raises ConfigError naming the place."""
+    desks: dict[str, DeskTerms] = {}
+    for section in sections:
+        name = section.desk
+        if not NAME_PATTERN.fullmatch(name):
+            raise ConfigError(
+                f"desks: desk {name!r} is not allowed; allowed: 1 to 32 characters of "
+                "A-Z a-z 0-9 ._:/-"
+            )
+        if name in desks:
+            raise ConfigError(f"desks: desk {name!r} stands twice")
+        try:
+            budget = parse_money_microcents(section.budget, "budget")
+            cap = _exposure_cap(section.exposure_cap)
+        except ValueError as error:
+            raise ConfigError(f"desks[{name}].{error}") from error
+        desks[name] = DeskTerms(name, budget, cap)
+    return desks
+
+
+def _exposure_cap(text: str) -> int | None:
+    if text == NO_CAP:
+        return None
+    cap = parse_money_microcents(text, "exposure_cap")
+    if cap == 0:
+        raise ValueError(
+            f'exposure_cap: {text!r} is not allowed; allowed: above zero, or "none" for no cap'
+        )
+    return cap

@@ -1,0 +1,87 @@
+"""The files of secret keys, and the log's own: the HMAC key, raw bytes.
+
+Owns their checks and their making (`guard.audit.keyfiles` has the signing keys). A key that others
+may read protects nothing, and a short one little: both are refused. The one exception is systemd's
+credentials directory, which is mounted for the service alone, whatever the file's mode says.
+
+How it fails: `KeyFileError`, a `ConfigError`, naming the file and what is allowed.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from guard.config.file import ConfigError
+from wal import open_to_read, publish_file
+
+KEY_BYTES_MIN: Final = 32
+KEY_BYTES_MAX: Final = 4096
+EPHEMERAL_KEY_NAME: Final = "ephemeral.key"
+SECRET_MODE: Final = 0o600
+
+
+class KeyFileError(ConfigError):
+    """The key file cannot be used."""
+
+
+def load_key(path: Path) -> bytes:
+    """The key: all bytes of the file. Raises KeyFileError."""
+    key = read_secret(path)
+    if not KEY_BYTES_MIN <= len(key) <= KEY_BYTES_MAX:
+        shown = f"{len(key)}" if len(key) <= KEY_BYTES_MAX else f"more than {KEY_BYTES_MAX}"
+        raise KeyFileError(
+            f"key file {path}: {shown} bytes; allowed: {KEY_BYTES_MIN} to {KEY_BYTES_MAX}"
+        )
+    return key
+
+
+def create_key(path: Path) -> None:
+    """Writes a fresh random key, readable by its owner alone. Never overwrites."""
+    create_secret(path, secrets.token_bytes(KEY_BYTES_MIN))
+
+
+def read_secret(path: Path) -> bytes:
+    """The bytes of a file that nobody else may read, up to one more than a key may have.
+
+    Raises KeyFileError.
+    """
+    try:
+        file = open_to_read(path, follows_links=True)
+    except OSError as error:
+        raise KeyFileError(f"key file {path}: cannot be read: {error.strerror}") from error
+    with file:
+        status = os.fstat(file.fileno())
+        if status.st_mode & 0o077 and not _is_credential(path):
+            raise KeyFileError(
+                f"key file {path}: mode {status.st_mode & 0o777:04o} lets others in; "
+                "allowed: no permission for group or others (chmod 600)"
+            )
+        return file.read(KEY_BYTES_MAX + 1)
+
+
+def create_secret(path: Path, data: bytes) -> None:
+    """Writes a secret, readable by its owner alone. Never overwrites. Raises KeyFileError."""
+    try:
+        publish_file(path, data, mode=SECRET_MODE, may_replace=False)
+    except OSError as error:
+        raise KeyFileError(f"key file {path}: cannot be created: {error.strerror}") from error
+
+
+def ephemeral_key(log_directory: Path, *, may_create: bool = True) -> bytes:
+    """The throw-away key of a log for trying out, kept beside it so that a restart finds it.
+
+    A key that lies beside the log proves nothing to anyone: it is for trying out. `may_create`: a
+    log is being begun, directory and all; else the key must be there. Raises KeyFileError.
+    """
+    path = log_directory / EPHEMERAL_KEY_NAME
+    if may_create:
+        log_directory.mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(path):
+            create_key(path)
+    return load_key(path)
+
+
+def _is_credential(path: Path) -> bool:
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    return directory is not None and path.resolve().parent == Path(directory).resolve()

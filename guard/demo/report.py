@@ -1,0 +1,104 @@
+"""What the demo prints.
+
+Owns its words and tables (rich); computes nothing but percentiles and sums.
+"""
+
+import statistics
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from guard.console import Console
+from guard.replay.replay import ReplayReport
+from wal import ChainReport
+
+if TYPE_CHECKING:
+    from guard.demo.play import Played
+
+MICROCENTS_PER_USD = 100_000_000
+
+
+def show_start(console: Console, endpoint: str, build: str, step_count: int) -> None:
+    """What is about to happen, and to which build of the daemon."""
+    console.print(
+        f"[bold]Pretrade Guard demo[/]  a real daemon serves {endpoint}; its log is keyed, "
+        f"and no answer leaves before fdatasync."
+    )
+    console.print(f"The daemon says that it is {build}.", highlight=False, soft_wrap=True)
+    console.print(
+        f"{step_count:,} market events of BTC-USD, Coinbase, 2018-07-13, played by four desks.\n"
+    )
+
+
+def show_played(console: Console, played: "Played") -> None:
+    """The decisions by reason, the rates, and what else came back."""
+    table = Table(title="Decisions", title_justify="left")
+    for name in ("answer", "stage", "reason"):
+        table.add_column(name)
+    table.add_column("orders", justify="right")
+    for (answer, stage, reason), count in sorted(
+        played.decisions.items(), key=lambda item: (item[0][0], item[0][1], -item[1])
+    ):
+        style = "green" if answer == "admit" else "yellow"
+        table.add_row(f"[{style}]{answer}[/]", stage, reason, f"{count:,}")
+    console.print(table)
+    venues = ", ".join(
+        f"venue {venue}: {count:,}" for venue, count in sorted(played.venues.items())
+    )
+    console.print(f"Admitted by venue   {venues} ({played.substituted:,} substituted)")
+    cuts = statistics.quantiles(played.latencies_ns, n=1000)
+    console.print(
+        f"Throughput          {played.orders / played.seconds:,.0f} orders/s "
+        f"({played.requests / played.seconds:,.0f} requests/s) through the Python client"
+    )
+    console.print(
+        f"Latency             p50 {cuts[499] / 1e6:.2f} ms, p99 {cuts[989] / 1e6:.2f} ms, "
+        f"p99.9 {cuts[998] / 1e6:.2f} ms, each with its record on disk"
+    )
+    flags = ", ".join(f"{name} {count:,}" for name, count in sorted(played.fill_flags.items()))
+    console.print(f"Fills               {flags}")
+    errors = ", ".join(f"{code} {count:,}" for code, count in sorted(played.errors.items()))
+    console.print(f"Not to be canceled  {errors or 'none'}")
+    console.print(
+        f"Never seen          {played.fill_flags['unknown']:,} fills and "
+        f"{played.errors['unknown_order']:,} cancels of orders older than the recording"
+    )
+    console.print(
+        f"Not sent            {played.of_refused_orders:,} market events of orders that the guard "
+        "had refused\n"
+    )
+
+
+def show_proof(
+    console: Console, chain: ChainReport, report: ReplayReport, replay_seconds: float
+) -> None:
+    """The ledger lines, and that the log proves them."""
+    table = Table(title="Ledger, USD", title_justify="left")
+    table.add_column("desk")
+    for name in ("granted", "remaining", "held", "spent"):
+        table.add_column(name, justify="right")
+    snapshot = report.engine.state.ledger.snapshot()
+    for line in snapshot.tenants:
+        table.add_row(
+            line.tenant_id,
+            _usd(line.initial_microcents),
+            _usd(line.remaining_microcents),
+            _usd(line.reserved_microcents),
+            _usd(line.committed_microcents),
+        )
+    console.print(table)
+    console.print(
+        f"Chain head          record {chain.head.sequence:,}, {chain.head.entry_hash[:16]}… "
+        f"({chain.byte_count / 1e6:.1f} MB, {snapshot.active_reservations:,} holds open)"
+    )
+    console.print(
+        f"[bold green]verify[/]  all {chain.record_count:,} records chain under the log's key"
+    )
+    console.print(
+        f"[bold green]replay[/]  all {report.decision_count:,} decisions made again from the log "
+        f"alone, byte for byte the same, in {replay_seconds:.1f} s; every desk's ledger balances"
+    )
+
+
+def _usd(microcents: int) -> str:
+    return f"{microcents / MICROCENTS_PER_USD:,.2f}"

@@ -1,0 +1,294 @@
+"""What the engine decides, and what the log says: one type an event. Pure.
+
+Owns the events of the log (`wal/FORMAT.md` gives them the chain; `guard.record.codec` their bytes).
+An event holds all that `guard.engine` needs to change the state by, the answer that was given
+included, so that recovery never decides anything.
+
+Every event begins with `received_at_ns`, the authenticated client (or `local`) and the first
+sequence of the batch that it was written in. Administrative ones go on with who and why. Money is
+in microcents, sizes are decimal text, times are nanoseconds since 1970-01-01 UTC. What the field of
+an administrative event may hold, its type says (`guard.protocol.ranges`): a record beyond that is
+not decoded. What it must have to do with the records before it, `guard.record.rules` says.
+"""
+
+from typing import Literal, TypeAlias
+
+from msgspec import UNSET, Struct, UnsetType
+
+from guard.protocol.messages import Admit, Cancel, Fill, Filled, Order, Reject, Released
+from guard.protocol.ranges import (
+    BasisPoints,
+    ByteCount,
+    Client,
+    Currency,
+    DeskName,
+    DiskReserveBytes,
+    Epoch,
+    Flag,
+    FreeBytes,
+    HexDigest,
+    LatencyMs,
+    LogId,
+    Microcents,
+    MicrocentsAboveZero,
+    ProviderId,
+    ReceivedAtNs,
+    RememberedOrdersMax,
+    RememberedOrderWindowNs,
+    RiskPenaltyBps,
+    Sequence,
+    SoftwareVersion,
+    Unsigned64,
+    VenueId,
+)
+
+LOG_FORMAT_VERSION = 1
+RULES_VERSION = 1
+
+
+class Event(Struct, tag_field="event", forbid_unknown_fields=True):
+    """The fields that every event begins with."""
+
+    received_at_ns: ReceivedAtNs
+    client: Client
+    batch_first_sequence: Sequence
+
+
+class Administrative(Event):
+    """An event that a person or a start-up caused."""
+
+    by: str
+    why: str
+
+
+class OrderDecided(Event, tag="order", gc=False):
+    """An order that the kernel was asked about, admitted or rejected."""
+
+    order: Order
+    answer: Admit | Reject
+
+
+class OrderRefused(Event, tag="order_refused", gc=False):
+    """An order refused before the kernel could be asked."""
+
+    order: Order
+    answer: Reject
+
+
+class FillRecorded(Event, tag="fill", gc=False):
+    """An execution. `halts_desk`: its fee could not be paid, the desk's entries stop."""
+
+    fill: Fill
+    answer: Filled
+    halts_desk: bool
+
+
+class OrderReleased(Event, tag="release", gc=False):
+    """A cancel that freed what its order still held."""
+
+    cancel: Cancel
+    answer: Released
+
+
+class LogOpened(Administrative, tag="log_opened"):
+    """The first record of a log of ours.
+
+    `opening_records`: how many records its first batch has, this one included. With fewer the log
+    was never begun to its end; left out by versions that did not say it.
+    """
+
+    log_id: LogId
+    format_version: int
+    rules_version: int
+    software_version: SoftwareVersion
+    key_id: str
+    epoch: Epoch
+    opening_records: Sequence | UnsetType = UNSET
+
+
+class SettingsActivated(Administrative, tag="settings_activated"):
+    """The settings that decisions depend on."""
+
+    currency: Currency
+    remembered_orders_max: RememberedOrdersMax
+    remembered_order_window_ns: RememberedOrderWindowNs
+
+
+class PolicyModel(Struct, forbid_unknown_fields=True):
+    """A venue, with the format's field names."""
+
+    model_id: VenueId
+    provider_id: ProviderId
+    quality_bps: BasisPoints
+    risk_ceiling_bps: BasisPoints
+    enabled: Flag
+    p95_latency_ms: LatencyMs
+    capabilities: Unsigned64
+    region_mask: Unsigned64
+    input_cost_microunits_per_million_tokens: Unsigned64
+    output_cost_microunits_per_million_tokens: Unsigned64
+
+
+class PolicyContent(Struct, forbid_unknown_fields=True):
+    """A whole policy, with the format's field names."""
+
+    policy_epoch: Unsigned64
+    catalog_epoch: Unsigned64
+    hard_risk_limit_bps: BasisPoints
+    minimum_confidence_bps: BasisPoints
+    risk_penalty_multiplier_bps: RiskPenaltyBps
+    latency_penalty_microunits_per_ms: Unsigned64
+    models: list[PolicyModel]
+
+
+class PolicyActivated(Administrative, tag="policy_activated"):
+    """The policy in force from here on, whole, and its digest."""
+
+    policy: PolicyContent
+    policy_digest_hex: str
+
+
+class InstrumentDefined(Administrative, tag="instrument_defined"):
+    """A symbol's sizes, in force from here on."""
+
+    symbol: str
+    tick_size: str
+    lot_size: str
+    multiplier: str
+
+
+class DeskOpened(Administrative, tag="desk_opened"):
+    """A desk with its budget; no cap when `max_reserved_microcents` is null."""
+
+    desk: DeskName
+    budget_microcents: Microcents
+    max_reserved_microcents: MicrocentsAboveZero | None
+
+
+class DeskToppedUp(Administrative, tag="desk_topped_up"):
+    """More budget for a desk."""
+
+    desk: DeskName
+    amount_microcents: MicrocentsAboveZero
+
+
+class DeskCapped(Administrative, tag="desk_capped"):
+    """Another cap on a desk's open holds; none when null."""
+
+    desk: DeskName
+    max_reserved_microcents: MicrocentsAboveZero | None
+
+
+class DeskResumed(Administrative, tag="desk_resumed"):
+    """A halted desk may enter orders again."""
+
+    desk: DeskName
+
+
+class EntriesHalted(Administrative, tag="halt"):
+    """No desk may enter orders: the disk of the log has less free than its reserve."""
+
+    reason: Literal["disk_low"]
+    free_bytes: ByteCount
+    reserve_bytes: DiskReserveBytes
+
+
+class EntriesResumed(Administrative, tag="resume"):
+    """Desks may enter orders again."""
+
+    free_bytes: FreeBytes
+
+
+class CutNoted(Struct, forbid_unknown_fields=True):
+    """What a repair cut from a torn tail, and where the copy is."""
+
+    segment: str
+    offset: ByteCount
+    first_sequence_lost: Sequence
+    bytes_cut: ByteCount
+    reason: str
+    copy_name: str
+
+
+class LossAccepted(Struct, forbid_unknown_fields=True):
+    """A record that was durable, and that the log does not hold any more.
+
+    `known_from`: the file that says so; `sequence`, `entry_hash`: of the record.
+    """
+
+    known_from: str
+    sequence: Sequence
+    entry_hash: HexDigest
+
+
+class CheckpointTaken(Administrative, tag="checkpoint"):
+    """A checkpoint of the state after record `checkpoint_sequence`, an earlier one, is on disk.
+
+    `checkpoint_hash`: the hash of that record. `state_digest_hex`: of that state
+    (`guard.recovery.checkpoint_payload`). `file_name` and `payload_bytes`: its file beside the log.
+    """
+
+    checkpoint_sequence: Sequence
+    checkpoint_hash: HexDigest
+    state_digest_hex: HexDigest
+    file_name: str
+    payload_bytes: ByteCount
+
+
+class SessionStarted(Administrative, tag="session_started"):
+    """A restart: what was recovered and what had to be cut.
+
+    `checkpoint_sequence`: of the checkpoint that it began with; left out where the whole log was
+    read. `losses`: what is known to be lost, and was accepted by who started; left out else.
+    """
+
+    epoch: Epoch
+    software_version: SoftwareVersion
+    recovered_sequence: Sequence
+    recovered_hash: HexDigest
+    after_clean_stop: bool
+    cuts: list[CutNoted]
+    checkpoint_sequence: Sequence | UnsetType = UNSET
+    losses: list[LossAccepted] | UnsetType = UNSET
+
+
+class SessionClosed(Administrative, tag="session_closed"):
+    """A clean stop: nothing follows in this session."""
+
+
+# Every event but the one that stands in a decision record, beside what the kernel said.
+PlainEvent: TypeAlias = (
+    OrderRefused
+    | FillRecorded
+    | OrderReleased
+    | LogOpened
+    | SettingsActivated
+    | PolicyActivated
+    | InstrumentDefined
+    | DeskOpened
+    | DeskToppedUp
+    | DeskCapped
+    | DeskResumed
+    | EntriesHalted
+    | EntriesResumed
+    | CheckpointTaken
+    | SessionStarted
+    | SessionClosed
+)
+
+Outcome: TypeAlias = OrderDecided | PlainEvent
+
+
+class KernelRows(Struct, frozen=True, gc=False):
+    """What the kernel was asked and answered, in its canonical layouts, and under which policy."""
+
+    input_row: bytes
+    output_row: bytes
+    policy_digest_hex: str
+
+
+class Decided(Struct, gc=False):
+    """An outcome on its way to the log. `kernel` is set for `OrderDecided`, and only there."""
+
+    outcome: Outcome
+    kernel: KernelRows | None = None

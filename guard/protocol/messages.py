@@ -1,0 +1,214 @@
+"""The requests and replies of the order protocol, as types.
+
+Owns the shape of every message (`guard/PROTOCOL.md` sections 3 to 8) and the range of every integer
+in it. It decodes nothing itself: `guard.protocol.wire` turns bytes into these and back, the client
+does the same from the other side, and the log records an order in this very form.
+
+A field's declared range is checked by msgspec while it decodes; what that cannot express (the
+alphabet of a name, the upper end of a u64) stands in `guard.protocol.wire`.
+"""
+
+from typing import Annotated, Literal, TypeAlias, get_args
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+PROTOCOL_VERSION = 1
+
+U32_MAX = 2**32 - 1
+I64_MAX = 2**63 - 1
+U64_MAX = 2**64 - 1
+
+# msgspec holds bounds of integers as i64; `guard.protocol.wire` checks the u64 fields' upper end.
+Count: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
+Unsigned32: TypeAlias = Annotated[int, Meta(ge=0, le=U32_MAX)]
+Unsigned64: TypeAlias = Annotated[int, Meta(ge=0)]
+BasisPoints: TypeAlias = Annotated[int, Meta(ge=0, le=10_000)]
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=32)]
+Identifier: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
+RequestId: TypeAlias = int | str | UnsetType | None
+
+Side: TypeAlias = Literal["buy", "sell"]
+OrderType: TypeAlias = Literal["limit", "market"]
+TimeInForce: TypeAlias = Literal["day", "ioc", "fok", "gtc"]
+# The same words as bytes, for who reads and writes them in place.
+SIDES, ORDER_TYPES, TIMES_IN_FORCE = (
+    [word.encode() for word in get_args(choice)] for choice in (Side, OrderType, TimeInForce)
+)
+
+
+class Order(Struct, tag="order", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """A candidate order. Quantity in lots, price in ticks, fee ceiling in microcents."""
+
+    client_order_id: Identifier
+    desk: Name
+    symbol: Name
+    side: Side
+    quantity: Count
+    price: Count
+    venue: Unsigned32
+    risk_bps: BasisPoints
+    confidence_bps: BasisPoints
+    minimum_quality_bps: BasisPoints = 0
+    max_p95_latency_ms: Unsigned32 = 0
+    required_capabilities: Unsigned64 = 0
+    allowed_providers: Unsigned64 = U64_MAX
+    required_regions: Unsigned64 = 0
+    max_fee_microcents: Unsigned64 = U64_MAX
+    allow_substitute: bool = True
+    order_type: OrderType = "limit"
+    time_in_force: TimeInForce = "day"
+    currency: str | None = None
+    sent_at_ns: Count | None = None
+    request_id: RequestId = UNSET
+
+
+class Fill(Struct, tag="fill", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """An execution that happened. Quantity in lots, price in ticks, fee in microcents."""
+
+    desk: Name
+    client_order_id: Identifier
+    fill_id: Identifier
+    quantity: Count
+    fee_microcents: Annotated[int, Meta(ge=-(2**63), le=I64_MAX)]
+    price: Count | None = None
+    executed_at_ns: Count | None = None
+    request_id: RequestId = UNSET
+
+
+class Cancel(Struct, tag="cancel", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """What is left of the order is off."""
+
+    desk: Name
+    client_order_id: Identifier
+    request_id: RequestId = UNSET
+
+
+class Status(Struct, tag="status", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """What became of the order?"""
+
+    desk: Name
+    client_order_id: Identifier
+    request_id: RequestId = UNSET
+
+
+class Ping(Struct, tag="ping", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """Where is the durable head of the log?"""
+
+    request_id: RequestId = UNSET
+
+
+class Stats(Struct, tag="stats", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """What has the daemon counted since its start?"""
+
+    request_id: RequestId = UNSET
+
+
+class Admit(Struct, tag="admit", tag_field="type", gc=False):
+    """The order may go to `venue`; `notional_microcents` of its desk's budget are held."""
+
+    client_order_id: str
+    wal_sequence: int
+    reservation_id: int
+    venue: int
+    substituted: bool
+    notional_microcents: int
+    fee_microcents: int
+    reason: str
+    repeat: bool
+    request_id: RequestId = UNSET
+
+
+class Reject(Struct, tag="reject", tag_field="type", gc=False):
+    """The order may not go anywhere. `field` is set for `client_order_id_reused` alone."""
+
+    client_order_id: str
+    wal_sequence: int
+    stage: Literal["order", "kernel", "ledger"]
+    reason: str
+    detail: dict[str, int]
+    repeat: bool
+    field: str | UnsetType = UNSET
+    request_id: RequestId = UNSET
+
+
+class Filled(Struct, tag="filled", tag_field="type", gc=False):
+    """The fill is recorded. `open_quantity` in lots, `flags` as in the protocol's section 4."""
+
+    desk: str
+    client_order_id: str
+    fill_id: str
+    wal_sequence: int
+    open_quantity: int
+    hold_microcents: int
+    released_microcents: int
+    fee_microcents: int
+    unpaid_fee_microcents: int
+    flags: list[str]
+    repeat: bool
+    request_id: RequestId = UNSET
+
+
+class Released(Struct, tag="released", tag_field="type", gc=False):
+    """The order is closed and what it still held is free."""
+
+    desk: str
+    client_order_id: str
+    wal_sequence: int
+    released_microcents: int
+    repeat: bool
+    request_id: RequestId = UNSET
+
+
+class StatusReply(Struct, tag="status", tag_field="type"):
+    """What the guard knows of an order. `answer` is the first answer, null when unknown."""
+
+    desk: str
+    client_order_id: str
+    state: Literal["open", "closed", "refused", "unknown"]
+    answer: Admit | Reject | None
+    filled_quantity: int
+    open_quantity: int
+    hold_microcents: int
+    request_id: RequestId = UNSET
+
+
+class Pong(Struct, tag="pong", tag_field="type", gc=False):
+    """The durable head: the last record that is on disk."""
+
+    head_sequence: int
+    head_hash: str
+    log_id: str
+    version: int
+    request_id: RequestId = UNSET
+
+
+class StatsReply(Struct, tag="stats", tag_field="type"):
+    """Counters and gauges by name; how many syncs took at most so many nanoseconds; what runs."""
+
+    counters: dict[str, int]
+    syncs_by_latency_ns: list[tuple[int, int]]
+    # What the daemon runs; empty where it does not say so.
+    build: dict[str, str] = field(default_factory=dict)
+    request_id: RequestId = UNSET
+
+
+class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
+    """The request was refused as malformed or impossible, and changed nothing."""
+
+    code: str
+    field: str
+    message: str
+    request_id: RequestId = UNSET
+
+
+Request: TypeAlias = Order | Fill | Cancel | Status | Ping | Stats
+Reply: TypeAlias = Admit | Reject | Filled | Released | StatusReply | Pong | StatsReply | ErrorReply
+
+REQUEST_TYPES: dict[str, type[Request]] = {
+    "order": Order,
+    "fill": Fill,
+    "cancel": Cancel,
+    "status": Status,
+    "ping": Ping,
+    "stats": Stats,
+}

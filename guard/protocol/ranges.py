@@ -1,0 +1,78 @@
+"""The ranges of what a configuration may say, and so of what a record of it may. Pure.
+
+Owns each of them once, as types that msgspec checks while it decodes: `guard.config.file` reads its
+file by them, `guard.engine.events` the records of a log, `guard.recovery.checkpoint_payload` the
+state in a checkpoint. So nothing that stands in a log can ask for more than a configuration can.
+
+msgspec holds bounds of integers as i64: the upper end of a u64 is checked where the policy is built
+(`kernel.layout`).
+"""
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+from msgspec import Meta
+
+from guard.protocol.instruments import NAME_PATTERN
+from guard.protocol.messages import I64_MAX, U32_MAX
+from kernel.policy import BPS_MAX, PROVIDER_ID_MAX, RISK_PENALTY_MULTIPLIER_BPS_MAX
+
+NANOSECONDS_PER_SECOND: Final = 1_000_000_000
+
+# Room for so many is made at the start, whether or not they come: 268 MB for the most.
+REMEMBERED_ORDERS_MAX: Final = 10_000_000
+REMEMBERED_ORDER_WINDOW_S_MAX: Final = 31_536_000  # a year
+DISK_RESERVE_BYTES_MAX: Final = 2**50
+# The last but one that an i64 holds: the last one marks what never expires
+# (`guard.engine.remembered`).
+TIME_NS_MAX: Final = I64_MAX - 1
+
+_CURRENCY: Final = "[A-Z]{3}"
+Currency: TypeAlias = Annotated[str, Meta(pattern=rf"^{_CURRENCY}\Z")]
+RememberedOrdersMax: TypeAlias = Annotated[int, Meta(ge=1, le=REMEMBERED_ORDERS_MAX)]
+RememberedOrderWindowS: TypeAlias = Annotated[int, Meta(ge=1, le=REMEMBERED_ORDER_WINDOW_S_MAX)]
+RememberedOrderWindowNs: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=NANOSECONDS_PER_SECOND,
+        le=REMEMBERED_ORDER_WINDOW_S_MAX * NANOSECONDS_PER_SECOND,
+        multiple_of=NANOSECONDS_PER_SECOND,
+    ),
+]
+DiskReserveBytes: TypeAlias = Annotated[int, Meta(ge=0, le=DISK_RESERVE_BYTES_MAX)]
+
+VenueId: TypeAlias = Annotated[int, Meta(ge=1, le=U32_MAX)]
+ProviderId: TypeAlias = Annotated[int, Meta(ge=0, le=PROVIDER_ID_MAX)]
+BasisPoints: TypeAlias = Annotated[int, Meta(ge=0, le=BPS_MAX)]
+RiskPenaltyBps: TypeAlias = Annotated[int, Meta(ge=0, le=RISK_PENALTY_MULTIPLIER_BPS_MAX)]
+LatencyMs: TypeAlias = Annotated[int, Meta(ge=0, le=U32_MAX)]
+Unsigned64: TypeAlias = Annotated[int, Meta(ge=0)]
+Flag: TypeAlias = Annotated[int, Meta(ge=0, le=1)]
+
+DeskName: TypeAlias = Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}\Z")]
+Microcents: TypeAlias = Annotated[int, Meta(ge=0, le=I64_MAX)]
+MicrocentsAboveZero: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
+
+# As a state has them: none, before a log says its settings.
+CurrencyOrNone: TypeAlias = Annotated[str, Meta(pattern=rf"^({_CURRENCY})?\Z")]
+RememberedOrdersOrNone: TypeAlias = Annotated[int, Meta(ge=0, le=REMEMBERED_ORDERS_MAX)]
+WindowNsOrNone: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=REMEMBERED_ORDER_WINDOW_S_MAX * NANOSECONDS_PER_SECOND,
+        multiple_of=NANOSECONDS_PER_SECOND,
+    ),
+]
+
+# What the log gives: no configuration says these. Whom records name: clients are not authenticated
+# yet. (A word, since a pattern would take as long to check as all else of a record.)
+Client: TypeAlias = Literal["local"]
+LOCAL_CLIENT: Final[Client] = "local"
+ReceivedAtNs: TypeAlias = Annotated[int, Meta(ge=0, le=TIME_NS_MAX)]
+Sequence: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
+Epoch: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
+FreeBytes: TypeAlias = Annotated[int, Meta(ge=0)]  # blocks by their size, as the system says them
+ByteCount: TypeAlias = Annotated[int, Meta(ge=0, le=I64_MAX)]
+HexDigest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+LogId: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+SoftwareVersion: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9A-Za-z.+!_-]{1,64}\Z")]

@@ -1,0 +1,271 @@
+"""The engine's whole state ↔ the bytes of a checkpoint, and its digest. Pure.
+
+Owns the payload (`wal/FORMAT.md`, "The payload of a checkpoint") and the state digest. The files,
+and whether one counts, are `wal.checkpoint`'s.
+
+How it works: the payload is a tag, the ledger's snapshot counters, and the body: a head in
+canonical JSON (all but holds and orders), the open holds in rows, the remembered orders and fills
+as `RememberedOrders.dump` gives them. The state digest is SHA-256 over another tag and the body.
+What the log gives no order stands sorted; the packed rows depend on the log alone. So the digest is
+the same whether the state came from the log, or from a checkpoint and the rest of the log. Both are
+streamed: nothing is gathered but one piece.
+
+How it fails: `StateError` for bytes that are no state; nothing of them counts then. A payload of
+another version of the guard has another tag and is refused as such.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import astuple
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from guard.engine.events import RULES_VERSION
+from guard.engine.state import Desk, EntriesHalt, GuardState
+from guard.protocol.instruments import define_instrument
+from guard.protocol.ranges import (
+    CurrencyOrNone,
+    DeskName,
+    ReceivedAtNs,
+    RememberedOrdersOrNone,
+    Sequence,
+    WindowNsOrNone,
+)
+from guard.record.words import explain, refusal
+from kernel import (
+    BudgetEngine,
+    InvariantError,
+    LedgerState,
+    PolicySnapshot,
+    TenantLedger,
+)
+
+PAYLOAD_TAG: Final = b"pretrade-guard.state.v1\0"
+STATE_DIGEST_TAG: Final = b"guardst1\0"
+HEAD_BYTES_MAX: Final = 64 * 1024 * 1024  # the largest policy takes about 20 MB
+HOLDS_PER_PIECE: Final = 16_384
+
+_NO_RULES: Final = 0  # of a state before any record
+_U32: Final = struct.Struct("<I")
+_HOLD: Final = struct.Struct("<QIq")  # as `BudgetEngine.hold_rows` gives it
+_COUNTERS: Final = struct.Struct("<QQ")  # ledger snapshots taken, microcents certified
+
+# `read(n)` gives from 1 to n bytes, none at the end.
+Reader: TypeAlias = Callable[[int], bytes]
+
+
+class StateError(ValueError):
+    """The bytes are not a state of this version of the guard."""
+
+
+class StateHead(Struct, forbid_unknown_fields=True):
+    """All of a state but the open holds and the remembered orders; lists are sorted by name.
+
+    `instruments`: symbol, tick, lot and multiplier. `desks`: name, whether its entries are halted,
+    and its unpaid fees as text (their sum has no bound). `tenants`: id, initial, remaining,
+    reserved, committed. Money in microcents. No field may hold what no record can have said.
+    """
+
+    log_id: str
+    key_id: str
+    epoch: int
+    rules_version: int
+    next_sequence: Sequence
+    last_received_at_ns: ReceivedAtNs
+    is_closed_cleanly: bool
+    entries_halt: EntriesHalt | None
+    currency: CurrencyOrNone
+    remembered_orders_max: RememberedOrdersOrNone
+    remembered_order_window_ns: WindowNsOrNone
+    policy: dict[str, Any] | None
+    policy_digest_hex: str
+    instruments: list[tuple[str, str, str, str]]
+    desks: list[tuple[DeskName, bool, str]]
+    tenants: list[tuple[str, int, int, int, int]]
+    caps: list[tuple[str, int]]
+    next_reservation_id: int
+    hold_count: int
+
+
+# The fields of a head that are a state's own, under the same name.
+PLAIN_FIELDS: Final = (
+    "log_id",
+    "key_id",
+    "epoch",
+    "rules_version",
+    "next_sequence",
+    "last_received_at_ns",
+    "is_closed_cleanly",
+    "entries_halt",
+    "currency",
+    "remembered_orders_max",
+    "remembered_order_window_ns",
+    "policy_digest_hex",
+)
+
+_encode_head = msgspec.json.Encoder().encode
+_decode_head = msgspec.json.Decoder(StateHead).decode
+
+
+def encode_state(state: GuardState) -> Iterator[bytes]:
+    """The payload of a checkpoint of `state`, in pieces; the state must not change meanwhile."""
+    ledger = state.ledger.export_state()
+    yield PAYLOAD_TAG
+    yield _COUNTERS.pack(ledger.snapshot_version, ledger.certified_microcents)
+    yield from _body(state, ledger)
+
+
+def state_digest_hex(state: GuardState) -> str:
+    """The digest of the whole state, 64 lower-case hexadecimal characters."""
+    digest = hashlib.sha256(STATE_DIGEST_TAG)
+    for piece in _body(state, state.ledger.export_state()):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def decode_state(read: Reader) -> GuardState:
+    """The state whose payload `read` gives, to its last byte. Raises StateError."""
+    source = _ExactReader(read)
+    try:
+        (snapshot_version, certified_microcents), head = _read_beginning(source)
+        state = _state_of(head)
+        state.ledger = BudgetEngine.restore(
+            LedgerState(
+                tuple(TenantLedger(*tenant) for tenant in head.tenants),
+                tuple(head.caps),
+                head.next_reservation_id,
+                head.hold_count,
+                _read_holds(source, head),
+                snapshot_version,
+                certified_microcents,
+            )
+        )
+        state.orders.load(source.read)
+    # ValueError: bad UTF-8, a policy or an instrument that cannot be.
+    except (msgspec.MsgspecError, ValueError, InvariantError, RecursionError) as error:
+        raise error if isinstance(error, StateError) else StateError(str(error)) from error
+    if read(1):
+        raise StateError("something follows its end")
+    return state
+
+
+def decode_policy(read: Reader) -> PolicySnapshot | None:
+    """The policy in force in the state whose payload `read` begins to give. Raises StateError.
+
+    No more than the head is read.
+    """
+    try:
+        _, head = _read_beginning(_ExactReader(read))
+        return _state_of(head).policy
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise error if isinstance(error, StateError) else StateError(str(error)) from error
+
+
+def _body(state: GuardState, ledger: LedgerState) -> Iterator[bytes]:
+    """What the digest covers."""
+    head = _encode_head(_head_of(state, ledger))
+    yield _U32.pack(len(head))
+    yield head
+    places = {tenant.tenant_id: place for place, tenant in enumerate(ledger.tenants)}
+    yield from state.ledger.hold_rows(places, HOLDS_PER_PIECE)
+    yield from state.orders.dump()
+
+
+def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
+    return StateHead(
+        **{name: getattr(state, name) for name in PLAIN_FIELDS},
+        policy=None if state.policy is None else state.policy.as_dict(),
+        instruments=[
+            (instrument.symbol, instrument.tick_size, instrument.lot_size, instrument.multiplier)
+            for _, instrument in sorted(state.instruments.items())
+        ],
+        desks=[
+            (name, desk.is_halted, str(desk.unpaid_fees_microcents))
+            for name, desk in sorted(state.desks.items())
+        ],
+        tenants=[astuple(tenant) for tenant in ledger.tenants],
+        caps=list(ledger.caps),
+        next_reservation_id=ledger.next_reservation_id,
+        hold_count=ledger.hold_count,
+    )
+
+
+def _read_beginning(source: "_ExactReader") -> tuple[tuple[int, int], StateHead]:
+    """The ledger's two counters, and the head."""
+    if source.read(len(PAYLOAD_TAG)) != PAYLOAD_TAG:
+        raise StateError("it does not begin as a state of this version of the guard does")
+    snapshot_version, certified_microcents = _COUNTERS.unpack(source.read(_COUNTERS.size))
+    return (snapshot_version, certified_microcents), _read_head(source)
+
+
+def _read_head(source: "_ExactReader") -> StateHead:
+    (head_bytes,) = _U32.unpack(source.read(_U32.size))
+    if head_bytes > HEAD_BYTES_MAX:
+        raise StateError(f"its head has {head_bytes} bytes; allowed: at most {HEAD_BYTES_MAX}")
+    data = source.read(head_bytes)
+    try:
+        head = _decode_head(data)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise StateError(explain(data, error)) from error
+    if head.rules_version not in (_NO_RULES, RULES_VERSION):
+        raise StateError(refusal("rules_version", head.rules_version, RULES_VERSION))
+    for name in ("epoch", "next_reservation_id"):
+        # A session begins with a record, and a record takes one number at most.
+        if getattr(head, name) > head.next_sequence:
+            raise StateError(refusal(name, getattr(head, name), f"to {head.next_sequence}"))
+    for name in ("instruments", "desks"):
+        names = [item[0] for item in getattr(head, name)]
+        if names != sorted(set(names)):
+            raise StateError(f"its {name} are not in ascending order, each once")
+    if [desk[0] for desk in head.desks] != [tenant[0] for tenant in head.tenants]:
+        raise StateError("its desks are not its ledger's tenants")
+    return head
+
+
+def _state_of(head: StateHead) -> GuardState:
+    """The state but for its ledger's balances and its orders."""
+    state = GuardState(**{name: getattr(head, name) for name in PLAIN_FIELDS})
+    if head.policy is not None:
+        state.policy = PolicySnapshot.from_dict(head.policy)
+    digest_hex = "" if state.policy is None else state.policy.digest.hex()
+    if digest_hex != head.policy_digest_hex:
+        raise StateError(f"its policy's digest is {digest_hex}, not {head.policy_digest_hex}")
+    for instrument in head.instruments:
+        state.instruments[instrument[0]] = define_instrument(*instrument)
+    for name, is_halted, unpaid_fees in head.desks:
+        if not unpaid_fees.isdecimal() or not unpaid_fees.isascii():
+            raise StateError(f"desk {name} has unpaid fees of {unpaid_fees!r}; must be a number")
+        state.desks[name] = Desk(name, is_halted, int(unpaid_fees))
+    return state
+
+
+def _read_holds(source: "_ExactReader", head: StateHead) -> Iterator[tuple[int, str, int]]:
+    names = [tenant[0] for tenant in head.tenants]
+    for at in range(0, head.hold_count, HOLDS_PER_PIECE):
+        count = min(HOLDS_PER_PIECE, head.hold_count - at)
+        for reservation_id, place, microcents in _HOLD.iter_unpack(source.read(count * _HOLD.size)):
+            if place >= len(names):
+                raise StateError(f"hold {reservation_id} is of tenant {place} of {len(names)}")
+            yield reservation_id, names[place], microcents
+
+
+class _ExactReader:
+    """Gives exactly as many bytes as are asked for."""
+
+    def __init__(self, read: Reader) -> None:
+        self._read = read
+
+    def read(self, byte_count: int) -> bytes:
+        """Raises StateError where the payload ends before."""
+        parts = []
+        left = byte_count
+        while left:
+            part = self._read(left)
+            if not part:
+                raise StateError(f"it ends {left} bytes too early")
+            parts.append(part)
+            left -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -1,0 +1,354 @@
+"""The daemon's life: recover, compare, bind, serve, stop.
+
+Owns the order of these steps. Whatever is wrong is found before the ready line: the log is locked,
+verified and folded, the configuration compared with it, the socket bound, the session's first
+records are on disk.
+
+How it fails: `ConfigError` (exit 2), the `WalError` family and everything of the environment (exit
+1), `StopAsked` (`guard.process.signals`); `guard.cli` turns them into one line. What nobody foresaw
+is told with its traceback and becomes `ServiceError` (exit 1).
+"""
+
+import asyncio
+import gc
+import sys
+import traceback
+from functools import partial
+from typing import Any, Final
+
+import uvloop
+
+from guard import __version__, clock
+from guard.config.file import ConfigError
+from guard.engine.events import SessionClosed
+from guard.process.descriptors import CONNECTIONS_MIN, connections_max, open_count, raise_limit
+from guard.process.installation import interpreted_note
+from guard.process.notify import ServiceNotifier
+from guard.process.operator_lines import alarm, announce, begin_service, lines_not_said, say
+from guard.process.signals import Signals
+from guard.protocol.wire import BODY_BYTES_MAX
+from guard.recovery.recover import Recovered, recover_log
+from guard.recovery.start_options import NEW_ANCHOR_OPTION, NEW_LOG_OPTION, OptionNeededError
+from guard.server.anchoring import AnchorPublisher, check_no_anchor, load_anchor
+from guard.server.disk_reserve import batch_bytes_max
+from guard.server.endpoints import EndpointError
+from guard.server.housekeeping import ANCHOR_WAIT_S
+from guard.server.listener import Listener
+from guard.server.older_records import OlderRecords
+from guard.server.pipeline import Pipeline
+from guard.server.policy import Policy
+from guard.server.priority import frees
+from guard.server.service import RunOptions, Service, make_checkpointer, make_housekeeper
+from guard.server.session_records import actor_of, session_events, stage
+from guard.server.start_space import check_start_space, raise_file_limit
+from guard.server.zmtp import Limits
+from kernel import KERNEL_FORM, InvariantError
+from wal import (
+    Anchor,
+    ChainHasher,
+    Head,
+    LogWriter,
+    WalAnchorError,
+    WalError,
+    free_bytes,
+)
+
+# How long a thread that deserves the interpreter waits for the loop's to give it up. Python's own
+# 5 ms are longer than the disk takes: interpreted, the writer's thread would come back late.
+SWITCH_INTERVAL_S: Final = 0.0002
+
+# Of the orders socket. Longer messages, and such of more frames, end their connection.
+MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
+FRAMES_MAX: Final = 4_096
+CONNECTIONS_MAX: Final = 16_384
+# What a session opens between here and its first order: segments, pipes, spares.
+DESCRIPTORS_TO_COME: Final = 24
+
+
+class StartError(RuntimeError):
+    """The environment does not let the daemon start."""
+
+
+class ServiceError(RuntimeError):
+    """An error that nobody foresaw has ended the service."""
+
+
+def run_daemon(options: RunOptions, signals: Signals) -> None:
+    """Runs until SIGTERM or SIGINT, then returns. Raises what ended it otherwise."""
+    raise_limit()
+    if (note := interpreted_note()) is not None:
+        say(note)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            try:
+                runner.run(_serve(options, signals))
+            finally:
+                signals.finish()
+    except (ConfigError, WalError, StartError, InvariantError, OptionNeededError):
+        raise
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # not of its output, which raises none
+            raise ServiceError(f"a pipe of its own: {error}") from error
+        raise
+    except Exception as error:
+        signals.check()
+        # Said here, where saying cannot fail, and not by the interpreter at its end.
+        sys.stderr.write(traceback.format_exc())
+        raise ServiceError(f"nobody foresaw {type(error).__name__}: {error}") from error
+
+
+async def _serve(options: RunOptions, signals: Signals) -> None:
+    hasher = ChainHasher(options.key)
+    anchor = _load_anchor(options)
+    older = OlderRecords(options.log_directory, hasher)
+    try:
+        _prepare_older_records(options, older)
+        raise_file_limit(options.config.log.segment_bytes_max)
+        recovered = recover_log(
+            options.log_directory,
+            hasher,
+            anchor,
+            new_log=options.new_log,
+            accept_loss=options.accept_loss,
+        )
+        for text in recovered.alarms:
+            alarm(text)
+        try:
+            await _serve_log(options, signals, hasher, recovered, older)
+        finally:
+            recovered.lock.release()
+    finally:
+        older.stop()
+
+
+def _load_anchor(options: RunOptions) -> Anchor | None:
+    """The anchor that the log must agree with; None where there is none, or a new one begins."""
+    try:
+        if options.new_log or options.new_anchor:
+            option = NEW_LOG_OPTION if options.new_log else NEW_ANCHOR_OPTION
+            check_no_anchor(options.anchor_file, option)
+            return None
+        return load_anchor(options.anchor_file)
+    except WalAnchorError as error:
+        raise StartError(f"anchor file {options.anchor_file}: {error}") from error
+
+
+def _prepare_older_records(options: RunOptions, older: OlderRecords) -> None:
+    if options.new_log or options.then_stop:
+        return
+    try:
+        older.prepare()
+    except OSError as error:
+        alarm(f"the older records of the log will not be checked: cannot fork: {error}")
+
+
+def _begin_anchor(
+    options: RunOptions, hasher: ChainHasher, recovered: Recovered
+) -> AnchorPublisher | None:
+    """Publishes the anchor before anything is recorded: that it can be is found out now.
+
+    But not one that takes back what the last one said, before that is recorded. Raises WalError
+    where it cannot, and no reply could leave, or the next start would miss it.
+    """
+    if options.anchor_file is None:
+        return None
+    anchor = AnchorPublisher(options.anchor_file, hasher.keyed)
+    if recovered.losses:
+        return anchor
+    is_needed = options.config.log.anchor_mode == "synchronous"
+    try:
+        anchor.publish_now(recovered.head)
+    except WalError as error:
+        if is_needed or options.new_log or options.new_anchor:
+            raise
+        alarm(f"the anchor cannot be published, orders are served without: {error}")
+    return anchor
+
+
+async def _serve_log(
+    options: RunOptions,
+    signals: Signals,
+    hasher: ChainHasher,
+    recovered: Recovered,
+    older: OlderRecords,
+) -> None:
+    engine = recovered.engine
+    events = list(session_events(options, hasher, recovered))
+    gateway = _bind(options.orders_endpoint)
+    try:
+        anchor = _begin_anchor(options, hasher, recovered)
+        with LogWriter.open(
+            options.log_directory,
+            hasher,
+            recovered.head,
+            monotonic_ns=clock.monotonic_ns,
+            lock=recovered.lock,
+            segment_bytes_max=options.config.log.segment_bytes_max,
+            fresh_segment=True,
+            write_ahead_bytes=options.config.log.write_ahead_bytes,
+            may_write_ahead=partial(_may_write_ahead, options, recovered),
+        ) as writer:
+            _refuse_few_descriptors()
+            stage(engine, writer, events)
+            check_start_space(writer, recovered.lock.directory_descriptor)
+            writer.sync_now()
+            writer.publish()
+            # Here alone, and by the configuration's number: what only reads a log grows with it.
+            engine.state.orders.expect(options.config.settings.remembered_orders_max)
+            if anchor is not None and recovered.losses:
+                anchor.publish_now(writer.durable_head)
+            for text in recovered.settle():
+                alarm(text)
+            service = Service(
+                options,
+                signals,
+                recovered,
+                engine,
+                writer,
+                hasher,
+                gateway,
+                anchor,
+                older,
+                partial(actor_of, engine),
+            )
+            pipeline = None if options.then_stop else await _serve_orders(service)
+            # What closes the session is a batch of its own: a power cut in its sync cannot then
+            # leave it whole behind a hole, which would be damage (`wal/FORMAT.md`, "Repair").
+            writer.sync_now()
+            actor = actor_of(engine, 0, "clean stop")
+            stage(engine, writer, [actor.event(SessionClosed)])
+            writer.sync_now()
+            writer.seal()
+            writer.publish()
+            if anchor is not None:
+                _publish_last(anchor, writer.durable_head, service.is_anchor_synchronous)
+            if pipeline is None:
+                _say_started_alone(options, writer.durable_head)
+            else:
+                await pipeline.discard_late()
+                _say_last(pipeline)
+    finally:
+        gateway.close()
+
+
+def _may_write_ahead(options: RunOptions, recovered: Recovered, byte_count: int) -> bool:
+    """Zeros never take what the disk's reserve keeps, nor the room in which entries still stop."""
+    log = options.config.log
+    try:
+        left = free_bytes(recovered.lock.directory_descriptor) - byte_count
+    except OSError:
+        return False  # which the look at the disk says; batches make the file longer themselves
+    return left >= log.disk_reserve_bytes + log.write_ahead_bytes
+
+
+async def _serve_orders(service: Service) -> Pipeline:
+    """Serves until a signal stops it; what it has counted is the pipeline's."""
+    loop = asyncio.get_running_loop()
+    options, writer, gateway = service.options, service.writer, service.gateway
+    anchor = service.anchor if service.is_anchor_synchronous else None
+    pipeline = Pipeline(
+        service.engine,
+        writer,
+        gateway,
+        clock.wall_ns,
+        clock.monotonic_ns,
+        confirm=None if anchor is None else anchor.publish,
+        busy_poll_ns=options.config.endpoints.busy_poll_us * 1_000,
+        gauges=lambda: {"lines_not_said": lines_not_said()},
+        batch_bytes_max=batch_bytes_max(options.config.log.disk_reserve_bytes),
+    )
+
+    def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        pipeline.fail(context.get("exception") or RuntimeError(context["message"]))
+
+    loop.set_exception_handler(on_loop_error)
+    checkpointer = make_checkpointer(service, pipeline)
+    service.signals.serve(loop, pipeline.stop, writer.rotate, checkpointer.request)
+    notifier = ServiceNotifier()
+    housekeeper = make_housekeeper(service, pipeline, notifier, checkpointer)
+    housekeeper.prepare()
+    _settle_garbage_collector()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    pipeline.start()
+    head = writer.durable_head.sequence
+    begin_service(
+        f"pretrade-guard {__version__} ready: orders {gateway.endpoint}, "
+        f"log {options.log_directory}, head {head}, kernel {KERNEL_FORM}"
+    )
+    notifier.announce("READY=1", f"STATUS=serving {gateway.endpoint}")
+    heartbeat = loop.create_task(housekeeper.run())
+    housekeeper.watch(heartbeat)
+    older_heads = service.recovered.older_heads
+    service.older.begin(older_heads, pipeline.counters, say, alarm, loop.call_later)
+    try:
+        await pipeline.run()
+    finally:
+        heartbeat.cancel()
+        checkpointer.stop()
+    notifier.announce("STOPPING=1")
+    notifier.close()
+    writer.sync_now()
+    checkpointer.take_at_stop()
+    return pipeline
+
+
+def _refuse_few_descriptors() -> None:
+    """Raises StartError where hardly a client could be served without taking from the log."""
+    limit, opened = raise_limit(), open_count()
+    if connections_max(limit, opened) < CONNECTIONS_MIN:
+        raise StartError(
+            f"the process may have {limit} files and sockets open, and has {opened}: fewer than "
+            f"{CONNECTIONS_MIN} clients could be served beside the log; raise the limit (ulimit "
+            "-n, LimitNOFILE=)"
+        )
+
+
+def _publish_last(anchor: AnchorPublisher, head: Head, is_synchronous: bool) -> None:
+    """The closed log's head. Raises WalError where no reply may leave without its anchor."""
+    try:
+        anchor.publish_last(head, ANCHOR_WAIT_S)
+    except WalError as error:
+        if is_synchronous:
+            raise
+        alarm(f"the log is closed, and its anchor is not of its end: {error}")
+
+
+def _say_last(pipeline: Pipeline) -> None:
+    """One line of what has passed."""
+    counted = pipeline.stats().counters
+    dropped = counted["replies_dropped_slow"] + counted["replies_dropped_gone"]
+    announce(
+        f"pretrade-guard stopped: {counted['messages']} messages, {counted['requests']} requests, "
+        f"{counted['request_errors']} errors, {counted['records']} records in "
+        f"{counted['batches']} batches; {dropped} replies dropped, "
+        f"{counted['messages_discarded']} messages discarded after the stop"
+    )
+
+
+def _say_started_alone(options: RunOptions, head: Head) -> None:
+    """One line for who told it to stop behind its start."""
+    announce(
+        f"pretrade-guard started and stopped: log {options.log_directory}, head {head.sequence}"
+    )
+
+
+def _settle_garbage_collector() -> None:
+    """Takes the cycle collector off the path of orders.
+
+    Every order leaves long-lived objects behind; walking them all, again and again, would stop the
+    loop for tenths of a second. The path makes no reference cycles; what start-up or an odd error
+    left is looked at while nothing is under way (`guard.server.housekeeping`), young objects alone.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def _bind(endpoint: str) -> Listener:
+    limits = Limits(BODY_BYTES_MAX, MESSAGE_BYTES_MAX, FRAMES_MAX)
+    room = connections_max(raise_limit(), open_count() + DESCRIPTORS_TO_COME)
+    policy = Policy(limits, max(1, min(room, CONNECTIONS_MAX)))
+    try:
+        return Listener([endpoint], policy, is_urgent=frees, say=say)
+    except EndpointError as error:
+        raise StartError(f"orders endpoint {endpoint!r} cannot be bound: {error}") from error

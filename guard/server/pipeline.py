@@ -1,0 +1,375 @@
+"""The pipeline: drain, answer, sync, reply.
+
+Owns the order of these steps, and with it the first promise: a reply of any kind leaves only after
+everything decided before it is on disk. What a message's answer is, `guard.server.request_path`
+says; the rules are the engine's, the files the log's.
+
+How it works (group commit): whatever has arrived is decided and staged while the previous batch is
+being synced. When that sync returns, its replies leave in order and the next batch, with all that
+has been gathered meanwhile, goes to the disk. A reply that changes nothing waits in the same line.
+
+Being told of a sync on another thread costs more than a quick sync itself takes. So as long as the
+disk was quick the last time and little had arrived, nothing behind it, it is synced on the loop,
+which has nothing else to do. A slow sync sends the next batch to the thread, until one is quick
+again. A disk that stalls holds the loop up in one such sync, or while the log's next segment is
+created for a batch of the other kind; no reply could leave in either:
+requests wait in their queues, the watchdog is not fed, a signal acts when the disk has answered.
+
+After the replies of such a batch the next message is looked for, for a while, before the loop
+sleeps (`busy_poll_ns`): being woken costs as much as an order's whole way through the daemon.
+
+How it fails: any error, of the disk or of our own, ends `run`; no reply of an unsynced batch
+leaves.
+"""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from msgspec import structs
+
+from guard.engine.engine import Engine
+from guard.engine.events import Outcome
+from guard.process.installation import build
+from guard.protocol.messages import Pong, StatsReply
+from guard.server.batch import Answer, Bounds, Drained, Gathering
+from guard.server.counters import Counters
+from guard.server.disk_reserve import Allowance
+from guard.server.listener import Listener
+from guard.server.request_path import LateReplies, RequestPath, record_event
+from wal import Head, LogWriter, WalError
+from wal.failpoint import is_armed, reach
+
+# One drain decides at most so many messages, or requests, before the loop looks at anything else:
+# below a millisecond, so that replies whose batch has become durable meanwhile do not wait long.
+DRAIN_MESSAGES_MAX: Final = 64
+DRAIN_REQUESTS_MAX: Final = 128
+# A batch is synced on the loop if no more than this had arrived; else the loop goes on deciding
+# while another thread syncs.
+ON_LOOP_MESSAGES_MAX: Final = 64
+ON_LOOP_REQUESTS_MAX: Final = 512
+# A longer sync than this sends the next batch off the loop: deciding meanwhile gains more by then.
+ON_LOOP_SYNC_NS_MAX: Final = 4_000_000
+# Beyond this much waiting for the disk nothing more is read; clients wait in their TCP queues. The
+# bytes are those of records and of replies: a query stages no record, and its reply may be long.
+GATHERED_RECORDS_MAX: Final = 16_384
+GATHERED_BYTES_MAX: Final = 16 * 1024 * 1024
+GATHERED_MESSAGES_MAX: Final = 8_192
+# At a stop, what had already arrived is still decided: at most so many messages.
+STOP_DRAIN_MESSAGES_MAX: Final = 65_536
+STOP_DRAINS_MAX: Final = 64  # each reads no more than the door's turn allows
+# After the last reply: a client that has fetched its replies sends no more within the silence; one
+# that never ends sending, or does not read, is given up after the whole time.
+LATE_SILENCE_NS: Final = 100_000_000
+LATE_NS_MAX: Final = 2_000_000_000
+LATE_MESSAGES_MAX: Final = 256  # a turn of the loop
+LATE_PAUSE_S: Final = 0.002
+
+# Where a test may kill the process, beside the places in `wal.failpoint`. Where one step follows
+# upon another, the place after the one is the place before the other.
+FAILPOINTS: Final = (
+    "decide.before",
+    "decide.after",
+    "append.after",
+    "apply.after",
+    "sync.before",
+    "sync.after",
+    "reply.after",
+)
+
+
+class Pipeline:
+    """Between the door and the log. All calls belong to the loop's thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        writer: LogWriter,
+        gateway: Listener,
+        wall_ns: Callable[[], int],
+        monotonic_ns: Callable[[], int],
+        confirm: Callable[[Head], Awaitable[None]] | None = None,
+        busy_poll_ns: int = 0,
+        gauges: Callable[[], dict[str, int]] = dict,
+        batch_bytes_max: int = GATHERED_BYTES_MAX,
+    ) -> None:
+        """`confirm`: what else must have the durable head before a reply may leave.
+
+        `busy_poll_ns`: how long after replies the next message is looked for without sleeping.
+        `gauges`: what `stats` tells beside what is counted here.
+        `batch_bytes_max`: a bound below `GATHERED_BYTES_MAX`, if the disk asks for one.
+        """
+        self._engine = engine
+        self._writer = writer
+        self._gateway = gateway
+        self._monotonic_ns = monotonic_ns
+        self._confirm = confirm
+        self._busy_poll_ns = busy_poll_ns
+        self._gauges = gauges
+        self._batch_bytes_max = batch_bytes_max
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._is_paused = False
+        self._is_turn_due = False
+        self._is_stopping = False
+        self._failure: BaseException | None = None
+        self._batch_started_ns: int | None = None
+        self._batch_bytes = 0
+        self._uncounted_messages: int | None = None
+        self._syncs_counted = writer.sync_count
+        self._created_ns = monotonic_ns()
+        self.counters = Counters()
+        self._path = RequestPath(engine, writer, self.counters, wall_ns)
+        self._gathering = Gathering(gateway, self._path, writer, self.counters)
+        self.look_at_space: Callable[[], None] = lambda: None
+
+    def watch_space(self, look: Callable[[], Allowance]) -> None:
+        """From now on `look` says how much may be staged before it is asked again.
+
+        It is asked at once, and by `look_at_space`. Raises what it raises.
+        """
+
+        def look_at_space() -> None:
+            allowance = look()
+            self._gathering.staged_end = allowance.staged_bytes
+            self._path.refused = int(allowance.refused)
+
+        self._gathering.watch_space(look_at_space)
+        self.look_at_space = look_at_space
+
+    def start(self) -> None:
+        """Begins to listen, unless it is to stop already."""
+        if self._is_stopping:
+            return
+        self._gateway.attach(self._loop, self._on_readable)
+        self._on_readable()
+
+    def stop(self) -> None:
+        """Decides what has arrived, listens no more; `run` returns when all of it is answered."""
+        if self._is_stopping:
+            return
+        self._gateway.detach()
+        self._is_stopping = True
+        for _ in range(STOP_DRAINS_MAX):
+            if not self._drain(STOP_DRAIN_MESSAGES_MAX, STOP_DRAIN_MESSAGES_MAX):
+                break
+        self._wake.set()
+
+    def record(self, outcome: Outcome) -> None:
+        """Logs and applies an event that no request asked for; it goes out with the next batch.
+
+        Whatever keeps it from that ends `run`, whoever catches it here.
+        """
+        try:
+            record_event(self._engine, self._writer, outcome)
+        except BaseException as error:
+            self.fail(error)
+            raise
+        self.counters.records += 1
+        self._wake.set()
+
+    def fail(self, failure: BaseException) -> None:
+        """Ends `run` with this error: nothing that is not yet on disk will be answered."""
+        self._failure = self._failure or failure
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Syncs and answers batch by batch until `stop`. Raises what went wrong."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._gathering.answers or self._writer.staged_count or self._failure is not None:
+                await self._finish_batch()
+            if self._is_stopping:
+                return
+
+    async def discard_late(self) -> None:
+        """Reads and forgets what arrives after the stop, until no more does and all replies have
+        left; after `run`.
+
+        A connection that is closed over unread requests is reset, and a reset takes with it what
+        the client has not fetched yet of its replies. What is discarded here was not decided, is
+        not answered, and is counted.
+        """
+        assert self._is_stopping
+        now_ns = self._monotonic_ns()
+        end_ns, heard_ns = now_ns + LATE_NS_MAX, now_ns
+        backlog = self._gateway.backlog
+        while now_ns < end_ns and (backlog.bytes or now_ns < heard_ns + LATE_SILENCE_NS):
+            count = self._gateway.discard(LATE_MESSAGES_MAX)
+            self.counters.messages_discarded += count
+            await asyncio.sleep(0 if count else LATE_PAUSE_S)
+            now_ns = self._monotonic_ns()
+            if count:
+                heard_ns = now_ns
+
+    @property
+    def is_idle(self) -> bool:
+        """Is nothing on its way to the disk or waiting for it?"""
+        return self._batch_started_ns is None and not self._gathering.answers
+
+    def is_stalled(self, limit_ns: int) -> bool:
+        """Has the batch on its way to the disk been there for longer than `limit_ns`?"""
+        started_ns = self._batch_started_ns
+        return started_ns is not None and self._monotonic_ns() - started_ns > limit_ns
+
+    async def _finish_batch(self) -> None:
+        """The gathered batch to the disk, off the loop, and its replies out."""
+        if self._failure is not None:
+            raise self._failure
+        answers = self._take_answers()
+        reach("sync.before")
+        head = await self._writer.sync()
+        reach("sync.after")
+        if self._confirm is not None:
+            await self._confirm(head)
+        self._send(answers, head)
+
+    def _finish_batch_here(self) -> None:
+        """As `_finish_batch`, without leaving the loop."""
+        answers = self._take_answers()
+        reach("sync.before")
+        try:
+            head = self._writer.sync_now()
+        except WalError as error:
+            self.fail(error)
+            return
+        reach("sync.after")
+        self.counters.batches_on_loop += 1
+        self._send(answers, head)
+
+    def _may_finish_here(self) -> bool:
+        """May the batch that is about to be gathered be synced on the loop?"""
+        last = self._writer.last_sync
+        return (
+            self._batch_started_ns is None
+            and self._confirm is None
+            and self._failure is None
+            and len(self._gathering.answers) < ON_LOOP_MESSAGES_MAX
+            and self._writer.staged_count < ON_LOOP_REQUESTS_MAX
+            and (last is None or last.latency_ns <= ON_LOOP_SYNC_NS_MAX)
+        )
+
+    def _take_answers(self) -> list[Answer]:
+        self._batch_bytes = self._gathering.answers_bytes + self._writer.staged_bytes
+        answers = self._gathering.take()
+        self._batch_started_ns = self._monotonic_ns()
+        return answers
+
+    def _send(self, answers: list[Answer], head: Head) -> None:
+        self._batch_started_ns = None
+        self._uncounted_messages = len(answers)  # who waits for a reply does not wait for that
+        self._gateway.send_all(
+            answers,
+            functools.partial(self._encode_late, head),
+            functools.partial(reach, "reply.after") if is_armed() else None,
+        )
+        self._count_batch()
+        self._is_paused = False
+        # Who stood in line, or was held, while the batch was full.
+        if not self._is_turn_due and not self._is_stopping and self._gateway.has_ready():
+            self._take_another_turn()
+
+    def _count_batch(self) -> None:
+        messages, self._uncounted_messages = self._uncounted_messages, None
+        if messages is None:
+            return
+        self._publish()
+        counters = self.counters
+        counters.batches += 1
+        counters.gathered_messages_max = max(counters.gathered_messages_max, messages)
+        counters.gathered_bytes_max = max(counters.gathered_bytes_max, self._batch_bytes)
+        writer = self._writer
+        if writer.sync_count != self._syncs_counted:
+            self._syncs_counted = writer.sync_count
+            assert writer.last_sync is not None
+            self.counters.count_sync(*writer.last_sync)
+
+    def _publish(self) -> None:
+        """Tells the log's readers of the durable head, behind the replies."""
+        try:
+            self._writer.publish()
+        except WalError as error:
+            self.fail(error)
+
+    def _encode_late(self, head: Head, late: LateReplies) -> bytes:
+        replies: list[Any] = []
+        for reply in late.replies:
+            if isinstance(reply, Pong):
+                reply.head_sequence, reply.head_hash = head
+            elif isinstance(reply, StatsReply):
+                reply = structs.replace(self.stats(), request_id=reply.request_id)
+            replies.append(reply)
+        return late.encode(replies)
+
+    def stats(self) -> StatsReply:
+        """What is counted, and how full it is, now."""
+        self._count_batch()  # whose reply this may be
+        state = self._engine.state
+        reply = self.counters.as_reply(
+            uptime_ns=self._monotonic_ns() - self._created_ns,
+            head_sequence=self._writer.durable_head.sequence,
+            **self._gateway.counts(),
+            remembered_orders=len(state.orders),
+            remembered_orders_max=state.remembered_orders_max,
+            open_holds=state.ledger.active_reservations,
+            desks_halted=sum(desk.is_halted for desk in state.desks.values()),
+            entries_halted=int(state.entries_halt is not None),
+            **self._gauges(),
+        )
+        reply.build = build()
+        return reply
+
+    def _on_readable(self) -> None:
+        if self._is_stopping or self._failure is not None:
+            return
+        if self._is_paused:
+            self._gateway.look()  # replies leave, and who came is let in
+            return
+        is_here = self._may_finish_here()
+        if is_here:
+            has_more = self._drain(ON_LOOP_MESSAGES_MAX, ON_LOOP_REQUESTS_MAX)
+        else:
+            has_more = self._drain(DRAIN_MESSAGES_MAX, DRAIN_REQUESTS_MAX)
+        if has_more and not self._is_turn_due:
+            self._take_another_turn()
+        if not self._gathering.answers:
+            return
+        if is_here and not has_more:
+            self._finish_batch_here()
+            if self._busy_poll_ns and self._failure is None and not self._is_turn_due:
+                self._look_for_more()
+        else:
+            self._wake.set()
+
+    def _look_for_more(self) -> None:
+        """Saves a client that waits for each reply the time in which this thread is woken."""
+        has_input, now_ns = self._gateway.has_input, self._monotonic_ns
+        end_ns = now_ns() + self._busy_poll_ns
+        while now_ns() < end_ns:
+            if has_input():
+                self.counters.turns_polled += 1
+                self._take_another_turn()
+                return
+
+    def _take_another_turn(self) -> None:
+        # One at a time: were each batch to start a chain of turns of its own, a flood would have
+        # the loop do nothing else.
+        assert not self._is_turn_due
+        self._is_turn_due = True
+        self._loop.call_soon(self._on_turn)
+
+    def _on_turn(self) -> None:
+        self._is_turn_due = False
+        self._on_readable()
+
+    def _drain(self, messages_max: int, requests_max: int) -> bool:
+        """Decides what has arrived. True when it stopped at a bound of its own: more may wait."""
+        bytes_max = min(GATHERED_BYTES_MAX, self._batch_bytes_max)
+        bounds = Bounds(GATHERED_MESSAGES_MAX, GATHERED_RECORDS_MAX, bytes_max)
+        drained = self._gathering.drain(messages_max, requests_max, bounds)
+        if drained is Drained.FULL:
+            self._is_paused = True
+            self.counters.pauses += 1
+        return drained is Drained.ENOUGH

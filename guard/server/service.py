@@ -1,0 +1,153 @@
+"""The parts of a running service, put together.
+
+Owns what a service is told (`RunOptions`), what it has to do with (`Service`), and how the parts
+beside the orders are connected: housekeeping, checkpoints, the disk's reserve, the watch over the
+log. The order of its life is `guard.server.daemon`'s.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from guard import clock
+from guard.config.activation import Actor
+from guard.config.file import Config
+from guard.engine.engine import Engine
+from guard.process.notify import ServiceNotifier
+from guard.process.operator_lines import alarm, say
+from guard.process.signals import Signals
+from guard.protocol.ranges import NANOSECONDS_PER_SECOND
+from guard.recovery.checkpoint_schedule import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
+from guard.recovery.recover import Recovered
+from guard.server.anchoring import AnchorPublisher
+from guard.server.disk_reserve import DiskReserve
+from guard.server.housekeeping import Housekeeper
+from guard.server.listener import Listener
+from guard.server.log_watch import LogWatch
+from guard.server.older_records import OlderRecords
+from guard.server.pipeline import Pipeline
+from wal import ChainHasher, LogWriter, free_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What `pretrade-guard run` was told. `why` goes into the log."""
+
+    config: Config
+    key: bytes
+    log_directory: Path
+    orders_endpoint: str
+    apply_config: bool = False
+    resume_desks: tuple[str, ...] = ()
+    why: str = "start"
+    new_log: bool = False
+    new_anchor: bool = False
+    accept_loss: bool = False
+    then_stop: bool = False
+    key_file: Path | None = None
+
+    @property
+    def anchor_file(self) -> Path | None:
+        """Where the log's head is published, if anywhere."""
+        path = self.config.log.anchor_file
+        return None if path is None else Path(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a session has to do with."""
+
+    options: RunOptions
+    signals: Signals
+    recovered: Recovered
+    engine: Engine
+    writer: LogWriter
+    hasher: ChainHasher
+    gateway: Listener
+    anchor: AnchorPublisher | None
+    older: OlderRecords
+    actor: Callable[[int, str], Actor]  # of so many staged records, and why
+
+    @property
+    def is_anchor_synchronous(self) -> bool:
+        """May no reply leave before the anchor has the record that it stands on?"""
+        return self.anchor is not None and self.options.config.log.anchor_mode == "synchronous"
+
+
+def make_housekeeper(
+    service: Service, pipeline: Pipeline, notifier: ServiceNotifier, checkpointer: Checkpointer
+) -> Housekeeper:
+    writer = service.writer
+    return Housekeeper(
+        pipeline,
+        notifier,
+        None if service.is_anchor_synchronous else service.anchor,
+        lambda: writer.durable_head,
+        _look_after_log(service, pipeline, checkpointer),
+        checkpointer.tick,
+        say,
+        alarm,
+    )
+
+
+def make_checkpointer(service: Service, pipeline: Pipeline) -> Checkpointer:
+    """Whoever writes checkpoints; the reserve of the disk, which records share with them."""
+    log, checkpoint = service.options.config.log, service.recovered.checkpoint
+    engine, writer = service.engine, service.writer
+    reserve = DiskReserve(
+        engine.state,
+        writer,
+        log.disk_reserve_bytes,
+        free_bytes=partial(free_bytes, service.recovered.lock.directory_descriptor),
+        record=pipeline.record,
+        actor=lambda: service.actor(writer.staged_count, "disk space"),
+        say=say,
+        alarm=alarm,
+    )
+    checkpointer = Checkpointer(
+        engine,
+        writer,
+        service.options.log_directory,
+        service.hasher,
+        CheckpointPlan(
+            log.checkpoint_every_records,
+            log.checkpoint_interval_s * NANOSECONDS_PER_SECOND,
+            STOP_RECORDS_MIN if log.checkpoint_at_stop else 0,
+            log.disk_reserve_bytes,
+        ),
+        last_sequence=0 if checkpoint is None else checkpoint.sequence,
+        record=pipeline.record,
+        actor=lambda why: service.actor(writer.staged_count, why),
+        call_later=asyncio.get_running_loop().call_later,
+        space_left=reserve.left,
+        monotonic_ns=clock.monotonic_ns,
+        say=say,
+        alarm=alarm,
+    )
+    reserve.promise(checkpointer.promised_bytes, checkpointer.give_way)
+    pipeline.watch_space(reserve.look)
+    return checkpointer
+
+
+def _look_after_log(
+    service: Service, pipeline: Pipeline, checkpointer: Checkpointer
+) -> Callable[[], None]:
+    """What is looked at once a second of the log's disk and its directory."""
+    watch = LogWatch(
+        service.writer,
+        service.options.log_directory,
+        service.hasher,
+        service.options.key_file,
+        has_checkpoints=lambda: checkpointer.last_sequence > 0,
+        monotonic_ns=clock.monotonic_ns,
+        fail=pipeline.fail,
+        alarm=alarm,
+    )
+
+    def look() -> None:
+        pipeline.look_at_space()
+        watch.look()
+
+    return look

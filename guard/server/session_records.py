@@ -1,0 +1,116 @@
+"""What a session records of itself, and in whose name.
+
+Owns the events that no request asks for at a start and a stop: a log's first records, or a
+session's, with what the operator's configuration changes. What they may say
+`guard.config.activation` says; how they are written is `guard.record`'s.
+
+How it fails: `ConfigError` where configuration and log disagree and nobody said to log that.
+"""
+
+import functools
+import os
+import pwd
+import secrets
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from msgspec import UNSET
+
+from guard import __version__, clock
+from guard.config.activation import Actor, find_differences, opening_events, resume_event
+from guard.config.file import ConfigError
+from guard.engine.engine import Engine
+from guard.engine.events import CutNoted, Outcome, SessionStarted
+from guard.process.operator_lines import say
+from guard.recovery.recover import Recovered
+from guard.server.request_path import record_event
+from guard.server.service import RunOptions
+from wal import ChainHasher, LogWriter
+
+
+def actor_of(engine: Engine, staged_count: int, why: str) -> Actor:
+    received_at_ns = max(clock.wall_ns(), engine.state.last_received_at_ns)
+    return Actor(received_at_ns, engine.next_sequence - staged_count, user_name(), why)
+
+
+def user_name() -> str:
+    """Who runs this process; by number where the system has no name (in containers)."""
+    return _name_of(os.getuid())
+
+
+@functools.cache
+def _name_of(user_id: int) -> str:
+    # Asked once, at the start: it opens files, and may ask a directory service and wait for it.
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return f"uid {user_id}"
+
+
+def stage(engine: Engine, writer: LogWriter, events: Iterable[Outcome]) -> None:
+    """Stages and applies administrative events."""
+    for event in events:
+        record_event(engine, writer, event)
+
+
+def session_events(
+    options: RunOptions, hasher: ChainHasher, recovered: Recovered
+) -> Iterable[Outcome]:
+    """What this start has to record: a log's first records, or a session's."""
+    engine, state = recovered.engine, recovered.engine.state
+    if recovered.head.sequence == 0:
+        _noted(recovered)  # said, not logged: the log that it was cut from had not begun
+        actor = actor_of(engine, 0, "a fresh log")
+        log_id = secrets.token_hex(16)
+        return opening_events(options.config, actor, log_id, hasher.key_id)
+    start = actor_of(engine, 0, options.why if recovered.losses else "start")
+    checkpoint = recovered.checkpoint
+    started = start.event(
+        SessionStarted,
+        epoch=state.epoch + 1,
+        software_version=__version__,
+        recovered_sequence=recovered.head.sequence,
+        recovered_hash=recovered.head.entry_hash,
+        after_clean_stop=state.is_closed_cleanly,
+        cuts=_noted(recovered),
+        checkpoint_sequence=UNSET if checkpoint is None else checkpoint.sequence,
+        losses=recovered.losses or UNSET,
+    )
+    return [started, *_configured_events(options, engine)]
+
+
+def _noted(recovered: Recovered) -> list[CutNoted]:
+    """The cuts as the log will name them; the operator is told of each."""
+    noted = []
+    for cut in recovered.cuts:
+        say(
+            f"a torn end was cut: {cut.bytes_cut} bytes of {cut.segment} from byte {cut.offset} "
+            f"on (first record lost: {cut.first_sequence_lost}; {cut.reason}); "
+            f"copy: {cut.copy_name}"
+        )
+        noted.append(CutNoted(**asdict(cut)))
+    return noted
+
+
+def _configured_events(options: RunOptions, engine: Engine) -> list[Outcome]:
+    """The events that the operator asked for. Raises ConfigError where config and log disagree."""
+    actor = actor_of(engine, 0, options.why)
+    differences = find_differences(engine.state, options.config, actor)
+    impossible = [difference for difference in differences if difference.event is None]
+    if differences and (impossible or not options.apply_config):
+        listed = "\n  ".join(difference.text for difference in impossible or differences)
+        remedy = (
+            "no event can make it so: change the configuration back"
+            if impossible
+            else "start with --apply-config to log the changes"
+        )
+        raise ConfigError(f"the configuration differs from the log ({remedy}):\n  {listed}")
+    events: list[Outcome] = []
+    for difference in differences:
+        if difference.event is not None and difference.event not in events:
+            events.append(difference.event)
+    for desk in options.resume_desks:
+        if desk not in engine.state.desks:
+            raise ConfigError(f"--resume-desk: {desk!r} is no desk of this log")
+        events.append(resume_event(desk, actor))
+    return events

@@ -1,0 +1,225 @@
+"""What if: the same rules move nothing; other rules move just what a day lived under them gives."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from audit_support import STEPS, audited, live
+from guard.audit.audit import Audit
+from guard.audit.changes import CHANGES
+from guard.audit.overrides import Overrides
+from guard.config.file import ConfigError, DeskTerms
+from guard_day_support import trading_day
+from guard_support import (
+    ALPHA_BUDGET,
+    BETA_BUDGET,
+    ORDER_NOTIONAL,
+    SECOND_NS,
+    T0,
+    LoggedEngine,
+    actor,
+    cancel,
+    dev_config,
+    fill,
+    order,
+)
+
+
+def what_if(records: list[bytes], overrides: Overrides) -> dict[str, Any]:
+    fields: dict[str, Any] = audited(records, Audit(overrides=overrides))["what_if"]
+    return fields
+
+
+def other_policy(*replacements: tuple[str, str]) -> Overrides:
+    config = dev_config(*replacements)
+    return Overrides(policy=config.policy, policy_digest_hex=config.policy_digest_hex)
+
+
+def terms(desk: str, budget: int, cap: int | None = None) -> Overrides:
+    return Overrides(desks={desk: DeskTerms(desk, budget, cap)})
+
+
+def test_the_same_rules_move_nothing() -> None:
+    for records in (trading_day().records, live([]).records):
+        document = audited(records, Audit(overrides=other_policy()))
+        fields = document["what_if"]
+        assert fields["before"] == fields["after"]
+        assert fields["same"] == document["answers"]["admitted"] + document["answers"]["rejected"]
+        assert all(fields[name]["count"] == 0 for name in CHANGES)
+        assert (fields["fills_left_out"], fields["cancels_left_out"]) == (0, 0)
+        assert fields["ledger_digest_hex"] == document["ledger_digest_hex"]
+        for line in fields["desks"].values():
+            assert line["held_peak_microcents_before"] == line["held_peak_microcents_after"]
+        assert {desk: line["rows"] for desk, line in fields["exposure_after"]["desks"].items()} == {
+            desk: line["rows"] for desk, line in document["exposure"]["desks"].items()
+        }
+
+
+@settings(max_examples=30, deadline=None)
+@given(STEPS)
+def test_a_day_lived_under_the_other_rules_gives_the_same_answers(steps: list[Any]) -> None:
+    """Orders alone depend on nothing that a what-if has to guess."""
+    steps = [step for step in steps if step[1][0] in ("order", "close")]
+    cap = 400_000_000_000_000
+    records = live(steps).records
+    overrides = Overrides(
+        policy=dev_config(("9600", "300")).policy,
+        policy_digest_hex=dev_config(("9600", "300")).policy_digest_hex,
+        desks={"desk-beta": DeskTerms("desk-beta", cap, cap), "nobody": DeskTerms("nobody", 7, 7)},
+    )
+    fields = what_if(records, overrides)
+    text = '"500000.00"\nexposure_cap = "none"'
+    nobody = '\n[[desks]]\ndesk = "nobody"\nbudget = "0.00000007"\nexposure_cap = "0.00000007"\n'
+    again = '"4000000.00"\nexposure_cap = "4000000.00"' + nobody
+    config = dev_config(("9600", "300"), (text, again), remembered_orders_max=1_000)
+    lived = LoggedEngine(config)
+    lived.is_checked = False
+    now_ns = T0
+    for later_ns, (kind, client_order_id, desk, changes) in steps:
+        now_ns += later_ns
+        if kind == "order":
+            lived.submit(order(client_order_id, desk=desk, **changes), now_ns)
+    answers = audited(lived.records)["answers"]
+    # An id refused before under a reason that leaves no trace may come again.
+    assert fields["after"]["admitted"] == answers["admitted"]
+    moved = fields["newly_refused"]["count"] - fields["newly_admitted"]["count"]
+    assert fields["before"]["admitted"] - fields["after"]["admitted"] == moved
+    total = fields["same"] + sum(fields[name]["count"] for name in CHANGES) + fields["repeats"]
+    assert total == fields["before"]["admitted"] + fields["before"]["rejected"]
+
+
+def _day() -> LoggedEngine:
+    """Two orders admitted, one filled and one canceled, and one that the cap stops."""
+    day = LoggedEngine()
+    day.admit(order("A-1"))
+    day.submit(fill("F-1", 100))
+    day.admit(order("A-2", venue=20))
+    day.submit(cancel("A-2"), T0 + SECOND_NS)
+    day.reject(order("A-3", quantity=8_000))
+    day.admit(order("B-1", desk="desk-beta"))
+    return day
+
+
+def test_a_lower_budget_refuses_and_leaves_out_what_followed() -> None:
+    fields = what_if(_day().records, terms("desk-alpha", ORDER_NOTIONAL - 1))
+    assert fields["newly_refused"]["count"] == 2
+    assert fields["newly_refused"]["notional_microcents"] == 2 * ORDER_NOTIONAL
+    assert fields["newly_refused"]["moves"] == [
+        {"before": "venue 10", "after": "insufficient", "count": 2}
+    ]
+    assert fields["newly_refused"]["desks"] == {"desk-alpha": 2}
+    assert fields["newly_refused"]["examples"][0] == {
+        "sequence": 8,
+        "desk": "desk-alpha",
+        "client_order_id": "A-1",
+        "symbol": "AAPL",
+        "before": {
+            "answer": "admit",
+            "reason": "requested_model_maximizes_utility",
+            "venue": 10,
+            "fee_microcents": 14_001,
+        },
+        "after": {
+            "answer": "reject",
+            "stage": "ledger",
+            "reason": "insufficient",
+            "detail": {"asked": ORDER_NOTIONAL, "limit": ORDER_NOTIONAL - 1, "used": 0},
+        },
+    }
+    assert (fields["fills_left_out"], fields["cancels_left_out"]) == (1, 1)
+    assert fields["other_reason"]["moves"] == [
+        {"before": "exposure_limit_exceeded", "after": "insufficient", "count": 1}
+    ]
+    assert fields["desks"]["desk-alpha"]["held_peak_microcents_after"] == 0
+    assert fields["desks"]["desk-alpha"]["used_peak_microcents_after"] == 0
+    assert fields["desks"]["desk-beta"]["held_peak_microcents_after"] == ORDER_NOTIONAL
+    assert (fields["before"]["admitted"], fields["after"]["admitted"]) == (3, 1)
+
+
+def test_no_cap_admits_and_what_is_admitted_stays_held() -> None:
+    fields = what_if(_day().records, terms("desk-alpha", ALPHA_BUDGET))
+    assert fields["newly_admitted"]["count"] == 1
+    assert fields["newly_admitted"]["moves"] == [
+        {"before": "exposure_limit_exceeded", "after": "venue 10", "count": 1}
+    ]
+    desk = fields["desks"]["desk-alpha"]
+    assert desk["held_peak_microcents_before"] == ORDER_NOTIONAL
+    assert desk["held_peak_microcents_after"] == 80 * ORDER_NOTIONAL
+    assert fields["exposure_after"]["desks"]["desk-alpha"]["rows"][-1][3] == 80 * ORDER_NOTIONAL
+    assert (fields["fills_left_out"], fields["cancels_left_out"]) == (0, 0)
+
+
+def test_another_policy_sends_elsewhere_at_another_fee() -> None:
+    fields = what_if(_day().records, other_policy(("quality_bps = 9900", "quality_bps = 90")))
+    assert fields["other_venue"]["count"] == 3
+    assert fields["other_venue"]["moves"] == [
+        {"before": "venue 10", "after": "venue 20", "count": 3}
+    ]
+    assert fields["fills_left_out"] == 0  # an order that goes elsewhere is still filled
+    assert fields["after"]["fees_microcents"] == 3 * 9_501
+    dearer = what_if(_day().records, other_policy(("order = 14000", "order = 15000")))
+    assert dearer["other_fee"]["count"] == 3
+    assert dearer["after"]["fees_microcents"] - dearer["before"]["fees_microcents"] == 3_000
+
+
+def test_a_desk_that_the_log_never_opened_is_opened() -> None:
+    day = LoggedEngine()
+    day.reject(order("C-1", desk="desk-new"))
+    fields = what_if(day.records, terms("desk-new", BETA_BUDGET))
+    assert fields["newly_admitted"]["moves"] == [
+        {"before": "unknown_desk", "after": "venue 10", "count": 1}
+    ]
+
+
+def test_terms_hold_all_day_in_place_of_top_ups_and_caps() -> None:
+    fields = what_if(trading_day().records, terms("desk-beta", 1, 1))
+    assert fields["newly_refused"]["desks"] == {"desk-beta": 1}
+    rows = fields["exposure_after"]["desks"]["desk-beta"]["rows"]
+    assert {(row[5], row[6]) for row in rows} == {(1, 1)}
+
+
+def test_a_fill_from_outside_stands_also_where_its_order_was_refused() -> None:
+    day = LoggedEngine()
+    day.reject(order("A-1", risk_bps=9_600))
+    day.submit(fill("F-1"))
+    day.submit(fill("F-1", client_order_id="X-1"))
+    fields = what_if(day.records, terms("desk-alpha", 10_000))
+    assert fields["fills_left_out"] == 0
+    assert fields["desks"]["desk-alpha"]["used_peak_microcents_after"] == 10_000
+
+
+def test_settings() -> None:
+    day = LoggedEngine()
+    day.reject(order("A-1", sent_at_ns=1))
+    day.reject(order("A-1", sent_at_ns=1), T0 + 1)
+    day.reject(order("A-2", sent_at_ns=T0 - 90_000 * SECOND_NS))
+    fields = what_if(day.records, Overrides(remembered_order_window_ns=2**62))
+    assert fields["newly_admitted"]["moves"] == [
+        {"before": "stale_order", "after": "venue 10", "count": 2}
+    ]
+    assert fields["repeats"] == 1  # the second A-1 is the first one again, once that is known
+    full = what_if(_day().records, Overrides(remembered_orders_max=1, currency="USD"))
+    assert full["newly_refused"]["moves"][0]["after"] == "idempotency_window_full"
+    with pytest.raises(ConfigError, match=r"settings.currency: 'EUR' is not allowed; .* 'USD'"):
+        what_if(day.records, Overrides(currency="EUR"))
+
+
+def test_a_fee_that_now_cannot_be_paid_halts_the_desk() -> None:
+    day = LoggedEngine()
+    day.admit(order("A-1"))
+    day.submit(fill("F-1", 100, fee=ORDER_NOTIONAL + 5))
+    day.admit(order("A-2"))
+    fields = what_if(day.records, terms("desk-alpha", ORDER_NOTIONAL))
+    assert fields["newly_refused"]["moves"] == [
+        {"before": "venue 10", "after": "desk_halted", "count": 1}
+    ]
+
+
+def test_examples_are_few() -> None:
+    day = LoggedEngine()
+    for number in range(25):
+        day.admit(order(f"A-{number}", quantity=1), actor().received_at_ns)
+    fields = what_if(day.records, terms("desk-alpha", 0))
+    assert fields["newly_refused"]["count"] == 25
+    assert len(fields["newly_refused"]["examples"]) == 20

@@ -1,0 +1,276 @@
+"""The client's state machine in invented time: matching, resends, timeouts. No socket, no clock."""
+
+import random
+from typing import Any
+
+import msgspec
+import pytest
+
+from guard.client.codec import Exchange, ReplyBody
+from guard.client.errors import GuardProtocolError, GuardTimeout
+from guard.client.session import Session
+from guard.protocol.messages import (
+    Admit,
+    Cancel,
+    ErrorReply,
+    Order,
+    Ping,
+    Pong,
+    Released,
+    RequestId,
+)
+
+MS = 1_000_000
+S = 1_000 * MS
+
+
+def make_session(in_flight_max: int = 10) -> Session:
+    return Session(
+        encoding="msgpack", in_flight_max=in_flight_max, timeout_s=10.0, resend_after_s=1.0
+    )
+
+
+def cancel(name: str) -> Cancel:
+    return Cancel("desk-alpha", name)
+
+
+def released(name: str, request_id: RequestId) -> Released:
+    return Released("desk-alpha", name, 1, 0, repeat=False, request_id=request_id)
+
+
+def open_one(session: Session, name: str, now_ns: int) -> Exchange:
+    return session.open([cancel(name)], is_array=False, now_ns=now_ns)
+
+
+def receive(session: Session, replies: ReplyBody, now_ns: int) -> bool:
+    return session.receive([msgspec.msgpack.encode(replies)], now_ns)
+
+
+def test_the_bytes_on_the_wire_are_the_protocols() -> None:
+    order = Order("A-1", "desk-alpha", "AAPL", "buy", 100, 19_000, 10, 200, 9_000)
+    exchange = make_session().open([order], is_array=False, now_ns=0)
+    assert msgspec.msgpack.decode(exchange.body) == {
+        "type": "order",
+        "client_order_id": "A-1",
+        "desk": "desk-alpha",
+        "symbol": "AAPL",
+        "side": "buy",
+        "quantity": 100,
+        "price": 19_000,
+        "venue": 10,
+        "risk_bps": 200,
+        "confidence_bps": 9_000,
+        "minimum_quality_bps": 0,
+        "max_p95_latency_ms": 0,
+        "required_capabilities": 0,
+        "allowed_providers": 2**64 - 1,
+        "required_regions": 0,
+        "max_fee_microcents": 2**64 - 1,
+        "allow_substitute": True,
+        "order_type": "limit",
+        "time_in_force": "day",
+        "request_id": 1,
+    }
+
+
+def test_replies_match_by_number_in_any_order() -> None:
+    session = make_session()
+    one, two = open_one(session, "A", 0), open_one(session, "B", 0)
+    assert receive(session, released("B", 2), MS)
+    assert not one.is_done
+    assert receive(session, released("A", 1), MS)
+    assert one.replies == [released("A", 1)]
+    assert two.replies == [released("B", 2)]
+    assert session.in_flight_count == 0
+    assert session.next_due_ns() is None
+
+
+def test_second_and_late_replies_are_dropped_and_counted() -> None:
+    session = make_session()
+    late = open_one(session, "A", 0)
+    assert session.due(10 * S).resends == []
+    assert isinstance(late.error, GuardTimeout)
+    other = open_one(session, "B", 10 * S)
+    assert receive(session, released("A", 1), 10 * S)
+    assert not other.is_done
+    assert receive(session, released("B", 2), 10 * S)
+    assert receive(session, released("B", 2), 10 * S)
+    assert other.replies == [released("B", 2)]
+    assert session.dropped_reply_count == 2
+
+
+def test_a_silent_socket_is_replaced_with_growing_patience() -> None:
+    session = make_session()
+    first, second = open_one(session, "A", 0), open_one(session, "B", 500 * MS)
+    body = first.body
+    assert session.next_due_ns() == 1 * S
+    assert session.due(999 * MS).resends == []
+    replaced_at_s = []
+    for now_ns in range(1 * S, 10 * S, 250 * MS):
+        due = session.due(now_ns)
+        if due.fresh_socket:
+            replaced_at_s.append(now_ns // S)
+            assert due.resends == [first, second], "in the first order"
+    assert replaced_at_s == [1, 3, 7]
+    assert first.body is body
+    assert first.send_count == 4
+    assert session.due(10 * S).resends == []
+    assert isinstance(first.error, GuardTimeout)
+    assert first.error.requests == (cancel("A"),)
+    assert "no reply within 10.0 s (sent 4 times)" in str(first.error)
+    assert "UNKNOWN" in str(first.error)
+    assert not second.is_done
+
+
+def test_a_socket_that_answers_others_is_kept() -> None:
+    session = make_session()
+    lost = open_one(session, "A", 0)
+    open_one(session, "B", 0)
+    receive(session, released("B", 2), 900 * MS)
+    due = session.due(1 * S)
+    assert (due.fresh_socket, due.resends) == (False, [lost])
+    assert session.due(1 * S).resends == [], "once"
+    assert session.next_due_ns() == 1_900 * MS, "then silence would count"
+
+
+def test_what_was_given_up_does_not_stay_in_a_silent_socket() -> None:
+    session = make_session()
+    open_one(session, "A", 0)
+    session.due(9 * S)
+    due = session.due(10 * S)
+    assert (due.fresh_socket, due.resends) == (True, [])
+
+
+def test_the_bound_counts_requests() -> None:
+    session = make_session(in_flight_max=3)
+    session.open([cancel("A"), cancel("B")], is_array=True, now_ns=0)
+    assert session.in_flight_count == 2
+    assert session.has_room(1)
+    assert not session.has_room(2)
+    for count in (0, 4):
+        with pytest.raises(ValueError, match="1 to 3"):
+            session.check_size(count)
+    with pytest.raises(ValueError, match="262144"):
+        make_session().open([cancel("x" * 300_000)], is_array=False, now_ns=0)
+    pong: Any = Pong(0, "", "", 1)
+    with pytest.raises(TypeError, match="no request"):
+        make_session().open([pong], is_array=False, now_ns=0)
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        released("B", 1),
+        Pong(1, "", "", 1, request_id=1),
+        [released("A", 1)],
+        Admit("A", 1, 1, 1, False, 1, 1, "", False, request_id=1),
+    ],
+)
+def test_a_reply_that_does_not_fit_ends_its_own_exchange_alone(replies: ReplyBody) -> None:
+    session = make_session()
+    asked, other = open_one(session, "A", 0), open_one(session, "B", 0)
+    assert receive(session, replies, 0)
+    assert isinstance(asked.error, GuardProtocolError)
+    assert not other.is_done
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        [released("A", 1)],
+        [released("A", 1), released("B", 1)],
+        [released("B", 1), released("A", 2)],
+        released("A", 1),
+    ],
+)
+def test_an_array_is_answered_in_whole_and_in_order(replies: ReplyBody) -> None:
+    session = make_session()
+    asked = session.open([cancel("A"), cancel("B")], is_array=True, now_ns=0)
+    assert receive(session, replies, 0)
+    assert isinstance(asked.error, GuardProtocolError)
+
+
+def test_elements_of_an_array_fail_alone() -> None:
+    session = make_session()
+    asked = session.open([cancel("A"), Ping()], is_array=True, now_ns=0)
+    replies: ReplyBody = [
+        ErrorReply("unknown_order", "", "never seen", request_id=1),
+        Pong(7, "h", "l", 1, request_id=2),
+    ]
+    assert receive(session, replies, 0)
+    assert asked.replies == replies
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [b"\xc1"],
+        [b""],
+        [b"\x90"],
+        [b"", msgspec.msgpack.encode(released("A", 1))],
+        [msgspec.msgpack.encode(released("A", 3))],
+        [msgspec.msgpack.encode(released("A", "1"))],
+        [msgspec.msgpack.encode(ErrorReply("malformed", "", "no request_id"))],
+    ],
+)
+def test_what_belongs_to_nobody_ends_everything_under_way(frames: list[bytes]) -> None:
+    session = make_session()
+    asked = [open_one(session, "A", 0), open_one(session, "B", 0)]
+    assert session.receive(frames, 0) is False
+    assert all(isinstance(exchange.error, GuardProtocolError) for exchange in asked)
+    assert session.in_flight_count == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_disorder_ever_gives_a_reply_to_another_request(seed: int) -> None:
+    """A peer that loses, repeats, delays and shuffles; time that jumps. Each gets its own."""
+    chance = random.Random(seed)
+    session = make_session(in_flight_max=8)
+    now_ns = 0
+    opened: list[Exchange] = []
+    on_the_way: list[list[bytes]] = []
+
+    def peer_gets(exchange: Exchange) -> None:
+        message = msgspec.msgpack.decode(exchange.body)
+        for _ in range(chance.choice((0, 0, 1, 1, 2))):
+            reply = released(message["client_order_id"], message["request_id"])
+            on_the_way.append([msgspec.msgpack.encode(reply)])
+
+    while len(opened) < 300 or session.in_flight_count:
+        now_ns += chance.randrange(2 * S)
+        if len(opened) < 300 and session.has_room(1):
+            opened.append(open_one(session, f"A-{len(opened)}", now_ns))
+            peer_gets(opened[-1])
+        chance.shuffle(on_the_way)
+        for _ in range(chance.randrange(3)):
+            if on_the_way:
+                assert session.receive(on_the_way.pop(), now_ns)
+        due = session.due(now_ns)
+        if due.fresh_socket:
+            on_the_way.clear()
+        for exchange in due.resends:
+            peer_gets(exchange)
+        next_due_ns = session.next_due_ns()
+        assert (next_due_ns is None) == (session.in_flight_count == 0)
+        assert next_due_ns is None or next_due_ns > now_ns, "else a client would spin"
+    for at, exchange in enumerate(opened):
+        if exchange.error is not None:
+            assert isinstance(exchange.error, GuardTimeout)
+        else:
+            assert exchange.replies == [released(f"A-{at}", at + 1)]
+    assert session.in_flight_count == 0
+    assert {type(exchange.error) for exchange in opened} == {GuardTimeout, type(None)}
+
+
+def test_options_out_of_range_are_refused() -> None:
+    for options in ({"in_flight_max": 0}, {"in_flight_max": 1_001}, {"timeout_s": 0.0}):
+        with pytest.raises(ValueError, match="not allowed"):
+            Session(
+                **{
+                    "encoding": "msgpack",
+                    "in_flight_max": 1,
+                    "timeout_s": 1.0,
+                    "resend_after_s": 1.0,
+                    **options,
+                }  # type: ignore[arg-type]
+            )

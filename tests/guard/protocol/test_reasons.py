@@ -1,0 +1,69 @@
+"""Numbers and words of refusals and errors, pinned: clients and old logs rely on them.
+
+A change here is a change of the protocol. New ones get new numbers; none is ever used again.
+"""
+
+from guard.protocol.reasons import NOT_REMEMBERED, ErrorCode, Refusal, stage_of
+from guard_support import CHECKOUT
+from kernel import Reason
+
+REFUSALS = {
+    "client_order_id_reused": (200, "order"),
+    "stale_order": (201, "order"),
+    "idempotency_window_full": (202, "order"),
+    "unknown_desk": (203, "order"),
+    "unknown_symbol": (204, "order"),
+    "quantity_out_of_range": (205, "order"),
+    "desk_halted": (206, "order"),
+    "disk_low": (207, "order"),
+    "substitution_not_allowed": (300, "kernel"),
+    "insufficient": (400, "ledger"),
+    "exposure_limit_exceeded": (401, "ledger"),
+    "overflow": (402, "ledger"),
+}
+ERRORS = {
+    "malformed": 900,
+    "bad_framing": 901,
+    "message_too_large": 902,
+    "empty_array": 903,
+    "too_many_requests": 904,
+    "not_a_request": 905,
+    "unknown_type": 906,
+    "missing_field": 907,
+    "unknown_field": 908,
+    "invalid_field": 909,
+    "fill_id_reused": 920,
+    "unknown_order": 921,
+    "order_refused": 922,
+    "order_filled": 923,
+    "disk_full": 930,
+}
+PROTOCOL = (CHECKOUT / "guard" / "PROTOCOL.md").read_text()
+
+
+def test_refusals_are_pinned() -> None:
+    assert {one.word: (int(one), stage_of(one)) for one in Refusal} == REFUSALS
+
+
+def test_errors_are_pinned() -> None:
+    assert {one.word: int(one) for one in ErrorCode} == ERRORS
+
+
+def test_what_is_not_remembered() -> None:
+    assert {
+        "client_order_id_reused",
+        "stale_order",
+        "idempotency_window_full",
+    } == NOT_REMEMBERED
+
+
+def test_no_number_and_no_word_is_used_twice() -> None:
+    numbers = [int(one) for kind in (Refusal, ErrorCode, Reason) for one in kind]
+    assert len(set(numbers)) == len(numbers)
+    words = [*REFUSALS, *(one.snake for one in Reason)]
+    assert len(set(words)) == len(words)
+
+
+def test_the_protocol_page_names_every_one() -> None:
+    for word in [*REFUSALS, *ERRORS, *(one.snake for one in Reason)]:
+        assert f"`{word}`" in PROTOCOL, word

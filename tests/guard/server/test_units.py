@@ -1,0 +1,42 @@
+"""The units in systemd/ start what the command line knows, each in its own way."""
+
+import configparser
+import shlex
+from pathlib import Path
+
+from guard.cli import _parser
+
+UNITS = Path(__file__).resolve().parent.parent.parent.parent / "systemd"
+# Of which the units differ; all else that the smaller one sets, it sets as the service does.
+OWN = {"type", "execstart"}
+
+
+def unit(name: str) -> configparser.ConfigParser:
+    # The one key that stands twice is a list; its last line is as good as any for what is asked.
+    parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
+    parser.read(UNITS / name)
+    return parser
+
+
+def started(name: str) -> list[str]:
+    return shlex.split(unit(name)["Service"]["ExecStart"])[1:]
+
+
+def test_the_service_never_begins_a_log_and_the_other_unit_does() -> None:
+    service, begins = started("pretrade-guard.service"), started("pretrade-guard-new-log.service")
+    options = _parser().parse_args(service)
+    assert (options.new_log, options.then_stop) == (False, False)
+    options = _parser().parse_args(begins)
+    assert (options.new_log, options.then_stop) == (True, True)
+    assert set(begins) - set(service) == {"--new-log", "--then-stop"}
+
+
+def test_the_service_is_not_restarted_where_it_waits_for_a_person() -> None:
+    assert unit("pretrade-guard.service")["Service"]["RestartPreventExitStatus"] == "2"
+
+
+def test_the_log_is_begun_under_the_services_own_rules() -> None:
+    service = unit("pretrade-guard.service")["Service"]
+    other = unit("pretrade-guard-new-log.service")["Service"]
+    for key, value in other.items():
+        assert key in OWN or service[key] == value, key
