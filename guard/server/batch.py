@@ -116,8 +116,7 @@ class Gathering:
                 gateway.hold(client)
             if self._path.requests - requests_before >= requests_max:
                 break
-        counters.messages += messages
-        counters.requests += self._path.requests - requests_before
+        counters.messages, counters.requests = self._path.messages, self._path.requests
         return drained
 
     def take_in(self, received: Received) -> None:

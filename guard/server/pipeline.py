@@ -299,23 +299,27 @@ class Pipeline:
             if isinstance(reply, Pong):
                 reply.head_sequence, reply.head_hash = head
             elif isinstance(reply, StatsReply):
-                reply = structs.replace(self.stats(), request_id=reply.request_id)
+                reply = self._stats_with(reply)
             replies.append(reply)
         return late.encode(replies)
 
+    def _stats_with(self, asked: StatsReply) -> StatsReply:
+        """The reply as it leaves: what stood when it was asked for, and what is durable now.
+
+        What has been decided since then may not be on disk yet, and no reply shows it.
+        """
+        reply = self.stats()
+        counters = reply.counters | asked.counters
+        return structs.replace(reply, counters=counters, request_id=asked.request_id)
+
     def stats(self) -> StatsReply:
-        """What is counted, and how full it is, now."""
+        """What is counted, and how full it is, now; also by what is not durable yet."""
         self._count_batch()  # whose reply this may be
-        state = self._engine.state
         reply = self.counters.as_reply(
             uptime_ns=self._monotonic_ns() - self._created_ns,
             head_sequence=self._writer.durable_head.sequence,
             **self._gateway.counts(),
-            remembered_orders=len(state.orders),
-            remembered_orders_max=state.remembered_orders_max,
-            open_holds=state.ledger.active_reservations,
-            desks_halted=sum(desk.is_halted for desk in state.desks.values()),
-            entries_halted=int(state.entries_halt is not None),
+            **self._path.decided_counters(),
             **self._gauges(),
         )
         reply.build = build()

@@ -35,7 +35,7 @@ cdef class RequestPath:
     cdef bytearray _replies
     cdef bint _is_watched
     cdef Py_ssize_t _records, _rejects
-    cdef readonly Py_ssize_t requests
+    cdef readonly Py_ssize_t messages, requests
     cdef public int refused
 
     @cython.locals(
@@ -49,6 +49,8 @@ cdef class RequestPath:
 
     @cython.locals(reader=RequestReader, index=Py_ssize_t, request=Request, parts=list)
     cdef _answer_late(self, Py_ssize_t count)
+
+    cpdef dict decided_counters(self, Py_ssize_t taken=*)
 
     @cython.locals(reader=RequestReader, request=Request, outcome=Outcome)
     cdef Py_ssize_t _answer_one(self, Py_ssize_t index, Py_ssize_t at) except -1

@@ -93,7 +93,7 @@ class RequestPath:
         self._staging = writer.staging
         self._counters = counters
         self._wall_ns = wall_ns
-        self.requests = 0  # taken in since the start
+        self.messages = self.requests = 0  # taken in since the start
         self.refused = 0  # which requests get an error where they would need a record: `Refused`
         self._reader = RequestReader(client)
         self._outcome = Outcome()
@@ -109,12 +109,12 @@ class RequestPath:
         it is too long, and `frame_count` then minus its bytes.
         """
         state, reader = self._state, self._reader
+        self.messages += 1
         received_at_ns = max(self._wall_ns(), state.last_received_at_ns)
         batch_first_sequence = state.next_sequence - self._staging.record_count
         reader.read(body, frame_count, state.currency)
         count = reader.count
         self._is_watched = is_armed()
-        self._records = self._rejects = 0
         is_late = False
         for index in range(count):
             request = reader.requests[index]
@@ -127,8 +127,10 @@ class RequestPath:
         counters = self._counters
         if self._records:
             counters.records += self._records
+            self._records = 0
         if self._rejects:
             counters.rejects += self._rejects
+            self._rejects = 0
         return answer
 
     def _answer_each(self, count: int) -> bytes:
@@ -158,12 +160,34 @@ class RequestPath:
             if request.kind == _PING:
                 parts.append(Pong(HEAD_UNKNOWN, "", self._state.log_id, PROTOCOL_VERSION))
             elif request.kind == _STATS:
-                parts.append(StatsReply({}, []))
+                parts.append(StatsReply(self.decided_counters(index + 1), []))
             else:
                 parts.append(Raw(le.bytes_of(self._replies, self._answer_one(index, 0))))
                 continue
             self._echo(request, parts[index])
         return LateReplies(reader.is_json, reader.is_array, parts)
+
+    def decided_counters(self, taken: int = 0) -> dict[str, int]:
+        """What is counted and held now, for `stats`: each figure that a decision changes.
+
+        None of it is ahead of what is durable once all that is staged now is. `taken`: how many
+        requests of the message that is being answered are counted with it.
+        """
+        state, counters = self._state, self._counters
+        return {
+            "messages": self.messages,
+            "requests": self.requests + taken,
+            "request_errors": counters.request_errors,
+            "refused_disk_full": counters.refused_disk_full,
+            "rejects": counters.rejects + self._rejects,
+            "full_windows": counters.full_windows,
+            "records": counters.records + self._records,
+            "remembered_orders": len(state.orders),
+            "remembered_orders_max": state.remembered_orders_max,
+            "open_holds": state.ledger.active_reservations,
+            "desks_halted": sum([desk.is_halted for desk in state.desks.values()]),
+            "entries_halted": int(state.entries_halt is not None),
+        }
 
     def _answer_one(self, index: int, at: int) -> int:
         """Puts the reply to one request at `at`; the offset behind it."""

@@ -23,7 +23,7 @@ from guard.engine.engine import Engine
 from guard.engine.events import Decided
 from guard.engine.state import Worth
 from guard.protocol.instruments import define_instrument
-from guard.protocol.messages import U64_MAX
+from guard.protocol.messages import U64_MAX, StatsReply
 from guard.recovery.checkpoint_payload import encode_state
 from guard.server.counters import Counters
 from guard.server.request_path import LateReplies, RequestPath, record_event
@@ -74,6 +74,9 @@ class Side:
 def late(answer: Any) -> bytes:
     """An answer that is known only when it leaves, as it would leave now."""
     if isinstance(answer, LateReplies):
+        for reply in answer.replies:
+            if isinstance(reply, StatsReply):  # the reference does not count
+                reply.counters.clear()
         return answer.encode(answer.replies)
     return encode_replies(answer.message, answer.replies)
 

@@ -239,6 +239,33 @@ async def test_what_passes_is_counted(guard: Guard, client: ProtocolClient) -> N
     assert counted.batches == 2
 
 
+async def test_stats_show_nothing_that_is_not_durable(guard: Guard, client: ProtocolClient) -> None:
+    """What is decided while the batch of `stats` is on its way to the disk is not in them."""
+    guard.disk.is_open = False
+    client.send(order("A-0", quantity=1))
+    await guard.disk.wait_entered()
+    client.send([order("A-1", quantity=1), STATS, order("A-2", quantity=1), {"type": "none"}])
+    await guard.gathered(2)
+    guard.disk.let_go()
+    assert (await _receive(client))["type"] == "admit"
+    await guard.disk.wait_entered()  # the batch of `stats`
+    client.send([order("A-3", quantity=1), order("A-4", symbol="NONE"), {"type": "none"}])
+    await guard.gathered(3)
+    guard.disk.let_go()
+    _, stats, _, _ = await _receive(client)
+    await guard.disk.wait_entered()  # the last batch: it hangs, and nothing of it has been shown
+    counted = stats["counters"]
+    assert counted["head_sequence"] == OPENING_RECORDS + 3
+    expected = {
+        "messages": 2, "requests": 3, "request_errors": 0, "rejects": 0, "records": 2,
+        "remembered_orders": 2, "open_holds": 2,
+    }  # fmt: skip
+    assert {name: counted[name] for name in expected} == expected
+    guard.disk.is_open = True
+    guard.disk.let_go()
+    assert len(await _receive(client)) == 3
+
+
 async def test_stats_are_answered_in_their_turn(guard: Guard, client: ProtocolClient) -> None:
     guard.disk.is_open = False
     client.send([order("A-1"), order("A-2", symbol="NONE"), {"type": "none"}])
@@ -260,12 +287,13 @@ async def test_stats_are_answered_in_their_turn(guard: Guard, client: ProtocolCl
     assert again["counters"].keys() == counted.keys()
     assert counted["head_sequence"] == head.sequence == OPENING_RECORDS + 2
     expected = {
-        "messages": 3, "requests": 6, "request_errors": 1, "rejects": 1, "full_windows": 0,
+        "messages": 2, "requests": 4, "request_errors": 1, "rejects": 1, "full_windows": 0,
         "records": 2, "batches": 2, "batches_on_loop": 0, "batch_records_max": 2,
         "gathered_messages_max": 2, "pauses": 0, "replies_dropped_slow": 0,
         "replies_dropped_gone": 0, "remembered_orders": 2, "open_holds": 1, "entries_halted": 0,
     }  # fmt: skip
     assert {name: counted[name] for name in expected} == expected
+    assert (again["counters"]["messages"], again["counters"]["requests"]) == (3, 6)
     assert counted["batch_bytes_max"] == counted["logged_bytes"] > 2_000
     assert sum(count for _, count in reply["syncs_by_latency_ns"]) == 1
     assert all(type(value) is int for value in counted.values())
