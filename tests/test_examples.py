@@ -1,5 +1,7 @@
 """The examples run, and say what their pages claim. Each is also a program of its own."""
 
+import os
+import shlex
 import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -20,7 +22,8 @@ from kernel import (
 )
 from library_support import wheel_policy
 
-EXAMPLES = Path(__file__).parent / "examples"
+CHECKOUT = Path(__file__).parent.parent
+EXAMPLES = CHECKOUT / "tests" / "examples"
 PACKAGES = Path(kernel.__file__).parent.parent
 
 
@@ -32,6 +35,54 @@ def example(name: str) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+def readme_calls() -> list[str]:
+    """The lines of the README that run an example."""
+    prefix = ".venv/bin/python tests/examples/"
+    lines = (CHECKOUT / "README.md").read_text().splitlines()
+    return [line for line in lines if line.startswith(prefix)]
+
+
+def call(command: str, directory: Path) -> "subprocess.CompletedProcess[str]":
+    """Runs a line of the README in `directory`, where `tests` is the checkout's."""
+    arguments = shlex.split(command)
+    assert arguments[0] == ".venv/bin/python"
+    if not (directory / "tests").exists():
+        (directory / "tests").symlink_to(CHECKOUT / "tests")
+    return subprocess.run(
+        [sys.executable, *arguments[1:]],
+        cwd=directory, env={**os.environ, "PYTHONPATH": str(PACKAGES)},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", readme_calls())
+def test_runs_as_the_readme_calls_it(command: str, tmp_path: Path) -> None:
+    done = call(command, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+    kept = {path.name for path in tmp_path.iterdir()} - {"tests"}
+    assert kept == set(shlex.split(command)[2:]), "what it names is there, and nothing else"
+
+
+@pytest.mark.parametrize("name", ["production_gateway", "replay_audit"])
+def test_a_directory_that_is_in_use_is_refused_and_stays_as_it_was(
+    name: str, tmp_path: Path
+) -> None:
+    command = f".venv/bin/python tests/examples/{name}.py days/first"
+    assert call(command, tmp_path).returncode == 0
+    before = sorted((tmp_path / "days").rglob("*"))
+    assert len(before) > 3
+    done = call(command, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "days/first: is not empty; give a directory that is, or a new one\n"
+    assert sorted((tmp_path / "days").rglob("*")) == before
+
+
+def test_the_readme_calls_every_example() -> None:
+    called = {Path(shlex.split(line)[1]).stem for line in readme_calls()}
+    assert called == {path.stem for path in EXAMPLES.glob("*.py")}
 
 
 def test_every_example_is_run_here() -> None:

@@ -1,6 +1,8 @@
 """A gateway in production: configure, decide, verify, hold, log, checkpoint, crash, recover.
 
-    python tests/examples/production_gateway.py DIRECTORY
+    python tests/examples/production_gateway.py [DIRECTORY]
+
+DIRECTORY keeps what it writes: it is made, or empty; without it nothing is kept.
 
 The order matters. A decision is verified before money is held; its record is durable before anyone
 is answered; a checkpoint stands for a record of the log; a recovery counts what came after it.
@@ -8,6 +10,7 @@ is answered; a checkpoint stands for a record of the log; a recovery counts what
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 from guard.audit import (
@@ -107,6 +110,9 @@ def recover(directory: Path) -> BudgetEngine:
 
 
 def main(directory: Path) -> tuple[BudgetEngine, BudgetEngine, list[ProofEnvelope]]:
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise SystemExit(f"{directory}: is not empty; give a directory that is, or a new one")
     engine = DecisionEngine(build_policy(), CONFIG.open_ledger())
     tenants = ("team-search", "team-mail")
     with AuditedLog.open(directory / "log", KEY) as log:
@@ -129,4 +135,8 @@ def main(directory: Path) -> tuple[BudgetEngine, BudgetEngine, list[ProofEnvelop
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if len(sys.argv) > 1:
+        main(Path(sys.argv[1]))
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            main(Path(temporary))

@@ -1,6 +1,8 @@
 """An audit: a log and a receipt are checked by someone who does not run the system.
 
-    python tests/examples/replay_audit.py DIRECTORY
+    python tests/examples/replay_audit.py [DIRECTORY]
+
+DIRECTORY keeps what it writes: it is made, or empty; without it nothing is kept.
 
 The auditor has the log, its key, the policy with its signature, and the signer's public key. What
 was changed is found, also where whoever changed it has made the chain fit again.
@@ -8,6 +10,7 @@ was changed is found, also where whoever changed it has made the chain fit again
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 from guard.audit import (
@@ -79,6 +82,9 @@ def forge(path: Path, forged: Path) -> None:
 
 
 def main(directory: Path) -> list[str]:
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise SystemExit(f"{directory}: is not empty; give a directory that is, or a new one")
     policy = build_policy()
     signed = sign_policy(policy, SIGNING_KEY, "risk-officer", SIGNED_AT_MS).to_json()
     receipt_text = operate(directory, policy)
@@ -119,4 +125,8 @@ def main(directory: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if len(sys.argv) > 1:
+        main(Path(sys.argv[1]))
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            main(Path(temporary))
