@@ -5,12 +5,13 @@ Owns what the report of `replay` shows: the counts of every order and fill (`day
 It is an observer of `guard.replay`: it sees only records that were decided again and found the
 same.
 
-What may be many is bounded: only the first `ADMINISTRATIVE_MAX` administrative events are kept (the
-rest are counted), and the last `POLICIES_MAX` policies. A time is never before the last one: where
-the clock was set back, records count at the latest time seen.
+What may be many is bounded: the first `ADMINISTRATIVE_FIRST_MAX` administrative events are kept and
+the last `ADMINISTRATIVE_LAST_MAX` (those between are counted), and the last `POLICIES_MAX`
+policies. A time is never before the last one: where the clock was set back, records count at the
+latest time seen.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,7 +32,8 @@ from guard.engine.state import GuardState
 from guard.replay.place import Place
 from guard.replay.redecide import Replayed
 
-ADMINISTRATIVE_MAX: Final = 2_000
+ADMINISTRATIVE_FIRST_MAX: Final = 1_000
+ADMINISTRATIVE_LAST_MAX: Final = 1_000
 POLICIES_MAX: Final = 1_000
 # What one policy of so many venues lists of each; beyond, the log itself is the place to look.
 POLICY_VENUES_MAX: Final = 256
@@ -64,7 +66,8 @@ class DayCollector:
         self.unpaid_fees_microcents = 0
         self.policies: list[PolicyPeriod] = []
         self.policies_left_out = 0
-        self.administrative: list[dict[str, Any]] = []
+        self._first_administrative: list[dict[str, Any]] = []
+        self._last_administrative: deque[dict[str, Any]] = deque()
         self.administrative_left_out = 0
         self._counted_decisions = 0
 
@@ -74,13 +77,18 @@ class DayCollector:
         request, answer = decided.request, decided.answer
         if request is not None and answer is not None:
             if self._requests.observe(sequence, request, answer, state):
-                self._note_unusual(decided.outcome, sequence)
+                self._note_unusual(decided.outcome, sequence, state)
             return
         outcome = decided.outcome
         at_ns = counts.begin_record(
             sequence, outcome.received_at_ns, outcome.batch_first_sequence, state
         )
         self._note_administrative(outcome, sequence, at_ns, state)
+
+    @property
+    def administrative(self) -> list[dict[str, Any]]:
+        """What people and start-ups did, and halted desks, in the order of their records."""
+        return [*self._first_administrative, *self._last_administrative]
 
     @property
     def cancel_count(self) -> int:
@@ -92,12 +100,18 @@ class DayCollector:
         self.counts.finish(state)
         self._close_policy()
 
-    def _note_unusual(self, event: FillRecorded, sequence: int) -> None:
-        """What few fills have: flags, a fee that could not be paid, a halt."""
+    def _note_unusual(self, event: FillRecorded, sequence: int, state: GuardState) -> None:
+        """What few fills have: flags, a fee that could not be paid, a halt.
+
+        A desk that does not exist cannot halt, and one that owes already is halted.
+        """
         answer = event.answer
         self.fill_flags.update(answer.flags)
         self.unpaid_fees_microcents += answer.unpaid_fee_microcents
-        if event.halts_desk:
+        desk = state.desks.get(answer.desk)
+        if desk is None or not event.halts_desk:
+            return
+        if desk.unpaid_fees_microcents == answer.unpaid_fee_microcents:
             text = {
                 "desk": answer.desk,
                 "unpaid_fee_microcents": answer.unpaid_fee_microcents,
@@ -123,20 +137,22 @@ class DayCollector:
         self._keep(sequence, event, event.__struct_config__.tag, fields)  # type: ignore[arg-type]
 
     def _keep(self, sequence: int, event: Outcome, name: str, fields: dict[str, Any]) -> None:
-        if len(self.administrative) >= ADMINISTRATIVE_MAX:
-            self.administrative_left_out += 1
-            return
         who = (event.by, event.why) if isinstance(event, Administrative) else (event.client, "")
-        self.administrative.append(
-            {
-                "sequence": sequence,
-                "received_at_ns": event.received_at_ns,
-                "event": name,
-                "by": who[0],
-                "why": who[1],
-                "fields": fields,
-            }
-        )
+        kept = {
+            "sequence": sequence,
+            "received_at_ns": event.received_at_ns,
+            "event": name,
+            "by": who[0],
+            "why": who[1],
+            "fields": fields,
+        }
+        if len(self._first_administrative) < ADMINISTRATIVE_FIRST_MAX:
+            self._first_administrative.append(kept)
+            return
+        if len(self._last_administrative) >= ADMINISTRATIVE_LAST_MAX:
+            self._last_administrative.popleft()
+            self.administrative_left_out += 1
+        self._last_administrative.append(kept)
 
     def _close_policy(self) -> None:
         """Gives the policy in force so far the decisions that were made under it."""

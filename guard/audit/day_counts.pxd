@@ -11,7 +11,7 @@ from guard.engine.state cimport GuardState
 
 cdef Py_ssize_t _FILLS, _CANCELS
 cdef int _PRECISION_BITS
-cdef i64 _LATENCY_NS_MAX
+cdef i64 _LATENCY_NS_MAX, _SHOWN_NS_MAX
 
 @cython.final
 cdef class Alike:
@@ -23,7 +23,7 @@ cdef class Alike:
 @cython.final
 cdef class Latencies:
     cdef list _counts
-    cdef public u64 below_zero_count
+    cdef public u64 below_zero_count, too_old_count
     cdef i64 _least_ns, _greatest_ns
     cdef object _total_ns
 
@@ -33,7 +33,7 @@ cdef class Latencies:
 @cython.final
 cdef class DayCounts:
     cdef public object answers, first_sequence, first_ns, last_ns, first_policy
-    cdef public object first_policy_digest_hex, fill_fees_microcents
+    cdef public object first_policy_digest_hex, fill_fees_microcents, rebates_microcents
     cdef public ExposureBook exposure
     cdef public Latencies order_latency, fill_latency
     cdef public u64 last_sequence, record_count, decision_count, fill_count, cancel_count

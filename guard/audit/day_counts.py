@@ -39,7 +39,11 @@ _FILLS, _CANCELS = FILLS, CANCELS
 _GATES = len(TRACE.field_names)
 _PRECISION_BITS = PRECISION_BITS
 _LATENCY_NS_MAX = I64_MAX
-_BUCKETS = histogram.bucket_of(I64_MAX, PRECISION_BITS) + 1
+# What is longer is no latency: a clock that was never set, or a request that was kept back. One
+# `sent_at_ns` of 1 would make the mean of a day years.
+LATENCY_SHOWN_NS_MAX: Final = 86_400_000_000_000
+_SHOWN_NS_MAX = LATENCY_SHOWN_NS_MAX
+_BUCKETS = histogram.bucket_of(LATENCY_SHOWN_NS_MAX, PRECISION_BITS) + 1
 
 
 class Alike:
@@ -66,11 +70,14 @@ class Alike:
 
 
 class Latencies:
-    """Times between two clocks, counted by bucket; those below zero are only counted."""
+    """Times between two clocks, counted by bucket.
+
+    Those below zero and those above a day are only counted: they say nothing of a way.
+    """
 
     def __init__(self) -> None:
         self._counts = [0] * _BUCKETS
-        self.below_zero_count = 0
+        self.below_zero_count = self.too_old_count = 0
         self._least_ns, self._greatest_ns = _LATENCY_NS_MAX, 0
         self._total_ns = 0
 
@@ -78,6 +85,9 @@ class Latencies:
         """Counts one, which fits an i64."""
         if latency_ns < 0:
             self.below_zero_count += 1
+            return
+        if latency_ns > _SHOWN_NS_MAX:
+            self.too_old_count += 1
             return
         if latency_ns < self._least_ns:
             self._least_ns = latency_ns
@@ -109,7 +119,7 @@ class DayCounts:
         self.first_policy: Any = None
         self.first_policy_digest_hex = ""
         self.decision_count = self.fill_count = self.cancel_count = 0
-        self.fill_fees_microcents = 0
+        self.fill_fees_microcents = self.rebates_microcents = 0
         self._gate_counts = [0] * _GATES
         self._batches: dict[int, int] = {}
         self._batch_first_sequence: int | None = None
@@ -166,9 +176,11 @@ class DayCounts:
     def note_fill(
         self, desk: str, fee_microcents: int, sequence: int, at_ns: int, state: GuardState
     ) -> None:
-        """Counts a fill."""
+        """Counts a fill; a fee below zero is a rebate."""
         self.fill_count += 1
         self.fill_fees_microcents += fee_microcents
+        if fee_microcents < 0:
+            self.rebates_microcents -= fee_microcents
         self.exposure.note(desk, state.ledger, sequence, at_ns)
         self.count_at(at_ns, _FILLS)
 

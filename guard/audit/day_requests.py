@@ -3,6 +3,7 @@
 
 Owns the way from a request and its outcome to the functions of `guard.audit.day_counts`. Orders
 alike are found by the bytes that say what they share; only the first of a kind is put into words.
+The age of an order that was refused as stale is no latency, and stands in none.
 
 How it fails: it does not.
 """
@@ -12,10 +13,12 @@ from guard.engine.state import GuardState
 from guard.protocol import slots
 from guard.protocol.fields import GATES, REASON_WORDS, STAGES
 from guard.protocol.outcome import OUTCOME_NUMBERS, Outcome, OutcomeKind
+from guard.protocol.reasons import Refusal
 from guard.protocol.request import TEXTS, Request
 from kernel import little_endian as le
 
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
+_STALE_ORDER = REASON_WORDS.index(Refusal.STALE_ORDER.word)
 _KERNEL = STAGES.index("kernel")
 _GATE_COUNT = len(GATES)
 _FIRST_GATE = OUTCOME_NUMBERS.index(GATES[0])
@@ -48,7 +51,9 @@ class DayRequests:
             counts.note_cancel(self._desk(request, state), sequence, at_ns, state)
             return False
         sent_at_ns = request.sent_at_ns
-        if sent_at_ns != 0:
+        if sent_at_ns != 0 and answer.reason == _STALE_ORDER:
+            counts.order_latency.too_old_count += 1
+        elif sent_at_ns != 0:
             counts.order_latency.add(request.received_at_ns - sent_at_ns)
         notional = fee = 0
         if kind == _ADMITTED:

@@ -22,6 +22,9 @@ cdef class DeskExposure:
     cdef public dict rows
     cdef public i64 held_peak_microcents, used_peak_microcents
     cdef public object held_peak_sequence, used_peak_sequence
+    cdef public i64 held, spent, granted, cap
+
+    cpdef bint stands_as(self, Tenant tenant) except -1
 
 @cython.final
 cdef class ExposureBook:
@@ -29,6 +32,8 @@ cdef class ExposureBook:
     cdef Py_ssize_t _rows_max, _row_count
     cdef object _grid, _index, _from_ns, _until_ns
 
-    @cython.locals(tenant=Tenant, line=DeskExposure, row=ExposureRow, held=i64, used=i64)
+    @cython.locals(
+        tenant=Tenant, line=DeskExposure, row=ExposureRow, held=i64, used=i64, is_new=bint
+    )
     cpdef note(self, desk, BudgetEngine ledger, u64 sequence, at_ns)
     cpdef int seed(self, GuardState state, u64 sequence, at_ns) except -1

@@ -2,9 +2,10 @@
 """Each desk's exposure through the day: what it held and had spent, against cap and grant. Pure.
 
 Owns one row per desk and time bucket in which its ledger line changed: the peak of what was held,
-the peak of what was held and spent together, and how the line stood at the bucket's end. Merging
-buckets keeps the peaks, so that downsampling never hides one; the highest of each desk are kept
-exactly as well, with the record that made them.
+the peak of what was held and spent together, and how the line stood at the bucket's end. What the
+line was when the bucket began counts for its peaks, too: it stood so until the first change.
+Merging buckets keeps the peaks, so that downsampling never hides one; the highest of each desk are
+kept exactly as well, with the record that made them. A record that moved nothing makes no row.
 
 Bounded: all desks share one width, and where their rows are too many together it grows. In the end
 a desk has at least one row, so desks bound the memory, as they bound the ledger itself.
@@ -37,8 +38,10 @@ class ExposureRow:
 
     __slots__ = ("cap", "granted", "held", "held_peak", "spent", "used_peak")
 
-    def __init__(self) -> None:
-        self.held_peak = self.used_peak = 0
+    def __init__(self, held: int, used: int) -> None:
+        """`held`, `used`: how much it is when the bucket begins."""
+        self.held_peak = held
+        self.used_peak = used
         self.held = self.spent = self.granted = self.cap = 0
 
     def take(self, tenant: Tenant) -> None:
@@ -73,12 +76,19 @@ class ExposureRow:
 
 
 class DeskExposure:
-    """A desk's rows by bucket, and its highest exposures with the sequences that reached them."""
+    """A desk's rows by bucket, and its highest exposures with the sequences that reached them.
+
+    `held`, `spent`, `granted` and `cap`: its ledger line as it was noted last, in microcents.
+    """
 
     __slots__ = (
+        "cap",
+        "granted",
+        "held",
         "held_peak_microcents",
         "held_peak_sequence",
         "rows",
+        "spent",
         "used_peak_microcents",
         "used_peak_sequence",
     )
@@ -88,6 +98,16 @@ class DeskExposure:
         self.held_peak_microcents = self.used_peak_microcents = 0
         self.held_peak_sequence: int | None = None
         self.used_peak_sequence: int | None = None
+        self.held = self.spent = self.granted = self.cap = 0
+
+    def stands_as(self, tenant: Tenant) -> bool:
+        """Is the ledger line what it was when it was noted last?"""
+        return (
+            self.held == tenant.reserved
+            and self.spent == tenant.committed
+            and self.granted == tenant.initial
+            and self.cap == tenant.cap
+        )
 
 
 class ExposureBook:
@@ -113,6 +133,8 @@ class ExposureBook:
         line = self.desks.get(desk)
         if line is None:
             line = self.desks[desk] = DeskExposure()
+        elif line.stands_as(tenant):
+            return  # such as a fill of an unknown order, without a fee
         held = tenant.reserved
         used = held + tenant.committed
         if held > line.held_peak_microcents:
@@ -124,14 +146,16 @@ class ExposureBook:
         if not self._from_ns <= at_ns < self._until_ns:
             self._turn_to(at_ns)
         row = line.rows.get(self._index)
-        if row is not None:
-            row.take(tenant)
-            return
-        row = line.rows[self._index] = ExposureRow()
+        is_new = row is None
+        if row is None:
+            row = line.rows[self._index] = ExposureRow(line.held, line.held + line.spent)
         row.take(tenant)
-        self._row_count += 1
-        if self._row_count > self._rows_max:
-            self._coarsen()
+        line.held, line.spent = held, tenant.committed
+        line.granted, line.cap = tenant.initial, tenant.cap
+        if is_new:
+            self._row_count += 1
+            if self._row_count > self._rows_max:
+                self._coarsen()
 
     def _turn_to(self, at_ns: int) -> None:
         """The bucket of that time is the one at hand; it stays so until the buckets are merged."""

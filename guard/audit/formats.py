@@ -32,10 +32,17 @@ def count(number: int | None) -> str:
 
 
 def share(part: int, whole: int | None) -> str:
-    """In per cent, one decimal, rounded down: `99.9 %` is never all of it."""
+    """In per cent, rounded to one decimal, half up.
+
+    A part that is not all of it, nor none, never looks so: `>99.9 %`, `<0.1 %`.
+    """
     if not whole:
         return NOTHING
-    per_mille = part * 1_000 // whole
+    per_mille = (2_000 * part + whole) // (2 * whole)
+    if part and not per_mille:
+        return "<0.1 %"
+    if part < whole and per_mille == 1_000:
+        return ">99.9 %"
     return f"{per_mille // 10:,}.{per_mille % 10} %"
 
 

@@ -85,7 +85,7 @@ def table_html(
 
 
 def _bar(cell: str) -> str:
-    share = cell.removesuffix(" %")
+    share = cell.removesuffix(" %").lstrip("<>").replace(",", "")
     return (
         '<svg class="bar" aria-hidden="true"><rect class="track" width="100%" height="100%"/>'
         f'<rect width="{escaped(share)}%" height="100%"/></svg>'

@@ -69,32 +69,42 @@ def day_fields(day: DayCollector, state: GuardState) -> dict[str, Any]:
         "by_desk": _by_name(answers.desks),
         "by_symbol": _by_name(answers.symbols),
         "by_venue": _by_name(answers.venues),
-        "executions": {
-            "fills": counts.fill_count,
-            "fill_flags": dict(sorted(day.fill_flags.items())),
-            "fees_microcents": counts.fill_fees_microcents,
-            "unpaid_fees_microcents": day.unpaid_fees_microcents,
-            "cancels": day.cancel_count,
-        },
+        "executions": _executions(day),
         "timeline": {
             "bucket_width_ns": width_ns,
             "columns": ["start_ns", *TIMELINE_COLUMNS],
             "rows": rows,
         },
         "exposure": _exposure(counts.exposure),
-        "latency": {
-            "orders": counts.order_latency.as_histogram().as_fields("ns"),
-            "fills": counts.fill_latency.as_histogram().as_fields("ns"),
-            "clock_skew": sum(
-                latency.below_zero_count for latency in (counts.order_latency, counts.fill_latency)
-            ),
-        },
+        "latency": _latency(counts),
         "batches": counts.batch_records.as_fields("records"),
         "policies": [asdict(period) for period in day.policies],
         "policies_left_out": day.policies_left_out,
         "administrative": day.administrative,
         "administrative_left_out": day.administrative_left_out,
         "ledger": _ledger(state),
+    }
+
+
+def _executions(day: DayCollector) -> dict[str, Any]:
+    counts = day.counts
+    return {
+        "fills": counts.fill_count,
+        "fill_flags": dict(sorted(day.fill_flags.items())),
+        "fees_microcents": counts.fill_fees_microcents,
+        "rebates_microcents": counts.rebates_microcents,
+        "unpaid_fees_microcents": day.unpaid_fees_microcents,
+        "cancels": day.cancel_count,
+    }
+
+
+def _latency(counts: DayCounts) -> dict[str, Any]:
+    orders, fills = counts.order_latency, counts.fill_latency
+    return {
+        "orders": orders.as_histogram().as_fields("ns"),
+        "fills": fills.as_histogram().as_fields("ns"),
+        "clock_skew": orders.below_zero_count + fills.below_zero_count,
+        "too_old": orders.too_old_count + fills.too_old_count,
     }
 
 

@@ -179,7 +179,8 @@ def _conservation(document: Document) -> Table:
     ]
     note = (
         f"granted = remaining + held + spent, in {document['currency']}, checked after every "
-        f"record. Digest of these lines: {document['ledger_digest_hex']}"
+        f"record. Digest of these lines and of how many holds are open: "
+        f"{document['ledger_digest_hex']}"
     )
     columns = ("desk", "#granted", "#remaining", "#held", "#spent", "adds up", "entries")
     return Table("conservation", "Conservation, desk by desk", columns, rows, note)
@@ -279,14 +280,21 @@ def _most(reasons: dict[str, int]) -> str:
 
 def _executions(document: Document) -> Table:
     executions = document["executions"]
+    fees, rebates = executions["fees_microcents"], executions["rebates_microcents"]
     rows = [
         ("fills", count(executions["fills"])),
         *((f"fills flagged {flag}", count(n)) for flag, n in executions["fill_flags"].items()),
-        ("fees", money(executions["fees_microcents"])),
+        ("fees", money(fees + rebates)),
+        ("rebates", money(rebates)),
+        ("fees less rebates", money(fees)),
         ("fees unpaid", money(executions["unpaid_fees_microcents"])),
         ("cancels", count(executions["cancels"])),
     ]
-    return Table("executions", "Fills and cancels", ("what", "#figure"), rows)
+    note = (
+        "As fills reported them. A ledger's spent is what was charged: fees, without what is "
+        "unpaid, and no rebate lowers it."
+    )
+    return Table("executions", "Fills and cancels", ("what", "#figure"), rows, note)
 
 
 def _latency(document: Document) -> Table:
@@ -305,7 +313,8 @@ def _latency(document: Document) -> Table:
     note = (
         "What the log can tell: from the client's sent_at_ns (executed_at_ns) to the guard's "
         "received_at_ns, two clocks. The time to the answer is not in the log. Percentiles are at "
-        f"most 3.2 % too high. Sent later than received, and left out: {latency['clock_skew']}."
+        f"most 3.2 % too high. Left out: sent later than received, {count(latency['clock_skew'])}; "
+        f"sent more than a day before, or refused as stale, {count(latency['too_old'])}."
     )
     columns = ("what", "#count", "#min", "#mean", "#p50", "#p90", "#p99", "#p99.9", "#max")
     return Table("latency", "Latency and batches", columns, rows, note)
@@ -377,7 +386,7 @@ def _administrative(document: Document) -> Table:
         for event in document["administrative"]
     ]
     left_out = document["administrative_left_out"]
-    note = f"{count(left_out)} more are left out." if left_out else ""
+    note = f"{count(left_out)} more are left out in the middle." if left_out else ""
     columns = ("#record", "at, UTC", "event", "by", "why", "what")
     return Table("administrative", "Sessions, halts and changes", columns, rows, note)
 

@@ -30,7 +30,9 @@ class DayOfObjects(DayCollector):
 
     def _note_order(self, event: Any, sequence: int, at_ns: int, state: Any) -> None:
         counts, order, answer = self.counts, event.order, event.answer
-        if order.sent_at_ns is not None:
+        if order.sent_at_ns is not None and answer.reason == "stale_order":
+            counts.order_latency.too_old_count += 1
+        elif order.sent_at_ns is not None:
             counts.order_latency.add(_latency_ns(event, order.sent_at_ns))
         notional = fee = 0
         chosen, stage = None, ""
@@ -55,7 +57,7 @@ class DayOfObjects(DayCollector):
         if fill.executed_at_ns is not None:
             self.counts.fill_latency.add(_latency_ns(event, fill.executed_at_ns))
         self.counts.note_fill(fill.desk, answer.fee_microcents, sequence, at_ns, state)
-        self._note_unusual(event, sequence)
+        self._note_unusual(event, sequence, state)
 
 
 def _latency_ns(event: Any, since_ns: int) -> int:

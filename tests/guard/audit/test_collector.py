@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
@@ -11,11 +12,12 @@ from audit_support import STEPS, audited, live
 from guard.audit import answers, collector, day_counts
 from guard.audit.answers import OTHER_NAMES
 from guard.audit.audit import Audit
+from guard.audit.day_counts import LATENCY_SHOWN_NS_MAX
 from guard.config.activation import find_differences
 from guard.engine.apply_event import build_policy
 from guard.engine.events import DeskResumed, PolicyActivated
 from guard_day_support import trading_day
-from guard_support import T0, LoggedEngine, actor, dev_config, order
+from guard_support import ALPHA_BUDGET, T0, LoggedEngine, actor, cancel, dev_config, fill, order
 
 
 def _events(records: list[bytes]) -> list[dict[str, Any]]:
@@ -85,10 +87,16 @@ def _check_times(
         assert row[1] == sum(event["answer"]["type"] == "admit" for event in mine)
         assert sum(row[1:5]) == len(mine)
     assert sum(sum(row[1:5]) for row in rows) == len(orders)
-    lags = [e["received_at_ns"] - s for e in orders if (s := e["order"]["sent_at_ns"]) is not None]
+    sent = [event for event in orders if event["order"]["sent_at_ns"] is not None]
+    lags = [
+        e["received_at_ns"] - e["order"]["sent_at_ns"]
+        for e in sent
+        if e["answer"]["reason"] != "stale_order"
+    ]
     latency = document["latency"]
     assert latency["clock_skew"] == sum(lag < 0 for lag in lags)
-    assert latency["orders"]["count"] == sum(lag >= 0 for lag in lags)
+    assert latency["orders"]["count"] == sum(0 <= lag <= LATENCY_SHOWN_NS_MAX for lag in lags)
+    assert latency["orders"]["count"] + latency["clock_skew"] + latency["too_old"] == len(sent)
     batches = Counter(event["batch_first_sequence"] for event in events)
     assert document["batches"]["count"] == len(batches)
     assert document["batches"]["max_records"] == max(batches.values())
@@ -110,6 +118,9 @@ def _check_exposure(document: dict[str, Any], day: LoggedEngine) -> None:
         assert rows[-1][5] == line["granted_microcents"]
         peak = document["exposure"]["desks"][desk]["held_peak_microcents"]
         assert peak == max(row[1] for row in rows)
+        for before, after in pairwise(rows):
+            assert after[1] >= before[3]
+            assert after[2] >= before[3] + before[4]
     assert document["ledger"]["open_holds"] == state.ledger.active_reservations
 
 
@@ -130,6 +141,7 @@ def test_the_golden_day() -> None:
         "fills": 7,
         "fill_flags": {"late": 2, "overfill": 1, "refused": 1, "unknown": 2},
         "fees_microcents": 400_000_000_024_997,
+        "rebates_microcents": 3,
         "unpaid_fees_microcents": 200_000_000_025_000,
         "cancels": 1,
     }
@@ -161,14 +173,86 @@ def test_names_of_strangers_are_bounded_and_ours_are_not(monkeypatch: Any) -> No
     assert len(desks) == 5
 
 
-def test_administrative_events_are_bounded(monkeypatch: Any) -> None:
-    monkeypatch.setattr(collector, "ADMINISTRATIVE_MAX", 9)
+def test_administrative_events_are_bounded_and_the_first_and_last_stay(monkeypatch: Any) -> None:
+    monkeypatch.setattr(collector, "ADMINISTRATIVE_FIRST_MAX", 7)
+    monkeypatch.setattr(collector, "ADMINISTRATIVE_LAST_MAX", 2)
     day = LoggedEngine()
     for _ in range(5):
         day.log(actor().event(DeskResumed, desk="desk-alpha"))
     document = audited(day.records)
-    assert len(document["administrative"]) == 9
+    sequences = [event["sequence"] for event in document["administrative"]]
+    assert sequences == [1, 2, 3, 4, 5, 6, 7, 11, 12]
     assert document["administrative_left_out"] == 3
+
+
+def test_fills_for_desks_that_do_not_exist_halt_none_and_displace_nothing() -> None:
+    day = LoggedEngine()
+    for number in range(2_250):
+        day.submit(fill(f"F-{number}", desk="nobody", client_order_id="X"), T0)
+    day.admit(order("A-1"))
+    for number in range(3):
+        day.submit(fill(f"G-{number}", quantity=1, fee=2 * ALPHA_BUDGET), T0)
+    day.restart()
+    document = audited(day.records)
+    halts = [event for event in document["administrative"] if event["event"] == "desk_halted"]
+    # Once: the two fees behind it found it halted.
+    assert [event["fields"]["desk"] for event in halts] == ["desk-alpha"]
+    assert document["administrative_left_out"] == 0
+    assert document["administrative"][-1]["event"] == "session_started"
+    assert document["executions"]["fill_flags"]["unknown"] == 2_250
+
+
+def test_a_desk_that_was_resumed_halts_again() -> None:
+    day = LoggedEngine()
+    day.admit(order("A-1"))
+    day.submit(fill("F-1", quantity=1, fee=2 * ALPHA_BUDGET))
+    day.log(actor(batch=day.engine.next_sequence).event(DeskResumed, desk="desk-alpha"))
+    day.submit(fill("F-2", quantity=1, fee=2 * ALPHA_BUDGET))
+    named = [event["event"] for event in audited(day.records)["administrative"]]
+    assert named[7:] == ["desk_halted", "desk_resumed", "desk_halted"]
+
+
+def test_a_fill_that_moves_nothing_is_no_exposure_and_a_bucket_begins_with_what_was_held() -> None:
+    held = 5_850_000_000_000
+    peaks = []
+    for with_fill in (False, True):
+        day = LoggedEngine()
+        day.admit(order("A-1", quantity=300, price=19_500))
+        later_ns = T0 + 50_000_000
+        if with_fill:
+            day.submit(fill("F-1", client_order_id="X", fee=0), later_ns)
+        day.submit(cancel("A-1"), later_ns)
+        rows = audited(day.records)["exposure"]["desks"]["desk-alpha"]["rows"]
+        peaks.append([row[1:4] for row in rows])
+    assert peaks[0] == peaks[1] == [[held, held, held], [held, held, 0]]
+
+
+def test_a_fill_that_moves_nothing_makes_no_row() -> None:
+    day = LoggedEngine()
+    day.submit(fill("F-1", client_order_id="X", fee=0), T0 + 10**9)
+    day.admit(order("A-1"), T0 + 2 * 10**9)
+    rows = audited(day.records)["exposure"]["desks"]["desk-alpha"]["rows"]
+    assert [row[0] - T0 for row in rows] == [0, 2 * 10**9]
+
+
+def test_an_order_without_a_clock_is_no_latency() -> None:
+    day = LoggedEngine()
+    day.admit(order("A-1", sent_at_ns=T0 - 5))
+    day.reject(order("A-2", sent_at_ns=1))  # stale
+    day.reject(order("A-3", sent_at_ns=1, desk="nobody"))
+    day.submit(fill("F-1", executed_at_ns=1))
+    day.submit(fill("F-2", executed_at_ns=T0 - 7))
+    latency = audited(day.records)["latency"]
+    assert (latency["orders"]["count"], latency["orders"]["mean_ns"]) == (1, 5)
+    assert (latency["fills"]["count"], latency["fills"]["max_ns"]) == (1, 7)
+    assert (latency["clock_skew"], latency["too_old"]) == (0, 3)
+
+
+def test_the_age_of_a_stale_order_is_no_latency_in_a_short_window_either() -> None:
+    day = LoggedEngine(dev_config(remembered_order_window_s=60))
+    day.reject(order("A-1", sent_at_ns=T0 - 61 * 10**9))
+    latency = audited(day.records)["latency"]
+    assert (latency["orders"]["count"], latency["too_old"]) == (0, 1)
 
 
 def test_a_clock_set_back_stays_at_the_latest_time() -> None:

@@ -3,21 +3,30 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.audit.day_counts import DayCounts, Latencies
+from guard.audit.day_counts import LATENCY_SHOWN_NS_MAX, DayCounts, Latencies
 from guard.audit.histogram import Histogram
 from guard_support import LoggedEngine
 
 I64_MAX, U64_MAX = 2**63 - 1, 2**64 - 1
 
 
-@given(st.lists(st.integers(-I64_MAX, I64_MAX) | st.integers(-3, 200)))
+@given(
+    st.lists(
+        st.one_of(
+            st.integers(-I64_MAX, I64_MAX),
+            st.integers(-3, 200),
+            st.integers(LATENCY_SHOWN_NS_MAX - 3, LATENCY_SHOWN_NS_MAX + 3),
+        )
+    )
+)
 def test_latencies_are_counted_as_a_histogram_counts_them(latencies_ns: list[int]) -> None:
     counted, plain = Latencies(), Histogram()
     for latency_ns in latencies_ns:
         counted.add(latency_ns)
-        if latency_ns >= 0:
+        if 0 <= latency_ns <= LATENCY_SHOWN_NS_MAX:
             plain.add(latency_ns)
     assert counted.as_histogram().as_fields("ns") == plain.as_fields("ns")
+    assert counted.too_old_count == sum(each > LATENCY_SHOWN_NS_MAX for each in latencies_ns)
     assert counted.below_zero_count == sum(latency_ns < 0 for latency_ns in latencies_ns)
 
 

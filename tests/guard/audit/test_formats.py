@@ -32,8 +32,29 @@ def test_money_is_exact(microcents: int) -> None:
 
 def test_counts_and_shares() -> None:
     assert (count(1_234_567), count(None)) == ("1,234,567", NOTHING)
-    assert (share(999_999, 1_000_000), share(1, 1), share(1, 0)) == ("99.9 %", "100.0 %", NOTHING)
+    assert (share(1, 1), share(0, 7), share(1, 0)) == ("100.0 %", "0.0 %", NOTHING)
     assert share(0, None) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [
+        (2, 3, "66.7 %"),
+        (1, 3, "33.3 %"),
+        (1, 2_000, "0.1 %"),
+        (1, 2_001, "<0.1 %"),
+        (1_999, 2_000, ">99.9 %"),
+        (999, 1_000, "99.9 %"),
+        (999_999, 1_000_000, ">99.9 %"),
+        (3, 2, "150.0 %"),
+        (1_000_001, 1_000_000, "100.0 %"),
+        (12_345, 1, "1,234,500.0 %"),
+    ],
+)
+def test_a_share_is_rounded_and_a_part_is_never_all_or_nothing(
+    part: int, whole: int, text: str
+) -> None:
+    assert share(part, whole) == text
 
 
 @pytest.mark.parametrize(
