@@ -92,6 +92,8 @@ from wal.rewrite_end import Rewrite, rewrite_tail
 from wal.salvage import LeftOut, SalvageReport, salvage_log
 from wal.segment import (
     MANIFEST_NAME,
+    PRIVATE_DIRECTORY_MODE,
+    PRIVATE_FILE_MODE,
     SEGMENT_NAME,
     create_directory,
     forget_pages,
@@ -124,6 +126,8 @@ __all__ = [
     "LINE_BYTES_MAX",
     "MANIFEST_NAME",
     "OUT_OF_SPACE",
+    "PRIVATE_DIRECTORY_MODE",
+    "PRIVATE_FILE_MODE",
     "SEGMENT_BYTES_MAX",
     "SEGMENT_NAME",
     "TREE_SIZE_MAX",

@@ -1,7 +1,8 @@
 """A fresh chain in one new file, for records that leave the log (an export).
 
-Owns: the writing of such a file, from record 1 on, and its fsync. Must not: overwrite anything, or
-know why these records and no others. The log itself is `writer`'s: nothing here is group commit.
+Owns: the writing of such a file, from record 1 on, its fsync, and that its owner alone may read it.
+Must not: overwrite anything, or know why these records and no others. The log itself is `writer`'s:
+nothing here is group commit.
 
 How it works: lines are gathered and written in large pieces; `finish` makes them durable. How it
 fails: `WalEntryError` for data that no line can hold, `OSError` for what the system refuses; the
@@ -17,7 +18,7 @@ from typing import Final
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
 from wal.closing_on_exit import Closing
 from wal.entry import check_data, encode_line
-from wal.segment import open_new, write_all
+from wal.segment import PRIVATE_FILE_MODE, open_new, write_all
 
 PIECE_BYTES: Final = 1024 * 1024
 
@@ -31,7 +32,7 @@ class ChainFile(Closing):
         self._head = EMPTY_HEAD
         self._lines: list[bytes] = []
         self._line_bytes = 0
-        self._descriptor: int | None = open_new(path)
+        self._descriptor: int | None = open_new(path, mode=PRIVATE_FILE_MODE)
 
     @property
     def head(self) -> Head:

@@ -29,6 +29,9 @@ SEGMENT_NUMBER_MAX: Final = 99_999_999  # eight digits, so that names sort as nu
 # Risk desks read the log through a group; nobody else does.
 FILE_MODE: Final = 0o640
 DIRECTORY_MODE: Final = 0o750
+# Of keys, and of what leaves the log for whoever asked for it (an export, a page): the owner alone.
+PRIVATE_FILE_MODE: Final = 0o600
+PRIVATE_DIRECTORY_MODE: Final = 0o700
 
 # Forgotten at once: below a millisecond, in which a sync of the same file waits.
 FORGET_BYTES: Final = 4 * 1024 * 1024

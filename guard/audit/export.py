@@ -31,6 +31,7 @@ from guard.process import leaving
 from guard.record.codec import DIALECT
 from kernel import PolicySnapshot
 from wal import (
+    PRIVATE_FILE_MODE,
     ChainFile,
     ChainHasher,
     Head,
@@ -45,7 +46,6 @@ from wal.lock import LOCK_NAME
 SUFFIX: Final = ".jsonl"
 # A policy is changed by a restart: this many in one log is a mistake somewhere.
 PARTS_MAX: Final = 10_000
-_FILE_MODE: Final = 0o640
 # How the guard and the reference both begin a decision record.
 _DECISION: Final = b'{"audit":'
 _ACTIVATED: Final = b'{"event":"policy_activated",'
@@ -265,7 +265,8 @@ def _beside(path: Path) -> tuple[Path, Path]:
 
 
 def _write_small(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(path, flags, PRIVATE_FILE_MODE)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()

@@ -35,6 +35,7 @@ from kernel.ledger_snapshot import recovery_aware
 from kernel.strict_json import check_integer
 from wal import (
     EMPTY_HEAD,
+    PRIVATE_FILE_MODE,
     Anchor,
     ChainHasher,
     Head,
@@ -46,7 +47,6 @@ from wal import (
 
 # A million tenants, each with the longest numbers and a short id.
 SNAPSHOT_BYTES_MAX: Final = 512 * 1024 * 1024
-FILE_MODE: Final = 0o600  # balances are nobody else's business
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def save_snapshot(path: Path, snapshot: BudgetSnapshot) -> None:
     """
     data = encode_snapshot(snapshot).encode()
     try:
-        publish_file(path, data, mode=FILE_MODE)
+        publish_file(path, data, mode=PRIVATE_FILE_MODE)
     except OSError as error:
         raise SnapshotFileError(f"cannot write the snapshot {path}: {error}") from error
 

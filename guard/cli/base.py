@@ -13,6 +13,7 @@ from guard.config.keys import load_key
 from guard.process.operator_lines import complaint
 from wal import (
     JOBS_MAX,
+    PRIVATE_FILE_MODE,
     Anchor,
     ChainHasher,
     WalAnchorError,
@@ -26,7 +27,6 @@ EXIT_GOOD: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_WRONG_USE: Final = 2
 EXIT_UNFINISHED: Final = 3  # a log's end that the next start mends
-OUTPUT_MODE: Final = 0o666  # less the umask: what a person asked for, and may show around
 EXIT_SIGNAL: Final = 128  # and the signal's number: what a shell says of a tool that it ended
 EXIT_BROKEN_PIPE: Final = EXIT_SIGNAL + 13  # SIGPIPE
 
@@ -102,12 +102,13 @@ def tool_anchor(options: argparse.Namespace) -> Anchor | None:
 def write_output(path: Path, data: bytes) -> None:
     """Writes what a tool found where the user wants it: a file is whole or not there.
 
-    A device, or a pipe, gets it as it comes. Raises OSError.
+    It holds orders and balances: its owner alone may read it, until they say otherwise. A device,
+    or a pipe, gets it as it comes. Raises OSError.
     """
     if path.exists() and not path.is_file():
         path.write_bytes(data)
     else:
-        publish_file(path, data, mode=OUTPUT_MODE)
+        publish_file(path, data, mode=PRIVATE_FILE_MODE)
 
 
 def report_good(options: argparse.Namespace, what: str, fields: dict[str, Any]) -> int:

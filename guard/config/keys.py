@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from guard.config.file import ConfigError
-from wal import open_to_read, publish_file
+from wal import PRIVATE_DIRECTORY_MODE, PRIVATE_FILE_MODE, open_to_read, publish_file
 
 KEY_BYTES_MIN: Final = 32
 KEY_BYTES_MAX: Final = 4096
 EPHEMERAL_KEY_NAME: Final = "ephemeral.key"
-SECRET_MODE: Final = 0o600
 
 
 class KeyFileError(ConfigError):
@@ -63,7 +62,7 @@ def read_secret(path: Path) -> bytes:
 def create_secret(path: Path, data: bytes) -> None:
     """Writes a secret, readable by its owner alone. Never overwrites. Raises KeyFileError."""
     try:
-        publish_file(path, data, mode=SECRET_MODE, may_replace=False)
+        publish_file(path, data, mode=PRIVATE_FILE_MODE, may_replace=False)
     except OSError as error:
         raise KeyFileError(f"key file {path}: cannot be created: {error.strerror}") from error
 
@@ -76,7 +75,7 @@ def ephemeral_key(log_directory: Path, *, may_create: bool = True) -> bytes:
     """
     path = log_directory / EPHEMERAL_KEY_NAME
     if may_create:
-        log_directory.mkdir(parents=True, exist_ok=True)
+        log_directory.mkdir(PRIVATE_DIRECTORY_MODE, parents=True, exist_ok=True)
         if not os.path.lexists(path):
             create_key(path)
     return load_key(path)

@@ -26,6 +26,7 @@ from guard_support import (
     order,
     write_log,
 )
+from umask_support import mode_of, umask
 from wal import ChainHasher, WalDamage, WalKeyMismatch, read_anchor, read_entries, verify_chain
 from wal_support import VECTOR_KEY, VECTORS, unpack_vector
 
@@ -79,6 +80,15 @@ def check_with_the_wheel(part: ExportedPart, key: bytes | None) -> None:
     assert head == (part.head.sequence, part.head.entry_hash)
     results = wheel.replay_verify_audited_wal(part.path, policy_at(part.policy_path), hmac_key=key)
     assert len(results) == part.head.sequence
+
+
+@pytest.mark.parametrize("mask", [0, 0o022])
+def test_an_export_is_its_owners_alone(mask: int, changing: Path, tmp_path: Path) -> None:
+    with umask(mask):
+        export_decisions(changing, HASHER, tmp_path / "day.jsonl", UNKEYED)
+    modes = {path.name: mode_of(path) for path in tmp_path.iterdir()}
+    assert len(modes) == 9
+    assert set(modes.values()) == {0o600}, modes
 
 
 @pytest.mark.parametrize("key", [None, OUT_KEY])

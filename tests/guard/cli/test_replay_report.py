@@ -10,6 +10,7 @@ from guard.cli import main
 from guard_checkpoint_support import OLDER, write_day
 from guard_day_support import trading_day
 from guard_support import DEV_CONFIG_TEXT, KEY, LoggedEngine, order, write_log
+from umask_support import mode_of, umask
 
 DAY = trading_day().records
 
@@ -140,6 +141,19 @@ def test_a_page(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(out)["head_hash"] in html
     assert "Order A-2 of desk-alpha: admitted to venue 10 instead of 20" in html
     assert sorted(path.name for path in log.parent.iterdir()) == ["day.html", "key", "log"]
+
+
+@pytest.mark.parametrize("mask", [0, 0o022])
+def test_a_page_is_its_owners_alone(
+    mask: int, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where one that others may read stood in its place."""
+    file = log.parent / "day.html"
+    file.write_text("yesterday's")
+    file.chmod(0o644)
+    with umask(mask):
+        assert replay(capsys, log, "--html", str(file))[0] == 0
+    assert mode_of(file) == 0o600
 
 
 def test_a_page_goes_neither_into_the_log_nor_nowhere(

@@ -15,6 +15,7 @@ from guard.config.keys import (
     ephemeral_key,
     load_key,
 )
+from umask_support import mode_of, umask
 
 
 def _key_file(path: Path, size: int = 32, mode: int = 0o600) -> Path:
@@ -108,15 +109,12 @@ def test_a_refused_file_leaves_no_descriptor_open(tmp_path: Path) -> None:
 
 def test_a_made_key_is_random_and_its_owners_alone(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    mask = os.umask(0)
-    try:
+    with umask(0):
         create_key(one)
         create_key(two)
-    finally:
-        os.umask(mask)
     assert len(load_key(one)) == 32
     assert load_key(one) != load_key(two)
-    assert one.stat().st_mode & 0o7777 == 0o600
+    assert mode_of(one) == 0o600
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 32])
@@ -143,3 +141,12 @@ def test_the_throw_away_key_is_made_once_and_found_again(tmp_path: Path) -> None
     (directory / EPHEMERAL_KEY_NAME).write_bytes(b"short")
     with pytest.raises(KeyFileError, match="5 bytes"):
         ephemeral_key(directory)
+
+
+@pytest.mark.parametrize("mask", [0, 0o022])
+def test_a_log_for_trying_out_is_its_owners_alone(mask: int, tmp_path: Path) -> None:
+    directory = tmp_path / "log"
+    with umask(mask):
+        ephemeral_key(directory)
+    assert mode_of(directory) == 0o700
+    assert mode_of(directory / EPHEMERAL_KEY_NAME) == 0o600
