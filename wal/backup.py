@@ -5,12 +5,12 @@ change anything in the log, or write over anything.
 
 How it works: the manifest and the checkpoints that stand beside it are copied until the manifest
 has stayed the same meanwhile; then the writer's durable head is read (`headfile`), and the segments
-up to it are copied, the last one up to its very byte. All of it is synced. A log that nobody writes
-is copied to the end of its records. Whether the copy verifies is for whoever has the key to say.
+up to it are copied, the last one up to its very byte. All of it is synced, in a directory beside
+the destination, which then gets its name. A log that nobody writes is copied to the end of its
+records. Whether the copy verifies is for whoever has the key to say.
 
 How it fails: `WalInputError` for a destination that is not new; `WalError` where a file went away
-meanwhile (segments were archived) or the system refuses: the copy is then incomplete, and not to be
-used.
+meanwhile (segments were archived) or the system refuses. There is no copy then.
 """
 
 from __future__ import annotations
@@ -21,16 +21,14 @@ from pathlib import Path
 from typing import Final
 
 from wal.ahead import segment_end
-from wal.copying import copy_beginning
+from wal.copying import copy_beginning, filled_directory
 from wal.errors import WalError, WalInputError
 from wal.manifest import MANIFEST_BYTES_MAX
 from wal.reader import durable_head, paths_until
 from wal.regularfile import read_regular
 from wal.segment import (
     CHECKPOINT_NAME,
-    DIRECTORY_MODE,
     MANIFEST_NAME,
-    fsync_directory,
     list_segments,
     open_new,
     write_all,
@@ -59,25 +57,26 @@ def backup_log(source: Path, destination: Path) -> Backup:
     try:
         if not list_segments(source, archived=True):
             raise WalInputError(f"{source} holds no segment: there is nothing to copy")
-        os.mkdir(destination, DIRECTORY_MODE)
-    except FileExistsError:
-        raise WalInputError(f"{destination} exists: a copy is made in a new directory") from None
-    except OSError as error:
-        raise WalError(f"cannot create {destination}: {error}") from error
-    try:
-        checkpoints = _copy_checkpoints(source, destination)
-        until = durable_head(source)
-        paths = paths_until(list_segments(source, archived=True), until)
-        copied = 0
-        for path in paths:
-            is_last = until is not None and path.name == until.segment
-            end = until.end_offset if until is not None and is_last else segment_end(path)
-            copy_beginning(path, destination / path.name, end)
-            copied += end
-        fsync_directory(destination)
-        fsync_directory(destination.resolve().parent)
+        if os.path.lexists(destination):
+            raise WalInputError(f"{destination} exists: a copy is made in a new directory")
+        if not destination.resolve().parent.is_dir():
+            raise WalError(f"cannot create {destination}: its parent is no directory")
+        with filled_directory(destination) as filled:
+            return _fill(source, filled)
     except OSError as error:
         raise WalError(f"cannot copy {source} to {destination}: {error}") from error
+
+
+def _fill(source: Path, filled: Path) -> Backup:
+    checkpoints = _copy_checkpoints(source, filled)
+    until = durable_head(source)
+    paths = paths_until(list_segments(source, archived=True), until)
+    copied = 0
+    for path in paths:
+        is_last = until is not None and path.name == until.segment
+        end = until.end_offset if until is not None and is_last else segment_end(path)
+        copy_beginning(path, filled / path.name, end)
+        copied += end
     return Backup(len(paths), len(checkpoints), copied + sum(checkpoints))
 
 

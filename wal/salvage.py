@@ -5,12 +5,12 @@ one that holds anything, or guess: only the records that follow from the log's b
 checkpoint's head) without a flaw are taken, whatever may still be readable behind the damage.
 
 How it works: the segments are read up to the first damage; each is then written anew, as far as it
-was verified, under its own name; files and directory are fsync'd; the new log is verified, and must
-end with the same head. Everything else is listed: where it stands, and how many bytes.
+was verified, under its own name, in a directory beside the destination; the new log is verified,
+and must end with the same head; then the directory, durable by now, gets its name. Everything else
+is listed: where it stands, and how many bytes.
 
 How it fails: `WalKeyMismatch`, since under another key nothing could be saved; `WalInputError` for
-a destination that is not new; `WalError` for what the system refuses. The new directory is then
-incomplete and not to be used.
+a destination that is not new; `WalError` for what the system refuses. There is no new log then.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from pathlib import Path
 
 from wal.ahead import segment_end
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
-from wal.copying import copy_beginning
+from wal.copying import copy_beginning, filled_directory
 from wal.errors import WalDamage, WalError, WalInputError, WalKeyMismatch, WalStartMismatch
 from wal.find_record import find_start
 from wal.log_pass import Dialect
 from wal.reader import read_paths
-from wal.segment import DIRECTORY_MODE, SEGMENT_NAME, fsync_directory
+from wal.segment import SEGMENT_NAME
 from wal.verify import find_head
 
 
@@ -73,22 +73,21 @@ def salvage_log(
     """
     try:
         paths, gap = _segments(source, start)
-        _make_new(source, destination)
+        _check_new(source, destination)
         ends, count, head, damage = _verified_ends(paths, hasher, dialect, start)
         if damage is None and gap is not None:
             damage = WalDamage(gap.segment, 0, head.sequence + 1, gap.reason)
         left_out = list(_left_out(source, paths, ends, damage))
-        for path in paths:
-            if path.name in ends:
-                copy_beginning(path, destination / path.name, ends[path.name], follows_links=True)
-        fsync_directory(destination)
-        fsync_directory(destination.parent)
+        with filled_directory(destination) as filled:
+            for path in paths:
+                if path.name in ends:
+                    copy_beginning(path, filled / path.name, ends[path.name], follows_links=True)
+            made = filled if source.is_dir() else filled / source.name
+            found = find_head(made, hasher, dialect, start=start) if ends else head
+            if found != head:
+                raise WalError(f"what was written to {filled} ends with record {found.sequence}")
     except OSError as error:
         raise WalError(f"cannot salvage {source}: {error}") from error
-    made = destination if source.is_dir() else destination / source.name
-    found = find_head(made, hasher, dialect, start=start) if ends else head
-    if found != head:
-        raise WalError(f"what was written to {destination} ends with record {found.sequence}")
     return SalvageReport(head, count, sum(ends.values()), damage, tuple(left_out))
 
 
@@ -112,15 +111,15 @@ def _segments(source: Path, start: Head | None) -> tuple[list[Path], WalDamage |
     return paths, None
 
 
-def _make_new(source: Path, destination: Path) -> None:
+def _check_new(source: Path, destination: Path) -> None:
     origin = source if source.is_dir() else source.parent
     if destination.resolve().is_relative_to(origin.resolve()):
         raise WalInputError(f"{destination} lies in what is to be salvaged")
-    try:
-        os.mkdir(destination, DIRECTORY_MODE)
-    except FileExistsError:
-        if not destination.is_dir() or os.listdir(destination):
-            raise WalInputError(f"{destination} exists and is not an empty directory") from None
+    is_there = os.path.lexists(destination)
+    if is_there and (not destination.is_dir() or os.listdir(destination)):
+        raise WalInputError(f"{destination} exists and is not an empty directory")
+    if not destination.resolve().parent.is_dir():
+        raise WalError(f"cannot salvage to {destination}: its parent is no directory")
 
 
 def _verified_ends(

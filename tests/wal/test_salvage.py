@@ -1,7 +1,11 @@
 """Salvage: all that verifies from the beginning, and every other byte accounted for."""
 
+import errno
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,12 +22,14 @@ from wal import (
     WalInputError,
     WalKeyMismatch,
     WalStartMismatch,
+    backup_log,
     find_head,
     read_entries,
     salvage_log,
     segment_name,
     verify_chain,
 )
+from wal.copying import copy_beginning
 from wal_support import DIALECT, KEY, VECTOR_KEY, fake_clock, opened, record, unpack_vector
 
 HASHER = ChainHasher(KEY)
@@ -47,6 +53,14 @@ def log(tmp_path: Path) -> Path:
 @pytest.fixture
 def entries(log: Path) -> list[LocatedEntry]:
     return list(read_entries(log, HASHER, DIALECT))
+
+
+def salvage_to(log: Path, new: Path) -> None:
+    salvage_log(log, new, HASHER, DIALECT)
+
+
+def backup_to(log: Path, new: Path) -> None:
+    backup_log(log, new)
 
 
 def salvage(log: Path, start: Head | None = None) -> SalvageReport:
@@ -144,7 +158,6 @@ def test_from_a_checkpoints_head(log: Path, entries: list[LocatedEntry]) -> None
     path.write_bytes(path.read_bytes()[:-5] + b"xxxx\n")
     with pytest.raises(WalStartMismatch):
         salvage(log, entries[0].head)
-    (log.parent / "new").rmdir()
     report = salvage(log, entries[2].head)
     assert (report.head, report.record_count) == (entries[4].head, 2)
     for saved in (log.parent / "new").iterdir():
@@ -180,7 +193,7 @@ def test_a_destination_that_is_not_new(log: Path, tmp_path: Path) -> None:
     for destination in (log, log / "inside"):
         with pytest.raises(WalInputError, match="lies in what is to be salvaged"):
             salvage_log(log, destination, HASHER, DIALECT)
-    with pytest.raises(WalError, match="cannot salvage"):
+    with pytest.raises(WalError, match="its parent is no directory"):
         salvage_log(log, tmp_path / "absent" / "new", HASHER, DIALECT)
     assert os.listdir(taken) == ["anything"]
 
@@ -216,3 +229,50 @@ def test_damage_is_what_the_reader_says(log: Path) -> None:
     report = salvage(log)
     assert report.damage is not None
     assert report.damage.args == caught.value.args
+
+
+@pytest.mark.parametrize("make", [salvage_to, backup_to])
+def test_a_copy_that_was_killed_has_no_name(
+    log: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path, Path], None]
+) -> None:
+    """Half a log under the final name would be one that a daemon starts on."""
+    new = log.parent / "new"
+    child = os.fork()
+    if child == 0:
+        copied: list[Path] = []
+
+        def copy(path: Path, target: Path, *rest: Any, **named: Any) -> None:
+            if len(copied) == 2:
+                os._exit(7)
+            copy_beginning(path, target, *rest, **named)
+            copied.append(path)
+
+        monkeypatch.setattr("wal.salvage.copy_beginning", copy)
+        monkeypatch.setattr("wal.backup.copy_beginning", copy)
+        make(log, new)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert not new.exists()
+    left = log.parent / "new.unfinished"
+    assert [path.name for path in sorted(left.iterdir())] == [segment_name(1), segment_name(2)]
+    with pytest.raises(WalInputError, match=r"new\.unfinished exists: what an interrupted command"):
+        make(log, new)
+    shutil.rmtree(left)
+    make(log, new)
+    assert find_head(new, HASHER, DIALECT) == find_head(log, HASHER, DIALECT)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("make", [salvage_to, backup_to])
+def test_a_copy_that_fails_leaves_nothing(
+    log: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path, Path], None]
+) -> None:
+    def copy(path: Path, target: Path, *rest: Any, **named: Any) -> None:
+        copy_beginning(path, target, *rest, **named)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("wal.salvage.copy_beginning", copy)
+    monkeypatch.setattr("wal.backup.copy_beginning", copy)
+    with pytest.raises(WalError, match="No space left on device"):
+        make(log, log.parent / "new")
+    assert list(log.parent.iterdir()) == [log]
