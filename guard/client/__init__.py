@@ -8,11 +8,22 @@ asyncio and uvloop; both have the same methods:
                              quantity=Decimal("5"), price=Decimal("6190.25"), venue=10,
                              risk_bps=200, confidence_bps=9000)
 
+`order` answers an `Admit` or a `Reject`, `fill` a `Filled`, `cancel` a `Released`, `status` a
+`StatusReply`, `ping` a `Pong`, `stats` a `StatsReply`; `call(request)` the same by the request's
+type, `send(request)` that or an `ErrorReply`. All of them are importable from here.
+
 How it works. Each request is numbered, and replies are matched by number alone. A request without
 a reply is sent again, the same bytes under the same ids, until `timeout_s`; the guard answers a
 repeat by the first answer, so that this is safe. Modules: `synchronous` and `asynchronous` wait,
 `base` holds the socket, `session` and `codec` match, plan and encode (pure), `requests` and
-`values` turn Decimals into lots, ticks and microcents, exactly.
+`values` turn Decimals into lots, ticks and microcents, exactly; `options` checks what a client is
+made with, `stamps` knows when an order was first sent.
+
+The same order again. The guard takes an order for the same only if its `sent_at_ns` is the same
+too. A client keeps the stamps that it gave, of its last 16,384 orders at least: the same call
+again, with the same arguments, is a repeat and gets the first answer. So does one that Ctrl-C
+interrupted, whose order is under way and may take effect. A program that may start anew in between
+gives a `sent_at_ns` of its own, and keeps it.
 
 Options of both:
 
@@ -21,15 +32,16 @@ Options of both:
 * `timeout_s` (10): patience with a request, from its first sending, resends included.
 * `resend_after_s` (1): first resend; later ones after 2, 4, … times as long.
 * `in_flight_max` (512, at most 1,000): requests under way; a further `send` waits for room.
-* `stamp_orders` (true): an order without `sent_at_ns` gets this machine's time. The guard then
-  refuses a resend that it could no longer recognise. Needs clocks that agree to within the
+* `stamp_orders` (true): an order without `sent_at_ns` gets this machine's time, once. The guard
+  then refuses a resend that it could no longer recognise. Needs clocks that agree to within the
   guard's window of remembered ids.
 * `linger_s` (0.1): how long `close` lets unsent messages leave.
 * `curve`: CurveKeys, where the guard asks for them. * `context`: a ZeroMQ context of your own.
 
 How it fails. `GuardRequestError`: refused, nothing changed. `OutcomeUnknownError` (`GuardTimeout`,
 `GuardProtocolError`, `GuardClosedError`): it may have taken effect; the error carries the requests
-to send again. `SizeError`, `TypeError`, `ValueError`: nothing was sent. A guard that was never
+to send again. `SizeError`, `TypeError`, `ValueError`: nothing was sent; an option or argument is
+named. `RuntimeError`: another thread, or a forked child, used it. A guard that was never
 reached is a `GuardTimeout` too: ZeroMQ connects in the background and cannot tell.
 
 Do not pipeline a request that depends on another one's answer (a cancel behind its order): should
@@ -37,7 +49,6 @@ the first be lost with a broken connection, the second may arrive before its res
 """
 
 from guard.client.asynchronous import AsyncGuardClient
-from guard.client.base import CurveKeys
 from guard.client.errors import (
     GuardClientError,
     GuardClosedError,
@@ -46,6 +57,7 @@ from guard.client.errors import (
     GuardTimeout,
     OutcomeUnknownError,
 )
+from guard.client.options import CurveKeys
 from guard.client.synchronous import GuardClient, Pending
 from guard.client.values import (
     InstrumentSpec,
@@ -53,10 +65,33 @@ from guard.client.values import (
     decimal_to_microcents,
     microcents_to_decimal,
 )
+from guard.protocol.messages import (
+    Admit,
+    Cancel,
+    ErrorReply,
+    Fill,
+    Filled,
+    Order,
+    Ping,
+    Pong,
+    Reject,
+    Released,
+    Reply,
+    Request,
+    Stats,
+    StatsReply,
+    Status,
+    StatusReply,
+)
 
 __all__ = [
+    "Admit",
     "AsyncGuardClient",
+    "Cancel",
     "CurveKeys",
+    "ErrorReply",
+    "Fill",
+    "Filled",
     "GuardClient",
     "GuardClientError",
     "GuardClosedError",
@@ -64,9 +99,20 @@ __all__ = [
     "GuardRequestError",
     "GuardTimeout",
     "InstrumentSpec",
+    "Order",
     "OutcomeUnknownError",
     "Pending",
+    "Ping",
+    "Pong",
+    "Reject",
+    "Released",
+    "Reply",
+    "Request",
     "SizeError",
+    "Stats",
+    "StatsReply",
+    "Status",
+    "StatusReply",
     "decimal_to_microcents",
     "microcents_to_decimal",
 ]

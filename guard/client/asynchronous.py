@@ -7,21 +7,23 @@ came in between would wait for the next one. One timer drives resends and timeou
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack, overload
 
 import zmq
 
 from guard.client.base import ClientBase
-from guard.client.codec import Exchange
+from guard.client.codec import Answer, Exchange
 from guard.client.errors import GuardRequestError
-from guard.client.requests import FillFields, OrderFields
+from guard.client.requests import FillFields, OrderFields, lists_keywords
 from guard.client.session import NS_PER_S
 from guard.clock import monotonic_ns
 from guard.protocol.messages import (
     Admit,
     Cancel,
     ErrorReply,
+    Fill,
     Filled,
+    Order,
     Ping,
     Pong,
     Reject,
@@ -62,47 +64,53 @@ class AsyncGuardClient(ClientBase):
 
     # -- one call, one answer --------------------------------------------------------------------
 
+    @lists_keywords(Order, OrderFields)
     async def order(self, **fields: Unpack[OrderFields]) -> Admit | Reject:
         """May this order go out? Sizes: int lots and ticks, or Decimals (see `InstrumentSpec`).
 
         Raises SizeError or TypeError before anything is sent, GuardRequestError where nothing has
         changed, GuardTimeout (or another OutcomeUnknownError) where the outcome is unknown.
+        Cancelled (as Ctrl-C does under `asyncio.run`), the order has been sent and may take effect.
+        The same call again, with the same arguments, is the same order: it gets the first answer.
         """
-        reply = await self.call(self.new_order(**fields))
-        assert isinstance(reply, Admit | Reject)
-        return reply
+        return await self.call(self.new_order(**fields))
 
+    @lists_keywords(Fill, FillFields)
     async def fill(self, **fields: Unpack[FillFields]) -> Filled:
         """Reports an execution; `fee_microcents` is an int. Raises as `order`."""
-        reply = await self.call(self.new_fill(**fields))
-        assert isinstance(reply, Filled)
-        return reply
+        return await self.call(self.new_fill(**fields))
 
     async def cancel(self, *, desk: str, client_order_id: str) -> Released:
         """Frees what the order still holds and closes it. Raises as `order`."""
-        reply = await self.call(Cancel(desk, client_order_id))
-        assert isinstance(reply, Released)
-        return reply
+        return await self.call(Cancel(desk, client_order_id))
 
     async def status(self, *, desk: str, client_order_id: str) -> StatusReply:
         """What the guard knows of an order. Raises as `order`."""
-        reply = await self.call(Status(desk, client_order_id))
-        assert isinstance(reply, StatusReply)
-        return reply
+        return await self.call(Status(desk, client_order_id))
 
     async def ping(self) -> Pong:
         """The durable head of the guard's log. Raises as `order`."""
-        reply = await self.call(Ping())
-        assert isinstance(reply, Pong)
-        return reply
+        return await self.call(Ping())
 
     async def stats(self) -> StatsReply:
         """What the guard has counted since its start. Raises as `order`."""
-        reply = await self.call(Stats())
-        assert isinstance(reply, StatsReply)
-        return reply
+        return await self.call(Stats())
 
-    async def call(self, request: Request) -> Reply:
+    @overload
+    async def call(self, request: Order) -> Admit | Reject: ...
+    @overload
+    async def call(self, request: Fill) -> Filled: ...
+    @overload
+    async def call(self, request: Cancel) -> Released: ...
+    @overload
+    async def call(self, request: Status) -> StatusReply: ...
+    @overload
+    async def call(self, request: Ping) -> Pong: ...
+    @overload
+    async def call(self, request: Stats) -> StatsReply: ...
+    @overload
+    async def call(self, request: Request) -> Answer: ...
+    async def call(self, request: Request) -> Any:
         """Sends one request and waits; the reply is of a kind that the request can have.
 
         Raises GuardRequestError for an ErrorReply, else as `order`.
@@ -121,7 +129,21 @@ class AsyncGuardClient(ClientBase):
 
     # -- many at once ----------------------------------------------------------------------------
 
-    async def send(self, request: Request) -> "asyncio.Future[Reply]":
+    @overload
+    async def send(self, request: Order) -> "asyncio.Future[Admit | Reject | ErrorReply]": ...
+    @overload
+    async def send(self, request: Fill) -> "asyncio.Future[Filled | ErrorReply]": ...
+    @overload
+    async def send(self, request: Cancel) -> "asyncio.Future[Released | ErrorReply]": ...
+    @overload
+    async def send(self, request: Status) -> "asyncio.Future[StatusReply | ErrorReply]": ...
+    @overload
+    async def send(self, request: Ping) -> "asyncio.Future[Pong | ErrorReply]": ...
+    @overload
+    async def send(self, request: Stats) -> "asyncio.Future[StatsReply | ErrorReply]": ...
+    @overload
+    async def send(self, request: Request) -> "asyncio.Future[Reply]": ...
+    async def send(self, request: Request) -> "asyncio.Future[Any]":
         """Sends and gives a future of the reply (an ErrorReply is a value, not raised).
 
         Where `in_flight_max` requests are under way, waits until enough of them have ended. The
@@ -137,16 +159,18 @@ class AsyncGuardClient(ClientBase):
         """Ends what is under way with GuardClosedError. A second close does nothing.
 
         Returns at once; what was handed to ZeroMQ may still leave for `linger_s` (in the
-        background, delaying at most the end of the process).
+        background, delaying at most the end of the process). In a forked child it does nothing: the
+        client is the parent's.
         """
-        if self._closed:
+        if self._closed or self._is_forked():
             return
-        self._check_thread()
+        self._check_owner()
+        linger_ms = self._lingering_ms(linger_s)
         self._loop.remove_reader(self._fd())
         for handle in (self._timer, self._drain_again):
             if handle is not None:
                 handle.cancel()
-        self._close(linger_s)
+        self._close(linger_ms)
         self._room.set()
 
     # -- inside ----------------------------------------------------------------------------------
@@ -158,6 +182,7 @@ class AsyncGuardClient(ClientBase):
         is_array: bool,
         pick: Callable[[list[Reply]], ResultT],
     ) -> "asyncio.Future[ResultT]":
+        self._check_owner()  # the turn may have been taken before a fork
         self._session.check_size(len(requests))
         async with self._turn:
             self._check_open()

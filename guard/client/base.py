@@ -3,18 +3,26 @@
 Owns the DEALER socket and its settings. How a client waits is its own affair.
 """
 
+import os
 import threading
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass, field
 from typing import Unpack
 
 import zmq
 
 from guard.client.codec import Encoding, Exchange
 from guard.client.errors import GuardClientError, GuardClosedError
-from guard.client.requests import FillFields, OrderFields, RequestBuilder
+from guard.client.options import (
+    CurveKeys,
+    check_endpoint,
+    check_kind,
+    check_seconds,
+    is_ipv6,
+)
+from guard.client.requests import FillFields, OrderFields, RequestBuilder, lists_keywords
 from guard.client.session import IN_FLIGHT_LIMIT, Session
+from guard.client.stamps import Stamps
 from guard.client.values import InstrumentSpec
 from guard.clock import monotonic_ns, wall_ns
 from guard.protocol.messages import Fill, Order, Request
@@ -27,15 +35,6 @@ RECONNECT_MS = 50
 RECONNECT_MS_MAX = 1_000
 # Messages read in one go before deadlines, or the event loop, get their turn.
 DRAIN_MESSAGES_MAX = 256
-
-
-@dataclass(frozen=True, slots=True)
-class CurveKeys:
-    """Keys for an encrypted, authenticated connection: Z85 text of 40 characters each."""
-
-    server_public: str
-    client_public: str
-    client_secret: str = field(repr=False)
 
 
 class ClientBase:
@@ -55,20 +54,28 @@ class ClientBase:
         curve: CurveKeys | None = None,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
     ) -> None:
+        self._endpoint = check_endpoint(endpoint)
         self._session = Session(
             encoding=encoding,
             in_flight_max=in_flight_max,
             timeout_s=timeout_s,
             resend_after_s=resend_after_s,
+            endpoint=endpoint,
         )
         self._builder = RequestBuilder(instruments)
-        self._endpoint = endpoint
+        check_kind("stamp_orders", stamp_orders, bool, "True or False")
         self._stamp_orders = stamp_orders
-        self._linger_ms = round(linger_s * 1_000)
+        self._stamps = Stamps()
+        self._linger_ms = _milliseconds(linger_s)
+        if curve is not None:
+            check_kind("curve", curve, CurveKeys, "CurveKeys, or None")
         self._curve = curve
+        if context is not None:
+            check_kind("context", context, zmq.Context, "a zmq.Context, or None")
         self._context = context if context is not None else zmq.Context.instance()
         self._closed = False
         self._thread_id = threading.get_ident()
+        self._process_id = os.getpid()
         self._socket = self._open_socket()
         try:
             self._start()
@@ -89,6 +96,7 @@ class ClientBase:
         """Replies dropped so far because nobody waited for them: late ones and second ones."""
         return self._session.dropped_reply_count
 
+    @lists_keywords(Order, OrderFields)
     def new_order(self, **fields: Unpack[OrderFields]) -> Order:
         """Builds an order for `send`, `call` or `submit`; the arguments are those of `order`.
 
@@ -97,29 +105,39 @@ class ClientBase:
         """
         return self._builder.order(fields)
 
+    @lists_keywords(Fill, FillFields)
     def new_fill(self, **fields: Unpack[FillFields]) -> Fill:
         """Builds a fill; the arguments are those of `fill`. Raises as `new_order`."""
         return self._builder.fill(fields)
 
     # -- for the two clients ---------------------------------------------------------------------
 
-    def _check_thread(self) -> None:
+    def _check_owner(self) -> None:
+        """A socket is its maker's alone: shared, it hangs, or gives one's replies to another."""
+        if self._is_forked():
+            raise RuntimeError(
+                f"a client belongs to the process that made it, and this one was made by process "
+                f"{self._process_id} before the fork; make another in the child"
+            )
         if threading.get_ident() != self._thread_id:
             raise RuntimeError("a client belongs to the thread that made it; make one per thread")
 
+    def _is_forked(self) -> bool:
+        return os.getpid() != self._process_id
+
     def _check_open(self) -> None:
-        self._check_thread()
+        self._check_owner()
         if self._closed:
             raise GuardClientError("the client is closed; nothing was sent")
 
     def _stamp(self, request: Request) -> Request:
         """A copy, which the caller cannot change under way. An order learns when it was first sent.
 
-        It does so once and for all of its resends.
+        It does so once and for all of its resends, the caller's own included.
         """
         stamped = copy(request)
         if self._stamp_orders and isinstance(stamped, Order) and stamped.sent_at_ns is None:
-            stamped.sent_at_ns = wall_ns()
+            stamped.sent_at_ns = self._stamps.first_ns(stamped, wall_ns())
         return stamped
 
     def _open_socket(self) -> "zmq.Socket[bytes]":
@@ -134,6 +152,8 @@ class ClientBase:
             socket.set(zmq.MAXMSGSIZE, FRAME_BYTES_MAX)
             socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
             socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
+            if is_ipv6(self._endpoint):
+                socket.set(zmq.IPV6, 1)
             if self._curve is not None:
                 socket.set(zmq.CURVE_SERVERKEY, self._curve.server_public.encode("ascii"))
                 socket.set(zmq.CURVE_PUBLICKEY, self._curve.client_public.encode("ascii"))
@@ -189,9 +209,14 @@ class ClientBase:
         for exchange in () if self._closed else due.resends:
             self._transmit(exchange)
 
-    def _close(self, linger_s: float | None) -> None:
-        if self._closed:
-            return
+    def _lingering_ms(self, linger_s: float | None) -> int:
+        return self._linger_ms if linger_s is None else _milliseconds(linger_s)
+
+    def _close(self, linger_ms: int) -> None:
         self._closed = True
-        self._socket.close(linger=self._linger_ms if linger_s is None else round(linger_s * 1_000))
+        self._socket.close(linger=linger_ms)
         self._session.end_all(lambda requests: GuardClosedError("the client was closed", requests))
+
+
+def _milliseconds(linger_s: float) -> int:
+    return round(check_seconds("linger_s", linger_s, may_be_zero=True) * 1_000)

@@ -33,9 +33,12 @@ from guard.protocol.messages import (
     Status,
     StatusReply,
 )
+from guard.protocol.wire import refusal
 
 Encoding: TypeAlias = Literal["msgpack", "json"]
 ReplyBody: TypeAlias = Reply | list[Reply]
+# Every reply but an error, which a call raises.
+Answer: TypeAlias = Admit | Reject | Filled | Released | StatusReply | Pong | StatsReply
 
 # The limits of the protocol's section 1.
 BODY_BYTES_MAX = 262_144
@@ -94,18 +97,34 @@ class Codec:
         """The body of a message whose requests are numbered from `first_request_id` on.
 
         Raises ValueError for a body above the protocol's limit, TypeError for what is no request,
-        and what msgspec raises for a value that the encoding cannot hold.
+        and either, naming the argument, for a value that the encoding cannot hold. Whatever it can
+        hold is the guard's to judge.
         """
         numbered = [
             _on_the_wire(request, first_request_id + at) for at, request in enumerate(requests)
         ]
-        body = self._encode(numbered if is_array else numbered[0])
+        try:
+            body = self._encode(numbered if is_array else numbered[0])
+        except (OverflowError, TypeError, ValueError) as error:
+            raise self._named(numbered) or error from error
         if len(body) > BODY_BYTES_MAX:
             raise ValueError(
                 f"requests: a message of {len(body)} bytes is not allowed; "
                 f"allowed: at most {BODY_BYTES_MAX}"
             )
         return body
+
+    def _named(self, requests: Sequence[Request]) -> Exception | None:
+        """What is wrong with the first value that cannot be written, in the guard's own words."""
+        for request in requests:
+            for name in request.__struct_fields__:
+                value = getattr(request, name)
+                try:
+                    self._encode([] if value is UNSET else value)
+                except (OverflowError, TypeError, ValueError) as error:
+                    kind = TypeError if isinstance(error, TypeError) else ValueError
+                    return kind(refusal(name, value))
+        return None
 
     def decode(self, frames: Sequence[bytes]) -> ReplyBody:
         """One reply or a non-empty list of them; ValueError for anything else."""

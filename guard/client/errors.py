@@ -42,7 +42,7 @@ class OutcomeUnknownError(GuardClientError):
 
     def __init__(self, what_happened: str, requests: Sequence[Request]) -> None:
         super().__init__(
-            f"{what_happened}; the outcome of {_describe(requests)} is UNKNOWN: it may have taken "
+            f"{what_happened}; the outcome of {describe(requests)} is UNKNOWN: it may have taken "
             "effect. Send the very same request again until it is answered (call() or submit() "
             "with this error's .requests), or ask with status()"
         )
@@ -62,7 +62,8 @@ class GuardClosedError(OutcomeUnknownError):
     """The client was closed while the request was under way."""
 
 
-def _describe(requests: Sequence[Request]) -> str:
+def describe(requests: Sequence[Request]) -> str:
+    """What a message asks, in words."""
     if len(requests) != 1:
         return f"{len(requests)} requests"
     request = requests[0]

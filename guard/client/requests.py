@@ -6,12 +6,18 @@ the instrument or of its price, and is converted exactly by the symbol's `Instru
 are the guard's to judge (one judge, one answer); it refuses by an `error` that names the field.
 """
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, TypeVar, get_type_hints
 
+import msgspec
+
+from guard.client.options import specs_by_symbol
 from guard.client.values import InstrumentSpec
 from guard.protocol.messages import Fill, Order, OrderType, Side, TimeInForce
+
+MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
 
 class OrderFields(TypedDict):
@@ -35,8 +41,8 @@ class OrderFields(TypedDict):
     allow_substitute: NotRequired[bool]
     order_type: NotRequired[OrderType]
     time_in_force: NotRequired[TimeInForce]
-    currency: NotRequired[str]
-    sent_at_ns: NotRequired[int]
+    currency: NotRequired[str | None]
+    sent_at_ns: NotRequired[int | None]
 
 
 class FillFields(TypedDict):
@@ -50,20 +56,48 @@ class FillFields(TypedDict):
     fill_id: str
     quantity: int | Decimal
     fee_microcents: int
-    price: NotRequired[int | Decimal]
-    executed_at_ns: NotRequired[int]
-    symbol: NotRequired[str]
+    price: NotRequired[int | Decimal | None]
+    executed_at_ns: NotRequired[int | None]
+    symbol: NotRequired[str | None]
+
+
+def lists_keywords(request: type[Order | Fill], fields: Any) -> Callable[[MethodT], MethodT]:
+    """For a method with `**fields`: `help()` and an editor show each keyword and its default.
+
+    `fields` is the TypedDict; the defaults are those of the request's type, None for what it lacks.
+    """
+    defaults = {
+        field.name: field.default
+        for field in msgspec.structs.fields(request)
+        if field.default is not msgspec.NODEFAULT
+    }
+    keywords = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=(
+                inspect.Parameter.empty if name in fields.__required_keys__ else defaults.get(name)
+            ),
+            annotation=annotation,
+        )
+        for name, annotation in get_type_hints(fields).items()
+    ]
+
+    def listed(method: MethodT) -> MethodT:
+        found = inspect.signature(method)
+        (itself, *_) = found.parameters.values()
+        signature = found.replace(parameters=[itself, *keywords])
+        method.__signature__ = signature  # type: ignore[attr-defined]
+        return method
+
+    return listed
 
 
 class RequestBuilder:
     """Builds orders and fills, by the instruments that it was given."""
 
     def __init__(self, instruments: Iterable[InstrumentSpec]) -> None:
-        self._specs: dict[str, InstrumentSpec] = {}
-        for spec in instruments:
-            if spec.symbol in self._specs:
-                raise ValueError(f"instruments: {spec.symbol!r} stands twice")
-            self._specs[spec.symbol] = spec
+        self._specs = specs_by_symbol(instruments)
 
     def order(self, fields: OrderFields) -> Order:
         """TypeError for a missing, unknown or mistyped argument, SizeError for an inexact size."""
@@ -78,8 +112,9 @@ class RequestBuilder:
         on_the_wire = {name: value for name, value in fields.items() if name != "symbol"}
         fill = Fill(**on_the_wire)  # type: ignore[arg-type]  # its sizes may be Decimals until here
         fill.quantity = self._lots(fields["quantity"], symbol)
-        if "price" in fields:
-            fill.price = self._ticks(fields["price"], symbol)
+        price = fields.get("price")
+        if price is not None:
+            fill.price = self._ticks(price, symbol)
         return fill
 
     def _lots(self, quantity: int | Decimal, symbol: str | None) -> int:
@@ -95,6 +130,8 @@ class RequestBuilder:
     def _spec(self, name: str, symbol: str | None) -> InstrumentSpec:
         if symbol is None:
             raise TypeError(f"{name}: a Decimal needs the symbol too; give symbol=...")
+        if not isinstance(symbol, str):
+            raise TypeError(f"symbol: {symbol!r} is a {type(symbol).__name__}; allowed: a str")
         if symbol not in self._specs:
             raise ValueError(
                 f"{name}: a Decimal needs the sizes of {symbol!r}; "

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from guard.client.codec import REQUESTS_PER_MESSAGE_MAX, Codec, Encoding, Exchange, find_mismatch
 from guard.client.errors import GuardClientError, GuardProtocolError, GuardTimeout
+from guard.client.options import check_count, check_seconds
 from guard.protocol.messages import Reply, Request
 
 # Far below what the guard holds for a client in either direction (guard/PROTOCOL.md, 10).
@@ -44,17 +45,19 @@ class Session:
     """All exchanges of one client that are under way. Times are monotonic, in nanoseconds."""
 
     def __init__(
-        self, *, encoding: Encoding, in_flight_max: int, timeout_s: float, resend_after_s: float
+        self,
+        *,
+        encoding: Encoding,
+        in_flight_max: int,
+        timeout_s: float,
+        resend_after_s: float,
+        endpoint: str,
     ) -> None:
-        if not 1 <= in_flight_max <= IN_FLIGHT_LIMIT:
-            raise ValueError(
-                f"in_flight_max: {in_flight_max} is not allowed; allowed: 1 to {IN_FLIGHT_LIMIT}"
-            )
-        if not (0 < timeout_s <= 3600 and 0 < resend_after_s <= 3600):
-            raise ValueError(
-                f"timeout_s, resend_after_s: {timeout_s}, {resend_after_s} are not allowed; "
-                "allowed: above 0, at most 3600"
-            )
+        check_count("in_flight_max", in_flight_max, IN_FLIGHT_LIMIT)
+        check_seconds("timeout_s", timeout_s)
+        check_seconds("resend_after_s", resend_after_s)
+        self._endpoint = endpoint
+        self._has_received = False
         self._codec = Codec(encoding)
         self.in_flight_max = in_flight_max
         self.in_flight_count = 0
@@ -121,6 +124,7 @@ class Session:
 
         In that case everything under way has ended with GuardProtocolError.
         """
+        self._has_received = True
         self._quiet_since_ns = now_ns
         self._patience_ns = self._resend_after_ns
         try:
@@ -195,6 +199,10 @@ class Session:
                 break
             sendings = "once" if exchange.send_count == 1 else f"{exchange.send_count} times"
             why = f"no reply within {self._timeout_s} s (sent {sendings})"
+            if not self._has_received:
+                why += (
+                    f"; nothing ever came from {self._endpoint}: is the guard's endpoint another?"
+                )
             self._end(exchange, error=GuardTimeout(why, exchange.requests))
             last_expired = exchange
         if last_expired is None or self._exchanges:

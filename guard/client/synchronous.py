@@ -7,20 +7,22 @@ before anything is declared late).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Generic, Self, TypeVar, Unpack
+from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
 import zmq
 
 from guard.client.base import ClientBase
-from guard.client.codec import Exchange
-from guard.client.errors import GuardRequestError
-from guard.client.requests import FillFields, OrderFields
+from guard.client.codec import Answer, Exchange
+from guard.client.errors import GuardRequestError, describe
+from guard.client.requests import FillFields, OrderFields, lists_keywords
 from guard.clock import monotonic_ns
 from guard.protocol.messages import (
     Admit,
     Cancel,
     ErrorReply,
+    Fill,
     Filled,
+    Order,
     Ping,
     Pong,
     Reject,
@@ -33,19 +35,19 @@ from guard.protocol.messages import (
     StatusReply,
 )
 
-ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 NS_PER_MS = 1_000_000
 
 
-class Pending(Generic[ResultT]):
+class Pending(Generic[ResultT_co]):
     """A message under way. `requests` are as they were sent, `sent_at_ns` included."""
 
     def __init__(
         self,
         client: "GuardClient",
         exchange: Exchange,
-        pick: Callable[[list[Reply]], ResultT],
+        pick: Callable[[list[Reply]], ResultT_co],
     ) -> None:
         self._client = client
         self._exchange = exchange
@@ -60,12 +62,23 @@ class Pending(Generic[ResultT]):
         """Has it ended? Reads nothing: only waiting for something lets replies in."""
         return self._exchange.is_done
 
-    def result(self) -> ResultT:
+    def result(self) -> ResultT_co:
         """Waits for the reply (an ErrorReply is returned, not raised); may be called again.
 
         Raises GuardTimeout, GuardProtocolError or GuardClosedError: the outcome is then unknown.
+        Interrupted (Ctrl-C, any other exception of a signal's handler) the requests stay under way:
+        call it again, or make the same call once more.
         """
-        self._client._wait(lambda: self._exchange.is_done)
+        self._client._check_owner()
+        try:
+            self._client._wait(lambda: self._exchange.is_done)
+        except BaseException as interrupt:
+            if not self._exchange.is_done:
+                interrupt.add_note(
+                    f"{describe(self.requests)} stays under way and may take effect; the same call "
+                    "again, with the same arguments and this client, gets its answer"
+                )
+            raise
         if self._exchange.error is not None:
             raise self._exchange.error
         assert self._exchange.replies is not None
@@ -83,47 +96,53 @@ class GuardClient(ClientBase):
 
     # -- one call, one answer --------------------------------------------------------------------
 
+    @lists_keywords(Order, OrderFields)
     def order(self, **fields: Unpack[OrderFields]) -> Admit | Reject:
         """May this order go out? Sizes: int lots and ticks, or Decimals (see `InstrumentSpec`).
 
         Raises SizeError or TypeError before anything is sent, GuardRequestError where nothing has
         changed, GuardTimeout (or another OutcomeUnknownError) where the outcome is unknown.
+        Interrupted by Ctrl-C, the order stays under way and may take effect. The same call again,
+        with the same arguments, is the same order: it gets the first answer.
         """
-        reply = self.call(self.new_order(**fields))
-        assert isinstance(reply, Admit | Reject)
-        return reply
+        return self.call(self.new_order(**fields))
 
+    @lists_keywords(Fill, FillFields)
     def fill(self, **fields: Unpack[FillFields]) -> Filled:
         """Reports an execution; `fee_microcents` is an int. Raises as `order`."""
-        reply = self.call(self.new_fill(**fields))
-        assert isinstance(reply, Filled)
-        return reply
+        return self.call(self.new_fill(**fields))
 
     def cancel(self, *, desk: str, client_order_id: str) -> Released:
         """Frees what the order still holds and closes it. Raises as `order`."""
-        reply = self.call(Cancel(desk, client_order_id))
-        assert isinstance(reply, Released)
-        return reply
+        return self.call(Cancel(desk, client_order_id))
 
     def status(self, *, desk: str, client_order_id: str) -> StatusReply:
         """What the guard knows of an order. Raises as `order`."""
-        reply = self.call(Status(desk, client_order_id))
-        assert isinstance(reply, StatusReply)
-        return reply
+        return self.call(Status(desk, client_order_id))
 
     def ping(self) -> Pong:
         """The durable head of the guard's log. Raises as `order`."""
-        reply = self.call(Ping())
-        assert isinstance(reply, Pong)
-        return reply
+        return self.call(Ping())
 
     def stats(self) -> StatsReply:
         """What the guard has counted since its start. Raises as `order`."""
-        reply = self.call(Stats())
-        assert isinstance(reply, StatsReply)
-        return reply
+        return self.call(Stats())
 
-    def call(self, request: Request) -> Reply:
+    @overload
+    def call(self, request: Order) -> Admit | Reject: ...
+    @overload
+    def call(self, request: Fill) -> Filled: ...
+    @overload
+    def call(self, request: Cancel) -> Released: ...
+    @overload
+    def call(self, request: Status) -> StatusReply: ...
+    @overload
+    def call(self, request: Ping) -> Pong: ...
+    @overload
+    def call(self, request: Stats) -> StatsReply: ...
+    @overload
+    def call(self, request: Request) -> Answer: ...
+    def call(self, request: Request) -> Any:
         """Sends one request and waits; the reply is of a kind that the request can have.
 
         Raises GuardRequestError for an ErrorReply, else as `order`.
@@ -142,7 +161,21 @@ class GuardClient(ClientBase):
 
     # -- many at once ----------------------------------------------------------------------------
 
-    def send(self, request: Request) -> Pending[Reply]:
+    @overload
+    def send(self, request: Order) -> Pending[Admit | Reject | ErrorReply]: ...
+    @overload
+    def send(self, request: Fill) -> Pending[Filled | ErrorReply]: ...
+    @overload
+    def send(self, request: Cancel) -> Pending[Released | ErrorReply]: ...
+    @overload
+    def send(self, request: Status) -> Pending[StatusReply | ErrorReply]: ...
+    @overload
+    def send(self, request: Ping) -> Pending[Pong | ErrorReply]: ...
+    @overload
+    def send(self, request: Stats) -> Pending[StatsReply | ErrorReply]: ...
+    @overload
+    def send(self, request: Request) -> Pending[Reply]: ...
+    def send(self, request: Request) -> Pending[Any]:
         """Sends and returns at once, unless `in_flight_max` requests are under way.
 
         Then it waits until there is room: until enough of them are answered or time out.
@@ -157,9 +190,13 @@ class GuardClient(ClientBase):
         """Ends what is under way with GuardClosedError. A second close does nothing.
 
         Returns at once; what was handed to ZeroMQ may still leave for `linger_s` (in the
-        background, delaying at most the end of the process).
+        background, delaying at most the end of the process). In a forked child it does nothing: the
+        client is the parent's.
         """
-        self._close(linger_s)
+        if self._closed or self._is_forked():
+            return
+        self._check_owner()
+        self._close(self._lingering_ms(linger_s))
 
     def _open(self, requests: Sequence[Request], *, is_array: bool) -> Exchange:
         self._check_open()
@@ -176,7 +213,7 @@ class GuardClient(ClientBase):
 
     def _wait(self, is_over: Callable[[], bool]) -> None:
         """Reads, sends again and times out until it is over. It ends: everything has a deadline."""
-        self._check_thread()
+        self._check_owner()
         while not is_over():
             if self._receive_some():
                 continue

@@ -88,7 +88,7 @@ class InstrumentSpec:
     """The sizes of one symbol, as plain decimal text, the same as in the guard's configuration.
 
     `tick_size` is the step of a price, `lot_size` the step of a quantity, `multiplier` what one
-    unit at a price of 1 is worth in currency. Raises ValueError for a bad symbol or size.
+    unit at a price of 1 is worth in currency. Raises ValueError, or TypeError, for a bad one.
     """
 
     symbol: str
@@ -98,6 +98,13 @@ class InstrumentSpec:
     _instrument: Instrument = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for name in ("symbol", "tick_size", "lot_size", "multiplier"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise TypeError(
+                    f"{name}: {value!r} is a {type(value).__name__}; allowed: text"
+                    + ("" if name == "symbol" else ', a plain decimal such as "0.01"')
+                )
         instrument = define_instrument(self.symbol, self.tick_size, self.lot_size, self.multiplier)
         object.__setattr__(self, "_instrument", instrument)
 

@@ -299,11 +299,12 @@ def _usable_request_id(value: object) -> int | str | UnsetType:
 
 
 def _invalid(field: str, value: object) -> WireError:
-    return WireError(
-        ErrorCode.INVALID_FIELD,
-        field,
-        f"{field}: {_shown(value)} is not allowed; allowed: {ALLOWED[field]}",
-    )
+    return WireError(ErrorCode.INVALID_FIELD, field, refusal(field, value))
+
+
+def refusal(field: str, value: object) -> str:
+    """What is said of a value that a field cannot have."""
+    return f"{field}: {_shown(value)} is not allowed; allowed: {ALLOWED[field]}"
 
 
 def _shown(value: object) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from guard.client.codec import Exchange, ReplyBody
+from guard.client.codec import Encoding, Exchange, ReplyBody
 from guard.client.errors import GuardProtocolError, GuardTimeout
 from guard.client.session import Session
 from guard.protocol.messages import (
@@ -24,9 +24,13 @@ MS = 1_000_000
 S = 1_000 * MS
 
 
-def make_session(in_flight_max: int = 10) -> Session:
+def make_session(in_flight_max: int = 10, encoding: Encoding = "msgpack") -> Session:
     return Session(
-        encoding="msgpack", in_flight_max=in_flight_max, timeout_s=10.0, resend_after_s=1.0
+        encoding=encoding,
+        in_flight_max=in_flight_max,
+        timeout_s=10.0,
+        resend_after_s=1.0,
+        endpoint="tcp://guard:7001",
     )
 
 
@@ -262,15 +266,45 @@ def test_no_disorder_ever_gives_a_reply_to_another_request(seed: int) -> None:
     assert {type(exchange.error) for exchange in opened} == {GuardTimeout, type(None)}
 
 
-def test_options_out_of_range_are_refused() -> None:
-    for options in ({"in_flight_max": 0}, {"in_flight_max": 1_001}, {"timeout_s": 0.0}):
-        with pytest.raises(ValueError, match="not allowed"):
-            Session(
-                **{
-                    "encoding": "msgpack",
-                    "in_flight_max": 1,
-                    "timeout_s": 1.0,
-                    "resend_after_s": 1.0,
-                    **options,
-                }  # type: ignore[arg-type]
-            )
+def test_a_timeout_says_where_nothing_ever_came_from() -> None:
+    session = make_session()
+    first = open_one(session, "A", 0)
+    session.due(10 * S)
+    assert "nothing ever came from tcp://guard:7001" in str(first.error)
+    second = open_one(session, "B", 10 * S)
+    receive(session, released("A", 1), 11 * S)
+    session.due(20 * S)
+    assert isinstance(second.error, GuardTimeout)
+    assert "ever came" not in str(second.error)
+
+
+@pytest.mark.parametrize("encoding", ["msgpack", "json"])
+@pytest.mark.parametrize(
+    ("change", "kind", "said"),
+    [
+        (
+            {"desk": "d\ud800"},
+            ValueError,
+            r"desk: 'd\\ud800' is not allowed; allowed: 1 to 32",
+        ),
+        ({"side": object()}, TypeError, 'side: a value of type object is not allowed; allowed: "b'),
+        ({"sent_at_ns": 1j}, TypeError, "sent_at_ns: a value of type complex is not allowed"),
+    ],
+)
+def test_what_no_message_can_carry_is_named(
+    encoding: Any, change: Any, kind: type[Exception], said: str
+) -> None:
+    session = make_session(encoding=encoding)
+    order = Order("A-1", "desk-alpha", "AAPL", "buy", 100, 19_000, 10, 200, 9_000)
+    with pytest.raises(kind, match=said):
+        session.open([Ping(), msgspec.structs.replace(order, **change)], is_array=True, now_ns=0)
+    assert session.in_flight_count == 0
+
+
+@pytest.mark.parametrize("field", ["venue", "risk_bps", "quantity", "max_fee_microcents"])
+def test_an_integer_of_more_than_64_bits_is_named(field: str) -> None:
+    order = Order("A-1", "desk-alpha", "AAPL", "buy", 100, 19_000, 10, 200, 9_000)
+    big = msgspec.structs.replace(order, **{field: 2**70})
+    said = f"{field}: 1180591620717411303424 is not allowed; allowed: an integer from "
+    with pytest.raises(ValueError, match=said):
+        make_session().open([big], is_array=False, now_ns=0)

@@ -1,6 +1,9 @@
 """The blocking client over real sockets, against a scripted peer."""
 
 import errno
+import os
+import signal
+import subprocess
 import threading
 from contextlib import closing, suppress
 from decimal import Decimal
@@ -9,6 +12,7 @@ from typing import Any
 import pytest
 import zmq
 
+import child_support
 from client_support import (
     BITCOIN,
     ORDER,
@@ -220,25 +224,119 @@ def test_close_ends_what_is_under_way_and_refuses_what_follows() -> None:
             client.ping()
 
 
-def test_another_thread_is_refused() -> None:
-    with GuardClient("tcp://127.0.0.1:9") as client:
+@pytest.mark.parametrize("method", ["ping", "close"])
+def test_another_thread_is_refused(method: str) -> None:
+    with scripted(answer_all(1)) as endpoint, GuardClient(endpoint) as client:
         caught: list[BaseException] = []
 
         def use() -> None:
             try:
-                client.ping()
+                getattr(client, method)()
             except RuntimeError as error:
                 caught.append(error)
 
         thread = threading.Thread(target=use)
         thread.start()
         thread.join()
-        assert "thread" in str(caught[0])
+        assert "belongs to the thread that made it" in str(caught[0])
+        assert client.ping().version == 1, "it goes on"
 
 
-def test_a_bad_endpoint_is_refused_at_once() -> None:
-    with pytest.raises(zmq.ZMQError):
-        GuardClient("nowhere")
+def test_the_same_order_again_is_the_same_bytes_and_another_one_is_not() -> None:
+    seen: list[Message] = []
+
+    def script(peer: Peer) -> None:
+        for _ in range(6):
+            who, request = peer.receive()
+            seen.append({name: request[name] for name in request if name != "request_id"})
+            peer.answer(who, request)
+
+    with scripted(script) as endpoint, GuardClient(endpoint) as client:
+        client.order(**ORDER)
+        client.order(**ORDER)
+        client.call(client.new_order(**ORDER))
+        client.order(**{**ORDER, "client_order_id": "A-2"})
+        client.order(**{**ORDER, "sent_at_ns": 5})
+        client.order(**ORDER)
+    first, same, built, other, given, last = seen
+    assert first == same == built == last
+    assert first["sent_at_ns"] > 10**18
+    assert other == {**first, "client_order_id": "A-2", "sent_at_ns": other["sent_at_ns"]}
+    assert given == {**first, "sent_at_ns": 5}
+
+
+class AlarmError(Exception):
+    """Raised by a signal's handler."""
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, AlarmError])
+def test_an_interrupted_order_is_under_way_and_the_same_call_gets_its_answer(
+    kind: type[BaseException],
+) -> None:
+    """The interrupt comes once the order is with the guard: the guard sends it."""
+
+    def script(peer: Peer) -> None:
+        first = peer.receive()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        again = peer.receive()
+        assert {**again[1], "request_id": 0} == {**first[1], "request_id": 0}
+        peer.answer(*first)
+        peer.answer(*again)
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise kind
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with scripted(script) as endpoint, GuardClient(endpoint, resend_after_s=60) as client:
+            with pytest.raises(kind) as caught:
+                client.order(**ORDER)
+            (note,) = caught.value.__notes__
+            assert note.startswith(
+                "order 'A-1' of desk 'desk-alpha', symbol 'BTC-PERP' stays under"
+            )
+            assert client.in_flight_count == 1
+            answer = client.order(**ORDER)
+            assert isinstance(answer, Admit)
+            assert client.in_flight_count == 0
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+FORKED = """
+import os, sys
+from guard.client import GuardClient
+
+client = GuardClient(sys.argv[1], timeout_s=60)
+under_way = client.send(client.new_fill(
+    desk="desk-alpha", client_order_id="A-1", fill_id="F-1", quantity=5, fee_microcents=7))
+child = os.fork()
+if child == 0:
+    with client:
+        for use in (client.ping, under_way.result):
+            try:
+                use()
+            except RuntimeError as error:
+                assert f"was made by process {os.getppid()} before the fork" in str(error), error
+            else:
+                sys.exit("not refused")
+    with GuardClient(sys.argv[1], timeout_s=60) as own:
+        assert own.ping().version == 1
+    sys.exit()
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert under_way.result().fill_id == "F-1"
+assert client.ping().version == 1
+client.close()
+"""
+
+
+def test_a_forked_child_is_refused_and_the_parents_client_goes_on() -> None:
+    with scripted(answer_all(3)) as endpoint:
+        done = subprocess.run(
+            child_support.code(FORKED, endpoint, flags=("-W", "ignore::DeprecationWarning")),
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.skipif(not zmq.has("curve"), reason="this ZeroMQ was built without CURVE")

@@ -100,6 +100,12 @@ def test_a_bad_instrument_is_refused() -> None:
         InstrumentSpec("X", tick_size="0", lot_size="1")
     with pytest.raises(ValueError, match="lot_size"):
         InstrumentSpec("X", tick_size="1", lot_size="1e3")
+    with pytest.raises(
+        TypeError, match=r"lot_size: 0\.1 is a float; allowed: text, a plain decimal"
+    ):
+        InstrumentSpec("X", tick_size="1", lot_size=0.1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"symbol: 5 is a int; allowed: text$"):
+        InstrumentSpec(5, tick_size="1", lot_size="1")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="stands twice"):
         RequestBuilder([BITCOIN, BITCOIN])
 
@@ -137,6 +143,18 @@ def test_a_fill_needs_its_symbol_for_decimals_alone() -> None:
         }
     )
     assert fill == Fill("desk-alpha", "A-1", "F-1", 2, -5, 619_000)
+    without = builder.fill(
+        {
+            "desk": "desk-alpha",
+            "client_order_id": "A-1",
+            "fill_id": "F-1",
+            "quantity": 2,
+            "price": None,
+            "executed_at_ns": None,
+            "fee_microcents": -5,
+        }
+    )
+    assert without == Fill("desk-alpha", "A-1", "F-1", 2, -5)
     with pytest.raises(TypeError, match="needs the symbol"):
         builder.fill(
             {
