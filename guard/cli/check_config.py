@@ -1,24 +1,30 @@
-"""`pretrade-guard check-config`: check a configuration file."""
+"""`pretrade-guard check-config`: check a configuration file, and that what it names is there."""
 
 import argparse
 from pathlib import Path
 
 from guard.cli.base import EXIT_GOOD, Commands
 from guard.config.file import load_config
+from guard.config.places import check_places
 
 
 def add(commands: Commands) -> None:
     """Adds the command."""
-    parser = commands.add_parser("check-config", help="check a configuration file")
+    text = "check a configuration file, and that what it names is there; nothing is changed"
+    parser = commands.add_parser("check-config", help=text)
     parser.add_argument("--config", required=True, type=Path, metavar="FILE")
+    parser.add_argument("--key-file", type=Path, metavar="KEY", help="as `run` is given it")
     parser.set_defaults(command=_check_config)
 
 
 def _check_config(options: argparse.Namespace) -> int:
     config = load_config(options.config, takes_streams=True)
+    check_places(config, options.key_file)
     print(
         f"{options.config}: good: policy epoch {config.policy.policy_epoch} "
         f"({config.policy_digest_hex}), {len(config.policy.models)} venues, "
         f"{len(config.instruments)} instruments, {len(config.desks)} desks"
     )
+    if options.key_file is None and config.log.key_file is None and not config.log.ephemeral_key:
+        print("it names no key: run needs --key-file KEY")
     return EXIT_GOOD

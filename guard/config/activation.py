@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from guard import __version__
 from guard.config.file import Config, DeskTerms
+from guard.config.policy_difference import policy_differences, share_epochs
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
     RULES_VERSION,
@@ -26,7 +27,7 @@ from guard.engine.events import (
     SettingsActivated,
 )
 from guard.engine.state import GuardState
-from guard.protocol.instruments import Instrument
+from guard.protocol.instruments import Instrument, money_text
 from guard.protocol.ranges import LOCAL_CLIENT, NANOSECONDS_PER_SECOND
 
 EventType = TypeVar("EventType", bound=Administrative)
@@ -95,16 +96,12 @@ def find_differences(state: GuardState, config: Config, actor: Actor) -> list[Di
     ):
         configured = getattr(settings, name)
         if configured != recorded:
-            text = f"settings.{name}: the log says {recorded}, the configuration {configured}"
+            key, said, says = _setting_shown(name, recorded, configured)
+            text = f"settings.{key}: the log says {said}, the configuration {says}"
             # No currency at all: the first start was cut off before it could say one.
             may_change = name != "currency" or not recorded
             differences.append(Difference(text, settings if may_change else None))
-    if config.policy_digest_hex != state.policy_digest_hex:
-        text = (
-            f"policy: the log says {state.policy_digest_hex}, "
-            f"the configuration {config.policy_digest_hex}"
-        )
-        differences.append(Difference(text, _policy_event(config, actor)))
+    differences += _policy_differences(state, config, actor)
     differences += _instrument_differences(state, config, actor)
     for terms in config.desks.values():
         differences += _desk_differences(state, terms, actor)
@@ -155,6 +152,37 @@ def _desk_event(terms: DeskTerms, actor: Actor) -> DeskOpened:
     )
 
 
+def _setting_shown(name: str, recorded: object, configured: object) -> tuple[str, object, object]:
+    """As the configuration writes it, which has its times in seconds."""
+    if not name.endswith("_ns") or not isinstance(recorded, int):
+        return name, recorded, configured
+    assert isinstance(configured, int)
+    said, rest = divmod(recorded, NANOSECONDS_PER_SECOND)
+    return (
+        f"{name.removesuffix('_ns')}_s",
+        f"{recorded} ns" if rest else said,
+        configured // NANOSECONDS_PER_SECOND,
+    )
+
+
+def _policy_differences(state: GuardState, config: Config, actor: Actor) -> Iterator[Difference]:
+    """One for each key, all with the event of the whole policy."""
+    if config.policy_digest_hex == state.policy_digest_hex:
+        return
+    content, event = config.policy, None
+    if share_epochs(state.policy, content):
+        text = (
+            "policy: it differs, under the epochs of the one in the log (policy_epoch "
+            f"{content.policy_epoch}, catalog_epoch {content.catalog_epoch}), by which decisions "
+            "name it: raise one of them"
+        )
+        yield Difference(text, None)
+    else:
+        event = _policy_event(config, actor)
+    for text in policy_differences(state.policy, content, config.settings.currency):
+        yield Difference(text, event)
+
+
 def _instrument_differences(
     state: GuardState, config: Config, actor: Actor
 ) -> Iterator[Difference]:
@@ -188,8 +216,8 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
     granted = state.ledger.initial_microcents(desk) or 0
     if terms.budget_microcents != granted:
         text = (
-            f"desks.{desk}.budget: the log has granted {granted} microcents, the configuration "
-            f"says {terms.budget_microcents}"
+            f"desks.{desk}.budget: the log has granted {money_text(granted)}, the configuration "
+            f"says {money_text(terms.budget_microcents)}"
         )
         more = terms.budget_microcents - granted
         if more > 0:
@@ -209,4 +237,4 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
 
 
 def _cap(microcents: int | None) -> str:
-    return "none" if microcents is None else f"{microcents} microcents"
+    return "none" if microcents is None else money_text(microcents)

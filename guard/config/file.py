@@ -9,7 +9,6 @@ What a decision depends on (settings, policy, instruments, desks) goes into the 
 (endpoints, directories, bounds of the process) does not.
 """
 
-import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct, structs
 
+from guard.config.endpoint import IPC_PREFIX, endpoint_problem, is_loopback
 from guard.engine.apply_event import build_policy
 from guard.engine.events import PolicyContent, PolicyModel
 from guard.protocol.instruments import (
@@ -45,9 +45,6 @@ from wal import SEGMENT_BYTES_MAX, WRITE_AHEAD_BYTES_MAX, read_regular
 
 CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
 NO_CAP: Final = "none"
-IPC_PREFIX: Final = "ipc://"
-
-_LOOPBACK = re.compile(r"tcp://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d+|\*)|ipc://.+")
 
 Mask = int | Literal["all"]
 
@@ -205,9 +202,13 @@ def _placed(config: Config, directory: Path) -> Config:
 def _placed_endpoint(endpoint: str, absolute: Callable[[str], str]) -> str:
     path = endpoint.removeprefix(IPC_PREFIX)
     # The name of an abstract socket begins with @ and is no path.
-    if path == endpoint or path.startswith(("@", "*")):
+    if path == endpoint or path.startswith("@"):
         return endpoint
-    return IPC_PREFIX + absolute(path)
+    placed = IPC_PREFIX + absolute(path)
+    problem = endpoint_problem(placed)
+    if problem is not None:
+        raise ConfigError(f"endpoints.orders: {placed!r} is not allowed; {problem}")
+    return placed
 
 
 def parse_config(text: str) -> Config:
@@ -242,12 +243,10 @@ def check_orders_endpoint(endpoint: str, configured: EndpointsSection) -> None:
 
 def _check_endpoint(endpoints: EndpointsSection) -> None:
     endpoint = endpoints.orders
-    if not re.fullmatch(r"(tcp|ipc)://.+", endpoint):
-        raise ConfigError(
-            f"endpoints.orders: {endpoint!r} is not allowed; allowed: tcp://ADDRESS:PORT, "
-            "ipc://PATH"
-        )
-    if _LOOPBACK.fullmatch(endpoint) or endpoints.allow_unauthenticated_network:
+    problem = endpoint_problem(endpoint)
+    if problem is not None:
+        raise ConfigError(f"endpoints.orders: {endpoint!r} is not allowed; {problem}")
+    if is_loopback(endpoint) or endpoints.allow_unauthenticated_network:
         return
     raise ConfigError(
         f"endpoints.orders: {endpoint!r} can be reached from the network, and clients are not "

@@ -50,6 +50,13 @@ def parse_money_microcents(text: str, field: str) -> int:
     return microcents.numerator
 
 
+def money_text(microcents: int) -> str:
+    """An amount as decimal text (`"2000000.00"`), exact, as `parse_money_microcents` reads it."""
+    sign = "-" if microcents < 0 else ""
+    whole, part = divmod(abs(microcents), MICROCENTS_PER_CURRENCY_UNIT)
+    return f"{sign}{whole}.{f'{part:08}'.rstrip('0').ljust(2, '0')}"
+
+
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """One tradable symbol; a lot at one tick is worth `numerator / denominator` microcents."""

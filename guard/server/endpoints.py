@@ -11,10 +11,8 @@ import contextlib
 import os
 import socket
 import stat
-from typing import Final
 
-UNIX_PATH_BYTES_MAX: Final = 107  # sun_path's size, less its end
-PORT_MAX: Final = 65_535
+from guard.config.endpoint import PORT_MAX, UNIX_PATH_BYTES_MAX
 
 
 class EndpointError(OSError):

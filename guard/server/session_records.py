@@ -100,7 +100,7 @@ def _configured_events(options: RunOptions, engine: Engine) -> list[Outcome]:
     if differences and (impossible or not options.apply_config):
         listed = "\n  ".join(difference.text for difference in impossible or differences)
         remedy = (
-            "no event can make it so: change the configuration back"
+            "no event can make it so: correct the configuration"
             if impossible
             else "start with --apply-config to log the changes"
         )

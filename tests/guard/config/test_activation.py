@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 import guard
 from guard.config.activation import find_differences, opening_events, resume_event
+from guard.config.policy_difference import policy_differences
 from guard.engine.events import (
     DeskCapped,
     DeskOpened,
@@ -76,8 +78,7 @@ CASES: list[tuple[tuple[str, str], str, Any]] = [
     ),
     (
         ("window_s = 86_400", "window_s = 9"),
-        "settings.remembered_order_window_ns: the log says 86400000000000, the configuration "
-        "9000000000",
+        "settings.remembered_order_window_s: the log says 86400, the configuration 9",
         SettingsActivated(*HEAD, "USD", 1_000_000, 9_000_000_000),
     ),
     (
@@ -109,31 +110,29 @@ CASES: list[tuple[tuple[str, str], str, Any]] = [
     ((BETA, ""), "desks.desk-beta: the log has opened it, the configuration lacks it", None),
     (
         ('"500000.00"', '"500000.00000001"'),
-        "desks.desk-beta.budget: the log has granted 50000000000000 microcents, the configuration "
-        "says 50000000000001",
+        "desks.desk-beta.budget: the log has granted 500000.00, the configuration says "
+        "500000.00000001",
         DeskToppedUp(*HEAD, "desk-beta", 1),
     ),
     (
         ('"500000.00"', '"499999.99999999"'),
-        "desks.desk-beta.budget: the log has granted 50000000000000 microcents, the configuration "
-        "says 49999999999999 (a budget never shrinks)",
+        "desks.desk-beta.budget: the log has granted 500000.00, the configuration says "
+        "499999.99999999 (a budget never shrinks)",
         None,
     ),
     (
         ('"none"', '"7"'),
-        "desks.desk-beta.exposure_cap: the log says none, the configuration 700000000 microcents",
+        "desks.desk-beta.exposure_cap: the log says none, the configuration 7.00",
         DeskCapped(*HEAD, "desk-beta", 700_000_000),
     ),
     (
         ('"1500000.00"', '"none"'),
-        "desks.desk-alpha.exposure_cap: the log says 150000000000000 microcents, the "
-        "configuration none",
+        "desks.desk-alpha.exposure_cap: the log says 1500000.00, the configuration none",
         DeskCapped(*HEAD, "desk-alpha", None),
     ),
     (
         ('"1500000.00"', '"1"'),
-        "desks.desk-alpha.exposure_cap: the log says 150000000000000 microcents, the "
-        "configuration 100000000 microcents",
+        "desks.desk-alpha.exposure_cap: the log says 1500000.00, the configuration 1.00",
         DeskCapped(*HEAD, "desk-alpha", 100_000_000),
     ),
 ]
@@ -145,26 +144,69 @@ def test_each_difference_and_its_event(replacement: tuple[str, str], text: str, 
 
 
 POLICY_CHANGES = [
-    ("policy_epoch = 7", "policy_epoch = 8"),
-    ("catalog_epoch = 42", "catalog_epoch = 43"),
-    ("hard_risk_limit_bps = 9600", "hard_risk_limit_bps = 9599"),
-    ("quality_bps = 9900", "quality_bps = 9899"),
-    ("provider = 2\n", "provider = 2\nenabled = false\n"),
-    ("provider = 2\n", "provider = 2\nregions = 1\n"),
-    ("fee_microcents_per_order = 4200", "fee_microcents_per_order = 4201"),
-]
+    (("hard_risk_limit_bps = 9600", "hard_risk_limit_bps = 9599"),
+     "policy.hard_risk_limit_bps: the log says 9600, the configuration 9599"),
+    (("latency_penalty_microcents_per_ms = 4", "latency_penalty_microcents_per_ms = 5"),
+     "policy.latency_penalty_microcents_per_ms: the log says 4 (0.00000004 USD), the configuration "
+     "5 (0.00000005 USD)"),
+    (("quality_bps = 9900", "quality_bps = 9899"),
+     "policy.venues[10].quality_bps: the log says 9900, the configuration 9899"),
+    (("provider = 2\n", "provider = 2\nenabled = false\n"),
+     "policy.venues[30].enabled: the log says true, the configuration false"),
+    (("provider = 2\n", "provider = 2\nregions = 1\n"),
+     "policy.venues[30].regions: the log says all, the configuration 1"),
+    (("provider = 2\n", "provider = 2\ncapabilities = 6\n"),
+     "policy.venues[30].capabilities: the log says 0, the configuration 6"),
+    (("fee_microcents_per_order = 4200", "fee_microcents_per_order = 4201"),
+     "policy.venues[30].fee_microcents_per_order: the log says 4200 (0.000042 USD), the "
+     "configuration 4201 (0.00004201 USD)"),
+]  # fmt: skip
+EPOCHS = [
+    (("policy_epoch = 7", "policy_epoch = 8"),
+     "policy.policy_epoch: the log says 7, the configuration 8"),
+    (("catalog_epoch = 42", "catalog_epoch = 43"),
+     "policy.catalog_epoch: the log says 42, the configuration 43"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("replacement", POLICY_CHANGES)
-def test_any_change_of_the_policy_is_seen(replacement: tuple[str, str]) -> None:
-    config = dev_config(replacement)
-    ((text, event),) = _differences(replacement)
-    assert config.policy_digest_hex != DEV_POLICY_DIGEST_HEX
-    assert text == (
-        f"policy: the log says {DEV_POLICY_DIGEST_HEX}, the configuration "
-        f"{config.policy_digest_hex}"
+@pytest.mark.parametrize("epoch", EPOCHS, ids=["policy", "catalog"])
+@pytest.mark.parametrize("change", POLICY_CHANGES, ids=lambda change: change[0][1].strip()[:30])
+def test_any_change_of_the_policy_is_told_field_by_field(
+    change: tuple[tuple[str, str], str], epoch: tuple[tuple[str, str], str]
+) -> None:
+    config = dev_config(change[0], epoch[0])
+    event = PolicyActivated(*HEAD, config.policy, config.policy_digest_hex)
+    assert _differences(change[0], epoch[0]) == [(epoch[1], event), (change[1], event)]
+
+
+@pytest.mark.parametrize("change", POLICY_CHANGES, ids=lambda change: change[0][1].strip()[:30])
+def test_another_policy_under_the_same_epochs_is_refused(
+    change: tuple[tuple[str, str], str],
+) -> None:
+    (first, event), *rest = _differences(change[0])
+    assert first == (
+        "policy: it differs, under the epochs of the one in the log (policy_epoch 7, "
+        "catalog_epoch 42), by which decisions name it: raise one of them"
     )
-    assert event == PolicyActivated(*HEAD, config.policy, config.policy_digest_hex)
+    assert event is None
+    assert rest == [(change[1], None)]
+
+
+def test_a_venue_that_comes_and_one_that_goes_and_a_bound_of_what_is_listed() -> None:
+    found = _differences(EPOCHS[0][0], ("venue = 30", "venue = 31"))
+    assert [text for text, _ in found[1:]] == [
+        "policy.venues[30]: the log has it, the configuration lacks it",
+        "policy.venues[31]: the log lacks it, the configuration adds it",
+    ]
+    state = LoggedEngine().state
+    content = dev_config().policy
+    venues = [structs.replace(content.models[0], model_id=number) for number in range(100, 200)]
+    many = policy_differences(state.policy, structs.replace(content, models=venues), "USD")
+    assert len(many) == 41
+    assert many[-1] == "policy: 63 more differences"
+    assert policy_differences(None, content, "USD") == [
+        "policy: the log has none, the configuration has one"
+    ]
 
 
 ALL_AT_ONCE = [

@@ -261,11 +261,12 @@ def test_differences_are_listed_and_nothing_is_logged(tmp_path: Path) -> None:
     for text in (
         "--apply-config",
         "settings.remembered_orders_max: the log says 1000000, the configuration 5",
-        "policy: the log says",
+        "policy.policy_epoch: the log says 7, the configuration 8",
+        "policy.venues[10].quality_bps: the log says 9900, the configuration 9901",
         "instruments.AAPL: the log says tick 0.01, lot 1, multiplier 1, the configuration says",
         "instruments.NEW: the log lacks it",
-        "desks.desk-alpha.budget: the log has granted 200000000000000 microcents",
-        "desks.desk-beta.exposure_cap: the log says none, the configuration 100000000 microcents",
+        "desks.desk-alpha.budget: the log has granted 2000000.00",
+        "desks.desk-beta.exposure_cap: the log says none, the configuration 1.00",
         "desks.desk-new: the log lacks it",
     ):
         assert text in said
@@ -334,7 +335,7 @@ def test_what_no_event_can_change_is_refused(tmp_path: Path, text: str, said: st
     site.configure(text)
     refusal = _refusal(site.refused("--apply-config", "--why", "w"), 2)
     assert said in refusal
-    assert "change the configuration back" in refusal
+    assert "correct the configuration" in refusal
     assert site.segment.read_bytes() == before
 
 

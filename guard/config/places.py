@@ -1,0 +1,52 @@
+"""Whether what a configuration names is there: files and directories, as a start would find them.
+
+Owns what `check-config` looks at beside the file itself. Changes nothing, and makes nothing: a
+log's directory may still be missing, but there must be a directory to make it in.
+
+How it fails: `ConfigError` that names key and path.
+"""
+
+from pathlib import Path
+
+from guard.config.endpoint import IPC_PREFIX
+from guard.config.file import Config, ConfigError
+from guard.config.keys import load_key
+
+
+def check_places(config: Config, key_file: Path | None = None) -> None:
+    """Checks each path. `key_file`: the key that the start is given by hand. Raises ConfigError."""
+    log = config.log
+    check_directory("log.directory", Path(log.directory))
+    if key_file is not None:
+        load_key(key_file)
+    elif log.key_file is not None:
+        try:
+            load_key(Path(log.key_file))
+        except ConfigError as error:
+            raise ConfigError(f"log.key_file: {error}") from error
+    if log.anchor_file is not None:
+        _check_parent("log.anchor_file", Path(log.anchor_file))
+    path = config.endpoints.orders.removeprefix(IPC_PREFIX)
+    if path != config.endpoints.orders and not path.startswith("@"):
+        _check_parent("endpoints.orders", Path(path))
+
+
+def check_directory(name: str, path: Path) -> None:
+    """Is it a directory, or could it be made? Raises ConfigError."""
+    for place in (path, *path.parents):
+        try:
+            if place.is_dir():
+                return
+            is_there = place.is_symlink() or place.exists()
+        except OSError as error:  # a component of its path is no directory, or may not be searched
+            raise ConfigError(f"{name}: {path} cannot be looked at: {error.strerror}") from error
+        if is_there:
+            where = f"{path} is" if place == path else f"{path} cannot be made: {place} is"
+            raise ConfigError(f"{name}: {where} no directory")
+
+
+def _check_parent(name: str, path: Path) -> None:
+    if path.is_dir():
+        raise ConfigError(f"{name}: {path} is a directory; allowed: a file")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{name}: {path}: {path.parent} is no directory")

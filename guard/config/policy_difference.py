@@ -1,0 +1,96 @@
+"""Where two policies differ, in the words of the configuration's file. Pure.
+
+Owns which key of `[policy]` and `[[policy.venues]]` stands for which field of a policy, and the
+rule that another policy goes by other epochs: a decision names only these, so that two policies
+under one pair of them could not be told apart.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from guard.engine.events import PolicyContent, PolicyModel
+from guard.protocol.instruments import money_text
+from guard.protocol.messages import U64_MAX
+from kernel import PolicySnapshot
+
+# Beyond, the files are the place to look.
+SHOWN_MAX: Final = 40
+
+_FIELDS: Final = {
+    "policy_epoch": "policy_epoch",
+    "catalog_epoch": "catalog_epoch",
+    "hard_risk_limit_bps": "hard_risk_limit_bps",
+    "minimum_confidence_bps": "minimum_confidence_bps",
+    "risk_penalty_multiplier_bps": "risk_penalty_multiplier_bps",
+    "latency_penalty_microunits_per_ms": "latency_penalty_microcents_per_ms",
+}
+_VENUE_FIELDS: Final = {
+    "provider_id": "provider",
+    "quality_bps": "quality_bps",
+    "risk_ceiling_bps": "risk_ceiling_bps",
+    "enabled": "enabled",
+    "p95_latency_ms": "p95_latency_ms",
+    "capabilities": "capabilities",
+    "region_mask": "regions",
+    "input_cost_microunits_per_million_tokens": "fee_microcents_per_million_lots",
+    "output_cost_microunits_per_million_tokens": "fee_microcents_per_order",
+}
+
+
+def policy_differences(
+    recorded: PolicySnapshot | None, configured: PolicyContent, currency: str
+) -> list[str]:
+    """Each key in which they differ, and what both say. `recorded`: None where there is none."""
+    if recorded is None:
+        return ["policy: the log has none, the configuration has one"]
+    before: dict[str, Any] = recorded.as_dict()
+    texts = [
+        _text(f"policy.{key}", key, before[name], getattr(configured, name), currency)
+        for name, key in _FIELDS.items()
+        if before[name] != getattr(configured, name)
+    ]
+    texts += _venue_differences(before["models"], configured.models, currency)
+    if len(texts) > SHOWN_MAX:
+        texts[SHOWN_MAX:] = [f"policy: {len(texts) - SHOWN_MAX} more differences"]
+    return texts
+
+
+def share_epochs(recorded: PolicySnapshot | None, configured: PolicyContent) -> bool:
+    """Do they go by the same epochs?"""
+    return recorded is not None and (
+        (recorded.policy_epoch, recorded.catalog_epoch)
+        == (configured.policy_epoch, configured.catalog_epoch)
+    )
+
+
+def _venue_differences(
+    recorded: list[dict[str, Any]], configured: list[PolicyModel], currency: str
+) -> Iterator[str]:
+    before = {venue["model_id"]: venue for venue in recorded}
+    after = {venue.model_id: venue for venue in configured}
+    for number in sorted(before.keys() | after.keys()):
+        place = f"policy.venues[{number}]"
+        if number not in after:
+            yield f"{place}: the log has it, the configuration lacks it"
+        elif number not in before:
+            yield f"{place}: the log lacks it, the configuration adds it"
+        else:
+            for name, key in _VENUE_FIELDS.items():
+                said, says = before[number][name], getattr(after[number], name)
+                if said != says:
+                    yield _text(f"{place}.{key}", key, said, says, currency)
+
+
+def _text(place: str, key: str, said: int, says: int, currency: str) -> str:
+    shown = (_value(key, said, currency), _value(key, says, currency))
+    return f"{place}: the log says {shown[0]}, the configuration {shown[1]}"
+
+
+def _value(key: str, value: int, currency: str) -> str:
+    if "microcents" in key:
+        return f"{value} ({money_text(value)} {currency})"
+    if key == "enabled":
+        return "true" if value else "false"
+    if key in ("regions", "capabilities"):
+        return "all" if value == U64_MAX else str(value)
+    return str(value)
