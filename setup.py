@@ -3,11 +3,15 @@
 Everything else about the project stands in pyproject.toml. An extension is built from the very file
 that runs interpreted; its types stand in the .pxd beside it. What is built from a checkout has its
 commit written into it, for `guard.process.installation`; without git, or elsewhere, it has none.
+
+It takes a minute or two, of which pip shows nothing: a line on the terminal says how far it is.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -95,11 +99,61 @@ EXTENSIONS = [
 CORES = os.cpu_count() or 1
 
 
+class Progress:
+    """One line on the terminal, written anew, and gone at the end.
+
+    Nothing where there is no terminal, or where this runs in its background: pip gives no build a
+    terminal, so that it is opened by its name. Nothing either where the compiler's own words are
+    shown there.
+    """
+
+    def __init__(self) -> None:
+        self._terminal: int | None = None
+        if sys.stderr.isatty():
+            return
+        with contextlib.suppress(OSError):
+            terminal = os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+            if os.tcgetpgrp(terminal) == os.getpgrp():
+                self._terminal = terminal
+            else:
+                os.close(terminal)
+
+    def say(self, text: str) -> None:
+        """Shows it instead of what stood there."""
+        if self._terminal is not None:
+            with contextlib.suppress(OSError):  # a terminal that went away
+                os.write(self._terminal, f"\r\x1b[K{text}".encode())
+
+    def close(self) -> None:
+        """Takes the line away."""
+        self.say("")
+        if self._terminal is not None:
+            os.close(self._terminal)
+            self._terminal = None
+
+
 class BuildExtensions(build_ext):
     """Generates the C when something is compiled, and not whenever metadata or an sdist is made."""
 
     def run(self) -> None:
         """As its base, over what Cython makes of `EXTENSIONS`."""
+        self._progress = Progress()
+        self._built = 0
+        try:
+            self._progress.say(
+                f"pretrade-guard: compiling {len(EXTENSIONS)} modules, once: a minute or two"
+            )
+            self._run()
+        finally:
+            self._progress.close()
+
+    def build_extension(self, ext: Extension) -> None:
+        """As its base, and tells how many are done. Called by several threads."""
+        super().build_extension(ext)
+        self._built += 1
+        self._progress.say(f"pretrade-guard: compiled {self._built} of {len(EXTENSIONS)} modules")
+
+    def _run(self) -> None:
         generated = cythonize(
             EXTENSIONS,
             nthreads=CORES,

@@ -1,6 +1,8 @@
 """What is built says which commit it is of, where that is known, and builds where it is not."""
 
 import os
+import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -86,3 +88,53 @@ def test_an_sdist_brings_it_along_and_no_other_s(checkout: Path, tmp_path: Path)
     assert built_commit(unpacked) == f"{head}\n"
     (unpacked / COMMIT).unlink()
     assert built_commit(unpacked) == ""
+
+
+SMALL = {"wal": ("entryhash", "standing")}
+SESSION = """
+import os, subprocess, sys
+
+os.close(os.open(sys.argv[1], os.O_RDWR))  # as a session's leader without one: now its terminal
+command = [sys.executable, "setup.py", "--quiet", "build_ext", "--build-lib", "built"]
+quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+group = {"process_group": 0} if sys.argv[2] == "behind" else {}
+sys.exit(subprocess.run(command, **quiet, **group).returncode)
+"""
+
+
+@pytest.mark.parametrize("place", ["before", "behind"])
+def test_a_build_under_pip_tells_its_terminal_how_far_it_is(checkout: Path, place: str) -> None:
+    """pip keeps a build's output to itself. Behind: a job in the background, which says nothing."""
+    setup = checkout / "setup.py"
+    text, count = re.subn(
+        r"COMPILED_MODULES = \{.*?^\}", f"COMPILED_MODULES = {SMALL}", setup.read_text(),
+        flags=re.DOTALL | re.MULTILINE,
+    )  # fmt: skip
+    assert count == 1
+    setup.write_text(text)
+    mine, its = pty.openpty()
+    process = subprocess.Popen(
+        (sys.executable, "-c", SESSION, os.ttyname(its), place),
+        cwd=checkout,
+        env={**os.environ, "CFLAGS": "-O0"},
+        start_new_session=True,
+    )
+    try:
+        assert process.wait(PATIENCE_S) == 0
+        os.write(its, b"end")
+        shown = ""
+        while not shown.endswith("end"):
+            shown += os.read(mine, 65_536).decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(mine)
+        os.close(its)
+    lines = [line for line in shown.split("\r\x1b[K") if line]
+    if place == "behind":
+        assert lines == ["end"]
+        return
+    assert lines[0] == "pretrade-guard: compiling 2 modules, once: a minute or two"
+    assert lines[1:-1] == [f"pretrade-guard: compiled {at} of 2 modules" for at in (1, 2)]
+    assert lines[-1] == "end"
+    assert shown.endswith("\r\x1b[Kend"), "the line is gone"

@@ -2,10 +2,11 @@
 
 Owns the demo's course: a temporary directory with a fresh key, the daemon as its own process, the
 flow played through `AsyncGuardClient`, a clean stop, and then verify and replay of the log that
-came out of it. What it prints is `guard.demo.report`'s.
+came out of it. What it prints is `guard.demo.report`'s. To be kept, all this is made within the
+directory that is to keep it, and gets its names there once it is whole.
 
 How it fails: exit 1 with what went wrong, should the daemon not start or the proof not hold.
-However it ends, directory and daemon are gone then (`guard.process.leaving`).
+However it ends, the temporary directory and the daemon are gone then (`guard.process.leaving`).
 """
 
 import asyncio
@@ -16,28 +17,45 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvloop
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from guard import clock
+from guard.audit.audit import Audit
+from guard.audit.page import render_page
 from guard.client import AsyncGuardClient
 from guard.config.keys import create_key, load_key
 from guard.console import Console
 from guard.demo.flow import Step, read_steps
-from guard.demo.report import show_played, show_proof, show_start
+from guard.demo.report import show_kept, show_played, show_proof, show_start
 from guard.process import leaving, own_process
 from guard.process.installation import PACKAGES, described
-from guard.protocol.messages import Admit, ErrorReply, Filled, Order, Reject, Reply
+from guard.protocol.messages import Admit, ErrorReply, Filled, Order, Reject, Reply, Request
+from guard.protocol.reasons import Refusal
 from guard.record.codec import DIALECT
 from guard.recovery.start_options import NEW_LOG_OPTION
 from guard.replay.replay import replay_log
-from wal import ChainHasher, WalDamage, verify_chain
+from wal import (
+    PRIVATE_DIRECTORY_MODE,
+    PRIVATE_FILE_MODE,
+    ChainHasher,
+    WalDamage,
+    publish_file,
+    verify_chain,
+)
 
 IN_FLIGHT_MAX: Final = 64
 PROGRESS_STEP: Final = 250
 READY_TIMEOUT_S: Final = 30.0
+LOG_NAME: Final = "log"
+KEY_NAME: Final = "log.key"
+CONFIG_NAME: Final = "demo.toml"
+PAGE_NAME: Final = "day.html"
+NOT_SUBSTITUTED: Final = Refusal.SUBSTITUTION_NOT_ALLOWED.word
+FREE_PORT: Final = "tcp://127.0.0.1:*"
 STOP_TIMEOUT_S: Final = 30.0
 
 
@@ -59,8 +77,9 @@ class Played:
     fill_flags: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     of_refused_orders: int = 0
+    refused: tuple[str, str] | None = None  # desk and id of one that no venue would have taken
 
-    def note(self, reply: Reply) -> None:
+    def note(self, request: Request, reply: Reply) -> None:
         """Counts a reply."""
         if isinstance(reply, Admit):
             self.decisions["admit", "", reply.reason] += 1
@@ -68,30 +87,74 @@ class Played:
             self.substituted += reply.substituted
         elif isinstance(reply, Reject):
             self.decisions["reject", reply.stage, reply.reason] += 1
+            is_telling = (
+                reply.stage == "kernel" and reply.reason != Refusal.SUBSTITUTION_NOT_ALLOWED.word
+            )
+            if self.refused is None and isinstance(request, Order) and is_telling:
+                self.refused = request.desk, request.client_order_id
         elif isinstance(reply, Filled):
             self.fill_flags.update(reply.flags or ["recorded"])
         elif isinstance(reply, ErrorReply):
             self.errors[reply.code] += 1
 
 
-def run_demo() -> int:
-    """Plays the demo; returns the exit code."""
+def run_demo(keep: Path | None = None, program: str = "pretrade-guard") -> int:
+    """Plays the demo; returns the exit code.
+
+    `keep`: a directory, new or empty, that is left with all that it was about. `program`: how the
+    commands that go on from there are called.
+    """
     console = Console()
     try:
-        with leaving.temporary_directory("pretrade-guard-demo-") as directory:
-            with (
-                _daemon(directory) as endpoint,
-                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-            ):
+        with _place(keep) as directory:
+            with _daemon(console, directory) as endpoint, _new_runner() as runner:
                 played = runner.run(_play_all(console, endpoint))
             show_played(console, played)
-            _prove(console, directory)
+            _prove(console, directory, keep)
+        if keep is not None:
+            show_kept(console, keep, program, played.refused)
     except BrokenPipeError:
         raise  # nobody is left to be told
     except (DemoError, WalDamage, OSError) as error:
-        console.print(f"[bold red]The demo failed:[/] {error}")
+        console.print(f"[bold red]The demo failed:[/] {escape(str(error))}")
         return 1
     return 0
+
+
+def _new_runner() -> "asyncio.Runner":
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+@contextlib.contextmanager
+def _place(keep: Path | None) -> Iterator[Path]:
+    """A directory to work in. What is in it at the end goes to `keep`, or away."""
+    if keep is None:
+        with leaving.temporary_directory("pretrade-guard-demo-") as directory:
+            yield directory
+        return
+    is_new = not keep.exists()
+    keep.mkdir(PRIVATE_DIRECTORY_MODE, parents=True, exist_ok=True)
+    try:
+        with leaving.temporary_directory(".demo-", keep) as directory:
+            yield directory
+            with leaving.held():
+                for made in directory.iterdir():
+                    made.rename(keep / made.name)
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):  # somebody has put something there meanwhile
+                keep.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _telling(console: Console, what: str) -> Iterator[None]:
+    """Says on a terminal what takes a while."""
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield
 
 
 async def _play_all(console: Console, endpoint: str) -> Played:
@@ -105,19 +168,18 @@ async def _play_all(console: Console, endpoint: str) -> Played:
 
 
 @contextlib.contextmanager
-def _daemon(directory: Path) -> Iterator[str]:
+def _daemon(console: Console, directory: Path) -> Iterator[str]:
     """The daemon as a process of its own; yields its endpoint, stops it cleanly behind it."""
-    key_file = directory / "log.key"
-    create_key(key_file)
-    config = directory / "demo.toml"
-    config.write_text((resources.files("guard") / "data" / "demo.toml").read_text())
+    create_key(directory / KEY_NAME)
+    config = directory / CONFIG_NAME
+    config.write_text((resources.files("guard") / "data" / CONFIG_NAME).read_text())
     daemon = own_process.start(
-        *("guard.cli", "run", "--config", str(config)),
-        *("--log-dir", str(directory / "log"), "--key-file", str(key_file), NEW_LOG_OPTION),
+        *("guard.cli", "run", "--config", str(config), "--orders", FREE_PORT, NEW_LOG_OPTION),
         stdout=subprocess.PIPE,
     )
     try:
-        ready = own_process.first_line(daemon, READY_TIMEOUT_S)
+        with _telling(console, "starting the daemon"):
+            ready = own_process.first_line(daemon, READY_TIMEOUT_S)
         if ready is None or "ready: orders " not in ready:
             raise DemoError("the daemon did not start")
         yield ready.split("ready: orders ")[1].split(",")[0]
@@ -145,8 +207,9 @@ async def _play(console: Console, client: AsyncGuardClient, steps: list[Step]) -
     played = Played()
     answers: dict[int, asyncio.Future[Reply]] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar: Any = {"console": console, "transient": True, "disable": not console.is_terminal}
     started_ns = clock.monotonic_ns()
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+    with Progress(*columns, TimeElapsedColumn(), **bar) as progress:
         task = progress.add_task("playing recorded BTC-USD flow", total=len(steps))
         for number, step in enumerate(steps):
             await _play_step(client, step, answers, played)
@@ -177,7 +240,7 @@ async def _play_step(
         if future.cancelled() or future.exception() is not None:
             return  # whoever waits for it, or for the ping behind it, is told
         played.latencies_ns.append(clock.monotonic_ns() - sent_ns)
-        played.note(future.result())
+        played.note(step.request, future.result())
 
     answer.add_done_callback(on_answer)
     played.requests += 1
@@ -186,10 +249,20 @@ async def _play_step(
         answers[step.order_id] = answer
 
 
-def _prove(console: Console, directory: Path) -> None:
-    """Verifies and replays the log that the demo just made. Raises WalDamage."""
-    hasher = ChainHasher(load_key(directory / "log.key"))
-    chain = verify_chain(directory / "log", hasher, DIALECT)
-    started_ns = clock.monotonic_ns()
-    report = replay_log(directory / "log", hasher)
-    show_proof(console, chain, report, (clock.monotonic_ns() - started_ns) / 1e9)
+def _prove(console: Console, directory: Path, keep: Path | None) -> None:
+    """Verifies and replays the log that the demo just made, and writes its page if it is kept.
+
+    Raises WalDamage.
+    """
+    log = directory / LOG_NAME
+    hasher = ChainHasher(load_key(directory / KEY_NAME))
+    audit = Audit()
+    with _telling(console, "verifying its log, and making every decision again"):
+        chain = verify_chain(log, hasher, DIALECT)
+        started_ns = clock.monotonic_ns()
+        report = replay_log(log, hasher, observe=None if keep is None else audit.observe)
+        seconds = (clock.monotonic_ns() - started_ns) / 1e9
+    if keep is not None:
+        page = render_page(audit.document(report), str(keep / LOG_NAME))
+        publish_file(directory / PAGE_NAME, page.encode(), mode=PRIVATE_FILE_MODE)
+    show_proof(console, chain, report, seconds)

@@ -3,8 +3,10 @@
 Owns its words and tables (rich); computes nothing but percentiles and sums.
 """
 
+import shlex
 import statistics
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -98,6 +100,36 @@ def show_proof(
         f"[bold green]replay[/]  all {report.decision_count:,} decisions made again from the log "
         f"alone, byte for byte the same, in {replay_seconds:.1f} s; every desk's ledger balances"
     )
+
+
+def show_kept(
+    console: Console, directory: Path, program: str, refused: tuple[str, str] | None
+) -> None:
+    """What was left where, and what to do with it next: lines that a shell takes."""
+
+    def path(*names: str) -> str:
+        return shlex.quote(str(directory.joinpath(*names)))
+
+    log = f"{path('log')} --key-file {path('log.key')}"
+    asked = ""
+    if refused is not None:
+        desk, client_order_id = map(shlex.quote, refused)
+        asked = f" --desk {desk} --explain {client_order_id}"
+    commands = (
+        ("check the chain of the log", f"{program} verify {log}"),
+        ("make every decision again" + ", and explain a refused order" * bool(asked),
+         f"{program} replay {log}{asked}"),
+        ("serve orders, going on with this log (Ctrl-C stops it)",
+         f"{program} run --config {path('demo.toml')}"),
+    )  # fmt: skip
+    plain: Any = {"markup": False, "highlight": False, "soft_wrap": True}
+    console.print(
+        f"\nKept in {directory}: log, log.key, demo.toml, and day.html, a page for any browser.\n"
+        "What to do next:\n",
+        **plain,
+    )
+    for what, line in commands:
+        console.print(f"{what}:\n  {line}", **plain)
 
 
 def _usd(microcents: int) -> str:
