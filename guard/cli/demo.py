@@ -46,9 +46,11 @@ def _check_keep(directory: Path) -> None:
 
 def _program(*, is_own_process: bool) -> str:
     """This command as whoever has called it would call it again, for a shell."""
+    from guard.process import own_process
+
     called = Path(sys.argv[0])
     if is_own_process and called.name == "pretrade-guard":
         found = shutil.which(called.name)
         is_on_path = found is not None and os.path.samefile(found, called)
         return called.name if is_on_path else shlex.quote(str(called))
-    return f"{shlex.quote(sys.executable)} -m guard.cli"
+    return own_process.spoken("guard.cli")

@@ -13,6 +13,7 @@ stderr.
 
 import os
 import select
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,11 @@ def command(program: str, *arguments: str, packages: Path | None = None) -> list
         *(str(len(path)), *path),
         *(program, *arguments),
     ]
+
+
+def spoken(module: str) -> str:
+    """A module's command line for a person's shell. Processes of ours are started by `command`."""
+    return f"{shlex.quote(sys.executable)} -P -m {module}"
 
 
 def start(
