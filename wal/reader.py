@@ -126,6 +126,8 @@ def read_runs(
         index, head = find_start(paths, start)
         paths = paths[index:]
     walk = Walk(hasher, dialect, head, native=None if wanted == 0 else native)
+    if paths:
+        walk.place = (paths[0].name, offset)
     paths = paths_until(paths, until)
     runs: Iterator[Run] = chain.from_iterable(
         walk.runs(

@@ -52,6 +52,7 @@ from guard.cli.base import (
     complain,
 )
 from guard.cli.descriptors import open_closed_ones
+from guard.cli.permission import denial_words
 from guard.config.file import ConfigError
 from guard.process.leaving import Ended
 from kernel import InvariantError
@@ -120,11 +121,11 @@ def _run_command(arguments: list[str] | None) -> int:
         try:
             return command(options)
         except (ConfigError, UsageError, WalKeyMismatch) as error:
-            return complain(EXIT_WRONG_USE, error)
+            return complain(EXIT_WRONG_USE, f"{error}{denial_words(error)}")
         except BrokenPipeError:
             raise
         except (WalError, InvariantError, OSError) as error:
-            return complain(EXIT_FAILED, error)
+            return complain(EXIT_FAILED, f"{error}{denial_words(error)}")
 
 
 def _failed_output(error: OSError, *, is_own_process: bool) -> int:

@@ -1,6 +1,7 @@
 """`pretrade-guard archive`: move a log's oldest segments away, once checkpoints stand for them."""
 
 import argparse
+import os
 from pathlib import Path
 
 from guard.cli.base import (
@@ -37,6 +38,7 @@ def _archive(options: argparse.Namespace) -> int:
     hasher = tool_hasher(options)
     if not options.log.is_dir():
         raise UsageError(f"{options.log}: is no directory of a log")
+    _check_destination(options.destination, options.log)
     try:
         oldest = find_archivable(options.log, hasher)
         up_to = oldest.sequence if options.up_to is None else options.up_to
@@ -52,8 +54,25 @@ def _archive(options: argparse.Namespace) -> int:
         return report_unverified(options, hasher, damage)
     for path in moved:
         print(f"{path}")
+    if not moved:
+        print(
+            f"{options.log}: nothing to move: no segment but the last ends at or before record "
+            f"{up_to}; a later checkpoint, or a rotated segment, lets the next ones go"
+        )
+        return EXIT_GOOD
+    segments = "1 segment" if len(moved) == 1 else f"{len(moved)} segments"
     print(
-        f"{options.log}: {len(moved)} segments moved to {options.destination}; the log is read "
-        f"from the checkpoint of record {oldest.sequence} on, or a later one"
+        f"{options.log}: {segments} moved to {options.destination}; the log is read from the "
+        f"checkpoint of record {oldest.sequence} on, or a later one"
     )
     return EXIT_GOOD
+
+
+def _check_destination(destination: Path, log: Path) -> None:
+    """Said whether there is anything to move or not. Raises UsageError."""
+    if destination.resolve().is_relative_to(log.resolve()):
+        raise UsageError(f"{destination}: is the log's own directory, or in it")
+    if os.path.lexists(destination) and not destination.is_dir():
+        raise UsageError(f"{destination}: is no directory")
+    if not destination.resolve().parent.is_dir():
+        raise UsageError(f"{destination}: cannot be made, {destination.parent} is no directory")

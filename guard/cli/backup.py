@@ -20,12 +20,15 @@ def add(commands: Commands) -> None:
 def _backup(options: argparse.Namespace) -> int:
     from guard.record.codec import DIALECT
     from guard.recovery.archived_start import find_beginning
-    from wal import Follower, backup_log, verify_chain
+    from guard.recovery.wrong_key import check_key
+    from wal import Follower, backup_log, list_segments, verify_chain
 
     hasher = tool_hasher(options)
     if not options.log.is_dir():
         raise UsageError(f"{options.log}: is no directory of a log")
     try:
+        if options.key_file is not None:  # before anything is copied
+            check_key(list_segments(options.log, archived=True), hasher)
         backup = backup_log(options.log, options.destination)
     except WalInputError as error:
         raise UsageError(str(error)) from error

@@ -14,12 +14,16 @@ from guard.process.operator_lines import complaint
 from wal import (
     JOBS_MAX,
     PRIVATE_FILE_MODE,
+    SEGMENT_NAME,
     Anchor,
     ChainHasher,
     WalAnchorError,
     WalError,
+    first_head,
+    open_to_read,
     publish_file,
     read_anchor,
+    segment_name,
     usable_cores,
 )
 
@@ -29,6 +33,9 @@ EXIT_WRONG_USE: Final = 2
 EXIT_UNFINISHED: Final = 3  # a log's end that the next start mends
 EXIT_SIGNAL: Final = 128  # and the signal's number: what a shell says of a tool that it ended
 EXIT_BROKEN_PIPE: Final = EXIT_SIGNAL + 13  # SIGPIPE
+
+# A record damaged anywhere still shows what it was, or the next one does.
+_BEGINNING_BYTES: Final = 65_536
 
 # argparse's own type for this is private.
 Commands: TypeAlias = Any
@@ -84,9 +91,30 @@ def tool_hasher(options: argparse.Namespace) -> ChainHasher:
     """The hasher for `options.log` with `options.key_file`. Raises UsageError, ConfigError."""
     if not options.log.exists():
         raise UsageError(f"{options.log}: no such file or directory")
-    if not (options.log.is_dir() or options.log.is_file()):
+    if options.log.is_file():
+        _check_file(options.log)
+    elif not options.log.is_dir():
         raise UsageError(f"{options.log}: is neither a directory nor a regular file")
     return ChainHasher(load_key(options.key_file) if options.key_file is not None else None)
+
+
+def _check_file(log: Path) -> None:
+    """Is one file a log by itself, whole or damaged? Raises UsageError, WalError."""
+    if SEGMENT_NAME.fullmatch(log.name):
+        head = first_head(log)
+        if log.name != segment_name(1) and head is not None and head.sequence:
+            raise UsageError(
+                f"{log}: is a later segment, which begins with record {head.sequence + 1}; give "
+                "the log's directory"
+            )
+        return
+    try:
+        with open_to_read(log, follows_links=True) as file:
+            beginning = file.read(_BEGINNING_BYTES)
+    except OSError as error:
+        raise UsageError(f"{log}: cannot be read: {error.strerror}") from error
+    if beginning.strip(b"\0\r\n ") and b"entry_hash" not in beginning:
+        raise UsageError(f"{log}: is no log: nothing at its beginning is a record")
 
 
 def tool_anchor(options: argparse.Namespace) -> Anchor | None:
@@ -111,12 +139,21 @@ def write_output(path: Path, data: bytes) -> None:
         publish_file(path, data, mode=PRIVATE_FILE_MODE)
 
 
-def report_good(options: argparse.Namespace, what: str, fields: dict[str, Any]) -> int:
-    """Prints what a tool found, for people or in JSON; returns the exit code."""
+def report_good(
+    options: argparse.Namespace, what: str, fields: dict[str, Any], begins_after: int = 0
+) -> int:
+    """Prints what a tool found, for people or in JSON; returns the exit code.
+
+    `begins_after`: the last of the archived records, which stand before the log.
+    """
     if options.json:
         print(json.dumps(fields))
         return EXIT_GOOD
-    print(f"{options.log}: {what}, every record is as it was written")
+    if begins_after:
+        what += f" from record {begins_after + 1} on, since what stands before it is archived;"
+    else:
+        what += ","
+    print(f"{options.log}: {what} every record is as it was written")
     for name, value in fields.items():
         if name != "ok":
             shown = value if not isinstance(value, dict) else _listed(value)

@@ -95,7 +95,8 @@ def show_report(
     if options.json:
         print(json.dumps(document))
         return EXIT_GOOD
-    report_good(options, "replayed", {name: document[name] for name in HEAD_KEYS} | source)
+    shown = {name: document[name] for name in HEAD_KEYS} | source
+    report_good(options, "replayed", shown, document["begins_after_sequence"])
     write_report(document, sys.stdout, sys.stdout.isatty())
     return EXIT_GOOD
 

@@ -44,11 +44,14 @@ def add(commands: Commands) -> None:
 
 
 def _tail(options: argparse.Namespace) -> int:
-    from wal import Follower, LogState
+    from guard.recovery.wrong_key import check_key
+    from wal import Follower, LogState, list_segments
 
     hasher = tool_hasher(options) if options.key_file is not None else None
     if not options.log.is_dir():
         raise UsageError(f"{options.log}: is no directory of a log")
+    if hasher is not None:
+        check_key(list_segments(options.log, archived=True), hasher)
     try:
         follower = Follower(options.log, hasher)
         _begin(follower, options.first)

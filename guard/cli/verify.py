@@ -48,6 +48,7 @@ def _verify(options: argparse.Namespace) -> int:
         "head_hash": report.head.entry_hash,
         "closed_cleanly": report.closed_cleanly,
     }
+    begins_after = 0
     if beginning is not None:
-        fields["checkpoint_sequence"] = beginning.head.sequence
-    return report_good(options, "verified", fields)
+        begins_after = fields["checkpoint_sequence"] = beginning.head.sequence
+    return report_good(options, "verified", fields, begins_after)

@@ -4,13 +4,15 @@ Owns the choice of the checkpoint to begin with, and up to where segments may be
 read from the oldest checkpoint that the log still holds, so that as much as possible is checked; a
 start reads from the newest (`guard.recovery.recover`). Changes nothing on disk.
 
-How it fails: `WalError` where no checkpoint is of use; the `WalDamage` of the reader.
+How it fails: `WalError` where no checkpoint is of use; `WalKeyMismatch`, since a wrong key is no
+damage; the `WalDamage` of the reader.
 """
 
 from pathlib import Path
 
 from guard.record.codec import DIALECT
 from guard.recovery.recover import load_checkpoint
+from guard.recovery.wrong_key import check_key
 from wal import (
     ChainHasher,
     CheckpointDamage,
@@ -27,7 +29,8 @@ from wal import (
 def find_beginning(source: Path, hasher: ChainHasher) -> CheckpointInfo | None:
     """The checkpoint that a tool reads `source` from; None where its first segment is there.
 
-    None, too, where there is no checkpoint of use: then the reader says what is missing.
+    None, too, where there is no checkpoint of use: then the reader says what is missing. Raises
+    WalKeyMismatch.
     """
     if not source.is_dir():
         return None
@@ -35,6 +38,8 @@ def find_beginning(source: Path, hasher: ChainHasher) -> CheckpointInfo | None:
     if not segments or segments[0].name == segment_name(1):
         return None
     usable = [info for info in read_checkpoints(source, hasher) if info.problem is None]
+    if not usable:
+        check_key(segments, hasher)
     return usable[-1] if usable else None
 
 
@@ -42,8 +47,10 @@ def find_archivable(directory: Path, hasher: ChainHasher) -> CheckpointHead:
     """The oldest checkpoint that a start may fall back to: up to its record segments may go.
 
     Every checkpoint is read to its end, and the log is verified from the oldest one on: what is
-    archived is not there any more when one of them turns out to be of no use. Raises WalError.
+    archived is not there any more when one of them turns out to be of no use. Raises WalError,
+    WalKeyMismatch.
     """
+    check_key(list_segments(directory, archived=True), hasher)
     oldest: CheckpointHead | None = None
     for info in read_checkpoints(directory, hasher):
         problem = info.problem

@@ -35,6 +35,7 @@ from guard.recovery.checkpoint_payload import Reader, StateError, decode_policy,
 from guard.recovery.losses import ANCHOR_WORD, Watch, known_loss, loss_of
 from guard.recovery.presence import check_begun, check_presence, clear_for_new_log
 from guard.recovery.start_options import ACCEPT_LOSS_OPTION, OptionNeededError
+from guard.recovery.wrong_key import check_key
 from kernel import InvariantError, PolicySnapshot
 from wal import (
     EMPTY_HEAD,
@@ -125,6 +126,8 @@ def recover_log(
         if new_log:
             cuts = clear_for_new_log(directory, hasher, infos)
             return Recovered(Engine(), EMPTY_HEAD, lock, cuts)
+        if infos and all(info.problem is not None for info in infos):
+            check_key(list_segments(directory, archived=True), hasher)
         recovery = _Recovery(directory, hasher, anchor, infos, accept_loss)
         cut = recovery.run()
         if accept_loss and not recovery.losses:

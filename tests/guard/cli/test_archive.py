@@ -66,10 +66,10 @@ def test_what_the_oldest_checkpoint_stands_for_is_moved(
     assert names(log) == ["00000002.jsonl", "00000003.jsonl", "00000004.jsonl"]
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == str(tmp_path / "old" / "00000001.jsonl")
-    assert f"1 segments moved to {tmp_path / 'old'}; the log is read from the" in shown[1]
+    assert f"1 segment moved to {tmp_path / 'old'}; the log is read from the" in shown[1]
     assert f"checkpoint of record {OLDER} on" in shown[1]
     assert run(log, "archive", str(tmp_path / "old")) == 0
-    assert "0 segments moved" in capsys.readouterr().out
+    assert "nothing to move" in capsys.readouterr().out
     for path in (tmp_path / "old").iterdir():
         assert path.read_bytes() == before[path.name]
 
@@ -78,7 +78,13 @@ def test_verify_and_replay_begin_with_the_oldest_checkpoint(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(log, "archive", str(tmp_path / "old")) == 0
-    capsys.readouterr()
+    for command, done in (("verify", "verified"), ("replay", "replayed")):
+        capsys.readouterr()
+        assert run(log, command) == 0
+        assert capsys.readouterr().out.startswith(
+            f"{log}: {done} from record {OLDER + 1} on, since what stands before it is archived; "
+            "every record is as it was written\n"
+        )
     assert run(log, "verify", "--json") == 0
     verified = json.loads(capsys.readouterr().out)
     assert verified["checkpoint_sequence"] == OLDER
@@ -139,7 +145,7 @@ def test_not_further_than_asked(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(log, "archive", str(tmp_path / "old"), "--up-to", "8") == 0
-    assert "0 segments moved" in capsys.readouterr().out
+    assert "nothing to move" in capsys.readouterr().out
     assert run(log, "archive", str(tmp_path / "old"), "--up-to", "9") == 0
     assert names(tmp_path / "old") == ["00000001.jsonl"]
 
@@ -183,7 +189,7 @@ def test_wrong_use(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(["archive", str(log / "file"), "x", "--key-file", str(tmp_path / "key")]) == 2
     assert "is no directory of a log" in capsys.readouterr().err
     assert run(log, "archive", str(log)) == 2
-    assert "the archive is the log's own directory" in capsys.readouterr().err
+    assert "is the log's own directory, or in it" in capsys.readouterr().err
     assert len(names(log)) == 4
 
 
