@@ -36,6 +36,7 @@ from kernel.finance import (
 )
 from kernel.holds import Hold, OpenHolds
 from kernel.layout import I64
+from kernel.ledger_grants import assess_lower, assess_top_up
 from kernel.ledger_lines import Tenant
 from kernel.ledger_results import (
     Charged,
@@ -48,6 +49,8 @@ from kernel.ledger_results import (
     HoldExceeded,
     Insufficient,
     InvalidAmount,
+    Lowered,
+    LowerResult,
     MissingReservation,
     MissingTenant,
     Overrun,
@@ -59,12 +62,12 @@ from kernel.ledger_results import (
     Settled,
     SettleResult,
     ToppedUp,
-    TopUpOverflow,
     TopUpResult,
 )
 from kernel.ledger_state import (
     LedgerState,
     OpenHold,
+    check_amount,
     check_balances_and_caps,
     check_tenant_id,
     checked_holds,
@@ -95,7 +98,7 @@ class BudgetEngine:
     def ensure_tenant(self, tenant_id: str, budget_microcents: int) -> None:
         """Open a tenant with that grant; nothing happens where it is open already."""
         check_tenant_id(tenant_id)
-        _check_amount("budget_microcents", budget_microcents)
+        check_amount("budget_microcents", budget_microcents)
         if budget_microcents < 0:
             raise KernelInputError(
                 f"budget_microcents is {budget_microcents}; must be from 0 to {I64_MAX}"
@@ -114,7 +117,7 @@ class BudgetEngine:
         Holds that are open already stay. A cap may be set before its tenant is opened.
         """
         check_tenant_id(tenant_id)
-        _check_amount("max_microcents", max_microcents)
+        check_amount("max_microcents", max_microcents)
         if max_microcents > 0:
             self._caps[tenant_id] = max_microcents
         else:
@@ -125,34 +128,39 @@ class BudgetEngine:
 
     def assess_top_up(self, tenant_id: str, amount_microcents: int) -> TopUpResult:
         """What `top_up_tenant` would answer. Moves nothing."""
-        _check_amount("amount_microcents", amount_microcents)
-        if amount_microcents <= 0:
-            return _INVALID_AMOUNT
-        tenant = self._tenants.get(tenant_id)
-        if tenant is None:
-            return _MISSING_TENANT
-        if tenant.initial + amount_microcents > I64_MAX:
-            return TopUpOverflow()
-        return ToppedUp(
-            amount_microcents,
-            tenant.initial + amount_microcents,
-            tenant.remaining + amount_microcents,
-        )
+        check_amount("amount_microcents", amount_microcents)
+        return assess_top_up(self._tenants.get(tenant_id), amount_microcents)
 
     def top_up_tenant(self, tenant_id: str, amount_microcents: int) -> TopUpResult:
         """Add to a tenant's grant."""
         result = self.assess_top_up(tenant_id, amount_microcents)
         if type(result) is ToppedUp:
-            tenant = self._tenants[tenant_id]
-            tenant.initial = result.new_initial_microcents
-            tenant.remaining = result.remaining_microcents
+            self._grant(tenant_id, result)
         return result
+
+    def assess_lower(self, tenant_id: str, amount_microcents: int) -> LowerResult:
+        """What `lower_tenant` would answer. Moves nothing."""
+        check_amount("amount_microcents", amount_microcents)
+        return assess_lower(self._tenants.get(tenant_id), amount_microcents)
+
+    def lower_tenant(self, tenant_id: str, amount_microcents: int) -> LowerResult:
+        """Take from a tenant's grant: of what is free, never of what is held or spent."""
+        result = self.assess_lower(tenant_id, amount_microcents)
+        if type(result) is Lowered:
+            self._grant(tenant_id, result)
+        return result
+
+    def _grant(self, tenant_id: str, result: ToppedUp | Lowered) -> None:
+        tenant = self._tenants[tenant_id]
+        tenant.initial = result.new_initial_microcents
+        tenant.remaining = result.remaining_microcents
+        tenant.check()
 
     # Holds.
 
     def assess_reserve(self, tenant_id: str, amount_microcents: int) -> ReserveResult:
         """What `try_reserve` would answer. Moves nothing."""
-        _check_amount("amount_microcents", amount_microcents)
+        check_amount("amount_microcents", amount_microcents)
         if amount_microcents <= 0:
             return Insufficient(0, amount_microcents)
         tenant = self._tenants.get(tenant_id)
@@ -216,7 +224,7 @@ class BudgetEngine:
 
     def assess_commit(self, reservation_id: int, actual_microcents: int) -> CommitResult:
         """What `commit` would answer. Moves nothing."""
-        _check_amount("actual_microcents", actual_microcents)
+        check_amount("actual_microcents", actual_microcents)
         if actual_microcents < 0:
             return _INVALID_AMOUNT
         hold = self._hold(reservation_id)
@@ -268,8 +276,8 @@ class BudgetEngine:
         self, reservation_id: int, released_microcents: int, committed_microcents: int
     ) -> SettleResult:
         """What `settle` would answer. Moves nothing."""
-        _check_amount("released_microcents", released_microcents)
-        _check_amount("committed_microcents", committed_microcents)
+        check_amount("released_microcents", released_microcents)
+        check_amount("committed_microcents", committed_microcents)
         if released_microcents < 0 or committed_microcents < 0:
             return _INVALID_AMOUNT
         hold = self._hold(reservation_id)
@@ -337,7 +345,7 @@ class BudgetEngine:
 
     def assess_charge(self, tenant_id: str, amount_microcents: int) -> ChargeResult:
         """What `charge` would answer. Moves nothing."""
-        _check_amount("amount_microcents", amount_microcents)
+        check_amount("amount_microcents", amount_microcents)
         if amount_microcents < 0:
             return _INVALID_AMOUNT
         tenant = self._tenants.get(tenant_id)
@@ -488,11 +496,4 @@ class BudgetEngine:
         return (
             f"BudgetEngine(tenants={self.tenant_count},"
             f" active_reservations={self.active_reservations})"
-        )
-
-
-def _check_amount(name: str, value: object) -> None:
-    if type(value) is not int or not -I64_MAX - 1 <= value <= I64_MAX:
-        raise KernelInputError(
-            f"{name} is {value!r}; must be an integer from {I64.minimum} to {I64_MAX}"
         )

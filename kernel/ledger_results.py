@@ -180,6 +180,16 @@ class TopUpOverflow(Overflow):
 
 
 @dataclass(frozen=True, slots=True)
+class Lowered(LedgerResult):
+    """The grant shrank, by what was free."""
+
+    status: ClassVar[str] = "lowered"
+    taken_microcents: int
+    new_initial_microcents: int
+    remaining_microcents: int
+
+
+@dataclass(frozen=True, slots=True)
 class Balanced(LedgerResult):
     """For every tenant, remaining + reserved + committed == initial and remaining >= 0."""
 
@@ -202,5 +212,6 @@ SettleResult = (
     Settled | InvalidAmount | MissingReservation | HoldExceeded | CommitOverflow | Overrun
 )
 ChargeResult = Charged | InvalidAmount | MissingTenant | CommitOverflow | Overrun
+LowerResult = Lowered | InvalidAmount | MissingTenant | Overrun
 TopUpResult = ToppedUp | InvalidAmount | MissingTenant | TopUpOverflow
 ConservationResult = Balanced | Violation

@@ -133,3 +133,11 @@ def _check_at_least(name: str, value: object, minimum: int) -> None:
         raise KernelInputError(
             f"{name} is {value!r}; must be an integer from {minimum} to {I64.maximum}"
         )
+
+
+def check_amount(name: str, value: object) -> None:
+    """Raises `KernelInputError` where it is no i64."""
+    if type(value) is not int or not I64.minimum <= value <= I64.maximum:
+        raise KernelInputError(
+            f"{name} is {value!r}; must be an integer from {I64.minimum} to {I64.maximum}"
+        )

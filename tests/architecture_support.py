@@ -24,6 +24,11 @@ LINE_COLUMNS_MAX = 100
 # subpackage with its dotted name (`audit.x`).
 PURE_GUARD = frozenset(
     {
+        "admin",
+        "admin.actions",
+        "admin.messages",
+        "admin.queries",
+        "admin.troubles",
         "audit.answers",
         "audit.asked_tables",
         "audit.changes",
@@ -55,7 +60,9 @@ PURE_GUARD = frozenset(
         "client.requests",
         "client.stamps",
         "client.values",
+        "config.policy_difference",
         "engine",
+        "engine.actor",
         "engine.apply",
         "engine.apply_event",
         "engine.checks",
@@ -291,6 +298,7 @@ ROOMS = (
     "config",
     "recovery",
     "replay",
+    "admin",
     "server",
     "client",
     "audit",

@@ -26,8 +26,9 @@ from guard.audit.export import export_decisions
 from guard.audit.notes import SigningKey
 from guard.audit.prove import prove_head
 from guard.audit.tlog import open_checkpoint
-from guard.config.activation import Actor, find_differences, opening_events, resume_event
+from guard.config.activation import find_differences, opening_events, resume_event
 from guard.config.file import Config, parse_config
+from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.engine.events import (
     CheckpointTaken,

@@ -1,6 +1,7 @@
 """A trading day in small: a log with every event and many reasons."""
 
-from guard.config.activation import Actor, resume_event
+from guard.config.activation import resume_event
+from guard.engine.actor import Actor
 from guard.engine.events import (
     CheckpointTaken,
     CutNoted,

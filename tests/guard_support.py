@@ -13,8 +13,9 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
-from guard.config.activation import Actor, opening_events
+from guard.config.activation import opening_events
 from guard.config.file import Config, parse_config
+from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.engine.events import Decided, KernelRows, SessionClosed, SessionStarted
 from guard.engine.events import Outcome as Event

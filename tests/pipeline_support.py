@@ -11,8 +11,9 @@ from unittest.mock import patch
 
 from daemon_support import KEY, config_text
 from guard import clock
-from guard.config.activation import Actor, opening_events
+from guard.config.activation import opening_events
 from guard.config.file import parse_config
+from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.server import pipeline
 from guard.server.listener import Listener

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from guard.config.activation import Actor
+from guard.engine.actor import Actor
 from guard.engine.events import (
     DeskCapped,
     DeskResumed,

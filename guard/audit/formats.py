@@ -6,7 +6,7 @@ Owns the text of money, counts, times and durations in tables and on the page. N
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from guard.protocol.instruments import MICROCENTS_PER_CURRENCY_UNIT
+from guard.protocol.instruments import money_text
 
 NOTHING: Final = "–"
 
@@ -18,12 +18,7 @@ _TIME_NS_MAX: Final = 253_402_300_800 * _NS_PER_SECOND
 
 def money(microcents: int | None) -> str:
     """In units of currency, all decimals that it has and at least two: `1,234.50`."""
-    if microcents is None:
-        return NOTHING
-    sign = "-" if microcents < 0 else ""
-    whole, part = divmod(abs(microcents), MICROCENTS_PER_CURRENCY_UNIT)
-    decimals = f"{part:08}".rstrip("0").ljust(2, "0")
-    return f"{sign}{whole:,}.{decimals}"
+    return NOTHING if microcents is None else money_text(microcents, ",")
 
 
 def count(number: int | None) -> str:

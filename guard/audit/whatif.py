@@ -29,8 +29,8 @@ from msgspec import structs
 from guard.audit.changes import CHANGES, Change, Totals, change_fields, change_of
 from guard.audit.exposure import ExposureBook
 from guard.audit.overrides import Overrides
-from guard.config.activation import Actor
 from guard.config.file import ConfigError, DeskTerms
+from guard.engine.actor import Actor
 from guard.engine.apply_event import build_policy
 from guard.engine.engine import Engine
 from guard.engine.events import (

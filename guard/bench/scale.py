@@ -26,8 +26,9 @@ from guard.bench.schedule import NS_PER_S
 from guard.bench.session import DIRECTORY_PREFIX
 from guard.bench.site import REMEMBERED_ORDERS_MAX, BenchError, Guard, config_text, resident_bytes
 from guard.bench.workload import Mix, MixedOrders
-from guard.config.activation import Actor, opening_events
+from guard.config.activation import opening_events
 from guard.config.file import parse_config
+from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.process import leaving
 from guard.protocol.outcome import Outcome

@@ -28,6 +28,7 @@ from typing import Final
 
 from guard import __version__
 from guard.cli import (
+    admin,
     archive,
     backup,
     bench,
@@ -40,6 +41,7 @@ from guard.cli import (
     replay,
     run,
     salvage,
+    status,
     tail,
     verify,
 )
@@ -63,6 +65,8 @@ _OUTPUTS: Final = (1, 2)  # what standard output and standard error are to the s
 # In the order in which `--help` lists them.
 COMMANDS: Final = (
     run,
+    status,
+    admin,
     demo,
     bench,
     tail,

@@ -7,15 +7,15 @@ difference is listed, and becomes an event only when the operator said so. Pure.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 from guard import __version__
 from guard.config.file import Config, DeskTerms
 from guard.config.policy_difference import policy_differences, share_epochs
+from guard.engine.actor import Actor
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
     RULES_VERSION,
-    Administrative,
+    BudgetLowered,
     DeskCapped,
     DeskOpened,
     DeskResumed,
@@ -28,30 +28,7 @@ from guard.engine.events import (
 )
 from guard.engine.state import GuardState
 from guard.protocol.instruments import Instrument, money_text
-from guard.protocol.ranges import LOCAL_CLIENT, NANOSECONDS_PER_SECOND
-
-EventType = TypeVar("EventType", bound=Administrative)
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who causes administrative events, why, when, and in which batch."""
-
-    received_at_ns: int
-    batch_first_sequence: int
-    by: str
-    why: str
-
-    def event(self, kind: type[EventType], **fields: object) -> EventType:
-        """An administrative event of that kind, in this actor's name."""
-        return kind(
-            received_at_ns=self.received_at_ns,
-            client=LOCAL_CLIENT,
-            batch_first_sequence=self.batch_first_sequence,
-            by=self.by,
-            why=self.why,
-            **fields,
-        )
+from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +199,10 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
         more = terms.budget_microcents - granted
         if more > 0:
             yield Difference(text, actor.event(DeskToppedUp, desk=desk, amount_microcents=more))
+        elif -more <= (free := state.ledger.remaining_microcents(desk) or 0):
+            yield Difference(text, actor.event(BudgetLowered, desk=desk, amount_microcents=-more))
         else:
-            yield Difference(f"{text} (a budget never shrinks)", None)
+            yield Difference(f"{text} (only {money_text(free)} is neither held nor spent)", None)
     cap = state.ledger.max_reserved_microcents(desk) or None
     if terms.max_reserved_microcents != cap:
         text = (

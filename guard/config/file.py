@@ -45,6 +45,8 @@ from wal import SEGMENT_BYTES_MAX, WRITE_AHEAD_BYTES_MAX, read_regular
 
 CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
 NO_CAP: Final = "none"
+BESIDE_LOG: Final = "beside-log"
+NO_ENDPOINT: Final = "none"
 
 Mask = int | Literal["all"]
 
@@ -54,9 +56,13 @@ class ConfigError(ValueError):
 
 
 class EndpointsSection(Struct, forbid_unknown_fields=True, frozen=True):
-    """Where the sockets are bound, and how eagerly they are read."""
+    """Where the sockets are bound, and how eagerly they are read.
+
+    `admin`: `"beside-log"` for a unix socket beside the log's directory, `"none"` for no endpoint.
+    """
 
     orders: str
+    admin: str = BESIDE_LOG
     allow_unauthenticated_network: bool = False
     busy_poll_us: Annotated[int, Meta(ge=0, le=10_000)] = 200
 
@@ -194,7 +200,11 @@ def _placed(config: Config, directory: Path) -> Config:
             key_file=None if log.key_file is None else absolute(log.key_file),
             anchor_file=None if log.anchor_file is None else absolute(log.anchor_file),
         ),
-        endpoints=structs.replace(endpoints, orders=_placed_endpoint(endpoints.orders, absolute)),
+        endpoints=structs.replace(
+            endpoints,
+            orders=_placed_endpoint(endpoints.orders, absolute),
+            admin=_placed_endpoint(endpoints.admin, absolute),
+        ),
         written_directory=log.directory,
     )
 
@@ -242,6 +252,16 @@ def check_orders_endpoint(endpoint: str, configured: EndpointsSection) -> None:
 
 
 def _check_endpoint(endpoints: EndpointsSection) -> None:
+    admin = endpoints.admin
+    if admin not in (BESIDE_LOG, NO_ENDPOINT):
+        problem = endpoint_problem(admin)
+        if problem is None and not is_loopback(admin):
+            problem = "it can be reached from the network; allowed: ipc://PATH, a loopback tcp://"
+        if problem is not None:
+            raise ConfigError(
+                f"endpoints.admin: {admin!r} is not allowed; {problem}, "
+                f'"{BESIDE_LOG}", "{NO_ENDPOINT}"'
+            )
     endpoint = endpoints.orders
     problem = endpoint_problem(endpoint)
     if problem is not None:

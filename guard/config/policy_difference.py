@@ -6,7 +6,7 @@ under one pair of them could not be told apart.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from guard.engine.events import PolicyContent, PolicyModel
 from guard.protocol.instruments import money_text
@@ -37,22 +37,49 @@ _VENUE_FIELDS: Final = {
 }
 
 
-def policy_differences(
+class PolicyChange(NamedTuple):
+    """A key, or a venue, and what two policies say of it; None: nothing."""
+
+    place: str
+    before: str | None
+    after: str | None
+
+
+def policy_changes(
     recorded: PolicySnapshot | None, configured: PolicyContent, currency: str
-) -> list[str]:
-    """Each key in which they differ, and what both say. `recorded`: None where there is none."""
+) -> list[PolicyChange]:
+    """Each key in which they differ. `recorded`: None where there is none."""
     if recorded is None:
-        return ["policy: the log has none, the configuration has one"]
+        return [PolicyChange("policy", None, "one")]
     before: dict[str, Any] = recorded.as_dict()
-    texts = [
-        _text(f"policy.{key}", key, before[name], getattr(configured, name), currency)
+    changes = [
+        _change(f"policy.{key}", key, before[name], getattr(configured, name), currency)
         for name, key in _FIELDS.items()
         if before[name] != getattr(configured, name)
     ]
-    texts += _venue_differences(before["models"], configured.models, currency)
+    changes += _venue_changes(before["models"], configured.models, currency)
+    return changes
+
+
+def policy_differences(
+    recorded: PolicySnapshot | None, configured: PolicyContent, currency: str
+) -> list[str]:
+    """The same between a log and a configuration, in sentences."""
+    if recorded is None:
+        return ["policy: the log has none, the configuration has one"]
+    texts = [_sentence(change) for change in policy_changes(recorded, configured, currency)]
     if len(texts) > SHOWN_MAX:
         texts[SHOWN_MAX:] = [f"policy: {len(texts) - SHOWN_MAX} more differences"]
     return texts
+
+
+def _sentence(change: PolicyChange) -> str:
+    place, before, after = change
+    if after is None:
+        return f"{place}: the log has it, the configuration lacks it"
+    if before is None:
+        return f"{place}: the log lacks it, the configuration adds it"
+    return f"{place}: the log says {before}, the configuration {after}"
 
 
 def share_epochs(recorded: PolicySnapshot | None, configured: PolicyContent) -> bool:
@@ -63,27 +90,26 @@ def share_epochs(recorded: PolicySnapshot | None, configured: PolicyContent) -> 
     )
 
 
-def _venue_differences(
+def _venue_changes(
     recorded: list[dict[str, Any]], configured: list[PolicyModel], currency: str
-) -> Iterator[str]:
+) -> Iterator[PolicyChange]:
     before = {venue["model_id"]: venue for venue in recorded}
     after = {venue.model_id: venue for venue in configured}
     for number in sorted(before.keys() | after.keys()):
         place = f"policy.venues[{number}]"
         if number not in after:
-            yield f"{place}: the log has it, the configuration lacks it"
+            yield PolicyChange(place, "a venue", None)
         elif number not in before:
-            yield f"{place}: the log lacks it, the configuration adds it"
+            yield PolicyChange(place, None, "a venue")
         else:
             for name, key in _VENUE_FIELDS.items():
                 said, says = before[number][name], getattr(after[number], name)
                 if said != says:
-                    yield _text(f"{place}.{key}", key, said, says, currency)
+                    yield _change(f"{place}.{key}", key, said, says, currency)
 
 
-def _text(place: str, key: str, said: int, says: int, currency: str) -> str:
-    shown = (_value(key, said, currency), _value(key, says, currency))
-    return f"{place}: the log says {shown[0]}, the configuration {shown[1]}"
+def _change(place: str, key: str, said: int, says: int, currency: str) -> PolicyChange:
+    return PolicyChange(place, _value(key, said, currency), _value(key, says, currency))
 
 
 def _value(key: str, value: int, currency: str) -> str:

@@ -48,4 +48,4 @@ cdef int _note_fill(
 cdef int _charge(GuardState state, Request request, i64 paid) except -1
 
 @cython.locals(orders=RememberedOrders, row=Py_ssize_t, held=u64)
-cdef int _apply_release(GuardState state, Request request, Outcome outcome) except -1
+cpdef int apply_release(GuardState state, Request request, Outcome outcome) except -1

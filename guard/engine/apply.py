@@ -42,7 +42,7 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
     elif kind == _FILLED:
         _apply_fill(state, request, outcome)
     elif kind == _RELEASED:
-        _apply_release(state, request, outcome)
+        apply_release(state, request, outcome)
     else:
         raise InvariantError(f"an outcome of kind {kind} is applied")
     return state.advance(sequence, request.received_at_ns)
@@ -165,7 +165,8 @@ def _charge(state: GuardState, request: Request, paid: int) -> int:
     return 0
 
 
-def _apply_release(state: GuardState, request: Request, outcome: Outcome) -> int:
+def apply_release(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """Frees all that an open order holds, and closes it."""
     orders = state.orders
     row = orders.find(request, request.received_at_ns)
     if row == _NO_ROW or orders.phase(row) == _PHASE_REFUSED:

@@ -7,12 +7,18 @@ How it fails: `InvariantError` where the event cannot follow from the state: the
 are not of one history, nothing may go on.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+from msgspec import UNSET
+
+from guard.engine.apply import apply_release
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
     RULES_VERSION,
+    BudgetLowered,
     CheckpointTaken,
     DeskCapped,
     DeskOpened,
@@ -20,17 +26,49 @@ from guard.engine.events import (
     DeskToppedUp,
     EntriesHalted,
     EntriesResumed,
+    HoldFreed,
     InstrumentDefined,
     LogOpened,
+    OperatorActed,
     PolicyActivated,
     PolicyContent,
     SessionClosed,
     SessionStarted,
     SettingsActivated,
+    TradingHalted,
+    TradingResumed,
 )
-from guard.engine.state import Desk, EntriesHalt, GuardState
+from guard.engine.state import (
+    ACTIONS_REMEMBERED_MAX,
+    ActionDone,
+    Desk,
+    EntriesHalt,
+    GuardState,
+)
 from guard.protocol.instruments import define_instrument
-from kernel import InvariantError, KernelInputError, KernelModel, PolicySnapshot, ToppedUp
+from guard.protocol.outcome import Outcome
+from guard.protocol.request import Request
+from kernel import (
+    InvariantError,
+    KernelInputError,
+    KernelModel,
+    Lowered,
+    PolicySnapshot,
+    ToppedUp,
+)
+
+# The fields of an action that whoever asks does not choose.
+_NOT_ASKED: Final = frozenset(
+    {
+        "received_at_ns",
+        "client",
+        "batch_first_sequence",
+        "by",
+        "why",
+        "action_id",
+        "released_microcents",
+    }
+)
 
 
 def apply_event(state: GuardState, sequence: int, event: Any) -> None:
@@ -41,10 +79,32 @@ def apply_event(state: GuardState, sequence: int, event: Any) -> None:
     try:
         state.orders.forget_expired(received_at_ns)
         _APPLY[type(event)](state, event)
+        if getattr(event, "action_id", UNSET) is not UNSET:
+            _note_action(state, sequence, event)
         state.advance(sequence, received_at_ns)
     except OverflowError as error:  # from the compiled forms, which count in 64 bits
         raise KernelInputError(f"record {sequence} holds an impossible integer: {error}") from error
     state.is_closed_cleanly = type(event) is SessionClosed
+
+
+def _note_action(state: GuardState, sequence: int, event: Any) -> None:
+    actions = state.actions
+    if event.action_id in actions:
+        raise InvariantError(f"action {event.action_id} is done twice")
+    if len(actions) == ACTIONS_REMEMBERED_MAX:
+        del actions[next(iter(actions))]
+    actions[event.action_id] = ActionDone(sequence, action_digest_hex(event))
+
+
+def action_digest_hex(event: Any) -> str:
+    """What was asked for, whoever asked and whenever: equal only for equal actions."""
+    asked = {
+        name: getattr(event, name)
+        for name in event.__struct_fields__
+        if name not in _NOT_ASKED and getattr(event, name) is not UNSET
+    }
+    content = msgspec.json.encode([event.__struct_config__.tag, asked])
+    return hashlib.sha256(content).hexdigest()
 
 
 def build_policy(content: PolicyContent) -> PolicySnapshot:
@@ -118,8 +178,49 @@ def _apply_desk_capped(state: GuardState, event: DeskCapped) -> None:
 
 def _apply_desk_resumed(state: GuardState, event: DeskResumed) -> None:
     desk = _desk_of(state, event.desk)
-    desk.is_halted = False
+    desk.is_halted = desk.is_stopped = False
     desk.unpaid_fees_microcents = 0
+
+
+def _apply_budget_lowered(state: GuardState, event: BudgetLowered) -> None:
+    result = state.ledger.lower_tenant(event.desk, event.amount_microcents)
+    if not isinstance(result, Lowered):
+        raise InvariantError(f"lowering of {event.desk}: the ledger answers {result!r}")
+
+
+def _apply_trading_halted(state: GuardState, event: TradingHalted) -> None:
+    _set_stopped(state, event.scope, event.name, True)
+
+
+def _apply_trading_resumed(state: GuardState, event: TradingResumed) -> None:
+    _set_stopped(state, event.scope, event.name, False)
+
+
+def _set_stopped(state: GuardState, scope: str, name: str, is_stopped: bool) -> None:
+    if scope == "desk":
+        _desk_of(state, name).is_stopped = is_stopped
+    elif scope == "symbol":
+        if name not in state.instruments:
+            raise InvariantError(f"symbol {name} was never defined")
+        (state.stopped_symbols.add if is_stopped else state.stopped_symbols.discard)(name)
+    elif name:
+        raise InvariantError(f"the firm is named {name!r}; it has no name")
+    else:
+        state.is_firm_stopped = is_stopped
+
+
+def _apply_hold_freed(state: GuardState, event: HoldFreed) -> None:
+    request, outcome = Request(), Outcome()
+    request.set_text("desk", event.desk.encode())
+    request.set_text("client_order_id", event.client_order_id.encode())
+    request.received_at_ns = event.received_at_ns
+    outcome.sequence = state.next_sequence
+    outcome.released_microcents = event.released_microcents
+    apply_release(state, request, outcome)
+
+
+def _apply_operator_acted(_state: GuardState, _event: OperatorActed) -> None:
+    """What the operator had done shows in what follows."""
 
 
 def _apply_halt(state: GuardState, event: EntriesHalted) -> None:
@@ -155,6 +256,11 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     DeskToppedUp: _apply_desk_topped_up,
     DeskCapped: _apply_desk_capped,
     DeskResumed: _apply_desk_resumed,
+    BudgetLowered: _apply_budget_lowered,
+    TradingHalted: _apply_trading_halted,
+    TradingResumed: _apply_trading_resumed,
+    HoldFreed: _apply_hold_freed,
+    OperatorActed: _apply_operator_acted,
     EntriesHalted: _apply_halt,
     EntriesResumed: _apply_resume,
     CheckpointTaken: _apply_checkpoint,

@@ -42,6 +42,8 @@ cdef bint quantity_out_of_range(GuardState, Request, Outcome, Found) except -1
 @cython.locals(worth=Worth, notional=u64)
 cdef bint notional_overflow(GuardState, Request, Outcome, Found) except -1
 cdef bint disk_low(GuardState, Request, Outcome, Found) except -1
+cdef bint firm_halted(GuardState, Request, Outcome, Found) except -1
+cdef bint symbol_halted(GuardState, Request, Outcome, Found) except -1
 cdef bint desk_halted(GuardState, Request, Outcome, Found) except -1
 cdef bint kernel_rejects(GuardState, Request, Outcome, Found) except -1
 cdef bint substitution_not_allowed(GuardState, Request, Outcome, Found) except -1

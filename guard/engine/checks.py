@@ -132,11 +132,21 @@ def disk_low(state: GuardState, _request: Request, outcome: Outcome, _found: Fou
     return True
 
 
+def firm_halted(state: GuardState, _request: Request, _outcome: Outcome, _found: Found) -> bool:
+    """Has a person stopped the entries of every desk?"""
+    return state.is_firm_stopped
+
+
+def symbol_halted(state: GuardState, request: Request, _outcome: Outcome, _found: Found) -> bool:
+    """Has a person stopped the entries in this symbol?"""
+    return len(state.stopped_symbols) > 0 and request.symbol in state.stopped_symbols
+
+
 def desk_halted(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
     """Are the entries of this desk halted?"""
     desk = found.desk
     assert desk is not None
-    if not desk.is_halted:
+    if not (desk.is_halted or desk.is_stopped):
         return False
     outcome.asked = outcome.limit = 0
     outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)
@@ -225,8 +235,10 @@ CHECKS_BEFORE_KERNEL: Final = [
     row(Refusal.OVERFLOW, "order", notional_overflow, True),
 ]
 CHECKS_BEHIND_KERNEL: Final = [
+    row(Refusal.FIRM_HALTED, "firm", firm_halted),
     row(Refusal.DISK_LOW, "guard", disk_low),
     row(Refusal.DESK_HALTED, "desk", desk_halted),
+    row(Refusal.SYMBOL_HALTED, "symbol", symbol_halted),
     row(0, "policy", kernel_rejects),
     row(Refusal.SUBSTITUTION_NOT_ALLOWED, "policy", substitution_not_allowed),
     row(Refusal.OVERFLOW, "desk", holds_overflow),

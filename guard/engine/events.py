@@ -17,6 +17,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from guard.protocol.messages import Admit, Cancel, Fill, Filled, Order, Reject, Released
 from guard.protocol.ranges import (
+    ActionId,
     BasisPoints,
     ByteCount,
     Client,
@@ -26,16 +27,20 @@ from guard.protocol.ranges import (
     Epoch,
     Flag,
     FreeBytes,
+    HaltScope,
     HexDigest,
     LatencyMs,
     LogId,
     Microcents,
     MicrocentsAboveZero,
+    OperatorAction,
+    OrderName,
     ProviderId,
     ReceivedAtNs,
     RememberedOrdersMax,
     RememberedOrderWindowNs,
     RiskPenaltyBps,
+    ScopeName,
     Sequence,
     SoftwareVersion,
     Unsigned64,
@@ -55,7 +60,10 @@ class Event(Struct, tag_field="event", forbid_unknown_fields=True):
 
 
 class Administrative(Event):
-    """An event that a person or a start-up caused."""
+    """An event that a person or a start-up caused.
+
+    `action_id`, where it is said: of the operator's action that the event is, done once.
+    """
 
     by: str
     why: str
@@ -146,6 +154,7 @@ class PolicyActivated(Administrative, tag="policy_activated"):
 
     policy: PolicyContent
     policy_digest_hex: str
+    action_id: ActionId | UnsetType = UNSET
 
 
 class InstrumentDefined(Administrative, tag="instrument_defined"):
@@ -155,6 +164,7 @@ class InstrumentDefined(Administrative, tag="instrument_defined"):
     tick_size: str
     lot_size: str
     multiplier: str
+    action_id: ActionId | UnsetType = UNSET
 
 
 class DeskOpened(Administrative, tag="desk_opened"):
@@ -163,6 +173,7 @@ class DeskOpened(Administrative, tag="desk_opened"):
     desk: DeskName
     budget_microcents: Microcents
     max_reserved_microcents: MicrocentsAboveZero | None
+    action_id: ActionId | UnsetType = UNSET
 
 
 class DeskToppedUp(Administrative, tag="desk_topped_up"):
@@ -170,6 +181,7 @@ class DeskToppedUp(Administrative, tag="desk_topped_up"):
 
     desk: DeskName
     amount_microcents: MicrocentsAboveZero
+    action_id: ActionId | UnsetType = UNSET
 
 
 class DeskCapped(Administrative, tag="desk_capped"):
@@ -177,12 +189,54 @@ class DeskCapped(Administrative, tag="desk_capped"):
 
     desk: DeskName
     max_reserved_microcents: MicrocentsAboveZero | None
+    action_id: ActionId | UnsetType = UNSET
 
 
 class DeskResumed(Administrative, tag="desk_resumed"):
     """A halted desk may enter orders again."""
 
     desk: DeskName
+    action_id: ActionId | UnsetType = UNSET
+
+
+class BudgetLowered(Administrative, tag="budget_lowered"):
+    """A part of a desk's budget was taken back, of what was neither held nor spent."""
+
+    desk: DeskName
+    amount_microcents: MicrocentsAboveZero
+    action_id: ActionId | UnsetType = UNSET
+
+
+class TradingHalted(Administrative, tag="trading_halted"):
+    """A person stopped the entries of all desks (`firm`, without a name), of a desk or a symbol."""
+
+    scope: HaltScope
+    name: ScopeName
+    action_id: ActionId | UnsetType = UNSET
+
+
+class TradingResumed(Administrative, tag="trading_resumed"):
+    """A person lifted a halt that a person had set."""
+
+    scope: HaltScope
+    name: ScopeName
+    action_id: ActionId | UnsetType = UNSET
+
+
+class HoldFreed(Administrative, tag="hold_freed"):
+    """An order that the venue says is dead: what it still held is free, and it is closed."""
+
+    desk: DeskName
+    client_order_id: OrderName
+    released_microcents: Microcents
+    action_id: ActionId | UnsetType = UNSET
+
+
+class OperatorActed(Administrative, tag="operator_acted"):
+    """An operator had the daemon do something that changes nothing of the state."""
+
+    action: OperatorAction
+    action_id: ActionId | UnsetType = UNSET
 
 
 class EntriesHalted(Administrative, tag="halt"):
@@ -269,6 +323,11 @@ PlainEvent: TypeAlias = (
     | DeskToppedUp
     | DeskCapped
     | DeskResumed
+    | BudgetLowered
+    | TradingHalted
+    | TradingResumed
+    | HoldFreed
+    | OperatorActed
     | EntriesHalted
     | EntriesResumed
     | CheckpointTaken

@@ -233,6 +233,31 @@ class RememberedOrders:
             raise InvariantError(f"the remembered fill in row {row} is none")
         return 0
 
+    def find_open(self, begin: int, end: int) -> int:
+        """The first row of an open order from row `begin` on, before row `end`; NO_ROW."""
+        return self._orders.find_value(_PHASE, _OPEN, begin, end)
+
+    def row_end(self) -> int:
+        """Behind the last row."""
+        return self._orders.row_end()
+
+    def id_of(self, row: int) -> tuple[str, str]:
+        """The desk and the client order id of that row's order."""
+        desk, _, client_order_id = self._orders.key(row).decode().partition("\0")
+        return desk, client_order_id
+
+    def first_fill(self, row: int) -> int:
+        """The row of the order's newest fill; NO_ROW where it has none."""
+        return self._orders.value(row, _FIRST_FILL)
+
+    def next_fill(self, fill_row: int) -> int:
+        """The row of the fill before that one; NO_ROW where it was the first."""
+        return self._fills.value(fill_row, _NEXT_FILL)
+
+    def fill_id_of(self, fill_row: int) -> str:
+        """The name of that row's fill within its order."""
+        return self._fills.key(fill_row).decode().rpartition("\0")[2]
+
     def is_full(self, orders_max: int, now_ns: int) -> bool:
         """Are `orders_max` ids remembered of which none may be forgotten by now?"""
         if len(self._orders) < orders_max:

@@ -51,6 +51,13 @@ cdef class RowMap:
 
     cpdef set_value(self, Py_ssize_t row, Py_ssize_t field, value)
 
+    @cython.locals(row=Py_ssize_t)
+    cpdef Py_ssize_t find_value(
+        self, Py_ssize_t field, i64 value, Py_ssize_t begin, Py_ssize_t end
+    ) except? -1
+
+    cpdef Py_ssize_t row_end(self) noexcept
+
     @cython.locals(slab=bytearray)
     cdef int put(self, Py_ssize_t row, Py_ssize_t field, i64 value) except -1
 

@@ -214,6 +214,19 @@ class RowMap:
         le.store_bytes(blob_slab, place % _BLOB_SLAB_BYTES, bytes(blob_bytes))
         self._entry_count -= 1
 
+    def find_value(self, field: int, value: int, begin: int, end: int) -> int:
+        """The first row from `begin` on, before `end`, whose integer that is; NO_ROW."""
+        if end > self._row_count:
+            end = self._row_count
+        for row in range(begin, end):
+            if self._is_used(row) and self.value(row, field) == value:
+                return row
+        return NO_ROW
+
+    def row_end(self) -> int:
+        """Behind the last row that was ever used."""
+        return self._row_count
+
     def rows(self) -> Iterator[int]:
         """The rows in use, by number."""
         for row in range(self._row_count):

@@ -27,6 +27,7 @@ cdef class Desk:
     cdef public object name
     cdef public bint is_halted
     cdef public object unpaid_fees_microcents
+    cdef public bint is_stopped
 
 @cython.final
 cdef class Worth:
@@ -65,6 +66,9 @@ cdef class GuardState:
     cdef public dict instruments, desks
     cdef public BudgetEngine ledger
     cdef public RememberedOrders orders
+    cdef public bint is_firm_stopped
+    cdef public set stopped_symbols
+    cdef public dict actions
     cdef public Found found
 
     cdef Desk desk_of(self, Request request)

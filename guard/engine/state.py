@@ -6,7 +6,7 @@ and the orders remembered. It changes only in `guard.engine.apply`; `guard.engin
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from guard.engine.remembered import RememberedOrders
 from guard.protocol import slots
@@ -32,8 +32,9 @@ class Desk:
     """A desk's standing beside its ledger line. A halt stops entries, never fills or cancels."""
 
     name: str
-    is_halted: bool = False
+    is_halted: bool = False  # since fees are owed
     unpaid_fees_microcents: int = 0
+    is_stopped: bool = False  # by a person
 
 
 class EntriesHalt(NamedTuple):
@@ -42,6 +43,18 @@ class EntriesHalt(NamedTuple):
     reason: str
     free_bytes: ByteCount
     reserve_bytes: DiskReserveBytes
+
+
+class ActionDone(NamedTuple):
+    """An operator's action: the record that did it, and a digest of what was asked."""
+
+    sequence: int
+    digest_hex: str
+
+
+# By the operator's name for it, the oldest first.
+Actions: TypeAlias = dict[str, ActionDone]
+ACTIONS_REMEMBERED_MAX: Final = 10_000
 
 
 class Worth:
@@ -142,6 +155,9 @@ class GuardState:
     desks: dict[str, Desk] = field(default_factory=dict)
     ledger: BudgetEngine = field(default_factory=BudgetEngine)
     orders: RememberedOrders = field(default_factory=RememberedOrders)
+    is_firm_stopped: bool = False
+    stopped_symbols: set[str] = field(default_factory=set)
+    actions: Actions = field(default_factory=dict)
 
     found: Found = field(default_factory=Found, init=False, repr=False, compare=False)
 

@@ -50,11 +50,14 @@ def parse_money_microcents(text: str, field: str) -> int:
     return microcents.numerator
 
 
-def money_text(microcents: int) -> str:
-    """An amount as decimal text (`"2000000.00"`), exact, as `parse_money_microcents` reads it."""
+def money_text(microcents: int, separator: str = "") -> str:
+    """An amount as decimal text (`"2000000.00"`), exact, as `parse_money_microcents` reads it.
+
+    `separator`: between thousands, for people.
+    """
     sign = "-" if microcents < 0 else ""
     whole, part = divmod(abs(microcents), MICROCENTS_PER_CURRENCY_UNIT)
-    return f"{sign}{whole}.{f'{part:08}'.rstrip('0').ljust(2, '0')}"
+    return f"{sign}{f'{whole:,}'.replace(',', separator)}.{f'{part:08}'.rstrip('0').ljust(2, '0')}"
 
 
 @dataclass(frozen=True, slots=True)

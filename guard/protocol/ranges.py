@@ -64,6 +64,14 @@ WindowNsOrNone: TypeAlias = Annotated[
     ),
 ]
 
+# Of an operator's action: its own name for it, under which it is done once.
+ActionId: TypeAlias = Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z")]
+OrderName: TypeAlias = ActionId
+Symbol: TypeAlias = DeskName
+HaltScope: TypeAlias = Literal["firm", "desk", "symbol"]
+ScopeName: TypeAlias = Annotated[str, Meta(pattern=rf"^({NAME_PATTERN.pattern})?\Z")]
+OperatorAction: TypeAlias = Literal["checkpoint", "rotate", "stop"]
+
 # What the log gives: no configuration says these. Whom records name: clients are not authenticated
 # yet. (A word, since a pattern would take as long to check as all else of a record.)
 Client: TypeAlias = Literal["local"]

@@ -47,7 +47,7 @@ def explain(data: bytes, error: Exception) -> str:
         return f"{place}: {words}"
     expected = _EXPECTED.fullmatch(words)
     try:
-        value = _value_at(msgspec.json.decode(data), place)
+        value = value_at(msgspec.json.decode(data), place)
     except (msgspec.DecodeError, ValueError, RecursionError, LookupError, TypeError):
         return said
     if expected is not None:
@@ -57,7 +57,7 @@ def explain(data: bytes, error: Exception) -> str:
     return f"{place}: {words}"
 
 
-def _value_at(value: Any, place: str) -> Any:
+def value_at(value: Any, place: str) -> Any:
     """What stands at a place such as `policy.models[1].provider_id`. Raises LookupError."""
     for name, index in _STEP.findall(place):
         value = value[name] if name else value[int(index)]

@@ -21,14 +21,22 @@ from dataclasses import astuple
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from guard.engine.events import RULES_VERSION
-from guard.engine.state import Desk, EntriesHalt, GuardState
+from guard.engine.state import (
+    ACTIONS_REMEMBERED_MAX,
+    ActionDone,
+    Desk,
+    EntriesHalt,
+    GuardState,
+)
 from guard.protocol.instruments import define_instrument
 from guard.protocol.ranges import (
+    ActionId,
     CurrencyOrNone,
     DeskName,
+    HexDigest,
     ReceivedAtNs,
     RememberedOrdersOrNone,
     Sequence,
@@ -88,6 +96,11 @@ class StateHead(Struct, forbid_unknown_fields=True):
     caps: list[tuple[str, int]]
     next_reservation_id: int
     hold_count: int
+    # What operators did, where they did anything: earlier versions had no such fields.
+    is_firm_stopped: bool | UnsetType = UNSET
+    stopped_desks: list[DeskName] | UnsetType = UNSET
+    stopped_symbols: list[str] | UnsetType = UNSET
+    actions: list[tuple[ActionId, Sequence, HexDigest]] | UnsetType = UNSET
 
 
 # The fields of a head that are a state's own, under the same name.
@@ -190,6 +203,11 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         caps=list(ledger.caps),
         next_reservation_id=ledger.next_reservation_id,
         hold_count=ledger.hold_count,
+        is_firm_stopped=state.is_firm_stopped or UNSET,
+        stopped_desks=sorted(name for name, desk in state.desks.items() if desk.is_stopped)
+        or UNSET,
+        stopped_symbols=sorted(state.stopped_symbols) or UNSET,
+        actions=[(name, *done) for name, done in state.actions.items()] or UNSET,
     )
 
 
@@ -239,7 +257,26 @@ def _state_of(head: StateHead) -> GuardState:
         if not unpaid_fees.isdecimal() or not unpaid_fees.isascii():
             raise StateError(f"desk {name} has unpaid fees of {unpaid_fees!r}; must be a number")
         state.desks[name] = Desk(name, is_halted, int(unpaid_fees))
+    _take_actions(state, head)
     return state
+
+
+def _take_actions(state: GuardState, head: StateHead) -> None:
+    """What operators did. Raises StateError where it names what is not there."""
+    state.is_firm_stopped = head.is_firm_stopped is True
+    for name in head.stopped_desks or ():
+        if name not in state.desks:
+            raise StateError(refusal("stopped_desks", name, "the name of a desk"))
+        state.desks[name].is_stopped = True
+    for symbol in head.stopped_symbols or ():
+        if symbol not in state.instruments:
+            raise StateError(refusal("stopped_symbols", symbol, "the name of an instrument"))
+        state.stopped_symbols.add(symbol)
+    actions = head.actions or ()
+    if len(actions) > ACTIONS_REMEMBERED_MAX:
+        raise StateError(refusal("actions", len(actions), f"at most {ACTIONS_REMEMBERED_MAX}"))
+    for action_id, sequence, digest_hex in actions:
+        state.actions[action_id] = ActionDone(sequence, digest_hex)
 
 
 def _read_holds(source: "_ExactReader", head: StateHead) -> Iterator[tuple[int, str, int]]:

@@ -25,7 +25,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from guard.config.activation import Actor
+from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.engine.events import CheckpointTaken, Outcome
 from guard.engine.state import GuardState
@@ -174,7 +174,7 @@ class Checkpointer:
         self._spares = Spares(DESCRIPTORS)
         self._retry_ns = RETRY_NS
         self._underway: _Underway | None = None
-        self._last_began_ns = self._not_before_ns = monotonic_ns()
+        self._last_began_ns = self._not_before_ns = self.last_taken_ns = monotonic_ns()
 
     def tick(self) -> None:
         """Begins one if it is due. Once a second or so."""
@@ -321,6 +321,7 @@ class Checkpointer:
             payload_bytes=taken.payload_bytes,
         )
         self.last_sequence = head.sequence
+        self.last_taken_ns = self._monotonic_ns()
         self._record(event)
 
     def _lacks_space(self) -> bool:

@@ -19,6 +19,7 @@ from typing import Final
 
 from aiofiles.os import wrap
 
+from guard import clock
 from guard.recovery.start_options import NEW_ANCHOR_OPTION, NEW_LOG_OPTION, OptionNeededError
 from wal import (
     EMPTY_HEAD,
@@ -99,6 +100,12 @@ class AnchorPublisher:
         self._began_ns = 0
         self._failure: Exception | None = None
         self.published_sequence = -1  # whatever the file says
+        self._published_ns = clock.monotonic_ns()
+
+    def behind_ns(self, head: Head, now_ns: int) -> int:
+        """For how long the anchor has not been of `head`, at most; 0 where it is."""
+        is_current = head.sequence <= self.published_sequence
+        return 0 if is_current else max(0, now_ns - self._published_ns)
 
     def publish_now(self, head: Head) -> None:
         """As `publish`, while the calling thread waits: before the daemon serves, and behind it."""
@@ -107,6 +114,7 @@ class AnchorPublisher:
                 with self._spares.lent():
                     self._put(self._path, anchor_of(head, self._keyed))
                 self.published_sequence = head.sequence
+                self._published_ns = clock.monotonic_ns()
 
     async def publish(self, head: Head) -> None:
         """Makes `head` the anchor and waits until it is on its disk. Raises WalError."""

@@ -29,6 +29,7 @@ from guard.process.signals import Signals
 from guard.protocol.wire import BODY_BYTES_MAX
 from guard.recovery.recover import Recovered, recover_log
 from guard.recovery.start_options import NEW_ANCHOR_OPTION, NEW_LOG_OPTION, OptionNeededError
+from guard.server.admin_service import bind_admin, make_admin_door
 from guard.server.anchoring import AnchorPublisher, check_no_anchor, load_anchor
 from guard.server.disk_reserve import batch_bytes_max
 from guard.server.endpoints import EndpointError
@@ -175,7 +176,9 @@ async def _serve_log(
     engine = recovered.engine
     events = list(session_events(options, hasher, recovered))
     gateway = _bind(options.orders_endpoint)
+    admin = None
     try:
+        admin = _bind_admin(options)
         anchor = _begin_anchor(options, hasher, recovered)
         with LogWriter.open(
             options.log_directory,
@@ -210,6 +213,7 @@ async def _serve_log(
                 anchor,
                 older,
                 partial(actor_of, engine),
+                admin,
             )
             pipeline = None if options.then_stop else await _serve_orders(service)
             # What closes the session is a batch of its own: a power cut in its sync cannot then
@@ -229,6 +233,8 @@ async def _serve_log(
                 _say_last(pipeline)
     finally:
         gateway.close()
+        if admin is not None:
+            admin.close()
 
 
 def _may_write_ahead(options: RunOptions, recovered: Recovered, byte_count: int) -> bool:
@@ -264,12 +270,15 @@ async def _serve_orders(service: Service) -> Pipeline:
     loop.set_exception_handler(on_loop_error)
     checkpointer = make_checkpointer(service, pipeline)
     service.signals.serve(loop, pipeline.stop, writer.rotate, checkpointer.request)
+    door = make_admin_door(service, pipeline, checkpointer)
     notifier = ServiceNotifier()
     housekeeper = make_housekeeper(service, pipeline, notifier, checkpointer)
     housekeeper.prepare()
     _settle_garbage_collector()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     pipeline.start()
+    if door is not None:
+        door.start()
     head = writer.durable_head.sequence
     begin_service(
         f"pretrade-guard {__version__} ready: orders {gateway.endpoint}, "
@@ -285,6 +294,8 @@ async def _serve_orders(service: Service) -> Pipeline:
     finally:
         heartbeat.cancel()
         checkpointer.stop()
+        if door is not None:
+            door.stop()
     notifier.announce("STOPPING=1")
     notifier.close()
     writer.sync_now()
@@ -342,6 +353,15 @@ def _settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
+
+
+def _bind_admin(options: RunOptions) -> Listener | None:
+    if options.then_stop:
+        return None
+    try:
+        return bind_admin(options)
+    except EndpointError as error:
+        raise StartError(str(error)) from error
 
 
 def _bind(endpoint: str) -> Listener:

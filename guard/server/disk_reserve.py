@@ -29,7 +29,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from guard.config.activation import Actor
+from guard.engine.actor import Actor
 from guard.engine.events import EntriesHalted, EntriesResumed, Outcome
 from guard.engine.state import GuardState
 from wal import LogWriter

@@ -25,7 +25,7 @@ leaves.
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from msgspec import structs
 
@@ -79,6 +79,10 @@ FAILPOINTS: Final = (
 )
 
 
+# Who is told of a durable head.
+Told: TypeAlias = Callable[[Head], None]
+
+
 class Pipeline:
     """Between the door and the log. All calls belong to the loop's thread."""
 
@@ -123,6 +127,10 @@ class Pipeline:
         self._path = RequestPath(engine, writer, self.counters, wall_ns)
         self._gathering = Gathering(gateway, self._path, writer, self.counters)
         self.look_at_space: Callable[[], None] = lambda: None
+        # Who is told of the durable head: behind the batch that gathers, and behind the one that
+        # is on its way to the disk.
+        self._waiting: list[Told] = []
+        self._waiting_in_batch: list[Told] = []
 
     def watch_space(self, look: Callable[[], Allowance]) -> None:
         """From now on `look` says how much may be staged before it is asked again.
@@ -169,6 +177,22 @@ class Pipeline:
         self.counters.records += 1
         self._wake.set()
 
+    def when_durable(self, call: Told) -> None:
+        """Calls with the durable head as soon as all that is staged by now is on disk.
+
+        Calls are made in the order in which they were asked for, behind the replies of their batch;
+        at once where nothing is on its way. None is made once the pipeline has failed.
+        """
+        if self._failure is not None:
+            return
+        if self._batch_started_ns is None and not self._writer.staged_count:
+            call(self._writer.durable_head)
+        elif self._batch_started_ns is not None and not self._writer.staged_count:
+            self._waiting_in_batch.append(call)
+        else:
+            self._waiting.append(call)
+            self._wake.set()
+
     def fail(self, failure: BaseException) -> None:
         """Ends `run` with this error: nothing that is not yet on disk will be answered."""
         self._failure = self._failure or failure
@@ -214,6 +238,20 @@ class Pipeline:
         started_ns = self._batch_started_ns
         return started_ns is not None and self._monotonic_ns() - started_ns > limit_ns
 
+    @property
+    def is_stopping(self) -> bool:
+        """Is nothing more taken in?"""
+        return self._is_stopping
+
+    def batch_waiting_ns(self) -> int:
+        """For how long the batch on its way to the disk has been there; 0 where none is."""
+        started_ns = self._batch_started_ns
+        return 0 if started_ns is None else self._monotonic_ns() - started_ns
+
+    def uptime_ns(self) -> int:
+        """Since it was made."""
+        return self._monotonic_ns() - self._created_ns
+
     async def _finish_batch(self) -> None:
         """The gathered batch to the disk, off the loop, and its replies out."""
         if self._failure is not None:
@@ -254,6 +292,7 @@ class Pipeline:
     def _take_answers(self) -> list[Answer]:
         self._batch_bytes = self._gathering.answers_bytes + self._writer.staged_bytes
         answers = self._gathering.take()
+        self._waiting_in_batch, self._waiting = self._waiting, []
         self._batch_started_ns = self._monotonic_ns()
         return answers
 
@@ -266,6 +305,9 @@ class Pipeline:
             functools.partial(reach, "reply.after") if is_armed() else None,
         )
         self._count_batch()
+        told, self._waiting_in_batch = self._waiting_in_batch, []
+        for call in told:
+            call(head)
         self._is_paused = False
         # Who stood in line, or was held, while the batch was full.
         if not self._is_turn_due and not self._is_stopping and self._gateway.has_ready():
@@ -316,7 +358,7 @@ class Pipeline:
         """What is counted, and how full it is, now; also by what is not durable yet."""
         self._count_batch()  # whose reply this may be
         reply = self.counters.as_reply(
-            uptime_ns=self._monotonic_ns() - self._created_ns,
+            uptime_ns=self.uptime_ns(),
             head_sequence=self._writer.durable_head.sequence,
             **self._gateway.counts(),
             **self._path.decided_counters(),

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from guard import clock
-from guard.config.activation import Actor
 from guard.config.file import Config
+from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.process.notify import ServiceNotifier
 from guard.process.operator_lines import alarm, say
@@ -69,6 +69,7 @@ class Service:
     anchor: AnchorPublisher | None
     older: OlderRecords
     actor: Callable[[int, str], Actor]  # of so many staged records, and why
+    admin: Listener | None = None
 
     @property
     def is_anchor_synchronous(self) -> bool:

@@ -17,8 +17,9 @@ from dataclasses import asdict
 from msgspec import UNSET
 
 from guard import __version__, clock
-from guard.config.activation import Actor, find_differences, opening_events, resume_event
+from guard.config.activation import find_differences, opening_events, resume_event
 from guard.config.file import ConfigError
+from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.engine.events import CutNoted, Outcome, SessionStarted
 from guard.process.operator_lines import say

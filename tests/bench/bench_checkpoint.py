@@ -23,7 +23,8 @@ from measured import say_what_is_measured
 
 from bench.bench_orders import states
 from guard.bench.conditions import processor
-from guard.config.activation import Actor, opening_events
+from guard.config.activation import opening_events
+from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.engine.state import GuardState
 from guard.process.forked_child import ForkedChild

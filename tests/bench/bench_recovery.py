@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import msgspec
 from measured import say_what_is_measured
 
-from guard.config.activation import Actor, opening_events
+from guard.config.activation import opening_events
+from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.process import own_process
 from guard.protocol.messages import Fill, Order, Request

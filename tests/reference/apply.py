@@ -34,6 +34,8 @@ from guard.engine.events import (
     SessionClosed,
     SessionStarted,
     SettingsActivated,
+    TradingHalted,
+    TradingResumed,
 )
 from guard.protocol.instruments import define_instrument
 from guard.protocol.messages import I64_MAX, Admit, Order, Reject
@@ -277,6 +279,25 @@ def _apply_desk_resumed(state: GuardState, event: DeskResumed) -> None:
     desk.unpaid_fees_microcents = 0
 
 
+def _apply_trading_halted(state: GuardState, event: TradingHalted) -> None:
+    _stop(state, event, True)
+
+
+def _apply_trading_resumed(state: GuardState, event: TradingResumed) -> None:
+    _stop(state, event, False)
+
+
+def _stop(state: GuardState, event: TradingHalted | TradingResumed, is_stopped: bool) -> None:
+    if event.scope == "firm":
+        state.is_firm_stopped = is_stopped
+    elif event.scope == "desk":
+        _desk_of(state, event.name).is_stopped = is_stopped
+    elif is_stopped:
+        state.stopped_symbols.add(event.name)
+    else:
+        state.stopped_symbols.discard(event.name)
+
+
 def _apply_halt(state: GuardState, event: EntriesHalted) -> None:
     state.entries_halt = EntriesHalt(event.reason, event.free_bytes, event.reserve_bytes)
 
@@ -314,6 +335,8 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     DeskToppedUp: _apply_desk_topped_up,
     DeskCapped: _apply_desk_capped,
     DeskResumed: _apply_desk_resumed,
+    TradingHalted: _apply_trading_halted,
+    TradingResumed: _apply_trading_resumed,
     EntriesHalted: _apply_halt,
     EntriesResumed: _apply_resume,
     CheckpointTaken: _apply_checkpoint,

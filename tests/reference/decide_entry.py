@@ -139,12 +139,16 @@ def _decide_by_kernel(
         raise InvariantError("an order is decided before any policy is active")
     rows = _ask_kernel(state, policy, fields, notional_microcents)
     halt = state.entries_halt
+    if refused is None and state.is_firm_stopped:
+        refused = (Refusal.FIRM_HALTED, {})
     if refused is None and halt is not None:
         sizes = {"free_bytes": halt.free_bytes, "reserve_bytes": halt.reserve_bytes}
         refused = (Refusal.DISK_LOW, sizes)
-    if refused is None and desk.is_halted:
+    if refused is None and (desk.is_halted or desk.is_stopped):
         unpaid = min(desk.unpaid_fees_microcents, U64_MAX)
         refused = (Refusal.DESK_HALTED, {"asked": 0, "limit": 0, "used": unpaid})
+    if refused is None and order.symbol in state.stopped_symbols:
+        refused = (Refusal.SYMBOL_HALTED, {})
     answer: Admit | Reject
     if refused is not None:
         refusal, detail = refused

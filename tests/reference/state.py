@@ -22,6 +22,7 @@ class Desk:
     name: str
     is_halted: bool = False
     unpaid_fees_microcents: int = 0
+    is_stopped: bool = False
 
 
 class EntriesHalt(NamedTuple):
@@ -53,6 +54,9 @@ class GuardState:
     desks: dict[str, Desk] = field(default_factory=dict)
     ledger: BudgetEngine = field(default_factory=BudgetEngine)
     orders: RememberedOrders = field(default_factory=RememberedOrders)
+    is_firm_stopped: bool = False
+    stopped_symbols: set[str] = field(default_factory=set)
+    actions: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def advance(self, sequence: int, received_at_ns: int) -> None:
         """Says that record `sequence`, received then, is part of the state from now on."""

@@ -16,8 +16,9 @@ from typing import Any
 
 from msgspec import UNSET
 
-from guard.config.activation import Actor, find_differences, opening_events
+from guard.config.activation import find_differences, opening_events
 from guard.config.file import Config
+from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.engine.events import CutNoted, Outcome, SessionClosed, SessionStarted
 from guard.record.codec import DIALECT

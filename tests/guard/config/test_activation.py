@@ -9,6 +9,7 @@ import guard
 from guard.config.activation import find_differences, opening_events, resume_event
 from guard.config.policy_difference import policy_differences
 from guard.engine.events import (
+    BudgetLowered,
     DeskCapped,
     DeskOpened,
     DeskResumed,
@@ -117,8 +118,8 @@ CASES: list[tuple[tuple[str, str], str, Any]] = [
     (
         ('"500000.00"', '"499999.99999999"'),
         "desks.desk-beta.budget: the log has granted 500000.00, the configuration says "
-        "499999.99999999 (a budget never shrinks)",
-        None,
+        "499999.99999999",
+        BudgetLowered(*HEAD, "desk-beta", 1),
     ),
     (
         ('"none"', '"7"'),
@@ -251,3 +252,17 @@ def test_what_was_spent_is_no_difference_of_the_budget() -> None:
 
 def test_resuming_a_desk() -> None:
     assert resume_event("desk-beta", WHO) == DeskResumed(*HEAD, "desk-beta")
+
+
+def test_a_budget_shrinks_by_what_is_free_alone() -> None:
+    logged = LoggedEngine()
+    logged.submit(order("A-1", desk="desk-beta", quantity=1))
+    config = dev_config(('"500000.00"', '"189.99"'))
+    [difference] = find_differences(logged.state, config, actor())
+    assert difference.event is None
+    assert difference.text.endswith("(only 499810.00 is neither held nor spent)")
+    config = dev_config(('"500000.00"', '"190.00"'))
+    [difference] = find_differences(logged.state, config, actor())
+    assert isinstance(difference.event, BudgetLowered)
+    logged.log(difference.event)
+    assert find_differences(logged.state, config, actor()) == []

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from guard.config.activation import opening_events
 from guard.engine.engine import Engine
-from guard.engine.events import Decided
+from guard.engine.events import Decided, TradingHalted, TradingResumed
 from guard.engine.state import Worth
 from guard.protocol.instruments import define_instrument
 from guard.protocol.messages import U64_MAX, StatsReply
@@ -101,6 +101,17 @@ class Pair:
         assert product == reference
         is_json = product[:1] in (b"{", b"[")
         return msgspec.json.decode(product) if is_json else msgspec.msgpack.decode(product)
+
+    def record(self, kind: Any, **fields: Any) -> None:
+        """An event that no request asked for, to both."""
+        for side in (self.product, self.reference):
+            side.now_ns += 1_000
+            first = side.engine.next_sequence - side.writer.staged_count
+            event = actor(side.now_ns, first).event(kind, **fields)
+            if side is self.product:
+                record_event(side.engine, side.writer, event)
+            else:
+                record_outcome(side.engine, side.writer, Decided(event))
 
     def sync(self) -> None:
         self.product.writer.sync_now()
@@ -372,13 +383,20 @@ MESSAGES = st.one_of(
     ),
     st.binary(max_size=40),
 )
+HALTS = st.tuples(
+    st.sampled_from([TradingHalted, TradingResumed]),
+    st.sampled_from([("firm", ""), ("desk", "desk-alpha"), ("symbol", "AAPL")]),
+)
 _numbers = itertools.count()
 
 
 @settings(max_examples=60, deadline=None)
-@given(messages=st.lists(MESSAGES, min_size=1, max_size=25), sync_each=st.integers(1, 9))
+@given(
+    messages=st.lists(MESSAGES | MESSAGES | HALTS, min_size=1, max_size=25),
+    sync_each=st.integers(1, 9),
+)
 def test_any_messages_give_the_same_on_both_ways(
-    tmp_path_factory: pytest.TempPathFactory, messages: list[bytes], sync_each: int
+    tmp_path_factory: pytest.TempPathFactory, messages: list[Any], sync_each: int
 ) -> None:
     root = tmp_path_factory.mktemp(f"ways-{next(_numbers)}")
     pair = Pair(root)
@@ -386,7 +404,11 @@ def test_any_messages_give_the_same_on_both_ways(
         stack.callback(pair.product.writer.close)
         stack.callback(pair.reference.writer.close)
         for place, message in enumerate(messages):
-            pair.ask(message)
+            if isinstance(message, bytes):
+                pair.ask(message)
+            else:
+                kind, (scope, name) = message
+                pair.record(kind, scope=scope, name=name)
             if place % sync_each == 0:
                 pair.sync()
         pair.end()

@@ -16,6 +16,8 @@ REFUSALS = {
     "quantity_out_of_range": (205, "order"),
     "desk_halted": (206, "order"),
     "disk_low": (207, "order"),
+    "firm_halted": (208, "order"),
+    "symbol_halted": (209, "order"),
     "substitution_not_allowed": (300, "kernel"),
     "insufficient": (400, "ledger"),
     "exposure_limit_exceeded": (401, "ledger"),

@@ -15,7 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import guard
-from guard.engine.events import LOG_FORMAT_VERSION, RULES_VERSION, Outcome
+from guard.engine.events import (
+    LOG_FORMAT_VERSION,
+    RULES_VERSION,
+    BudgetLowered,
+    HoldFreed,
+    OperatorActed,
+    Outcome,
+    TradingHalted,
+    TradingResumed,
+)
 from guard.record.codec import DIALECT, RecordError, decode_data, decode_event
 from guard_day_support import trading_day
 from guard_support import CHECKOUT, KEY, T0, LoggedEngine, order
@@ -54,9 +63,13 @@ def test_versions_of_the_format_are_pinned() -> None:
     assert (LOG_FORMAT_VERSION, RULES_VERSION) == (1, 1)
 
 
+# What came later: each is encoded and decoded by the tests of `guard.admin.actions`.
+BY_OPERATORS = {BudgetLowered, TradingHalted, TradingResumed, HoldFreed, OperatorActed}
+
+
 def test_the_golden_day_has_every_event() -> None:
     found = {type(decode_data(data).outcome) for data in GOLDEN}
-    assert found == set(get_args(Outcome))
+    assert found == set(get_args(Outcome)) - BY_OPERATORS
 
 
 @pytest.mark.parametrize("number", range(len(GOLDEN)))

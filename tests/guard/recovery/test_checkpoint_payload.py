@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from guard.engine.engine import Engine
+from guard.engine.events import OperatorActed, TradingHalted
 from guard.engine.state import GuardState
 from guard.record.codec import decode_data
 from guard.recovery.checkpoint_payload import (
@@ -27,6 +28,7 @@ from guard_day_support import trading_day
 from guard_support import (
     U64_MAX,
     LoggedEngine,
+    actor,
     apply,
     cancel,
     describe,
@@ -132,8 +134,10 @@ def test_every_field_of_a_state_is_kept() -> None:
     """A field that is added to the state must get into the payload, and its version."""
     # `found` is what a request's names stand for while it is decided: worked out, not kept.
     fields = {field.name for field in dataclasses.fields(GuardState)} - {"found"}
-    assert fields == {*PLAIN_FIELDS, "policy", "instruments", "desks", "ledger", "orders"}
-    ledger = {"tenants", "caps", "next_reservation_id", "hold_count"}
+    by_operators = {"is_firm_stopped", "stopped_symbols", "actions"}
+    others = {"policy", "instruments", "desks", "ledger", "orders"}
+    assert fields == {*PLAIN_FIELDS, *others, *by_operators}
+    ledger = {"tenants", "caps", "next_reservation_id", "hold_count", "stopped_desks"}
     assert set(StateHead.__struct_fields__) == fields - {"ledger", "orders"} | ledger
 
 
@@ -224,3 +228,40 @@ def test_a_flipped_bit_is_refused_or_shows_in_the_digest(at: int) -> None:
         return
     counters = len(PAYLOAD_TAG) <= at < HEAD_AT
     assert (state_digest_hex(state) == state_digest_hex(DAY.state)) == counters
+
+
+def acted() -> GuardState:
+    """A state in which operators have halted what there is, and done something twice."""
+    logged = LoggedEngine()
+    for number, (scope, name) in enumerate(
+        [("firm", ""), ("desk", "desk-alpha"), ("symbol", "AAPL")]
+    ):
+        logged.log(actor().event(TradingHalted, scope=scope, name=name, action_id=f"h-{number}"))
+    logged.log(actor().event(OperatorActed, action="rotate", action_id="r-1"))
+    return logged.state
+
+
+def test_what_operators_did_is_kept() -> None:
+    state = acted()
+    again = decode_state(dribble(payload_of(state)))
+    assert describe(again) == describe(state)
+    assert payload_of(again) == payload_of(state)
+    assert again.is_firm_stopped
+    assert again.desks["desk-alpha"].is_stopped
+    assert again.stopped_symbols == {"AAPL"}
+    assert list(again.actions) == ["h-0", "h-1", "h-2", "r-1"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (b'["desk-alpha"]', b'["desk-omega"]', "stopped_desks"),
+        (b'["AAPL"]', b'["AAPX"]', "stopped_symbols"),
+        (b'["h-0",8,"', b'["h-0",0,"', "actions"),
+    ],
+)
+def test_what_operators_cannot_have_done_is_refused(old: bytes, new: bytes, words: str) -> None:
+    payload = payload_of(acted())
+    assert old in payload
+    with pytest.raises(StateError, match=words):
+        decode_state(io.BytesIO(payload.replace(old, new)).read)

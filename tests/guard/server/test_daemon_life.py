@@ -321,7 +321,6 @@ def test_apply_config_logs_each_difference(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (config_text(desks={**DESKS, "desk-alpha": ("1999999.99", "1500000.00")}), "never shrinks"),
         (config_text(desks={"desk-alpha": DESKS["desk-alpha"]}), "desks.desk-beta"),
         (config_text(instruments={"AAPL": ("0.01", "1")}), "instruments.BTC-USD"),
         (config_text(settings='currency = "EUR"'), "settings.currency"),

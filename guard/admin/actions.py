@@ -1,0 +1,368 @@
+"""What an action would do on a state: the event that does it, and the differences in words. Pure.
+
+Owns the conditions of every action, one function each, found by a table. Nothing is changed here:
+the event takes effect where it is recorded and applied, as every event does.
+
+How it fails: `AdminError` for what cannot be done on this state, in words that name the field, the
+value and what is allowed.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from guard.admin import messages as asked
+from guard.admin.messages import AdminError
+from guard.config.policy_difference import policy_changes, share_epochs
+from guard.engine.actor import Actor
+from guard.engine.apply_event import action_digest_hex, build_policy
+from guard.engine.events import (
+    BudgetLowered,
+    DeskCapped,
+    DeskOpened,
+    DeskResumed,
+    DeskToppedUp,
+    HoldFreed,
+    InstrumentDefined,
+    OperatorActed,
+    PolicyActivated,
+    TradingHalted,
+    TradingResumed,
+)
+from guard.engine.remembered import OrderPhase
+from guard.engine.row_map import NO_ROW
+from guard.engine.state import ActionDone, Desk, GuardState
+from guard.protocol.instruments import define_instrument, money_text
+from guard.protocol.request import Request
+from kernel import Lowered, PolicyError, ToppedUp
+from kernel.ledger_lines import Tenant
+
+DESKS_MAX: Final = 10_000
+SYMBOLS_MAX: Final = 16_384
+
+
+class Plan(NamedTuple):
+    """The event of an action, and what it changes, in words."""
+
+    event: Any
+    changes: list[str]
+
+
+Planner = Callable[[GuardState, Any, Actor], Plan]
+
+
+def plan(state: GuardState, action: asked.AnyAction, actor: Actor) -> Plan:
+    """What the action would do now. Raises AdminError where it cannot be done."""
+    planner: Planner = PLANNERS[type(action)]
+    return planner(state, action, actor)
+
+
+def done_before(state: GuardState, action: asked.AnyAction, actor: Actor) -> ActionDone | None:
+    """The record of an action that was done already. Raises AdminError where the id is another's.
+
+    What was asked for then and now is compared, not what it would do now.
+    """
+    done = state.actions.get(action.action_id)
+    if done is None:
+        return None
+    event = _event_of(state, action, actor)
+    if event is None or action_digest_hex(event) != done.digest_hex:
+        raise AdminError(
+            "action_id_reused",
+            "action_id",
+            f"action_id {action.action_id!r} was another action, record {done.sequence}; allowed: "
+            "an id that no action has had",
+        )
+    return done
+
+
+def _event_of(state: GuardState, action: asked.AnyAction, actor: Actor) -> Any:
+    """The event that the action asks for, whether or not it could be done again."""
+    return EVENTS[type(action)](state, action, actor)
+
+
+def _named(actor: Actor, kind: Any, asked_for: asked.AnyAction, **fields: object) -> Any:
+    return actor.event(kind, **fields, action_id=asked_for.action_id)
+
+
+# The events, each from what is asked for.
+
+
+def _halted(_state: GuardState, action: asked.Halt, actor: Actor) -> Any:
+    return _named(actor, TradingHalted, action, scope=action.scope, name=action.name)
+
+
+def _resumed(_state: GuardState, action: asked.Resume, actor: Actor) -> Any:
+    if action.forgive_fees:
+        return _named(actor, DeskResumed, action, desk=action.name)
+    return _named(actor, TradingResumed, action, scope=action.scope, name=action.name)
+
+
+def _topped_up(_state: GuardState, action: asked.TopUp, actor: Actor) -> Any:
+    amount = action.amount_microcents
+    return _named(actor, DeskToppedUp, action, desk=action.desk, amount_microcents=amount)
+
+
+def _lowered(_state: GuardState, action: asked.LowerBudget, actor: Actor) -> Any:
+    amount = action.amount_microcents
+    return _named(actor, BudgetLowered, action, desk=action.desk, amount_microcents=amount)
+
+
+def _capped(_state: GuardState, action: asked.SetCap, actor: Actor) -> Any:
+    cap = action.max_reserved_microcents
+    return _named(actor, DeskCapped, action, desk=action.desk, max_reserved_microcents=cap)
+
+
+def _opened(_state: GuardState, action: asked.OpenDesk, actor: Actor) -> Any:
+    return _named(
+        actor,
+        DeskOpened,
+        action,
+        desk=action.desk,
+        budget_microcents=action.budget_microcents,
+        max_reserved_microcents=action.max_reserved_microcents,
+    )
+
+
+def _defined(_state: GuardState, action: asked.DefineInstrument, actor: Actor) -> Any:
+    return _named(
+        actor,
+        InstrumentDefined,
+        action,
+        symbol=action.symbol,
+        tick_size=action.tick_size,
+        lot_size=action.lot_size,
+        multiplier=action.multiplier,
+    )
+
+
+def _activated(_state: GuardState, action: asked.ActivatePolicy, actor: Actor) -> Any:
+    try:
+        digest_hex = build_policy(action.policy).digest.hex()
+    except PolicyError as error:
+        raise AdminError("invalid", "policy", f"policy: {error}") from error
+    return _named(
+        actor, PolicyActivated, action, policy=action.policy, policy_digest_hex=digest_hex
+    )
+
+
+def _freed(state: GuardState, action: asked.FreeHold, actor: Actor) -> Any:
+    row = _row_of(state, action, actor)
+    held = 0 if row == NO_ROW else state.orders.hold_microcents(row)
+    return _named(
+        actor,
+        HoldFreed,
+        action,
+        desk=action.desk,
+        client_order_id=action.client_order_id,
+        released_microcents=held,
+    )
+
+
+def _acted(_state: GuardState, action: asked.AnyAction, actor: Actor) -> Any:
+    word = type(action).__struct_config__.tag
+    return _named(actor, OperatorActed, action, action=word)
+
+
+def _row_of(state: GuardState, action: asked.FreeHold, actor: Actor) -> int:
+    request = Request()
+    request.set_text("desk", action.desk.encode())
+    request.set_text("client_order_id", action.client_order_id.encode())
+    return state.orders.find(request, actor.received_at_ns)
+
+
+# What each would do.
+
+
+def _plan_halt(state: GuardState, action: asked.Halt, actor: Actor) -> Plan:
+    place = _scope_words(state, action.scope, action.name)
+    was = "halted" if _is_stopped(state, action.scope, action.name) else "active"
+    return Plan(_halted(state, action, actor), [f"{place}: {was} -> halted"])
+
+
+def _plan_resume(state: GuardState, action: asked.Resume, actor: Actor) -> Plan:
+    place = _scope_words(state, action.scope, action.name)
+    event = _resumed(state, action, actor)
+    if action.forgive_fees:
+        if action.scope != "desk":
+            raise AdminError(
+                "invalid", "forgive_fees", "forgive_fees is true; allowed for a desk alone"
+            )
+        owed = _money(state.desks[action.name].unpaid_fees_microcents)
+        return Plan(event, [f"{place}: halted -> active; unpaid fees of {owed} are forgiven"])
+    desk = state.desks.get(action.name) if action.scope == "desk" else None
+    is_owing = desk is not None and desk.is_halted
+    if not _is_stopped(state, action.scope, action.name):
+        why = "; it owes fees: forgive_fees lifts that" if is_owing else ""
+        raise AdminError("not_halted", "name", f"{place} is not halted by a person{why}")
+    after = "still halted, since it owes fees" if is_owing else "active"
+    return Plan(event, [f"{place}: halted -> {after}"])
+
+
+def _plan_top_up(state: GuardState, action: asked.TopUp, actor: Actor) -> Plan:
+    line = _line_of(state, action.desk)
+    result = state.ledger.assess_top_up(action.desk, action.amount_microcents)
+    if not isinstance(result, ToppedUp):
+        raise _too_much(action.amount_microcents, 2**63 - 1 - line.initial)
+    changes = [_grant_change(action.desk, line.initial, result.new_initial_microcents)]
+    return Plan(_topped_up(state, action, actor), changes)
+
+
+def _plan_lower(state: GuardState, action: asked.LowerBudget, actor: Actor) -> Plan:
+    line = _line_of(state, action.desk)
+    result = state.ledger.assess_lower(action.desk, action.amount_microcents)
+    if not isinstance(result, Lowered):
+        raise _too_much(action.amount_microcents, line.remaining)
+    changes = [_grant_change(action.desk, line.initial, result.new_initial_microcents)]
+    return Plan(_lowered(state, action, actor), changes)
+
+
+def _plan_cap(state: GuardState, action: asked.SetCap, actor: Actor) -> Plan:
+    line = _line_of(state, action.desk)
+    cap = action.max_reserved_microcents
+    before, after = _cap_words(line.cap or None), _cap_words(cap)
+    changes = [f"desk {action.desk}: exposure cap {before} -> {after}"]
+    if cap is not None and cap < line.reserved:
+        held = _money(line.reserved)
+        changes.append(f"desk {action.desk}: {held} are held already; entries wait until less is")
+    return Plan(_capped(state, action, actor), changes)
+
+
+def _plan_open(state: GuardState, action: asked.OpenDesk, actor: Actor) -> Plan:
+    if action.desk in state.desks:
+        raise AdminError("desk_exists", "desk", f"desk {action.desk!r} is open already")
+    if len(state.desks) >= DESKS_MAX:
+        raise AdminError("too_many", "desk", f"{DESKS_MAX} desks are open; no more are allowed")
+    budget, cap = _money(action.budget_microcents), _cap_words(action.max_reserved_microcents)
+    changes = [f"desk {action.desk}: opened, budget {budget}, exposure cap {cap}"]
+    return Plan(_opened(state, action, actor), changes)
+
+
+def _plan_instrument(state: GuardState, action: asked.DefineInstrument, actor: Actor) -> Plan:
+    if action.symbol in state.instruments:
+        raise AdminError("symbol_exists", "symbol", f"symbol {action.symbol!r} is defined already")
+    if len(state.instruments) >= SYMBOLS_MAX:
+        raise AdminError("too_many", "symbol", f"{SYMBOLS_MAX} symbols are defined; no more may be")
+    try:
+        define_instrument(action.symbol, action.tick_size, action.lot_size, action.multiplier)
+    except ValueError as error:
+        raise AdminError("invalid", str(error).partition(":")[0], str(error)) from error
+    sizes = f"tick {action.tick_size}, lot {action.lot_size}, multiplier {action.multiplier}"
+    return Plan(_defined(state, action, actor), [f"symbol {action.symbol}: defined, {sizes}"])
+
+
+def _plan_policy(state: GuardState, action: asked.ActivatePolicy, actor: Actor) -> Plan:
+    event: Any = _activated(state, action, actor)
+    if event.policy_digest_hex == state.policy_digest_hex:
+        return Plan(event, [f"policy: {event.policy_digest_hex}, as it is in force already"])
+    if share_epochs(state.policy, action.policy):
+        raise AdminError(
+            "invalid",
+            "policy",
+            f"policy: it differs from the one in force, under the same policy_epoch "
+            f"{action.policy.policy_epoch} and catalog_epoch {action.policy.catalog_epoch}, by "
+            "which decisions name it; allowed: another of either",
+        )
+    changes = [f"policy: {state.policy_digest_hex} -> {event.policy_digest_hex}"]
+    changes += [
+        f"{place}: {before or 'none'} -> {after or 'none'}"
+        for place, before, after in policy_changes(state.policy, action.policy, state.currency)
+    ]
+    return Plan(event, changes)
+
+
+def _plan_free(state: GuardState, action: asked.FreeHold, actor: Actor) -> Plan:
+    row = _row_of(state, action, actor)
+    name = f"{action.desk}/{action.client_order_id}"
+    if row == NO_ROW:
+        raise AdminError("unknown_order", "client_order_id", f"order {name} is not remembered")
+    if state.orders.phase(row) != OrderPhase.OPEN:
+        raise AdminError("order_not_open", "client_order_id", f"order {name} is not open any more")
+    held = _money(state.orders.hold_microcents(row))
+    return Plan(_freed(state, action, actor), [f"order {name}: closed, {held} are free again"])
+
+
+def _plan_act(state: GuardState, action: asked.AnyAction, actor: Actor) -> Plan:
+    return Plan(_acted(state, action, actor), [_ACTS[type(action)]])
+
+
+_ACTS: Final[dict[type, str]] = {
+    asked.TakeCheckpoint: "a checkpoint begins",
+    asked.Rotate: "the next batch begins a new segment of the log",
+    asked.Stop: "what has arrived is answered, the log is closed, the daemon ends",
+}
+
+
+def _scope_words(state: GuardState, scope: str, name: str) -> str:
+    """A scope by its name. Raises AdminError where there is none of that name."""
+    if scope == "firm":
+        if name:
+            raise AdminError("invalid", "name", f"name is {name!r}; the firm has no name")
+        return "firm"
+    names: Any = state.desks if scope == "desk" else state.instruments
+    if name not in names:
+        raise AdminError(f"unknown_{scope}", "name", f"there is no {scope} {name!r}")
+    return f"{scope} {name}"
+
+
+def _is_stopped(state: GuardState, scope: str, name: str) -> bool:
+    if scope == "firm":
+        return state.is_firm_stopped
+    if scope == "symbol":
+        return name in state.stopped_symbols
+    desk: Desk = state.desks[name]
+    return desk.is_stopped
+
+
+def _line_of(state: GuardState, desk: str) -> Tenant:
+    line = state.ledger.line(desk) if desk in state.desks else None
+    if line is None:
+        raise AdminError("unknown_desk", "desk", f"there is no desk {desk!r}")
+    return line
+
+
+def _too_much(amount: int, most: int) -> AdminError:
+    words = f"amount_microcents is {amount}; allowed: at most {most} ({_money(most)})"
+    return AdminError("too_much", "amount_microcents", words)
+
+
+def _grant_change(desk: str, before: int, after: int) -> str:
+    return f"desk {desk}: budget {_money(before)} -> {_money(after)}"
+
+
+def _money(microcents: int) -> str:
+    return money_text(microcents, ",")
+
+
+def _cap_words(microcents: int | None) -> str:
+    return "none" if microcents is None else _money(microcents)
+
+
+# One row an action: what it would do, and its event alone.
+PLANNERS: Final[dict[type, Planner]] = {
+    asked.Halt: _plan_halt,
+    asked.Resume: _plan_resume,
+    asked.TopUp: _plan_top_up,
+    asked.LowerBudget: _plan_lower,
+    asked.SetCap: _plan_cap,
+    asked.OpenDesk: _plan_open,
+    asked.DefineInstrument: _plan_instrument,
+    asked.ActivatePolicy: _plan_policy,
+    asked.FreeHold: _plan_free,
+    asked.TakeCheckpoint: _plan_act,
+    asked.Rotate: _plan_act,
+    asked.Stop: _plan_act,
+}
+EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
+    asked.Halt: _halted,
+    asked.Resume: _resumed,
+    asked.TopUp: _topped_up,
+    asked.LowerBudget: _lowered,
+    asked.SetCap: _capped,
+    asked.OpenDesk: _opened,
+    asked.DefineInstrument: _defined,
+    asked.ActivatePolicy: _activated,
+    asked.FreeHold: _freed,
+    asked.TakeCheckpoint: _acted,
+    asked.Rotate: _acted,
+    asked.Stop: _acted,
+}

@@ -1,0 +1,461 @@
+"""The requests and replies of the admin protocol, as types. Pure.
+
+Owns the shape of every message (`guard/ADMIN.md`) and the two encodings of one, which are those of
+the order protocol. Money is in integer microcents, sizes of instruments are decimal text, times are
+nanoseconds since 1970-01-01 UTC, ages are nanoseconds.
+
+How it fails: `AdminError` for a body that is no request, which names the field, the value and what
+is allowed.
+"""
+
+import re
+from typing import Annotated, Any, Final, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from guard.engine.events import PolicyContent
+from guard.protocol.messages import RequestId
+from guard.protocol.ranges import (
+    ActionId,
+    DeskName,
+    HaltScope,
+    Microcents,
+    MicrocentsAboveZero,
+    OrderName,
+    ScopeName,
+    Symbol,
+)
+from guard.record.words import refusal, value_at
+
+ADMIN_VERSION: Final = 1
+BODY_BYTES_MAX: Final = 16 * 1024 * 1024  # the largest policy, as in a configuration file
+WHY_LENGTH_MAX: Final = 256
+PAGE_MAX: Final = 500
+# One query looks at so many remembered orders, and says where the next one goes on.
+SCANNED_MAX: Final = 20_000
+
+Why: TypeAlias = Annotated[str, Meta(pattern=rf"^[^\x00-\x1f\x7f]{{1,{WHY_LENGTH_MAX}}}\Z")]
+Who: TypeAlias = Annotated[str, Meta(pattern=r"^[!-~]([ -~]{0,62}[!-~])?\Z")]
+Limit: TypeAlias = Annotated[int, Meta(ge=1, le=PAGE_MAX)]
+DecimalText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class AdminError(ValueError):
+    """A request that cannot be done. Nothing has changed."""
+
+    def __init__(self, code: str, field: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.field = field
+
+
+class Action(Struct, tag_field="type", forbid_unknown_fields=True, kw_only=True):
+    """What every action says: its own name, under which it is done once; why; who, where the
+    endpoint does not know it. `dry_run`: say what would change, and change nothing.
+    """
+
+    action_id: ActionId
+    why: Why
+    by: Who | None = None
+    dry_run: bool = False
+    request_id: RequestId = UNSET
+
+
+class Halt(Action, tag="halt"):
+    """Stop the entries of all desks (`firm`), of one desk, or in one symbol."""
+
+    scope: HaltScope
+    name: ScopeName = ""
+
+
+class Resume(Action, tag="resume"):
+    """Lift such a halt. `forgive_fees`: also one that unpaid fees have set, of a desk."""
+
+    scope: HaltScope
+    name: ScopeName = ""
+    forgive_fees: bool = False
+
+
+class TopUp(Action, tag="top_up"):
+    """Add to a desk's budget."""
+
+    desk: DeskName
+    amount_microcents: MicrocentsAboveZero
+
+
+class LowerBudget(Action, tag="lower_budget"):
+    """Take from a desk's budget, of what is neither held nor spent."""
+
+    desk: DeskName
+    amount_microcents: MicrocentsAboveZero
+
+
+class SetCap(Action, tag="set_cap"):
+    """Cap the sum of a desk's open holds; null: no cap. Holds that are open stay."""
+
+    desk: DeskName
+    max_reserved_microcents: MicrocentsAboveZero | None
+
+
+class OpenDesk(Action, tag="open_desk"):
+    """A desk that is new."""
+
+    desk: DeskName
+    budget_microcents: Microcents
+    max_reserved_microcents: MicrocentsAboveZero | None
+
+
+class DefineInstrument(Action, tag="define_instrument"):
+    """A symbol that is new."""
+
+    symbol: Symbol
+    tick_size: DecimalText
+    lot_size: DecimalText
+    multiplier: DecimalText = "1"
+
+
+class ActivatePolicy(Action, tag="activate_policy"):
+    """Another policy, whole, from the next order on."""
+
+    policy: PolicyContent
+
+
+class FreeHold(Action, tag="free_hold"):
+    """An order is dead, says the venue: free what it still holds, and close it."""
+
+    desk: DeskName
+    client_order_id: OrderName
+
+
+class TakeCheckpoint(Action, tag="checkpoint"):
+    """Begin a checkpoint now."""
+
+
+class Rotate(Action, tag="rotate"):
+    """Begin a new segment of the log with the next batch."""
+
+
+class Stop(Action, tag="stop"):
+    """Answer what has arrived, close the log and end."""
+
+
+class Query(Struct, tag_field="type", forbid_unknown_fields=True, kw_only=True):
+    """What every query may say."""
+
+    request_id: RequestId = UNSET
+
+
+class Health(Query, tag="health"):
+    """How is the guard?"""
+
+
+class ListDesks(Query, tag="desks"):
+    """Desks by name, behind `after`."""
+
+    after: ScopeName = ""
+    limit: Limit = PAGE_MAX
+
+
+class ListOpenOrders(Query, tag="open_orders"):
+    """Open orders, from the place that an earlier reply named."""
+
+    desk: DeskName | None = None
+    symbol: Symbol | None = None
+    older_than_ns: Annotated[int, Meta(ge=0)] = 0
+    cursor: Annotated[int, Meta(ge=0, le=2**32)] = 0
+    limit: Limit = PAGE_MAX
+
+
+class OrderStory(Query, tag="order"):
+    """All that is remembered of one order."""
+
+    desk: DeskName
+    client_order_id: OrderName
+
+
+class Configuration(Query, tag="configuration"):
+    """What decisions depend on: settings, policy and instruments in force."""
+
+
+AnyAction: TypeAlias = (
+    Halt
+    | Resume
+    | TopUp
+    | LowerBudget
+    | SetCap
+    | OpenDesk
+    | DefineInstrument
+    | ActivatePolicy
+    | FreeHold
+    | TakeCheckpoint
+    | Rotate
+    | Stop
+)
+AnyQuery: TypeAlias = Health | ListDesks | ListOpenOrders | OrderStory | Configuration
+AnyRequest: TypeAlias = AnyAction | AnyQuery
+
+
+class Done(Struct, tag="done", tag_field="type"):
+    """The action is on disk as record `wal_sequence`. `repeat`: it had been done before."""
+
+    action_id: str
+    wal_sequence: int
+    repeat: bool
+    changes: list[str]
+    request_id: RequestId = UNSET
+
+
+class Planned(Struct, tag="planned", tag_field="type"):
+    """What the action would change now. Nothing has changed."""
+
+    action_id: str
+    changes: list[str]
+    request_id: RequestId = UNSET
+
+
+class DeskLine(Struct):
+    """A desk's balances, in microcents, and its state."""
+
+    desk: str
+    granted_microcents: int
+    held_microcents: int
+    spent_microcents: int
+    remaining_microcents: int
+    max_reserved_microcents: int | None
+    unpaid_fees_microcents: int
+    state: str  # "active" or "halted"
+    why: list[str]  # of a halt: "firm", "person", "fees owed", "disk"
+
+
+class DesksReply(Struct, tag="desks", tag_field="type"):
+    """A page of desks; `next_after`: where the next page begins, null behind the last one."""
+
+    desks: list[DeskLine]
+    next_after: str | None
+    head_sequence: int
+    request_id: RequestId = UNSET
+
+
+class OpenOrder(Struct):
+    """An open order and what it holds."""
+
+    desk: str
+    client_order_id: str
+    symbol: str
+    side: str
+    quantity: int
+    price: int
+    venue: int
+    filled_quantity: int
+    hold_microcents: int
+    wal_sequence: int
+    age_ns: int | None
+    sent_at_ns: int | None
+
+
+class OpenOrdersReply(Struct, tag="open_orders", tag_field="type"):
+    """A page of open orders; `next_cursor`: where the next one begins, null behind the last."""
+
+    orders: list[OpenOrder]
+    next_cursor: int | None
+    head_sequence: int
+    request_id: RequestId = UNSET
+
+
+class FillLine(Struct):
+    """A fill as it was recorded."""
+
+    fill_id: str
+    quantity: int
+    price: int | None
+    fee_microcents: int
+    unpaid_fee_microcents: int
+    released_microcents: int
+    flags: list[str]
+    wal_sequence: int
+
+
+class StoryReply(Struct, tag="order", tag_field="type"):
+    """An order's story. `state`: as in a status."""
+
+    desk: str
+    client_order_id: str
+    state: str
+    order: dict[str, Any] | None
+    answer: dict[str, Any] | None
+    filled_quantity: int
+    open_quantity: int
+    hold_microcents: int
+    release_sequence: int | None
+    released_microcents: int | None
+    fills: list[FillLine]
+    head_sequence: int
+    request_id: RequestId = UNSET
+
+
+class InstrumentLine(Struct):
+    """An instrument's sizes, as decimal text."""
+
+    symbol: str
+    tick_size: str
+    lot_size: str
+    multiplier: str
+    is_halted: bool
+
+
+class ConfigurationReply(Struct, tag="configuration", tag_field="type"):
+    """What decisions depend on, and the digest of the policy."""
+
+    rules_version: int
+    currency: str
+    remembered_orders_max: int
+    remembered_order_window_ns: int
+    policy: dict[str, Any] | None
+    policy_digest_hex: str
+    instruments: list[InstrumentLine]
+    head_sequence: int
+    request_id: RequestId = UNSET
+
+
+class HealthReply(Struct, tag="health", tag_field="type", kw_only=True):
+    """How the guard is: figures by name, and its troubles in words, the worst first."""
+
+    admin_version: int
+    software_version: str
+    log_id: str
+    epoch: int
+    endpoint: str
+    log_directory: str
+    head_sequence: int
+    head_hash: str
+    is_serving: bool
+    is_firm_halted: bool
+    desks_halted: list[str]
+    symbols_halted: list[str]
+    entries_halted: str | None  # why the disk's reserve has halted entries
+    figures: dict[str, int]
+    troubles: list[str]
+    request_id: RequestId = UNSET
+
+
+class Refused(Struct, tag="error", tag_field="type"):
+    """The request could not be done, and changed nothing."""
+
+    code: str
+    field: str
+    message: str
+    request_id: RequestId = UNSET
+
+
+AnyReply: TypeAlias = (
+    Done
+    | Planned
+    | DesksReply
+    | OpenOrdersReply
+    | StoryReply
+    | ConfigurationReply
+    | HealthReply
+    | Refused
+)
+
+_REQUEST: Any = AnyRequest
+_REPLY: Any = AnyReply
+_decode_json = msgspec.json.Decoder(_REQUEST).decode
+_decode_pack = msgspec.msgpack.Decoder(_REQUEST).decode
+_decode_reply = msgspec.json.Decoder(_REPLY).decode
+_AT_PLACE: Final = re.compile(r".* - at `\$\.?(.*)`", re.DOTALL)
+_NAME: Final = "1 to 32 characters from A-Z a-z 0-9 . _ : / -"
+_AMOUNT: Final = "an integer of microcents from 1 to 9223372036854775807"
+# What a field may be, for who wrote something else.
+ALLOWED: Final = {
+    "type": "the name of an action or a query of the admin protocol",
+    "action_id": "1 to 64 printable ASCII characters without spaces",
+    "why": f"1 to {WHY_LENGTH_MAX} characters, none of them a control character",
+    "by": "1 to 64 printable ASCII characters, none before or behind them a space",
+    "dry_run": "true or false",
+    "forgive_fees": "true or false",
+    "scope": '"firm", "desk" or "symbol"',
+    "name": f"{_NAME}; none for the firm",
+    "after": f"nothing, or {_NAME}",
+    "desk": _NAME,
+    "symbol": _NAME,
+    "client_order_id": "1 to 64 printable ASCII characters without spaces",
+    "amount_microcents": _AMOUNT,
+    "budget_microcents": "an integer of microcents from 0 to 9223372036854775807",
+    "max_reserved_microcents": f"{_AMOUNT}, or null for no cap",
+    "limit": f"an integer from 1 to {PAGE_MAX}",
+    "cursor": "a next_cursor of an earlier reply",
+    "older_than_ns": "an integer of nanoseconds from 0 on",
+    "tick_size": 'decimal text, such as "0.01"',
+    "lot_size": 'decimal text, such as "1"',
+    "multiplier": 'decimal text, such as "1"',
+}
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
+
+
+def is_json(body: bytes) -> bool:
+    """Whether a body is taken for JSON; else it is MessagePack."""
+    return body[:1] in (b"{", b"[")
+
+
+def decode_request(body: bytes) -> AnyRequest:
+    """The request of a message's body. Raises AdminError."""
+    try:
+        request: AnyRequest = (_decode_json if is_json(body) else _decode_pack)(body)
+    except _UNREADABLE as error:
+        raise _worded(body, error) from error
+    echo = request.request_id
+    if not isinstance(echo, int | str | UnsetType | None) or (
+        isinstance(echo, str) and len(echo) > 64
+    ):
+        raise AdminError("invalid", "request_id", "request_id: at most 64 characters are allowed")
+    return request
+
+
+def _worded(body: bytes, error: Exception) -> AdminError:
+    """What a decoder said, with the field, the value that stands there, and what is allowed."""
+    said = str(error)
+    if not isinstance(error, msgspec.ValidationError):
+        return AdminError("malformed", "", f"neither JSON nor MessagePack of a request: {said}")
+    match = _AT_PLACE.fullmatch(said)
+    place = "" if match is None else match[1]
+    field = place.rpartition(".")[2]
+    if field not in ALLOWED:
+        return AdminError("invalid", place, said)
+    try:
+        value = value_at(_decode_loosely(body), place)
+    except (*_UNREADABLE, LookupError, TypeError):
+        return AdminError("invalid", place, said)
+    return AdminError("invalid", place, refusal(place, value, ALLOWED[field]))
+
+
+def _decode_loosely(body: bytes) -> Any:
+    return (msgspec.json.decode if is_json(body) else msgspec.msgpack.decode)(body)
+
+
+def request_id_of(body: bytes) -> RequestId:
+    """The id of a request that could not be read, if it can be found in it."""
+    try:
+        loose = _decode_loosely(body)
+    except _UNREADABLE:
+        return UNSET
+    echo = loose.get("request_id") if isinstance(loose, dict) else None
+    fits = isinstance(echo, int) or (isinstance(echo, str) and len(echo) <= 64)
+    return echo if fits and not isinstance(echo, bool) else UNSET
+
+
+def encode_reply(reply: AnyReply, as_json: bool) -> bytes:
+    """A reply's body, in its request's encoding."""
+    return msgspec.json.encode(reply) if as_json else msgspec.msgpack.encode(reply)
+
+
+def encode_request(request: AnyRequest) -> bytes:
+    """A request's body, in JSON."""
+    return msgspec.json.encode(request)
+
+
+def decode_reply(body: bytes) -> AnyReply:
+    """A reply in JSON. Raises msgspec.DecodeError."""
+    reply: AnyReply = _decode_reply(body)
+    return reply

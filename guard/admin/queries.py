@@ -1,0 +1,228 @@
+"""What a query shows of a state. Pure; reads the state and changes nothing.
+
+Owns the replies to queries, one function each, found by a table, and the bound on what one of them
+looks at. How the process and its disk are, `guard.server.admin_door` adds.
+
+How it fails: `AdminError` for a name that is not there.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from guard.admin import messages as asked
+from guard.admin.messages import (
+    SCANNED_MAX,
+    AdminError,
+    ConfigurationReply,
+    DeskLine,
+    DesksReply,
+    FillLine,
+    InstrumentLine,
+    OpenOrder,
+    OpenOrdersReply,
+    StoryReply,
+)
+from guard.engine.decide import decide
+from guard.engine.remembered import OrderPhase
+from guard.engine.row_map import NO_ROW
+from guard.engine.state import Desk, GuardState
+from guard.protocol import fields
+from guard.protocol.fields import FLAG_SETS
+from guard.protocol.outcome import Outcome
+from guard.protocol.request import Request
+from guard.protocol.views import reply_of
+
+_SIDES: Final = ("buy", "sell")
+
+
+def answer(state: GuardState, query: asked.AnyQuery, now_ns: int) -> Any:
+    """The reply to a query, `health` excepted. `now_ns`: the guard's time."""
+    return _ANSWERS[type(query)](state, query, now_ns)
+
+
+def desk_line(state: GuardState, desk: Desk) -> DeskLine:
+    """A desk's balances and its state."""
+    line = state.ledger.line(desk.name)
+    assert line is not None  # opened with the desk
+    why = halt_reasons(state, desk)
+    return DeskLine(
+        desk.name,
+        line.initial,
+        line.reserved,
+        line.committed,
+        line.remaining,
+        line.cap or None,
+        desk.unpaid_fees_microcents,
+        "halted" if why else "active",
+        why,
+    )
+
+
+def halt_reasons(state: GuardState, desk: Desk) -> list[str]:
+    """Why the desk may not enter orders; empty where it may."""
+    reasons = (
+        ("firm", state.is_firm_stopped),
+        ("disk", state.entries_halt is not None),
+        ("person", desk.is_stopped),
+        ("fees owed", desk.is_halted),
+    )
+    return [word for word, is_so in reasons if is_so]
+
+
+def _desks(state: GuardState, query: asked.ListDesks, _now_ns: int) -> DesksReply:
+    names = [name for name in sorted(state.desks) if name > query.after]
+    page = names[: query.limit]
+    return DesksReply(
+        [desk_line(state, state.desks[name]) for name in page],
+        page[-1] if len(names) > len(page) else None,
+        state.next_sequence - 1,
+    )
+
+
+def _open_orders(state: GuardState, query: asked.ListOpenOrders, now_ns: int) -> OpenOrdersReply:
+    orders, row = state.orders, query.cursor
+    end = min(row + SCANNED_MAX, orders.row_end())
+    found: list[OpenOrder] = []
+    while len(found) < query.limit:
+        row = orders.find_open(row, end)
+        if row == NO_ROW:
+            row = end
+            break
+        order = _open_order(state, row, now_ns)
+        if _is_asked_for(order, query):
+            found.append(order)
+        row += 1
+    return OpenOrdersReply(found, row if row < orders.row_end() else None, state.next_sequence - 1)
+
+
+def _is_asked_for(order: OpenOrder, query: asked.ListOpenOrders) -> bool:
+    return (
+        query.desk in (None, order.desk)
+        and query.symbol in (None, order.symbol)
+        and (query.older_than_ns == 0 or (order.age_ns or 0) >= query.older_than_ns)
+    )
+
+
+def _open_order(state: GuardState, row: int, now_ns: int) -> OpenOrder:
+    orders = state.orders
+    orders.read(row)
+    known, first = orders.known, orders.known_outcome
+    desk, client_order_id = orders.id_of(row)
+    sent_at_ns = known.sent_at_ns or None
+    return OpenOrder(
+        desk,
+        client_order_id,
+        known.symbol,
+        _SIDES[known.side],
+        known.quantity,
+        known.price,
+        first.venue,
+        orders.filled_quantity(row),
+        orders.hold_microcents(row),
+        first.sequence,
+        None if sent_at_ns is None else max(0, now_ns - sent_at_ns),
+        sent_at_ns,
+    )
+
+
+def _story(state: GuardState, query: asked.OrderStory, now_ns: int) -> StoryReply:
+    request, outcome = Request(), Outcome()
+    request.kind = fields.STATUS
+    request.set_text("desk", query.desk.encode())
+    request.set_text("client_order_id", query.client_order_id.encode())
+    request.received_at_ns = now_ns
+    row = state.orders.find(request, now_ns)
+    if row == NO_ROW:
+        name = f"{query.desk}/{query.client_order_id}"
+        raise AdminError("unknown_order", "client_order_id", f"order {name} is not remembered")
+    decide(state, request, outcome)
+    status: Any = msgspec.to_builtins(reply_of(request, outcome))
+    orders = state.orders
+    is_canceled = orders.phase(row) == OrderPhase.CANCELED
+    return StoryReply(
+        query.desk,
+        query.client_order_id,
+        status["state"],
+        _order_of(state, row),
+        status["answer"],
+        status["filled_quantity"],
+        status["open_quantity"],
+        status["hold_microcents"],
+        orders.release_sequence(row) if is_canceled else None,
+        orders.released_microcents(row) if is_canceled else None,
+        _fills_of(state, row),
+        state.next_sequence - 1,
+    )
+
+
+def _order_of(state: GuardState, row: int) -> dict[str, Any]:
+    """The order as it was sent, by its fields' names; what was left out has its default."""
+    state.orders.read(row)
+    known: Any = state.orders.known
+    said: dict[str, Any] = {}
+    for field in fields.RECORDED_FIELDS[fields.ORDER]:
+        if field.name in ("desk", "client_order_id"):
+            continue
+        if field.name in fields.TEXT_NAMES:
+            said[field.name] = known.text(field.name) or None
+        elif field.words:
+            said[field.name] = field.words[getattr(known, field.name)]
+        else:
+            said[field.name] = getattr(known, field.name)
+    return said
+
+
+def _fills_of(state: GuardState, row: int) -> list[FillLine]:
+    orders, request, outcome = state.orders, Request(), Outcome()
+    found: list[FillLine] = []
+    fill_row = orders.first_fill(row)
+    while fill_row != NO_ROW and len(found) < asked.PAGE_MAX:
+        orders.read_fill(fill_row, request, outcome)
+        found.append(
+            FillLine(
+                orders.fill_id_of(fill_row),
+                request.quantity,
+                request.price or None,
+                request.fee_microcents,
+                outcome.unpaid_fee_microcents,
+                outcome.released_microcents,
+                FLAG_SETS[outcome.flags],
+                outcome.sequence,
+            )
+        )
+        fill_row = orders.next_fill(fill_row)
+    return found[::-1]
+
+
+def _configuration(
+    state: GuardState, _query: asked.Configuration, _now_ns: int
+) -> ConfigurationReply:
+    return ConfigurationReply(
+        state.rules_version,
+        state.currency,
+        state.remembered_orders_max,
+        state.remembered_order_window_ns,
+        None if state.policy is None else state.policy.as_dict(),
+        state.policy_digest_hex,
+        [
+            InstrumentLine(
+                one.symbol,
+                one.tick_size,
+                one.lot_size,
+                one.multiplier,
+                one.symbol in state.stopped_symbols,
+            )
+            for _, one in sorted(state.instruments.items())
+        ],
+        state.next_sequence - 1,
+    )
+
+
+_ANSWERS: Final[dict[type, Callable[[GuardState, Any, int], Any]]] = {
+    asked.ListDesks: _desks,
+    asked.ListOpenOrders: _open_orders,
+    asked.OrderStory: _story,
+    asked.Configuration: _configuration,
+}

@@ -1,0 +1,369 @@
+"""`pretrade-guard admin`: what an operator does with a running daemon, and asks of it.
+
+Owns the table of its verbs. An action is shown before it is done, and confirmed by a person at a
+terminal, or by `--yes`; each has an id, under which it is done once, so that the same command line
+may be run again where no answer came.
+"""
+
+import argparse
+import json
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
+from guard.cli.operator import add_endpoint_arguments, open_client
+
+EXIT_NOT_CONFIRMED: Final = 1
+
+
+class Verb(NamedTuple):
+    """A verb: its help, its own arguments, and the request that it makes of them.
+
+    `build` gets the options and, of an action, the fields that every action has.
+    """
+
+    help: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    build: Callable[[argparse.Namespace, dict[str, Any]], Any]
+    is_action: bool = True
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    text = "halt and resume desks, change budgets and policies, free holds, ask what is open"
+    parser = commands.add_parser("admin", help=text, description=text)
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for name, verb in VERBS.items():
+        one = verbs.add_parser(name, help=verb.help, description=verb.help)
+        verb.arguments(one)
+        add_endpoint_arguments(one)
+        one.add_argument("--json", action="store_true", help="answer in JSON")
+        if verb.is_action:
+            _add_action_arguments(one)
+        one.set_defaults(command=_act if verb.is_action else _ask, verb=verb)
+
+
+def _add_action_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--why", required=True, metavar="TEXT", help="the reason: it is recorded")
+    parser.add_argument(
+        "--by", metavar="NAME", help="who acts, where it is not the user of this process"
+    )
+    parser.add_argument("--yes", action="store_true", help="do it without asking")
+    parser.add_argument("--dry-run", action="store_true", help="show what would change, no more")
+    parser.add_argument(
+        "--action-id", metavar="ID", help="the action's own id (default: a new one)"
+    )
+
+
+def _ask(options: argparse.Namespace) -> int:
+    from guard.client.admin import AdminRefusedError, AdminTimeoutError
+
+    with open_client(options) as client:
+        try:
+            reply = client.ask(_built(options, {}))
+        except AdminRefusedError as refused:
+            return complain(EXIT_FAILED, f"{refused.code}: {refused}")
+        except AdminTimeoutError as error:
+            return complain(EXIT_FAILED, error)
+    _print(reply, options.json)
+    return EXIT_GOOD
+
+
+def _act(options: argparse.Namespace) -> int:
+    from guard.client.admin import AdminRefusedError, AdminTimeoutError
+
+    action_id = options.action_id or f"admin-{secrets.token_hex(8)}"
+    common = {"action_id": action_id, "why": options.why, "by": options.by}
+    action = _built(options, {**common, "dry_run": True})
+    is_person = sys.stdin is not None and sys.stdin.isatty() and not options.yes
+    if not (options.yes or options.dry_run or is_person):
+        raise UsageError("nobody is at a terminal to confirm it; allowed: --yes, or --dry-run")
+    with open_client(options) as client:
+        try:
+            if options.dry_run or is_person:
+                planned = client.ask(action)
+                _print(planned, options.json)
+                if options.dry_run:
+                    return EXIT_GOOD
+                if getattr(planned, "repeat", False):
+                    return EXIT_GOOD
+                if not _is_confirmed():
+                    return complain(EXIT_NOT_CONFIRMED, "nothing was done")
+            _print(client.ask(_built(options, common)), options.json)
+        except AdminRefusedError as refused:
+            return complain(EXIT_FAILED, f"{refused.code}: {refused}")
+        except AdminTimeoutError as error:
+            return complain(
+                EXIT_FAILED,
+                f"{error}; whether it was done is not known: the same command with --action-id "
+                f"{action_id} does it once, and says so",
+            )
+    return EXIT_GOOD
+
+
+def _is_confirmed() -> bool:
+    sys.stdout.write("Do it? [y/N] ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _built(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    """The request; what its types do not allow is wrong use."""
+    import msgspec
+
+    request = options.verb.build(options, common)
+    try:
+        return msgspec.convert(msgspec.to_builtins(request), type(request))
+    except msgspec.ValidationError as error:
+        raise UsageError(str(error)) from error
+
+
+def _print(reply: Any, as_json: bool) -> None:
+    import msgspec
+
+    from guard.cli.operator_text import text_of
+
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(reply)))
+    else:
+        print(text_of(reply))
+
+
+def _money(text: str, name: str) -> int:
+    from guard.protocol.instruments import parse_money_microcents
+
+    try:
+        return parse_money_microcents(text.replace(",", ""), name)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _cap(text: str) -> int | None:
+    return None if text == "none" else _money(text, "CAP")
+
+
+# The arguments of the verbs.
+
+
+def _no_arguments(_parser: argparse.ArgumentParser) -> None:
+    """A verb that needs none."""
+
+
+def _scope_arguments(parser: argparse.ArgumentParser) -> None:
+    scope = parser.add_mutually_exclusive_group(required=True)
+    scope.add_argument("--firm", action="store_true", help="all desks")
+    scope.add_argument("--desk", metavar="NAME", help="one desk")
+    scope.add_argument("--symbol", metavar="NAME", help="one symbol")
+
+
+def _resume_arguments(parser: argparse.ArgumentParser) -> None:
+    _scope_arguments(parser)
+    parser.add_argument(
+        "--forgive-fees",
+        action="store_true",
+        help="also where the desk owes fees: they are dropped",
+    )
+
+
+def _amount_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("desk", metavar="DESK")
+    parser.add_argument("amount", metavar="AMOUNT", help='money, as in "250000.00"')
+
+
+def _cap_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("desk", metavar="DESK")
+    parser.add_argument("cap", metavar="CAP", help='money, or "none"')
+
+
+def _desk_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("desk", metavar="DESK")
+    parser.add_argument("--budget", required=True, metavar="AMOUNT")
+    parser.add_argument("--cap", required=True, metavar="CAP", help='money, or "none"')
+
+
+def _instrument_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("symbol", metavar="SYMBOL")
+    parser.add_argument("--tick-size", required=True, metavar="SIZE")
+    parser.add_argument("--lot-size", required=True, metavar="SIZE")
+    parser.add_argument("--multiplier", default="1", metavar="SIZE")
+
+
+def _policy_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help="a configuration; its [policy] is taken"
+    )
+
+
+def _order_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("desk", metavar="DESK")
+    parser.add_argument("order", metavar="ORDER", help="its client order id")
+
+
+def _orders_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--desk", metavar="NAME")
+    parser.add_argument("--symbol", metavar="NAME")
+    parser.add_argument("--older-than-s", type=int, default=0, metavar="S")
+    parser.add_argument("--cursor", type=int, default=0, metavar="N", help="of an earlier answer")
+    parser.add_argument("--limit", type=int, default=500, metavar="N")
+
+
+def _desks_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--after", default="", metavar="NAME", help="of an earlier answer")
+    parser.add_argument("--limit", type=int, default=500, metavar="N")
+
+
+# The requests.
+
+
+def _scope_of(options: argparse.Namespace) -> dict[str, Any]:
+    if options.firm:
+        return {"scope": "firm"}
+    if options.desk is not None:
+        return {"scope": "desk", "name": options.desk}
+    return {"scope": "symbol", "name": options.symbol}
+
+
+def _halt(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import Halt
+
+    return Halt(**_scope_of(options), **common)
+
+
+def _resume(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import Resume
+
+    return Resume(**_scope_of(options), forgive_fees=options.forgive_fees, **common)
+
+
+def _top_up(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import TopUp
+
+    amount = _money(options.amount, "AMOUNT")
+    return TopUp(desk=options.desk, amount_microcents=amount, **common)
+
+
+def _lower(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import LowerBudget
+
+    amount = _money(options.amount, "AMOUNT")
+    return LowerBudget(desk=options.desk, amount_microcents=amount, **common)
+
+
+def _set_cap(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import SetCap
+
+    return SetCap(desk=options.desk, max_reserved_microcents=_cap(options.cap), **common)
+
+
+def _open_desk(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import OpenDesk
+
+    return OpenDesk(
+        desk=options.desk,
+        budget_microcents=_money(options.budget, "--budget"),
+        max_reserved_microcents=_cap(options.cap),
+        **common,
+    )
+
+
+def _define(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import DefineInstrument
+
+    return DefineInstrument(
+        symbol=options.symbol,
+        tick_size=options.tick_size,
+        lot_size=options.lot_size,
+        multiplier=options.multiplier,
+        **common,
+    )
+
+
+def _policy(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import ActivatePolicy
+    from guard.config.file import load_config
+
+    return ActivatePolicy(policy=load_config(options.file).policy, **common)
+
+
+def _free(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import FreeHold
+
+    return FreeHold(desk=options.desk, client_order_id=options.order, **common)
+
+
+def _checkpoint(_options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import TakeCheckpoint
+
+    return TakeCheckpoint(**common)
+
+
+def _rotate(_options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import Rotate
+
+    return Rotate(**common)
+
+
+def _stop(_options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import Stop
+
+    return Stop(**common)
+
+
+def _health(_options: argparse.Namespace, _common: dict[str, Any]) -> Any:
+    from guard.admin.messages import Health
+
+    return Health()
+
+
+def _desks(options: argparse.Namespace, _common: dict[str, Any]) -> Any:
+    from guard.admin.messages import ListDesks
+
+    return ListDesks(after=options.after, limit=options.limit)
+
+
+def _orders(options: argparse.Namespace, _common: dict[str, Any]) -> Any:
+    from guard.admin.messages import ListOpenOrders
+
+    return ListOpenOrders(
+        desk=options.desk,
+        symbol=options.symbol,
+        older_than_ns=options.older_than_s * 1_000_000_000,
+        cursor=options.cursor,
+        limit=options.limit,
+    )
+
+
+def _order(options: argparse.Namespace, _common: dict[str, Any]) -> Any:
+    from guard.admin.messages import OrderStory
+
+    return OrderStory(desk=options.desk, client_order_id=options.order)
+
+
+def _configuration(_options: argparse.Namespace, _common: dict[str, Any]) -> Any:
+    from guard.admin.messages import Configuration
+
+    return Configuration()
+
+
+VERBS: Final[dict[str, Verb]] = {
+    "health": Verb("how the daemon is", _no_arguments, _health, False),
+    "desks": Verb("each desk's budget, holds and state", _desks_arguments, _desks, False),
+    "orders": Verb("the open orders", _orders_arguments, _orders, False),
+    "order": Verb("all that is remembered of one order", _order_arguments, _order, False),
+    "configuration": Verb("the policy and sizes in force", _no_arguments, _configuration, False),
+    "halt": Verb("stop entries", _scope_arguments, _halt),
+    "resume": Verb("lift a halt", _resume_arguments, _resume),
+    "top-up": Verb("add to a desk's budget", _amount_arguments, _top_up),
+    "lower": Verb("take from a desk's budget what is free", _amount_arguments, _lower),
+    "cap": Verb("cap what a desk may hold", _cap_arguments, _set_cap),
+    "open-desk": Verb("open a desk", _desk_arguments, _open_desk),
+    "define": Verb("define an instrument", _instrument_arguments, _define),
+    "policy": Verb("activate another policy", _policy_arguments, _policy),
+    "free": Verb("free the hold of an order that is dead", _order_arguments, _free),
+    "checkpoint": Verb("begin a checkpoint", _no_arguments, _checkpoint),
+    "rotate": Verb("begin a new segment of the log", _no_arguments, _rotate),
+    "stop": Verb("answer what has arrived, close the log, end", _no_arguments, _stop),
+}

@@ -1,0 +1,72 @@
+"""What `admin`, `status` and their kin share: where the daemon is, and how it is asked.
+
+Owns the arguments that name an admin endpoint, and the words for a daemon that does not answer.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from guard.cli.base import UsageError
+
+if TYPE_CHECKING:
+    from guard.client.admin import AdminClient
+
+
+def add_endpoint_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which daemon: by its configuration, its log's directory, or its admin endpoint."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--config", type=Path, metavar="FILE", help="the daemon's configuration")
+    which.add_argument("--log", type=Path, metavar="LOG_DIR", help="the directory of its log")
+    which.add_argument("--endpoint", metavar="ADDRESS", help="ipc://PATH or tcp://HOST:PORT")
+    parser.add_argument(
+        "--timeout-s",
+        type=_seconds,
+        default=5.0,
+        metavar="S",
+        help="how long an answer is waited for (default: 5)",
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3_600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 3600")
+    return seconds
+
+
+def endpoint_of(options: argparse.Namespace) -> str:
+    """The admin endpoint that the arguments name. Raises UsageError, ConfigError."""
+    from guard.config.file import BESIDE_LOG, NO_ENDPOINT, load_config
+    from guard.server.admin_door import default_endpoint
+
+    if options.endpoint is not None:
+        endpoint: str = options.endpoint
+        if not endpoint.startswith(("ipc://", "tcp://")) or endpoint.endswith("://"):
+            raise UsageError(
+                f"--endpoint: {endpoint!r} is not allowed; allowed: ipc://PATH, tcp://HOST:PORT"
+            )
+        return endpoint
+    if options.log is not None:
+        return default_endpoint(str(options.log.absolute()))
+    config = load_config(options.config)
+    admin = config.endpoints.admin
+    if admin == NO_ENDPOINT:
+        raise UsageError(f"{options.config}: endpoints.admin is {NO_ENDPOINT!r}: there is no door")
+    return default_endpoint(config.log.directory) if admin == BESIDE_LOG else admin
+
+
+def open_client(options: argparse.Namespace) -> "AdminClient":
+    """A client of that endpoint. Raises UsageError, ConfigError."""
+    import zmq
+
+    from guard.client.admin import AdminClient
+
+    endpoint = endpoint_of(options)
+    try:
+        return AdminClient(endpoint, timeout_s=options.timeout_s)
+    except zmq.ZMQError as error:
+        raise UsageError(f"{endpoint}: {error}") from error

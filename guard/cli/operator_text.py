@@ -1,0 +1,167 @@
+"""Replies of the admin endpoint as text for a person.
+
+Owns one form a type of reply, found by a table: tables of at most 80 columns where names are short,
+money with its decimals, times in UTC, what is wrong as sentences.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from guard.admin import messages as said
+from guard.audit import formats
+
+
+def text_of(reply: Any) -> str:
+    """The reply, without a line's end behind it."""
+    return _TEXTS[type(reply)](reply)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) -> str:
+    """Columns under their heads, the first `numbers` behind the name to the right."""
+    lines = [list(heads), *(list(row) for row in rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(heads))]
+
+    def cell(at: int, text: str) -> str:
+        return text.rjust(widths[at]) if 0 < at <= numbers else text.ljust(widths[at])
+
+    return "\n".join("  ".join(map(cell, range(len(line)), line)).rstrip() for line in lines)
+
+
+def _done(reply: said.Done) -> str:
+    done = "was done before" if reply.repeat else "done"
+    changes = "".join(f"{change}\n" for change in reply.changes)
+    return f"{changes}{done}: record {reply.wal_sequence} (action {reply.action_id})"
+
+
+def _planned(reply: said.Planned) -> str:
+    return "\n".join(reply.changes)
+
+
+def _desks(reply: said.DesksReply) -> str:
+    rows = [
+        (
+            desk.desk,
+            formats.money(desk.granted_microcents),
+            formats.money(desk.held_microcents),
+            formats.money(desk.spent_microcents),
+            formats.money(desk.remaining_microcents),
+            _state(desk),
+        )
+        for desk in reply.desks
+    ]
+    text = table(("desk", "granted", "held", "spent", "free", "state"), rows, 4)
+    if reply.next_after is not None:
+        text += f"\nmore: --after {reply.next_after}"
+    return text
+
+
+def _state(desk: said.DeskLine) -> str:
+    return desk.state if not desk.why else f"{desk.state}: {', '.join(desk.why)}"
+
+
+def _open_orders(reply: said.OpenOrdersReply) -> str:
+    rows = [
+        (
+            f"{order.desk}/{order.client_order_id}",
+            formats.count(order.quantity),
+            formats.count(order.filled_quantity),
+            formats.money(order.hold_microcents),
+            formats.duration(order.age_ns),
+            f"{order.side} {order.symbol}",
+        )
+        for order in reply.orders
+    ]
+    text = table(("order", "lots", "filled", "held", "age", ""), rows, 4) if rows else "none here"
+    if reply.next_cursor is not None:
+        text += f"\nmore: --cursor {reply.next_cursor}"
+    return text
+
+
+def _story(reply: said.StoryReply) -> str:
+    order, answer = reply.order or {}, reply.answer or {}
+    lines = [
+        f"order {reply.desk}/{reply.client_order_id}: {reply.state}",
+        f"  {order.get('side')} {order.get('quantity')} lots of {order.get('symbol')} at "
+        f"{order.get('price')} ticks, {order.get('order_type')}, {order.get('time_in_force')}",
+    ]
+    if answer.get("type") == "admit":
+        lines.append(
+            f"  record {answer['wal_sequence']}: admitted to venue {answer['venue']}, "
+            f"{formats.money(answer['notional_microcents'])} held"
+        )
+    elif answer:
+        lines.append(f"  record {answer['wal_sequence']}: rejected, {answer['reason']}")
+    for fill in reply.fills:
+        flags = f" ({', '.join(fill.flags)})" if fill.flags else ""
+        lines.append(
+            f"  record {fill.wal_sequence}: fill {fill.fill_id} of {fill.quantity} lots, fee "
+            f"{formats.money(fill.fee_microcents)}, {formats.money(fill.released_microcents)} "
+            f"freed{flags}"
+        )
+    if reply.release_sequence is not None:
+        freed = formats.money(reply.released_microcents)
+        lines.append(f"  record {reply.release_sequence}: closed, {freed} freed")
+    lines.append(
+        f"  filled {reply.filled_quantity}, open {reply.open_quantity} lots, "
+        f"{formats.money(reply.hold_microcents)} held now"
+    )
+    return "\n".join(lines)
+
+
+def _configuration(reply: said.ConfigurationReply) -> str:
+    policy = reply.policy or {}
+    lines = [
+        f"rules version {reply.rules_version}, currency {reply.currency}",
+        f"{reply.remembered_orders_max:,} order ids remembered for "
+        f"{reply.remembered_order_window_ns // 1_000_000_000:,} s",
+        f"policy {reply.policy_digest_hex}",
+    ]
+    lines += [f"  {name}: {value}" for name, value in policy.items() if name != "models"]
+    for model in policy.get("models", ()):
+        fields = ", ".join(f"{name} {value}" for name, value in model.items() if name != "model_id")
+        lines.append(f"  venue {model['model_id']}: {fields}")
+    lines += [
+        f"symbol {one.symbol}: tick {one.tick_size}, lot {one.lot_size}, multiplier "
+        f"{one.multiplier}{', halted' if one.is_halted else ''}"
+        for one in reply.instruments
+    ]
+    return "\n".join(lines)
+
+
+def health_text(reply: said.HealthReply) -> str:
+    """The guard's health: what it is, its ages, its troubles."""
+    figures = reply.figures
+    lines = [
+        f"pretrade-guard {reply.software_version}, "
+        f"{'serving' if reply.is_serving else 'stopping'} {reply.endpoint}, up "
+        f"{formats.duration(figures['uptime_ns'])}",
+        f"log         {reply.log_directory}, record {reply.head_sequence:,}, epoch {reply.epoch}",
+        f"last sync   {formats.duration(figures['last_sync_ns'])}",
+        f"checkpoint  record {figures['checkpoint_sequence']:,}, "
+        f"{figures['records_since_checkpoint']:,} records behind the log's end",
+    ]
+    if figures["anchor_sequence"] >= 0:
+        lines.append(f"anchor      record {figures['anchor_sequence']:,}")
+    lines += [
+        f"disk        {figures['disk_left_bytes']:,} bytes free, reserve "
+        f"{figures['disk_reserve_bytes']:,}",
+        f"orders      {figures['open_orders']:,} open, {figures['remembered_orders']:,} of "
+        f"{figures['remembered_orders_max']:,} ids remembered",
+        f"clients     {figures['connections']:,} connections",
+    ]
+    if reply.troubles:
+        lines += ["", *(f"! {sentence}" for sentence in reply.troubles)]
+    else:
+        lines += ["", "all is well"]
+    return "\n".join(lines)
+
+
+_TEXTS: Final[dict[type, Callable[[Any], str]]] = {
+    said.Done: _done,
+    said.Planned: _planned,
+    said.DesksReply: _desks,
+    said.OpenOrdersReply: _open_orders,
+    said.StoryReply: _story,
+    said.ConfigurationReply: _configuration,
+    said.HealthReply: health_text,
+}

@@ -1,0 +1,67 @@
+"""The admin endpoint of a service: where it is bound, and what its actions have the daemon do.
+
+Owns the connection of `guard.server.admin_door` to the parts that it speaks for.
+
+How it fails: an endpoint that was configured and cannot be bound is a `StartError`'s cause, as the
+orders' is; the one beside the log, which nobody asked for, is an alarm, and orders are served.
+"""
+
+from dataclasses import replace
+
+from guard.admin.messages import HealthReply, Rotate, Stop, TakeCheckpoint
+from guard.config.file import BESIDE_LOG, NO_ENDPOINT
+from guard.engine.actor import Actor
+from guard.process.operator_lines import alarm, say
+from guard.recovery.checkpoint_schedule import Checkpointer
+from guard.server.admin_door import AdminDoor, admin_policy, default_endpoint
+from guard.server.endpoints import EndpointError
+from guard.server.health import health_of
+from guard.server.listener import Listener
+from guard.server.pipeline import Pipeline
+from guard.server.service import RunOptions, Service
+
+
+def bind_admin(options: RunOptions) -> Listener | None:
+    """The admin endpoint's listener; None where there is to be none. Raises EndpointError."""
+    configured = options.config.endpoints.admin
+    if configured == NO_ENDPOINT:
+        return None
+    is_default = configured == BESIDE_LOG
+    endpoint = default_endpoint(str(options.log_directory)) if is_default else configured
+    try:
+        return Listener([endpoint], admin_policy(), say=say)
+    except EndpointError as error:
+        text = f"admin endpoint {endpoint!r} cannot be bound: {error}"
+        if not is_default:
+            raise EndpointError(text) from error
+        alarm(f"{text}; orders are served without; endpoints.admin may name another place")
+        return None
+
+
+def make_admin_door(
+    service: Service, pipeline: Pipeline, checkpointer: Checkpointer
+) -> AdminDoor | None:
+    """The door of the service's admin endpoint, if it has one."""
+    if service.admin is None:
+        return None
+    writer = service.writer
+
+    def actor(by: str, why: str) -> Actor:
+        return replace(service.actor(writer.staged_count, why), by=by)
+
+    def health() -> HealthReply:
+        return health_of(service, pipeline, checkpointer, not pipeline.is_stopping)
+
+    return AdminDoor(
+        service.admin,
+        pipeline,
+        service.engine.state,
+        actor=actor,
+        health=health,
+        acts={
+            TakeCheckpoint: checkpointer.request,
+            Rotate: writer.rotate,
+            Stop: pipeline.stop,
+        },
+        say=say,
+    )

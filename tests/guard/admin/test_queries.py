@@ -1,0 +1,121 @@
+"""What queries show: pages that add up, stories that are whole, bounds that hold."""
+
+import pytest
+
+from guard.admin import messages as asked
+from guard.admin import queries
+from guard.admin.messages import AdminError, decode_reply, encode_reply
+from guard.admin.queries import answer
+from guard_support import (
+    ALPHA_BUDGET,
+    BETA_BUDGET,
+    ORDER_FEE,
+    ORDER_NOTIONAL,
+    SECOND_NS,
+    T0,
+    LoggedEngine,
+    cancel,
+    fill,
+    order,
+)
+
+
+def traded(count: int = 1) -> LoggedEngine:
+    logged = LoggedEngine()
+    logged.is_checked = False
+    for number in range(count):
+        logged.submit(order(f"A-{number}", quantity=1, sent_at_ns=T0 - number * SECOND_NS))
+    return logged
+
+
+def test_desks_come_page_by_page_with_balances_that_add_up() -> None:
+    state = traded(3).state
+    whole = answer(state, asked.ListDesks(), T0)
+    assert [desk.desk for desk in whole.desks] == sorted(state.desks)
+    assert whole.next_after is None
+    alpha, beta = whole.desks
+    held = 3 * ORDER_NOTIONAL // 100
+    assert (alpha.granted_microcents, alpha.held_microcents) == (ALPHA_BUDGET, held)
+    assert alpha.remaining_microcents == ALPHA_BUDGET - held
+    assert (beta.granted_microcents, beta.max_reserved_microcents) == (BETA_BUDGET, None)
+    assert (alpha.state, alpha.why) == ("active", [])
+    first = answer(state, asked.ListDesks(limit=1), T0)
+    assert (first.desks, first.next_after) == ([alpha], "desk-alpha")
+    second = answer(state, asked.ListDesks(after="desk-alpha", limit=1), T0)
+    assert (second.desks, second.next_after) == ([beta], None)
+
+
+def test_open_orders_come_page_by_page_and_by_desk_symbol_and_age(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logged = traded(25)
+    logged.submit(order("B-1", desk="desk-beta", symbol="BTC-USD", quantity=1_000_000))
+    logged.submit(cancel("A-7"))
+    monkeypatch.setattr(queries, "SCANNED_MAX", 10)
+    found, cursor = [], 0
+    for _ in range(20):
+        page = answer(logged.state, asked.ListOpenOrders(cursor=cursor, limit=4), T0)
+        assert len(page.orders) <= 4
+        found += page.orders
+        if page.next_cursor is None:
+            break
+        cursor = page.next_cursor
+    ids = sorted(one.client_order_id for one in found)
+    assert ids == sorted(["B-1", *(f"A-{n}" for n in range(25) if n != 7)])
+    monkeypatch.undo()
+    beta = answer(logged.state, asked.ListOpenOrders(desk="desk-beta"), T0).orders
+    assert [(one.client_order_id, one.symbol, one.side) for one in beta] == [
+        ("B-1", "BTC-USD", "buy")
+    ]
+    old = answer(logged.state, asked.ListOpenOrders(older_than_ns=20 * SECOND_NS), T0).orders
+    assert sorted(one.client_order_id for one in old) == [f"A-{n}" for n in range(20, 25)]
+    none = answer(logged.state, asked.ListOpenOrders(symbol="NONE"), T0)
+    assert (none.orders, none.next_cursor) == ([], None)
+    beyond = answer(logged.state, asked.ListOpenOrders(cursor=2**32), T0)
+    assert (beyond.orders, beyond.next_cursor) == ([], None)
+
+
+def test_an_order_s_story_is_whole() -> None:
+    logged = LoggedEngine()
+    logged.submit(order())
+    logged.submit(fill("F-1", 40, 5_000))
+    logged.submit(fill("F-2", 10, -7, price=18_999))
+    at = logged.state.next_sequence
+    logged.submit(cancel())
+    story = answer(logged.state, asked.OrderStory(desk="desk-alpha", client_order_id="A-1"), T0)
+    assert (story.state, story.filled_quantity, story.hold_microcents) == ("closed", 50, 0)
+    assert story.order is not None
+    assert (story.order["symbol"], story.order["side"], story.order["price"]) == (
+        "AAPL",
+        "buy",
+        19_000,
+    )
+    assert story.answer is not None
+    assert (story.answer["venue"], story.answer["fee_microcents"]) == (10, ORDER_FEE)
+    assert [(one.fill_id, one.quantity, one.fee_microcents, one.price) for one in story.fills] == [
+        ("F-1", 40, 5_000, None),
+        ("F-2", 10, -7, 18_999),
+    ]
+    assert (story.release_sequence, story.released_microcents) == (at, ORDER_NOTIONAL // 2)
+    assert decode_reply(encode_reply(story, True)) == story
+
+
+def test_a_rejected_order_has_a_story_and_an_unknown_one_has_none() -> None:
+    logged = LoggedEngine()
+    logged.submit(order("R-1", risk_bps=10_000))
+    story = answer(logged.state, asked.OrderStory(desk="desk-alpha", client_order_id="R-1"), T0)
+    assert story.state == "refused"
+    assert story.answer is not None
+    assert story.answer["reason"] == "risk_hard_limit"
+    with pytest.raises(AdminError, match="desk-alpha/X"):
+        answer(logged.state, asked.OrderStory(desk="desk-alpha", client_order_id="X"), T0)
+
+
+def test_the_configuration_in_force() -> None:
+    state = traded().state
+    shown = answer(state, asked.Configuration(), T0)
+    assert shown.policy_digest_hex == state.policy_digest_hex
+    assert [one.symbol for one in shown.instruments] == ["AAPL", "BTC-USD"]
+    assert state.policy is not None
+    assert shown.policy == state.policy.as_dict()
+    assert decode_reply(encode_reply(shown, True)) == shown

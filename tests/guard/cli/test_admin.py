@@ -1,0 +1,124 @@
+"""`pretrade-guard admin` and `status` against a real daemon: words, JSON, exit codes, questions."""
+
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon_support import PATIENCE_S, Site, command
+from guard.cli.admin import VERBS
+from guard.process import own_process
+from protocol_client import ProtocolClient, fill, order
+
+
+def run(site: Site, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    done: subprocess.CompletedProcess[str] = command(*arguments, "--log", str(site.log))
+    return done
+
+
+def test_a_morning_of_an_operator(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    act = ("--yes", "--why", "a test")
+    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+        assert client.ask(order("A-1"))["type"] == "admit"
+        client.ask(fill("A-1", "F-1"))
+        well = run(site, "status")
+        assert (well.returncode, "all is well" in well.stdout) == (0, True)
+        assert max(len(line) for line in well.stdout.splitlines() if "log  " not in line) <= 100
+        halted = run(site, "admin", "halt", "--desk", "desk-alpha", *act)
+        assert (halted.returncode, "active -> halted" in halted.stdout) == (0, True)
+        ill = run(site, "status")
+        assert (ill.returncode, "! halted desks: desk-alpha" in ill.stdout) == (3, True)
+        assert run(site, "admin", "resume", "--desk", "desk-alpha", *act).returncode == 0
+        topped = run(site, "admin", "top-up", "desk-alpha", "1,000.00", *act, "--json")
+        assert json.loads(topped.stdout)["changes"] == [
+            "desk desk-alpha: budget 2,000,000.00 -> 2,001,000.00"
+        ]
+        too_much = run(site, "admin", "lower", "desk-alpha", "90000000000", *act)
+        assert (too_much.returncode, too_much.stdout) == (1, "")
+        assert "too_much: amount_microcents" in too_much.stderr
+        orders = run(site, "admin", "orders", "--desk", "desk-alpha")
+        assert "desk-alpha/A-1" in orders.stdout
+        story = run(site, "admin", "order", "desk-alpha", "A-1")
+        assert "fill F-1 of 40 lots" in story.stdout
+        freed = run(site, "admin", "free", "desk-alpha", "A-1", *act)
+        assert "11,400.00 are free again" in freed.stdout
+        assert "none here" in run(site, "admin", "orders").stdout
+        policy = run(site, "admin", "policy", str(site.config), *act)
+        assert "as it is in force already" in policy.stdout
+        assert "venue 10" in run(site, "admin", "configuration").stdout
+        stopped = run(site, "admin", "stop", *act)
+        assert stopped.returncode == 0
+        assert daemon.wait() == 0
+    gone = command("status", "--log", str(site.log), "--timeout-s", "0.3")
+    assert (gone.returncode, "does not run" in gone.stderr) == (1, True)
+
+
+WRONG: list[tuple[tuple[str, ...], str]] = [
+    (("admin", "halt", "--desk", "d", "--why", "x"), "--yes"),
+    (("admin", "halt", "--desk", "a b", "--why", "x", "--yes"), "name"),
+    (("admin", "halt", "--desk", "d", "--why", "", "--yes"), "why"),
+    (("admin", "top-up", "d", "1e6", "--why", "x", "--yes"), "AMOUNT: '1e6'"),
+    (("admin", "top-up", "d", "0", "--why", "x", "--yes"), "amount_microcents"),
+    (("admin", "orders", "--limit", "0"), "limit"),
+    (("admin", "policy", "no-such-file", "--why", "x", "--yes"), "no-such-file"),
+    (("status", "--timeout-s", "never"), "'never'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[words for _, words in WRONG])
+def test_wrong_use_is_named_and_nobody_is_asked(
+    tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    done = command(*arguments, "--log", str(tmp_path / "log"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize("endpoint", ["http://x", "ipc://", "nonsense"])
+def test_an_endpoint_that_is_none(endpoint: str) -> None:
+    done = command("status", "--endpoint", endpoint)
+    assert (done.returncode, endpoint in done.stderr) == (2, True)
+
+
+def test_every_verb_explains_itself() -> None:
+    for verb in VERBS:
+        done = command("admin", verb, "--help")
+        assert (done.returncode, VERBS[verb].help.split(",")[0] in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(("said", "is_done"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_a_person_sees_the_change_and_confirms_it(tmp_path: Path, said: str, is_done: bool) -> None:
+    site = Site(tmp_path)
+    with site.running() as daemon:
+        ours, theirs = pty.openpty()
+        halt = ("admin", "halt", "--firm", "--why", "x", "--log", str(site.log))
+        process = subprocess.Popen(
+            own_process.command("guard.cli", *halt),
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.write(ours, said.encode())
+        out, complaint = process.communicate(timeout=PATIENCE_S)
+        os.close(ours)
+        os.close(theirs)
+        assert out.startswith("firm: active -> halted\nDo it? [y/N] ")
+        assert (process.returncode == 0, "nothing was done" in complaint) == (is_done, not is_done)
+        assert daemon.stop() == 0
+    assert ("trading_halted" in site.events()) == is_done
+
+
+def test_the_same_action_id_is_done_once(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    line = ("admin", "halt", "--firm", "--why", "x", "--yes", "--action-id", "night-1")
+    with site.running():
+        first: Any = run(site, *line)
+        second: Any = run(site, *line)
+    assert "done: record 8" in first.stdout
+    assert "was done before: record 8" in second.stdout
