@@ -16,6 +16,7 @@ from guard import clock
 from guard.bench import builds
 from guard.bench.conditions import MEMORY_FILESYSTEMS, conditions, filesystem_of
 from guard.bench.document import REPORT_VERSION, TRACE_VERSION, Report, Trace
+from guard.bench.floor import DISK, DISK_OVER_ZEROS, DOORS
 from guard.bench.loads import SATURATED
 from guard.bench.peers import missing_peers, redis_version
 from guard.bench.replay_rate import measure_replay
@@ -27,7 +28,7 @@ from guard.bench.wheel import measure_kernels
 from guard.process import installation, leaving
 
 KERNEL_VENUES: Final = 22
-PEERS: Final = frozenset({"redis", "wheel", "echo", "disk"})
+PEERS: Final = frozenset({"redis", "wheel", *DOORS, DISK, DISK_OVER_ZEROS})
 
 
 def run_bench(options: Options, *, compares: bool) -> tuple[Report, Trace]:
@@ -38,7 +39,7 @@ def run_bench(options: Options, *, compares: bool) -> tuple[Report, Trace]:
         builds.check_peers_comparable()
         missing = missing_peers()
         not_measured = [f"{name}: {reason}" for name, reason in missing.items()]
-        alone = [load.name for load in options.loads if load.peers <= {"disk"}]
+        alone = [load.name for load in options.loads if load.peers <= {DISK, DISK_OVER_ZEROS}]
         if alone:
             not_measured.append(f"peers under {'; '.join(alone)}: none is made for it here")
         options = replace(options, peers=PEERS - missing.keys())

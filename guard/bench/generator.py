@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from guard import clock
+from guard.bench.floor import DOORS
 from guard.bench.flow import RecordedFlow
 from guard.bench.frames import LinkError
 from guard.bench.links import Link, Poller
@@ -279,7 +280,7 @@ def _link(plan: Plan, number: int, recorded: Sequence[bytes] | None) -> Link:
         workload = RecordedFrames(recorded)
     else:
         workload = MixedOrders(plan.session, number, plan.mix, plan.per_message, plan.desks)
-    replies = EchoReplies() if plan.target == "echo" else GuardReplies()
+    replies = EchoReplies() if plan.target in DOORS else GuardReplies()
     return Link(connect(plan.endpoint, CONNECT_S), workload, replies)
 
 

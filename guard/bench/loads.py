@@ -6,6 +6,7 @@ Owns their names, which the report and its readers know them by.
 from dataclasses import dataclass, field
 from typing import Final
 
+from guard.bench.floor import DISK, DISK_OVER_ZEROS, DOORS, FLOOR_APPENDED, FLOOR_OVER_ZEROS
 from guard.bench.workload import Mix
 from guard.demo.flow import read_steps
 from guard.protocol.wire import REQUESTS_PER_MESSAGE_MAX
@@ -23,6 +24,8 @@ SATURATED_64: Final = "saturated, 64 a message"
 REAL_FLOW: Final = "real flow, 100x"
 
 _ORDERS: Final = Mix(1, 0, 0)
+_DISK: Final = frozenset({DISK, DISK_OVER_ZEROS})
+_BESIDE_REDIS: Final = frozenset({"redis", FLOOR_APPENDED, FLOOR_OVER_ZEROS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,10 @@ class Load:
 
 # The light ones first: what a heavy one has left to be written is not theirs.
 STANDARD: Final = (
-    Load(ONE_IN_FLIGHT, 1, in_flight=1, peers=frozenset({"redis", "echo", "disk"})),
-    Load(REAL_FLOW, 4, flow_speed=100, peers=frozenset({"disk"})),
-    Load(FIFTY_IN_FLIGHT, 4, in_flight=50, peers=frozenset({"redis"})),
-    Load(TWO_HUNDRED_IN_FLIGHT, 4, in_flight=200, peers=frozenset({"redis"})),
+    Load(ONE_IN_FLIGHT, 1, in_flight=1, peers=frozenset({"redis", *DOORS}) | _DISK),
+    Load(REAL_FLOW, 4, flow_speed=100, peers=_DISK),
+    Load(FIFTY_IN_FLIGHT, 4, in_flight=50, peers=_BESIDE_REDIS),
+    Load(TWO_HUNDRED_IN_FLIGHT, 4, in_flight=200, peers=_BESIDE_REDIS),
     Load(SATURATED, 4, in_flight=1_024, peers=frozenset({"redis", "wheel"})),
     Load(SATURATED_64, 4, in_flight=32, per_message=64),
     Load("saturated, mixed 80/15/5", 4, in_flight=1_024, mix=Mix(80, 15, 5)),
@@ -95,7 +98,7 @@ def custom_load(
         in_flight=in_flight,
         mix=mix,
         per_message=per_message,
-        peers=frozenset({"redis", "wheel", "echo", "disk"}) if mix == _ORDERS else frozenset(),
+        peers=frozenset({"redis", "wheel", *DOORS}) | _DISK if mix == _ORDERS else frozenset(),
     )
 
 

@@ -1,17 +1,13 @@
-"""The peers that a guard is measured beside: a bare echo, the disk alone, Redis, the wheel.
+"""The peers that a guard is measured beside and that are to be installed: Redis, the wheel.
 
-Owns their processes and directories, and ends only what it started. A peer that is not installed
-is named as not measured. The echo and the disk are the floor of the design: an answer can be no
-faster than a message there and back, and one `fdatasync`.
+Owns Redis's process and directory, and ends only what it started. A peer that is not installed is
+named as not measured. What needs no installation is `guard.bench.floor`'s.
 """
 
-import os
-import select
 import shutil
 import socket
 import subprocess
 from importlib import util
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
@@ -19,17 +15,9 @@ from guard import clock
 from guard.bench.redis_orders import open_desks
 from guard.bench.schedule import NS_PER_S
 from guard.bench.site import BenchError
-from guard.bench.worker import Worker
-from guard.histogram import Histogram
 from guard.process import leaving
-from guard.server.batch import Answer
-from guard.server.listener import Listener
-from guard.server.policy import Policy
-from guard.server.zmtp import Limits
 
 START_S: Final = 20.0
-ECHO_LIMITS: Final = Limits(body_bytes_max=262_144, message_bytes_max=4_194_304, frames_max=2)
-ECHO_CONNECTIONS_MAX: Final = 256
 
 
 def missing_peers() -> dict[str, str]:
@@ -40,69 +28,6 @@ def missing_peers() -> dict[str, str]:
     if util.find_spec("calybris") is None:
         missing["wheel"] = "the calybris wheel is not installed"
     return missing
-
-
-class Echo:
-    """The guard's own door in a process of its own, which answers each body with itself."""
-
-    def __init__(self) -> None:
-        """Starts it. Raises BenchError."""
-        self._worker = Worker(_echo)
-        if not self._worker.pipe.poll(START_S):
-            self.stop()
-            raise BenchError(f"the echo was not ready within {START_S:.0f} s")
-        try:
-            self.endpoint: str = self._worker.pipe.recv()
-        except EOFError:
-            self.stop()
-            raise BenchError("the echo ended before it was ready") from None
-
-    def stop(self) -> None:
-        """Ends it."""
-        self._worker.kill()
-        self._worker.close(START_S)
-
-
-def _echo(parent: Connection) -> None:
-    door = Listener(["tcp://127.0.0.1:*"], Policy(ECHO_LIMITS, ECHO_CONNECTIONS_MAX))
-    parent.send(door.endpoint)
-    parent.close()
-    poll = select.poll()
-    poll.register(door.descriptor, select.POLLIN)
-    echoed: list[Answer] = []
-    while True:
-        poll.poll(0 if door.has_ready() else None)
-        door.begin_turn()
-        while (received := door.receive()) is not None:
-            echoed.append((received[0], received[1], received[2] or b""))
-        door.send_all(echoed, _encode_late)
-        echoed.clear()
-
-
-def _encode_late(_late: object) -> bytes:
-    raise BenchError("an echo knows each body when it comes")
-
-
-def measure_disk(directory: Path, record_bytes: int, duration_s: float) -> Histogram:
-    """Nanoseconds of `fdatasync` behind an append of so many bytes, one after the other."""
-    path = directory / "disk.probe"
-    record = b"x" * record_bytes
-    os.sync()
-    deadline_ns = clock.monotonic_ns() + int(duration_s * NS_PER_S)
-    latencies_ns = []
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        while clock.monotonic_ns() < deadline_ns:
-            os.write(descriptor, record)
-            started_ns = clock.monotonic_ns()
-            os.fdatasync(descriptor)
-            latencies_ns.append(clock.monotonic_ns() - started_ns)
-    finally:
-        os.close(descriptor)
-        path.unlink()
-    histogram = Histogram()
-    histogram.record_all(latencies_ns)
-    return histogram
 
 
 class Redis:

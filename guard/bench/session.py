@@ -15,10 +15,11 @@ from typing import Final
 from guard.bench.batches import batch_sizes, last_record_bytes, mark
 from guard.bench.builds import Build, ask_build, only_build
 from guard.bench.document import Run, summarize, summarize_disk
+from guard.bench.floor import DISK, DISK_OVER_ZEROS, DOORS, Door, measure_disk
 from guard.bench.generator import Plan
 from guard.bench.loads import Load
 from guard.bench.measure import Measured, measure
-from guard.bench.peers import Echo, Redis, measure_disk
+from guard.bench.peers import Redis
 from guard.bench.schedule import NS_PER_S
 from guard.bench.site import REMEMBERED_ORDERS_MAX, BenchError, Guard, config_text
 from guard.bench.syncs import read_stats, sync_times
@@ -51,7 +52,7 @@ class Options:
     directory: Path
     endpoint: str | None = None
     process_id: int | None = None
-    peers: frozenset[str] = frozenset()  # of redis, wheel, echo, disk
+    peers: frozenset[str] = frozenset()  # of redis, wheel, the doors and disks of `floor`
     traces: bool = False  # on a guard of its own alone
     packages: Path | None = None  # the folder whose guard is measured, instead of this one's
 
@@ -64,7 +65,8 @@ class Findings:
     batches: dict[tuple[str, str], list[Histogram]] = field(default_factory=dict)
     syncs: dict[tuple[str, str], list[dict[str, int]]] = field(default_factory=dict)
     timelines: list[Timeline] = field(default_factory=list)
-    disk: dict[str, list[Histogram]] = field(default_factory=dict)  # by load
+    # By disk (`floor`) and load.
+    disk: dict[tuple[str, str], list[Histogram]] = field(default_factory=dict)
     wheel_orders_a_second: dict[str, list[float]] = field(default_factory=dict)
     builds: list[Build] = field(default_factory=list)  # what each round's daemon said it is
 
@@ -74,7 +76,7 @@ class Findings:
             summarize(*key, rounds, self.batches.get(key, ()), self.syncs.get(key, ()))
             for key, rounds in self.measured.items()
         ]
-        return [*runs, *(summarize_disk(*found) for found in self.disk.items())]
+        return [*runs, *(summarize_disk(*key, rounds) for key, rounds in self.disk.items())]
 
     def add(self, other: "Findings") -> None:
         """Takes in the rounds of another session."""
@@ -86,8 +88,8 @@ class Findings:
         for key, times in other.syncs.items():
             self.syncs.setdefault(key, []).extend(times)
         self.timelines.extend(other.timelines)
-        for load, times_ns in other.disk.items():
-            self.disk.setdefault(load, []).extend(times_ns)
+        for key, times_ns in other.disk.items():
+            self.disk.setdefault(key, []).extend(times_ns)
         for load, rates in other.wheel_orders_a_second.items():
             self.wheel_orders_a_second.setdefault(load, []).extend(rates)
 
@@ -122,10 +124,6 @@ def _run_round(
     if "redis" in options.peers:
         redis = Redis(directory / "redis", options.desks)
         stack.callback(redis.stop)
-    echo = None
-    if "echo" in options.peers:
-        echo = Echo()
-        stack.callback(echo.stop)
     for load in options.loads:
         say(f"  {load.name}")
         processes = min(options.processes, load.clients)
@@ -135,18 +133,34 @@ def _run_round(
             plan = one_a_message(_plan(options, load, "redis", redis.endpoint))
             measured = measure(plan, processes, {"redis": redis.process_id})
             findings.measured.setdefault(("redis", load.name), []).append(measured)
-        if echo is not None and load.has_peer("echo"):
-            plan = _plan(options, load, "echo", echo.endpoint)
-            measured = measure(plan, processes)
-            findings.measured.setdefault(("echo", load.name), []).append(measured)
-        if "disk" in options.peers and load.has_peer("disk"):
-            record_bytes = RECORD_BYTES if guard is None else last_record_bytes(guard.log)
-            disk = measure_disk(directory, record_bytes, _measured_s(load, options))
-            findings.disk.setdefault(load.name, []).append(disk)
+        record_bytes = 0 if guard is None else last_record_bytes(guard.log)
+        _measure_floor(options, load, directory, record_bytes or RECORD_BYTES, findings)
         if "wheel" in options.peers and load.has_peer("wheel"):
             batch = min(max(sizes.summary()["p50"], 1), WHEEL_BATCH_MAX)
             rate = measure_orders(directory, options.venues, batch, options.duration_s)
             findings.wheel_orders_a_second.setdefault(load.name, []).append(rate)
+
+
+def _measure_floor(
+    options: Options, load: Load, directory: Path, record_bytes: int, findings: Findings
+) -> None:
+    """What is below every guard: its door and the disk, together and alone."""
+    processes = min(options.processes, load.clients)
+    for name in DOORS:
+        if name in options.peers and load.has_peer(name):
+            door = Door(name, directory, record_bytes)
+            try:
+                plan = one_a_message(_plan(options, load, name, door.endpoint))
+                measured = measure(plan, processes, {name: door.process_id})
+            finally:
+                door.stop()
+            findings.measured.setdefault((name, load.name), []).append(measured)
+    for name in (DISK, DISK_OVER_ZEROS):
+        if name in options.peers and load.has_peer(name):
+            is_over_zeros = name == DISK_OVER_ZEROS
+            duration_s = _measured_s(load, options)
+            disk = measure_disk(directory, record_bytes, duration_s, is_over_zeros=is_over_zeros)
+            findings.disk.setdefault((name, load.name), []).append(disk)
 
 
 def _measure_guard(

@@ -11,12 +11,13 @@ import pytest
 
 from guard import __version__
 from guard.audit.build_form import AUDIT_FORM
-from guard.bench import replay_rate
+from guard.bench import floor, replay_rate
 from guard.bench.conditions import filesystem_of
 from guard.bench.document import Report, Run, Trace, summarize_disk
+from guard.bench.floor import DISK, DOORS, FLOOR_OVER_ZEROS, Door, RecordFile, measure_disk
 from guard.bench.generator import Plan
 from guard.bench.loads import ONE_IN_FLIGHT, REAL_FLOW, STANDARD, custom_load
-from guard.bench.peers import Echo, measure_disk, missing_peers
+from guard.bench.peers import missing_peers
 from guard.bench.session import one_a_message
 from guard.bench.show import show_report, wide_console
 from guard.bench.site import BenchError, Guard, config_text
@@ -189,16 +190,17 @@ def _run(target: str, load: str, **latency_ns: int) -> Run:
     return Run(target, load, 1, 1.0, latency_ns, {"count": 0}, {}, {}, 7, 7, {}, {}, {})
 
 
-def test_the_floor_is_the_echo_and_the_disk_under_the_same_load() -> None:
+def test_the_floor_is_the_door_over_zeros_under_the_same_load() -> None:
     loads = {
         "guard": {"p50": 345, "p99": 9},
-        "echo": {"p50": 100},
-        "disk": {"p50": 200},
+        FLOOR_OVER_ZEROS: {"p50": 300},
     }
     runs = [_run(target, ONE_IN_FLIGHT, **latency_ns) for target, latency_ns in loads.items()]
     row = judge(runs, {})[1]
     assert (row.measured, row.met) == ("0 µs / 0 µs = 1.15×", True)
-    assert judge([*runs[:2], _run("disk", REAL_FLOW, p50=200, max=1)], {})[1].met is None
+    assert judge([runs[0], _run(FLOOR_OVER_ZEROS, REAL_FLOW, p50=300)], {})[1].met is None
+    slower = _run("guard", ONE_IN_FLIGHT, p50=346, p99=9)
+    assert judge([slower, runs[1]], {})[1].met is False
 
 
 def test_the_flow_is_shown_beside_the_disk_s_worst() -> None:
@@ -211,7 +213,7 @@ def test_the_flow_is_shown_beside_the_disk_s_worst() -> None:
 def test_the_disk_is_a_target_without_requests(capsys: pytest.CaptureFixture[str]) -> None:
     times_ns = Histogram()
     times_ns.record_all([1_000, 3_000])
-    run = summarize_disk(ONE_IN_FLIGHT, [times_ns, times_ns])
+    run = summarize_disk(DISK, ONE_IN_FLIGHT, [times_ns, times_ns])
     assert (run.target, run.rounds, run.requests_a_second) == ("disk", 2, 5e5)
     assert (run.latency_ns["count"], run.latency_ns["max"]) == (4, 3_000)
     show_report(wide_console(), Report(1, "", "", {}, [run], [], {}, []))
@@ -227,17 +229,44 @@ def test_the_gain_of_cores_is_shown_beside_loops_that_share_nothing() -> None:
 
 @pytest.mark.slow
 def test_the_peers_that_need_no_installation(tmp_path: Path) -> None:
-    assert measure_disk(tmp_path, 1_300, 0.05).count > 0
+    for is_over_zeros in (False, True):
+        assert measure_disk(tmp_path, 1_300, 0.05, is_over_zeros=is_over_zeros).count > 0
     assert measure_orders(tmp_path, 3, 4, 0.05) > 0
     assert len(measure_kernels(3)) == 3
     assert list(tmp_path.iterdir()) == []
-    echo = Echo()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DOORS)
+def test_a_floor_answers_when_its_bytes_are_written(tmp_path: Path, name: str) -> None:
+    record_bytes = 1_300
+    door = Door(name, tmp_path, record_bytes)
     try:
-        with connect(echo.endpoint, 5) as link:
-            link.sendall(b"\x00\x02ab")
-            assert link.recv(16) == b"\x00\x02ab"
+        with connect(door.endpoint, 5) as link:
+            for count in (1, 2):
+                link.sendall(b"\x00\x02ab")
+                assert link.recv(16) == b"\x00\x02ab"
+                written = [path.read_bytes() for path in tmp_path.iterdir()]
+                assert len(written) == (name != DOORS[0])
+                for content in written:
+                    assert content.rstrip(b"\0") == b"x" * count * record_bytes
+                    assert (content[-1:] == b"\0") == (name == FLOOR_OVER_ZEROS)
     finally:
-        echo.stop()
+        door.stop()
+
+
+def test_a_file_over_zeros_is_written_again_from_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(floor, "ZEROS_BYTES", 10)
+    monkeypatch.setattr(floor, "PIECE_BYTES", 5)
+    file = RecordFile(tmp_path / "probe", is_over_zeros=True)
+    assert (tmp_path / "probe").read_bytes() == bytes(10)
+    for data, content in ((b"aaaa", b"aaaa"), (b"bbbb", b"aaaabbbb"), (b"ccc", b"cccabbbb")):
+        file.write(data)
+        assert (tmp_path / "probe").read_bytes() == content.ljust(10, b"\0")
+    file.remove()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
