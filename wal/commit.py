@@ -111,6 +111,21 @@ class CommitError(Exception):
         self.bytes_written = bytes_written
 
 
+def poisoned_by(batch: Batch, stage: str, written: int, error: BaseException) -> WalPoisoned:
+    """What a writer is left with when `error` kept the batch from being durable."""
+    poisoned = WalPoisoned(
+        stage,
+        batch.first_sequence,
+        batch.head.sequence,
+        written,
+        batch.batch_bytes,
+        batch.first_sequence - 1,
+        str(error) or type(error).__name__,
+    )
+    poisoned.__cause__ = error
+    return poisoned
+
+
 class SegmentAppender:
     """The segment that is open for appending, if one is."""
 

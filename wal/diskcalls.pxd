@@ -1,4 +1,5 @@
-# diskcalls.py for the compiled log. The pipes' calls order the two threads' looks at a job.
+# diskcalls.py for the compiled log. The pipes' calls, and `state`, order the two threads' looks at a
+# job.
 
 from libc.errno cimport EIO, EINTR, errno
 from libc.stdint cimport int64_t as i64
@@ -18,7 +19,59 @@ cdef extern from "<sys/stat.h>":
         i64 st_size
     int c_lstat "lstat"(const char *path, c_facts *facts)
 
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <limits.h>
+    #include <linux/futex.h>
+    #include <stdint.h>
+    #include <sys/syscall.h>
+    #include <time.h>
+    #include <unistd.h>
+
+    enum { PG_IDLE, PG_UNDER_WAY, PG_TOLD_BY_PIPE, PG_DONE };
+
+    /* Where a job stands: written by both threads. The system wakes who waits for a change. */
+    static inline void pg_give(int *state, int is_told_by_pipe) {
+        int given = is_told_by_pipe ? PG_TOLD_BY_PIPE : PG_UNDER_WAY;
+        __atomic_store_n(state, given, __ATOMIC_RELEASE);
+    }
+
+    /* Is it done within the time? If not, the pipe is to tell of it, which is said in one step. */
+    static inline int pg_is_done_within(int *state, int64_t timeout_ns) {
+        struct timespec end;
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        end.tv_sec += timeout_ns / 1000000000;
+        end.tv_nsec += timeout_ns % 1000000000;
+        if (end.tv_nsec >= 1000000000) { end.tv_sec++; end.tv_nsec -= 1000000000; }
+        while (__atomic_load_n(state, __ATOMIC_ACQUIRE) == PG_UNDER_WAY) {
+            /* With this operation the time is one of the monotonic clock, not a duration. */
+            if (syscall(SYS_futex, state, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, PG_UNDER_WAY,
+                        &end, NULL, FUTEX_BITSET_MATCH_ANY) == 0)
+                continue;
+            if (errno == EAGAIN || errno == EINTR) continue;
+            int expected = PG_UNDER_WAY;
+            if (__atomic_compare_exchange_n(state, &expected, PG_TOLD_BY_PIPE, 0,
+                                            __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return 0;
+        }
+        __atomic_store_n(state, PG_IDLE, __ATOMIC_RELEASE);
+        return 1;
+    }
+
+    /* It is done: is the pipe to tell? */
+    static inline int pg_end(int *state) {
+        int before = __atomic_exchange_n(state, PG_DONE, __ATOMIC_ACQ_REL);
+        if (before == PG_TOLD_BY_PIPE) return 1;
+        syscall(SYS_futex, state, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, NULL, NULL, 0);
+        return 0;
+    }
+    """
+    void pg_give(int *state, bint is_told_by_pipe) nogil
+    bint pg_is_done_within(int *state, i64 timeout_ns) nogil
+    bint pg_end(int *state) nogil
+
 cdef struct JobParts:
+    int state
     int go_descriptor, done_descriptor, descriptor, error_number
     const u8 *data
     Py_ssize_t size, written
@@ -40,12 +93,22 @@ cdef inline void free_job(Job job) noexcept:
     free(job)
 
 
-cdef inline int give(Job job, int descriptor, const u8[::1] lines, off_t offset) except -1:
+cdef inline int give(
+    Job job, int descriptor, const u8[::1] lines, off_t offset, bint is_told_by_pipe
+) except -1:
     job.descriptor = descriptor
     job.data = &lines[0]
     job.size = lines.shape[0]
     job.offset = offset
+    pg_give(&job.state, is_told_by_pipe)
     return 0
+
+
+cdef inline bint is_done_within(Job job, i64 timeout_ns) except -1:
+    cdef bint is_done
+    with nogil:
+        is_done = pg_is_done_within(&job.state, timeout_ns)
+    return is_done
 
 
 cdef inline void do_job(Job job) noexcept nogil:
@@ -76,8 +139,9 @@ cdef inline int serve(Job job) except -1:
             if count <= 0:
                 break
             do_job(job)
-            while c_write(job.done_descriptor, &byte, 1) < 0 and errno == EINTR:
-                continue
+            if pg_end(&job.state):
+                while c_write(job.done_descriptor, &byte, 1) < 0 and errno == EINTR:
+                    continue
     return 0
 
 

@@ -10,8 +10,8 @@ the middle of such a write sees that, and reads it again. The writer holds a loc
 ends with it, and that a reader can ask about without taking it (the log's own lock cannot be asked
 so: a reader that tried it would be in the way of a start).
 
-How it fails: `OSError` for the writer. A reader gets None where nothing can be believed: a reader
-of the log then reads it to its end, as of a log that nobody writes.
+How it fails: `OSError` for the writer: what the file said before still holds, and readers stop
+there. A reader gets None where nobody writes the log: it is then read to its end.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def decode_head(line: bytes) -> PublishedHead | None:
 def read_published_head(directory: Path) -> PublishedHead | None:
     """How far the log in `directory` is durable, as its running writer says.
 
-    None where nobody writes it, or the writer has said nothing yet. Raises `OSError`.
+    None where nobody writes it, or the writer has said nothing yet. Raises `OSError`, also where
+    there is a writer and what it says cannot be read: the log is then not to be read to its end.
     """
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
@@ -113,7 +114,7 @@ def read_published_head(directory: Path) -> PublishedHead | None:
             os.sched_yield()  # for the writer to end its line
     finally:
         os.close(descriptor)
-    return None
+    raise OSError(errno.EBADMSG, f"a writer lives, and {HEAD_NAME} is not what it writes")
 
 
 def _is_locked(descriptor: int) -> bool:

@@ -41,6 +41,7 @@ from wal.commit import (
     FileLayer,
     OsFiles,
     SegmentAppender,
+    poisoned_by,
 )
 from wal.entry import check_data
 from wal.errors import WalError, WalInputError, WalPoisoned
@@ -262,13 +263,13 @@ class LogWriter(Closing):
             check_data(data)
         return self.staging.append(sequence, data)
 
-    async def sync(self) -> Head:
-        """Make everything staged before this call durable; return the durable head.
+    async def sync(self, sequence: int | None = None) -> Head:
+        """Make everything staged before this call durable, or up to `sequence`; the durable head.
 
         What is appended while it runs belongs to the next batch. Concurrent callers wait for
         each other. Cancelling a caller does not undo the write. Raises `WalPoisoned`.
         """
-        target = self.staging.sequence
+        target = self.staging.sequence if sequence is None else sequence
         while True:
             self._check_usable()
             if self._durable_head.sequence >= target:
@@ -294,6 +295,19 @@ class LogWriter(Closing):
             self._settle(batch, latency_ns)
         return self._durable_head
 
+    def sync_within(self, loop: asyncio.AbstractEventLoop, wait_ns: int) -> bool:
+        """Begins a `sync` and waits so long at most, as `sync_now` does; whether all is durable.
+
+        If not, it goes on beside the loop, which `sync` waits for. (At once, where the batch has
+        to go the way of a thread of the interpreter's own.) Raises `WalPoisoned`.
+        """
+        self._check_usable()
+        assert not self._is_syncing, "sync_within while a sync is running"
+        if self.staging.record_count:
+            self._start(self._take(), loop, wait_ns)
+            self._check_usable()
+        return not self._is_syncing
+
     def check_standing(self) -> None:
         """See that the log is where it was: segment, directory and lock. Now and then, when idle.
 
@@ -306,7 +320,10 @@ class LogWriter(Closing):
             self._appender.check()
 
     def publish(self) -> None:
-        """Tell other processes of the durable head (`headfile`). Raises `WalPoisoned`."""
+        """Tell other processes of the durable head (`headfile`).
+
+        Raises `WalError` where that fails: they stop at the head that they were told of last.
+        """
         self._check_usable()
         if not self._durable_place[1]:
             return
@@ -315,8 +332,7 @@ class LogWriter(Closing):
                 self._head_file = HeadFile(self._appender.directory)
             self._head_file.write(PublishedHead(self._durable_head, *self._durable_place))
         except OSError as error:
-            self._fail_beside("telling the head", error)
-            self._check_usable()
+            raise WalError(f"readers are not told of new records: {error}") from error
 
     def seal(self) -> None:
         """End the running segment with its records, durably: for a clean stop, before `close`.
@@ -388,8 +404,11 @@ class LogWriter(Closing):
             lines, first_sequence, head, self._segment_number, begins_segment, offset, zeros_at
         )
 
-    def _start(self, batch: Batch, loop: asyncio.AbstractEventLoop) -> None:
-        """Has the batch committed off the loop. What keeps it from starting is as final."""
+    def _start(self, batch: Batch, loop: asyncio.AbstractEventLoop, wait_ns: int = 0) -> None:
+        """Has the batch committed off the loop, and waits for it so long, if that is of use.
+
+        What keeps it from starting is as final.
+        """
         self._is_syncing = True
         bare_thread, started_ns = self._bare_thread, self._monotonic_ns()
         try:
@@ -398,7 +417,7 @@ class LogWriter(Closing):
                 self._thread.start(batch, loop, self._land)
             else:
                 landed = functools.partial(self._land_bare, batch, started_ns)
-                bare_thread.start(descriptor, batch.lines, batch.offset, loop, landed)
+                bare_thread.start(descriptor, batch.lines, batch.offset, loop, landed, wait_ns)
         except BaseException as error:
             self._is_syncing = False
             self._poison(batch, error)
@@ -408,7 +427,7 @@ class LogWriter(Closing):
         try:
             return self._appender.bare_descriptor(batch)
         except CommitError as error:
-            raise self._poisoned_by_commit(batch, error) from error.__cause__
+            raise _poisoned_by_commit(batch, error) from error.__cause__
 
     def _land_bare(self, batch: Batch, started_ns: int, outcome: Outcome) -> None:
         """As `_land`, of a batch that `_bare_thread` has written."""
@@ -417,17 +436,13 @@ class LogWriter(Closing):
             try:
                 self._appender.check_written(batch)
             except CommitError as error:
-                poisoned = self._poisoned_by_commit(batch, error)
-                poisoned.__cause__ = error.__cause__
-                self._land(batch, poisoned)
+                self._land(batch, _poisoned_by_commit(batch, error))
             else:
                 self._land(batch, self._monotonic_ns() - started_ns)
             return
         stage = "fdatasync" if written == batch.batch_bytes else "write"
         cause = OSError(number, os.strerror(number))
-        poisoned = self._poisoned_by(batch, stage, written, cause)
-        poisoned.__cause__ = cause
-        self._land(batch, poisoned)
+        self._land(batch, poisoned_by(batch, stage, written, cause))
 
     def _commit(self, batch: Batch) -> int:
         """Write and sync one batch; return the nanoseconds taken. Touches no state of the loop."""
@@ -435,7 +450,7 @@ class LogWriter(Closing):
         try:
             self._appender.commit(batch)
         except CommitError as error:
-            raise self._poisoned_by_commit(batch, error) from error.__cause__
+            raise _poisoned_by_commit(batch, error) from error.__cause__
         return self._monotonic_ns() - started_ns
 
     def _land(self, batch: Batch, result: int | WalPoisoned | None) -> None:
@@ -445,7 +460,7 @@ class LogWriter(Closing):
         if isinstance(result, int):
             self._settle(batch, result)
         else:
-            self._fail(result or self._poisoned_by(batch, "write", 0, _LOST))
+            self._fail(result or poisoned_by(batch, "write", 0, _LOST))
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             # It looks at the state, which tells a failure. A caller may have been cancelled.
@@ -467,9 +482,7 @@ class LogWriter(Closing):
         if isinstance(error, WalPoisoned):
             self._fail(error)
         else:
-            failure = self._poisoned_by(batch, "write", 0, error)
-            failure.__cause__ = error
-            self._fail(failure)
+            self._fail(poisoned_by(batch, "write", 0, error))
 
     def _fail(self, failure: WalPoisoned) -> None:
         self._failure, self.staging.is_open = failure, False
@@ -481,19 +494,7 @@ class LogWriter(Closing):
         poisoned.__cause__ = error
         self._fail(poisoned)
 
-    def _poisoned_by_commit(self, batch: Batch, error: CommitError) -> WalPoisoned:
-        assert error.__cause__ is not None
-        return self._poisoned_by(batch, error.stage, error.bytes_written, error.__cause__)
 
-    def _poisoned_by(
-        self, batch: Batch, stage: str, written: int, error: BaseException
-    ) -> WalPoisoned:
-        return WalPoisoned(
-            stage,
-            batch.first_sequence,
-            batch.head.sequence,
-            written,
-            batch.batch_bytes,
-            batch.first_sequence - 1,
-            str(error) or type(error).__name__,
-        )
+def _poisoned_by_commit(batch: Batch, error: CommitError) -> WalPoisoned:
+    assert error.__cause__ is not None
+    return poisoned_by(batch, error.stage, error.bytes_written, error.__cause__)

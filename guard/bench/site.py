@@ -129,7 +129,10 @@ class Guard:
 
 def _knows_new_log(packages: Path | None) -> bool:
     """Whether the guard in that folder asks for a log to be begun; earlier commits did not."""
-    return packages is None or (packages / "guard" / "start_options.py").exists()
+    if packages is None:
+        return True
+    guard = packages / "guard"
+    return any((guard / place / "start_options.py").exists() for place in ("recovery", "."))
 
 
 def thread_cpu_ns(process_id: int) -> dict[str, int]:

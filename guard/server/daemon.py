@@ -51,6 +51,7 @@ from wal import (
     LogWriter,
     WalAnchorError,
     WalError,
+    WalPoisoned,
     free_bytes,
 )
 
@@ -223,7 +224,7 @@ async def _serve_log(
             stage(engine, writer, [actor.event(SessionClosed)])
             writer.sync_now()
             writer.seal()
-            writer.publish()
+            _tell_last(writer)
             if anchor is not None:
                 _publish_last(anchor, writer.durable_head, service.is_anchor_synchronous)
             if pipeline is None:
@@ -312,6 +313,16 @@ def _refuse_few_descriptors() -> None:
             f"{CONNECTIONS_MIN} clients could be served beside the log; raise the limit (ulimit "
             "-n, LimitNOFILE=)"
         )
+
+
+def _tell_last(writer: LogWriter) -> None:
+    """Tells readers of the last record. Where that fails they find it when the lock ends."""
+    try:
+        writer.publish()
+    except WalPoisoned:
+        raise
+    except WalError as error:
+        say(str(error))
 
 
 def _publish_last(anchor: AnchorPublisher, head: Head, is_synchronous: bool) -> None:

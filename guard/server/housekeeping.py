@@ -3,7 +3,8 @@
 Owns the heartbeat and its table of duties: the service manager's watchdog (fed only while batches
 reach the disk), the look at the log's disk and directory (`guard.server.disk_reserve`,
 `guard.server.log_watch`), the periodic anchor, the look whether a checkpoint is due
-(`guard.recovery.checkpoint_schedule`), the garbage collector (young objects, while nothing is under
+(`guard.recovery.checkpoint_schedule`), the log's readers where they could not be told of the
+durable head (`wal.headfile`), the garbage collector (young objects, while nothing is under
 way), the heap's memory (`guard.process.prefault`), and what is still to be told of lines that could
 not be said (`guard.process.operator_lines`).
 
@@ -67,6 +68,7 @@ class Housekeeper:
             Duty("the look at the log's disk", self._look_after_log),
             self._anchor_duty,
             Duty("the look whether a checkpoint is due", take_checkpoint_if_due),
+            Duty("the telling of the durable head", pipeline.publish_late),
             Duty("the collection of garbage", self._collect_garbage),
             Duty("the taking of the heap's memory", self._heap.take_beside),
             Duty("the telling of lines that could not be said", saying.retry),

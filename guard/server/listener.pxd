@@ -30,6 +30,7 @@ cdef class Listener:
     cdef Py_ssize_t _tick
     cdef object _loop, _timer
     cdef readonly Py_ssize_t holds
+    cdef readonly bint hears_pings
     cdef readonly dict gone
 
     cpdef begin_turn(self)

@@ -99,6 +99,7 @@ class Listener:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.holds = 0
+        self.hears_pings = False  # does any peer ask for signs of life?
         self.gone: dict[str, int] = {}  # how many connections, by why
 
     # What a pipeline asks for.
@@ -354,6 +355,8 @@ class Listener:
         was_ready = peer.is_ready
         peer.heard_tick = self._tick
         found = peer.fetch(self._scratch)
+        if peer.protocol.has_pinged:
+            self.hears_pings = True
         if not was_ready and peer.is_ready:
             self._arrivals.half_open.pop(peer, None)
             if self._on_connected is not None:
@@ -428,7 +431,9 @@ class Listener:
         self._tick += 1
         if not self._is_closing:
             self._arrivals.begin()
-        for peer in self.peers():
+        peers = self.peers()
+        self.hears_pings = any(peer.protocol.has_pinged for peer in peers)
+        for peer in peers:
             # Who stands in line is not silent; we are busy.
             if peer.is_open and not peer.is_queued and not peer.is_readable:
                 why = self._judge(peer)

@@ -14,6 +14,9 @@ which has nothing else to do. A slow sync sends the next batch to the thread, un
 again. A disk that stalls holds the loop up in one such sync, or while the log's next segment is
 created for a batch of the other kind; no reply could leave in either:
 requests wait in their queues, the watchdog is not fed, a signal acts when the disk has answered.
+Where a client asks for signs of life (ZMTP's PING), the thread syncs such a batch too, and the loop
+waits for it as long as a quick sync takes: when the disk stalls the loop goes on, answers PINGs,
+and decides. That takes some 20 µs more for each, which a client without heartbeats is spared.
 
 After the replies of such a batch the next message is looked for, for a while, before the loop
 sleeps (`busy_poll_ns`): being woken costs as much as an order's whole way through the daemon.
@@ -38,7 +41,7 @@ from guard.server.counters import Counters
 from guard.server.disk_reserve import Allowance
 from guard.server.listener import Listener
 from guard.server.request_path import LateReplies, RequestPath, record_event
-from wal import Head, LogWriter, WalError
+from wal import Head, LogWriter, WalError, WalPoisoned
 from wal.failpoint import is_armed, reach
 
 # One drain decides at most so many messages, or requests, before the loop looks at anything else:
@@ -115,11 +118,14 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._is_paused = False
+        self._is_publishing_late = False  # it has failed: that is a duty's now
         self._is_turn_due = False
         self._is_stopping = False
         self._failure: BaseException | None = None
         self._batch_started_ns: int | None = None
         self._batch_bytes = 0
+        # A batch that was to be synced here and takes longer: its answers, and its last record.
+        self._under_way: tuple[list[Answer], int] | None = None
         self._uncounted_messages: int | None = None
         self._syncs_counted = writer.sync_count
         self._created_ns = monotonic_ns()
@@ -203,7 +209,12 @@ class Pipeline:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._gathering.answers or self._writer.staged_count or self._failure is not None:
+            while (
+                self._under_way is not None
+                or self._gathering.answers
+                or self._writer.staged_count
+                or self._failure is not None
+            ):
                 await self._finish_batch()
             if self._is_stopping:
                 return
@@ -256,26 +267,37 @@ class Pipeline:
         """The gathered batch to the disk, off the loop, and its replies out."""
         if self._failure is not None:
             raise self._failure
-        answers = self._take_answers()
-        reach("sync.before")
-        head = await self._writer.sync()
+        sequence = None
+        if self._under_way is None:
+            answers = self._take_answers()
+            reach("sync.before")
+        else:
+            answers, sequence = self._under_way
+            self._under_way = None
+        head = await self._writer.sync(sequence)
         reach("sync.after")
         if self._confirm is not None:
             await self._confirm(head)
         self._send(answers, head)
 
     def _finish_batch_here(self) -> None:
-        """As `_finish_batch`, without leaving the loop."""
+        """As `_finish_batch`, without leaving the loop, unless PINGs and the disk ask for it."""
         answers = self._take_answers()
         reach("sync.before")
+        writer = self._writer
         try:
-            head = self._writer.sync_now()
+            if not self._gateway.hears_pings:
+                writer.sync_now()
+            elif not writer.sync_within(self._loop, ON_LOOP_SYNC_NS_MAX):
+                self._under_way = answers, writer.staged_head.sequence
+                self._wake.set()
+                return
         except WalError as error:
             self.fail(error)
             return
         reach("sync.after")
         self.counters.batches_on_loop += 1
-        self._send(answers, head)
+        self._send(answers, writer.durable_head)
 
     def _may_finish_here(self) -> bool:
         """May the batch that is about to be gathered be synced on the loop?"""
@@ -330,10 +352,20 @@ class Pipeline:
 
     def _publish(self) -> None:
         """Tells the log's readers of the durable head, behind the replies."""
+        if self._is_publishing_late:
+            return
         try:
             self._writer.publish()
-        except WalError as error:
+        except WalPoisoned as error:
             self.fail(error)
+        except WalError:
+            self._is_publishing_late = True
+
+    def publish_late(self) -> None:
+        """Tells them again, where that has failed behind a batch. Raises WalError."""
+        if self._is_publishing_late:
+            self._writer.publish()
+            self._is_publishing_late = False
 
     def _encode_late(self, head: Head, late: LateReplies) -> bytes:
         replies: list[Any] = []
@@ -384,7 +416,8 @@ class Pipeline:
             return
         if is_here and not has_more:
             self._finish_batch_here()
-            if self._busy_poll_ns and self._failure is None and not self._is_turn_due:
+            may_poll = self._batch_started_ns is None and not self._is_turn_due
+            if self._busy_poll_ns and self._failure is None and may_poll:
                 self._look_for_more()
         else:
             self._wake.set()

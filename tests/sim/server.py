@@ -73,6 +73,7 @@ class SimGateway:
     """What has arrived, and where replies go."""
 
     backlog = Backlog(0, 0)
+    hears_pings = False
 
     def __init__(self, taken: Callable[[int], None], sent: Callable[[int, bytes], None]) -> None:
         self.arrived: deque[tuple[int, bytes | None]] = deque()
@@ -131,7 +132,8 @@ class SimGateway:
 class SimWriter(LogWriter):
     """The log's writer; its thread is ours."""
 
-    async def sync(self) -> Head:
+    async def sync(self, sequence: int | None = None) -> Head:
+        assert sequence is None
         return self.sync_now()
 
 

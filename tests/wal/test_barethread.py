@@ -233,3 +233,40 @@ async def test_an_error_is_final(tmp_path: Path) -> None:
         await writer.sync()
     writer.close()
     assert verify_chain(tmp_path / "log", ChainHasher(None), BLIND).head.sequence == 3
+
+
+async def test_who_waits_first_is_told_before_the_call_returns(
+    thread: BareThread, tmp_path: Path
+) -> None:
+    descriptor = os.open(tmp_path / "file", os.O_CREAT | os.O_WRONLY)
+    loop = asyncio.get_running_loop()
+    outcomes: list[Outcome] = []
+    for number in range(50):
+        lines = memoryview(bytearray(b"lines"))
+        thread.start(descriptor, lines, 0, loop, outcomes.append, int(PATIENCE_S * 1e9))
+        assert outcomes == [(5, 0)] * (number + 1)
+        assert not thread.is_busy
+    os.close(descriptor)
+    thread.start(descriptor, lines, 0, loop, outcomes.append, int(PATIENCE_S * 1e9))
+    assert outcomes[-1] == (0, errno.EBADF)
+    await asyncio.sleep(0)
+    assert len(outcomes) == 51
+
+
+async def test_who_waits_too_briefly_is_told_later_and_once(
+    thread: BareThread, tmp_path: Path
+) -> None:
+    """Whichever is first, the disk or the end of the wait."""
+    descriptor = os.open(tmp_path / "file", os.O_CREAT | os.O_WRONLY)
+    loop = asyncio.get_running_loop()
+    outcomes: list[Outcome] = []
+    lines = memoryview(bytearray(1_000_000))
+    for number in range(200):
+        thread.start(descriptor, lines, 0, loop, outcomes.append, 1 << number % 24)
+        if number % 3 == 0:
+            thread.wait()
+        async with asyncio.timeout(PATIENCE_S):
+            while thread.is_busy:
+                await asyncio.sleep(0)
+        assert outcomes == [(len(lines), 0)] * (number + 1)
+    os.close(descriptor)

@@ -123,7 +123,8 @@ def test_the_head_file_is_no_way_out_of_the_directory(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("precious")
     (log / HEAD_NAME).symlink_to(precious)
-    with open_writer(log) as writer, pytest.raises(WalError, match="telling the head"):
+    refused = pytest.raises(WalError, match=r"readers are not told of new records: .*head")
+    with open_writer(log) as writer, refused:
         put(writer)
     assert precious.read_text() == "precious"
 
@@ -318,3 +319,21 @@ def test_a_backup_goes_to_a_new_place_alone(tmp_path: Path) -> None:
         backup_log(log, tmp_path / "no" / "copy")
     backup_log(log, tmp_path / "copy")
     assert os.stat(tmp_path / "copy").st_mode & 0o777 == 0o750
+
+
+def test_what_a_living_writer_says_and_nobody_understands_is_an_error(tmp_path: Path) -> None:
+    """To read the log to its end would show what is not durable."""
+    with open_writer(tmp_path) as writer:
+        put(writer, 2)
+        content = bytearray((tmp_path / HEAD_NAME).read_bytes())
+        content[20] ^= 1
+        with (tmp_path / HEAD_NAME).open("r+b") as file:
+            file.write(content)
+        with pytest.raises(OSError, match="a writer lives, and head is not what it writes"):
+            read_published_head(tmp_path)
+        with pytest.raises(WalError, match="cannot read the head of"):
+            Follower(tmp_path).skip_to_end()
+        head = put(writer)
+        told = read_published_head(tmp_path)
+        assert told is not None
+        assert told.head == head

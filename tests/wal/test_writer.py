@@ -28,6 +28,8 @@ from wal import (
     plan_repair,
     verify_chain,
 )
+from wal.commit import OsFiles, SegmentAppender
+from wal.form import WAL_FORM
 from wal_support import (
     DIALECT,
     KEY,
@@ -416,3 +418,54 @@ def test_the_descriptors_are_not_inherited(tmp_path: Path) -> None:
         assert not os.get_inheritable(descriptors[str(tmp_path / SEGMENT)])
         assert not os.get_inheritable(descriptors[str(tmp_path / "lock")])
         assert not os.get_inheritable(descriptors[str(tmp_path)])
+
+
+async def test_a_sync_that_is_waited_for_so_long(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    files = GatedFiles()
+    for name in ("gated", "quick"):
+        (tmp_path / name).mkdir()
+    with new_writer(tmp_path / "gated", files) as writer:
+        assert writer.sync_within(loop, 1)  # nothing is staged
+        writer.append(1, b"{}")
+        assert not writer.sync_within(loop, 1)
+        writer.append(2, b"{}")
+        with pytest.raises(AssertionError):
+            writer.sync_within(loop, 1)
+        files.let_go.release()
+        assert (await writer.sync(1)).sequence == 1, "and no further"
+        assert writer.staged_count == 1
+    with new_writer(tmp_path / "quick") as writer:
+        for sequence in range(1, 11):
+            writer.append(sequence, b"{}")
+            if not writer.sync_within(loop, 10_000_000_000):
+                assert WAL_FORM != "compiled"
+                await writer.sync(sequence)
+            assert writer.durable_head.sequence == sequence
+    assert verify_chain(tmp_path / "quick", HASHER, DIALECT).head.sequence == 10
+
+
+async def test_a_sync_that_fails_while_it_is_waited_for_is_final(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new_writer(tmp_path) as writer:
+        writer.append(1, b"{}")
+        writer.sync_now()
+        writer.append(2, b"{}")
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+        monkeypatch.setattr(SegmentAppender, "bare_descriptor", lambda _self, _batch: descriptor)
+        monkeypatch.setattr(OsFiles, "write", _no_space)
+
+        async def sync() -> None:
+            if not writer.sync_within(asyncio.get_running_loop(), 10_000_000_000):
+                await writer.sync(2)
+
+        with pytest.raises(WalPoisoned, match="No space left"):
+            await sync()
+        assert writer.poisoned
+        assert writer.durable_head.sequence == 1
+        os.close(descriptor)
+
+
+def _no_space(_self: OsFiles, _descriptor: int, _data: memoryview, _offset: int) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -70,7 +70,7 @@ async def test_a_stalled_batch_is_not_fed(tmp_path: Path, monkeypatch: pytest.Mo
         asked.append(limit_ns)
         return stalled
 
-    pipeline = SimpleNamespace(is_stalled=is_stalled, is_idle=False)
+    pipeline = SimpleNamespace(is_stalled=is_stalled, is_idle=False, publish_late=lambda: None)
     with manager(bound) as listening:
         listening.setblocking(False)
         notifier = ServiceNotifier()

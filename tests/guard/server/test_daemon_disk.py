@@ -5,6 +5,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from daemon_support import OPENING_RECORDS, PATIENCE_S, Daemon, Site, config_text, event_of
-from protocol_client import PING, ProtocolClient, order, status
+from guard.bench.frames import command, frame
+from guard.bench.zmtp import connect
+from guard.server.pipeline import ON_LOOP_SYNC_NS_MAX
+from protocol_client import PING, STATS, ProtocolClient, order, status
 
 pytestmark = pytest.mark.slow
 
@@ -236,3 +240,58 @@ def until_written(site: Site, records: int) -> None:
     while site.segment.read_bytes().count(b"\n") < records:
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+def test_pings_are_answered_while_the_disk_stalls(site: FaultySite, daemon: Daemon) -> None:
+    """One whose order waits, and one that trades nothing; and who comes is let in."""
+    endpoint = daemon.endpoint
+    with connect(endpoint, PATIENCE_S) as trader, connect(endpoint, PATIENCE_S) as idle:
+        for link in (trader, idle):
+            _ping(link, b"before")
+        orders = _order_until_quick(endpoint)
+        site.fault("s")
+        trader.sendall(_order("A-1"))
+        # The loop would answer the first one or two of these before it waits for the disk.
+        for number in range(8):
+            for link in (trader, idle):
+                _ping(link, b"%d" % number)
+        idle.sendall(_order("A-2"))
+        with connect(endpoint, PATIENCE_S) as late:
+            _ping(late, b"late")
+            _ping(idle, b"behind an order")
+            site.fault("")
+            for link in (trader, idle):
+                assert b"admit" in link.recv(4_096)
+    assert daemon.stop() == 0
+    assert site.events().count("order") == orders + 2
+    site.verify()
+    site.replay()
+
+
+def _order_until_quick(endpoint: str) -> int:
+    """Until the last sync was so quick that the next one is waited for; how many orders."""
+    with ProtocolClient(endpoint) as client:
+        before = client.ask(STATS)["syncs_by_latency_ns"]
+        for number in range(1_000):
+            assert client.ask(order(f"Q-{number}"))["type"] == "admit"
+            after = client.ask(STATS)["syncs_by_latency_ns"]
+            classes = zip(before, after, strict=True)
+            (bound_ns,) = [now[0] for earlier, now in classes if now[1] > earlier[1]]
+            if bound_ns <= ON_LOOP_SYNC_NS_MAX:
+                return number + 1
+            before = after
+    raise AssertionError("no quick sync in a thousand: what a disk")
+
+
+def _order(name: str) -> bytes:
+    return frame(json.dumps(order(name)).encode())
+
+
+def _ping(link: socket.socket, context: bytes) -> None:
+    """Asks for a sign of life; the next thing that comes is the answer to it."""
+    link.sendall(command(b"PING", b"\0\0" + context))
+    expected = command(b"PONG", context)
+    received = b""
+    while len(received) < len(expected):
+        received += link.recv(len(expected) - len(received))
+    assert received == expected

@@ -40,7 +40,12 @@ async def test_a_collection_of_garbage_is_counted_and_timed() -> None:
             while beats < count:
                 await asyncio.sleep(0.001)
 
-    pipeline = SimpleNamespace(is_stalled=lambda _limit: False, is_idle=True, counters=counters)
+    pipeline = SimpleNamespace(
+        is_stalled=lambda _limit: False,
+        is_idle=True,
+        counters=counters,
+        publish_late=lambda: None,
+    )
     notifier = SimpleNamespace(send=lambda _word: None, watchdog_s=0.001)
     keeper = Housekeeper(
         pipeline,  # type: ignore[arg-type]
@@ -81,6 +86,7 @@ class Keeping:
             is_idle=False,
             counters=self.counters,
             fail=self.fail,
+            publish_late=lambda: self.do("head"),
         )
         notifier = SimpleNamespace(send=lambda _word: self.do("manager"), watchdog_s=0.003)
         self.keeper = Housekeeper(
@@ -104,7 +110,7 @@ class Keeping:
         self.failure = failure
 
 
-ROWS = ["manager", "disk", "checkpoint", "last"]
+ROWS = ["manager", "disk", "checkpoint", "head", "last"]
 
 
 @pytest.mark.parametrize("name", ROWS)
