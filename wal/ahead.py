@@ -24,7 +24,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from wal.barethread import BareThread, Outcome
 from wal.commit import FileLayer, OsFiles
@@ -45,26 +45,33 @@ _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Failed = Callable[[str, Exception], None]
 
 
+class Allowance(NamedTuple):
+    """How many zeros are kept ahead of the records, and who says whether the disk has room."""
+
+    bytes: int
+    may_take: Callable[[int], bool]
+
+
+def has_room(_byte_count: int) -> bool:
+    """Of a disk that nobody looks at."""
+    return True
+
+
 class ZerosAhead:
     """The zeros of one writer's running segment. All calls belong to the writer's thread."""
 
     def __init__(
         self,
-        ahead_bytes: int,
+        allowance: Allowance,
         segment_bytes_max: int,
         files: FileLayer,
-        may_take: Callable[[int], bool],
         on_failure: Failed,
     ) -> None:
-        """`ahead_bytes`: how many are kept ahead of the records; 0: none.
-
-        `may_take` is asked whether so many bytes of the disk may be taken for zeros; `on_failure`
-        is told the stage and the error of what failed.
-        """
+        """`allowance`: of 0 bytes, there are none. `on_failure`: told the stage and the error."""
+        ahead_bytes, self._may_take = allowance
         self._ahead_bytes = ahead_bytes
         self._segment_bytes_max = segment_bytes_max
         self._files = files
-        self._may_take = may_take
         self._on_failure = on_failure
         self._piece_bytes = min(PIECE_BYTES, -(-ahead_bytes // PAGE_BYTES) * PAGE_BYTES)
         self._zeros = memoryview(bytes(self._piece_bytes))

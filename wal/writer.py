@@ -30,7 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from wal.ahead import WRITE_AHEAD_BYTES_MAX, ZerosAhead, zeros_max
+from wal.ahead import WRITE_AHEAD_BYTES_MAX, Allowance, ZerosAhead, has_room, zeros_max
 from wal.barethread import BareThread, Outcome
 from wal.chain import ChainHasher, Head
 from wal.closing_on_exit import Closing
@@ -70,17 +70,6 @@ class SyncStats(NamedTuple):
     latency_ns: int
 
 
-class _Ahead(NamedTuple):
-    """How many zeros are kept ahead of the records, and who says whether the disk has room."""
-
-    bytes: int
-    may_take: Callable[[int], bool]
-
-
-def _always(_byte_count: int) -> bool:
-    return True
-
-
 class LogWriter(Closing):
     """Appends to one log. All methods belong to one thread (the loop's); see `open`."""
 
@@ -89,7 +78,7 @@ class LogWriter(Closing):
         appender: SegmentAppender,
         last: LastSegment,
         segment_bytes_max: int,
-        ahead: _Ahead,
+        ahead: Allowance,
         hasher: ChainHasher,
         head: Head,
         lock: LogLock,
@@ -99,9 +88,7 @@ class LogWriter(Closing):
     ) -> None:
         """Not to be called: see `open`."""
         self._appender = appender
-        self._ahead = ZerosAhead(
-            ahead.bytes, segment_bytes_max, appender.files, ahead.may_take, self._fail_beside
-        )
+        self._ahead = ZerosAhead(ahead, segment_bytes_max, appender.files, self._fail_beside)
         self._segment_number = last.number
         self._segment_bytes = last.size
         self._segment_bytes_max = segment_bytes_max
@@ -120,6 +107,7 @@ class LogWriter(Closing):
         self._bare_thread = bare_thread
         self._head_file: HeadFile | None = None
         self._durable_place = ("", 0)
+        self._durable_segment = 0
         self.last_sync: SyncStats | None = None
         self.sync_count = 0
 
@@ -136,7 +124,7 @@ class LogWriter(Closing):
         segment_bytes_max: int = SEGMENT_BYTES_MAX,
         fresh_segment: bool = False,
         write_ahead_bytes: int = 0,
-        may_write_ahead: Callable[[int], bool] = _always,
+        may_write_ahead: Callable[[int], bool] = has_room,
     ) -> LogWriter:
         """Continue the log in `directory` after `head`, which the caller has verified.
 
@@ -180,7 +168,7 @@ class LogWriter(Closing):
             appender,
             last,
             segment_bytes_max,
-            _Ahead(write_ahead_bytes, may_write_ahead),
+            Allowance(write_ahead_bytes, may_write_ahead),
             hasher,
             head,
             held,
@@ -473,10 +461,14 @@ class LogWriter(Closing):
         self._under_way_bytes = 0
         self.last_sync = SyncStats(batch.record_count, batch.batch_bytes, latency_ns)
         self.sync_count += 1
-        segment = self._appender.path_of(batch.segment_number)
-        self._durable_place = (segment.name, batch.end_offset)
-        self._ahead.begin(segment, batch.end_offset)
-        self._ahead.advance(batch.end_offset)
+        name, end_offset = self._durable_place[0], batch.end_offset
+        if batch.segment_number != self._durable_segment:
+            self._durable_segment = batch.segment_number
+            segment = self._appender.path_of(batch.segment_number)
+            name = segment.name
+            self._ahead.begin(segment, end_offset)
+        self._durable_place = (name, end_offset)
+        self._ahead.advance(end_offset)
 
     def _poison(self, batch: Batch, error: BaseException) -> None:
         if isinstance(error, WalPoisoned):

@@ -19,7 +19,8 @@ waits for it as long as a quick sync takes: when the disk stalls the loop goes o
 and decides. That takes some 20 µs more for each, which a client without heartbeats is spared.
 
 After the replies of such a batch the next message is looked for, for a while, before the loop
-sleeps (`busy_poll_ns`): being woken costs as much as an order's whole way through the daemon.
+sleeps (`busy_poll_ns`): being woken costs as much as an order's whole way through the daemon. What
+is found is taken up at once, without a turn of the loop.
 
 How it fails: any error, of the disk or of our own, ends `run`; no reply of an unsynced batch
 leaves.
@@ -54,6 +55,8 @@ ON_LOOP_MESSAGES_MAX: Final = 64
 ON_LOOP_REQUESTS_MAX: Final = 512
 # A longer sync than this sends the next batch off the loop: deciding meanwhile gains more by then.
 ON_LOOP_SYNC_NS_MAX: Final = 4_000_000
+# Turns are taken one upon the other for so long, then timers, signals and other sockets come first.
+IN_PLACE_NS_MAX: Final = 2_000_000
 # Beyond this much waiting for the disk nothing more is read; clients wait in their TCP queues. The
 # bytes are those of records and of replies: a query stages no record, and its reply may be long.
 GATHERED_RECORDS_MAX: Final = 16_384
@@ -400,11 +403,22 @@ class Pipeline:
         return reply
 
     def _on_readable(self) -> None:
-        if self._is_stopping or self._failure is not None:
+        """One turn, and more of them as long as each finds the next: the loop's own costs time."""
+        if not self._take_turn():
             return
+        end_ns = self._monotonic_ns() + IN_PLACE_NS_MAX
+        while self._take_turn():
+            if self._monotonic_ns() >= end_ns:
+                self._take_another_turn()
+                return
+
+    def _take_turn(self) -> bool:
+        """Whether it was ended with its replies, and the next message is here already."""
+        if self._is_stopping or self._failure is not None:
+            return False
         if self._is_paused:
             self._gateway.look()  # replies leave, and who came is let in
-            return
+            return False
         is_here = self._may_finish_here()
         if is_here:
             has_more = self._drain(ON_LOOP_MESSAGES_MAX, ON_LOOP_REQUESTS_MAX)
@@ -413,24 +427,25 @@ class Pipeline:
         if has_more and not self._is_turn_due:
             self._take_another_turn()
         if not self._gathering.answers:
-            return
+            return False
         if is_here and not has_more:
             self._finish_batch_here()
             may_poll = self._batch_started_ns is None and not self._is_turn_due
             if self._busy_poll_ns and self._failure is None and may_poll:
-                self._look_for_more()
+                return self._finds_more()
         else:
             self._wake.set()
+        return False
 
-    def _look_for_more(self) -> None:
+    def _finds_more(self) -> bool:
         """Saves a client that waits for each reply the time in which this thread is woken."""
         has_input, now_ns = self._gateway.has_input, self._monotonic_ns
         end_ns = now_ns() + self._busy_poll_ns
         while now_ns() < end_ns:
             if has_input():
                 self.counters.turns_polled += 1
-                self._take_another_turn()
-                return
+                return True
+        return False
 
     def _take_another_turn(self) -> None:
         # One at a time: were each batch to start a chain of turns of its own, a flood would have
