@@ -94,9 +94,9 @@ def _explanations(explainer: OrderExplainer, begins_after: int) -> list[dict[str
         )
     for explanation in explainer.explanations:
         if begins_after and explanation["sequence"] is None:
-            explanation["summary"] = (
-                f"no record of it here, only what was reported of it: {archived}"
-            )
+            told = f"no record of it here, only what was reported of it: {archived}"
+            explanation["summary"] = told
+            explanation["sentence"] = f"N{told[1:]}."
     if len(desks) > 1:
         listed = ", ".join(
             desk if sequence is None else f"{desk} (record {sequence})"

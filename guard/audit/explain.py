@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
+from guard.audit.remedies import lead, remedies, remedies_for_requested
+from guard.audit.sentences import sentence_of
 from guard.engine.events import (
     FillRecorded,
     KernelRows,
@@ -23,6 +25,7 @@ from guard.engine.events import (
 )
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Order, Reject
+from guard.protocol.reasons import Refusal
 from guard.replay.place import Place
 from guard.replay.redecide import Replayed
 from kernel import (
@@ -39,6 +42,8 @@ from kernel.layout import DECISION
 # Enough for any honest id; what is beyond is counted.
 EXPLANATIONS_MAX: Final = 200
 FOLLOWING_MAX: Final = 1_000
+
+_MONEY: Final = (Refusal.INSUFFICIENT.word, Refusal.EXPOSURE_LIMIT_EXCEEDED.word)
 
 
 class OrderExplainer:
@@ -130,6 +135,7 @@ def _stranger(request: dict[str, Any]) -> dict[str, Any]:
         "desk": request["desk"],
         "sequence": None,
         "summary": "the log holds no such order, only what was reported of it",
+        "sentence": "The log holds no such order, only what was reported of it.",
         "following": [],
         "following_left_out": 0,
     }
@@ -178,6 +184,8 @@ def explain_order(
         },
         "policy": None if policy is None else _policy_fields(policy, state.policy_digest_hex),
         "kernel": None,
+        "lead": None,
+        "remedies": [],
         "ledger": _ledger_fields(order, answer, state),
         "following": [],
         "following_left_out": 0,
@@ -186,7 +194,34 @@ def explain_order(
         if policy is None:
             raise InvariantError(f"record {place.sequence} was decided without a policy")
         explanation["kernel"] = _kernel_fields(policy, rows)
+        explanation |= _by_how_much(policy, rows, answer)
+    explanation["quantity_that_fits"] = _quantity_that_fits(order, answer, state)
+    explanation["sentence"] = sentence_of(explanation, state.currency)
     return explanation
+
+
+def _by_how_much(
+    policy: PolicySnapshot, rows: KernelRows, answer: Admit | Reject
+) -> dict[str, Any]:
+    """By how much the chosen venue won; where none did, what would have let one."""
+    request = KernelInput.from_row(rows.input_row)
+    if isinstance(answer, Admit):
+        return {"lead": lead(policy.explain(request), answer.venue), "remedies": []}
+    if answer.stage != "kernel":
+        return {}
+    if answer.reason == Refusal.SUBSTITUTION_NOT_ALLOWED.word:
+        return {"remedies": remedies_for_requested(policy, request)}
+    return {"remedies": remedies(policy, request)}
+
+
+def _quantity_that_fits(order: Order, answer: Admit | Reject, state: GuardState) -> int | None:
+    """The most lots that money would have allowed; None where it was no question of money."""
+    if not isinstance(answer, Reject) or answer.reason not in _MONEY:
+        return None
+    detail, worth = answer.detail, state.instruments[order.symbol]
+    left = max(detail["limit"] - detail["used"], 0)
+    # The notional is rounded up, so that the quotient rounded down is the most.
+    return left * worth.denominator // (order.price * worth.numerator)
 
 
 def _summary(order: Order, answer: Admit | Reject) -> str:
@@ -226,12 +261,14 @@ def _kernel_fields(policy: PolicySnapshot, rows: KernelRows) -> dict[str, Any]:
             {
                 "limit": "hard_risk_limit_bps",
                 "measured": request.risk_bps,
+                "limit_bps": policy.hard_risk_limit_bps,
                 "allowed": f"below {policy.hard_risk_limit_bps}",
                 "passed": request.risk_bps < policy.hard_risk_limit_bps,
             },
             {
                 "limit": "minimum_confidence_bps",
                 "measured": request.confidence_bps,
+                "limit_bps": policy.minimum_confidence_bps,
                 "allowed": f"at least {policy.minimum_confidence_bps}",
                 "passed": request.confidence_bps >= policy.minimum_confidence_bps,
             },

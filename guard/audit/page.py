@@ -16,8 +16,9 @@ from importlib import resources
 from typing import Final
 
 from guard import __version__
-from guard.audit.asked_tables import explanation_tables, explanation_title, what_if_tables
+from guard.audit.asked_tables import what_if_tables
 from guard.audit.chart_data import CHARTS_SHOWN_MAX, bars_of, chart_data, chart_desks
+from guard.audit.explain_tables import explanation_tables, explanation_title
 from guard.audit.formats import count, time
 from guard.audit.markup import content_policy, embedded_json, escaped, table_html
 from guard.audit.tables import Document, Table, desk_exposure, figures, tables
@@ -59,9 +60,13 @@ def _body(document: Document, source: str) -> list[str]:
     named = {table.slug: table for table in tables(document)}
     sections = [("figures", "Figures", _figures(document))]
     for number, explanation in enumerate(document.get("explanations", ()), 1):
-        account = _side_by_side([table_html(table) for table in explanation_tables(explanation)])
-        title = explanation_title(explanation)
-        html = f'<div class="account"><h3>{escaped(title)}</h3>{account}</div>'
+        shown = explanation_tables(explanation, document["currency"])
+        account = _side_by_side([table_html(table) for table in shown])
+        title, sentence = explanation_title(explanation), explanation["sentence"]
+        html = (
+            f'<div class="account"><h3>{escaped(title)}</h3>'
+            f'<p class="sentence">{escaped(sentence)}</p>{account}</div>'
+        )
         sections.append((f"order-{number}", "The order", html))
     if "what_if" in document:
         shown = what_if_tables(document["what_if"], document["currency"])

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from guard.audit.asked_tables import explanation_tables, explanation_title, what_if_tables
-from guard.audit.formats import count, printable
+from guard.audit.asked_tables import what_if_tables
+from guard.audit.explain_tables import explanation_tables, explanation_title
+from guard.audit.formats import count, printable, time
 from guard.audit.tables import Document, Table, tables
 
 # Of the day's tables, which are long where there are many desks; what was asked for is shown whole.
@@ -37,6 +38,16 @@ def write_report(document: Document, out: TextIO, is_for_person: bool) -> None:
                 console.print(_rich_table(table, rows_max))
 
 
+def write_sentences(document: Document, out: TextIO) -> None:
+    """What was asked about an order, answered before all else."""
+    for explanation in document.get("explanations", ()):
+        out.write(f"{printable(explanation_title(explanation))}")
+        if explanation["sequence"] is not None:
+            at = f"{time(explanation['received_at_ns'])} UTC"
+            out.write(f" (record {explanation['sequence']}, {at})")
+        out.write(f"\n{printable(explanation['sentence'])}\n\n")
+
+
 def _sections(document: Document) -> Iterator[tuple[str, int, list[Table]]]:
     explanations = document.get("explanations", ())
     if not explanations and "what_if" not in document:
@@ -44,7 +55,8 @@ def _sections(document: Document) -> Iterator[tuple[str, int, list[Table]]]:
         shown = [table for table in tables(document) if table.rows and table.slug != "proof"]
         yield "", DAY_ROWS_MAX, shown
     for explanation in explanations:
-        yield explanation_title(explanation), ASKED_ROWS_MAX, explanation_tables(explanation)
+        shown = explanation_tables(explanation, document["currency"])
+        yield explanation_title(explanation), ASKED_ROWS_MAX, shown
     if "what_if" in document:
         shown = what_if_tables(document["what_if"], document["currency"])
         yield "What if", ASKED_ROWS_MAX, shown

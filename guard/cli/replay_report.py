@@ -84,7 +84,7 @@ def show_report(
     """
     from guard.audit.audit import AmbiguousOrderError, UnknownOrderError
     from guard.audit.report import HEAD_KEYS
-    from guard.audit.text import write_report
+    from guard.audit.text import write_report, write_sentences
 
     try:
         document = audit.document(report) | source
@@ -95,6 +95,7 @@ def show_report(
     if options.json:
         print(json.dumps(document))
         return EXIT_GOOD
+    write_sentences(document, sys.stdout)
     shown = {name: document[name] for name in HEAD_KEYS} | source
     report_good(options, "replayed", shown, document["begins_after_sequence"])
     write_report(document, sys.stdout, sys.stdout.isatty())

@@ -74,7 +74,8 @@ def test_a_hard_limit_leaves_no_venue() -> None:
     assert account["summary"] == "rejected at the kernel: risk_hard_limit"
     assert account["kernel"]["venues"] == []
     assert account["kernel"]["hard_limits"][0] == {
-        "limit": "hard_risk_limit_bps", "measured": 9_600, "allowed": "below 9600",
+        "limit": "hard_risk_limit_bps", "measured": 9_600, "limit_bps": 9_600,
+        "allowed": "below 9600",
         "passed": False,
     }  # fmt: skip
     assert account["kernel"]["hard_limits"][1]["passed"]

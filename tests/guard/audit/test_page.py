@@ -79,7 +79,7 @@ def _check_ids(parsed: Page) -> None:
 def test_an_id_that_was_used_again_is_explained_twice_under_names_of_their_own() -> None:
     html = render_page(audited(DAY, Audit("A-1", "desk-alpha")), "log")
     _check_ids(Page(html))
-    assert html.count("Order A-1 of desk-alpha: ") == 2
+    assert html.count("<h3>Order A-1 of desk-alpha</h3>") == 2
 
 
 def test_nothing_is_fetched_and_only_its_own_runs() -> None:

@@ -10,7 +10,7 @@ from guard.audit.audit import Audit
 from guard.audit.formats import printable
 from guard.audit.overrides import Overrides
 from guard.audit.tables import Table, figures, tables
-from guard.audit.text import plain_table, write_report
+from guard.audit.text import plain_table, write_report, write_sentences
 from guard.config.file import DeskTerms
 from guard.engine.events import DeskResumed
 from guard_day_support import trading_day
@@ -21,7 +21,9 @@ DAY = trading_day().records
 
 def written(audit: Audit | None = None, records: list[bytes] = DAY, rich: bool = False) -> str:
     out = io.StringIO()
-    write_report(audited(records, audit), out, rich)
+    document = audited(records, audit)
+    write_sentences(document, out)
+    write_report(document, out, rich)
     return out.getvalue()
 
 
@@ -51,7 +53,14 @@ def test_rich_tables_say_the_same() -> None:
 
 def test_what_was_asked_for_stands_alone_and_whole() -> None:
     text = written(Audit("A-2"))
-    assert "== Order A-2 of desk-alpha: admitted to venue 10 instead of 20: " in text
+    assert text.startswith(
+        "Order A-2 of desk-alpha (record 9, 2023-11-14 22:13:20.000 UTC)\n"
+        "Admitted to venue 10 instead of venue 20: it is worth 16,776.99985831 USD there, "
+    )
+    assert "\n== Order A-2 of desk-alpha ==\n" in text
+    assert "18446744073709551615" not in text
+    assert "execute_requested" not in text
+    assert "  price                   190.00 (19,000 ticks)\n" in text
     assert "Venue by venue" in text
     assert "Answers by reason" not in text
     assert "more rows" not in text
@@ -94,6 +103,7 @@ def lines_of(text: str, *starts: str) -> list[list[str]]:
 def test_what_stopped_a_venue_is_said_so_that_people_can_compare_it() -> None:
     # Provider 2 is not bit pattern 2: venue 20 is provider 1, which is what the mask 2 allows.
     text = explained(allowed_providers=2)
+    text = text[text.index("\nVenue by venue\n") :]
     assert [line[2:6] for line in lines_of(text, "  10 ", "  30 ")] == [
         ["rejected", "provider", "0", "one of 1"],
         ["rejected", "provider", "2", "one of 1"],
@@ -102,14 +112,14 @@ def test_what_stopped_a_venue_is_said_so_that_people_can_compare_it() -> None:
         ({"allowed_providers": 2**63 + 8}, ["provider", "0", "one of 3, 63"]),
         ({"allowed_providers": 2**63 - 1024}, ["provider", "0", "one of 0x7ffffffffffffc00"]),
         ({"required_capabilities": 5}, ["capability", "bits none", "all of 0, 2"]),
-        ({"max_fee_microcents": 7}, ["budget", "0.00014001", "0.00000007"]),
-        ({"risk_bps": 9450}, ["risk_ceiling", "9450", "9400"]),
+        ({"max_fee_microcents": 7}, ["fee above the order's limit", "0.00014001", "0.00000007"]),
+        ({"risk_bps": 9450}, ["risk ceiling", "9450", "9400"]),
         (
             {"symbol": "BTC-USD", "quantity": 1, "price": 1},
-            ["utility", "-0.00014169", "above 0.00"],
+            ["not worth its costs", "-0.00014169", "above 0.00"],
         ),
     ):
-        (venue,) = lines_of(explained(**fields), "  10 ")
+        venue = lines_of(explained(**fields), "  10 ")[-1]
         at = venue.index(wanted[0])
         assert venue[at + 2] == wanted[2]
         assert wanted[1] in (None, venue[at + 1])

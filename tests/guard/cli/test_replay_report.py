@@ -139,7 +139,7 @@ def test_a_page(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     html = file.read_text("utf-8")
     assert html.startswith("<!doctype html>")
     assert json.loads(out)["head_hash"] in html
-    assert "Order A-2 of desk-alpha: admitted to venue 10 instead of 20" in html
+    assert "Admitted to venue 10 instead of venue 20: it is worth 16,776.99985831 USD" in html
     assert sorted(path.name for path in log.parent.iterdir()) == ["day.html", "key", "log"]
 
 

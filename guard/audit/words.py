@@ -1,0 +1,87 @@
+"""Reasons, stages, flags and events in words. Pure.
+
+Owns one phrase for each word that a log holds, for people who do not write code; the word itself
+stands beside it wherever it is to be looked for. A word of another version is shown as it is.
+"""
+
+from typing import Final
+
+# Of every reason there is: what was the matter, to be read behind "rejected:" or "admitted:".
+REASONS: Final = {
+    "requested_model_maximizes_utility": "to the venue asked for, which was worth most",
+    "alternative_maximizes_utility": "to another venue than asked for, which was worth more",
+    "risk_hard_limit": "risk not below the policy's hard limit",
+    "confidence_hard_limit": "confidence below the policy's minimum",
+    "no_enabled_model": "no venue that is enabled",
+    "quality_constraint": "no venue of the quality asked for",
+    "latency_constraint": "no venue as fast as asked for",
+    "capability_constraint": "no venue with the capabilities required",
+    "provider_constraint": "no venue of a provider that the order allows",
+    "region_constraint": "no venue in a region that the order allows",
+    "budget_constraint": "fee above the order's own limit at the venues",
+    "non_positive_utility": "no venue where the order is worth its costs",
+    "risk_ceiling_constraint": "risk above the venues' ceilings",
+    "client_order_id_reused": "id used before, for another order",
+    "stale_order": "sent longer ago, or further ahead, than ids are remembered",
+    "idempotency_window_full": "no room to remember another id",
+    "unknown_desk": "no such desk",
+    "unknown_symbol": "no such symbol",
+    "quantity_out_of_range": "more lots than an order may have",
+    "desk_halted": "the desk's entries halted, fees unpaid",
+    "disk_low": "all entries halted, the log's disk low",
+    "substitution_not_allowed": "another venue was worth more, and the order allows none",
+    "insufficient": "not enough of the desk's budget left",
+    "exposure_limit_exceeded": "above the desk's exposure cap",
+    "overflow": "more money than can be counted",
+}
+
+STAGES: Final = {
+    "order": "the order itself: identity, desk, symbol, window, halts",
+    "kernel": "the policy: limits, gates, utility, substitution",
+    "ledger": "money: cap and budget",
+}
+
+# What stops a venue, in the order in which they are looked at.
+GATES: Final = {
+    "disabled": "switched off",
+    "quality": "quality",
+    "latency": "latency",
+    "capability": "capability",
+    "provider": "provider",
+    "region": "region",
+    "risk_ceiling": "risk ceiling",
+    "budget": "fee above the order's limit",
+    "utility": "not worth its costs",
+}
+
+EVENTS: Final = {
+    "log_opened": "log begun",
+    "settings_activated": "settings",
+    "policy_activated": "policy",
+    "instrument_defined": "instrument",
+    "desk_opened": "desk opened",
+    "desk_topped_up": "budget raised",
+    "desk_capped": "cap set",
+    "desk_resumed": "desk resumed",
+    "desk_halted": "desk halted",
+    "halt": "entries halted",
+    "resume": "entries resumed",
+    "checkpoint": "checkpoint",
+    "session_started": "session started",
+    "session_closed": "session closed",
+}
+
+
+def reason_words(reason: str) -> str:
+    """The phrase of a reason; the word itself where no version known here gives it."""
+    return REASONS.get(reason, reason.replace("_", " "))
+
+
+def event_words(event: str) -> str:
+    """The phrase of an event."""
+    return EVENTS.get(event, event.replace("_", " "))
+
+
+def gate_words(gate: str) -> str:
+    """The phrase of a gate."""
+    return GATES.get(gate, gate.replace("_", " "))
