@@ -21,10 +21,12 @@ from guard.audit.day_counts import DayCounts
 from guard.audit.day_requests import DayRequests
 from guard.engine.events import (
     Administrative,
+    BudgetLowered,
     DeskCapped,
     DeskOpened,
     DeskToppedUp,
     FillRecorded,
+    HoldFreed,
     Outcome,
     PolicyActivated,
 )
@@ -37,6 +39,9 @@ ADMINISTRATIVE_LAST_MAX: Final = 1_000
 POLICIES_MAX: Final = 1_000
 # What one policy of so many venues lists of each; beyond, the log itself is the place to look.
 POLICY_VENUES_MAX: Final = 256
+
+
+_MOVES_A_LINE = DeskOpened | DeskToppedUp | DeskCapped | BudgetLowered | HoldFreed
 
 
 @dataclass(slots=True)
@@ -122,7 +127,7 @@ class DayCollector:
         self, event: Outcome, sequence: int, at_ns: int, state: GuardState
     ) -> None:
         fields: dict[str, Any] = msgspec.to_builtins(event)
-        if isinstance(event, DeskOpened | DeskToppedUp | DeskCapped):
+        if isinstance(event, _MOVES_A_LINE):
             self.counts.exposure.note(event.desk, state.ledger, sequence, at_ns)
         if isinstance(event, PolicyActivated):
             if self.counts.record_count == 1:

@@ -18,6 +18,7 @@ from guard.audit.remedies import lead, remedies, remedies_for_requested
 from guard.audit.sentences import sentence_of
 from guard.engine.events import (
     FillRecorded,
+    HoldFreed,
     KernelRows,
     OrderDecided,
     OrderRefused,
@@ -43,6 +44,7 @@ from kernel.layout import DECISION
 EXPLANATIONS_MAX: Final = 200
 FOLLOWING_MAX: Final = 1_000
 
+_HOLD_FREED_FIELDS: Final = ("desk", "client_order_id", "by", "why")
 _MONEY: Final = (Refusal.INSUFFICIENT.word, Refusal.EXPOSURE_LIMIT_EXCEEDED.word)
 
 
@@ -59,15 +61,27 @@ class OrderExplainer:
     def observe(self, place: Place, decided: Replayed, state: GuardState) -> None:
         """Explains the record where it is about the order."""
         request = decided.request
-        if request is None or not self._is_meant(request.client_order_id, request.desk):
+        if request is None:
+            self._observe_administrative(place, decided.outcome)
+            return
+        if not self._is_meant(request.client_order_id, request.desk):
             return
         outcome = decided.outcome
         if isinstance(outcome, OrderDecided | OrderRefused):
             self._add(place, outcome, decided.kernel, state)
         elif isinstance(outcome, FillRecorded):
-            self._follow(place, outcome, outcome.fill.desk, msgspec.to_builtins(outcome.fill))
+            self._follow(place, "fill", outcome, outcome.fill, outcome.answer)
         elif isinstance(outcome, OrderReleased):
-            self._follow(place, outcome, outcome.cancel.desk, msgspec.to_builtins(outcome.cancel))
+            self._follow(place, "release", outcome, outcome.cancel, outcome.answer)
+
+    def _observe_administrative(self, place: Place, outcome: Any) -> None:
+        """A hold that a person freed is a part of the order's account."""
+        if not isinstance(outcome, HoldFreed):
+            return
+        if self._is_meant(outcome.client_order_id, outcome.desk):
+            request = {name: getattr(outcome, name) for name in _HOLD_FREED_FIELDS}
+            answer = {"released_microcents": outcome.released_microcents}
+            self._follow(place, "hold_freed", outcome, request, answer)
 
     def desks(self) -> dict[str, int | None]:
         """The desks that used the id, each with the sequence of its first record of it."""
@@ -101,10 +115,13 @@ class OrderExplainer:
     def _follow(
         self,
         place: Place,
-        event: FillRecorded | OrderReleased,
-        desk: str,
-        request: dict[str, Any],
+        name: str,
+        event: FillRecorded | OrderReleased | HoldFreed,
+        reported: Any,
+        answer: Any,
     ) -> None:
+        request = msgspec.to_builtins(reported)
+        desk = request["desk"]
         explanation = self._latest.get(desk)
         if explanation is None:
             # Of an order that the log never saw: an account of its own. Or of one left out.
@@ -121,10 +138,10 @@ class OrderExplainer:
             {
                 "sequence": place.sequence,
                 "entry_hash": place.entry_hash,
-                "event": "fill" if isinstance(event, FillRecorded) else "release",
+                "event": name,
                 "received_at_ns": event.received_at_ns,
                 "request": request,
-                "answer": msgspec.to_builtins(event.answer),
+                "answer": msgspec.to_builtins(answer),
             }
         )
 
@@ -180,6 +197,9 @@ def explain_order(
         "halts": {
             "entries": None if halt is None else halt._asdict(),
             "desk": None if desk is None else desk.is_halted,
+            "desk_stopped": None if desk is None else desk.is_stopped,
+            "firm_stopped": state.is_firm_stopped,
+            "symbol_stopped": order.symbol in state.stopped_symbols,
             "desk_unpaid_fees_microcents": 0 if desk is None else desk.unpaid_fees_microcents,
         },
         "policy": None if policy is None else _policy_fields(policy, state.policy_digest_hex),

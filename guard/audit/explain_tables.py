@@ -78,6 +78,7 @@ def _record(explanation: Document) -> Table:
     halts = explanation["halts"]
     entries = halts["entries"]
     desk_halted = {None: "no such desk", True: "halted", False: "open"}[halts["desk"]]
+    by_person = [name for name in ("firm", "desk", "symbol") if halts[f"{name}_stopped"]]
     rows: list[Row] = [
         ("record", str(explanation["sequence"])),
         ("hash", explanation["entry_hash"]),
@@ -88,6 +89,7 @@ def _record(explanation: Document) -> Table:
         ("policy", policy["digest_hex"] if policy else NOTHING),
         ("entries then", f"halted: {entries['reason']}" if entries else "open"),
         ("desk then", desk_halted),
+        *([("stopped by a person then", ", ".join(by_person))] if by_person else []),
         ("notional", money(explanation["notional_microcents"])),
         *(
             (f"answer: {_words(name)}", _answer_value(explanation["answer"], name, value))

@@ -64,6 +64,8 @@ def day_fields(day: DayCollector, state: GuardState) -> dict[str, Any]:
             "rules_version": state.rules_version,
             "closed_cleanly": state.is_closed_cleanly,
             "entries_halted": None if state.entries_halt is None else state.entries_halt.reason,
+            "firm_stopped": state.is_firm_stopped,
+            "stopped_symbols": sorted(state.stopped_symbols),
         },
         "answers": _answers(counts),
         "by_desk": _by_name(answers.desks),
@@ -170,6 +172,7 @@ def _ledger(state: GuardState) -> dict[str, Any]:
                 "cap_microcents": ledger.max_reserved_microcents(line.tenant_id),
                 "balanced": parts == line.initial_microcents and line.remaining_microcents >= 0,
                 "halted": desk.is_halted,
+                "stopped": desk.is_stopped,
                 "unpaid_fees_microcents": desk.unpaid_fees_microcents,
             }
         )

@@ -168,8 +168,20 @@ def _quantity(account: Account, _currency: str) -> str:
 
 
 def _desk_halted(account: Account, currency: str) -> str:
-    unpaid = money(account["halts"]["desk_unpaid_fees_microcents"])
-    return f"the desk's entries were halted, with fees of {unpaid} {currency} unpaid"
+    halts = account["halts"]
+    unpaid = f"fees of {money(halts['desk_unpaid_fees_microcents'])} {currency} unpaid"
+    if not halts["desk"]:
+        return "a person had stopped the desk's entries"
+    also = ", and stopped by a person" if halts["desk_stopped"] else ""
+    return f"the desk's entries were halted, with {unpaid}{also}"
+
+
+def _firm_halted(_account: Account, _currency: str) -> str:
+    return "a person had stopped the entries of every desk"
+
+
+def _symbol_halted(account: Account, _currency: str) -> str:
+    return f"a person had stopped the entries in {account['request']['symbol']}"
 
 
 def _disk_low(account: Account, _currency: str) -> str:
@@ -247,6 +259,8 @@ FORMS: Final[dict[str, Form]] = {
     "quantity_out_of_range": _quantity,
     "desk_halted": _desk_halted,
     "disk_low": _disk_low,
+    "firm_halted": _firm_halted,
+    "symbol_halted": _symbol_halted,
     "substitution_not_allowed": _not_substituted,
     "insufficient": _insufficient,
     "exposure_limit_exceeded": _above_cap,

@@ -81,6 +81,8 @@ def proof_table(document: Document) -> Table:
         ("rules version", str(session["rules_version"])),
         ("closed cleanly", "yes" if session["closed_cleanly"] else "no: still open, or cut off"),
         ("entries", f"halted: {halted}" if halted else "open"),
+        *([("entries of every desk", "stopped by a person")] if session["firm_stopped"] else []),
+        *(("entries in", f"{each}: stopped by a person") for each in session["stopped_symbols"]),
     ]
     for key, words, digest in (
         ("anchor", "holds the anchor", "last_hash"),
@@ -187,9 +189,11 @@ def _conservation(document: Document) -> Table:
 
 
 def _desk_state(line: dict[str, Any]) -> str:
+    stopped = "stopped by a person" if line["stopped"] else ""
     if not line["halted"]:
-        return "open"
-    return f"halted, {money(line['unpaid_fees_microcents'])} of fees unpaid"
+        return stopped or "open"
+    halted = f"halted, {money(line['unpaid_fees_microcents'])} of fees unpaid"
+    return f"{halted}, {stopped}" if stopped else halted
 
 
 def _exposure(document: Document) -> Table:

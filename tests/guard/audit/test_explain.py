@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from audit_support import IDS, STEPS, audited, live
 from guard.audit import explain
 from guard.audit.audit import AmbiguousOrderError, Audit, UnknownOrderError
+from guard.engine.events import HoldFreed
 from guard_day_support import trading_day
 from guard_support import (
     ALPHA_BUDGET,
@@ -16,6 +17,7 @@ from guard_support import (
     ORDER_NOTIONAL,
     T0,
     LoggedEngine,
+    actor,
     cancel,
     dev_config,
     fill,
@@ -88,7 +90,8 @@ def test_an_order_before_the_kernel_and_of_no_desk() -> None:
     assert account["kernel"] is None
     assert account["ledger"] is None
     assert account["halts"] == {
-        "entries": None, "desk": None, "desk_unpaid_fees_microcents": 0,
+        "entries": None, "desk": None, "desk_unpaid_fees_microcents": 0, "desk_stopped": None,
+        "firm_stopped": False, "symbol_stopped": False,
     }  # fmt: skip
 
 
@@ -112,6 +115,24 @@ def test_fills_of_an_order_that_the_log_never_saw() -> None:
     (account,) = explained("X-1")
     assert account["sequence"] is None
     assert account["following"][0]["answer"]["flags"] == ["unknown"]
+
+
+def test_a_hold_that_a_person_freed_is_told() -> None:
+    day = LoggedEngine()
+    day.admit(order())
+    who = actor(T0 + 5, day.engine.next_sequence)
+    freed = {"desk": "desk-alpha", "released_microcents": ORDER_NOTIONAL}
+    day.log(who.event(HoldFreed, client_order_id="A-1", **freed))
+    document = audited(day.records, Audit("A-1"))
+    (account,) = document["explanations"]
+    (event,) = account["following"]
+    assert (event["event"], event["answer"]) == (
+        "hold_freed",
+        {"released_microcents": ORDER_NOTIONAL},
+    )
+    assert (event["request"]["by"], event["request"]["why"]) == ("tester", "a test")
+    rows = document["exposure"]["desks"]["desk-alpha"]["rows"]
+    assert [row[1:4] for row in rows] == [[ORDER_NOTIONAL, ORDER_NOTIONAL, 0]]
 
 
 def test_an_unknown_id() -> None:

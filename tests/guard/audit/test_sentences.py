@@ -11,7 +11,7 @@ from guard.audit import words
 from guard.audit.audit import Audit
 from guard.audit.sentences import FORMS, sentence_of
 from guard.audit.units import bits, fee_limit, in_units, price, quantity
-from guard.engine.events import EntriesHalted
+from guard.engine.events import EntriesHalted, TradingHalted
 from guard.protocol.reasons import Refusal
 from guard_support import ALPHA_BUDGET, T0, U32_MAX, LoggedEngine, actor, dev_config, fill, order
 from kernel import GATES, Reason
@@ -189,6 +189,23 @@ def test_halts() -> None:
         "Rejected: all entries were halted: the log's disk had 1,234 bytes free, less than its "
         "reserve of 56,789."
     )
+
+
+def test_what_a_person_stopped() -> None:
+    for scope, name, text in (
+        ("desk", "desk-alpha", "a person had stopped the desk's entries"),
+        ("symbol", "AAPL", "a person had stopped the entries in AAPL"),
+        ("firm", "", "a person had stopped the entries of every desk"),
+    ):
+        day = LoggedEngine()
+        who = actor(T0, day.engine.next_sequence)
+        day.log(who.event(TradingHalted, scope=scope, name=name))
+        day.reject(order())
+        assert told(day)["sentence"] == f"Rejected: {text}."
+        document = audited(day.records)
+        assert document["session"]["firm_stopped"] is (scope == "firm")
+        assert document["session"]["stopped_symbols"] == (["AAPL"] if scope == "symbol" else [])
+        assert document["ledger"]["desks"][0]["stopped"] is (scope == "desk")
 
 
 def test_a_reason_of_another_version_is_told_by_its_word() -> None:
