@@ -3,6 +3,7 @@
 from guard.config.activation import resume_event
 from guard.engine.actor import Actor
 from guard.engine.events import (
+    RULES_VERSION,
     CheckpointTaken,
     CutNoted,
     DeskCapped,
@@ -76,9 +77,9 @@ def checkpoint_taken(who: Actor, sequence: int = 38) -> Outcome:
     )
 
 
-def trading_day(*, as_given: bool = False) -> LoggedEngine:
-    """The log of that day: 40-odd records. `as_given`: as `LoggedEngine` says."""
-    day = LoggedEngine(as_given=as_given)
+def trading_day(*, as_given: bool = False, rules_version: int = RULES_VERSION) -> LoggedEngine:
+    """The log of that day: 40-odd records. `as_given`, `rules_version`: as `LoggedEngine` says."""
+    day = LoggedEngine(as_given=as_given, rules_version=rules_version)
     day.admit(order("A-1"))
     day.admit(order("A-2", venue=20, sent_at_ns=T0 - 1, time_in_force="ioc"))
     day.reject(order("A-3", risk_bps=9_600))

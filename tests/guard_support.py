@@ -17,7 +17,14 @@ from guard.config.activation import opening_events
 from guard.config.file import Config, parse_config
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
-from guard.engine.events import Decided, KernelRows, SessionClosed, SessionStarted
+from guard.engine.events import (
+    RULES_VERSION,
+    Decided,
+    KernelRows,
+    LogOpened,
+    SessionClosed,
+    SessionStarted,
+)
 from guard.engine.events import Outcome as Event
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Cancel, Fill, Order, Reject, Reply, Request, Status
@@ -156,6 +163,13 @@ def describe(state: GuardState) -> dict[str, Any]:
     return fields
 
 
+def opened_under(rules_version: int, event: Event) -> Event:
+    """One of a log's first events, as software wrote it whose rules had that version."""
+    if isinstance(event, LogOpened):
+        return structs.replace(event, rules_version=rules_version)
+    return event
+
+
 class LoggedEngine:
     """An engine whose every outcome goes through the bytes of its record before it is applied.
 
@@ -167,11 +181,16 @@ class LoggedEngine:
     that of the record before it; no time before the last one), and a session's first record says
     what stands before it: chained under
     `KEY` these are records that a start and a replay take. `as_given`: events are logged as they
-    are.
+    are. `rules_version`: what the log's first record names.
     """
 
     def __init__(
-        self, config: Config | None = None, now_ns: int = T0, *, as_given: bool = False
+        self,
+        config: Config | None = None,
+        now_ns: int = T0,
+        *,
+        as_given: bool = False,
+        rules_version: int = RULES_VERSION,
     ) -> None:
         self.engine = Engine()
         self.request, self.outcome = RequestFields(), Outcome()
@@ -186,7 +205,7 @@ class LoggedEngine:
         self._as_given = as_given
         key_id = "test-key-id" if as_given else _HASHER.key_id
         for event in opening_events(config or dev_config(), actor(now_ns), LOG_ID, key_id):
-            self._log(event)
+            self._log(opened_under(rules_version, event))
 
     @property
     def state(self) -> GuardState:

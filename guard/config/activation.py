@@ -24,6 +24,7 @@ from guard.engine.events import (
     LogOpened,
     Outcome,
     PolicyActivated,
+    RulesActivated,
     SettingsActivated,
 )
 from guard.engine.state import GuardState
@@ -60,6 +61,19 @@ def opening_events(config: Config, actor: Actor, log_id: str, key_id: str) -> It
         yield _instrument_event(instrument, actor)
     for terms in config.desks.values():
         yield _desk_event(terms, actor)
+
+
+def rules_events(state: GuardState, actor: Actor) -> list[Outcome]:
+    """What a session logs first of all where its software has newer rules than the log names."""
+    if state.rules_version >= RULES_VERSION:
+        return []
+    return [
+        actor.event(
+            RulesActivated,
+            rules_version=RULES_VERSION,
+            previous_rules_version=state.rules_version,
+        )
+    ]
 
 
 def find_differences(state: GuardState, config: Config, actor: Actor) -> list[Difference]:

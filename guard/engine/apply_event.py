@@ -17,7 +17,7 @@ from msgspec import UNSET
 from guard.engine.apply import apply_release
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
-    RULES_VERSION,
+    RULES_VERSIONS,
     BudgetLowered,
     CheckpointTaken,
     DeskCapped,
@@ -32,6 +32,7 @@ from guard.engine.events import (
     OperatorActed,
     PolicyActivated,
     PolicyContent,
+    RulesActivated,
     SessionClosed,
     SessionStarted,
     SettingsActivated,
@@ -122,11 +123,23 @@ def build_policy(content: PolicyContent) -> PolicySnapshot:
 def _apply_log_opened(state: GuardState, event: LogOpened) -> None:
     if event.format_version != LOG_FORMAT_VERSION:
         raise InvariantError(f"the log's format is version {event.format_version}, unknown here")
-    if event.rules_version != RULES_VERSION:
-        raise InvariantError(f"the log's rules are version {event.rules_version}, unknown here")
+    _check_rules_version(event.rules_version)
     state.log_id = event.log_id
     state.key_id = event.key_id
     state.epoch = event.epoch
+    state.rules_version = event.rules_version
+
+
+def _check_rules_version(version: int) -> None:
+    if version not in RULES_VERSIONS:
+        raise InvariantError(
+            f"from here on the log's rules are version {version}, and this software knows versions "
+            f"{RULES_VERSIONS[0]} to {RULES_VERSIONS[-1]}: the log takes newer software"
+        )
+
+
+def _apply_rules(state: GuardState, event: RulesActivated) -> None:
+    _check_rules_version(event.rules_version)
     state.rules_version = event.rules_version
 
 
@@ -249,6 +262,7 @@ def _apply_session_closed(_state: GuardState, _event: SessionClosed) -> None:
 
 _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     LogOpened: _apply_log_opened,
+    RulesActivated: _apply_rules,
     SettingsActivated: _apply_settings,
     PolicyActivated: _apply_policy,
     InstrumentDefined: _apply_instrument,

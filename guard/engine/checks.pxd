@@ -16,12 +16,14 @@ ctypedef bint (*Function)(GuardState, Request, Outcome, Found) except -1
 cdef u64 _I64_MAX, _U32_MAX, _RISK_LIMIT, _CONFIDENCE_LIMIT
 cdef Py_ssize_t _ACTION_AT, _REASON_AT, _VENUE_AT, _COUNTS_AT, _FIRST_GATE, _GATE_COUNT
 cdef u8 _REJECT, _SUBSTITUTE
+cdef int _FIRST_VERSION, _LAST_VERSION
 
 @cython.final
 cdef class Check:
     cdef readonly u64 number, stage, detail
     cdef readonly object scope
     cdef readonly bint bars_kernel
+    cdef readonly int since_version, until_version
     cdef Function function
 
     @cython.locals(function=Function)
@@ -30,7 +32,9 @@ cdef class Check:
     ) except -1
 
 @cython.locals(check=Check)
-cdef Check row(number, scope, Function function, bint bars_kernel=*)
+cdef Check row(
+    number, scope, Function function, bint bars_kernel=*, int since_version=*, int until_version=*
+)
 
 @cython.locals(sent_at_ns=i64, window_ns=i64, now_ns=i64)
 cdef bint stale_order(GuardState, Request, Outcome, Found) except -1

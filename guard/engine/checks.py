@@ -5,13 +5,17 @@ Owns the table of entry checks (`guard/PROTOCOL.md`, 3.3): a rule is a row of it
 function says whether the order is refused, and puts what the reject's detail says into the outcome;
 which integers those are, `guard.protocol.fields.DETAILS` says. The first refusal counts.
 
-How a rule is added: a `Refusal` with a number of its own, a row here, its function (and the line in
-`checks.pxd` that types it), a row in the protocol's table, which a test holds against this one.
+How a rule is added: a `Refusal` with a number of its own, a row here with the rules version from
+which on it counts, its function (and the line in `checks.pxd` that types it), a row in the
+protocol's table, which a test holds against this one. A row is never taken away, since logs of
+every version are decided again: it gets the last version in which it counts. What else of a
+decision changes with a version asks `state.rules_version`.
 """
 
 from collections.abc import Callable
 from typing import Final
 
+from guard.engine.events import RULES_VERSION, RULES_VERSIONS
 from guard.engine.state import Found, GuardState
 from guard.protocol import slots
 from guard.protocol.fields import (
@@ -39,6 +43,8 @@ _GATE_COUNT = len(GATES)
 _REJECT, _SUBSTITUTE = int(Action.REJECT), int(Action.SUBSTITUTE)
 _RISK_LIMIT, _CONFIDENCE_LIMIT = int(Reason.RISK_HARD_LIMIT), int(Reason.CONFIDENCE_HARD_LIMIT)
 
+_FIRST_VERSION, _LAST_VERSION = RULES_VERSIONS[0], RULES_VERSION
+
 Rule = Callable[[GuardState, Request, Outcome, Found], bool]
 
 
@@ -47,14 +53,19 @@ class Check:
 
     `bars_kernel`: the kernel cannot be asked about an order that this refuses, so that it is looked
     at also where another check has refused already. `scope`: what it looks at, for people.
+    `since_version`, `until_version`: the first and the last version of the rules that has it.
     """
 
-    def __init__(self, number: int, scope: str, bars_kernel: bool) -> None:
+    def __init__(
+        self, number: int, scope: str, bars_kernel: bool, since_version: int, until_version: int
+    ) -> None:
         self.number = number
         self.scope = scope
         self.bars_kernel = bars_kernel
         self.stage = stage_of_reason(number)
         self.detail = detail_of_reason(number)
+        self.since_version = since_version
+        self.until_version = until_version
 
     def refuses(self, state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
         """What the row's function says; the detail is then in the outcome."""
@@ -62,9 +73,16 @@ class Check:
         return function(state, request, outcome, found)
 
 
-def row(number: int, scope: str, function: Rule, bars_kernel: bool = False) -> Check:
+def row(
+    number: int,
+    scope: str,
+    function: Rule,
+    bars_kernel: bool = False,
+    since_version: int = _FIRST_VERSION,
+    until_version: int = _LAST_VERSION,
+) -> Check:
     """A row of the table, and its function, which compiled is one of C."""
-    check = Check(number, scope, bars_kernel)
+    check = Check(number, scope, bars_kernel, since_version, until_version)
     check.function = function  # type: ignore[attr-defined]
     return check
 
@@ -245,3 +263,16 @@ CHECKS_BEHIND_KERNEL: Final = [
     row(Refusal.EXPOSURE_LIMIT_EXCEEDED, "desk", exposure_limit_exceeded),
     row(Refusal.INSUFFICIENT, "desk", insufficient),
 ]
+
+
+def in_force(checks: list[Check]) -> list[list[Check]]:
+    """The rows that count, by rules version. 0: no log has named one yet; as the first."""
+    versions = (RULES_VERSIONS[0], *RULES_VERSIONS)
+    return [
+        [check for check in checks if check.since_version <= version <= check.until_version]
+        for version in versions
+    ]
+
+
+BEFORE_KERNEL_BY_VERSION: Final = in_force(CHECKS_BEFORE_KERNEL)
+BEHIND_KERNEL_BY_VERSION: Final = in_force(CHECKS_BEHIND_KERNEL)

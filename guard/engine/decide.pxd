@@ -48,7 +48,8 @@ cpdef int decide(GuardState state, Request request, Outcome outcome) except -1
 cpdef bint is_recorded(Outcome outcome) noexcept
 
 @cython.locals(
-    known_row=Py_ssize_t, found=Found, reason=u64, index=Py_ssize_t, check=Check, row=Row
+    known_row=Py_ssize_t, found=Found, reason=u64, checks=list, index=Py_ssize_t, check=Check,
+    row=Row,
 )
 cdef int decide_order(GuardState state, Request request, Outcome outcome) except -1
 

@@ -13,7 +13,7 @@ How it fails: `InvariantError` where the state lacks what start-up guarantees, o
 gives two answers to one question. Nothing of a request can cause either.
 """
 
-from guard.engine.checks import CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL, Check
+from guard.engine.checks import BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERSION, Check
 from guard.engine.remembered import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
@@ -71,7 +71,7 @@ _FILL_ID_REUSED, _UNKNOWN_ORDER, _ORDER_REFUSED, _ORDER_FILLED = (
 _STATE_OF_PHASE = [
     STATES.index(word) for word in ("unknown", "open", "closed", "closed", "refused")
 ]
-_BEFORE_KERNEL, _BEHIND_KERNEL = CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL
+_BEFORE_KERNEL, _BEHIND_KERNEL = BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERSION
 # What makes two requests the same one: all fields but those of the key and the request's id.
 _ORDER_CONTENT = Layout(json_steps(fields.RECORDED_FIELDS[fields.ORDER]))
 _FILL_CONTENT = Layout(json_steps(fields.RECORDED_FIELDS[fields.FILL]))
@@ -115,8 +115,9 @@ def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
         return 0
     found = state.found
     reason = 0
-    for index in range(len(_BEFORE_KERNEL)):
-        check = _BEFORE_KERNEL[index]
+    checks = _BEFORE_KERNEL[state.rules_version]
+    for index in range(len(checks)):
+        check = checks[index]
         if reason == 0:
             if check.refuses(state, request, outcome, found):
                 reason = check.number
@@ -130,10 +131,11 @@ def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
     ask_kernel(state, request, outcome)
     assert found.desk is not None
     found.line = state.ledger.line(found.desk.name)
-    for index in range(len(_BEHIND_KERNEL)):
+    checks = _BEHIND_KERNEL[state.rules_version]
+    for index in range(len(checks)):
         if reason != 0:
             break
-        check = _BEHIND_KERNEL[index]
+        check = checks[index]
         if check.refuses(state, request, outcome, found):
             outcome.stage = check.stage
             reason = check.number

@@ -40,6 +40,7 @@ from guard.protocol.ranges import (
     RememberedOrdersMax,
     RememberedOrderWindowNs,
     RiskPenaltyBps,
+    RulesVersion,
     ScopeName,
     Sequence,
     SoftwareVersion,
@@ -48,7 +49,10 @@ from guard.protocol.ranges import (
 )
 
 LOG_FORMAT_VERSION = 1
-RULES_VERSION = 1
+# The rules that decide now, and all that the engine can still decide by: what was recorded under an
+# earlier version is decided again by that one.
+RULES_VERSION = 2
+RULES_VERSIONS = range(1, RULES_VERSION + 1)
 
 
 class Event(Struct, tag_field="event", forbid_unknown_fields=True):
@@ -112,6 +116,16 @@ class LogOpened(Administrative, tag="log_opened"):
     key_id: str
     epoch: Epoch
     opening_records: Sequence | UnsetType = UNSET
+
+
+class RulesActivated(Administrative, tag="rules_activated"):
+    """Newer rules decide from here on: the first start of software that has them.
+
+    What stands before is decided again by the rules of `previous_rules_version`.
+    """
+
+    rules_version: RulesVersion
+    previous_rules_version: RulesVersion
 
 
 class SettingsActivated(Administrative, tag="settings_activated"):
@@ -316,6 +330,7 @@ PlainEvent: TypeAlias = (
     | FillRecorded
     | OrderReleased
     | LogOpened
+    | RulesActivated
     | SettingsActivated
     | PolicyActivated
     | InstrumentDefined

@@ -55,7 +55,8 @@ cdef class Found:
     cdef Worth worth_in(self, dict instruments, Request request)
 
 cdef class GuardState:
-    cdef public object log_id, key_id, epoch, rules_version
+    cdef public object log_id, key_id, epoch
+    cdef public int rules_version
     cdef public u64 next_sequence
     cdef public i64 last_received_at_ns
     cdef public bint is_closed_cleanly

@@ -78,6 +78,7 @@ Client: TypeAlias = Literal["local"]
 LOCAL_CLIENT: Final[Client] = "local"
 ReceivedAtNs: TypeAlias = Annotated[int, Meta(ge=0, le=TIME_NS_MAX)]
 Sequence: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
+RulesVersion: TypeAlias = Annotated[int, Meta(ge=1, le=U32_MAX)]
 Epoch: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
 FreeBytes: TypeAlias = Annotated[int, Meta(ge=0)]  # blocks by their size, as the system says them
 ByteCount: TypeAlias = Annotated[int, Meta(ge=0, le=I64_MAX)]

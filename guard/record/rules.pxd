@@ -18,7 +18,7 @@ cdef bytes _CLIENT
 cdef class RecordRules:
     cdef GuardState _state
     cdef object _key_id
-    cdef i64 _batch_first_sequence, _checkpoint_from
+    cdef i64 _batch_first_sequence, _checkpoint_from, _session_from
 
     @cython.locals(state=GuardState, batch=i64, last_ns=i64)
     cpdef bint follows(

@@ -29,6 +29,7 @@ from guard.engine.events import (
     OrderRefused,
     OrderReleased,
     Outcome,
+    RulesActivated,
     SessionStarted,
     SettingsActivated,
 )
@@ -43,6 +44,7 @@ from guard.record.codec import RecordError
 from guard.record.words import refusal
 
 _UNKNOWN = 0  # of a sequence: the record that says it was not read
+_NO_SESSION: Final = -1
 _REASON_LENGTH_MAX = 64
 _ORDER = ORDER
 _CLIENT, _CLIENT_AT, _CURRENCY_AT = LOCAL_CLIENT.encode(), TEXTS["client"][0], TEXTS["currency"][0]
@@ -61,6 +63,7 @@ class RecordRules:
         self._key_id = key_id
         self._batch_first_sequence = _UNKNOWN
         self._checkpoint_from = _UNKNOWN
+        self._session_from = _UNKNOWN
 
     def follows(self, sequence: int, received_at_ns: int, batch_first_sequence: int) -> bool:
         """May a record with this head stand there? Not asked of one that begins a session.
@@ -112,6 +115,10 @@ class RecordRules:
         self._batch_first_sequence = outcome.batch_first_sequence
         if type(outcome) in _BEFORE_CHECKPOINTS:
             self._checkpoint_from = sequence
+        if type(outcome) is SessionStarted:
+            self._session_from = sequence
+        elif type(outcome) is LogOpened:
+            self._session_from = _NO_SESSION
 
     def check(self, sequence: int, outcome: Outcome, previous_hash: str) -> None:
         """Raises RecordError where no guard can have written this at `sequence`.
@@ -166,6 +173,16 @@ class RecordRules:
     def _check_log_opened(self, _sequence: int, event: LogOpened) -> None:
         _check_is("key_id", event.key_id, self._key_id)
         _check_is("epoch", event.epoch, 1)
+
+    def _check_rules(self, sequence: int, event: RulesActivated) -> None:
+        """A session whose software has newer rules says so first, in its first batch."""
+        if self._session_from not in (_UNKNOWN, sequence - 1):
+            raise _refused("event", "rules_activated", "directly behind session_started alone")
+        _check_is("batch_first_sequence", event.batch_first_sequence, sequence - 1)
+        previous = self._state.rules_version
+        _check_is("previous_rules_version", event.previous_rules_version, previous)
+        if event.rules_version <= previous:
+            raise _refused("rules_version", event.rules_version, f"above {previous}")
 
     def _check_settings(self, _sequence: int, event: SettingsActivated) -> None:
         """No event changes the currency once there is one."""
@@ -279,6 +296,7 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     FillRecorded: RecordRules._check_fill,
     OrderReleased: RecordRules._check_release,
     LogOpened: RecordRules._check_log_opened,
+    RulesActivated: RecordRules._check_rules,
     SettingsActivated: RecordRules._check_settings,
     EntriesResumed: RecordRules._check_resume,
     CheckpointTaken: RecordRules._check_checkpoint,

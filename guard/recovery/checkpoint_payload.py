@@ -23,7 +23,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from guard.engine.events import RULES_VERSION
+from guard.engine.events import RULES_VERSIONS
 from guard.engine.state import (
     ACTIONS_REMEMBERED_MAX,
     ActionDone,
@@ -228,8 +228,9 @@ def _read_head(source: "_ExactReader") -> StateHead:
         head = _decode_head(data)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise StateError(explain(data, error)) from error
-    if head.rules_version not in (_NO_RULES, RULES_VERSION):
-        raise StateError(refusal("rules_version", head.rules_version, RULES_VERSION))
+    if head.rules_version != _NO_RULES and head.rules_version not in RULES_VERSIONS:
+        allowed = f"{RULES_VERSIONS[0]} to {RULES_VERSIONS[-1]}"
+        raise StateError(refusal("rules_version", head.rules_version, allowed))
     for name in ("epoch", "next_reservation_id"):
         # A session begins with a record, and a record takes one number at most.
         if getattr(head, name) > head.next_sequence:

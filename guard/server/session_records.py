@@ -17,11 +17,16 @@ from dataclasses import asdict
 from msgspec import UNSET
 
 from guard import __version__, clock
-from guard.config.activation import find_differences, opening_events, resume_event
+from guard.config.activation import (
+    find_differences,
+    opening_events,
+    resume_event,
+    rules_events,
+)
 from guard.config.file import ConfigError
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
-from guard.engine.events import CutNoted, Outcome, SessionStarted
+from guard.engine.events import RULES_VERSION, CutNoted, Outcome, SessionStarted
 from guard.process.operator_lines import say
 from guard.recovery.recover import Recovered
 from guard.server.request_path import record_event
@@ -77,7 +82,13 @@ def session_events(
         checkpoint_sequence=UNSET if checkpoint is None else checkpoint.sequence,
         losses=recovered.losses or UNSET,
     )
-    return [started, *_configured_events(options, engine)]
+    events = [started, *rules_events(state, start), *_configured_events(options, engine)]
+    if state.rules_version != RULES_VERSION:
+        say(
+            f"the log's rules were version {state.rules_version}, from here on they are version "
+            f"{RULES_VERSION}: software that does not know these cannot open it any more"
+        )
+    return events
 
 
 def _noted(recovered: Recovered) -> list[CutNoted]:

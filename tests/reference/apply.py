@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
-    RULES_VERSION,
+    RULES_VERSIONS,
     CheckpointTaken,
     DeskCapped,
     DeskOpened,
@@ -31,6 +31,7 @@ from guard.engine.events import (
     Outcome,
     PolicyActivated,
     PolicyContent,
+    RulesActivated,
     SessionClosed,
     SessionStarted,
     SettingsActivated,
@@ -218,11 +219,20 @@ def _apply_release(state: GuardState, event: OrderReleased) -> None:
 def _apply_log_opened(state: GuardState, event: LogOpened) -> None:
     if event.format_version != LOG_FORMAT_VERSION:
         raise InvariantError(f"the log's format is version {event.format_version}, unknown here")
-    if event.rules_version != RULES_VERSION:
-        raise InvariantError(f"the log's rules are version {event.rules_version}, unknown here")
+    _check_rules_version(event.rules_version)
     state.log_id = event.log_id
     state.key_id = event.key_id
     state.epoch = event.epoch
+    state.rules_version = event.rules_version
+
+
+def _check_rules_version(version: int) -> None:
+    if version not in RULES_VERSIONS:
+        raise InvariantError(f"the log's rules are version {version}, unknown here")
+
+
+def _apply_rules(state: GuardState, event: RulesActivated) -> None:
+    _check_rules_version(event.rules_version)
     state.rules_version = event.rules_version
 
 
@@ -328,6 +338,7 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     FillRecorded: _apply_fill,
     OrderReleased: _apply_release,
     LogOpened: _apply_log_opened,
+    RulesActivated: _apply_rules,
     SettingsActivated: _apply_settings,
     PolicyActivated: _apply_policy,
     InstrumentDefined: _apply_instrument,

@@ -19,7 +19,7 @@ import wal.publish
 import wal.rewrite_end
 from guard.engine import apply, apply_event, decide
 from guard.engine.checks import CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL, Check
-from guard.engine.events import EntriesHalted
+from guard.engine.events import EntriesHalted, RulesActivated
 from guard.engine.remembered import RememberedOrders
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState, Worth
@@ -314,6 +314,11 @@ def disk_low_forgotten() -> Patch:
     return patch.dict(apply_event._APPLY, {EntriesHalted: lambda *_: None})
 
 
+def rules_not_activated() -> Patch:
+    """Older rules go on deciding behind the record that says that they do not."""
+    return patch.dict(apply_event._APPLY, {RulesActivated: lambda *_: None})
+
+
 def full_disk_written_to() -> Patch:
     """What the disk has no space for is recorded all the same."""
     return patch.object(RequestPath, "_is_refused", lambda *_: False)
@@ -459,6 +464,7 @@ MUTATIONS: tuple[Callable[[], Patch], ...] = (
     rewrite_not_synced,
     reply_before_anchor,
     disk_low_forgotten,
+    rules_not_activated,
     full_disk_written_to,
     closed_segment_continued,
     checkpoint_without_holds,

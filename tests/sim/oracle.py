@@ -87,6 +87,7 @@ class Oracle:
     def _reset(self) -> None:
         self.next_sequence = 1
         self.last_ns = 0
+        self.rules_version = 0  # of those that decide now
         self.disk_low: Reply | None = None
         self.refused: tuple[str, ...] = ()
         self.next_reservation = 1
@@ -107,10 +108,11 @@ class Oracle:
 
     # What happens.
 
-    def start(self, record_count: int, wall_ns: int) -> None:
-        """The guard has started and logged so many records of its own."""
+    def start(self, record_count: int, wall_ns: int, rules_version: int | None = None) -> None:
+        """The guard has logged so many records of its own. `rules_version`: what they name."""
         for _ in range(record_count):
-            self._log("local", None, wall_ns, max(wall_ns, self.last_ns))
+            self._log("local", rules_version, wall_ns, max(wall_ns, self.last_ns))
+        self.rules_version = rules_version or self.rules_version
 
     def space(self, left: int, reserve: int, wall_ns: int) -> None:
         """So much is left on the log's disk: entries halt, or are let in again; some are refused
@@ -169,7 +171,7 @@ class Oracle:
             if sequence != self.next_sequence:
                 raise WrongError(f"operation {sequence} is due as {self.next_sequence}")
             if kind == "local":
-                self._log("local", None, wall_ns, max(wall_ns, self.last_ns))
+                self.start(1, wall_ns, content)
             elif kind == "space":
                 self._turn(*content, wall_ns)
             else:

@@ -16,11 +16,17 @@ from typing import Any
 
 from msgspec import UNSET
 
-from guard.config.activation import find_differences, opening_events
+from guard.config.activation import find_differences, opening_events, rules_events
 from guard.config.file import Config
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
-from guard.engine.events import CutNoted, Outcome, SessionClosed, SessionStarted
+from guard.engine.events import (
+    RULES_VERSION,
+    CutNoted,
+    Outcome,
+    SessionClosed,
+    SessionStarted,
+)
 from guard.record.codec import DIALECT
 from guard.recovery.checkpoint_schedule import Checkpointer, CheckpointPlan
 from guard.recovery.recover import Recovered, recover_log
@@ -28,6 +34,7 @@ from guard.server.connection import Backlog
 from guard.server.disk_reserve import DiskReserve
 from guard.server.pipeline import Pipeline
 from guard.server.request_path import record_event
+from guard_support import opened_under
 from sim.checkpoints import Checkpoints, ChildKilledError
 from sim.disk import Disk
 from wal import Anchor, ChainHasher, Head, LogLock, LogWriter, anchor_of, verify_chain
@@ -148,8 +155,12 @@ class Server:
         checkpoints: Checkpoints,
         *,
         anchors: bool = False,
+        first_rules_version: int = RULES_VERSION,
     ) -> None:
-        """`anchors`: no reply leaves before its head is published in a second place."""
+        """`anchors`: no reply leaves before its head is published in a second place.
+
+        `first_rules_version`: a log that begins here is one of software with those rules.
+        """
         self.directory = directory
         self.disk = disk
         self.config = config
@@ -157,7 +168,8 @@ class Server:
         self.is_loop_busy = False
         self.engine = Engine()
         self.recovered_sequence = -1  # not known yet
-        self.start_records = 0
+        self.start_events: list[Outcome] = []
+        self._first_rules_version = first_rules_version
         self.anchors = anchors
         self.checkpoints = checkpoints
         self.timers: deque[Callable[[], None]] = deque()
@@ -209,7 +221,7 @@ class Server:
             fresh_segment=True,
             write_ahead_bytes=write_ahead_bytes,
         )
-        self.start_records = len(events)
+        self.start_events = events
         self._record(events)
         recovered.settle()
         asyncio._set_running_loop(self.loop)  # type: ignore[arg-type]
@@ -375,7 +387,8 @@ class Server:
         cuts = recovered.cuts
         self.cut_count = len(cuts)
         if recovered.head.sequence == 0:
-            return list(opening_events(self.config, actor, LOG_ID, HASHER.key_id))
+            events = opening_events(self.config, actor, LOG_ID, HASHER.key_id)
+            return [opened_under(self._first_rules_version, event) for event in events]
         names = CutNoted.__struct_fields__
         noted = [CutNoted(*(getattr(cut, name) for name in names)) for cut in cuts]
         started = actor.event(
@@ -391,7 +404,7 @@ class Server:
             else recovered.checkpoint.sequence,
             losses=recovered.losses or UNSET,
         )
-        events: list[Outcome] = [started]
+        events: list[Outcome] = [started, *rules_events(state, actor)]
         for difference in find_differences(state, self.config, actor):
             assert difference.event is not None, difference.text
             if difference.event not in events:

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from guard.engine.events import RULES_VERSION
 from guard.record.codec import DIALECT
 from guard.recovery.losses import KnownLoss
 from guard.recovery.recover import fold_log, recover_log
@@ -88,6 +89,8 @@ class World:
         self.stop_fault: Fault | None = None
         self.is_stopped = False
         self.has_log = False  # that a start has told of one, so that there must be one from then on
+        # Half of the logs are begun by software whose rules are older.
+        self.first_rules_version = 1 + seed % 2
         self.options_rng = random.Random(f"options of {seed}")
         self.crashes = self.power_cuts = self.cuts = self.replies = 0
 
@@ -125,6 +128,7 @@ class World:
             self.config,
             self.checkpoints,
             anchors=self.anchors == "synchronous",
+            first_rules_version=self.first_rules_version,
         )
         self.server.free = self.free
         # What a crash leaves behind a clean stop is a case of its own.
@@ -147,8 +151,19 @@ class World:
         self.cuts += self.server.cut_count
         self._tell_recovered()
         self.oracle.space(self.server.left, RESERVE_BYTES, self.wall_ns)
+        self._check_rules()
         self._audit()
         return True
+
+    def _check_rules(self) -> None:
+        """The rules are the newest, but for those of the life that began the log."""
+        assert self.server is not None
+        is_first = self.server.recovered_sequence == 0
+        wanted = self.first_rules_version if is_first else RULES_VERSION
+        found = self.server.engine.state.rules_version
+        if not wanted == found == self.oracle.rules_version:
+            told = self.oracle.rules_version
+            raise ViolationError(f"rules {found} decide, logged {told}; expected {wanted}")
 
     def _open(self, segment_bytes_max: int, ahead_bytes: int) -> None:
         """Starts as an operator does: plainly, and with an option where the guard asks for one."""
@@ -198,9 +213,10 @@ class World:
         assert self.server is not None
         left = self.server.recovered_sequence
         self.note(f"recovered {left} records, {self.server.cut_count} cuts")
-        if left >= 0 and self.server.start_records:
+        if left >= 0 and self.server.start_events:
             self.oracle.recover(left)
-            self.oracle.start(self.server.start_records, self.wall_ns)
+            for event in self.server.start_events:
+                self.oracle.start(1, self.wall_ns, getattr(event, "rules_version", None))
 
     def _live(self, is_last: bool) -> None:
         self.is_stopped = False

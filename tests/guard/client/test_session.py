@@ -6,16 +6,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from guard.client.codec import Encoding, Exchange, ReplyBody
+from guard.client.codec import Codec, Encoding, Exchange, ReplyBody
 from guard.client.errors import GuardProtocolError, GuardTimeout
 from guard.client.session import Session
 from guard.protocol.messages import (
     Admit,
     Cancel,
     ErrorReply,
+    Filled,
     Order,
     Ping,
     Pong,
+    Reject,
     Released,
     RequestId,
 )
@@ -48,6 +50,18 @@ def open_one(session: Session, name: str, now_ns: int) -> Exchange:
 
 def receive(session: Session, replies: ReplyBody, now_ns: int) -> bool:
     return session.receive([msgspec.msgpack.encode(replies)], now_ns)
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_what_a_reply_may_have_one_day_is_passed_over(encoding: Any) -> None:
+    """Keys, flags, reasons and codes may be added to version 1 of the protocol."""
+    wrap = msgspec.json.encode if encoding == "json" else msgspec.msgpack.encode
+    filled = Filled("desk-alpha", "A-1", "F-1", 9, 60, 1, 1, 5, 0, ["overfill", "lucky"], False)
+    reject = Reject("A-1", 7, "order", "full_moon", {"phase": 4}, False)
+    error = ErrorReply("too_late", "desk", "tomorrow")
+    for reply in (filled, reject, error):
+        newer = {**msgspec.to_builtins(reply), "mood": {"fine": [1]}}
+        assert Codec(encoding).decode([wrap(newer)]) == reply
 
 
 def test_the_bytes_on_the_wire_are_the_protocols() -> None:

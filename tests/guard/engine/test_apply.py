@@ -18,6 +18,7 @@ from guard.engine.events import (
     OrderReleased,
     Outcome,
     PolicyActivated,
+    RulesActivated,
     SessionClosed,
     SessionStarted,
     SettingsActivated,
@@ -54,7 +55,7 @@ def test_a_fresh_state_folds_the_first_records() -> None:
         "0123456789abcdef0123456789abcdef",
         ChainHasher(KEY).key_id,
         1,
-        1,
+        2,
     )
     assert (state.currency, state.remembered_orders_max) == ("USD", 1_000_000)
     assert state.remembered_order_window_ns == 86_400_000_000_000
@@ -160,8 +161,13 @@ def _opened(**changes: Any) -> LogOpened:
     return actor().event(LogOpened, **fields | changes)
 
 
+def _rules(version: int) -> RulesActivated:
+    return actor().event(RulesActivated, rules_version=version, previous_rules_version=2)
+
+
 CANNOT_FOLLOW: list[tuple[Any, str]] = [
-    (lambda: _opened(rules_version=2), "rules are version 2"),
+    (lambda: _opened(rules_version=3), "rules are version 3, and this software knows .* 1 to 2"),
+    (lambda: _rules(3), "rules are version 3, and this software knows versions 1 to 2"),
     (lambda: _opened(format_version=2), "format is version 2"),
     (
         lambda: actor().event(

@@ -22,18 +22,25 @@ from guard.engine.events import (
     HoldFreed,
     OperatorActed,
     Outcome,
+    RulesActivated,
     TradingHalted,
     TradingResumed,
 )
-from guard.record.codec import DIALECT, RecordError, decode_data, decode_event
+from guard.record.codec import DIALECT, RecordError, decode_data, decode_event, encode_event
 from guard_day_support import trading_day
-from guard_support import CHECKOUT, KEY, T0, LoggedEngine, order
+from guard_support import CHECKOUT, KEY, T0, LoggedEngine, actor, order
 from kernel.records import KernelDecision, KernelInput
 from reference.journal import encode_data
 from wal import GENESIS, ChainHasher, encode_line
 
-GOLDEN = (CHECKOUT / "tests" / "data" / "golden_day.jsonl").read_bytes().splitlines()
-DAY = trading_day(as_given=True)
+GOLDEN_DAY = (CHECKOUT / "tests" / "data" / "golden_day.jsonl").read_bytes().splitlines()
+DAY = trading_day(as_given=True, rules_version=1)  # of which that is the text
+RULES_ACTIVATED = (
+    b'{"event":"rules_activated","received_at_ns":1700000000000000000,"client":"local",'
+    b'"batch_first_sequence":1,"by":"tester","why":"a test","rules_version":2,'
+    b'"previous_rules_version":1}'
+)
+GOLDEN = [*GOLDEN_DAY, RULES_ACTIVATED]
 
 AUDIT_KEYS = [
     "schema_version",
@@ -56,11 +63,13 @@ def _decisions() -> list[bytes]:
 def test_the_text_of_every_record_is_pinned() -> None:
     version = f'"software_version":"{guard.__version__}"'.encode()
     first = DAY.records[0].replace(version, b'"software_version":"9.9.9"')
-    assert [first, *DAY.records[1:]] == GOLDEN
+    assert [first, *DAY.records[1:]] == GOLDEN_DAY
+    event = actor().event(RulesActivated, rules_version=2, previous_rules_version=1)
+    assert encode_event(event) == RULES_ACTIVATED
 
 
 def test_versions_of_the_format_are_pinned() -> None:
-    assert (LOG_FORMAT_VERSION, RULES_VERSION) == (1, 1)
+    assert (LOG_FORMAT_VERSION, RULES_VERSION) == (1, 2)
 
 
 # What came later: each is encoded and decoded by the tests of `guard.admin.actions`.
