@@ -93,7 +93,8 @@ def reply_to(request: Message) -> Reply:
     match request["type"]:
         case "order":
             notional = BITCOIN.notional_microcents(request["quantity"], request["price"])
-            return Admit(order[1], 1, 1, 10, False, notional, 7, "why", False, request_id)
+            said = Admit(order[1], 1, 1, 10, False, notional, 7, "why", False)
+            return msgspec.structs.replace(said, request_id=request_id)
         case "fill":
             fill_id = request["fill_id"]
             return Filled(*order, fill_id, 2, 0, 0, 9, 7, 0, [], False, request_id)

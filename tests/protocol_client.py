@@ -127,6 +127,15 @@ class ProtocolClient:
         self.close()
 
 
+def without_times(reply: Any) -> Any:
+    """A reply, or an array of them, without the times at which orders were received."""
+    if isinstance(reply, list):
+        return [without_times(each) for each in reply]
+    if isinstance(reply.get("answer"), dict):
+        reply = {**reply, "answer": without_times(reply["answer"])}
+    return {name: value for name, value in reply.items() if name != "received_at_ns"}
+
+
 def decode_any(body: bytes) -> Any:
     """A reply in whichever encoding its first byte says."""
     return (msgspec.json if body[:1] in (b"{", b"[") else msgspec.msgpack).decode(body)

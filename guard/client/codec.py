@@ -161,6 +161,7 @@ def find_mismatch(exchange: Exchange, replies: ReplyBody) -> str:
         if not isinstance(reply, ANSWER_TYPES[type(request)]):
             return f"{type(request).__name__} is answered by {reply}"
         for name in _IDENTITY_FIELDS:
-            if hasattr(reply, name) and getattr(reply, name) != getattr(request, name):
+            said = getattr(reply, name, UNSET)
+            if said is not UNSET and said != getattr(request, name):
                 return f"{name} {getattr(request, name)!r} is answered by {reply}"
     return ""

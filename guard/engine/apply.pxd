@@ -12,6 +12,7 @@ from kernel.ledger cimport BudgetEngine
 from kernel.ledger_lines cimport Tenant
 
 cdef Py_ssize_t _NO_ROW
+cdef int _TIMED_SINCE
 cdef u64 _I64_MAX, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED
 cdef i64 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED
 cdef list _NOT_REMEMBERED

@@ -12,6 +12,7 @@ id, a hold that is not there): the log and the state are not of one history, not
 from typing import NoReturn
 
 from guard.engine.remembered import OrderPhase
+from guard.engine.remembered_form import TIMED_SINCE_RULES_VERSION
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
 from guard.protocol.fields import CODE_OF_REASON
@@ -23,6 +24,7 @@ from kernel import Charged, InvariantError, MissingReservation
 
 _NO_ROW = NO_ROW
 _I64_MAX = I64_MAX
+_TIMED_SINCE = TIMED_SINCE_RULES_VERSION
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED = map(int, OrderPhase)
 _NOT_REMEMBERED = sorted(CODE_OF_REASON[word] for word in NOT_REMEMBERED)
@@ -55,7 +57,7 @@ def _apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> in
     reservation_id = 0 if line is None else state.ledger.reserve_line(line, notional)
     if reservation_id != outcome.reservation_id:
         _refuse_reservation(state, request, outcome, reservation_id)
-    state.orders.add(request, outcome)
+    state.orders.add(request, outcome, state.rules_version >= _TIMED_SINCE)
     return 0
 
 
@@ -77,7 +79,7 @@ def _refuse_reservation(
 def _apply_rejected(state: GuardState, request: Request, outcome: Outcome) -> int:
     if outcome.reason in _NOT_REMEMBERED:
         return 0
-    row = state.orders.add(request, outcome)
+    row = state.orders.add(request, outcome, state.rules_version >= _TIMED_SINCE)
     return state.orders.close(
         row, _PHASE_REFUSED, state.expires_at_ns(request.received_at_ns, request.sent_at_ns)
     )

@@ -85,6 +85,7 @@ def decide(state: GuardState, request: Request, outcome: Outcome) -> int:
     kind = request.kind
     outcome.sequence = state.next_sequence
     outcome.repeat = 0
+    outcome.received_at_ns = request.received_at_ns
     if kind == _ORDER:
         decide_order(state, request, outcome)
     elif kind == _FILL:

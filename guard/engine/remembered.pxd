@@ -21,9 +21,10 @@ cdef Py_ssize_t _PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, 
 cdef Py_ssize_t _FIRST_FILL, _NEXT_FILL, _FILL_EXPIRES
 cdef i64 _NEVER, _OPEN, _REFUSED
 cdef u64 _ADMITTED, _FOREIGN
-cdef u8 _ADMIT_MARK
+cdef list _LAYOUTS
 cdef bytes _NUL
 cdef Layout _CONTENT_LAYOUT, _ADMITTED_LAYOUT, _REJECTED_LAYOUT, _FILL_LAYOUT
+cdef Layout _ADMITTED_TIMED, _REJECTED_TIMED
 
 @cython.final
 cdef class RememberedOrders:
@@ -61,7 +62,7 @@ cdef class RememberedOrders:
 
     cpdef int read_answer(self, Py_ssize_t row, Outcome outcome) except -1
 
-    @cython.locals(payload=bytes, is_admitted=bint, layout=Layout)
+    @cython.locals(payload=bytes, end=Py_ssize_t, layout=Layout)
     cpdef int read_into(self, Py_ssize_t row, Request request, Outcome outcome) except -1
 
     cdef _read_foreign(
@@ -69,7 +70,9 @@ cdef class RememberedOrders:
     )
 
     @cython.locals(at=Py_ssize_t)
-    cdef Py_ssize_t _put_foreign(self, Request request, Outcome outcome) except -1
+    cdef Py_ssize_t _put_foreign(
+        self, Request request, Outcome outcome, bint is_timed
+    ) except -1
 
     @cython.locals(
         row=Py_ssize_t, order_row=Py_ssize_t, expires_at_ns=i64, is_orphan=bint
@@ -84,7 +87,7 @@ cdef class RememberedOrders:
     cpdef bint is_full(self, Py_ssize_t orders_max, i64 now_ns) except -1
 
     @cython.locals(is_admitted=bint, layout=Layout, count=Py_ssize_t, row=BufferPointer)
-    cpdef Py_ssize_t add(self, Request request, Outcome outcome) except -1
+    cpdef Py_ssize_t add(self, Request request, Outcome outcome, bint is_timed) except -1
 
     cpdef int note_fill(self, Py_ssize_t row, i64 filled_quantity, i64 hold_microcents) except -1
     cpdef int release(self, Py_ssize_t row, i64 sequence, i64 released_microcents) except -1

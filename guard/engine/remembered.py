@@ -67,8 +67,9 @@ _DESK_AT, _ID_AT, _FILL_ID_AT = TEXTS["desk"][0], TEXTS["client_order_id"][0], T
 _NUL = b"\0"
 _ADMITTED, _FOREIGN = int(OutcomeKind.ADMITTED), FOREIGN
 _ADMITTED_LAYOUT, _REJECTED_LAYOUT = remembered_form.ADMITTED, remembered_form.REJECTED
+_ADMITTED_TIMED, _REJECTED_TIMED = remembered_form.ADMITTED_TIMED, remembered_form.REJECTED_TIMED
+_LAYOUTS = [remembered_form.ORDER_LAYOUTS.get(first) for first in range(256)]
 _CONTENT_LAYOUT, _FILL_LAYOUT = remembered_form.CONTENT, remembered_form.FILL
-_ADMIT_MARK = remembered_form.ADMIT_MARK
 
 
 class RememberedOrders:
@@ -186,9 +187,10 @@ class RememberedOrders:
     def read_into(self, row: int, request: Request, outcome: Outcome) -> int:
         """Reads the order and its first answer into these."""
         payload = self._orders.payload(row)
-        is_admitted = len(payload) > 0 and payload[0] == _ADMIT_MARK
-        layout = _ADMITTED_LAYOUT if is_admitted else _REJECTED_LAYOUT
-        if self._reader.read(layout, payload, 0, len(payload), request, outcome) != len(payload):
+        end = len(payload)
+        outcome.received_at_ns = 0  # unless the layout has it
+        layout = _LAYOUTS[payload[0] if end > 0 else 0]
+        if layout is None or self._reader.read(layout, payload, 0, end, request, outcome) != end:
             self._read_foreign(row, payload, request, outcome)
         return 0
 
@@ -196,7 +198,8 @@ class RememberedOrders:
         """The same of an order that rules of another version answered."""
         if self._reader.read(_CONTENT_LAYOUT, payload, 1, len(payload), request, outcome) < 0:
             raise InvariantError(f"the remembered order in row {row} is none")
-        outcome.take_foreign(read_foreign(payload))
+        answer, outcome.received_at_ns = read_foreign(payload)
+        outcome.take_foreign(answer)
 
     def find_fill(self, request: Request, now_ns: int) -> int:
         """The row of the fill recorded under that identity, of an order of ours or not."""
@@ -268,13 +271,20 @@ class RememberedOrders:
 
     # Changes. After `forget_expired`, so that no key of what was forgotten is in the way.
 
-    def add(self, request: Request, outcome: Outcome) -> int:
-        """Remembers an order that was admitted, open; or refused, which is then to be closed."""
+    def add(self, request: Request, outcome: Outcome, is_timed: bool) -> int:
+        """Remembers an order that was admitted, open; or refused, which is then to be closed.
+
+        `is_timed`: when it was received, too.
+        """
         is_admitted = outcome.kind == _ADMITTED
+        outcome.received_at_ns = request.received_at_ns
         if outcome.reason == _FOREIGN:
-            count = self._put_foreign(request, outcome)
+            count = self._put_foreign(request, outcome, is_timed)
         else:
-            layout = _ADMITTED_LAYOUT if is_admitted else _REJECTED_LAYOUT
+            if is_timed:
+                layout = _ADMITTED_TIMED if is_admitted else _REJECTED_TIMED
+            else:
+                layout = _ADMITTED_LAYOUT if is_admitted else _REJECTED_LAYOUT
             count = tables.write_pack(layout, self._payload, 0, request, outcome)
         row = self._row_bytes
         le.store_i64(row, 8 * _PHASE, _OPEN if is_admitted else _REFUSED)
@@ -287,10 +297,11 @@ class RememberedOrders:
         le.store_i64(row, 8 * _FIRST_FILL, _NO_ROW)
         return self._orders.add_packed(self._order_key(request), self._payload, count, row)
 
-    def _put_foreign(self, request: Request, outcome: Outcome) -> int:
+    def _put_foreign(self, request: Request, outcome: Outcome, is_timed: bool) -> int:
         """Puts an order that rules of another version answered; how many bytes it takes."""
         assert outcome.foreign is not None
-        count, said = put_foreign_rest(outcome.foreign)
+        time = (request.received_at_ns,) if is_timed else ()
+        count, said = put_foreign_rest(outcome.foreign, *time)
         at = text.put(self._payload, 0, bytes([0x90 + count]))
         at = tables.write_pack(_CONTENT_LAYOUT, self._payload, at, request, outcome)
         if at + len(said) > len(self._payload):

@@ -43,13 +43,24 @@ _ADMIT_REST: Final = [_REASON, *(
 _REJECT_REST: Final = [
     _REASON, answer_field(Reject, "wal_sequence"), _STAGE, answer_field(Reject, "detail")
 ]  # fmt: skip
+# When the order was received: of those that are answered under these rules or later ones. What is
+# remembered of earlier ones is part of digests that stand in logs.
+TIMED_SINCE_RULES_VERSION: Final = 2
+_TIME: Final = answer_field(Admit, "received_at_ns")
 _CONTENT_HEAD: Final = b"\xdc" + len(_ORDER_CONTENT).to_bytes(2, "big")
-_ADMIT_HEAD: Final = bytes([0x90 + 1 + len(_ADMIT_REST)])
-ADMITTED = Layout(_steps(_ORDER_CONTENT, _ADMIT_HEAD + _CONTENT_HEAD) + _steps(_ADMIT_REST, b""))
-REJECTED = Layout(
-    _steps(_ORDER_CONTENT, bytes([0x90 + 1 + len(_REJECT_REST)]) + _CONTENT_HEAD)
-    + _steps(_REJECT_REST, b"")
-)
+
+
+def _order_layout(rest: list[Field]) -> Layout:
+    head = bytes([0x90 + 1 + len(rest)])
+    return Layout(_steps(_ORDER_CONTENT, head + _CONTENT_HEAD) + _steps(rest, b""))
+
+
+ADMITTED, ADMITTED_TIMED = _order_layout(_ADMIT_REST), _order_layout([*_ADMIT_REST, _TIME])
+REJECTED, REJECTED_TIMED = _order_layout(_REJECT_REST), _order_layout([*_REJECT_REST, _TIME])
+# By the first byte of a payload.
+ORDER_LAYOUTS: Final = {
+    layout.pieces[0][0]: layout for layout in (ADMITTED, ADMITTED_TIMED, REJECTED, REJECTED_TIMED)
+}
 # The same of a fill and the three of its key.
 _FILL_CONTENT: Final = list(fields.RECORDED_FIELDS[fields.FILL][3:])
 _FLAGS: Final = _as_number(answer_field(Reject, "flags"))
@@ -64,13 +75,14 @@ FILL = Layout(
     _steps(_FILL_CONTENT, bytes([0x90 + 1 + len(_FILL_REST), 0x90 + len(_FILL_CONTENT)]))
     + _steps(_FILL_REST, b"")
 )
-ADMIT_MARK = _ADMIT_HEAD[0]
 CONTENT = Layout(_steps(_ORDER_CONTENT, _CONTENT_HEAD))
-_REJECT_VALUES: Final = 2  # of a reject behind its sequence: its stage and its detail
+_ADMIT_VALUES: Final = len(_ADMIT_REST) - 2  # of an admit behind its reason and its sequence
 
 
-def put_foreign_rest(answer: Admit | Reject) -> tuple[int, bytes]:
+def put_foreign_rest(answer: Admit | Reject, *time: int) -> tuple[int, bytes]:
     """Of an answer of other rules: how many elements the array has, and those behind the order.
+
+    `time`: when the order was received, where that is remembered.
 
     Raises InvariantError for an integer that no request can hold.
     """
@@ -78,20 +90,26 @@ def put_foreign_rest(answer: Admit | Reject) -> tuple[int, bytes]:
     rest: tuple[Any, ...] = msgspec.structs.astuple(answer)[1:7]
     if isinstance(answer, Reject):
         rest = (answer.wal_sequence, fields.STAGES.index(answer.stage), answer.detail)
+    rest += time
     try:
         return 2 + len(rest), b"".join(map(encode_pack, (code, *rest)))
     except OverflowError as error:
         raise InvariantError(f"a record holds an impossible integer: {error}") from error
 
 
-def read_foreign(payload: bytes) -> Admit | Reject:
-    """The answer that is remembered in a payload, without its order's id."""
+def read_foreign(payload: bytes) -> tuple[Admit | Reject, int]:
+    """The answer that is remembered in a payload, without its order's id; when that was received.
+
+    0 where it is not remembered.
+    """
     code, sequence, *rest = msgspec.msgpack.decode(payload)[1:]
     word = code if isinstance(code, str) else fields.REASON_WORDS[code]
-    if len(rest) == _REJECT_VALUES:
-        return Reject("", sequence, fields.STAGES[rest[0]], word, rest[1], False)
-    reservation_id, venue, substituted, notional, fee = rest
-    return Admit("", sequence, reservation_id, venue, substituted, notional, fee, word, False)
+    if len(rest) < _ADMIT_VALUES:
+        stage, detail, *time = rest
+        return Reject("", sequence, fields.STAGES[stage], word, detail, False), sum(time)
+    reservation_id, venue, substituted, notional, fee, *time = rest
+    admit = Admit("", sequence, reservation_id, venue, substituted, notional, fee, word, False)
+    return admit, sum(time)
 
 
 def fill_sequence(payload: bytes) -> int:

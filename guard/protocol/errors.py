@@ -6,7 +6,9 @@ those of requests that are not well formed are `guard.protocol.wire`'s.
 
 from typing import Final
 
-from guard.protocol.fields import FILL_FIELDS
+from msgspec import UNSET
+
+from guard.protocol.fields import FILL, FILL_FIELDS
 from guard.protocol.messages import ErrorReply
 from guard.protocol.outcome import Outcome
 from guard.protocol.reasons import ErrorCode
@@ -19,15 +21,21 @@ _NOTHING_TO_CANCEL: Final = {
 }
 
 
+def error_about(request: Request, code: ErrorCode, field: str, message: str) -> ErrorReply:
+    """An error that names the order, or the fill, that the request is about; without its id."""
+    fill_id = request.fill_id if request.kind == FILL else UNSET
+    return ErrorReply(code.word, field, message, request.desk, request.client_order_id, fill_id)
+
+
 def error_reply(request: Request, outcome: Outcome) -> ErrorReply:
     """The reply, without the request's id."""
     code = ErrorCode(outcome.error)
     if code is ErrorCode.FILL_ID_REUSED:
         field = FILL_FIELDS[outcome.field]
         text = f"{field}: fill_id {request.fill_id!r} is known with another {field}"
-        return ErrorReply(code.word, field, text)
+        return error_about(request, code, field, text)
     text = (
         f"client_order_id: {request.client_order_id!r} of desk {request.desk!r} "
         f"{_NOTHING_TO_CANCEL[code]}"
     )
-    return ErrorReply(code.word, "client_order_id", text)
+    return error_about(request, code, "client_order_id", text)

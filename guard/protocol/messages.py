@@ -23,8 +23,10 @@ Count: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
 Unsigned32: TypeAlias = Annotated[int, Meta(ge=0, le=U32_MAX)]
 Unsigned64: TypeAlias = Annotated[int, Meta(ge=0)]
 BasisPoints: TypeAlias = Annotated[int, Meta(ge=0, le=10_000)]
-Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=32)]
-Identifier: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
+NAME_LENGTH_MAX = 32
+ID_LENGTH_MAX = 64
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH_MAX)]
+Identifier: TypeAlias = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH_MAX)]
 RequestId: TypeAlias = int | str | UnsetType | None
 
 Side: TypeAlias = Literal["buy", "sell"]
@@ -104,7 +106,12 @@ class Stats(Struct, tag="stats", tag_field="type", forbid_unknown_fields=True, g
 
 
 class Admit(Struct, tag="admit", tag_field="type", gc=False):
-    """The order may go to `venue`; `notional_microcents` of its desk's budget are held."""
+    """The order may go to `venue`; `notional_microcents` of its desk's budget are held.
+
+    Of the reply alone, here and in `Reject` (`REPLY_FIELDS`): `desk`, and `received_at_ns`, when
+    the guard received the order that it decided; the latter is left out where that is not known any
+    more.
+    """
 
     client_order_id: str
     wal_sequence: int
@@ -115,6 +122,8 @@ class Admit(Struct, tag="admit", tag_field="type", gc=False):
     fee_microcents: int
     reason: str
     repeat: bool
+    desk: str | UnsetType = UNSET
+    received_at_ns: int | UnsetType = UNSET
     request_id: RequestId = UNSET
 
 
@@ -128,6 +137,8 @@ class Reject(Struct, tag="reject", tag_field="type", gc=False):
     detail: dict[str, int]
     repeat: bool
     field: str | UnsetType = UNSET
+    desk: str | UnsetType = UNSET
+    received_at_ns: int | UnsetType = UNSET
     request_id: RequestId = UNSET
 
 
@@ -193,16 +204,25 @@ class StatsReply(Struct, tag="stats", tag_field="type"):
 
 
 class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
-    """The request was refused as malformed or impossible, and changed nothing."""
+    """The request was refused as malformed or impossible, and changed nothing.
+
+    The ids are the request's, where they could be read.
+    """
 
     code: str
     field: str
     message: str
+    desk: str | UnsetType = UNSET
+    client_order_id: str | UnsetType = UNSET
+    fill_id: str | UnsetType = UNSET
     request_id: RequestId = UNSET
 
 
 Request: TypeAlias = Order | Fill | Cancel | Status | Ping | Stats
 Reply: TypeAlias = Admit | Reject | Filled | Released | StatusReply | Pong | StatsReply | ErrorReply
+
+# What a reply says and the answer inside a record does not: of an admit and a reject.
+REPLY_FIELDS = ("desk", "received_at_ns", "request_id")
 
 REQUEST_TYPES: dict[str, type[Request]] = {
     "order": Order,

@@ -38,7 +38,7 @@ OUTCOME_NUMBERS: Final = (
     "free_bytes", "reserve_bytes", "original_wal_sequence", "disabled", "quality", "risk_ceiling",
     "latency", "capability", "provider", "region", "budget", "utility", "open_quantity",
     "hold_microcents", "released_microcents", "unpaid_fee_microcents", "flags", "halts_desk",
-    "state", "filled_quantity", "error",
+    "state", "filled_quantity", "error", "received_at_ns",
 )  # fmt: skip
 
 
@@ -46,7 +46,8 @@ class Outcome:
     """See the module. The kernel's rows are those of `kernel.layout`, where it was asked.
 
     `repeat`: it is the first answer again. `notional_microcents`: of an order, also where it is
-    refused. `foreign`: where `reason` is FOREIGN, the recorded answer to an order, with a reason or
+    refused. `received_at_ns`: when the order of an admit or a reject was received; 0: not known any
+    more. `foreign`: where `reason` is FOREIGN, the recorded answer to an order, with a reason or
     a detail of rules that this version does not have; only recovery meets one.
     """
 
@@ -64,7 +65,7 @@ class Outcome:
         self.provider = self.region = self.budget = self.utility = 0
         self.open_quantity = self.hold_microcents = self.released_microcents = 0
         self.unpaid_fee_microcents = self.flags = self.halts_desk = 0
-        self.state = self.filled_quantity = self.error = 0
+        self.state = self.filled_quantity = self.error = self.received_at_ns = 0
 
     def take_foreign(self, answer: Admit | Reject) -> None:
         """It is an answer of other rules: what there is to apply of it, and itself."""

@@ -11,7 +11,8 @@ from guard.protocol.request cimport Request
 from kernel cimport little_endian as le
 
 cdef Py_ssize_t _ECHO_AT, _STATUS_MEMBERS
-cdef Py_ssize_t _ADMIT, _REJECT, _REJECT_REUSED, _FILL, _RELEASE, _STATUS_BEFORE
+cdef Py_ssize_t _ADMIT, _REJECT, _ADMIT_UNTIMED, _REJECT_UNTIMED
+cdef Py_ssize_t _REJECT_REUSED, _FILL, _RELEASE, _STATUS_BEFORE
 cdef u64 _ADMITTED, _FILLED, _RELEASED, _STATUS, _FOREIGN, _REFUSED, _REUSED, _UNKNOWN_STATE, _REFUSED_STATE
 cdef bytes _JSON_ECHO, _PACK_ECHO, _JSON_END, _JSON_ANSWER, _PACK_ANSWER, _JSON_NULL, _PACK_NIL
 cdef list _JSON, _PACK
@@ -34,7 +35,7 @@ cdef Py_ssize_t _put_foreign(
     u8 *out, Py_ssize_t at, Request request, Outcome outcome, bint is_json, bint has_echo
 ) except -2
 
-@cython.locals(kind=u64)
+@cython.locals(kind=u64, is_timed=bint)
 cdef Py_ssize_t _answer_of(Outcome outcome) noexcept
 
 @cython.locals(state=u64)

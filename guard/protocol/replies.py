@@ -57,15 +57,19 @@ def _pack_layout(type_: str, fields: Sequence[Field]) -> Layout:
     return Layout(pack_steps(fields, encode_pack("type") + encode_pack(type_)))
 
 
+_TIME = "received_at_ns"
 _ANSWERS = (
     ("admit", fields_of_answer(Admit)),
     ("reject", fields_of_answer(Reject, "field")),
+    ("admit", fields_of_answer(Admit, _TIME)),
+    ("reject", fields_of_answer(Reject, "field", _TIME)),
     ("reject", fields_of_answer(Reject)),
     ("filled", fields_of_answer(Filled)),
     ("released", fields_of_answer(Released)),
     ("status", STATUS_BEFORE),
 )
-_ADMIT, _REJECT, _REJECT_REUSED, _FILL, _RELEASE, _STATUS_BEFORE = range(6)
+_ADMIT, _REJECT, _ADMIT_UNTIMED, _REJECT_UNTIMED = range(4)
+_REJECT_REUSED, _FILL, _RELEASE, _STATUS_BEFORE = range(4, 8)
 _JSON = [_json_layout(*answer) for answer in _ANSWERS]
 _PACK = [_pack_layout(*answer) for answer in _ANSWERS]
 _JSON_BEHIND = Layout(json_steps(STATUS_BEHIND, b","))
@@ -111,7 +115,11 @@ def _put_foreign(
     """The same of an answer that rules of another version gave, as msgspec writes it."""
     assert outcome.foreign is not None
     answer = msgspec.structs.replace(
-        outcome.foreign, client_order_id=request.client_order_id, repeat=outcome.repeat != 0
+        outcome.foreign,
+        client_order_id=request.client_order_id,
+        repeat=outcome.repeat != 0,
+        desk=request.desk,
+        received_at_ns=outcome.received_at_ns or msgspec.UNSET,
     )
     body = encode_json(answer) if is_json else encode_pack(answer)
     count = len(body) - (1 if is_json else 0)
@@ -123,13 +131,16 @@ def _put_foreign(
 
 def _answer_of(outcome: Outcome) -> int:
     kind = outcome.kind
+    is_timed = outcome.received_at_ns > 0
     if kind == _ADMITTED:
-        return _ADMIT
+        return _ADMIT if is_timed else _ADMIT_UNTIMED
     if kind == _FILLED:
         return _FILL
     if kind == _RELEASED:
         return _RELEASE
-    return _REJECT_REUSED if outcome.reason == _REUSED else _REJECT
+    if outcome.reason == _REUSED:
+        return _REJECT_REUSED
+    return _REJECT if is_timed else _REJECT_UNTIMED
 
 
 def _put_status(out: Buffer, at: int, request: Request, outcome: Outcome, is_json: bool) -> int:

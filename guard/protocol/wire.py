@@ -23,6 +23,8 @@ from msgspec import UNSET, UnsetType
 
 from guard.protocol.instruments import NAME_PATTERN
 from guard.protocol.messages import (
+    ID_LENGTH_MAX,
+    NAME_LENGTH_MAX,
     REQUEST_TYPES,
     U64_MAX,
     Cancel,
@@ -91,9 +93,17 @@ class WireError(ValueError):
         self.code = code
         self.field = field
 
-    def reply(self, request_id: int | str | UnsetType) -> ErrorReply:
-        """The reply that says so, with the request's id where it had one."""
-        return ErrorReply(self.code.word, self.field, str(self), request_id)
+    def reply(self, said: Callable[[str], object]) -> ErrorReply:
+        """The reply that says so, with the ids that could be read. `said`: a key's value."""
+        return ErrorReply(
+            self.code.word,
+            self.field,
+            str(self),
+            desk=_usable(said("desk"), NAME_LENGTH_MAX, is_name),
+            client_order_id=_usable(said("client_order_id"), ID_LENGTH_MAX, is_identifier),
+            fill_id=_usable(said("fill_id"), ID_LENGTH_MAX, is_identifier),
+            request_id=_usable_request_id(said("request_id")),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +224,7 @@ def _checked(request: Request, currency: str) -> Parsed:
     try:
         check_request(request, currency)
     except WireError as error:
-        return error.reply(_usable_request_id(request.request_id))
+        return error.reply(lambda name: getattr(request, name, None))
     return request
 
 
@@ -298,6 +308,13 @@ def _usable_request_id(value: object) -> int | str | UnsetType:
     return UNSET
 
 
+def _usable(value: object, length_max: int, is_allowed: Callable[[str], bool]) -> str | UnsetType:
+    """An id to name in an error, or UNSET for what is none."""
+    if type(value) is str and 0 < len(value) <= length_max and is_allowed(value):
+        return value
+    return UNSET
+
+
 def _invalid(field: str, value: object) -> WireError:
     return WireError(ErrorCode.INVALID_FIELD, field, refusal(field, value))
 
@@ -337,16 +354,15 @@ def _explain(form: WireForm, body: bytes, currency: str) -> Parsed:
     if not isinstance(loose, dict):
         text = f'request: {_shown(loose)} is not allowed; allowed: a map with the key "type"'
         return ErrorReply(ErrorCode.NOT_A_REQUEST.word, "", text)
-    request_id = _usable_request_id(loose.get("request_id"))
     # The typed decode stops at the first bad value, also at one that a later key of the same name
     # takes the place of. In `loose` the last one counts already.
     try:
         request: Request = msgspec.convert(loose, _REQUEST)
         check_request(request, currency)
     except msgspec.ValidationError as invalid:
-        return _explain_map(loose, str(invalid)).reply(request_id)
+        return _explain_map(loose, str(invalid)).reply(loose.get)
     except WireError as invalid:
-        return invalid.reply(request_id)
+        return invalid.reply(loose.get)
     return request
 
 

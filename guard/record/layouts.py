@@ -12,7 +12,7 @@ from typing import Final
 from guard.protocol import fields
 from guard.protocol.fields import TEXT_NAMES, Field, ValueKind, answer_field, fields_of_answer
 from guard.protocol.layout import Layout, Step, encode_json, json_steps
-from guard.protocol.messages import Admit, Filled, Reject, Released
+from guard.protocol.messages import REPLY_FIELDS, Admit, Filled, Reject, Released
 from guard.protocol.ranges import TIME_NS_MAX
 from guard.protocol.request import REQUEST_NUMBERS
 
@@ -44,9 +44,9 @@ def _answer(type_: str, answer_fields: Sequence[Field]) -> list[Step]:
 
 ORDER_DECIDED: Final = Layout(_request("order", "order", fields.ORDER))
 ORDER_REFUSED: Final = Layout(_request("order_refused", "order", fields.ORDER))
-ADMIT: Final = Layout(_answer("admit", fields_of_answer(Admit)), b"}}")
-REJECT: Final = Layout(_answer("reject", fields_of_answer(Reject, "field")), b"}}")
-REJECT_REUSED: Final = Layout(_answer("reject", fields_of_answer(Reject)), b"}}")
+ADMIT: Final = Layout(_answer("admit", fields_of_answer(Admit, *REPLY_FIELDS)), b"}}")
+REJECT: Final = Layout(_answer("reject", fields_of_answer(Reject, "field", *REPLY_FIELDS)), b"}}")
+REJECT_REUSED: Final = Layout(_answer("reject", fields_of_answer(Reject, *REPLY_FIELDS)), b"}}")
 _HALTS_DESK: Final = answer_field(Filled, "halts_desk")
 FILL: Final = Layout(
     _request("fill", "fill", fields.FILL)

@@ -36,7 +36,15 @@ from guard.engine.events import (
 from guard.engine.state import GuardState
 from guard.protocol import json_reader
 from guard.protocol.fields import FLAGS, ORDER
-from guard.protocol.messages import I64_MAX, U32_MAX, U64_MAX, Admit, Order
+from guard.protocol.messages import (
+    I64_MAX,
+    REPLY_FIELDS,
+    U32_MAX,
+    U64_MAX,
+    Admit,
+    Order,
+    Reject,
+)
 from guard.protocol.ranges import LOCAL_CLIENT, TIME_NS_MAX
 from guard.protocol.request import TEXTS, Request
 from guard.protocol.wire import check_request, is_identifier
@@ -278,8 +286,10 @@ def _check_answer(answer: Any, request: Any, sequence: int) -> None:
         _check_is("answer.client_order_id", answer.client_order_id, request.client_order_id)
     if answer.repeat:
         raise _refused("answer.repeat", True, "false")
-    if answer.request_id is not UNSET:
-        raise _refused("answer.request_id", answer.request_id, "none: it belongs to a sending")
+    for name in REPLY_FIELDS if isinstance(answer, Admit | Reject) else ("request_id",):
+        value = getattr(answer, name)
+        if value is not UNSET:
+            raise _refused(f"answer.{name}", value, "none: it belongs to the reply alone")
 
 
 def _check_cut(place: str, cut: CutNoted, sequence: int) -> None:

@@ -22,8 +22,8 @@ from guard.engine.engine import Engine
 from guard.engine.events import Outcome as Event
 from guard.protocol import fields, replies
 from guard.protocol import message_pack as pack
-from guard.protocol.errors import error_reply
-from guard.protocol.messages import PROTOCOL_VERSION, ErrorReply, Pong, Reply, StatsReply
+from guard.protocol.errors import error_about, error_reply
+from guard.protocol.messages import PROTOCOL_VERSION, Pong, Reply, StatsReply
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.reasons import ErrorCode, Refusal
 from guard.protocol.replies import REPLY_BYTES_MAX
@@ -219,7 +219,7 @@ class RequestPath:
         """Puts the error of a request that the log's disk takes no record of now."""
         self._counters.refused_disk_full += 1
         words = "the log's disk takes no such record now; nothing has changed, send it again later"
-        reply = ErrorReply(ErrorCode.DISK_FULL.word, "", words)
+        reply = error_about(request, ErrorCode.DISK_FULL, "", words)
         self._echo(request, reply)
         return self._put_message(reply, at)
 

@@ -6,7 +6,16 @@ from typing import Final
 from msgspec import UNSET, Struct
 
 from guard.engine.events import Decided, Outcome
-from guard.protocol.messages import ErrorReply, Pong, Reject, Reply, StatsReply
+from guard.protocol.messages import (
+    Admit,
+    ErrorReply,
+    Fill,
+    Pong,
+    Reject,
+    Reply,
+    StatsReply,
+    StatusReply,
+)
 from guard.protocol.ranges import LOCAL_CLIENT
 from guard.protocol.wire import (
     Message,
@@ -102,6 +111,14 @@ class Answering:
             if type(reply) is ErrorReply:
                 counters.request_errors += 1
         # The reply was made for this request, and its record is encoded: nobody else looks at it.
+        said = reply.answer if isinstance(reply, StatusReply) else reply
+        if isinstance(said, Admit | Reject | ErrorReply):
+            said.desk = request.desk  # type: ignore[union-attr]
+        if isinstance(reply, Admit | Reject) and isinstance(decided, Decided):
+            reply.received_at_ns = origin.received_at_ns
+        if isinstance(reply, ErrorReply):
+            reply.client_order_id = request.client_order_id  # type: ignore[union-attr]
+            reply.fill_id = request.fill_id if isinstance(request, Fill) else UNSET
         reply.request_id = request_id
         return reply
 

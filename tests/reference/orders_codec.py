@@ -74,7 +74,7 @@ def encode_order(order: Order, answer: Admit | Reject) -> bytes:
     content = _fields_of(order)[_ORDER_CONTENT]
     if isinstance(answer, Admit):
         (_, wal_sequence, reservation_id, venue, substituted, notional_microcents, fee_microcents,
-         reason, _, _) = _fields_of(answer)  # fmt: skip
+         reason, *_) = _fields_of(answer)  # fmt: skip
         code = CODE_OF_WORD.get(reason, reason)
         return _encode(
             (

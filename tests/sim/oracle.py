@@ -13,6 +13,8 @@ the operations that they stand for.
 
 from typing import Any
 
+from sim.told import told
+
 Reply = dict[str, Any]
 Key = tuple[str, str]
 
@@ -136,7 +138,7 @@ class Oracle:
         kind = request["type"]
         now_ns = max(wall_ns, self.last_ns)
         answer: Reply = getattr(self, f"_{kind}")(request, now_ns, wall_ns)
-        return answer
+        return told(answer, request, now_ns)
 
     def check(self, expected: Reply, found: Reply, request_id: object, as_of: int) -> None:
         """`found` must be `expected`. `as_of`: the last record when it was decided."""

@@ -215,7 +215,8 @@ def test_fill_ids_repeat_or_are_reused(field: str, value: Any, is_known: bool) -
     assert engine.submit(fill(request_id="again")) == structs.replace(first, repeat=True)
     reply = engine.submit(structs.replace(fill(), **{field: value}))
     text = f"{field}: fill_id 'F-1' is known with another {field}"
-    assert reply == ErrorReply("fill_id_reused", field, text)
+    ids = {"desk": "desk-alpha", "client_order_id": "A-1", "fill_id": "F-1"}
+    assert reply == ErrorReply("fill_id_reused", field, text, **ids)
     assert len(engine.records) == record_count
 
 
@@ -308,7 +309,8 @@ def test_cancel_in_each_phase() -> None:
     }
     for name, (code, words_of_code) in words.items():
         text = f"client_order_id: {name!r} of desk 'desk-alpha' {words_of_code}"
-        assert engine.submit(cancel(name)) == ErrorReply(code, "client_order_id", text)
+        expected = ErrorReply(code, "client_order_id", text, "desk-alpha", name)
+        assert engine.submit(cancel(name)) == expected
     assert engine.submit(cancel(desk="desk-beta")).code == "unknown_order"
     assert engine.submit(cancel(desk="nobody")).code == "unknown_order"
 

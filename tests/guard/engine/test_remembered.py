@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import UNSET, structs
+from msgspec import UNSET, msgpack, structs
 
 from guard.engine.events import FillRecorded, OrderDecided
 from guard.engine.remembered import RememberedOrders
@@ -85,28 +85,41 @@ fills = st.builds(
 )
 
 
-def remembered(event: Any) -> RememberedOrders:
+RECEIVED_AT_NS = 2**62 + 1
+
+
+def remembered(event: Any, is_timed: bool = False) -> RememberedOrders:
     """What is remembered of the order of an event, as recovery has it."""
     request, outcome = Request(), Outcome()
     read_event(RecordReader(), event, request, outcome)
     orders = RememberedOrders()
-    orders.add(request, outcome)
+    orders.add(request, outcome, is_timed)
     return orders
 
 
 def check_order(order: Order, answer: Admit | Reject) -> None:
     """The payload is the reference's, and reading it gives the order and the answer again."""
+    for is_timed in (False, True):
+        check_order_form(order, answer, is_timed)
+
+
+def check_order_form(order: Order, answer: Admit | Reject, is_timed: bool) -> None:
     recorded = structs.replace(order, request_id=UNSET)
-    orders = remembered(OrderDecided(1, "local", 1, recorded, answer))
+    orders = remembered(OrderDecided(RECEIVED_AT_NS, "local", 1, recorded, answer), is_timed)
     dumped = b"".join(orders.dump())
-    assert encode_order(recorded, answer) in dumped
+    payload = encode_order(recorded, answer)
+    if is_timed:  # one element more, at the end
+        payload = bytes([payload[0] + 1]) + payload[1:] + msgpack.encode(RECEIVED_AT_NS)
+    assert payload in dumped
     known, said = fields_of(recorded, 1), Outcome()
     row = orders.find(known, 1)
     orders.read_into(row, known, said)
     said.kind = OutcomeKind.ADMITTED if isinstance(answer, Admit) else OutcomeKind.REJECTED
     assert reply_of(known, said) == answer
+    assert said.received_at_ns == (RECEIVED_AT_NS if is_timed else 0)
     again = RememberedOrders()
-    again.add(known, said)
+    known.received_at_ns = RECEIVED_AT_NS
+    again.add(known, said, is_timed)
     assert b"".join(again.dump()) == dumped
 
 

@@ -36,9 +36,12 @@ REPLIES: list[tuple[Any, str]] = [
         '"repeat":false}',
     ),
     (
-        Reject("A-2", 13, "ledger", "r", {"asked": 1, "limit": 2, "used": 0}, True, "price", 5),
+        Reject(
+            "A-2", 13, "ledger", "r", {"asked": 1, "limit": 2, "used": 0}, True, "price", "d", 7, 5
+        ),
         '{"type":"reject","client_order_id":"A-2","wal_sequence":13,"stage":"ledger","reason":"r",'
-        '"detail":{"asked":1,"limit":2,"used":0},"repeat":true,"field":"price","request_id":5}',
+        '"detail":{"asked":1,"limit":2,"used":0},"repeat":true,"field":"price","desk":"d",'
+        '"received_at_ns":7,"request_id":5}',
     ),
     (
         Filled("d", "A", "F", 14, 60, 1, 2, -3, 0, ["late"], False, "x"),
@@ -68,6 +71,11 @@ REPLIES: list[tuple[Any, str]] = [
         '"build":{"kernel":"compiled"}}',
     ),
     (ErrorReply("c", "f", "m"), '{"type":"error","code":"c","field":"f","message":"m"}'),
+    (
+        ErrorReply("c", "f", "m", "d", "A", "F", 1),
+        '{"type":"error","code":"c","field":"f","message":"m","desk":"d","client_order_id":"A",'
+        '"fill_id":"F","request_id":1}',
+    ),
 ]
 
 

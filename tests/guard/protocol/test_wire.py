@@ -102,6 +102,29 @@ def test_a_null_request_id_is_none() -> None:
     assert parse_one(b'{"type":"ping","request_id":null}').request_id is UNSET
 
 
+IDS = {"desk": "d", "client_order_id": "A-1", "fill_id": "F-1"}
+
+
+@pytest.mark.parametrize("encode", ENCODERS)
+@pytest.mark.parametrize(
+    "more", [{"type": "fill"}, {"type": "none"}, {}, {"type": "fill", "quantity": 0, "x": 1}]
+)
+def test_an_error_names_the_ids_that_could_be_read(encode: Any, more: Any) -> None:
+    """Each by itself, whatever else is wrong with the request."""
+    unreadable = {"desk": "d" * 33, "client_order_id": "A 1", "fill_id": 7}
+    for left_out in ({}, *({name: value} for name, value in unreadable.items())):
+        reply = parse_error(encode({**more, **IDS, **left_out, "request_id": 9}))
+        expected = {name: value for name, value in IDS.items() if name not in left_out}
+        found = {name: getattr(reply, name) for name in IDS}
+        assert {name: value for name, value in found.items() if value is not UNSET} == expected
+        assert reply.request_id == 9
+
+
+def test_an_error_of_what_types_cannot_express_names_the_ids_too() -> None:
+    reply = parse_error(json.encode({"type": "cancel", "desk": "d d", "client_order_id": "A-1"}))
+    assert (reply.field, reply.desk, reply.client_order_id) == ("desk", UNSET, "A-1")
+
+
 NOT_READABLE: list[tuple[bytes, Any]] = [
     (b"", MESSAGEPACK),
     (b"\xc1", MESSAGEPACK),

@@ -6,15 +6,24 @@ All expected values follow from the page and the configuration by hand: 100 lots
 ceil(100 × 8,200 / 1,000,000) = 1 for its lots.
 """
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daemon_support import DESKS, KEY, OPENING_RECORDS, Daemon, Site, config_text
+from daemon_support import DESKS, KEY, OPENING_RECORDS, Daemon, Site, config_text, event_of
 from guard.replay.replay import replay_log
-from protocol_client import PING, ProtocolClient, cancel, fill, order, status
+from protocol_client import (
+    PING,
+    ProtocolClient,
+    cancel,
+    fill,
+    order,
+    status,
+    without_times,
+)
 from wal import ChainHasher
 
 pytestmark = pytest.mark.slow
@@ -43,6 +52,9 @@ GATES = [
 ]
 
 
+IDS = {"desk": "desk-alpha", "client_order_id": "A-1"}
+
+
 def counts(**stopped: int) -> dict[str, int]:
     return {**dict.fromkeys(GATES, 0), **stopped}
 
@@ -59,6 +71,7 @@ def admit(client_order_id: str, wal_sequence: int, reservation_id: int, **change
         "fee_microcents": 14_001,
         "reason": "requested_model_maximizes_utility",
         "repeat": False,
+        "desk": "desk-alpha",
         **changes,
     }
 
@@ -74,6 +87,7 @@ def reject(
         "reason": reason,
         "detail": detail,
         "repeat": False,
+        "desk": "desk-alpha",
         **more,
     }
 
@@ -120,6 +134,13 @@ def state_of(client_order_id: str, state: str, answer: Any, numbers: tuple[int, 
     }
 
 
+class Client(ProtocolClient):
+    """Its replies have no times: `test_when_an_order_was_received` looks at those."""
+
+    def decode(self, body: bytes) -> Any:
+        return without_times(super().decode(body))
+
+
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     desks = {**DESKS, "desk-small": ("0.0001", "none"), "desk-spare": ("1.00", "none")}
@@ -131,14 +152,14 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 
 
 @pytest.fixture(params=CLIENTS, ids=CLIENT_NAMES)
-def client(daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[ProtocolClient]:
-    with ProtocolClient(daemon.endpoint, **request.param) as client:
+def client(daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[Client]:
+    with Client(daemon.endpoint, **request.param) as client:
         yield client
 
 
 @pytest.fixture
-def plain_client(daemon: Daemon) -> Iterator[ProtocolClient]:
-    with ProtocolClient(daemon.endpoint) as client:
+def plain_client(daemon: Daemon) -> Iterator[Client]:
+    with Client(daemon.endpoint) as client:
         yield client
 
 
@@ -150,7 +171,7 @@ def _error(reply: Any, code: str, field: str = "", **more: Any) -> None:
     assert reply == {"type": "error", "code": code, "field": field, **more}
 
 
-def test_the_life_of_an_order(client: ProtocolClient) -> None:
+def test_the_life_of_an_order(client: Client) -> None:
     ask, at = client.ask, FIRST
     first = admit("A-1", at, 1)
     assert ask(order("A-1")) == first
@@ -166,7 +187,8 @@ def test_the_life_of_an_order(client: ProtocolClient) -> None:
     part["released_microcents"] = 760_000_000_000
     assert ask(fill("A-1", "F-1", price=18_999, executed_at_ns=5)) == part
     assert ask(fill("A-1", "F-1", price=18_999, executed_at_ns=5)) == {**part, "repeat": True}
-    _error(ask(fill("A-1", "F-1", price=18_999)), "fill_id_reused", "executed_at_ns")
+    about = {**IDS, "fill_id": "F-1"}
+    _error(ask(fill("A-1", "F-1", price=18_999)), "fill_id_reused", "executed_at_ns", **about)
     numbers = (40, 60, 1_140_000_000_000)
     assert ask(status("A-1")) == state_of("A-1", "open", first, numbers)
     assert ask(cancel("A-1")) == released("A-1", at + 3, 1_140_000_000_000)
@@ -182,7 +204,28 @@ def test_the_life_of_an_order(client: ProtocolClient) -> None:
     assert (len(bytes.fromhex(head_hash)), len(bytes.fromhex(log_id))) == (32, 16)
 
 
-def test_fills_that_break_rules_are_recorded(client: ProtocolClient) -> None:
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_when_an_order_was_received(tmp_path: Path, encoding: str) -> None:
+    """An admit and a reject tell the time in the order's record, whose own answer has none."""
+    site = Site(tmp_path)
+    before_ns = time.time_ns()
+    with site.running() as daemon, ProtocolClient(daemon.endpoint, encoding=encoding) as client:
+        replies = client.ask([order("A-1"), order("A-2", symbol="NONE"), order("A-1", price=1)])
+        replies.append(client.ask(order("B-1", desk="desk-beta")))
+        assert daemon.stop() == 0
+    assert [reply["type"] for reply in replies] == ["admit", "reject", "reject", "admit"]
+    assert [reply["desk"] for reply in replies] == [*["desk-alpha"] * 3, "desk-beta"]
+    times = [reply["received_at_ns"] for reply in replies]
+    assert before_ns <= times[0] == times[1] == times[2] <= times[3] <= time.time_ns()
+    events = [event_of(record) for record in site.records()]
+    for reply in replies:
+        event = events[reply["wal_sequence"] - 1]
+        assert event["received_at_ns"] == reply.pop("received_at_ns")
+        assert reply.pop("desk") == event["order"]["desk"]
+        assert event["answer"] == reply
+
+
+def test_fills_that_break_rules_are_recorded(client: Client) -> None:
     ask, at = client.ask, FIRST
     ask(order("A-1"))
     over = filled("A-1", "F-1", at + 1, released_microcents=HOLD, flags=["overfill"])
@@ -190,16 +233,18 @@ def test_fills_that_break_rules_are_recorded(client: ProtocolClient) -> None:
     again = ask(fill("A-1", "F-2", quantity=1))
     assert sorted(again.pop("flags")) == ["late", "overfill"]
     assert {**again, "flags": []} == filled("A-1", "F-2", at + 2)
-    _error(ask(cancel("A-1")), "order_filled", "client_order_id")
+    _error(ask(cancel("A-1")), "order_filled", "client_order_id", **IDS)
     assert ask(fill("X-1", "F-1")) == filled("X-1", "F-1", at + 3, flags=["unknown"])
     unknown = ask({**cancel("X-1"), "request_id": 2**64 - 1})
-    _error(unknown, "unknown_order", "client_order_id", request_id=2**64 - 1)
+    about = {**IDS, "client_order_id": "X-1"}
+    _error(unknown, "unknown_order", "client_order_id", request_id=2**64 - 1, **about)
     assert ask(status("X-1")) == state_of("X-1", "unknown", None, (0, 0, 0))
     refused = reject("R-1", at + 4, "order", "unknown_symbol", {})
     assert ask(order("R-1", symbol="NONE")) == refused
     assert ask(order("R-1", symbol="NONE")) == {**refused, "repeat": True}
     assert ask(status("R-1")) == state_of("R-1", "refused", refused, (0, 0, 0))
-    _error(ask(cancel("R-1")), "order_refused", "client_order_id")
+    about = {**IDS, "client_order_id": "R-1"}
+    _error(ask(cancel("R-1")), "order_refused", "client_order_id", **about)
     flagged = ask(fill("R-1", "F-1"))
     assert sorted(flagged["flags"]) == ["refused", "unknown"]
     small = {"desk": "desk-small"}
@@ -207,7 +252,9 @@ def test_fills_that_break_rules_are_recorded(client: ProtocolClient) -> None:
     unpaid |= {"fee_microcents": 1_000_000, "unpaid_fee_microcents": 1_000_000 - SMALL_BUDGET}
     assert ask(fill("X-2", "F-1", fee_microcents=1_000_000, **small)) == unpaid
     detail = {"asked": 0, "limit": 0, "used": 990_000}
-    assert ask(order("S-1", **small)) == reject("S-1", at + 7, "order", "desk_halted", detail)
+    assert ask(order("S-1", **small)) == reject(
+        "S-1", at + 7, "order", "desk_halted", detail, **small
+    )
 
 
 # One row a reason: what differs from the page's order, and the answer.
@@ -264,17 +311,19 @@ REJECTS: dict[str, tuple[dict[str, Any], str, dict[str, int]]] = {
 }
 
 
-def test_every_reject_has_its_reason_and_detail(plain_client: ProtocolClient) -> None:
+def test_every_reject_has_its_reason_and_detail(plain_client: Client) -> None:
     asked = [order(f"R-{reason}", **changes) for reason, (changes, _, _) in REJECTS.items()]
     expected = [
-        reject(f"R-{reason}", FIRST + index, stage, reason, detail)
-        for index, (reason, (_, stage, detail)) in enumerate(REJECTS.items())
+        reject(f"R-{reason}", FIRST + index, stage, reason, detail, desk=each["desk"])
+        for index, ((reason, (_, stage, detail)), each) in enumerate(
+            zip(REJECTS.items(), asked, strict=True)
+        )
     ]
     assert plain_client.ask(asked) == expected
     assert plain_client.ask(asked) == [{**each, "repeat": True} for each in expected]
 
 
-def test_a_substitute_is_named(plain_client: ProtocolClient) -> None:
+def test_a_substitute_is_named(plain_client: Client) -> None:
     chosen = {"substituted": True, "reason": "alternative_maximizes_utility"}
     assert plain_client.ask(order("A-1", venue=20)) == admit("A-1", FIRST, 1, **chosen)
     # Notional between 2^63 and 2^64 is told as it is.
@@ -282,7 +331,7 @@ def test_a_substitute_is_named(plain_client: ProtocolClient) -> None:
     assert big["detail"] == {"asked": 10**19, "limit": _U63, "used": 0}
 
 
-def test_a_stale_order_is_not_remembered(plain_client: ProtocolClient) -> None:
+def test_a_stale_order_is_not_remembered(plain_client: Client) -> None:
     stale = plain_client.ask(order("A-1", sent_at_ns=1))
     guard_time = stale["detail"].pop("used")
     assert guard_time > 1_600_000_000_000_000_000
@@ -293,7 +342,7 @@ def test_a_stale_order_is_not_remembered(plain_client: ProtocolClient) -> None:
 
 def test_a_full_window_refuses_entries(tmp_path: Path) -> None:
     site = Site(tmp_path, config_text(settings="remembered_orders_max = 2"))
-    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+    with site.running() as daemon, Client(daemon.endpoint) as client:
         replies = client.ask([order("A-1"), order("A-2"), order("A-3"), order("A-1")])
         detail = {"asked": 1, "limit": 2, "used": 2}
         full = reject("A-3", 10, "order", "idempotency_window_full", detail)
@@ -309,6 +358,6 @@ def test_no_venue_shares_a_region(tmp_path: Path) -> None:
         "regions = 6\n"
     )
     site = Site(tmp_path, config_text(venues=venue))
-    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+    with site.running() as daemon, Client(daemon.endpoint) as client:
         expected = reject("A-1", 8, "kernel", "region_constraint", counts(region=1))
         assert client.ask(order("A-1", required_regions=9)) == expected
