@@ -200,9 +200,7 @@ class Session:
             sendings = "once" if exchange.send_count == 1 else f"{exchange.send_count} times"
             why = f"no reply within {self._timeout_s} s (sent {sendings})"
             if not self._has_received:
-                why += (
-                    f"; nothing ever came from {self._endpoint}: is the guard's endpoint another?"
-                )
+                why += f"; nothing ever came from {self._endpoint}: is the guard there?"
             self._end(exchange, error=GuardTimeout(why, exchange.requests))
             last_expired = exchange
         if last_expired is None or self._exchanges:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from daemon_support import PATIENCE_S, command
+import child_support
+from daemon_support import PATIENCE_S, Daemon, command
 from guard.process import own_process
 
 pytestmark = pytest.mark.slow
 
+README = Path(__file__).resolve().parents[3] / "README.md"
 DEMO_PATIENCE_S = 300.0  # interpreted, on a machine that has other things to do
 
 
@@ -37,12 +39,37 @@ def test_what_is_kept_is_whole_and_the_printed_commands_go_on_from_there(tmp_pat
     # As it stands it serves at a fixed port, which another test may have.
     assert "started and stopped: log" in pasted(f"{run} --orders 'tcp://127.0.0.1:*' --then-stop")
 
+    config = str(place / "demo.toml")
+    daemon = Daemon(
+        ["run", "--config", config, "--orders", "tcp://127.0.0.1:*"], tmp_path / "stderr"
+    )
+    try:
+        daemon.wait_until_ready()
+        said = run_readme_lines(daemon.endpoint)
+        assert said[0].startswith("Admit(client_order_id='B-1', wal_sequence=")
+        assert said[1].startswith("Released(desk='desk-alpha', client_order_id='B-1', ")
+        assert daemon.stop() == 0
+    finally:
+        daemon.kill()
+
     again = command("demo", "--keep", str(place))
     assert again.returncode == 2
     assert again.stderr == (
         f"pretrade-guard: --keep {place}: is not empty; allowed: a directory that is empty, or "
         "a new one\n"
     )
+
+
+def run_readme_lines(endpoint: str) -> list[str]:
+    """What the README's lines of Python print when they talk to the demo's guard."""
+    block = README.read_text().split("```python\n")[1].split("```")[0]
+    assert "tcp://127.0.0.1:7001" in block
+    program = block.replace("tcp://127.0.0.1:7001", endpoint)
+    done = subprocess.run(
+        child_support.code(program), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout.splitlines()
 
 
 def pasted(line: str) -> str:
