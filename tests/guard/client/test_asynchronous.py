@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import subprocess
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import uvloop
 import zmq
 
+import child_support
 from client_support import (
     BITCOIN,
     ORDER,
@@ -189,3 +191,35 @@ def test_where_no_new_socket_is_to_be_had_the_client_closes(
 
     with scripted(receive_one) as endpoint:
         run_loop(main())
+
+
+FORKED = """
+import asyncio, os, sys
+from guard.client import AsyncGuardClient
+
+async def main():
+    async with AsyncGuardClient(sys.argv[1], timeout_s=60) as client:
+        assert (await client.ping()).version == 1
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                client.ping().send(None)  # this loop is the parent's, too
+            except RuntimeError as error:
+                code = 0 if "before the fork; make another in the child" in str(error) else 2
+            client.close()
+            os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert (await client.ping()).version == 1
+
+asyncio.run(main())
+"""
+
+
+def test_a_forked_child_is_refused_and_the_parents_client_goes_on() -> None:
+    with scripted(answer_all(2)) as endpoint:
+        done = subprocess.run(
+            child_support.code(FORKED, endpoint, flags=("-W", "ignore::DeprecationWarning")),
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
