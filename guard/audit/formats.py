@@ -1,14 +1,17 @@
-"""Figures in the form that people read them: exactly, never rounded where it is money. Pure.
+"""Figures in the form that people read them. Pure.
 
-Owns the text of money, counts, times and durations in tables and on the page. No time zone but UTC.
+Owns the text of money, counts, times and durations in tables and on the page. Money is exact, and
+knows its text in two decimals, for where columns are read; no time zone but UTC.
 """
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from guard.protocol.instruments import money_text
+from guard.protocol.instruments import MICROCENTS_PER_CURRENCY_UNIT, money_text
 
 NOTHING: Final = "–"
+
+_PER_CENT: Final = MICROCENTS_PER_CURRENCY_UNIT // 100  # hundredths of a unit of currency
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_PER_SECOND: Final = 1_000_000_000
@@ -16,9 +19,38 @@ _NS_PER_SECOND: Final = 1_000_000_000
 _TIME_NS_MAX: Final = 253_402_300_800 * _NS_PER_SECOND
 
 
+class Money(str):
+    """An amount's exact text; `short` is the same in two decimals."""
+
+    __slots__ = ("short",)
+    short: str
+
+    def __new__(cls, microcents: int) -> "Money":
+        made = super().__new__(cls, money_text(microcents, ","))
+        made.short = _in_two_decimals(microcents)
+        return made
+
+
 def money(microcents: int | None) -> str:
-    """In units of currency, all decimals that it has and at least two: `1,234.50`."""
-    return NOTHING if microcents is None else money_text(microcents, ",")
+    """In units of currency, all decimals that it has and at least two: `1,234.50`.
+
+    A `Money`, where it is an amount.
+    """
+    return NOTHING if microcents is None else Money(microcents)
+
+
+def shortened(text: str) -> str:
+    """The text, in two decimals where it is an amount."""
+    return text.short if isinstance(text, Money) else text
+
+
+def _in_two_decimals(microcents: int) -> str:
+    """Rounded, half away from zero; what is not nothing never looks so: `<0.01`."""
+    cents = (2 * abs(microcents) + _PER_CENT) // (2 * _PER_CENT)
+    if microcents and not cents:
+        return "<0.01" if microcents > 0 else ">-0.01"
+    sign = "-" if microcents < 0 else ""
+    return f"{sign}{cents // 100:,}.{cents % 100:02}"
 
 
 def count(number: int | None) -> str:

@@ -10,7 +10,7 @@ import json
 from html import escape
 from typing import Any, Final
 
-from guard.audit.formats import count, printable
+from guard.audit.formats import count, printable, shortened
 from guard.audit.tables import Table
 
 # What a person would look at, and a browser would not choke on; --json has all.
@@ -48,11 +48,16 @@ def embedded_json(value: Any) -> str:
 
 
 def table_html(
-    table: Table, bar_column: int | None = None, is_mono: bool = False, has_id: bool = False
+    table: Table,
+    bar_column: int | None = None,
+    is_mono: bool = False,
+    has_id: bool = False,
+    is_exact: bool = False,
 ) -> str:
     """A table, its heading a caption; `bar_column` holds per cents, and shows them as bars too.
 
-    `has_id`: it may be pointed at by its slug, which then must be the page's only one.
+    `has_id`: it may be pointed at by its slug, which then must be the page's only one. `is_exact`:
+    amounts are shown with all decimals, not only where the reader asks for them.
     """
     headings = "".join(
         f'<th scope="col"{" class=num" if is_figure else ""}>{escaped(name)}</th>'
@@ -66,7 +71,8 @@ def table_html(
             attribute = f' class="{kind}"' if kind and at else ""
             bar = _bar(cell) if at == bar_column else ""
             tag, scope = ("th", ' scope="row"') if at == 0 else ("td", "")
-            cells.append(f"<{tag}{scope}{attribute}>{escaped(cell)}{bar}</{tag}>")
+            text = escaped(cell) if is_exact else _amount(cell)
+            cells.append(f"<{tag}{scope}{attribute}>{text}{bar}</{tag}>")
         rows.append(f"<tr>{''.join(cells)}</tr>\n")
     more = len(table.rows) - ROWS_MAX
     notes = [f"{count(more)} more rows are in --json."] if more > 0 else []
@@ -82,6 +88,14 @@ def table_html(
         + "".join(f'<p class="note">{escaped(note)}</p>' for note in notes)
         + "\n"
     )
+
+
+def _amount(cell: str) -> str:
+    """An amount in two decimals, and exactly for who asks for that (`page.css`); else the text."""
+    short = shortened(cell)
+    if short == cell:
+        return escaped(cell)
+    return f'<span class="short">{escaped(short)}</span><span class="exact">{escaped(cell)}</span>'
 
 
 def _bar(cell: str) -> str:

@@ -61,7 +61,9 @@ def _body(document: Document, source: str) -> list[str]:
     sections = [("figures", "Figures", _figures(document))]
     for number, explanation in enumerate(document.get("explanations", ()), 1):
         shown = explanation_tables(explanation, document["currency"])
-        account = _side_by_side([table_html(table) for table in shown])
+        made = [table_html(table, is_exact=True) for table in shown]
+        above = made[:1] if explanation.get("remedies") else []  # as wide as its sentences
+        account = "".join(above) + _side_by_side(made[len(above) :])
         title, sentence = explanation_title(explanation), explanation["sentence"]
         html = (
             f'<div class="account"><h3>{escaped(title)}</h3>'
@@ -86,7 +88,10 @@ def _body(document: Document, source: str) -> list[str]:
     return [
         '<a class="skip" href="#figures">To the figures</a>\n',
         _header(document, source),
-        f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n<main>\n',
+        f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n',
+        '<input type="checkbox" id="exact">'
+        '<label for="exact" class="choose">Exact amounts</label>\n',
+        "<main>\n",
         *(
             f'<section id="{slug}" aria-labelledby="{slug}-h">'
             f'<h2 id="{slug}-h">{escaped(name)}</h2>\n{html}</section>\n'
@@ -95,7 +100,8 @@ def _body(document: Document, source: str) -> list[str]:
         "</main>\n",
         f"<footer><p>Made by pretrade-guard {escaped(__version__)} from the log alone. This page "
         "fetches nothing. Charts: uPlot, MIT licence (in the source of this page). Amounts in "
-        "tables are exact; charts round.</p></footer>\n",
+        "tables are rounded to two decimals, and exact where that is asked for at the top; charts "
+        "round.</p></footer>\n",
     ]
 
 
@@ -169,11 +175,11 @@ def _decisions(document: Document, named: dict[str, Table]) -> str:
     if rows:
         width = f"a bar is {_width(width_ns)}"
         chart = _chart("Decisions over time", width, _behind(table), chart="timeline")
-    shown = [
-        table_html(named["reasons"], bar_column=4, has_id=True),
-        table_html(named["stages"], bar_column=3, has_id=True),
+    beside = [
+        table_html(named["admits"], bar_column=2, has_id=True),
+        table_html(named["stages"], bar_column=2, has_id=True),
     ]
-    return chart + _side_by_side(shown)
+    return chart + table_html(named["reasons"], bar_column=2, has_id=True) + _side_by_side(beside)
 
 
 def _exposure(document: Document, named: dict[str, Table]) -> str:

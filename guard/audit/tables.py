@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from guard.audit.formats import NOTHING, count, duration, money, share, time
+from guard.audit.formats import NOTHING, count, duration, money, share, shortened, time
+from guard.audit.words import STAGES, event_words, gate_words, reason_words
 
 Document = dict[str, Any]
 Row = tuple[str, ...]
@@ -55,7 +56,7 @@ def figures(document: Document) -> list[tuple[str, str, str]]:
         (
             "Open holds",
             count(ledger["open_holds"]),
-            f"{money(held)} {currency} held at the end",
+            f"{shortened(money(held))} {currency} held at the end",
         ),
         ("Ledger", "balanced", f"{count(balanced)} of {count(len(ledger['desks']))} desks add up"),
         (
@@ -98,6 +99,7 @@ def tables(document: Document) -> list[Table]:
     """The tables of a day, in the order in which they are read."""
     return [
         _by_reason(document),
+        _admits(document),
         _by_stage(document),
         _conservation(document),
         _exposure(document),
@@ -114,41 +116,49 @@ def tables(document: Document) -> list[Table]:
 
 
 def _by_reason(document: Document) -> Table:
+    """Why orders were rejected; what was admitted has a table of its own."""
     answers = document["answers"]
     total = answers["admitted"] + answers["rejected"]
-    lines = sorted(answers["by_reason"], key=lambda line: (line["answer"], -line["count"]))
     rows = [
         (
-            line["answer"],
-            line["stage"] or NOTHING,
-            line["reason"],
+            reason_words(line["reason"]),
             count(line["count"]),
             share(line["count"], total),
+            line["stage"],
+            line["reason"],
         )
-        for line in lines
+        for line in _most_first(answers["by_reason"], "reject")
     ]
-    stopped = answers["venues_stopped_by_gate"]
-    gates = ", ".join(f"{gate} {count(number)}" for gate, number in stopped.items())
-    note = f"Venues stopped on the way to a kernel reject, by gate: {gates}." if gates else ""
-    columns = ("answer", "stage", "reason", "#orders", "#share")
-    return Table("reasons", "Answers by reason", columns, rows, note)
+    stopped = sorted(answers["venues_stopped_by_gate"].items(), key=lambda item: -item[1])
+    gates = ", ".join(f"{gate_words(gate)} {count(number)}" for gate, number in stopped)
+    note = f"Venues that orders rejected by the policy were stopped at: {gates}." if gates else ""
+    columns = ("rejected because of", "#orders", "#of all", "stage", "word in the log")
+    return Table("reasons", "Rejects by reason", columns, rows, note)
 
 
-STAGES: Final = {
-    "order": "the order itself: identity, desk, symbol, window, halts",
-    "kernel": "the policy: limits, gates, utility, substitution",
-    "ledger": "money: cap and budget",
-}
+def _admits(document: Document) -> Table:
+    answers = document["answers"]
+    total = answers["admitted"] + answers["rejected"]
+    rows = [
+        (reason_words(line["reason"]), count(line["count"]), share(line["count"], total))
+        for line in _most_first(answers["by_reason"], "admit")
+    ]
+    return Table("admits", "Admits", ("admitted", "#orders", "#of all"), rows)
+
+
+def _most_first(by_reason: list[Document], answer: str) -> list[Document]:
+    mine = (line for line in by_reason if line["answer"] == answer)
+    return sorted(mine, key=lambda line: (-line["count"], line["reason"]))
 
 
 def _by_stage(document: Document) -> Table:
     answers = document["answers"]
     rows = [
-        (stage, what, count(number), share(number, answers["rejected"]))
+        (stage, count(number), share(number, answers["rejected"]), what)
         for stage, what in STAGES.items()
         for number in [answers["rejected_by_stage"][stage]]
     ]
-    columns = ("stage", "what is looked at", "#rejected", "#of the rejects")
+    columns = ("stage", "#rejected", "#of the rejects", "what is looked at")
     return Table("stages", "Rejects by stage", columns, rows)
 
 
@@ -226,6 +236,7 @@ def _sequence(sequence: int | None) -> str:
 
 
 def _by_name(document: Document, key: str, title: str, what: str) -> Table:
+    admits = _admit_reasons(document)
     rows = [
         (
             name,
@@ -234,18 +245,19 @@ def _by_name(document: Document, key: str, title: str, what: str) -> Table:
             share(counts["rejected"], counts["admitted"] + counts["rejected"]),
             count(counts["substituted"]),
             money(counts["admitted_notional_microcents"]),
-            _most(counts["reasons"]),
+            _most(counts["reasons"], admits),
         )
         for name, counts in _busiest(document[key])
     ]
     columns = (
         what, "#admitted", "#rejected", "#rejected share", "#substituted", "#notional admitted",
-        "most frequent reasons",
+        "rejected most because of",
     )  # fmt: skip
     return Table(key.replace("_", "-"), title, columns, rows)
 
 
 def _by_venue(document: Document) -> Table:
+    admits = _admit_reasons(document)
     rows = [
         (
             name,
@@ -254,13 +266,13 @@ def _by_venue(document: Document) -> Table:
             count(counts["substituted"]),
             count(counts["admitted_to"]),
             money(counts["fees_microcents"]),
-            _most(counts["reasons"]),
+            _most(counts["reasons"], admits),
         )
         for name, counts in _busiest(document["by_venue"])
     ]
     columns = (
         "venue", "#asked for", "#rejected", "#sent elsewhere", "#admitted to", "#estimated fees",
-        "most frequent reasons",
+        "rejected most because of",
     )  # fmt: skip
     return Table("by-venue", "By venue", columns, rows)
 
@@ -271,15 +283,21 @@ def _busiest(table: dict[str, Any]) -> list[tuple[str, Any]]:
     )
 
 
-REASONS_SHOWN: Final = 3
+REASONS_SHOWN: Final = 2
 
 
-def _most(reasons: dict[str, int]) -> str:
-    most = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    shown = [f"{reason} {count(number)}" for reason, number in most[:REASONS_SHOWN]]
+def _admit_reasons(document: Document) -> set[str]:
+    return {x["reason"] for x in document["answers"]["by_reason"] if x["answer"] == "admit"}
+
+
+def _most(reasons: dict[str, int], admits: set[str]) -> str:
+    """Why most were rejected."""
+    rejects = [item for item in reasons.items() if item[0] not in admits]
+    most = sorted(rejects, key=lambda item: (-item[1], item[0]))
+    shown = [f"{reason_words(reason)} {count(number)}" for reason, number in most[:REASONS_SHOWN]]
     if len(most) > REASONS_SHOWN:
         shown.append(f"{len(most) - REASONS_SHOWN} more")
-    return ", ".join(shown)
+    return "; ".join(shown) or NOTHING
 
 
 def _executions(document: Document) -> Table:
@@ -382,7 +400,7 @@ def _administrative(document: Document) -> Table:
         (
             str(event["sequence"]),
             time(event["received_at_ns"]),
-            event["event"],
+            event_words(event["event"]),
             event["by"],
             event["why"],
             _fields_text(event["fields"]),

@@ -27,6 +27,9 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--desk", help="the desk of the order to explain")
     parser.add_argument(
+        "--exact", action="store_true", help="show amounts with all decimals, not with two"
+    )
+    parser.add_argument(
         "--policy",
         type=Path,
         metavar="FILE",
@@ -98,7 +101,7 @@ def show_report(
     write_sentences(document, sys.stdout)
     shown = {name: document[name] for name in HEAD_KEYS} | source
     report_good(options, "replayed", shown, document["begins_after_sequence"])
-    write_report(document, sys.stdout, sys.stdout.isatty())
+    write_report(document, sys.stdout, sys.stdout.isatty(), options.exact)
     return EXIT_GOOD
 
 

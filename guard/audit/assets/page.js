@@ -202,17 +202,13 @@
     pending = setTimeout(() => charts.forEach(({ chart, place }) =>
       chart.setSize({ width: Math.max(place.clientWidth, 240), height: chart.height })), 100);
   });
-  // On paper: light, and everything that is folded away.
-  let folded = [];
+  // On paper: light. What is folded away stays so: the rows behind a chart fill fifty pages.
   addEventListener("beforeprint", () => {
     root.dataset.theme = "light";
-    folded = [...document.querySelectorAll("details:not([open])")];
-    folded.forEach((one) => { one.open = true; });
     drawAll();
   });
   addEventListener("afterprint", () => {
     delete root.dataset.theme;
-    folded.forEach((one) => { one.open = false; });
     drawAll();
   });
 })();

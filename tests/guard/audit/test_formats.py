@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.audit.formats import NOTHING, count, duration, money, share, time
+from guard.audit.formats import NOTHING, count, duration, money, share, shortened, time
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,28 @@ def test_money(microcents: int | None, text: str) -> None:
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_money_is_exact(microcents: int) -> None:
     assert Decimal(money(microcents).replace(",", "")) * 10**8 == microcents
+
+
+@pytest.mark.parametrize(
+    ("microcents", "text"),
+    [
+        (0, "0.00"),
+        (1, "<0.01"),
+        (499_999, "<0.01"),
+        (500_000, "0.01"),
+        (-1, ">-0.01"),
+        (-500_000, "-0.01"),
+        (149_500_000, "1.50"),
+        (123_456_789_012_345_678, "1,234,567,890.12"),
+        (99_999_500_000, "1,000.00"),
+    ],
+)
+def test_money_in_two_decimals(microcents: int, text: str) -> None:
+    assert shortened(money(microcents)) == text
+
+
+def test_what_is_no_amount_stays_as_it_is() -> None:
+    assert (shortened(money(None)), shortened("1.23456")) == (NOTHING, "1.23456")
 
 
 def test_counts_and_shares() -> None:

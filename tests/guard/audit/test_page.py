@@ -26,7 +26,7 @@ from page_support import HOSTILE, everything
 
 DAY = trading_day().records
 ASSETS = resources.files("guard.audit") / "assets"
-VOID = {"meta", "rect", "link", "img", "br"}
+VOID = {"meta", "rect", "link", "img", "br", "input"}
 
 
 class Page(HTMLParser):

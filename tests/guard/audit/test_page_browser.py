@@ -108,6 +108,63 @@ def test_the_line_of_a_lifted_cap_goes_up_to_where_it_was_lifted(tmp_path: Path)
     ]
 
 
+IN_FRAME = ("--dump-dom", "--hide-scrollbars", "--allow-file-access-from-files")
+MEASURE = """
+const page = document.querySelector("iframe").contentDocument;
+const out = { wide: page.documentElement.scrollWidth, hidden: [], broken: [] };
+for (const cell of page.querySelectorAll("td.num")) {
+  const range = page.createRange();
+  range.selectNodeContents(cell);
+  const tops = [...range.getClientRects()].filter((box) => box.width).map((box) => box.top);
+  if (!cell.querySelector("svg") && new Set(tops.map(Math.round)).size > 1) {
+    out.broken.push(cell.textContent);
+  }
+}
+for (const id of ["t-reasons", "t-admits", "t-stages", "t-by-desk"]) {
+  const cell = page.querySelector(`#${id} td.num`);
+  if (cell.getBoundingClientRect().right > page.defaultView.innerWidth) out.hidden.push(id);
+}
+document.documentElement.dataset.measured = JSON.stringify(out);
+"""
+
+
+@pytest.mark.parametrize("width", [400, 700, 1200])
+def test_numbers_are_whole_and_counts_are_seen_on_a_narrow_screen(
+    tmp_path: Path, width: int
+) -> None:
+    (tmp_path / "framed.html").write_text(render_page(audited(trading_day().records), "log"))
+    frame = f'<iframe src="framed.html" width="{width}" height="4000"></iframe>'
+    script = f"<script>onload = () => {{ {MEASURE} }}</script>"
+    dom = browse(tmp_path, frame + script, *IN_FRAME)
+    measured = json.loads(unescape(root_of(dom)["measured"]))
+    assert measured == {"wide": width, "hidden": [], "broken": []}
+
+
+def test_exact_amounts_are_shown_where_they_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "framed.html").write_text(render_page(audited(trading_day().records), "log"))
+    script = """<script>onload = () => {
+      const page = document.querySelector("iframe").contentDocument;
+      const cell = page.querySelector("#t-conservation tbody tr:nth-child(2) td.num");
+      const before = cell.innerText;
+      page.getElementById("exact").click();
+      document.documentElement.dataset.measured = JSON.stringify([before, cell.innerText]);
+    }</script>"""
+    frame = '<iframe src="framed.html" width="1200" height="4000"></iframe>'
+    dom = browse(tmp_path, frame + script, "--dump-dom", "--allow-file-access-from-files")
+    assert json.loads(unescape(root_of(dom)["measured"])) == ["500,000.00", "500,000.00000005"]
+
+
+def test_a_busy_day_prints_on_a_few_sheets(tmp_path: Path) -> None:
+    document = audited(trading_day().records)
+    rows = [[at * 10**9, 10**12, 10**12, 10**12, 0, 10**15, None] for at in range(1_400)]
+    for line in document["exposure"]["desks"].values():
+        line["rows"] = rows  # what stands behind a chart
+    html = render_page(document, "log")
+    browse(tmp_path, html, f"--print-to-pdf={tmp_path / 'page.pdf'}")
+    pages = len(re.findall(rb"/Type\s*/Page[^s]", (tmp_path / "page.pdf").read_bytes()))
+    assert 2 <= pages <= 8  # with its rows it is above fifty
+
+
 def test_pictures_light_and_dark_and_paper(tmp_path: Path) -> None:
     html = render_page(audited(trading_day().records), "log")
     pictures: dict[str, Any] = {}

@@ -5,9 +5,11 @@ import json
 import re
 from typing import Any
 
+import pytest
+
 from audit_support import audited
 from guard.audit.audit import Audit
-from guard.audit.formats import printable
+from guard.audit.formats import printable, shortened
 from guard.audit.overrides import Overrides
 from guard.audit.tables import Table, figures, tables
 from guard.audit.text import plain_table, write_report, write_sentences
@@ -19,11 +21,16 @@ from guard_support import ALPHA_BUDGET, LoggedEngine, actor, dev_config, fill, o
 DAY = trading_day().records
 
 
-def written(audit: Audit | None = None, records: list[bytes] = DAY, rich: bool = False) -> str:
+def written(
+    audit: Audit | None = None,
+    records: list[bytes] = DAY,
+    rich: bool = False,
+    is_exact: bool = False,
+) -> str:
     out = io.StringIO()
     document = audited(records, audit)
     write_sentences(document, out)
-    write_report(document, out, rich)
+    write_report(document, out, rich, is_exact)
     return out.getvalue()
 
 
@@ -39,16 +46,43 @@ def test_plain_columns() -> None:
 
 def test_the_day_in_plain_text() -> None:
     text = written()
-    assert "  admit   –       requested_model_maximizes_utility       3  21.4 %\n" in text
+    assert "  to the venue asked for, which was worth most                3  21.4 %\n" in text
+    assert text.index("\nRejects by reason\n") < text.index("\nAdmits\n")
+    rejects = text[: text.index("\nAdmits\n")]
+    assert "maximizes_utility" not in rejects
+    assert re.search(r"  no such desk +1   7[.]1 %  order", text)
     assert "\nConservation, desk by desk\n" in text
-    assert "  desk-beta   500,000.00000005  499,000.00000005  1,000.00          0.00  yes" in text
+    assert "  desk-beta      500,000.00    499,000.00  1,000.00          0.00  yes" in text
+    assert text.endswith("\nAmounts are rounded to two decimals; --exact shows all of them.\n")
+    exact = written(is_exact=True)
+    assert "  desk-beta   500,000.00000005  499,000.00000005  1,000.00          0.00  yes" in exact
+    assert "rounded" not in exact
     assert all(line == line.rstrip() for line in text.splitlines())
 
 
 def test_rich_tables_say_the_same() -> None:
     text = written(rich=True)
     assert "Conservation, desk by desk" in text
-    assert "requested_model_maximizes_utility" in text.replace("\n", "")
+    assert "exposure_limit_exceeded" in text
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 160])
+def test_no_terminal_is_too_narrow_for_a_number(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = written(rich=True)
+    cells = [
+        (cell, is_figure)
+        for table in tables(audited(DAY))
+        if table.slug != "proof"
+        for row in table.rows[:20]
+        for cell, (_, is_figure) in zip(row, table.headings, strict=True)
+    ]
+    numbers = {cell for cell, is_figure in cells if is_figure}
+    words = set(text.split())
+    for number in numbers:
+        assert set(shortened(number).split()) <= words, number
 
 
 def test_what_was_asked_for_stands_alone_and_whole() -> None:

@@ -60,7 +60,7 @@ def test_text(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = replay(capsys, log)
     assert (code, err) == (0, "")
     assert out.startswith(f"{log}: replayed, every record is as it was written\n  records: ")
-    assert "\nAnswers by reason\n" in out
+    assert "\nRejects by reason\n" in out
 
 
 def test_an_order(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
