@@ -59,6 +59,7 @@ GATES: Final = {
 EVENTS: Final = {
     "log_opened": "log begun",
     "settings_activated": "settings",
+    "rules_activated": "rules",
     "policy_activated": "policy",
     "instrument_defined": "instrument",
     "desk_opened": "desk opened",

@@ -1,6 +1,6 @@
 """One sentence for each reason there is: exact, in units that people use."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from guard.audit import words
 from guard.audit.audit import Audit
 from guard.audit.sentences import FORMS, sentence_of
 from guard.audit.units import bits, fee_limit, in_units, price, quantity
-from guard.engine.events import EntriesHalted, TradingHalted
+from guard.engine.events import EntriesHalted, PlainEvent, TradingHalted
 from guard.protocol.reasons import Refusal
 from guard_support import ALPHA_BUDGET, T0, U32_MAX, LoggedEngine, actor, dev_config, fill, order
 from kernel import GATES, Reason
@@ -243,3 +243,9 @@ def test_units_are_exact(number: int, places: int) -> None:
     whole, _, part = text.partition(".")
     assert len(part) == places
     assert int(whole + part) == number
+
+
+def test_every_administrative_event_has_a_phrase() -> None:
+    answers = {"order", "order_refused", "fill", "release"}
+    tags = {kind.__struct_config__.tag for kind in get_args(PlainEvent)} | {"desk_halted"}
+    assert set(words.EVENTS) >= tags - answers
