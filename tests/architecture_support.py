@@ -50,6 +50,7 @@ PURE_GUARD = frozenset(
         "audit.histogram",
         "audit.markup",
         "audit.notes",
+        "audit.record_lines",
         "audit.signing",
         "audit.tables",
         "audit.timegrid",

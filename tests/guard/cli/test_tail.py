@@ -117,7 +117,7 @@ def test_tail_refuses_nonsense(tmp_path: Path) -> None:
     for first in ("0", "-1", "yesterday", "1.5", ""):
         done = command("tail", log, "--from", first)
         assert done.returncode == 2
-        assert "allowed: now, start, or a sequence" in done.stderr
+        assert "allowed: now, start, a sequence, or a time" in done.stderr
     done = command("tail", log, "--from", "99")
     assert (done.returncode, done.stdout) == (2, "")
     assert "the log ends before record 99" in done.stderr
@@ -142,3 +142,32 @@ def test_backup_of_a_running_log(tmp_path: Path) -> None:
     unkeyed = command("backup", str(site.log), str(tmp_path / "links"))
     assert unkeyed.returncode == 0
     assert "every record follows the one before (no key was given)" in unkeyed.stdout
+
+
+def test_columns_and_filters_of_a_running_log(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+        client.ask(order("A-1"))
+        client.ask(order("B-1", desk="desk-beta", quantity=1))
+        whole = ("tail", str(site.log), "--from", "start", "--no-follow")
+        shown = command(*whole, "--columns").stdout.splitlines()
+        assert len(shown) == OPENING_RECORDS + 2
+        assert "desk-alpha/A-1: buy 100 AAPL at 190.00 to venue" in shown[OPENING_RECORDS]
+        assert max(map(len, shown)) <= 80
+        beta = command(*whole, "--desk", "desk-beta", "--verdict", "admit").stdout
+        assert sequences(beta) == [OPENING_RECORDS + 2]
+        hour = ("tail", str(site.log), "--no-follow", "--from", "2000-01-01T00:00:00")
+        assert sequences(command(*hour).stdout) == list(range(1, OPENING_RECORDS + 3))
+        later = ("tail", str(site.log), "--no-follow", "--from", "2200-01-01T00:00:00")
+        assert command(*later).stdout == ""
+        for wrong, words in (
+            (("--verdict", "maybe"), "'maybe' is not allowed; allowed: admit, reject"),
+            (("--venue", "ten"), "'ten'"),
+            (("--from", "25:00"), "'25:00' is not allowed; allowed: a time in UTC"),
+            (("--from", "2026-01-01T00:00:00+01:00"), "+01:00' is not allowed"),
+            (("--from", "0"), "'0' is not allowed"),
+            (("--columns", "--json"), "not allowed with"),
+        ):
+            done = command("tail", str(site.log), "--no-follow", *wrong)
+            assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+        assert daemon.stop() == 0

@@ -1,0 +1,221 @@
+"""A record as one line for a person: when, which, who, what, and how it was answered. Pure.
+
+Owns the columns of `tail`, and which records it shows when it is asked for some of them. Prices and
+quantities are in the instrument's own decimals where its definition was met, money in units of
+currency, reasons and events in words.
+
+How it fails: it does not. What a later version writes is shown by the words that it has.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from guard.audit.formats import money
+from guard.audit.units import price, quantity
+from guard.audit.words import event_words, reason_words
+
+VERDICTS: Final = ("admit", "reject", "fill", "cancel", "event")
+TIME_COLUMNS: Final = 12  # HH:MM:SS.mmm
+SEQUENCE_COLUMNS: Final = 9
+VERDICT_COLUMNS: Final = 6
+ORDER_COLUMNS_MAX: Final = 28
+_NS_PER_MS: Final = 1_000_000
+_MS_PER_DAY: Final = 86_400_000
+_CUT: Final = "…"
+# Fields of an event that its line says otherwise, or that are longer than a line.
+_UNSHOWN: Final = frozenset(
+    {
+        *("event", "received_at_ns", "client", "batch_first_sequence", "by", "why", "action_id"),
+        *("desk", "scope", "name", "policy", "cuts", "losses"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a record says, flattened: what filters and columns ask for."""
+
+    sequence: int
+    received_at_ns: int
+    verdict: str  # one of VERDICTS
+    event: dict[str, Any]
+    request: dict[str, Any]
+    answer: dict[str, Any]
+
+    @property
+    def desk(self) -> str:
+        """The desk that it is about, if any."""
+        scope = self.event.get("scope")
+        named = self.event.get("name", "") if scope == "desk" else ""
+        return str(self.request.get("desk") or self.event.get("desk") or named)
+
+    @property
+    def order_id(self) -> str:
+        """The order that it is about, if any."""
+        found = self.request.get("client_order_id") or self.event.get("client_order_id") or ""
+        return str(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What is shown; an empty set stands for everything. All that are given must hold."""
+
+    desks: frozenset[str] = frozenset()
+    symbols: frozenset[str] = frozenset()
+    venues: frozenset[int] = frozenset()
+    verdicts: frozenset[str] = frozenset()
+    reasons: frozenset[str] = frozenset()
+    clients: frozenset[str] = frozenset()
+    orders: frozenset[str] = frozenset()
+    from_ns: int = 0
+
+    @property
+    def is_everything(self) -> bool:
+        """Does it let all records pass?"""
+        return self == Filter()
+
+
+@dataclass(slots=True)
+class Memory:
+    """What earlier records said that later ones are shown by: instruments, and orders' symbols.
+
+    Orders are remembered while they are among the last so many: a fill names no symbol.
+    """
+
+    orders_max: int = 100_000
+    instruments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    orders: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+
+    def note(self, seen: Seen) -> None:
+        """Takes up what a record says."""
+        if seen.event.get("event") == "instrument_defined":
+            self.instruments[seen.event["symbol"]] = seen.event
+        elif seen.verdict in ("admit", "reject"):
+            key = (seen.desk, seen.order_id)
+            if len(self.orders) >= self.orders_max:
+                del self.orders[next(iter(self.orders))]
+            venue = seen.answer.get("venue", seen.request.get("venue", 0))
+            self.orders[key] = (seen.request.get("symbol", ""), venue)
+
+    def symbol_of(self, seen: Seen) -> str:
+        """The symbol that a record is about, as far as it is known."""
+        said = seen.request.get("symbol") or seen.event.get("symbol")
+        if said is None and seen.event.get("scope") == "symbol":
+            said = seen.event.get("name")
+        return str(said or self.orders.get((seen.desk, seen.order_id), ("", 0))[0])
+
+    def venue_of(self, seen: Seen) -> int:
+        """The venue that its order went to, or asked for; 0 where nobody knows."""
+        if seen.verdict == "admit":
+            return int(seen.answer.get("venue", 0))
+        said = seen.request.get("venue")
+        return int(said) if said else self.orders.get((seen.desk, seen.order_id), ("", 0))[1]
+
+
+def seen_of(sequence: int, data: dict[str, Any]) -> Seen:
+    """What the data of a record says."""
+    event = data.get("metadata", data)
+    kind = event.get("event", "")
+    answer = event.get("answer") or {}
+    if kind in ("order", "order_refused"):
+        verdict = "admit" if answer.get("type") == "admit" else "reject"
+        request = event.get("order") or {}
+    elif kind == "fill":
+        verdict, request = "fill", event.get("fill") or {}
+    elif kind == "release":
+        verdict, request = "cancel", event.get("cancel") or {}
+    else:
+        verdict, request = "event", {}
+    return Seen(sequence, event.get("received_at_ns", 0), verdict, event, request, answer)
+
+
+def passes(seen: Seen, wanted: Filter, memory: Memory) -> bool:
+    """Whether a record is one of those asked for."""
+    checks = (
+        (wanted.desks, seen.desk),
+        (wanted.verdicts, seen.verdict),
+        (wanted.reasons, seen.answer.get("reason", "")),
+        (wanted.clients, seen.event.get("client", "")),
+        (wanted.orders, seen.order_id),
+    )
+    if seen.received_at_ns < wanted.from_ns:
+        return False
+    if not all(not allowed or value in allowed for allowed, value in checks):
+        return False
+    if wanted.symbols and memory.symbol_of(seen) not in wanted.symbols:
+        return False
+    return not wanted.venues or memory.venue_of(seen) in wanted.venues
+
+
+def line_of(seen: Seen, memory: Memory, columns: int) -> str:
+    """The record in one line of at most so many columns."""
+    name = f"{seen.desk}/{seen.order_id}" if seen.order_id else seen.desk
+    head = (
+        f"{_time(seen.received_at_ns)} {seen.sequence:>{SEQUENCE_COLUMNS},} "
+        f"{seen.verdict:<{VERDICT_COLUMNS}} "
+    )
+    who = f"{cut(name, ORDER_COLUMNS_MAX)}: " if name else ""
+    return cut(head + who + _what(seen, memory), columns)
+
+
+def cut(text: str, columns: int) -> str:
+    """The text, or its beginning and a mark."""
+    return text if len(text) <= columns else text[: max(0, columns - 1)] + _CUT
+
+
+def _time(at_ns: int) -> str:
+    """Of the day, in UTC, to the millisecond."""
+    ms = at_ns // _NS_PER_MS % _MS_PER_DAY
+    seconds, ms = divmod(ms, 1_000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}.{ms:03}"
+
+
+def _what(seen: Seen, memory: Memory) -> str:
+    request, answer = seen.request, seen.answer
+    symbol = memory.symbol_of(seen)
+    instrument = memory.instruments.get(symbol)
+    if seen.verdict in ("admit", "reject"):
+        size = quantity(request.get("quantity", 0), instrument)
+        limit = price(request.get("price", 0), instrument)
+        asked = f"{request.get('side', '')} {size} {symbol} at {limit}"
+        if seen.verdict == "reject":
+            return f"{reason_words(answer.get('reason', ''))}; {asked}"
+        other = " (another)" if answer.get("substituted") else ""
+        held = money(answer.get("notional_microcents", 0))
+        return f"{asked} to venue {answer.get('venue', 0)}{other}, {held} held"
+    if seen.verdict == "fill":
+        flags = answer.get("flags") or []
+        said = f" ({', '.join(flags)})" if flags else ""
+        return (
+            f"{quantity(request.get('quantity', 0), instrument)} {symbol} filled{said}, fee "
+            f"{money(request.get('fee_microcents', 0))}, {_open(answer, instrument)}"
+        )
+    if seen.verdict == "cancel":
+        return f"{money(answer.get('released_microcents', 0))} free again"
+    return _event(seen.event)
+
+
+def _open(answer: dict[str, Any], instrument: dict[str, Any] | None) -> str:
+    left = answer.get("open_quantity", 0)
+    return f"{quantity(left, instrument)} open" if left else "nothing open"
+
+
+def _event(event: dict[str, Any]) -> str:
+    said = [
+        f"{name.removesuffix('_microcents').replace('_', ' ')} {_value(name, value)}"
+        for name, value in event.items()
+        if name not in _UNSHOWN and value not in (None, "")
+    ]
+    if event.get("scope"):
+        said.insert(0, f"{event['scope']} {event.get('name', '')}".strip())
+    by = f" ({event['by']}: {event['why']})" if event.get("why") else ""
+    words = event_words(event.get("event", ""))
+    return f"{words}{': ' if said else ''}{', '.join(said)}{by}"
+
+
+def _value(name: str, value: Any) -> str:
+    if name.endswith("_microcents") and isinstance(value, int):
+        return money(value)
+    return str(value)
