@@ -23,6 +23,8 @@ from guard.protocol.messages import (
     ErrorReply,
     Fill,
     Filled,
+    Hello,
+    HelloReply,
     Order,
     Ping,
     Pong,
@@ -96,6 +98,16 @@ class AsyncGuardClient(ClientBase):
         """What the guard has counted since its start. Raises as `order`."""
         return await self.call(Stats())
 
+    async def hello(
+        self,
+        *,
+        from_symbol: str | None = None,
+        from_desk: str | None = None,
+        from_venue: int | None = None,
+    ) -> HelloReply:
+        """What the guard speaks, its bounds, and a page of what is traded. Raises as `order`."""
+        return await self.call(Hello(from_symbol, from_desk, from_venue))
+
     @overload
     async def call(self, request: Order) -> Admit | Reject: ...
     @overload
@@ -108,6 +120,8 @@ class AsyncGuardClient(ClientBase):
     async def call(self, request: Ping) -> Pong: ...
     @overload
     async def call(self, request: Stats) -> StatsReply: ...
+    @overload
+    async def call(self, request: Hello) -> HelloReply: ...
     @overload
     async def call(self, request: Request) -> Answer: ...
     async def call(self, request: Request) -> Any:
@@ -141,6 +155,8 @@ class AsyncGuardClient(ClientBase):
     async def send(self, request: Ping) -> "asyncio.Future[Pong | ErrorReply]": ...
     @overload
     async def send(self, request: Stats) -> "asyncio.Future[StatsReply | ErrorReply]": ...
+    @overload
+    async def send(self, request: Hello) -> "asyncio.Future[HelloReply | ErrorReply]": ...
     @overload
     async def send(self, request: Request) -> "asyncio.Future[Reply]": ...
     async def send(self, request: Request) -> "asyncio.Future[Any]":

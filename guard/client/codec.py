@@ -21,6 +21,8 @@ from guard.protocol.messages import (
     ErrorReply,
     Fill,
     Filled,
+    Hello,
+    HelloReply,
     Order,
     Ping,
     Pong,
@@ -38,7 +40,9 @@ from guard.protocol.wire import refusal
 Encoding: TypeAlias = Literal["msgpack", "json"]
 ReplyBody: TypeAlias = Reply | list[Reply]
 # Every reply but an error, which a call raises.
-Answer: TypeAlias = Admit | Reject | Filled | Released | StatusReply | Pong | StatsReply
+Answer: TypeAlias = (
+    Admit | Reject | Filled | Released | StatusReply | Pong | StatsReply | HelloReply
+)
 
 # The limits of the protocol's section 1.
 BODY_BYTES_MAX = 262_144
@@ -51,10 +55,12 @@ ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
     Status: (StatusReply, ErrorReply),
     Ping: (Pong, ErrorReply),
     Stats: (StatsReply, ErrorReply),
+    Hello: (HelloReply, ErrorReply),
 }
 _OPTIONAL_FIELDS: dict[type[Request], tuple[str, ...]] = {
     Order: ("currency", "sent_at_ns"),
     Fill: ("price", "executed_at_ns"),
+    Hello: ("from_symbol", "from_desk", "from_venue"),
 }
 _IDENTITY_FIELDS = ("desk", "client_order_id", "fill_id")
 

@@ -6,7 +6,7 @@ changed) from an unknown outcome (something may have). A reject is no error: it 
 
 from collections.abc import Sequence
 
-from guard.protocol.messages import ErrorReply, Fill, Order, Ping, Request, Stats
+from guard.protocol.messages import ErrorReply, Fill, Hello, Order, Ping, Request, Stats
 
 
 class GuardClientError(Exception):
@@ -68,7 +68,7 @@ def describe(requests: Sequence[Request]) -> str:
         return f"{len(requests)} requests"
     request = requests[0]
     kind = type(request).__name__.lower()
-    if isinstance(request, Ping | Stats):
+    if isinstance(request, Ping | Stats | Hello):
         return kind
     text = f"{kind} {request.client_order_id!r} of desk {request.desk!r}"
     if isinstance(request, Fill):

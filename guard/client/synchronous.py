@@ -22,6 +22,8 @@ from guard.protocol.messages import (
     ErrorReply,
     Fill,
     Filled,
+    Hello,
+    HelloReply,
     Order,
     Ping,
     Pong,
@@ -128,6 +130,16 @@ class GuardClient(ClientBase):
         """What the guard has counted since its start. Raises as `order`."""
         return self.call(Stats())
 
+    def hello(
+        self,
+        *,
+        from_symbol: str | None = None,
+        from_desk: str | None = None,
+        from_venue: int | None = None,
+    ) -> HelloReply:
+        """What the guard speaks, its bounds, and a page of what is traded. Raises as `order`."""
+        return self.call(Hello(from_symbol, from_desk, from_venue))
+
     @overload
     def call(self, request: Order) -> Admit | Reject: ...
     @overload
@@ -140,6 +152,8 @@ class GuardClient(ClientBase):
     def call(self, request: Ping) -> Pong: ...
     @overload
     def call(self, request: Stats) -> StatsReply: ...
+    @overload
+    def call(self, request: Hello) -> HelloReply: ...
     @overload
     def call(self, request: Request) -> Answer: ...
     def call(self, request: Request) -> Any:
@@ -173,6 +187,8 @@ class GuardClient(ClientBase):
     def send(self, request: Ping) -> Pending[Pong | ErrorReply]: ...
     @overload
     def send(self, request: Stats) -> Pending[StatsReply | ErrorReply]: ...
+    @overload
+    def send(self, request: Hello) -> Pending[HelloReply | ErrorReply]: ...
     @overload
     def send(self, request: Request) -> Pending[Reply]: ...
     def send(self, request: Request) -> Pending[Any]:

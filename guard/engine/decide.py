@@ -55,7 +55,9 @@ _ACTION_AT, _REASON_AT, _VENUE_AT, _COST_AT = (
 (_ADMITTED, _REJECTED, _REFUSED_ORDER, _FILLED, _RELEASED, _STATUS, _ERROR, _PONG, _STATS) = map(
     int, OutcomeKind
 )
-_ORDER, _FILL, _CANCEL, _STATUS_KIND, _PING, _STATS_KIND = range(len(fields.KINDS))
+_ORDER, _FILL, _CANCEL, _STATUS_KIND, _PING, _STATS_KIND = map(fields.KINDS.index, (
+    "order", "fill", "cancel", "status", "ping", "stats"
+))  # fmt: skip
 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED = map(int, OrderPhase)
 _REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
 _ORDER_STAGE = stage_of_reason(_REUSED)

@@ -62,7 +62,7 @@ class Field(NamedTuple):
 
 
 KINDS: Final = tuple(REQUEST_TYPES)
-ORDER, FILL, CANCEL, STATUS, PING, STATS = range(len(KINDS))
+ORDER, FILL, CANCEL, STATUS, PING, STATS, HELLO = range(len(KINDS))
 BAD: Final = len(KINDS)  # no request: it is answered by an error
 
 TEXT_NAMES: Final = tuple(TEXTS)
@@ -157,9 +157,13 @@ def _int_type(field: Any) -> Any:
     return next((one for one in of if isinstance(one, msgspec.inspect.IntType)), None)
 
 
+# Of a `hello`: they stand where an order's own do.
+_PLACES: Final = {"from_symbol": "symbol", "from_desk": "desk", "from_venue": "venue"}
+
+
 def _request_field(field: Any) -> Field:
     """The place of a request's field, and what its type says of it."""
-    name = field.name
+    name = _PLACES.get(field.name, field.name)
     is_optional = any(
         isinstance(one, msgspec.inspect.NoneType) for one in getattr(field.type, "types", ())
     )
@@ -167,7 +171,7 @@ def _request_field(field: Any) -> Field:
         return Field(name, ValueKind.ECHO, TEXT_NAMES.index("echo"), is_required=False)
     if name in TEXT_NAMES:
         kind = ValueKind.OPTIONAL_TEXT if is_optional else ValueKind.TEXT
-        return Field(name, kind, TEXT_NAMES.index(name), is_required=field.required)
+        return Field(field.name, kind, TEXT_NAMES.index(name), is_required=field.required)
     slot = REQUEST_NUMBERS.index(name)
     integer = _int_type(field)
     if integer is None:
@@ -178,7 +182,7 @@ def _request_field(field: Any) -> Field:
         return Field(name, ValueKind.WORD, slot, words, 0, len(words) - 1, default, field.required)
     if is_optional:
         high = integer.le
-        return Field(name, ValueKind.OPTIONAL_NUMBER, slot, (), integer.ge, high, 0, False)
+        return Field(field.name, ValueKind.OPTIONAL_NUMBER, slot, (), integer.ge, high, 0, False)
     if integer.ge < 0:
         return Field(name, ValueKind.SIGNED, slot, is_required=field.required)
     high = U64_MAX if integer.le is None else integer.le

@@ -105,6 +105,15 @@ class Stats(Struct, tag="stats", tag_field="type", forbid_unknown_fields=True, g
     request_id: RequestId = UNSET
 
 
+class Hello(Struct, tag="hello", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """What is spoken and traded here? Lists are shown from these names on."""
+
+    from_symbol: Name | None = None
+    from_desk: Name | None = None
+    from_venue: Annotated[int, Meta(ge=1, le=U32_MAX)] | None = None
+    request_id: RequestId = UNSET
+
+
 class Admit(Struct, tag="admit", tag_field="type", gc=False):
     """The order may go to `venue`; `notional_microcents` of its desk's budget are held.
 
@@ -203,6 +212,45 @@ class StatsReply(Struct, tag="stats", tag_field="type"):
     request_id: RequestId = UNSET
 
 
+class InstrumentSizes(Struct):
+    """An instrument: price of a tick, lots' size and value, as decimal text."""
+
+    symbol: str
+    tick_size: str
+    lot_size: str
+    multiplier: str
+
+
+class VenueOffered(Struct):
+    """A venue of the policy in force; one that is not enabled is never chosen."""
+
+    venue: int
+    provider: int
+    enabled: bool
+
+
+class HelloReply(Struct, tag="hello", tag_field="type"):
+    """Version, requests with their keys, bounds, and pages of what is traded, in ascending order.
+
+    `next_symbol`, `next_desk`, `next_venue`: where the next page begins; None where this one ends
+    the list.
+    """
+
+    version: int
+    software_version: str
+    log_id: str
+    currency: str
+    requests: dict[str, list[str]]
+    limits: dict[str, int]
+    instruments: list[InstrumentSizes]
+    desks: list[str]
+    venues: list[VenueOffered]
+    next_symbol: str | None = None
+    next_desk: str | None = None
+    next_venue: int | None = None
+    request_id: RequestId = UNSET
+
+
 class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
     """The request was refused as malformed or impossible, and changed nothing.
 
@@ -218,8 +266,10 @@ class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
     request_id: RequestId = UNSET
 
 
-Request: TypeAlias = Order | Fill | Cancel | Status | Ping | Stats
-Reply: TypeAlias = Admit | Reject | Filled | Released | StatusReply | Pong | StatsReply | ErrorReply
+Request: TypeAlias = Order | Fill | Cancel | Status | Ping | Stats | Hello
+Reply: TypeAlias = (
+    Admit | Reject | Filled | Released | StatusReply | Pong | StatsReply | HelloReply | ErrorReply
+)
 
 # What a reply says and the answer inside a record does not: of an admit and a reject.
 REPLY_FIELDS = ("desk", "received_at_ns", "request_id")
@@ -231,4 +281,5 @@ REQUEST_TYPES: dict[str, type[Request]] = {
     "status": Status,
     "ping": Ping,
     "stats": Stats,
+    "hello": Hello,
 }

@@ -30,6 +30,7 @@ from guard.protocol.messages import (
     Cancel,
     ErrorReply,
     Fill,
+    Hello,
     Order,
     Ping,
     Request,
@@ -80,6 +81,9 @@ ALLOWED: Final[dict[str, str]] = {
     "currency": "the guard's own",
     "sent_at_ns": _COUNT,
     "executed_at_ns": _COUNT,
+    "from_symbol": _NAME,
+    "from_desk": _NAME,
+    "from_venue": "an integer from 1 to 4294967295",
     "fee_microcents": "an integer from -9223372036854775808 to 9223372036854775807",
     "request_id": "an integer from -2^63 to 2^64-1, or a string of at most 64 characters",
 }
@@ -118,7 +122,7 @@ class WireForm:
     encode: Callable[[object], bytes]
 
 
-_REQUEST: Any = Order | Fill | Cancel | Status | Ping | Stats
+_REQUEST: Any = Order | Fill | Cancel | Status | Ping | Stats | Hello
 _REQUESTS: Any = list[_REQUEST]
 
 JSON = WireForm(
@@ -241,6 +245,11 @@ def check_request(request: Request, currency: str) -> None:
             raise _invalid("request_id", request_id)
     if type(request) is Order:
         _check_order(request, currency)
+    elif isinstance(request, Hello):
+        for field in ("from_symbol", "from_desk"):
+            name = getattr(request, field)
+            if name is not None and not is_name(name):
+                raise _invalid(field, name)
     elif not isinstance(request, Ping | Stats):
         if not is_name(request.desk):
             raise _invalid("desk", request.desk)

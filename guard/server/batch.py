@@ -13,15 +13,16 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from msgspec import Raw
+
 from guard.protocol.messages import Pong, StatsReply
 from guard.server.connection import Connection, Received
 from guard.server.counters import Counters
 from guard.server.request_path import LateReplies, RequestPath
 from wal import LogWriter
 
-# Of a reply that is encoded only when it leaves, at most; and of others in the same array, about.
+# Of a reply that is encoded only when it leaves, at most.
 LATE_REPLY_BYTES: Final[dict[type, int]] = {Pong: 320, StatsReply: 3_072}
-BESIDE_LATE_REPLY_BYTES: Final = 640
 
 # A reply that waits for its batch: whose it is, what goes before it on the wire, its body. A plain
 # tuple, since every message makes one.
@@ -132,4 +133,7 @@ class Gathering:
 
 def late_bytes(late: LateReplies) -> int:
     """About how many bytes the replies will be, and not fewer by much."""
-    return sum(LATE_REPLY_BYTES.get(type(reply), BESIDE_LATE_REPLY_BYTES) for reply in late.replies)
+    total = 0
+    for reply in late.replies:
+        total += len(memoryview(reply)) if isinstance(reply, Raw) else LATE_REPLY_BYTES[type(reply)]
+    return total

@@ -37,7 +37,7 @@ from guard.server.housekeeping import ANCHOR_WAIT_S
 from guard.server.listener import Listener
 from guard.server.older_records import OlderRecords
 from guard.server.pipeline import Pipeline
-from guard.server.policy import Policy
+from guard.server.policy import CONNECTIONS_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, Policy
 from guard.server.priority import frees
 from guard.server.service import RunOptions, Service, make_checkpointer, make_housekeeper
 from guard.server.session_records import actor_of, session_events, stage
@@ -59,10 +59,6 @@ from wal import (
 # 5 ms are longer than the disk takes: interpreted, the writer's thread would come back late.
 SWITCH_INTERVAL_S: Final = 0.0002
 
-# Of the orders socket. Longer messages, and such of more frames, end their connection.
-MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
-FRAMES_MAX: Final = 4_096
-CONNECTIONS_MAX: Final = 16_384
 # What a session opens between here and its first order: segments, pipes, spares.
 DESCRIPTORS_TO_COME: Final = 24
 

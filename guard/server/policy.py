@@ -11,6 +11,10 @@ from guard.server.mechanisms import MechanismFactory, NullMechanism
 from guard.server.zmtp import Limits
 
 MIB: Final = 1024 * 1024
+# Of the orders socket. Longer messages, and such of more frames, end their connection.
+MESSAGE_BYTES_MAX: Final = 4 * MIB
+FRAMES_MAX: Final = 4_096
+CONNECTIONS_MAX: Final = 16_384
 # Replies that were not fetched yet. The first is several times what one batch may gather
 # (`guard.server.pipeline`), so that who reads loses nothing.
 CLIENT_BACKLOG_BYTES_MAX: Final = 64 * MIB

@@ -20,7 +20,7 @@ ctypedef u8 *BufferPointer
 
 cdef Py_ssize_t _REPLY_BYTES_MAX, _REPLIES_BYTES
 cdef int _EVERYTHING
-cdef u64 _BAD, _ORDER, _PING, _STATS, _REJECTED, _REFUSED, _ERROR, _FULL
+cdef u64 _BAD, _ORDER, _PING, _STATS, _HELLO, _REJECTED, _REFUSED, _ERROR, _FULL
 cdef u8 _COMMA, _ARRAY, _ARRAY_END
 
 @cython.final
@@ -28,7 +28,7 @@ cdef class RequestPath:
     cdef Engine _engine
     cdef GuardState _state
     cdef Staging _staging
-    cdef object _counters, _wall_ns
+    cdef object _counters, _wall_ns, _greeter
     cdef RequestReader _reader
     cdef Outcome _outcome
     cdef RecordWriter _record
@@ -60,6 +60,8 @@ cdef class RequestPath:
 
     @cython.locals(record=RecordWriter, size=Py_ssize_t)
     cdef int _take(self, Request request, Outcome outcome) except -1
+
+    cdef Py_ssize_t _put_error(self, reply, Py_ssize_t at) except -1
 
     @cython.locals(body=bytes)
     cdef Py_ssize_t _put_message(self, reply, Py_ssize_t at) except -1

@@ -34,6 +34,7 @@ from guard.record.codec import encode_event
 from guard.record.writer import RecordWriter
 from guard.server.counters import Counters
 from guard.server.disk_reserve import Refused
+from guard.server.hello import Greeter
 from kernel import little_endian as le
 from wal import LogWriter
 from wal.failpoint import is_armed, reach
@@ -45,7 +46,7 @@ HEAD_UNKNOWN: Final = 0
 _REPLY_BYTES_MAX = REPLY_BYTES_MAX
 _REPLIES_BYTES = 64 * 1024  # to begin with: more than the replies to 256 admitted orders
 _BAD = fields.BAD
-_ORDER, _PING, _STATS = fields.ORDER, fields.PING, fields.STATS
+_ORDER, _PING, _STATS, _HELLO = fields.ORDER, fields.PING, fields.STATS, fields.HELLO
 _EVERYTHING = int(Refused.EVERYTHING)
 _REJECTED, _REFUSED, _ERROR = map(
     int, (OutcomeKind.REJECTED, OutcomeKind.REFUSED, OutcomeKind.ERROR)
@@ -98,6 +99,7 @@ class RequestPath:
         self._reader = RequestReader(client)
         self._outcome = Outcome()
         self._record = RecordWriter()
+        self._greeter = Greeter(engine.state)
         self._replies = bytearray(_REPLIES_BYTES)
         self._is_watched = False
         self._records = self._rejects = 0
@@ -194,7 +196,11 @@ class RequestPath:
         reader = self._reader
         request = reader.requests[index]
         if request.kind == _BAD:
-            return self._put_message(reader.errors[index], at)
+            return self._put_error(reader.errors[index], at)
+        if request.kind == _HELLO:
+            hello = self._greeter.answer(request.symbol, request.desk, request.venue)
+            self._echo(request, hello)
+            return self._put_message(hello, at)
         outcome = self._outcome
         if self._is_watched:
             reach("decide.before")
@@ -204,7 +210,7 @@ class RequestPath:
         if outcome.kind == _ERROR:
             reply = error_reply(request, outcome)
             self._echo(request, reply)
-            return self._put_message(reply, at)
+            return self._put_error(reply, at)
         if deciding.is_recorded(outcome):
             if self._is_refused(request):
                 return self._refuse_for_disk(request, at)
@@ -221,7 +227,7 @@ class RequestPath:
         words = "the log's disk takes no such record now; nothing has changed, send it again later"
         reply = error_about(request, ErrorCode.DISK_FULL, "", words)
         self._echo(request, reply)
-        return self._put_message(reply, at)
+        return self._put_error(reply, at)
 
     def _take(self, request: Request, outcome: Outcome) -> int:
         """Stages an outcome's record, then applies it."""
@@ -240,9 +246,13 @@ class RequestPath:
                 self._counters.full_windows += 1
         return 0
 
-    def _put_message(self, reply: Reply | None, at: int) -> int:
-        """Puts an error, as msgspec writes it."""
+    def _put_error(self, reply: Reply | None, at: int) -> int:
+        """Puts an error, and counts it."""
         self._counters.request_errors += 1
+        return self._put_message(reply, at)
+
+    def _put_message(self, reply: Reply | None, at: int) -> int:
+        """Puts a reply, as msgspec writes it."""
         body = (JSON if self._reader.is_json else MESSAGEPACK).encode(reply)
         self._make_room(at + len(body) + _REPLY_BYTES_MAX)
         le.store_bytes(self._replies, at, body)

@@ -9,7 +9,9 @@ id, a hold that is not there): the log and the state are not of one history, not
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
+
+from msgspec import structs
 
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
@@ -90,12 +92,22 @@ def _expires_at_ns(state: GuardState, order: Order, event: Event) -> int:
     return state.expires_at_ns(event.received_at_ns, order.sent_at_ns or 0)
 
 
+AnswerT = TypeVar("AnswerT", Admit, Reject)
+
+
+def _timed(state: GuardState, answer: AnswerT, event: Event) -> AnswerT:
+    """The answer as it is remembered: by the second rules with when its order was received."""
+    if state.rules_version < 2:
+        return answer
+    return structs.replace(answer, received_at_ns=event.received_at_ns)
+
+
 def _remember_rejected(
     state: GuardState, order: Order, answer: Reject, event: OrderDecided | OrderRefused
 ) -> None:
     if answer.reason in NOT_REMEMBERED:
         return
-    remembered = OrderState(order, answer, OrderPhase.REFUSED)
+    remembered = OrderState(order, _timed(state, answer, event), OrderPhase.REFUSED)
     state.orders.add(remembered)
     state.orders.close(remembered, OrderPhase.REFUSED, _expires_at_ns(state, order, event))
 
@@ -110,7 +122,8 @@ def _apply_order(state: GuardState, event: OrderDecided) -> None:
     reservation_id = ledger.reserve_id(order.desk, notional_microcents)
     if reservation_id != answer.reservation_id:
         _refuse_reservation(state, order.desk, answer, reservation_id)
-    orders.add(OrderState(order, answer, OrderPhase.OPEN, notional_microcents))
+    timed = _timed(state, answer, event)
+    orders.add(OrderState(order, timed, OrderPhase.OPEN, notional_microcents))
 
 
 def _refuse_reservation(

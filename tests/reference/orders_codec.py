@@ -9,6 +9,7 @@ It is kept in memory and in checkpoints, not in the log: a change of it is a new
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from guard.protocol.messages import (
     ORDER_TYPES,
@@ -72,6 +73,7 @@ def fill_key(desk: str, client_order_id: str, fill_id: str) -> bytes:
 def encode_order(order: Order, answer: Admit | Reject) -> bytes:
     """An order's content and its first answer, without what its key says."""
     content = _fields_of(order)[_ORDER_CONTENT]
+    time = () if answer.received_at_ns is UNSET else (answer.received_at_ns,)
     if isinstance(answer, Admit):
         (_, wal_sequence, reservation_id, venue, substituted, notional_microcents, fee_microcents,
          reason, *_) = _fields_of(answer)  # fmt: skip
@@ -86,11 +88,12 @@ def encode_order(order: Order, answer: Admit | Reject) -> bytes:
                 substituted,
                 notional_microcents,
                 fee_microcents,
+                *time,
             )
         )
     code = CODE_OF_WORD.get(answer.reason, answer.reason)
     stage = _STAGES.index(answer.stage)
-    return _encode((content, code, answer.wal_sequence, stage, answer.detail))
+    return _encode((content, code, answer.wal_sequence, stage, answer.detail, *time))
 
 
 def decode_order(desk: str, client_order_id: str, payload: bytes) -> tuple[Order, Admit | Reject]:
@@ -98,11 +101,12 @@ def decode_order(desk: str, client_order_id: str, payload: bytes) -> tuple[Order
     content, code, sequence, *said = _decode(payload)
     order = Order(client_order_id, desk, *content)
     word = _WORD_OF_CODE.get(code, code)
-    if len(said) == _REJECT_FIELDS:
-        stage, detail = said
-        return order, Reject(client_order_id, sequence, _STAGES[stage], word, detail, False)
-    reservation_id, venue, substituted, notional, fee = said
-    return order, Admit(
+    if len(said) <= _REJECT_FIELDS + 1:
+        stage, detail, *time = said
+        reject = Reject(client_order_id, sequence, _STAGES[stage], word, detail, False)
+        return order, _timed(reject, time)
+    reservation_id, venue, substituted, notional, fee, *time = said
+    admit = Admit(
         client_order_id,
         sequence,
         reservation_id,
@@ -113,6 +117,13 @@ def decode_order(desk: str, client_order_id: str, payload: bytes) -> tuple[Order
         word,
         False,
     )
+    return order, _timed(admit, time)
+
+
+def _timed(answer: Admit | Reject, time: list[int]) -> Admit | Reject:
+    """With when its order was received, where that is remembered."""
+    answer.received_at_ns = time[0] if time else UNSET
+    return answer
 
 
 def encode_fill(fill: Fill, answer: Filled) -> bytes:

@@ -13,42 +13,12 @@ the operations that they stand for.
 
 from typing import Any
 
+from sim.request_defaults import FILL_DEFAULTS, ORDER_DEFAULTS
 from sim.told import told
 
 Reply = dict[str, Any]
 Key = tuple[str, str]
 
-ORDER_DEFAULTS: dict[str, Any] = {
-    "client_order_id": None,
-    "desk": None,
-    "symbol": None,
-    "side": None,
-    "quantity": None,
-    "price": None,
-    "venue": None,
-    "risk_bps": None,
-    "confidence_bps": None,
-    "minimum_quality_bps": 0,
-    "max_p95_latency_ms": 0,
-    "required_capabilities": 0,
-    "allowed_providers": 2**64 - 1,
-    "required_regions": 0,
-    "max_fee_microcents": 2**64 - 1,
-    "allow_substitute": True,
-    "order_type": "limit",
-    "time_in_force": "day",
-    "currency": "USD",
-    "sent_at_ns": None,
-}
-FILL_DEFAULTS: dict[str, Any] = {
-    "desk": None,
-    "client_order_id": None,
-    "fill_id": None,
-    "quantity": None,
-    "fee_microcents": None,
-    "price": None,
-    "executed_at_ns": None,
-}
 GATES = (
     *("disabled", "quality", "risk_ceiling", "latency", "capability", "provider", "region"),
     *("budget", "utility"),
@@ -229,6 +199,8 @@ class Oracle:
         if "order" in self.refused:
             return dict(DISK_FULL)
         answer = self._judge(content, now_ns)
+        if self.rules_version >= 2:
+            answer["received_at_ns"] = now_ns  # which is remembered
         sequence = self._log("order", request, wall_ns, now_ns)
         order = {
             "content": content,

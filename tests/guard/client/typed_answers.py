@@ -14,6 +14,8 @@ from guard.client import (
     Fill,
     Filled,
     GuardClient,
+    Hello,
+    HelloReply,
     Order,
     Pending,
     Ping,
@@ -54,6 +56,7 @@ def plain(
     assert_type(guard.call(status), StatusReply)
     assert_type(guard.call(Ping()), Pong)
     assert_type(guard.call(Stats()), StatsReply)
+    assert_type(guard.call(Hello()), HelloReply)
     assert_type(guard.call(some), Answer)
     assert_type(guard.send(order), Pending[Admit | Reject | ErrorReply])
     assert_type(guard.send(order).result(), Admit | Reject | ErrorReply)
@@ -62,6 +65,7 @@ def plain(
     assert_type(guard.send(status).result(), StatusReply | ErrorReply)
     assert_type(guard.send(Ping()).result(), Pong | ErrorReply)
     assert_type(guard.send(Stats()).result(), StatsReply | ErrorReply)
+    assert_type(guard.send(Hello()).result(), HelloReply | ErrorReply)
     assert_type(guard.send(some).result(), Reply)
     assert_type(guard.submit([order, fill]), list[Reply])
 
@@ -83,6 +87,7 @@ async def awaited(
     assert_type(await guard.call(status), StatusReply)
     assert_type(await guard.call(Ping()), Pong)
     assert_type(await guard.call(Stats()), StatsReply)
+    assert_type(await guard.call(Hello()), HelloReply)
     assert_type(await guard.call(some), Answer)
     under_way = await guard.send(order)
     assert_type(under_way, asyncio.Future[Admit | Reject | ErrorReply])
@@ -92,4 +97,5 @@ async def awaited(
     assert_type(await (await guard.send(status)), StatusReply | ErrorReply)
     assert_type(await (await guard.send(Ping())), Pong | ErrorReply)
     assert_type(await (await guard.send(Stats())), StatsReply | ErrorReply)
+    assert_type(await (await guard.send(Hello())), HelloReply | ErrorReply)
     assert_type(await (await guard.send(some)), Reply)

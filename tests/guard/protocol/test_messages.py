@@ -14,6 +14,8 @@ from guard.protocol.messages import (
     ErrorReply,
     Fill,
     Filled,
+    HelloReply,
+    InstrumentSizes,
     Order,
     Pong,
     Reject,
@@ -21,6 +23,7 @@ from guard.protocol.messages import (
     Reply,
     StatsReply,
     StatusReply,
+    VenueOffered,
 )
 from guard_support import CHECKOUT, U64_MAX, fill, order
 from reference.difference import content_of
@@ -69,6 +72,25 @@ REPLIES: list[tuple[Any, str]] = [
         StatsReply({"messages": 3}, [(100_000, 2)], {"kernel": "compiled"}),
         '{"type":"stats","counters":{"messages":3},"syncs_by_latency_ns":[[100000,2]],'
         '"build":{"kernel":"compiled"}}',
+    ),
+    (
+        HelloReply(
+            1,
+            "0",
+            "l",
+            "USD",
+            {"ping": ["request_id"]},
+            {"listed_max": 1},
+            [InstrumentSizes("S", "0.01", "1", "2")],
+            ["d"],
+            [VenueOffered(10, 3, True)],
+            "T",
+        ),
+        '{"type":"hello","version":1,"software_version":"0","log_id":"l","currency":"USD",'
+        '"requests":{"ping":["request_id"]},"limits":{"listed_max":1},"instruments":[{"symbol":'
+        '"S","tick_size":"0.01","lot_size":"1","multiplier":"2"}],"desks":["d"],"venues":'
+        '[{"venue":10,"provider":3,"enabled":true}],"next_symbol":"T","next_desk":null,'
+        '"next_venue":null}',
     ),
     (ErrorReply("c", "f", "m"), '{"type":"error","code":"c","field":"f","message":"m"}'),
     (
@@ -129,5 +151,8 @@ def test_the_content_is_all_but_the_request_id() -> None:
 
 
 def test_names() -> None:
-    assert list(REQUEST_TYPES) == ["order", "fill", "cancel", "status", "ping", "stats"]
+    names = ["order", "fill", "cancel", "status", "ping", "stats", "hello"]
+    assert list(REQUEST_TYPES) == names
+    for name in names:
+        assert f"`{name}`" in PROTOCOL
     assert PROTOCOL_VERSION == 1

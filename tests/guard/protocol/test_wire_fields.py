@@ -28,6 +28,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "cancel": CANCEL,
     "status": STATUS,
     "ping": {"type": "ping"},
+    "stats": {"type": "stats"},
+    "hello": {"type": "hello", "from_desk": "desk-alpha", "from_symbol": "A", "from_venue": 1},
 }
 REQUIRED: dict[str, list[str]] = {
     "order": [
@@ -45,6 +47,8 @@ REQUIRED: dict[str, list[str]] = {
     "cancel": ["desk", "client_order_id"],
     "status": ["desk", "client_order_id"],
     "ping": [],
+    "stats": [],
+    "hello": [],
 }
 
 I64_MIN, I64_MAX, U64_MAX, U32_MAX = -(2**63), 2**63 - 1, 2**64 - 1, 2**32 - 1
@@ -66,11 +70,15 @@ INTEGERS: dict[str, tuple[int, int]] = {
     "allowed_providers": (0, U64_MAX),
     "required_regions": (0, U64_MAX),
     "max_fee_microcents": (0, U64_MAX),
+    "from_venue": (1, U32_MAX),
     "sent_at_ns": (1, I64_MAX),
     "executed_at_ns": (1, I64_MAX),
     "fee_microcents": (I64_MIN, I64_MAX),
 }
-NULLABLE = {"currency", "sent_at_ns", "executed_at_ns", "request_id"}
+NULLABLE = {
+    "currency", "sent_at_ns", "executed_at_ns", "request_id", "from_symbol", "from_desk",
+    "from_venue",
+}  # fmt: skip
 WORDS: dict[str, tuple[str, ...]] = {
     "side": ("buy", "sell"),
     "order_type": ("limit", "market"),
@@ -79,6 +87,8 @@ WORDS: dict[str, tuple[str, ...]] = {
 TEXTS: dict[str, list[str]] = {
     "desk": NAME_BAD,
     "symbol": NAME_BAD,
+    "from_desk": NAME_BAD,
+    "from_symbol": NAME_BAD,
     "client_order_id": IDENTIFIER_BAD,
     "fill_id": IDENTIFIER_BAD,
 }
@@ -238,10 +248,10 @@ def test_unknown_types(kind: Any, encode: Any) -> None:
     reply = parse_error(encode({"request_id": 9, "type": kind, "desk": 1}))
     assert (reply.code, reply.field, reply.request_id) == ("unknown_type", "type", 9)
     assert reply.message.endswith(
-        " is not allowed; allowed: order, fill, cancel, status, ping, stats"
+        " is not allowed; allowed: order, fill, cancel, status, ping, stats, hello"
     )
     assert parse_error(encode({"desk": "d"})).message == (
-        "type: none is not allowed; allowed: order, fill, cancel, status, ping, stats"
+        "type: none is not allowed; allowed: order, fill, cancel, status, ping, stats, hello"
     )
 
 

@@ -65,6 +65,7 @@ async def test_no_reply_of_any_kind_before_the_sync(guard: Guard, client: Protoc
         order("A-0"),
         status("A-1"),
         PING,
+        {"type": "hello"},
         {"type": "none"},
         fill("A-0", "F-1"),
         cancel("A-0"),
@@ -86,12 +87,12 @@ async def test_no_reply_of_any_kind_before_the_sync(guard: Guard, client: Protoc
     guard.disk.let_go()
     kinds = [(await _receive(client)) for _ in asked]
     assert [each[0]["type"] if isinstance(each, list) else each["type"] for each in kinds] == [
-        "admit", "admit", "admit", "status", "pong",
+        "admit", "admit", "admit", "status", "pong", "hello",
         "error", "filled", "released", "reject", "pong",
     ]  # fmt: skip
     assert [kinds[1]["repeat"], kinds[2]["repeat"]] == [True, True]
     head = guard.writer.durable_head
-    for pong in (kinds[4], *kinds[9]):
+    for pong in (kinds[4], *kinds[10]):
         assert (pong["head_sequence"], pong["head_hash"]) == head
     assert head.sequence == OPENING_RECORDS + 6
     assert (await asyncio.to_thread(client.receive_frames))[0].startswith(b"\x84")
