@@ -36,4 +36,5 @@ cdef class ExposureBook:
         tenant=Tenant, line=DeskExposure, row=ExposureRow, held=i64, used=i64, is_new=bint
     )
     cpdef note(self, desk, BudgetEngine ledger, u64 sequence, at_ns)
+    @cython.locals(line=DeskExposure)
     cpdef int seed(self, GuardState state, u64 sequence, at_ns) except -1

@@ -164,9 +164,14 @@ class ExposureBook:
         self._until_ns = self._from_ns + self._grid.width_ns
 
     def seed(self, state: GuardState, sequence: int, at_ns: int) -> None:
-        """Takes down every desk: where a range begins, their lines are already what they are."""
+        """Takes down every desk: where a range begins, their lines are already what they are.
+
+        No record of the range is known to have made them so.
+        """
         for desk in state.desks:
             self.note(desk, state.ledger, sequence, at_ns)
+        for line in self.desks.values():
+            line.held_peak_sequence = line.used_peak_sequence = None
 
     def _coarsen(self) -> None:
         # Below one row a desk there is nothing to merge.

@@ -35,6 +35,7 @@ def write_report(
     """
     console = Console(file=out, highlight=False) if is_for_person else None
     is_rounded = False
+    _write_range(document, out)
     for heading, rows_max, shown, has_exact in _sections(document):
         if heading:
             _write_heading(heading, out, console)
@@ -47,6 +48,17 @@ def write_report(
                 console.print(lines.rich())
     if is_rounded:
         out.write("\nAmounts are rounded to two decimals; --exact shows all of them.\n")
+
+
+def _write_range(document: Document, out: TextIO) -> None:
+    """What part of the log the day's tables are about, where it is not all of it."""
+    span = document["range"]
+    if span["records"] != document["records"]:
+        ends = (time(span["first_received_at_ns"]), time(span["last_received_at_ns"]))
+        out.write(
+            f"\nThe tables are of records {span['first_sequence']} to {span['last_sequence']}, "
+            f"{ends[0]} to {ends[1]} UTC; holds, ledger and session are those of the log's end.\n"
+        )
 
 
 def write_sentences(document: Document, out: TextIO) -> None:

@@ -286,6 +286,10 @@ def test_a_range_begins_with_what_is_in_force() -> None:
     assert policy["from_sequence"] is None
     assert policy["content"]["model_count"] == 3
     assert set(document["exposure"]["desks"]) == {"desk-alpha", "desk-beta", "desk-gamma"}
+    # What was held when the range began no record of it has reached; beta's order is record 25.
+    alpha, beta = (document["exposure"]["desks"][f"desk-{name}"] for name in ("alpha", "beta"))
+    assert (alpha["held_peak_microcents"] > 0, alpha["held_peak_sequence"]) == (True, None)
+    assert beta["held_peak_sequence"] == 25
 
 
 def test_a_range_that_begins_with_a_policy_lists_it_once() -> None:

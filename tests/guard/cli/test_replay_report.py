@@ -63,11 +63,28 @@ def test_text(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "\nRejects by reason\n" in out
 
 
+def test_the_text_of_a_part_says_of_which(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = replay(capsys, log, "--from", "8", "--to", "10")
+    assert code == 0
+    assert (
+        "\nThe tables are of records 8 to 10, 2023-11-14 22:13:20.000 to 2023-11-14 22:13:20.000 "
+        "UTC; holds, ledger and session are those of the log's end.\n"
+    ) in out
+    assert "The tables are of records" not in replay(capsys, log)[1]
+
+
+def test_exact_amounts_on_demand(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "500,000.00000005" not in replay(capsys, log)[1]
+    assert "500,000.00000005" in replay(capsys, log, "--exact")[1]
+
+
 def test_an_order(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = replay_json(capsys, log, "--explain", "A-2", "--desk", "desk-alpha")
     assert document["explanations"][0]["sequence"] == 9
     code, out, _ = replay(capsys, log, "--explain", "A-2")
     assert code == 0
+    assert out.startswith("Order A-2 of desk-alpha (record 9, ")
+    assert out.splitlines()[1].startswith("Admitted to venue 10 instead of venue 20: ")
     assert "Venue by venue" in out
 
 
