@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ import zmq
 
 from daemon_support import PATIENCE_S, Daemon, Site, config_text
 from guard.process.descriptors import LOG_RESERVE
+from guard.protocol.wire import REQUESTS_PER_MESSAGE_MAX
+from guard.server.daemon import MESSAGE_BYTES_MAX
 from protocol_client import PATIENCE_MS, PING, STATS, ProtocolClient, cancel, order, status
 
 pytestmark = pytest.mark.slow
@@ -74,6 +77,71 @@ def test_pyzmq(daemon: Daemon, kind: str, empty: bool, encoding: str) -> None:
         assert client.ask(order(name, quantity=1))["type"] == "admit"
         replies = client.ask([status(name), cancel(name), PING] * 80)
         assert [reply["type"] for reply in replies] == ["status", "released", "pong"] * 80
+
+
+@pytest.mark.parametrize("kind", ["DEALER", "REQ"])
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_a_network_that_carries_one_byte_at_a_time(
+    daemon: Daemon, kind: str, encoding: str
+) -> None:
+    with (
+        _single_bytes(daemon.endpoint) as endpoint,
+        ProtocolClient(endpoint, kind=kind, encoding=encoding, heartbeat_ms=50) as client,
+    ):
+        name = f"bytes-{kind}-{encoding}"
+        assert client.ask(order(name, quantity=1))["type"] == "admit"
+        replies = client.ask([status(name), cancel(name), PING] * 3)
+        assert [reply["type"] for reply in replies] == ["status", "released", "pong"] * 3
+
+
+@contextlib.contextmanager
+def _single_bytes(endpoint: str) -> Iterator[str]:
+    """An endpoint that leads there; each write, both ways, is of one byte."""
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as stack:
+
+        def serve() -> None:
+            near = stack.enter_context(server.accept()[0])
+            far = stack.enter_context(socket.create_connection((host, int(port))))
+            threads = [
+                threading.Thread(target=_carry, args=ends) for ends in ((near, far), (far, near))
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        try:
+            yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            serving.join(CLIENT_PATIENCE_S)
+            assert not serving.is_alive()
+
+
+def _carry(source: socket.socket, sink: socket.socket) -> None:
+    sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.suppress(OSError):  # one of them has gone
+        while byte := source.recv(1):
+            sink.sendall(byte)
+    for end in (source, sink):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("kind", ["DEALER", "REQ"])
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_a_frame_of_four_mebibytes_is_told_and_the_client_stays(
+    daemon: Daemon, sockets: Callable[..., Any], kind: str, encoding: str
+) -> None:
+    client = sockets(getattr(zmq, kind), daemon.endpoint)
+    codec: Any = msgspec.json if encoding == "json" else msgspec.msgpack
+    client.send(codec.encode(PING).ljust(MESSAGE_BYTES_MAX))
+    assert codec.decode(client.recv())["code"] == "message_too_large"
+    client.send(codec.encode([PING] * REQUESTS_PER_MESSAGE_MAX))
+    assert len(codec.decode(client.recv())) == REQUESTS_PER_MESSAGE_MAX
+    pong(client)
 
 
 @pytest.mark.parametrize("relaxed", [0, 1])
