@@ -1,7 +1,8 @@
 """Clients that are killed, closed, reset and replaced, under load and disk stalls, and a good one.
 
     python tests/torture/clients.py [--clients N] [--seconds S] [--seed S] [--door NAME]
-        [--only ATTACK ...] [--descriptors N] [--alone-seconds S] [--messages-per-s R]
+        [--only ATTACK ...] [--peers ATTACK=N ...] [--descriptors N] [--alone-seconds S]
+        [--messages-per-s R]
 
 `README.md` beside this says who they are and what must hold. It ends by itself, prints its seed,
 and ends only processes that it started. Exit 0: every promise was kept; 1: one was not (the log is
@@ -148,6 +149,15 @@ def torture(root: Path, plan: Plan, alone_seconds: float) -> None:
         assert list(site.log.glob("*.ckpt")), "no checkpoint could be written"
 
 
+def read_peers(text: str) -> tuple[str, int]:
+    name, _, count = text.partition("=")
+    if name not in ATTACKS or not count.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not allowed; allowed: ATTACK=N, and as ATTACK {', '.join(ATTACKS)}"
+        )
+    return name, int(count)
+
+
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Kill, close and reset clients of one guard.")
     parser.add_argument("--clients", type=int, default=2_000, help="at a time (default 2000)")
@@ -159,6 +169,10 @@ def read_options() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", choices=ATTACKS, metavar="ATTACK", help=", ".join(ATTACKS)
     )
+    parser.add_argument(
+        "--peers", nargs="+", default=[], type=read_peers, metavar="ATTACK=N",
+        help="so many of these, instead of a share of the plain sockets",
+    )  # fmt: skip
     parser.add_argument(
         "--descriptors", type=int, default=0, help="the daemon may have; for the attack crowding"
     )
@@ -180,6 +194,7 @@ def main() -> int:
         has_stock=options.only is None,
         seed=options.seed,
         descriptors=options.descriptors,
+        peers=dict(options.peers),
     )
     root = Path(tempfile.mkdtemp(prefix="torture-clients-"))
     try:

@@ -58,10 +58,19 @@ class Plan:
     has_stock: bool
     seed: int
     descriptors: int = 0  # what the daemon may have open; 0: as the system says
+    peers: dict[str, int] = field(default_factory=dict)  # of these attacks, instead of a share
 
     def alone(self, seconds: float) -> Plan:
         """The same with nobody but the good client."""
-        return replace(self, clients=0, seconds=seconds, attacks=(), has_stock=False, descriptors=0)
+        return replace(
+            self,
+            clients=0,
+            seconds=seconds,
+            attacks=(),
+            has_stock=False,
+            descriptors=0,
+            peers={},
+        )
 
     @property
     def wrapper(self) -> tuple[str, ...]:
@@ -80,7 +89,7 @@ class Plan:
         peers = {name: max(1, int(weight * unit)) for name, weight in weights.items()}
         if "crowding" in peers:
             peers["crowding"] = self.descriptors + CROWDING_BEYOND
-        return peers
+        return peers | self.peers
 
     @property
     def crowds(self) -> list[int]:
