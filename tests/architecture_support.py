@@ -391,6 +391,15 @@ def prints(source: Source) -> Iterator[Finding]:
     yield from called_names(source, frozenset({"print"}))
 
 
+def types_made_late(source: Source) -> Iterator[Finding]:
+    """Decoding with a type that msgspec learns at its first use, maybe while a child is forked."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".decode"):
+            for keyword in node.keywords:
+                if keyword.arg == "type":
+                    yield node.lineno, "decodes with type=: make a Decoder when the module is made"
+
+
 def unfinished(source: Source) -> Iterator[Finding]:
     for number, line in enumerate(source.text.splitlines(), 1):
         if found := UNFINISHED.search(line):

@@ -34,6 +34,7 @@ from architecture_support import (
     sizes,
     starts_by_itself,
     swallowed_exceptions,
+    types_made_late,
     unfinished,
     wal_imports,
 )
@@ -225,6 +226,13 @@ RULES = (
         prints,
         bad=(("guard/server/daemon.py", "print('x')"), ("wal/a.py", "def f():\n    print(1)")),
         good=(("guard/cli/run.py", "print('x')"), ("guard/demo/play.py", "print('x')")),
+    ),
+    Rule(
+        "msgspec learns a type when its module is imported",
+        in_product,
+        types_made_late,
+        bad=(("wal/a.py", "def f(data):\n    return msgspec.json.decode(data, type=Manifest)"),),
+        good=(("wal/a.py", "decode = msgspec.json.Decoder(Manifest).decode"),),
     ),
     Rule(
         "nothing unfinished lands",

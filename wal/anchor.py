@@ -43,6 +43,9 @@ class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Head(self.sequence, self.last_hash)
 
 
+_decode: Final = msgspec.json.Decoder(Anchor).decode
+
+
 def anchor_of(head: Head, keyed: bool) -> Anchor:
     """The anchor of a durable head."""
     return Anchor(ANCHOR_SCHEMA, head.sequence, head.entry_hash, keyed)
@@ -58,7 +61,7 @@ def decode_anchor(data: bytes) -> Anchor:
     if len(data) > ANCHOR_BYTES_MAX:
         raise WalAnchorError(f"an anchor has at most {ANCHOR_BYTES_MAX} bytes")
     try:
-        anchor = msgspec.json.decode(data, type=Anchor)
+        anchor = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WalAnchorError(f"not an anchor: {error}") from None
     if anchor.schema_version != ANCHOR_SCHEMA:

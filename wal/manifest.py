@@ -78,6 +78,11 @@ class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checkpoints: list[_Listed]
 
 
+# Made now, not at its first use: another thread may be in the middle of that when a child is
+# forked, which then has half of what msgspec knows of the type.
+_decode: Final = msgspec.json.Decoder(_Manifest).decode
+
+
 class Manifest(NamedTuple):
     """The entries whose code is right, newest first, and the sequences of the others."""
 
@@ -101,7 +106,7 @@ def decode_manifest(data: bytes, hasher: ChainHasher) -> Manifest:
     if len(data) > MANIFEST_BYTES_MAX:
         raise ManifestError(f"it has more than {MANIFEST_BYTES_MAX} bytes")
     try:
-        manifest = msgspec.json.decode(data, type=_Manifest)
+        manifest = _decode(data)
         canonical = msgspec.json.encode(manifest) + b"\n"
     except (msgspec.DecodeError, UnicodeError) as error:
         raise ManifestError(f"it cannot be read: {error}") from None

@@ -91,6 +91,9 @@ class _Taken(msgspec.Struct):
     state_digest_hex: str
 
 
+_decode_taken: Final = msgspec.json.Decoder(_Taken).decode
+
+
 @dataclass(frozen=True, slots=True)
 class CheckpointPlan:
     """When to take one: with so many records behind the last one, after so long, at a clean stop
@@ -300,7 +303,7 @@ class Checkpointer:
         if ended.word is None:
             self._alarm(ended.problem or "")
             return
-        taken = msgspec.json.decode(ended.word, type=_Taken)
+        taken = _decode_taken(ended.word)
         self._log(taken, underway.head, underway.why)
         self._retry_ns = RETRY_NS
         duration_ns = self._monotonic_ns() - underway.started_ns

@@ -75,6 +75,10 @@ class Checked(msgspec.Struct):
     damage: str | None = None
 
 
+_decode_order: Final = msgspec.json.Decoder(_Order).decode
+_decode_checked: Final = msgspec.json.Decoder(Checked).decode
+
+
 class OlderRecords:
     """The check, from before the start has read anything. Belongs to the loop's thread."""
 
@@ -94,7 +98,7 @@ class OlderRecords:
         def work(shared: mmap.mmap, wait_for_go: WaitForGo) -> str:
             if not wait_for_go():
                 return ""
-            order = msgspec.json.decode(shared[:].rstrip(b"\0"), type=_Order)
+            order = _decode_order(shared[:].rstrip(b"\0"))
             heads = [Head(*head) for head in order.heads]
             return msgspec.json.encode(check_older(directory, hasher, heads, _rest)).decode()
 
@@ -165,7 +169,7 @@ def _settle(
     if ended.word is None:
         alarm(f"the older records of the log were not checked: {ended.problem}")
         return
-    checked = msgspec.json.decode(ended.word, type=Checked)
+    checked = _decode_checked(ended.word)
     counters.older_records_verified = checked.last_sequence - checked.first_sequence + 1
     if checked.damage is not None:
         counters.older_damage += 1
