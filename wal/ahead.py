@@ -9,9 +9,10 @@ file's new length; over zeros that are in the file already it costs one. So a th
 writes zeros in pieces, up to so many bytes ahead of the records and never beyond a segment's bound,
 and syncs each, on a descriptor of its own: the system tells an error of a file once for each
 descriptor that was opened, and the batches' must hear of theirs. A batch that would reach beyond
-the zeros waits for the piece that is under way, if one is, and makes the file longer itself. With a
-test's files, or where a test stops the process at named places, pieces are written at once, on the
-caller's thread.
+the zeros waits for the piece that is under way, if one is, and makes the file longer itself; where
+long batches outrun the zeros none are written, until there are shorter ones. With a test's files,
+or where a test stops the process at named places, pieces are written at once, on the caller's
+thread.
 
 How it fails: where there is no room for zeros (ENOSPC and its like), or no descriptor, the rest of
 the segment does without. Any other error is told, and is as final as a batch's.
@@ -80,6 +81,7 @@ class ZerosAhead:
         self._path: Path | None = None
         self._piece_at = 0  # where the piece that is under way begins
         self._end_offset = 0  # of the durable records
+        self._batch_bytes = 0  # of the last of them that became durable together
         self._has_room = True
         self._is_settling = False
         self.file_bytes = 0  # of the running segment, as far as pieces have landed
@@ -90,6 +92,7 @@ class ZerosAhead:
             return
         self.end()
         self._path, self.file_bytes = path, file_bytes
+        self._end_offset = file_bytes
         self._has_room = self._ahead_bytes > 0
         if not self._has_room:
             return
@@ -125,6 +128,8 @@ class ZerosAhead:
 
     def advance(self, end_offset: int) -> None:
         """The records end at `end_offset`, durably: has more zeros written where they are due."""
+        if end_offset > self._end_offset:
+            self._batch_bytes = end_offset - self._end_offset
         self._end_offset, self.file_bytes = end_offset, max(self.file_bytes, end_offset)
         if not self._is_due():
             return
@@ -157,11 +162,15 @@ class ZerosAhead:
             self._thread.close()
 
     def _is_due(self) -> bool:
+        left_bytes = self.file_bytes - self._end_offset
         return (
             self._descriptor is not None
             and self._has_room
             and not self._is_settling
-            and self.file_bytes - self._end_offset < self._ahead_bytes
+            and left_bytes < self._ahead_bytes
+            # Batches that are longer than a piece and reach beyond the zeros are faster than these:
+            # each would wait for one. They make the file longer themselves until there are shorter.
+            and (left_bytes >= self._batch_bytes or self._batch_bytes < self._piece_bytes)
             and self.file_bytes < self._segment_bytes_max
             and self._thread is not None
             and not self._thread.is_busy

@@ -9,6 +9,7 @@ from guard.server.zmtp cimport ServerProtocol
 cdef int _EVENTS_MAX, _FETCHES_MAX, _URGENT_RUN_MAX, _FRONT, _MORE, _GONE
 cdef unsigned int _WRITABLE, _HUNG_UP, _WATCHED
 cdef bytes _PING
+cdef object _BY_UNSENT
 
 cdef class Listener:
     cdef object _policy, _is_urgent, _on_connected, _on_gone

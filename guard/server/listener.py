@@ -19,6 +19,7 @@ import asyncio
 import select
 from collections import deque
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any, Final
 
 from guard.server import connection as peers
@@ -39,6 +40,7 @@ _FRONT, _MORE, _GONE = peers.FRONT, peers.MORE, peers.GONE
 _WRITABLE: Final = select.EPOLLOUT
 _HUNG_UP: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 _WATCHED: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+_BY_UNSENT: Final = attrgetter("unsent_bytes")
 _PING: Final = ping(0)  # ours asks for a PONG, not to be watched over
 
 
@@ -218,7 +220,7 @@ class Listener:
         encode_late: Callable[[Any], bytes],
         after_each: Callable[[], None] | None = None,
     ) -> None:
-        """Sends replies, in order; those for one peer leave together.
+        """Sends replies, in order; those for one peer leave together, a few before many.
 
         `encode_late` makes the body of a reply that holds something else than bytes, when its turn
         has come. With `after_each` each reply leaves by itself, and is followed by that call.
@@ -235,6 +237,8 @@ class Listener:
             if after_each is not None:
                 self._flush(peer)
                 after_each()
+        if len(touched) > 1:
+            touched.sort(key=_BY_UNSENT)
         for peer in touched:
             peer.is_touched = False
             if peer.unsent_bytes > 0:

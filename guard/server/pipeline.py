@@ -5,8 +5,9 @@ everything decided before it is on disk. What a message's answer is, `guard.serv
 says; the rules are the engine's, the files the log's.
 
 How it works (group commit): whatever has arrived is decided and staged while the previous batch is
-being synced. When that sync returns, its replies leave in order and the next batch, with all that
-has been gathered meanwhile, goes to the disk. A reply that changes nothing waits in the same line.
+being synced. When that sync returns, the next batch, with all that has been gathered meanwhile,
+goes to the disk, and the replies of the one before leave in order. A reply that changes nothing
+waits in the same line.
 
 Being told of a sync on another thread costs more than a quick sync itself takes. So as long as the
 disk was quick the last time and little had arrived, nothing behind it, it is synced on the loop,
@@ -29,7 +30,7 @@ leaves.
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from msgspec import structs
 
@@ -89,6 +90,16 @@ FAILPOINTS: Final = (
 Told: TypeAlias = Callable[[Head], None]
 
 
+class Batch(NamedTuple):
+    """What was gathered, and goes to the disk together."""
+
+    answers: list[Answer]
+    last_sequence: int
+    byte_count: int  # of records and answers
+    started_ns: int
+    told: list[Told]  # who else is told of the durable head
+
+
 class Pipeline:
     """Between the door and the log. All calls belong to the loop's thread."""
 
@@ -125,21 +136,15 @@ class Pipeline:
         self._is_turn_due = False
         self._is_stopping = False
         self._failure: BaseException | None = None
-        self._batch_started_ns: int | None = None
-        self._batch_bytes = 0
-        # A batch that was to be synced here and takes longer: its answers, and its last record.
-        self._under_way: tuple[list[Answer], int] | None = None
-        self._uncounted_messages: int | None = None
+        self._batch: Batch | None = None  # on its way to the disk
+        self._uncounted: Batch | None = None
         self._syncs_counted = writer.sync_count
         self._created_ns = monotonic_ns()
         self.counters = Counters()
         self._path = RequestPath(engine, writer, self.counters, wall_ns)
         self._gathering = Gathering(gateway, self._path, writer, self.counters)
         self.look_at_space: Callable[[], None] = lambda: None
-        # Who is told of the durable head: behind the batch that gathers, and behind the one that
-        # is on its way to the disk.
-        self._waiting: list[Told] = []
-        self._waiting_in_batch: list[Told] = []
+        self._waiting: list[Told] = []  # who is told of the durable head behind the next batch
 
     def watch_space(self, look: Callable[[], Allowance]) -> None:
         """From now on `look` says how much may be staged before it is asked again.
@@ -194,10 +199,10 @@ class Pipeline:
         """
         if self._failure is not None:
             return
-        if self._batch_started_ns is None and not self._writer.staged_count:
+        if not self._writer.staged_count and self._batch is None:
             call(self._writer.durable_head)
-        elif self._batch_started_ns is not None and not self._writer.staged_count:
-            self._waiting_in_batch.append(call)
+        elif not self._writer.staged_count and self._batch is not None:
+            self._batch.told.append(call)
         else:
             self._waiting.append(call)
             self._wake.set()
@@ -213,7 +218,7 @@ class Pipeline:
             await self._wake.wait()
             self._wake.clear()
             while (
-                self._under_way is not None
+                self._batch is not None
                 or self._gathering.answers
                 or self._writer.staged_count
                 or self._failure is not None
@@ -245,12 +250,11 @@ class Pipeline:
     @property
     def is_idle(self) -> bool:
         """Is nothing on its way to the disk or waiting for it?"""
-        return self._batch_started_ns is None and not self._gathering.answers
+        return self._batch is None and not self._gathering.answers
 
     def is_stalled(self, limit_ns: int) -> bool:
         """Has the batch on its way to the disk been there for longer than `limit_ns`?"""
-        started_ns = self._batch_started_ns
-        return started_ns is not None and self._monotonic_ns() - started_ns > limit_ns
+        return self.batch_waiting_ns() > limit_ns
 
     @property
     def is_stopping(self) -> bool:
@@ -259,8 +263,7 @@ class Pipeline:
 
     def batch_waiting_ns(self) -> int:
         """For how long the batch on its way to the disk has been there; 0 where none is."""
-        started_ns = self._batch_started_ns
-        return 0 if started_ns is None else self._monotonic_ns() - started_ns
+        return 0 if self._batch is None else self._monotonic_ns() - self._batch.started_ns
 
     def uptime_ns(self) -> int:
         """Since it was made."""
@@ -270,29 +273,32 @@ class Pipeline:
         """The gathered batch to the disk, off the loop, and its replies out."""
         if self._failure is not None:
             raise self._failure
-        sequence = None
-        if self._under_way is None:
-            answers = self._take_answers()
-            reach("sync.before")
-        else:
-            answers, sequence = self._under_way
-            self._under_way = None
-        head = await self._writer.sync(sequence)
+        batch = self._batch or self._take_batch()
+        head = await self._writer.sync(batch.last_sequence)
         reach("sync.after")
         if self._confirm is not None:
             await self._confirm(head)
-        self._send(answers, head)
+        self._batch = None
+        self._begin_next()
+        self._send(batch, head)
+
+    def _begin_next(self) -> None:
+        """Has what was gathered meanwhile written while the replies before it leave."""
+        if self._failure is not None or not self._writer.staged_count:
+            return
+        self._take_batch()
+        try:
+            self._writer.sync_within(self._loop, 0)
+        except WalError as error:
+            self.fail(error)  # those replies are true all the same
 
     def _finish_batch_here(self) -> None:
         """As `_finish_batch`, without leaving the loop, unless PINGs and the disk ask for it."""
-        answers = self._take_answers()
-        reach("sync.before")
-        writer = self._writer
+        batch, writer = self._take_batch(), self._writer
         try:
             if not self._gateway.hears_pings:
                 writer.sync_now()
             elif not writer.sync_within(self._loop, ON_LOOP_SYNC_NS_MAX):
-                self._under_way = answers, writer.staged_head.sequence
                 self._wake.set()
                 return
         except WalError as error:
@@ -300,13 +306,14 @@ class Pipeline:
             return
         reach("sync.after")
         self.counters.batches_on_loop += 1
-        self._send(answers, writer.durable_head)
+        self._batch = None
+        self._send(batch, writer.durable_head)
 
     def _may_finish_here(self) -> bool:
         """May the batch that is about to be gathered be synced on the loop?"""
         last = self._writer.last_sync
         return (
-            self._batch_started_ns is None
+            self._batch is None
             and self._confirm is None
             and self._failure is None
             and len(self._gathering.answers) < ON_LOOP_MESSAGES_MAX
@@ -314,24 +321,25 @@ class Pipeline:
             and (last is None or last.latency_ns <= ON_LOOP_SYNC_NS_MAX)
         )
 
-    def _take_answers(self) -> list[Answer]:
-        self._batch_bytes = self._gathering.answers_bytes + self._writer.staged_bytes
+    def _take_batch(self) -> Batch:
+        """What has been gathered is from now on the batch on its way to the disk."""
+        byte_count = self._gathering.answers_bytes + self._writer.staged_bytes
         answers = self._gathering.take()
-        self._waiting_in_batch, self._waiting = self._waiting, []
-        self._batch_started_ns = self._monotonic_ns()
-        return answers
+        told, self._waiting = self._waiting, []
+        last_sequence, started_ns = self._writer.staging.sequence, self._monotonic_ns()
+        self._batch = Batch(answers, last_sequence, byte_count, started_ns, told)
+        reach("sync.before")
+        return self._batch
 
-    def _send(self, answers: list[Answer], head: Head) -> None:
-        self._batch_started_ns = None
-        self._uncounted_messages = len(answers)  # who waits for a reply does not wait for that
+    def _send(self, batch: Batch, head: Head) -> None:
+        self._uncounted = batch  # who waits for a reply does not wait for that
         self._gateway.send_all(
-            answers,
+            batch.answers,
             functools.partial(self._encode_late, head),
             functools.partial(reach, "reply.after") if is_armed() else None,
         )
         self._count_batch()
-        told, self._waiting_in_batch = self._waiting_in_batch, []
-        for call in told:
+        for call in batch.told:
             call(head)
         self._is_paused = False
         # Who stood in line, or was held, while the batch was full.
@@ -339,14 +347,14 @@ class Pipeline:
             self._take_another_turn()
 
     def _count_batch(self) -> None:
-        messages, self._uncounted_messages = self._uncounted_messages, None
-        if messages is None:
+        batch, self._uncounted = self._uncounted, None
+        if batch is None:
             return
         self._publish()
         counters = self.counters
         counters.batches += 1
-        counters.gathered_messages_max = max(counters.gathered_messages_max, messages)
-        counters.gathered_bytes_max = max(counters.gathered_bytes_max, self._batch_bytes)
+        counters.gathered_messages_max = max(counters.gathered_messages_max, len(batch.answers))
+        counters.gathered_bytes_max = max(counters.gathered_bytes_max, batch.byte_count)
         writer = self._writer
         if writer.sync_count != self._syncs_counted:
             self._syncs_counted = writer.sync_count
@@ -430,7 +438,7 @@ class Pipeline:
             return False
         if is_here and not has_more:
             self._finish_batch_here()
-            may_poll = self._batch_started_ns is None and not self._is_turn_due
+            may_poll = self._batch is None and not self._is_turn_due
             if self._busy_poll_ns and self._failure is None and may_poll:
                 return self._finds_more()
         else:

@@ -140,8 +140,11 @@ class SimWriter(LogWriter):
     """The log's writer; its thread is ours."""
 
     async def sync(self, sequence: int | None = None) -> Head:
-        assert sequence is None
         return self.sync_now()
+
+    def sync_within(self, _loop: Any, _wait_ns: int) -> bool:
+        self.sync_now()
+        return True
 
 
 class Server:

@@ -40,8 +40,9 @@ BUGS = (
     Bug(
         "replies leave before their batch is written",
         "guard/server/pipeline.py",
-        "        self._batch_started_ns = self._monotonic_ns()\n        return answers\n",
-        "        self._send(answers, self._writer.durable_head)\n        return []\n",
+        '        reach("sync.before")\n        return self._batch\n',
+        "        self._send(self._batch, self._writer.durable_head)\n"
+        "        return self._batch._replace(answers=[])\n",
     ),
     Bug(
         "refused orders are not remembered",

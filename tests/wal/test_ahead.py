@@ -75,12 +75,38 @@ async def test_so_many_zeros_stand_ahead(tmp_path: Path) -> None:
 async def test_a_batch_longer_than_the_zeros(tmp_path: Path) -> None:
     with open_writer(tmp_path, write_ahead_bytes=PIECE_BYTES) as writer:
         for _ in range(20):
-            put(writer, 3 * PIECE_BYTES)  # each while a piece may be under way
+            put(writer)  # a piece is under way
+            put(writer, 3 * PIECE_BYTES)
             await asyncio.sleep(0)
+        put(writer)
         head = writer.durable_head
         assert find_head(tmp_path, HASHER, DIALECT) == head
         await wait_for_zeros(tmp_path / SEGMENT, PIECE_BYTES)
     assert find_head(tmp_path, HASHER, DIALECT) == head
+
+
+async def test_long_batches_that_outrun_the_zeros_do_not_wait_for_more(tmp_path: Path) -> None:
+    path, asked = tmp_path / SEGMENT, list[int]()
+
+    def may_write_ahead(byte_count: int) -> bool:
+        asked.append(byte_count)
+        return True
+
+    options = {"write_ahead_bytes": 2 * PIECE_BYTES, "may_write_ahead": may_write_ahead}
+    with open_writer(tmp_path, **options) as writer:
+        put(writer)
+        await wait_for_zeros(path, 2 * PIECE_BYTES)
+        put(writer, PIECE_BYTES // 2)  # it has more zeros behind it than it is long
+        await wait_for_zeros(path, 2 * PIECE_BYTES)
+        before = len(asked)
+        for _ in range(3):
+            put(writer, 4 * PIECE_BYTES)
+            assert zeros_of(path) == 0
+        assert len(asked) == before
+        put(writer)  # a short one: they come again
+        await wait_for_zeros(path, 2 * PIECE_BYTES)
+        assert len(asked) > before
+        assert find_head(tmp_path, HASHER, DIALECT) == writer.durable_head
 
 
 async def test_batches_off_the_loop_beside_pieces(tmp_path: Path) -> None:
@@ -202,11 +228,12 @@ async def test_an_error_on_their_thread_is_final(tmp_path: Path) -> None:
             null = os.open("/dev/null", os.O_RDONLY)
             os.dup2(null, descriptor, inheritable=False)
             os.close(null)
-        put(writer, PIECE_BYTES)
+        for _ in range(2):
+            put(writer, PIECE_BYTES * 5 // 8)
         async with asyncio.timeout(PATIENCE_S):
             while not writer.poisoned:
                 await asyncio.sleep(0.001)
-        with pytest.raises(WalPoisoned, match=r"in write of zeros, durable up to 2: "):
+        with pytest.raises(WalPoisoned, match=r"in write of zeros, durable up to 3: "):
             await writer.sync()
 
 
