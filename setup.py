@@ -1,4 +1,6 @@
-"""Compiles the hot modules where a C compiler is found; never fails for want of one.
+"""Compiles the hot modules where a C compiler and Python's headers are found.
+
+It never fails for want of these; where they are there and something else goes wrong, it does.
 
 Everything else about the project stands in pyproject.toml. An extension is built from the very file
 that runs interpreted; its types stand in the .pxd beside it. What is built from a checkout has its
@@ -9,6 +11,7 @@ It takes a minute or two, of which pip shows nothing: a line on the terminal say
 
 import contextlib
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -24,47 +27,8 @@ CHECKOUT = Path(__file__).resolve().parent
 COMMIT_FILE = Path("guard", "data", "commit")
 GIT_S = 60
 
-# As in each package's __init__: all of a package's run compiled, or none does.
-COMPILED_MODULES = {
-    "kernel": (
-        "sha256",
-        "prescribe",
-        "digest",
-        "records",
-        "policy",
-        "ledger_lines",
-        "holds",
-        "ledger",
-    ),
-    "guard": (
-        "protocol.request",
-        "protocol.outcome",
-        "protocol.layout",
-        "protocol.json_reader",
-        "protocol.pack_reader",
-        "protocol.request_reader",
-        "protocol.replies",
-        "engine.row_map",
-        "engine.remembered",
-        "engine.state",
-        "engine.checks",
-        "engine.decide",
-        "engine.apply",
-        "engine.engine",
-        "record.kernel_rows",
-        "record.writer",
-        "record.reader",
-        "record.rules",
-        "replay.redecide",
-        "server.request_path",
-        "server.zmtp",
-        "server.connection",
-        "server.listener",
-        "server.batch",
-    ),
-    "wal": ("entryhash", "staging", "scan", "barethread", "standing"),
-    "guard.audit": ("decision_rows", "exposure", "day_counts", "day_requests"),
-}
+# Read and not imported: that would choose which form runs here.
+COMPILED_MODULES = runpy.run_path(str(CHECKOUT / "forms" / "modules.py"))["COMPILED_MODULES"]
 
 # Beside the way of most orders: a third less time to compile, and nobody waits for them.
 LESS_OPTIMIZED = {
@@ -88,7 +52,6 @@ EXTENSIONS = [
     Extension(
         f"{package}.{module}",
         [f"{package}.{module}".replace(".", "/") + ".py"],
-        optional=True,
         # Without what a debugger would read: a quarter of the time it takes to compile.
         extra_compile_args=[*optimization(package, module), "-g0", "-fno-strict-aliasing"],
     )
@@ -133,17 +96,29 @@ class Progress:
 
 
 class BuildExtensions(build_ext):
-    """Generates the C when something is compiled, and not whenever metadata or an sdist is made."""
+    """All of them, where there is what compiles them: whatever goes wrong then fails the build.
 
-    def run(self) -> None:
-        """As its base, over what Cython makes of `EXTENSIONS`."""
+    The C is generated when something is compiled, and not whenever metadata or an sdist is made.
+    """
+
+    def build_extensions(self) -> None:
+        """As its base, over what Cython makes of `EXTENSIONS`, where they can be compiled."""
+        missing = self._missing()
+        if missing:
+            sys.stderr.write(
+                f"pretrade-guard: {missing}: nothing is compiled; all runs interpreted, with the "
+                "same answers, slower\n"
+            )
+            self.extensions.clear()
+            return
         self._progress = Progress()
         self._built = 0
         try:
             self._progress.say(
                 f"pretrade-guard: compiling {len(EXTENSIONS)} modules, once: a minute or two"
             )
-            self._run()
+            self._generate()
+            super().build_extensions()
         finally:
             self._progress.close()
 
@@ -153,7 +128,17 @@ class BuildExtensions(build_ext):
         self._built += 1
         self._progress.say(f"pretrade-guard: compiled {self._built} of {len(EXTENSIONS)} modules")
 
-    def _run(self) -> None:
+    def _missing(self) -> str:
+        """What there must be to compile and is not; "" where all is there."""
+        command = getattr(self.compiler, "compiler_so", None)  # where the compiler is a command
+        if command and shutil.which(command[0]) is None:
+            return f"there is no C compiler {command[0]}"
+        places = [str(place) for place in self.include_dirs]
+        if not any(Path(place, "Python.h").exists() for place in places):
+            return f"there is no Python.h in {', '.join(places)}"
+        return ""
+
+    def _generate(self) -> None:
         generated = cythonize(
             EXTENSIONS,
             nthreads=CORES,
@@ -168,7 +153,6 @@ class BuildExtensions(build_ext):
         )
         for extension, with_c in zip(EXTENSIONS, generated, strict=True):
             extension.sources = with_c.sources
-        super().run()
 
 
 def checked_out_commit() -> str:

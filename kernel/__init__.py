@@ -3,77 +3,16 @@
 Pure and domain-neutral: no I/O, clock, randomness, logging or async; integers only; the standard
 library only. `SEMANTICS.md` beside this file says what a decision and a ledger operation mean.
 
-How it works: `COMPILED_MODULES` exist in two forms, the source as it stands and the same source
-compiled. The compiled form is taken where all of them were built (they call each other without
-Python between them); PRETRADE_GUARD_PURE=1, the one thing that the kernel reads from outside,
-forces the source. `KERNEL_FORM` says which is running. `choose_form` does the same for the compiled
-modules of `guard`. What only embedding programs use (`LATER`) is loaded when it is first asked for.
+How it works: some modules exist in two forms, the source as it stands and the same source compiled;
+`forms`, the one thing imported from outside, chooses, and `KERNEL_FORM` says which is running. What
+only embedding programs use (`LATER`) is loaded when it is first asked for.
 """
 
-import os
-import sys
-from collections.abc import Sequence
 from importlib import import_module
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import find_spec, spec_from_file_location
-from types import ModuleType
 from typing import TYPE_CHECKING
 
-COMPILED_MODULES = (
-    "sha256",
-    "prescribe",
-    "digest",
-    "records",
-    "policy",
-    "ledger_lines",
-    "holds",
-    "ledger",
-)
-
-
-def choose_form(package: str, modules: tuple[str, ...], base_form: str = "compiled") -> str:
-    """Called by a package before it imports any of these modules: "compiled" or "interpreted".
-
-    `base_form`: that of the modules that these are built upon.
-    """
-    is_forced = os.environ.get("PRETRADE_GUARD_PURE") == "1" or base_form != "compiled"
-    if not is_forced and _all_compiled(package, modules):
-        return "compiled"
-    sys.meta_path.insert(0, _Sources(package, modules))
-    return "interpreted"
-
-
-def _all_compiled(package: str, modules: tuple[str, ...]) -> bool:
-    """Whether every one of them was built."""
-    specs = [find_spec(f"{package}.{module}") for module in modules]
-    return all(spec is not None and not str(spec.origin).endswith(".py") for spec in specs)
-
-
-class _Sources:
-    """Finds the source of modules whose compiled form must not run, when one is imported."""
-
-    def __init__(self, package: str, modules: tuple[str, ...]) -> None:
-        directory = os.path.dirname(str(sys.modules[package].__file__))
-        self._paths = {
-            f"{package}.{module}": os.path.join(directory, *module.split(".")) + ".py"
-            for module in modules
-        }
-
-    def find_spec(
-        self, name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Asked by the import system for every module that is imported."""
-        path = self._paths.get(name)
-        if path is None:
-            return None
-        if not os.path.exists(path):
-            raise ImportError(f"no source for {name} at {path}")
-        return spec_from_file_location(name, path, loader=SourceFileLoader(name, path))
-
-
-KERNEL_FORM = choose_form(__name__, COMPILED_MODULES)
-
-from kernel.digest import (  # noqa: E402
+from forms import FORM as KERNEL_FORM
+from kernel.digest import (
     decision_digest,
     decision_digest_of_row,
     input_digest,
@@ -81,7 +20,7 @@ from kernel.digest import (  # noqa: E402
     ledger_digest,
     policy_digest,
 )
-from kernel.errors import (  # noqa: E402
+from kernel.errors import (
     ArtifactError,
     DigestCharacterError,
     DigestError,
@@ -96,8 +35,8 @@ from kernel.errors import (  # noqa: E402
     SnapshotError,
     StateTrajectoryError,
 )
-from kernel.explain import ModelExplanation  # noqa: E402
-from kernel.finance import (  # noqa: E402
+from kernel.explain import ModelExplanation
+from kernel.finance import (
     BudgetSnapshot,
     ConservationProof,
     FinancialCertificate,
@@ -105,7 +44,7 @@ from kernel.finance import (  # noqa: E402
     certify_ledger,
     prove_conservation,
 )
-from kernel.layout import (  # noqa: E402
+from kernel.layout import (
     ALL_PROVIDERS,
     ANY_REGION,
     DECISION,
@@ -120,8 +59,8 @@ from kernel.layout import (  # noqa: E402
     POLICY,
     TRACE,
 )
-from kernel.ledger import BudgetEngine  # noqa: E402
-from kernel.ledger_results import (  # noqa: E402
+from kernel.ledger import BudgetEngine
+from kernel.ledger_results import (
     Balanced,
     Charged,
     ChargeResult,
@@ -152,9 +91,9 @@ from kernel.ledger_results import (  # noqa: E402
     TopUpResult,
     Violation,
 )
-from kernel.ledger_state import LedgerState, OpenHold  # noqa: E402
-from kernel.policy import PolicySnapshot, trace_of_output_row  # noqa: E402
-from kernel.reasons import (  # noqa: E402
+from kernel.ledger_state import LedgerState, OpenHold
+from kernel.policy import PolicySnapshot, trace_of_output_row
+from kernel.reasons import (
     GATE_REASONS,
     GATES,
     REJECTION_PRECEDENCE,
@@ -164,13 +103,13 @@ from kernel.reasons import (  # noqa: E402
     action_of,
     reason_of,
 )
-from kernel.records import (  # noqa: E402
+from kernel.records import (
     KernelDecision,
     KernelInput,
     KernelModel,
     decision_of_output_row,
 )
-from kernel.verify import (  # noqa: E402
+from kernel.verify import (
     FieldMismatch,
     Verification,
     audit_bundle,
@@ -231,7 +170,6 @@ __all__ = [
     "ALL_PROVIDERS",
     "ALL_REGIONS",
     "ANY_REGION",
-    "COMPILED_MODULES",
     "DECISION",
     "DECISION_ROW_BYTES",
     "GATES",
@@ -319,7 +257,6 @@ __all__ = [
     "action_of",
     "audit_bundle",
     "certify_ledger",
-    "choose_form",
     "decision_digest",
     "decision_digest_of_row",
     "decision_of_output_row",

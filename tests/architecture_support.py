@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PRODUCT = ("kernel", "wal", "guard")
+PRODUCT = ("forms", "kernel", "wal", "guard")
 
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 69
@@ -237,11 +237,19 @@ def called_names(source: Source, banned: frozenset[str]) -> Iterator[Finding]:
             yield node.lineno, f"calls {node.func.id}"
 
 
-def kernel_imports(source: Source) -> Iterator[Finding]:
+def _imports_beside(source: Source, ours: tuple[str, ...]) -> Iterator[Finding]:
     for line, module, _ in imports(source):
         root = module.partition(".")[0]
-        if root != "kernel" and root not in sys.stdlib_module_names:
+        if root not in ours and root not in sys.stdlib_module_names:
             yield line, f"imports {module}"
+
+
+def forms_imports(source: Source) -> Iterator[Finding]:
+    yield from _imports_beside(source, ("forms",))
+
+
+def kernel_imports(source: Source) -> Iterator[Finding]:
+    yield from _imports_beside(source, ("forms", "kernel"))
 
 
 def wal_imports(source: Source) -> Iterator[Finding]:
@@ -249,11 +257,7 @@ def wal_imports(source: Source) -> Iterator[Finding]:
 
 
 def kernel_effects(source: Source) -> Iterator[Finding]:
-    # Its __init__ alone reads the environment: the switch that forces the interpreted form.
-    banned = IO_MODULES | {"datetime"}
-    if source.path == "kernel/__init__.py":
-        banned -= {"os"}
-    yield from banned_imports(source, banned)
+    yield from banned_imports(source, IO_MODULES | {"datetime"})
     yield from called_names(source, IO_CALLS | UNREPEATABLE_CALLS)
     for node in ast.walk(source.tree):
         if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PACKAGES = ("kernel", "wal", "guard")
+PACKAGES = ("forms", "kernel", "wal", "guard")
 DEFAULT_PROFILE = "repeatable"
 EXPLORE_EXAMPLES = 1_000  # ten times Hypothesis's own 100
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -31,7 +32,7 @@ def checkout(tmp_path: Path) -> Path:
     place.mkdir()
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(CHECKOUT / name, place / name)
-    for name in ("guard", "kernel", "wal"):
+    for name in ("forms", "guard", "kernel", "wal"):
         built = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
         shutil.copytree(CHECKOUT / name, place / name, ignore=built)
     git(place, "init", "--quiet")
@@ -90,6 +91,10 @@ def test_an_sdist_brings_it_along_and_no_other_s(checkout: Path, tmp_path: Path)
     assert built_commit(unpacked) == ""
 
 
+def compile_only(checkout: Path, modules: dict[str, tuple[str, ...]]) -> None:
+    (checkout / "forms" / "modules.py").write_text(f"COMPILED_MODULES = {modules}\n")
+
+
 SMALL = {"wal": ("entryhash", "standing")}
 SESSION = """
 import os, subprocess, sys
@@ -105,13 +110,7 @@ sys.exit(subprocess.run(command, **quiet, **group).returncode)
 @pytest.mark.parametrize("place", ["before", "behind"])
 def test_a_build_under_pip_tells_its_terminal_how_far_it_is(checkout: Path, place: str) -> None:
     """pip keeps a build's output to itself. Behind: a job in the background, which says nothing."""
-    setup = checkout / "setup.py"
-    text, count = re.subn(
-        r"COMPILED_MODULES = \{.*?^\}", f"COMPILED_MODULES = {SMALL}", setup.read_text(),
-        flags=re.DOTALL | re.MULTILINE,
-    )  # fmt: skip
-    assert count == 1
-    setup.write_text(text)
+    compile_only(checkout, SMALL)
     mine, its = pty.openpty()
     process = subprocess.Popen(
         (sys.executable, "-c", SESSION, os.ttyname(its), place),
@@ -138,3 +137,67 @@ def test_a_build_under_pip_tells_its_terminal_how_far_it_is(checkout: Path, plac
     assert lines[1:-1] == [f"pretrade-guard: compiled {at} of 2 modules" for at in (1, 2)]
     assert lines[-1] == "end"
     assert shown.endswith("\r\x1b[Kend"), "the line is gone"
+
+
+NO_HEADERS = """
+import runpy, sys
+import setuptools
+from distutils import sysconfig
+sysconfig.get_python_inc = lambda *_, **__: "/no/headers"
+sys.argv = ["setup.py", "--quiet", "build_ext", "--inplace"]
+runpy.run_path("setup.py", run_name="__main__")
+"""
+
+
+def compiled(checkout: Path) -> list[str]:
+    return sorted(path.name.partition(".")[0] for path in (checkout / "wal").glob("*.so"))
+
+
+def build_extensions(checkout: Path, *command: str, **environment: str) -> CompletedProcess[str]:
+    compile_only(checkout, SMALL)
+    return subprocess.run(
+        (sys.executable, *(command or ("setup.py", "--quiet", "build_ext", "--inplace"))),
+        cwd=checkout,
+        env={**os.environ, "CFLAGS": "-O0", **environment},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_what_can_be_compiled_is(checkout: Path) -> None:
+    done = build_extensions(checkout)
+    assert (done.returncode, compiled(checkout)) == (0, list(SMALL["wal"]))
+
+
+@pytest.mark.parametrize("compiler", ["/nonexistent", "no-such-compiler -m64"])
+def test_without_a_compiler_nothing_is_compiled(checkout: Path, compiler: str) -> None:
+    done = build_extensions(checkout, CC=compiler)
+    assert (done.returncode, compiled(checkout)) == (0, [])
+    command = compiler.split()[0]
+    assert f"there is no C compiler {command}: nothing is compiled; all runs int" in done.stderr
+    assert list((checkout / "wal").glob("*.c")) == []
+
+
+def test_a_compiler_without_python_s_headers_counts_as_none(checkout: Path) -> None:
+    done = build_extensions(checkout, "-c", NO_HEADERS)
+    assert (done.returncode, compiled(checkout)) == (0, [])
+    assert re.search("there is no Python.h in .*/no/headers: nothing is compiled", done.stderr)
+
+
+def test_a_compiler_that_fails_fails_the_build(checkout: Path) -> None:
+    done = build_extensions(checkout, CC="false")
+    assert done.returncode != 0
+    assert "command 'false' failed with exit code 1" in done.stderr.replace("/usr/bin/", "")
+    assert compiled(checkout) == []
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_a_source_that_does_not_compile_fails_the_build(checkout: Path) -> None:
+    with (checkout / "wal" / "standing.pxd").open("a") as types:
+        types.write("cdef no_such_type broken\n")
+    done = build_extensions(checkout)
+    assert done.returncode != 0
+    assert "no_such_type" in done.stderr + done.stdout

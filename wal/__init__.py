@@ -8,10 +8,7 @@ sync), `write_checkpoint`; offline `archive_segments` and `salvage_log`. It impo
 `kernel` nor `guard`.
 """
 
-# Before anything that could import a compiled module.
-from wal.form import COMPILED_MODULES, WAL_FORM
-
-# isort: split
+from forms import FORM as WAL_FORM
 from wal.ahead import WRITE_AHEAD_BYTES_MAX, segment_end
 from wal.anchor import (
     ANCHOR_SCHEMA,
@@ -114,7 +111,6 @@ __all__ = [
     "ANCHOR_SCHEMA",
     "BATCH_BYTES_MAX",
     "CHECKPOINTS_KEPT",
-    "COMPILED_MODULES",
     "EMPTY_HEAD",
     "EMPTY_ROOT",
     "GENESIS",

@@ -20,11 +20,11 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from forms import FORM as WAL_FORM
 from wal.chain import KEY_ID_UNKEYED, ChainHasher, Head, hashes_equal
 from wal.entry import LINE_BYTES_MAX, Entry, line_opening, parse_line, split_line
 from wal.entryhash import EntryHash
 from wal.errors import WalDamage, WalEntryError, WalError, WalKeyMismatch
-from wal.form import WAL_FORM
 from wal.regularfile import open_to_read
 from wal.scan import LineScanner
 from wal.segment import segment_name

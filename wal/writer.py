@@ -30,6 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from forms import FORM as WAL_FORM
 from wal.ahead import WRITE_AHEAD_BYTES_MAX, Allowance, ZerosAhead, has_room, zeros_max
 from wal.barethread import BareThread, Outcome
 from wal.chain import ChainHasher, Head
@@ -45,7 +46,6 @@ from wal.commit import (
 )
 from wal.entry import check_data
 from wal.errors import WalError, WalInputError, WalPoisoned
-from wal.form import WAL_FORM
 from wal.headfile import HeadFile, PublishedHead
 from wal.lastsegment import LastSegment, open_last
 from wal.lock import LogLock

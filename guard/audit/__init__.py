@@ -4,13 +4,11 @@ Owns what joins `kernel` and `wal` after the fact or outside the daemon. Nothing
 order waits: `guard.engine` and `guard.server.pipeline` import none of it.
 
 How it works: what embedding programs use (`LATER`) is loaded when it is first asked for, so that
-who keeps a log does not load what signs. Which form of the compiled modules runs is chosen first.
+who keeps a log does not load what signs.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
-
-from guard.audit import build_form as build_form
 
 # Module -> the names that it gives to embedding programs.
 LATER = {

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from guard.audit.build_form import AUDIT_FORM
+from guard import GUARD_FORM
 from guard.audit.decision_record import RecordError, examine_record
 from guard.audit.decision_rows import DecisionRows
 from guard.record.codec import DIALECT
@@ -95,7 +95,7 @@ def _replay_runs(runs: Iterator[Run], policy: PolicySnapshot) -> _Part:
     for run in runs:
         index = run.first
         while index < run.count:
-            if AUDIT_FORM == "compiled":
+            if GUARD_FORM == "compiled":
                 count = rows.check(run.block, run.spans, index, run.count)
                 index += count
                 if count > 0:

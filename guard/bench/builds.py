@@ -7,7 +7,7 @@ two of different forms side by side, are worse than none: `BenchError`.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from guard.audit.build_form import AUDIT_FORM
+from guard import GUARD_FORM
 from guard.bench.conditions import UNKNOWN, checkout_commit
 from guard.bench.frames import LinkError
 from guard.bench.site import BenchError
@@ -81,7 +81,7 @@ def check_peers_comparable() -> None:
     """The peers are compiled, and so must this be. Raises BenchError."""
     forms = {part: installation.build()[part] for part in installation.PARTS}
     slower = [name.replace("_", " ") for name, form in forms.items() if form != "compiled"]
-    if AUDIT_FORM != "compiled":
+    if GUARD_FORM != "compiled":
         slower.append("replay")
     if slower:
         raise BenchError(

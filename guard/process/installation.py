@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Final
 
 import guard
-from kernel import KERNEL_FORM
 
 PACKAGES: Final = Path(os.path.abspath(guard.__file__)).parent.parent
 COMMIT_FILE: Final = PACKAGES / "guard" / "data" / "commit"
-# The parts that come in two forms, as `stats` names them. Those of the library (`guard.audit`) are
-# no part of a daemon.
+# The parts that come in two forms, as `stats` names them; they come in the same one (`forms`).
 PARTS: Final = ("kernel", "log", "order_path")
 
 
@@ -35,11 +33,8 @@ COMMIT: Final = _read_commit()
 @cache
 def build() -> dict[str, str]:
     """The version, the commit where it is known, and the form of each part."""
-    from wal import WAL_FORM
-
-    forms = (KERNEL_FORM, WAL_FORM, guard.GUARD_FORM)
     known = {"commit": COMMIT} if COMMIT else {}
-    return {"version": guard.__version__, **known, **dict(zip(PARTS, forms, strict=True))}
+    return {"version": guard.__version__, **known, **dict.fromkeys(PARTS, guard.GUARD_FORM)}
 
 
 def interpreted_note() -> str | None:
@@ -58,10 +53,7 @@ def interpreted_note() -> str | None:
 def identity() -> str:
     """What two processes of one installation have in common, in words; quickly found out."""
     known = f" (commit {COMMIT})" if COMMIT else ""
-    return (
-        f"{guard.__version__}{known}, kernel {KERNEL_FORM}, order path {guard.GUARD_FORM}, "
-        f"in {PACKAGES}"
-    )
+    return f"{guard.__version__}{known}, {guard.GUARD_FORM}, in {PACKAGES}"
 
 
 def described(of: dict[str, str]) -> str:

@@ -30,7 +30,7 @@ def main() -> None:
 
         def find_spec(self, name: str, _path: object, _target: object = None) -> ModuleSpec | None:
             """Asked by the import system before any other finder."""
-            if name not in ("kernel", "wal", "guard"):
+            if name not in ("forms", "kernel", "wal", "guard"):
                 return None
             spec = PathFinder.find_spec(name, [packages])
             if spec is None or spec.origin is None:

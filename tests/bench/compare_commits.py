@@ -29,7 +29,7 @@ from guard.bench.site import BenchError
 from guard.process import leaving, own_process
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-FORMS = Path(__file__).with_name("forms.py")
+FORMS = Path(__file__).with_name("running_forms.py")
 BUILD_S = 600
 SHOWN = ("requests/s", "p50 us", "p99 us", "p99.9 us", "CPU us")
 

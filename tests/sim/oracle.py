@@ -2,8 +2,7 @@
 
 Plain dictionaries. Imports nothing of `guard`, `wal` or `kernel`; of the product it sees the bytes
 on the wire, and as plain numbers the balances that the wire does not show. The one thing that it
-takes on trust is which of the venues the kernel prefers and for what fee; once told, it must stay
-so.
+takes on trust is which venue the kernel prefers and for what fee; once told, it must stay so.
 
 How it works: `handle` takes each request in the order in which the guard takes it, and gives the
 expected reply and the log sequence as of which it is true. After a crash `recover` is told how many
@@ -81,10 +80,10 @@ class Oracle:
     # What happens.
 
     def start(self, record_count: int, wall_ns: int, rules_version: int | None = None) -> None:
-        """The guard has logged so many records of its own. `rules_version`: what they name."""
+        """The guard has logged so many records of its own, and what rules they name."""
         for _ in range(record_count):
             self._log("local", rules_version, wall_ns, max(wall_ns, self.last_ns))
-        self.rules_version = rules_version or self.rules_version
+            self.rules_version = rules_version or self.rules_version
 
     def space(self, left: int, reserve: int, wall_ns: int) -> None:
         """So much is left on the log's disk: entries halt, or are let in again; some are refused

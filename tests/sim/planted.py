@@ -93,7 +93,7 @@ BUGS = (
 
 def plant(place: Path) -> None:
     """Builds a copy of the packages with all the bugs in it, none of them on."""
-    for package in ("guard", "kernel", "wal"):
+    for package in ("forms", "guard", "kernel", "wal"):
         shutil.copytree(PACKAGES / package, place / package)
     for name in ("setup.py", "pyproject.toml", "README.md"):
         shutil.copy2(PACKAGES / name, place / name)

@@ -92,7 +92,7 @@ def prove(bug: Bug, seed: int) -> int:
     """0: caught, 1: not caught, 2: it cannot be planted."""
     with tempfile.TemporaryDirectory(prefix="torture-prove-") as place:
         sources = shutil.ignore_patterns("*.so")  # what was built has no bug planted in it
-        for package in ("guard", "kernel", "wal"):
+        for package in ("forms", "guard", "kernel", "wal"):
             shutil.copytree(PACKAGES / package, Path(place) / package, ignore=sources)
         source = Path(place) / bug.file
         text = source.read_text()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from forms import FORM as WAL_FORM
 from wal import EMPTY_HEAD, ChainHasher, Dialect, LogWriter, WalError, WalPoisoned, verify_chain
 from wal.barethread import BareThread, Outcome
-from wal.form import WAL_FORM
 from wal.segment import list_segments
 
 PATIENCE_S = 20.0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import wal.segment
+from forms import FORM as WAL_FORM
 from wal import (
     EMPTY_HEAD,
     SEGMENT_BYTES_MAX,
@@ -29,7 +30,6 @@ from wal import (
     segment_name,
     verify_chain,
 )
-from wal.form import WAL_FORM
 from wal_support import (
     DIALECT,
     KEY,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from forms import FORM as WAL_FORM
 from wal import (
     BATCH_BYTES_MAX,
     EMPTY_HEAD,
@@ -29,7 +30,6 @@ from wal import (
     verify_chain,
 )
 from wal.commit import OsFiles, SegmentAppender
-from wal.form import WAL_FORM
 from wal_support import (
     DIALECT,
     KEY,

@@ -64,7 +64,7 @@ def accepts(path: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
         "wal.map_records.cut_stretches", partial(cut_stretches, stretch_bytes=3_000)
     )
     assert verdict(path, jobs=2) == alone
-    monkeypatch.setattr("guard.audit.decision_log.AUDIT_FORM", "interpreted")
+    monkeypatch.setattr("guard.audit.decision_log.GUARD_FORM", "interpreted")
     assert verdict(path) == alone
     monkeypatch.undo()
     return not isinstance(alone, tuple)

@@ -97,7 +97,7 @@ def test_different_forms_are_not_compared() -> None:
 
 def test_the_forms_of_any_commit_s_packages_are_found_out() -> None:
     """As `compare_commits.py` does, whose older daemons do not say them."""
-    script = Path(__file__).parent.parent.parent / "bench" / "forms.py"
+    script = Path(__file__).parent.parent.parent / "bench" / "running_forms.py"
     command = own_process.command(str(script), packages=installation.PACKAGES)
     done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=True)
     forms = {part: installation.build()[part] for part in installation.PARTS}

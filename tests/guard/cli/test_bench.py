@@ -9,8 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from guard import __version__
-from guard.audit.build_form import AUDIT_FORM
+from guard import GUARD_FORM, __version__
 from guard.bench import floor, replay_rate
 from guard.bench.conditions import filesystem_of
 from guard.bench.document import Report, Run, Trace, summarize_disk
@@ -272,7 +271,7 @@ def test_a_file_over_zeros_is_written_again_from_its_beginning(
 @pytest.mark.slow
 def test_a_replay_beside_the_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_rate, "RECORDS", 500)
-    if AUDIT_FORM != "compiled":
+    if GUARD_FORM != "compiled":
         with pytest.raises(BenchError, match="different forms are not compared"):
             replay_rate.measure_replay(tmp_path)
         return
