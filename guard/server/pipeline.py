@@ -17,7 +17,8 @@ created for a batch of the other kind; no reply could leave in either:
 requests wait in their queues, the watchdog is not fed, a signal acts when the disk has answered.
 Where a client asks for signs of life (ZMTP's PING), the thread syncs such a batch too, and the loop
 waits for it as long as a quick sync takes: when the disk stalls the loop goes on, answers PINGs,
-and decides. That takes some 20 µs more for each, which a client without heartbeats is spared.
+and decides. That takes 20 to 50 µs more for each (two threads are woken, not one), which who
+has no client with heartbeats is spared.
 
 After the replies of such a batch the next message is looked for, for a while, before the loop
 sleeps (`busy_poll_ns`): being woken costs as much as an order's whole way through the daemon. What
