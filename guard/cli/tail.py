@@ -81,11 +81,14 @@ def add(commands: Commands) -> None:
 
 def _tail(options: argparse.Namespace) -> int:
     from guard.audit.record_lines import Memory
-    from wal import Follower, LogState
+    from guard.recovery.wrong_key import check_key
+    from wal import Follower, LogState, list_segments
 
     hasher = tool_hasher(options) if options.key_file is not None else None
     if not options.log.is_dir():
         raise UsageError(f"{options.log}: is no directory of a log")
+    if hasher is not None:  # another key is wrong use, and no damage
+        check_key(list_segments(options.log, archived=True), hasher)
     wanted, memory = _filter(options), Memory()
     show = _shower(options, wanted, memory)
     try:
