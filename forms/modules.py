@@ -31,6 +31,7 @@ COMPILED_MODULES = {
         "protocol.request_reader",
         "protocol.replies",
         "engine.row_map",
+        "engine.shares",
         "engine.remembered",
         "engine.state",
         "engine.checks",

@@ -3,7 +3,8 @@
 Owns wall time and monotonic time; everything else is handed what it needs. Wall time is read from
 the system once, when the process starts, and carried on by the monotonic clock from there: a step
 of the system's clock (an operator, NTP) moves no timestamp of a running daemon. Across restarts
-the engine keeps received times from running backwards.
+the engine keeps received times from running backwards. What the system's clock says now is another
+question: how old an order is, is judged by it.
 """
 
 import time
@@ -14,6 +15,11 @@ _WALL_ANCHOR_NS = time.time_ns() - time.monotonic_ns()
 def wall_ns() -> int:
     """Nanoseconds since 1970-01-01 UTC, never running backwards within a process."""
     return _WALL_ANCHOR_NS + time.monotonic_ns()
+
+
+def system_ns() -> int:
+    """What the system's clock says now: nanoseconds since 1970-01-01 UTC, and it may step."""
+    return time.time_ns()
 
 
 def monotonic_ns() -> int:

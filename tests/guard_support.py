@@ -198,6 +198,7 @@ class LoggedEngine:
         self.request.set_text("client", b"local")
         self._writer, self._records = RecordWriter(), RecordReader()
         self.now_ns = now_ns
+        self.clock_ns = 0  # where the system's clock says something else
         self.records: list[bytes] = []
         self.is_checked = True
         self.entry_hash = GENESIS
@@ -218,6 +219,7 @@ class LoggedEngine:
         self._reader.take(self.request, structs.replace(request, request_id=UNSET))
         self.request.received_at_ns = max(self.now_ns, self.state.last_received_at_ns)
         self.request.batch_first_sequence = batch or self.engine.next_sequence
+        self.request.clock_ns = self.clock_ns
         is_recorded = self.engine.decide(self.request, self.outcome)
         if before is not None:
             assert describe(self.state) == before, "deciding has changed the state"

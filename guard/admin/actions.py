@@ -28,7 +28,7 @@ from guard.engine.events import (
     TradingHalted,
     TradingResumed,
 )
-from guard.engine.remembered import OrderPhase
+from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import ActionDone, Desk, GuardState
 from guard.protocol.instruments import define_instrument, money_text

@@ -25,7 +25,7 @@ from guard.admin.messages import (
     StoryReply,
 )
 from guard.engine.decide import decide
-from guard.engine.remembered import OrderPhase
+from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
 from guard.protocol import fields

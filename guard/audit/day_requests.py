@@ -43,7 +43,7 @@ class DayRequests:
         if kind == _FILLED:
             executed_at_ns = request.executed_at_ns
             if executed_at_ns != 0:
-                counts.fill_latency.add(request.received_at_ns - executed_at_ns)
+                counts.fill_latency.add(state.clock_of(request) - executed_at_ns)
             fee = request.fee_microcents
             counts.note_fill(self._desk(request, state), fee, sequence, at_ns, state)
             return answer.flags != 0 or answer.unpaid_fee_microcents != 0
@@ -54,7 +54,7 @@ class DayRequests:
         if sent_at_ns != 0 and answer.reason == _STALE_ORDER:
             counts.order_latency.too_old_count += 1
         elif sent_at_ns != 0:
-            counts.order_latency.add(request.received_at_ns - sent_at_ns)
+            counts.order_latency.add(state.clock_of(request) - sent_at_ns)
         notional = fee = 0
         if kind == _ADMITTED:
             notional, fee = answer.notional_microcents, answer.fee_microcents

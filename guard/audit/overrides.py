@@ -45,6 +45,7 @@ class _Settings(Struct, forbid_unknown_fields=True, frozen=True):
     currency: Currency | None = None
     remembered_orders_max: RememberedOrdersMax | None = None
     remembered_order_window_s: RememberedOrderWindowS | None = None
+    refuse_unknown_venues: bool | None = None
 
 
 class _Limits(Struct, frozen=True):
@@ -68,6 +69,7 @@ class Overrides:
     desks: dict[str, DeskTerms] = field(default_factory=dict)
     remembered_orders_max: int | None = None
     remembered_order_window_ns: int | None = None
+    refuse_unknown_venues: bool | None = None
     currency: str | None = None
 
 
@@ -122,5 +124,6 @@ def _limits_fields(sections: dict[str, Any]) -> dict[str, Any]:
         "remembered_order_window_ns": None
         if window_s is None
         else window_s * NANOSECONDS_PER_SECOND,
+        "refuse_unknown_venues": limits.settings.refuse_unknown_venues,
         "currency": limits.settings.currency,
     }

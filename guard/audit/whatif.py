@@ -24,7 +24,7 @@ Memory: another state as large as the replay's own, and bounded counts.
 from dataclasses import asdict
 from typing import Any
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from guard.audit.changes import CHANGES, Change, Totals, change_fields, change_of
 from guard.audit.exposure import ExposureBook
@@ -37,6 +37,7 @@ from guard.engine.events import (
     CheckpointTaken,
     DeskCapped,
     DeskOpened,
+    DeskOrderAgeLimited,
     DeskToppedUp,
     FillRecorded,
     OrderDecided,
@@ -45,7 +46,7 @@ from guard.engine.events import (
     PolicyActivated,
     SettingsActivated,
 )
-from guard.engine.remembered import OrderPhase
+from guard.engine.remembered_form import OrderPhase
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, ErrorReply, Reject, Reply
 from guard.protocol.outcome import Outcome as RequestOutcome
@@ -207,7 +208,7 @@ class WhatIf:
             )
         elif isinstance(event, SettingsActivated):
             event = self._settings(event)
-        elif isinstance(event, DeskOpened | DeskToppedUp | DeskCapped):
+        elif isinstance(event, DeskOpened | DeskToppedUp | DeskCapped | DeskOrderAgeLimited):
             if event.desk in overrides.desks:
                 return
         elif isinstance(event, CheckpointTaken):
@@ -235,6 +236,9 @@ class WhatIf:
             remembered_order_window_ns=event.remembered_order_window_ns
             if window_ns is None
             else window_ns,
+            refuses_unknown_venues=event.refuses_unknown_venues
+            if overrides.refuse_unknown_venues is None
+            else overrides.refuse_unknown_venues or UNSET,
         )
 
     def _open(self, terms: DeskTerms, event: SettingsActivated, sequence: int) -> None:
@@ -244,6 +248,7 @@ class WhatIf:
             desk=terms.desk,
             budget_microcents=terms.budget_microcents,
             max_reserved_microcents=terms.max_reserved_microcents,
+            max_order_age_ms=UNSET if terms.max_order_age_ms is None else terms.max_order_age_ms,
         )
         self._apply(opened)
         self._note(self.exposure_after, terms.desk, self.engine.state, sequence)

@@ -8,7 +8,12 @@ from guard.config.file import Config, ConfigError, check_orders_endpoint, load_c
 from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_key
 from guard.process.operator_lines import say, speaking
 from guard.process.signals import Signals, StopAsked
-from guard.recovery.start_options import ACCEPT_LOSS_OPTION, NEW_ANCHOR_OPTION, NEW_LOG_OPTION
+from guard.recovery.start_options import (
+    ACCEPT_CLOCK_OPTION,
+    ACCEPT_LOSS_OPTION,
+    NEW_ANCHOR_OPTION,
+    NEW_LOG_OPTION,
+)
 from wal import holds_files
 
 
@@ -33,7 +38,7 @@ def add(commands: Commands) -> None:
     run.add_argument(
         "--why",
         metavar="TEXT",
-        help="with --apply-config, --resume-desk, --accept-loss: the reason",
+        help="with --apply-config, --resume-desk, --accept-loss, --accept-clock: the reason",
     )
     run.add_argument(
         "--resume-desk",
@@ -57,6 +62,11 @@ def add(commands: Commands) -> None:
         ACCEPT_LOSS_OPTION,
         action="store_true",
         help="go on with a log that is known to have lost records, and log that",
+    )
+    run.add_argument(
+        ACCEPT_CLOCK_OPTION,
+        action="store_true",
+        help="go on from the system's clock, which is behind the log's time, and log that",
     )
     run.add_argument(
         "--then-stop",
@@ -84,9 +94,13 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
     from guard.server.daemon import ServiceError, StartError, run_daemon
     from guard.server.service import RunOptions
 
-    if (options.apply_config or options.resume_desk or options.accept_loss) and not options.why:
+    needs_why = (
+        options.apply_config or options.resume_desk or options.accept_loss or options.accept_clock
+    )
+    if needs_why and not options.why:
         raise UsageError(
-            "--apply-config, --resume-desk and --accept-loss need --why TEXT, which is logged"
+            "--apply-config, --resume-desk, --accept-loss and --accept-clock need --why TEXT, "
+            "which is logged"
         )
     directory = options.log_dir or Path(config.log.directory)
     if not options.new_log:  # before anything is made there
@@ -108,6 +122,7 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
                 options.accept_loss,
                 options.then_stop,
                 _run_key_file(options, config, directory),
+                options.accept_clock,
             ),
             signals,
         )

@@ -8,6 +8,8 @@ difference is listed, and becomes an event only when the operator said so. Pure.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from msgspec import UNSET
+
 from guard import __version__
 from guard.config.file import Config, DeskTerms
 from guard.config.policy_difference import policy_differences, share_epochs
@@ -18,6 +20,7 @@ from guard.engine.events import (
     BudgetLowered,
     DeskCapped,
     DeskOpened,
+    DeskOrderAgeLimited,
     DeskResumed,
     DeskToppedUp,
     InstrumentDefined,
@@ -80,12 +83,20 @@ def find_differences(state: GuardState, config: Config, actor: Actor) -> list[Di
     """Where the configuration says something else than the log, in the log's order of events."""
     differences: list[Difference] = []
     settings = _settings_event(config, actor)
-    for name, recorded in (
-        ("currency", state.currency),
-        ("remembered_orders_max", state.remembered_orders_max),
-        ("remembered_order_window_ns", state.remembered_order_window_ns),
+    for name, recorded, configured in (
+        ("currency", state.currency, settings.currency),
+        ("remembered_orders_max", state.remembered_orders_max, settings.remembered_orders_max),
+        (
+            "remembered_order_window_ns",
+            state.remembered_order_window_ns,
+            settings.remembered_order_window_ns,
+        ),
+        (
+            "refuse_unknown_venues",
+            state.refuses_unknown_venues,
+            config.settings.refuse_unknown_venues,
+        ),
     ):
-        configured = getattr(settings, name)
         if configured != recorded:
             key, said, says = _setting_shown(name, recorded, configured)
             text = f"settings.{key}: the log says {said}, the configuration {says}"
@@ -115,6 +126,7 @@ def _settings_event(config: Config, actor: Actor) -> SettingsActivated:
         currency=settings.currency,
         remembered_orders_max=settings.remembered_orders_max,
         remembered_order_window_ns=settings.remembered_order_window_s * NANOSECONDS_PER_SECOND,
+        refuses_unknown_venues=settings.refuse_unknown_venues or UNSET,
     )
 
 
@@ -140,6 +152,7 @@ def _desk_event(terms: DeskTerms, actor: Actor) -> DeskOpened:
         desk=terms.desk,
         budget_microcents=terms.budget_microcents,
         max_reserved_microcents=terms.max_reserved_microcents,
+        max_order_age_ms=UNSET if terms.max_order_age_ms is None else terms.max_order_age_ms,
     )
 
 
@@ -227,6 +240,20 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
             DeskCapped, desk=desk, max_reserved_microcents=terms.max_reserved_microcents
         )
         yield Difference(text, event)
+    age_max_ms = state.desks[desk].max_order_age_ms or None
+    if terms.max_order_age_ms != age_max_ms:
+        text = (
+            f"desks.{desk}.max_order_age_ms: the log says {_age(age_max_ms)}, the configuration "
+            f"{_age(terms.max_order_age_ms)}"
+        )
+        limited = actor.event(
+            DeskOrderAgeLimited, desk=desk, max_order_age_ms=terms.max_order_age_ms
+        )
+        yield Difference(text, limited)
+
+
+def _age(milliseconds: int | None) -> str:
+    return "none" if milliseconds is None else str(milliseconds)
 
 
 def _cap(microcents: int | None) -> str:

@@ -33,6 +33,7 @@ from guard.protocol.ranges import (
     Currency,
     DiskReserveBytes,
     LatencyMs,
+    OrderAgeMs,
     ProviderId,
     RememberedOrdersMax,
     RememberedOrderWindowS,
@@ -89,6 +90,7 @@ class SettingsSection(Struct, forbid_unknown_fields=True, frozen=True):
     currency: Currency = "USD"
     remembered_orders_max: RememberedOrdersMax = 1_000_000
     remembered_order_window_s: RememberedOrderWindowS = 86_400
+    refuse_unknown_venues: bool = False
 
 
 class VenueSection(Struct, forbid_unknown_fields=True, frozen=True):
@@ -128,11 +130,15 @@ class InstrumentSection(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class DeskSection(Struct, forbid_unknown_fields=True, frozen=True):
-    """A desk, its budget, and the cap of its open holds (`"none"` for no cap), as decimal text."""
+    """A desk, its budget, and the cap of its open holds (`"none"` for no cap), as decimal text.
+
+    `max_order_age_ms`: of its orders, by their own stamp; left out: any age.
+    """
 
     desk: str
     budget: str
     exposure_cap: str
+    max_order_age_ms: OrderAgeMs | None = None
 
 
 class _File(Struct, forbid_unknown_fields=True, frozen=True):
@@ -146,11 +152,15 @@ class _File(Struct, forbid_unknown_fields=True, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class DeskTerms:
-    """A desk's terms, in microcents; no cap when `max_reserved_microcents` is None."""
+    """A desk's terms, in microcents; no cap when `max_reserved_microcents` is None.
+
+    `max_order_age_ms`: None for any age.
+    """
 
     desk: str
     budget_microcents: int
     max_reserved_microcents: int | None
+    max_order_age_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +366,7 @@ def desk_terms(sections: list[DeskSection]) -> dict[str, DeskTerms]:
             cap = _exposure_cap(section.exposure_cap)
         except ValueError as error:
             raise ConfigError(f"desks[{name}].{error}") from error
-        desks[name] = DeskTerms(name, budget, cap)
+        desks[name] = DeskTerms(name, budget, cap, section.max_order_age_ms)
     return desks
 
 

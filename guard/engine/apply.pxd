@@ -17,7 +17,7 @@ cdef u64 _I64_MAX, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED
 cdef i64 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED
 cdef list _NOT_REMEMBERED
 
-@cython.locals(sequence=u64, kind=u64)
+@cython.locals(sequence=u64, kind=u64, is_split=bint)
 cpdef int apply(GuardState state, Request request, Outcome outcome) except -1
 
 @cython.locals(desk=Desk, line=Tenant, notional=u64, reservation_id=u64)

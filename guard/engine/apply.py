@@ -11,8 +11,7 @@ id, a hold that is not there): the log and the state are not of one history, not
 
 from typing import NoReturn
 
-from guard.engine.remembered import OrderPhase
-from guard.engine.remembered_form import TIMED_SINCE_RULES_VERSION
+from guard.engine.remembered_form import TIMED_SINCE_RULES_VERSION, OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
 from guard.protocol.fields import CODE_OF_REASON
@@ -35,7 +34,9 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
     sequence = outcome.sequence
     if sequence != state.next_sequence:
         raise InvariantError(f"event {sequence} is applied where {state.next_sequence} is due")
-    state.orders.forget_expired(request.received_at_ns)
+    is_split = state.orders.shares.is_split
+    if not is_split:
+        state.orders.forget_expired(request.received_at_ns)
     kind = outcome.kind
     if kind == _ADMITTED:
         _apply_admitted(state, request, outcome)
@@ -47,6 +48,8 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
         apply_release(state, request, outcome)
     else:
         raise InvariantError(f"an outcome of kind {kind} is applied")
+    if is_split:
+        state.orders.forget_some(state.share_of(request), sequence, request.received_at_ns)
     return state.advance(sequence, request.received_at_ns)
 
 
@@ -57,7 +60,8 @@ def _apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> in
     reservation_id = 0 if line is None else state.ledger.reserve_line(line, notional)
     if reservation_id != outcome.reservation_id:
         _refuse_reservation(state, request, outcome, reservation_id)
-    state.orders.add(request, outcome, state.rules_version >= _TIMED_SINCE)
+    is_timed = state.rules_version >= _TIMED_SINCE
+    state.orders.add(state.share_of(request), request, outcome, is_timed)
     return 0
 
 
@@ -79,10 +83,9 @@ def _refuse_reservation(
 def _apply_rejected(state: GuardState, request: Request, outcome: Outcome) -> int:
     if outcome.reason in _NOT_REMEMBERED:
         return 0
-    row = state.orders.add(request, outcome, state.rules_version >= _TIMED_SINCE)
-    return state.orders.close(
-        row, _PHASE_REFUSED, state.expires_at_ns(request.received_at_ns, request.sent_at_ns)
-    )
+    is_timed = state.rules_version >= _TIMED_SINCE
+    row = state.orders.add(state.share_of(request), request, outcome, is_timed)
+    return state.close_order(row, _PHASE_REFUSED, request, request.sent_at_ns)
 
 
 def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
@@ -103,8 +106,7 @@ def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
             _refuse_settle(state, outcome, hold, paid)
         _note_fill(state, row, request, outcome)
         if outcome.open_quantity == 0:
-            sent_at_ns = orders.known.sent_at_ns
-            orders.close(row, _PHASE_FILLED, state.expires_at_ns(received_at_ns, sent_at_ns))
+            state.close_order(row, _PHASE_FILLED, request, orders.known.sent_at_ns)
     else:
         _note_fill(state, row, request, outcome)
         _charge(state, request, paid)
@@ -185,5 +187,4 @@ def apply_release(state: GuardState, request: Request, outcome: Outcome) -> int:
             f"release of record {outcome.sequence}: the ledger answers {MissingReservation()!r}"
         )
     orders.release(row, outcome.sequence, outcome.released_microcents)
-    sent_at_ns = orders.known.sent_at_ns
-    return orders.close(row, _CANCELED, state.expires_at_ns(request.received_at_ns, sent_at_ns))
+    return state.close_order(row, _CANCELED, request, orders.known.sent_at_ns)

@@ -20,8 +20,10 @@ from guard.engine.events import (
     RULES_VERSIONS,
     BudgetLowered,
     CheckpointTaken,
+    ClockAccepted,
     DeskCapped,
     DeskOpened,
+    DeskOrderAgeLimited,
     DeskResumed,
     DeskToppedUp,
     EntriesHalted,
@@ -39,6 +41,8 @@ from guard.engine.events import (
     TradingHalted,
     TradingResumed,
 )
+from guard.engine.remembered_whole import end_waiting, split
+from guard.engine.shares import SHARES_SINCE_RULES
 from guard.engine.state import (
     ACTIONS_REMEMBERED_MAX,
     ActionDone,
@@ -78,10 +82,14 @@ def apply_event(state: GuardState, sequence: int, event: Any) -> None:
         raise InvariantError(f"event {sequence} is applied where {state.next_sequence} is due")
     received_at_ns = event.received_at_ns
     try:
-        state.orders.forget_expired(received_at_ns)
+        if not state.orders.shares.is_split:
+            state.orders.forget_expired(received_at_ns)
         _APPLY[type(event)](state, event)
         if getattr(event, "action_id", UNSET) is not UNSET:
             _note_action(state, sequence, event)
+        if state.orders.shares.is_split:
+            other = sequence % len(state.orders.shares.all)
+            state.orders.forget_some(state.orders.shares.of(other), sequence, received_at_ns)
         state.advance(sequence, received_at_ns)
     except OverflowError as error:  # from the compiled forms, which count in 64 bits
         raise KernelInputError(f"record {sequence} holds an impossible integer: {error}") from error
@@ -128,6 +136,7 @@ def _apply_log_opened(state: GuardState, event: LogOpened) -> None:
     state.key_id = event.key_id
     state.epoch = event.epoch
     state.rules_version = event.rules_version
+    state.orders.shares.is_split = event.rules_version >= SHARES_SINCE_RULES
 
 
 def _check_rules_version(version: int) -> None:
@@ -140,13 +149,23 @@ def _check_rules_version(version: int) -> None:
 
 def _apply_rules(state: GuardState, event: RulesActivated) -> None:
     _check_rules_version(event.rules_version)
+    if state.rules_version < SHARES_SINCE_RULES <= event.rules_version:
+        orders = state.orders
+        orders.shares.is_split = True
+        for desk in state.desks.values():
+            desk.share = orders.shares.open_desk()
+        numbers = {name: desk.share for name, desk in state.desks.items()}
+        split(orders, numbers, state.session_clock_ns or event.received_at_ns)
     state.rules_version = event.rules_version
+    state.session_clock_ns = 0
 
 
 def _apply_settings(state: GuardState, event: SettingsActivated) -> None:
     state.currency = event.currency
     state.remembered_orders_max = event.remembered_orders_max
     state.remembered_order_window_ns = event.remembered_order_window_ns
+    state.orders.shares.set_ids_max(event.remembered_orders_max)
+    state.refuses_unknown_venues = event.refuses_unknown_venues is True
 
 
 def _apply_policy(state: GuardState, event: PolicyActivated) -> None:
@@ -173,7 +192,12 @@ def _desk_of(state: GuardState, name: str) -> Desk:
 def _apply_desk_opened(state: GuardState, event: DeskOpened) -> None:
     if event.desk in state.desks:
         raise InvariantError(f"desk {event.desk} is opened twice")
-    state.desks[event.desk] = Desk(event.desk)
+    max_order_age_ms = 0 if event.max_order_age_ms is UNSET else event.max_order_age_ms
+    state.desks[event.desk] = Desk(
+        event.desk,
+        max_order_age_ms=max_order_age_ms,
+        share=state.orders.shares.open_desk(),
+    )
     state.ledger.ensure_tenant(event.desk, event.budget_microcents)
     state.ledger.set_max_reserved_microcents(event.desk, event.max_reserved_microcents or 0)
 
@@ -187,6 +211,10 @@ def _apply_desk_topped_up(state: GuardState, event: DeskToppedUp) -> None:
 def _apply_desk_capped(state: GuardState, event: DeskCapped) -> None:
     _desk_of(state, event.desk)
     state.ledger.set_max_reserved_microcents(event.desk, event.max_reserved_microcents or 0)
+
+
+def _apply_desk_order_age(state: GuardState, event: DeskOrderAgeLimited) -> None:
+    _desk_of(state, event.desk).max_order_age_ms = event.max_order_age_ms or 0
 
 
 def _apply_desk_resumed(state: GuardState, event: DeskResumed) -> None:
@@ -254,6 +282,14 @@ def _apply_checkpoint(state: GuardState, event: CheckpointTaken) -> None:
 
 def _apply_session_started(state: GuardState, event: SessionStarted) -> None:
     state.epoch = event.epoch
+    if state.rules_version < SHARES_SINCE_RULES and event.clock_ns is not UNSET:
+        state.session_clock_ns = event.clock_ns
+
+
+def _apply_clock_accepted(state: GuardState, event: ClockAccepted) -> None:
+    """The one event behind which the log's time is an earlier one."""
+    end_waiting(state.orders, event.received_at_ns, state.remembered_order_window_ns)
+    state.last_received_at_ns = event.received_at_ns
 
 
 def _apply_session_closed(_state: GuardState, _event: SessionClosed) -> None:
@@ -269,6 +305,7 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     DeskOpened: _apply_desk_opened,
     DeskToppedUp: _apply_desk_topped_up,
     DeskCapped: _apply_desk_capped,
+    DeskOrderAgeLimited: _apply_desk_order_age,
     DeskResumed: _apply_desk_resumed,
     BudgetLowered: _apply_budget_lowered,
     TradingHalted: _apply_trading_halted,
@@ -279,5 +316,6 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     EntriesResumed: _apply_resume,
     CheckpointTaken: _apply_checkpoint,
     SessionStarted: _apply_session_started,
+    ClockAccepted: _apply_clock_accepted,
     SessionClosed: _apply_session_closed,
 }

@@ -40,6 +40,7 @@ _ACTION_AT, _REASON_AT, _VENUE_AT = (
 _COUNTS_AT = DECISION_ROW_BYTES
 _FIRST_GATE = slots.OUTCOME_SLOT + OUTCOME_NUMBERS.index(GATES[0])
 _GATE_COUNT = len(GATES)
+_NS_PER_MS = 1_000_000
 _REJECT, _SUBSTITUTE = int(Action.REJECT), int(Action.SUBSTITUTE)
 _RISK_LIMIT, _CONFIDENCE_LIMIT = int(Reason.RISK_HARD_LIMIT), int(Reason.CONFIDENCE_HARD_LIMIT)
 
@@ -90,20 +91,32 @@ def row(
 def stale_order(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
     """Would the id be forgotten too early?"""
     sent_at_ns = request.sent_at_ns
-    window_ns = state.remembered_order_window_ns
-    now_ns = request.received_at_ns
-    if sent_at_ns == 0 or abs(now_ns - sent_at_ns) <= window_ns:
+    if sent_at_ns == 0:
         return False
+    window_ns = state.remembered_order_window_ns
+    now_ns = state.clock_of(request)
+    if abs(now_ns - sent_at_ns) <= window_ns:
+        if sent_at_ns > state.orders.forgotten_close_ns:
+            return False
+        # Under whichever window it was forgotten: an id that was sent until then may have been.
+        window_ns = state.orders.forgotten_close_ns
     outcome.asked, outcome.limit, outcome.used = sent_at_ns, window_ns, now_ns
     return True
 
 
 def window_full(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
     """Is there no room to remember the id?"""
+    orders = state.orders
+    shares = orders.shares
+    share = shares.of(0)
     ids_max = state.remembered_orders_max
-    if not state.orders.is_full(ids_max, request.received_at_ns):
+    if shares.is_split:
+        share = state.share_of(request)
+        ids_max = shares.ids_limit(share)
+    if not orders.is_full(share, ids_max, request.received_at_ns):
         return False
-    outcome.asked, outcome.limit, outcome.used = 1, ids_max, ids_max
+    outcome.asked, outcome.limit = 1, ids_max
+    outcome.used = share.ids if shares.is_split else ids_max
     return True
 
 
@@ -138,6 +151,50 @@ def notional_overflow(_state: GuardState, request: Request, outcome: Outcome, fo
     if notional <= _I64_MAX:
         return False
     outcome.asked, outcome.limit, outcome.used = notional, _I64_MAX, 0
+    return True
+
+
+def order_too_old(state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
+    """Was it first sent longer ago than its desk allows?"""
+    desk = found.desk
+    assert desk is not None
+    sent_at_ns, age_max_ms = request.sent_at_ns, desk.max_order_age_ms
+    now_ns = state.clock_of(request)
+    if age_max_ms == 0 or sent_at_ns == 0 or now_ns - sent_at_ns <= age_max_ms * _NS_PER_MS:
+        return False
+    outcome.asked, outcome.limit, outcome.used = sent_at_ns, age_max_ms, now_ns
+    return True
+
+
+def order_age_unknown(
+    _state: GuardState, request: Request, _outcome: Outcome, found: Found
+) -> bool:
+    """Does its desk ask for an age, and does it say none?"""
+    desk = found.desk
+    assert desk is not None
+    return desk.max_order_age_ms != 0 and request.sent_at_ns == 0
+
+
+def fill_window_full(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
+    """Is there little room left to remember the fills that its desk's orders would get?"""
+    shares = state.orders.shares
+    share = state.share_of(request)
+    if share.fills < shares.fills_near and share.crowded == 0:
+        return False
+    outcome.asked, outcome.limit, outcome.used = 1, shares.fills_max, share.fills
+    if share.crowded:
+        outcome.limit = shares.fills_per_order_max
+        outcome.used = shares.fills_per_order_near
+    return True
+
+
+def unknown_venue(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
+    """Is there no such venue, and may the order not simply go to another one?"""
+    if request.allow_substitute and not state.refuses_unknown_venues:
+        return False
+    if state.has_venue(request.venue):
+        return False
+    outcome.asked = request.venue
     return True
 
 
@@ -246,7 +303,7 @@ def insufficient(_state: GuardState, _request: Request, outcome: Outcome, found:
 # The kernel is asked behind the first of these, whatever they say, where it can be.
 CHECKS_BEFORE_KERNEL: Final = [
     row(Refusal.STALE_ORDER, "order", stale_order),
-    row(Refusal.IDEMPOTENCY_WINDOW_FULL, "guard", window_full),
+    row(Refusal.IDEMPOTENCY_WINDOW_FULL, "desk", window_full),
     row(Refusal.UNKNOWN_DESK, "desk", unknown_desk, True),
     row(Refusal.UNKNOWN_SYMBOL, "symbol", unknown_symbol, True),
     row(Refusal.QUANTITY_OUT_OF_RANGE, "order", quantity_out_of_range, True),
@@ -254,6 +311,10 @@ CHECKS_BEFORE_KERNEL: Final = [
 ]
 CHECKS_BEHIND_KERNEL: Final = [
     row(Refusal.FIRM_HALTED, "firm", firm_halted),
+    row(Refusal.FILL_WINDOW_FULL, "desk", fill_window_full, False, 2),
+    row(Refusal.ORDER_TOO_OLD, "order", order_too_old, False, 2),
+    row(Refusal.ORDER_AGE_UNKNOWN, "order", order_age_unknown, False, 2),
+    row(Refusal.UNKNOWN_VENUE, "order", unknown_venue, False, 2),
     row(Refusal.DISK_LOW, "guard", disk_low),
     row(Refusal.DESK_HALTED, "desk", desk_halted),
     row(Refusal.SYMBOL_HALTED, "symbol", symbol_halted),

@@ -37,7 +37,7 @@ cdef u64 _ADMITTED, _REJECTED, _REFUSED_ORDER, _FILLED, _RELEASED, _STATUS, _ERR
 cdef u64 _ORDER, _FILL, _CANCEL, _STATUS_KIND, _PING, _STATS_KIND
 cdef i64 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED
 cdef u64 _OVERFILL, _LATE, _UNKNOWN, _REFUSED
-cdef u64 _FILL_ID_REUSED, _UNKNOWN_ORDER, _ORDER_REFUSED, _ORDER_FILLED
+cdef u64 _FILL_WINDOW_FULL, _FILL_ID_REUSED, _UNKNOWN_ORDER, _ORDER_REFUSED, _ORDER_FILLED
 cdef list _STATE_OF_PHASE, _BEFORE_KERNEL, _BEHIND_KERNEL
 cdef Layout _ORDER_CONTENT, _FILL_CONTENT
 cdef int _TEXT, _OPTIONAL_TEXT
@@ -81,6 +81,9 @@ cdef void put_input(Request request, Outcome outcome) noexcept
     filled=u64, quantity=u64, held=i64, first=u64, after=i64,
 )
 cdef int decide_fill(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(orders=RememberedOrders)
+cdef bint is_fill_window_full(GuardState state, Py_ssize_t row, Request request) except -1
 
 @cython.locals(known=Request, field=Py_ssize_t)
 cdef int _answer_known_fill(

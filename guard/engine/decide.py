@@ -14,7 +14,7 @@ gives two answers to one question. Nothing of a request can cause either.
 """
 
 from guard.engine.checks import BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERSION, Check
-from guard.engine.remembered import OrderPhase
+from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
 from guard.protocol import fields, slots
@@ -63,6 +63,7 @@ _REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
 _ORDER_STAGE = stage_of_reason(_REUSED)
 _ORIGINAL_DETAIL = ORIGINAL_DETAIL
 _OVERFILL, _LATE, _UNKNOWN, _REFUSED = OVERFILL, LATE, UNKNOWN, REFUSED
+_FILL_WINDOW_FULL = ErrorCode.FILL_WINDOW_FULL
 _FILL_ID_REUSED, _UNKNOWN_ORDER, _ORDER_REFUSED, _ORDER_FILLED = (
     ErrorCode.FILL_ID_REUSED,
     ErrorCode.UNKNOWN_ORDER,
@@ -243,6 +244,10 @@ def decide_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
         _answer_known_fill(state, fill_row, request, outcome)
         return 0
     row = orders.find(request, now_ns)
+    if row != _NO_ROW and is_fill_window_full(state, row, request):
+        outcome.kind = _ERROR
+        outcome.error = _FILL_WINDOW_FULL
+        return 0
     outcome.released_microcents = outcome.hold_microcents = outcome.open_quantity = 0
     outcome.flags = _UNKNOWN
     if row != _NO_ROW:
@@ -266,6 +271,19 @@ def decide_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
     outcome.unpaid_fee_microcents = unpaid_fee(state, request, outcome.released_microcents)
     outcome.halts_desk = outcome.unpaid_fee_microcents > 0
     return 0
+
+
+def is_fill_window_full(state: GuardState, row: int, request: Request) -> bool:
+    """Is there no room left to remember one more fill of the order in that row?
+
+    To forget one instead would let it count twice.
+    """
+    orders = state.orders
+    if not orders.shares.is_split or orders.phase(row) == _PHASE_REFUSED:
+        return False
+    if orders.fill_count(row) >= orders.shares.fills_per_order_max:
+        return True
+    return state.share_of(request).fills >= orders.shares.fills_max
 
 
 def _answer_known_fill(state: GuardState, row: int, request: Request, outcome: Outcome) -> int:

@@ -5,10 +5,12 @@ An event holds all that `guard.engine` needs to change the state by, the answer 
 included, so that recovery never decides anything.
 
 Every event begins with `received_at_ns`, the authenticated client (or `local`) and the first
-sequence of the batch that it was written in. Administrative ones go on with who and why. Money is
-in microcents, sizes are decimal text, times are nanoseconds since 1970-01-01 UTC. What the field of
-an administrative event may hold, its type says (`guard.protocol.ranges`): a record beyond that is
-not decoded. What it must have to do with the records before it, `guard.record.rules` says.
+sequence of the batch that it was written in. One that answers a request ends with `clock_ns`, what
+the system's clock said then, where that is not about the same. Administrative ones go on with who
+and why. Money is in microcents, sizes are decimal text, times are nanoseconds since 1970-01-01 UTC.
+What the field of an administrative event may hold, its type says (`guard.protocol.ranges`): a
+record beyond that is not decoded. What it must have to do with the records before it,
+`guard.record.rules` says.
 """
 
 from typing import Literal, TypeAlias
@@ -34,6 +36,7 @@ from guard.protocol.ranges import (
     Microcents,
     MicrocentsAboveZero,
     OperatorAction,
+    OrderAgeMs,
     OrderName,
     ProviderId,
     ReceivedAtNs,
@@ -78,6 +81,7 @@ class OrderDecided(Event, tag="order", gc=False):
 
     order: Order
     answer: Admit | Reject
+    clock_ns: ReceivedAtNs | UnsetType = UNSET
 
 
 class OrderRefused(Event, tag="order_refused", gc=False):
@@ -85,6 +89,7 @@ class OrderRefused(Event, tag="order_refused", gc=False):
 
     order: Order
     answer: Reject
+    clock_ns: ReceivedAtNs | UnsetType = UNSET
 
 
 class FillRecorded(Event, tag="fill", gc=False):
@@ -93,6 +98,7 @@ class FillRecorded(Event, tag="fill", gc=False):
     fill: Fill
     answer: Filled
     halts_desk: bool
+    clock_ns: ReceivedAtNs | UnsetType = UNSET
 
 
 class OrderReleased(Event, tag="release", gc=False):
@@ -100,6 +106,7 @@ class OrderReleased(Event, tag="release", gc=False):
 
     cancel: Cancel
     answer: Released
+    clock_ns: ReceivedAtNs | UnsetType = UNSET
 
 
 class LogOpened(Administrative, tag="log_opened"):
@@ -129,11 +136,15 @@ class RulesActivated(Administrative, tag="rules_activated"):
 
 
 class SettingsActivated(Administrative, tag="settings_activated"):
-    """The settings that decisions depend on."""
+    """The settings that decisions depend on.
+
+    `refuses_unknown_venues`: left out where it is false.
+    """
 
     currency: Currency
     remembered_orders_max: RememberedOrdersMax
     remembered_order_window_ns: RememberedOrderWindowNs
+    refuses_unknown_venues: bool | UnsetType = UNSET
 
 
 class PolicyModel(Struct, forbid_unknown_fields=True):
@@ -182,12 +193,16 @@ class InstrumentDefined(Administrative, tag="instrument_defined"):
 
 
 class DeskOpened(Administrative, tag="desk_opened"):
-    """A desk with its budget; no cap when `max_reserved_microcents` is null."""
+    """A desk with its budget; no cap when `max_reserved_microcents` is null.
+
+    `max_order_age_ms`: left out where it has none.
+    """
 
     desk: DeskName
     budget_microcents: Microcents
     max_reserved_microcents: MicrocentsAboveZero | None
     action_id: ActionId | UnsetType = UNSET
+    max_order_age_ms: OrderAgeMs | UnsetType = UNSET
 
 
 class DeskToppedUp(Administrative, tag="desk_topped_up"):
@@ -204,6 +219,13 @@ class DeskCapped(Administrative, tag="desk_capped"):
     desk: DeskName
     max_reserved_microcents: MicrocentsAboveZero | None
     action_id: ActionId | UnsetType = UNSET
+
+
+class DeskOrderAgeLimited(Administrative, tag="desk_order_age_limited"):
+    """Another bound on the age of a desk's orders; none when null."""
+
+    desk: DeskName
+    max_order_age_ms: OrderAgeMs | None
 
 
 class DeskResumed(Administrative, tag="desk_resumed"):
@@ -308,6 +330,8 @@ class SessionStarted(Administrative, tag="session_started"):
 
     `checkpoint_sequence`: of the checkpoint that it began with; left out where the whole log was
     read. `losses`: what is known to be lost, and was accepted by who started; left out else.
+    `clock_ns`: the system's clock, where it stands behind the log's time; left out else.
+    `clock_ns`: the system's clock, where it stands behind `received_at_ns`, the log's time.
     """
 
     epoch: Epoch
@@ -318,6 +342,16 @@ class SessionStarted(Administrative, tag="session_started"):
     cuts: list[CutNoted]
     checkpoint_sequence: Sequence | UnsetType = UNSET
     losses: list[LossAccepted] | UnsetType = UNSET
+    clock_ns: ReceivedAtNs | UnsetType = UNSET
+
+
+class ClockAccepted(Administrative, tag="clock_accepted"):
+    """The log's time goes on from an earlier one: a clock had been ahead, and a person says so.
+
+    The one event whose `received_at_ns` is before that of the record before it, `previous_ns`.
+    """
+
+    previous_ns: ReceivedAtNs
 
 
 class SessionClosed(Administrative, tag="session_closed"):
@@ -337,6 +371,7 @@ PlainEvent: TypeAlias = (
     | DeskOpened
     | DeskToppedUp
     | DeskCapped
+    | DeskOrderAgeLimited
     | DeskResumed
     | BudgetLowered
     | TradingHalted
@@ -347,6 +382,7 @@ PlainEvent: TypeAlias = (
     | EntriesResumed
     | CheckpointTaken
     | SessionStarted
+    | ClockAccepted
     | SessionClosed
 )
 

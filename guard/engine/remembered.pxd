@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from guard.engine.row_map cimport RowMap
+from guard.engine.shares cimport DeskIds, Shares
 from guard.protocol cimport json_text as text
 from guard.protocol cimport layout as tables
 from guard.protocol cimport slots
@@ -18,7 +19,8 @@ ctypedef u8 *BufferPointer
 
 cdef Py_ssize_t _DESK, _ID, _NO_ROW, _DESK_AT, _ID_AT, _FILL_ID_AT
 cdef Py_ssize_t _PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, _NEXT_CLOSED
-cdef Py_ssize_t _FIRST_FILL, _NEXT_FILL, _FILL_EXPIRES
+cdef Py_ssize_t _FIRST_FILL, _NEXT_FILL, _FILL_EXPIRES, _CLOSED_BEFORE, _CLOSED_AT, _FILL_COUNT
+cdef Py_ssize_t _SHARE, _STEPS
 cdef i64 _NEVER, _OPEN, _REFUSED
 cdef u64 _ADMITTED, _FOREIGN
 cdef list _LAYOUTS
@@ -28,18 +30,19 @@ cdef Layout _ADMITTED_TIMED, _REJECTED_TIMED
 
 @cython.final
 cdef class RememberedOrders:
-    cdef RowMap _orders, _fills
+    cdef readonly RowMap _orders, _fills
+    cdef public Shares shares
+    cdef public i64 forgotten_close_ns
     cdef bytearray _key_bytes, _row_bytes, _payload
     cdef PackReader _reader
     cdef readonly Request known
     cdef Request _aside, _asked
     cdef bytes _asked_key
     cdef readonly Outcome known_outcome
-    cdef Py_ssize_t _known_row
-    cdef Py_ssize_t _closed_first, _closed_last, _orphan_first, _orphan_last, _orphan_count
-    cdef i64 _last_expires_at_ns
-    cdef object _last_orphan_sequence
-    cdef list _outlasting
+    cdef public Py_ssize_t _known_row
+    cdef public Py_ssize_t _orphan_first, _orphan_last, _orphan_count
+    cdef public object _last_orphan_sequence
+    cdef public list _outlasting
 
     cdef bytes _order_key(self, Request request)
 
@@ -84,19 +87,33 @@ cdef class RememberedOrders:
     @cython.locals(payload=bytes, end=Py_ssize_t)
     cpdef int read_fill(self, Py_ssize_t row, Request request, Outcome outcome) except -1
 
-    cpdef bint is_full(self, Py_ssize_t orders_max, i64 now_ns) except -1
+    cpdef bint is_full(self, DeskIds share, i64 ids_max, i64 now_ns) except -1
+    cpdef i64 fill_count(self, Py_ssize_t row) except? -1
 
-    @cython.locals(is_admitted=bint, layout=Layout, count=Py_ssize_t, row=BufferPointer)
-    cpdef Py_ssize_t add(self, Request request, Outcome outcome, bint is_timed) except -1
+    @cython.locals(
+        key=bytes, before=Py_ssize_t, is_admitted=bint, layout=Layout, count=Py_ssize_t,
+        row=BufferPointer,
+    )
+    cpdef Py_ssize_t add(
+        self, DeskIds share, Request request, Outcome outcome, bint is_timed
+    ) except -1
 
     cpdef int note_fill(self, Py_ssize_t row, i64 filled_quantity, i64 hold_microcents) except -1
     cpdef int release(self, Py_ssize_t row, i64 sequence, i64 released_microcents) except -1
-    cpdef int close(self, Py_ssize_t row, i64 phase, i64 expires_at_ns) except -1
+
+    @cython.locals(share=DeskIds)
+    cpdef int close(
+        self, Py_ssize_t row, i64 phase, i64 closed_at_ns, i64 expires_at_ns
+    ) except -1
+
+    cpdef int _enqueue(self, DeskIds share, Py_ssize_t row, i64 expires_at_ns) except -1
+
+    @cython.locals(orders=RowMap, row=Py_ssize_t, share=DeskIds, count=i64)
     cpdef Py_ssize_t add_fill(
         self, Py_ssize_t order_row, Request request, Outcome outcome
     ) except -1
 
-    @cython.locals(count=Py_ssize_t, row=BufferPointer)
+    @cython.locals(key=bytes, count=Py_ssize_t, row=BufferPointer)
     cdef Py_ssize_t _add_fill(
         self, Request request, Outcome outcome, Py_ssize_t next_row, i64 expires_at_ns
     ) except -1
@@ -108,14 +125,22 @@ cdef class RememberedOrders:
 
     cdef _note_outlasting(self, expires_at_ns)
 
-    @cython.locals(row=Py_ssize_t)
+    @cython.locals(share=DeskIds)
     cpdef int forget_expired(self, i64 now_ns) except -1
 
-    @cython.locals(next_fill=Py_ssize_t)
-    cdef _forget_fills(self, Py_ssize_t row)
+    @cython.locals(shares=Shares, other=DeskIds)
+    cpdef int forget_some(self, DeskIds share, u64 sequence, i64 now_ns) except -1
+
+    @cython.locals(orders=RowMap, row=Py_ssize_t, fill_row=Py_ssize_t)
+    cdef int _forget_of(self, DeskIds share, i64 now_ns) except -1
+
+    cdef int _forget_fill(self, DeskIds share, Py_ssize_t row, Py_ssize_t fill_row) except -1
+
+    @cython.locals(
+        orders=RowMap, shares=Shares, share=DeskIds, fill_row=Py_ssize_t, before=Py_ssize_t,
+        behind=Py_ssize_t, closed_at_ns=i64,
+    )
+    cdef int _forget_order(self, Py_ssize_t row) except -1
 
     @cython.locals(row=Py_ssize_t)
     cdef _forget_oldest_orphan(self)
-
-    @cython.locals(count=Py_ssize_t, row=Py_ssize_t, last=Py_ssize_t)
-    cdef _find_outlasting(self)

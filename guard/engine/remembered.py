@@ -3,26 +3,36 @@
 
 Owns the map from (desk, client order id) to what became of the order, and when an id may be
 forgotten: never while its order is open, and after that not before it expires. Times at which an
-order may be forgotten never run backwards along the queue of closed ones, so the ids that have
-expired are always those at its front.
+order may be forgotten never run backwards along its desk's queue of closed ones, so the ids that
+have expired are always those at its front. Who may have how many: `guard.engine.shares`.
 
 How it works: orders and fills are rows of integers with a payload (`guard.engine.row_map`): the
 request and its answer in MessagePack, as two tables of fields say, without what the key says. The
-fills of an order hang on it as a chain of rows and are forgotten with it. Fills that name no order
-of ours stand in a queue of their own, each remembered for as long as a closed order. A change of
-any of this is a new version of checkpoints.
+fills of an order hang on it as a chain of rows and are forgotten before it. Fills that name no
+order of ours stand in a queue of their own, each remembered for as long as a closed order. A change
+of any of this is a new version of checkpoints.
+
+What has expired is forgotten in steps, behind each record. Until then an order that has expired is
+unknown, but its fills are known still; a new order under its id takes its place. Under rules before
+version 2 (`Shares.is_split` is false) all of it went at once, before the record was applied.
 
 How it fails: `InvariantError` for a payload that is none of its own.
 """
 
-import struct
 from collections.abc import Iterator
-from enum import IntEnum
 from typing import Final, TypeAlias
 
-from guard.engine import remembered_form
-from guard.engine.remembered_form import fill_sequence, put_foreign_rest, read_foreign
+from guard.engine import remembered_form, remembered_whole
+from guard.engine.remembered_form import (
+    FILL_ROW,
+    ORDER_ROW,
+    OrderPhase,
+    fill_sequence,
+    put_foreign_rest,
+    read_foreign,
+)
 from guard.engine.row_map import NO_ROW, Reader, RowMap
+from guard.engine.shares import DeskIds, Shares
 from guard.protocol import fields, slots
 from guard.protocol import json_text as text
 from guard.protocol import layout as tables
@@ -37,31 +47,14 @@ NEVER: Final = 2**63 - 1  # when an open order expires
 # Of an orphan that outlasts the one behind it: its row, its record's sequence, when it expires.
 Outlasting: TypeAlias = tuple[int, int, int]
 
-
-class OrderPhase(IntEnum):
-    """Where an order is in its life. Both kinds of closed are `closed` to a client."""
-
-    OPEN = 1
-    FILLED = 2
-    CANCELED = 3
-    REFUSED = 4
-
-
-# An order's integers in its row. A release sequence of 0: not canceled. The last two are rows.
-ORDER_ROW: Final = (
-    "phase", "hold_microcents", "filled_quantity", "expires_at_ns", "release_sequence",
-    "released_microcents", "next_closed", "first_fill",
-)  # fmt: skip
-_PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, _NEXT_CLOSED, _FIRST_FILL = range(
-    len(ORDER_ROW)
-)
-# A fill's integers: the order's next fill, or the next orphan; NEVER where it goes with its order.
-FILL_ROW: Final = ("next_fill", "expires_at_ns")
+(_PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, _NEXT_CLOSED, _FIRST_FILL,
+ _CLOSED_BEFORE, _CLOSED_AT, _FILL_COUNT, _SHARE) = range(len(ORDER_ROW))  # fmt: skip
 _NEXT_FILL, _FILL_EXPIRES = range(len(FILL_ROW))
-
+# How much of what has expired is forgotten behind a record: of its own desk, and of another one.
+FORGET_STEPS: Final = 32
+_STEPS = FORGET_STEPS
 _NO_ROW, _NEVER = NO_ROW, NEVER
 _OPEN, _REFUSED = int(OrderPhase.OPEN), int(OrderPhase.REFUSED)
-_QUEUES = struct.Struct("<qqqqqq")
 _DESK, _ID = fields.TEXT_NAMES.index("desk"), fields.TEXT_NAMES.index("client_order_id")
 _DESK_AT, _ID_AT, _FILL_ID_AT = TEXTS["desk"][0], TEXTS["client_order_id"][0], TEXTS["fill_id"][0]
 _NUL = b"\0"
@@ -75,20 +68,21 @@ _CONTENT_LAYOUT, _FILL_LAYOUT = remembered_form.CONTENT, remembered_form.FILL
 class RememberedOrders:
     """The map of ids. Bounded by the caller, who asks `is_full` before it adds.
 
-    `known` and `known_outcome`: the order that was read last, and its first answer.
+    `forgotten_close_ns`: nothing forgotten was closed, or sent, later. `known` and
+    `known_outcome`: the order that was read last, and its first answer.
     """
 
     def __init__(self) -> None:
         self._orders = RowMap(len(ORDER_ROW))
         self._fills = RowMap(len(FILL_ROW))
-        self._closed_first = self._closed_last = _NO_ROW
+        self.shares = Shares()
+        self.forgotten_close_ns = 0
         self._orphan_first = self._orphan_last = _NO_ROW
         self._orphan_count = 0
         self._last_orphan_sequence = 0
         self._outlasting: list[Outlasting] = []  # in the queue's order
-        self._last_expires_at_ns = 0
         self._key_bytes = bytearray(512)
-        self._row_bytes = bytearray(64)
+        self._row_bytes = bytearray(8 * len(ORDER_ROW))
         self._payload = bytearray(1024)
         self._reader = PackReader()
         self.known, self.known_outcome = Request(), Outcome()
@@ -209,6 +203,8 @@ class RememberedOrders:
         expires_at_ns = self._fills.value(row, _FILL_EXPIRES)
         is_orphan = expires_at_ns != _NEVER
         if not is_orphan:  # it goes with its order
+            if self.shares.is_split:
+                return row
             order_row = self._orders.find(self._order_key(request))
             expires_at_ns = self._orders.value(order_row, _EXPIRES)
         if expires_at_ns > now_ns:
@@ -261,30 +257,36 @@ class RememberedOrders:
         """The name of that row's fill within its order."""
         return self._fills.key(fill_row).decode().rpartition("\0")[2]
 
-    def is_full(self, orders_max: int, now_ns: int) -> bool:
-        """Are `orders_max` ids remembered of which none may be forgotten by now?"""
-        if len(self._orders) < orders_max:
+    def is_full(self, share: DeskIds, ids_max: int, now_ns: int) -> bool:
+        """Has the share `ids_max` ids of which none may be forgotten by now?"""
+        if (share.ids if self.shares.is_split else len(self._orders)) < ids_max:
             return False
-        return self._closed_first == _NO_ROW or (
-            self._orders.value(self._closed_first, _EXPIRES) > now_ns
+        return share.closed_first == _NO_ROW or (
+            self._orders.value(share.closed_first, _EXPIRES) > now_ns
         )
 
-    # Changes. After `forget_expired`, so that no key of what was forgotten is in the way.
+    def fill_count(self, row: int) -> int:
+        """How many fills of the order are remembered."""
+        return self._orders.value(row, _FILL_COUNT)
 
-    def add(self, request: Request, outcome: Outcome, is_timed: bool) -> int:
-        """Remembers an order that was admitted, open; or refused, which is then to be closed.
+    # Changes. Nothing that was forgotten is in the way of what is added: see `forget_expired`.
 
-        `is_timed`: when it was received, too.
-        """
+    def add(self, share: DeskIds, request: Request, outcome: Outcome, is_timed: bool) -> int:
+        """Remembers an order that was admitted, open; or refused, which is then to be closed."""
+        key = self._order_key(request)
+        if self.shares.is_split:
+            before = self._orders.find(key)
+            if before != _NO_ROW:
+                self._forget_order(before)
+            self.shares.add_id(share)
         is_admitted = outcome.kind == _ADMITTED
         outcome.received_at_ns = request.received_at_ns
         if outcome.reason == _FOREIGN:
             count = self._put_foreign(request, outcome, is_timed)
         else:
+            layout = _ADMITTED_LAYOUT if is_admitted else _REJECTED_LAYOUT
             if is_timed:
                 layout = _ADMITTED_TIMED if is_admitted else _REJECTED_TIMED
-            else:
-                layout = _ADMITTED_LAYOUT if is_admitted else _REJECTED_LAYOUT
             count = tables.write_pack(layout, self._payload, 0, request, outcome)
         row = self._row_bytes
         le.store_i64(row, 8 * _PHASE, _OPEN if is_admitted else _REFUSED)
@@ -295,7 +297,11 @@ class RememberedOrders:
         le.store_i64(row, 8 * _RELEASED, 0)
         le.store_i64(row, 8 * _NEXT_CLOSED, _NO_ROW)
         le.store_i64(row, 8 * _FIRST_FILL, _NO_ROW)
-        return self._orders.add_packed(self._order_key(request), self._payload, count, row)
+        le.store_i64(row, 8 * _CLOSED_BEFORE, _NO_ROW)
+        le.store_i64(row, 8 * _CLOSED_AT, 0)
+        le.store_i64(row, 8 * _FILL_COUNT, 0)
+        le.store_i64(row, 8 * _SHARE, share.number)
+        return self._orders.add_packed(key, self._payload, count, row)
 
     def _put_foreign(self, request: Request, outcome: Outcome, is_timed: bool) -> int:
         """Puts an order that rules of another version answered; how many bytes it takes."""
@@ -321,33 +327,52 @@ class RememberedOrders:
         self._orders.put(row, _RELEASED, released_microcents)
         return 0
 
-    def close(self, row: int, phase: int, expires_at_ns: int) -> int:
-        """Closes: from `expires_at_ns` on, and after all closed before it, the order may go."""
+    def close(self, row: int, phase: int, closed_at_ns: int, expires_at_ns: int) -> int:
+        """Closes: from `expires_at_ns` on, and after those of its desk closed before, it may go."""
+        share = self.shares.of(self._orders.value(row, _SHARE))
+        if self._orders.value(row, _FILL_COUNT) >= self.shares.fills_per_order_near:
+            share.crowded -= 1
         self._orders.put(row, _PHASE, phase)
-        if expires_at_ns > self._last_expires_at_ns:
-            self._last_expires_at_ns = expires_at_ns
-        self._orders.put(row, _EXPIRES, self._last_expires_at_ns)
-        if self._closed_last == _NO_ROW:
-            self._closed_first = row
+        self._orders.put(row, _CLOSED_AT, closed_at_ns)
+        return self._enqueue(share, row, expires_at_ns)
+
+    def _enqueue(self, share: DeskIds, row: int, expires_at_ns: int) -> int:
+        if expires_at_ns > share.last_expires_at_ns:
+            share.last_expires_at_ns = expires_at_ns
+        self._orders.put(row, _EXPIRES, share.last_expires_at_ns)
+        self._orders.put(row, _CLOSED_BEFORE, share.closed_last)
+        if share.closed_last == _NO_ROW:
+            share.closed_first = row
         else:
-            self._orders.put(self._closed_last, _NEXT_CLOSED, row)
-        self._closed_last = row
+            self._orders.put(share.closed_last, _NEXT_CLOSED, row)
+        share.closed_last = row
         return 0
 
     def add_fill(self, order_row: int, request: Request, outcome: Outcome) -> int:
         """Remembers a fill for as long as its order."""
-        row = self._add_fill(request, outcome, self._orders.value(order_row, _FIRST_FILL), _NEVER)
-        self._orders.put(order_row, _FIRST_FILL, row)
+        orders = self._orders
+        row = self._add_fill(request, outcome, orders.value(order_row, _FIRST_FILL), _NEVER)
+        orders.put(order_row, _FIRST_FILL, row)
+        if self.shares.is_split:
+            share = self.shares.of(orders.value(order_row, _SHARE))
+            share.fills += 1
+            count = orders.value(order_row, _FILL_COUNT) + 1
+            orders.put(order_row, _FILL_COUNT, count)
+            if count == self.shares.fills_per_order_near:
+                share.crowded += orders.value(order_row, _PHASE) == _OPEN
         return row
 
     def _add_fill(
         self, request: Request, outcome: Outcome, next_row: int, expires_at_ns: int
     ) -> int:
+        key = self._fill_key(request)
+        while self._orphan_count and self._fills.find(key) != _NO_ROW:
+            self._forget_oldest_orphan()  # it has expired, as have those before it
         count = tables.write_pack(_FILL_LAYOUT, self._payload, 0, request, outcome)
         row = self._row_bytes
         le.store_i64(row, 8 * _NEXT_FILL, next_row)
         le.store_i64(row, 8 * _FILL_EXPIRES, expires_at_ns)
-        return self._fills.add_packed(self._fill_key(request), self._payload, count, row)
+        return self._fills.add_packed(key, self._payload, count, row)
 
     def add_orphan_fill(
         self, request: Request, outcome: Outcome, expires_at_ns: int, fills_max: int
@@ -374,28 +399,84 @@ class RememberedOrders:
             )
 
     def forget_expired(self, now_ns: int) -> int:
-        """Forgets what may be forgotten by `now_ns`."""
-        while self._closed_first != _NO_ROW:
-            row = self._closed_first
-            if self._orders.value(row, _EXPIRES) > now_ns:
+        """Forgets all that may be forgotten by `now_ns`: as was done before rules version 2."""
+        share = self.shares.of(0)
+        while share.closed_first != _NO_ROW:
+            if self._orders.value(share.closed_first, _EXPIRES) > now_ns:
                 break
-            self._forget_fills(self._orders.value(row, _FIRST_FILL))
-            self._closed_first = self._orders.value(row, _NEXT_CLOSED)
-            self._orders.remove(row)
-            self._known_row = _NO_ROW
-            if self._closed_first == _NO_ROW:
-                self._closed_last = _NO_ROW
+            self._forget_order(share.closed_first)
         while self._orphan_first != _NO_ROW:
             if self._fills.value(self._orphan_first, _FILL_EXPIRES) > now_ns:
                 break
             self._forget_oldest_orphan()
         return 0
 
-    def _forget_fills(self, row: int) -> None:
-        while row != _NO_ROW:
-            next_fill = self._fills.value(row, _NEXT_FILL)
-            self._fills.remove(row)
-            row = next_fill
+    def forget_some(self, share: DeskIds, sequence: int, now_ns: int) -> int:
+        """Forgets of what may be forgotten by `now_ns`, behind record `sequence`.
+
+        `share`: of the record's desk. Another one's turn comes by the sequence.
+        """
+        shares = self.shares
+        self._forget_of(share, now_ns)
+        other = shares.of(sequence % len(shares.all))
+        if other is not share:
+            self._forget_of(other, now_ns)
+        for _ in range(_STEPS):
+            if self._orphan_first == _NO_ROW or (
+                self._fills.value(self._orphan_first, _FILL_EXPIRES) > now_ns
+            ):
+                break
+            self._forget_oldest_orphan()
+        return 0
+
+    def _forget_of(self, share: DeskIds, now_ns: int) -> int:
+        """Some of a share's: an order's fills one by one, then itself."""
+        orders = self._orders
+        for _ in range(_STEPS):
+            row = share.closed_first
+            if row == _NO_ROW or orders.value(row, _EXPIRES) > now_ns:
+                break
+            fill_row = orders.value(row, _FIRST_FILL)
+            if fill_row == _NO_ROW:
+                self._forget_order(row)
+            else:
+                self._forget_fill(share, row, fill_row)
+        return 0
+
+    def _forget_fill(self, share: DeskIds, row: int, fill_row: int) -> int:
+        """The last one that is left of an order's."""
+        self._orders.put(row, _FIRST_FILL, self._fills.value(fill_row, _NEXT_FILL))
+        self._fills.remove(fill_row)
+        if self.shares.is_split:
+            share.fills -= 1
+        return 0
+
+    def _forget_order(self, row: int) -> int:
+        """A closed one, with all that is left of its fills."""
+        orders, shares = self._orders, self.shares
+        share = shares.of(orders.value(row, _SHARE))
+        fill_row = orders.value(row, _FIRST_FILL)
+        while fill_row != _NO_ROW:
+            self._forget_fill(share, row, fill_row)
+            fill_row = orders.value(row, _FIRST_FILL)
+        before, behind = orders.value(row, _CLOSED_BEFORE), orders.value(row, _NEXT_CLOSED)
+        if row == share.closed_first:
+            share.closed_first = behind
+            before = _NO_ROW
+        else:
+            orders.put(before, _NEXT_CLOSED, behind)
+        if row == share.closed_last:
+            share.closed_last = before
+        else:
+            orders.put(behind, _CLOSED_BEFORE, before)
+        if shares.is_split:
+            shares.drop_id(share)
+            closed_at_ns = orders.value(row, _CLOSED_AT)
+            if closed_at_ns > self.forgotten_close_ns:
+                self.forgotten_close_ns = closed_at_ns
+        orders.remove(row)
+        self._known_row = _NO_ROW
+        return 0
 
     def _forget_oldest_orphan(self) -> None:
         row = self._orphan_first
@@ -407,52 +488,12 @@ class RememberedOrders:
         self._fills.remove(row)
         self._orphan_count -= 1
 
-    # Checkpoints.
+    # All at once.
 
     def dump(self) -> Iterator[bytes]:
         """All that is remembered, in pieces: equal for equal histories."""
-        yield _QUEUES.pack(
-            self._closed_first,
-            self._closed_last,
-            self._orphan_first,
-            self._orphan_last,
-            self._orphan_count,
-            self._last_expires_at_ns,
-        )
-        yield from self._orders.dump()
-        yield from self._fills.dump()
+        return remembered_whole.dump(self)
 
-    def load(self, read: Reader) -> None:
-        """Becomes what `dump` wrote."""
-        (
-            self._closed_first,
-            self._closed_last,
-            self._orphan_first,
-            self._orphan_last,
-            self._orphan_count,
-            self._last_expires_at_ns,
-        ) = _QUEUES.unpack(read(_QUEUES.size))
-        self._known_row = _NO_ROW
-        self._orders.load(read)
-        self._fills.load(read)
-        self._find_outlasting()
-
-    def _find_outlasting(self) -> None:
-        """Walks over the orphans, once, for what `_outlasting` lists of them."""
-        count = self._orphan_count
-        self._outlasting = []
-        if count > len(self._fills):
-            raise InvariantError(f"{count} orphans are among {len(self._fills)} dumped fills")
-        row, last, last_expires_at_ns = self._orphan_first, _NO_ROW, 0
-        for _ in range(count):
-            expires_at_ns = self._fills.value(row, _FILL_EXPIRES)
-            if last_expires_at_ns > expires_at_ns:
-                sequence = fill_sequence(self._fills.payload(last))
-                self._outlasting.append((last, sequence, last_expires_at_ns))
-            last, last_expires_at_ns = row, expires_at_ns
-            row = self._fills.value(row, _NEXT_FILL)
-        if row != _NO_ROW or last != self._orphan_last:
-            raise InvariantError(f"the queue of {count} dumped orphans ends elsewhere")
-        self._last_orphan_sequence = (
-            0 if last == _NO_ROW else fill_sequence(self._fills.payload(last))
-        )
+    def load(self, read: Reader, is_split: bool = False) -> None:
+        """Becomes what `dump` wrote; `is_split`: as its shares were."""
+        remembered_whole.load(self, read, is_split)

@@ -1,11 +1,13 @@
 """The form in which an order or a fill and its answer are remembered, as tables of fields.
 
-Owns what a payload of `guard.engine.remembered` holds: a MessagePack array, first an array of the
-request's fields without those in the key, then the answer's without those that the request has.
-Reasons, stages and flags are numbers, but for reasons of rules that this version does not know. It
-is kept in memory and in checkpoints, not in the log: a change of it is a new checkpoint version.
+Owns which integers a row of `guard.engine.remembered` has, and what its payload holds: a
+MessagePack array, first an array of the request's fields without those in the key, then the
+answer's without those that the request has. Reasons, stages and flags are numbers, but for reasons
+of rules that this version does not know. It is kept in memory and in checkpoints, not in the log: a
+change of it is a new checkpoint version.
 """
 
+from enum import IntEnum
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +17,27 @@ from guard.protocol.fields import Field, ValueKind, answer_field
 from guard.protocol.layout import Layout, Step, encode_pack
 from guard.protocol.messages import Admit, Reject
 from kernel import InvariantError
+
+
+class OrderPhase(IntEnum):
+    """Where an order is in its life. Both kinds of closed are `closed` to a client."""
+
+    OPEN = 1
+    FILLED = 2
+    CANCELED = 3
+    REFUSED = 4
+
+
+# An order's integers in its row. A release sequence of 0: not canceled. Rows: those closed next and
+# before in its desk's queue, and its last fill. `closed_at_ns`: or when it was sent, if that is
+# later. `share`: a number. What comes behind `first_fill` is only kept since rules version 2.
+ORDER_ROW: Final = (
+    "phase", "hold_microcents", "filled_quantity", "expires_at_ns", "release_sequence",
+    "released_microcents", "next_closed", "first_fill",
+    "closed_before", "closed_at_ns", "fill_count", "share",
+)  # fmt: skip
+# A fill's integers: the order's next fill, or the next orphan; NEVER where it goes with its order.
+FILL_ROW: Final = ("next_fill", "expires_at_ns")
 
 
 def _steps(values: list[Field], opening: bytes) -> list[Step]:

@@ -233,8 +233,12 @@ class RowMap:
             if self._is_used(row):
                 yield row
 
-    def dump(self) -> Iterator[bytes]:
-        """The map's bytes, in pieces: equal for equal histories, read by `load`."""
+    def dump(self, field_count: int = 0) -> Iterator[bytes]:
+        """The map's bytes, in pieces: equal for equal histories, read by `load`.
+
+        `field_count`: how many of each row's integers, from the first on; 0 for all.
+        """
+        row_bytes = _FIELDS_AT + 8 * (field_count or self._field_count)
         yield _COUNTS.pack(
             self._row_count, self._blob_end, self._entry_count, len(self._free_blobs)
         )
@@ -243,12 +247,16 @@ class RowMap:
             yield _COUNT.pack(grains)
             yield from _dump_numbers(self._free_blobs[grains])
         for slab in self._row_slabs:
-            yield bytes(slab)
+            yield bytes(_cut_rows(slab, self._row_bytes, row_bytes))
         for slab in self._blob_slabs:
             yield bytes(slab)
 
-    def load(self, read: Reader) -> None:
-        """Becomes what `dump` wrote, with an index for the entries that there are."""
+    def load(self, read: Reader, field_count: int = 0) -> None:
+        """Becomes what `dump` wrote, with an index for the entries that there are.
+
+        `field_count`: as given to that. Integers that were not dumped are 0 then.
+        """
+        row_bytes = _FIELDS_AT + 8 * (field_count or self._field_count)
         row_count, blob_end, entry_count, sizes = _COUNTS.unpack(_read_exactly(read, _COUNTS.size))
         if not entry_count <= row_count <= _ROWS_MAX or blob_end > _BLOB_END_MAX:
             raise InvariantError(f"a dumped map of {entry_count} entries in {row_count} rows")
@@ -260,7 +268,10 @@ class RowMap:
             (grains,) = _COUNT.unpack(_read_exactly(read, _COUNT.size))
             self._free_blobs[grains] = _read_numbers(read, row_count)
         slab_count = (self._row_count + _ROWS_PER_SLAB - 1) // _ROWS_PER_SLAB
-        self._row_slabs = _read_slabs(read, slab_count, _ROWS_PER_SLAB * self._row_bytes)
+        self._row_slabs = [
+            _cut_rows(slab, row_bytes, self._row_bytes)
+            for slab in _read_slabs(read, slab_count, _ROWS_PER_SLAB * row_bytes)
+        ]
         slab_count = (self._blob_end + _BLOB_SLAB_BYTES - 1) // _BLOB_SLAB_BYTES
         self._blob_slabs = _read_slabs(read, slab_count, _BLOB_SLAB_BYTES)
         self._check_free_lists()
@@ -391,6 +402,15 @@ class RowMap:
             slot = (slot + 1) & mask
             held = index[slot]
         index[hole] = 0
+
+
+def _cut_rows(slab: bytearray, row_bytes: int, wanted_bytes: int) -> bytearray:
+    """The slab with rows of that size: cut off, or with zeros behind each."""
+    if row_bytes == wanted_bytes:
+        return slab
+    rest = bytes(max(0, wanted_bytes - row_bytes))
+    kept = min(row_bytes, wanted_bytes)
+    return bytearray().join(slab[at : at + kept] + rest for at in range(0, len(slab), row_bytes))
 
 
 def _slots_for(entries_max: int) -> int:

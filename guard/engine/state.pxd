@@ -6,6 +6,7 @@ from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from guard.engine.remembered cimport RememberedOrders
+from guard.engine.shares cimport DeskIds
 from guard.protocol cimport slots
 from guard.protocol.request cimport Request
 from kernel cimport little_endian as le
@@ -28,6 +29,8 @@ cdef class Desk:
     cdef public bint is_halted
     cdef public object unpaid_fees_microcents
     cdef public bint is_stopped
+    cdef public i64 max_order_age_ms
+    cdef public Py_ssize_t share
 
 @cython.final
 cdef class Worth:
@@ -43,6 +46,8 @@ cdef class Found:
     cdef public Worth worth
     cdef public Tenant line
     cdef public Request request
+    cdef public frozenset venues
+    cdef public PolicySnapshot venues_of
     cdef dict _desks, _worths
     cdef Request _last
     cdef Desk _last_desk
@@ -58,10 +63,11 @@ cdef class GuardState:
     cdef public object log_id, key_id, epoch
     cdef public int rules_version
     cdef public u64 next_sequence
-    cdef public i64 last_received_at_ns
+    cdef public i64 last_received_at_ns, session_clock_ns
     cdef public bint is_closed_cleanly
     cdef public object entries_halt, currency
     cdef public i64 remembered_orders_max, remembered_order_window_ns
+    cdef public bint refuses_unknown_venues
     cdef public PolicySnapshot policy
     cdef public object policy_digest_hex
     cdef public dict instruments, desks
@@ -75,10 +81,19 @@ cdef class GuardState:
     cdef Desk desk_of(self, Request request)
     cdef Worth worth_of(self, Request request)
 
+    @cython.locals(found=Found)
+    cpdef bint has_venue(self, u64 venue) except -1
+    cdef i64 clock_of(self, Request request) noexcept
+
     cpdef int advance(self, u64 sequence, i64 received_at_ns) except -1
 
-    @cython.locals(since_ns=i64)
-    cpdef i64 expires_at_ns(self, i64 closed_at_ns, i64 sent_at_ns) except? -1
+    @cython.locals(desk=Desk)
+    cpdef DeskIds share_of(self, Request request)
+
+    @cython.locals(closed_at_ns=i64, since_ns=i64)
+    cdef int close_order(
+        self, Py_ssize_t row, i64 phase, Request request, i64 sent_at_ns
+    ) except -1
 
     cpdef i64 orphan_expires_at_ns(self, i64 received_at_ns) except? -1
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from guard.engine.remembered import RememberedOrders
+from guard.engine.shares import DeskIds
 from guard.protocol import slots
 from guard.protocol.fields import TEXT_NAMES
 from guard.protocol.instruments import Instrument
@@ -35,6 +36,8 @@ class Desk:
     is_halted: bool = False  # since fees are owed
     unpaid_fees_microcents: int = 0
     is_stopped: bool = False  # by a person
+    max_order_age_ms: int = 0  # none
+    share: int = 0  # its number: `guard.engine.shares`
 
 
 class EntriesHalt(NamedTuple):
@@ -88,6 +91,9 @@ class Found:
         self.worth: Worth | None = None
         self.line: Tenant | None = None
         self.request = Request()  # a fill as it was recorded
+        # The venues of a policy, and which policy's they are.
+        self.venues: frozenset[int] = frozenset()
+        self.venues_of: PolicySnapshot | None = None
         # The names that were looked up last, and what they stand for.
         self._last = Request()
         self._last_desk: Desk | None = None
@@ -144,11 +150,14 @@ class GuardState:
     rules_version: int = 0
     next_sequence: int = 1
     last_received_at_ns: int = 0
+    # Of a start that brings newer rules: the system's clock, where it stands behind the log's time.
+    session_clock_ns: int = 0
     is_closed_cleanly: bool = False
     entries_halt: EntriesHalt | None = None
     currency: str = ""
     remembered_orders_max: int = 0
     remembered_order_window_ns: int = 0
+    refuses_unknown_venues: bool = False
     policy: PolicySnapshot | None = None
     policy_digest_hex: str = ""
     instruments: dict[str, Instrument] = field(default_factory=dict)
@@ -169,10 +178,24 @@ class GuardState:
         """What the lots of the request's symbol are worth, None where there is none."""
         return self.found.worth_in(self.instruments, request)
 
+    def has_venue(self, venue: int) -> bool:
+        """Does the policy in force have a venue of that number, be it one that is out of use?"""
+        found, policy = self.found, self.policy
+        if policy is None:
+            return False
+        if found.venues_of is not policy:
+            found.venues = frozenset([model.model_id for model in policy.models])
+            found.venues_of = policy
+        return venue in found.venues
+
     def define(self, instrument: Instrument) -> None:
         """An instrument as it is from now on."""
         self.instruments[instrument.symbol] = instrument
         self.found.forget_symbol(instrument.symbol)
+
+    def clock_of(self, request: Request) -> int:
+        """What the system's clock said when the request came: what its age is judged by."""
+        return request.clock_ns or request.received_at_ns
 
     def advance(self, sequence: int, received_at_ns: int) -> int:
         """Says that record `sequence`, received then, is part of the state from now on."""
@@ -182,11 +205,17 @@ class GuardState:
         self.is_closed_cleanly = False
         return 0
 
-    def expires_at_ns(self, closed_at_ns: int, sent_at_ns: int) -> int:
-        """From when on an order closed then may be forgotten; `sent_at_ns`: 0 where not said."""
+    def share_of(self, request: Request) -> DeskIds:
+        """What is remembered of the request's desk."""
+        desk = self.desk_of(request)
+        return self.orders.shares.of(0 if desk is None else desk.share)
+
+    def close_order(self, row: int, phase: int, request: Request, sent_at_ns: int) -> int:
+        """Closes an order by that request; `sent_at_ns`: its own, 0 where not said."""
+        closed_at_ns = request.received_at_ns
         # At the window's last nanosecond an order is not stale yet, so its id is still remembered.
         since_ns = sent_at_ns if sent_at_ns > closed_at_ns else closed_at_ns
-        return self._window_behind(since_ns, 1)
+        return self.orders.close(row, phase, since_ns, self._window_behind(since_ns, 1))
 
     def orphan_expires_at_ns(self, received_at_ns: int) -> int:
         """From when on a fill of no order of ours may be forgotten that is received then."""

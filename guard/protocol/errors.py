@@ -34,6 +34,12 @@ def error_reply(request: Request, outcome: Outcome) -> ErrorReply:
         field = FILL_FIELDS[outcome.field]
         text = f"{field}: fill_id {request.fill_id!r} is known with another {field}"
         return error_about(request, code, field, text)
+    if code is ErrorCode.FILL_WINDOW_FULL:
+        text = (
+            f"fill_id: no further fill of order {request.client_order_id!r} of desk "
+            f"{request.desk!r} can be remembered now; nothing has changed"
+        )
+        return error_about(request, code, "fill_id", text)
     text = (
         f"client_order_id: {request.client_order_id!r} of desk {request.desk!r} "
         f"{_NOTHING_TO_CANCEL[code]}"

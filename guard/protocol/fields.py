@@ -116,6 +116,7 @@ DETAILS: Final[tuple[tuple[str, ...], ...]] = (
     GATES,
     (*GATES, "asked", "limit"),
     ("asked", "chosen", *GATES),
+    ("asked",),
 )
 (
     NO_DETAIL,
@@ -124,7 +125,8 @@ DETAILS: Final[tuple[tuple[str, ...], ...]] = (
     DISK_DETAIL,
     COUNTS_DETAIL,
     COUNTS_LIMIT_DETAIL,
-    (CHOSEN_DETAIL),
+    CHOSEN_DETAIL,
+    VENUE_DETAIL,
 ) = range(len(DETAILS))
 _DETAIL_OF_REFUSAL: Final = {
     Refusal.CLIENT_ORDER_ID_REUSED: ORIGINAL_DETAIL,
@@ -133,6 +135,8 @@ _DETAIL_OF_REFUSAL: Final = {
     Refusal.DISK_LOW: DISK_DETAIL,
     Refusal.FIRM_HALTED: NO_DETAIL,
     Refusal.SYMBOL_HALTED: NO_DETAIL,
+    Refusal.ORDER_AGE_UNKNOWN: NO_DETAIL,
+    Refusal.UNKNOWN_VENUE: VENUE_DETAIL,
     Refusal.SUBSTITUTION_NOT_ALLOWED: CHOSEN_DETAIL,
 }
 

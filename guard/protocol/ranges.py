@@ -22,6 +22,10 @@ NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 REMEMBERED_ORDERS_MAX: Final = 10_000_000
 REMEMBERED_ORDER_WINDOW_S_MAX: Final = 31_536_000  # a year
 DISK_RESERVE_BYTES_MAX: Final = 2**50
+ORDER_AGE_MS_MAX: Final = 86_400_000  # a day; what is older needs no bound in milliseconds
+# So far may the system's clock stand from the log's time before it is another one: more than drifts
+# apart in a process's life, less than matters to a person.
+CLOCK_TOLERANCE_NS: Final = NANOSECONDS_PER_SECOND
 # The last but one that an i64 holds: the last one marks what never expires
 # (`guard.engine.remembered`).
 TIME_NS_MAX: Final = I64_MAX - 1
@@ -39,6 +43,8 @@ RememberedOrderWindowNs: TypeAlias = Annotated[
     ),
 ]
 DiskReserveBytes: TypeAlias = Annotated[int, Meta(ge=0, le=DISK_RESERVE_BYTES_MAX)]
+
+OrderAgeMs: TypeAlias = Annotated[int, Meta(ge=1, le=ORDER_AGE_MS_MAX)]
 
 VenueId: TypeAlias = Annotated[int, Meta(ge=1, le=U32_MAX)]
 ProviderId: TypeAlias = Annotated[int, Meta(ge=0, le=PROVIDER_ID_MAX)]

@@ -61,6 +61,9 @@ RELEASE: Final = Layout(
 FILL_REQUEST: Final = Layout(_request("fill", "fill", fields.FILL))
 RELEASE_REQUEST: Final = Layout(_request("release", "cancel", fields.CANCEL))
 
+# At the end of an event's text, where the system's clock said something else.
+CLOCK: Final = b',"clock_ns":'
+
 # A decision record: the published format's four keys, with the event as its `metadata`.
 AUDIT: Final = b'{"audit":'
 METADATA: Final = b'},"metadata":'

@@ -13,7 +13,10 @@ cdef Py_ssize_t NOT_PLAIN, _METADATA_BYTES
 cdef u64 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _ORDER_KIND, _FILL_KIND, _CANCEL_KIND
 cdef Layout _ORDER_DECIDED, _ORDER_REFUSED, _ADMIT, _REJECT, _REJECT_REUSED, _FILL, _RELEASE
 cdef Layout _FILL_REQUEST, _RELEASE_REQUEST
-cdef bytes _AUDIT, _END, _METADATA
+cdef bytes _AUDIT, _CLOCK, _END, _METADATA
+cdef Py_ssize_t _DIGITS_MAX
+cdef i64 _TIME_NS_MAX
+cdef int _END_CODE
 cdef Outcome _unused
 
 @cython.final
@@ -28,6 +31,9 @@ cdef class RecordReader:
 
     @cython.locals(at=Py_ssize_t, end=Py_ssize_t, outcome=Outcome)
     cpdef bint read_request(self, bytes data, Request request) except -1
+
+    @cython.locals(end=Py_ssize_t, at=Py_ssize_t, digits=bytes)
+    cdef bytes _without_clock(self, bytes data, Request request)
 
     @cython.locals(behind=Py_ssize_t)
     cdef Py_ssize_t _read_event(

@@ -13,6 +13,7 @@ cdef i64 _UNKNOWN
 cdef Py_ssize_t _REASON_LENGTH_MAX, _CLIENT_AT, _CURRENCY_AT
 cdef u64 _ORDER
 cdef bytes _CLIENT
+cdef i64 _CLOCK_TOLERANCE_NS
 
 @cython.final
 cdef class RecordRules:
@@ -25,7 +26,7 @@ cdef class RecordRules:
         self, i64 sequence, i64 received_at_ns, i64 batch_first_sequence
     ) except -1
 
-    @cython.locals(state=GuardState, count=Py_ssize_t, currency=bytes)
+    @cython.locals(state=GuardState, clock_ns=i64, count=Py_ssize_t, currency=bytes)
     cpdef bint takes(self, Request request) except -1
 
     cpdef int note_batch(self, i64 batch_first_sequence) except -1

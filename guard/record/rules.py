@@ -21,6 +21,7 @@ from msgspec import UNSET
 
 from guard.engine.events import (
     CheckpointTaken,
+    ClockAccepted,
     CutNoted,
     EntriesResumed,
     FillRecorded,
@@ -45,7 +46,7 @@ from guard.protocol.messages import (
     Order,
     Reject,
 )
-from guard.protocol.ranges import LOCAL_CLIENT, TIME_NS_MAX
+from guard.protocol.ranges import CLOCK_TOLERANCE_NS, LOCAL_CLIENT, TIME_NS_MAX
 from guard.protocol.request import TEXTS, Request
 from guard.protocol.wire import check_request, is_identifier
 from guard.record.codec import RecordError
@@ -55,6 +56,7 @@ _UNKNOWN = 0  # of a sequence: the record that says it was not read
 _NO_SESSION: Final = -1
 _REASON_LENGTH_MAX = 64
 _ORDER = ORDER
+_CLOCK_TOLERANCE_NS = CLOCK_TOLERANCE_NS
 _CLIENT, _CLIENT_AT, _CURRENCY_AT = LOCAL_CLIENT.encode(), TEXTS["client"][0], TEXTS["currency"][0]
 _FREE_BYTES_MAX: Final = 2**128 - 1  # two u64 multiplied: blocks, and the size of one
 
@@ -92,6 +94,9 @@ class RecordRules:
         What reading has shown, which is the most of it, is not looked at again.
         """
         state = self._state
+        clock_ns = request.clock_ns
+        if clock_ns != 0 and abs(clock_ns - request.received_at_ns) <= _CLOCK_TOLERANCE_NS:
+            return False
         if (
             state.policy is None
             or not state.currency
@@ -137,7 +142,10 @@ class RecordRules:
         if kind is SessionStarted:
             self._check_session(sequence, outcome, previous_hash)
             return
-        if not self.follows(sequence, outcome.received_at_ns, outcome.batch_first_sequence):
+        received_at_ns = outcome.received_at_ns
+        if kind is ClockAccepted:  # the one that may stand behind a later one
+            received_at_ns = self._state.last_received_at_ns
+        if not self.follows(sequence, received_at_ns, outcome.batch_first_sequence):
             self._refuse_head(sequence, outcome)
         rule = _RULES.get(kind)
         if rule is not None:
@@ -178,6 +186,13 @@ class RecordRules:
         for index, cut in enumerate(event.cuts):
             _check_cut(f"cuts[{index}]", cut, sequence)
 
+    def _check_clock(self, _sequence: int, event: ClockAccepted) -> None:
+        """It says what the log's time was, and that it goes on from an earlier one."""
+        last_ns = self._state.last_received_at_ns
+        _check_is("previous_ns", event.previous_ns, last_ns)
+        if event.received_at_ns >= last_ns:
+            raise _refused("received_at_ns", event.received_at_ns, f"below {last_ns}, previous_ns")
+
     def _check_log_opened(self, _sequence: int, event: LogOpened) -> None:
         _check_is("key_id", event.key_id, self._key_id)
         _check_is("epoch", event.epoch, 1)
@@ -209,6 +224,15 @@ class RecordRules:
             raise _refused("checkpoint_sequence", said, allowed)
         _check_is("file_name", event.file_name, f"checkpoint-{said:020d}.ckpt")
 
+    def _check_clock_ns(self, event: Any) -> None:
+        """It is said where it is another time, and not else."""
+        clock_ns, received_at_ns = event.clock_ns, event.received_at_ns
+        if clock_ns is UNSET:
+            return
+        if clock_ns == 0 or abs(clock_ns - received_at_ns) <= CLOCK_TOLERANCE_NS:
+            allowed = f"left out, or more than {CLOCK_TOLERANCE_NS} from received_at_ns"
+            raise _refused("clock_ns", clock_ns, allowed)
+
     def _check_request(self, request: Any) -> None:
         """It is one that a client can have sent, to a guard that serves."""
         state = self._state
@@ -224,6 +248,7 @@ class RecordRules:
 
     def _check_order(self, sequence: int, event: OrderDecided | OrderRefused) -> None:
         order, answer = event.order, event.answer
+        self._check_clock_ns(event)
         self._check_request(order)
         _check_answer(answer, order, sequence)
         reason = answer.reason
@@ -242,6 +267,7 @@ class RecordRules:
 
     def _check_fill(self, sequence: int, event: FillRecorded) -> None:
         fill, answer = event.fill, event.answer
+        self._check_clock_ns(event)
         self._check_request(fill)
         _check_answer(answer, fill, sequence)
         _check_is("answer.desk", answer.desk, fill.desk)
@@ -258,6 +284,7 @@ class RecordRules:
 
     def _check_release(self, sequence: int, event: OrderReleased) -> None:
         cancel, answer = event.cancel, event.answer
+        self._check_clock_ns(event)
         self._check_request(cancel)
         _check_answer(answer, cancel, sequence)
         _check_is("answer.desk", answer.desk, cancel.desk)
@@ -306,6 +333,7 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     FillRecorded: RecordRules._check_fill,
     OrderReleased: RecordRules._check_release,
     LogOpened: RecordRules._check_log_opened,
+    ClockAccepted: RecordRules._check_clock,
     RulesActivated: RecordRules._check_rules,
     SettingsActivated: RecordRules._check_settings,
     EntriesResumed: RecordRules._check_resume,

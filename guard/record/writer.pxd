@@ -17,7 +17,7 @@ ctypedef u8 *BufferPointer
 
 cdef u64 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _REUSED
 cdef Layout _ORDER_DECIDED, _ORDER_REFUSED, _ADMIT, _REJECT, _REJECT_REUSED, _FILL, _RELEASE
-cdef bytes _METADATA, _END, _DECISION_DIGEST, _INPUT, _DECISION
+cdef bytes _METADATA, _CLOCK, _END, _DECISION_DIGEST, _INPUT, _DECISION
 cdef Py_ssize_t _POLICY_EPOCH_AT, _CATALOG_EPOCH_AT
 cdef RowText _INPUT_TEXT, _DECISION_TEXT
 
@@ -33,8 +33,10 @@ cdef class RecordWriter:
         self, Request request, Outcome outcome, str policy_digest_hex
     ) except -2
 
-    @cython.locals(out=BufferPointer, kind=u64)
     cdef Py_ssize_t write_event(self, Request request, Outcome outcome, Py_ssize_t at) except -2
+
+    @cython.locals(out=BufferPointer, kind=u64)
+    cdef Py_ssize_t _put_event(self, Request request, Outcome outcome, Py_ssize_t at) except -2
 
     cpdef bytes data(self, Request request, Outcome outcome, str policy_digest_hex)
     cpdef bytes event(self, Request request, Outcome outcome)

@@ -35,7 +35,7 @@ _REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
 _ORDER_DECIDED, _ORDER_REFUSED = layouts.ORDER_DECIDED, layouts.ORDER_REFUSED
 _ADMIT, _REJECT, _REJECT_REUSED = layouts.ADMIT, layouts.REJECT, layouts.REJECT_REUSED
 _FILL, _RELEASE = layouts.FILL, layouts.RELEASE
-_METADATA, _END = layouts.METADATA, b"}"
+_METADATA, _CLOCK, _END = layouts.METADATA, layouts.CLOCK, b"}"
 _DECISION_DIGEST = b'","decision_digest_hex":"'
 _INPUT, _DECISION = b'","replay_valid":true},"input":{', b'},"decision":{'
 _POLICY_EPOCH_AT, _CATALOG_EPOCH_AT = (
@@ -66,6 +66,15 @@ class RecordWriter:
 
     def write_event(self, request: Request, outcome: Outcome, at: int) -> int:
         """The event alone, from `at` on; the offset behind it."""
+        at = self._put_event(request, outcome, at)
+        if request.clock_ns == 0:
+            return at
+        at = text.put(self.buffer, at - 1, _CLOCK)
+        at = text.put_i64(self.buffer, at, request.clock_ns)
+        return text.put(self.buffer, at, _END)
+
+    def _put_event(self, request: Request, outcome: Outcome, at: int) -> int:
+        """The same without what the clock said."""
         out, kind = self.buffer, outcome.kind
         if kind == _FILLED:
             return tables.write_json(_FILL, out, at, request, outcome)

@@ -24,6 +24,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from guard.engine.events import RULES_VERSIONS
+from guard.engine.shares import SHARES_SINCE_RULES
 from guard.engine.state import (
     ACTIONS_REMEMBERED_MAX,
     ActionDone,
@@ -37,6 +38,7 @@ from guard.protocol.ranges import (
     CurrencyOrNone,
     DeskName,
     HexDigest,
+    OrderAgeMs,
     ReceivedAtNs,
     RememberedOrdersOrNone,
     Sequence,
@@ -75,6 +77,9 @@ class StateHead(Struct, forbid_unknown_fields=True):
     `instruments`: symbol, tick, lot and multiplier. `desks`: name, whether its entries are halted,
     and its unpaid fees as text (their sum has no bound). `tenants`: id, initial, remaining,
     reserved, committed. Money in microcents. No field may hold what no record can have said.
+
+    What stands last is left out where it is false or empty; `shares` names the desks in the order
+    of their shares of what is remembered, since rules version 2 (`guard.engine.shares`).
     """
 
     log_id: str
@@ -101,6 +106,9 @@ class StateHead(Struct, forbid_unknown_fields=True):
     stopped_desks: list[DeskName] | UnsetType = UNSET
     stopped_symbols: list[str] | UnsetType = UNSET
     actions: list[tuple[ActionId, Sequence, HexDigest]] | UnsetType = UNSET
+    refuses_unknown_venues: bool | UnsetType = UNSET
+    order_ages_ms: list[tuple[DeskName, OrderAgeMs]] | UnsetType = UNSET
+    shares: list[DeskName] | UnsetType = UNSET
 
 
 # The fields of a head that are a state's own, under the same name.
@@ -156,7 +164,8 @@ def decode_state(read: Reader) -> GuardState:
                 certified_microcents,
             )
         )
-        state.orders.load(source.read)
+        state.orders.load(source.read, state.rules_version >= SHARES_SINCE_RULES)
+        _take_shares(state, head)
     # ValueError: bad UTF-8, a policy or an instrument that cannot be.
     except (msgspec.MsgspecError, ValueError, InvariantError, RecursionError) as error:
         raise error if isinstance(error, StateError) else StateError(str(error)) from error
@@ -208,7 +217,20 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         or UNSET,
         stopped_symbols=sorted(state.stopped_symbols) or UNSET,
         actions=[(name, *done) for name, done in state.actions.items()] or UNSET,
+        refuses_unknown_venues=state.refuses_unknown_venues or UNSET,
+        order_ages_ms=[
+            (name, desk.max_order_age_ms)
+            for name, desk in sorted(state.desks.items())
+            if desk.max_order_age_ms
+        ]
+        or UNSET,
+        shares=[name for _, name in sorted((desk.share, desk.name) for desk in _sharing(state))]
+        or UNSET,
     )
+
+
+def _sharing(state: GuardState) -> list[Desk]:
+    return [desk for desk in state.desks.values() if desk.share]
 
 
 def _read_beginning(source: "_ExactReader") -> tuple[tuple[int, int], StateHead]:
@@ -258,6 +280,11 @@ def _state_of(head: StateHead) -> GuardState:
         if not unpaid_fees.isdecimal() or not unpaid_fees.isascii():
             raise StateError(f"desk {name} has unpaid fees of {unpaid_fees!r}; must be a number")
         state.desks[name] = Desk(name, is_halted, int(unpaid_fees))
+    state.refuses_unknown_venues = head.refuses_unknown_venues is True
+    for name, age_ms in head.order_ages_ms or ():
+        if name not in state.desks:
+            raise StateError(refusal("order_ages_ms", name, "the name of a desk"))
+        state.desks[name].max_order_age_ms = age_ms
     _take_actions(state, head)
     return state
 
@@ -278,6 +305,18 @@ def _take_actions(state: GuardState, head: StateHead) -> None:
         raise StateError(refusal("actions", len(actions), f"at most {ACTIONS_REMEMBERED_MAX}"))
     for action_id, sequence, digest_hex in actions:
         state.actions[action_id] = ActionDone(sequence, digest_hex)
+
+
+def _take_shares(state: GuardState, head: StateHead) -> None:
+    """Gives each desk its share of the orders that were read."""
+    names = [] if head.shares is UNSET else head.shares
+    shares = state.orders.shares
+    wanted = sorted(state.desks) if shares.is_split else []
+    if sorted(names) != wanted or len(shares.all) != 1 + len(names):
+        raise StateError(f"shares: {len(names)} names and {len(shares.all)} shares for its desks")
+    for number, name in enumerate(names, 1):
+        state.desks[name].share = number
+    shares.set_ids_max(state.remembered_orders_max)
 
 
 def _read_holds(source: "_ExactReader", head: StateHead) -> Iterator[tuple[int, str, int]]:

@@ -12,6 +12,7 @@ from guard.config.file import ConfigError
 NEW_LOG_OPTION: Final = "--new-log"
 NEW_ANCHOR_OPTION: Final = "--new-anchor"
 ACCEPT_LOSS_OPTION: Final = "--accept-loss"
+ACCEPT_CLOCK_OPTION: Final = "--accept-clock"
 
 
 class OptionNeededError(ConfigError):

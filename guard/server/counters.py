@@ -29,6 +29,7 @@ class Counters:
     refused_disk_full: int = 0
     rejects: int = 0
     full_windows: int = 0
+    full_fill_windows: int = 0
     records: int = 0
     batches: int = 0
     batches_on_loop: int = 0

@@ -193,8 +193,8 @@ async def _serve_log(
             check_start_space(writer, recovered.lock.directory_descriptor)
             writer.sync_now()
             writer.publish()
-            # Here alone, and by the configuration's number: what only reads a log grows with it.
-            engine.state.orders.expect(options.config.settings.remembered_orders_max)
+            # Here alone, and by the settings' number: what only reads a log grows with it.
+            engine.state.orders.expect(engine.state.orders.shares.ids_expected())
             if anchor is not None and recovered.losses:
                 anchor.publish_now(writer.durable_head)
             for text in recovered.settle():
@@ -259,6 +259,7 @@ async def _serve_orders(service: Service) -> Pipeline:
         busy_poll_ns=options.config.endpoints.busy_poll_us * 1_000,
         gauges=lambda: {"lines_not_said": lines_not_said()},
         batch_bytes_max=batch_bytes_max(options.config.log.disk_reserve_bytes),
+        system_ns=clock.system_ns,
     )
 
     def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

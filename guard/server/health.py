@@ -58,7 +58,7 @@ def _figures(service: Service, pipeline: Pipeline, checkpointer: Checkpointer) -
         "last_sync_ns": 0 if writer.last_sync is None else writer.last_sync.latency_ns,
         "disk_left_bytes": _left(service),
         "disk_reserve_bytes": log.disk_reserve_bytes,
-        "clock_behind_ns": max(0, state.last_received_at_ns - clock.wall_ns()),
+        "clock_behind_ns": max(0, state.last_received_at_ns - clock.system_ns()),
         "checkpoint_sequence": checkpointer.last_sequence,
         "checkpoint_age_ns": now_ns - checkpointer.last_taken_ns,
         "checkpoint_interval_ns": log.checkpoint_interval_s * NANOSECONDS_PER_SECOND,

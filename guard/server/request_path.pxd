@@ -20,7 +20,8 @@ ctypedef u8 *BufferPointer
 
 cdef Py_ssize_t _REPLY_BYTES_MAX, _REPLIES_BYTES
 cdef int _EVERYTHING
-cdef u64 _BAD, _ORDER, _PING, _STATS, _HELLO, _REJECTED, _REFUSED, _ERROR, _FULL
+cdef u64 _BAD, _ORDER, _PING, _STATS, _HELLO, _REJECTED, _REFUSED, _ERROR, _FULL, _FILLS_FULL
+cdef i64 _CLOCK_TOLERANCE_NS, _TIME_NS_MAX
 cdef u8 _COMMA, _ARRAY, _ARRAY_END
 
 @cython.final
@@ -28,7 +29,7 @@ cdef class RequestPath:
     cdef Engine _engine
     cdef GuardState _state
     cdef Staging _staging
-    cdef object _counters, _wall_ns, _greeter
+    cdef object _counters, _wall_ns, _system_ns, _greeter
     cdef RequestReader _reader
     cdef Outcome _outcome
     cdef RecordWriter _record
@@ -39,10 +40,14 @@ cdef class RequestPath:
     cdef public int refused
 
     @cython.locals(
-        state=GuardState, reader=RequestReader, received_at_ns=i64, batch_first_sequence=u64,
+        state=GuardState, reader=RequestReader, received_at_ns=i64, clock_ns=i64,
+        batch_first_sequence=u64,
         count=Py_ssize_t, is_late=bint, index=Py_ssize_t, request=Request,
     )
     cpdef answer(self, bytes body, Py_ssize_t frame_count)
+
+    @cython.locals(system_ns=i64)
+    cdef i64 _other_clock_ns(self, i64 received_at_ns) except? -1
 
     @cython.locals(reader=RequestReader, at=Py_ssize_t, index=Py_ssize_t)
     cdef bytes _answer_each(self, Py_ssize_t count)

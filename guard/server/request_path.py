@@ -25,6 +25,7 @@ from guard.protocol import message_pack as pack
 from guard.protocol.errors import error_about, error_reply
 from guard.protocol.messages import PROTOCOL_VERSION, Pong, Reply, StatsReply
 from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.ranges import CLOCK_TOLERANCE_NS, TIME_NS_MAX
 from guard.protocol.reasons import ErrorCode, Refusal
 from guard.protocol.replies import REPLY_BYTES_MAX
 from guard.protocol.request import Request
@@ -52,6 +53,8 @@ _REJECTED, _REFUSED, _ERROR = map(
     int, (OutcomeKind.REJECTED, OutcomeKind.REFUSED, OutcomeKind.ERROR)
 )
 _FULL = int(Refusal.IDEMPOTENCY_WINDOW_FULL)
+_FILLS_FULL = int(ErrorCode.FILL_WINDOW_FULL)
+_CLOCK_TOLERANCE_NS, _TIME_NS_MAX = CLOCK_TOLERANCE_NS, TIME_NS_MAX
 _COMMA, _ARRAY, _ARRAY_END = 0x2C, 0x5B, 0x5D
 
 
@@ -87,13 +90,18 @@ class RequestPath:
         counters: Counters,
         wall_ns: Callable[[], int],
         client: str = LOCAL_CLIENT,
+        system_ns: Callable[[], int] | None = None,
     ) -> None:
-        """`client`: whom the records name as the requests' sender."""
+        """`client`: whom the records name as the requests' sender.
+
+        `system_ns`: the clock that an order's age is judged by; None: that of the records.
+        """
         self._engine = engine
         self._state = engine.state
         self._staging = writer.staging
         self._counters = counters
         self._wall_ns = wall_ns
+        self._system_ns = system_ns
         self.messages = self.requests = 0  # taken in since the start
         self.refused = 0  # which requests get an error where they would need a record: `Refused`
         self._reader = RequestReader(client)
@@ -113,6 +121,7 @@ class RequestPath:
         state, reader = self._state, self._reader
         self.messages += 1
         received_at_ns = max(self._wall_ns(), state.last_received_at_ns)
+        clock_ns = 0 if self._system_ns is None else self._other_clock_ns(received_at_ns)
         batch_first_sequence = state.next_sequence - self._staging.record_count
         reader.read(body, frame_count, state.currency)
         count = reader.count
@@ -121,6 +130,7 @@ class RequestPath:
         for index in range(count):
             request = reader.requests[index]
             request.received_at_ns = received_at_ns
+            request.clock_ns = clock_ns
             request.batch_first_sequence = batch_first_sequence
             if request.kind == _PING or request.kind == _STATS:
                 is_late = True
@@ -134,6 +144,14 @@ class RequestPath:
             counters.rejects += self._rejects
             self._rejects = 0
         return answer
+
+    def _other_clock_ns(self, received_at_ns: int) -> int:
+        """What the system's clock says, where that is another time; else 0."""
+        assert self._system_ns is not None
+        system_ns = self._system_ns()
+        if abs(system_ns - received_at_ns) <= _CLOCK_TOLERANCE_NS:
+            return 0
+        return system_ns if 1 < system_ns < _TIME_NS_MAX else 1
 
     def _answer_each(self, count: int) -> bytes:
         """The answer to the requests that were read, in one piece."""
@@ -208,6 +226,8 @@ class RequestPath:
         if self._is_watched:
             reach("decide.after")
         if outcome.kind == _ERROR:
+            if outcome.error == _FILLS_FULL:
+                self._counters.full_fill_windows += 1
             reply = error_reply(request, outcome)
             self._echo(request, reply)
             return self._put_error(reply, at)

@@ -15,6 +15,7 @@ from guard import clock
 from guard.config.file import Config
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
+from guard.process.duties import Duty
 from guard.process.notify import ServiceNotifier
 from guard.process.operator_lines import alarm, say
 from guard.process.signals import Signals
@@ -28,6 +29,12 @@ from guard.server.listener import Listener
 from guard.server.log_watch import LogWatch
 from guard.server.older_records import OlderRecords
 from guard.server.pipeline import Pipeline
+from guard.server.standing_alarms import (
+    FullFills,
+    StandingAlarms,
+    words_of_clock,
+    words_of_fills,
+)
 from wal import ChainHasher, LogWriter, free_bytes
 
 
@@ -47,6 +54,7 @@ class RunOptions:
     accept_loss: bool = False
     then_stop: bool = False
     key_file: Path | None = None
+    accept_clock: bool = False
 
     @property
     def anchor_file(self) -> Path | None:
@@ -90,6 +98,29 @@ def make_housekeeper(
         checkpointer.tick,
         say,
         alarm,
+        [
+            Duty(
+                "the look at the clock and at the room for fills",
+                _look_at_standing(service, pipeline),
+            )
+        ],
+    )
+
+
+def _look_at_standing(service: Service, pipeline: Pipeline) -> Callable[[], None]:
+    """What an operator is told for as long as it lasts."""
+    state = service.engine.state
+    return partial(
+        StandingAlarms(
+            clock.monotonic_ns,
+            say,
+            alarm,
+            [
+                lambda: words_of_clock(clock.wall_ns(), clock.system_ns(), state),
+                lambda: words_of_fills(state),
+                FullFills(lambda: pipeline.counters.full_fill_windows).words,
+            ],
+        ).look
     )
 
 

@@ -12,7 +12,7 @@ import os
 import pwd
 import secrets
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from msgspec import UNSET
 
@@ -26,9 +26,11 @@ from guard.config.activation import (
 from guard.config.file import ConfigError
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
-from guard.engine.events import RULES_VERSION, CutNoted, Outcome, SessionStarted
+from guard.engine.events import RULES_VERSION, ClockAccepted, CutNoted, Outcome, SessionStarted
 from guard.process.operator_lines import say
+from guard.protocol.ranges import CLOCK_TOLERANCE_NS
 from guard.recovery.recover import Recovered
+from guard.recovery.start_options import ACCEPT_CLOCK_OPTION, OptionNeededError
 from guard.server.request_path import record_event
 from guard.server.service import RunOptions
 from wal import ChainHasher, LogWriter
@@ -69,6 +71,12 @@ def session_events(
         actor = actor_of(engine, 0, "a fresh log")
         log_id = secrets.token_hex(16)
         return opening_events(options.config, actor, log_id, hasher.key_id)
+    log_ns, clock_ns = state.last_received_at_ns, clock.wall_ns()
+    if options.accept_clock and clock_ns >= log_ns:
+        raise OptionNeededError(
+            f"{ACCEPT_CLOCK_OPTION}: the clock is not behind the log's time; start without the "
+            "option"
+        )
     start = actor_of(engine, 0, options.why if recovered.losses else "start")
     checkpoint = recovered.checkpoint
     started = start.event(
@@ -81,8 +89,14 @@ def session_events(
         cuts=_noted(recovered),
         checkpoint_sequence=UNSET if checkpoint is None else checkpoint.sequence,
         losses=recovered.losses or UNSET,
+        clock_ns=max(clock_ns, 1) if log_ns - clock_ns > CLOCK_TOLERANCE_NS else UNSET,
     )
-    events = [started, *rules_events(state, start), *_configured_events(options, engine)]
+    events = [started, *rules_events(state, start)]
+    actor = actor_of(engine, 0, options.why)
+    if options.accept_clock:
+        actor = replace(actor, received_at_ns=max(clock_ns, 1))
+        events.append(actor.event(ClockAccepted, previous_ns=log_ns))
+    events += _configured_events(options, engine, actor)
     if state.rules_version != RULES_VERSION:
         say(
             f"the log's rules were version {state.rules_version}, from here on they are version "
@@ -104,9 +118,8 @@ def _noted(recovered: Recovered) -> list[CutNoted]:
     return noted
 
 
-def _configured_events(options: RunOptions, engine: Engine) -> list[Outcome]:
+def _configured_events(options: RunOptions, engine: Engine, actor: Actor) -> list[Outcome]:
     """The events that the operator asked for. Raises ConfigError where config and log disagree."""
-    actor = actor_of(engine, 0, options.why)
     differences = find_differences(engine.state, options.config, actor)
     impossible = [difference for difference in differences if difference.event is None]
     if differences and (impossible or not options.apply_config):

@@ -56,7 +56,7 @@ def filled(count: int, hold_count: int) -> Engine:
     for event in opening_events(config, Actor(T0, 1, "bench", "bench"), LOG_ID, HASHER.key_id):
         engine.apply_event(engine.next_sequence, event)
     for request, outcome in states(count - 100_000):
-        engine.state.orders.add(request, outcome)
+        engine.state.orders.add(engine.state.share_of(request), request, outcome, True)
     for _ in range(hold_count):
         engine.state.ledger.try_reserve("desk-alpha", 1_000)
     return engine

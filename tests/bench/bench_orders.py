@@ -21,7 +21,8 @@ from typing import TypeVar
 from measured import say_what_is_measured
 
 from guard.bench.conditions import processor
-from guard.engine.remembered import OrderPhase, RememberedOrders
+from guard.engine.remembered import RememberedOrders
+from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request
@@ -84,6 +85,7 @@ def measure(count: int) -> None:
     before_bytes = resident_bytes()
     remembered = RememberedOrders()
     remembered.expect(count)
+    share = remembered.shares.of(0)
 
     def find(name: bytes) -> int:
         asked.set_text("client_order_id", name)
@@ -93,7 +95,12 @@ def measure(count: int) -> None:
     timed("(the loop, with a call)", lambda name: name, names, count)
     timed("(the loop, with an order made)", lambda state: state, states(count), count)
     timed("find, unknown, of none", find, absent, count)
-    timed("add, with the order made", lambda each: remembered.add(*each), states(count), count)
+    timed(
+        "add, with the order made",
+        lambda each: remembered.add(share, *each, True),
+        states(count),
+        count,
+    )
     grown_bytes = resident_bytes() - before_bytes
     timed("find, unknown, of all", find, absent, count)
     timed("find, known", find, names, count)
@@ -102,7 +109,7 @@ def measure(count: int) -> None:
         found = find(name)
         if found == NO_ROW:
             raise SystemExit(f"{name!r} is lost")
-        remembered.close(found, OrderPhase.CANCELED, T0 + 1)
+        remembered.close(found, OrderPhase.CANCELED, T0, T0 + 1)
 
     timed("close, with a find", close, names, count)
     print(f"  {'bytes an order, computed':<32} {remembered.memory_bytes() / count:8.0f}")

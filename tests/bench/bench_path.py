@@ -108,7 +108,9 @@ class Answered:
         )
         for event in opening_events(config, actor(T0), LOG_ID, hasher.key_id):
             record_event(self.engine, self.writer, event)
-        self.path = RequestPath(self.engine, self.writer, Counters(), clock.wall_ns)
+        self.path = RequestPath(
+            self.engine, self.writer, Counters(), clock.wall_ns, system_ns=clock.system_ns
+        )
 
     def answer(self, bodies: list[bytes]) -> int:
         """Returns the nanoseconds taken."""

@@ -23,6 +23,8 @@ class Desk:
     is_halted: bool = False
     unpaid_fees_microcents: int = 0
     is_stopped: bool = False
+    max_order_age_ms: int = 0  # what follows belongs to rules that this engine does not have
+    share: int = 0
 
 
 class EntriesHalt(NamedTuple):
@@ -48,6 +50,7 @@ class GuardState:
     currency: str = ""
     remembered_orders_max: int = 0
     remembered_order_window_ns: int = 0
+    refuses_unknown_venues: bool = False
     policy: PolicySnapshot | None = None
     policy_digest_hex: str = ""
     instruments: dict[str, Instrument] = field(default_factory=dict)

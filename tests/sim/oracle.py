@@ -12,11 +12,9 @@ the operations that they stand for.
 
 from typing import Any
 
+from sim.oracle_ids import SHARES_SINCE, Key, OracleIds, Reply
 from sim.request_defaults import FILL_DEFAULTS, ORDER_DEFAULTS
 from sim.told import told
-
-Reply = dict[str, Any]
-Key = tuple[str, str]
 
 GATES = (
     *("disabled", "quality", "risk_ceiling", "latency", "capability", "provider", "region"),
@@ -33,6 +31,10 @@ DISK_FULL = {"type": "error", "code": "disk_full", "field": ""}
 HALT_SPACE_BYTES = 65_536  # with less, entries are refused without an event that says so
 
 
+CLOCK_TOLERANCE_NS = 1_000_000_000
+TIMED_SINCE = 2  # of the rules: a repeat, too, says when its order was received
+
+
 class WrongError(AssertionError):
     """The guard's answer, or its state, is not what it must be."""
 
@@ -41,7 +43,7 @@ def _content(request: Reply, defaults: Reply) -> Reply:
     return {name: request.get(name, default) for name, default in defaults.items()}
 
 
-class Oracle:
+class Oracle(OracleIds):
     """`desks`: (budget, cap or None) of each; `window_ns`, `ids_max`: of the remembered ids."""
 
     def __init__(
@@ -63,6 +65,9 @@ class Oracle:
         self.refused: tuple[str, ...] = ()
         self.next_reservation = 1
         self.orders: dict[Key, Reply] = {}
+        # The closed ones of each share, the next to be forgotten first; and what of them was.
+        self.queues: dict[int, list[Key]] = {number: [] for number in range(len(self.terms) + 1)}
+        self.forgotten_close_ns = 0
         self.orphans: dict[tuple[str, str, str], Reply] = {}
         self.desks = {
             name: {
@@ -82,8 +87,10 @@ class Oracle:
     def start(self, record_count: int, wall_ns: int, rules_version: int | None = None) -> None:
         """The guard has logged so many records of its own, and what rules they name."""
         for _ in range(record_count):
-            self._log("local", rules_version, wall_ns, max(wall_ns, self.last_ns))
+            if rules_version == SHARES_SINCE and self.rules_version:
+                self._share_out(max(wall_ns, self.last_ns))
             self.rules_version = rules_version or self.rules_version
+            self._log("local", rules_version, wall_ns, max(wall_ns, self.last_ns))
 
     def space(self, left: int, reserve: int, wall_ns: int) -> None:
         """So much is left on the log's disk: entries halt, or are let in again; some are refused
@@ -197,10 +204,12 @@ class Oracle:
             return self._again(known["answer"])
         if "order" in self.refused:
             return dict(DISK_FULL)
-        answer = self._judge(content, now_ns)
-        if self.rules_version >= 2:
+        answer = self._judge(content, now_ns, wall_ns)
+        if answer["type"] == "admit" or answer["reason"] not in NOT_REMEMBERED:
+            self._forget(key)
+        sequence = self._record("order", request, wall_ns, now_ns)
+        if self.rules_version >= TIMED_SINCE:
             answer["received_at_ns"] = now_ns  # which is remembered
-        sequence = self._log("order", request, wall_ns, now_ns)
         order = {
             "content": content,
             "answer": answer,
@@ -219,21 +228,27 @@ class Oracle:
             desk["reserved"] += order["hold"]
             self.next_reservation += 1
         elif answer["reason"] in NOT_REMEMBERED:
+            self._sweep(content["desk"], sequence, now_ns)
             return answer
-        else:
-            self._close(order, "refused", now_ns)
         self.orders[key] = order
+        if order["state"] == "refused":
+            self._close(order, "refused", now_ns)
+        self._sweep(content["desk"], sequence, now_ns)
         return answer
 
-    def _judge(self, content: Reply, now_ns: int) -> Reply:
+    def _judge(self, content: Reply, now_ns: int, wall_ns: int) -> Reply:
         sent_ns, window_ns = content["sent_at_ns"], self.window_ns
-        if sent_ns is not None and abs(now_ns - sent_ns) > window_ns:
-            detail = {"asked": sent_ns, "limit": window_ns, "used": now_ns}
-            return self._reject(content, "order", "stale_order", detail)
-        live = [o for o in self.orders.values() if not self._is_expired(o, now_ns)]
-        if len(live) >= self.ids_max:
-            detail = {"asked": 1, "limit": self.ids_max, "used": self.ids_max}
-            return self._reject(content, "order", "idempotency_window_full", detail)
+        clock_ns = wall_ns if abs(wall_ns - now_ns) > CLOCK_TOLERANCE_NS else now_ns
+        if sent_ns is not None:
+            is_forgotten = sent_ns <= self.forgotten_close_ns
+            if abs(clock_ns - sent_ns) > window_ns or is_forgotten:
+                is_near = abs(clock_ns - sent_ns) <= window_ns
+                limit = self.forgotten_close_ns if is_near else window_ns
+                detail = {"asked": sent_ns, "limit": limit, "used": clock_ns}
+                return self._reject(content, "order", "stale_order", detail)
+        full = self._fullness(content["desk"], now_ns)
+        if full is not None:
+            return self._reject(content, "order", "idempotency_window_full", full)
         desk = self.desks.get(content["desk"])
         if desk is None:
             return self._reject(content, "order", "unknown_desk", {})
@@ -297,7 +312,7 @@ class Oracle:
             "desk": content["desk"],
             "client_order_id": content["client_order_id"],
             "fill_id": content["fill_id"],
-            "wal_sequence": self._log("fill", request, wall_ns, now_ns),
+            "wal_sequence": self._record("fill", request, wall_ns, now_ns),
             "open_quantity": left,
             "hold_microcents": hold,
             "released_microcents": freed,
@@ -315,12 +330,14 @@ class Oracle:
         record = {"content": content, "answer": answer}
         if order is None or order["state"] == "refused":
             self._remember_orphan(content, record, now_ns)
+            self._sweep(content["desk"], answer["wal_sequence"], now_ns)
             return answer
         order["fills"][content["fill_id"]] = record
         order["filled"] += content["quantity"]
         order["hold"] = hold
         if order["state"] == "open" and left == 0:
             self._close(order, "filled", now_ns)
+        self._sweep(content["desk"], answer["wal_sequence"], now_ns)
         return answer
 
     @staticmethod
@@ -355,7 +372,7 @@ class Oracle:
             "type": "released",
             "desk": request["desk"],
             "client_order_id": request["client_order_id"],
-            "wal_sequence": self._log("cancel", request, wall_ns, now_ns),
+            "wal_sequence": self._record("cancel", request, wall_ns, now_ns),
             "released_microcents": order["hold"],
             "repeat": False,
         }
@@ -364,6 +381,7 @@ class Oracle:
         desk["reserved"] -= order["hold"]
         order["hold"] = 0
         self._close(order, "canceled", now_ns)
+        self._sweep(request["desk"], order["released"]["wal_sequence"], now_ns)
         return dict(order["released"])
 
     def _status(self, request: Reply, now_ns: int, _wall_ns: int) -> Reply:
@@ -399,47 +417,22 @@ class Oracle:
     # The parts.
 
     def _log(self, kind: str, content: Any, wall_ns: int, now_ns: int) -> int:
-        """The operation makes a record; what may be forgotten by now is."""
+        """An operation makes a record that changes nothing of what is remembered."""
+        sequence = self._record(kind, content, wall_ns, now_ns)
+        desk = content["desk"] if kind == "order" else None
+        self._sweep(desk, sequence, now_ns)
+        return sequence
+
+    def _record(self, kind: str, content: Any, wall_ns: int, now_ns: int) -> int:
+        """The operation makes a record; by earlier rules, what may be forgotten by now is."""
         sequence = self.next_sequence
         self.operations.append((sequence, kind, content, wall_ns))
         self.next_sequence += 1
         self.last_ns = now_ns
-        self.orders = {k: o for k, o in self.orders.items() if not self._is_expired(o, now_ns)}
-        self.orphans = {k: o for k, o in self.orphans.items() if o["expires_ns"] > now_ns}
+        if self.rules_version < SHARES_SINCE:
+            self.orders = {k: o for k, o in self.orders.items() if not self._is_expired(o, now_ns)}
+            self.orphans = {k: o for k, o in self.orphans.items() if o["expires_ns"] > now_ns}
         return sequence
-
-    @staticmethod
-    def _is_expired(order: Reply, now_ns: int) -> bool:
-        return order["expires_ns"] is not None and order["expires_ns"] <= now_ns
-
-    def _find(self, request: Reply, now_ns: int) -> Reply | None:
-        order = self.orders.get((request["desk"], request["client_order_id"]))
-        return None if order is None or self._is_expired(order, now_ns) else order
-
-    def _recorded_fill(self, request: Reply, now_ns: int) -> Reply | None:
-        order = self._find(request, now_ns)
-        if order is not None and request["fill_id"] in order["fills"]:
-            found: Reply = order["fills"][request["fill_id"]]
-            return found
-        identity = (request["desk"], request["client_order_id"], request["fill_id"])
-        orphan = self.orphans.get(identity)
-        if orphan is None or orphan["expires_ns"] <= now_ns:
-            return None
-        record: Reply = orphan["record"]
-        return record
-
-    def _remember_orphan(self, content: Reply, record: Reply, now_ns: int) -> None:
-        identity = (content["desk"], content["client_order_id"], content["fill_id"])
-        self.orphans[identity] = {"record": record, "expires_ns": now_ns + self.window_ns}
-        if len(self.orphans) > self.ids_max:
-            del self.orphans[next(iter(self.orphans))]
-
-    def _close(self, order: Reply, state: str, now_ns: int) -> None:
-        order["state"] = state
-        latest_ns = max(now_ns, order["content"]["sent_at_ns"] or 0)
-        # Ids are forgotten in the order in which they were closed.
-        earlier = [o["expires_ns"] or 0 for o in self.orders.values()]
-        order["expires_ns"] = max(latest_ns + self.window_ns + 1, *earlier, 0)
 
     @staticmethod
     def _again(answer: Reply) -> Reply:

@@ -78,8 +78,14 @@ BUGS = (
     Bug(
         "window_full_unseen",
         _CHECKS,
-        "state.orders.is_full(ids_max, request.received_at_ns)",
+        "orders.is_full(share, ids_max, request.received_at_ns)",
         "False",
+    ),
+    Bug(
+        "forgotten_close_unseen",
+        _CHECKS,
+        "sent_at_ns > state.orders.forgotten_close_ns",
+        "True",
     ),
     Bug("notional_rounded_down", _STATE, "notional * self._denominator != worth", "False"),
     Bug(

@@ -236,6 +236,7 @@ class Server:
                 wall_ns,
                 lambda: 0,
                 confirm=self._confirm if self.anchors else None,
+                system_ns=wall_ns,
             )
         finally:
             asyncio._set_running_loop(None)

@@ -9,7 +9,7 @@ from guard.admin import messages as asked
 from guard.admin.actions import EVENTS, PLANNERS, done_before, plan
 from guard.admin.messages import AdminError
 from guard.engine.apply_event import apply_event
-from guard.engine.remembered import OrderPhase
+from guard.engine.remembered_form import OrderPhase
 from guard.engine.state import ACTIONS_REMEMBERED_MAX, GuardState
 from guard_support import (
     ALPHA_BUDGET,

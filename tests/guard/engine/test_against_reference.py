@@ -2,6 +2,7 @@
 
 Two guards get the same messages at the same times: the product, and the engine as it was when
 objects went through it (`reference`), interpreted and written without any of the product's tables.
+It has the rules of version 1, so both decide by those.
 """
 
 import contextlib
@@ -27,7 +28,17 @@ from guard.protocol.messages import U64_MAX, StatsReply
 from guard.recovery.checkpoint_payload import encode_state
 from guard.server.counters import Counters
 from guard.server.request_path import LateReplies, RequestPath, record_event
-from guard_support import I64_MAX, KEY, LOG_ID, SECOND_NS, T0, U32_MAX, actor, dev_config
+from guard_support import (
+    I64_MAX,
+    KEY,
+    LOG_ID,
+    SECOND_NS,
+    T0,
+    U32_MAX,
+    actor,
+    dev_config,
+    opened_under,
+)
 from guard_wire_support import ORDER
 from reference.answering import Answering, record_outcome
 from reference.engine import Engine as ReferenceEngine
@@ -46,9 +57,12 @@ class Side:
         hasher = ChainHasher(KEY)
         self.writer = LogWriter.open(directory, hasher, EMPTY_HEAD, monotonic_ns=lambda: 0)
         self.counters = Counters()
-        events = opening_events(
-            dev_config(remembered_orders_max=50), actor(), LOG_ID, hasher.key_id
-        )
+        events = [
+            opened_under(1, event)
+            for event in opening_events(
+                dev_config(remembered_orders_max=50), actor(), LOG_ID, hasher.key_id
+            )
+        ]
         self.engine: Any
         self.path: Any
         if is_reference:

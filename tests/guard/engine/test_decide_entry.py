@@ -290,17 +290,20 @@ _EVERYTHING: dict[str, Any] = {
     "risk_bps": 10_000,
     "confidence_bps": 0,
     "minimum_quality_bps": 10_000,
-    "venue": 20,
+    "venue": 99,
     "allow_substitute": False,
 }
 PRECEDENCE: list[tuple[str, dict[str, Any]]] = [
     ("stale_order", {}),
-    ("idempotency_window_full", {"sent_at_ns": T0}),
+    ("idempotency_window_full", {"sent_at_ns": T0 - 2 * SECOND_NS}),
     ("unknown_desk", {}),  # the window has room from here on
     ("unknown_symbol", {"desk": "desk-alpha"}),
     ("quantity_out_of_range", {"symbol": "AAPL"}),
     ("overflow", {"quantity": U32_MAX}),
-    ("desk_halted", {"quantity": 1_000, "price": 1_000_000}),
+    ("order_too_old", {"quantity": 1_000, "price": 1_000_000}),
+    ("order_age_unknown", {"sent_at_ns": None}),
+    ("unknown_venue", {"sent_at_ns": T0 - SECOND_NS}),
+    ("desk_halted", {"venue": 20}),
     ("risk_hard_limit", {}),  # the desk is resumed from here on
     ("confidence_hard_limit", {"risk_bps": 9_599}),
     ("quality_constraint", {"confidence_bps": 9_000}),
@@ -311,14 +314,22 @@ PRECEDENCE: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+AGE = "max_order_age_ms = 1_000"
+
+
 def test_precedence_of_the_reasons() -> None:
     reasons = []
     changes = dict(_EVERYTHING)
     for reason, repaired in PRECEDENCE:
         changes |= repaired
-        engine = LoggedEngine(dev_config(remembered_orders_max=1))
+        engine = LoggedEngine(
+            dev_config(
+                ('exposure_cap = "1500000.00"', f'exposure_cap = "1500000.00"\n{AGE}'),
+                remembered_orders_max=1,
+            )
+        )
         if reason in ("stale_order", "idempotency_window_full"):
-            engine.admit(order("filler", desk="desk-beta"))
+            engine.reject(order("filler", desk="nobody"))
         if reasons.count("desk_halted") == 0 and reason != "stale_order":
             _halt(engine, 1)
         reasons.append(engine.reject(order("A-1", **changes)).reason)
@@ -380,7 +391,7 @@ def test_a_stale_order_is_recorded_with_a_decision_where_the_kernel_can_be_asked
 
 
 def test_a_full_window_refuses_entries_until_an_id_expires() -> None:
-    engine = LoggedEngine(dev_config(remembered_orders_max=2, remembered_order_window_s=10))
+    engine = LoggedEngine(dev_config(remembered_orders_max=4, remembered_order_window_s=10))
     engine.admit(order("A-1"))
     engine.reject(order("A-2", risk_bps=10_000))
     full = Reject(

@@ -270,14 +270,15 @@ def test_a_fill_of_a_forgotten_order_is_unknown() -> None:
 
 
 def test_a_fill_is_forgotten_with_its_order_to_the_nanosecond() -> None:
-    """Also while nothing has been recorded since that would have swept the order out."""
+    """Not before something is recorded that sweeps the order out; then it is a new one."""
     for changed in (fill(), fill(fee=6)):
         engine = admitted()
         engine.submit(fill())
         engine.submit(cancel())
-        engine.now_ns = T0 + WINDOW_NS
-        assert engine.submit(fill(), T0 + WINDOW_NS).repeat is True
-        reply = engine.submit(changed, T0 + WINDOW_NS + 1)
+        for at_ns in (T0 + WINDOW_NS, T0 + WINDOW_NS + 1):
+            assert engine.submit(fill(), at_ns).repeat is True
+        assert engine.submit(fill("F-2", fee=6)).flags == ["unknown"]
+        reply = engine.submit(changed)
         assert (reply.flags, reply.repeat) == (["unknown"], False)
 
 

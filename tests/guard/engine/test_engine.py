@@ -121,18 +121,29 @@ class EngineMachine(RuleBasedStateMachine):
 
     def _find(self, desk: str, name: str) -> Known | None:
         found = self.known.get((desk, name))
-        now_ns = self.guard.now_ns
-        if found and found.forgotten_at_ns is not None and found.forgotten_at_ns <= now_ns:
-            del self.known[(desk, name)]
-            return None
-        return found
+        return None if found is None or self._is_expired(found) else found
+
+    def _is_expired(self, found: Known) -> bool:
+        ends_ns = found.forgotten_at_ns
+        return ends_ns is not None and ends_ns <= self.guard.now_ns
+
+    def _recorded(self, *desks: str) -> None:
+        """What a record forgets: of its own desk, and of the one whose turn it is."""
+        turn = ("", *BUDGETS)[(self.guard.engine.next_sequence - 1) % 3]
+        for key, found in list(self.known.items()):
+            if key[0] in (turn, *desks) and self._is_expired(found):
+                del self.known[key]
 
     def _close(self, found: Known, phase: str) -> None:
         found.phase = phase
         found.forgotten_at_ns = self.guard.now_ns + WINDOW_S * SECOND_NS + 1
 
-    def _alive_count(self) -> int:
-        return sum(self._find(*key) is not None for key in list(self.known))
+    def _is_full(self, desk: str) -> bool:
+        """Its minimum is one, and of the pool of four it may have half of what is left."""
+        mine = [found for key, found in self.known.items() if key[0] == desk]
+        others = len(self.known) - len(mine)
+        left = 4 - max(0, others - 1)
+        return len(mine) >= 1 + (left + 1) // 2 and not any(map(self._is_expired, mine))
 
     def _reserved(self, desk: str) -> int:
         return sum(found.hold for (of, _), found in self.known.items() if of == desk)
@@ -144,7 +155,7 @@ class EngineMachine(RuleBasedStateMachine):
     def send_order(self, desk: str, name: str, quantity: int, price: int, risk: int) -> None:
         wanted = order(name, desk=desk, quantity=quantity, price=price, risk_bps=risk)
         found = self._find(desk, name)
-        is_full = self._alive_count() >= IDS_MAX
+        is_full = self._is_full(desk)
         reply = self.guard.submit(wanted)
         if found is not None:
             if found.wanted == wanted:
@@ -152,11 +163,13 @@ class EngineMachine(RuleBasedStateMachine):
             else:
                 assert reply.reason == "client_order_id_reused"
                 assert reply.detail == {"original_wal_sequence": found.first.wal_sequence}
+                self._recorded(desk)
             return
         hold = quantity * price * 1_000_000
         expected = self._expected_reason(desk, hold, risk, is_full)
         assert reply.reason == expected
         if expected == "idempotency_window_full":
+            self._recorded(desk)
             return
         assert isinstance(reply, Admit) == expected.startswith("requested_model")
         is_admitted = isinstance(reply, Admit)
@@ -164,6 +177,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.known[(desk, name)] = entry
         if not is_admitted:
             self._close(entry, "refused")
+        self._recorded(desk)
 
     def _expected_reason(self, desk: str, hold: int, risk: int, is_full: bool) -> str:
         if is_full:
@@ -191,7 +205,8 @@ class EngineMachine(RuleBasedStateMachine):
         found = self._find(desk, name)
         orphan = self._alive_orphans().get((desk, name, fill_id))
         reply = self.guard.submit(wanted)
-        earlier = (found.fills if found else {}).get(fill_id) or orphan
+        kept = self.known.get((desk, name))  # its fills too, as long as it is not swept out
+        earlier = (kept.fills if kept else {}).get(fill_id) or orphan
         if earlier is not None:
             first_wanted, first = earlier
             if first_wanted == wanted:
@@ -229,6 +244,7 @@ class EngineMachine(RuleBasedStateMachine):
         assert (reply.released_microcents, reply.unpaid_fee_microcents) == (freed, unpaid)
         assert reply.flags == flags
         assert reply.hold_microcents == (found.hold if found else 0)
+        self._recorded(desk)
 
     def _alive_orphans(self) -> dict[tuple[str, str, str], tuple[Any, Any]]:
         now_ns = self.guard.now_ns
@@ -252,6 +268,7 @@ class EngineMachine(RuleBasedStateMachine):
             assert (reply.released_microcents, reply.repeat) == (found.hold, False)
             found.hold, found.released = 0, reply
             self._close(found, "canceled")
+            self._recorded(desk)
 
     @rule(desk=DESKS, name=NAMES)
     def ask_status(self, desk: str, name: str) -> None:
@@ -271,6 +288,7 @@ class EngineMachine(RuleBasedStateMachine):
     def resume(self, desk: str) -> None:
         self.guard.log(resume_event(desk, actor(self.guard.now_ns)))
         self.halted[desk] = False
+        self._recorded()
 
     @rule(step_ns=st.sampled_from([1, SECOND_NS, 5 * SECOND_NS, 10 * SECOND_NS, 11 * SECOND_NS]))
     def time_passes(self, step_ns: int) -> None:

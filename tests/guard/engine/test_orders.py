@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json, msgpack, structs
 
-from guard.engine.remembered import NEVER, OrderPhase, RememberedOrders
+from guard.engine.remembered import NEVER, RememberedOrders
+from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.protocol.messages import Order, Reject
 from guard.protocol.outcome import Outcome, OutcomeKind
@@ -201,7 +202,8 @@ def _added(remembered: RememberedOrders, number: int) -> int:
     outcome = Outcome()
     outcome.kind, outcome.reason = OutcomeKind.ADMITTED, 1
     outcome.sequence = outcome.reservation_id = outcome.notional_microcents = 1
-    return remembered.add(fields_of(order(f"{number}"), 1), outcome)
+    request = fields_of(order(f"{number}"), 1)
+    return remembered.add(remembered.shares.of(0), request, outcome, False)
 
 
 @given(
@@ -216,7 +218,7 @@ def test_what_has_expired_is_always_at_the_front(
     expected: dict[str, int] = {}
     latest = 0
     for number, (_, expires_ns) in enumerate(closes):
-        remembered.close(_added(remembered, number), OrderPhase.CANCELED, expires_ns)
+        remembered.close(_added(remembered, number), OrderPhase.CANCELED, 0, expires_ns)
         latest = max(latest, expires_ns)
         expected[str(number)] = latest
     alive = {name for name, expires_ns in expected.items() if expires_ns > now_ns}
@@ -231,7 +233,7 @@ def test_what_has_expired_is_always_at_the_front(
     assert known() == alive
     expired_count = len(expected) - len(alive)
     for orders_max in range(1, len(expected) + 2):
-        is_full = remembered.is_full(orders_max, now_ns)
+        is_full = remembered.is_full(remembered.shares.of(0), orders_max, now_ns)
         assert is_full == (len(expected) >= orders_max and expired_count == 0)
     remembered.forget_expired(now_ns)
     assert known() == alive

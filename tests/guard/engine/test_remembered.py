@@ -93,7 +93,7 @@ def remembered(event: Any, is_timed: bool = False) -> RememberedOrders:
     request, outcome = Request(), Outcome()
     read_event(RecordReader(), event, request, outcome)
     orders = RememberedOrders()
-    orders.add(request, outcome, is_timed)
+    orders.add(orders.shares.of(0), request, outcome, is_timed)
     return orders
 
 
@@ -119,7 +119,7 @@ def check_order_form(order: Order, answer: Admit | Reject, is_timed: bool) -> No
     assert said.received_at_ns == (RECEIVED_AT_NS if is_timed else 0)
     again = RememberedOrders()
     known.received_at_ns = RECEIVED_AT_NS
-    again.add(known, said, is_timed)
+    again.add(again.shares.of(0), known, said, is_timed)
     assert b"".join(again.dump()) == dumped
 
 

@@ -14,19 +14,17 @@ from typing import Any
 import pytest
 
 from guard.engine.engine import Engine
-from guard.engine.events import Decided, FillRecorded, Outcome, SettingsActivated
+from guard.engine.events import Decided, FillRecorded, Outcome
 from guard.engine.remembered import NEVER
 from guard.engine.row_map import NO_ROW
-from guard.engine.state import GuardState
 from guard.protocol.messages import Cancel, Fill, Request
-from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
+from guard.recovery.checkpoint_payload import state_digest_hex
 from guard.replay.replay import replay_log
 from guard_support import (
     KEY,
     SECOND_NS,
     T0,
     LoggedEngine,
-    actor,
     apply,
     cancel,
     decide,
@@ -37,40 +35,13 @@ from guard_support import (
     order,
     write_log,
 )
+from guard_windows_support import reloaded, settings
 from reference.origin import Origin
 from wal import ChainHasher
 
 HASHER = ChainHasher(KEY)
 HISTORIES = 150
 STEPS = 120
-
-
-def settings(engine: LoggedEngine, window_s: int, orders_max: int = 1_000) -> None:
-    """What a start with `--apply-config` logs."""
-    events = actor(engine.now_ns, engine.engine.next_sequence)
-    engine.log(
-        events.event(
-            SettingsActivated,
-            currency="USD",
-            remembered_orders_max=orders_max,
-            remembered_order_window_ns=window_s * SECOND_NS,
-        )
-    )
-
-
-def reloaded(state: GuardState) -> GuardState:
-    """The state as a start takes it from a checkpoint."""
-    payload = b"".join(encode_state(state))
-    pieces = iter([payload])
-    rest = b""
-
-    def read(count: int) -> bytes:
-        nonlocal rest
-        rest = rest or next(pieces, b"")
-        piece, rest = rest[:count], rest[count:]
-        return piece
-
-    return decode_state(read)
 
 
 def unknown_fill(fill_id: str, **changes: Any) -> Fill:

@@ -19,6 +19,10 @@ REFUSALS = {
     "firm_halted": (208, "order"),
     "symbol_halted": (209, "order"),
     "substitution_not_allowed": (300, "kernel"),
+    "fill_window_full": (210, "order"),
+    "order_too_old": (211, "order"),
+    "order_age_unknown": (212, "order"),
+    "unknown_venue": (213, "order"),
     "insufficient": (400, "ledger"),
     "exposure_limit_exceeded": (401, "ledger"),
     "overflow": (402, "ledger"),
@@ -38,6 +42,7 @@ ERRORS = {
     "unknown_order": 921,
     "order_refused": 922,
     "order_filled": 923,
+    "fill_window_full": 929,
     "disk_full": 930,
 }
 PROTOCOL = (CHECKOUT / "guard" / "PROTOCOL.md").read_text()

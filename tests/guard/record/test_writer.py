@@ -19,16 +19,33 @@ from guard.engine.events import (
     LOG_FORMAT_VERSION,
     RULES_VERSION,
     BudgetLowered,
+    ClockAccepted,
+    DeskOpened,
+    DeskOrderAgeLimited,
     HoldFreed,
     OperatorActed,
     Outcome,
     RulesActivated,
+    SettingsActivated,
     TradingHalted,
     TradingResumed,
 )
+from guard.protocol.outcome import Outcome as RequestOutcome
+from guard.protocol.request import Request
 from guard.record.codec import DIALECT, RecordError, decode_data, decode_event, encode_event
+from guard.record.reader import RecordReader
 from guard_day_support import trading_day
-from guard_support import CHECKOUT, KEY, T0, LoggedEngine, actor, order
+from guard_support import (
+    CHECKOUT,
+    KEY,
+    SECOND_NS,
+    T0,
+    LoggedEngine,
+    actor,
+    cancel,
+    fill,
+    order,
+)
 from kernel.records import KernelDecision, KernelInput
 from reference.journal import encode_data
 from wal import GENESIS, ChainHasher, encode_line
@@ -40,7 +57,36 @@ RULES_ACTIVATED = (
     b'"batch_first_sequence":1,"by":"tester","why":"a test","rules_version":2,'
     b'"previous_rules_version":1}'
 )
-GOLDEN = [*GOLDEN_DAY, RULES_ACTIVATED]
+_HEAD = b'"received_at_ns":1700000000000000000,"client":"local","batch_first_sequence":1,'
+_WHO = b'"by":"tester","why":"a test",'
+# What came with rules version 2.
+SINCE_BOUNDS: dict[bytes, dict[str, Any]] = {
+    b'{"event":"clock_accepted",%b%b"previous_ns":1700000000000000001}' % (_HEAD, _WHO): {
+        "kind": ClockAccepted,
+        "previous_ns": T0 + 1,
+    },
+    b'{"event":"desk_order_age_limited",%b%b"desk":"desk-alpha","max_order_age_ms":1500}'
+    % (_HEAD, _WHO): {"kind": DeskOrderAgeLimited, "desk": "desk-alpha", "max_order_age_ms": 1_500},
+    b'{"event":"desk_order_age_limited",%b%b"desk":"desk-alpha","max_order_age_ms":null}'
+    % (_HEAD, _WHO): {"kind": DeskOrderAgeLimited, "desk": "desk-alpha", "max_order_age_ms": None},
+    b'{"event":"desk_opened",%b%b"desk":"d","budget_microcents":1,"max_reserved_microcents":null,'
+    b'"max_order_age_ms":1}' % (_HEAD, _WHO): {
+        "kind": DeskOpened,
+        "desk": "d",
+        "budget_microcents": 1,
+        "max_reserved_microcents": None,
+        "max_order_age_ms": 1,
+    },
+    b'{"event":"settings_activated",%b%b"currency":"USD","remembered_orders_max":1,'
+    b'"remembered_order_window_ns":1000000000,"refuses_unknown_venues":true}' % (_HEAD, _WHO): {
+        "kind": SettingsActivated,
+        "currency": "USD",
+        "remembered_orders_max": 1,
+        "remembered_order_window_ns": SECOND_NS,
+        "refuses_unknown_venues": True,
+    },
+}
+GOLDEN = [*GOLDEN_DAY, RULES_ACTIVATED, *SINCE_BOUNDS]
 
 AUDIT_KEYS = [
     "schema_version",
@@ -66,6 +112,55 @@ def test_the_text_of_every_record_is_pinned() -> None:
     assert [first, *DAY.records[1:]] == GOLDEN_DAY
     event = actor().event(RulesActivated, rules_version=2, previous_rules_version=1)
     assert encode_event(event) == RULES_ACTIVATED
+    for data, fields in SINCE_BOUNDS.items():
+        values = dict(fields)
+        assert encode_event(actor().event(values.pop("kind"), **values)) == data
+
+
+def clocked_day() -> LoggedEngine:
+    """One record of each kind that answers a request, while the clock says something else."""
+    day = LoggedEngine(as_given=True)
+    day.clock_ns = T0 - 5 * SECOND_NS
+    for request in (order(), order("A-2", desk="nobody"), order("A-3", risk_bps=10_000)):
+        day.submit(request)
+    day.submit(fill())
+    day.submit(fill("F-2", fee=10**15))
+    day.submit(cancel())
+    return day
+
+
+def test_what_the_clock_said_stands_at_an_events_end() -> None:
+    plain, clocked = LoggedEngine(as_given=True), clocked_day()
+    for request in (order(), order("A-2", desk="nobody"), order("A-3", risk_bps=10_000)):
+        plain.submit(request)
+    plain.submit(fill())
+    plain.submit(fill("F-2", fee=10**15))
+    plain.submit(cancel())
+    said = b',"clock_ns":%d}' % (T0 - 5 * SECOND_NS)
+    first = 7
+    for without, data in zip(plain.records[first:], clocked.records[first:], strict=True):
+        is_decision = without.startswith(b'{"audit":')
+        end = len(without) - is_decision
+        assert data == without[: end - 1] + said + without[end:]
+        decided = decode_data(data)
+        assert encode_data(decided) == data
+        assert decided.outcome.clock_ns == T0 - 5 * SECOND_NS  # type: ignore[union-attr]
+        request, outcome = Request(), RequestOutcome()
+        assert RecordReader().read(data, request, outcome)
+        assert request.clock_ns == T0 - 5 * SECOND_NS
+        assert RecordReader().read(without, request, outcome)
+        assert request.clock_ns == 0
+
+
+@pytest.mark.parametrize(
+    "digits", [b"0", b"01", b"-1", b"1.0", b"9223372036854775807", b"1" * 40, b""]
+)
+def test_a_clock_that_no_guard_writes_is_not_read(digits: bytes) -> None:
+    for data in clocked_day().records[7:]:
+        at = data.rindex(b'"clock_ns":') + len(b'"clock_ns":')
+        end = data.index(b"}", at)
+        request, outcome = Request(), RequestOutcome()
+        assert not RecordReader().read(data[:at] + digits + data[end:], request, outcome)
 
 
 def test_versions_of_the_format_are_pinned() -> None:

@@ -1,0 +1,114 @@
+"""What an operator is told for as long as it lasts: a clock that is wrong, fills without room.
+
+Owns when such a thing is told (at once, again every `AGAIN_NS`, and when it is over) and the words
+for each. Decides nothing. How it fails: it does not.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from guard.engine.shares import FILLS_PER_ORDER_MAX
+from guard.engine.state import GuardState
+from guard.protocol.ranges import CLOCK_TOLERANCE_NS, NANOSECONDS_PER_SECOND
+
+AGAIN_NS: Final = 600 * NANOSECONDS_PER_SECOND
+DESKS_NAMED_MAX: Final = 5
+
+# What is to be told now, and what it is called where it is over; None where all is well.
+Words = tuple[str, str]
+Look = Callable[[], Words | None]
+
+
+class StandingAlarms:
+    """Looks again and again, and tells."""
+
+    def __init__(
+        self,
+        monotonic_ns: Callable[[], int],
+        say: Callable[[str], None],
+        alarm: Callable[[str], None],
+        looks: Sequence[Look],
+    ) -> None:
+        self._monotonic_ns = monotonic_ns
+        self._say = say
+        self._alarm = alarm
+        self._looks = looks
+        # Of each that lasts: what it is called, and when it is told next.
+        self._standing: dict[int, tuple[str, int]] = {}
+
+    def look(self) -> None:
+        """Looks at each of them once."""
+        now_ns = self._monotonic_ns()
+        for index, look in enumerate(self._looks):
+            words, known = look(), self._standing.get(index)
+            if words is None:
+                if known is not None:
+                    del self._standing[index]
+                    self._say(f"over: {known[0]}")
+            elif known is None or now_ns >= known[1]:
+                self._standing[index] = (words[1], now_ns + AGAIN_NS)
+                self._alarm(words[0])
+
+
+def words_of_clock(wall_ns: int, system_ns: int, state: GuardState) -> Words | None:
+    """Where the time that records get is not the system's."""
+    log_ns = max(wall_ns, state.last_received_at_ns)
+    ahead_ns = log_ns - system_ns
+    if abs(ahead_ns) <= CLOCK_TOLERANCE_NS:
+        return None
+    seconds = abs(ahead_ns) // NANOSECONDS_PER_SECOND
+    if ahead_ns < 0:
+        return (
+            f"the system's clock is {seconds} s ahead of the time that records get, which was set "
+            "when the process started: orders' ages are judged by the system's clock; a restart "
+            "takes it for the records too",
+            "the system's clock was ahead of the records' time",
+        )
+    return (
+        f"the system's clock is {seconds} s behind the log's time: a clock has been ahead. Orders "
+        "are served and their ages judged by the system's clock; every record gets one time, and "
+        "no id is forgotten, until it has caught up. If the system's clock is right, start once "
+        "with --accept-clock --why TEXT",
+        "the system's clock was behind the log's time",
+    )
+
+
+def words_of_fills(state: GuardState) -> Words | None:
+    """Where a desk has nearly as many fills as can be remembered, and may enter no orders."""
+    shares = state.orders.shares
+    if not shares.is_split:
+        return None
+    desks = [
+        name
+        for name, desk in state.desks.items()
+        if shares.of(desk.share).fills >= shares.fills_near or shares.of(desk.share).crowded
+    ]
+    if not desks:
+        return None
+    named = ", ".join(desks[:DESKS_NAMED_MAX]) + (", ..." if len(desks) > DESKS_NAMED_MAX else "")
+    return (
+        f"desks that may enter no orders (fill_window_full): {named}: seven eighths of the fills "
+        f"that can be remembered are, {shares.fills_max} for a desk and {FILLS_PER_ORDER_MAX} for "
+        "an order that is open",
+        f"no room for fills of {named}",
+    )
+
+
+class FullFills:
+    """Fills that could not be recorded: no room is left for their ids."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+        self._told = 0
+
+    def words(self) -> Words | None:
+        """Where there are more of them than at the last look."""
+        count = self._count()
+        if count == self._told:
+            return None
+        more, self._told = count - self._told, count
+        return (
+            f"{more} fills were refused (fill_window_full) and change nothing: book them by hand, "
+            "or send them again when the desk's older orders are forgotten",
+            "fills were refused (fill_window_full)",
+        )
