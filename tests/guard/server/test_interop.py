@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import zmq
 
-from daemon_support import PATIENCE_S, Daemon, Site, config_text
+from daemon_support import PATIENCE_S, Daemon, Site, config_text, event_of
 from guard.process.descriptors import LOG_RESERVE
 from guard.protocol.wire import REQUESTS_PER_MESSAGE_MAX
 from guard.server.daemon import MESSAGE_BYTES_MAX
@@ -299,9 +299,45 @@ def test_a_c_program_on_the_systems_libzmq(daemon: Daemon, tmp_path: Path) -> No
     _runs([str(program), daemon.endpoint])
 
 
-def test_zeromq_js(daemon: Daemon) -> None:
+def _node(script: str) -> list[str]:
+    """The command of a script on zeromq.js; skips where that is not here."""
     place = INTEROP / "zeromq_js"
     node = shutil.which("node")
     if node is None or not (place / "node_modules" / "zeromq").exists():
         pytest.skip("no node, or not installed: npm install --prefix tests/interop/zeromq_js")
-    _runs([node, str(place / "client.mjs"), daemon.endpoint])
+    return [node, str(place / script)]
+
+
+def test_zeromq_js(daemon: Daemon) -> None:
+    _runs([*_node("client.mjs"), daemon.endpoint])
+
+
+def test_a_desk_written_from_the_page_outlives_the_guard(tmp_path: Path) -> None:
+    """Its orders are each admitted once, though the guard is killed while they are under way."""
+    program = _node("desk.mjs")
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        endpoint = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    site = Site(tmp_path, config_text().replace("tcp://127.0.0.1:*", endpoint))
+    with site.running() as first:
+        client = subprocess.Popen(
+            [*program, endpoint], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            assert client.stdout is not None
+            assert client.stdout.readline() == "asking\n", client.communicate()
+            first.kill()
+            with site.running() as second:
+                said, wrong = client.communicate(timeout=CLIENT_PATIENCE_S)
+                assert (client.returncode, said) == (0, "ok\n"), wrong
+                assert second.stop() == 0
+        finally:
+            client.kill()
+            client.wait()
+    admitted = [
+        event["order"]["client_order_id"]
+        for event in map(event_of, site.records())
+        if event["event"] == "order" and event["answer"]["type"] == "admit"
+    ]
+    assert sorted(admitted) == sorted(["A-1", *(f"K-{number}" for number in range(300))])
+    assert site.replay()["ok"]
