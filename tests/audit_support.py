@@ -99,4 +99,7 @@ def audited(records: list[bytes], audit: Audit | None = None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log"
         write_log(log, records)
-        return audit.document(replay_log(log, HASHER, observe=audit.observe))
+        report = replay_log(log, HASHER, observe=audit.observe)
+        if isinstance(audit, Audit):
+            audit.live_again(lambda observe: replay_log(log, HASHER, observe=observe))
+        return audit.document(report)

@@ -28,33 +28,34 @@ def what_if_tables(what_if: Document, currency: str) -> list[Table]:
 
 
 def _totals(what_if: Document, currency: str) -> Table:
-    before, after = what_if["before"], what_if["after"]
+    four = [what_if[when] for when in ("before", "after", "low", "high")]
     rows: list[Row] = [
-        ("orders admitted", count(before["admitted"]), count(after["admitted"])),
-        ("orders rejected", count(before["rejected"]), count(after["rejected"])),
+        ("orders admitted", *(count(totals["admitted"]) for totals in four)),
+        ("orders rejected", *(count(totals["rejected"]) for totals in four)),
     ]
     for name, words in (
         ("admitted_notional_microcents", "notional admitted"),
         ("fees_microcents", "estimated fees"),
     ):
-        rows.append((f"{words}, {currency}", money(before[name]), money(after[name])))
+        rows.append((f"{words}, {currency}", *(money(totals[name]) for totals in four)))
     rows += [
-        (title.lower(), NOTHING, count(what_if[name]["count"]))
+        (title.lower(), NOTHING, count(what_if[name]["count"]), NOTHING, NOTHING)
         for name, title in CHANGE_TITLES.items()
     ]
     rows += [
-        ("the same answer", NOTHING, count(what_if["same"])),
-        ("fills left out", NOTHING, count(what_if["fills_left_out"])),
-        ("cancels left out", NOTHING, count(what_if["cancels_left_out"])),
+        (words, NOTHING, count(what_if[name]), NOTHING, NOTHING)
+        for words, name in (
+            ("the same answer", "same"),
+            ("fills left out", "fills_left_out"),
+            ("cancels left out", "cancels_left_out"),
+        )
     ]
     note = (
-        "Fills and cancels of orders that are now refused are left out; nothing fills or cancels "
-        "an order that only now is admitted, so it holds its exposure to the end. All others "
-        "happen as recorded, at the recorded price and fee."
+        f"{what_if['assumption']} Fills and cancels of orders that are now refused are left out. "
+        "All others happen as recorded, at the recorded price and fee."
     )
-    return Table(
-        "what-if", "Under the other rules", ("what", "#as it was", "#would be"), rows, note
-    )
+    columns = ("what", "#as it was", "#would be", "#at least", "#at most")
+    return Table("what-if", "Under the other rules", columns, rows, note)
 
 
 def _moves(what_if: Document) -> Table:
@@ -71,9 +72,12 @@ def _desks(what_if: Document) -> Table:
     rows = [
         (
             desk,
+            *(count(line[f"admitted_{when}"]) for when in ("before", "after", "low", "high")),
             money(line["held_peak_microcents_before"]),
             money(line["held_peak_microcents_after"]),
             _change(line["held_peak_microcents_before"], line["held_peak_microcents_after"]),
+            money(line["held_peak_microcents_low"]),
+            money(line["held_peak_microcents_high"]),
             money(line["used_peak_microcents_before"]),
             money(line["used_peak_microcents_after"]),
             count(line["newly_refused"]),
@@ -83,10 +87,13 @@ def _desks(what_if: Document) -> Table:
         for desk, line in what_if["desks"].items()
     ]
     columns = (
-        "desk", "#most held", "#would be", "#change", "#most used", "#would be ",
+        "desk", "#admitted", "#would be  ", "#at least", "#at most",
+        "#most held", "#would be", "#change", "#at least ", "#at most ",
+        "#most used", "#would be ",
         "#newly refused", "#newly admitted", "#other venue",
     )  # fmt: skip
-    return Table("what-if-desks", "Highest exposures, before and after", columns, rows)
+    note = "At least, at most: as in the table above."
+    return Table("what-if-desks", "Each desk, before and after", columns, rows, note)
 
 
 def _change(before: int, after: int) -> str:

@@ -7,6 +7,7 @@ How it fails: `UnknownOrderError` and `AmbiguousOrderError` once the log is read
 overrides that cannot be of this log.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from guard.audit.collector import DayCollector
@@ -34,6 +35,7 @@ class Audit:
 
     Or give it `observe_day` of the part of the log that is meant and `observe_asked` of all of it:
     an order is looked for in the whole log, and other rules are lived from its first record on.
+    Other rules take a second reading: `live_again`, between the two.
     """
 
     def __init__(
@@ -41,12 +43,12 @@ class Audit:
         client_order_id: str | None = None,
         desk: str | None = None,
         overrides: Overrides | None = None,
-        begun: Engine | None = None,
+        begin: Callable[[], Engine] | None = None,
     ) -> None:
-        """`begun`: another engine that is where the log begins, if not at its first record."""
+        """`begin` gives an engine that is where the log begins, if not at its first record."""
         self._day = DayCollector()
         self._explainer = None if client_order_id is None else OrderExplainer(client_order_id, desk)
-        self._what_if = None if overrides is None else WhatIf(overrides, begun)
+        self._what_if = None if overrides is None else WhatIf(overrides, begin)
 
     def observe(self, place: Place, decided: Replayed, state: GuardState) -> None:
         """Takes in one record that was decided again and found the same."""
@@ -68,7 +70,17 @@ class Audit:
         if self._explainer is not None:
             self._explainer.observe(place, decided, state)
         if self._what_if is not None:
-            self._what_if.observe(place, decided, state)
+            self._what_if.first(place, decided, state)
+
+    def live_again(self, replay: Callable[[Observer], object]) -> None:
+        """Reads the log once more, by `replay`, for the other rules, if there are any.
+
+        `replay` is to replay the very records that were observed. Raises ConfigError.
+        """
+        if self._what_if is not None:
+            self._what_if.lives.finish()
+            replay(self._what_if.observe)
+            self._what_if.finish()
 
     def document(self, report: ReplayReport) -> dict[str, Any]:
         """The whole report (`guard/audit/REPORT.md`). Raises the two errors of the module."""

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from guard.protocol.messages import Admit, Order, Reject
+from guard.protocol.outcome import Outcome, OutcomeKind
 
 Answer: TypeAlias = Admit | Reject
 
 EXAMPLES_MAX: Final = 20
+
+_ADMITTED: Final = int(OutcomeKind.ADMITTED)
 
 CHANGES: Final = ("newly_refused", "newly_admitted", "other_venue", "other_reason", "other_fee")
 
@@ -57,9 +60,9 @@ class Totals:
     admitted_notional_microcents: int = 0
     fees_microcents: int = 0
 
-    def add(self, answer: Answer) -> None:
-        """Counts an answer."""
-        if isinstance(answer, Admit):
+    def add(self, answer: Outcome) -> None:
+        """Counts the answer to an order."""
+        if answer.kind == _ADMITTED:
             self.admitted += 1
             self.admitted_notional_microcents += answer.notional_microcents
             self.fees_microcents += answer.fee_microcents
@@ -67,15 +70,15 @@ class Totals:
             self.rejected += 1
 
 
-def change_of(before: Answer, after: Answer) -> str | None:
+def change_of(before: Outcome, after: Outcome) -> str | None:
     """Which of `CHANGES` it is; None where the answer is the same in all that matters."""
-    if isinstance(before, Admit):
-        if not isinstance(after, Admit):
+    if before.kind == _ADMITTED:
+        if after.kind != _ADMITTED:
             return "newly_refused"
         if before.venue != after.venue:
             return "other_venue"
         return "other_fee" if before.fee_microcents != after.fee_microcents else None
-    if isinstance(after, Admit):
+    if after.kind == _ADMITTED:
         return "newly_admitted"
     is_same = (before.stage, before.reason) == (after.stage, after.reason)
     return None if is_same else "other_reason"

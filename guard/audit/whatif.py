@@ -1,8 +1,10 @@
 """What if: the same day under other rules, beside the day as it was. Pure.
 
-Owns a second engine. For every record that `guard.replay` has proved it is asked the recorded
-request at the recorded time, under the rules of `Overrides`; what it answers is compared with what
-was answered. The log is only read, and the engine of the replay is not touched.
+Owns the two readings of the log that it takes, both observers of replay. The first takes down what
+became of the day's orders (`guard.audit.lives`). In the second every record is lived again, by
+engines of their own (`guard.audit.course`): each is asked the recorded request at the recorded
+time, under the rules of `Overrides`; what it answers is compared with what was answered. The log is
+only read, and the engine of the replay is not touched.
 
 What is taken how:
 
@@ -14,113 +16,172 @@ What is taken how:
 - A fill or a cancel of an order that now is refused did not happen: it is left out and counted.
   All others happen as recorded, at the recorded price and fee, also where the order now goes to
   another venue. A fill of an order that the day itself did not admit is a report that came from
-  outside: it stands.
-- Of an order that only now is admitted nothing is known but that it was: nothing fills or cancels
-  it, and it holds its exposure to the end. Exposures after are therefore upper bounds.
+  outside: it stands, and where the order is admitted now, it fills it.
+- Of an order that only now is admitted the log knows no end. The estimate gives it one, as
+  `guard.audit.lives` says.
+- Two extremes bound the estimate. In the one such an order holds its exposure to the end. In the
+  other it holds nothing: it is released at once, and so is a recorded one that the first extreme
+  refuses, as nobody knows whether it would have been in the way of others. Each figure is between
+  the least and the greatest that estimate and extremes give.
 
-Memory: another state as large as the replay's own, and bounded counts.
+Memory: three more states as large as the replay's own, and bounded counts.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
-from msgspec import UNSET, structs
-
+from guard.audit.assumptions import assumption_fields
 from guard.audit.changes import CHANGES, Change, Totals, change_fields, change_of
+from guard.audit.course import TERMS_EVENTS, Course, is_admitted
 from guard.audit.exposure import ExposureBook
+from guard.audit.lives import AssumedLife, LifeBook, Market
 from guard.audit.overrides import Overrides
-from guard.config.file import ConfigError, DeskTerms
-from guard.engine.actor import Actor
-from guard.engine.apply_event import build_policy
 from guard.engine.engine import Engine
-from guard.engine.events import (
-    CheckpointTaken,
-    DeskCapped,
-    DeskOpened,
-    DeskOrderAgeLimited,
-    DeskToppedUp,
-    FillRecorded,
-    OrderDecided,
-    OrderRefused,
-    Outcome,
-    PolicyActivated,
-    SettingsActivated,
-)
-from guard.engine.remembered_form import OrderPhase
+from guard.engine.events import HoldFreed
 from guard.engine.state import GuardState
-from guard.protocol.messages import Admit, ErrorReply, Reject, Reply
-from guard.protocol.outcome import Outcome as RequestOutcome
+from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request
 from guard.protocol.views import reply_of
 from guard.replay.place import Place
 from guard.replay.redecide import Replayed
 
+_ADMITTED, _REFUSED, _FILLED = (
+    int(OutcomeKind.ADMITTED), int(OutcomeKind.REFUSED), int(OutcomeKind.FILLED)
+)  # fmt: skip
+RELEASED_AT_ONCE: Final = AssumedLife(0, [], "")
+
 
 class WhatIf:
-    """An observer of replay that lives the day again under other rules; see the module."""
+    """Give `first` to a replay of the log, then `observe` to another; then ask for `fields`."""
 
-    def __init__(self, overrides: Overrides, begun: Engine | None = None) -> None:
-        """`begun`: an engine of its own that is where the log begins, if not at its first record.
+    def __init__(self, overrides: Overrides, begin: Callable[[], Engine] | None = None) -> None:
+        """`begin` gives a new engine that is where the log begins, if not at its first record.
 
         The overrides' policy is in force in it then; other terms of desks need the first record.
         """
-        self.engine = Engine() if begun is None else begun
-        self._is_seeded = begun is None
-        if begun is not None and overrides.policy is not None:
-            begun.state.policy = build_policy(overrides.policy)
-            begun.state.policy_digest_hex = overrides.policy_digest_hex
+        self.lives = LifeBook()
+        self._is_seeded = begin is None
+        self._estimate = Course(overrides, begin and begin())
+        self._holding = Course(overrides, begin and begin(), rows_max=1)
+        self._releasing = Course(overrides, begin and begin(), rows_max=1)
+        self._courses = (self._estimate, self._holding, self._releasing)
         self.changes = {name: Change() for name in CHANGES}
         self.before = Totals()
-        self.after = Totals()
-        self.same_count = 0
-        self.repeat_count = 0
-        self.fills_left_out = 0
-        self.cancels_left_out = 0
+        self.same_count = self.repeat_count = 0
+        self.fills_left_out = self.cancels_left_out = 0
+        self.sources = dict.fromkeys(("replaced", "like", "none"), 0)
         self.exposure_before = ExposureBook()
-        self.exposure_after = ExposureBook()
+        self._admitted_before: dict[str, int] = {}
+        self._market = Market()
         self._overrides = overrides
-        self._has_opened_desks = False
-        self._after = RequestOutcome()
-        self._at_ns = 0
+        self._at_ns = self._last_sequence = 0
+
+    @property
+    def first(self) -> Callable[[Place, Replayed, GuardState], None]:
+        """The observer of the first reading."""
+        return self.lives.observe
 
     def observe(self, place: Place, decided: Replayed, state: GuardState) -> None:
         """Lives one record again; `state` is the replay's, which has just taken it in.
 
         Raises ConfigError where the overrides cannot be of this log.
         """
-        outcome = decided.outcome
-        self._at_ns = max(self._at_ns, outcome.received_at_ns)
+        sequence = self._last_sequence = place.sequence
+        self._at_ns = max(self._at_ns, decided.received_at_ns)
         if not self._is_seeded:
             self._is_seeded = True
-            self.exposure_before.seed(state, place.sequence, self._at_ns)
-            self.exposure_after.seed(self.engine.state, place.sequence, self._at_ns)
-        request = decided.request
-        if request is not None:
-            # Asked of another engine, which puts its answer elsewhere: the request stays as it is.
-            if isinstance(outcome, OrderDecided | OrderRefused):
-                self._order(place.sequence, outcome, request, state)
-            else:
-                self._note(self.exposure_before, request.desk, state, place.sequence)
-                if isinstance(outcome, FillRecorded):
-                    self._fill(place.sequence, request, state)
-                else:
-                    self._cancel(place.sequence, request)
+            self.exposure_before.seed(state, sequence, self._at_ns)
+            for course in self._courses:
+                course.exposure.seed(course.engine.state, sequence, self._at_ns)
+        for course in self._courses:
+            course.run_until(sequence, decided.received_at_ns)
+        request, answer = decided.request, decided.answer
+        if request is None or answer is None:
+            event = decided.outcome
+            if isinstance(event, (*TERMS_EVENTS, HoldFreed)):
+                self._note_before(event.desk, state, sequence)
+            for course in self._courses:
+                course.administer(sequence, event, self._at_ns)
+        # Asked of other engines, which put their answers elsewhere: the request stays as it is.
+        elif answer.kind <= _REFUSED:
+            self._order(sequence, request, answer, decided, state)
         else:
-            if isinstance(outcome, DeskOpened | DeskToppedUp | DeskCapped):
-                self._note(self.exposure_before, outcome.desk, state, place.sequence)
-            self._administer(place.sequence, outcome)
+            self._note_before(request.desk, state, sequence)
+            self._follow(sequence, request, answer, state)
+
+    def _order(
+        self,
+        sequence: int,
+        request: Request,
+        before: Outcome,
+        decided: Replayed,
+        state: GuardState,
+    ) -> None:
+        away_millionths = self._market.away_millionths(request)
+        was_admitted = before.kind == _ADMITTED
+        self.before.add(before)
+        if was_admitted:
+            desk = request.desk
+            self._admitted_before[desk] = self._admitted_before.get(desk, 0) + 1
+            self._note_before(desk, state, sequence)
+        if self._estimate.order(sequence, request, self._at_ns) and not was_admitted:
+            life = self.lives.life_of(sequence, request, away_millionths)
+            self.sources[life.source] += 1
+            self._estimate.assume(request, life)
+        after = self._estimate.outcome
+        if after.repeat:
+            # The day had refused and forgotten it, and it was sent again; now it is known.
+            self.repeat_count += 1
+        else:
+            name = change_of(before, after)
+            if name is None:
+                self.same_count += 1
+            else:
+                event = decided.outcome
+                answered: Any = reply_of(request, after)
+                self.changes[name].add(sequence, event.order, event.answer, answered)
+        is_held = self._holding.order(sequence, request, self._at_ns)
+        is_certain = was_admitted and is_held
+        if self._releasing.order(sequence, request, self._at_ns) and not is_certain:
+            self._releasing.assume(request, RELEASED_AT_ONCE)
+            self._releasing.run_until(sequence, request.received_at_ns)
+
+    def _follow(self, sequence: int, request: Request, answer: Outcome, state: GuardState) -> None:
+        is_fill = answer.kind == _FILLED
+        if is_fill:
+            self._market.note_fill(request, state)
+        was_admitted = is_admitted(state, request)
+        for course in self._courses:
+            is_left_out = is_fill and was_admitted and not is_admitted(course.engine.state, request)
+            is_left_out = is_left_out or not course.follow(sequence, request, self._at_ns)
+            if is_left_out and course is self._estimate:
+                self.fills_left_out += is_fill
+                self.cancels_left_out += not is_fill
+
+    def _note_before(self, desk: str, state: GuardState, sequence: int) -> None:
+        self.exposure_before.note(desk, state.ledger, sequence, self._at_ns)
+
+    def finish(self) -> None:
+        """The second reading is at its end."""
+        for course in self._courses:
+            course.run_until(self._last_sequence, course.engine.state.last_received_at_ns)
 
     def fields(self) -> dict[str, Any]:
         """The report's `what_if`; described in `guard/audit/REPORT.md`."""
         overrides = self._overrides
-        state = self.engine.state
+        state, exposure = self._estimate.engine.state, self._estimate.exposure
+        totals = [asdict(course.totals) for course in self._courses]
         return {
             "policy_digest_hex": overrides.policy_digest_hex or None,
             "desks_with_other_terms": sorted(overrides.desks),
             "remembered_orders_max": overrides.remembered_orders_max,
             "remembered_order_window_ns": overrides.remembered_order_window_ns,
             "before": asdict(self.before),
-            "after": asdict(self.after),
+            "after": totals[0],
+            "low": {name: min(each[name] for each in totals) for name in totals[0]},
+            "high": {name: max(each[name] for each in totals) for name in totals[0]},
+            **assumption_fields(self.sources, self.lives.guess),
             "same": self.same_count,
             "repeats": self.repeat_count,
             **{name: change_fields(change) for name, change in self.changes.items()},
@@ -128,139 +189,37 @@ class WhatIf:
             "cancels_left_out": self.cancels_left_out,
             "desks": self._desk_fields(),
             "exposure_after": {
-                "bucket_width_ns": self.exposure_after.bucket_width_ns,
-                "desks": {
-                    desk: {"rows": self.exposure_after.series(desk)}
-                    for desk in sorted(self.exposure_after.desks)
-                },
+                "bucket_width_ns": exposure.bucket_width_ns,
+                "desks": {desk: {"rows": exposure.series(desk)} for desk in sorted(exposure.desks)},
             },
             "ledger_digest_hex": state.ledger.prove_conservation().ledger_digest_hex,
         }
 
     def _desk_fields(self) -> dict[str, dict[str, int]]:
         fields: dict[str, dict[str, int]] = {}
-        for desk in sorted(self.exposure_before.desks.keys() | self.exposure_after.desks.keys()):
-            before = self.exposure_before.desks.get(desk)
-            after = self.exposure_after.desks.get(desk)
-            fields[desk] = {
-                "held_peak_microcents_before": before.held_peak_microcents if before else 0,
-                "held_peak_microcents_after": after.held_peak_microcents if after else 0,
-                "used_peak_microcents_before": before.used_peak_microcents if before else 0,
-                "used_peak_microcents_after": after.used_peak_microcents if after else 0,
-                **{name: change.desks[desk] for name, change in self.changes.items()},
+        for desk in sorted(
+            self.exposure_before.desks.keys() | self._estimate.exposure.desks.keys()
+        ):
+            line = fields[desk] = {
+                "admitted_before": self._admitted_before.get(desk, 0),
+                **_bounded("admitted", [c.admitted_by_desk[desk] for c in self._courses]),
             }
+            for name in ("held_peak_microcents", "used_peak_microcents"):
+                line[f"{name}_before"] = _peak(self.exposure_before, desk, name)
+                line |= _bounded(name, [_peak(c.exposure, desk, name) for c in self._courses])
+            line |= {name: change.desks[desk] for name, change in self.changes.items()}
         return fields
 
-    def _order(
-        self,
-        sequence: int,
-        event: OrderDecided | OrderRefused,
-        request: Request,
-        state: GuardState,
-    ) -> None:
-        order, before = event.order, event.answer
-        after = self._ask(request)
-        self.before.add(before)
-        if isinstance(before, Admit):
-            self._note(self.exposure_before, order.desk, state, sequence)
-        assert isinstance(after, Admit | Reject), after
-        if after.repeat:
-            # The day had refused and forgotten it, and it was sent again; now it is known.
-            self.repeat_count += 1
-            return
-        self.after.add(after)
-        if isinstance(after, Admit):
-            self._note(self.exposure_after, order.desk, self.engine.state, sequence)
-        name = change_of(before, after)
-        if name is None:
-            self.same_count += 1
-        else:
-            self.changes[name].add(sequence, order, before, after)
 
-    def _fill(self, sequence: int, request: Request, state: GuardState) -> None:
-        if _is_admitted(state, request) and not _is_admitted(self.engine.state, request):
-            self.fills_left_out += 1
-            return
-        if isinstance(self._ask(request), ErrorReply):
-            self.fills_left_out += 1
-            return
-        self._note(self.exposure_after, request.desk, self.engine.state, sequence)
-
-    def _cancel(self, sequence: int, request: Request) -> None:
-        if isinstance(self._ask(request), ErrorReply):
-            self.cancels_left_out += 1
-            return
-        self._note(self.exposure_after, request.desk, self.engine.state, sequence)
-
-    def _ask(self, request: Request) -> Reply:
-        """What the other rules answer to a recorded request; applied where they record it."""
-        is_recorded = self.engine.decide(request, self._after)
-        reply = reply_of(request, self._after)
-        if is_recorded:
-            self.engine.apply(request, self._after)
-        return reply
-
-    def _administer(self, sequence: int, event: Outcome) -> None:
-        overrides = self._overrides
-        if isinstance(event, PolicyActivated) and overrides.policy is not None:
-            event = structs.replace(
-                event, policy=overrides.policy, policy_digest_hex=overrides.policy_digest_hex
-            )
-        elif isinstance(event, SettingsActivated):
-            event = self._settings(event)
-        elif isinstance(event, DeskOpened | DeskToppedUp | DeskCapped | DeskOrderAgeLimited):
-            if event.desk in overrides.desks:
-                return
-        elif isinstance(event, CheckpointTaken):
-            return  # of the state that the day came to, which this one is not
-        self._apply(event)
-        if isinstance(event, DeskOpened | DeskToppedUp | DeskCapped):
-            self._note(self.exposure_after, event.desk, self.engine.state, sequence)
-        if isinstance(event, SettingsActivated) and not self._has_opened_desks:
-            self._has_opened_desks = True
-            for terms in overrides.desks.values():
-                self._open(terms, event, sequence)
-
-    def _settings(self, event: SettingsActivated) -> SettingsActivated:
-        overrides = self._overrides
-        if overrides.currency not in (None, event.currency):
-            raise ConfigError(
-                f"settings.currency: {overrides.currency!r} is not allowed; "
-                f"allowed: the log's, {event.currency!r}"
-            )
-        orders_max = overrides.remembered_orders_max
-        window_ns = overrides.remembered_order_window_ns
-        return structs.replace(
-            event,
-            remembered_orders_max=event.remembered_orders_max if orders_max is None else orders_max,
-            remembered_order_window_ns=event.remembered_order_window_ns
-            if window_ns is None
-            else window_ns,
-            refuses_unknown_venues=event.refuses_unknown_venues
-            if overrides.refuse_unknown_venues is None
-            else overrides.refuse_unknown_venues or UNSET,
-        )
-
-    def _open(self, terms: DeskTerms, event: SettingsActivated, sequence: int) -> None:
-        actor = Actor(event.received_at_ns, event.batch_first_sequence, "replay", "--limits")
-        opened = actor.event(
-            DeskOpened,
-            desk=terms.desk,
-            budget_microcents=terms.budget_microcents,
-            max_reserved_microcents=terms.max_reserved_microcents,
-            max_order_age_ms=UNSET if terms.max_order_age_ms is None else terms.max_order_age_ms,
-        )
-        self._apply(opened)
-        self._note(self.exposure_after, terms.desk, self.engine.state, sequence)
-
-    def _apply(self, event: Outcome) -> None:
-        self.engine.apply_event(self.engine.next_sequence, event)
-
-    def _note(self, book: ExposureBook, desk: str, state: GuardState, sequence: int) -> None:
-        book.note(desk, state.ledger, sequence, self._at_ns)
+def _bounded(name: str, figures: list[int]) -> dict[str, int]:
+    """A figure of the estimate, which comes first, and the least and the greatest of all."""
+    return {
+        f"{name}_after": figures[0],
+        f"{name}_low": min(figures),
+        f"{name}_high": max(figures),
+    }
 
 
-def _is_admitted(state: GuardState, request: Request) -> bool:
-    """Is the request's order one that was admitted, and not forgotten?"""
-    row = state.orders.find(request, request.received_at_ns)
-    return row >= 0 and state.orders.phase(row) != OrderPhase.REFUSED
+def _peak(book: ExposureBook, desk: str, name: str) -> int:
+    line = book.desks.get(desk)
+    return 0 if line is None else getattr(line, name)

@@ -1,6 +1,8 @@
 """`pretrade-guard replay`: make every decision of a log again and compare."""
 
 import argparse
+from functools import partial
+from typing import TYPE_CHECKING
 
 from guard.cli.base import (
     Commands,
@@ -19,7 +21,10 @@ from guard.cli.replay_source import (
     replay_decisions,
 )
 from guard.cli.unverified import report_unverified
-from wal import ChainHasher, WalDamage
+from wal import Anchor, ChainHasher, WalDamage
+
+if TYPE_CHECKING:
+    from guard.replay.replay import Observer, ReplayReport
 
 
 def add(commands: Commands) -> None:
@@ -49,8 +54,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher, source: Source) -> int:
-    from guard.audit.bounds import all_of
-    from guard.replay.replay import replay_log
+    from guard.audit.bounds import Bounds, all_of
 
     if source.beginning is not None and options.limits:
         raise UsageError(
@@ -66,16 +70,33 @@ def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher, source: 
         observe = all_of(observe, audit.observe_asked)
     if source.reconciliation is not None:
         observe = all_of(source.reconciliation.observe, observe)
+    read = partial(_read_log, options, hasher, source)
+    report = read(observe, source.anchor)
+    if report.record_count == 0 and source.beginning is None:
+        raise UsageError(f"{options.log}: nothing to replay")
+    checked = check_source(source, report)
+    # What a guard has written meanwhile is not lived again.
+    as_read = Bounds(last_sequence=report.head.sequence)
+    audit.live_again(lambda observe: read(as_read.within(observe)))
+    return show_report(options, audit, report, checked)
+
+
+def _read_log(
+    options: argparse.Namespace,
+    hasher: ChainHasher,
+    source: Source,
+    observe: "Observer",
+    anchor: Anchor | None = None,
+) -> "ReplayReport":
+    from guard.replay.replay import replay_log
+
     with progress_of(options.log) as advance:
-        report = replay_log(
+        return replay_log(
             options.log,
             hasher,
             beginning=source.beginning,
             observe=observe,
-            anchor=source.anchor,
+            anchor=anchor,
             jobs=options.jobs,
             on_bytes=advance,
         )
-    if report.record_count == 0 and source.beginning is None:
-        raise UsageError(f"{options.log}: nothing to replay")
-    return show_report(options, audit, report, check_source(source, report))

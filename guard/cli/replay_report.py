@@ -6,6 +6,7 @@ Owns `--html`, `--explain`, `--desk`, `--policy` and `--limits`. What is found i
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ def open_audit(
         _check_page_file(options.html, options.log)
     from guard.audit.audit import Audit
 
-    overrides = begun = None
+    overrides = begin = None
     if options.policy is not None or options.limits is not None:
         from guard.audit.overrides import load_overrides
 
@@ -62,8 +63,8 @@ def open_audit(
         if beginning is not None:
             from guard.recovery.recover import load_checkpoint
 
-            begun = load_checkpoint(beginning, key_id)
-    return Audit(options.explain, options.desk, overrides, begun)
+            begin = partial(load_checkpoint, beginning, key_id)
+    return Audit(options.explain, options.desk, overrides, begin)
 
 
 def _check_page_file(page: Path, log: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from importlib import resources
+from pathlib import Path
 from typing import Final
 
 from guard.client import InstrumentSpec
@@ -40,10 +41,10 @@ class Step:
     at_ns: int
 
 
-def read_steps() -> Iterator[Step]:
-    """The recording, in its order, as requests."""
+def read_steps(file: Path | None = None) -> Iterator[Step]:
+    """The recording, in its order, as requests. `file`: another one of the same columns."""
     last_price = FIRST_PRICE_USD
-    source = resources.files("guard") / "data" / RECORDING
+    source = resources.files("guard") / "data" / RECORDING if file is None else file
     with source.open("rb") as packed, gzip.open(packed, "rt", newline="") as text:
         for row in csv.DictReader(text):
             if row["event"] == "received":

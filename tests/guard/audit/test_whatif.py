@@ -10,6 +10,7 @@ from guard.audit.audit import Audit
 from guard.audit.changes import CHANGES
 from guard.audit.overrides import Overrides
 from guard.config.file import ConfigError, DeskTerms
+from guard.engine.events import BudgetLowered, DeskToppedUp, HoldFreed
 from guard_day_support import trading_day
 from guard_support import (
     ALPHA_BUDGET,
@@ -137,7 +138,7 @@ def test_a_lower_budget_refuses_and_leaves_out_what_followed() -> None:
     assert (fields["before"]["admitted"], fields["after"]["admitted"]) == (3, 1)
 
 
-def test_no_cap_admits_and_what_is_admitted_stays_held() -> None:
+def test_no_cap_admits_and_what_is_admitted_lives_as_the_order_most_like_it() -> None:
     fields = what_if(_day().records, terms("desk-alpha", ALPHA_BUDGET))
     assert fields["newly_admitted"]["count"] == 1
     assert fields["newly_admitted"]["moves"] == [
@@ -146,8 +147,104 @@ def test_no_cap_admits_and_what_is_admitted_stays_held() -> None:
     desk = fields["desks"]["desk-alpha"]
     assert desk["held_peak_microcents_before"] == ORDER_NOTIONAL
     assert desk["held_peak_microcents_after"] == 80 * ORDER_NOTIONAL
-    assert fields["exposure_after"]["desks"]["desk-alpha"]["rows"][-1][3] == 80 * ORDER_NOTIONAL
+    # A-2, the last before it, was canceled at once, and A-3 is so, too.
+    assert fields["exposure_after"]["desks"]["desk-alpha"]["rows"][-1][3] == 0
+    assert fields["assumed"] == {
+        "newly_admitted": 1,
+        "ended_as_replaced": 0,
+        "ended_as_like_order": 1,
+        "held_to_the_end": 0,
+        "like_orders_of": "same_desk",
+        "replaced_by_orders_of": None,
+        "replaced_within_ns": None,
+    }
+    assert fields["assumption"].startswith("Of the 1 orders that only now are admitted no end is")
     assert (fields["fills_left_out"], fields["cancels_left_out"]) == (0, 0)
+
+
+def _refused_then_canceled(big: int) -> list[bytes]:
+    """20 big orders that a cap of 4.8 million refuses, and 20 small ones, each canceled at once."""
+    day = LoggedEngine(dev_config(('exposure_cap = "1500000.00"', 'exposure_cap = "4800000.00"')))
+    for number in range(20):
+        day.submit(order(f"B-{number}", quantity=30_700 + number), T0 + number)
+    for number in range(big):
+        day.admit(order(f"S-{number}", quantity=1_000), T0 + SECOND_NS + number)
+        day.submit(cancel(f"S-{number}"), T0 + SECOND_NS + number)
+    return day.records
+
+
+def test_a_higher_cap_does_not_admit_less_since_nothing_of_what_it_admits_ends() -> None:
+    limits = terms("desk-alpha", 600_000_000_000_000, 590_000_000_000_000)
+    fields = what_if(_refused_then_canceled(20), limits)
+    assert fields["before"]["admitted"] == 20
+    assert fields["after"]["admitted"] == fields["high"]["admitted"] == 40
+    assert fields["low"]["admitted"] == 1
+    assert fields["low"]["rejected"] == 0
+    assert fields["high"]["rejected"] == 39
+    desk = fields["desks"]["desk-alpha"]
+    assert [desk[f"admitted_{when}"] for when in ("before", "after", "low", "high")] == [
+        20, 40, 1, 40
+    ]  # fmt: skip
+
+
+def test_what_nothing_is_like_holds_to_the_end() -> None:
+    limits = terms("desk-alpha", 600_000_000_000_000, 590_000_000_000_000)
+    fields = what_if(_refused_then_canceled(0), limits)
+    assert fields["assumed"]["held_to_the_end"] == 1
+    assert fields["after"]["admitted"] == 1
+    assert (fields["low"]["admitted"], fields["high"]["admitted"]) == (1, 20)
+    assert "1, which none is like, hold to the end" in fields["assumption"]
+
+
+def test_a_recorded_fill_of_an_order_that_is_now_admitted_fills_it() -> None:
+    day = LoggedEngine()
+    day.admit(order("A-1", quantity=4_000))
+    day.submit(fill("F-1", 4_000, fee=7), T0 + SECOND_NS)
+    day.reject(order("A-2", quantity=8_000), T0 + 2 * SECOND_NS)
+    day.submit(fill("F-2", 8_000, fee=11, client_order_id="A-2"), T0 + 3 * SECOND_NS)
+    fields = what_if(day.records, terms("desk-alpha", ALPHA_BUDGET))
+    assert fields["newly_admitted"]["count"] == 1
+    rows = fields["exposure_after"]["desks"]["desk-alpha"]["rows"]
+    # A desk that reports such fills has no others: 11 is charged once, no fee like A-1's beside.
+    assert rows[-1][3:5] == [0, 18]
+
+
+def test_fills_of_a_like_order_are_taken_in_proportion() -> None:
+    day = LoggedEngine()
+    day.admit(order("A-1", quantity=4_000))
+    day.submit(fill("F-1", 1_000, fee=100), T0 + SECOND_NS)
+    day.submit(fill("F-2", 3_000, fee=300), T0 + 3 * SECOND_NS)
+    day.reject(order("A-2", quantity=8_000), T0 + 4 * SECOND_NS)
+    day.admit(order("B-1", desk="desk-beta"), T0 + 20 * SECOND_NS)
+    fields = what_if(day.records, terms("desk-alpha", ALPHA_BUDGET))
+    rows = {
+        row[0] - T0: row[3:5] for row in fields["exposure_after"]["desks"]["desk-alpha"]["rows"]
+    }
+    half, all_of_it = 6_000 * ORDER_NOTIONAL // 100, 8_000 * ORDER_NOTIONAL // 100
+    assert rows[4 * SECOND_NS] == [all_of_it, 400]
+    assert rows[5 * SECOND_NS] == [half, 600]
+    assert rows[7 * SECOND_NS] == [0, 1_200]
+
+
+def test_what_a_person_did_to_an_order_or_a_budget_happens_as_far_as_it_can() -> None:
+    day = LoggedEngine()
+    day.admit(order("A-1"))
+    day.log(
+        actor().event(
+            HoldFreed, desk="desk-alpha", client_order_id="A-1", released_microcents=ORDER_NOTIONAL
+        )
+    )
+    day.admit(order("B-1", desk="desk-beta"))
+    lowered = BETA_BUDGET - ORDER_NOTIONAL
+    day.log(actor().event(BudgetLowered, desk="desk-beta", amount_microcents=lowered))
+    day.log(actor().event(DeskToppedUp, desk="desk-beta", amount_microcents=7))
+    none = other_policy(("hard_risk_limit_bps = 9600", "hard_risk_limit_bps = 1"))
+    fields = what_if(day.records, none)
+    assert fields["after"]["admitted"] == 0
+    rows = fields["exposure_after"]["desks"]["desk-beta"]["rows"]
+    assert rows[-1][5] == ORDER_NOTIONAL + 7
+    held = what_if(day.records, terms("desk-beta", 2 * ORDER_NOTIONAL))
+    assert held["exposure_after"]["desks"]["desk-beta"]["rows"][-1][5] == 2 * ORDER_NOTIONAL
 
 
 def test_another_policy_sends_elsewhere_at_another_fee() -> None:

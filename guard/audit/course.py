@@ -1,0 +1,205 @@
+"""A day lived again under other rules, with one assumption of how unknown orders end. Pure.
+
+Owns an engine of its own, asked each recorded request at its recorded time, and the ends that are
+assumed of orders which the day itself had refused: fills and cancels of the course's own, each at
+its time between the recorded ones. `guard.audit.whatif` lives several courses side by side.
+
+Memory: another state as large as the replay's own, and the ends of the orders that are open.
+"""
+
+import heapq
+from collections import Counter
+from typing import Final
+
+from msgspec import UNSET, structs
+
+from guard.audit.changes import Totals
+from guard.audit.exposure import ROWS_MAX, ExposureBook
+from guard.audit.like_orders import NOT_CLOSED
+from guard.audit.lives import AssumedLife
+from guard.audit.overrides import Overrides
+from guard.config.file import ConfigError, DeskTerms
+from guard.engine.actor import Actor
+from guard.engine.apply_event import build_policy
+from guard.engine.engine import Engine
+from guard.engine.events import (
+    BudgetLowered,
+    CheckpointTaken,
+    DeskCapped,
+    DeskOpened,
+    DeskOrderAgeLimited,
+    DeskToppedUp,
+    HoldFreed,
+    Outcome,
+    PolicyActivated,
+    SettingsActivated,
+)
+from guard.engine.remembered_form import OrderPhase
+from guard.engine.state import GuardState
+from guard.protocol.messages import Cancel, Fill
+from guard.protocol.outcome import Outcome as RequestOutcome
+from guard.protocol.outcome import OutcomeKind
+from guard.protocol.request import Request
+from guard.protocol.request_reader import RequestReader
+
+TERMS_EVENTS: Final = (
+    DeskOpened, DeskToppedUp, DeskCapped, BudgetLowered, DeskOrderAgeLimited
+)  # fmt: skip
+_ADMITTED, _ERROR = int(OutcomeKind.ADMITTED), int(OutcomeKind.ERROR)
+
+
+def is_admitted(state: GuardState, request: Request) -> bool:
+    """Is the request's order one that was admitted, and not forgotten?"""
+    row = state.orders.find(request, request.received_at_ns)
+    return row >= 0 and state.orders.phase(row) != OrderPhase.REFUSED
+
+
+class Course:
+    """See the module. `outcome`: what was answered last, until the next is asked."""
+
+    def __init__(
+        self, overrides: Overrides, begun: Engine | None = None, rows_max: int = ROWS_MAX
+    ) -> None:
+        """`begun`: an engine where the log begins, if not at its first record: it becomes ours."""
+        self.engine = Engine() if begun is None else begun
+        if begun is not None and overrides.policy is not None:
+            begun.state.policy = build_policy(overrides.policy)
+            begun.state.policy_digest_hex = overrides.policy_digest_hex
+        self.outcome = RequestOutcome()
+        self.totals = Totals()
+        self.admitted_by_desk: Counter[str] = Counter()
+        self.exposure = ExposureBook(rows_max)
+        self._overrides = overrides
+        self._has_opened_desks = False
+        self._reader = RequestReader("what-if")
+        self._end = Request()
+        self._end.set_text("client", b"what-if")
+        self._ends: list[tuple[int, int, Fill | Cancel]] = []
+        self._end_count = 0
+
+    def order(self, sequence: int, request: Request, at_ns: int) -> bool:
+        """Asks for an order; whether it is admitted. One that is known is not counted again."""
+        is_recorded = self.engine.decide(request, self.outcome)
+        answered = self.outcome
+        if not answered.repeat:
+            self.totals.add(answered)
+        if is_recorded:
+            self.engine.apply(request, answered)
+        if answered.repeat or answered.kind != _ADMITTED:
+            return False
+        self.admitted_by_desk[request.desk] += 1
+        self.note(request.desk, sequence, at_ns)
+        return True
+
+    def follow(self, sequence: int, request: Request, at_ns: int) -> bool:
+        """Asks for a fill or a cancel; False where it cannot be here."""
+        if self.engine.decide(request, self.outcome):
+            self.engine.apply(request, self.outcome)
+        elif self.outcome.kind == _ERROR:
+            return False
+        self.note(request.desk, sequence, at_ns)
+        return True
+
+    def assume(self, request: Request, life: AssumedLife) -> None:
+        """An order that was just admitted is to be filled and canceled so."""
+        desk, name, from_ns = request.desk, request.client_order_id, request.received_at_ns
+        for after_ns, lots, fee_microcents in life.fills:
+            fill = Fill(desk, name, f"what-if-{self._end_count}", lots, fee_microcents)
+            self._plan(from_ns + after_ns, fill)
+        if life.closed_after_ns != NOT_CLOSED:
+            self._plan(from_ns + life.closed_after_ns, Cancel(desk, name))
+
+    def _plan(self, at_ns: int, end: Fill | Cancel) -> None:
+        heapq.heappush(self._ends, (at_ns, self._end_count, end))
+        self._end_count += 1
+
+    def run_until(self, sequence: int, at_ns: int) -> None:
+        """Lets happen what was assumed up to that time, before the record of that sequence."""
+        while self._ends and self._ends[0][0] <= at_ns:
+            due_ns, _, end = heapq.heappop(self._ends)
+            self._reader.take(self._end, end)
+            self._ask_own(sequence, due_ns)
+
+    def _ask_own(self, sequence: int, at_ns: int) -> None:
+        """Asks for a fill or a cancel of the course's own."""
+        request, state = self._end, self.engine.state
+        request.received_at_ns = max(at_ns, state.last_received_at_ns)
+        request.batch_first_sequence = state.next_sequence
+        self.follow(sequence, request, request.received_at_ns)
+
+    def _lower(self, event: BudgetLowered) -> None:
+        """Takes back what is free here, where less is than there was."""
+        free = self.engine.state.ledger.remaining_microcents(event.desk) or 0
+        amount = min(event.amount_microcents, free)
+        if amount:
+            self._apply(structs.replace(event, amount_microcents=amount))
+
+    def note(self, desk: str, sequence: int, at_ns: int) -> None:
+        """Takes down the desk's exposure."""
+        self.exposure.note(desk, self.engine.state.ledger, sequence, at_ns)
+
+    def administer(self, sequence: int, event: Outcome, at_ns: int) -> None:
+        """What people and start-ups did, under the other rules. Raises ConfigError."""
+        overrides = self._overrides
+        if isinstance(event, PolicyActivated) and overrides.policy is not None:
+            event = structs.replace(
+                event, policy=overrides.policy, policy_digest_hex=overrides.policy_digest_hex
+            )
+        elif isinstance(event, SettingsActivated):
+            event = self._settings(event)
+        elif isinstance(event, TERMS_EVENTS):
+            if event.desk in overrides.desks:
+                return
+            if isinstance(event, BudgetLowered):
+                self._lower(event)
+                self.note(event.desk, sequence, at_ns)
+                return
+        elif isinstance(event, CheckpointTaken):
+            return  # of the state that the day came to, which this one is not
+        elif isinstance(event, HoldFreed):
+            # As a cancel: what is left of it here is freed, if it is there and open.
+            self._reader.take(self._end, Cancel(event.desk, event.client_order_id))
+            self._ask_own(sequence, at_ns)
+            return
+        self._apply(event)
+        if isinstance(event, TERMS_EVENTS):
+            self.note(event.desk, sequence, at_ns)
+        if isinstance(event, SettingsActivated) and not self._has_opened_desks:
+            self._has_opened_desks = True
+            for terms in overrides.desks.values():
+                self._open(terms, event, sequence, at_ns)
+
+    def _settings(self, event: SettingsActivated) -> SettingsActivated:
+        overrides = self._overrides
+        if overrides.currency not in (None, event.currency):
+            raise ConfigError(
+                f"settings.currency: {overrides.currency!r} is not allowed; "
+                f"allowed: the log's, {event.currency!r}"
+            )
+        orders_max = overrides.remembered_orders_max
+        window_ns = overrides.remembered_order_window_ns
+        return structs.replace(
+            event,
+            remembered_orders_max=event.remembered_orders_max if orders_max is None else orders_max,
+            remembered_order_window_ns=event.remembered_order_window_ns
+            if window_ns is None
+            else window_ns,
+            refuses_unknown_venues=event.refuses_unknown_venues
+            if overrides.refuse_unknown_venues is None
+            else overrides.refuse_unknown_venues or UNSET,
+        )
+
+    def _open(self, terms: DeskTerms, event: SettingsActivated, sequence: int, at_ns: int) -> None:
+        actor = Actor(event.received_at_ns, event.batch_first_sequence, "replay", "--limits")
+        opened = actor.event(
+            DeskOpened,
+            desk=terms.desk,
+            budget_microcents=terms.budget_microcents,
+            max_reserved_microcents=terms.max_reserved_microcents,
+            max_order_age_ms=UNSET if terms.max_order_age_ms is None else terms.max_order_age_ms,
+        )
+        self._apply(opened)
+        self.note(terms.desk, sequence, at_ns)
+
+    def _apply(self, event: Outcome) -> None:
+        self.engine.apply_event(self.engine.next_sequence, event)
