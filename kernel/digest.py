@@ -5,8 +5,6 @@ Owns: the tags, and what each digest covers. A digest is 32 raw bytes; `.hex()` 
 
 Must not: lay out fields (rows come from `kernel.layout`) or compare digests for authenticity.
 
-It runs as it stands, or compiled with the types of `digest.pxd` beside it.
-
 Fails: a row of the wrong length is a `KernelInputError`.
 """
 

@@ -2,8 +2,7 @@
 """The open holds of a ledger by their numbers: packed rows in slabs, no object for any of them.
 
 Owns: the memory of the holds. A ledger may have millions open, and nobody's order may wait while
-some table of theirs grows (a dictionary of a million stopped for 0.1 s). It runs as it stands, or
-compiled with the types of `holds.pxd` beside it.
+some table of theirs grows (a dictionary of a million stopped for 0.1 s).
 
 Must not: know what a hold is for, or move a balance: `kernel.ledger` does.
 

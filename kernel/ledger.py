@@ -12,8 +12,7 @@ tenant has `remaining + reserved + committed == initial` and `remaining >= 0`, a
 add up to `reserved`. Amounts are i64 microcents, checked before anything moves. Callers on a hot
 path, who need no result to look at, have the same operations without one (`can_reserve`,
 `reserve_id`, `settle_hold`, `release_hold`), and a tenant's line, which they look up once (`line`,
-`reserve_line`). It runs as it stands, or compiled with the types of
-`ledger.pxd` beside it.
+`reserve_line`).
 
 Fails: an amount outside i64, a bool, a negative grant or an unusable tenant id is a
 `KernelInputError` naming the argument; balances that stop adding up are an `InvariantError`.

@@ -2,7 +2,7 @@
 """The lines of the ledger: a tenant and its balances.
 
 Owns: the comparisons that an operation's refusals come from, and the check that a tenant's balances
-add up. It runs as it stands, or compiled with the types of `ledger_lines.pxd` beside it.
+add up.
 
 Must not: know which holds there are, or move anything: `kernel.ledger` does.
 

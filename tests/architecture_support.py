@@ -262,6 +262,27 @@ def wal_imports(source: Source) -> Iterator[Finding]:
     yield from banned_imports(source, frozenset({"kernel", "guard"}))
 
 
+def asserted_conditions(source: Source) -> Iterator[Finding]:
+    """An assert may tell the type checker what a value is, and hold nothing: see `python -O`.
+
+    What it tells is that a value is not None, or of a type: any other fails where it is used.
+    """
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Assert) and not _is_narrowing(node.test):
+            yield node.lineno, f"asserts {ast.unparse(node.test)}"
+
+
+def _is_narrowing(test: ast.expr) -> bool:
+    if isinstance(test, ast.Call):
+        return isinstance(test.func, ast.Name) and test.func.id == "isinstance"
+    return (
+        isinstance(test, ast.Compare)
+        and isinstance(test.ops[0], ast.IsNot)
+        and isinstance(test.comparators[0], ast.Constant)
+        and test.comparators[0].value is None
+    )
+
+
 def kernel_effects(source: Source) -> Iterator[Finding]:
     yield from banned_imports(source, IO_MODULES | {"datetime"})
     yield from called_names(source, IO_CALLS | UNREPEATABLE_CALLS)

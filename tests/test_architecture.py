@@ -23,6 +23,7 @@ from architecture_support import (
     Check,
     Finding,
     Source,
+    asserted_conditions,
     clock_reads,
     forms_imports,
     kernel_effects,
@@ -62,6 +63,11 @@ def in_product(source: Source) -> bool:
 
 def in_package(name: str) -> Callable[[Source], bool]:
     return lambda source: source.package == name
+
+
+def keeps_the_log(source: Source) -> bool:
+    rooms = ("wal/", "guard/audit/", "guard/engine/", "guard/record/")
+    return source.path.startswith(rooms)
 
 
 def is_pure_guard(source: Source) -> bool:
@@ -108,6 +114,21 @@ RULES = (
             ("wal/a.py", "if True:\n    import guard.protocol.wire as w"),
         ),
         good=(("wal/a.py", "import os\nimport msgspec\nfrom wal.chain import x"),),
+    ),
+    Rule(
+        "what the log's integrity rests on is raised and not asserted",
+        keeps_the_log,
+        asserted_conditions,
+        bad=(
+            ("wal/a.py", "assert x"),
+            ("wal/a.py", "assert x is None"),
+            ("wal/a.py", "assert x > 0, x"),
+            ("wal/a.py", "assert not x"),
+            ("guard/audit/a.py", "assert x == y"),
+            ("guard/engine/a.py", "def f():\n    assert x and y"),
+            ("guard/record/a.py", "assert f(x)"),
+        ),
+        good=(("wal/a.py", "assert x is not None\nassert isinstance(x, int), x"),),
     ),
     Rule(
         "kernel has no effects and no input but its arguments",

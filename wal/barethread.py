@@ -7,11 +7,10 @@ or take a second batch before the first is done.
 
 How it works: a byte into one pipe starts a write and an `fdatasync` of the given lines, a byte out
 of the other one, which the loop watches, says that both have returned; to a loop that waits for
-them first, a word in memory does. A thread of the
-interpreter's own would have to win it back after each call from a loop that is busy deciding, and
-would stop that loop whenever it did: with this one, side by side, 1.2 to 1.3 times the orders were
-answered at full load. It runs as it stands, too (then it is such a thread), or compiled with the
-types of `barethread.pxd` beside it.
+them first, a word in memory does. A thread of the interpreter's own would have to win it back after
+each call from a loop that is busy deciding, and would stop that loop whenever it did: with this
+one, side by side, 1.2 to 1.3 times the orders were answered at full load. Interpreted, it is such a
+thread.
 
 How it fails: an error of a call is the `Outcome`'s. Nothing is tried twice. Signals are blocked on
 the thread, so that none interrupts a call.
@@ -28,6 +27,7 @@ from threading import Thread
 from typing import NamedTuple
 
 from wal import diskcalls
+from wal.errors import WalInvariantError
 
 
 class Outcome(NamedTuple):
@@ -76,7 +76,8 @@ class BareThread:
         That is before this call returns, where it is done within `wait_ns`: who waits here is told
         sooner. Else it is on `loop`, or within `wait`.
         """
-        assert self._on_done is None
+        if self._on_done is not None:
+            raise WalInvariantError("a thread is given lines while it still writes others")
         self._watch(loop)
         if self._thread is None:
             thread = Thread(target=self._serve, name=self._name)

@@ -17,7 +17,7 @@ import hmac
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
-from wal.errors import WalKeyError
+from wal.errors import WalInputError, WalKeyError
 
 GENESIS: Final = "genesis"
 # RFC 2104 section 3: a key shorter than the hash's output weakens it. The reference agrees.
@@ -93,7 +93,10 @@ class ChainHasher:
         with none of `genesis` and 64 hexadecimal characters, and ends with a NUL. Without a key
         it is a plain hash, which anyone can make.
         """
-        assert domain.endswith("\x00"), domain
+        if not domain.endswith("\x00"):
+            raise WalInputError(
+                f"domain: {domain!r} is not allowed; allowed: text that ends with NUL"
+            )
         return self.entry_hash(domain, message)
 
 

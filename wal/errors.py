@@ -12,6 +12,13 @@ class WalError(Exception):
     """The environment failed. The log cannot be used until a person or a restart has acted."""
 
 
+class WalInvariantError(WalError):
+    """The log was used, or has come to stand, as it never may: a defect of the program.
+
+    Raised before anything is written, and not by `assert`, so that `python -O` changes nothing.
+    """
+
+
 class WalDamage(WalError):  # noqa: N818 (a state of the log, named as one)
     """The bytes on disk are not the log that was written.
 
@@ -161,3 +168,9 @@ class WalAnchorError(WalInputError):
 
 class MerkleProofError(WalInputError):
     """A proof about the tree over a log does not prove what it is said to."""
+
+
+def require(holds: bool, reason: str) -> None:
+    """Raises WalInvariantError with the reason where that does not hold."""
+    if not holds:
+        raise WalInvariantError(reason)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from wal.closing_on_exit import Closing
-from wal.errors import WalDisplaced, WalError, WalLocked
+from wal.errors import WalDisplaced, WalError, WalInvariantError, WalLocked
 from wal.segment import FILE_MODE, SEGMENT_NAME
 from wal.space import OUT_OF_SPACE
 
@@ -99,7 +99,8 @@ class LogLock(Closing):
     @property
     def directory_descriptor(self) -> int:
         """The directory that is locked, whatever its path leads to by now."""
-        assert self._directory_descriptor is not None, "the lock was released"
+        if self._directory_descriptor is None:
+            raise WalInvariantError("the log's lock was released")
         return self._directory_descriptor
 
     def check(self) -> None:

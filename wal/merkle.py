@@ -24,7 +24,7 @@ from hmac import compare_digest
 from typing import Final
 
 from wal.entry import Entry, encode_line
-from wal.errors import MerkleProofError
+from wal.errors import MerkleProofError, WalInputError, WalInvariantError
 
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = sha256().digest()  # of the tree without a leaf
@@ -69,7 +69,8 @@ class MerkleTree:
 
     def append(self, leaf: bytes) -> None:
         """Add the leaf whose hash is `leaf`."""
-        assert len(leaf) == HASH_BYTES, len(leaf)
+        if len(leaf) != HASH_BYTES:
+            raise WalInputError(f"leaf: {len(leaf)} bytes are not allowed; allowed: {HASH_BYTES}")
         kept = self._kept
         node, level, index = leaf, 0, self._size
         if (0, index) in kept:
@@ -103,12 +104,14 @@ class MerkleTree:
 
     def inclusion_proof(self, index: int) -> list[bytes]:
         """The proof that the followed leaf `index` is in the tree of now, from the leaf upwards."""
-        assert 0 <= index < self._size, (index, self._size)
+        if not 0 <= index < self._size:
+            raise WalInputError(f"index: {index} is not allowed; allowed: 0 to {self._size - 1}")
         return self._path(0, index)
 
     def consistency_proof(self, old_size: int) -> list[bytes]:
         """The proof that the followed tree of `old_size` leaves is the beginning of that of now."""
-        assert 0 <= old_size <= self._size, (old_size, self._size)
+        if not 0 <= old_size <= self._size:
+            raise WalInputError(f"old_size: {old_size} is not allowed; allowed: 0 to {self._size}")
         if old_size in (0, self._size):
             return []
         level = _trailing_zeros(old_size)
@@ -131,11 +134,13 @@ class MerkleTree:
                 self._kept[sibling] = lefts.pop()
             else:
                 self._kept[sibling] = None  # nothing behind the place is there yet
-        assert not lefts
+        if lefts:
+            raise WalInvariantError(f"the tree has {len(lefts)} roots too many")
 
     def _node(self, level: int, index: int) -> bytes:
         node = self._kept.get((level, index))
-        assert node is not None, f"node {level}, {index} was not followed"
+        if node is None:
+            raise WalInvariantError(f"node {index} of level {level} was not followed")
         return node
 
     def _path(self, level: int, index: int) -> list[bytes]:

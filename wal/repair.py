@@ -19,7 +19,7 @@ from typing import Final
 
 from wal.ahead import data_end, segment_end
 from wal.chain import EMPTY_HEAD, ChainHasher, Head
-from wal.errors import WalDamage, WalError, WalKeyMismatch
+from wal.errors import WalDamage, WalError, WalInvariantError, WalKeyMismatch
 from wal.find_record import find_start
 from wal.log_pass import Dialect
 from wal.reader import Position, paths_of, read_entries
@@ -217,7 +217,11 @@ def _plan(
             # A batch lies whole in one segment: none of an earlier one goes on in this.
             dialect.batch_first_sequence(last.data) if last and same_segment else None,
         )
-        assert tail.head.sequence + 1 == damage.sequence
+        if tail.head.sequence + 1 != damage.sequence:
+            raise WalInvariantError(
+                f"a repair begins behind record {tail.head.sequence}, the damage is record "
+                f"{damage.sequence}"
+            )
         reason = judge(tail, hasher, dialect)
         copy_name = _copy_name(path.parent, damage, data)
     except NotTornError as refusal:

@@ -9,10 +9,9 @@ with it, if anything. So whatever is counted here is what the long way passes, a
 Left to the long way are also the texts of which readers judge differently: halves of surrogate
 pairs, numbers with an exponent or of hundreds of digits.
 
-How it works: one pass over the bytes of a block. This file runs as it stands, or compiled with the
-types of `scan.pxd` beside it; interpreted it is far slower than the long way, so the reader uses
-it compiled only, and the tests run both. A block ends with a newline, which no JSON text can
-contain: it stops every walk, so that no walk needs to look for the block's end.
+How it works: one pass over the bytes of a block. Interpreted it is far slower than the long way, so
+the reader uses it compiled only; the tests run both. A block ends with a newline, which no JSON
+text can contain: it stops every walk, so that no walk needs to look for the block's end.
 
 How it fails: a block that does not end with a newline, or a start beyond it, is a `ValueError`.
 """

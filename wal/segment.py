@@ -20,7 +20,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from wal.errors import WalDamage, WalError
+from wal.errors import WalDamage, WalError, WalInputError
 from wal.failpoint import reach
 from wal.regularfile import open_regular
 
@@ -47,7 +47,8 @@ MANIFEST_NAME: Final = "checkpoints.json"
 
 def segment_name(number: int) -> str:
     """The file name of segment `number`, counted from 1."""
-    assert 1 <= number <= SEGMENT_NUMBER_MAX, number
+    if not 1 <= number <= SEGMENT_NUMBER_MAX:
+        raise WalInputError(f"number: {number} is not allowed; allowed: 1 to {SEGMENT_NUMBER_MAX}")
     return f"{number:08d}.jsonl"
 
 

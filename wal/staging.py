@@ -21,7 +21,7 @@ from wal import linetext
 from wal import rawbytes as raw
 from wal.chain import ChainHasher, Head
 from wal.entryhash import EntryHash
-from wal.errors import WalInputError
+from wal.errors import WalInputError, WalInvariantError
 from wal.rawbytes import Row
 
 _CAPACITY_MIN: Final = 64 * 1024  # some forty orders
@@ -66,9 +66,10 @@ class Staging:
         """The same with `size` bytes of data, in C wherever they are."""
         if not self.is_open:
             self._refuse()
-            assert self.is_open, "closed, and nobody says why"
+            raise WalInvariantError("a record is staged where none may be, and nobody says why")
         previous_hash = self.entry_hash
-        assert sequence == self.sequence + 1, (sequence, self.sequence)
+        if sequence != self.sequence + 1:
+            raise WalInvariantError(f"record {sequence} is staged behind record {self.sequence}")
         at = self.byte_count
         end = at + linetext.line_bytes(sequence, previous_hash, size)
         if end > self._bytes_max:

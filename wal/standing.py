@@ -8,8 +8,7 @@ the directory or the lock (`wal.lock` does), or at what stands in the segment.
 
 How it works: one `lstat` of the path, a microsecond beside a sync. The same device and inode (as
 long as the descriptor is open, nobody else gets that number) and exactly as many bytes as were
-written (and at most so many zeros ahead of the next): nothing has happened. It runs as it stands,
-or compiled with the types of `standing.pxd` beside it.
+written (and at most so many zeros ahead of the next): nothing has happened.
 
 How it fails: `WalDisplaced`, in words; of a segment that was deleted a copy is kept (`wal.rescue`).
 Where the path cannot be looked at (no permission for the directory, say), the open file alone is

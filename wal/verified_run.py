@@ -14,6 +14,7 @@ from typing import Final
 
 from wal.chain import Head
 from wal.entry import Entry, encode_line, line_opening
+from wal.errors import WalInputError
 
 SPANS_PER_LINE: Final = 3  # as `wal.scan` fills them
 HASH_LENGTH: Final = 64
@@ -104,7 +105,9 @@ class Run:
             previous_hash, offset, line_at = entry_hash, end_offset, line_end
 
     def _index_of(self, sequence: int) -> int:
-        assert self.head.sequence < sequence <= self.last.sequence, sequence
+        if not self.head.sequence < sequence <= self.last.sequence:
+            allowed = f"{self.head.sequence + 1} to {self.last.sequence}"
+            raise WalInputError(f"sequence: {sequence} is not allowed; allowed: {allowed}")
         return self.first + sequence - self.head.sequence - 1
 
 

@@ -45,7 +45,7 @@ from wal.commit import (
     poisoned_by,
 )
 from wal.entry import check_data
-from wal.errors import WalError, WalInputError, WalPoisoned
+from wal.errors import WalError, WalInputError, WalPoisoned, require
 from wal.headfile import HeadFile, PublishedHead
 from wal.lastsegment import LastSegment, open_last
 from wal.lock import LogLock
@@ -272,7 +272,7 @@ class LogWriter(Closing):
     def sync_now(self) -> Head:
         """As `sync`, but the calling thread waits for the disk; not while a `sync` is running."""
         self._check_usable()
-        assert not self._is_syncing, "sync_now while a sync is running"
+        require(not self._is_syncing, "sync_now is called while a sync is running")
         if self.staging.record_count:
             batch = self._take()
             try:
@@ -290,7 +290,7 @@ class LogWriter(Closing):
         to go the way of a thread of the interpreter's own.) Raises `WalPoisoned`.
         """
         self._check_usable()
-        assert not self._is_syncing, "sync_within while a sync is running"
+        require(not self._is_syncing, "sync_within is called while a sync is running")
         if self.staging.record_count:
             self._start(self._take(), loop, wait_ns)
             self._check_usable()
@@ -328,7 +328,7 @@ class LogWriter(Closing):
         Nothing is staged, and nothing is written behind it. Raises `WalPoisoned`.
         """
         self._check_usable()
-        assert not self.staging.record_count, "sealed with records staged"
+        require(self.staging.record_count == 0, "the log is sealed while records are staged")
         self._ahead.end()
         self._check_usable()
         if self._ahead.file_bytes > self._segment_bytes:
@@ -367,7 +367,7 @@ class LogWriter(Closing):
     def _take(self) -> Batch:
         """The staged records as a batch, and its segment; staging begins anew."""
         record_count, batch_bytes = self.staging.record_count, self.staging.byte_count
-        assert record_count > 0
+        require(record_count > 0, "a batch of no records is taken")
         offset, zeros_at = self._segment_bytes, None
         begins_segment = self._rotate_next or (
             offset > 0 and offset + batch_bytes > self._segment_bytes_max
@@ -384,9 +384,9 @@ class LogWriter(Closing):
         head = self.staged_head
         first_sequence = head.sequence - record_count + 1
         # Nothing before it is under way: the buffer that staging goes on with is free.
-        assert first_sequence == self._durable_head.sequence + 1
+        require(first_sequence == self._durable_head.sequence + 1, "a batch leaves records out")
         lines = self.staging.take()
-        assert len(lines) == batch_bytes
+        require(len(lines) == batch_bytes, "a batch is not what was staged")
         self._under_way_bytes = batch_bytes
         return Batch(
             lines, first_sequence, head, self._segment_number, begins_segment, offset, zeros_at
@@ -443,7 +443,7 @@ class LogWriter(Closing):
 
     def _land(self, batch: Batch, result: int | WalPoisoned | None) -> None:
         """On the loop: how a batch has fared on the thread. None: the thread itself has failed."""
-        assert self._is_syncing
+        require(self._is_syncing, "a batch lands that was not under way")
         self._is_syncing = False
         if isinstance(result, int):
             self._settle(batch, result)
@@ -456,7 +456,7 @@ class LogWriter(Closing):
                 waiter.set_result(None)
 
     def _settle(self, batch: Batch, latency_ns: int) -> None:
-        assert batch.head.sequence > self._durable_head.sequence
+        require(batch.head.sequence > self._durable_head.sequence, "a batch is settled twice")
         self._durable_head = batch.head
         self._under_way_bytes = 0
         self.last_sync = SyncStats(batch.record_count, batch.batch_bytes, latency_ns)

@@ -5,8 +5,7 @@ Owns what is counted once a record: time and batch, the timeline, latencies, gat
 orders that are alike, which go into `guard.audit.answers` when they are too many kinds, and at the
 end. `guard.audit.day_requests` calls them with what stands in a request and its outcome.
 
-It runs as it stands, or compiled with the types of `day_counts.pxd` beside it. Sums of money and of
-times are Python's integers in both forms: no day overflows them. How it fails: it does not.
+Sums of money and of times are Python's integers in both forms: no day overflows them.
 """
 
 from typing import Any, Final

@@ -4,8 +4,6 @@
 Owns the way from a request and its outcome to the functions of `guard.audit.day_counts`. Orders
 alike are found by the bytes that say what they share; only the first of a kind is put into words.
 The age of an order that was refused as stale is no latency, and stands in none.
-
-How it fails: it does not.
 """
 
 from guard.audit.day_counts import Alike, DayCounts

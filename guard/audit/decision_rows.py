@@ -9,8 +9,7 @@ what the long way passes, and no more.
 How it works: the audit bundle of one policy is the same text up to its digests; the keys of input
 and decision are fixed; so a record is read from its front to its end without a decision about its
 shape. Numbers go straight into the kernel's rows, many records' rows into one buffer, which is
-decided in one call. This file runs as it stands, or compiled with the types of
-`decision_rows.pxd` beside it; the tests run both.
+decided in one call.
 
 How it fails: a range of records that the spans do not hold is a `ValueError`.
 """

@@ -9,8 +9,6 @@ kept exactly as well, with the record that made them. A record that moved nothin
 
 Bounded: all desks share one width, and where their rows are too many together it grows. In the end
 a desk has at least one row, so desks bound the memory, as they bound the ledger itself.
-
-It runs as it stands, or compiled with the types of `exposure.pxd` beside it.
 """
 
 from typing import Any, Final

@@ -188,7 +188,8 @@ def _split_key(what: str, text: str) -> tuple[str, str, bytes]:
 
 def sign_note(text: bytes, keys: Sequence[SigningKey]) -> bytes:
     """The note of `text` (which ends with LF) with one signature by each key. Raises NoteError."""
-    assert keys, "a note has a signature"
+    if not keys:
+        raise NoteError("a note has a signature, and so needs a key")
     lines = []
     for key in keys:
         name, key_id, signature = key.sign(text)

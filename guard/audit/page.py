@@ -9,7 +9,7 @@ How it works: figures and tables are in the page as they are, for screen readers
 without scripts; `assets/page.js` draws pictures beside them, with the library that
 `assets/README.md` gives origin and licence of. Amounts in tables are exact; pictures round.
 
-How it fails: it does not; a document of `guard.audit.report` has all that it asks for.
+A document of `guard.audit.report` has all that it asks for.
 """
 
 from importlib import resources

@@ -4,7 +4,7 @@ Owns the columns of `tail`, and which records it shows when it is asked for some
 quantities are in the instrument's own decimals where its definition was met, money in units of
 currency, reasons and events in words.
 
-How it fails: it does not. What a later version writes is shown by the words that it has.
+What a later version writes is shown by the words that it has.
 """
 
 from dataclasses import dataclass, field

@@ -3,7 +3,7 @@
 Owns a form for each reason there is (`FORMS`), filled from the account that `guard.audit.explain`
 makes of the order. Amounts are exact, quantities and prices in the instrument's decimals.
 
-How it fails: it does not; a reason of another version is told by its word.
+A reason of another version is told by its word.
 """
 
 from collections.abc import Callable

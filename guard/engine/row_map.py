@@ -3,8 +3,7 @@
 
 Owns the memory of everything that is remembered by the million (orders, fills). An entry costs its
 row, its key and payload rounded up to `_GRAIN_BYTES`, and its share of the index; the garbage
-collector never sees it. It runs as it stands, or compiled with the types of `row_map.pxd` beside
-it, with the same answers and the same bytes.
+collector never sees it.
 
 How it works: rows of equal size stand in slabs; a row holds where its blob is and the caller's
 integers. Blobs (key, then payload) stand in slabs of their own, in blocks of whole grains; a freed

@@ -10,7 +10,7 @@ How it works: all requests of a body are read before any is decided, since an ar
 taken apart is answered as a whole. A key is looked for from the place behind the last one's on, so
 that keys in the protocol's order are found at once.
 
-How it fails: it does not. What is no request has kind BAD, and its error stands beside it.
+What is no request has kind BAD, and its error stands beside it.
 """
 
 from typing import Final

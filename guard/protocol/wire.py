@@ -9,8 +9,7 @@ well-formed is one typed decode, of an array all at once, and one check of what 
 express. Only when that fails is the body decoded a second time, loosely, to find out what to say
 and which `request_id` to echo.
 
-How it fails: it does not. Whatever the bytes, the answer is a list of requests and `ErrorReply`s;
-`WireError` stays inside.
+Whatever the bytes, the answer is a list of requests and `ErrorReply`s; `WireError` stays inside.
 """
 
 import re

@@ -5,7 +5,7 @@ Owns the way back from what `guard.record.writer` writes, over the same tables. 
 text and no other; a record that is written otherwise goes through msgspec's types first
 (`guard.record.codec`), whose text of it is then read.
 
-How it fails: it does not; what is no record of a request is not read.
+What is no record of a request is not read.
 """
 
 from guard.protocol.fields import CANCEL, FILL, ORDER

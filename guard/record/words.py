@@ -1,7 +1,7 @@
 """What is wrong with a field of a record, in words: the field, its value, what is allowed. Pure.
 
 Owns the form of these words, and the way from what msgspec says of a record that it cannot decode
-to them. How it fails: it does not; where that names no place, its own words are good enough.
+to them. Where that names no place, its own words are good enough.
 """
 
 import re

@@ -9,8 +9,7 @@ record is; the bytes are theirs.
 How it works: what depends on the policy alone is kept from one record to the next. Everything else
 is put into one buffer, in order.
 
-How it fails: it does not. What stands in the fields of a request and an outcome can be written, and
-fits the buffer.
+What stands in the fields of a request and an outcome can be written, and fits the buffer.
 """
 
 import msgspec

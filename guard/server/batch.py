@@ -3,8 +3,7 @@
 
 Owns the answers of the batch that is being gathered, their bytes, the bounds beyond which nothing
 more is taken in, and each client's share: no more than is left for all others. What an answer is,
-`guard.server.request_path` says; when it may leave, `guard.server.pipeline`. It runs as it stands,
-or compiled with the types of `batch.pxd` beside it.
+`guard.server.request_path` says; when it may leave, `guard.server.pipeline`.
 
 How it fails: what deciding raises comes through, and must end the pipeline.
 """

@@ -3,8 +3,6 @@
 Owns the names of the bounds in it and the pages of its lists (`guard/PROTOCOL.md` 7.3). A client
 with two pages in hand may have seen two states: nothing is kept from one request to the next but
 the order of the names.
-
-How it fails: it does not.
 """
 
 from bisect import bisect_left

@@ -9,6 +9,7 @@ from wal import (
     LogLock,
     WalDamage,
     WalError,
+    WalInputError,
     WalLocked,
     create_directory,
     list_segments,
@@ -21,10 +22,9 @@ from wal.segment import create_segment
 def test_names() -> None:
     assert segment_name(1) == "00000001.jsonl"
     assert segment_name(99_999_999) == "99999999.jsonl"
-    with pytest.raises(AssertionError):
-        segment_name(0)
-    with pytest.raises(AssertionError):
-        segment_name(100_000_000)
+    for number in (0, -1, 100_000_000):
+        with pytest.raises(WalInputError, match=f"number: {number} is not allowed; .* 1 to 99999"):
+            segment_name(number)
 
 
 def test_listing_is_in_order_and_ignores_other_files(tmp_path: Path) -> None:

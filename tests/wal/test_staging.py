@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wal import EMPTY_HEAD, ChainHasher, Head, WalError, WalInputError, encode_line
+from wal import (
+    EMPTY_HEAD,
+    ChainHasher,
+    Head,
+    WalError,
+    WalInputError,
+    WalInvariantError,
+    encode_line,
+)
 from wal.entry import SEQUENCE_MAX
 from wal.staging import Staging
 from wal_support import KEY
@@ -137,7 +145,7 @@ def test_only_the_next_record_is_staged() -> None:
     staging.append(1, b"{}")
     before = (staging.sequence, staging.entry_hash, staging.record_count, staging.byte_count)
     for sequence in (0, 1, 3):
-        with pytest.raises(AssertionError):
+        with pytest.raises(WalInvariantError, match=f"record {sequence} is staged behind record 1"):
             staging.append(sequence, b"{}")
     with pytest.raises(TypeError):
         staging.append(2, None)  # type: ignore[arg-type]
@@ -156,6 +164,6 @@ def test_closed_it_takes_nothing_and_says_what_it_was_told() -> None:
     assert (staging.sequence, staging.record_count) == (0, 0)
     silent = Staging(HASHER, EMPTY_HEAD, 2**26, lambda: None)
     silent.is_open = False
-    with pytest.raises(AssertionError, match="closed, and nobody says why"):
+    with pytest.raises(WalInvariantError, match="and nobody says why"):
         silent.append(1, b"{}")
     assert silent.record_count == 0

@@ -21,6 +21,7 @@ from wal import (
     WalEntryError,
     WalError,
     WalInputError,
+    WalInvariantError,
     WalLocked,
     WalPoisoned,
     encode_line,
@@ -299,7 +300,7 @@ def test_append_refuses_before_it_stages(tmp_path: Path) -> None:
         writer.append(1, b"{}")
         head = writer.staged_head
         for sequence in (1, 3, 0):
-            with pytest.raises(AssertionError):
+            with pytest.raises(WalInvariantError, match=f"record {sequence} is staged behind re"):
                 writer.append(sequence, b"{}")
         with pytest.raises(WalEntryError, match="newline"):
             writer.append(2, b'{"a":\n1}')
@@ -400,7 +401,7 @@ async def test_sync_now_is_refused_while_a_sync_runs(tmp_path: Path) -> None:
         writer.append(1, b"{}")
         sync = asyncio.create_task(writer.sync())
         assert await asyncio.to_thread(files.entered.acquire, timeout=10)
-        with pytest.raises(AssertionError):
+        with pytest.raises(WalInvariantError, match="sync_now is called while a sync is running"):
             writer.sync_now()
         files.let_go.release()
         await sync
@@ -430,7 +431,7 @@ async def test_a_sync_that_is_waited_for_so_long(tmp_path: Path) -> None:
         writer.append(1, b"{}")
         assert not writer.sync_within(loop, 1)
         writer.append(2, b"{}")
-        with pytest.raises(AssertionError):
+        with pytest.raises(WalInvariantError, match="sync_within is called while a sync"):
             writer.sync_within(loop, 1)
         files.let_go.release()
         assert (await writer.sync(1)).sequence == 1, "and no further"
