@@ -13,6 +13,8 @@ from guard.audit.formats import count, duration, money, time
 from guard.audit.units import bits, quantity
 from guard.audit.words import reason_words
 
+NS_PER_MS: Final = 1_000_000
+
 Account = dict[str, Any]
 
 
@@ -138,10 +140,16 @@ def _reused(account: Account, _currency: str) -> str:
 
 
 def _stale(account: Account, _currency: str) -> str:
-    sent_at_ns, received_at_ns = account["request"]["sent_at_ns"], account["received_at_ns"]
-    away = duration(abs(received_at_ns - sent_at_ns))
-    when = "before" if sent_at_ns <= received_at_ns else "after"
-    window = duration(account["answer"]["detail"]["limit"])
+    detail = account["answer"]["detail"]
+    sent_at_ns, clock_ns, limit = detail["asked"], detail["used"], detail["limit"]
+    if abs(clock_ns - sent_at_ns) <= limit:  # within any window: the limit is a time
+        return (
+            f"its stamp says that it was sent at {time(sent_at_ns)} UTC, and ids have been "
+            f"forgotten of orders that were closed until {time(limit)} UTC"
+        )
+    away = duration(abs(clock_ns - sent_at_ns))
+    when = "before" if sent_at_ns <= clock_ns else "after"
+    window = duration(limit)
     return (
         f"its stamp says that it was sent {away} {when} it was received ({time(sent_at_ns)} UTC), "
         f"and ids are remembered for {window}"
@@ -149,8 +157,30 @@ def _stale(account: Account, _currency: str) -> str:
 
 
 def _window_full(account: Account, _currency: str) -> str:
-    ids_max = account["answer"]["detail"]["limit"]
-    return f"there was no room to remember its id: {count(ids_max)} ids had not expired"
+    ids = account["answer"]["detail"]["used"]
+    return f"there was no room to remember its id: {count(ids)} ids had not expired"
+
+
+def _fills_full(account: Account, _currency: str) -> str:
+    detail = account["answer"]["detail"]
+    return (
+        f"there was little room left to remember fills: at least {count(detail['used'])} of "
+        f"{count(detail['limit'])} were taken"
+    )
+
+
+def _too_old(account: Account, _currency: str) -> str:
+    detail = account["answer"]["detail"]
+    age, most = detail["used"] - detail["asked"], detail["limit"] * NS_PER_MS
+    return f"it was sent {duration(age)} before, and the desk allows {duration(most)}"
+
+
+def _age_unknown(_account: Account, _currency: str) -> str:
+    return "it does not say when it was sent, and the desk allows no order of unknown age"
+
+
+def _unknown_venue(account: Account, _currency: str) -> str:
+    return f"the policy has no venue {account['request']['venue']}"
 
 
 def _unknown_desk(account: Account, _currency: str) -> str:
@@ -254,6 +284,10 @@ FORMS: Final[dict[str, Form]] = {
     "client_order_id_reused": _reused,
     "stale_order": _stale,
     "idempotency_window_full": _window_full,
+    "fill_window_full": _fills_full,
+    "order_too_old": _too_old,
+    "order_age_unknown": _age_unknown,
+    "unknown_venue": _unknown_venue,
     "unknown_desk": _unknown_desk,
     "unknown_symbol": _unknown_symbol,
     "quantity_out_of_range": _quantity,

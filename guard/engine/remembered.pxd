@@ -128,10 +128,12 @@ cdef class RememberedOrders:
     @cython.locals(share=DeskIds)
     cpdef int forget_expired(self, i64 now_ns) except -1
 
-    @cython.locals(shares=Shares, other=DeskIds)
+    @cython.locals(shares=Shares, other=DeskIds, _step=Py_ssize_t)
     cpdef int forget_some(self, DeskIds share, u64 sequence, i64 now_ns) except -1
 
-    @cython.locals(orders=RowMap, row=Py_ssize_t, fill_row=Py_ssize_t)
+    @cython.locals(
+        orders=RowMap, row=Py_ssize_t, fill_row=Py_ssize_t, _step=Py_ssize_t
+    )
     cdef int _forget_of(self, DeskIds share, i64 now_ns) except -1
 
     cdef int _forget_fill(self, DeskIds share, Py_ssize_t row, Py_ssize_t fill_row) except -1

@@ -421,7 +421,7 @@ class RememberedOrders:
         other = shares.of(sequence % len(shares.all))
         if other is not share:
             self._forget_of(other, now_ns)
-        for _ in range(_STEPS):
+        for _step in range(_STEPS):
             if self._orphan_first == _NO_ROW or (
                 self._fills.value(self._orphan_first, _FILL_EXPIRES) > now_ns
             ):
@@ -432,7 +432,7 @@ class RememberedOrders:
     def _forget_of(self, share: DeskIds, now_ns: int) -> int:
         """Some of a share's: an order's fills one by one, then itself."""
         orders = self._orders
-        for _ in range(_STEPS):
+        for _step in range(_STEPS):
             row = share.closed_first
             if row == _NO_ROW or orders.value(row, _EXPIRES) > now_ns:
                 break

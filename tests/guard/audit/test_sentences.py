@@ -13,9 +13,22 @@ from guard.audit.sentences import FORMS, sentence_of
 from guard.audit.units import bits, fee_limit, in_units, price, quantity
 from guard.engine.events import EntriesHalted, PlainEvent, TradingHalted
 from guard.protocol.reasons import Refusal
-from guard_support import ALPHA_BUDGET, T0, U32_MAX, LoggedEngine, actor, dev_config, fill, order
+from guard_support import (
+    ALPHA_BUDGET,
+    SECOND_NS,
+    T0,
+    U32_MAX,
+    LoggedEngine,
+    actor,
+    dev_config,
+    fill,
+    order,
+)
+from guard_windows_support import settings
 from kernel import GATES, Reason
 
+CAP = 'exposure_cap = "1500000.00"'
+AGED = ((CAP, f"{CAP}\nmax_order_age_ms = 1_500"),)
 TWO_OFF = (("provider = 0\n", "provider = 0\nenabled = false\n"),
            ("provider = 1\n", "provider = 1\nenabled = false\n"))  # fmt: skip
 
@@ -118,6 +131,12 @@ REJECTS = [
     ("unknown_symbol", {"symbol": "NONE"}, (), "Rejected: there is no symbol NONE."),
     ("quantity_out_of_range", {"quantity": U32_MAX + 1}, (),
      "Rejected: its 4,294,967,296 lots are more than the 4,294,967,295 that an order may have."),
+    ("unknown_venue", {"venue": 99, "allow_substitute": False}, (),
+     "Rejected: the policy has no venue 99."),
+    ("order_age_unknown", {}, AGED,
+     "Rejected: it does not say when it was sent, and the desk allows no order of unknown age."),
+    ("order_too_old", {"sent_at_ns": T0 - 3 * SECOND_NS}, AGED,
+     "Rejected: it was sent 3.00 s before, and the desk allows 1.50 s."),
     ("substitution_not_allowed", {"venue": 30, "allow_substitute": False}, (),
      "Rejected: venue 10 would have been chosen, where it is worth 16,776.99985831 USD, "
      "2,222.99991152 USD more than at venue 30, and the order allows only the venue that it asks "
@@ -162,13 +181,30 @@ def test_a_reused_id() -> None:
 
 
 def test_an_unknown_desk_and_a_full_window() -> None:
-    day = LoggedEngine(dev_config(remembered_orders_max=1))
+    day = LoggedEngine(dev_config(remembered_orders_max=4))
     day.reject(order(desk="nobody"))
     account = audited(day.records, Audit("A-1", "nobody"))["explanations"][-1]
     assert account["sentence"] == "Rejected: there is no desk nobody."
+    day.admit(order("A-1", quantity=1))
+    day.admit(order("A-2", quantity=1))
     day.reject(order("A-3"))
     assert told(day, "A-3")["sentence"] == (
-        "Rejected: there was no room to remember its id: 1 ids had not expired."
+        "Rejected: there was no room to remember its id: 2 ids had not expired."
+    )
+
+
+def test_a_stamp_of_what_may_be_forgotten_and_little_room_for_fills() -> None:
+    day = LoggedEngine(dev_config(remembered_order_window_s=1))
+    day.reject(order("A-1", risk_bps=10_000))
+    day.reject(order("A-2", risk_bps=10_000), T0 + 3 * SECOND_NS)
+    settings(day, 3_600)
+    day.reject(order("A-3", sent_at_ns=T0))
+    sent = told(day, "A-3")["sentence"]
+    assert sent.startswith("Rejected: its stamp says that it was sent at 2023-11-14 22:13:20")
+    assert "ids have been forgotten of orders that were closed until 2023-11-14 22:13:20" in sent
+    account = {"answer": {"detail": {"asked": 1, "limit": 8, "used": 7}}}
+    assert FORMS["fill_window_full"](account, "USD") == (
+        "there was little room left to remember fills: at least 7 of 8 were taken"
     )
 
 

@@ -341,7 +341,7 @@ def test_a_stale_order_is_not_remembered(plain_client: Client) -> None:
 
 
 def test_a_full_window_refuses_entries(tmp_path: Path) -> None:
-    site = Site(tmp_path, config_text(settings="remembered_orders_max = 2"))
+    site = Site(tmp_path, config_text(settings="remembered_orders_max = 4"))
     with site.running() as daemon, Client(daemon.endpoint) as client:
         replies = client.ask([order("A-1"), order("A-2"), order("A-3"), order("A-1")])
         detail = {"asked": 1, "limit": 2, "used": 2}
