@@ -25,6 +25,7 @@ from guard_support import (
     fill,
     order,
 )
+from guard_windows_support import accept_clock
 
 
 def what_if(records: list[bytes], overrides: Overrides) -> dict[str, Any]:
@@ -245,6 +246,24 @@ def test_what_a_person_did_to_an_order_or_a_budget_happens_as_far_as_it_can() ->
     assert rows[-1][5] == ORDER_NOTIONAL + 7
     held = what_if(day.records, terms("desk-beta", 2 * ORDER_NOTIONAL))
     assert held["exposure_after"]["desks"]["desk-beta"]["rows"][-1][5] == 2 * ORDER_NOTIONAL
+
+
+def test_what_is_assumed_waits_where_a_clock_that_was_ahead_is_set_back() -> None:
+    day, ahead = LoggedEngine(), T0 + 1_000 * SECOND_NS
+    day.admit(order("A-1"), ahead)
+    day.submit(cancel("A-1"), ahead + 10 * SECOND_NS)
+    day.reject(order("A-2", quantity=8_000), ahead + 20 * SECOND_NS)
+    accept_clock(day, T0 + SECOND_NS)
+    day.admit(order("A-3"), T0 + 2 * SECOND_NS)
+    day.submit(cancel("A-3"), T0 + 3 * SECOND_NS)
+    fields = what_if(day.records, terms("desk-alpha", ALPHA_BUDGET))
+    assert fields["newly_admitted"]["count"] == 1
+    assert fields["after"]["admitted"] == 3
+    assert fields["exposure_after"]["desks"]["desk-alpha"]["rows"][-1][3] == 80 * ORDER_NOTIONAL
+    # The clock has come to where A-2 ends, 10 s after it was admitted, as A-1 did.
+    day.admit(order("B-1", desk="desk-beta"), ahead + 30 * SECOND_NS)
+    fields = what_if(day.records, terms("desk-alpha", ALPHA_BUDGET))
+    assert fields["exposure_after"]["desks"]["desk-alpha"]["rows"][-1][3] == 0
 
 
 def test_another_policy_sends_elsewhere_at_another_fee() -> None:
