@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from daemon_support import Site, config_text
+from guard.client import GuardClient
 from guard.server.hello import LISTED_MAX, Greeter
 from guard_support import LoggedEngine
 from protocol_client import ProtocolClient
@@ -78,6 +79,17 @@ def test_what_a_client_asks_first(tmp_path: Path, encoding: str) -> None:
         counters = client.ask({"type": "stats"})["counters"]
         assert (counters["request_errors"], counters["records"]) == (4, 0)
         assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+def test_the_python_client_asks_for_it(tmp_path: Path, encoding: Any) -> None:
+    with Site(tmp_path).running() as daemon:
+        with GuardClient(daemon.endpoint, encoding=encoding) as client:
+            everything, rest = client.hello(), client.hello(from_venue=11, from_desk="desk-b")
+        assert daemon.stop() == 0
+    assert [each.symbol for each in everything.instruments] == ["AAPL", "BTC-USD"]
+    assert [each.venue for each in everything.venues] == [10, 20]
+    assert ([each.venue for each in rest.venues], rest.desks) == ([20], ["desk-beta"])
 
 
 def test_names_that_are_new_are_listed() -> None:
