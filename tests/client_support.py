@@ -97,9 +97,9 @@ def reply_to(request: Message) -> Reply:
             return msgspec.structs.replace(said, request_id=request_id)
         case "fill":
             fill_id = request["fill_id"]
-            return Filled(*order, fill_id, 2, 0, 0, 9, 7, 0, [], False, request_id)
+            return Filled(*order, fill_id, 2, 0, 0, 9, 7, 0, [], False, request_id=request_id)
         case "cancel":
-            return Released(*order, 3, 0, False, request_id)
+            return Released(*order, 3, 0, False, request_id=request_id)
         case "stats":
             return StatsReply({"messages": 3}, [(100_000, 2)], request_id=request_id)
         case _:

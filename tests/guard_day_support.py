@@ -7,10 +7,14 @@ from guard.engine.events import (
     CheckpointTaken,
     CutNoted,
     DeskCapped,
+    DeskFeeBounded,
     DeskOpened,
     DeskToppedUp,
     EntriesHalted,
     EntriesResumed,
+    FillAccepted,
+    FillBusted,
+    FillCorrected,
     InstrumentDefined,
     Outcome,
     SessionClosed,
@@ -25,6 +29,7 @@ from guard_support import (
     LoggedEngine,
     actor,
     cancel,
+    dev_config,
     fill,
     order,
 )
@@ -75,6 +80,51 @@ def checkpoint_taken(who: Actor, sequence: int = 38) -> Outcome:
         file_name=f"checkpoint-{sequence:020d}.ckpt",
         payload_bytes=2_951_114,
     )
+
+
+def facts_day(*, as_given: bool = False) -> LoggedEngine:
+    """A day under the second rules: facts that came early, debts, what was said of fills.
+
+    `as_given`: as `LoggedEngine` says.
+    """
+    terms = '"1500000.00"\nfee_bound_bps = 100\nfee_minimum = "1.00"'
+    day = LoggedEngine(
+        dev_config(('"1500000.00"', terms), ('"500000.00"', '"100.00"')), as_given=as_given
+    )
+    beta = "desk-beta"
+    day.submit(fill("F-1", quantity=10, fee=7))
+    day.submit(fill("F-2", quantity=10, fee=10**15))
+    day.submit(cancel("A-2"))
+    day.admit(order("A-1"), T0 + 1)
+    day.reject(order("A-2"))
+    day.admit(order("B-1", desk=beta, quantity=200, price=50))
+    day.submit(fill("F-1", client_order_id="B-1", desk=beta, quantity=1, fee=150_000_000))
+    day.submit(fill("F-2", client_order_id="B-1", desk=beta, quantity=1, fee=0))
+    who = actor(T0 + 2)
+    alpha_order = {"desk": "desk-alpha", "client_order_id": "A-1"}
+    topped_up = {"desk": beta, "amount_microcents": 6, "collected_microcents": 6}
+    day.log(who.event(DeskToppedUp, **topped_up))
+    day.log(
+        who.event(
+            DeskFeeBounded, desk=beta, fee_bound_bps=10_000, fee_minimum_microcents=100_000_000
+        )
+    )
+    day.submit(cancel("B-1", beta), T0 + 3)
+    day.submit(fill("F-3", quantity=10, fee=9_000_000_000))
+    accepted = {"fill_id": "F-3", "fill_sequence": 21, "fee_microcents": 9_000_000_000}
+    day.log(who.event(FillAccepted, **alpha_order, **accepted, unpaid_fee_microcents=0))
+    corrected = {"fill_id": "F-3", "fill_sequence": 21, "quantity": 11, "price": 19_001}
+    moved = {"charged_microcents": 0, "unpaid_fee_microcents": 0, "returned_microcents": 4}
+    day.log(
+        who.event(FillCorrected, **alpha_order, **corrected, fee_microcents=8_999_999_996, **moved)
+    )
+    day.log(
+        who.event(FillBusted, **alpha_order, fill_id="F-1", fill_sequence=12, returned_microcents=7)
+    )
+    day.submit(cancel("Z-1"))
+    day.submit(fill("F-9", client_order_id="Z-2", quantity=3, fee=1))
+    day.log(who.event(DeskFeeBounded, desk=beta, fee_bound_bps=None, fee_minimum_microcents=None))
+    return day
 
 
 def trading_day(*, as_given: bool = False, rules_version: int = RULES_VERSION) -> LoggedEngine:

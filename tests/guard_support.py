@@ -16,6 +16,7 @@ from msgspec import UNSET, structs
 from guard.config.activation import opening_events
 from guard.config.file import Config, parse_config
 from guard.engine.actor import Actor
+from guard.engine.early import put_due
 from guard.engine.engine import Engine
 from guard.engine.events import (
     RULES_VERSION,
@@ -160,6 +161,7 @@ def describe(state: GuardState) -> dict[str, Any]:
         "next": ledger.next_reservation_id,
     }
     fields["orders"] = b"".join(orders.dump())
+    fields["facts"] = list(state.facts.dump())
     return fields
 
 
@@ -225,7 +227,8 @@ class LoggedEngine:
             assert describe(self.state) == before, "deciding has changed the state"
         reply = reply_of(self.request, self.outcome)
         if is_recorded:
-            self._record()
+            self._record(self.request, self.outcome)
+            self._record_due()
         return reply
 
     def log(self, event: Event) -> None:
@@ -294,9 +297,19 @@ class LoggedEngine:
         assert isinstance(answer, Reject), answer
         return answer
 
-    def _record(self) -> None:
+    def _record_due(self) -> None:
+        """Records the early fills of an order that was just admitted, in its record's batch."""
+        fields, outcome = RequestFields(), Outcome()
+        fields.set_text("client", b"local")
+        while put_due(self.state, fields):
+            fields.received_at_ns = self.request.received_at_ns
+            fields.batch_first_sequence = self.request.batch_first_sequence
+            assert self.engine.decide(fields, outcome)
+            self._record(fields, outcome)
+
+    def _record(self, asked: RequestFields, answered: Outcome) -> None:
         digest_hex = self.state.policy_digest_hex
-        data = self._writer.data(self.request, self.outcome, digest_hex)
+        data = self._writer.data(asked, answered, digest_hex)
         decode_data(data)
         request, outcome = RequestFields(), Outcome()
         assert self._records.read(data, request, outcome)

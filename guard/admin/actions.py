@@ -10,6 +10,8 @@ value and what is allowed.
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from msgspec import UNSET, UnsetType
+
 from guard.admin import messages as asked
 from guard.admin.messages import AdminError
 from guard.config.policy_difference import policy_changes, share_epochs
@@ -97,9 +99,26 @@ def _resumed(_state: GuardState, action: asked.Resume, actor: Actor) -> Any:
     return _named(actor, TradingResumed, action, scope=action.scope, name=action.name)
 
 
-def _topped_up(_state: GuardState, action: asked.TopUp, actor: Actor) -> Any:
+def _topped_up(state: GuardState, action: asked.TopUp, actor: Actor) -> Any:
     amount = action.amount_microcents
-    return _named(actor, DeskToppedUp, action, desk=action.desk, amount_microcents=amount)
+    collected = _collected(state, action.desk, amount)
+    return _named(
+        actor,
+        DeskToppedUp,
+        action,
+        desk=action.desk,
+        amount_microcents=amount,
+        collected_microcents=collected,
+    )
+
+
+def _collected(state: GuardState, name: str, freed_microcents: int) -> int | UnsetType:
+    """What of a desk's debt is paid by what comes free."""
+    desk = state.desks.get(name)
+    if desk is None:
+        return UNSET
+    free = (state.ledger.remaining_microcents(name) or 0) + freed_microcents
+    return desk.debt_paid_by(free) or UNSET
 
 
 def _lowered(_state: GuardState, action: asked.LowerBudget, actor: Actor) -> Any:
@@ -155,6 +174,7 @@ def _freed(state: GuardState, action: asked.FreeHold, actor: Actor) -> Any:
         desk=action.desk,
         client_order_id=action.client_order_id,
         released_microcents=held,
+        collected_microcents=_collected(state, action.desk, held),
     )
 
 

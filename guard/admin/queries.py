@@ -24,6 +24,7 @@ from guard.admin.messages import (
     OpenOrdersReply,
     StoryReply,
 )
+from guard.engine import remembered_rows
 from guard.engine.decide import decide
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
@@ -109,7 +110,7 @@ def _open_order(state: GuardState, row: int, now_ns: int) -> OpenOrder:
     orders = state.orders
     orders.read(row)
     known, first = orders.known, orders.known_outcome
-    desk, client_order_id = orders.id_of(row)
+    desk, client_order_id = remembered_rows.id_of(orders, row)
     sent_at_ns = known.sent_at_ns or None
     return OpenOrder(
         desk,
@@ -182,7 +183,7 @@ def _fills_of(state: GuardState, row: int) -> list[FillLine]:
         orders.read_fill(fill_row, request, outcome)
         found.append(
             FillLine(
-                orders.fill_id_of(fill_row),
+                remembered_rows.fill_id_of(orders, fill_row),
                 request.quantity,
                 request.price or None,
                 request.fee_microcents,

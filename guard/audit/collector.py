@@ -25,8 +25,12 @@ from guard.engine.events import (
     DeskCapped,
     DeskOpened,
     DeskToppedUp,
+    FillAccepted,
+    FillBusted,
+    FillCorrected,
     FillRecorded,
     HoldFreed,
+    OrderReleased,
     Outcome,
     PolicyActivated,
 )
@@ -41,7 +45,16 @@ POLICIES_MAX: Final = 1_000
 POLICY_VENUES_MAX: Final = 256
 
 
-_MOVES_A_LINE = DeskOpened | DeskToppedUp | DeskCapped | BudgetLowered | HoldFreed
+_MOVES_A_LINE = (
+    DeskOpened
+    | DeskToppedUp
+    | DeskCapped
+    | BudgetLowered
+    | HoldFreed
+    | FillAccepted
+    | FillBusted
+    | FillCorrected
+)
 
 
 @dataclass(slots=True)
@@ -69,6 +82,10 @@ class DayCollector:
         self._requests = DayRequests(self.counts)
         self.fill_flags: Counter[str] = Counter()
         self.unpaid_fees_microcents = 0
+        # Of fees: not charged when they came, charged later on, and given back; of debts: paid.
+        self.uncharged_fees_microcents = self.charged_later_microcents = 0
+        self.returned_microcents = self.collected_microcents = 0
+        self.busted_fills = self.corrected_fills = 0
         self.policies: list[PolicyPeriod] = []
         self.policies_left_out = 0
         self._first_administrative: list[dict[str, Any]] = []
@@ -105,15 +122,27 @@ class DayCollector:
         self.counts.finish(state)
         self._close_policy()
 
-    def _note_unusual(self, event: FillRecorded, sequence: int, state: GuardState) -> None:
-        """What few fills have: flags, a fee that could not be paid, a halt.
+    def _note_unusual(
+        self, event: FillRecorded | OrderReleased, sequence: int, state: GuardState
+    ) -> None:
+        """What few fills have: flags, a fee that could not be paid, a halt, or its end.
 
         A desk that does not exist cannot halt, and one that owes already is halted.
         """
+        name, collected = event.answer.desk, event.answer.collected_microcents
+        desk = state.desks.get(name)
+        if collected:
+            self._note_collected(event, name, collected, sequence, state)
+        if isinstance(event, OrderReleased):
+            return
         answer = event.answer
         self.fill_flags.update(answer.flags)
         self.unpaid_fees_microcents += answer.unpaid_fee_microcents
-        desk = state.desks.get(answer.desk)
+        fee = max(answer.fee_microcents, 0)
+        if "early" not in answer.flags:
+            self.uncharged_fees_microcents += fee if "uncharged" in answer.flags else 0
+        elif "uncharged" not in answer.flags:
+            self.charged_later_microcents += fee
         if desk is None or not event.halts_desk:
             return
         if desk.unpaid_fees_microcents == answer.unpaid_fee_microcents:
@@ -129,6 +158,7 @@ class DayCollector:
         fields: dict[str, Any] = msgspec.to_builtins(event)
         if isinstance(event, _MOVES_A_LINE):
             self.counts.exposure.note(event.desk, state.ledger, sequence, at_ns)
+            self._note_money(event, sequence, state)
         if isinstance(event, PolicyActivated):
             if self.counts.record_count == 1:
                 self.counts.first_policy = None  # it is this very one
@@ -140,6 +170,34 @@ class DayCollector:
         for name in ("event", "received_at_ns", "client", "batch_first_sequence", "by", "why"):
             fields.pop(name, None)
         self._keep(sequence, event, event.__struct_config__.tag, fields)  # type: ignore[arg-type]
+
+    def _note_money(self, event: Any, sequence: int, state: GuardState) -> None:
+        """What was charged, given back or paid of a debt by what a person said."""
+        if isinstance(event, FillAccepted):
+            self.charged_later_microcents += event.fee_microcents
+            self.unpaid_fees_microcents += event.unpaid_fee_microcents
+        elif isinstance(event, FillCorrected):
+            self.corrected_fills += 1
+            self.charged_later_microcents += event.charged_microcents
+            self.unpaid_fees_microcents += event.unpaid_fee_microcents
+        elif isinstance(event, FillBusted):
+            self.busted_fills += 1
+        if isinstance(event, FillBusted | FillCorrected):
+            self.returned_microcents += event.returned_microcents
+        if isinstance(event, DeskToppedUp | FillBusted | FillCorrected) and (
+            event.collected_microcents
+        ):
+            collected = event.collected_microcents
+            self._note_collected(event, event.desk, collected, sequence, state)
+
+    def _note_collected(
+        self, event: Outcome, desk: str, microcents: int, sequence: int, state: GuardState
+    ) -> None:
+        """A debt was paid; all of it where the desk may enter orders again."""
+        self.collected_microcents += microcents
+        if desk in state.desks and not state.desks[desk].is_halted:
+            fields = {"desk": desk, "collected_microcents": microcents}
+            self._keep(sequence, event, "desk_halt_ended", fields)
 
     def _keep(self, sequence: int, event: Outcome, name: str, fields: dict[str, Any]) -> None:
         who = (event.by, event.why) if isinstance(event, Administrative) else (event.client, "")

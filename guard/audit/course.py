@@ -20,7 +20,9 @@ from guard.audit.lives import AssumedLife
 from guard.audit.overrides import Overrides
 from guard.config.file import ConfigError, DeskTerms
 from guard.engine.actor import Actor
+from guard.engine.amendments import COLLECTING_SINCE_RULES, retold
 from guard.engine.apply_event import build_policy
+from guard.engine.early import put_due
 from guard.engine.engine import Engine
 from guard.engine.events import (
     BudgetLowered,
@@ -29,6 +31,9 @@ from guard.engine.events import (
     DeskOpened,
     DeskOrderAgeLimited,
     DeskToppedUp,
+    FillAccepted,
+    FillBusted,
+    FillCorrected,
     HoldFreed,
     Outcome,
     PolicyActivated,
@@ -74,6 +79,7 @@ class Course:
         self._reader = RequestReader("what-if")
         self._end = Request()
         self._end.set_text("client", b"what-if")
+        self._early = Request(), RequestOutcome()
         self._ends: list[tuple[int, int, Fill | Cancel]] = []
         self._end_count = 0
 
@@ -85,11 +91,20 @@ class Course:
             self.totals.add(answered)
         if is_recorded:
             self.engine.apply(request, answered)
+            self._meet_early_fills(request)
         if answered.repeat or answered.kind != _ADMITTED:
             return False
         self.admitted_by_desk[request.desk] += 1
         self.note(request.desk, sequence, at_ns)
         return True
+
+    def _meet_early_fills(self, order: Request) -> None:
+        """An order that was admitted meets what came of its fills before it, at once."""
+        fill, answer = self._early
+        while put_due(self.engine.state, fill):
+            fill.received_at_ns = order.received_at_ns
+            self.engine.decide(fill, answer)
+            self.engine.apply(fill, answer)
 
     def follow(self, sequence: int, request: Request, at_ns: int) -> bool:
         """Asks for a fill or a cancel; False where it cannot be here."""
@@ -154,6 +169,12 @@ class Course:
                 self._lower(event)
                 self.note(event.desk, sequence, at_ns)
                 return
+            if isinstance(event, DeskToppedUp):
+                event = self._topped_up(event)
+        elif isinstance(event, FillAccepted | FillBusted | FillCorrected):
+            event = retold(self.engine.state, event)
+            if event is None:
+                return
         elif isinstance(event, CheckpointTaken):
             return  # of the state that the day came to, which this one is not
         elif isinstance(event, HoldFreed):
@@ -162,12 +183,21 @@ class Course:
             self._ask_own(sequence, at_ns)
             return
         self._apply(event)
-        if isinstance(event, TERMS_EVENTS):
+        if isinstance(event, (*TERMS_EVENTS, FillAccepted, FillBusted, FillCorrected)):
             self.note(event.desk, sequence, at_ns)
         if isinstance(event, SettingsActivated) and not self._has_opened_desks:
             self._has_opened_desks = True
             for terms in overrides.desks.values():
                 self._open(terms, event, sequence, at_ns)
+
+    def _topped_up(self, event: DeskToppedUp) -> DeskToppedUp:
+        """What comes free pays what is owed here, which may be more or less than it was."""
+        state = self.engine.state
+        collected = 0
+        if state.rules_version >= COLLECTING_SINCE_RULES:
+            free = state.ledger.remaining_microcents(event.desk) or 0
+            collected = state.desks[event.desk].debt_paid_by(free + event.amount_microcents)
+        return structs.replace(event, collected_microcents=collected or UNSET)
 
     def _settings(self, event: SettingsActivated) -> SettingsActivated:
         overrides = self._overrides

@@ -55,6 +55,7 @@ cdef class DayCounts:
     cpdef int note_fill(
         self, desk, fee_microcents, u64 sequence, at_ns, GuardState state
     ) except -1
+    cpdef note_early_fill(self, desk, u64 sequence, at_ns, GuardState state)
     cpdef int note_cancel(self, desk, u64 sequence, at_ns, GuardState state) except -1
     cpdef int note_gate(self, Py_ssize_t gate, i64 count) except -1
 

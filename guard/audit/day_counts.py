@@ -183,6 +183,10 @@ class DayCounts:
         self.exposure.note(desk, state.ledger, sequence, at_ns)
         self.count_at(at_ns, _FILLS)
 
+    def note_early_fill(self, desk: str, sequence: int, at_ns: int, state: GuardState) -> None:
+        """What a fill moves that was counted when it came, and meets its order now."""
+        self.exposure.note(desk, state.ledger, sequence, at_ns)
+
     def note_cancel(self, desk: str, sequence: int, at_ns: int, state: GuardState) -> None:
         """Counts a cancel."""
         self.cancel_count += 1

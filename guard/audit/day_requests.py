@@ -9,7 +9,7 @@ The age of an order that was refused as stale is no latency, and stands in none.
 from guard.audit.day_counts import Alike, DayCounts
 from guard.engine.state import GuardState
 from guard.protocol import slots
-from guard.protocol.fields import GATES, REASON_WORDS, STAGES
+from guard.protocol.fields import EARLY, GATES, REASON_WORDS, STAGES
 from guard.protocol.outcome import OUTCOME_NUMBERS, Outcome, OutcomeKind
 from guard.protocol.reasons import Refusal
 from guard.protocol.request import TEXTS, Request
@@ -17,6 +17,7 @@ from kernel import little_endian as le
 
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
 _STALE_ORDER = REASON_WORDS.index(Refusal.STALE_ORDER.word)
+_EARLY = EARLY
 _KERNEL = STAGES.index("kernel")
 _GATE_COUNT = len(GATES)
 _FIRST_GATE = OUTCOME_NUMBERS.index(GATES[0])
@@ -32,22 +33,29 @@ class DayRequests:
         self._kind = bytearray(_KIND_BYTES + 2 * _NAME_BYTES_MAX)
 
     def observe(self, sequence: int, request: Request, answer: Outcome, state: GuardState) -> bool:
-        """Counts a record; whether it is a fill of which there is more to be said."""
+        """Counts a record; whether it is a fill or cancel of which there is more to be said."""
         counts = self._counts
         at_ns = counts.begin_record(
             sequence, request.received_at_ns, request.batch_first_sequence, state
         )
         kind = answer.kind
         if kind == _FILLED:
+            if answer.flags & _EARLY:  # it was counted when it came
+                counts.note_early_fill(self._desk(request, state), sequence, at_ns, state)
+                return True
             executed_at_ns = request.executed_at_ns
             if executed_at_ns != 0:
                 counts.fill_latency.add(state.clock_of(request) - executed_at_ns)
             fee = request.fee_microcents
             counts.note_fill(self._desk(request, state), fee, sequence, at_ns, state)
-            return answer.flags != 0 or answer.unpaid_fee_microcents != 0
+            return (
+                answer.flags != 0
+                or answer.unpaid_fee_microcents != 0
+                or answer.collected_microcents != 0
+            )
         if kind == _RELEASED:
             counts.note_cancel(self._desk(request, state), sequence, at_ns, state)
-            return False
+            return answer.flags != 0 or answer.collected_microcents != 0
         sent_at_ns = request.sent_at_ns
         if sent_at_ns != 0 and answer.reason == _STALE_ORDER:
             counts.order_latency.too_old_count += 1

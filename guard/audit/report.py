@@ -96,6 +96,12 @@ def _executions(day: DayCollector) -> dict[str, Any]:
         "fees_microcents": counts.fill_fees_microcents,
         "rebates_microcents": counts.rebates_microcents,
         "unpaid_fees_microcents": day.unpaid_fees_microcents,
+        "uncharged_fees_microcents": day.uncharged_fees_microcents,
+        "charged_later_microcents": day.charged_later_microcents,
+        "returned_microcents": day.returned_microcents,
+        "collected_microcents": day.collected_microcents,
+        "busted_fills": day.busted_fills,
+        "corrected_fills": day.corrected_fills,
         "cancels": day.cancel_count,
     }
 

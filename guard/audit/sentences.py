@@ -214,6 +214,11 @@ def _symbol_halted(account: Account, _currency: str) -> str:
     return f"a person had stopped the entries in {account['request']['symbol']}"
 
 
+def _canceled_before(account: Account, _currency: str) -> str:
+    sequence = account["answer"]["detail"]["original_wal_sequence"]
+    return f"a cancel of it had come before it, in record {sequence}"
+
+
 def _disk_low(account: Account, _currency: str) -> str:
     detail = account["answer"]["detail"]
     return (
@@ -293,6 +298,7 @@ FORMS: Final[dict[str, Form]] = {
     "quantity_out_of_range": _quantity,
     "desk_halted": _desk_halted,
     "disk_low": _disk_low,
+    "canceled_before_arrival": _canceled_before,
     "firm_halted": _firm_halted,
     "symbol_halted": _symbol_halted,
     "substitution_not_allowed": _not_substituted,

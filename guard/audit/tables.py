@@ -310,11 +310,18 @@ def _executions(document: Document) -> Table:
         ("rebates", money(rebates)),
         ("fees less rebates", money(fees)),
         ("fees unpaid", money(executions["unpaid_fees_microcents"])),
+        ("fees not charged when they came", money(executions["uncharged_fees_microcents"])),
+        ("fees charged later", money(executions["charged_later_microcents"])),
+        ("fees given back", money(executions["returned_microcents"])),
+        ("debts paid by what came free", money(executions["collected_microcents"])),
+        ("fills busted", count(executions["busted_fills"])),
+        ("fills corrected", count(executions["corrected_fills"])),
         ("cancels", count(executions["cancels"])),
     ]
     note = (
-        "As fills reported them. A ledger's spent is what was charged: fees, without what is "
-        "unpaid, and no rebate lowers it."
+        "As fills reported them. A ledger's spent is what was charged and paid: fees, without what "
+        "was not charged, with what was charged later, without what is unpaid, with the debts paid "
+        "since; no rebate lowers it, and what is given back is granted anew."
     )
     return Table("executions", "Fills and cancels", ("what", "#figure"), rows, note)
 

@@ -1,9 +1,12 @@
 """`pretrade-guard run`: serve orders."""
 
 import argparse
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
+from guard.config.amending import OPTION_OF, AmendmentAsked, Saying, parse_asked
 from guard.config.file import Config, ConfigError, check_orders_endpoint, load_config
 from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_key
 from guard.process.operator_lines import say, speaking
@@ -15,6 +18,12 @@ from guard.recovery.start_options import (
     NEW_LOG_OPTION,
 )
 from wal import holds_files
+
+_SAYINGS: Final[dict[Saying, str]] = {
+    "accept": "charge the fee of a fill that was not charged: DESK/ORDER/FILL",
+    "bust": "say that a fill did not happen: what was charged for it returns to the budget",
+    "correct": "say what a fill was: 'DESK/ORDER/FILL quantity=LOTS price=TICKS fee=MONEY'",
+}
 
 
 def add(commands: Commands) -> None:
@@ -38,7 +47,7 @@ def add(commands: Commands) -> None:
     run.add_argument(
         "--why",
         metavar="TEXT",
-        help="with --apply-config, --resume-desk, --accept-loss, --accept-clock: the reason",
+        help="with what changes the log (config, desks, losses, the clock, fills): the reason",
     )
     run.add_argument(
         "--resume-desk",
@@ -47,6 +56,16 @@ def add(commands: Commands) -> None:
         metavar="DESK",
         help="let a halted desk enter orders again",
     )
+    for saying, what in _SAYINGS.items():
+        run.add_argument(
+            OPTION_OF[saying],
+            action="append",
+            dest="amendments",
+            default=[],
+            type=partial(_asked, saying),
+            metavar="FILL",
+            help=what,
+        )
     fresh = run.add_mutually_exclusive_group()
     fresh.add_argument(
         NEW_LOG_OPTION,
@@ -76,6 +95,13 @@ def add(commands: Commands) -> None:
     run.set_defaults(command=_run, speaking=speaking)
 
 
+def _asked(saying: Saying, text: str) -> AmendmentAsked:
+    try:
+        return parse_asked(saying, text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _run(options: argparse.Namespace) -> int:
     try:
         with Signals(say) as signals:
@@ -97,10 +123,10 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
     needs_why = (
         options.apply_config or options.resume_desk or options.accept_loss or options.accept_clock
     )
-    if needs_why and not options.why:
+    if (needs_why or options.amendments) and not options.why:
         raise UsageError(
-            "--apply-config, --resume-desk, --accept-loss and --accept-clock need --why TEXT, "
-            "which is logged"
+            "--apply-config, --resume-desk, --accept-loss, --accept-clock, --accept-fill, "
+            "--bust-fill and --correct-fill need --why TEXT, which is logged"
         )
     directory = options.log_dir or Path(config.log.directory)
     if not options.new_log:  # before anything is made there
@@ -121,6 +147,7 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
                 options.new_anchor,
                 options.accept_loss,
                 options.then_stop,
+                tuple(options.amendments),
                 _run_key_file(options, config, directory),
                 options.accept_clock,
             ),

@@ -19,6 +19,7 @@ from guard.engine.events import (
     RULES_VERSION,
     BudgetLowered,
     DeskCapped,
+    DeskFeeBounded,
     DeskOpened,
     DeskOrderAgeLimited,
     DeskResumed,
@@ -30,7 +31,7 @@ from guard.engine.events import (
     RulesActivated,
     SettingsActivated,
 )
-from guard.engine.state import GuardState
+from guard.engine.state import NO_FEE_BOUND, Desk, GuardState
 from guard.protocol.instruments import Instrument, money_text
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 
@@ -147,12 +148,15 @@ def _instrument_event(instrument: Instrument, actor: Actor) -> InstrumentDefined
 
 
 def _desk_event(terms: DeskTerms, actor: Actor) -> DeskOpened:
+    bound = terms.fee_bound_bps
     return actor.event(
         DeskOpened,
         desk=terms.desk,
         budget_microcents=terms.budget_microcents,
         max_reserved_microcents=terms.max_reserved_microcents,
         max_order_age_ms=UNSET if terms.max_order_age_ms is None else terms.max_order_age_ms,
+        fee_bound_bps=UNSET if bound is None else bound,
+        fee_minimum_microcents=UNSET if bound is None else terms.fee_minimum_microcents,
     )
 
 
@@ -217,7 +221,8 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
         text = f"desks.{desk}: the log lacks it, the configuration opens it"
         yield Difference(text, _desk_event(terms, actor))
         return
-    granted = state.ledger.initial_microcents(desk) or 0
+    # What busted fills gave back was granted by no configuration.
+    granted = (state.ledger.initial_microcents(desk) or 0) - state.desks[desk].returned_microcents
     if terms.budget_microcents != granted:
         text = (
             f"desks.{desk}.budget: the log has granted {money_text(granted)}, the configuration "
@@ -225,7 +230,15 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
         )
         more = terms.budget_microcents - granted
         if more > 0:
-            yield Difference(text, actor.event(DeskToppedUp, desk=desk, amount_microcents=more))
+            free = state.ledger.remaining_microcents(desk) or 0
+            collected = state.desks[desk].debt_paid_by(free + more)
+            event = actor.event(
+                DeskToppedUp,
+                desk=desk,
+                amount_microcents=more,
+                collected_microcents=collected or UNSET,
+            )
+            yield Difference(text, event)
         elif -more <= (free := state.ledger.remaining_microcents(desk) or 0):
             yield Difference(text, actor.event(BudgetLowered, desk=desk, amount_microcents=-more))
         else:
@@ -236,10 +249,10 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
             f"desks.{desk}.exposure_cap: the log says {_cap(cap)}, the configuration "
             f"{_cap(terms.max_reserved_microcents)}"
         )
-        event = actor.event(
+        capped = actor.event(
             DeskCapped, desk=desk, max_reserved_microcents=terms.max_reserved_microcents
         )
-        yield Difference(text, event)
+        yield Difference(text, capped)
     age_max_ms = state.desks[desk].max_order_age_ms or None
     if terms.max_order_age_ms != age_max_ms:
         text = (
@@ -250,10 +263,37 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
             DeskOrderAgeLimited, desk=desk, max_order_age_ms=terms.max_order_age_ms
         )
         yield Difference(text, limited)
+    yield from _fee_bound_difference(state.desks[desk], terms, actor)
+
+
+def _fee_bound_difference(desk: Desk, terms: DeskTerms, actor: Actor) -> Iterator[Difference]:
+    recorded = None
+    if desk.fee_bound_bps != NO_FEE_BOUND:
+        recorded = (desk.fee_bound_bps, desk.fee_minimum_microcents)
+    configured = None
+    if terms.fee_bound_bps is not None:
+        configured = (terms.fee_bound_bps, terms.fee_minimum_microcents)
+    if recorded != configured:
+        text = (
+            f"desks.{desk.name}.fee_bound: the log says {_fee_bound(recorded)}, the configuration "
+            f"{_fee_bound(configured)}"
+        )
+        bps, minimum_microcents = configured or (None, None)
+        event = actor.event(
+            DeskFeeBounded,
+            desk=desk.name,
+            fee_bound_bps=bps,
+            fee_minimum_microcents=minimum_microcents,
+        )
+        yield Difference(text, event)
 
 
 def _age(milliseconds: int | None) -> str:
     return "none" if milliseconds is None else str(milliseconds)
+
+
+def _fee_bound(bound: tuple[int, int] | None) -> str:
+    return "none" if bound is None else f"{bound[0]} bps and {money_text(bound[1])}"
 
 
 def _cap(microcents: int | None) -> str:

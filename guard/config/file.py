@@ -133,12 +133,15 @@ class DeskSection(Struct, forbid_unknown_fields=True, frozen=True):
     """A desk, its budget, and the cap of its open holds (`"none"` for no cap), as decimal text.
 
     `max_order_age_ms`: of its orders, by their own stamp; left out: any age.
+    `fee_bound_bps`, `fee_minimum`: the fee that a fill is charged up to. Without the first: any.
     """
 
     desk: str
     budget: str
     exposure_cap: str
     max_order_age_ms: OrderAgeMs | None = None
+    fee_bound_bps: BasisPoints | None = None
+    fee_minimum: str | None = None
 
 
 class _File(Struct, forbid_unknown_fields=True, frozen=True):
@@ -155,12 +158,15 @@ class DeskTerms:
     """A desk's terms, in microcents; no cap when `max_reserved_microcents` is None.
 
     `max_order_age_ms`: None for any age.
+    `fee_bound_bps`: None where any fee is charged.
     """
 
     desk: str
     budget_microcents: int
     max_reserved_microcents: int | None
     max_order_age_ms: int | None = None
+    fee_bound_bps: int | None = None
+    fee_minimum_microcents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,10 +370,21 @@ def desk_terms(sections: list[DeskSection]) -> dict[str, DeskTerms]:
         try:
             budget = parse_money_microcents(section.budget, "budget")
             cap = _exposure_cap(section.exposure_cap)
+            minimum = _fee_minimum(section)
         except ValueError as error:
             raise ConfigError(f"desks[{name}].{error}") from error
-        desks[name] = DeskTerms(name, budget, cap, section.max_order_age_ms)
+        desks[name] = DeskTerms(
+            name, budget, cap, section.max_order_age_ms, section.fee_bound_bps, minimum
+        )
     return desks
+
+
+def _fee_minimum(section: DeskSection) -> int:
+    if section.fee_minimum is None:
+        return 0
+    if section.fee_bound_bps is None:
+        raise ValueError("fee_minimum: allowed only with fee_bound_bps, which it is added to")
+    return parse_money_microcents(section.fee_minimum, "fee_minimum")
 
 
 def _exposure_cap(text: str) -> int | None:

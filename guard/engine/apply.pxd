@@ -16,6 +16,8 @@ cdef int _TIMED_SINCE
 cdef u64 _I64_MAX, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED
 cdef i64 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED
 cdef list _NOT_REMEMBERED
+cdef u64 _UNCHARGED, _EARLY, _FILL_KIND
+cdef int _EARLY_FACTS
 
 @cython.locals(sequence=u64, kind=u64, is_split=bint)
 cpdef int apply(GuardState state, Request request, Outcome outcome) except -1
@@ -25,11 +27,23 @@ cdef int _apply_admitted(GuardState state, Request request, Outcome outcome) exc
 
 cdef int _apply_rejected(GuardState state, Request request, Outcome outcome) except -1
 
+cdef _check_due(GuardState state, Request request)
+
 @cython.locals(
     ledger=BudgetEngine, orders=RememberedOrders, received_at_ns=i64, paid=i64, row=Py_ssize_t,
-    phase=i64, hold=i64, desk=Desk,
+    phase=i64, hold=i64, desk=Desk, expires_at_ns=i64,
 )
 cdef int _apply_fill(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(orders=RememberedOrders)
+cdef bint _keep_fill(
+    GuardState state, Request request, Outcome outcome, i64 expires_at_ns
+) except -1
+
+cdef _take_due(GuardState state)
+
+@cython.locals(desk=Desk)
+cdef int _collect(GuardState state, Request request, Outcome outcome) except -1
 
 @cython.locals(
     orders=RememberedOrders, held=u64, left=u64, filled=u64, quantity=u64
@@ -50,3 +64,6 @@ cdef int _charge(GuardState state, Request request, i64 paid) except -1
 
 @cython.locals(orders=RememberedOrders, row=Py_ssize_t, held=u64)
 cpdef int apply_release(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(desk=Desk, expires_at_ns=i64)
+cdef int _keep_cancel(GuardState state, Request request, Outcome outcome) except -1

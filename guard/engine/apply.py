@@ -11,10 +11,11 @@ id, a hold that is not there): the log and the state are not of one history, not
 
 from typing import NoReturn
 
+from guard.engine import remembered_rows
 from guard.engine.remembered_form import TIMED_SINCE_RULES_VERSION, OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
-from guard.protocol.fields import CODE_OF_REASON
+from guard.protocol.fields import CODE_OF_REASON, EARLY, FILL, UNCHARGED
 from guard.protocol.messages import I64_MAX
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.reasons import NOT_REMEMBERED
@@ -26,6 +27,9 @@ _I64_MAX = I64_MAX
 _TIMED_SINCE = TIMED_SINCE_RULES_VERSION
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED = map(int, OrderPhase)
+_UNCHARGED, _EARLY = UNCHARGED, EARLY
+_FILL_KIND = FILL
+_EARLY_FACTS = 2  # the rules' version from which on they are kept
 _NOT_REMEMBERED = sorted(CODE_OF_REASON[word] for word in NOT_REMEMBERED)
 
 
@@ -37,7 +41,11 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
     is_split = state.orders.shares.is_split
     if not is_split:
         state.orders.forget_expired(request.received_at_ns)
+    if state.has_facts:
+        state.forget_facts(request.received_at_ns)
     kind = outcome.kind
+    if state.has_facts and state.facts.due:
+        _check_due(state, request)
     if kind == _ADMITTED:
         _apply_admitted(state, request, outcome)
     elif kind in (_REJECTED, _REFUSED):
@@ -62,7 +70,21 @@ def _apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> in
         _refuse_reservation(state, request, outcome, reservation_id)
     is_timed = state.rules_version >= _TIMED_SINCE
     state.orders.add(state.share_of(request), request, outcome, is_timed)
+    if state.has_facts:
+        key = state.orders.order_key(request)
+        if key in state.facts.fills_of:
+            state.facts.meet(key)
+            state.note_facts()
     return 0
+
+
+def _check_due(state: GuardState, request: Request) -> None:
+    """Fills that came before their order are the next records behind its own."""
+    due = state.facts.due
+    if request.kind != _FILL_KIND or state.orders.fill_key(request) != due[0]:
+        raise InvariantError(
+            f"record {state.next_sequence} stands where the early fill {due[0]!r} is due"
+        )
 
 
 def _refuse_reservation(
@@ -91,13 +113,16 @@ def _apply_rejected(state: GuardState, request: Request, outcome: Outcome) -> in
 def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
     ledger, orders = state.ledger, state.orders
     received_at_ns = request.received_at_ns
-    paid = paid_microcents(request, outcome)
+    paid = paid_microcents(request, outcome) + outcome.collected_microcents
     row = orders.find(request, received_at_ns)
     phase = _PHASE_REFUSED if row == _NO_ROW else orders.phase(row)
     _check_freed(state, row, phase, request, outcome)
+    if state.has_facts and state.facts.due:
+        _take_due(state)
     if phase == _PHASE_REFUSED:
         expires_at_ns = state.orphan_expires_at_ns(received_at_ns)
-        orders.add_orphan_fill(request, outcome, expires_at_ns, state.remembered_orders_max)
+        if row != _NO_ROW or not _keep_fill(state, request, outcome, expires_at_ns):
+            orders.add_orphan_fill(request, outcome, expires_at_ns, state.remembered_orders_max)
         _charge(state, request, paid)
     elif phase == _OPEN:
         orders.read(row)
@@ -115,6 +140,36 @@ def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
         if desk is not None:
             desk.is_halted = True
             desk.unpaid_fees_microcents += outcome.unpaid_fee_microcents
+    if outcome.collected_microcents > 0:
+        _collect(state, request, outcome)
+    return 0
+
+
+def _keep_fill(state: GuardState, request: Request, outcome: Outcome, expires_at_ns: int) -> bool:
+    """Keeps a fill for its order, if that may come yet; False where there is no room."""
+    if state.rules_version < _EARLY_FACTS or state.desk_of(request) is None:
+        return False
+    orders, facts = state.orders, state.facts
+    if not facts.has_room_for_fill(orders.order_key(request)):
+        return False
+    expires_at_ns = facts.keep_fill(orders.fill_key(request), expires_at_ns)
+    orders.add_early_fill(request, outcome, expires_at_ns)
+    state.note_facts()
+    return True
+
+
+def _take_due(state: GuardState) -> None:
+    """The early fill is recorded with its order now: under its identity there is but one."""
+    remembered_rows.forget_early_fill(state.orders, state.facts.due.pop(0))
+    state.note_facts()
+
+
+def _collect(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """A part of the desk's debt was paid, or all of it."""
+    desk = state.desk_of(request)
+    if desk is None:
+        raise InvariantError(f"record {outcome.sequence} collects from {request.desk}, no desk")
+    desk.collect(outcome.collected_microcents)
     return 0
 
 
@@ -143,7 +198,7 @@ def _check_freed(
 
 def paid_microcents(request: Request, outcome: Outcome) -> int:
     """The part of a fill's fee that the desk's budget pays."""
-    fee = request.fee_microcents
+    fee = 0 if outcome.flags & _UNCHARGED else request.fee_microcents
     return (fee if fee > 0 else 0) - outcome.unpaid_fee_microcents
 
 
@@ -173,6 +228,8 @@ def apply_release(state: GuardState, request: Request, outcome: Outcome) -> int:
     """Frees all that an open order holds, and closes it."""
     orders = state.orders
     row = orders.find(request, request.received_at_ns)
+    if row == _NO_ROW and outcome.flags & _EARLY:
+        return _keep_cancel(state, request, outcome)
     if row == _NO_ROW or orders.phase(row) == _PHASE_REFUSED:
         raise InvariantError(f"record {outcome.sequence} releases an order that is not open")
     held = orders.hold_microcents(row)
@@ -187,4 +244,23 @@ def apply_release(state: GuardState, request: Request, outcome: Outcome) -> int:
             f"release of record {outcome.sequence}: the ledger answers {MissingReservation()!r}"
         )
     orders.release(row, outcome.sequence, outcome.released_microcents)
-    return state.close_order(row, _CANCELED, request, orders.known.sent_at_ns)
+    state.close_order(row, _CANCELED, request, orders.known.sent_at_ns)
+    if outcome.collected_microcents > 0:
+        _charge(state, request, outcome.collected_microcents)
+        _collect(state, request, outcome)
+        key = orders.order_key(request)
+        ends_ns = remembered_rows.expires_at_ns(orders, row)
+        state.facts.keep_collected(key, outcome.collected_microcents, ends_ns)
+        state.note_facts()
+    return 0
+
+
+def _keep_cancel(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """Keeps a cancel that came before its order, which is refused then."""
+    desk = state.desk_of(request)
+    if desk is None or outcome.released_microcents or outcome.collected_microcents:
+        raise InvariantError(f"record {outcome.sequence} cancels early what cannot come")
+    expires_at_ns = state.cancel_expires_at_ns(request.received_at_ns)
+    state.facts.keep_cancel(state.orders.order_key(request), outcome.sequence, expires_at_ns)
+    state.note_facts()
+    return 0

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
+from guard.engine.amendments import apply_accepted, apply_busted, apply_corrected, pay_debt
 from guard.engine.apply import apply_release
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
@@ -22,12 +23,16 @@ from guard.engine.events import (
     CheckpointTaken,
     ClockAccepted,
     DeskCapped,
+    DeskFeeBounded,
     DeskOpened,
     DeskOrderAgeLimited,
     DeskResumed,
     DeskToppedUp,
     EntriesHalted,
     EntriesResumed,
+    FillAccepted,
+    FillBusted,
+    FillCorrected,
     HoldFreed,
     InstrumentDefined,
     LogOpened,
@@ -45,6 +50,7 @@ from guard.engine.remembered_whole import end_waiting, split
 from guard.engine.shares import SHARES_SINCE_RULES
 from guard.engine.state import (
     ACTIONS_REMEMBERED_MAX,
+    NO_FEE_BOUND,
     ActionDone,
     Desk,
     EntriesHalt,
@@ -72,6 +78,7 @@ _NOT_ASKED: Final = frozenset(
         "why",
         "action_id",
         "released_microcents",
+        "collected_microcents",
     }
 )
 
@@ -84,6 +91,8 @@ def apply_event(state: GuardState, sequence: int, event: Any) -> None:
     try:
         if not state.orders.shares.is_split:
             state.orders.forget_expired(received_at_ns)
+        if state.has_facts:
+            state.forget_facts(received_at_ns)
         _APPLY[type(event)](state, event)
         if getattr(event, "action_id", UNSET) is not UNSET:
             _note_action(state, sequence, event)
@@ -193,11 +202,14 @@ def _apply_desk_opened(state: GuardState, event: DeskOpened) -> None:
     if event.desk in state.desks:
         raise InvariantError(f"desk {event.desk} is opened twice")
     max_order_age_ms = 0 if event.max_order_age_ms is UNSET else event.max_order_age_ms
-    state.desks[event.desk] = Desk(
+    desk = state.desks[event.desk] = Desk(
         event.desk,
         max_order_age_ms=max_order_age_ms,
         share=state.orders.shares.open_desk(),
     )
+    if event.fee_bound_bps is not UNSET:
+        desk.fee_bound_bps = event.fee_bound_bps
+        desk.fee_minimum_microcents = event.fee_minimum_microcents or 0
     state.ledger.ensure_tenant(event.desk, event.budget_microcents)
     state.ledger.set_max_reserved_microcents(event.desk, event.max_reserved_microcents or 0)
 
@@ -206,6 +218,7 @@ def _apply_desk_topped_up(state: GuardState, event: DeskToppedUp) -> None:
     result = state.ledger.top_up_tenant(event.desk, event.amount_microcents)
     if not isinstance(result, ToppedUp):
         raise InvariantError(f"top-up of {event.desk}: the ledger answers {result!r}")
+    pay_debt(state, _desk_of(state, event.desk), event.collected_microcents or 0)
 
 
 def _apply_desk_capped(state: GuardState, event: DeskCapped) -> None:
@@ -215,6 +228,12 @@ def _apply_desk_capped(state: GuardState, event: DeskCapped) -> None:
 
 def _apply_desk_order_age(state: GuardState, event: DeskOrderAgeLimited) -> None:
     _desk_of(state, event.desk).max_order_age_ms = event.max_order_age_ms or 0
+
+
+def _apply_desk_fee_bounded(state: GuardState, event: DeskFeeBounded) -> None:
+    desk = _desk_of(state, event.desk)
+    desk.fee_bound_bps = NO_FEE_BOUND if event.fee_bound_bps is None else event.fee_bound_bps
+    desk.fee_minimum_microcents = event.fee_minimum_microcents or 0
 
 
 def _apply_desk_resumed(state: GuardState, event: DeskResumed) -> None:
@@ -257,6 +276,7 @@ def _apply_hold_freed(state: GuardState, event: HoldFreed) -> None:
     request.received_at_ns = event.received_at_ns
     outcome.sequence = state.next_sequence
     outcome.released_microcents = event.released_microcents
+    outcome.collected_microcents = event.collected_microcents or 0
     apply_release(state, request, outcome)
 
 
@@ -306,6 +326,10 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     DeskToppedUp: _apply_desk_topped_up,
     DeskCapped: _apply_desk_capped,
     DeskOrderAgeLimited: _apply_desk_order_age,
+    DeskFeeBounded: _apply_desk_fee_bounded,
+    FillAccepted: apply_accepted,
+    FillBusted: apply_busted,
+    FillCorrected: apply_corrected,
     DeskResumed: _apply_desk_resumed,
     BudgetLowered: _apply_budget_lowered,
     TradingHalted: _apply_trading_halted,

@@ -55,6 +55,7 @@ cdef bint order_age_unknown(GuardState, Request, Outcome, Found) except -1
 @cython.locals(shares=Shares, share=DeskIds)
 cdef bint fill_window_full(GuardState, Request, Outcome, Found) except -1
 cdef bint unknown_venue(GuardState, Request, Outcome, Found) except -1
+cdef bint canceled_before_arrival(GuardState, Request, Outcome, Found) except -1
 cdef bint disk_low(GuardState, Request, Outcome, Found) except -1
 cdef bint firm_halted(GuardState, Request, Outcome, Found) except -1
 cdef bint symbol_halted(GuardState, Request, Outcome, Found) except -1

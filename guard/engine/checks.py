@@ -15,6 +15,7 @@ decision changes with a version asks `state.rules_version`.
 from collections.abc import Callable
 from typing import Final
 
+from guard.engine import early
 from guard.engine.events import RULES_VERSION, RULES_VERSIONS
 from guard.engine.state import Found, GuardState
 from guard.protocol import slots
@@ -198,6 +199,16 @@ def unknown_venue(state: GuardState, request: Request, outcome: Outcome, _found:
     return True
 
 
+def canceled_before_arrival(
+    state: GuardState, request: Request, outcome: Outcome, _found: Found
+) -> bool:
+    """Was it canceled before it came?"""
+    if not state.has_facts:
+        return False
+    outcome.original_wal_sequence = early.early_cancel(state, request)
+    return outcome.original_wal_sequence != 0
+
+
 def disk_low(state: GuardState, _request: Request, outcome: Outcome, _found: Found) -> bool:
     """Are the entries of every desk halted?"""
     halt = state.entries_halt
@@ -310,6 +321,7 @@ CHECKS_BEFORE_KERNEL: Final = [
     row(Refusal.OVERFLOW, "order", notional_overflow, True),
 ]
 CHECKS_BEHIND_KERNEL: Final = [
+    row(Refusal.CANCELED_BEFORE_ARRIVAL, "order", canceled_before_arrival, False, 2),
     row(Refusal.FIRM_HALTED, "firm", firm_halted),
     row(Refusal.FILL_WINDOW_FULL, "desk", fill_window_full, False, 2),
     row(Refusal.ORDER_TOO_OLD, "order", order_too_old, False, 2),

@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from guard.engine.checks cimport Check
 from guard.engine.remembered cimport RememberedOrders
-from guard.engine.state cimport Desk, Found, GuardState
+from guard.engine.state cimport Desk, Found, GuardState, Worth
 from guard.protocol cimport slots
 from guard.protocol.layout cimport Layout
 from guard.protocol.outcome cimport Outcome
@@ -36,7 +36,9 @@ cdef Py_ssize_t _REGIONS_AT
 cdef u64 _ADMITTED, _REJECTED, _REFUSED_ORDER, _FILLED, _RELEASED, _STATUS, _ERROR, _PONG, _STATS
 cdef u64 _ORDER, _FILL, _CANCEL, _STATUS_KIND, _PING, _STATS_KIND
 cdef i64 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED
-cdef u64 _OVERFILL, _LATE, _UNKNOWN, _REFUSED
+cdef u64 _OVERFILL, _LATE, _UNKNOWN, _REFUSED, _UNCHARGED, _EARLY, _UNCOUNTED
+cdef u64 _BPS
+cdef int _BOUNDED_FEES
 cdef u64 _FILL_WINDOW_FULL, _FILL_ID_REUSED, _UNKNOWN_ORDER, _ORDER_REFUSED, _ORDER_FILLED
 cdef list _STATE_OF_PHASE, _BEFORE_KERNEL, _BEHIND_KERNEL
 cdef Layout _ORDER_CONTENT, _FILL_CONTENT
@@ -78,12 +80,26 @@ cdef void put_input(Request request, Outcome outcome) noexcept
 
 @cython.locals(
     orders=RememberedOrders, now_ns=i64, fill_row=Py_ssize_t, row=Py_ssize_t, phase=i64,
-    filled=u64, quantity=u64, held=i64, first=u64, after=i64,
+    filled=u64, quantity=u64, held=i64, first=u64, after=i64, is_due=bint,
 )
 cdef int decide_fill(GuardState state, Request request, Outcome outcome) except -1
 
 @cython.locals(orders=RememberedOrders)
 cdef bint is_fill_window_full(GuardState state, Py_ssize_t row, Request request) except -1
+
+@cython.locals(released=i64, fee=i64, unpaid=i64, paid=i64)
+cdef int _decide_fee(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(
+    desk=Desk, order=Request, worth=Worth, price=u64, wide_bound=u128, wide_minimum=u128,
+    wide_fee=u128,
+)
+cdef bint _is_chargeable(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(desk=Desk, line=Tenant, free=i64)
+cdef i64 collected(
+    GuardState state, Request request, i64 released, i64 paid
+) except -1
 
 @cython.locals(known=Request, field=Py_ssize_t)
 cdef int _answer_known_fill(
@@ -96,7 +112,7 @@ cdef i64 hold_after(i64 first_microcents, u64 filled, u64 quantity) noexcept
 @cython.locals(fee=i64, desk=Desk, line=Tenant, available=i64, room=i64, payable=i64)
 cdef i64 unpaid_fee(GuardState state, Request request, i64 released_microcents) except -1
 
-@cython.locals(orders=RememberedOrders, row=Py_ssize_t, phase=i64)
+@cython.locals(orders=RememberedOrders, row=Py_ssize_t, phase=i64, released=i64, sequence=u64)
 cdef int decide_cancel(GuardState state, Request request, Outcome outcome) except -1
 
 @cython.locals(orders=RememberedOrders, row=Py_ssize_t, phase=i64)

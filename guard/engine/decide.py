@@ -13,17 +13,21 @@ How it fails: `InvariantError` where the state lacks what start-up guarantees, o
 gives two answers to one question. Nothing of a request can cause either.
 """
 
+from guard.engine import early
 from guard.engine.checks import BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERSION, Check
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
 from guard.protocol import fields, slots
 from guard.protocol.fields import (
+    EARLY,
     LATE,
     ORIGINAL_DETAIL,
     OVERFILL,
     REFUSED,
     STATES,
+    UNCHARGED,
+    UNCOUNTED,
     UNKNOWN,
     ValueKind,
     stage_of_reason,
@@ -64,6 +68,10 @@ _ORDER_STAGE = stage_of_reason(_REUSED)
 _ORIGINAL_DETAIL = ORIGINAL_DETAIL
 _OVERFILL, _LATE, _UNKNOWN, _REFUSED = OVERFILL, LATE, UNKNOWN, REFUSED
 _FILL_WINDOW_FULL = ErrorCode.FILL_WINDOW_FULL
+_UNCHARGED, _EARLY, _UNCOUNTED = UNCHARGED, EARLY, UNCOUNTED
+# From this version of the rules on a fee is bounded, a debt collected, and early facts are kept.
+_BOUNDED_FEES = 2
+_BPS = 10_000
 _FILL_ID_REUSED, _UNKNOWN_ORDER, _ORDER_REFUSED, _ORDER_FILLED = (
     ErrorCode.FILL_ID_REUSED,
     ErrorCode.UNKNOWN_ORDER,
@@ -86,6 +94,9 @@ _SAME = -1
 def decide(state: GuardState, request: Request, outcome: Outcome) -> int:
     """What the rules give for a request: an outcome to record and apply, or but to answer."""
     kind = request.kind
+    if state.has_facts and state.facts.due and not early.is_in_turn(state, request):
+        due = state.facts.due[0]
+        raise InvariantError(f"the early fill {due!r} is due, as it was reported, and nothing else")
     outcome.sequence = state.next_sequence
     outcome.repeat = 0
     outcome.received_at_ns = request.received_at_ns
@@ -239,12 +250,14 @@ def decide_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
     orders = state.orders
     now_ns = request.received_at_ns
     outcome.kind = _FILLED
-    fill_row = orders.find_fill(request, now_ns)
-    if fill_row != _NO_ROW:
-        _answer_known_fill(state, fill_row, request, outcome)
-        return 0
+    is_due = state.has_facts and len(state.facts.due) > 0
+    if not is_due:
+        fill_row = orders.find_fill(request, now_ns)
+        if fill_row != _NO_ROW:
+            _answer_known_fill(state, fill_row, request, outcome)
+            return 0
     row = orders.find(request, now_ns)
-    if row != _NO_ROW and is_fill_window_full(state, row, request):
+    if not is_due and row != _NO_ROW and is_fill_window_full(state, row, request):
         outcome.kind = _ERROR
         outcome.error = _FILL_WINDOW_FULL
         return 0
@@ -259,6 +272,8 @@ def decide_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
             filled = orders.filled_quantity(row) + request.quantity
             quantity = orders.known.quantity
             outcome.flags = _OVERFILL if filled > quantity else 0
+            if filled > _I64_MAX and state.rules_version >= _BOUNDED_FEES:
+                outcome.flags = outcome.flags | _UNCOUNTED
             if phase == _OPEN:
                 held = orders.hold_microcents(row)
                 first = orders.known_outcome.notional_microcents
@@ -268,7 +283,27 @@ def decide_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
                 outcome.open_quantity = quantity - filled if filled < quantity else 0
             else:
                 outcome.flags = outcome.flags | _LATE
-    outcome.unpaid_fee_microcents = unpaid_fee(state, request, outcome.released_microcents)
+    if is_due:
+        outcome.flags = outcome.flags | _EARLY
+    _decide_fee(state, request, outcome)
+    return 0
+
+
+def _decide_fee(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """Whether the fee is charged, what of it cannot be paid, and what is left for a debt."""
+    outcome.collected_microcents = 0
+    released, fee = outcome.released_microcents, request.fee_microcents
+    if state.rules_version < _BOUNDED_FEES:
+        outcome.unpaid_fee_microcents = unpaid_fee(state, request, released)
+    elif fee > 0 and not _is_chargeable(state, request, outcome):
+        outcome.flags = outcome.flags | _UNCHARGED
+        outcome.unpaid_fee_microcents = 0
+        outcome.collected_microcents = collected(state, request, released, 0)
+    else:
+        unpaid = unpaid_fee(state, request, released)
+        outcome.unpaid_fee_microcents = unpaid
+        paid = fee - unpaid if fee > 0 else 0
+        outcome.collected_microcents = collected(state, request, released, paid)
     outcome.halts_desk = outcome.unpaid_fee_microcents > 0
     return 0
 
@@ -286,6 +321,36 @@ def is_fill_window_full(state: GuardState, row: int, request: Request) -> bool:
     return state.share_of(request).fills >= orders.shares.fills_max
 
 
+def _is_chargeable(state: GuardState, request: Request, outcome: Outcome) -> bool:
+    """Is the fee one of an order that was admitted, and within its desk's bound?"""
+    if outcome.flags & _UNKNOWN:
+        return False
+    desk = state.desk_of(request)
+    if desk is None or desk.fee_bound_bps < 0:
+        return desk is not None
+    order = state.orders.known
+    worth = state.worth_of(order)
+    if worth is None:
+        raise InvariantError(f"an order of {order.symbol} was admitted, which is not defined")
+    price = request.price if request.price > 0 else order.price
+    wide_bound = worth.notional_microcents(request.quantity, price)
+    wide_bound = wide_bound * desk.fee_bound_bps
+    wide_minimum = desk.fee_minimum_microcents
+    wide_fee = request.fee_microcents
+    return wide_fee * _BPS <= wide_bound + wide_minimum * _BPS
+
+
+def collected(state: GuardState, request: Request, released: int, paid: int) -> int:
+    """What of the desk's debt is paid out of what is free then, in microcents."""
+    desk = state.desk_of(request)
+    if desk is None or desk.unpaid_fees_microcents == 0:
+        return 0
+    line = state.ledger.line(desk.name)
+    assert line is not None
+    free: int = desk.debt_paid_by(line.remaining + released - paid)
+    return free
+
+
 def _answer_known_fill(state: GuardState, row: int, request: Request, outcome: Outcome) -> int:
     """The first answer again; or an error, for a fill with other content."""
     known = state.found.request
@@ -293,6 +358,8 @@ def _answer_known_fill(state: GuardState, row: int, request: Request, outcome: O
     field = first_difference(_FILL_CONTENT, _FILL_KEY_FIELDS, known, request)
     if field == _SAME:
         outcome.repeat = 1
+        if state.has_facts:
+            outcome.flags = outcome.flags | early.amended_flags(state, request, outcome)
         return 0
     outcome.kind = _ERROR
     outcome.error = _FILL_ID_REUSED
@@ -328,10 +395,19 @@ def unpaid_fee(state: GuardState, request: Request, released_microcents: int) ->
 def decide_cancel(state: GuardState, request: Request, outcome: Outcome) -> int:
     """A cancel: what the order still holds is freed, once."""
     orders = state.orders
+    outcome.flags = outcome.collected_microcents = 0
+    if state.has_facts:
+        sequence = early.early_cancel(state, request)
+        if sequence != 0:
+            outcome.kind, outcome.flags, outcome.repeat = _RELEASED, _EARLY, 1
+            outcome.sequence, outcome.released_microcents = sequence, 0
+            return 0
     row = orders.find(request, request.received_at_ns)
     outcome.kind = _ERROR
     if row == _NO_ROW:
         outcome.error = _UNKNOWN_ORDER
+        if state.rules_version >= _BOUNDED_FEES and early.may_keep_cancel(state, request):
+            outcome.kind, outcome.flags, outcome.released_microcents = _RELEASED, _EARLY, 0
         return 0
     phase = orders.phase(row)
     if phase == _PHASE_REFUSED:
@@ -345,6 +421,12 @@ def decide_cancel(state: GuardState, request: Request, outcome: Outcome) -> int:
             outcome.repeat = 1
             outcome.sequence = orders.release_sequence(row)
             outcome.released_microcents = orders.released_microcents(row)
+            if state.has_facts:
+                key, now_ns = orders.order_key(request), request.received_at_ns
+                outcome.collected_microcents = state.facts.collected_of(key, now_ns)
+        elif state.rules_version >= _BOUNDED_FEES:
+            released = outcome.released_microcents
+            outcome.collected_microcents = collected(state, request, released, 0)
     return 0
 
 
@@ -355,6 +437,7 @@ def answer_status(state: GuardState, request: Request, outcome: Outcome) -> int:
     outcome.kind = _STATUS
     outcome.state = outcome.filled_quantity = 0
     outcome.open_quantity = outcome.hold_microcents = 0
+    outcome.busted_fills = outcome.corrected_fills = 0
     if row == _NO_ROW:
         return 0
     phase = orders.phase(row)
@@ -366,4 +449,6 @@ def answer_status(state: GuardState, request: Request, outcome: Outcome) -> int:
     outcome.hold_microcents = orders.hold_microcents(row)
     if phase == _OPEN:
         outcome.open_quantity = orders.known.quantity - orders.filled_quantity(row)
+    if state.has_facts:
+        early.count_amended(state, row, outcome)
     return 0

@@ -23,6 +23,7 @@ from guard.protocol.ranges import (
     BasisPoints,
     ByteCount,
     Client,
+    CountAboveZero,
     Currency,
     DeskName,
     DiskReserveBytes,
@@ -46,6 +47,7 @@ from guard.protocol.ranges import (
     RulesVersion,
     ScopeName,
     Sequence,
+    SignedMicrocents,
     SoftwareVersion,
     Unsigned64,
     VenueId,
@@ -196,6 +198,7 @@ class DeskOpened(Administrative, tag="desk_opened"):
     """A desk with its budget; no cap when `max_reserved_microcents` is null.
 
     `max_order_age_ms`: left out where it has none.
+    `fee_bound_bps`, `fee_minimum_microcents`: as in `DeskFeeBounded`; left out where there is none.
     """
 
     desk: DeskName
@@ -203,14 +206,17 @@ class DeskOpened(Administrative, tag="desk_opened"):
     max_reserved_microcents: MicrocentsAboveZero | None
     action_id: ActionId | UnsetType = UNSET
     max_order_age_ms: OrderAgeMs | UnsetType = UNSET
+    fee_bound_bps: BasisPoints | UnsetType = UNSET
+    fee_minimum_microcents: Microcents | UnsetType = UNSET
 
 
 class DeskToppedUp(Administrative, tag="desk_topped_up"):
-    """More budget for a desk."""
+    """More budget for a desk. `collected_microcents`: what of it paid the desk's debt at once."""
 
     desk: DeskName
     amount_microcents: MicrocentsAboveZero
     action_id: ActionId | UnsetType = UNSET
+    collected_microcents: MicrocentsAboveZero | UnsetType = UNSET
 
 
 class DeskCapped(Administrative, tag="desk_capped"):
@@ -226,6 +232,61 @@ class DeskOrderAgeLimited(Administrative, tag="desk_order_age_limited"):
 
     desk: DeskName
     max_order_age_ms: OrderAgeMs | None
+
+
+class DeskFeeBounded(Administrative, tag="desk_fee_bounded"):
+    """What a fill of the desk is charged up to: basis points of its notional, and a minimum.
+
+    A fee beyond their sum is recorded, and charged when a person accepts it. Both null: any fee.
+    """
+
+    desk: DeskName
+    fee_bound_bps: BasisPoints | None
+    fee_minimum_microcents: Microcents | None
+
+
+class FillAccepted(Administrative, tag="fill_accepted"):
+    """The fee of a fill that was `uncharged` is charged; `fill_sequence`: the fill's record."""
+
+    desk: DeskName
+    client_order_id: OrderName
+    fill_id: OrderName
+    fill_sequence: Sequence
+    fee_microcents: Microcents
+    unpaid_fee_microcents: Microcents
+
+
+class FillBusted(Administrative, tag="fill_busted"):
+    """A fill did not happen; what was charged for it returns as a top-up.
+
+    `collected_microcents`: what of that paid the desk's debt; left out where nothing.
+    """
+
+    desk: DeskName
+    client_order_id: OrderName
+    fill_id: OrderName
+    fill_sequence: Sequence
+    returned_microcents: Microcents
+    collected_microcents: MicrocentsAboveZero | UnsetType = UNSET
+
+
+class FillCorrected(Administrative, tag="fill_corrected"):
+    """A fill happened otherwise: so many lots, at that price, for that fee.
+
+    What was charged too little for it is charged, what was too much returns as a top-up.
+    """
+
+    desk: DeskName
+    client_order_id: OrderName
+    fill_id: OrderName
+    fill_sequence: Sequence
+    quantity: CountAboveZero
+    price: CountAboveZero | None
+    fee_microcents: SignedMicrocents
+    charged_microcents: Microcents
+    unpaid_fee_microcents: Microcents
+    returned_microcents: Microcents
+    collected_microcents: MicrocentsAboveZero | UnsetType = UNSET
 
 
 class DeskResumed(Administrative, tag="desk_resumed"):
@@ -266,6 +327,7 @@ class HoldFreed(Administrative, tag="hold_freed"):
     client_order_id: OrderName
     released_microcents: Microcents
     action_id: ActionId | UnsetType = UNSET
+    collected_microcents: MicrocentsAboveZero | UnsetType = UNSET
 
 
 class OperatorActed(Administrative, tag="operator_acted"):
@@ -372,6 +434,10 @@ PlainEvent: TypeAlias = (
     | DeskToppedUp
     | DeskCapped
     | DeskOrderAgeLimited
+    | DeskFeeBounded
+    | FillAccepted
+    | FillBusted
+    | FillCorrected
     | DeskResumed
     | BudgetLowered
     | TradingHalted

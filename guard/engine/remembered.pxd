@@ -23,10 +23,11 @@ cdef Py_ssize_t _FIRST_FILL, _NEXT_FILL, _FILL_EXPIRES, _CLOSED_BEFORE, _CLOSED_
 cdef Py_ssize_t _SHARE, _STEPS
 cdef i64 _NEVER, _OPEN, _REFUSED
 cdef u64 _ADMITTED, _FOREIGN
+cdef u8 _COLLECTING_MARK
 cdef list _LAYOUTS
 cdef bytes _NUL
 cdef Layout _CONTENT_LAYOUT, _ADMITTED_LAYOUT, _REJECTED_LAYOUT, _FILL_LAYOUT
-cdef Layout _ADMITTED_TIMED, _REJECTED_TIMED
+cdef Layout _ADMITTED_TIMED, _REJECTED_TIMED, _COLLECTING_LAYOUT
 
 @cython.final
 cdef class RememberedOrders:
@@ -44,13 +45,14 @@ cdef class RememberedOrders:
     cdef public object _last_orphan_sequence
     cdef public list _outlasting
 
-    cdef bytes _order_key(self, Request request)
+    @cython.locals(out=BufferPointer, at=Py_ssize_t)
+    cpdef bytes order_key(self, Request request)
+
+    cpdef Py_ssize_t first_fill(self, Py_ssize_t row) except -2
+    cpdef Py_ssize_t next_fill(self, Py_ssize_t fill_row) except -2
 
     @cython.locals(out=BufferPointer, at=Py_ssize_t)
-    cdef bytes _make_key(self, Request request)
-
-    @cython.locals(out=BufferPointer, at=Py_ssize_t)
-    cdef bytes _fill_key(self, Request request)
+    cpdef bytes fill_key(self, Request request)
 
     @cython.locals(row=Py_ssize_t)
     cpdef Py_ssize_t find(self, Request request, i64 now_ns) except -2
@@ -84,7 +86,7 @@ cdef class RememberedOrders:
 
     cdef bint _is_outlasted(self, Py_ssize_t row, now_ns) except -1
 
-    @cython.locals(payload=bytes, end=Py_ssize_t)
+    @cython.locals(payload=bytes, end=Py_ssize_t, layout=Layout)
     cpdef int read_fill(self, Py_ssize_t row, Request request, Outcome outcome) except -1
 
     cpdef bint is_full(self, DeskIds share, i64 ids_max, i64 now_ns) except -1
@@ -113,7 +115,7 @@ cdef class RememberedOrders:
         self, Py_ssize_t order_row, Request request, Outcome outcome
     ) except -1
 
-    @cython.locals(key=bytes, count=Py_ssize_t, row=BufferPointer)
+    @cython.locals(key=bytes, count=Py_ssize_t, row=BufferPointer, layout=Layout)
     cdef Py_ssize_t _add_fill(
         self, Request request, Outcome outcome, Py_ssize_t next_row, i64 expires_at_ns
     ) except -1
@@ -122,6 +124,10 @@ cdef class RememberedOrders:
     cpdef add_orphan_fill(
         self, Request request, Outcome outcome, i64 expires_at_ns, Py_ssize_t fills_max
     )
+
+    cpdef Py_ssize_t add_early_fill(
+        self, Request request, Outcome outcome, i64 expires_at_ns
+    ) except -1
 
     cdef _note_outlasting(self, expires_at_ns)
 

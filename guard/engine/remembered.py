@@ -63,6 +63,8 @@ _ADMITTED_LAYOUT, _REJECTED_LAYOUT = remembered_form.ADMITTED, remembered_form.R
 _ADMITTED_TIMED, _REJECTED_TIMED = remembered_form.ADMITTED_TIMED, remembered_form.REJECTED_TIMED
 _LAYOUTS = [remembered_form.ORDER_LAYOUTS.get(first) for first in range(256)]
 _CONTENT_LAYOUT, _FILL_LAYOUT = remembered_form.CONTENT, remembered_form.FILL
+_COLLECTING_LAYOUT = remembered_form.FILL_COLLECTING
+_COLLECTING_MARK = remembered_form.COLLECTING_MARK
 
 
 class RememberedOrders:
@@ -107,25 +109,22 @@ class RememberedOrders:
 
     # Finding and reading.
 
-    def _order_key(self, request: Request) -> bytes:
+    def order_key(self, request: Request) -> bytes:
         """Neither part can hold a NUL: two orders have one key only if they have one id."""
         if slots.is_same_text(self._asked, request, _ID, _ID_AT) and slots.is_same_text(
             self._asked, request, _DESK, _DESK_AT
         ):
             return self._asked_key
-        self._asked_key = self._make_key(request)
-        slots.copy_text(self._asked, request, _ID, _ID_AT)
-        slots.copy_text(self._asked, request, _DESK, _DESK_AT)
-        return self._asked_key
-
-    def _make_key(self, request: Request) -> bytes:
         out = self._key_bytes
         at = text.put_slice(out, 0, request.texts, _DESK_AT, request.desk_bytes)
         at = text.put(out, at, _NUL)
         at = text.put_slice(out, at, request.texts, _ID_AT, request.client_order_id_bytes)
-        return le.bytes_of(out, at)
+        self._asked_key = le.bytes_of(out, at)
+        slots.copy_text(self._asked, request, _ID, _ID_AT)
+        slots.copy_text(self._asked, request, _DESK, _DESK_AT)
+        return self._asked_key
 
-    def _fill_key(self, request: Request) -> bytes:
+    def fill_key(self, request: Request) -> bytes:
         """The same of a fill's three parts."""
         out = self._key_bytes
         at = text.put_slice(out, 0, request.texts, _DESK_AT, request.desk_bytes)
@@ -137,7 +136,7 @@ class RememberedOrders:
 
     def find(self, request: Request, now_ns: int) -> int:
         """The row of the request's order; NO_ROW where it is unknown or may be forgotten by now."""
-        row = self._orders.find(self._order_key(request))
+        row = self._orders.find(self.order_key(request))
         if row != _NO_ROW and self._orders.value(row, _EXPIRES) <= now_ns:
             return _NO_ROW
         return row
@@ -197,7 +196,7 @@ class RememberedOrders:
 
     def find_fill(self, request: Request, now_ns: int) -> int:
         """The row of the fill recorded under that identity, of an order of ours or not."""
-        row = self._fills.find(self._fill_key(request))
+        row = self._fills.find(self.fill_key(request))
         if row == _NO_ROW:
             return _NO_ROW
         expires_at_ns = self._fills.value(row, _FILL_EXPIRES)
@@ -205,7 +204,7 @@ class RememberedOrders:
         if not is_orphan:  # it goes with its order
             if self.shares.is_split:
                 return row
-            order_row = self._orders.find(self._order_key(request))
+            order_row = self._orders.find(self.order_key(request))
             expires_at_ns = self._orders.value(order_row, _EXPIRES)
         if expires_at_ns > now_ns:
             return row
@@ -228,7 +227,11 @@ class RememberedOrders:
         """Reads a fill, without the three parts of its key, and its answer."""
         payload = self._fills.payload(row)
         end = len(payload)
-        if self._reader.read(_FILL_LAYOUT, payload, 0, end, request, outcome) != end:
+        layout = _FILL_LAYOUT
+        outcome.collected_microcents = 0
+        if end > 0 and payload[0] == _COLLECTING_MARK:
+            layout = _COLLECTING_LAYOUT
+        if self._reader.read(layout, payload, 0, end, request, outcome) != end:
             raise InvariantError(f"the remembered fill in row {row} is none")
         return 0
 
@@ -240,11 +243,6 @@ class RememberedOrders:
         """Behind the last row."""
         return self._orders.row_end()
 
-    def id_of(self, row: int) -> tuple[str, str]:
-        """The desk and the client order id of that row's order."""
-        desk, _, client_order_id = self._orders.key(row).decode().partition("\0")
-        return desk, client_order_id
-
     def first_fill(self, row: int) -> int:
         """The row of the order's newest fill; NO_ROW where it has none."""
         return self._orders.value(row, _FIRST_FILL)
@@ -252,10 +250,6 @@ class RememberedOrders:
     def next_fill(self, fill_row: int) -> int:
         """The row of the fill before that one; NO_ROW where it was the first."""
         return self._fills.value(fill_row, _NEXT_FILL)
-
-    def fill_id_of(self, fill_row: int) -> str:
-        """The name of that row's fill within its order."""
-        return self._fills.key(fill_row).decode().rpartition("\0")[2]
 
     def is_full(self, share: DeskIds, ids_max: int, now_ns: int) -> bool:
         """Has the share `ids_max` ids of which none may be forgotten by now?"""
@@ -273,7 +267,7 @@ class RememberedOrders:
 
     def add(self, share: DeskIds, request: Request, outcome: Outcome, is_timed: bool) -> int:
         """Remembers an order that was admitted, open; or refused, which is then to be closed."""
-        key = self._order_key(request)
+        key = self.order_key(request)
         if self.shares.is_split:
             before = self._orders.find(key)
             if before != _NO_ROW:
@@ -365,10 +359,11 @@ class RememberedOrders:
     def _add_fill(
         self, request: Request, outcome: Outcome, next_row: int, expires_at_ns: int
     ) -> int:
-        key = self._fill_key(request)
+        key = self.fill_key(request)
         while self._orphan_count and self._fills.find(key) != _NO_ROW:
             self._forget_oldest_orphan()  # it has expired, as have those before it
-        count = tables.write_pack(_FILL_LAYOUT, self._payload, 0, request, outcome)
+        layout = _FILL_LAYOUT if outcome.collected_microcents == 0 else _COLLECTING_LAYOUT
+        count = tables.write_pack(layout, self._payload, 0, request, outcome)
         row = self._row_bytes
         le.store_i64(row, 8 * _NEXT_FILL, next_row)
         le.store_i64(row, 8 * _FILL_EXPIRES, expires_at_ns)
@@ -389,6 +384,10 @@ class RememberedOrders:
         self._orphan_count += 1
         if self._orphan_count > fills_max:
             self._forget_oldest_orphan()
+
+    def add_early_fill(self, request: Request, outcome: Outcome, expires_at_ns: int) -> int:
+        """Remembers a fill that may meet its order yet (`guard.engine.facts`)."""
+        return self._add_fill(request, outcome, _NO_ROW, expires_at_ns)
 
     def _note_outlasting(self, expires_at_ns: int) -> None:
         """Lists the last orphan, if it outlasts the next one, which expires then."""

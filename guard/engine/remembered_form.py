@@ -15,7 +15,7 @@ import msgspec
 from guard.protocol import fields
 from guard.protocol.fields import Field, ValueKind, answer_field
 from guard.protocol.layout import Layout, Step, encode_pack
-from guard.protocol.messages import Admit, Reject
+from guard.protocol.messages import Admit, Filled, Reject
 from kernel import InvariantError
 
 
@@ -94,10 +94,18 @@ _FILL_REST: Final = [*(
         "unpaid_fee_microcents",
     )
 ), _FLAGS]  # fmt: skip
-FILL = Layout(
-    _steps(_FILL_CONTENT, bytes([0x90 + 1 + len(_FILL_REST), 0x90 + len(_FILL_CONTENT)]))
-    + _steps(_FILL_REST, b"")
-)
+_COLLECTED: Final = answer_field(Filled, "collected_microcents")._replace(is_sparse=False)
+
+
+def _fill_layout(rest: list[Field]) -> Layout:
+    heads = bytes([0x90 + 1 + len(rest), 0x90 + len(_FILL_CONTENT)])
+    return Layout(_steps(_FILL_CONTENT, heads) + _steps(rest, b""))
+
+
+# One that collected a debt says that, too.
+FILL: Final = _fill_layout(_FILL_REST)
+FILL_COLLECTING: Final = _fill_layout([*_FILL_REST, _COLLECTED])
+COLLECTING_MARK: Final = 0x90 + 2 + len(_FILL_REST)
 CONTENT = Layout(_steps(_ORDER_CONTENT, _CONTENT_HEAD))
 _ADMIT_VALUES: Final = len(_ADMIT_REST) - 2  # of an admit behind its reason and its sequence
 

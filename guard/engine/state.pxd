@@ -31,6 +31,12 @@ cdef class Desk:
     cdef public bint is_stopped
     cdef public i64 max_order_age_ms
     cdef public Py_ssize_t share
+    cdef public i64 fee_bound_bps, fee_minimum_microcents
+
+    cdef public object returned_microcents
+
+    cpdef debt_paid_by(self, free_microcents)
+    cpdef collect(self, microcents)
 
 @cython.final
 cdef class Worth:
@@ -76,6 +82,9 @@ cdef class GuardState:
     cdef public bint is_firm_stopped
     cdef public set stopped_symbols
     cdef public dict actions
+    cdef public object facts
+    cdef public bint has_facts
+    cdef public i64 facts_expire_at_ns
     cdef public Found found
 
     cdef Desk desk_of(self, Request request)
@@ -94,6 +103,11 @@ cdef class GuardState:
     cdef int close_order(
         self, Py_ssize_t row, i64 phase, Request request, i64 sent_at_ns
     ) except -1
+
+    cpdef int forget_facts(self, i64 now_ns) except -1
+    cpdef note_facts(self)
+    cdef _forget_facts(self, now_ns)
+    cpdef i64 cancel_expires_at_ns(self, i64 received_at_ns) except? -1
 
     cpdef i64 orphan_expires_at_ns(self, i64 received_at_ns) except? -1
 

@@ -8,13 +8,16 @@ and the orders remembered. It changes only in `guard.engine.apply`; `guard.engin
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
+from guard.engine.facts import NEVER, KeptFacts
 from guard.engine.remembered import RememberedOrders
+from guard.engine.remembered_rows import forget_early_fill
 from guard.engine.shares import DeskIds
 from guard.protocol import slots
 from guard.protocol.fields import TEXT_NAMES
 from guard.protocol.instruments import Instrument
 from guard.protocol.ranges import TIME_NS_MAX, ByteCount, DiskReserveBytes
 from guard.protocol.request import TEXTS, Request
+from kernel import InvariantError
 from kernel import little_endian as le
 from kernel.ledger import BudgetEngine
 from kernel.ledger_lines import Tenant
@@ -26,11 +29,16 @@ _I64_MAX, _U64_MAX = 2**63 - 1, 2**64 - 1
 _LAST_NS = TIME_NS_MAX
 # Names that are looked up as bytes; more desks and symbols than a guard has.
 NAMES_KEPT_MAX = 16_384
+NO_FEE_BOUND = -1
 
 
 @dataclass  # no slots: the compiler knows them of itself, and does not take the word
 class Desk:
-    """A desk's standing beside its ledger line. A halt stops entries, never fills or cancels."""
+    """A desk's standing beside its ledger line. A halt stops entries, never fills or cancels.
+
+    `fee_bound_bps` (NO_FEE_BOUND: none), `fee_minimum_microcents`: up to what a fee is charged.
+    `returned_microcents`: of what was granted, the fees of busted and corrected fills.
+    """
 
     name: str
     is_halted: bool = False  # since fees are owed
@@ -38,6 +46,24 @@ class Desk:
     is_stopped: bool = False  # by a person
     max_order_age_ms: int = 0  # none
     share: int = 0  # its number: `guard.engine.shares`
+    fee_bound_bps: int = NO_FEE_BOUND
+    fee_minimum_microcents: int = 0
+    returned_microcents: int = 0
+
+    def debt_paid_by(self, free_microcents: int) -> int:
+        """What of its debt so much pays that is free."""
+        return min(self.unpaid_fees_microcents, free_microcents)
+
+    def collect(self, microcents: int) -> None:
+        """Says that so much of its debt was paid. The halt ends when nothing is owed."""
+        if microcents > self.unpaid_fees_microcents:
+            raise InvariantError(
+                f"{microcents} microcents are collected from {self.name}, which owes "
+                f"{self.unpaid_fees_microcents}"
+            )
+        self.unpaid_fees_microcents -= microcents
+        if self.unpaid_fees_microcents == 0:
+            self.is_halted = False
 
 
 class EntriesHalt(NamedTuple):
@@ -167,6 +193,9 @@ class GuardState:
     is_firm_stopped: bool = False
     stopped_symbols: set[str] = field(default_factory=set)
     actions: Actions = field(default_factory=dict)
+    facts: KeptFacts = field(default_factory=KeptFacts)
+    has_facts: bool = False  # whether any are kept; worked out, as the next one
+    facts_expire_at_ns: int = NEVER  # when the first of them does
 
     found: Found = field(default_factory=Found, init=False, repr=False, compare=False)
 
@@ -204,6 +233,26 @@ class GuardState:
             self.last_received_at_ns = received_at_ns
         self.is_closed_cleanly = False
         return 0
+
+    def forget_facts(self, now_ns: int) -> int:
+        """Forgets what of early facts may be forgotten by `now_ns`."""
+        if now_ns >= self.facts_expire_at_ns:
+            self._forget_facts(now_ns)
+        return 0
+
+    def note_facts(self) -> None:
+        """To be called when what is kept of facts has changed."""
+        self.has_facts = not self.facts.is_empty
+        self.facts_expire_at_ns = self.facts.first_expires_at_ns
+
+    def _forget_facts(self, now_ns: int) -> None:
+        for fill_key in self.facts.forget_expired(now_ns):
+            forget_early_fill(self.orders, fill_key)
+        self.note_facts()
+
+    def cancel_expires_at_ns(self, received_at_ns: int) -> int:
+        """From when on a cancel that came before its order may be forgotten."""
+        return self._window_behind(received_at_ns, 1)
 
     def share_of(self, request: Request) -> DeskIds:
         """What is remembered of the request's desk."""

@@ -23,6 +23,7 @@ from guard.protocol.messages import (
     Fill,
     Filled,
     Order,
+    Released,
     StatusReply,
 )
 from guard.protocol.outcome import OUTCOME_NUMBERS
@@ -49,7 +50,10 @@ class ValueKind(IntEnum):
 
 
 class Field(NamedTuple):
-    """A key and its value: number `slot` (of `TEXTS` where it is a text), from `low` to `high`."""
+    """A key and its value: number `slot` (of `TEXTS` where it is a text), from `low` to `high`.
+
+    `is_sparse`: where it is 0 neither key nor value are written.
+    """
 
     name: str
     kind: ValueKind
@@ -59,6 +63,7 @@ class Field(NamedTuple):
     high: int = U64_MAX
     default: int = 0
     is_required: bool = True
+    is_sparse: bool = False
 
 
 KINDS: Final = tuple(REQUEST_TYPES)
@@ -88,9 +93,15 @@ ALPHABETS: Final = {
 }
 GATES: Final = TRACE.field_names
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
-FLAGS: Final = ("overfill", "late", "unknown", "refused")
-OVERFILL, LATE, UNKNOWN, REFUSED = (1 << bit for bit in range(len(FLAGS)))
-FLAG_SETS: Final = tuple(
+# Those that a record may have, and behind them what was said of a fill later: replies alone.
+RECORDED_FLAGS: Final = (
+    "overfill", "late", "unknown", "refused", "uncharged", "early", "uncounted"
+)  # fmt: skip
+FLAGS: Final = (*RECORDED_FLAGS, "accepted", "busted", "corrected")
+(OVERFILL, LATE, UNKNOWN, REFUSED, UNCHARGED, EARLY, UNCOUNTED, ACCEPTED, BUSTED, CORRECTED) = (
+    1 << bit for bit in range(len(FLAGS))
+)
+FLAG_SETS: Final = tuple(  # the usual ones have low numbers, and are found first
     [flag for bit, flag in enumerate(FLAGS) if number >> bit & 1]
     for number in range(1 << len(FLAGS))
 )
@@ -130,6 +141,7 @@ DETAILS: Final[tuple[tuple[str, ...], ...]] = (
 ) = range(len(DETAILS))
 _DETAIL_OF_REFUSAL: Final = {
     Refusal.CLIENT_ORDER_ID_REUSED: ORIGINAL_DETAIL,
+    Refusal.CANCELED_BEFORE_ARRIVAL: ORIGINAL_DETAIL,
     Refusal.UNKNOWN_DESK: NO_DETAIL,
     Refusal.UNKNOWN_SYMBOL: NO_DETAIL,
     Refusal.DISK_LOW: DISK_DETAIL,
@@ -226,6 +238,10 @@ _ANSWER_FIELDS: Final = {
     "notional_microcents": Field(
         "notional_microcents", ValueKind.NUMBER, _outcome("notional_microcents"), (), 1, I64_MAX
     ),
+    **{
+        name: Field(name, ValueKind.NUMBER, _outcome(name), (), 1, I64_MAX, is_sparse=True)
+        for name in ("collected_microcents", "busted_fills", "corrected_fills")
+    },
     "substituted": Field("substituted", ValueKind.WORD, _outcome("substituted"), (False, True)),
     "repeat": Field("repeat", ValueKind.WORD, _outcome("repeat"), (False, True)),
     "halts_desk": Field("halts_desk", ValueKind.WORD, _outcome("halts_desk"), (False, True)),
@@ -245,6 +261,8 @@ def answer_field(struct: type, name: str) -> Field:
     """Where the answer's field of that name stands."""
     if struct is Filled and name == "fee_microcents":
         return _FILLED_FEE
+    if struct is Released and name == "flags":
+        return _ANSWER_FIELDS[name]._replace(is_sparse=True)
     if name in TEXT_NAMES:
         return Field(name, ValueKind.SAME_TEXT, TEXT_NAMES.index(name))
     return _ANSWER_FIELDS.get(name) or Field(name, ValueKind.NUMBER, _outcome(name), (), 0, I64_MAX)
@@ -270,6 +288,12 @@ STATUS_BEFORE, STATUS_BEHIND = (
     tuple(answer_field(StatusReply, name) for name in names)
     for names in (
         ("desk", "client_order_id", "state"),
-        ("filled_quantity", "open_quantity", "hold_microcents"),
+        (
+            "filled_quantity",
+            "open_quantity",
+            "hold_microcents",
+            "busted_fills",
+            "corrected_fills",
+        ),
     )
 )

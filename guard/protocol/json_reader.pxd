@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from guard.protocol cimport json_text as text
+from guard.protocol cimport layout as layout_of
 from guard.protocol cimport message_pack as pack
 from guard.protocol cimport slots
 from guard.protocol.layout cimport Layout

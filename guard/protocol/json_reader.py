@@ -10,6 +10,7 @@ field may have; what was put into the fields is then of no use.
 """
 
 from guard.protocol import json_text as text
+from guard.protocol import layout as layout_of
 from guard.protocol import message_pack as pack
 from guard.protocol import slots
 from guard.protocol.fields import REASON_WORDS, ValueKind, detail_of_reason
@@ -23,7 +24,7 @@ _U64_MAX = 2**64 - 1
 _I64_LIMIT = 2**63  # what a negative value reaches at most, and a positive one stays below
 _TENTH = 2**64 // 10
 _NULL = b"null"
-_WORDS_LOOKED_THROUGH = 24  # of more words one is found by its text
+_WORDS_LOOKED_THROUGH = 24  # of more words in quotes one is found by its text
 _REQUEST_ID_BYTES_MAX = 64
 (_NUMBER, _SIGNED, _OPTIONAL_NUMBER, _TEXT, _OPTIONAL_TEXT, _WORD, _DETAIL, _SAME_TEXT,
  _SAME_SIGNED, _ECHO) = map(int, ValueKind)  # fmt: skip
@@ -47,9 +48,12 @@ class JsonReader:
         for index in range(layout.count):
             piece = layout.pieces[index]
             if not pack.stands_at(source, at, end, piece):
-                return NOT_PLAIN
+                if layout.sparse >> index & 1 == 0:
+                    return NOT_PLAIN
+                slots.set_number(request, outcome, layout.slots[index], 0)
+                continue
             at = self.read_value(layout, index, source, at + len(piece), end, request, outcome)
-            if at < 0:
+            if at < 0 or layout_of.is_absent(layout, index, request, outcome):
                 return NOT_PLAIN
         if not pack.stands_at(source, at, end, layout.tail):
             return NOT_PLAIN
@@ -137,7 +141,7 @@ class JsonReader:
     ) -> int:
         words = layout.words[index]
         count = len(words)
-        if count > _WORDS_LOOKED_THROUGH:
+        if count > _WORDS_LOOKED_THROUGH and source[at] == 0x22:
             behind = at + 1
             while behind < end and source[behind] != 0x22:
                 behind += 1

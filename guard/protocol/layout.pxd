@@ -23,7 +23,12 @@ cdef class Layout:
     cdef int[64] kinds
     cdef Py_ssize_t[64] slots, text_ats, text_maxes
     cdef u64[64] lows, highs, defaults
-    cdef u64 required
+    cdef u64 required, sparse
+
+cdef bint is_absent(Layout layout, Py_ssize_t index, Request request, Outcome outcome) noexcept
+
+@cython.locals(count=Py_ssize_t, index=Py_ssize_t)
+cdef Py_ssize_t count_written(Layout layout, Request request, Outcome outcome) noexcept
 
 @cython.locals(pieces=list, index=Py_ssize_t, kind=int, slot=Py_ssize_t, count=Py_ssize_t, value=u64)
 cdef Py_ssize_t write_json(

@@ -73,7 +73,7 @@ class Layout:
         self.lows = [0] * 64
         self.highs = [0] * 64
         self.defaults = [0] * 64
-        self.required = 0
+        self.required = self.sparse = 0
         for index, step in enumerate(steps):
             self._add(index, step.field)
 
@@ -87,6 +87,8 @@ class Layout:
         self.defaults[index] = field.default
         if field.is_required:
             self.required = self.required | 1 << index
+        if field.is_sparse:
+            self.sparse = self.sparse | 1 << index
 
 
 def json_steps(fields: Sequence[Field], opening: bytes = b"{") -> list[Step]:
@@ -125,10 +127,30 @@ DETAILS_PACK: Final = [
 _DETAILS_JSON, _DETAILS_PACK = DETAILS_JSON, DETAILS_PACK
 
 
+def is_absent(layout: Layout, index: int, request: Request, outcome: Outcome) -> bool:
+    """Is the step's field one that is not written where it is 0, and is it that?"""
+    return (
+        layout.sparse >> index & 1 != 0
+        and slots.number_of(request, outcome, layout.slots[index]) == 0
+    )
+
+
+def count_written(layout: Layout, request: Request, outcome: Outcome) -> int:
+    """How many of the steps are written."""
+    count = layout.count
+    if layout.sparse != 0:
+        for index in range(layout.count):
+            if is_absent(layout, index, request, outcome):
+                count -= 1
+    return count
+
+
 def write_json(layout: Layout, out: Buffer, at: int, request: Request, outcome: Outcome) -> int:
     """Writes the layout's text at `at`; the offset behind it."""
     pieces = layout.pieces
     for index in range(layout.count):
+        if is_absent(layout, index, request, outcome):
+            continue
         at = text.put(out, at, pieces[index])
         kind = layout.kinds[index]
         slot = layout.slots[index]
@@ -157,6 +179,8 @@ def write_pack(layout: Layout, out: Buffer, at: int, request: Request, outcome: 
     """The same in MessagePack."""
     pieces = layout.pieces
     for index in range(layout.count):
+        if is_absent(layout, index, request, outcome):
+            continue
         at = text.put(out, at, pieces[index])
         kind = layout.kinds[index]
         slot = layout.slots[index]

@@ -152,7 +152,10 @@ class Reject(Struct, tag="reject", tag_field="type", gc=False):
 
 
 class Filled(Struct, tag="filled", tag_field="type", gc=False):
-    """The fill is recorded. `open_quantity` in lots, `flags` as in the protocol's section 4."""
+    """The fill is recorded. `open_quantity` in lots, `flags` as in the protocol's section 4.
+
+    `collected_microcents`: of the desk's debt, what came free and paid it; left out where nothing.
+    """
 
     desk: str
     client_order_id: str
@@ -165,22 +168,31 @@ class Filled(Struct, tag="filled", tag_field="type", gc=False):
     unpaid_fee_microcents: int
     flags: list[str]
     repeat: bool
+    collected_microcents: int | UnsetType = UNSET
     request_id: RequestId = UNSET
 
 
 class Released(Struct, tag="released", tag_field="type", gc=False):
-    """The order is closed and what it still held is free."""
+    """The order is closed and what it still held is free, less what was owed of it.
+
+    `flags`: `early` where the order is not known yet; left out else.
+    """
 
     desk: str
     client_order_id: str
     wal_sequence: int
     released_microcents: int
     repeat: bool
+    collected_microcents: int | UnsetType = UNSET
+    flags: list[str] | UnsetType = UNSET
     request_id: RequestId = UNSET
 
 
 class StatusReply(Struct, tag="status", tag_field="type"):
-    """What the guard knows of an order. `answer` is the first answer, null when unknown."""
+    """What the guard knows of an order. `answer` is the first answer, null when unknown.
+
+    `busted_fills`, `corrected_fills`: of its fills, how many were since; left out where none.
+    """
 
     desk: str
     client_order_id: str
@@ -189,6 +201,8 @@ class StatusReply(Struct, tag="status", tag_field="type"):
     filled_quantity: int
     open_quantity: int
     hold_microcents: int
+    busted_fills: int | UnsetType = UNSET
+    corrected_fills: int | UnsetType = UNSET
     request_id: RequestId = UNSET
 
 

@@ -38,7 +38,8 @@ OUTCOME_NUMBERS: Final = (
     "free_bytes", "reserve_bytes", "original_wal_sequence", "disabled", "quality", "risk_ceiling",
     "latency", "capability", "provider", "region", "budget", "utility", "open_quantity",
     "hold_microcents", "released_microcents", "unpaid_fee_microcents", "flags", "halts_desk",
-    "state", "filled_quantity", "error", "received_at_ns",
+    "state", "filled_quantity", "error", "received_at_ns", "collected_microcents", "busted_fills",
+    "corrected_fills",
 )  # fmt: skip
 
 
@@ -66,6 +67,7 @@ class Outcome:
         self.open_quantity = self.hold_microcents = self.released_microcents = 0
         self.unpaid_fee_microcents = self.flags = self.halts_desk = 0
         self.state = self.filled_quantity = self.error = self.received_at_ns = 0
+        self.collected_microcents = self.busted_fills = self.corrected_fills = 0
 
     def take_foreign(self, answer: Admit | Reject) -> None:
         """It is an answer of other rules: what there is to apply of it, and itself."""

@@ -5,6 +5,7 @@ from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from guard.protocol cimport json_reader, slots
 from guard.protocol cimport json_text as text
+from guard.protocol cimport layout as layout_of
 from guard.protocol cimport message_pack as pack
 from guard.protocol.layout cimport Layout
 from guard.protocol.outcome cimport Outcome

@@ -9,6 +9,7 @@ How it fails: a place below 0, as there.
 
 from guard.protocol import json_reader, slots
 from guard.protocol import json_text as text
+from guard.protocol import layout as layout_of
 from guard.protocol import message_pack as pack
 from guard.protocol.fields import REASON_WORDS, ValueKind, detail_of_reason
 from guard.protocol.layout import DETAILS_PACK, Layout
@@ -40,9 +41,12 @@ class PackReader:
         for index in range(layout.count):
             piece = layout.pieces[index]
             if not pack.stands_at(source, at, end, piece):
-                return NOT_PLAIN
+                if layout.sparse >> index & 1 == 0:
+                    return NOT_PLAIN
+                slots.set_number(request, outcome, layout.slots[index], 0)
+                continue
             at = self.read_value(layout, index, source, at + len(piece), end, request, outcome)
-            if at < 0:
+            if at < 0 or layout_of.is_absent(layout, index, request, outcome):
                 return NOT_PLAIN
         if not pack.stands_at(source, at, end, layout.tail):
             return NOT_PLAIN

@@ -25,7 +25,7 @@ cdef Py_ssize_t put_reply(
 @cython.locals(out=bytearray)
 cpdef bytes reply_body(Request request, Outcome outcome)
 
-@cython.locals(answer=Py_ssize_t, layout=Layout)
+@cython.locals(answer=Py_ssize_t, layout=Layout, count=Py_ssize_t)
 cdef Py_ssize_t _put_answer(
     u8 *out, Py_ssize_t at, Request request, Outcome outcome, bint is_json, bint has_echo
 ) except -2
@@ -38,7 +38,7 @@ cdef Py_ssize_t _put_foreign(
 @cython.locals(kind=u64, is_timed=bint)
 cdef Py_ssize_t _answer_of(Outcome outcome) noexcept
 
-@cython.locals(state=u64)
+@cython.locals(state=u64, members=Py_ssize_t)
 cdef Py_ssize_t _put_status(
     u8 *out, Py_ssize_t at, Request request, Outcome outcome, bint is_json
 ) except -2

@@ -74,7 +74,7 @@ _JSON = [_json_layout(*answer) for answer in _ANSWERS]
 _PACK = [_pack_layout(*answer) for answer in _ANSWERS]
 _JSON_BEHIND = Layout(json_steps(STATUS_BEHIND, b","))
 _PACK_BEHIND = Layout(pack_steps(STATUS_BEHIND))
-_STATUS_MEMBERS = len(STATUS_BEFORE) + len(STATUS_BEHIND) + 2
+_STATUS_MEMBERS = len(STATUS_BEFORE) + 2  # and those behind its answer
 
 
 def put_reply(out: Buffer, at: int, request: Request, outcome: Outcome, is_json: bool) -> int:
@@ -105,7 +105,8 @@ def _put_answer(
     if is_json:
         return tables.write_json(_JSON[answer], out, at, request, outcome)
     layout = _PACK[answer]
-    at = put_map_head(out, at, layout.count + 1 + has_echo)
+    count = tables.count_written(layout, request, outcome)
+    at = put_map_head(out, at, count + 1 + has_echo)
     return tables.write_pack(layout, out, at, request, outcome)
 
 
@@ -150,7 +151,8 @@ def _put_status(out: Buffer, at: int, request: Request, outcome: Outcome, is_jso
         at = tables.write_json(_JSON[_STATUS_BEFORE], out, at, request, outcome)
         at = text.put(out, at, _JSON_ANSWER)
     else:
-        at = put_map_head(out, at, _STATUS_MEMBERS + (request.echo_bytes > 0))
+        members = _STATUS_MEMBERS + tables.count_written(_PACK_BEHIND, request, outcome)
+        at = put_map_head(out, at, members + (request.echo_bytes > 0))
         at = tables.write_pack(_PACK[_STATUS_BEFORE], out, at, request, outcome)
         at = text.put(out, at, _PACK_ANSWER)
     if state == _UNKNOWN_STATE:

@@ -17,7 +17,7 @@ from guard.engine.events import (
     OrderReleased,
     Outcome,
 )
-from guard.protocol.fields import CODE_OF_REASON
+from guard.protocol.fields import CODE_OF_REASON, EARLY, RECORDED_FLAGS, UNCHARGED
 from guard.protocol.messages import I64_MAX, Admit
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.outcome import OutcomeKind
@@ -28,6 +28,7 @@ from guard.record.reader import RecordReader
 from guard.record.rules import RecordRules
 from guard.record.words import shown
 
+_RECORDED_FLAGS = (1 << len(RECORDED_FLAGS)) - 1
 REQUEST_EVENTS = (OrderDecided, OrderRefused, FillRecorded, OrderReleased)
 
 
@@ -79,6 +80,7 @@ class RecordFolder:
             and outcome.sequence == sequence
             and self._rules.takes(request)
             and (outcome.kind != OutcomeKind.FILLED or is_fee_covered(request, outcome))
+            and (outcome.kind != OutcomeKind.RELEASED or outcome.flags in (0, EARLY))
         ):
             return None
         event = decode_event(data)
@@ -101,5 +103,7 @@ class RecordFolder:
 
 
 def is_fee_covered(request: Request, outcome: RequestOutcome) -> bool:
-    """Is no more of a fill's fee unpaid than there is of it?"""
-    return outcome.unpaid_fee_microcents <= max(request.fee_microcents, 0)
+    """Is no more of a fill's fee unpaid than is charged of it, and no flag one of a reply alone?"""
+    flags = outcome.flags
+    charged = 0 if flags & UNCHARGED else max(request.fee_microcents, 0)
+    return outcome.unpaid_fee_microcents <= charged and flags <= _RECORDED_FLAGS

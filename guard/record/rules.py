@@ -17,14 +17,28 @@ How it fails: `RecordError` naming the field, the value and what is allowed.
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
+from guard.engine.amendments import (
+    COLLECTING_SINCE_RULES,
+    AmendmentError,
+    Correction,
+    FillName,
+    assess_acceptance,
+    assess_bust,
+    assess_correction,
+)
 from guard.engine.events import (
     CheckpointTaken,
     ClockAccepted,
     CutNoted,
+    DeskToppedUp,
     EntriesResumed,
+    FillAccepted,
+    FillBusted,
+    FillCorrected,
     FillRecorded,
+    HoldFreed,
     LogOpened,
     OrderDecided,
     OrderRefused,
@@ -36,7 +50,7 @@ from guard.engine.events import (
 )
 from guard.engine.state import GuardState
 from guard.protocol import json_reader
-from guard.protocol.fields import FLAGS, ORDER
+from guard.protocol.fields import ORDER, RECORDED_FLAGS
 from guard.protocol.messages import (
     I64_MAX,
     REPLY_FIELDS,
@@ -279,8 +293,11 @@ class RecordRules:
         unpaid, fee = answer.unpaid_fee_microcents, max(fill.fee_microcents, 0)
         _check_range("answer.unpaid_fee_microcents", unpaid, 0, fee)
         for flag in answer.flags:
-            if flag not in FLAGS:
-                raise _refused("answer.flags", flag, ", ".join(FLAGS))
+            if flag not in RECORDED_FLAGS:
+                raise _refused("answer.flags", flag, ", ".join(RECORDED_FLAGS))
+        if "uncharged" in answer.flags and unpaid:
+            raise _refused("answer.unpaid_fee_microcents", unpaid, "0 of a fee that is not charged")
+        self._check_collected("answer.collected_microcents", answer.collected_microcents, fill.desk)
 
     def _check_release(self, sequence: int, event: OrderReleased) -> None:
         cancel, answer = event.cancel, event.answer
@@ -289,6 +306,58 @@ class RecordRules:
         _check_answer(answer, cancel, sequence)
         _check_is("answer.desk", answer.desk, cancel.desk)
         _check_range("answer.released_microcents", answer.released_microcents, 0, I64_MAX)
+        if answer.flags is not UNSET:
+            _check_is("answer.flags", ", ".join(answer.flags), "early")
+        collected = answer.collected_microcents
+        self._check_collected("answer.collected_microcents", collected, cancel.desk)
+
+    def _check_collected(self, field: str, collected: int | UnsetType, name: str) -> None:
+        """No more than the desk owes, and left out where it is nothing."""
+        if collected is UNSET:
+            return
+        desk = self._state.desks.get(name)
+        owed = 0 if desk is None else desk.unpaid_fees_microcents
+        if not 0 < collected <= min(owed, I64_MAX):
+            allowed = f"an integer from 1 to the debt, {owed}" if owed else "none: nothing is owed"
+            raise _refused(field, collected, allowed)
+
+    def _check_topped_up(self, _sequence: int, event: DeskToppedUp) -> None:
+        """What of it paid a debt: as much as there is, by the rules since there are any for it."""
+        desk = self._state.desks.get(event.desk)
+        if desk is None:
+            return  # the ledger says so
+        wanted = 0
+        if self._state.rules_version >= COLLECTING_SINCE_RULES:
+            free = self._state.ledger.remaining_microcents(event.desk) or 0
+            wanted = desk.debt_paid_by(free + event.amount_microcents)
+        _check_is("collected_microcents", event.collected_microcents, wanted or UNSET)
+
+    def _check_hold_freed(self, _sequence: int, event: HoldFreed) -> None:
+        """As much of what it frees as is owed pays the debt."""
+        desk = self._state.desks.get(event.desk)
+        if desk is not None:
+            free = self._state.ledger.remaining_microcents(event.desk) or 0
+            wanted = desk.debt_paid_by(free + event.released_microcents)
+            _check_is("collected_microcents", event.collected_microcents, wanted or UNSET)
+
+    def _check_amendment(self, sequence: int, event: Any) -> None:
+        """It is what the rules give for what was said of the fill."""
+        name = FillName(event.desk, event.client_order_id, event.fill_id)
+        at_ns = event.received_at_ns
+        try:
+            if isinstance(event, FillAccepted):
+                wanted = assess_acceptance(self._state, name, at_ns)
+            elif isinstance(event, FillBusted):
+                wanted = assess_bust(self._state, name, at_ns)
+            else:
+                said = Correction(event.quantity, event.price, event.fee_microcents)
+                wanted = assess_correction(self._state, name, at_ns, said)
+        except AmendmentError as error:
+            raise RecordError(str(error)) from error
+        if wanted is None:
+            raise RecordError(f"fill {name}: the same has been said of it before")
+        for field, value in wanted.items():
+            _check_is(field, getattr(event, field), value)
 
 
 def _refused(field: str, value: object, allowed: object) -> RecordError:
@@ -336,6 +405,11 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     ClockAccepted: RecordRules._check_clock,
     RulesActivated: RecordRules._check_rules,
     SettingsActivated: RecordRules._check_settings,
+    DeskToppedUp: RecordRules._check_topped_up,
+    HoldFreed: RecordRules._check_hold_freed,
+    FillAccepted: RecordRules._check_amendment,
+    FillBusted: RecordRules._check_amendment,
+    FillCorrected: RecordRules._check_amendment,
     EntriesResumed: RecordRules._check_resume,
     CheckpointTaken: RecordRules._check_checkpoint,
 }

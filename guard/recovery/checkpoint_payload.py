@@ -18,15 +18,18 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from guard.engine.events import RULES_VERSIONS
+from guard.engine.remembered_rows import find_fill
+from guard.engine.row_map import NO_ROW
 from guard.engine.shares import SHARES_SINCE_RULES
 from guard.engine.state import (
     ACTIONS_REMEMBERED_MAX,
+    NO_FEE_BOUND,
     ActionDone,
     Desk,
     EntriesHalt,
@@ -35,9 +38,11 @@ from guard.engine.state import (
 from guard.protocol.instruments import define_instrument
 from guard.protocol.ranges import (
     ActionId,
+    BasisPoints,
     CurrencyOrNone,
     DeskName,
     HexDigest,
+    Microcents,
     OrderAgeMs,
     ReceivedAtNs,
     RememberedOrdersOrNone,
@@ -57,12 +62,14 @@ PAYLOAD_TAG: Final = b"pretrade-guard.state.v1\0"
 STATE_DIGEST_TAG: Final = b"guardst1\0"
 HEAD_BYTES_MAX: Final = 64 * 1024 * 1024  # the largest policy takes about 20 MB
 HOLDS_PER_PIECE: Final = 16_384
+FACT_BYTES_MAX: Final = 1_024  # of a key of three names, and a few integers
 
 _NO_RULES: Final = 0  # of a state before any record
 _U32: Final = struct.Struct("<I")
 _HOLD: Final = struct.Struct("<QIq")  # as `BudgetEngine.hold_rows` gives it
 _COUNTERS: Final = struct.Struct("<QQ")  # ledger snapshots taken, microcents certified
 
+FactCount: TypeAlias = Annotated[int, Meta(ge=1)]
 # `read(n)` gives from 1 to n bytes, none at the end.
 Reader: TypeAlias = Callable[[int], bytes]
 
@@ -80,6 +87,8 @@ class StateHead(Struct, forbid_unknown_fields=True):
 
     What stands last is left out where it is false or empty; `shares` names the desks in the order
     of their shares of what is remembered, since rules version 2 (`guard.engine.shares`).
+    `fee_bounds`: desk, basis points, minimum, of desks that have one. `returned`: desk, and what
+    busted and corrected fills gave back. `fact_count`: entries of what `guard.engine.facts` keeps.
     """
 
     log_id: str
@@ -109,6 +118,9 @@ class StateHead(Struct, forbid_unknown_fields=True):
     refuses_unknown_venues: bool | UnsetType = UNSET
     order_ages_ms: list[tuple[DeskName, OrderAgeMs]] | UnsetType = UNSET
     shares: list[DeskName] | UnsetType = UNSET
+    fee_bounds: list[tuple[DeskName, BasisPoints, Microcents]] | UnsetType = UNSET
+    returned: list[tuple[DeskName, Microcents]] | UnsetType = UNSET
+    fact_count: FactCount | UnsetType = UNSET
 
 
 # The fields of a head that are a state's own, under the same name.
@@ -166,6 +178,7 @@ def decode_state(read: Reader) -> GuardState:
         )
         state.orders.load(source.read, state.rules_version >= SHARES_SINCE_RULES)
         _take_shares(state, head)
+        _load_facts(state, source, 0 if head.fact_count is UNSET else head.fact_count)
     # ValueError: bad UTF-8, a policy or an instrument that cannot be.
     except (msgspec.MsgspecError, ValueError, InvariantError, RecursionError) as error:
         raise error if isinstance(error, StateError) else StateError(str(error)) from error
@@ -194,6 +207,9 @@ def _body(state: GuardState, ledger: LedgerState) -> Iterator[bytes]:
     places = {tenant.tenant_id: place for place, tenant in enumerate(ledger.tenants)}
     yield from state.ledger.hold_rows(places, HOLDS_PER_PIECE)
     yield from state.orders.dump()
+    for entry in state.facts.dump():
+        yield _U32.pack(len(entry))
+        yield entry
 
 
 def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
@@ -226,6 +242,19 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         or UNSET,
         shares=[name for _, name in sorted((desk.share, desk.name) for desk in _sharing(state))]
         or UNSET,
+        fee_bounds=[
+            (name, desk.fee_bound_bps, desk.fee_minimum_microcents)
+            for name, desk in sorted(state.desks.items())
+            if desk.fee_bound_bps != NO_FEE_BOUND
+        ]
+        or UNSET,
+        returned=[
+            (name, desk.returned_microcents)
+            for name, desk in sorted(state.desks.items())
+            if desk.returned_microcents
+        ]
+        or UNSET,
+        fact_count=sum(1 for _ in state.facts.dump()) or UNSET,
     )
 
 
@@ -286,6 +315,7 @@ def _state_of(head: StateHead) -> GuardState:
             raise StateError(refusal("order_ages_ms", name, "the name of a desk"))
         state.desks[name].max_order_age_ms = age_ms
     _take_actions(state, head)
+    _take_fees(state, head)
     return state
 
 
@@ -317,6 +347,36 @@ def _take_shares(state: GuardState, head: StateHead) -> None:
     for number, name in enumerate(names, 1):
         state.desks[name].share = number
     shares.set_ids_max(state.remembered_orders_max)
+
+
+def _take_fees(state: GuardState, head: StateHead) -> None:
+    """What bounds fees, and what was given back of them."""
+    for name, bps, minimum_microcents in head.fee_bounds or ():
+        if name not in state.desks:
+            raise StateError(f"desk {name} has a fee bound, and was never opened")
+        state.desks[name].fee_bound_bps = bps
+        state.desks[name].fee_minimum_microcents = minimum_microcents
+    for name, returned_microcents in head.returned or ():
+        if name not in state.desks:
+            raise StateError(f"desk {name} has got fees back, and was never opened")
+        state.desks[name].returned_microcents = returned_microcents
+
+
+def _load_facts(state: GuardState, source: "_ExactReader", count: int) -> None:
+    """What is kept beside orders and fills."""
+
+    def entries() -> Iterator[bytes]:
+        for _ in range(count):
+            (entry_bytes,) = _U32.unpack(source.read(_U32.size))
+            if entry_bytes > FACT_BYTES_MAX:
+                raise StateError(f"an entry has {entry_bytes} bytes; at most {FACT_BYTES_MAX}")
+            yield source.read(entry_bytes)
+
+    state.facts.load(entries())
+    state.note_facts()
+    for fill_key in state.facts.fill_keys():
+        if find_fill(state.orders, fill_key) == NO_ROW:
+            raise StateError(f"{fill_key!r} is no fill that is remembered")
 
 
 def _read_holds(source: "_ExactReader", head: StateHead) -> Iterator[tuple[int, str, int]]:

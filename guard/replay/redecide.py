@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from guard.engine import decide as deciding
+from guard.engine.early import is_in_turn
 from guard.engine.engine import Engine
 from guard.engine.events import Decided, KernelRows, Outcome
 from guard.engine.state import GuardState
@@ -149,6 +150,8 @@ class Redecider:
     def _gives(self, state: GuardState, request: Request, data: bytes) -> bool:
         replayed = self.replayed
         answer = replayed._answer
+        if state.has_facts and not is_in_turn(state, request):
+            return False
         deciding.decide(state, request, answer)
         if not deciding.is_recorded(answer):
             return False

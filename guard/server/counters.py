@@ -30,6 +30,7 @@ class Counters:
     rejects: int = 0
     full_windows: int = 0
     full_fill_windows: int = 0
+    uncharged_fees: int = 0
     records: int = 0
     batches: int = 0
     batches_on_loop: int = 0

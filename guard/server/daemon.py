@@ -40,7 +40,12 @@ from guard.server.pipeline import Pipeline
 from guard.server.policy import CONNECTIONS_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, Policy
 from guard.server.priority import frees
 from guard.server.service import RunOptions, Service, make_checkpointer, make_housekeeper
-from guard.server.session_records import actor_of, session_events, stage
+from guard.server.session_records import (
+    actor_of,
+    session_events,
+    stage,
+    stage_start,
+)
 from guard.server.start_space import check_start_space, raise_file_limit
 from guard.server.zmtp import Limits
 from kernel import KERNEL_FORM, InvariantError
@@ -189,7 +194,7 @@ async def _serve_log(
             may_write_ahead=partial(_may_write_ahead, options, recovered),
         ) as writer:
             _refuse_few_descriptors()
-            stage(engine, writer, events)
+            stage_start(options, engine, writer, events)
             check_start_space(writer, recovered.lock.directory_descriptor)
             writer.sync_now()
             writer.publish()

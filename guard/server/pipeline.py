@@ -210,6 +210,10 @@ class Pipeline:
             self._waiting.append(call)
             self._wake.set()
 
+    def take_uncharged(self) -> list[tuple[str, int]]:
+        """As `RequestPath.take_uncharged`."""
+        return self._path.take_uncharged()
+
     def fail(self, failure: BaseException) -> None:
         """Ends `run` with this error: nothing that is not yet on disk will be answered."""
         self._failure = self._failure or failure

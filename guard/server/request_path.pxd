@@ -20,7 +20,9 @@ ctypedef u8 *BufferPointer
 
 cdef Py_ssize_t _REPLY_BYTES_MAX, _REPLIES_BYTES
 cdef int _EVERYTHING
-cdef u64 _BAD, _ORDER, _PING, _STATS, _HELLO, _REJECTED, _REFUSED, _ERROR, _FULL, _FILLS_FULL
+cdef u64 _BAD, _ORDER, _PING, _STATS, _HELLO, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR
+cdef u64 _FULL, _FILLS_FULL, _UNCHARGED
+cdef Py_ssize_t _UNCHARGED_TOLD_MAX
 cdef i64 _CLOCK_TOLERANCE_NS, _TIME_NS_MAX
 cdef u8 _COMMA, _ARRAY, _ARRAY_END
 
@@ -31,7 +33,9 @@ cdef class RequestPath:
     cdef Staging _staging
     cdef object _counters, _wall_ns, _system_ns, _greeter
     cdef RequestReader _reader
-    cdef Outcome _outcome
+    cdef Outcome _outcome, _due_outcome
+    cdef Request _due_request
+    cdef list _uncharged
     cdef RecordWriter _record
     cdef bytearray _replies
     cdef bint _is_watched
@@ -65,6 +69,12 @@ cdef class RequestPath:
 
     @cython.locals(record=RecordWriter, size=Py_ssize_t)
     cdef int _take(self, Request request, Outcome outcome) except -1
+
+    @cython.locals(request=Request, outcome=Outcome)
+    cdef _take_due(self, Request order)
+
+    cdef _note_uncharged(self, Request request)
+    cpdef list take_uncharged(self)
 
     cdef Py_ssize_t _put_error(self, reply, Py_ssize_t at) except -1
 

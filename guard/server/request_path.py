@@ -18,6 +18,7 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 
 from guard.engine import decide as deciding
+from guard.engine.early import put_due
 from guard.engine.engine import Engine
 from guard.engine.events import Outcome as Event
 from guard.protocol import fields, replies
@@ -49,9 +50,18 @@ _REPLIES_BYTES = 64 * 1024  # to begin with: more than the replies to 256 admitt
 _BAD = fields.BAD
 _ORDER, _PING, _STATS, _HELLO = fields.ORDER, fields.PING, fields.STATS, fields.HELLO
 _EVERYTHING = int(Refused.EVERYTHING)
-_REJECTED, _REFUSED, _ERROR = map(
-    int, (OutcomeKind.REJECTED, OutcomeKind.REFUSED, OutcomeKind.ERROR)
+_ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR = map(
+    int,
+    (
+        OutcomeKind.ADMITTED,
+        OutcomeKind.REJECTED,
+        OutcomeKind.REFUSED,
+        OutcomeKind.FILLED,
+        OutcomeKind.ERROR,
+    ),
 )
+_UNCHARGED = fields.UNCHARGED
+_UNCHARGED_TOLD_MAX = 8  # of one second; how many there were, a counter says
 _FULL = int(Refusal.IDEMPOTENCY_WINDOW_FULL)
 _FILLS_FULL = int(ErrorCode.FILL_WINDOW_FULL)
 _CLOCK_TOLERANCE_NS, _TIME_NS_MAX = CLOCK_TOLERANCE_NS, TIME_NS_MAX
@@ -80,6 +90,21 @@ def record_event(engine: Engine, writer: LogWriter, event: Event) -> None:
     reach("apply.after")
 
 
+def record_due(engine: Engine, writer: LogWriter, at_ns: int, batch_first_sequence: int) -> int:
+    """Records the early fills of an order behind whose record a crash has cut them; how many."""
+    request, outcome, record = Request(), Outcome(), RecordWriter()
+    request.set_text("client", LOCAL_CLIENT.encode())
+    state, count = engine.state, 0
+    while put_due(state, request):
+        request.received_at_ns, request.batch_first_sequence = at_ns, batch_first_sequence
+        deciding.decide(state, request, outcome)
+        data = record.data(request, outcome, state.policy_digest_hex)
+        writer.append(outcome.sequence, data, is_encoded=True)
+        engine.apply(request, outcome)
+        count += 1
+    return count
+
+
 class RequestPath:
     """Answers the messages of one pipeline. All calls belong to the loop's thread."""
 
@@ -106,6 +131,9 @@ class RequestPath:
         self.refused = 0  # which requests get an error where they would need a record: `Refused`
         self._reader = RequestReader(client)
         self._outcome = Outcome()
+        self._due_request, self._due_outcome = Request(), Outcome()
+        self._due_request.set_text("client", client.encode())
+        self._uncharged: list[tuple[str, int]] = []
         self._record = RecordWriter()
         self._greeter = Greeter(engine.state)
         self._replies = bytearray(_REPLIES_BYTES)
@@ -201,6 +229,7 @@ class RequestPath:
             "refused_disk_full": counters.refused_disk_full,
             "rejects": counters.rejects + self._rejects,
             "full_windows": counters.full_windows,
+            "uncharged_fees": counters.uncharged_fees,
             "records": counters.records + self._records,
             "remembered_orders": len(state.orders),
             "remembered_orders_max": state.remembered_orders_max,
@@ -260,11 +289,36 @@ class RequestPath:
         if self._is_watched:
             reach("apply.after")
         self._records += 1
+        if outcome.kind == _FILLED and outcome.flags & _UNCHARGED:
+            self._note_uncharged(request)
+        if outcome.kind == _ADMITTED and self._state.has_facts and self._state.facts.due:
+            self._take_due(request)
         if outcome.kind == _REJECTED or outcome.kind == _REFUSED:
             self._rejects += 1
             if outcome.reason == _FULL:
                 self._counters.full_windows += 1
         return 0
+
+    def _take_due(self, order: Request) -> None:
+        """Records what came of an order's fills before it, in the batch of its own record."""
+        request, outcome = self._due_request, self._due_outcome
+        while put_due(self._state, request):
+            request.received_at_ns, request.clock_ns = order.received_at_ns, order.clock_ns
+            request.batch_first_sequence = order.batch_first_sequence
+            deciding.decide(self._state, request, outcome)
+            self._take(request, outcome)
+
+    def _note_uncharged(self, request: Request) -> None:
+        """The operator is told of it at the next beat (`take_uncharged`)."""
+        self._counters.uncharged_fees += 1
+        if len(self._uncharged) < _UNCHARGED_TOLD_MAX:
+            name = f"{request.desk}/{request.client_order_id}/{request.fill_id}"
+            self._uncharged.append((name, request.fee_microcents))
+
+    def take_uncharged(self) -> list[tuple[str, int]]:
+        """Fills whose fee was not charged since this was asked last, the first few: name, fee."""
+        uncharged, self._uncharged = self._uncharged, []
+        return uncharged
 
     def _put_error(self, reply: Reply | None, at: int) -> int:
         """Puts an error, and counts it."""

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from guard import clock
+from guard.config.amending import AmendmentAsked
 from guard.config.file import Config
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
@@ -19,6 +20,7 @@ from guard.process.duties import Duty
 from guard.process.notify import ServiceNotifier
 from guard.process.operator_lines import alarm, say
 from guard.process.signals import Signals
+from guard.protocol.instruments import money_text
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery.checkpoint_schedule import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
 from guard.recovery.recover import Recovered
@@ -53,6 +55,7 @@ class RunOptions:
     new_anchor: bool = False
     accept_loss: bool = False
     then_stop: bool = False
+    amendments: tuple[AmendmentAsked, ...] = ()
     key_file: Path | None = None
     accept_clock: bool = False
 
@@ -102,7 +105,8 @@ def make_housekeeper(
             Duty(
                 "the look at the clock and at the room for fills",
                 _look_at_standing(service, pipeline),
-            )
+            ),
+            Duty("the telling of fees that were not charged", partial(_tell_uncharged, pipeline)),
         ],
     )
 
@@ -122,6 +126,14 @@ def _look_at_standing(service: Service, pipeline: Pipeline) -> Callable[[], None
             ],
         ).look
     )
+
+
+def _tell_uncharged(pipeline: Pipeline) -> None:
+    for fill, fee_microcents in pipeline.take_uncharged():
+        alarm(
+            f"the fee of fill {fill} is recorded and not charged: "
+            f"{money_text(fee_microcents)}; a person has to accept it (run --accept-fill {fill})"
+        )
 
 
 def make_checkpointer(service: Service, pipeline: Pipeline) -> Checkpointer:

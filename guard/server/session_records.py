@@ -23,6 +23,7 @@ from guard.config.activation import (
     resume_event,
     rules_events,
 )
+from guard.config.amending import amendment_event
 from guard.config.file import ConfigError
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
@@ -31,7 +32,7 @@ from guard.process.operator_lines import say
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS
 from guard.recovery.recover import Recovered
 from guard.recovery.start_options import ACCEPT_CLOCK_OPTION, OptionNeededError
-from guard.server.request_path import record_event
+from guard.server.request_path import record_due, record_event
 from guard.server.service import RunOptions
 from wal import ChainHasher, LogWriter
 
@@ -61,12 +62,43 @@ def stage(engine: Engine, writer: LogWriter, events: Iterable[Outcome]) -> None:
         record_event(engine, writer, event)
 
 
+def stage_start(
+    options: RunOptions, engine: Engine, writer: LogWriter, events: Iterable[Outcome]
+) -> None:
+    """Stages and applies all that a start records."""
+    stage(engine, writer, events)
+    _stage_due(engine, writer)
+    _stage_amendments(options, engine, writer)
+
+
+def _stage_amendments(options: RunOptions, engine: Engine, writer: LogWriter) -> None:
+    """What the operator says of fills, each on what the one before has made of the state."""
+    for asked in options.amendments:
+        actor = actor_of(engine, writer.staged_count, options.why)
+        event = amendment_event(engine.state, asked, actor)
+        if event is None:
+            say(f"{asked.option}: was said before, nothing is logged")
+        else:
+            record_event(engine, writer, event)
+            say(f"{asked.option}: logged")
+
+
+def _stage_due(engine: Engine, writer: LogWriter) -> None:
+    """Early fills of an order whose record a crash has left without them."""
+    actor = actor_of(engine, writer.staged_count, "")
+    count = record_due(engine, writer, actor.received_at_ns, actor.batch_first_sequence)
+    if count:
+        say(f"{count} fills that came before their order were recorded with it now")
+
+
 def session_events(
     options: RunOptions, hasher: ChainHasher, recovered: Recovered
 ) -> Iterable[Outcome]:
     """What this start has to record: a log's first records, or a session's."""
     engine, state = recovered.engine, recovered.engine.state
     if recovered.head.sequence == 0:
+        if options.amendments:
+            raise ConfigError(f"{options.amendments[0].option}: a fresh log holds no fill")
         _noted(recovered)  # said, not logged: the log that it was cut from had not begun
         actor = actor_of(engine, 0, "a fresh log")
         log_id = secrets.token_hex(16)
@@ -134,6 +166,8 @@ def _configured_events(options: RunOptions, engine: Engine, actor: Actor) -> lis
     for difference in differences:
         if difference.event is not None and difference.event not in events:
             events.append(difference.event)
+    for asked in options.amendments:
+        amendment_event(engine.state, asked, actor)  # what cannot be is refused before all else
     for desk in options.resume_desks:
         if desk not in engine.state.desks:
             raise ConfigError(f"--resume-desk: {desk!r} is no desk of this log")

@@ -10,6 +10,7 @@ from guard.protocol.messages import (
     Admit,
     ErrorReply,
     Fill,
+    Filled,
     Pong,
     Reject,
     Reply,
@@ -103,6 +104,8 @@ class Answering:
             record_outcome(self._engine, self._writer, decided)
             counters.records += 1
             reply = answer_of(decided.outcome)
+            self._note_uncharged(reply)
+            self._record_due(origin)
             if type(reply) is Reject:
                 counters.rejects += 1
                 counters.full_windows += reply.reason == "idempotency_window_full"
@@ -121,6 +124,19 @@ class Answering:
             reply.fill_id = request.fill_id if isinstance(request, Fill) else UNSET
         reply.request_id = request_id
         return reply
+
+    def _record_due(self, origin: Origin) -> None:
+        """What came of an admitted order's fills before it."""
+        facts, orders = self._state.facts, self._state.orders
+        while facts.due:
+            decided = self._engine.decide(orders.early_fill(facts.due[0]), origin)
+            assert isinstance(decided, Decided)
+            record_outcome(self._engine, self._writer, decided)
+            self._counters.records += 1
+            self._note_uncharged(answer_of(decided.outcome))
+
+    def _note_uncharged(self, reply: Reply) -> None:
+        self._counters.uncharged_fees += isinstance(reply, Filled) and "uncharged" in reply.flags
 
 
 def answer_of(outcome: Outcome) -> Reply:

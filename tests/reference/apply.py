@@ -11,7 +11,7 @@ id, a hold that is not there): the log and the state are not of one history, not
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, TypeVar
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
@@ -53,7 +53,10 @@ from kernel import (
     ToppedUp,
 )
 from reference.orders import OrderPhase, OrderState
+from reference.orders_codec import fill_key, order_key
 from reference.state import Desk, EntriesHalt, GuardState
+
+_EARLY_FACTS: Final = 2  # the rules' version from which on they are kept
 
 
 def apply_outcome(state: GuardState, sequence: int, outcome: Outcome) -> None:
@@ -61,8 +64,7 @@ def apply_outcome(state: GuardState, sequence: int, outcome: Outcome) -> None:
     if sequence != state.next_sequence:
         raise InvariantError(f"event {sequence} is applied where {state.next_sequence} is due")
     received_at_ns = outcome.received_at_ns
-    orders = state.orders
-    orders.forget_expired(received_at_ns)
+    state.forget_expired(received_at_ns)
     try:
         _APPLY[type(outcome)](state, outcome)
     except OverflowError as error:  # from the compiled forms, which count in 64 bits
@@ -124,6 +126,7 @@ def _apply_order(state: GuardState, event: OrderDecided) -> None:
         _refuse_reservation(state, order.desk, answer, reservation_id)
     timed = _timed(state, answer, event)
     orders.add(OrderState(order, timed, OrderPhase.OPEN, notional_microcents))
+    state.facts.meet(order_key(order.desk, order.client_order_id))
 
 
 def _refuse_reservation(
@@ -147,14 +150,28 @@ def _apply_order_refused(state: GuardState, event: OrderRefused) -> None:
 
 def _apply_fill(state: GuardState, event: FillRecorded) -> None:
     fill, answer = event.fill, event.answer
-    paid = max(answer.fee_microcents, 0) - answer.unpaid_fee_microcents
+    charged = 0 if "uncharged" in answer.flags else max(answer.fee_microcents, 0)
+    collected = answer.collected_microcents or 0
+    paid = charged - answer.unpaid_fee_microcents + collected
+    if state.facts.due:
+        state.orders.forget_early_fill(state.facts.due.pop(0))
     ledger, orders = state.ledger, state.orders
     order = orders.find(fill.desk, fill.client_order_id, event.received_at_ns)
     _check_freed(order, event)
     if order is None or order.phase is OrderPhase.REFUSED:
         expires_at_ns = state.orphan_expires_at_ns(event.received_at_ns)
         ids_max = state.remembered_orders_max
-        orders.add_orphan_fill(fill, answer, expires_at_ns, ids_max)
+        key = fill_key(fill.desk, fill.client_order_id, fill.fill_id)
+        if (
+            order is None
+            and state.rules_version >= _EARLY_FACTS
+            and fill.desk in state.desks
+            and state.facts.has_room_for_fill(order_key(fill.desk, fill.client_order_id))
+        ):
+            expires_at_ns = state.facts.keep_fill(key, expires_at_ns)
+            orders.add_early_fill(fill, answer, expires_at_ns)
+        else:
+            orders.add_orphan_fill(fill, answer, expires_at_ns, ids_max)
         _charge(state, fill.desk, paid)
     elif order.phase is OrderPhase.OPEN and isinstance(order.answer, Admit):
         hold = order.answer.reservation_id
@@ -174,6 +191,15 @@ def _apply_fill(state: GuardState, event: FillRecorded) -> None:
         desk = state.desks[fill.desk]
         desk.is_halted = True
         desk.unpaid_fees_microcents += answer.unpaid_fee_microcents
+    _collect(state, fill.desk, collected)
+
+
+def _collect(state: GuardState, name: str, collected_microcents: int) -> None:
+    """So much of a desk's debt was paid; it is halted no longer than it owes."""
+    if collected_microcents:
+        desk = state.desks[name]
+        desk.unpaid_fees_microcents -= collected_microcents
+        desk.is_halted = desk.unpaid_fees_microcents > 0
 
 
 def _check_freed(order: OrderState | None, event: FillRecorded) -> None:
@@ -212,6 +238,11 @@ def _apply_release(state: GuardState, event: OrderReleased) -> None:
     cancel, answer = event.cancel, event.answer
     ledger, orders = state.ledger, state.orders
     order = orders.find(cancel.desk, cancel.client_order_id, event.received_at_ns)
+    key = order_key(cancel.desk, cancel.client_order_id)
+    if order is None and answer.flags is not UNSET:
+        expires_at_ns = state.expires_at_ns(event.received_at_ns, 0)
+        state.facts.keep_cancel(key, answer.wal_sequence, expires_at_ns)
+        return
     if order is None or not isinstance(order.answer, Admit):
         raise InvariantError(f"record {answer.wal_sequence} releases an order that is not open")
     if answer.released_microcents != order.hold_microcents:
@@ -227,6 +258,10 @@ def _apply_release(state: GuardState, event: OrderReleased) -> None:
     order.release = answer
     expires_at_ns = _expires_at_ns(state, order.order, event)
     orders.close(order, OrderPhase.CANCELED, expires_at_ns)
+    if answer.collected_microcents:
+        _charge(state, cancel.desk, answer.collected_microcents)
+        _collect(state, cancel.desk, answer.collected_microcents)
+        state.facts.keep_collected(key, answer.collected_microcents, order.expires_at_ns)
 
 
 def _apply_log_opened(state: GuardState, event: LogOpened) -> None:

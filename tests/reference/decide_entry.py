@@ -38,8 +38,11 @@ from kernel.layout import DECISION_ROW_BYTES, OUTPUT_ROW_BYTES, TRACE
 from kernel.policy import PolicySnapshot
 from reference.difference import first_difference
 from reference.orders import OrderState
+from reference.orders_codec import order_key
 from reference.origin import Origin
 from reference.state import Desk, GuardState
+
+_EARLY_CANCELS = 2  # the rules' version from which on they are kept
 
 # A venue's `output_cost` is per million "output tokens": asking for a million makes it per order.
 _TOKENS_PER_ORDER = 1_000_000
@@ -139,6 +142,11 @@ def _decide_by_kernel(
         raise InvariantError("an order is decided before any policy is active")
     rows = _ask_kernel(state, policy, fields, notional_microcents)
     halt = state.entries_halt
+    canceled = state.facts.cancel_of(
+        order_key(order.desk, order.client_order_id), origin.received_at_ns
+    )
+    if refused is None and canceled and state.rules_version >= _EARLY_CANCELS:
+        refused = (Refusal.CANCELED_BEFORE_ARRIVAL, {"original_wal_sequence": canceled})
     if refused is None and state.is_firm_stopped:
         refused = (Refusal.FIRM_HALTED, {})
     if refused is None and halt is not None:

@@ -349,6 +349,21 @@ class RememberedOrders:
         if self._orphan_count > fills_max:
             self._forget_oldest_orphan()
 
+    def add_early_fill(self, fill: Fill, answer: Filled, expires_at_ns: int) -> None:
+        """Remembers a fill that may meet its order yet."""
+        key = fill_key(fill.desk, fill.client_order_id, fill.fill_id)
+        self._fills.add(key, encode_fill(fill, answer), (NO_ROW, expires_at_ns))
+
+    def forget_early_fill(self, key: bytes) -> None:
+        """Forgets it: it has expired, or is recorded with its order."""
+        self._fills.remove(self._fills.find(key))
+
+    def early_fill(self, key: bytes) -> Fill:
+        """One that is due."""
+        desk, client_order_id, fill_id = key.decode().split("\0")
+        payload = self._fills.payload(self._fills.find(key))
+        return decode_fill(desk, client_order_id, fill_id, payload)[0]
+
     def _note_outlasting(self, expires_at_ns: int) -> None:
         """Lists the last orphan, if it outlasts the next one, which expires then."""
         last_expires_at_ns = self._fills.value(self._orphan_last, _FILL_EXPIRES)

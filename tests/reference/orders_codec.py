@@ -34,7 +34,7 @@ CODE_OF_WORD: Final[dict[str, int]] = {
 }
 _WORD_OF_CODE: Final = {code: word for word, code in CODE_OF_WORD.items()}
 _STAGES: Final[tuple[Stage, ...]] = ("order", "kernel", "ledger")
-FLAGS: Final = ("overfill", "late", "unknown", "refused")
+FLAGS: Final = ("overfill", "late", "unknown", "refused", "uncharged", "early", "uncounted")
 
 # Of an order's fields the first two are its key's; of a fill's the first three; the last one of
 # both is the request id, which belongs to a sending.
@@ -140,6 +140,7 @@ def encode_fill(fill: Fill, answer: Filled) -> bytes:
             answer.released_microcents,
             answer.unpaid_fee_microcents,
             flags,
+            *((answer.collected_microcents,) if answer.collected_microcents else ()),
         )
     )
 
@@ -154,7 +155,7 @@ def decode_fill(
     desk: str, client_order_id: str, fill_id: str, payload: bytes
 ) -> tuple[Fill, Filled]:
     """What `encode_fill` was given."""
-    content, sequence, open_quantity, hold, released, unpaid, flags = _decode(payload)
+    content, sequence, open_quantity, hold, released, unpaid, flags, *more = _decode(payload)
     fill = Fill(desk, client_order_id, fill_id, *content)
     return fill, Filled(
         desk,
@@ -168,4 +169,5 @@ def decode_fill(
         unpaid,
         [flag for bit, flag in enumerate(FLAGS) if flags >> bit & 1],
         False,
+        more[0] if more else msgspec.UNSET,
     )

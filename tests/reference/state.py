@@ -8,6 +8,7 @@ the two modules that decide read it.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from guard.engine.facts import KeptFacts
 from guard.protocol.instruments import Instrument
 from guard.protocol.ranges import TIME_NS_MAX
 from kernel.ledger import BudgetEngine
@@ -23,8 +24,11 @@ class Desk:
     is_halted: bool = False
     unpaid_fees_microcents: int = 0
     is_stopped: bool = False
-    max_order_age_ms: int = 0  # what follows belongs to rules that this engine does not have
+    max_order_age_ms: int = 0  # this one and the next: of rules that this engine does not have
     share: int = 0
+    fee_bound_bps: int = -1
+    fee_minimum_microcents: int = 0
+    returned_microcents: int = 0
 
 
 class EntriesHalt(NamedTuple):
@@ -60,6 +64,13 @@ class GuardState:
     is_firm_stopped: bool = False
     stopped_symbols: set[str] = field(default_factory=set)
     actions: dict[str, tuple[int, str]] = field(default_factory=dict)
+    facts: KeptFacts = field(default_factory=KeptFacts)
+
+    def forget_expired(self, now_ns: int) -> None:
+        """Forgets what may be forgotten by `now_ns`."""
+        self.orders.forget_expired(now_ns)
+        for key in self.facts.forget_expired(now_ns):
+            self.orders.forget_early_fill(key)
 
     def advance(self, sequence: int, received_at_ns: int) -> None:
         """Says that record `sequence`, received then, is part of the state from now on."""

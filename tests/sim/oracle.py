@@ -12,24 +12,24 @@ the operations that they stand for.
 
 from typing import Any
 
-from sim.oracle_ids import SHARES_SINCE, Key, OracleIds, Reply
+from sim.facts import SINCE_VERSION, Facts, fee_before, fee_of, pay, share
+from sim.oracle_ids import SHARES_SINCE, Key, OracleIds
 from sim.request_defaults import FILL_DEFAULTS, ORDER_DEFAULTS
-from sim.told import told
-
-GATES = (
-    *("disabled", "quality", "risk_ceiling", "latency", "capability", "provider", "region"),
-    *("budget", "utility"),
+from sim.tables import (
+    ADOPTED,
+    CONFIDENCE_MINIMUM_BPS,
+    DISK_FULL,
+    GATES,
+    HALT_SPACE_BYTES,
+    NOT_REMEMBERED,
+    RISK_HARD_LIMIT_BPS,
+    VENUES,
+    WORTH,
+    Reply,
+    again,
+    content_of,
 )
-ADOPTED = ("venue", "substituted", "fee_microcents", "reason")
-NOT_REMEMBERED = ("client_order_id_reused", "stale_order", "idempotency_window_full")
-VENUES = (10, 20, 30)
-# symbol: what a lot at one tick is worth in microcents, as a fraction
-WORTH = {"AAPL": (1_000_000, 1), "BTC-USD": (1, 100)}
-RISK_HARD_LIMIT_BPS = 9_600
-CONFIDENCE_MINIMUM_BPS = 7_000
-DISK_FULL = {"type": "error", "code": "disk_full", "field": ""}
-HALT_SPACE_BYTES = 65_536  # with less, entries are refused without an event that says so
-
+from sim.told import told
 
 CLOCK_TOLERANCE_NS = 1_000_000_000
 TIMED_SINCE = 2  # of the rules: a repeat, too, says when its order was received
@@ -37,10 +37,6 @@ TIMED_SINCE = 2  # of the rules: a repeat, too, says when its order was received
 
 class WrongError(AssertionError):
     """The guard's answer, or its state, is not what it must be."""
-
-
-def _content(request: Reply, defaults: Reply) -> Reply:
-    return {name: request.get(name, default) for name, default in defaults.items()}
 
 
 class Oracle(OracleIds):
@@ -69,6 +65,7 @@ class Oracle(OracleIds):
         self.queues: dict[int, list[Key]] = {number: [] for number in range(len(self.terms) + 1)}
         self.forgotten_close_ns = 0
         self.orphans: dict[tuple[str, str, str], Reply] = {}
+        self.facts = Facts(self.window_ns)
         self.desks = {
             name: {
                 "remaining": budget,
@@ -111,10 +108,24 @@ class Oracle(OracleIds):
 
     def handle(self, request: Reply, wall_ns: int) -> Reply:
         """The reply that must come; `venue` and what hangs on it may be None: not known yet."""
+        answer = self._handle(request, wall_ns)
+        self.finish_due(wall_ns)
+        return answer
+
+    def _handle(self, request: Reply, wall_ns: int) -> Reply:
         kind = request["type"]
         now_ns = max(wall_ns, self.last_ns)
         answer: Reply = getattr(self, f"_{kind}")(request, now_ns, wall_ns)
         return told(answer, request, now_ns)
+
+    def finish_due(self, wall_ns: int) -> None:
+        """What came of an admitted order's fills before it is recorded behind it."""
+        while self.facts.due:
+            self._take_due(wall_ns)
+
+    def _take_due(self, wall_ns: int) -> None:
+        content = self.facts.due.pop(0)
+        self._take_fill("due", content, content, max(wall_ns, self.last_ns), wall_ns, ["early"])
 
     def check(self, expected: Reply, found: Reply, request_id: object, as_of: int) -> None:
         """`found` must be `expected`. `as_of`: the last record when it was decided."""
@@ -152,8 +163,10 @@ class Oracle(OracleIds):
                 self.start(1, wall_ns, content)
             elif kind == "space":
                 self._turn(*content, wall_ns)
+            elif kind == "due":
+                self._take_due(wall_ns)
             else:
-                self.handle(content, wall_ns)
+                self._handle(content, wall_ns)
 
     def check_state(
         self, balances: dict[str, tuple[int, int, int]], holds: dict[int, tuple[str, int]]
@@ -178,17 +191,19 @@ class Oracle(OracleIds):
         now_ns = max(wall_ns, self.last_ns)
         if request["type"] == "fill":
             return self._recorded_fill(request, now_ns) is not None
+        if request["type"] == "cancel" and self.facts.cancel_of(request, now_ns):
+            return True
         order = self._find(request, now_ns)
         if order is None:
             return False
         if request["type"] == "order":
-            return bool(order["content"] == _content(request, ORDER_DEFAULTS))
+            return bool(order["content"] == content_of(request, ORDER_DEFAULTS))
         return order["released"] is not None
 
     # The requests.
 
     def _order(self, request: Reply, now_ns: int, wall_ns: int) -> Reply:
-        content = _content(request, ORDER_DEFAULTS)
+        content = content_of(request, ORDER_DEFAULTS)
         key = (content["desk"], content["client_order_id"])
         known = self._find(request, now_ns)
         if known is not None:
@@ -201,7 +216,7 @@ class Oracle(OracleIds):
                     answer["field"] = field
                     self._log("order", request, wall_ns, now_ns)
                     return answer
-            return self._again(known["answer"])
+            return again(known["answer"])
         if "order" in self.refused:
             return dict(DISK_FULL)
         answer = self._judge(content, now_ns, wall_ns)
@@ -227,6 +242,7 @@ class Oracle(OracleIds):
             desk["remaining"] -= order["hold"]
             desk["reserved"] += order["hold"]
             self.next_reservation += 1
+            self.facts.meet(*key)
         elif answer["reason"] in NOT_REMEMBERED:
             self._sweep(content["desk"], sequence, now_ns)
             return answer
@@ -257,6 +273,10 @@ class Oracle(OracleIds):
         if content["quantity"] >= 2**32:
             detail = {"asked": content["quantity"], "limit": 2**32 - 1, "used": 0}
             return self._reject(content, "order", "quantity_out_of_range", detail)
+        canceled = self.facts.cancel_of(content, now_ns)
+        if canceled is not None:
+            detail = {"original_wal_sequence": canceled["wal_sequence"]}
+            return self._reject(content, "order", "canceled_before_arrival", detail)
         if self.disk_low is not None:
             return self._reject(content, "order", "disk_low", dict(self.disk_low))
         if desk["halted"]:
@@ -292,42 +312,56 @@ class Oracle(OracleIds):
         }
 
     def _fill(self, request: Reply, now_ns: int, wall_ns: int) -> Reply:
-        content = _content(request, FILL_DEFAULTS)
+        content = content_of(request, FILL_DEFAULTS)
         earlier = self._recorded_fill(request, now_ns)
         if earlier is not None:
             for field, value in earlier["content"].items():
                 if content[field] != value:
                     return {"type": "error", "code": "fill_id_reused", "field": field}
-            return self._again(earlier["answer"])
+            return again(earlier["answer"])
         if "fill" in self.refused:
             return dict(DISK_FULL)
-        order = self._find(request, now_ns)
-        freed, hold, left, flags = self._share(order, content)
+        return self._take_fill("fill", request, content, now_ns, wall_ns, [])
+
+    def _take_fill(
+        self, kind: str, request: Reply, content: Reply, now_ns: int, wall_ns: int, more: list[str]
+    ) -> Reply:
+        """A fill is recorded. `more`: flags that it has as it came before its order."""
+        order = self._find(content, now_ns)
+        freed, hold, left, flags = share(order, content)
         desk = self.desks.get(content["desk"])
-        fee = max(content["fee_microcents"], 0)
-        free = 0 if desk is None else desk["remaining"] + freed
-        unpaid = max(fee - free, 0)
+        if self.rules_version >= SINCE_VERSION:
+            fee = fee_of(content, flags, desk, freed)
+        else:
+            fee = fee_before(content, desk, freed)
         answer = {
             "type": "filled",
             "desk": content["desk"],
             "client_order_id": content["client_order_id"],
             "fill_id": content["fill_id"],
-            "wal_sequence": self._record("fill", request, wall_ns, now_ns),
+            "wal_sequence": self._record(kind, request, wall_ns, now_ns),
             "open_quantity": left,
             "hold_microcents": hold,
             "released_microcents": freed,
             "fee_microcents": content["fee_microcents"],
-            "unpaid_fee_microcents": unpaid,
-            "flags": flags,
+            "unpaid_fee_microcents": fee["unpaid"],
+            "flags": flags + more,
             "repeat": False,
+            **fee["said"],
         }
         if desk is not None:
-            desk["remaining"] += freed - (fee - unpaid)
+            desk["remaining"] += freed - fee["charged"]
             desk["reserved"] -= freed
-            desk["committed"] += fee - unpaid
-            desk["halted"] = desk["halted"] or unpaid > 0
-            desk["unpaid"] += unpaid
+            desk["committed"] += fee["charged"]
+            pay(desk, fee["collected"])
+            desk["halted"] = desk["halted"] or fee["unpaid"] > 0
+            desk["unpaid"] += fee["unpaid"]
         record = {"content": content, "answer": answer}
+        identity = (content["desk"], content["client_order_id"], content["fill_id"])
+        if order is None and desk is not None and self.rules_version >= SINCE_VERSION:
+            self.facts.keep_fill(identity, record, now_ns)
+            self._sweep(content["desk"], answer["wal_sequence"], now_ns)
+            return answer
         if order is None or order["state"] == "refused":
             self._remember_orphan(content, record, now_ns)
             self._sweep(content["desk"], answer["wal_sequence"], now_ns)
@@ -340,32 +374,23 @@ class Oracle(OracleIds):
         self._sweep(content["desk"], answer["wal_sequence"], now_ns)
         return answer
 
-    @staticmethod
-    def _share(order: Reply | None, content: Reply) -> tuple[int, int, int, list[str]]:
-        """What a fill frees, what is then held and open, and its flags."""
-        if order is None:
-            return 0, 0, 0, ["unknown"]
-        if order["state"] == "refused":
-            return 0, 0, 0, ["unknown", "refused"]
-        quantity = order["content"]["quantity"]
-        filled = order["filled"] + content["quantity"]
-        flags = ["overfill"] if filled > quantity else []
-        if order["state"] != "open":
-            return 0, 0, 0, [*flags, "late"]
-        if filled >= quantity:
-            return order["hold"], 0, 0, flags
-        notional = order["answer"]["notional_microcents"]
-        hold = notional - notional * filled // quantity
-        return order["hold"] - hold, hold, quantity - filled, flags
-
     def _cancel(self, request: Reply, now_ns: int, wall_ns: int) -> Reply:
+        early = self.facts.cancel_of(request, now_ns)
+        if early is not None:
+            return again(early)
         order = self._find(request, now_ns)
+        if order is None and self.rules_version >= SINCE_VERSION and request["desk"] in self.desks:
+            if "cancel" in self.refused:
+                return dict(DISK_FULL)
+            sequence = self._record("cancel", request, wall_ns, now_ns)
+            self._sweep(request["desk"], sequence, now_ns)
+            return self.facts.keep_cancel(request, sequence, now_ns)
         codes = {"refused": "order_refused", "filled": "order_filled"}
         code = "unknown_order" if order is None else codes.get(order["state"])
         if order is None or code is not None:
             return {"type": "error", "code": code, "field": "client_order_id"}
         if order["released"] is not None:
-            return self._again(order["released"])
+            return again(order["released"])
         if "cancel" in self.refused:
             return dict(DISK_FULL)
         order["released"] = {
@@ -380,6 +405,10 @@ class Oracle(OracleIds):
         desk["remaining"] += order["hold"]
         desk["reserved"] -= order["hold"]
         order["hold"] = 0
+        if self.rules_version >= SINCE_VERSION:
+            collected = min(desk["unpaid"], desk["remaining"])
+            pay(desk, collected)
+            order["released"] |= {"collected_microcents": collected} if collected else {}
         self._close(order, "canceled", now_ns)
         self._sweep(request["desk"], order["released"]["wal_sequence"], now_ns)
         return dict(order["released"])
@@ -432,11 +461,8 @@ class Oracle(OracleIds):
         if self.rules_version < SHARES_SINCE:
             self.orders = {k: o for k, o in self.orders.items() if not self._is_expired(o, now_ns)}
             self.orphans = {k: o for k, o in self.orphans.items() if o["expires_ns"] > now_ns}
+        self.facts.forget_expired(now_ns)
         return sequence
-
-    @staticmethod
-    def _again(answer: Reply) -> Reply:
-        return {**answer, "repeat": True}
 
     def _reject(self, content: Reply, stage: str, reason: str, detail: Reply) -> Reply:
         return {

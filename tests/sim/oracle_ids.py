@@ -5,6 +5,8 @@ Plain dictionaries, like the rest of it (`sim.oracle`), worked out from the prot
 
 from typing import Any
 
+from sim.facts import Facts
+
 Reply = dict[str, Any]
 Key = tuple[str, str]
 
@@ -24,6 +26,7 @@ class OracleIds:
     orphans: dict[tuple[str, str, str], Reply]
     queues: dict[int, list[Key]]
     forgotten_close_ns: int
+    facts: Facts
 
     # Whose the ids are, and what is forgotten behind a record.
 
@@ -108,6 +111,9 @@ class OracleIds:
             found: Reply = order["fills"][request["fill_id"]]
             return found
         identity = (request["desk"], request["client_order_id"], request["fill_id"])
+        early = self.facts.fill_of(identity, now_ns)
+        if early is not None:
+            return early
         orphan = self.orphans.get(identity)
         if orphan is None or orphan["expires_ns"] <= now_ns:
             return None

@@ -33,7 +33,7 @@ from guard.recovery.recover import Recovered, recover_log
 from guard.server.connection import Backlog
 from guard.server.disk_reserve import DiskReserve
 from guard.server.pipeline import Pipeline
-from guard.server.request_path import record_event
+from guard.server.request_path import record_due, record_event
 from guard_support import opened_under
 from sim.checkpoints import Checkpoints, ChildKilledError
 from sim.disk import Disk
@@ -226,6 +226,7 @@ class Server:
         )
         self.start_events = events
         self._record(events)
+        self._record_due(wall_ns())
         recovered.settle()
         asyncio._set_running_loop(self.loop)  # type: ignore[arg-type]
         try:
@@ -378,6 +379,13 @@ class Server:
         received_at_ns = max(wall_ns, self.engine.state.last_received_at_ns)
         staged_count = 0 if self._writer is None else self._writer.staged_count
         return Actor(received_at_ns, self.engine.next_sequence - staged_count, "sim", why)
+
+    def _record_due(self, wall_ns: int) -> None:
+        """Early fills that a crash has cut off behind their order."""
+        assert self._writer is not None
+        actor = self._actor(wall_ns, "start")
+        if record_due(self.engine, self._writer, actor.received_at_ns, actor.batch_first_sequence):
+            self._writer.sync_now()
 
     def _record(self, events: list[Outcome]) -> None:
         assert self._writer is not None

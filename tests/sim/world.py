@@ -217,6 +217,7 @@ class World:
             self.oracle.recover(left)
             for event in self.server.start_events:
                 self.oracle.start(1, self.wall_ns, getattr(event, "rules_version", None))
+            self.oracle.finish_due(self.wall_ns)
 
     def _live(self, is_last: bool) -> None:
         self.is_stopped = False

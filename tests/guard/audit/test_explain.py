@@ -114,7 +114,7 @@ def test_a_reused_id_is_a_second_account_and_what_follows_stays_with_the_first()
 def test_fills_of_an_order_that_the_log_never_saw() -> None:
     (account,) = explained("X-1")
     assert account["sequence"] is None
-    assert account["following"][0]["answer"]["flags"] == ["unknown"]
+    assert account["following"][0]["answer"]["flags"] == ["unknown", "uncharged"]
 
 
 def test_a_hold_that_a_person_freed_is_told() -> None:

@@ -296,7 +296,7 @@ def test_terms_hold_all_day_in_place_of_top_ups_and_caps() -> None:
 
 
 def test_a_fill_from_outside_stands_also_where_its_order_was_refused() -> None:
-    day = LoggedEngine()
+    day = LoggedEngine(rules_version=1)  # which charged such a fill's fee
     day.reject(order("A-1", risk_bps=9_600))
     day.submit(fill("F-1"))
     day.submit(fill("F-1", client_order_id="X-1"))

@@ -2,7 +2,7 @@
 
 Two guards get the same messages at the same times: the product, and the engine as it was when
 objects went through it (`reference`), interpreted and written without any of the product's tables.
-It has the rules of version 1, so both decide by those.
+It has the rules of version 1, and of version 2 those of fees, debts and facts that come early.
 """
 
 import contextlib
@@ -51,17 +51,17 @@ pack = msgspec.msgpack.encode
 class Side:
     """A guard on a log of its own."""
 
-    def __init__(self, directory: Path, *, is_reference: bool) -> None:
+    def __init__(self, directory: Path, *, is_reference: bool, rules_version: int) -> None:
         self.directory = directory
         self.now_ns = T0
         hasher = ChainHasher(KEY)
         self.writer = LogWriter.open(directory, hasher, EMPTY_HEAD, monotonic_ns=lambda: 0)
         self.counters = Counters()
+        self.rules_version = rules_version
+        config = dev_config(remembered_orders_max=50 if rules_version == 1 else 1_000)
         events = [
-            opened_under(1, event)
-            for event in opening_events(
-                dev_config(remembered_orders_max=50), actor(), LOG_ID, hasher.key_id
-            )
+            opened_under(rules_version, event)
+            for event in opening_events(config, actor(), LOG_ID, hasher.key_id)
         ]
         self.engine: Any
         self.path: Any
@@ -82,6 +82,9 @@ class Side:
         self.writer.sync_now()
         self.writer.close()
         log = b"".join(path.read_bytes() for path in sorted(self.directory.glob("*.jsonl")))
+        if self.rules_version > 1:  # under which more is remembered than the reference knows of
+            ledger = self.engine.state.ledger.export_state()
+            return log, ledger.tenants, self.engine.state.desks.keys()
         return log, b"".join(encode_state(self.engine.state))
 
 
@@ -98,11 +101,12 @@ def late(answer: Any) -> bytes:
 class Pair:
     """The two of them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, rules_version: int) -> None:
         for name in ("product", "reference"):
             (root / name).mkdir()
-        self.product = Side(root / "product", is_reference=False)
-        self.reference = Side(root / "reference", is_reference=True)
+        version = {"rules_version": rules_version}
+        self.product = Side(root / "product", is_reference=False, **version)
+        self.reference = Side(root / "reference", is_reference=True, **version)
 
     def ask(self, body: bytes | None, after_ns: int = 1_000, frame_count: int = 1) -> Any:
         """One message to both; the answer, decoded, if it is the same."""
@@ -138,7 +142,7 @@ class Pair:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    pair = Pair(tmp_path)
+    pair = Pair(tmp_path, 1)
     yield pair
     pair.end()
 
@@ -413,7 +417,7 @@ def test_any_messages_give_the_same_on_both_ways(
     tmp_path_factory: pytest.TempPathFactory, messages: list[Any], sync_each: int
 ) -> None:
     root = tmp_path_factory.mktemp(f"ways-{next(_numbers)}")
-    pair = Pair(root)
+    pair = Pair(root, 1)
     with contextlib.ExitStack() as stack:
         stack.callback(pair.product.writer.close)
         stack.callback(pair.reference.writer.close)
@@ -425,4 +429,43 @@ def test_any_messages_give_the_same_on_both_ways(
                 pair.record(kind, scope=scope, name=name)
             if place % sync_each == 0:
                 pair.sync()
+        pair.end()
+
+
+LATER = st.one_of(
+    st.builds(
+        lambda order_id, desk, quantity: plain() | {
+            "client_order_id": order_id, "desk": desk, "quantity": quantity
+        },
+        st.sampled_from("ABCD"), st.sampled_from(["desk-alpha", "desk-beta"]),
+        st.sampled_from([1, 100, 2_000]),
+    ),
+    st.builds(
+        lambda order_id, desk, fill_id, quantity, fee: {
+            "type": "fill", "desk": desk, "client_order_id": order_id, "fill_id": fill_id,
+            "quantity": quantity, "fee_microcents": fee,
+        },
+        st.sampled_from("ABCD"), st.sampled_from(["desk-alpha", "desk-beta", "desk-?"]),
+        st.sampled_from(["F-1", "F-2", "F-3"]), st.sampled_from([1, 40, 3_000, I64_MAX]),
+        st.sampled_from([0, -1, 7, 10**13, 3 * 10**14]),
+    ),
+    st.builds(
+        lambda kind, order_id, desk: {"type": kind, "desk": desk, "client_order_id": order_id},
+        st.sampled_from(["cancel", "cancel", "status"]), st.sampled_from("ABCD"),
+        st.sampled_from(["desk-alpha", "desk-beta", "desk-?"]),
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=80, deadline=None)
+@given(messages=st.lists(st.lists(LATER, min_size=1, max_size=5), min_size=1, max_size=25))
+def test_fees_debts_and_early_facts_are_the_same_on_both_ways(
+    tmp_path_factory: pytest.TempPathFactory, messages: list[list[Any]]
+) -> None:
+    pair = Pair(tmp_path_factory.mktemp(f"later-{next(_numbers)}"), 2)
+    with contextlib.ExitStack() as stack:
+        stack.callback(pair.product.writer.close)
+        stack.callback(pair.reference.writer.close)
+        for message in messages:
+            pair.ask(pack(message))
         pair.end()

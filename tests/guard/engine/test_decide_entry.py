@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from guard.engine.engine import Engine
-from guard.engine.events import OrderDecided, OrderRefused
+from guard.engine.events import FillAccepted, OrderDecided, OrderRefused
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Reject
 from guard.record.applying import RecordFolder
@@ -23,7 +23,9 @@ from guard_support import (
     U64_MAX,
     WINDOW_NS,
     LoggedEngine,
+    actor,
     balances,
+    cancel,
     decide,
     describe,
     dev_config,
@@ -263,11 +265,13 @@ def test_holds_beyond_an_i64_overflow() -> None:
 
 
 def _halt(engine: LoggedEngine, unpaid: int) -> None:
-    """Halts desk-alpha by a fee on an order that nobody knows."""
-    reply = engine.submit(
-        fill("H-1", client_order_id="nobody", fee=ALPHA_BUDGET + unpaid, quantity=1)
-    )
-    assert reply.unpaid_fee_microcents == unpaid
+    """Halts desk-alpha by a fee on an order that nobody knows, which a person accepts."""
+    fee = ALPHA_BUDGET + unpaid
+    reply = engine.submit(fill("H-1", client_order_id="nobody", fee=fee, quantity=1))
+    names = {"desk": "desk-alpha", "client_order_id": "nobody", "fill_id": "H-1"}
+    fees = {"fee_microcents": fee, "unpaid_fee_microcents": unpaid}
+    sequence = reply.wal_sequence
+    engine.log(actor().event(FillAccepted, **names, **fees, fill_sequence=sequence))
 
 
 def test_desk_halted_says_what_is_unpaid() -> None:
@@ -300,7 +304,8 @@ PRECEDENCE: list[tuple[str, dict[str, Any]]] = [
     ("unknown_symbol", {"desk": "desk-alpha"}),
     ("quantity_out_of_range", {"symbol": "AAPL"}),
     ("overflow", {"quantity": U32_MAX}),
-    ("order_too_old", {"quantity": 1_000, "price": 1_000_000}),
+    ("canceled_before_arrival", {"quantity": 1_000, "price": 1_000_000}),
+    ("order_too_old", {}),  # the order was not canceled from here on
     ("order_age_unknown", {"sent_at_ns": None}),
     ("unknown_venue", {"sent_at_ns": T0 - SECOND_NS}),
     ("desk_halted", {"venue": 20}),
@@ -332,6 +337,8 @@ def test_precedence_of_the_reasons() -> None:
             engine.reject(order("filler", desk="nobody"))
         if reasons.count("desk_halted") == 0 and reason != "stale_order":
             _halt(engine, 1)
+        if "canceled_before_arrival" not in reasons:
+            engine.submit(cancel())
         reasons.append(engine.reject(order("A-1", **changes)).reason)
     assert reasons == [reason for reason, _ in PRECEDENCE]
 

@@ -89,8 +89,8 @@ def test_a_fill_after_a_cancel_is_late() -> None:
     assert balances(engine.state) == (ALPHA_BUDGET - 15_000, 0, 15_000)
 
 
-def test_fills_of_unknown_and_refused_orders_are_recorded_and_charged() -> None:
-    engine = LoggedEngine()
+def test_before_version_2_of_the_rules_every_fee_was_charged() -> None:
+    engine = LoggedEngine(rules_version=1)
     engine.reject(order(risk_bps=10_000))
     assert engine.submit(fill(fee=2)).flags == ["unknown", "refused"]
     unknown = engine.submit(fill(client_order_id="A-9", fee=3))
@@ -100,8 +100,8 @@ def test_fills_of_unknown_and_refused_orders_are_recorded_and_charged() -> None:
     assert engine.submit(status("A-9")).state == "unknown"
 
 
-def test_a_fill_of_an_unknown_desk_is_recorded_and_all_of_its_fee_unpaid() -> None:
-    engine = LoggedEngine()
+def test_before_version_2_all_of_an_unknown_desks_fee_was_unpaid() -> None:
+    engine = LoggedEngine(rules_version=1)
     reply = engine.submit(fill(desk="nobody", fee=7))
     assert (reply.flags, reply.fee_microcents, reply.unpaid_fee_microcents) == (["unknown"], 7, 7)
     assert engine.submit(fill(desk="nobody", fee=7)) == structs.replace(reply, repeat=True)
@@ -149,8 +149,8 @@ def test_a_fee_is_paid_from_what_the_fill_frees_too() -> None:
     assert engine.state.desks["desk-beta"].is_halted is False
 
 
-def test_the_part_of_a_fee_that_the_budget_cannot_pay_halts_entries_only() -> None:
-    engine = LoggedEngine(dev_config(("500000.00", "19000.00")))
+def test_before_version_2_what_came_free_paid_no_debt() -> None:
+    engine = LoggedEngine(dev_config(("500000.00", "19000.00")), rules_version=1)
     engine.admit(order(desk="desk-beta"))
     reply = engine.submit(fill(desk="desk-beta", quantity=50, fee=HELD // 2 + 9))
     assert (reply.fee_microcents, reply.unpaid_fee_microcents) == (HELD // 2 + 9, 9)
@@ -175,7 +175,7 @@ def test_the_part_of_a_fee_that_the_budget_cannot_pay_halts_entries_only() -> No
 
 
 def test_a_paid_fee_does_not_resume_a_halted_desk() -> None:
-    engine = LoggedEngine()
+    engine = LoggedEngine(rules_version=1)
     engine.submit(fill("F-1", quantity=1, fee=ALPHA_BUDGET + 1))
     engine.submit(fill("F-2", quantity=1, fee=0))
     assert engine.state.desks["desk-alpha"].is_halted is True
@@ -235,8 +235,8 @@ def test_a_fill_id_belongs_to_its_order() -> None:
     assert (reply.repeat, reply.open_quantity) == (False, 99)
 
 
-def test_a_fill_that_comes_before_its_order_stays_what_it_was() -> None:
-    engine = LoggedEngine()
+def test_before_version_2_a_fill_that_came_before_its_order_stayed_what_it_was() -> None:
+    engine = LoggedEngine(rules_version=1)
     early = engine.submit(fill())
     engine.admit(order())
     assert engine.submit(fill()) == structs.replace(early, repeat=True)
@@ -254,7 +254,7 @@ def test_orphan_fills_are_remembered_for_the_window() -> None:
 
 
 def test_orphan_fills_are_bounded_the_oldest_goes() -> None:
-    engine = LoggedEngine(dev_config(remembered_orders_max=2))
+    engine = LoggedEngine(dev_config(remembered_orders_max=2), rules_version=1)
     for name in ("X-1", "X-2", "X-3"):
         engine.submit(fill(client_order_id=name))
     assert engine.submit(fill(client_order_id="X-2")).repeat is True
@@ -266,7 +266,7 @@ def test_a_fill_of_a_forgotten_order_is_unknown() -> None:
     engine = admitted()
     engine.submit(cancel())
     reply = engine.submit(fill(), T0 + WINDOW_NS + 1)
-    assert reply.flags == ["unknown"]
+    assert reply.flags == ["unknown", "uncharged"]
 
 
 def test_a_fill_is_forgotten_with_its_order_to_the_nanosecond() -> None:
@@ -277,17 +277,20 @@ def test_a_fill_is_forgotten_with_its_order_to_the_nanosecond() -> None:
         engine.submit(cancel())
         for at_ns in (T0 + WINDOW_NS, T0 + WINDOW_NS + 1):
             assert engine.submit(fill(), at_ns).repeat is True
-        assert engine.submit(fill("F-2", fee=6)).flags == ["unknown"]
+        assert engine.submit(fill("F-2", fee=6)).flags == ["unknown", "uncharged"]
         reply = engine.submit(changed)
-        assert (reply.flags, reply.repeat) == (["unknown"], False)
+        assert (reply.flags, reply.repeat) == (["unknown", "uncharged"], False)
 
 
-def test_filled_quantity_stops_at_what_a_reply_can_carry() -> None:
-    engine = admitted()
-    engine.submit(fill("F-1", quantity=I64_MAX, fee=0))
-    reply = engine.submit(fill("F-2", quantity=I64_MAX, fee=0))
-    assert reply.flags == ["overfill", "late"]
+@pytest.mark.parametrize(("version", "said"), [(1, []), (2, ["uncounted"])])
+def test_filled_quantity_stops_at_what_a_reply_can_carry(version: int, said: list[str]) -> None:
+    engine = LoggedEngine(rules_version=version)
+    engine.admit(order())
+    assert engine.submit(fill("F-1", quantity=I64_MAX, fee=0)).flags == ["overfill"]
+    reply = engine.submit(fill("F-2", quantity=1, fee=0))
+    assert reply.flags == ["overfill", "late", *said]
     assert engine.submit(status()).filled_quantity == I64_MAX
+    assert engine.submit(fill("F-2", quantity=1, fee=0)).flags == reply.flags
 
 
 def test_cancel_in_each_phase() -> None:
@@ -306,21 +309,27 @@ def test_cancel_in_each_phase() -> None:
     words = {
         "A-2": ("order_filled", "is filled: nothing is left to cancel"),
         "A-3": ("order_refused", "was refused: it holds nothing"),
-        "A-4": ("unknown_order", "is not known to the guard"),
     }
     for name, (code, words_of_code) in words.items():
         text = f"client_order_id: {name!r} of desk 'desk-alpha' {words_of_code}"
         expected = ErrorReply(code, "client_order_id", text, "desk-alpha", name)
         assert engine.submit(cancel(name)) == expected
-    assert engine.submit(cancel(desk="desk-beta")).code == "unknown_order"
-    assert engine.submit(cancel(desk="nobody")).code == "unknown_order"
+    text = "client_order_id: 'A-1' of desk 'nobody' is not known to the guard"
+    unknown = ErrorReply("unknown_order", "client_order_id", text, "nobody", "A-1")
+    assert engine.submit(cancel(desk="nobody")) == unknown
 
 
-def test_a_cancel_is_forgotten_with_its_order() -> None:
-    engine = admitted()
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_cancel_is_forgotten_with_its_order(version: int) -> None:
+    engine = LoggedEngine(rules_version=version)
+    engine.admit(order())
     engine.submit(cancel())
     assert engine.submit(cancel(), T0 + WINDOW_NS).repeat is True
-    assert engine.submit(cancel(), T0 + WINDOW_NS + 1).code == "unknown_order"
+    reply = engine.submit(cancel(), T0 + WINDOW_NS + 1)
+    if version == 1:
+        assert reply.code == "unknown_order"
+    else:
+        assert (reply.flags, reply.repeat) == (["early"], False)
 
 
 def test_status_in_each_phase() -> None:
@@ -352,3 +361,110 @@ def test_other_desks_money_is_never_touched() -> None:
     engine = admitted()
     engine.submit(fill(fee=ALPHA_BUDGET * 2))
     assert balances(engine.state, "desk-beta") == (BETA_BUDGET, 0, 0)
+
+
+HUGE = 200_000_000_000_000  # desk-alpha's whole budget
+
+
+def test_the_fee_of_an_order_that_was_not_admitted_is_recorded_and_not_charged() -> None:
+    engine = LoggedEngine()
+    unknown = engine.submit(fill(client_order_id="A-9", fee=HUGE))
+    assert unknown == Filled(
+        "desk-alpha", "A-9", "F-1", 8, 0, 0, 0, HUGE, 0, ["unknown", "uncharged"], False
+    )
+    engine.reject(order(risk_bps=10_000))
+    refused = engine.submit(fill(fee=2))
+    assert refused.flags == ["unknown", "refused", "uncharged"]
+    assert balances(engine.state) == (ALPHA_BUDGET, 0, 0)
+    desk = engine.state.desks["desk-alpha"]
+    assert (desk.is_halted, desk.unpaid_fees_microcents) == (False, 0)
+    assert b'"halts_desk":false' in engine.records[-1]
+    nobody = engine.submit(fill(desk="nobody", fee=7))
+    assert (nobody.flags, nobody.unpaid_fee_microcents) == (["unknown", "uncharged"], 0)
+    assert engine.submit(fill(desk="nobody", fee=7)) == structs.replace(nobody, repeat=True)
+
+
+@pytest.mark.parametrize("fee", [0, -5])
+def test_where_there_is_no_fee_none_is_uncharged(fee: int) -> None:
+    engine = LoggedEngine()
+    assert engine.submit(fill(client_order_id="A-9", fee=fee)).flags == ["unknown"]
+
+
+def bounded(bps: int, minimum: str) -> LoggedEngine:
+    """A guard whose desks' fills are charged up to so many basis points and a minimum."""
+    terms = f'"1500000.00"\nfee_bound_bps = {bps}\nfee_minimum = "{minimum}"'
+    engine = LoggedEngine(dev_config(('"1500000.00"', terms)))
+    engine.admit(order())
+    return engine
+
+
+# 40 lots at 19,000 ticks of a million microcents: a notional of 760,000,000,000.
+@pytest.mark.parametrize(
+    ("bps", "minimum", "price", "bound"),
+    [
+        (10, "0.00", None, 760_000_000),
+        (10, "1.00", None, 860_000_000),
+        (0, "0.00000001", None, 1),
+        (1, "0.00", 1, 4_000),  # at the fill's own price: 40,000,000
+        (10_000, "0.00", I64_MAX, I64_MAX),  # a notional beyond 64 bits
+    ],
+)
+def test_a_fee_is_charged_up_to_its_bound(
+    bps: int, minimum: str, price: int | None, bound: int
+) -> None:
+    engine = bounded(bps, minimum)
+    assert engine.submit(fill(fee=bound, price=price)).flags == []
+    if bound == I64_MAX:
+        return
+    beyond = bounded(bps, minimum)
+    reply = beyond.submit(fill(fee=bound + 1, price=price))
+    assert (reply.flags, reply.unpaid_fee_microcents) == (["uncharged"], 0)
+    assert reply.released_microcents == HELD * 40 // 100
+    assert balances(beyond.state)[2] == 0
+    assert beyond.submit(fill(fee=bound + 1, price=price)) == structs.replace(reply, repeat=True)
+
+
+def test_a_desk_without_a_bound_is_charged_any_fee() -> None:
+    engine = bounded(10, "0.00")
+    engine.admit(order("B-1", desk="desk-beta", quantity=1))
+    reply = engine.submit(fill(client_order_id="B-1", desk="desk-beta", quantity=1, fee=HUGE))
+    assert (reply.flags, reply.unpaid_fee_microcents > 0) == ([], True)
+
+
+def test_a_minimum_commission_halts_no_desk_for_good() -> None:
+    """All of 100.00 held; a fill of half a unit of currency costs a whole one."""
+    engine = LoggedEngine(dev_config(("500000.00", "100.00")))
+    engine.admit(order(desk="desk-beta", quantity=200, price=50))
+    one = 100_000_000
+    reply = engine.submit(fill(desk="desk-beta", quantity=1, fee=one))
+    assert (reply.released_microcents, reply.unpaid_fee_microcents) == (one // 2, one // 2)
+    assert engine.reject(order("A-2", desk="desk-beta")).reason == "desk_halted"
+    released = engine.submit(cancel(desk="desk-beta"))
+    assert (released.released_microcents, released.collected_microcents) == (
+        99 * one + one // 2,
+        one // 2,
+    )
+    desk = engine.state.desks["desk-beta"]
+    assert (desk.is_halted, desk.unpaid_fees_microcents) == (False, 0)
+    assert balances(engine.state, "desk-beta") == (99 * one, 0, one)
+    assert b'"repeat":false,"collected_microcents":50000000}}' in engine.records[-1]
+    assert engine.submit(cancel(desk="desk-beta")) == structs.replace(released, repeat=True)
+    assert engine.admit(order("A-3", desk="desk-beta", quantity=1, price=1)).reservation_id == 2
+
+
+def test_a_fill_pays_its_own_fee_first_and_then_the_debt() -> None:
+    engine = LoggedEngine(dev_config(("500000.00", "19000.00")))
+    engine.admit(order(desk="desk-beta"))
+    assert engine.submit(fill(desk="desk-beta", quantity=10, fee=HELD // 10 + 9)).flags == []
+    desk = engine.state.desks["desk-beta"]
+    assert (desk.is_halted, desk.unpaid_fees_microcents) == (True, 9)
+    second = engine.submit(fill("F-2", desk="desk-beta", quantity=10, fee=HELD // 10 - 4))
+    assert (second.unpaid_fee_microcents, second.collected_microcents) == (0, 4)
+    assert (desk.is_halted, desk.unpaid_fees_microcents) == (True, 5)
+    assert engine.submit(fill("F-2", desk="desk-beta", quantity=10, fee=HELD // 10 - 4)) == (
+        structs.replace(second, repeat=True)
+    )
+    third = engine.submit(fill("F-3", desk="desk-beta", quantity=10, fee=0))
+    assert third.collected_microcents == 5
+    assert (desk.is_halted, desk.unpaid_fees_microcents) == (False, 0)
+    assert balances(engine.state, "desk-beta") == (HELD // 10 - 5, HELD * 7 // 10, HELD // 5 + 5)

@@ -117,6 +117,10 @@ class EngineMachine(RuleBasedStateMachine):
         self.orphans: dict[tuple[str, str, str], tuple[Any, Any, int]] = {}
         self.halted = dict.fromkeys(BUDGETS, False)
         self.committed = dict.fromkeys(BUDGETS, 0)
+        self.owed = dict.fromkeys(BUDGETS, 0)
+        # By their identity: what was asked and answered, until when it is kept.
+        self.early: dict[tuple[str, str, str], tuple[Any, Any, int]] = {}
+        self.canceled: dict[tuple[str, str], tuple[Any, int]] = {}
         self.closes_ns: list[int] = []
 
     def _find(self, desk: str, name: str) -> Known | None:
@@ -127,9 +131,11 @@ class EngineMachine(RuleBasedStateMachine):
         ends_ns = found.forgotten_at_ns
         return ends_ns is not None and ends_ns <= self.guard.now_ns
 
-    def _recorded(self, *desks: str) -> None:
+    def _recorded(self, *desks: str, sequence: int | None = None) -> None:
         """What a record forgets: of its own desk, and of the one whose turn it is."""
-        turn = ("", *BUDGETS)[(self.guard.engine.next_sequence - 1) % 3]
+        if sequence is None:
+            sequence = self.guard.engine.next_sequence - 1
+        turn = ("", *BUDGETS)[sequence % 3]
         for key, found in list(self.known.items()):
             if key[0] in (turn, *desks) and self._is_expired(found):
                 del self.known[key]
@@ -167,6 +173,10 @@ class EngineMachine(RuleBasedStateMachine):
             return
         hold = quantity * price * 1_000_000
         expected = self._expected_reason(desk, hold, risk, is_full)
+        canceled = self._canceled(desk, name)
+        if canceled is not None and expected != "idempotency_window_full":
+            expected = "canceled_before_arrival"
+            assert reply.detail == {"original_wal_sequence": canceled.wal_sequence}
         assert reply.reason == expected
         if expected == "idempotency_window_full":
             self._recorded(desk)
@@ -177,7 +187,23 @@ class EngineMachine(RuleBasedStateMachine):
         self.known[(desk, name)] = entry
         if not is_admitted:
             self._close(entry, "refused")
-        self._recorded(desk)
+        self._recorded(desk, sequence=reply.wal_sequence)
+        for key, (early, _) in self._alive_early().items():
+            if is_admitted and key[:2] == (desk, name):
+                del self.early[key]
+                self._take_fill(entry, early, self.guard.submit(early), ["early"])
+
+    def _canceled(self, desk: str, name: str) -> Any:
+        canceled = self.canceled.get((desk, name))
+        return canceled[0] if canceled and canceled[1] > self.guard.now_ns else None
+
+    def _alive_early(self) -> dict[tuple[str, str, str], tuple[Any, Any]]:
+        now_ns = self.guard.now_ns
+        return {
+            key: (wanted, reply)
+            for key, (wanted, reply, until_ns) in self.early.items()
+            if until_ns > now_ns
+        }
 
     def _expected_reason(self, desk: str, hold: int, risk: int, is_full: bool) -> str:
         if is_full:
@@ -203,7 +229,8 @@ class EngineMachine(RuleBasedStateMachine):
     def send_fill(self, desk: str, name: str, fill_id: str, quantity: int, fee: int) -> None:
         wanted = fill(fill_id, quantity, fee, desk=desk, client_order_id=name)
         found = self._find(desk, name)
-        orphan = self._alive_orphans().get((desk, name, fill_id))
+        key = (desk, name, fill_id)
+        orphan = self._alive_orphans().get(key) or self._alive_early().get(key)
         reply = self.guard.submit(wanted)
         kept = self.known.get((desk, name))  # its fills too, as long as it is not swept out
         earlier = (kept.fills if kept else {}).get(fill_id) or orphan
@@ -217,34 +244,58 @@ class EngineMachine(RuleBasedStateMachine):
                 differs = "quantity" if first_wanted.quantity != quantity else "fee_microcents"
                 assert reply.field == differs
             return
-        freed, flags = 0, ["unknown"]
-        if found is not None and found.phase == "refused":
-            flags = ["unknown", "refused"]
-        elif found is not None:
-            flags = ["overfill"] if found.filled + quantity > found.wanted.quantity else []
-            flags += ["late"] if found.phase != "open" else []
-            found.filled += quantity
-            if found.phase == "open":
-                done = min(found.filled, found.wanted.quantity)
-                left = found.hold_at_first - found.hold_at_first * done // found.wanted.quantity
-                freed, found.hold = found.hold - left, left
-                if done == found.wanted.quantity:
-                    self._close(found, "filled")
-            found.fills[fill_id] = (wanted, reply)
-        if flags[0:1] == ["unknown"]:
-            until_ns = self.guard.now_ns + WINDOW_S * SECOND_NS
-            self.orphans.pop((desk, name, fill_id), None)
-            self.orphans[(desk, name, fill_id)] = (wanted, reply, until_ns)
+        if found is not None and found.phase != "refused":
+            self._take_fill(found, wanted, reply, [])
+            return
+        until_ns = self.guard.now_ns + WINDOW_S * SECOND_NS
+        flags = ["unknown"] if found is None else ["unknown", "refused"]
+        flags += ["uncharged"] * (fee > 0)
+        if found is None:
+            self.early.pop(key, None)
+            self.early[key] = (wanted, reply, until_ns)
+        else:
+            self.orphans.pop(key, None)
+            self.orphans[key] = (wanted, reply, until_ns)
             while len(self._alive_orphans()) > IDS_MAX:
                 del self.orphans[next(iter(self._alive_orphans()))]
-        paid = min(max(fee, 0), self._free(desk))
-        unpaid = max(fee, 0) - paid
-        self.committed[desk] += paid
-        self.halted[desk] = self.halted[desk] or unpaid > 0
-        assert (reply.released_microcents, reply.unpaid_fee_microcents) == (freed, unpaid)
-        assert reply.flags == flags
-        assert reply.hold_microcents == (found.hold if found else 0)
+        assert (reply.flags, reply.hold_microcents, reply.unpaid_fee_microcents) == (flags, 0, 0)
+        self._collect(desk, reply)
         self._recorded(desk)
+
+    def _take_fill(self, found: Known, wanted: Any, reply: Any, more: list[str]) -> None:
+        """A fill of an order that was admitted."""
+        desk, quantity, freed = wanted.desk, found.wanted.quantity, 0
+        flags = ["overfill"] if found.filled + wanted.quantity > quantity else []
+        flags += ["late"] if found.phase != "open" else []
+        found.filled += wanted.quantity
+        if found.phase == "open":
+            done = min(found.filled, quantity)
+            left = found.hold_at_first - found.hold_at_first * done // quantity
+            freed, found.hold = found.hold - left, left
+            if done == quantity:
+                self._close(found, "filled")
+        assert reply.repeat is bool(more)
+        found.fills[wanted.fill_id] = (wanted, structs.replace(reply, repeat=False))
+        paid = min(max(wanted.fee_microcents, 0), self._free(desk))
+        unpaid = max(wanted.fee_microcents, 0) - paid
+        self.committed[desk] += paid
+        assert (reply.released_microcents, reply.unpaid_fee_microcents) == (freed, unpaid)
+        assert reply.flags == [*flags, *more]
+        assert reply.hold_microcents == found.hold
+        self._collect(desk, reply)
+        if unpaid:
+            self.halted[desk] = True
+            self.owed[desk] += unpaid
+        self._recorded(desk, sequence=reply.wal_sequence)
+
+    def _collect(self, desk: str, reply: Any) -> None:
+        """What is owed is paid out of what is free."""
+        collected = min(self.owed[desk], self._free(desk))
+        assert (reply.collected_microcents or 0) == collected
+        self.committed[desk] += collected
+        self.owed[desk] -= collected
+        if collected and not self.owed[desk]:
+            self.halted[desk] = False
 
     def _alive_orphans(self) -> dict[tuple[str, str, str], tuple[Any, Any]]:
         now_ns = self.guard.now_ns
@@ -257,9 +308,15 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(desk=DESKS, name=NAMES)
     def send_cancel(self, desk: str, name: str) -> None:
         found = self._find(desk, name)
+        canceled = self._canceled(desk, name)
         reply = self.guard.submit(cancel(name, desk))
-        if found is None:
-            assert reply.code == "unknown_order"
+        if canceled is not None:
+            assert reply == structs.replace(canceled, repeat=True)
+        elif found is None:
+            assert (reply.flags, reply.released_microcents) == (["early"], 0)
+            until_ns = self.guard.now_ns + WINDOW_S * SECOND_NS + 1
+            self.canceled[(desk, name)] = (reply, until_ns)
+            self._recorded(desk)
         elif found.phase in ("filled", "refused"):
             assert reply.code == f"order_{found.phase}"
         elif found.phase == "canceled":
@@ -267,6 +324,7 @@ class EngineMachine(RuleBasedStateMachine):
         else:
             assert (reply.released_microcents, reply.repeat) == (found.hold, False)
             found.hold, found.released = 0, reply
+            self._collect(desk, reply)
             self._close(found, "canceled")
             self._recorded(desk)
 
@@ -288,6 +346,7 @@ class EngineMachine(RuleBasedStateMachine):
     def resume(self, desk: str) -> None:
         self.guard.log(resume_event(desk, actor(self.guard.now_ns)))
         self.halted[desk] = False
+        self.owed[desk] = 0
         self._recorded()
 
     @rule(step_ns=st.sampled_from([1, SECOND_NS, 5 * SECOND_NS, 10 * SECOND_NS, 11 * SECOND_NS]))

@@ -84,7 +84,7 @@ def test_what_came_before_the_longest_remembered_goes_in_its_own_time() -> None:
 
 def test_what_is_pushed_out_keeps_nothing_behind_it() -> None:
     """Beyond the most that are remembered the oldest goes, whenever it would have expired."""
-    engine = LoggedEngine()
+    engine = LoggedEngine(rules_version=1)
     settings(engine, 3_600, orders_max=2)
     engine.submit(unknown_fill("F-1"))
     settings(engine, 1, orders_max=2)
@@ -102,7 +102,7 @@ def test_what_is_pushed_out_keeps_nothing_behind_it() -> None:
 
 def test_a_fill_of_an_order_that_came_later_is_told_from_its_orphan() -> None:
     """The fill was recorded of no order; then its order came, and the fill once more."""
-    engine = LoggedEngine()
+    engine = LoggedEngine(rules_version=1)
     settings(engine, 3_600)
     engine.submit(unknown_fill("F-1"))
     settings(engine, 1)

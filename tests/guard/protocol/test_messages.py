@@ -47,7 +47,7 @@ REPLIES: list[tuple[Any, str]] = [
         '"received_at_ns":7,"request_id":5}',
     ),
     (
-        Filled("d", "A", "F", 14, 60, 1, 2, -3, 0, ["late"], False, "x"),
+        Filled("d", "A", "F", 14, 60, 1, 2, -3, 0, ["late"], False, request_id="x"),
         '{"type":"filled","desk":"d","client_order_id":"A","fill_id":"F","wal_sequence":14,'
         '"open_quantity":60,"hold_microcents":1,"released_microcents":2,"fee_microcents":-3,'
         '"unpaid_fee_microcents":0,"flags":["late"],"repeat":false,"request_id":"x"}',
@@ -56,6 +56,12 @@ REPLIES: list[tuple[Any, str]] = [
         Released("d", "A", 15, 1, False),
         '{"type":"released","desk":"d","client_order_id":"A","wal_sequence":15,'
         '"released_microcents":1,"repeat":false}',
+    ),
+    (
+        Released("d", "A", 15, 0, False, 3, ["early"], 1),
+        '{"type":"released","desk":"d","client_order_id":"A","wal_sequence":15,'
+        '"released_microcents":0,"repeat":false,"collected_microcents":3,"flags":["early"],'
+        '"request_id":1}',
     ),
     (
         StatusReply("d", "A", "open", ADMIT, 40, 60, 1),

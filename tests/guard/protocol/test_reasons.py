@@ -23,6 +23,7 @@ REFUSALS = {
     "order_too_old": (211, "order"),
     "order_age_unknown": (212, "order"),
     "unknown_venue": (213, "order"),
+    "canceled_before_arrival": (214, "order"),
     "insufficient": (400, "ledger"),
     "exposure_limit_exceeded": (401, "ledger"),
     "overflow": (402, "ledger"),

@@ -1,7 +1,8 @@
 """The journal: outcomes ↔ records, byte for byte. The records are a file format.
 
-`data/golden_day.jsonl` pins the exact text of one day's records, every event among them. A change
-of it is a change of the format: logs that exist would no longer be replayed. It needs a new
+`data/golden_day.jsonl` pins the exact text of one day's records, every event of the first version
+of the rules among them, `data/golden_facts.jsonl` those of the second. A change of either is a
+change of the format: logs that exist would no longer be replayed. It needs a new
 `LOG_FORMAT_VERSION` or `RULES_VERSION` and a reader for the old one, not a new golden file.
 """
 
@@ -34,7 +35,7 @@ from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
 from guard.record.codec import DIALECT, RecordError, decode_data, decode_event, encode_event
 from guard.record.reader import RecordReader
-from guard_day_support import trading_day
+from guard_day_support import facts_day, trading_day
 from guard_support import (
     CHECKOUT,
     KEY,
@@ -86,7 +87,9 @@ SINCE_BOUNDS: dict[bytes, dict[str, Any]] = {
         "refuses_unknown_venues": True,
     },
 }
-GOLDEN = [*GOLDEN_DAY, RULES_ACTIVATED, *SINCE_BOUNDS]
+GOLDEN_FACTS = (CHECKOUT / "tests" / "data" / "golden_facts.jsonl").read_bytes().splitlines()
+FACTS = facts_day(as_given=True)
+GOLDEN = [*GOLDEN_DAY, RULES_ACTIVATED, *SINCE_BOUNDS, *GOLDEN_FACTS]
 
 AUDIT_KEYS = [
     "schema_version",
@@ -110,6 +113,8 @@ def test_the_text_of_every_record_is_pinned() -> None:
     version = f'"software_version":"{guard.__version__}"'.encode()
     first = DAY.records[0].replace(version, b'"software_version":"9.9.9"')
     assert [first, *DAY.records[1:]] == GOLDEN_DAY
+    first = FACTS.records[0].replace(version, b'"software_version":"9.9.9"')
+    assert [first, *FACTS.records[1:]] == GOLDEN_FACTS
     event = actor().event(RulesActivated, rules_version=2, previous_rules_version=1)
     assert encode_event(event) == RULES_ACTIVATED
     for data, fields in SINCE_BOUNDS.items():

@@ -136,12 +136,14 @@ def test_every_field_of_a_state_is_kept() -> None:
     by_operators = {"is_firm_stopped", "stopped_symbols", "actions"}
     # `session_clock_ns` is of a start, from its first record to where its rules begin.
     fields = {field.name for field in dataclasses.fields(GuardState)}
-    fields -= {"found", "session_clock_ns"}
-    written = {"policy", "instruments", "desks", "ledger", "orders", "refuses_unknown_venues"}
-    assert fields == {*PLAIN_FIELDS, *written, *by_operators}
+    fields -= {"found", "session_clock_ns", "has_facts", "facts_expire_at_ns"}
+    behind = {"ledger", "orders", "facts"}
+    written = {"policy", "instruments", "desks", "refuses_unknown_venues"}
+    assert fields == {*PLAIN_FIELDS, *written, *by_operators, *behind}
     ledger = {"tenants", "caps", "next_reservation_id", "hold_count"}
-    of_desks = {"order_ages_ms", "shares", "stopped_desks"}
-    assert set(StateHead.__struct_fields__) == fields - {"ledger", "orders"} | ledger | of_desks
+    of_desks = {"order_ages_ms", "shares", "stopped_desks", "fee_bounds", "returned"}
+    expected = fields - behind | ledger | of_desks | {"fact_count"}
+    assert set(StateHead.__struct_fields__) == expected
 
 
 def test_unpaid_fees_have_no_bound() -> None:
@@ -174,7 +176,9 @@ def test_the_payload_is_laid_out_as_the_format_says() -> None:
         row = struct.unpack_from("<QIq", PAYLOAD, BODY_AT + place * HOLD_BYTES)
         assert row[:2] == (reservation_id, tenant)
     orders = b"".join(DAY.state.orders.dump())
-    assert PAYLOAD[BODY_AT + len(holds) * HOLD_BYTES :] == orders
+    facts = [struct.pack("<I", len(fact)) + fact for fact in DAY.state.facts.dump()]
+    assert len(facts) == HEAD["fact_count"] == 1
+    assert PAYLOAD[BODY_AT + len(holds) * HOLD_BYTES :] == orders + b"".join(facts)
     digest = hashlib.sha256(STATE_DIGEST_TAG + PAYLOAD[HEAD_AT:]).hexdigest()
     assert digest == state_digest_hex(DAY.state)
 

@@ -342,7 +342,8 @@ def test_a_desk_halted_by_an_unpaid_fee_resumes(tmp_path: Path) -> None:
     site = Site(tmp_path, config_text(desks={**DESKS, "desk-small": ("1.00", "none")}))
     small = {"desk": "desk-small"}
     with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
-        unpaid = client.ask(fill("X", "F-1", fee_microcents=100_000_007, **small))
+        assert client.ask(order("X", quantity=1, price=1, **small))["type"] == "admit"
+        unpaid = client.ask(fill("X", "F-1", quantity=1, fee_microcents=100_000_007, **small))
         assert unpaid["unpaid_fee_microcents"] == 7
         assert client.ask(order("A-1", **small))["reason"] == "desk_halted"
         assert daemon.stop() == 0

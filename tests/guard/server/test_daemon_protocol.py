@@ -234,27 +234,36 @@ def test_fills_that_break_rules_are_recorded(client: Client) -> None:
     assert sorted(again.pop("flags")) == ["late", "overfill"]
     assert {**again, "flags": []} == filled("A-1", "F-2", at + 2)
     _error(ask(cancel("A-1")), "order_filled", "client_order_id", **IDS)
-    assert ask(fill("X-1", "F-1")) == filled("X-1", "F-1", at + 3, flags=["unknown"])
-    unknown = ask({**cancel("X-1"), "request_id": 2**64 - 1})
-    about = {**IDS, "client_order_id": "X-1"}
-    _error(unknown, "unknown_order", "client_order_id", request_id=2**64 - 1, **about)
+    uncharged = ["unknown", "uncharged"]
+    assert ask(fill("X-1", "F-1")) == filled("X-1", "F-1", at + 3, flags=uncharged)
+    early = ask({**cancel("X-1"), "request_id": 2**64 - 1})
+    assert early == {
+        "type": "released",
+        "desk": "desk-alpha",
+        "client_order_id": "X-1",
+        "wal_sequence": at + 4,
+        "released_microcents": 0,
+        "repeat": False,
+        "flags": ["early"],
+        "request_id": 2**64 - 1,
+    }
+    about = {"desk": "desk-none", "client_order_id": "X-1"}
+    unknown = ask({**cancel("X-1"), "desk": "desk-none"})
+    _error(unknown, "unknown_order", "client_order_id", **about)
     assert ask(status("X-1")) == state_of("X-1", "unknown", None, (0, 0, 0))
-    refused = reject("R-1", at + 4, "order", "unknown_symbol", {})
+    refused = reject("R-1", at + 5, "order", "unknown_symbol", {})
     assert ask(order("R-1", symbol="NONE")) == refused
     assert ask(order("R-1", symbol="NONE")) == {**refused, "repeat": True}
     assert ask(status("R-1")) == state_of("R-1", "refused", refused, (0, 0, 0))
     about = {**IDS, "client_order_id": "R-1"}
     _error(ask(cancel("R-1")), "order_refused", "client_order_id", **about)
     flagged = ask(fill("R-1", "F-1"))
-    assert sorted(flagged["flags"]) == ["refused", "unknown"]
+    assert sorted(flagged["flags"]) == ["refused", "uncharged", "unknown"]
     small = {"desk": "desk-small"}
-    unpaid = filled("X-2", "F-1", at + 6, flags=["unknown"], **small)
-    unpaid |= {"fee_microcents": 1_000_000, "unpaid_fee_microcents": 1_000_000 - SMALL_BUDGET}
-    assert ask(fill("X-2", "F-1", fee_microcents=1_000_000, **small)) == unpaid
-    detail = {"asked": 0, "limit": 0, "used": 990_000}
-    assert ask(order("S-1", **small)) == reject(
-        "S-1", at + 7, "order", "desk_halted", detail, **small
-    )
+    beyond = filled("X-2", "F-1", at + 7, flags=uncharged, **small)
+    beyond |= {"fee_microcents": 1_000_000}
+    assert ask(fill("X-2", "F-1", fee_microcents=1_000_000, **small)) == beyond
+    assert ask(order("X-1"))["reason"] == "canceled_before_arrival"
 
 
 # One row a reason: what differs from the page's order, and the answer.

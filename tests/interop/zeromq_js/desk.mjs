@@ -128,7 +128,8 @@ const released = await guard.ask(about("cancel", "A-1"));
 assert.equal(filled.released_microcents + released.released_microcents, admit.notional_microcents);
 assert.equal((await guard.ask(about("cancel", "A-1"))).repeat, true);
 const none = await guard.ask(about("cancel", "A-99"));
-assert.deepEqual([none.code, none.client_order_id], ["unknown_order", "A-99"]);
+assert.deepEqual([none.type, none.released_microcents, none.flags], ["released", 0, ["early"]]);
+assert.equal((await guard.ask(order("A-99"))).reason, "canceled_before_arrival");
 
 // Many under way, while the guard is killed and comes back: each is admitted once.
 const ids = Array.from({ length: 300 }, (_, number) => `K-${number}`);

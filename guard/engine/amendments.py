@@ -1,0 +1,302 @@
+"""What a person says of a recorded fill: accepted, busted, corrected. Pure.
+
+Owns which of these may be said of which fill, and what it moves: `assess_…` gives the fields of the
+event that says so, and `apply_…` folds that event into the state. Whoever submits one (a start's
+options, an operator while the guard serves) asks, records and applies: nothing else is needed. The
+rules for records (`guard.record.rules`) ask the same of an event that a log holds.
+
+What moves is the fee alone. Accepted, it is charged; busted, what was charged of it returns as a
+top-up of the budget, since what is spent never falls; corrected, the difference is charged or
+returns. What returns pays what the desk owes first. Quantity and hold that the fill freed stay
+freed, and no more is freed.
+
+How it fails: `AmendmentError` naming the fill and what is in the way; None where the same has been
+said already, and nothing is to be recorded.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from msgspec import UNSET, structs
+
+from guard.engine.events import FillAccepted, FillBusted, FillCorrected
+from guard.engine.facts import Amendment
+from guard.engine.remembered_rows import find_fill
+from guard.engine.row_map import NO_ROW
+from guard.engine.state import Desk, GuardState
+from guard.protocol.fields import UNCHARGED
+from guard.protocol.messages import I64_MAX
+from guard.protocol.outcome import Outcome
+from guard.protocol.request import TEXTS, Request
+from kernel import Charged, InvariantError, ToppedUp
+
+# The rules' version from which on what comes free pays a debt.
+COLLECTING_SINCE_RULES: Final = 2
+_KEY_NAMES: Final = ("desk", "client_order_id", "fill_id")
+
+
+class AmendmentError(ValueError):
+    """It cannot be said of that fill."""
+
+
+class FillName(NamedTuple):
+    """The identity of a fill."""
+
+    desk: str
+    client_order_id: str
+    fill_id: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+    @property
+    def key(self) -> bytes:
+        """As `guard.engine.remembered` has it."""
+        return "\0".join(self).encode()
+
+
+class Correction(NamedTuple):
+    """What a fill should have said; None: what it said is right. Lots, ticks, microcents."""
+
+    quantity: int | None = None
+    price: int | None = None
+    fee_microcents: int | None = None
+
+
+class _Fill(NamedTuple):
+    """A remembered fill as it stands: with what was said of it since. `price`: None if unsaid."""
+
+    sequence: int
+    quantity: int
+    price: int | None
+    fee_microcents: int
+    is_uncharged: bool
+    amendment: Amendment
+
+    @property
+    def charged_microcents(self) -> int:
+        """What was charged for it, be it paid or owed."""
+        return 0 if self.is_uncharged else max(self.fee_microcents, 0)
+
+
+def is_known(state: GuardState, name: FillName, at_ns: int) -> bool:
+    """Is a fill of that name remembered?"""
+    return _row_of(state, name, at_ns) != NO_ROW
+
+
+def assess_acceptance(state: GuardState, name: FillName, at_ns: int) -> dict[str, Any] | None:
+    """The fields of `FillAccepted`: the fee of a fill that was not charged, and what is unpaid."""
+    fill, desk = _find(state, name, at_ns)
+    if fill.amendment.is_accepted:
+        return None
+    if not fill.is_uncharged:
+        raise AmendmentError(f"fill {name}: its fee was charged when it was recorded")
+    fee = max(fill.fee_microcents, 0)
+    unpaid = fee - min(fee, _free(state, desk))
+    return {
+        **_identity(name, fill),
+        "fee_microcents": fee,
+        "unpaid_fee_microcents": unpaid,
+    }
+
+
+def assess_bust(state: GuardState, name: FillName, at_ns: int) -> dict[str, Any] | None:
+    """The fields of `FillBusted`: what was charged returns, and pays what is owed."""
+    fill, desk = _find(state, name, at_ns, may_be_busted=True)
+    if fill.amendment.is_busted:
+        return None
+    return {**_identity(name, fill), **_returning(state, name, desk, fill.charged_microcents)}
+
+
+def assess_correction(
+    state: GuardState, name: FillName, at_ns: int, correction: Correction
+) -> dict[str, Any] | None:
+    """The fields of `FillCorrected`: the fill as it is then, and what its fee's change moves."""
+    fill, desk = _find(state, name, at_ns)
+    quantity = fill.quantity if correction.quantity is None else correction.quantity
+    price = fill.price if correction.price is None else correction.price
+    fee = fill.fee_microcents
+    if correction.fee_microcents is not None:
+        fee = correction.fee_microcents
+    if (quantity, price, fee) == (fill.quantity, fill.price, fill.fee_microcents):
+        return None
+    corrected = fill._replace(fee_microcents=fee)
+    more = corrected.charged_microcents - fill.charged_microcents
+    unpaid = max(more, 0) - min(max(more, 0), _free(state, desk))
+    return {
+        **_identity(name, fill),
+        "quantity": quantity,
+        "price": price,
+        "fee_microcents": fee,
+        "charged_microcents": max(more, 0),
+        "unpaid_fee_microcents": unpaid,
+        **_returning(state, name, desk, max(-more, 0)),
+    }
+
+
+def retold(state: GuardState, event: Any) -> Any:
+    """The event as it would have been on another state; None where nothing would have been said."""
+    name = _name_of(event)
+    at_ns = event.received_at_ns
+    try:
+        if isinstance(event, FillAccepted):
+            fields = assess_acceptance(state, name, at_ns)
+        elif isinstance(event, FillBusted):
+            fields = assess_bust(state, name, at_ns)
+        else:
+            said = Correction(event.quantity, event.price, event.fee_microcents)
+            fields = assess_correction(state, name, at_ns, said)
+    except AmendmentError:
+        return None
+    return None if fields is None else structs.replace(event, **fields)
+
+
+def apply_accepted(state: GuardState, event: FillAccepted) -> None:
+    """The fee is charged."""
+    name = _name_of(event)
+    amendment = _amendment(state, name, event)
+    _charge(state, name.desk, event.fee_microcents, event.unpaid_fee_microcents)
+    _amend(state, name, amendment._replace(is_accepted=True))
+
+
+def apply_busted(state: GuardState, event: FillBusted) -> None:
+    """What was charged returns."""
+    name = _name_of(event)
+    amendment = _amendment(state, name, event)
+    _return(state, event)
+    _amend(state, name, amendment._replace(is_busted=True))
+
+
+def apply_corrected(state: GuardState, event: FillCorrected) -> None:
+    """The difference is charged, or returns."""
+    name = _name_of(event)
+    amendment = _amendment(state, name, event)
+    _charge(state, name.desk, event.charged_microcents, event.unpaid_fee_microcents)
+    _return(state, event)
+    corrected = amendment._replace(
+        quantity=event.quantity, price=event.price, fee_microcents=event.fee_microcents
+    )
+    _amend(state, name, corrected)
+
+
+def _find(
+    state: GuardState, name: FillName, at_ns: int, *, may_be_busted: bool = False
+) -> tuple[_Fill, Desk]:
+    row = _row_of(state, name, at_ns)
+    if row == NO_ROW:
+        raise AmendmentError(f"fill {name}: no such fill is known, or it was forgotten")
+    desk = state.desks.get(name.desk)
+    if desk is None:
+        raise AmendmentError(
+            f"fill {name}: the log has no desk {name.desk!r} that could be charged"
+        )
+    fields, answer = Request(), Outcome()
+    state.orders.read_fill(row, fields, answer)
+    amendment = state.facts.amendment_of(name.key, answer.sequence)
+    if amendment.is_busted and not may_be_busted:
+        raise AmendmentError(f"fill {name}: it was busted")
+    price = fields.price if amendment.price is None else amendment.price
+    fee = fields.fee_microcents
+    if amendment.fee_microcents is not None:
+        fee = amendment.fee_microcents
+    return (
+        _Fill(
+            answer.sequence,
+            fields.quantity if amendment.quantity is None else amendment.quantity,
+            price or None,
+            fee,
+            answer.flags & UNCHARGED != 0 and not amendment.is_accepted,
+            amendment,
+        ),
+        desk,
+    )
+
+
+def _row_of(state: GuardState, name: FillName, at_ns: int) -> int:
+    fields = Request()
+    for key, value in zip(_KEY_NAMES, name, strict=True):
+        if len(value.encode()) > TEXTS[key][1]:
+            return NO_ROW
+        fields.set_text(key, value.encode())
+    return state.orders.find_fill(fields, at_ns)
+
+
+def _identity(name: FillName, fill: _Fill) -> dict[str, Any]:
+    return {**name._asdict(), "fill_sequence": fill.sequence}
+
+
+def _free(state: GuardState, desk: Desk) -> int:
+    return state.ledger.remaining_microcents(desk.name) or 0
+
+
+def _returning(
+    state: GuardState, name: FillName, desk: Desk, returned_microcents: int
+) -> dict[str, Any]:
+    granted = state.ledger.initial_microcents(desk.name) or 0
+    if granted + returned_microcents > I64_MAX:
+        raise AmendmentError(
+            f"fill {name}: {returned_microcents} microcents cannot return to {desk.name}, which "
+            f"was granted {granted}: together at most {I64_MAX}"
+        )
+    collected = 0
+    if returned_microcents:
+        collected = desk.debt_paid_by(_free(state, desk) + returned_microcents)
+    return {
+        "returned_microcents": returned_microcents,
+        "collected_microcents": collected or UNSET,
+    }
+
+
+def _name_of(event: FillAccepted | FillBusted | FillCorrected) -> FillName:
+    return FillName(event.desk, event.client_order_id, event.fill_id)
+
+
+def _amendment(
+    state: GuardState, name: FillName, event: FillAccepted | FillBusted | FillCorrected
+) -> Amendment:
+    """What was said before. Raises InvariantError for a fill that is none."""
+    if not _is_remembered(state, name.key, event.fill_sequence):
+        raise InvariantError(f"fill {name} of record {event.fill_sequence} is not known")
+    return state.facts.amendment_of(name.key, event.fill_sequence)
+
+
+def _is_remembered(state: GuardState, key: bytes, fill_sequence: int) -> bool:
+    row = find_fill(state.orders, key)
+    if row == NO_ROW:
+        return False
+    answer = Outcome()
+    state.orders.read_fill(row, Request(), answer)
+    return answer.sequence == fill_sequence
+
+
+def _amend(state: GuardState, name: FillName, amendment: Amendment) -> None:
+    state.facts.amend(
+        name.key, amendment, lambda key, sequence: _is_remembered(state, key, sequence)
+    )
+    state.note_facts()
+
+
+def _charge(state: GuardState, desk: str, fee_microcents: int, unpaid_microcents: int) -> None:
+    result = state.ledger.charge(desk, fee_microcents - unpaid_microcents)
+    if not isinstance(result, Charged):
+        raise InvariantError(f"fee of {desk}: the ledger answers {result!r}")
+    if unpaid_microcents:
+        state.desks[desk].is_halted = True
+        state.desks[desk].unpaid_fees_microcents += unpaid_microcents
+
+
+def _return(state: GuardState, event: FillBusted | FillCorrected) -> None:
+    if not event.returned_microcents:
+        return
+    result = state.ledger.top_up_tenant(event.desk, event.returned_microcents)
+    if not isinstance(result, ToppedUp):
+        raise InvariantError(f"return to {event.desk}: the ledger answers {result!r}")
+    desk = state.desks[event.desk]
+    desk.returned_microcents += event.returned_microcents
+    pay_debt(state, desk, event.collected_microcents or 0)
+
+
+def pay_debt(state: GuardState, desk: Desk, collected_microcents: int) -> None:
+    """What came free pays so much of what the desk owes."""
+    if collected_microcents:
+        _charge(state, desk.name, collected_microcents, 0)
+        desk.collect(collected_microcents)

@@ -1,0 +1,29 @@
+"""What the simulator's oracle knows of the protocol page and of its world, as tables."""
+
+from typing import Any
+
+Reply = dict[str, Any]
+
+GATES = (
+    *("disabled", "quality", "risk_ceiling", "latency", "capability", "provider", "region"),
+    *("budget", "utility"),
+)
+ADOPTED = ("venue", "substituted", "fee_microcents", "reason")
+NOT_REMEMBERED = ("client_order_id_reused", "stale_order", "idempotency_window_full")
+VENUES = (10, 20, 30)
+# symbol: what a lot at one tick is worth in microcents, as a fraction
+WORTH = {"AAPL": (1_000_000, 1), "BTC-USD": (1, 100)}
+RISK_HARD_LIMIT_BPS = 9_600
+CONFIDENCE_MINIMUM_BPS = 7_000
+DISK_FULL = {"type": "error", "code": "disk_full", "field": ""}
+HALT_SPACE_BYTES = 65_536  # with less, entries are refused without an event that says so
+
+
+def content_of(request: Reply, defaults: Reply) -> Reply:
+    """What makes two requests the same one, with its defaults."""
+    return {name: request.get(name, default) for name, default in defaults.items()}
+
+
+def again(answer: Reply) -> Reply:
+    """The first answer to a request that is sent again."""
+    return {**answer, "repeat": True}
