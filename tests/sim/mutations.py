@@ -33,6 +33,7 @@ from guard.server.batch import Gathering
 from guard.server.pipeline import Pipeline
 from guard.server.request_path import RequestPath
 from kernel.ledger import BudgetEngine
+from sim.fact_mutations import FACT_MUTATIONS
 from sim.seeds import FailureError, run_seed
 from wal import CheckpointReader, LogWriter, WalStartMismatch
 from wal.commit import Batch, CommitError, SegmentAppender
@@ -167,8 +168,8 @@ def id_forgotten_early() -> Patch:
     """The id of a closed order is forgotten after a tenth of the window."""
     return patch.object(
         GuardState,
-        "expires_at_ns",
-        lambda self, closed_ns, _sent_ns: closed_ns + self.remembered_order_window_ns // 10,
+        "_window_behind",
+        lambda self, since_ns, _more_ns: since_ns + self.remembered_order_window_ns // 10,
     )
 
 
@@ -476,6 +477,7 @@ MUTATIONS: tuple[Callable[[], Patch], ...] = (
     checkpoint_names_not_synced,
     damaged_checkpoint_used,
     checkpoint_of_another_log_used,
+    *FACT_MUTATIONS,
 )
 
 
