@@ -16,13 +16,24 @@ from guard.admin import messages as asked
 from guard.admin.messages import AdminError
 from guard.config.policy_difference import policy_changes, share_epochs
 from guard.engine.actor import Actor
-from guard.engine.apply_event import action_digest_hex, build_policy
+from guard.engine.amendments import (
+    AmendmentError,
+    Correction,
+    FillName,
+    assess_acceptance,
+    assess_bust,
+    assess_correction,
+)
+from guard.engine.apply_event import action_digest_hex, asked_digest_hex, build_policy
 from guard.engine.events import (
     BudgetLowered,
     DeskCapped,
     DeskOpened,
     DeskResumed,
     DeskToppedUp,
+    FillAccepted,
+    FillBusted,
+    FillCorrected,
     HoldFreed,
     InstrumentDefined,
     OperatorActed,
@@ -66,8 +77,7 @@ def done_before(state: GuardState, action: asked.AnyAction, actor: Actor) -> Act
     done = state.actions.get(action.action_id)
     if done is None:
         return None
-    event = _event_of(state, action, actor)
-    if event is None or action_digest_hex(event) != done.digest_hex:
+    if not _is_same(state, action, actor, done):
         raise AdminError(
             "action_id_reused",
             "action_id",
@@ -77,9 +87,24 @@ def done_before(state: GuardState, action: asked.AnyAction, actor: Actor) -> Act
     return done
 
 
-def _event_of(state: GuardState, action: asked.AnyAction, actor: Actor) -> Any:
-    """The event that the action asks for, whether or not it could be done again."""
-    return EVENTS[type(action)](state, action, actor)
+def _is_same(state: GuardState, action: asked.AnyAction, actor: Actor, done: ActionDone) -> bool:
+    """Does the action ask for what was done, whether or not it could be done again?"""
+    if isinstance(action, asked.AcceptFill | asked.BustFill | asked.CorrectFill):
+        name = FillName(action.desk, action.client_order_id, action.fill_id)
+        tag = _AMENDMENT_TAGS[type(action)]
+        if asked_digest_hex(tag, name._asdict()) != done.digest_hex:
+            return False
+        return not isinstance(action, asked.CorrectFill) or not _says_more(state, action, actor)
+    event = EVENTS[type(action)](state, action, actor)
+    return action_digest_hex(event) == done.digest_hex
+
+
+def _says_more(state: GuardState, action: asked.CorrectFill, actor: Actor) -> bool:
+    """Would the correction change the fill as it is now?"""
+    try:
+        return _amended(state, action, actor) is not None
+    except AdminError:
+        return False  # it is forgotten, or busted since
 
 
 def _named(actor: Actor, kind: Any, asked_for: asked.AnyAction, **fields: object) -> Any:
@@ -176,6 +201,25 @@ def _freed(state: GuardState, action: asked.FreeHold, actor: Actor) -> Any:
         released_microcents=held,
         collected_microcents=_collected(state, action.desk, held),
     )
+
+
+def _amended(state: GuardState, action: Any, actor: Actor) -> Any:
+    """The event of an acceptance, a bust or a correction; None where it says nothing new."""
+    name = FillName(action.desk, action.client_order_id, action.fill_id)
+    at_ns = actor.received_at_ns
+    try:
+        if isinstance(action, asked.AcceptFill):
+            kind: Any = FillAccepted
+            fields = assess_acceptance(state, name, at_ns)
+        elif isinstance(action, asked.BustFill):
+            kind, fields = FillBusted, assess_bust(state, name, at_ns)
+        else:
+            kind = FillCorrected
+            said = Correction(action.quantity, action.price, action.fee_microcents)
+            fields = assess_correction(state, name, at_ns, said)
+    except AmendmentError as error:
+        raise AdminError("invalid", "fill_id", str(error)) from error
+    return None if fields is None else _named(actor, kind, action, **fields)
 
 
 def _acted(_state: GuardState, action: asked.AnyAction, actor: Actor) -> Any:
@@ -301,6 +345,39 @@ def _plan_free(state: GuardState, action: asked.FreeHold, actor: Actor) -> Plan:
     return Plan(_freed(state, action, actor), [f"order {name}: closed, {held} are free again"])
 
 
+def _plan_amendment(state: GuardState, action: Any, actor: Actor) -> Plan:
+    name = f"{action.desk}/{action.client_order_id}/{action.fill_id}"
+    if isinstance(action, asked.CorrectFill) and not any(
+        value is not None for value in (action.quantity, action.price, action.fee_microcents)
+    ):
+        words = "nothing is corrected; allowed: one or more of quantity, price, fee_microcents"
+        raise AdminError("missing", "quantity", words)
+    event = _amended(state, action, actor)
+    if event is None:
+        raise AdminError("already_so", "fill_id", f"fill {name}: the same was said before")
+    return Plan(event, [_AMENDMENTS[type(action)](name, event)])
+
+
+_AMENDMENT_TAGS: Final[dict[type, str]] = {
+    asked.AcceptFill: "fill_accepted",
+    asked.BustFill: "fill_busted",
+    asked.CorrectFill: "fill_corrected",
+}
+_AMENDMENTS: Final[dict[type, Callable[[str, Any], str]]] = {
+    asked.AcceptFill: lambda name, event: (
+        f"fill {name}: accepted, its fee of {_money(event.fee_microcents)} is charged"
+    ),
+    asked.BustFill: lambda name, event: (
+        f"fill {name}: busted, {_money(event.returned_microcents)} return to the budget"
+    ),
+    asked.CorrectFill: lambda name, event: (
+        f"fill {name}: {event.quantity} lots, fee {_money(event.fee_microcents)}; "
+        f"{_money(event.charged_microcents)} more charged, "
+        f"{_money(event.returned_microcents)} return"
+    ),
+}
+
+
 def _plan_act(state: GuardState, action: asked.AnyAction, actor: Actor) -> Plan:
     return Plan(_acted(state, action, actor), [_ACTS[type(action)]])
 
@@ -368,6 +445,9 @@ PLANNERS: Final[dict[type, Planner]] = {
     asked.DefineInstrument: _plan_instrument,
     asked.ActivatePolicy: _plan_policy,
     asked.FreeHold: _plan_free,
+    asked.AcceptFill: _plan_amendment,
+    asked.BustFill: _plan_amendment,
+    asked.CorrectFill: _plan_amendment,
     asked.TakeCheckpoint: _plan_act,
     asked.Rotate: _plan_act,
     asked.Stop: _plan_act,
@@ -382,6 +462,9 @@ EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
     asked.DefineInstrument: _defined,
     asked.ActivatePolicy: _activated,
     asked.FreeHold: _freed,
+    asked.AcceptFill: _amended,
+    asked.BustFill: _amended,
+    asked.CorrectFill: _amended,
     asked.TakeCheckpoint: _acted,
     asked.Rotate: _acted,
     asked.Stop: _acted,

@@ -18,12 +18,14 @@ from guard.engine.events import PolicyContent
 from guard.protocol.messages import RequestId
 from guard.protocol.ranges import (
     ActionId,
+    CountAboveZero,
     DeskName,
     HaltScope,
     Microcents,
     MicrocentsAboveZero,
     OrderName,
     ScopeName,
+    SignedMicrocents,
     Symbol,
 )
 from guard.record.words import refusal, value_at
@@ -128,6 +130,33 @@ class FreeHold(Action, tag="free_hold"):
     client_order_id: OrderName
 
 
+class AcceptFill(Action, tag="accept_fill"):
+    """Charge the fee of a fill that was recorded as `uncharged`."""
+
+    desk: DeskName
+    client_order_id: OrderName
+    fill_id: OrderName
+
+
+class BustFill(Action, tag="bust_fill"):
+    """The fill did not happen: what was charged for it returns."""
+
+    desk: DeskName
+    client_order_id: OrderName
+    fill_id: OrderName
+
+
+class CorrectFill(Action, tag="correct_fill"):
+    """The fill happened otherwise; what is left out was right."""
+
+    desk: DeskName
+    client_order_id: OrderName
+    fill_id: OrderName
+    quantity: CountAboveZero | None = None
+    price: CountAboveZero | None = None
+    fee_microcents: SignedMicrocents | None = None
+
+
 class TakeCheckpoint(Action, tag="checkpoint"):
     """Begin a checkpoint now."""
 
@@ -188,6 +217,9 @@ AnyAction: TypeAlias = (
     | DefineInstrument
     | ActivatePolicy
     | FreeHold
+    | AcceptFill
+    | BustFill
+    | CorrectFill
     | TakeCheckpoint
     | Rotate
     | Stop
@@ -381,6 +413,10 @@ ALLOWED: Final = {
     "desk": _NAME,
     "symbol": _NAME,
     "client_order_id": "1 to 64 printable ASCII characters without spaces",
+    "fill_id": "1 to 64 printable ASCII characters without spaces",
+    "quantity": "an integer of lots from 1 to 9223372036854775807, or null",
+    "price": "an integer of ticks from 1 to 9223372036854775807, or null",
+    "fee_microcents": "an integer from -9223372036854775808 to 9223372036854775807, or null",
     "amount_microcents": _AMOUNT,
     "budget_microcents": "an integer of microcents from 0 to 9223372036854775807",
     "max_reserved_microcents": f"{_AMOUNT}, or null for no cap",

@@ -202,6 +202,18 @@ def _order_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("order", metavar="ORDER", help="its client order id")
 
 
+def _fill_arguments(parser: argparse.ArgumentParser) -> None:
+    _order_arguments(parser)
+    parser.add_argument("fill", metavar="FILL", help="its fill id")
+
+
+def _correct_arguments(parser: argparse.ArgumentParser) -> None:
+    _fill_arguments(parser)
+    parser.add_argument("--quantity", type=int, metavar="LOTS")
+    parser.add_argument("--price", type=int, metavar="TICKS")
+    parser.add_argument("--fee", metavar="MONEY", help="with a minus sign it is a rebate")
+
+
 def _orders_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--desk", metavar="NAME")
     parser.add_argument("--symbol", metavar="NAME")
@@ -294,6 +306,36 @@ def _free(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     return FreeHold(desk=options.desk, client_order_id=options.order, **common)
 
 
+def _fill_name(options: argparse.Namespace) -> dict[str, Any]:
+    return {"desk": options.desk, "client_order_id": options.order, "fill_id": options.fill}
+
+
+def _accept(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import AcceptFill
+
+    return AcceptFill(**_fill_name(options), **common)
+
+
+def _bust(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import BustFill
+
+    return BustFill(**_fill_name(options), **common)
+
+
+def _correct(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import CorrectFill
+
+    fee = options.fee
+    sign = -1 if fee is not None and fee.startswith("-") else 1
+    return CorrectFill(
+        **_fill_name(options),
+        quantity=options.quantity,
+        price=options.price,
+        fee_microcents=None if fee is None else sign * _money(fee.removeprefix("-"), "--fee"),
+        **common,
+    )
+
+
 def _checkpoint(_options: argparse.Namespace, common: dict[str, Any]) -> Any:
     from guard.admin.messages import TakeCheckpoint
 
@@ -363,6 +405,9 @@ VERBS: Final[dict[str, Verb]] = {
     "define": Verb("define an instrument", _instrument_arguments, _define),
     "policy": Verb("activate another policy", _policy_arguments, _policy),
     "free": Verb("free the hold of an order that is dead", _order_arguments, _free),
+    "accept": Verb("charge the fee of a fill that was not charged", _fill_arguments, _accept),
+    "bust": Verb("say that a fill did not happen", _fill_arguments, _bust),
+    "correct": Verb("say how a fill happened instead", _correct_arguments, _correct),
     "checkpoint": Verb("begin a checkpoint", _no_arguments, _checkpoint),
     "rotate": Verb("begin a new segment of the log", _no_arguments, _rotate),
     "stop": Verb("answer what has arrived, close the log, end", _no_arguments, _stop),

@@ -79,8 +79,18 @@ _NOT_ASKED: Final = frozenset(
         "action_id",
         "released_microcents",
         "collected_microcents",
+        "unpaid_fee_microcents",
+        "returned_microcents",
+        "charged_microcents",
     }
 )
+# Of what is said of a fill it is the fill that is asked for: the rest may be the fill's own.
+_OF_FILLS: Final = _NOT_ASKED | {"fill_sequence", "quantity", "price", "fee_microcents"}
+_NOT_ASKED_OF: Final = {
+    "fill_accepted": _OF_FILLS,
+    "fill_busted": _OF_FILLS,
+    "fill_corrected": _OF_FILLS,
+}
 
 
 def apply_event(state: GuardState, sequence: int, event: Any) -> None:
@@ -116,13 +126,19 @@ def _note_action(state: GuardState, sequence: int, event: Any) -> None:
 
 def action_digest_hex(event: Any) -> str:
     """What was asked for, whoever asked and whenever: equal only for equal actions."""
+    tag = event.__struct_config__.tag
+    not_asked = _NOT_ASKED_OF.get(tag, _NOT_ASKED)
     asked = {
         name: getattr(event, name)
         for name in event.__struct_fields__
-        if name not in _NOT_ASKED and getattr(event, name) is not UNSET
+        if name not in not_asked and getattr(event, name) is not UNSET
     }
-    content = msgspec.json.encode([event.__struct_config__.tag, asked])
-    return hashlib.sha256(content).hexdigest()
+    return asked_digest_hex(tag, asked)
+
+
+def asked_digest_hex(tag: str, asked: dict[str, Any]) -> str:
+    """The same of an event's tag and of the fields that were asked for, in their order."""
+    return hashlib.sha256(msgspec.json.encode([tag, asked])).hexdigest()
 
 
 def build_policy(content: PolicyContent) -> PolicySnapshot:

@@ -254,6 +254,7 @@ class FillAccepted(Administrative, tag="fill_accepted"):
     fill_sequence: Sequence
     fee_microcents: Microcents
     unpaid_fee_microcents: Microcents
+    action_id: ActionId | UnsetType = UNSET
 
 
 class FillBusted(Administrative, tag="fill_busted"):
@@ -268,6 +269,7 @@ class FillBusted(Administrative, tag="fill_busted"):
     fill_sequence: Sequence
     returned_microcents: Microcents
     collected_microcents: MicrocentsAboveZero | UnsetType = UNSET
+    action_id: ActionId | UnsetType = UNSET
 
 
 class FillCorrected(Administrative, tag="fill_corrected"):
@@ -287,6 +289,7 @@ class FillCorrected(Administrative, tag="fill_corrected"):
     unpaid_fee_microcents: Microcents
     returned_microcents: Microcents
     collected_microcents: MicrocentsAboveZero | UnsetType = UNSET
+    action_id: ActionId | UnsetType = UNSET
 
 
 class DeskResumed(Administrative, tag="desk_resumed"):

@@ -241,3 +241,32 @@ def test_a_freed_order_has_the_phase_of_a_canceled_one() -> None:
     logged.request.set_text("desk", b"desk-alpha")
     logged.request.set_text("client_order_id", b"A-1")
     assert orders.phase(orders.find(logged.request, logged.now_ns)) == OrderPhase.CANCELED
+
+
+def test_fills_are_accepted_busted_and_corrected_once() -> None:
+    logged = guard()
+    strange = logged.submit(fill("F-9", client_order_id="X", fee=700, quantity=1))
+    assert "uncharged" in strange.flags
+    name = {"desk": "desk-alpha", "client_order_id": "X", "fill_id": "F-9"}
+    accept = asked.AcceptFill(**name, action_id="1", why="x")
+    assert do(logged, accept) == ["fill desk-alpha/X/F-9: accepted, its fee of 0.000007 is charged"]
+    spent = balances(logged.state)[2]
+    assert spent == 700
+    who = actor(logged.now_ns)
+    assert done_before(logged.state, accept, who) is not None
+    assert refused(logged.state, structs.replace(accept, action_id="2")).code == "already_so"
+    correct = asked.CorrectFill(**name, fee_microcents=900, action_id="3", why="x")
+    assert "0.000002 more charged" in do(logged, correct)[0]
+    assert done_before(logged.state, correct, who) is not None
+    with pytest.raises(AdminError, match="another action"):
+        done_before(logged.state, structs.replace(correct, fee_microcents=901), who)
+    nothing = asked.CorrectFill(**name, action_id="4", why="x")
+    assert refused(logged.state, nothing).code == "missing"
+    bust = asked.BustFill(**name, action_id="5", why="x")
+    assert "0.000009 return" in do(logged, bust)[0]
+    assert done_before(logged.state, bust, who) is not None
+    assert done_before(logged.state, correct, who) is not None
+    with pytest.raises(AdminError, match="another action"):
+        done_before(logged.state, structs.replace(bust, action_id="1"), who)
+    unknown = structs.replace(bust, fill_id="F-0", action_id="6")
+    assert "no such fill" in str(refused(logged.state, unknown))

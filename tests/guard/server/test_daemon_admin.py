@@ -277,3 +277,26 @@ def test_a_path_that_is_too_long_for_a_socket_is_an_alarm_and_orders_are_served(
         assert client.ask(order("A-1"))["type"] == "admit"
         assert "admin endpoint" in daemon.stderr
         assert daemon.stop() == 0
+
+
+def test_a_strange_fill_is_accepted_and_busted_by_hand_and_the_log_replays(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client, door(site) as admin:
+        strange = client.ask(fill("X", "F-1", fee_microcents=5_000))
+        assert "uncharged" in strange["flags"]
+        name = {"desk": "desk-alpha", "client_order_id": "X", "fill_id": "F-1", "why": "checked"}
+        accepted = admin.ask(name | {"type": "accept_fill", "action_id": "1"})
+        assert accepted["type"] == "done"
+        corrected = name | {"type": "correct_fill", "action_id": "2", "fee_microcents": 4_000}
+        assert admin.ask(corrected)["type"] == "done"
+        assert admin.ask(corrected)["repeat"] is True
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+    with site.running() as daemon, door(site) as admin:
+        assert admin.ask(corrected)["repeat"] is True
+        assert admin.ask(name | {"type": "bust_fill", "action_id": "3"})["type"] == "done"
+        [desk, _] = admin.ask({"type": "desks"})["desks"]
+        assert desk["remaining_microcents"] == 200_000_000_000_000
+        assert daemon.stop() == 0
+    site.replay()
+    site.verify()
