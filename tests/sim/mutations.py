@@ -29,6 +29,7 @@ from guard.protocol.reasons import Refusal
 from guard.protocol.wire import JSON, MESSAGEPACK
 from guard.record.applying import RecordFolder
 from guard.recovery.checkpoint_schedule import Checkpointer
+from guard.server import pipeline as pipelines
 from guard.server.batch import Gathering
 from guard.server.pipeline import Pipeline
 from guard.server.request_path import RequestPath
@@ -46,13 +47,15 @@ Patch = AbstractContextManager[Any]
 def reply_before_sync() -> Patch:
     """Replies leave, then the batch goes to the disk."""
 
-    real = Pipeline._take_answers
+    real = Pipeline._take_batch
 
-    def take(self: Pipeline) -> list[Any]:
-        self._send(real(self), self._writer.durable_head)
-        return []
+    def take(self: Pipeline) -> pipelines.Batch:
+        batch = real(self)
+        self._send(batch, self._writer.durable_head)
+        self._batch = batch._replace(answers=[], told=[])
+        return self._batch
 
-    return patch.object(Pipeline, "_take_answers", take)
+    return patch.object(Pipeline, "_take_batch", take)
 
 
 def query_before_sync() -> Patch:
