@@ -89,6 +89,10 @@ class Session:
         """May so many more requests be under way?"""
         return self.in_flight_count + request_count <= self.in_flight_max
 
+    def newest(self) -> Exchange | None:
+        """The exchange that was opened last of those under way."""
+        return next(reversed(self._exchanges.values()), None)
+
     def open(
         self,
         requests: Sequence[Request],

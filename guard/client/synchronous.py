@@ -75,11 +75,7 @@ class Pending(Generic[ResultT_co]):
         try:
             self._client._wait(lambda: self._exchange.is_done)
         except BaseException as interrupt:
-            if not self._exchange.is_done:
-                interrupt.add_note(
-                    f"{describe(self.requests)} stays under way and may take effect; the same call "
-                    "again, with the same arguments and this client, gets its answer"
-                )
+            _note_under_way(self._exchange, interrupt)
             raise
         if self._exchange.error is not None:
             raise self._exchange.error
@@ -161,7 +157,15 @@ class GuardClient(ClientBase):
 
         Raises GuardRequestError for an ErrorReply, else as `order`.
         """
-        reply = self.send(request).result()
+        before = self._session.newest()
+        try:
+            reply = self.send(request).result()
+        except BaseException as interrupt:
+            # It may have come between the sending and the waiting.
+            newest = self._session.newest()
+            if newest is not None and newest is not before:
+                _note_under_way(newest, interrupt)
+            raise
         if isinstance(reply, ErrorReply):
             raise GuardRequestError.of(reply)
         return reply
@@ -241,6 +245,15 @@ class GuardClient(ClientBase):
                 # Rounded up: waking a moment early would mean spinning until it is due.
                 wait_ms = max(0, -((monotonic_ns() - due_ns) // NS_PER_MS))
                 self._socket.poll(wait_ms, zmq.POLLIN)
+
+
+def _note_under_way(exchange: Exchange, interrupt: BaseException) -> None:
+    """Tells who is interrupted, once, that the requests may take effect all the same."""
+    if not exchange.is_done and not getattr(interrupt, "__notes__", None):
+        interrupt.add_note(
+            f"{describe(exchange.requests)} stays under way and may take effect; the same call "
+            "again, with the same arguments and this client, gets its answer"
+        )
 
 
 def _first(replies: list[Reply]) -> Reply:

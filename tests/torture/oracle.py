@@ -190,7 +190,11 @@ def _fold_fill(books: Books, request: dict[str, Any], answer: dict[str, Any]) ->
             held.hold -= freed
             held.is_closed = held.filled >= held.quantity
     account.reserved -= freed
-    account.committed += max(request["fee_microcents"], 0)
+    # A fill of no order of ours is a fact, and charges nothing.
+    fee = max(request["fee_microcents"], 0)
+    account.committed += fee if held is not None else 0
+    is_uncharged = "uncharged" in answer["flags"]
+    must(is_uncharged == (held is None and fee > 0), "who pays no fee", request, answer)
     must(answer["unpaid_fee_microcents"] == 0, "the budget pays the fee", request, answer)
     found = (answer["released_microcents"], answer["hold_microcents"])
     right = (freed, held.hold if held is not None else 0)
