@@ -329,7 +329,8 @@ def test_a_disk_that_fills_up_meanwhile_is_an_alarm(tmp_path: Path) -> None:
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("no right to mount a file system here")
     try:
-        log = "disk_reserve_bytes = 0\ncheckpoint_every_records = 0"
+        # Without zeros written ahead, which would take of what is counted here as free.
+        log = "disk_reserve_bytes = 0\nwrite_ahead_bytes = 0\ncheckpoint_every_records = 0"
         site = Site(place, config_text(log=log, settings="remembered_orders_max = 1000"))
         with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
             trade(client, 1, 10)
