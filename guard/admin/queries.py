@@ -83,6 +83,12 @@ def _desks(state: GuardState, query: asked.ListDesks, _now_ns: int) -> DesksRepl
 
 
 def _open_orders(state: GuardState, query: asked.ListOpenOrders, now_ns: int) -> OpenOrdersReply:
+    for field, name, known in (
+        ("desk", query.desk, state.desks),
+        ("symbol", query.symbol, state.instruments),
+    ):
+        if name is not None and name not in known:
+            raise AdminError(f"unknown_{field}", field, f"there is no {field} {name!r}")
     orders, row = state.orders, query.cursor
     end = min(row + SCANNED_MAX, orders.row_end())
     found: list[OpenOrder] = []

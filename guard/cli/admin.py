@@ -112,12 +112,11 @@ def _is_confirmed() -> bool:
 
 def _built(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     """The request; what its types do not allow is wrong use."""
-    import msgspec
+    from guard.admin.messages import AdminError, decode_request, encode_request
 
-    request = options.verb.build(options, common)
     try:
-        return msgspec.convert(msgspec.to_builtins(request), type(request))
-    except msgspec.ValidationError as error:
+        return decode_request(encode_request(options.verb.build(options, common)))
+    except AdminError as error:
         raise UsageError(str(error)) from error
 
 

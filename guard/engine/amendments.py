@@ -104,7 +104,8 @@ def assess_bust(state: GuardState, name: FillName, at_ns: int) -> dict[str, Any]
     fill, desk = _find(state, name, at_ns, may_be_busted=True)
     if fill.amendment.is_busted:
         return None
-    return {**_identity(name, fill), **_returning(state, name, desk, fill.charged_microcents)}
+    returned = min(fill.charged_microcents, _returnable(state, desk))
+    return {**_identity(name, fill), **_returning(state, name, desk, returned)}
 
 
 def assess_correction(
@@ -129,7 +130,7 @@ def assess_correction(
         "fee_microcents": fee,
         "charged_microcents": max(more, 0),
         "unpaid_fee_microcents": unpaid,
-        **_returning(state, name, desk, max(-more, 0)),
+        **_returning(state, name, desk, min(max(-more, 0), _returnable(state, desk))),
     }
 
 
@@ -226,6 +227,12 @@ def _identity(name: FillName, fill: _Fill) -> dict[str, Any]:
 
 def _free(state: GuardState, desk: Desk) -> int:
     return state.ledger.remaining_microcents(desk.name) or 0
+
+
+def _returnable(state: GuardState, desk: Desk) -> int:
+    """What the desk has spent and owes, less what returned: a forgiven fee was never paid."""
+    spent = state.ledger.committed_microcents(desk.name) or 0
+    return max(0, spent + desk.unpaid_fees_microcents - desk.returned_microcents)
 
 
 def _returning(

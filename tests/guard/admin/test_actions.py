@@ -270,3 +270,19 @@ def test_fills_are_accepted_busted_and_corrected_once() -> None:
         done_before(logged.state, structs.replace(bust, action_id="1"), who)
     unknown = structs.replace(bust, fill_id="F-0", action_id="6")
     assert "no such fill" in str(refused(logged.state, unknown))
+
+
+def test_a_bust_returns_no_fee_that_was_forgiven() -> None:
+    logged = guard()
+    logged.submit(order())
+    unpaid = logged.submit(fill(quantity=100, fee=ALPHA_BUDGET + 7))
+    assert unpaid.unpaid_fee_microcents == 7
+    forgive = asked.Resume(
+        scope="desk", name="desk-alpha", forgive_fees=True, action_id="1", why="x"
+    )
+    do(logged, forgive)
+    bust = asked.BustFill(
+        desk="desk-alpha", client_order_id="A-1", fill_id="F-1", action_id="2", why="x"
+    )
+    do(logged, bust)
+    assert balances(logged.state) == (ALPHA_BUDGET, 0, ALPHA_BUDGET)

@@ -69,8 +69,9 @@ def test_open_orders_come_page_by_page_and_by_desk_symbol_and_age(
     ]
     old = answer(logged.state, asked.ListOpenOrders(older_than_ns=20 * SECOND_NS), T0).orders
     assert sorted(one.client_order_id for one in old) == [f"A-{n}" for n in range(20, 25)]
-    none = answer(logged.state, asked.ListOpenOrders(symbol="NONE"), T0)
-    assert (none.orders, none.next_cursor) == ([], None)
+    for field in ("desk", "symbol"):
+        with pytest.raises(AdminError, match=f"there is no {field} 'NONE'"):
+            answer(logged.state, asked.ListOpenOrders(**{field: "NONE"}), T0)
     beyond = answer(logged.state, asked.ListOpenOrders(cursor=2**32), T0)
     assert (beyond.orders, beyond.next_cursor) == ([], None)
 
