@@ -39,7 +39,7 @@ from sim.seeds import FailureError, run_seed
 from wal import CheckpointReader, LogWriter, WalStartMismatch
 from wal.commit import Batch, CommitError, SegmentAppender
 
-SEEDS_MAX = 400  # the rarest shows in one of fifty, and which one hangs on the length of paths
+SEEDS_MAX = 400  # the rarest shows in about one of fifty, not in the same ones everywhere
 
 Patch = AbstractContextManager[Any]
 
