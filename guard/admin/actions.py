@@ -20,9 +20,7 @@ from guard.engine.amendments import (
     AmendmentError,
     Correction,
     FillName,
-    assess_acceptance,
-    assess_bust,
-    assess_correction,
+    assess,
 )
 from guard.engine.apply_event import action_digest_hex, asked_digest_hex, build_policy
 from guard.engine.events import (
@@ -60,6 +58,12 @@ class Plan(NamedTuple):
     changes: list[str]
 
 
+# Of what is said of a fill: the event that says it.
+_AMENDING: Final[dict[type, Any]] = {
+    asked.AcceptFill: FillAccepted,
+    asked.BustFill: FillBusted,
+    asked.CorrectFill: FillCorrected,
+}
 Planner = Callable[[GuardState, Any, Actor], Plan]
 
 
@@ -91,7 +95,7 @@ def _is_same(state: GuardState, action: asked.AnyAction, actor: Actor, done: Act
     """Does the action ask for what was done, whether or not it could be done again?"""
     if isinstance(action, asked.AcceptFill | asked.BustFill | asked.CorrectFill):
         name = FillName(action.desk, action.client_order_id, action.fill_id)
-        tag = _AMENDMENT_TAGS[type(action)]
+        tag = _AMENDING[type(action)].__struct_config__.tag
         if asked_digest_hex(tag, name._asdict()) != done.digest_hex:
             return False
         return not isinstance(action, asked.CorrectFill) or not _says_more(state, action, actor)
@@ -206,17 +210,12 @@ def _freed(state: GuardState, action: asked.FreeHold, actor: Actor) -> Any:
 def _amended(state: GuardState, action: Any, actor: Actor) -> Any:
     """The event of an acceptance, a bust or a correction; None where it says nothing new."""
     name = FillName(action.desk, action.client_order_id, action.fill_id)
-    at_ns = actor.received_at_ns
+    kind: Any = _AMENDING[type(action)]
+    said = Correction()
+    if isinstance(action, asked.CorrectFill):
+        said = Correction(action.quantity, action.price, action.fee_microcents)
     try:
-        if isinstance(action, asked.AcceptFill):
-            kind: Any = FillAccepted
-            fields = assess_acceptance(state, name, at_ns)
-        elif isinstance(action, asked.BustFill):
-            kind, fields = FillBusted, assess_bust(state, name, at_ns)
-        else:
-            kind = FillCorrected
-            said = Correction(action.quantity, action.price, action.fee_microcents)
-            fields = assess_correction(state, name, at_ns, said)
+        fields = assess(state, kind, name, actor.received_at_ns, said)
     except AmendmentError as error:
         raise AdminError("invalid", "fill_id", str(error)) from error
     return None if fields is None else _named(actor, kind, action, **fields)
@@ -358,11 +357,6 @@ def _plan_amendment(state: GuardState, action: Any, actor: Actor) -> Plan:
     return Plan(event, [_AMENDMENTS[type(action)](name, event)])
 
 
-_AMENDMENT_TAGS: Final[dict[type, str]] = {
-    asked.AcceptFill: "fill_accepted",
-    asked.BustFill: "fill_busted",
-    asked.CorrectFill: "fill_corrected",
-}
 _AMENDMENTS: Final[dict[type, Callable[[str, Any], str]]] = {
     asked.AcceptFill: lambda name, event: (
         f"fill {name}: accepted, its fee of {_money(event.fee_microcents)} is charged"

@@ -15,9 +15,7 @@ from guard.engine.amendments import (
     AmendmentError,
     Correction,
     FillName,
-    assess_acceptance,
-    assess_bust,
-    assess_correction,
+    assess,
     is_known,
 )
 from guard.engine.events import FillAccepted, FillBusted, FillCorrected, Outcome
@@ -30,6 +28,11 @@ OPTION_OF: Final[dict[Saying, str]] = {
     "accept": "--accept-fill",
     "bust": "--bust-fill",
     "correct": "--correct-fill",
+}
+_EVENT_OF: Final[dict[Saying, type[FillAccepted | FillBusted | FillCorrected]]] = {
+    "accept": FillAccepted,
+    "bust": FillBusted,
+    "correct": FillCorrected,
 }
 _SEPARATOR: Final = "/"
 
@@ -76,17 +79,12 @@ def amendment_event(state: GuardState, asked: AmendmentAsked, actor: Actor) -> O
     """The event that says it, None where the same has been said. Raises ConfigError."""
     at_ns = actor.received_at_ns
     name = _name_in(state, asked, at_ns)
+    kind = _EVENT_OF[asked.saying]
     try:
-        if asked.saying == "accept":
-            fields = assess_acceptance(state, name, at_ns)
-            return None if fields is None else actor.event(FillAccepted, **fields)
-        if asked.saying == "bust":
-            fields = assess_bust(state, name, at_ns)
-            return None if fields is None else actor.event(FillBusted, **fields)
-        fields = assess_correction(state, name, at_ns, asked.correction)
-        return None if fields is None else actor.event(FillCorrected, **fields)
+        fields = assess(state, kind, name, at_ns, asked.correction)
     except AmendmentError as error:
         raise ConfigError(f"{OPTION_OF[asked.saying]}: {error}") from error
+    return None if fields is None else actor.event(kind, **fields)
 
 
 def _name_in(state: GuardState, asked: AmendmentAsked, at_ns: int) -> FillName:

@@ -134,18 +134,31 @@ def assess_correction(
     }
 
 
+def assess(
+    state: GuardState,
+    kind: type,
+    name: FillName,
+    at_ns: int,
+    correction: Correction,
+) -> dict[str, Any] | None:
+    """The fields of an event of that kind, one of the three; `correction` is of one alone."""
+    if kind is FillCorrected:
+        return assess_correction(state, name, at_ns, correction)
+    return (assess_acceptance if kind is FillAccepted else assess_bust)(state, name, at_ns)
+
+
+def assess_again(state: GuardState, event: FillAccepted | FillBusted | FillCorrected) -> Any:
+    """The same of what an event says: on the state before it, its own fields."""
+    correction = Correction()
+    if isinstance(event, FillCorrected):
+        correction = Correction(event.quantity, event.price, event.fee_microcents)
+    return assess(state, type(event), _name_of(event), event.received_at_ns, correction)
+
+
 def retold(state: GuardState, event: Any) -> Any:
     """The event as it would have been on another state; None where nothing would have been said."""
-    name = _name_of(event)
-    at_ns = event.received_at_ns
     try:
-        if isinstance(event, FillAccepted):
-            fields = assess_acceptance(state, name, at_ns)
-        elif isinstance(event, FillBusted):
-            fields = assess_bust(state, name, at_ns)
-        else:
-            said = Correction(event.quantity, event.price, event.fee_microcents)
-            fields = assess_correction(state, name, at_ns, said)
+        fields = assess_again(state, event)
     except AmendmentError:
         return None
     return None if fields is None else structs.replace(event, **fields)

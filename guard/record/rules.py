@@ -19,15 +19,7 @@ from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
 
-from guard.engine.amendments import (
-    COLLECTING_SINCE_RULES,
-    AmendmentError,
-    Correction,
-    FillName,
-    assess_acceptance,
-    assess_bust,
-    assess_correction,
-)
+from guard.engine.amendments import COLLECTING_SINCE_RULES, AmendmentError, assess_again
 from guard.engine.events import (
     CheckpointTaken,
     ClockAccepted,
@@ -342,19 +334,12 @@ class RecordRules:
 
     def _check_amendment(self, sequence: int, event: Any) -> None:
         """It is what the rules give for what was said of the fill."""
-        name = FillName(event.desk, event.client_order_id, event.fill_id)
-        at_ns = event.received_at_ns
         try:
-            if isinstance(event, FillAccepted):
-                wanted = assess_acceptance(self._state, name, at_ns)
-            elif isinstance(event, FillBusted):
-                wanted = assess_bust(self._state, name, at_ns)
-            else:
-                said = Correction(event.quantity, event.price, event.fee_microcents)
-                wanted = assess_correction(self._state, name, at_ns, said)
+            wanted = assess_again(self._state, event)
         except AmendmentError as error:
             raise RecordError(str(error)) from error
         if wanted is None:
+            name = f"{event.desk}/{event.client_order_id}/{event.fill_id}"
             raise RecordError(f"fill {name}: the same has been said of it before")
         for field, value in wanted.items():
             _check_is(field, getattr(event, field), value)
