@@ -40,8 +40,8 @@ def _seconds(text: str) -> float:
 
 def endpoint_of(options: argparse.Namespace) -> str:
     """The admin endpoint that the arguments name. Raises UsageError, ConfigError."""
-    from guard.config.file import BESIDE_LOG, NO_ENDPOINT, load_config
-    from guard.server.admin_door import default_endpoint
+    from guard.config.endpoint import BESIDE_LOG, NO_ENDPOINT, admin_endpoint
+    from guard.config.file import load_config
 
     if options.endpoint is not None:
         endpoint: str = options.endpoint
@@ -50,13 +50,14 @@ def endpoint_of(options: argparse.Namespace) -> str:
                 f"--endpoint: {endpoint!r} is not allowed; allowed: ipc://PATH, tcp://HOST:PORT"
             )
         return endpoint
-    if options.log is not None:
-        return default_endpoint(str(options.log.absolute()))
-    config = load_config(options.config)
-    admin = config.endpoints.admin
-    if admin == NO_ENDPOINT:
+    admin, directory = BESIDE_LOG, str(options.log and options.log.absolute())
+    if options.config is not None:
+        config = load_config(options.config)
+        admin, directory = config.endpoints.admin, config.log.directory
+    found = admin_endpoint(admin, directory)
+    if found is None:
         raise UsageError(f"{options.config}: endpoints.admin is {NO_ENDPOINT!r}: there is no door")
-    return default_endpoint(config.log.directory) if admin == BESIDE_LOG else admin
+    return found
 
 
 def open_client(options: argparse.Namespace) -> "AdminClient":

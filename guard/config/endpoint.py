@@ -11,6 +11,9 @@ from typing import Final
 
 PORT_MAX: Final = 65_535
 UNIX_PATH_BYTES_MAX: Final = 107  # sun_path's size, less its end
+# Of the admin endpoint: a unix socket beside the log, of the same name; none.
+BESIDE_LOG: Final = "beside-log"
+NO_ENDPOINT: Final = "none"
 IPC_PREFIX: Final = "ipc://"
 
 _TCP = re.compile(r"tcp://(\[[^\]]*\]|[^:\[\]]+):([^:]+)")
@@ -18,6 +21,15 @@ _PORT = re.compile(r"[0-9]{1,5}")
 _NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _NAME_MAX: Final = 253
 _LOOPBACK = re.compile(r"tcp://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d+|\*)|ipc://.+")
+
+
+def admin_endpoint(configured: str, log_directory: str) -> str | None:
+    """Where `endpoints.admin` says that operators are served; None for nowhere."""
+    if configured == NO_ENDPOINT:
+        return None
+    if configured == BESIDE_LOG:
+        return f"{IPC_PREFIX}{os.path.normpath(log_directory)}.admin"
+    return configured
 
 
 def endpoint_problem(endpoint: str) -> str | None:

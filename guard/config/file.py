@@ -18,7 +18,13 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from guard.config.endpoint import IPC_PREFIX, endpoint_problem, is_loopback
+from guard.config.endpoint import (
+    BESIDE_LOG,
+    IPC_PREFIX,
+    NO_ENDPOINT,
+    endpoint_problem,
+    is_loopback,
+)
 from guard.engine.apply_event import build_policy
 from guard.engine.events import PolicyContent, PolicyModel
 from guard.protocol.instruments import (
@@ -46,8 +52,6 @@ from wal import SEGMENT_BYTES_MAX, WRITE_AHEAD_BYTES_MAX, read_regular
 
 CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
 NO_CAP: Final = "none"
-BESIDE_LOG: Final = "beside-log"
-NO_ENDPOINT: Final = "none"
 
 Mask = int | Literal["all"]
 

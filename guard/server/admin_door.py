@@ -13,8 +13,6 @@ record ends the service, as it does for an order.
 """
 
 import asyncio
-import os
-import pwd
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -42,6 +40,7 @@ from guard.server.connection import Connection, Received
 from guard.server.listener import Listener
 from guard.server.pipeline import Pipeline
 from guard.server.policy import MIB, Policy
+from guard.server.session_records import name_of_user
 from guard.server.zmtp import Limits
 from wal import Head
 
@@ -181,17 +180,5 @@ def _who(peer: Connection, said: str | None) -> str:
         if said is None:
             raise AdminError("missing", "by", "by: who acts must be said on this endpoint")
         return said
-    name = _user_name(credentials.user_id)
+    name = name_of_user(credentials.user_id)
     return name if said is None or said == name else f"{said} (as {name})"
-
-
-def _user_name(user_id: int) -> str:
-    try:
-        return pwd.getpwuid(user_id).pw_name
-    except KeyError:
-        return "root" if user_id == 0 else f"uid {user_id}"
-
-
-def default_endpoint(log_directory: str) -> str:
-    """Beside the log's directory, of the same name."""
-    return f"ipc://{os.path.normpath(log_directory)}.admin"

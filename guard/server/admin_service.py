@@ -9,11 +9,11 @@ orders' is; the one beside the log, which nobody asked for, is an alarm, and ord
 from dataclasses import replace
 
 from guard.admin.messages import HealthReply, Rotate, Stop, TakeCheckpoint
-from guard.config.file import BESIDE_LOG, NO_ENDPOINT
+from guard.config.endpoint import BESIDE_LOG, admin_endpoint
 from guard.engine.actor import Actor
 from guard.process.operator_lines import alarm, say
 from guard.recovery.checkpoint_schedule import Checkpointer
-from guard.server.admin_door import AdminDoor, admin_policy, default_endpoint
+from guard.server.admin_door import AdminDoor, admin_policy
 from guard.server.endpoints import EndpointError
 from guard.server.health import health_of
 from guard.server.listener import Listener
@@ -24,15 +24,14 @@ from guard.server.service import RunOptions, Service
 def bind_admin(options: RunOptions) -> Listener | None:
     """The admin endpoint's listener; None where there is to be none. Raises EndpointError."""
     configured = options.config.endpoints.admin
-    if configured == NO_ENDPOINT:
+    endpoint = admin_endpoint(configured, str(options.log_directory))
+    if endpoint is None:
         return None
-    is_default = configured == BESIDE_LOG
-    endpoint = default_endpoint(str(options.log_directory)) if is_default else configured
     try:
         return Listener([endpoint], admin_policy(), say=say)
     except EndpointError as error:
         text = f"admin endpoint {endpoint!r} cannot be bound: {error}"
-        if not is_default:
+        if configured != BESIDE_LOG:
             raise EndpointError(text) from error
         alarm(f"{text}; orders are served without; endpoints.admin may name another place")
         return None

@@ -44,12 +44,13 @@ def actor_of(engine: Engine, staged_count: int, why: str) -> Actor:
 
 def user_name() -> str:
     """Who runs this process; by number where the system has no name (in containers)."""
-    return _name_of(os.getuid())
+    return name_of_user(os.getuid())
 
 
 @functools.cache
-def _name_of(user_id: int) -> str:
-    # Asked once, at the start: it opens files, and may ask a directory service and wait for it.
+def name_of_user(user_id: int) -> str:
+    """A user of this machine; by number where the system has no name."""
+    # Asked once for each: it opens files, and may ask a directory service and wait for it.
     try:
         return pwd.getpwuid(user_id).pw_name
     except KeyError:

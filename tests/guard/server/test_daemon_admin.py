@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from daemon_support import DESKS, Site, config_text, event_of
-from guard.server.admin_door import default_endpoint
+from guard.config.endpoint import BESIDE_LOG, admin_endpoint
 from protocol_client import ProtocolClient, cancel, fill, order, status
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -20,7 +20,7 @@ HEALTH: dict[str, Any] = {"type": "health"}
 
 
 def door(site: Site, **options: Any) -> ProtocolClient:
-    return ProtocolClient(default_endpoint(str(site.log)), **options)
+    return ProtocolClient(admin_endpoint(BESIDE_LOG, str(site.log)) or "", **options)
 
 
 def halt(action_id: str, name: str = "desk-alpha", **changes: Any) -> dict[str, Any]:
