@@ -8,7 +8,6 @@ How it fails: `AdminError` for a body that is no request, which names the field,
 is allowed.
 """
 
-import re
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -28,7 +27,9 @@ from guard.protocol.ranges import (
     SignedMicrocents,
     Symbol,
 )
-from guard.record.words import refusal, value_at
+from guard.protocol.wire import ALLOWED as REQUEST_ALLOWED
+from guard.protocol.wire import REQUEST_ID_LENGTH_MAX
+from guard.record.words import place_in, refusal, value_at
 
 ADMIN_VERSION: Final = 1
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024  # the largest policy, as in a configuration file
@@ -130,28 +131,25 @@ class FreeHold(Action, tag="free_hold"):
     client_order_id: OrderName
 
 
-class AcceptFill(Action, tag="accept_fill"):
+class OfFill(Action):
+    """What an action on a recorded fill says: which one."""
+
+    desk: DeskName
+    client_order_id: OrderName
+    fill_id: OrderName
+
+
+class AcceptFill(OfFill, tag="accept_fill"):
     """Charge the fee of a fill that was recorded as `uncharged`."""
 
-    desk: DeskName
-    client_order_id: OrderName
-    fill_id: OrderName
 
-
-class BustFill(Action, tag="bust_fill"):
+class BustFill(OfFill, tag="bust_fill"):
     """The fill did not happen: what was charged for it returns."""
 
-    desk: DeskName
-    client_order_id: OrderName
-    fill_id: OrderName
 
-
-class CorrectFill(Action, tag="correct_fill"):
+class CorrectFill(OfFill, tag="correct_fill"):
     """The fill happened otherwise; what is left out was right."""
 
-    desk: DeskName
-    client_order_id: OrderName
-    fill_id: OrderName
     quantity: CountAboveZero | None = None
     price: CountAboveZero | None = None
     fee_microcents: SignedMicrocents | None = None
@@ -396,13 +394,13 @@ _REPLY: Any = AnyReply
 _decode_json = msgspec.json.Decoder(_REQUEST).decode
 _decode_pack = msgspec.msgpack.Decoder(_REQUEST).decode
 _decode_reply = msgspec.json.Decoder(_REPLY).decode
-_AT_PLACE: Final = re.compile(r".* - at `\$\.?(.*)`", re.DOTALL)
-_NAME: Final = "1 to 32 characters from A-Z a-z 0-9 . _ : / -"
+_NAME: Final = REQUEST_ALLOWED["desk"]
+_IDENTIFIER: Final = REQUEST_ALLOWED["client_order_id"]
 _AMOUNT: Final = "an integer of microcents from 1 to 9223372036854775807"
 # What a field may be, for who wrote something else.
 ALLOWED: Final = {
     "type": "the name of an action or a query of the admin protocol",
-    "action_id": "1 to 64 printable ASCII characters without spaces",
+    "action_id": _IDENTIFIER,
     "why": f"1 to {WHY_LENGTH_MAX} characters, none of them a control character",
     "by": "1 to 64 printable ASCII characters, none before or behind them a space",
     "dry_run": "true or false",
@@ -412,8 +410,8 @@ ALLOWED: Final = {
     "after": f"nothing, or {_NAME}",
     "desk": _NAME,
     "symbol": _NAME,
-    "client_order_id": "1 to 64 printable ASCII characters without spaces",
-    "fill_id": "1 to 64 printable ASCII characters without spaces",
+    "client_order_id": _IDENTIFIER,
+    "fill_id": _IDENTIFIER,
     "quantity": "an integer of lots from 1 to 9223372036854775807, or null",
     "price": "an integer of ticks from 1 to 9223372036854775807, or null",
     "fee_microcents": "an integer from -9223372036854775808 to 9223372036854775807, or null",
@@ -443,7 +441,7 @@ def decode_request(body: bytes) -> AnyRequest:
         raise _worded(body, error) from error
     echo = request.request_id
     if not isinstance(echo, int | str | UnsetType | None) or (
-        isinstance(echo, str) and len(echo) > 64
+        isinstance(echo, str) and len(echo) > REQUEST_ID_LENGTH_MAX
     ):
         raise AdminError("invalid", "request_id", "request_id: at most 64 characters are allowed")
     return request
@@ -454,8 +452,7 @@ def _worded(body: bytes, error: Exception) -> AdminError:
     said = str(error)
     if not isinstance(error, msgspec.ValidationError):
         return AdminError("malformed", "", f"neither JSON nor MessagePack of a request: {said}")
-    match = _AT_PLACE.fullmatch(said)
-    place = "" if match is None else match[1]
+    place = place_in(said)
     field = place.rpartition(".")[2]
     if field not in ALLOWED:
         return AdminError("invalid", place, said)
@@ -477,7 +474,7 @@ def request_id_of(body: bytes) -> RequestId:
     except _UNREADABLE:
         return UNSET
     echo = loose.get("request_id") if isinstance(loose, dict) else None
-    fits = isinstance(echo, int) or (isinstance(echo, str) and len(echo) <= 64)
+    fits = isinstance(echo, int) or (isinstance(echo, str) and len(echo) <= REQUEST_ID_LENGTH_MAX)
     return echo if fits and not isinstance(echo, bool) else UNSET
 
 

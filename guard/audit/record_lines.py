@@ -10,17 +10,14 @@ What a later version writes is shown by the words that it has.
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from guard.audit.formats import money
+from guard.audit.formats import money, time
 from guard.audit.units import price, quantity
 from guard.audit.words import event_words, reason_words
 
 VERDICTS: Final = ("admit", "reject", "fill", "cancel", "event")
-TIME_COLUMNS: Final = 12  # HH:MM:SS.mmm
 SEQUENCE_COLUMNS: Final = 9
 VERDICT_COLUMNS: Final = 6
 ORDER_COLUMNS_MAX: Final = 28
-_NS_PER_MS: Final = 1_000_000
-_MS_PER_DAY: Final = 86_400_000
 _CUT: Final = "…"
 # Fields of an event that its line says otherwise, or that are longer than a line.
 _UNSHOWN: Final = frozenset(
@@ -150,10 +147,8 @@ def passes(seen: Seen, wanted: Filter, memory: Memory) -> bool:
 def line_of(seen: Seen, memory: Memory, columns: int) -> str:
     """The record in one line of at most so many columns."""
     name = f"{seen.desk}/{seen.order_id}" if seen.order_id else seen.desk
-    head = (
-        f"{_time(seen.received_at_ns)} {seen.sequence:>{SEQUENCE_COLUMNS},} "
-        f"{seen.verdict:<{VERDICT_COLUMNS}} "
-    )
+    of_day = time(seen.received_at_ns).rpartition(" ")[2]
+    head = f"{of_day} {seen.sequence:>{SEQUENCE_COLUMNS},} {seen.verdict:<{VERDICT_COLUMNS}} "
     who = f"{cut(name, ORDER_COLUMNS_MAX)}: " if name else ""
     return cut(head + who + _what(seen, memory), columns)
 
@@ -161,15 +156,6 @@ def line_of(seen: Seen, memory: Memory, columns: int) -> str:
 def cut(text: str, columns: int) -> str:
     """The text, or its beginning and a mark."""
     return text if len(text) <= columns else text[: max(0, columns - 1)] + _CUT
-
-
-def _time(at_ns: int) -> str:
-    """Of the day, in UTC, to the millisecond."""
-    ms = at_ns // _NS_PER_MS % _MS_PER_DAY
-    seconds, ms = divmod(ms, 1_000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{seconds:02}.{ms:03}"
 
 
 def _what(seen: Seen, memory: Memory) -> str:

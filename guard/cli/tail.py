@@ -119,14 +119,14 @@ def _is_for_people(options: argparse.Namespace) -> bool:
 
 def _shower(
     options: argparse.Namespace, wanted: "Filter", memory: "Memory"
-) -> Callable[[bytes], None]:
+) -> Callable[[bytes], object]:
     """What is done with each line."""
     from guard.audit.record_lines import line_of, passes, seen_of
 
-    out = sys.stdout.buffer
+    write: Callable[[bytes], object] = sys.stdout.buffer.write
     is_for_people = _is_for_people(options)
     if not is_for_people and wanted.is_everything:
-        return lambda line: _write(out, line)
+        return write
     is_terminal = sys.stdout.isatty()
     columns = shutil.get_terminal_size().columns if is_terminal else PLAIN_COLUMNS
     has_colours = is_terminal and not os.environ.get("NO_COLOR")
@@ -138,18 +138,14 @@ def _shower(
         if not passes(seen, wanted, memory):
             return
         if not is_for_people:
-            _write(out, line)
+            write(line)
             return
         text = line_of(seen, memory, columns)
         if has_colours:
             text = f"\x1b[{_COLOURS[seen.verdict]}m{text}\x1b[0m"
-        _write(out, text.encode() + b"\n")
+        write(text.encode() + b"\n")
 
     return show
-
-
-def _write(out: Any, line: bytes) -> None:
-    out.write(line)
 
 
 def _filter(options: argparse.Namespace) -> "Filter":

@@ -1,4 +1,4 @@
-"""What an orders endpoint may be, told before anything is bound. Pure.
+"""What an endpoint may be, told before anything is bound, and where operators are served. Pure.
 
 Owns the form: `tcp://ADDRESS:PORT` and `ipc://PATH`, as `guard.server.endpoints` binds them. A name
 is not looked up here: whether it is one of this machine shows when it is bound.

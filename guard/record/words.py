@@ -57,6 +57,12 @@ def explain(data: bytes, error: Exception) -> str:
     return f"{place}: {words}"
 
 
+def place_in(said: str) -> str:
+    """The place that msgspec's words name, such as `policy.models[1].provider_id`; "" for none."""
+    match = _AT_PLACE.fullmatch(said)
+    return "" if match is None else match[2]
+
+
 def value_at(value: Any, place: str) -> Any:
     """What stands at a place such as `policy.models[1].provider_id`. Raises LookupError."""
     for name, index in _STEP.findall(place):

@@ -202,13 +202,13 @@ class Pipeline:
         """
         if self._failure is not None:
             return
-        if not self._writer.staged_count and self._batch is None:
-            call(self._writer.durable_head)
-        elif not self._writer.staged_count and self._batch is not None:
-            self._batch.told.append(call)
-        else:
+        if self._writer.staged_count:
             self._waiting.append(call)
             self._wake.set()
+        elif self._batch is not None:
+            self._batch.told.append(call)
+        else:
+            call(self._writer.durable_head)
 
     def take_uncharged(self) -> list[tuple[str, int]]:
         """As `RequestPath.take_uncharged`."""
