@@ -89,7 +89,9 @@ def facts_day(*, as_given: bool = False) -> LoggedEngine:
     """
     terms = '"1500000.00"\nfee_bound_bps = 100\nfee_minimum = "1.00"'
     day = LoggedEngine(
-        dev_config(('"1500000.00"', terms), ('"500000.00"', '"100.00"')), as_given=as_given
+        dev_config(('"1500000.00"', terms), ('"500000.00"', '"100.00"')),
+        as_given=as_given,
+        rules_version=2,
     )
     beta = "desk-beta"
     day.submit(fill("F-1", quantity=10, fee=7))

@@ -24,8 +24,8 @@ cdef int _FIRST_VERSION, _LAST_VERSION
 @cython.final
 cdef class Check:
     cdef readonly u64 number, stage, detail
-    cdef readonly object scope
-    cdef readonly bint bars_kernel
+    cdef readonly object scope, key
+    cdef readonly bint bars_kernel, spares_exits
     cdef readonly int since_version, until_version
     cdef Function function
 
@@ -36,7 +36,8 @@ cdef class Check:
 
 @cython.locals(check=Check)
 cdef Check row(
-    number, scope, Function function, bint bars_kernel=*, int since_version=*, int until_version=*
+    number, scope, Function function, bint bars_kernel=*, int since_version=*, int until_version=*,
+    key=*, bint spares_exits=*
 )
 
 @cython.locals(sent_at_ns=i64, window_ns=i64, now_ns=i64)

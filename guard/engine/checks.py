@@ -56,10 +56,19 @@ class Check:
     `bars_kernel`: the kernel cannot be asked about an order that this refuses, so that it is looked
     at also where another check has refused already. `scope`: what it looks at, for people.
     `since_version`, `until_version`: the first and the last version of the rules that has it.
+    `key`: of the configuration, where the limit is said; empty where none says it.
+    `spares_exits`: an order that only reduces a position passes it unasked.
     """
 
     def __init__(
-        self, number: int, scope: str, bars_kernel: bool, since_version: int, until_version: int
+        self,
+        number: int,
+        scope: str,
+        bars_kernel: bool,
+        since_version: int,
+        until_version: int,
+        key: str = "",
+        spares_exits: bool = False,
     ) -> None:
         self.number = number
         self.scope = scope
@@ -68,6 +77,8 @@ class Check:
         self.detail = detail_of_reason(number)
         self.since_version = since_version
         self.until_version = until_version
+        self.key = key
+        self.spares_exits = spares_exits
 
     def refuses(self, state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
         """What the row's function says; the detail is then in the outcome."""
@@ -82,9 +93,11 @@ def row(
     bars_kernel: bool = False,
     since_version: int = _FIRST_VERSION,
     until_version: int = _LAST_VERSION,
+    key: str = "",
+    spares_exits: bool = False,
 ) -> Check:
     """A row of the table, and its function, which compiled is one of C."""
-    check = Check(number, scope, bars_kernel, since_version, until_version)
+    check = Check(number, scope, bars_kernel, since_version, until_version, key, spares_exits)
     check.function = function  # type: ignore[attr-defined]
     return check
 

@@ -56,7 +56,7 @@ from guard.protocol.ranges import (
 LOG_FORMAT_VERSION = 1
 # The rules that decide now, and all that the engine can still decide by: what was recorded under an
 # earlier version is decided again by that one.
-RULES_VERSION = 2
+RULES_VERSION = 3
 RULES_VERSIONS = range(1, RULES_VERSION + 1)
 
 

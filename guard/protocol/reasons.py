@@ -2,6 +2,13 @@
 
 Owns the numbers and words of the guard's own reasons (the kernel's stand in `kernel.reasons`),
 one range a stage, never reused; a golden test pins them.
+
+Of 5xx, the limits (rules version 3 on), each kind has its own tens, in the order in which they are
+looked at: 500 states, 510 what may be traded, 520 and 530 size and value, 540 and 550 reference and
+collar, 560 and 570 rates and duplicates, 580 self-match and short sales, 590 positions, exposure,
+counts and loss. An order's own checks take 510 to 579; what is known of positions, working orders
+and states takes 500 to 509 and 580 to 599. Their stage is the order's, as that of halts: a stage of
+their own would be a word that older clients do not decode.
 """
 
 from enum import IntEnum
@@ -11,7 +18,10 @@ Stage: TypeAlias = Literal["order", "kernel", "ledger"]
 
 
 class Refusal(IntEnum):
-    """A refusal that is not the kernel's own. 2xx: the order, 3xx: its substitution, 4xx: money."""
+    """A refusal that is not the kernel's own. 2xx: the order, 3xx: its substitution, 4xx: money.
+
+    5xx: the limits, as the module says.
+    """
 
     CLIENT_ORDER_ID_REUSED = 200
     STALE_ORDER = 201
@@ -39,7 +49,7 @@ class Refusal(IntEnum):
         return self.name.lower()
 
 
-STAGE_OF_HUNDRED: dict[int, Stage] = {2: "order", 3: "kernel", 4: "ledger"}
+STAGE_OF_HUNDRED: dict[int, Stage] = {2: "order", 3: "kernel", 4: "ledger", 5: "order"}
 
 
 def stage_of(refusal: Refusal) -> Stage:

@@ -84,7 +84,7 @@ class Oracle(OracleIds):
     def start(self, record_count: int, wall_ns: int, rules_version: int | None = None) -> None:
         """The guard has logged so many records of its own, and what rules they name."""
         for _ in range(record_count):
-            if rules_version == SHARES_SINCE and self.rules_version:
+            if 0 < self.rules_version < SHARES_SINCE <= (rules_version or 0):
                 self._share_out(max(wall_ns, self.last_ns))
             self.rules_version = rules_version or self.rules_version
             self._log("local", rules_version, wall_ns, max(wall_ns, self.last_ns))

@@ -89,8 +89,8 @@ class World:
         self.stop_fault: Fault | None = None
         self.is_stopped = False
         self.has_log = False  # that a start has told of one, so that there must be one from then on
-        # Half of the logs are begun by software whose rules are older.
-        self.first_rules_version = 1 + seed % 2
+        # Most of the logs are begun by software whose rules are older.
+        self.first_rules_version = 1 + seed % 3
         self.options_rng = random.Random(f"options of {seed}")
         self.crashes = self.power_cuts = self.cuts = self.replies = 0
 

@@ -46,7 +46,7 @@ def test_a_log_begins_with_the_whole_configuration() -> None:
     config = dev_config()
     events = list(opening_events(config, WHO, LOG_ID, "key-id"))
     assert events == [
-        LogOpened(*HEAD, LOG_ID, 1, 2, guard.__version__, "key-id", 1, 7),
+        LogOpened(*HEAD, LOG_ID, 1, 3, guard.__version__, "key-id", 1, 7),
         SettingsActivated(*HEAD, "USD", 1_000_000, 86_400_000_000_000),
         PolicyActivated(*HEAD, config.policy, DEV_POLICY_DIGEST_HEX),
         InstrumentDefined(*HEAD, "AAPL", "0.01", "1", "1"),

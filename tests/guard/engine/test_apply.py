@@ -55,7 +55,7 @@ def test_a_fresh_state_folds_the_first_records() -> None:
         "0123456789abcdef0123456789abcdef",
         ChainHasher(KEY).key_id,
         1,
-        2,
+        3,
     )
     assert (state.currency, state.remembered_orders_max) == ("USD", 1_000_000)
     assert state.remembered_order_window_ns == 86_400_000_000_000
@@ -166,8 +166,8 @@ def _rules(version: int) -> RulesActivated:
 
 
 CANNOT_FOLLOW: list[tuple[Any, str]] = [
-    (lambda: _opened(rules_version=3), "rules are version 3, and this software knows .* 1 to 2"),
-    (lambda: _rules(3), "rules are version 3, and this software knows versions 1 to 2"),
+    (lambda: _opened(rules_version=4), "rules are version 4, and this software knows .* 1 to 3"),
+    (lambda: _rules(4), "rules are version 4, and this software knows versions 1 to 3"),
     (lambda: _opened(format_version=2), "format is version 2"),
     (
         lambda: actor().event(

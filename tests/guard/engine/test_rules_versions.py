@@ -34,11 +34,11 @@ from guard_support import KEY, T0, LoggedEngine, actor, describe, fold, order, w
 from wal import ChainHasher, Head, write_checkpoint
 
 HASHER = ChainHasher(KEY)
-ACTIVATED = b'"rules_version":2,"previous_rules_version":1}'
+ACTIVATED = b'"rules_version":3,"previous_rules_version":1}'
 
 
 def served_again(older: LoggedEngine) -> LoggedEngine:
-    """The same log, behind the first start of software whose rules are version 2."""
+    """The same log, behind the first start of software whose rules are today's."""
     older.restart()
     for event in rules_events(older.state, actor(T0)):
         event.batch_first_sequence = older.batch_first_sequence
@@ -72,7 +72,7 @@ def since_version_2(number: int) -> AbstractContextManager[None]:
     """Version 1 has no row for that reason behind the kernel."""
     before = [check for check in CHECKS_BEHIND_KERNEL if check.number != number]
     assert len(before) == len(CHECKS_BEHIND_KERNEL) - 1
-    return behind_kernel([before, before, CHECKS_BEHIND_KERNEL])
+    return behind_kernel([before, before, CHECKS_BEHIND_KERNEL, CHECKS_BEHIND_KERNEL])
 
 
 def elsewhere(name: str) -> object:
@@ -91,7 +91,7 @@ def a_log_of_two_versions() -> LoggedEngine:
 
 def test_a_fresh_log_and_its_next_session_name_no_other_version() -> None:
     engine = LoggedEngine()
-    assert engine.state.rules_version == RULES_VERSION == RULES_VERSIONS[-1] == 2
+    assert engine.state.rules_version == RULES_VERSION == RULES_VERSIONS[-1] == 3
     assert rules_events(engine.state, actor()) == []
 
 
@@ -99,7 +99,8 @@ def test_a_row_counts_from_its_first_version_to_its_last() -> None:
     always = Check(int(Refusal.DISK_LOW), "guard", False, 1, RULES_VERSION)
     newer = Check(int(Refusal.DISK_LOW), "guard", False, 2, RULES_VERSION)
     older = Check(int(Refusal.DISK_LOW), "guard", False, 1, 1)
-    assert in_force([always, newer, older]) == [[always, older], [always, older], [always, newer]]
+    since = [[always, older], [always, older], [always, newer], [always, newer]]
+    assert in_force([always, newer, older]) == since
 
 
 def test_the_tables_are_what_the_rows_say() -> None:
@@ -142,7 +143,7 @@ def test_from_a_checkpoint_on_it_is_the_version_of_that_state(count: int, tmp_pa
         for data in engine.records[:count]:
             entry_hash = HASHER.entry_hash(entry_hash, data)
         state = fold(engine.records[:count]).state
-        assert state.rules_version == (2 if count == 12 else 1)
+        assert state.rules_version == (3 if count == 12 else 1)
         info = write_checkpoint(
             log, Head(count, entry_hash), state_digest_hex(state), encode_state(state), HASHER
         )
@@ -172,10 +173,10 @@ def test_a_rule_of_its_own_is_one_row_with_its_version(tmp_path: Path) -> None:
 
 
 FORGED = (
-    (b'"rules_version":2,', b'"rules_version":3,', "are version 3, and this software knows"),
-    (b'"rules_version":2,', b'"rules_version":1,', "rules_version: 1 is not allowed; .*above 1"),
-    (b'"rules_version":2,', b'"rules_version":0,', "rules_version: 0 is not allowed; .*int >= 1"),
-    (b'"rules_version":2,', b'"rules_version":4294967296,', "rules_version: 4294967296 is not"),
+    (b'"rules_version":3,', b'"rules_version":4,', "are version 4, and this software knows"),
+    (b'"rules_version":3,', b'"rules_version":1,', "rules_version: 1 is not allowed; .*above 1"),
+    (b'"rules_version":3,', b'"rules_version":0,', "rules_version: 0 is not allowed; .*int >= 1"),
+    (b'"rules_version":3,', b'"rules_version":4294967296,', "rules_version: 4294967296 is not"),
     (b"previous_rules_version\":1", b"previous_rules_version\":2", "previous_rules_version: 2 is "),
     (b'"batch_first_sequence":9', b'"batch_first_sequence":10', "batch_first_sequence: 10 is not"),
 )  # fmt: skip
@@ -219,7 +220,7 @@ def test_a_daemon_logs_it_once_and_refuses_what_is_newer(tmp_path: Path) -> None
     written(site.log, older.records)
     with site.running(new_log=False) as daemon:
         assert daemon.stop() == 0
-        said = r"the log's rules were version 1, from here on they are version 2: software that"
+        said = r"the log's rules were version 1, from here on they are version 3: software that"
         assert len(re.findall(said, daemon.stderr)) == 1
     with site.running() as daemon:
         assert daemon.stop() == 0
@@ -231,14 +232,14 @@ def test_a_daemon_logs_it_once_and_refuses_what_is_newer(tmp_path: Path) -> None
     started, activated = site.records()[at : at + 2]
     assert activated["batch_first_sequence"] == started["batch_first_sequence"] == at + 1
     assert (activated["by"], activated["why"]) == (started["by"], "start")
-    assert (activated["previous_rules_version"], activated["rules_version"]) == (1, 2)
+    assert (activated["previous_rules_version"], activated["rules_version"]) == (1, 3)
     site.replay()
-    newer = older.records[0].replace(b'"rules_version":1', b'"rules_version":3')
+    newer = older.records[0].replace(b'"rules_version":1', b'"rules_version":4')
     written(site.log, [newer, *older.records[1:]])
     done = site.refused(new_log=False)
     assert done.returncode == 1
     assert "record 1: " in done.stderr
     assert (
-        "from here on the log's rules are version 3, and this software knows versions 1 to 2: the "
+        "from here on the log's rules are version 4, and this software knows versions 1 to 3: the "
         "log takes newer software" in done.stderr
     )

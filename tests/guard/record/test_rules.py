@@ -116,7 +116,7 @@ def opened() -> Iterator[Forged]:
     yield Forged(event, HASHER.key_id, ANOTHER_ID, f"key_id: '{ANOTHER_ID}' is not allowed")
     yield Forged(event, HASHER.key_id, "none", "key_id: 'none' is not allowed; allowed: ")
     yield Forged(event, '"epoch":1', '"epoch":2', "epoch: 2 is not allowed; allowed: 1")
-    for name, version in (("format", 1), ("rules", 2)):
+    for name, version in (("format", 1), ("rules", 3)):
         old, new = (f'"{name}_version":{value}' for value in (version, version + 1))
         yield Forged(event, old, new, f"(are|is) version {version + 1}")
     yield from integers(event, "epoch", 1, "0", U64_BEYOND)
@@ -433,7 +433,7 @@ STATE_FIELDS = (
     ('"remembered_orders_max":1000000', '"remembered_orders_max":100000000'),
     ('"remembered_order_window_ns":86400000000000', '"remembered_order_window_ns":1'),
     ('"currency":"USD"', '"currency":"usd"'),
-    ('"rules_version":2', '"rules_version":3'),
+    ('"rules_version":3', '"rules_version":4'),
     ('"epoch":1', '"epoch":9223372036854775807'),
     ('"next_reservation_id":3', '"next_reservation_id":9223372036854775807'),
     ('"entries_halt":null', f'"entries_halt":["disk_low",{2**63},1]'),

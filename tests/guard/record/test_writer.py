@@ -169,7 +169,7 @@ def test_a_clock_that_no_guard_writes_is_not_read(digits: bytes) -> None:
 
 
 def test_versions_of_the_format_are_pinned() -> None:
-    assert (LOG_FORMAT_VERSION, RULES_VERSION) == (1, 2)
+    assert (LOG_FORMAT_VERSION, RULES_VERSION) == (1, 3)
 
 
 # What came later: each is encoded and decoded by the tests of `guard.admin.actions`.

@@ -321,8 +321,8 @@ def test_an_administrative_event_that_cannot_follow(event: bytes, tmp_path: Path
 
 
 def test_other_rules_are_refused(tmp_path: Path) -> None:
-    records = [DAY.records[0].replace(b'"rules_version":2', b'"rules_version":3')]
-    with pytest.raises(ReplayMismatch, match=r"record 1: .*version 3, .* versions 1 to 2"):
+    records = [DAY.records[0].replace(b'"rules_version":3', b'"rules_version":4')]
+    with pytest.raises(ReplayMismatch, match=r"record 1: .*version 4, .* versions 1 to 3"):
         replay_records(tmp_path / "log.jsonl", records)
 
 
