@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from guard.engine.events import PolicyContent
-from guard.protocol.messages import RequestId
+from guard.protocol.messages import RequestId, StatsReply
 from guard.protocol.ranges import (
     ActionId,
     CountAboveZero,
@@ -177,6 +177,10 @@ class Health(Query, tag="health"):
     """How is the guard?"""
 
 
+class Stats(Query, tag="stats"):
+    """What has passed since the start, counted: the reply is that of the order protocol."""
+
+
 class ListDesks(Query, tag="desks"):
     """Desks by name, behind `after`."""
 
@@ -222,7 +226,7 @@ AnyAction: TypeAlias = (
     | Rotate
     | Stop
 )
-AnyQuery: TypeAlias = Health | ListDesks | ListOpenOrders | OrderStory | Configuration
+AnyQuery: TypeAlias = Health | Stats | ListDesks | ListOpenOrders | OrderStory | Configuration
 AnyRequest: TypeAlias = AnyAction | AnyQuery
 
 
@@ -386,6 +390,7 @@ AnyReply: TypeAlias = (
     | StoryReply
     | ConfigurationReply
     | HealthReply
+    | StatsReply
     | Refused
 )
 

@@ -22,8 +22,13 @@ NAMES_SHOWN: Final = 8
 
 def troubles_of(health: HealthReply) -> list[str]:
     """The sentences, the worst first; none where all is well."""
-    found = (trouble(health) for trouble in _TROUBLES)
-    return [sentence for sentence in found if sentence]
+    return list(troubles_by_kind(health).values())
+
+
+def troubles_by_kind(health: HealthReply) -> dict[str, str]:
+    """The same, each under the word of its kind (`KINDS`), which programs may go by."""
+    found = ((kind, trouble(health)) for kind, trouble in _TROUBLES.items())
+    return {kind: sentence for kind, sentence in found if sentence}
 
 
 def _stopping(health: HealthReply) -> str:
@@ -142,18 +147,19 @@ def _names(names: list[str]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-_TROUBLES: Final[tuple[Callable[[HealthReply], str], ...]] = (
-    _stopping,
-    _stalled,
-    _disk,
-    _firm,
-    _desks,
-    _symbols,
-    _clock,
-    _reserve,
-    _sync,
-    _checkpoint,
-    _anchor,
-    _window,
-    _lines,
-)
+_TROUBLES: Final[dict[str, Callable[[HealthReply], str]]] = {
+    "stopping": _stopping,
+    "disk_stalled": _stalled,
+    "entries_halted": _disk,
+    "firm_halted": _firm,
+    "desks_halted": _desks,
+    "symbols_halted": _symbols,
+    "clock_behind": _clock,
+    "disk_low": _reserve,
+    "sync_slow": _sync,
+    "checkpoint_old": _checkpoint,
+    "anchor_behind": _anchor,
+    "window_full": _window,
+    "lines_not_said": _lines,
+}
+KINDS: Final = tuple(_TROUBLES)

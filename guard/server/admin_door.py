@@ -27,6 +27,7 @@ from guard.admin.messages import (
     HealthReply,
     Planned,
     Refused,
+    Stats,
     Stop,
     decode_request,
     encode_reply,
@@ -36,6 +37,7 @@ from guard.admin.messages import (
 from guard.admin.queries import answer
 from guard.engine.actor import Actor
 from guard.engine.state import GuardState
+from guard.protocol.messages import StatsReply
 from guard.server.connection import Connection, Received
 from guard.server.listener import Listener
 from guard.server.pipeline import Pipeline
@@ -79,6 +81,7 @@ class AdminDoor:
         *,
         actor: Callable[[str, str], Actor],
         health: Callable[[], HealthReply],
+        stats: Callable[[], StatsReply],
         acts: dict[type, Act],
         say: Callable[[str], None],
     ) -> None:
@@ -88,6 +91,7 @@ class AdminDoor:
         self._state = state
         self._actor = actor
         self._health = health
+        self._stats = stats
         self._acts = acts
         self._say = say
         self._loop = asyncio.get_running_loop()
@@ -142,6 +146,8 @@ class AdminDoor:
         try:
             if isinstance(request, Health):
                 reply: Any = self._health()
+            elif isinstance(request, Stats):
+                reply = self._stats()
             elif isinstance(request, Action):
                 reply = self._act(peer, request)
                 if isinstance(request, Stop) and isinstance(reply, Done) and not reply.repeat:

@@ -57,6 +57,7 @@ def make_admin_door(
         service.engine.state,
         actor=actor,
         health=health,
+        stats=pipeline.stats,
         acts={
             TakeCheckpoint: checkpointer.request,
             Rotate: writer.rotate,

@@ -71,6 +71,19 @@ def test_a_halt_works_at_once_is_recorded_with_its_person_and_survives_a_kill(
     site.verify()
 
 
+def test_what_was_counted_is_told_as_at_the_orders_door(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client, door(site) as admin:
+        client.ask(order("A-1"))
+        stats = admin.ask({"type": "stats", "request_id": 7})
+        there = client.ask({"type": "stats"})
+        assert (stats["type"], stats["request_id"]) == ("stats", 7)
+        assert stats.keys() - {"request_id"} == there.keys()
+        assert stats["counters"].keys() == there["counters"].keys()
+        assert stats["counters"]["requests"] == 1
+        assert daemon.stop() == 0
+
+
 def test_the_socket_is_its_owner_s_alone_and_gone_behind_a_stop(tmp_path: Path) -> None:
     site = Site(tmp_path)
     path = Path(f"{site.log}.admin")

@@ -1,0 +1,59 @@
+"""Desks' days in rows: peaks are kept, a day is kept, memory is bounded."""
+
+from typing import Any
+
+from guard.admin.messages import DeskLine
+from guard.observe.exposure import DAY_NS, WIDTHS_NS, DayExposure
+from guard.observe.series import MINUTE_NS
+
+T0 = 1_000 * DAY_NS
+
+
+def desk(held: int, spent: int = 0, name: str = "a", cap: int | None = None) -> DeskLine:
+    return DeskLine(name, 1_000, held, spent, 1_000 - held - spent, cap, 0, "active", [])
+
+
+def minutes(rows: list[list[Any]]) -> list[list[Any]]:
+    return [[(row[0] - T0) // MINUTE_NS, *row[1:]] for row in rows]
+
+
+def test_rows_hold_the_peaks_of_their_bucket_and_how_it_ended() -> None:
+    day = DayExposure()
+    for second, line in enumerate((desk(10), desk(70, 5), desk(20, 5), desk(20, 5))):
+        day.note(line, T0 + second)
+    day.note(desk(20, 5), T0 + MINUTE_NS)  # nothing moved: no row
+    day.note(desk(0, 8, cap=500), T0 + 3 * MINUTE_NS)
+    assert minutes(day.series("a", T0 + 3 * MINUTE_NS)) == [
+        [0, 70, 75, 20, 5, 1_000, None],
+        [3, 20, 25, 0, 8, 1_000, 500],  # it stood so when the bucket began
+    ]
+    assert day.series("b", T0) == []
+
+
+def test_what_is_older_than_a_day_is_forgotten_but_for_how_it_stood() -> None:
+    day = DayExposure()
+    for minute in range(3 * 1_440):
+        day.note(desk(minute % 7), T0 + minute * MINUTE_NS)
+    now_ns = T0 + 3 * DAY_NS
+    rows = day.series("a", now_ns)
+    assert len(rows) == 1_440
+    assert minutes(rows)[0][:2] == [2 * 1_440, 2 * 1_440 % 7]
+    assert len(day._desks["a"]) <= 7 * (1_440 + 1_440 // 4)
+    [last] = day.series("a", now_ns + 2 * DAY_NS)  # quiet since: a line through the day
+    assert minutes([last]) == [[4 * 1_440, *[(3 * 1_440 - 1) % 7] * 3, 0, 1_000, None]]
+
+
+def test_many_desks_have_wider_buckets_that_keep_the_peaks() -> None:
+    day = DayExposure(rows_max=2 * 288)
+    day.note(desk(9), T0)
+    day.note(desk(3), T0 + MINUTE_NS)
+    assert day.width_ns == WIDTHS_NS[1]  # for one desk a minute is 1,440 rows already
+    day.note(desk(1, name="b"), T0)
+    day.note(desk(1, name="c"), T0)
+    assert day.width_ns == WIDTHS_NS[2]
+    assert minutes(day.series("a", T0 + MINUTE_NS)) == [[0, 9, 9, 3, 0, 1_000, None]]
+    for number in range(100):  # beyond the widest, desks alone bound it
+        day.note(desk(1, name=f"d-{number}"), T0)
+    assert day.width_ns == WIDTHS_NS[-1]
+    day.keep_only({"a"})
+    assert day.series("b", T0) == []
