@@ -192,7 +192,7 @@ def _instrument_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _policy_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", metavar="FILE", type=Path, help="a configuration; its [policy] is taken"
+        "file", metavar="FILE", type=Path, help="a configuration, or its [policy] alone"
     )
 
 
@@ -294,9 +294,9 @@ def _define(options: argparse.Namespace, common: dict[str, Any]) -> Any:
 
 def _policy(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     from guard.admin.messages import ActivatePolicy
-    from guard.config.file import load_config
+    from guard.config.file import load_policy
 
-    return ActivatePolicy(policy=load_config(options.file).policy, **common)
+    return ActivatePolicy(policy=load_policy(options.file), **common)
 
 
 def _free(options: argparse.Namespace, common: dict[str, Any]) -> Any:

@@ -150,6 +150,7 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
                 tuple(options.amendments),
                 _run_key_file(options, config, directory),
                 options.accept_clock,
+                options.config,
             ),
             signals,
         )

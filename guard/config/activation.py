@@ -5,13 +5,14 @@ the state that the log folds into. Configuration never silently changes what the
 difference is listed, and becomes an event only when the operator said so. Pure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from msgspec import UNSET
 
 from guard import __version__
 from guard.config.file import Config, DeskTerms
+from guard.config.last_read import Said, said_by
 from guard.config.policy_difference import policy_differences, share_epochs
 from guard.engine.actor import Actor
 from guard.engine.events import (
@@ -40,11 +41,13 @@ from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 class Difference:
     """One place where the configuration and the log disagree.
 
-    `event` is what `--apply-config` logs; None where no event can make it so.
+    `event` is what `--apply-config` logs; None where no event can make it so. `place`: of the value
+    in the file, as `guard.config.last_read` has it; none where that does not say who has changed.
     """
 
     text: str
     event: Outcome | None
+    place: str = ""
 
 
 def opening_events(config: Config, actor: Actor, log_id: str, key_id: str) -> Iterator[Outcome]:
@@ -103,7 +106,8 @@ def find_differences(state: GuardState, config: Config, actor: Actor) -> list[Di
             text = f"settings.{key}: the log says {said}, the configuration {says}"
             # No currency at all: the first start was cut off before it could say one.
             may_change = name != "currency" or not recorded
-            differences.append(Difference(text, settings if may_change else None))
+            event = settings if may_change else None
+            differences.append(Difference(text, event, f"settings.{key}"))
     differences += _policy_differences(state, config, actor)
     differences += _instrument_differences(state, config, actor)
     for terms in config.desks.values():
@@ -111,8 +115,30 @@ def find_differences(state: GuardState, config: Config, actor: Actor) -> list[Di
     for desk in state.desks:
         if desk not in config.desks:
             text = f"desks.{desk}: the log has opened it, the configuration lacks it"
-            differences.append(Difference(text, None))
+            differences.append(Difference(text, None, f"desks.{desk}"))
     return differences
+
+
+def split_kept(
+    differences: list[Difference], config: Config, before: Said | None
+) -> tuple[list[Difference], list[Difference]]:
+    """Those in which the file has changed since it said `before`; those in which the log alone has,
+    by an operator's action: there the log's stays in force. `before`: None where it is not known,
+    and all count as the file's."""
+    said = said_by(config)
+
+    def is_kept(one: Difference) -> bool:
+        if before is None or not one.place:
+            return False
+        return said.get(one.place) == before.get(one.place)
+
+    return [one for one in differences if not is_kept(one)], [*filter(is_kept, differences)]
+
+
+def events_of(differences: Iterable[Difference]) -> list[Outcome]:
+    """What makes them so, each event once."""
+    events = {id(one.event): one.event for one in differences if one.event is not None}
+    return list(events.values())
 
 
 def resume_event(desk: str, actor: Actor) -> Outcome:
@@ -184,11 +210,11 @@ def _policy_differences(state: GuardState, config: Config, actor: Actor) -> Iter
             f"{content.policy_epoch}, catalog_epoch {content.catalog_epoch}), by which decisions "
             "name it: raise one of them"
         )
-        yield Difference(text, None)
+        yield Difference(text, None, "policy")
     else:
         event = _policy_event(config, actor)
     for text in policy_differences(state.policy, content, config.settings.currency):
-        yield Difference(text, event)
+        yield Difference(text, event, "policy")
 
 
 def _instrument_differences(
@@ -201,11 +227,11 @@ def _instrument_differences(
             text = (
                 f"instruments.{symbol}: the log {said}, the configuration says {_sizes(instrument)}"
             )
-            yield Difference(text, _instrument_event(instrument, actor))
+            yield Difference(text, _instrument_event(instrument, actor), f"instruments.{symbol}")
     for symbol in state.instruments:
         if symbol not in config.instruments:
             text = f"instruments.{symbol}: the log defines it, the configuration lacks it"
-            yield Difference(text, None)
+            yield Difference(text, None, f"instruments.{symbol}")
 
 
 def _sizes(instrument: Instrument) -> str:
@@ -219,11 +245,12 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
     desk = terms.desk
     if desk not in state.desks:
         text = f"desks.{desk}: the log lacks it, the configuration opens it"
-        yield Difference(text, _desk_event(terms, actor))
+        yield Difference(text, _desk_event(terms, actor), f"desks.{desk}")
         return
     # What busted fills gave back was granted by no configuration.
     granted = (state.ledger.initial_microcents(desk) or 0) - state.desks[desk].returned_microcents
     if terms.budget_microcents != granted:
+        place = f"desks.{desk}.budget_microcents"
         text = (
             f"desks.{desk}.budget: the log has granted {money_text(granted)}, the configuration "
             f"says {money_text(terms.budget_microcents)}"
@@ -238,11 +265,13 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
                 amount_microcents=more,
                 collected_microcents=collected or UNSET,
             )
-            yield Difference(text, event)
+            yield Difference(text, event, place)
         elif -more <= (free := state.ledger.remaining_microcents(desk) or 0):
-            yield Difference(text, actor.event(BudgetLowered, desk=desk, amount_microcents=-more))
+            lowered = actor.event(BudgetLowered, desk=desk, amount_microcents=-more)
+            yield Difference(text, lowered, place)
         else:
-            yield Difference(f"{text} (only {money_text(free)} is neither held nor spent)", None)
+            said = f"{text} (only {money_text(free)} is neither held nor spent)"
+            yield Difference(said, None, place)
     cap = state.ledger.max_reserved_microcents(desk) or None
     if terms.max_reserved_microcents != cap:
         text = (
@@ -252,7 +281,7 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
         capped = actor.event(
             DeskCapped, desk=desk, max_reserved_microcents=terms.max_reserved_microcents
         )
-        yield Difference(text, capped)
+        yield Difference(text, capped, f"desks.{desk}.max_reserved_microcents")
     age_max_ms = state.desks[desk].max_order_age_ms or None
     if terms.max_order_age_ms != age_max_ms:
         text = (
@@ -262,7 +291,7 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
         limited = actor.event(
             DeskOrderAgeLimited, desk=desk, max_order_age_ms=terms.max_order_age_ms
         )
-        yield Difference(text, limited)
+        yield Difference(text, limited, f"desks.{desk}.max_order_age_ms")
     yield from _fee_bound_difference(state.desks[desk], terms, actor)
 
 
@@ -285,7 +314,7 @@ def _fee_bound_difference(desk: Desk, terms: DeskTerms, actor: Actor) -> Iterato
             fee_bound_bps=bps,
             fee_minimum_microcents=minimum_microcents,
         )
-        yield Difference(text, event)
+        yield Difference(text, event, f"desks.{desk.name}.fee_bound_bps")
 
 
 def _age(milliseconds: int | None) -> str:

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct, structs
@@ -47,6 +47,7 @@ from guard.protocol.ranges import (
     Unsigned64,
     VenueId,
 )
+from guard.record.words import place_in, shown, value_at
 from kernel import PolicyError
 from wal import SEGMENT_BYTES_MAX, WRITE_AHEAD_BYTES_MAX, read_regular
 
@@ -54,6 +55,7 @@ CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
 NO_CAP: Final = "none"
 
 Mask = int | Literal["all"]
+Sections = TypeVar("Sections")
 
 
 class ConfigError(ValueError):
@@ -157,6 +159,10 @@ class _File(Struct, forbid_unknown_fields=True, frozen=True):
     settings: SettingsSection = SettingsSection()
 
 
+class _PolicyFile(Struct, forbid_unknown_fields=True, frozen=True):
+    policy: PolicySection
+
+
 @dataclass(frozen=True, slots=True)
 class DeskTerms:
     """A desk's terms, in microcents; no cap when `max_reserved_microcents` is None.
@@ -193,16 +199,39 @@ def load_config(path: Path, *, takes_streams: bool = False) -> Config:
     `takes_streams`: also what another command writes, for who only checks it. Raises ConfigError.
     """
     try:
+        text = read_text(path, takes_streams=takes_streams)
+        return _placed(parse_config(text), path.absolute().parent)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def load_policy(path: Path) -> PolicyContent:
+    """The policy of a configuration file, which may also hold nothing else. Raises ConfigError."""
+    try:
+        text = read_text(path)
+        if read_sections(text, dict[str, Any]).keys() - {"policy"}:
+            return parse_config(text).policy
+        policy = policy_content(read_sections(text, _PolicyFile).policy)
+        build_policy(policy)
+    except PolicyError as error:
+        raise ConfigError(f"{path}: policy: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return policy
+
+
+def read_text(path: Path, *, takes_streams: bool = False) -> str:
+    """The text of a file. Raises ConfigError, without the path."""
+    try:
         text = read_regular(path, CONFIG_BYTES_MAX, follows_links=True, takes_streams=takes_streams)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ConfigError(f"cannot be read: {error.strerror}") from error
     if len(text) > CONFIG_BYTES_MAX:
-        least = f"at least {len(text)} bytes"
-        raise ConfigError(f"{path}: {least}; allowed: at most {CONFIG_BYTES_MAX}")
+        raise ConfigError(f"at least {len(text)} bytes; allowed: at most {CONFIG_BYTES_MAX}")
     try:
-        return _placed(parse_config(text.decode()), path.absolute().parent)
-    except (ConfigError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _placed(config: Config, directory: Path) -> Config:
@@ -243,10 +272,7 @@ def _placed_endpoint(endpoint: str, absolute: Callable[[str], str]) -> str:
 
 def parse_config(text: str) -> Config:
     """Checks the text of a configuration file. Raises ConfigError naming the place."""
-    try:
-        file = msgspec.convert(tomllib.loads(text), _File)
-    except (ValueError, RecursionError) as error:  # an integer of 5,000 digits is a ValueError
-        raise ConfigError(str(error)) from error
+    file = read_sections(text, _File)
     _check_endpoint(file.endpoints)
     if file.log.ephemeral_key and file.log.key_file is not None:
         raise ConfigError("log.key_file: allowed only without log.ephemeral_key = true")
@@ -264,6 +290,28 @@ def parse_config(text: str) -> Config:
         _instruments(file.instruments),
         desk_terms(file.desks),
     )
+
+
+def read_sections(text: str, kind: type[Sections]) -> Sections:
+    """The sections of a file's text. Raises ConfigError naming the place, and what stands there."""
+    table: dict[str, Any] = {}
+    try:
+        table = tomllib.loads(text)
+        return msgspec.convert(table, kind)
+    except (ValueError, RecursionError) as error:  # an integer of 5,000 digits is a ValueError
+        raise ConfigError(_with_value(str(error), table)) from error
+
+
+def _with_value(said: str, table: dict[str, Any]) -> str:
+    """What msgspec says of a place, and what stands there."""
+    try:
+        value = value_at(table, place_in(said))
+    except (LookupError, TypeError):  # a key that is not there
+        return said
+    if isinstance(value, dict | list):
+        return said
+    words, at, place = said.rpartition(" - at ")
+    return f"{words}, not {shown(value)}{at}{place}"
 
 
 def check_orders_endpoint(endpoint: str, configured: EndpointsSection) -> None:

@@ -1,9 +1,9 @@
 """What each signal does to the daemon.
 
-Owns the table. Some stop it in good order, two ask for work, and no other that it may catch ends or
-suspends it: a SIGHUP that a log rotation or a closed terminal sends, an alarm of somebody's, a
-Ctrl-Z are told in a line, and nothing else happens. Left as they are: the signals of a fault in the
-process itself and SIGABRT (the service manager's watchdog), SIGKILL and SIGSTOP.
+Owns the table. Some stop it in good order, three ask for work, and no other that it may catch ends
+or suspends it: an alarm of somebody's, a Ctrl-Z are told in a line, and nothing else happens. Left
+as they are: the signals of a fault in the process itself and SIGABRT (the service manager's
+watchdog), SIGKILL and SIGSTOP.
 
 How it works: a handler of Python's own from the first moment on, the loop's while it serves, and
 none once all is done: nothing that comes then changes how the process ends. Before it serves, a
@@ -23,6 +23,7 @@ from typing import Final, Self
 STOPS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU)
 BEGIN_SEGMENT: Final = signal.SIGUSR1
 TAKE_CHECKPOINT: Final = signal.SIGUSR2
+READ_CONFIGURATION: Final = signal.SIGHUP
 
 # Ignored without a word. A write into a broken pipe or beyond a file's limit is an error where it
 # is made; a write to the terminal from the background, which a handler would have tried for ever,
@@ -72,8 +73,6 @@ class StopAsked(BaseException):
 
 def no_harm(number: int) -> str:
     """What is said of a signal that does nothing."""
-    if number == signal.SIGHUP:
-        return "SIGHUP: the configuration is read at a start only; nothing has changed"
     return f"{_name(number)}: nothing here is done upon it; SIGTERM stops the service"
 
 
@@ -84,6 +83,7 @@ class Signals:
         """`say`: one line for the operator."""
         self._say = say
         self._asked: int | None = None
+        self._is_reading_due = False
 
     def __enter__(self) -> Self:
         for number in _IGNORED:
@@ -100,9 +100,14 @@ class Signals:
         stop: Callable[[], None],
         begin_segment: Callable[[], None],
         take_checkpoint: Callable[[], None],
+        read_configuration: Callable[[], None],
     ) -> None:
         """From here on they are the loop's. Raises StopAsked where one had asked before."""
-        actions = {BEGIN_SEGMENT: begin_segment, TAKE_CHECKPOINT: take_checkpoint}
+        actions = {
+            BEGIN_SEGMENT: begin_segment,
+            TAKE_CHECKPOINT: take_checkpoint,
+            READ_CONFIGURATION: read_configuration,
+        }
         actions |= dict.fromkeys(STOPS, stop)
         for number in _HANDLED:
             action = actions.get(signal.Signals(number)) if _is_named(number) else None
@@ -111,6 +116,8 @@ class Signals:
             else:
                 loop.add_signal_handler(number, action)
         self.check()  # it may have been raised where nobody could be told
+        if self._is_reading_due:  # the file may have changed since the start has read it
+            loop.call_soon(read_configuration)
 
     def check(self) -> None:
         """Raises StopAsked where that had been raised, and something else has come of it."""
@@ -144,6 +151,9 @@ class Signals:
     def _tell(self, number: int) -> None:
         if number in (BEGIN_SEGMENT, TAKE_CHECKPOINT):
             self._say(f"{_name(number)}: nothing is served yet; nothing is done")
+        elif number == READ_CONFIGURATION:
+            self._is_reading_due = True
+            self._say("SIGHUP: the configuration is read again as soon as orders are served")
         else:
             self._say(no_harm(number))
 

@@ -13,6 +13,7 @@ import asyncio
 import gc
 import sys
 import traceback
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -39,6 +40,7 @@ from guard.server.older_records import OlderRecords
 from guard.server.pipeline import Pipeline
 from guard.server.policy import CONNECTIONS_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, Policy
 from guard.server.priority import frees
+from guard.server.rereading import make_rereading, note_configuration
 from guard.server.service import RunOptions, Service, make_checkpointer, make_housekeeper
 from guard.server.session_records import (
     actor_of,
@@ -114,14 +116,18 @@ async def _serve(options: RunOptions, signals: Signals) -> None:
             new_log=options.new_log,
             accept_loss=options.accept_loss,
         )
-        for text in recovered.alarms:
-            alarm(text)
+        _tell(recovered.alarms)
         try:
             await _serve_log(options, signals, hasher, recovered, older)
         finally:
             recovered.lock.release()
     finally:
         older.stop()
+
+
+def _tell(alarms: Iterable[str]) -> None:
+    for text in alarms:
+        alarm(text)
 
 
 def _load_anchor(options: RunOptions) -> Anchor | None:
@@ -202,8 +208,8 @@ async def _serve_log(
             engine.state.orders.expect(engine.state.orders.shares.ids_expected())
             if anchor is not None and recovered.losses:
                 anchor.publish_now(writer.durable_head)
-            for text in recovered.settle():
-                alarm(text)
+            note_configuration(options, engine.state.log_id, writer.durable_head)
+            _tell(recovered.settle())
             service = Service(
                 options,
                 signals,
@@ -272,7 +278,8 @@ async def _serve_orders(service: Service) -> Pipeline:
 
     loop.set_exception_handler(on_loop_error)
     checkpointer = make_checkpointer(service, pipeline)
-    service.signals.serve(loop, pipeline.stop, writer.rotate, checkpointer.request)
+    rereading = make_rereading(service, pipeline)
+    service.signals.serve(loop, pipeline.stop, writer.rotate, checkpointer.request, rereading.ask)
     door = make_admin_door(service, pipeline, checkpointer)
     notifier = ServiceNotifier()
     housekeeper = make_housekeeper(service, pipeline, notifier, checkpointer)

@@ -58,6 +58,7 @@ class RunOptions:
     amendments: tuple[AmendmentAsked, ...] = ()
     key_file: Path | None = None
     accept_clock: bool = False
+    config_file: Path | None = None
 
     @property
     def anchor_file(self) -> Path | None:

@@ -18,13 +18,17 @@ from msgspec import UNSET
 
 from guard import __version__, clock
 from guard.config.activation import (
+    Difference,
+    events_of,
     find_differences,
     opening_events,
     resume_event,
     rules_events,
+    split_kept,
 )
 from guard.config.amending import amendment_event
 from guard.config.file import ConfigError
+from guard.config.last_read import read_last
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.engine.events import RULES_VERSION, ClockAccepted, CutNoted, Outcome, SessionStarted
@@ -129,7 +133,7 @@ def session_events(
     if options.accept_clock:
         actor = replace(actor, received_at_ns=max(clock_ns, 1))
         events.append(actor.event(ClockAccepted, previous_ns=log_ns))
-    events += _configured_events(options, engine, actor)
+    events += _configured_events(options, engine, actor, recovered.head.sequence)
     if state.rules_version != RULES_VERSION:
         say(
             f"the log's rules were version {state.rules_version}, from here on they are version "
@@ -151,26 +155,39 @@ def _noted(recovered: Recovered) -> list[CutNoted]:
     return noted
 
 
-def _configured_events(options: RunOptions, engine: Engine, actor: Actor) -> list[Outcome]:
+def _configured_events(
+    options: RunOptions, engine: Engine, actor: Actor, head_sequence: int
+) -> list[Outcome]:
     """The events that the operator asked for. Raises ConfigError where config and log disagree."""
-    differences = find_differences(engine.state, options.config, actor)
-    impossible = [difference for difference in differences if difference.event is None]
-    if differences and (impossible or not options.apply_config):
-        listed = "\n  ".join(difference.text for difference in impossible or differences)
-        remedy = (
-            "no event can make it so: correct the configuration"
-            if impossible
-            else "start with --apply-config to log the changes"
-        )
-        raise ConfigError(f"the configuration differs from the log ({remedy}):\n  {listed}")
-    events: list[Outcome] = []
-    for difference in differences:
-        if difference.event is not None and difference.event not in events:
-            events.append(difference.event)
+    state = engine.state
+    before = read_last(options.log_directory, state.log_id, head_sequence)
+    differences, kept = split_kept(
+        find_differences(state, options.config, actor), options.config, before
+    )
+    is_possible = all(difference.event is not None for difference in differences)
+    if differences and not (is_possible and options.apply_config):
+        raise ConfigError(_differing(differences, is_possible))
+    for difference in kept:
+        say(f"kept as the log has it, by an operator's action: {difference.text}")
     for asked in options.amendments:
-        amendment_event(engine.state, asked, actor)  # what cannot be is refused before all else
+        amendment_event(state, asked, actor)  # what cannot be is refused before all else
+    events = events_of(differences)
     for desk in options.resume_desks:
-        if desk not in engine.state.desks:
+        if desk not in state.desks:
             raise ConfigError(f"--resume-desk: {desk!r} is no desk of this log")
         events.append(resume_event(desk, actor))
     return events
+
+
+def _differing(differences: list[Difference], is_possible: bool) -> str:
+    """All that differs, what no event can make so marked as that, and what may be done."""
+    remedy = (
+        "start with --apply-config to log the changes"
+        if is_possible
+        else "no event can make so what is marked: correct the configuration"
+    )
+    listed = [
+        f"{difference.text}{' (no event can make it so)' if difference.event is None else ''}"
+        for difference in differences
+    ]
+    return f"the configuration differs from the log ({remedy}):\n  " + "\n  ".join(listed)

@@ -198,7 +198,9 @@ def test_keys_that_are_refused(tmp_path: Path) -> None:
     site.key_file.mkdir(mode=0o700)
     assert "no regular file" in _refusal(site.refused(), 2)
     assert site.segment.read_bytes() == before
-    assert sorted(path.name for path in site.log.iterdir()) == ["00000001.jsonl", "head", "lock"]
+    assert sorted(path.name for path in site.log.iterdir()) == [
+        "00000001.jsonl", "configured", "head", "lock",
+    ]  # fmt: skip
 
 
 def test_a_service_credential_may_have_any_mode(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_orders_are_answered_whatever_becomes_of_standard_error(
         for number in range(2):
             ask(client, order(f"A-{number}"))
             take_checkpoint(site, daemon)
-            daemon.signal(signal.SIGHUP)
+            daemon.signal(signal.SIGALRM)
         wait_for(lambda: ask(client, STATS)["counters"]["duty_failures"] > 0, daemon)
         assert ask(client, order("B-1"))["type"] == "admit"
         if not select.select([], [unread], [], 0)[1]:
@@ -142,7 +142,7 @@ def test_what_could_not_be_said_is_counted_and_told_later(tmp_path: Path) -> Non
             # A file that may not grow, as on a device that is full; the log's may not, either.
             resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, limit)
             for _ in range(3):
-                daemon.signal(signal.SIGHUP)
+                daemon.signal(signal.SIGALRM)
                 time.sleep(0.05)  # signals of one number that are pending are one
             wait_for(lambda: ask(client, STATS)["counters"]["lines_not_said"] == 3, daemon)
             resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (limit[1], resource.RLIM_INFINITY))

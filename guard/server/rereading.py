@@ -1,0 +1,198 @@
+"""The configuration file, read again while the service runs (SIGHUP): all of its changes, or none.
+
+Owns what of a changed file may take effect without a restart, and what is said of it. The file is
+checked as at a start (`guard.config.file`), in a thread, since nobody knows how long its disk
+takes; what differs from the log becomes the events that a start would log
+(`guard.config.activation`), staged in one turn between two requests.
+
+A value that the file says as it did when it was last read, and the log otherwise, an operator's
+action has changed: the log's stays, and that is told. Where both have changed, nobody can know
+which is wanted.
+
+How it fails: a file that cannot be read or used, a key that needs a restart, a difference that no
+event can make so, a value that both have changed: an alarm names them, and nothing has changed. A
+crash between two of the records leaves the first of them; the next start lists the rest.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from guard.config.activation import Difference, events_of, find_differences, split_kept
+from guard.config.file import Config, ConfigError, load_config
+from guard.config.last_read import said_by, write_last
+from guard.engine.actor import Actor
+from guard.engine.state import GuardState
+from guard.process.operator_lines import alarm, say
+from guard.server.pipeline import Pipeline
+from guard.server.service import RunOptions, Service
+from wal import Head
+
+WHY: Final = "SIGHUP: the configuration file was read again"
+# Beyond, the file is the place to look.
+LINES_MAX: Final = 100
+# Memory for as many as this is taken at a start, where it holds up no order.
+_SETTINGS_AT_A_START: Final = ("remembered_orders_max",)
+
+
+class Rereading:
+    """One at a time; asked for while one is under way, another follows. The loop's thread alone."""
+
+    def __init__(
+        self,
+        config_file: Path | None,
+        config: Config,
+        log_directory: Path,
+        state: GuardState,
+        pipeline: Pipeline,
+        *,
+        actor: Callable[[str], Actor],
+        say: Callable[[str], None],
+        alarm: Callable[[str], None],
+    ) -> None:
+        """`config`: as the file was last read. `actor`: of (why)."""
+        self._file = config_file
+        self._config = config
+        self._log_directory = log_directory
+        self._state = state
+        self._pipeline = pipeline
+        self._actor = actor
+        self._say = say
+        self._alarm = alarm
+        self._loop = asyncio.get_running_loop()
+        self._is_reading = False
+        self._is_asked_again = False
+
+    def ask(self) -> None:
+        """Reads the file and does what it says, as soon as it is read."""
+        if self._file is None:
+            self._say("SIGHUP: this service was started without a file; nothing is done")
+        elif self._is_reading:
+            self._is_asked_again = True
+        else:
+            self._is_reading = True
+            # Of its own, and not waited for at the end: its disk may never answer.
+            thread = threading.Thread(target=self._read, name="configuration", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._is_reading = False
+                self._refuse([f"no thread can be had to read it: {error}"])
+
+    def _read(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        assert self._file is not None
+        found: Config | Exception
+        try:
+            found = load_config(self._file)
+        except (ConfigError, MemoryError) as error:
+            found = error
+        try:
+            self._loop.call_soon_threadsafe(self._take, found)
+        except RuntimeError:
+            return  # the loop is closed: the service has ended
+
+    def _take(self, found: Config | Exception) -> None:
+        self._is_reading = False
+        if self._pipeline.is_stopping:
+            return
+        if isinstance(found, Config):
+            self._apply(found)
+        else:
+            self._refuse([str(found) or type(found).__name__])
+        if self._is_asked_again:
+            self._is_asked_again = False
+            self.ask()
+
+    def _refuse(self, reasons: list[str]) -> None:
+        for reason in _at_most(reasons):
+            self._alarm(f"SIGHUP: the configuration is not taken, nothing has changed: {reason}")
+
+    def _apply(self, config: Config) -> None:
+        actor = self._actor(WHY)
+        found = find_differences(self._state, config, actor)
+        changed, kept = split_kept(found, config, said_by(self._config))
+        reasons = [*fixed_differences(self._config, config)]
+        if changed:
+            reasons += self._conflicts(changed, actor)
+        if reasons:
+            self._refuse(reasons)
+            return
+        for text in _at_most([difference.text for difference in kept]):
+            self._say(f"SIGHUP: kept as the log has it, by an operator's action: {text}")
+        for text in _at_most([difference.text for difference in changed]):
+            self._say(f"SIGHUP: taken: {text}")
+        events = events_of(changed)
+        for event in events:
+            self._pipeline.record(event)
+        self._config = config
+        self._pipeline.when_durable(self._note)
+        records = "no record" if not events else f"{len(events)} records, logged"
+        self._say(f"SIGHUP: the configuration was read again: {records}")
+
+    def _conflicts(self, changed: list[Difference], actor: Actor) -> Iterator[str]:
+        """What of the file's changes cannot be done, in words."""
+        behind = {one.place for one in find_differences(self._state, self._config, actor)}
+        for one in changed:
+            if one.event is None:
+                yield f"{one.text}: no event can make it so"
+            elif one.place and one.place in behind:
+                yield (
+                    f"{one.text}: an operator's action has changed it, too, since the file was "
+                    "last read; say in the file what the log says, and change it by `admin`"
+                )
+
+    def _note(self, head: Head) -> None:
+        _write_note(self._log_directory, self._state.log_id, head, self._config, self._alarm)
+
+
+def make_rereading(service: Service, pipeline: Pipeline) -> Rereading:
+    """Of a service whose start has just read its file."""
+    options, writer = service.options, service.writer
+    return Rereading(
+        options.config_file,
+        options.config,
+        options.log_directory,
+        service.engine.state,
+        pipeline,
+        actor=lambda why: service.actor(writer.staged_count, why),
+        say=say,
+        alarm=alarm,
+    )
+
+
+def note_configuration(options: RunOptions, log_id: str, head: Head) -> None:
+    """Notes what a start has read, once all that came of it is on disk."""
+    _write_note(options.log_directory, log_id, head, options.config, alarm)
+
+
+def _write_note(
+    directory: Path, log_id: str, head: Head, config: Config, alarm: Callable[[str], None]
+) -> None:
+    try:
+        write_last(directory, log_id, head.sequence, config)
+    except OSError as error:
+        alarm(f"what the configuration said cannot be noted beside the log: {error}")
+
+
+def fixed_differences(before: Config, after: Config) -> Iterator[str]:
+    """What takes a restart, key by key."""
+    for section, said, says in (
+        ("endpoints", before.endpoints, after.endpoints),
+        ("log", before.log, after.log),
+        ("settings", before.settings, after.settings),
+    ):
+        for key in said.__struct_fields__:
+            old, new = getattr(said, key), getattr(says, key)
+            is_fixed = section != "settings" or key in _SETTINGS_AT_A_START
+            if is_fixed and old != new:
+                yield f"{section}.{key}: it is {old!r}, the file says {new!r}: it takes a restart"
+
+
+def _at_most(texts: list[str]) -> list[str]:
+    if len(texts) <= LINES_MAX:
+        return texts
+    return [*texts[:LINES_MAX], f"and {len(texts) - LINES_MAX} more"]
