@@ -38,7 +38,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def site(killed: Site, tmp_path: Path) -> Site:
     """A copy of that log to damage, without the zeros that were written ahead."""
     site = Site(tmp_path)
-    shutil.copytree(killed.log, site.log, ignore=shutil.ignore_patterns("head"))
+    shutil.copytree(killed.log, site.log, ignore=shutil.ignore_patterns("head", "configured"))
     site.segment.write_bytes(site.segment.read_bytes().rstrip(b"\0"))
     return site
 
