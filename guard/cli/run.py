@@ -9,7 +9,7 @@ from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complai
 from guard.config.amending import OPTION_OF, AmendmentAsked, Saying, parse_asked
 from guard.config.file import Config, ConfigError, check_orders_endpoint, load_config
 from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_key
-from guard.process.operator_lines import say, speaking
+from guard.process.operator_lines import say, speaking, use_json
 from guard.process.signals import Signals, StopAsked
 from guard.recovery.start_options import (
     ACCEPT_CLOCK_OPTION,
@@ -66,6 +66,27 @@ def add(commands: Commands) -> None:
             metavar="FILL",
             help=what,
         )
+    _add_fresh_arguments(run)
+    run.add_argument(
+        ACCEPT_CLOCK_OPTION,
+        action="store_true",
+        help="go on from the system's clock, which is behind the log's time, and log that",
+    )
+    run.add_argument(
+        "--then-stop",
+        action="store_true",
+        help="start as told, serve nobody, and stop in good order",
+    )
+    run.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="how what it says is written: for people, or one JSON object a line",
+    )
+    run.set_defaults(command=_run, speaking=speaking)
+
+
+def _add_fresh_arguments(run: argparse.ArgumentParser) -> None:
     fresh = run.add_mutually_exclusive_group()
     fresh.add_argument(
         NEW_LOG_OPTION,
@@ -82,17 +103,6 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="go on with a log that is known to have lost records, and log that",
     )
-    run.add_argument(
-        ACCEPT_CLOCK_OPTION,
-        action="store_true",
-        help="go on from the system's clock, which is behind the log's time, and log that",
-    )
-    run.add_argument(
-        "--then-stop",
-        action="store_true",
-        help="start as told, serve nobody, and stop in good order",
-    )
-    run.set_defaults(command=_run, speaking=speaking)
 
 
 def _asked(saying: Saying, text: str) -> AmendmentAsked:
@@ -103,6 +113,8 @@ def _asked(saying: Saying, text: str) -> AmendmentAsked:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.log_format == "json":
+        use_json()
     try:
         with Signals(say) as signals:
             return _serve(options, signals)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from guard.process.line_forms import told
 from kernel import InvariantError
 from wal import WalError, WalPoisoned
 from wal.failpoint import reach
@@ -58,11 +59,13 @@ class Duty:
         if may_tell and not self._is_told:
             self._is_told, self._silent_until_ns = True, now_ns + REST_NS
             reason = str(error) or type(error).__name__
-            alarm(f"{self.name} {TRIED_AGAIN}: {reason}")
+            text = f"{self.name} {TRIED_AGAIN}: {reason}"
+            alarm(told("duty_failed", text, duty=self.name, reason=reason))
 
     def _note_success(self, now_ns: int, say: Callable[[str], None]) -> None:
         if self._is_told:
             lasted_s = (now_ns - self._began_ns) / 1e9
             times = "once" if self._failures == 1 else f"{self._failures} times"
-            say(f"{self.name} works again; it had failed {times} in {lasted_s:.1f} s")
+            text = f"{self.name} works again; it had failed {times} in {lasted_s:.1f} s"
+            say(told("duty_works", text, duty=self.name))
         self._failures, self._is_told = 0, False

@@ -1,7 +1,7 @@
 """What the process tells its operator: lines that never hold the service up and never end it.
 
 Owns standard error while a service runs, the line that says that it is ready on standard output,
-the form of a line, and the count of those that could not be said.
+and the count of those that could not be said. The form of a line is `guard.process.line_forms`'s.
 
 How it works: a line goes into a bounded queue, and a thread of its own writes it with one plain
 `write`. Not the loop: nobody can ask beforehand whether a write will wait (a pipe or a terminal is
@@ -24,11 +24,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import Final, TextIO
 
 from guard import clock
+from guard.process.line_forms import ALARM, FATAL, INFO, Told, json_line_of, line_of, told
 
 # Some minutes of a bad day's lines, one a second; at most 4 MiB.
 LINES_WAITING_MAX: Final = 1_000
@@ -36,22 +36,8 @@ LINE_BYTES_MAX: Final = select.PIPE_BUF
 # A reader that is alive has read by then; one that is not shall not hold up a restart.
 LAST_WORDS_S: Final = 1.0
 
-INFO: Final = "INFO"
-ALARM: Final = "ALARM"
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOBODY_READS: Final = "nobody read them"
 _CUT: Final = b" ...\n"
-
-
-def line_of(wall_ns: int, level: str, text: str) -> bytes:
-    """`2026-11-30T07:42:19.123Z ALARM: text`, one line whatever stands in the text."""
-    moment = _EPOCH + timedelta(microseconds=wall_ns // 1_000)
-    time = moment.isoformat(timespec="milliseconds").removesuffix("+00:00")
-    plain = "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
-    )
-    return f"{time}Z {level}: {plain}\n".encode()
 
 
 class Voice:
@@ -142,7 +128,7 @@ class Voice:
         if count and self._wall_ns is not None:
             lines = "1 line" if count == 1 else f"{count:,} lines"
             text = f"{lines} before this one could not be said here: {why}"
-            self._write(line_of(self._wall_ns(), ALARM, text))
+            self._write(_line(self._wall_ns(), ALARM, told("lines_not_said", text, count=count)))
             with self._lock:
                 self._not_told -= count
 
@@ -176,34 +162,52 @@ def _descriptor_of(stream: TextIO | None) -> int:
 _standard_error: Final = Voice(_descriptor_of(sys.__stderr__), clock.wall_ns)
 _standard_output: Final = Voice(_descriptor_of(sys.__stdout__))
 _is_serving = False
+_is_json = False
+
+
+def use_json() -> None:
+    """From here on each line is one JSON object."""
+    global _is_json
+    _is_json = True
+
+
+def _line(wall_ns: int, level: str, text: str) -> bytes:
+    if _is_json:
+        return json_line_of(wall_ns, level, text, LINE_BYTES_MAX)
+    return line_of(wall_ns, level, text)
 
 
 def say(text: str) -> None:
     """One line for the operator."""
-    _standard_error.put(line_of(clock.wall_ns(), INFO, text))
+    _standard_error.put(_line(clock.wall_ns(), INFO, text))
 
 
 def alarm(text: str) -> None:
     """One line for the operator, who should do something about it."""
-    _standard_error.put(line_of(clock.wall_ns(), ALARM, text))
+    _standard_error.put(_line(clock.wall_ns(), ALARM, text))
 
 
-def announce(line: str) -> None:
+def announce(text: str) -> None:
     """One line on standard output, for who started the process."""
-    _standard_output.put(f"{line}\n".encode(errors="backslashreplace"))
+    plain = f"{text}\n".encode(errors="backslashreplace")
+    _standard_output.put(_line(clock.wall_ns(), INFO, text) if _is_json else plain)
 
 
-def begin_service(ready_line: str) -> None:
+def begin_service(ready: Told) -> None:
     """Announces that the service is ready. From here on its last sentence has a time, too."""
     global _is_serving
     _is_serving = True
-    announce(ready_line)
+    announce(ready)
 
 
 def complaint(error: BaseException | str) -> str:
     """Why the process ends, as the line that says so."""
+    text = f"the service has ended, nothing more is answered: {error}"
+    if _is_json:
+        name = "service_ended" if _is_serving else "refused"
+        named = told(name, text if _is_serving else str(error), error=type(error).__name__)
+        return _line(clock.wall_ns(), FATAL, named).decode()
     if _is_serving:
-        text = f"the service has ended, nothing more is answered: {error}"
         return line_of(clock.wall_ns(), ALARM, text).decode()
     return f"pretrade-guard: {error}\n"
 
@@ -236,12 +240,25 @@ class _Stream(io.TextIOBase):
         return True
 
     def write(self, text: str, /) -> int:
+        if _is_json:
+            return self._write_json(text)
         *lines, rest = (self._rest + text).split("\n")
         if len(rest) > LINE_BYTES_MAX:
             lines, rest = [*lines, rest], ""
         self._rest = rest
         for line in lines:
             self._voice.put(f"{line}\n".encode(errors="backslashreplace"))
+        return len(text)
+
+    def _write_json(self, text: str) -> int:
+        """What is written in one piece is one event; what is one already stays as it is."""
+        whole = self._rest + text
+        self._rest = "" if whole.endswith("\n") or len(whole) > LINE_BYTES_MAX else whole
+        if not self._rest:
+            is_event = whole.startswith('{"time": ')
+            named = told("output", whole.rstrip("\n"))
+            line = whole.encode() if is_event else _line(clock.wall_ns(), FATAL, named)
+            self._voice.put(line)
         return len(text)
 
     def end(self) -> None:

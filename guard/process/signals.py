@@ -19,6 +19,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Final, Self
 
+from guard.process.line_forms import told
+
 # SIGXCPU: the processor time that the process may use is nearly spent, and SIGKILL comes next.
 STOPS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGXCPU)
 BEGIN_SEGMENT: Final = signal.SIGUSR1
@@ -150,12 +152,14 @@ class Signals:
 
     def _tell(self, number: int) -> None:
         if number in (BEGIN_SEGMENT, TAKE_CHECKPOINT):
-            self._say(f"{_name(number)}: nothing is served yet; nothing is done")
+            text = f"{_name(number)}: nothing is served yet; nothing is done"
+            self._say(told("signal", text))
         elif number == READ_CONFIGURATION:
             self._is_reading_due = True
-            self._say("SIGHUP: the configuration is read again as soon as orders are served")
+            text = "SIGHUP: the configuration is read again as soon as orders are served"
+            self._say(told("signal", text))
         else:
-            self._say(no_harm(number))
+            self._say(told("signal", no_harm(number)))
 
 
 def forget_in_child(may_stop: tuple[int, ...] = STOPS) -> None:

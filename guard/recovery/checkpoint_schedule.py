@@ -30,6 +30,7 @@ from guard.engine.engine import Engine
 from guard.engine.events import CheckpointTaken, Outcome
 from guard.engine.state import GuardState
 from guard.process.forked_child import DESCRIPTORS, Ended, ForkedChild, WaitForGo
+from guard.process.line_forms import told
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery.checkpoint_payload import encode_state, state_digest_hex
 from kernel import InvariantError
@@ -308,11 +309,12 @@ class Checkpointer:
         self._retry_ns = RETRY_NS
         duration_ns = self._monotonic_ns() - underway.started_ns
         self._not_before_ns = self._monotonic_ns() + REST_FACTOR * ended.cpu_ns
-        self._say(
+        text = (
             f"checkpoint of record {underway.head.sequence}: {taken.payload_bytes} bytes in "
             f"{duration_ns / 1e9:.1f} s; orders stood still for "
             f"{underway.stood_still_ns / 1e6:.1f} ms"
         )
+        self._say(told("checkpoint_taken", text, sequence=underway.head.sequence))
 
     def _log(self, taken: _Taken, head: Head, why: str) -> None:
         event = self._actor(why).event(
@@ -345,7 +347,8 @@ class Checkpointer:
     def _alarm(self, problem: str) -> None:
         self._not_before_ns = self._monotonic_ns() + self._retry_ns
         self._retry_ns = min(2 * self._retry_ns, RETRY_NS_MAX)
-        self._tell(f"no checkpoint was taken, orders go on: {problem}")
+        text = f"no checkpoint was taken, orders go on: {problem}"
+        self._tell(told("checkpoint_failed", text))
 
 
 def _text_of(error: Exception) -> str:

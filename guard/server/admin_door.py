@@ -37,6 +37,7 @@ from guard.admin.messages import (
 from guard.admin.queries import answer
 from guard.engine.actor import Actor
 from guard.engine.state import GuardState
+from guard.process.line_forms import told
 from guard.protocol.messages import StatsReply
 from guard.server.connection import Connection, Received
 from guard.server.listener import Listener
@@ -171,7 +172,18 @@ class AdminDoor:
         self._pipeline.record(planned.event)
         if type(action) is not Stop and (act := self._acts.get(type(action))) is not None:
             act()
-        self._say(f"{actor.by}: {'; '.join(planned.changes)} ({actor.why})")
+        self._say(
+            told(
+                "operator_action",
+                f"{actor.by}: {'; '.join(planned.changes)} ({actor.why})",
+                action=type(action).__struct_config__.tag,
+                action_id=action.action_id,
+                by=actor.by,
+                why=actor.why,
+                wal_sequence=sequence,
+                changes=planned.changes,
+            )
+        )
         return Done(action.action_id, sequence, False, planned.changes)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from guard.admin.messages import HealthReply, Rotate, Stop, TakeCheckpoint
 from guard.config.endpoint import BESIDE_LOG, admin_endpoint
 from guard.engine.actor import Actor
+from guard.process.line_forms import told
 from guard.process.operator_lines import alarm, say
 from guard.recovery.checkpoint_schedule import Checkpointer
 from guard.server.admin_door import AdminDoor, admin_policy
@@ -33,7 +34,8 @@ def bind_admin(options: RunOptions) -> Listener | None:
         text = f"admin endpoint {endpoint!r} cannot be bound: {error}"
         if configured != BESIDE_LOG:
             raise EndpointError(text) from error
-        alarm(f"{text}; orders are served without; endpoints.admin may name another place")
+        text = f"{text}; orders are served without; endpoints.admin may name another place"
+        alarm(told("admin_unbound", text, endpoint=endpoint))
         return None
 
 

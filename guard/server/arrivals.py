@@ -17,6 +17,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from guard.process.line_forms import told
 from guard.server.connection import Backlog, Connection, Credentials
 from guard.server.endpoints import Endpoint
 from guard.server.policy import Policy
@@ -111,10 +112,11 @@ class Arrivals:
                 if error.errno not in _EXHAUSTED:
                     raise
                 self.pauses += 1
-                self._say(
+                text = (
                     f"{endpoint.text}: nobody is let in for a second: {error.strerror}; "
                     "who is connected is served"
                 )
+                self._say(told("arrivals_paused", text, endpoint=endpoint.text))
                 self.pause()
                 return None
             accepted.setblocking(False)
@@ -123,8 +125,8 @@ class Arrivals:
     def _welcome(self, accepted: socket.socket) -> Connection:
         credentials = None
         if accepted.family == socket.AF_UNIX:
-            told = accepted.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-            credentials = Credentials(*_CREDENTIALS.unpack(told))
+            said = accepted.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            credentials = Credentials(*_CREDENTIALS.unpack(said))
             address = f"process {credentials.process_id} of user {credentials.user_id}"
         else:
             address = _prepare_tcp(accepted)

@@ -24,6 +24,7 @@ from guard.config.file import ConfigError
 from guard.engine.events import SessionClosed
 from guard.process.descriptors import CONNECTIONS_MIN, connections_max, open_count, raise_limit
 from guard.process.installation import interpreted_note
+from guard.process.line_forms import told
 from guard.process.notify import ServiceNotifier
 from guard.process.operator_lines import alarm, announce, begin_service, lines_not_said, say
 from guard.process.signals import Signals
@@ -82,7 +83,7 @@ def run_daemon(options: RunOptions, signals: Signals) -> None:
     """Runs until SIGTERM or SIGINT, then returns. Raises what ended it otherwise."""
     raise_limit()
     if (note := interpreted_note()) is not None:
-        say(note)
+        say(told("interpreted", note))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             try:
@@ -127,7 +128,7 @@ async def _serve(options: RunOptions, signals: Signals) -> None:
 
 def _tell(alarms: Iterable[str]) -> None:
     for text in alarms:
-        alarm(text)
+        alarm(told("recovery", text))
 
 
 def _load_anchor(options: RunOptions) -> Anchor | None:
@@ -148,7 +149,8 @@ def _prepare_older_records(options: RunOptions, older: OlderRecords) -> None:
     try:
         older.prepare()
     except OSError as error:
-        alarm(f"the older records of the log will not be checked: cannot fork: {error}")
+        text = f"the older records of the log will not be checked: cannot fork: {error}"
+        alarm(told("older_records_unchecked", text))
 
 
 def _begin_anchor(
@@ -170,7 +172,8 @@ def _begin_anchor(
     except WalError as error:
         if is_needed or options.new_log or options.new_anchor:
             raise
-        alarm(f"the anchor cannot be published, orders are served without: {error}")
+        text = f"the anchor cannot be published, orders are served without: {error}"
+        alarm(told("anchor_failed", text))
     return anchor
 
 
@@ -289,11 +292,7 @@ async def _serve_orders(service: Service) -> Pipeline:
     pipeline.start()
     if door is not None:
         door.start()
-    head = writer.durable_head.sequence
-    begin_service(
-        f"pretrade-guard {__version__} ready: orders {gateway.endpoint}, "
-        f"log {options.log_directory}, head {head}, kernel {KERNEL_FORM}"
-    )
+    _announce_ready(service)
     notifier.announce("READY=1", f"STATUS=serving {gateway.endpoint}")
     heartbeat = loop.create_task(housekeeper.run())
     housekeeper.watch(heartbeat)
@@ -311,6 +310,17 @@ async def _serve_orders(service: Service) -> Pipeline:
     writer.sync_now()
     checkpointer.take_at_stop()
     return pipeline
+
+
+def _announce_ready(service: Service) -> None:
+    endpoint, directory = service.gateway.endpoint, service.options.log_directory
+    head = service.writer.durable_head.sequence
+    text = (
+        f"pretrade-guard {__version__} ready: orders {endpoint}, log {directory}, head {head}, "
+        f"kernel {KERNEL_FORM}"
+    )
+    fields = {"version": __version__, "orders": endpoint, "log": str(directory)}
+    begin_service(told("ready", text, **fields, head_sequence=head, kernel=KERNEL_FORM))
 
 
 def _refuse_few_descriptors() -> None:
@@ -331,7 +341,7 @@ def _tell_last(writer: LogWriter) -> None:
     except WalPoisoned:
         raise
     except WalError as error:
-        say(str(error))
+        say(told("readers_not_told", str(error)))
 
 
 def _publish_last(anchor: AnchorPublisher, head: Head, is_synchronous: bool) -> None:
@@ -341,26 +351,27 @@ def _publish_last(anchor: AnchorPublisher, head: Head, is_synchronous: bool) -> 
     except WalError as error:
         if is_synchronous:
             raise
-        alarm(f"the log is closed, and its anchor is not of its end: {error}")
+        text = f"the log is closed, and its anchor is not of its end: {error}"
+        alarm(told("anchor_failed", text))
 
 
 def _say_last(pipeline: Pipeline) -> None:
     """One line of what has passed."""
     counted = pipeline.stats().counters
     dropped = counted["replies_dropped_slow"] + counted["replies_dropped_gone"]
-    announce(
+    text = (
         f"pretrade-guard stopped: {counted['messages']} messages, {counted['requests']} requests, "
         f"{counted['request_errors']} errors, {counted['records']} records in "
         f"{counted['batches']} batches; {dropped} replies dropped, "
         f"{counted['messages_discarded']} messages discarded after the stop"
     )
+    announce(told("stopped", text, **counted))
 
 
 def _say_started_alone(options: RunOptions, head: Head) -> None:
     """One line for who told it to stop behind its start."""
-    announce(
-        f"pretrade-guard started and stopped: log {options.log_directory}, head {head.sequence}"
-    )
+    text = f"pretrade-guard started and stopped: log {options.log_directory}, head {head.sequence}"
+    announce(told("stopped", text, head_sequence=head.sequence))
 
 
 def _settle_garbage_collector() -> None:

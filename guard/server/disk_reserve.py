@@ -32,6 +32,7 @@ from typing import Final, NamedTuple
 from guard.engine.actor import Actor
 from guard.engine.events import EntriesHalted, EntriesResumed, Outcome
 from guard.engine.state import GuardState
+from guard.process.line_forms import told
 from wal import LogWriter
 
 RESUME_NUMERATOR: Final = 5  # entries resume above 5/4 of the reserve: no flapping around its edge
@@ -185,9 +186,9 @@ class DiskReserve:
             if event is not None:
                 self._record(event)
                 if isinstance(event, EntriesHalted):
-                    self._alarm(sentence_of(event))
+                    self._alarm(told("entries_halted", sentence_of(event), free_bytes=left))
                 elif isinstance(event, EntriesResumed):
-                    self._say(sentence_of(event))
+                    self._say(told("entries_resumed", sentence_of(event), free_bytes=left))
         bytes_more = min(bytes_to_edge(left, self._reserve_bytes), LOOK_EVERY_BYTES)
         return Allowance(self._writer.staged_total_bytes + bytes_more, self._refused)
 
@@ -199,11 +200,13 @@ class DiskReserve:
             if self._seen_left is None:
                 raise
             if not self._fails:
-                self._alarm(f"how much is free on the log's disk cannot be found out: {error}")
+                text = f"how much is free on the log's disk cannot be found out: {error}"
+                self._alarm(told("disk_unknown", text))
             self._fails = True
             return self._seen_left - (staged - self._seen_staged)
         if self._fails:
-            self._say("how much is free on the log's disk can be found out again")
+            text = "how much is free on the log's disk can be found out again"
+            self._say(told("disk_known", text))
         self._fails = False
         self._seen_left, self._seen_staged = left, staged
         return left

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from guard.process.line_forms import told
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from wal import ChainHasher, LogWriter, WalDisplaced, WalError, WalPoisoned, find_missing
 
@@ -80,7 +81,7 @@ class LogWatch:
                 "the log goes on under the key that was read then, and is not read without it"
             )
         for text in sorted(found - self._said):
-            self._alarm(text)
+            self._alarm(told("log_files", text))
         self._said = found
 
     def _look_at_sealed(self) -> set[str]:

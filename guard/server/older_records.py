@@ -28,6 +28,7 @@ import msgspec
 
 from guard import clock
 from guard.process.forked_child import Ended, ForkedChild, WaitForGo
+from guard.process.line_forms import told
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.record.codec import DIALECT
 from guard.server.counters import Counters
@@ -167,21 +168,23 @@ def _settle(
     alarm: Callable[[str], None],
 ) -> None:
     if ended.word is None:
-        alarm(f"the older records of the log were not checked: {ended.problem}")
+        text = f"the older records of the log were not checked: {ended.problem}"
+        alarm(told("older_records_unchecked", text))
         return
     checked = _decode_checked(ended.word)
     counters.older_records_verified = checked.last_sequence - checked.first_sequence + 1
     if checked.damage is not None:
         counters.older_damage += 1
-        alarm(f"the older records of the log do not verify, orders go on: {checked.damage}")
+        text = f"the older records of the log do not verify, orders go on: {checked.damage}"
+        alarm(told("older_records_damaged", text))
         return
     if checked.last_sequence < checked.first_sequence:
-        say("older records: all of them were archived meanwhile, none is left to verify")
+        text = "older records: all of them were archived meanwhile, none is left to verify"
+        say(told("older_records_archived", text))
         return
-    say(
-        f"older records verified: {checked.first_sequence} to {checked.last_sequence} in "
-        f"{spent_ns / NANOSECONDS_PER_SECOND:.1f} s"
-    )
+    first, last = checked.first_sequence, checked.last_sequence
+    text = f"older records verified: {first} to {last} in {spent_ns / NANOSECONDS_PER_SECOND:.1f} s"
+    say(told("older_records_verified", text, first_sequence=first, last_sequence=last))
 
 
 def _rest(spent_ns: int) -> None:

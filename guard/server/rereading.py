@@ -26,6 +26,7 @@ from guard.config.file import Config, ConfigError, load_config
 from guard.config.last_read import said_by, write_last
 from guard.engine.actor import Actor
 from guard.engine.state import GuardState
+from guard.process.line_forms import told
 from guard.process.operator_lines import alarm, say
 from guard.server.pipeline import Pipeline
 from guard.server.service import RunOptions, Service
@@ -69,7 +70,7 @@ class Rereading:
     def ask(self) -> None:
         """Reads the file and does what it says, as soon as it is read."""
         if self._file is None:
-            self._say("SIGHUP: this service was started without a file; nothing is done")
+            self._say(told("configuration_read", "SIGHUP: there is no file; nothing is done"))
         elif self._is_reading:
             self._is_asked_again = True
         else:
@@ -109,7 +110,8 @@ class Rereading:
 
     def _refuse(self, reasons: list[str]) -> None:
         for reason in _at_most(reasons):
-            self._alarm(f"SIGHUP: the configuration is not taken, nothing has changed: {reason}")
+            text = f"SIGHUP: the configuration is not taken, nothing has changed: {reason}"
+            self._alarm(told("configuration_refused", text, reason=reason))
 
     def _apply(self, config: Config) -> None:
         actor = self._actor(WHY)
@@ -122,16 +124,18 @@ class Rereading:
             self._refuse(reasons)
             return
         for text in _at_most([difference.text for difference in kept]):
-            self._say(f"SIGHUP: kept as the log has it, by an operator's action: {text}")
+            said = f"SIGHUP: kept as the log has it, by an operator's action: {text}"
+            self._say(told("configuration_kept", said, difference=text))
         for text in _at_most([difference.text for difference in changed]):
-            self._say(f"SIGHUP: taken: {text}")
+            self._say(told("configuration_taken", f"SIGHUP: taken: {text}", difference=text))
         events = events_of(changed)
         for event in events:
             self._pipeline.record(event)
         self._config = config
         self._pipeline.when_durable(self._note)
         records = "no record" if not events else f"{len(events)} records, logged"
-        self._say(f"SIGHUP: the configuration was read again: {records}")
+        text = f"SIGHUP: the configuration was read again: {records}"
+        self._say(told("configuration_read", text, records=len(events)))
 
     def _conflicts(self, changed: list[Difference], actor: Actor) -> Iterator[str]:
         """What of the file's changes cannot be done, in words."""
@@ -175,7 +179,8 @@ def _write_note(
     try:
         write_last(directory, log_id, head.sequence, config)
     except OSError as error:
-        alarm(f"what the configuration said cannot be noted beside the log: {error}")
+        text = f"what the configuration said cannot be noted beside the log: {error}"
+        alarm(told("configuration_not_noted", text))
 
 
 def fixed_differences(before: Config, after: Config) -> Iterator[str]:

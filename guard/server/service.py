@@ -17,6 +17,7 @@ from guard.config.file import Config
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.process.duties import Duty
+from guard.process.line_forms import told
 from guard.process.notify import ServiceNotifier
 from guard.process.operator_lines import alarm, say
 from guard.process.signals import Signals
@@ -131,10 +132,11 @@ def _look_at_standing(service: Service, pipeline: Pipeline) -> Callable[[], None
 
 def _tell_uncharged(pipeline: Pipeline) -> None:
     for fill, fee_microcents in pipeline.take_uncharged():
-        alarm(
+        text = (
             f"the fee of fill {fill} is recorded and not charged: "
             f"{money_text(fee_microcents)}; a person has to accept it (run --accept-fill {fill})"
         )
+        alarm(told("fee_uncharged", text, fill=fill, fee_microcents=fee_microcents))
 
 
 def make_checkpointer(service: Service, pipeline: Pipeline) -> Checkpointer:

@@ -32,6 +32,7 @@ from guard.config.last_read import read_last
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.engine.events import RULES_VERSION, ClockAccepted, CutNoted, Outcome, SessionStarted
+from guard.process.line_forms import told
 from guard.process.operator_lines import say
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS
 from guard.recovery.recover import Recovered
@@ -82,10 +83,10 @@ def _stage_amendments(options: RunOptions, engine: Engine, writer: LogWriter) ->
         actor = actor_of(engine, writer.staged_count, options.why)
         event = amendment_event(engine.state, asked, actor)
         if event is None:
-            say(f"{asked.option}: was said before, nothing is logged")
+            say(told("fill_amended", f"{asked.option}: was said before, nothing is logged"))
         else:
             record_event(engine, writer, event)
-            say(f"{asked.option}: logged")
+            say(told("fill_amended", f"{asked.option}: logged"))
 
 
 def _stage_due(engine: Engine, writer: LogWriter) -> None:
@@ -93,7 +94,8 @@ def _stage_due(engine: Engine, writer: LogWriter) -> None:
     actor = actor_of(engine, writer.staged_count, "")
     count = record_due(engine, writer, actor.received_at_ns, actor.batch_first_sequence)
     if count:
-        say(f"{count} fills that came before their order were recorded with it now")
+        text = f"{count} fills that came before their order were recorded with it now"
+        say(told("early_fills_recorded", text, count=count))
 
 
 def session_events(
@@ -135,10 +137,11 @@ def session_events(
         events.append(actor.event(ClockAccepted, previous_ns=log_ns))
     events += _configured_events(options, engine, actor, recovered.head.sequence)
     if state.rules_version != RULES_VERSION:
-        say(
+        text = (
             f"the log's rules were version {state.rules_version}, from here on they are version "
             f"{RULES_VERSION}: software that does not know these cannot open it any more"
         )
+        say(told("rules_activated", text, rules_version=RULES_VERSION))
     return events
 
 
@@ -146,11 +149,12 @@ def _noted(recovered: Recovered) -> list[CutNoted]:
     """The cuts as the log will name them; the operator is told of each."""
     noted = []
     for cut in recovered.cuts:
-        say(
+        text = (
             f"a torn end was cut: {cut.bytes_cut} bytes of {cut.segment} from byte {cut.offset} "
             f"on (first record lost: {cut.first_sequence_lost}; {cut.reason}); "
             f"copy: {cut.copy_name}"
         )
+        say(told("torn_end_cut", text, **asdict(cut)))
         noted.append(CutNoted(**asdict(cut)))
     return noted
 
@@ -168,7 +172,8 @@ def _configured_events(
     if differences and not (is_possible and options.apply_config):
         raise ConfigError(_differing(differences, is_possible))
     for difference in kept:
-        say(f"kept as the log has it, by an operator's action: {difference.text}")
+        text = f"kept as the log has it, by an operator's action: {difference.text}"
+        say(told("configuration_kept", text, difference=difference.text))
     for asked in options.amendments:
         amendment_event(state, asked, actor)  # what cannot be is refused before all else
     events = events_of(differences)

@@ -9,6 +9,7 @@ from typing import Final
 
 from guard.engine.shares import FILLS_PER_ORDER_MAX
 from guard.engine.state import GuardState
+from guard.process.line_forms import told
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS, NANOSECONDS_PER_SECOND
 
 AGAIN_NS: Final = 600 * NANOSECONDS_PER_SECOND
@@ -44,10 +45,10 @@ class StandingAlarms:
             if words is None:
                 if known is not None:
                     del self._standing[index]
-                    self._say(f"over: {known[0]}")
+                    self._say(told("over", f"over: {known[0]}", what=known[0]))
             elif known is None or now_ns >= known[1]:
                 self._standing[index] = (words[1], now_ns + AGAIN_NS)
-                self._alarm(words[0])
+                self._alarm(told("standing", words[0], what=words[1]))
 
 
 def words_of_clock(wall_ns: int, system_ns: int, state: GuardState) -> Words | None:

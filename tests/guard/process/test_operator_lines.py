@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from guard.process.operator_lines import ALARM, INFO, LINE_BYTES_MAX, Voice, line_of
+from guard.process.line_forms import ALARM, INFO, line_of
+from guard.process.operator_lines import LINE_BYTES_MAX, Voice
 
 PATIENCE_S = 20.0
 NOON_NS = 1_796_126_400_000_000_000  # 2026-12-01T12:00:00Z

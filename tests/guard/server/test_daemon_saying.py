@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import resource
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from daemon_support import PATIENCE_S, Daemon, Site, config_text
+from daemon_support import KEY, OPENING_RECORDS, PATIENCE_S, Daemon, Site, config_text
 from guard.process import own_process
 from protocol_client import STATS, ProtocolClient, order
 
@@ -238,3 +239,32 @@ def test_standard_error_is_read_late(tmp_path: Path) -> None:
     assert len(lines) == 3
     for line in lines:
         assert re.fullmatch(rf"{TIME} INFO: checkpoint of record \d+: .*", line)
+
+
+def test_each_line_is_one_json_object_where_that_is_asked_for(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with site.running("--log-format", "json") as daemon:
+        ready = json.loads(daemon.ready_line)
+        assert (ready["level"], ready["event"]) == ("info", "ready")
+        assert ready["fields"]["head_sequence"] == OPENING_RECORDS
+        asked = {"type": "halt", "scope": "firm", "action_id": "h", "why": 'a "loop"'}
+        with ProtocolClient(f"ipc://{site.log}.admin") as admin:
+            admin.ask(asked)
+        site.configure("[")
+        daemon.signal(signal.SIGHUP)
+        daemon.signal(signal.SIGALRM)
+        wait_for(lambda: "configuration_refused" in daemon.stderr, daemon)
+        assert daemon.stop() == 0
+        last = json.loads(daemon.last_words())
+    said = {line["event"]: line for line in map(json.loads, daemon.stderr.splitlines())}
+    acted = said["operator_action"]
+    assert acted["fields"]["wal_sequence"] == OPENING_RECORDS + 1
+    assert (acted["fields"]["action"], acted["fields"]["why"]) == ("halt", 'a "loop"')
+    assert said["configuration_refused"]["level"] == "alarm"
+    assert said["signal"]["message"].startswith("SIGALRM: ")
+    assert (last["event"], last["fields"]["records"]) == ("stopped", 1)
+    refused = site.refused("--log-format", "json")
+    fatal = json.loads(refused.stderr.splitlines()[-1])
+    assert (refused.returncode, fatal["level"], fatal["event"]) == (2, "fatal", "refused")
+    assert str(site.config) in fatal["message"]
+    assert KEY.hex() not in daemon.stderr
