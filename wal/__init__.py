@@ -40,7 +40,15 @@ from wal.checkpoint import (
     write_checkpoint,
 )
 from wal.commit import FileLayer
-from wal.entry import LINE_BYTES_MAX, Entry, check_data, encode_line, parse_line
+from wal.entry import (
+    ENVELOPE_BYTES_MAX,
+    LINE_BYTES_MAX,
+    Entry,
+    check_data,
+    encode_line,
+    parse_heads,
+    parse_line,
+)
 from wal.errors import (
     CheckpointDamage,
     CheckpointError,
@@ -114,6 +122,7 @@ __all__ = [
     "CHECKPOINTS_KEPT",
     "EMPTY_HEAD",
     "EMPTY_ROOT",
+    "ENVELOPE_BYTES_MAX",
     "GENESIS",
     "HASH_BYTES",
     "HEAD_NAME",
@@ -209,6 +218,7 @@ __all__ = [
     "open_for_recovery",
     "open_regular",
     "open_to_read",
+    "parse_heads",
     "parse_line",
     "paths_of",
     "plan_emptying",

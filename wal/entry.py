@@ -154,6 +154,15 @@ def parse_opening(beginning: bytes) -> Head | None:
     return None if match is None else Head(int(match[1]) - 1, match[2].decode())
 
 
+def parse_heads(beginning: bytes) -> tuple[Head, Head] | None:
+    """As `parse_opening`, and the head that the line itself is; None for another form of line."""
+    match = _ENVELOPE.match(beginning)
+    if match is None:
+        return None
+    sequence = int(match[1])
+    return Head(sequence - 1, match[2].decode()), Head(sequence, match[3].decode())
+
+
 def parse_line(line: bytes) -> Entry:
     """The entry of one line, its newline included. Raises `WalEntryError`.
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from guard.admin.bodies import UNREADABLE, is_json, say_unreadable
 from guard.engine.events import PolicyContent
 from guard.protocol.messages import RequestId, StatsReply
 from guard.protocol.ranges import (
@@ -29,7 +30,6 @@ from guard.protocol.ranges import (
 )
 from guard.protocol.wire import ALLOWED as REQUEST_ALLOWED
 from guard.protocol.wire import REQUEST_ID_LENGTH_MAX
-from guard.record.words import place_in, refusal, value_at
 
 ADMIN_VERSION: Final = 1
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024  # the largest policy, as in a configuration file
@@ -430,57 +430,20 @@ ALLOWED: Final = {
     "lot_size": 'decimal text, such as "1"',
     "multiplier": 'decimal text, such as "1"',
 }
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
-
-
-def is_json(body: bytes) -> bool:
-    """Whether a body is taken for JSON; else it is MessagePack."""
-    return body[:1] in (b"{", b"[")
 
 
 def decode_request(body: bytes) -> AnyRequest:
     """The request of a message's body. Raises AdminError."""
     try:
         request: AnyRequest = (_decode_json if is_json(body) else _decode_pack)(body)
-    except _UNREADABLE as error:
-        raise _worded(body, error) from error
+    except UNREADABLE as error:
+        raise AdminError(*say_unreadable(body, error, ALLOWED)) from error
     echo = request.request_id
     if not isinstance(echo, int | str | UnsetType | None) or (
         isinstance(echo, str) and len(echo) > REQUEST_ID_LENGTH_MAX
     ):
         raise AdminError("invalid", "request_id", "request_id: at most 64 characters are allowed")
     return request
-
-
-def _worded(body: bytes, error: Exception) -> AdminError:
-    """What a decoder said, with the field, the value that stands there, and what is allowed."""
-    said = str(error)
-    if not isinstance(error, msgspec.ValidationError):
-        return AdminError("malformed", "", f"neither JSON nor MessagePack of a request: {said}")
-    place = place_in(said)
-    field = place.rpartition(".")[2]
-    if field not in ALLOWED:
-        return AdminError("invalid", place, said)
-    try:
-        value = value_at(_decode_loosely(body), place)
-    except (*_UNREADABLE, LookupError, TypeError):
-        return AdminError("invalid", place, said)
-    return AdminError("invalid", place, refusal(place, value, ALLOWED[field]))
-
-
-def _decode_loosely(body: bytes) -> Any:
-    return (msgspec.json.decode if is_json(body) else msgspec.msgpack.decode)(body)
-
-
-def request_id_of(body: bytes) -> RequestId:
-    """The id of a request that could not be read, if it can be found in it."""
-    try:
-        loose = _decode_loosely(body)
-    except _UNREADABLE:
-        return UNSET
-    echo = loose.get("request_id") if isinstance(loose, dict) else None
-    fits = isinstance(echo, int) or (isinstance(echo, str) and len(echo) <= REQUEST_ID_LENGTH_MAX)
-    return echo if fits and not isinstance(echo, bool) else UNSET
 
 
 def encode_reply(reply: AnyReply, as_json: bool) -> bytes:

@@ -66,10 +66,12 @@ class EndpointsSection(Struct, forbid_unknown_fields=True, frozen=True):
     """Where the sockets are bound, and how eagerly they are read.
 
     `admin`: `"beside-log"` for a unix socket beside the log's directory, `"none"` for no endpoint.
+    `feed`: where the log's lines are told, `"none"` for nowhere.
     """
 
     orders: str
     admin: str = BESIDE_LOG
+    feed: str = NO_ENDPOINT
     allow_unauthenticated_network: bool = False
     busy_poll_us: Annotated[int, Meta(ge=0, le=10_000)] = 200
 
@@ -253,6 +255,7 @@ def _placed(config: Config, directory: Path) -> Config:
             endpoints,
             orders=_placed_endpoint(endpoints.orders, absolute),
             admin=_placed_endpoint(endpoints.admin, absolute),
+            feed=_placed_endpoint(endpoints.feed, absolute),
         ),
         written_directory=log.directory,
     )
@@ -320,16 +323,8 @@ def check_orders_endpoint(endpoint: str, configured: EndpointsSection) -> None:
 
 
 def _check_endpoint(endpoints: EndpointsSection) -> None:
-    admin = endpoints.admin
-    if admin not in (BESIDE_LOG, NO_ENDPOINT):
-        problem = endpoint_problem(admin)
-        if problem is None and not is_loopback(admin):
-            problem = "it can be reached from the network; allowed: ipc://PATH, a loopback tcp://"
-        if problem is not None:
-            raise ConfigError(
-                f"endpoints.admin: {admin!r} is not allowed; {problem}, "
-                f'"{BESIDE_LOG}", "{NO_ENDPOINT}"'
-            )
+    _check_local("admin", endpoints.admin, (BESIDE_LOG, NO_ENDPOINT))
+    _check_local("feed", endpoints.feed, (NO_ENDPOINT,))
     endpoint = endpoints.orders
     problem = endpoint_problem(endpoint)
     if problem is not None:
@@ -341,6 +336,18 @@ def _check_endpoint(endpoints: EndpointsSection) -> None:
         "authenticated; allowed: a loopback or ipc:// endpoint, or "
         "endpoints.allow_unauthenticated_network = true"
     )
+
+
+def _check_local(name: str, endpoint: str, words: tuple[str, ...]) -> None:
+    """An endpoint that only this machine may reach, or one of the words. Raises ConfigError."""
+    if endpoint in words:
+        return
+    problem = endpoint_problem(endpoint)
+    if problem is None and not is_loopback(endpoint):
+        problem = "it can be reached from the network; allowed: ipc://PATH, a loopback tcp://"
+    if problem is not None:
+        allowed = ", ".join(f'"{word}"' for word in words)
+        raise ConfigError(f"endpoints.{name}: {endpoint!r} is not allowed; {problem}, {allowed}")
 
 
 def _mask(value: Mask, place: str) -> int:

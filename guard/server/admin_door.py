@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from guard.admin.actions import done_before, plan
+from guard.admin.bodies import is_json, request_id_of
 from guard.admin.messages import (
     BODY_BYTES_MAX,
     Action,
@@ -31,8 +32,6 @@ from guard.admin.messages import (
     Stop,
     decode_request,
     encode_reply,
-    is_json,
-    request_id_of,
 )
 from guard.admin.queries import answer
 from guard.engine.actor import Actor

@@ -13,7 +13,7 @@ import asyncio
 import gc
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -35,6 +35,8 @@ from guard.server.admin_service import bind_admin, make_admin_door
 from guard.server.anchoring import AnchorPublisher, check_no_anchor, load_anchor
 from guard.server.disk_reserve import batch_bytes_max
 from guard.server.endpoints import EndpointError
+from guard.server.feed_door import FeedDoor
+from guard.server.feed_service import bind_feed, make_feed_door
 from guard.server.housekeeping import ANCHOR_WAIT_S
 from guard.server.listener import Listener
 from guard.server.older_records import OlderRecords
@@ -187,9 +189,9 @@ async def _serve_log(
     engine = recovered.engine
     events = list(session_events(options, hasher, recovered))
     gateway = _bind(options.orders_endpoint)
-    admin = None
+    admin = feed = None
     try:
-        admin = _bind_admin(options)
+        admin, feed = _bind_beside(options, bind_admin), _bind_beside(options, bind_feed)
         anchor = _begin_anchor(options, hasher, recovered)
         with LogWriter.open(
             options.log_directory,
@@ -225,8 +227,9 @@ async def _serve_log(
                 older,
                 partial(actor_of, engine),
                 admin,
+                feed,
             )
-            pipeline = None if options.then_stop else await _serve_orders(service)
+            served = None if options.then_stop else await _serve_orders(service)
             # What closes the session is a batch of its own: a power cut in its sync cannot then
             # leave it whole behind a hole, which would be damage (`wal/FORMAT.md`, "Repair").
             writer.sync_now()
@@ -237,15 +240,14 @@ async def _serve_log(
             _tell_last(writer)
             if anchor is not None:
                 _publish_last(anchor, writer.durable_head, service.is_anchor_synchronous)
-            if pipeline is None:
+            if served is None:
                 _say_started_alone(options, writer.durable_head)
             else:
-                await pipeline.discard_late()
-                _say_last(pipeline)
+                await _end_serving(*served, writer.durable_head)
     finally:
-        gateway.close()
-        if admin is not None:
-            admin.close()
+        for listener in (gateway, admin, feed):
+            if listener is not None:
+                listener.close()
 
 
 def _may_write_ahead(options: RunOptions, recovered: Recovered, byte_count: int) -> bool:
@@ -258,7 +260,17 @@ def _may_write_ahead(options: RunOptions, recovered: Recovered, byte_count: int)
     return left >= log.disk_reserve_bytes + log.write_ahead_bytes
 
 
-async def _serve_orders(service: Service) -> Pipeline:
+async def _end_serving(pipeline: Pipeline, feed: FeedDoor | None, head: Head) -> None:
+    """The last replies leave, and the last lines to who follows the log."""
+    if feed is not None:
+        feed.on_answered(head)
+    await pipeline.discard_late()
+    if feed is not None:
+        feed.stop()
+    _say_last(pipeline)
+
+
+async def _serve_orders(service: Service) -> tuple[Pipeline, FeedDoor | None]:
     """Serves until a signal stops it; what it has counted is the pipeline's."""
     loop = asyncio.get_running_loop()
     options, writer, gateway = service.options, service.writer, service.gateway
@@ -283,15 +295,16 @@ async def _serve_orders(service: Service) -> Pipeline:
     checkpointer = make_checkpointer(service, pipeline)
     rereading = make_rereading(service, pipeline)
     service.signals.serve(loop, pipeline.stop, writer.rotate, checkpointer.request, rereading.ask)
-    door = make_admin_door(service, pipeline, checkpointer)
+    door, feed = make_admin_door(service, pipeline, checkpointer), make_feed_door(service, pipeline)
     notifier = ServiceNotifier()
     housekeeper = make_housekeeper(service, pipeline, notifier, checkpointer)
     housekeeper.prepare()
     _settle_garbage_collector()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     pipeline.start()
-    if door is not None:
-        door.start()
+    for beside in (door, feed):
+        if beside is not None:
+            beside.start()
     _announce_ready(service)
     notifier.announce("READY=1", f"STATUS=serving {gateway.endpoint}")
     heartbeat = loop.create_task(housekeeper.run())
@@ -309,7 +322,7 @@ async def _serve_orders(service: Service) -> Pipeline:
     notifier.close()
     writer.sync_now()
     checkpointer.take_at_stop()
-    return pipeline
+    return pipeline, feed
 
 
 def _announce_ready(service: Service) -> None:
@@ -386,11 +399,14 @@ def _settle_garbage_collector() -> None:
     gc.disable()
 
 
-def _bind_admin(options: RunOptions) -> Listener | None:
+def _bind_beside(
+    options: RunOptions, bind: Callable[[RunOptions], Listener | None]
+) -> Listener | None:
+    """An endpoint beside the orders'."""
     if options.then_stop:
         return None
     try:
-        return bind_admin(options)
+        return bind(options)
     except EndpointError as error:
         raise StartError(str(error)) from error
 

@@ -104,6 +104,13 @@ class Listener:
         self.hears_pings = False  # does any peer ask for signs of life?
         self.gone: dict[str, int] = {}  # how many connections, by why
 
+    def tell(
+        self, on_connected: Callable[[Connection], None], on_gone: Callable[[Connection], None]
+    ) -> None:
+        """Calls these from now on, instead of those that it was made with."""
+        self._on_connected = on_connected
+        self._on_gone = on_gone
+
     # What a pipeline asks for.
 
     def attach(self, loop: asyncio.AbstractEventLoop, on_readable: Callable[[], None]) -> None:

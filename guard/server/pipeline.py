@@ -148,6 +148,7 @@ class Pipeline:
         self._gathering = Gathering(gateway, self._path, writer, self.counters)
         self.look_at_space: Callable[[], None] = lambda: None
         self._waiting: list[Told] = []  # who is told of the durable head behind the next batch
+        self.on_answered: Told | None = None  # told of each batch's head, behind its replies
 
     def watch_space(self, look: Callable[[], Allowance]) -> None:
         """From now on `look` says how much may be staged before it is asked again.
@@ -348,6 +349,8 @@ class Pipeline:
         self._count_batch()
         for call in batch.told:
             call(head)
+        if self.on_answered is not None:
+            self.on_answered(head)
         self._is_paused = False
         # Who stood in line, or was held, while the batch was full.
         if not self._is_turn_due and not self._is_stopping and self._gateway.has_ready():

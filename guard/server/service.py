@@ -83,6 +83,7 @@ class Service:
     older: OlderRecords
     actor: Callable[[int, str], Actor]  # of so many staged records, and why
     admin: Listener | None = None
+    feed: Listener | None = None
 
     @property
     def is_anchor_synchronous(self) -> bool:

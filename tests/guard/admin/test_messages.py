@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guard.admin.bodies import request_id_of
 from guard.admin.messages import (
     AdminError,
     Halt,
     ListDesks,
     TopUp,
     decode_request,
-    request_id_of,
 )
 
 HALT = {"type": "halt", "scope": "desk", "name": "d", "action_id": "1", "why": "x"}

@@ -318,6 +318,17 @@ def _endpoint(endpoint: str, **more: Any) -> EndpointsSection:
     return section
 
 
+@pytest.mark.parametrize("name", ["admin", "feed"])
+def test_an_endpoint_beside_the_orders_is_this_machine_s_alone(name: str) -> None:
+    orders = 'orders = "tcp://127.0.0.1:7001"'
+    for endpoint in ENDPOINTS_GOOD:
+        config = parse_config(_changed(orders, f'{orders}\n{name} = "{endpoint}"'))
+        assert getattr(config.endpoints, name) == endpoint
+    for endpoint in [*ENDPOINTS_OPEN, *ENDPOINTS_BAD]:
+        message = _refused(orders, f'{orders}\n{name} = "{endpoint}"')
+        assert message.startswith(f"endpoints.{name}: {endpoint!r} is not allowed")
+
+
 def test_endpoints() -> None:
     for endpoint in ENDPOINTS_GOOD:
         _endpoint(endpoint)

@@ -1,0 +1,249 @@
+"""A subscription to the feed, seen from its client: what is asked, what may come, what is wrong.
+
+Owns the place that a client has reached, the credit that it gives, and the checks on what comes.
+Pure: bodies and frames in and out; the sockets are `guard.client.feed`'s.
+
+How it works: each connection begins with the daemon's welcome, upon which the client subscribes
+behind the last record that it has. Credit is given again when half of it is used. Every message
+must go on where the one before ended. Of all lines each must follow the one before by sequence and
+hash, and with the log's key each hash must be right.
+
+How it fails: `FeedBrokenError` for lines that are not those of one log, `FeedRefusedError` for what
+the daemon refuses, `FeedGapError` for a message that does not go on (then subscribe anew).
+"""
+
+from typing import Final, NamedTuple, assert_never
+
+import msgspec
+
+from guard.client.errors import GuardClientError
+from guard.feed.messages import (
+    Credit,
+    Heartbeat,
+    Lines,
+    Refused,
+    Subscribe,
+    Subscribed,
+    Unsubscribed,
+    Welcome,
+    decode_message,
+    encode_request,
+)
+from guard.protocol.messages import RequestId
+from wal import ChainHasher, Entry, Head, WalEntryError, hashes_equal, parse_line
+
+# Some 25 MB at the daemon's, the system's and the client's side together, of usual orders.
+CREDIT_LINES: Final = 16_384
+
+
+class FeedError(GuardClientError):
+    """Base of what a client of the feed raises."""
+
+
+class FeedRefusedError(FeedError):
+    """The daemon refuses the subscription. `code` and `field` are its words."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(f"{refused.code}: {refused.message}")
+        self.code = refused.code
+        self.field = refused.field
+
+
+class FeedBrokenError(FeedError):
+    """What came is not the log that was followed, or not as its writer wrote it.
+
+    `sequence`: of the record that is wrong.
+    """
+
+    def __init__(self, sequence: int, reason: str) -> None:
+        super().__init__(f"record {sequence}: {reason}")
+        self.sequence = sequence
+        self.reason = reason
+
+
+class FeedGapError(FeedError):
+    """A message does not go on where the one before ended; to subscribe anew fills the gap."""
+
+
+class FeedTimeoutError(FeedError, TimeoutError):
+    """Nothing came in the time that was given."""
+
+
+class FeedBatch(NamedTuple):
+    """What one message has told: the records between `after` and `through`, those of the desks.
+
+    `lines`: the same as they stand in the log. `head`: how far the log was durable then, as far as
+    it was told. A heartbeat has no records.
+    """
+
+    records: list[Entry]
+    lines: bytes
+    after: Head
+    through: Head
+    head: Head
+
+
+class FeedSession:
+    """What one client follows, over all of its connections."""
+
+    def __init__(
+        self,
+        after_sequence: int | None,
+        after_hash: str | None,
+        desks: list[str] | None,
+        credit_lines: int,
+        hasher: ChainHasher | None,
+    ) -> None:
+        self.to_send: list[bytes] = []
+        self.through: Head | None = None  # the record that the client has got to
+        if after_sequence is not None:
+            self.through = Head(after_sequence, after_hash or "")
+        self.head: Head | None = None  # of the log, as it was told last
+        self.log_id = ""
+        self.is_subscribed = False
+        self._desks = desks
+        self._credit_lines = credit_lines
+        self._left_lines = 0
+        self._hasher = hasher
+        self._number = 0
+
+    def begin(self, welcome: Welcome) -> None:
+        """A connection is there: subscribes. Raises FeedBrokenError for another log."""
+        through = self.through
+        if self.log_id and welcome.log_id != self.log_id:
+            sequence = 0 if through is None else through.sequence
+            raise FeedBrokenError(
+                sequence + 1, f"another log is there now: {welcome.log_id}, not {self.log_id}"
+            )
+        self.log_id = welcome.log_id
+        self.head = Head(welcome.head_sequence, welcome.head_hash)
+        self.is_subscribed = False
+        self._number += 1
+        self._left_lines = self._credit_lines
+        self.to_send.append(
+            encode_request(
+                Subscribe(
+                    credit_lines=self._credit_lines,
+                    after_sequence=None if through is None else through.sequence,
+                    after_hash=None if through is None else through.entry_hash or None,
+                    desks=self._desks,
+                    request_id=self._number,
+                )
+            )
+        )
+
+    def take(self, frames: list[bytes]) -> FeedBatch | None:
+        """What a message tells; None where it is no lines and no heartbeat.
+
+        What is to be sent upon it is in `to_send`. Raises as the module says.
+        """
+        try:
+            message = decode_message(frames[0])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise FeedGapError(f"a message that is none of the feed's: {error}") from error
+        if isinstance(message, Welcome):
+            self.begin(message)
+            return None
+        if not self._is_mine(message.request_id):
+            return None  # of a subscription that was given up
+        match message:
+            case Refused():
+                raise FeedRefusedError(message)
+            case Subscribed():
+                self._begin_behind(message)
+                return None
+            case Unsubscribed():
+                self.is_subscribed = False
+                return None
+            case Lines():
+                return self._take_lines(message, frames[1] if len(frames) > 1 else b"")
+            case Heartbeat():
+                self.head = Head(message.head_sequence, message.head_hash)
+                through = Head(message.through_sequence, message.through_hash or "")
+                return self._advance(message.after_sequence, through, [], b"")
+            case _:
+                assert_never(message)
+
+    def _is_mine(self, request_id: RequestId) -> bool:
+        return request_id == self._number
+
+    def _begin_behind(self, message: Subscribed) -> None:
+        self.is_subscribed = True
+        self.head = Head(message.head_sequence, message.head_hash)
+        told = Head(message.after_sequence, message.after_hash or "")
+        self.through = _same(self.through, told) if self.through is not None else told
+
+    def _take_lines(self, message: Lines, lines: bytes) -> FeedBatch:
+        begin = _same(self.through, Head(message.after_sequence, message.after_hash))
+        records = self._checked(begin, message, lines)
+        if self.head is None or self.head.sequence < message.through_sequence:
+            self.head = Head(message.through_sequence, message.through_hash)
+        self._left_lines -= message.line_count
+        if self._left_lines <= self._credit_lines // 2:
+            more = self._credit_lines - self._left_lines
+            self.to_send.append(encode_request(Credit(credit_lines=more, request_id=self._number)))
+            self._left_lines = self._credit_lines
+        through = Head(message.through_sequence, message.through_hash)
+        return self._advance(message.after_sequence, through, records, lines)
+
+    def _advance(
+        self, after_sequence: int, through: Head, records: list[Entry], lines: bytes
+    ) -> FeedBatch:
+        after = self.through
+        if after is None or after.sequence != after_sequence:
+            at = "the beginning" if after is None else f"record {after.sequence}"
+            raise FeedGapError(f"a message follows record {after_sequence}, and the last one {at}")
+        if through.sequence == after_sequence:
+            through = _same(after, through)
+        self.through = through
+        return FeedBatch(records, lines, after, through, self.head or through)
+
+    def _checked(self, begin: Head, message: Lines, lines: bytes) -> list[Entry]:
+        """The records of the lines, which must be those that the message tells of."""
+        last, records = begin, list[Entry]()
+        for line in lines.splitlines(keepends=True):
+            try:
+                entry = parse_line(line)
+            except WalEntryError as error:
+                raise FeedBrokenError(last.sequence + 1, str(error)) from error
+            if self._desks is None:
+                _check_follows(entry, last)
+            elif not last.sequence < entry.sequence <= message.through_sequence:
+                raise FeedBrokenError(entry.sequence, f"it comes behind record {last.sequence}")
+            if self._hasher is not None:
+                _check_hash(entry, self._hasher)
+            last = entry.head
+            records.append(entry)
+        if len(records) != message.line_count:
+            told = f"{len(records)} lines came, {message.line_count} were told of"
+            raise FeedBrokenError(last.sequence + 1, told)
+        through = Head(message.through_sequence, message.through_hash)
+        if self._desks is None and last != through:
+            raise FeedBrokenError(last.sequence, f"the lines end there, not with {through}")
+        return records
+
+
+def _check_follows(entry: Entry, last: Head) -> None:
+    if entry.sequence != last.sequence + 1:
+        raise FeedBrokenError(last.sequence + 1, f"the record says that it is {entry.sequence}")
+    if last.entry_hash and not hashes_equal(entry.previous_hash, last.entry_hash):
+        reason = "previous_hash is not the hash of the record before"
+        raise FeedBrokenError(entry.sequence, reason)
+
+
+def _check_hash(entry: Entry, hasher: ChainHasher) -> None:
+    right = hasher.entry_hash(entry.previous_hash, entry.data)
+    if not hashes_equal(right, entry.entry_hash):
+        raise FeedBrokenError(entry.sequence, "entry_hash does not match the record's bytes")
+
+
+def _same(known: Head | None, told: Head) -> Head:
+    """The record that both name, with its hash where one of them has it.
+
+    Raises FeedBrokenError where they have two; another sequence is for `_advance` to say.
+    """
+    if known is None or known.sequence != told.sequence:
+        return told
+    if known.entry_hash and told.entry_hash and known.entry_hash != told.entry_hash:
+        raise FeedBrokenError(known.sequence, "it has another hash than the one that was got")
+    return told if told.entry_hash else known

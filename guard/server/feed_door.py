@@ -1,0 +1,364 @@
+"""The door of the feed: who subscribes to the log's lines, and when each is given some.
+
+Owns the listener of the feed's endpoint, the subscriptions, their credit, and the heartbeats. What
+the messages are, `guard/FEED.md` says; where lines come from is `guard.server.feed_supply`'s.
+
+How it works: what became durable is handed out a few milliseconds later, gathered, one subscriber
+in a turn of the loop, so that orders come between. A page goes out as it stands in memory, in one
+message. Whoever has no credit, or has not fetched what it was given, is passed over and holds no
+more than that; it goes on from memory, or from the files, when it can. Nothing is ever left out: a
+message names the record that it follows.
+
+How it fails: what a client asks wrongly is an `error`; a log that cannot be read ends the
+subscription with one.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Container
+from functools import partial
+from typing import Final
+
+from msgspec import UNSET
+
+from guard.admin.bodies import is_json, request_id_of
+from guard.feed.files import FeedReadError
+from guard.feed.messages import (
+    CREDIT_LINES_MAX,
+    FEED_VERSION,
+    Credit,
+    FeedError,
+    Refused,
+    Request,
+    Subscribe,
+    Subscribed,
+    Unsubscribed,
+    Welcome,
+    decode_request,
+    encode_message,
+)
+from guard.feed.page import BrokenPageError, Page, Place, cut, of_desks
+from guard.feed.recent import PAGE_BYTES
+from guard.protocol.messages import RequestId
+from guard.server.connection import REPLY_OVERHEAD_BYTES, Connection, Received
+from guard.server.feed_subscription import Sent, Subscription
+from guard.server.feed_supply import FeedSupply
+from guard.server.listener import Listener
+from wal import Head
+
+MESSAGES_PER_TURN: Final = 4
+HEARTBEAT_S: Final = 1.0
+_NS_PER_S: Final = 1_000_000_000
+# What has become durable waits so long for more: a message for each batch would cost several times
+# the copying of its bytes.
+GATHER_S: Final = 0.004
+# A subscriber that has so much still to fetch is given no more; a page goes on top of it.
+UNSENT_BYTES_MAX: Final = 262_144
+
+
+class FeedDoor:
+    """Serves one feed endpoint. All calls belong to the loop's thread."""
+
+    def __init__(
+        self,
+        listener: Listener,
+        supply: FeedSupply,
+        desks: Container[str],
+        *,
+        log_id: str,
+        software_version: str,
+        when_durable: Callable[[Callable[[Head], None]], None],
+    ) -> None:
+        """`desks`: those that are open. `when_durable`: as the pipeline's."""
+        self._listener = listener
+        self._supply = supply
+        self._desks = desks
+        self._log_id = log_id
+        self._software_version = software_version
+        self._when_durable = when_durable
+        self._loop = asyncio.get_running_loop()
+        self._subscriptions: dict[Connection, Subscription] = {}
+        self._due: deque[Subscription] = deque()
+        self._full: set[Subscription] = set()  # who has to fetch first
+        self._is_turn_due = False
+        self._gathering: asyncio.TimerHandle | None = None
+        self._heartbeat: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Serves from now on."""
+        self._listener.attach(self._loop, self._on_readable)
+        self._heartbeat = self._loop.call_later(HEARTBEAT_S, self._on_heartbeat)
+
+    def stop(self) -> None:
+        """Serves no more."""
+        self._listener.detach()
+        self._supply.close()
+        for timer in (self._heartbeat, self._gathering):
+            if timer is not None:
+                timer.cancel()
+
+    def on_answered(self, head: Head) -> None:
+        """A batch is durable, and its replies have left."""
+        self._supply.tell(head)
+        if self._subscriptions and self._gathering is None:
+            self._gathering = self._loop.call_later(GATHER_S, self._on_gathered)
+
+    def welcome(self, peer: Connection) -> None:
+        """Greets a connection that is ready."""
+        self._supply.gather()
+        sequence, entry_hash = self._supply.durable.head
+        message = Welcome(
+            FEED_VERSION,
+            self._software_version,
+            self._log_id,
+            round(HEARTBEAT_S * _NS_PER_S),
+            CREDIT_LINES_MAX,
+            sequence,
+            entry_hash,
+        )
+        self._send((peer, b"", encode_message(message, True)))
+
+    def forget(self, peer: Connection) -> None:
+        """A connection is gone."""
+        subscription = self._subscriptions.pop(peer, None)
+        if subscription is not None:
+            self._full.discard(subscription)
+            self._want()
+
+    # What comes in.
+
+    def _on_readable(self) -> None:
+        self._listener.begin_turn()
+        for _ in range(MESSAGES_PER_TURN):
+            received = self._listener.receive()
+            if received is None:
+                break
+            self._take(received)
+        self._listener.release_held()
+        for subscription in list(self._full):
+            self._add_due(subscription)
+        if self._listener.has_ready():
+            self._loop.call_soon(self._on_more)
+
+    def _on_more(self) -> None:
+        if self._listener.has_ready():
+            self._on_readable()
+
+    def _take(self, received: Received) -> None:
+        peer, before, body, frame_count = received
+        as_json = body is not None and is_json(body)
+        request_id: RequestId = UNSET
+        try:
+            if body is None or frame_count < 0:
+                what = "one frame, or an empty one and it" if body is None else "a shorter message"
+                raise FeedError("malformed", "", f"not a request; allowed: {what}")
+            request_id = request_id_of(body)
+            request = decode_request(body)
+            self._do(peer, before, as_json, request)
+        except FeedError as error:
+            refused = Refused(error.code, error.field, str(error), request_id)
+            answer = peer, before, encode_message(refused, as_json)
+            self._when_durable(lambda _head: self._send(answer))
+
+    def _do(self, peer: Connection, before: bytes, as_json: bool, request: Request) -> None:
+        if isinstance(request, Subscribe):
+            self._subscribe(peer, before, as_json, request)
+            return
+        subscription = self._subscriptions.get(peer)
+        if subscription is None:
+            raise FeedError("not_subscribed", "", "this connection has no subscription")
+        if isinstance(request, Credit):
+            credit_lines = subscription.credit_lines + request.credit_lines
+            if credit_lines > CREDIT_LINES_MAX:
+                raise FeedError(
+                    "too_much",
+                    "credit_lines",
+                    f"credit_lines: {request.credit_lines} is not allowed; allowed: "
+                    f"{CREDIT_LINES_MAX - subscription.credit_lines}, for "
+                    f"{subscription.credit_lines} are left",
+                )
+            subscription.credit_lines = credit_lines
+            self._want()
+            self._add_due(subscription)
+            if request.credit_lines == 0:
+                self._supply.gather()
+                self._send(subscription.heartbeat(self._supply.durable.head))
+        else:
+            self.forget(peer)
+            after, through = subscription.said.sequence, subscription.place.sequence
+            self._send(subscription.say(Unsubscribed(after, through, subscription.request_id)))
+
+    def _subscribe(self, peer: Connection, before: bytes, as_json: bool, asked: Subscribe) -> None:
+        self._supply.gather()
+        durable = self._supply.durable
+        place = self._place_of(asked, durable)
+        for index, desk in enumerate(asked.desks or ()):
+            if desk not in self._desks:
+                raise FeedError(
+                    "unknown_desk",
+                    f"desks[{index}]",
+                    f"desks[{index}]: {desk!r} is not allowed; allowed: a desk that is open",
+                )
+        self.forget(peer)
+        subscription = Subscription(peer, before, as_json, asked, place)
+        self._subscriptions[peer] = subscription
+        self._want()
+        self._send(
+            subscription.say(
+                Subscribed(
+                    place.sequence,
+                    place.head.entry_hash or None,
+                    asked.desks,
+                    asked.credit_lines,
+                    *durable.head,
+                    asked.request_id,
+                )
+            )
+        )
+        self._add_due(subscription)
+
+    def _place_of(self, asked: Subscribe, durable: Place) -> Place:
+        """Where a subscription begins. Raises FeedError."""
+        sequence = asked.after_sequence
+        if sequence is None or sequence == durable.sequence:
+            if asked.after_hash not in (None, durable.head.entry_hash):
+                raise _other_history(asked.after_hash, durable.sequence)
+            return durable
+        if sequence > durable.sequence:
+            raise FeedError(
+                "not_there",
+                "after_sequence",
+                f"after_sequence: {sequence} is not allowed; allowed: 0 to {durable.sequence}, "
+                "the durable head, or null for now",
+            )
+        return Place(Head(sequence, asked.after_hash or ""), 0, 0)
+
+    # What goes out.
+
+    def _want(self) -> None:
+        self._supply.want(any(one.credit_lines for one in self._subscriptions.values()))
+
+    def _is_current(self, subscription: Subscription) -> bool:
+        return self._subscriptions.get(subscription.peer) is subscription
+
+    def _is_through(self, subscription: Subscription) -> bool:
+        """Is there nothing for it now?"""
+        is_behind = subscription.place.sequence < self._supply.durable.sequence
+        return not is_behind or subscription.credit_lines == 0 or subscription.is_reading
+
+    def _add_due(self, subscription: Subscription) -> None:
+        if subscription.is_due or self._is_through(subscription):
+            return
+        subscription.is_due = True
+        self._due.append(subscription)
+        if not self._is_turn_due:
+            self._is_turn_due = True
+            self._loop.call_soon(self._on_turn)
+
+    def _on_gathered(self) -> None:
+        self._gathering = None
+        self._supply.gather()
+        for subscription in self._subscriptions.values():
+            self._add_due(subscription)
+
+    def _on_turn(self) -> None:
+        """One page for one subscriber."""
+        self._is_turn_due = False
+        subscription = self._due.popleft()
+        subscription.is_due = False
+        if self._is_current(subscription) and not self._is_through(subscription):
+            if self._give_from_memory(subscription):
+                self._add_due(subscription)
+            elif subscription not in self._full and self._is_current(subscription):
+                subscription.is_reading = True
+                self._supply.read(subscription.place, partial(self._on_read, subscription))
+        if self._due and not self._is_turn_due:
+            self._is_turn_due = True
+            self._loop.call_soon(self._on_turn)
+
+    def _give_from_memory(self, subscription: Subscription) -> bool:
+        """Whether it was given a page; else it is full, or memory does not have the line."""
+        if not self._has_room(subscription, PAGE_BYTES):
+            self._full.add(subscription)
+            return False
+        self._full.discard(subscription)
+        page = self._supply.page_behind(subscription.place)
+        return page is not None and self._give(subscription, page)
+
+    def _on_read(self, subscription: Subscription, found: Page | FeedReadError) -> None:
+        subscription.is_reading = False
+        if not self._is_current(subscription) or subscription.credit_lines == 0:
+            return
+        if isinstance(found, FeedReadError):
+            self._end(subscription, found.code, found.field, str(found))
+        elif self._give(subscription, found):
+            self._add_due(subscription)
+
+    def _has_room(self, subscription: Subscription, size: int) -> bool:
+        """May it be given so much more? Nothing that has no room is given: it would be dropped."""
+        backlog, peer = self._listener.backlog, subscription.peer
+        if peer.unsent_bytes > UNSENT_BYTES_MAX:
+            return False
+        left_bytes = backlog.all_bytes_max - backlog.bytes
+        return size + 2 * UNSENT_BYTES_MAX + REPLY_OVERHEAD_BYTES <= left_bytes or not backlog.bytes
+
+    def _give(self, subscription: Subscription, page: Page) -> bool:
+        """As much of a page as its credit allows, as one message; False where it could not be."""
+        desks, place, credit_lines = (
+            subscription.desks,
+            subscription.place,
+            subscription.credit_lines,
+        )
+        try:
+            part = cut(page, place, PAGE_BYTES, credit_lines if desks is None else page.line_count)
+            begin = part.begin.head
+            if desks is not None:
+                part = of_desks(part, desks, credit_lines)
+        except BrokenPageError as error:
+            self._end(subscription, "unreadable", "", str(error))
+            return False
+        if place.head.entry_hash not in ("", begin.entry_hash):
+            wrong = _other_history(place.head.entry_hash, place.sequence)
+            self._end(subscription, wrong.code, wrong.field, str(wrong))
+            return False
+        if not self._has_room(subscription, len(part.lines)):
+            self._full.add(subscription)
+            return False
+        message = subscription.give(part, begin)
+        if message is not None:
+            if subscription.credit_lines == 0:
+                self._want()
+            self._send(message)
+        return True
+
+    def _end(self, subscription: Subscription, code: str, field: str, message: str) -> None:
+        self.forget(subscription.peer)
+        self._send(subscription.say(Refused(code, field, message, subscription.request_id)))
+
+    def _on_heartbeat(self) -> None:
+        self._heartbeat = self._loop.call_later(HEARTBEAT_S, self._on_heartbeat)
+        self._beat()
+        for subscription in list(self._full):
+            self._add_due(subscription)
+
+    def _beat(self) -> None:
+        self._supply.gather()
+        for subscription in list(self._subscriptions.values()):
+            if subscription.peer.unsent_bytes == 0:  # else they would heap up
+                self._send(subscription.heartbeat(self._supply.durable.head))
+
+    def _send(self, message: Sent) -> None:
+        self._listener.send_all([message], _as_it_is)
+
+
+def _as_it_is(message: object) -> bytes:
+    raise TypeError(f"a message of the feed is bytes already: {message!r}")
+
+
+def _other_history(told: str | None, sequence: int) -> FeedError:
+    return FeedError(
+        "other_history",
+        "after_hash",
+        f"after_hash: {told!r} is not allowed; allowed: the hash of record {sequence}, which is "
+        "another one: this is another log, or its end was lost",
+    )
