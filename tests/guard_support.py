@@ -147,6 +147,10 @@ def describe(state: GuardState) -> dict[str, Any]:
     fields["policy"] = None if state.policy is None else state.policy.as_dict()
     fields["instruments"] = dict(state.instruments)
     fields["desks"] = {name: dataclasses.astuple(desk) for name, desk in state.desks.items()}
+    kept = state.positions
+    fields["positions"] = (
+        (kept.since_sequence, list(kept.symbols), b"".join(kept.dump())) if kept.is_kept else ()
+    )
     fields["ledger"] = {
         "tenants": {
             name: (

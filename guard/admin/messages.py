@@ -14,6 +14,12 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from guard.admin.bodies import UNREADABLE, is_json, say_unreadable
+from guard.admin.shown_orders import FillLine as FillLine
+from guard.admin.shown_orders import OpenOrder as OpenOrder
+from guard.admin.shown_orders import OpenOrdersReply as OpenOrdersReply
+from guard.admin.shown_orders import PositionLine as PositionLine
+from guard.admin.shown_orders import PositionsReply as PositionsReply
+from guard.admin.shown_orders import StoryReply as StoryReply
 from guard.engine.events import PolicyContent
 from guard.protocol.messages import RequestId, StatsReply
 from guard.protocol.ranges import (
@@ -198,6 +204,15 @@ class ListOpenOrders(Query, tag="open_orders"):
     limit: Limit = PAGE_MAX
 
 
+class ListPositions(Query, tag="positions"):
+    """Positions and working orders, from the place that an earlier reply named."""
+
+    desk: DeskName | None = None
+    symbol: Symbol | None = None
+    cursor: Annotated[int, Meta(ge=0, le=2**32)] = 0
+    limit: Limit = PAGE_MAX
+
+
 class OrderStory(Query, tag="order"):
     """All that is remembered of one order."""
 
@@ -226,7 +241,9 @@ AnyAction: TypeAlias = (
     | Rotate
     | Stop
 )
-AnyQuery: TypeAlias = Health | Stats | ListDesks | ListOpenOrders | OrderStory | Configuration
+AnyQuery: TypeAlias = (
+    Health | Stats | ListDesks | ListOpenOrders | ListPositions | OrderStory | Configuration
+)
 AnyRequest: TypeAlias = AnyAction | AnyQuery
 
 
@@ -267,63 +284,6 @@ class DesksReply(Struct, tag="desks", tag_field="type"):
 
     desks: list[DeskLine]
     next_after: str | None
-    head_sequence: int
-    request_id: RequestId = UNSET
-
-
-class OpenOrder(Struct):
-    """An open order and what it holds."""
-
-    desk: str
-    client_order_id: str
-    symbol: str
-    side: str
-    quantity: int
-    price: int
-    venue: int
-    filled_quantity: int
-    hold_microcents: int
-    wal_sequence: int
-    age_ns: int | None
-    sent_at_ns: int | None
-
-
-class OpenOrdersReply(Struct, tag="open_orders", tag_field="type"):
-    """A page of open orders; `next_cursor`: where the next one begins, null behind the last."""
-
-    orders: list[OpenOrder]
-    next_cursor: int | None
-    head_sequence: int
-    request_id: RequestId = UNSET
-
-
-class FillLine(Struct):
-    """A fill as it was recorded."""
-
-    fill_id: str
-    quantity: int
-    price: int | None
-    fee_microcents: int
-    unpaid_fee_microcents: int
-    released_microcents: int
-    flags: list[str]
-    wal_sequence: int
-
-
-class StoryReply(Struct, tag="order", tag_field="type"):
-    """An order's story. `state`: as in a status."""
-
-    desk: str
-    client_order_id: str
-    state: str
-    order: dict[str, Any] | None
-    answer: dict[str, Any] | None
-    filled_quantity: int
-    open_quantity: int
-    hold_microcents: int
-    release_sequence: int | None
-    released_microcents: int | None
-    fills: list[FillLine]
     head_sequence: int
     request_id: RequestId = UNSET
 
@@ -387,6 +347,7 @@ AnyReply: TypeAlias = (
     | Planned
     | DesksReply
     | OpenOrdersReply
+    | PositionsReply
     | StoryReply
     | ConfigurationReply
     | HealthReply

@@ -22,10 +22,13 @@ from guard.admin.messages import (
     InstrumentLine,
     OpenOrder,
     OpenOrdersReply,
+    PositionLine,
+    PositionsReply,
     StoryReply,
 )
 from guard.engine import remembered_rows
 from guard.engine.decide import decide
+from guard.engine.positions import POSITION_ROW
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
@@ -83,12 +86,7 @@ def _desks(state: GuardState, query: asked.ListDesks, _now_ns: int) -> DesksRepl
 
 
 def _open_orders(state: GuardState, query: asked.ListOpenOrders, now_ns: int) -> OpenOrdersReply:
-    for field, name, known in (
-        ("desk", query.desk, state.desks),
-        ("symbol", query.symbol, state.instruments),
-    ):
-        if name is not None and name not in known:
-            raise AdminError(f"unknown_{field}", field, f"there is no {field} {name!r}")
+    _check_names(state, query)
     orders, row = state.orders, query.cursor
     end = min(row + SCANNED_MAX, orders.row_end())
     found: list[OpenOrder] = []
@@ -102,6 +100,33 @@ def _open_orders(state: GuardState, query: asked.ListOpenOrders, now_ns: int) ->
             found.append(order)
         row += 1
     return OpenOrdersReply(found, row if row < orders.row_end() else None, state.next_sequence - 1)
+
+
+def _check_names(state: GuardState, query: asked.ListOpenOrders | asked.ListPositions) -> None:
+    for field, name, known in (
+        ("desk", query.desk, state.desks),
+        ("symbol", query.symbol, state.instruments),
+    ):
+        if name is not None and name not in known:
+            raise AdminError(f"unknown_{field}", field, f"there is no {field} {name!r}")
+
+
+def _positions(state: GuardState, query: asked.ListPositions, _now_ns: int) -> PositionsReply:
+    _check_names(state, query)
+    kept, row = state.positions, query.cursor
+    desks = {desk.share: name for name, desk in state.desks.items()}
+    symbols = list(kept.symbols)
+    end = min(row + SCANNED_MAX, kept.count)
+    found: list[PositionLine] = []
+    while row < end and len(found) < query.limit:
+        desk, symbol = kept.key_of(row)
+        names = desks[desk], symbols[symbol]
+        if query.desk in (None, names[0]) and query.symbol in (None, names[1]):
+            values = (kept.value(row, field) for field in range(1, len(POSITION_ROW)))
+            found.append(PositionLine(*names, *values))
+        row += 1
+    next_cursor = row if row < kept.count else None
+    return PositionsReply(found, kept.since_sequence, next_cursor, state.next_sequence - 1)
 
 
 def _is_asked_for(order: OpenOrder, query: asked.ListOpenOrders) -> bool:
@@ -230,6 +255,7 @@ def _configuration(
 _ANSWERS: Final[dict[type, Callable[[GuardState, Any, int], Any]]] = {
     asked.ListDesks: _desks,
     asked.ListOpenOrders: _open_orders,
+    asked.ListPositions: _positions,
     asked.OrderStory: _story,
     asked.Configuration: _configuration,
 }

@@ -221,6 +221,13 @@ def _orders_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=500, metavar="N")
 
 
+def _positions_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--desk", metavar="NAME")
+    parser.add_argument("--symbol", metavar="NAME")
+    parser.add_argument("--cursor", type=int, default=0, metavar="N", help="of an earlier answer")
+    parser.add_argument("--limit", type=int, default=500, metavar="N")
+
+
 def _desks_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--after", default="", metavar="NAME", help="of an earlier answer")
     parser.add_argument("--limit", type=int, default=500, metavar="N")
@@ -377,6 +384,14 @@ def _orders(options: argparse.Namespace, _common: dict[str, Any]) -> Any:
     )
 
 
+def _positions(options: argparse.Namespace, _common: dict[str, Any]) -> Any:
+    from guard.admin.messages import ListPositions
+
+    return ListPositions(
+        desk=options.desk, symbol=options.symbol, cursor=options.cursor, limit=options.limit
+    )
+
+
 def _order(options: argparse.Namespace, _common: dict[str, Any]) -> Any:
     from guard.admin.messages import OrderStory
 
@@ -393,6 +408,7 @@ VERBS: Final[dict[str, Verb]] = {
     "health": Verb("how the daemon is", _no_arguments, _health, False),
     "desks": Verb("each desk's budget, holds and state", _desks_arguments, _desks, False),
     "orders": Verb("the open orders", _orders_arguments, _orders, False),
+    "positions": Verb("what each desk has and works", _positions_arguments, _positions, False),
     "order": Verb("all that is remembered of one order", _order_arguments, _order, False),
     "configuration": Verb("the policy and sizes in force", _no_arguments, _configuration, False),
     "halt": Verb("stop entries", _scope_arguments, _halt),

@@ -77,6 +77,25 @@ def _open_orders(reply: said.OpenOrdersReply) -> str:
     return text
 
 
+def _positions(reply: said.PositionsReply) -> str:
+    rows = [
+        (
+            f"{one.desk} {one.symbol}",
+            formats.count(one.position_lots),
+            formats.count(one.working_buys),
+            formats.count(one.working_sells),
+            formats.money(one.cost_microcents),
+            formats.money(one.realised_microcents),
+        )
+        for one in reply.positions
+    ]
+    heads = ("position", "lots", "buying", "selling", "cost", "realised")
+    text = table(heads, rows, 5) if rows else "none here"
+    if reply.next_cursor is not None:
+        text += f"\nmore: --cursor {reply.next_cursor}"
+    return text
+
+
 def _story(reply: said.StoryReply) -> str:
     order, answer = reply.order or {}, reply.answer or {}
     lines = [
@@ -161,6 +180,7 @@ _TEXTS: Final[dict[type, Callable[[Any], str]]] = {
     said.Planned: _planned,
     said.DesksReply: _desks,
     said.OpenOrdersReply: _open_orders,
+    said.PositionsReply: _positions,
     said.StoryReply: _story,
     said.ConfigurationReply: _configuration,
     said.HealthReply: health_text,

@@ -5,10 +5,10 @@ event that says so, and `apply_…` folds that event into the state. Whoever sub
 options, an operator while the guard serves) asks, records and applies: nothing else is needed. The
 rules for records (`guard.record.rules`) ask the same of an event that a log holds.
 
-What moves is the fee alone. Accepted, it is charged; busted, what was charged of it returns as a
+Of money the fee alone moves. Accepted, it is charged; busted, what was charged of it returns as a
 top-up of the budget, since what is spent never falls; corrected, the difference is charged or
 returns. What returns pays what the desk owes first. Quantity and hold that the fill freed stay
-freed, and no more is freed.
+freed, and no more is freed. Positions: `guard.engine.amended_positions`.
 
 How it fails: `AmendmentError` naming the fill and what is in the way; None where the same has been
 said already, and nothing is to be recorded.
@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET, structs
 
+from guard.engine.amended_positions import Traded, note_amended
 from guard.engine.events import FillAccepted, FillBusted, FillCorrected
 from guard.engine.facts import Amendment
 from guard.engine.remembered_rows import find_fill
@@ -177,6 +178,7 @@ def apply_busted(state: GuardState, event: FillBusted) -> None:
     name = _name_of(event)
     amendment = _amendment(state, name, event)
     _return(state, event)
+    note_amended(state, name.key, event.fill_sequence, _traded(state, name, amendment), None)
     _amend(state, name, amendment._replace(is_busted=True))
 
 
@@ -189,7 +191,18 @@ def apply_corrected(state: GuardState, event: FillCorrected) -> None:
     corrected = amendment._replace(
         quantity=event.quantity, price=event.price, fee_microcents=event.fee_microcents
     )
+    traded = Traded(event.quantity, event.price)
+    note_amended(state, name.key, event.fill_sequence, _traded(state, name, amendment), traded)
     _amend(state, name, corrected)
+
+
+def _traded(state: GuardState, name: FillName, amendment: Amendment) -> Traded:
+    """The fill as it stands."""
+    fields = Request()
+    state.orders.read_fill(find_fill(state.orders, name.key), fields, Outcome())
+    quantity = fields.quantity if amendment.quantity is None else amendment.quantity
+    price = fields.price or None if amendment.price is None else amendment.price
+    return Traded(quantity, price)
 
 
 def _find(

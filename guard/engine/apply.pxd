@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
+from guard.engine cimport positioning
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.state cimport Desk, GuardState
 from guard.protocol.outcome cimport Outcome

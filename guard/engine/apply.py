@@ -11,7 +11,7 @@ id, a hold that is not there): the log and the state are not of one history, not
 
 from typing import NoReturn
 
-from guard.engine import remembered_rows
+from guard.engine import positioning, remembered_rows
 from guard.engine.remembered_form import TIMED_SINCE_RULES_VERSION, OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
@@ -70,6 +70,8 @@ def _apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> in
         _refuse_reservation(state, request, outcome, reservation_id)
     is_timed = state.rules_version >= _TIMED_SINCE
     state.orders.add(state.share_of(request), request, outcome, is_timed)
+    if state.positions.is_kept:
+        positioning.note_admitted(state, request, outcome.reservation_id == 0)
     if state.has_facts:
         key = state.orders.order_key(request)
         if key in state.facts.fills_of:
@@ -119,6 +121,8 @@ def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
     _check_freed(state, row, phase, request, outcome)
     if state.has_facts and state.facts.due:
         _take_due(state)
+    if row != _NO_ROW and state.positions.is_kept:
+        positioning.note_fill(state, row, phase, request)
     if phase == _PHASE_REFUSED:
         expires_at_ns = state.orphan_expires_at_ns(received_at_ns)
         if row != _NO_ROW or not _keep_fill(state, request, outcome, expires_at_ns):
@@ -239,6 +243,8 @@ def apply_release(state: GuardState, request: Request, outcome: Outcome) -> int:
             f"order that holds {held}"
         )
     orders.read(row)
+    if state.positions.is_kept:
+        positioning.note_closed(state, row)
     if state.ledger.release_hold(orders.known_outcome.reservation_id) < 0:
         raise InvariantError(
             f"release of record {outcome.sequence}: the ledger answers {MissingReservation()!r}"

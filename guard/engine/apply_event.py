@@ -46,6 +46,8 @@ from guard.engine.events import (
     TradingHalted,
     TradingResumed,
 )
+from guard.engine.positioning import note_open_orders
+from guard.engine.positions import POSITIONS_SINCE_RULES
 from guard.engine.remembered_whole import end_waiting, split
 from guard.engine.shares import SHARES_SINCE_RULES
 from guard.engine.state import (
@@ -162,6 +164,8 @@ def _apply_log_opened(state: GuardState, event: LogOpened) -> None:
     state.epoch = event.epoch
     state.rules_version = event.rules_version
     state.orders.shares.is_split = event.rules_version >= SHARES_SINCE_RULES
+    if event.rules_version >= POSITIONS_SINCE_RULES:
+        state.begin_positions(state.next_sequence)
 
 
 def _check_rules_version(version: int) -> None:
@@ -181,6 +185,9 @@ def _apply_rules(state: GuardState, event: RulesActivated) -> None:
             desk.share = orders.shares.open_desk()
         numbers = {name: desk.share for name, desk in state.desks.items()}
         split(orders, numbers, state.session_clock_ns or event.received_at_ns)
+    if state.rules_version < POSITIONS_SINCE_RULES <= event.rules_version:
+        state.begin_positions(state.next_sequence)
+        note_open_orders(state)
     state.rules_version = event.rules_version
     state.session_clock_ns = 0
 

@@ -61,6 +61,7 @@ cdef class RememberedOrders:
     cpdef i64 phase(self, Py_ssize_t row) except -1
     cpdef i64 hold_microcents(self, Py_ssize_t row) except? -1
     cpdef i64 filled_quantity(self, Py_ssize_t row) except? -1
+    cpdef Py_ssize_t share_number(self, Py_ssize_t row) except -1
     cpdef i64 release_sequence(self, Py_ssize_t row) except? -1
     cpdef i64 released_microcents(self, Py_ssize_t row) except? -1
     cpdef int read(self, Py_ssize_t row) except -1

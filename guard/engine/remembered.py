@@ -90,8 +90,7 @@ class RememberedOrders:
         self.known, self.known_outcome = Request(), Outcome()
         self._aside = Request()
         # Decide and apply ask for the same order, one after the other: its key is made once.
-        self._asked = Request()
-        self._asked_key = b""
+        self._asked, self._asked_key = Request(), b""
         # Neither an order nor its answer ever changes, but a row may come to hold another one.
         self._known_row = _NO_ROW
 
@@ -155,6 +154,10 @@ class RememberedOrders:
     def filled_quantity(self, row: int) -> int:
         """How many lots of it are filled."""
         return self._orders.value(row, _FILLED)
+
+    def share_number(self, row: int) -> int:
+        """The number of its desk's share."""
+        return self._orders.value(row, _SHARE)
 
     def release_sequence(self, row: int) -> int:
         """The record that canceled it; 0 where none did."""
@@ -225,9 +228,8 @@ class RememberedOrders:
 
     def read_fill(self, row: int, request: Request, outcome: Outcome) -> int:
         """Reads a fill, without the three parts of its key, and its answer."""
-        payload = self._fills.payload(row)
+        payload, layout = self._fills.payload(row), _FILL_LAYOUT
         end = len(payload)
-        layout = _FILL_LAYOUT
         outcome.collected_microcents = 0
         if end > 0 and payload[0] == _COLLECTING_MARK:
             layout = _COLLECTING_LAYOUT

@@ -39,6 +39,11 @@ def fill_id_of(orders: "RememberedOrders", fill_row: int) -> str:
     return key_of_fill(orders, fill_row).decode().rpartition("\0")[2]
 
 
+def find_order(orders: "RememberedOrders", order_key: bytes) -> int:
+    """The row of the order remembered under that key, be it one that may be forgotten."""
+    return orders._orders.find(order_key)
+
+
 def find_fill(orders: "RememberedOrders", fill_key: bytes) -> int:
     """The row of the fill remembered under that key, be it one that may be forgotten."""
     return orders._fills.find(fill_key)

@@ -5,6 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
+from guard.engine.positions cimport Positions
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.shares cimport DeskIds
 from guard.protocol cimport slots
@@ -41,10 +42,16 @@ cdef class Desk:
 @cython.final
 cdef class Worth:
     cdef object _instrument
+    cdef readonly Py_ssize_t number
     cdef u64 _numerator, _denominator
 
     @cython.locals(wide_quantity=u128, size=u128, worth=u128, notional=u128)
     cpdef u64 notional_microcents(self, u64 quantity_lots, u64 price_ticks) except? 0
+
+    @cython.locals(notional=u64, wide_quantity=u128, size=u128)
+    cpdef i64 traded_microcents(
+        self, u64 quantity_lots, u64 price_ticks, bint is_up
+    ) except? -1
 
 @cython.final
 cdef class Found:
@@ -63,7 +70,7 @@ cdef class Found:
     cdef Desk desk_in(self, dict desks, Request request)
 
     @cython.locals(name=bytes, worth=Worth)
-    cdef Worth worth_in(self, dict instruments, Request request)
+    cdef Worth worth_in(self, dict instruments, Positions positions, Request request)
 
 cdef class GuardState:
     cdef public object log_id, key_id, epoch
@@ -79,6 +86,7 @@ cdef class GuardState:
     cdef public dict instruments, desks
     cdef public BudgetEngine ledger
     cdef public RememberedOrders orders
+    cdef public Positions positions
     cdef public bint is_firm_stopped
     cdef public set stopped_symbols
     cdef public dict actions
@@ -88,7 +96,7 @@ cdef class GuardState:
     cdef public Found found
 
     cdef Desk desk_of(self, Request request)
-    cdef Worth worth_of(self, Request request)
+    cpdef Worth worth_of(self, Request request)
 
     @cython.locals(found=Found)
     cpdef bint has_venue(self, u64 venue) except -1

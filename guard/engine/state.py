@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from guard.engine.facts import NEVER, KeptFacts
+from guard.engine.positions import Positions
 from guard.engine.remembered import RememberedOrders
 from guard.engine.remembered_rows import forget_early_fill
 from guard.engine.shares import DeskIds
@@ -87,10 +88,14 @@ ACTIONS_REMEMBERED_MAX: Final = 10_000
 
 
 class Worth:
-    """What an instrument's lots are worth: its ratio, 0 where that is none of 64-bit integers."""
+    """What an instrument's lots are worth: its ratio, 0 where that is none of 64-bit integers.
 
-    def __init__(self, instrument: Instrument) -> None:
+    `number`: the symbol's, among those that have positions.
+    """
+
+    def __init__(self, instrument: Instrument, number: int = 0) -> None:
         self._instrument = instrument
+        self.number = number
         is_small = instrument.numerator <= _U64_MAX and instrument.denominator <= _U64_MAX
         self._numerator = instrument.numerator if is_small else 0
         self._denominator = instrument.denominator if is_small else 0
@@ -107,6 +112,21 @@ class Worth:
             return notional if notional <= _U64_MAX else _U64_MAX
         exact = self._instrument.notional_microcents(quantity_lots, price_ticks)
         return min(exact, _U64_MAX)
+
+    def traded_microcents(self, quantity_lots: int, price_ticks: int, is_up: bool) -> int:
+        """What so many lots were bought or sold for, rounded; 2^63 - 1 where it is that or more."""
+        notional = self.notional_microcents(quantity_lots, price_ticks)
+        if notional > _I64_MAX:
+            return _I64_MAX
+        if is_up or self._denominator == 1:
+            return notional
+        wide_quantity = quantity_lots
+        size = wide_quantity * price_ticks
+        if size <= _U64_MAX and self._denominator:
+            return size * self._numerator // self._denominator
+        of = self._instrument
+        exact: int = quantity_lots * price_ticks * of.numerator // of.denominator
+        return exact
 
 
 class Found:
@@ -142,7 +162,9 @@ class Found:
         self._last_desk = desk
         return desk
 
-    def worth_in(self, instruments: dict[str, Instrument], request: Request) -> Worth | None:
+    def worth_in(
+        self, instruments: dict[str, Instrument], positions: Positions, request: Request
+    ) -> Worth | None:
         """What the lots of the request's symbol are worth, None where there is none."""
         if self._last_worth is not None and slots.is_same_text(
             self._last, request, _SYMBOL, _SYMBOL_AT
@@ -153,7 +175,7 @@ class Found:
         if worth is None:
             instrument = instruments.get(name.decode())
             if instrument is not None:
-                worth = Worth(instrument)
+                worth = Worth(instrument, positions.number_of(instrument.symbol))
                 if len(self._worths) < NAMES_KEPT_MAX:
                     self._worths[name] = worth
         slots.copy_text(self._last, request, _SYMBOL, _SYMBOL_AT)
@@ -163,6 +185,11 @@ class Found:
     def forget_symbol(self, symbol: str) -> None:
         """It may be worth something else now."""
         self._worths.pop(symbol.encode(), None)
+        self._last_worth = None
+
+    def forget_symbols(self) -> None:
+        """They may have other numbers now."""
+        self._worths.clear()
         self._last_worth = None
 
 
@@ -190,6 +217,7 @@ class GuardState:
     desks: dict[str, Desk] = field(default_factory=dict)
     ledger: BudgetEngine = field(default_factory=BudgetEngine)
     orders: RememberedOrders = field(default_factory=RememberedOrders)
+    positions: Positions = field(default_factory=Positions)
     is_firm_stopped: bool = False
     stopped_symbols: set[str] = field(default_factory=set)
     actions: Actions = field(default_factory=dict)
@@ -205,7 +233,7 @@ class GuardState:
 
     def worth_of(self, request: Request) -> Worth | None:
         """What the lots of the request's symbol are worth, None where there is none."""
-        return self.found.worth_in(self.instruments, request)
+        return self.found.worth_in(self.instruments, self.positions, request)
 
     def has_venue(self, venue: int) -> bool:
         """Does the policy in force have a venue of that number, be it one that is out of use?"""
@@ -220,7 +248,13 @@ class GuardState:
     def define(self, instrument: Instrument) -> None:
         """An instrument as it is from now on."""
         self.instruments[instrument.symbol] = instrument
+        self.positions.number_of(instrument.symbol)
         self.found.forget_symbol(instrument.symbol)
+
+    def begin_positions(self, sequence: int) -> None:
+        """They are kept from record `sequence` on, and so is what works now."""
+        self.positions.begin(sequence, sorted(self.instruments))
+        self.found.forget_symbols()
 
     def clock_of(self, request: Request) -> int:
         """What the system's clock said when the request came: what its age is judged by."""

@@ -24,6 +24,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from guard.engine.events import RULES_VERSIONS
+from guard.engine.positions import POSITIONS_SINCE_RULES
 from guard.engine.remembered_rows import find_fill
 from guard.engine.row_map import NO_ROW
 from guard.engine.shares import SHARES_SINCE_RULES
@@ -70,6 +71,7 @@ _HOLD: Final = struct.Struct("<QIq")  # as `BudgetEngine.hold_rows` gives it
 _COUNTERS: Final = struct.Struct("<QQ")  # ledger snapshots taken, microcents certified
 
 FactCount: TypeAlias = Annotated[int, Meta(ge=1)]
+PositionCount: TypeAlias = Annotated[int, Meta(ge=0, le=2**32)]
 # `read(n)` gives from 1 to n bytes, none at the end.
 Reader: TypeAlias = Callable[[int], bytes]
 
@@ -89,6 +91,8 @@ class StateHead(Struct, forbid_unknown_fields=True):
     of their shares of what is remembered, since rules version 2 (`guard.engine.shares`).
     `fee_bounds`: desk, basis points, minimum, of desks that have one. `returned`: desk, and what
     busted and corrected fills gave back. `fact_count`: entries of what `guard.engine.facts` keeps.
+    `positions`, since rules version 3: the record since which they are kept, how many rows there
+    are, and the symbols in the order of their numbers there (`guard.engine.positions`).
     """
 
     log_id: str
@@ -121,6 +125,7 @@ class StateHead(Struct, forbid_unknown_fields=True):
     fee_bounds: list[tuple[DeskName, BasisPoints, Microcents]] | UnsetType = UNSET
     returned: list[tuple[DeskName, Microcents]] | UnsetType = UNSET
     fact_count: FactCount | UnsetType = UNSET
+    positions: tuple[Sequence, PositionCount, list[str]] | UnsetType = UNSET
 
 
 # The fields of a head that are a state's own, under the same name.
@@ -178,6 +183,7 @@ def decode_state(read: Reader) -> GuardState:
         )
         state.orders.load(source.read, state.rules_version >= SHARES_SINCE_RULES)
         _take_shares(state, head)
+        _load_positions(state, source, head)
         _load_facts(state, source, 0 if head.fact_count is UNSET else head.fact_count)
     # ValueError: bad UTF-8, a policy or an instrument that cannot be.
     except (msgspec.MsgspecError, ValueError, InvariantError, RecursionError) as error:
@@ -207,6 +213,8 @@ def _body(state: GuardState, ledger: LedgerState) -> Iterator[bytes]:
     places = {tenant.tenant_id: place for place, tenant in enumerate(ledger.tenants)}
     yield from state.ledger.hold_rows(places, HOLDS_PER_PIECE)
     yield from state.orders.dump()
+    if state.positions.is_kept:
+        yield from state.positions.dump()
     for entry in state.facts.dump():
         yield _U32.pack(len(entry))
         yield entry
@@ -255,7 +263,15 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         ]
         or UNSET,
         fact_count=sum(1 for _ in state.facts.dump()) or UNSET,
+        positions=_positions_of(state),
     )
+
+
+def _positions_of(state: GuardState) -> tuple[int, int, list[str]] | UnsetType:
+    positions = state.positions
+    if not positions.is_kept:
+        return UNSET
+    return positions.since_sequence, positions.count, list(positions.symbols)
 
 
 def _sharing(state: GuardState) -> list[Desk]:
@@ -360,6 +376,25 @@ def _take_fees(state: GuardState, head: StateHead) -> None:
         if name not in state.desks:
             raise StateError(f"desk {name} has got fees back, and was never opened")
         state.desks[name].returned_microcents = returned_microcents
+
+
+def _load_positions(state: GuardState, source: "_ExactReader", head: StateHead) -> None:
+    """The positions of desks and symbols that there are, where they are kept."""
+    if (state.rules_version >= POSITIONS_SINCE_RULES) != (head.positions is not UNSET):
+        raise StateError(f"positions: of a state under rules version {state.rules_version}")
+    if head.positions is UNSET:
+        return
+    since_sequence, count, symbols = head.positions
+    if since_sequence >= state.next_sequence:
+        raise StateError(refusal("positions", since_sequence, f"below {state.next_sequence}"))
+    if sorted(symbols) != sorted(state.instruments):
+        raise StateError(f"positions: {len(symbols)} symbols for {len(state.instruments)}")
+    state.positions.begin(since_sequence, symbols)
+    state.positions.load(source.read, count)
+    for row in range(count):
+        desk, _ = state.positions.key_of(row)
+        if not 0 < desk < len(state.orders.shares.all):
+            raise StateError(f"position row {row} is of desk number {desk}")
 
 
 def _load_facts(state: GuardState, source: "_ExactReader", count: int) -> None:

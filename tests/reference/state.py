@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from guard.engine.facts import KeptFacts
+from guard.engine.positions import Positions
 from guard.protocol.instruments import Instrument
 from guard.protocol.ranges import TIME_NS_MAX
 from kernel.ledger import BudgetEngine
@@ -65,6 +66,7 @@ class GuardState:
     stopped_symbols: set[str] = field(default_factory=set)
     actions: dict[str, tuple[int, str]] = field(default_factory=dict)
     facts: KeptFacts = field(default_factory=KeptFacts)
+    positions: Positions = field(default_factory=Positions)  # of rules that it does not have
 
     def forget_expired(self, now_ns: int) -> None:
         """Forgets what may be forgotten by `now_ns`."""

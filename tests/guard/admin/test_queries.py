@@ -120,3 +120,40 @@ def test_the_configuration_in_force() -> None:
     assert state.policy is not None
     assert shown.policy == state.policy.as_dict()
     assert decode_reply(encode_reply(shown, True)) == shown
+
+
+def test_positions_come_page_by_page_and_by_desk_and_symbol(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logged = traded(2)
+    logged.submit(fill("F-1", 1, client_order_id="A-0"))
+    logged.submit(order("B-1", desk="desk-beta", symbol="BTC-USD", quantity=1_000, side="sell"))
+    logged.submit(order("B-2", desk="desk-beta", quantity=3))
+    whole = answer(logged.state, asked.ListPositions(), T0)
+    assert (whole.since_sequence, whole.next_cursor) == (1, None)
+    assert decode_reply(encode_reply(whole, True)) == whole
+    alpha, btc, beta = whole.positions
+    assert (alpha.desk, alpha.symbol, alpha.position_lots, alpha.confirmed_lots) == (
+        "desk-alpha", "AAPL", 1, 1,
+    )  # fmt: skip
+    assert (alpha.working_buys, alpha.bought_lots) == (1, 1)
+    assert (alpha.cost_microcents, alpha.realised_microcents) == (ORDER_NOTIONAL // 100, 0)
+    assert (btc.desk, btc.symbol, btc.working_sells) == ("desk-beta", "BTC-USD", 1_000)
+    assert (beta.symbol, beta.working_buys) == ("AAPL", 3)
+    first = answer(logged.state, asked.ListPositions(limit=2), T0)
+    assert (first.positions, first.next_cursor) == ([alpha, btc], 2)
+    rest = answer(logged.state, asked.ListPositions(cursor=2), T0)
+    assert (rest.positions, rest.next_cursor) == ([beta], None)
+    for query, found in (
+        (asked.ListPositions(desk="desk-beta"), [btc, beta]),
+        (asked.ListPositions(symbol="AAPL"), [alpha, beta]),
+        (asked.ListPositions(desk="desk-alpha", symbol="BTC-USD"), []),
+        (asked.ListPositions(cursor=2**32), []),
+    ):
+        assert answer(logged.state, query, T0).positions == found
+    monkeypatch.setattr(queries, "SCANNED_MAX", 1)
+    page = answer(logged.state, asked.ListPositions(desk="desk-beta"), T0)
+    assert (page.positions, page.next_cursor) == ([], 1)
+    for field in ("desk", "symbol"):
+        with pytest.raises(AdminError, match=f"there is no {field} 'NONE'"):
+            answer(logged.state, asked.ListPositions(**{field: "NONE"}), T0)

@@ -48,6 +48,8 @@ def test_a_morning_of_an_operator(tmp_path: Path) -> None:
         freed = run(site, "admin", "free", "desk-alpha", "A-1", *act)
         assert "11,400.00 are free again" in freed.stdout
         assert "none here" in run(site, "admin", "orders").stdout
+        shown = run(site, "admin", "positions", "--desk", "desk-alpha").stdout.splitlines()
+        assert shown[1].split() == ["desk-alpha", "AAPL", "40", "0", "0", "7,600.00", "0.00"]
         policy = run(site, "admin", "policy", str(site.config), *act)
         assert "as it is in force already" in policy.stdout
         assert "venue 10" in run(site, "admin", "configuration").stdout

@@ -137,11 +137,12 @@ def test_every_field_of_a_state_is_kept() -> None:
     # `session_clock_ns` is of a start, from its first record to where its rules begin.
     fields = {field.name for field in dataclasses.fields(GuardState)}
     fields -= {"found", "session_clock_ns", "has_facts", "facts_expire_at_ns"}
-    behind = {"ledger", "orders", "facts"}
+    behind = {"ledger", "orders", "facts", "positions"}
     written = {"policy", "instruments", "desks", "refuses_unknown_venues"}
     assert fields == {*PLAIN_FIELDS, *written, *by_operators, *behind}
     ledger = {"tenants", "caps", "next_reservation_id", "hold_count"}
     of_desks = {"order_ages_ms", "shares", "stopped_desks", "fee_bounds", "returned"}
+    behind.remove("positions")
     expected = fields - behind | ledger | of_desks | {"fact_count"}
     assert set(StateHead.__struct_fields__) == expected
 
@@ -175,7 +176,8 @@ def test_the_payload_is_laid_out_as_the_format_says() -> None:
     for place, (reservation_id, tenant) in enumerate(holds):
         row = struct.unpack_from("<QIq", PAYLOAD, BODY_AT + place * HOLD_BYTES)
         assert row[:2] == (reservation_id, tenant)
-    orders = b"".join(DAY.state.orders.dump())
+    orders = b"".join((*DAY.state.orders.dump(), *DAY.state.positions.dump()))
+    assert HEAD["positions"] == [1, DAY.state.positions.count, SYMBOLS]
     facts = [struct.pack("<I", len(fact)) + fact for fact in DAY.state.facts.dump()]
     assert len(facts) == HEAD["fact_count"] == 1
     assert PAYLOAD[BODY_AT + len(holds) * HOLD_BYTES :] == orders + b"".join(facts)
@@ -184,6 +186,8 @@ def test_the_payload_is_laid_out_as_the_format_says() -> None:
 
 
 DESKS = HEAD["desks"]
+SYMBOLS = HEAD["positions"][2]
+WITHOUT_POSITIONS = msgspec.json.encode({k: v for k, v in HEAD.items() if k != "positions"})
 REFUSED = [
     (b"", "it ends 24 bytes too early"),
     (b"pretrade-guard.state.v2\0" + PAYLOAD[24:], "it does not begin as a state of this version"),
@@ -211,6 +215,17 @@ REFUSED = [
     (with_head(hold_count=1), "reserved_microcents of 'desk-gamma' is 10500000 off"),
     (with_head(hold_count=-1), "hold_count is -1; must be an integer"),
     (with_head(tenants=[]), "its desks are not its ledger's tenants"),
+    (with_head(positions=[1, 3, ["AAPL"]]), "positions: 1 symbols for 3"),
+    (with_head(positions=[2**62, 3, SYMBOLS]), "positions: 4611686018427387904 is not"),
+    (with_head(positions=[1, 2, SYMBOLS]), "Expected `array`, got `int`"),
+    (with_head(positions=[1, 2**32, SYMBOLS]), "it ends [0-9]+ bytes too early"),
+    (
+        PAYLOAD[:HEAD_AT]
+        + struct.pack("<I", len(WITHOUT_POSITIONS))
+        + WITHOUT_POSITIONS
+        + PAYLOAD[BODY_AT:],
+        "positions: of a state under rules version 3",
+    ),
     (
         PAYLOAD[: BODY_AT + 8] + b"\xff\0\0\0" + PAYLOAD[BODY_AT + 12 :],
         "hold [0-9]+ is of tenant 255 of 3",

@@ -1,0 +1,103 @@
+"""What queries show of orders, fills and positions, as types. Pure.
+
+Owns the shape of these replies (`guard/ADMIN.md`, 3); they stand among the others in
+`guard.admin.messages`, from where everybody takes them.
+"""
+
+from typing import Any
+
+from msgspec import UNSET, Struct
+
+from guard.protocol.messages import RequestId
+
+
+class OpenOrder(Struct):
+    """An open order and what it holds."""
+
+    desk: str
+    client_order_id: str
+    symbol: str
+    side: str
+    quantity: int
+    price: int
+    venue: int
+    filled_quantity: int
+    hold_microcents: int
+    wal_sequence: int
+    age_ns: int | None
+    sent_at_ns: int | None
+
+
+class OpenOrdersReply(Struct, tag="open_orders", tag_field="type"):
+    """A page of open orders; `next_cursor`: where the next one begins, null behind the last."""
+
+    orders: list[OpenOrder]
+    next_cursor: int | None
+    head_sequence: int
+    request_id: RequestId = UNSET
+
+
+class PositionLine(Struct):
+    """What a desk has in a symbol, in lots, sold short below zero; money in microcents.
+
+    `confirmed_lots`: of the position what was filled within admitted orders. `exiting_...`: of what
+    works what was admitted as reducing. `cost_microcents`: of the position, or a short one's
+    proceeds.
+    """
+
+    desk: str
+    symbol: str
+    position_lots: int
+    confirmed_lots: int
+    working_buys: int
+    working_sells: int
+    exiting_buys: int
+    exiting_sells: int
+    bought_lots: int
+    sold_lots: int
+    cost_microcents: int
+    realised_microcents: int
+
+
+class PositionsReply(Struct, tag="positions", tag_field="type"):
+    """A page of positions; `next_cursor`: where the next one begins, null behind the last.
+
+    `since_sequence`: the record since which they are counted, 0 where they are not.
+    """
+
+    positions: list[PositionLine]
+    since_sequence: int
+    next_cursor: int | None
+    head_sequence: int
+    request_id: RequestId = UNSET
+
+
+class FillLine(Struct):
+    """A fill as it was recorded."""
+
+    fill_id: str
+    quantity: int
+    price: int | None
+    fee_microcents: int
+    unpaid_fee_microcents: int
+    released_microcents: int
+    flags: list[str]
+    wal_sequence: int
+
+
+class StoryReply(Struct, tag="order", tag_field="type"):
+    """An order's story. `state`: as in a status."""
+
+    desk: str
+    client_order_id: str
+    state: str
+    order: dict[str, Any] | None
+    answer: dict[str, Any] | None
+    filled_quantity: int
+    open_quantity: int
+    hold_microcents: int
+    release_sequence: int | None
+    released_microcents: int | None
+    fills: list[FillLine]
+    head_sequence: int
+    request_id: RequestId = UNSET

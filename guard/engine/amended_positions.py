@@ -1,0 +1,80 @@
+"""What is said of a fill afterwards moves positions, too. Pure but for the positions.
+
+Owns the rule for fills that a person busts or corrects: one that counted is traded back for what it
+was traded for, and where it was corrected traded again as it was said. Neither frees a hold, nor
+makes anything work. Of a corrected fill no more lots are confirmed than when it was recorded.
+
+A fill counted that was recorded since positions are kept and whose order was known then: of an
+order that was refused only while that is remembered. What did not count is not traded back.
+
+How it fails: it does not.
+"""
+
+from typing import NamedTuple
+
+from guard.engine import remembered_rows
+from guard.engine.positions import BUY
+from guard.engine.remembered_form import OrderPhase
+from guard.engine.row_map import NO_ROW
+from guard.engine.state import GuardState
+from guard.protocol.fields import REFUSED
+from guard.protocol.messages import I64_MAX
+from guard.protocol.outcome import Outcome
+from guard.protocol.request import Request
+
+
+class Traded(NamedTuple):
+    """A fill's lots and its price in ticks; None: its order's."""
+
+    quantity: int
+    price: int | None
+
+
+def note_amended(
+    state: GuardState, fill_key: bytes, fill_sequence: int, before: Traded, after: Traded | None
+) -> None:
+    """The fill counted as `before`, and counts as `after` from now on; None: not at all."""
+    positions, orders = state.positions, state.orders
+    if not positions.is_kept or fill_sequence < positions.since_sequence:
+        return
+    order_row = remembered_rows.find_order(orders, fill_key.rpartition(b"\0")[0])
+    if order_row == NO_ROW:
+        return
+    orders.read(order_row)
+    order, desk_number = orders.known, orders.share_number(order_row)
+    worth = state.worth_of(order)
+    if worth is None or desk_number == 0 or orders.known_outcome.sequence > fill_sequence:
+        return
+    confirmed = _confirmed(state, order_row, fill_key, fill_sequence)
+    if confirmed is None:
+        return
+    row = positions.obtain(desk_number, worth.number)
+    for traded, move in ((before, positions.undo), (after, positions.trade)):
+        if traded is not None:
+            price = order.price if traded.price is None else traded.price
+            microcents = worth.traded_microcents(traded.quantity, price, order.side == BUY)
+            lots = min(confirmed, traded.quantity)
+            move(row, order.side, traded.quantity, lots, microcents)
+
+
+def _confirmed(
+    state: GuardState, order_row: int, fill_key: bytes, fill_sequence: int
+) -> int | None:
+    """How many lots of a fill were within its order; None where it counted nothing."""
+    orders, fill, answer = state.orders, Request(), Outcome()
+    fill_row = remembered_rows.find_fill(orders, fill_key)
+    if orders.phase(order_row) == OrderPhase.REFUSED:
+        orders.read_fill(fill_row, fill, answer)
+        return 0 if answer.flags & REFUSED else None
+    # The newest stands first: those behind it came before, and each had what they left.
+    row, is_before, lots, filled = orders.first_fill(order_row), False, None, 0
+    while row != NO_ROW:
+        orders.read_fill(row, fill, answer)
+        if row == fill_row:
+            lots, is_before = fill.quantity, True
+        elif is_before:
+            filled = min(I64_MAX, filled + fill.quantity)
+        row = orders.next_fill(row)
+    if lots is None:
+        return None
+    return max(0, min(lots, orders.known.quantity - filled))

@@ -1,0 +1,31 @@
+# The types of positioning.py, for the compiler alone.
+
+cimport cython
+from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint64_t as u64
+
+from guard.engine.positions cimport Positions
+from guard.engine.remembered cimport RememberedOrders
+from guard.engine.state cimport Desk, GuardState, Worth
+from guard.protocol.request cimport Request
+
+cdef u64 _BUY
+cdef i64 _OPEN, _PHASE_REFUSED
+
+@cython.locals(desk=Desk, worth=Worth, row=Py_ssize_t)
+cdef int note_admitted(GuardState state, Request request, bint is_exit) except -1
+
+@cython.locals(
+    orders=RememberedOrders, positions=Positions, order=Request, desk_number=Py_ssize_t,
+    worth=Worth, row=Py_ssize_t, lots=i64, within=i64, is_exit=bint, price=u64, microcents=i64,
+)
+cdef int note_fill(
+    GuardState state, Py_ssize_t order_row, i64 phase, Request request
+) except -1
+
+@cython.locals(
+    orders=RememberedOrders, order=Request, worth=Worth, row=Py_ssize_t, is_exit=bint
+)
+cdef int note_closed(GuardState state, Py_ssize_t order_row) except -1
+
+cdef i64 left_of(RememberedOrders orders, Py_ssize_t order_row) except? -1
