@@ -1,0 +1,157 @@
+"""What subscribers of the feed cost the orders: with so many and with none, in turn.
+
+    python tests/bench/bench_feed.py [--rate 20000] [--subscribers 3] [--seconds 10] [--rounds 5]
+
+Each round has a fresh daemon and measures both, now the one first, now the other. The subscribers
+are stock DEALERs, in one process beside the load generator, that read what comes and give credit,
+and end with exactly the log. The processor time is the daemon's own, of all of its threads, an
+order; on few cores the time of answers has the subscribers' own work in it, too.
+"""
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import zmq
+from measured import say_what_is_measured
+
+from guard.bench.conditions import processor
+from guard.bench.generator import Plan
+from guard.bench.measure import Measured, measure
+from guard.bench.schedule import NS_PER_S
+from guard.bench.site import Guard, config_text
+
+WARM_UP_S = 2.0
+CREDIT_LINES = 1_000_000
+PATIENCE_MS = 60_000
+CLIENTS = 4
+
+
+def follow(endpoint: str, count: int, ready: Any, last: Any) -> None:
+    """Reads what comes on so many connections, up to the record that it is told in the end."""
+    poller, through, got = zmq.Poller(), dict[Any, int](), dict[Any, int]()
+    for _ in range(count):
+        socket = zmq.Context.instance().socket(zmq.DEALER)
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.RCVHWM, 0)
+        socket.connect(endpoint)
+        socket.recv()
+        socket.send_json({"type": "subscribe", "after_sequence": 0, "credit_lines": CREDIT_LINES})
+        poller.register(socket, zmq.POLLIN)
+        through[socket] = got[socket] = 0
+    ready.set()
+    end: int | None = None
+    while end is None or min(through.values()) < end:
+        if end is None and last.poll(0):
+            end = last.recv()
+        for socket, _ in poller.poll(100 if end is None else PATIENCE_MS):
+            frames = socket.recv_multipart()
+            message = json.loads(frames[0])
+            if message["type"] == "lines":
+                if message["after_sequence"] != through[socket]:
+                    raise SystemExit(f"a gap behind {through[socket]}: {message}")
+                through[socket] = message["through_sequence"]
+                got[socket] += len(frames[1])
+                if message["credit_lines"] < CREDIT_LINES // 2:
+                    socket.send_json({"type": "credit", "credit_lines": CREDIT_LINES // 2})
+    last.send(sorted(got.values()))
+
+
+@dataclass
+class Figures:
+    """Of the rounds."""
+
+    cpu_us: list[float] = field(default_factory=list)
+    p50_us: list[float] = field(default_factory=list)
+    p99_us: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+
+    def add(self, measured: Measured) -> None:
+        self.cpu_us.append(sum(measured.cpu_us_a_request("daemon").values()))
+        self.p50_us.append(measured.latency.percentile(50_000) / 1e3)
+        self.p99_us.append(measured.latency.percentile(99_000) / 1e3)
+        self.rates.append(measured.requests_a_second)
+
+
+def run(guard: Guard, plan: Plan, endpoint: str, subscribers: int) -> Measured:
+    """One load, with so many subscribers."""
+    if subscribers == 0:
+        return measure(plan, 1, {"daemon": guard.process_id})
+    context = multiprocessing.get_context("spawn")
+    ready, (ours, theirs) = context.Event(), context.Pipe()
+    process = context.Process(target=follow, args=(endpoint, subscribers, ready, theirs))
+    process.start()
+    try:
+        if not ready.wait(PATIENCE_MS / 1e3):
+            raise SystemExit("the subscribers were not ready")
+        measured = measure(plan, 1, {"daemon": guard.process_id})
+        lines = [path.read_bytes().rstrip(b"\0") for path in sorted(guard.log.glob("*.jsonl"))]
+        ours.send(sum(part.count(b"\n") for part in lines))
+        got = ours.recv()
+        if got != subscribers * [sum(map(len, lines))]:
+            raise SystemExit(f"{got} bytes came; the log has {sum(map(len, lines))}")
+        return measured
+    finally:
+        process.terminate()
+        process.join()
+
+
+def measure_both(options: argparse.Namespace, turn: int, figures: dict[int, Figures]) -> None:
+    counts = sorted(figures, reverse=turn % 2 == 1)
+    for number, count in enumerate(counts):
+        with tempfile.TemporaryDirectory(prefix="bench-feed-", dir=options.directory) as place:
+            endpoint = f"ipc://{place}/feed"
+            text = config_text(1, 3, 2_000_000).replace("[log]", f'feed = "{endpoint}"\n[log]', 1)
+            guard = Guard(Path(place), text)
+            try:
+                plan = Plan(
+                    "guard",
+                    guard.endpoint,
+                    f"{turn}-{number}",
+                    tuple(range(CLIENTS)),
+                    int((options.seconds + WARM_UP_S) * NS_PER_S),
+                    int(WARM_UP_S * NS_PER_S),
+                    options.in_flight,
+                    None if options.in_flight else options.rate,
+                )
+                figures[count].add(run(guard, plan, endpoint, count))
+            finally:
+                guard.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rate", type=int, default=20_000)
+    parser.add_argument("--in-flight", type=int, help="a closed loop instead")
+    parser.add_argument("--subscribers", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--directory", help="where the temporary log goes")
+    options = parser.parse_args()
+    say_what_is_measured()
+    print(f"machine   {processor()}")
+    figures = {count: Figures() for count in (0, options.subscribers)}
+    for turn in range(options.rounds):
+        measure_both(options, turn, figures)
+        print(f"round {turn + 1}", *(f"{one.cpu_us[-1]:.2f} us" for one in figures.values()))
+    print(f"{'subscribers':<12} {'orders/s':>9} {'cpu us':>8} {'p50 us':>8} {'p99 us':>8}")
+    for count, one in figures.items():
+        columns = (one.rates, one.cpu_us, one.p50_us, one.p99_us)
+        middle = [statistics.median(each) for each in columns]
+        print(f"{count:<12} {middle[0]:9.0f} {middle[1]:8.2f} {middle[2]:8.0f} {middle[3]:8.0f}")
+    none, some = figures[0], figures[options.subscribers]
+    for name, before, after in (
+        ("processor time an order", none.cpu_us, some.cpu_us),
+        ("p99", none.p99_us, some.p99_us),
+    ):
+        each = [100 * (b / a - 1) for a, b in zip(before, after, strict=True)]
+        print(f"{name}: {statistics.median(each):+.1f} % ({min(each):+.1f} to {max(each):+.1f})")
+
+
+if __name__ == "__main__":
+    main()
