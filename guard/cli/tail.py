@@ -44,7 +44,13 @@ def add(commands: Commands) -> None:
     """Adds the command."""
     text = "show the durable records of a log as they come, and check how they follow each other"
     parser = commands.add_parser("tail", help=text, description=text)
-    parser.add_argument("log", metavar="LOG_DIR", type=Path, help="a daemon may be writing it")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "log", metavar="LOG_DIR", type=Path, nargs="?", help="a daemon may be writing it"
+    )
+    source.add_argument(
+        "--feed", metavar="ENDPOINT", help="instead: what a daemon tells at its endpoints.feed"
+    )
     parser.add_argument(
         "--from",
         dest="first",
@@ -81,19 +87,23 @@ def add(commands: Commands) -> None:
 
 def _tail(options: argparse.Namespace) -> int:
     from guard.audit.record_lines import Memory
+    from guard.cli.tail_feed import follow_feed
     from guard.recovery.wrong_key import check_key
     from wal import Follower, LogState, list_segments
 
+    wanted, memory = _filter(options), Memory()
+    show = _shower(options, wanted, memory)
+    knows = not wanted.is_everything or _is_for_people(options)
+    if options.feed is not None:
+        return follow_feed(options, show, memory if knows else None)
     hasher = tool_hasher(options) if options.key_file is not None else None
     if not options.log.is_dir():
         raise UsageError(f"{options.log}: is no directory of a log")
     if hasher is not None:  # another key is wrong use, and no damage
         check_key(list_segments(options.log, archived=True), hasher)
-    wanted, memory = _filter(options), Memory()
-    show = _shower(options, wanted, memory)
     try:
         follower = Follower(options.log, hasher)
-        if options.columns or not wanted.is_everything or _is_for_people(options):
+        if knows:
             _learn(options.log, memory)
         _begin(follower, options, wanted.from_ns)
         while True:
