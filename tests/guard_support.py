@@ -166,6 +166,8 @@ def describe(state: GuardState) -> dict[str, Any]:
     }
     fields["orders"] = b"".join(orders.dump())
     fields["facts"] = list(state.facts.dump())
+    used = {name: bucket.dump() for name, bucket in state.limits.buckets.items()}
+    fields["limits"] = (state.limits.tree, used, state.limits.recent.dump())
     return fields
 
 
@@ -205,6 +207,7 @@ class LoggedEngine:
         self._writer, self._records = RecordWriter(), RecordReader()
         self.now_ns = now_ns
         self.clock_ns = 0  # where the system's clock says something else
+        self.marks: dict[str, tuple[int, int]] = {}  # by symbol: price, age
         self.records: list[bytes] = []
         self.is_checked = True
         self.entry_hash = GENESIS
@@ -218,6 +221,15 @@ class LoggedEngine:
     def state(self) -> GuardState:
         return self.engine.state
 
+    def _say_facts(self, request: Request) -> None:
+        """What an order's record says beside it: its symbol's mark, the log's count of time."""
+        taken = self.request
+        taken.mark_price = taken.mark_age_ns = taken.elapsed_ns = 0
+        if isinstance(request, Order):
+            taken.mark_price, taken.mark_age_ns = self.marks.get(request.symbol, (0, 0))
+            if self.state.has_limits:
+                taken.elapsed_ns = taken.received_at_ns - T0 + 1
+
     def submit(self, request: Request, at_ns: int | None = None, batch: int | None = None) -> Any:
         """The reply to a request, which is logged and applied where it changes the state."""
         self.now_ns = self.now_ns if at_ns is None else at_ns
@@ -226,6 +238,7 @@ class LoggedEngine:
         self.request.received_at_ns = max(self.now_ns, self.state.last_received_at_ns)
         self.request.batch_first_sequence = batch or self.engine.next_sequence
         self.request.clock_ns = self.clock_ns
+        self._say_facts(request)
         is_recorded = self.engine.decide(self.request, self.outcome)
         if before is not None:
             assert describe(self.state) == before, "deciding has changed the state"

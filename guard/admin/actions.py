@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from guard.admin import messages as asked
 from guard.admin.messages import AdminError
+from guard.config.limits import check_tree, tree_differences
 from guard.config.policy_difference import policy_changes, share_epochs
 from guard.engine.actor import Actor
 from guard.engine.amendments import (
@@ -34,6 +35,7 @@ from guard.engine.events import (
     FillCorrected,
     HoldFreed,
     InstrumentDefined,
+    LimitsSet,
     OperatorActed,
     PolicyActivated,
     TradingHalted,
@@ -43,6 +45,7 @@ from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import ActionDone, Desk, GuardState
 from guard.protocol.instruments import define_instrument, money_text
+from guard.protocol.limits import digest_hex, normalized
 from guard.protocol.request import Request
 from kernel import Lowered, PolicyError, ToppedUp
 from kernel.ledger_lines import Tenant
@@ -193,6 +196,15 @@ def _activated(_state: GuardState, action: asked.ActivatePolicy, actor: Actor) -
     )
 
 
+def _limited(state: GuardState, action: asked.SetLimits, actor: Actor) -> Any:
+    try:
+        tree = normalized(action.limits)
+        check_tree(tree, state.desks, state.instruments)
+    except ValueError as error:
+        raise AdminError("invalid", "limits", str(error)) from error
+    return _named(actor, LimitsSet, action, limits=tree, limits_digest_hex=digest_hex(tree))
+
+
 def _freed(state: GuardState, action: asked.FreeHold, actor: Actor) -> Any:
     row = _row_of(state, action, actor)
     held = 0 if row == NO_ROW else state.orders.hold_microcents(row)
@@ -333,6 +345,12 @@ def _plan_policy(state: GuardState, action: asked.ActivatePolicy, actor: Actor) 
     return Plan(event, changes)
 
 
+def _plan_limits(state: GuardState, action: asked.SetLimits, actor: Actor) -> Plan:
+    event = _limited(state, action, actor)
+    changes = tree_differences(state.limits.tree, event.limits)
+    return Plan(event, changes or ["limits: as they are in force already"])
+
+
 def _plan_free(state: GuardState, action: asked.FreeHold, actor: Actor) -> Plan:
     row = _row_of(state, action, actor)
     name = f"{action.desk}/{action.client_order_id}"
@@ -438,6 +456,7 @@ PLANNERS: Final[dict[type, Planner]] = {
     asked.OpenDesk: _plan_open,
     asked.DefineInstrument: _plan_instrument,
     asked.ActivatePolicy: _plan_policy,
+    asked.SetLimits: _plan_limits,
     asked.FreeHold: _plan_free,
     asked.AcceptFill: _plan_amendment,
     asked.BustFill: _plan_amendment,
@@ -455,6 +474,7 @@ EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
     asked.OpenDesk: _opened,
     asked.DefineInstrument: _defined,
     asked.ActivatePolicy: _activated,
+    asked.SetLimits: _limited,
     asked.FreeHold: _freed,
     asked.AcceptFill: _amended,
     asked.BustFill: _amended,

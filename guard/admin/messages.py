@@ -14,13 +14,15 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from guard.admin.bodies import UNREADABLE, is_json, say_unreadable
+from guard.admin.errors import AdminError as AdminError
 from guard.admin.shown_orders import FillLine as FillLine
 from guard.admin.shown_orders import OpenOrder as OpenOrder
 from guard.admin.shown_orders import OpenOrdersReply as OpenOrdersReply
 from guard.admin.shown_orders import PositionLine as PositionLine
 from guard.admin.shown_orders import PositionsReply as PositionsReply
 from guard.admin.shown_orders import StoryReply as StoryReply
-from guard.engine.events import PolicyContent
+from guard.engine.policy_content import PolicyContent
+from guard.protocol.limits import LimitScope
 from guard.protocol.messages import RequestId, StatsReply
 from guard.protocol.ranges import (
     ActionId,
@@ -48,15 +50,6 @@ Why: TypeAlias = Annotated[str, Meta(pattern=rf"^[^\x00-\x1f\x7f]{{1,{WHY_LENGTH
 Who: TypeAlias = Annotated[str, Meta(pattern=r"^[!-~]([ -~]{0,62}[!-~])?\Z")]
 Limit: TypeAlias = Annotated[int, Meta(ge=1, le=PAGE_MAX)]
 DecimalText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
-
-
-class AdminError(ValueError):
-    """A request that cannot be done. Nothing has changed."""
-
-    def __init__(self, code: str, field: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.field = field
 
 
 class Action(Struct, tag_field="type", forbid_unknown_fields=True, kw_only=True):
@@ -128,6 +121,12 @@ class ActivatePolicy(Action, tag="activate_policy"):
     """Another policy, whole, from the next order on."""
 
     policy: PolicyContent
+
+
+class SetLimits(Action, tag="set_limits"):
+    """Other limits, the whole tree, from the next order on."""
+
+    limits: list[LimitScope]
 
 
 class FreeHold(Action, tag="free_hold"):
@@ -233,6 +232,7 @@ AnyAction: TypeAlias = (
     | OpenDesk
     | DefineInstrument
     | ActivatePolicy
+    | SetLimits
     | FreeHold
     | AcceptFill
     | BustFill

@@ -13,7 +13,9 @@ from dataclasses import asdict
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
+from guard.audit.limit_lines import effective_limits, limit_lines
 from guard.audit.remedies import lead, remedies, remedies_for_requested
 from guard.audit.sentences import sentence_of
 from guard.engine.events import (
@@ -24,9 +26,11 @@ from guard.engine.events import (
     OrderRefused,
     OrderReleased,
 )
+from guard.engine.limit_checks import valued_at
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Order, Reject
 from guard.protocol.reasons import Refusal
+from guard.protocol.request import Request
 from guard.replay.place import Place
 from guard.replay.redecide import Replayed
 from kernel import (
@@ -193,7 +197,11 @@ def explain_order(
         },
         "notional_microcents": None
         if instrument is None
-        else instrument.notional_microcents(order.quantity, order.price),
+        else instrument.notional_microcents(order.quantity, _priced_at(event, state)),
+        "reference": None
+        if event.mark_price is UNSET
+        else {"price": event.mark_price, "age_ns": event.mark_age_ns},
+        "limits": limit_lines(state, order.desk, order.symbol),
         "halts": {
             "entries": None if halt is None else halt._asdict(),
             "desk": None if desk is None else desk.is_halted,
@@ -215,9 +223,22 @@ def explain_order(
             raise InvariantError(f"record {place.sequence} was decided without a policy")
         explanation["kernel"] = _kernel_fields(policy, rows)
         explanation |= _by_how_much(policy, rows, answer)
-    explanation["quantity_that_fits"] = _quantity_that_fits(order, answer, state)
+    price = _priced_at(event, state)
+    explanation["quantity_that_fits"] = _quantity_that_fits(order, price, answer, state)
     explanation["sentence"] = sentence_of(explanation, state.currency)
     return explanation
+
+
+def _priced_at(event: OrderDecided | OrderRefused, state: GuardState) -> int:
+    """The price at which the order was valued."""
+    order = event.order
+    if not state.has_limits or event.mark_price is UNSET:
+        return order.price
+    request = Request()
+    request.price, request.mark_price = order.price, event.mark_price
+    request.side = int(order.side == "sell")
+    request.order_type = int(order.order_type == "market")
+    return valued_at(effective_limits(state, order.desk, order.symbol), request)
 
 
 def _by_how_much(
@@ -234,14 +255,16 @@ def _by_how_much(
     return {"remedies": remedies(policy, request)}
 
 
-def _quantity_that_fits(order: Order, answer: Admit | Reject, state: GuardState) -> int | None:
+def _quantity_that_fits(
+    order: Order, price: int, answer: Admit | Reject, state: GuardState
+) -> int | None:
     """The most lots that money would have allowed; None where it was no question of money."""
     if not isinstance(answer, Reject) or answer.reason not in _MONEY:
         return None
     detail, worth = answer.detail, state.instruments[order.symbol]
     left = max(detail["limit"] - detail["used"], 0)
     # The notional is rounded up, so that the quotient rounded down is the most.
-    return left * worth.denominator // (order.price * worth.numerator)
+    return left * worth.denominator // (price * worth.numerator)
 
 
 def _summary(order: Order, answer: Admit | Reject) -> str:

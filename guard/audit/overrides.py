@@ -26,7 +26,7 @@ from guard.config.file import (
     policy_content,
 )
 from guard.engine.apply_event import build_policy
-from guard.engine.events import PolicyContent
+from guard.engine.policy_content import PolicyContent
 from guard.protocol.ranges import (
     NANOSECONDS_PER_SECOND,
     Currency,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from guard.audit.formats import count, duration, money, time
+from guard.audit.limit_sentences import LIMIT_FORMS
 from guard.audit.units import bits, quantity
 from guard.audit.words import reason_words
 
@@ -305,4 +306,5 @@ FORMS: Final[dict[str, Form]] = {
     "insufficient": _insufficient,
     "exposure_limit_exceeded": _above_cap,
     "overflow": _overflow,
+    **LIMIT_FORMS,
 }

@@ -196,6 +196,12 @@ def _policy_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _limits_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help="a configuration; its [limits] are taken"
+    )
+
+
 def _order_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("desk", metavar="DESK")
     parser.add_argument("order", metavar="ORDER", help="its client order id")
@@ -304,6 +310,13 @@ def _policy(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     from guard.config.file import load_policy
 
     return ActivatePolicy(policy=load_policy(options.file), **common)
+
+
+def _limits(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import SetLimits
+    from guard.config.file import load_config
+
+    return SetLimits(limits=load_config(options.file).limits, **common)
 
 
 def _free(options: argparse.Namespace, common: dict[str, Any]) -> Any:
@@ -419,6 +432,7 @@ VERBS: Final[dict[str, Verb]] = {
     "open-desk": Verb("open a desk", _desk_arguments, _open_desk),
     "define": Verb("define an instrument", _instrument_arguments, _define),
     "policy": Verb("activate another policy", _policy_arguments, _policy),
+    "limits": Verb("set other limits", _limits_arguments, _limits),
     "free": Verb("free the hold of an order that is dead", _order_arguments, _free),
     "accept": Verb("charge the fee of a fill that was not charged", _fill_arguments, _accept),
     "bust": Verb("say that a fill did not happen", _fill_arguments, _bust),

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from guard.cli.base import EXIT_GOOD, Commands
-from guard.config.file import load_config
+from guard.config.file import Config, ConfigError, load_config
+from guard.config.limits import effective_lines
 from guard.config.places import check_places
 
 
@@ -14,6 +15,12 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("check-config", help=text)
     parser.add_argument("--config", required=True, type=Path, metavar="FILE")
     parser.add_argument("--key-file", type=Path, metavar="KEY", help="as `run` is given it")
+    parser.add_argument(
+        "--limits",
+        nargs=2,
+        metavar=("DESK", "SYMBOL"),
+        help="show what limits count for a desk in a symbol, and which scope says each",
+    )
     parser.set_defaults(command=_check_config)
 
 
@@ -25,6 +32,25 @@ def _check_config(options: argparse.Namespace) -> int:
         f"({config.policy_digest_hex}), {len(config.policy.models)} venues, "
         f"{len(config.instruments)} instruments, {len(config.desks)} desks"
     )
+    if options.limits is not None:
+        _show_limits(config, *options.limits)
     if options.key_file is None and config.log.key_file is None and not config.log.ephemeral_key:
         print("it names no key: run needs --key-file KEY")
     return EXIT_GOOD
+
+
+def _show_limits(config: Config, desk: str, symbol: str) -> None:
+    for name, kind, known in (
+        (desk, "desk", config.desks),
+        (symbol, "symbol", config.instruments),
+    ):
+        if name not in known:
+            raise ConfigError(f"--limits: there is no {kind} {name!r}")
+    if not config.limits:
+        print("no limits: the configuration has no [limits]")
+        return
+    lines = [("limit", "value", "said in"), *effective_lines(config.limits, desk, symbol)]
+    widths = [max(len(line[column]) for line in lines) for column in range(2)]
+    print(f"limits of desk {desk} in symbol {symbol}:")
+    for key, value, place in lines:
+        print(f"  {key:<{widths[0]}}  {value:<{widths[1]}}  {place}")

@@ -13,6 +13,7 @@ from msgspec import UNSET
 from guard import __version__
 from guard.config.file import Config, DeskTerms
 from guard.config.last_read import Said, said_by
+from guard.config.limits import tree_differences
 from guard.config.policy_difference import policy_differences, share_epochs
 from guard.engine.actor import Actor
 from guard.engine.events import (
@@ -26,6 +27,7 @@ from guard.engine.events import (
     DeskResumed,
     DeskToppedUp,
     InstrumentDefined,
+    LimitsSet,
     LogOpened,
     Outcome,
     PolicyActivated,
@@ -34,6 +36,7 @@ from guard.engine.events import (
 )
 from guard.engine.state import NO_FEE_BOUND, Desk, GuardState
 from guard.protocol.instruments import Instrument, money_text
+from guard.protocol.limits import LimitScope, digest_hex
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 
 
@@ -60,7 +63,7 @@ def opening_events(config: Config, actor: Actor, log_id: str, key_id: str) -> It
         software_version=__version__,
         key_id=key_id,
         epoch=1,
-        opening_records=3 + len(config.instruments) + len(config.desks),
+        opening_records=3 + len(config.instruments) + len(config.desks) + bool(config.limits),
     )
     yield _settings_event(config, actor)
     yield _policy_event(config, actor)
@@ -68,6 +71,8 @@ def opening_events(config: Config, actor: Actor, log_id: str, key_id: str) -> It
         yield _instrument_event(instrument, actor)
     for terms in config.desks.values():
         yield _desk_event(terms, actor)
+    if config.limits:
+        yield limits_event(config.limits, actor)
 
 
 def rules_events(state: GuardState, actor: Actor) -> list[Outcome]:
@@ -116,6 +121,13 @@ def find_differences(state: GuardState, config: Config, actor: Actor) -> list[Di
         if desk not in config.desks:
             text = f"desks.{desk}: the log has opened it, the configuration lacks it"
             differences.append(Difference(text, None, f"desks.{desk}"))
+    if config.limits != state.limits.tree:
+        set_event = limits_event(config.limits, actor)
+        words_of = tree_differences(state.limits.tree, config.limits) or ["limits: set, or not"]
+        for words in words_of:
+            differences.append(
+                Difference(f"{words} (the log, the configuration)", set_event, "limits")
+            )
     return differences
 
 
@@ -139,6 +151,11 @@ def events_of(differences: Iterable[Difference]) -> list[Outcome]:
     """What makes them so, each event once."""
     events = {id(one.event): one.event for one in differences if one.event is not None}
     return list(events.values())
+
+
+def limits_event(tree: list[LimitScope], actor: Actor) -> Outcome:
+    """The event that sets these limits, normalized."""
+    return actor.event(LimitsSet, limits=tree, limits_digest_hex=digest_hex(tree))
 
 
 def resume_event(desk: str, actor: Actor) -> Outcome:

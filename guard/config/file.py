@@ -11,7 +11,7 @@ What a decision depends on (settings, policy, instruments, desks) goes into the 
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -25,14 +25,16 @@ from guard.config.endpoint import (
     endpoint_problem,
     is_loopback,
 )
+from guard.config.limits import LimitsSection, limit_tree
 from guard.engine.apply_event import build_policy
-from guard.engine.events import PolicyContent, PolicyModel
+from guard.engine.policy_content import PolicyContent, PolicyModel
 from guard.protocol.instruments import (
     NAME_PATTERN,
     Instrument,
     define_instrument,
     parse_money_microcents,
 )
+from guard.protocol.limits import LimitScope
 from guard.protocol.messages import U64_MAX
 from guard.protocol.ranges import (
     BasisPoints,
@@ -159,6 +161,7 @@ class _File(Struct, forbid_unknown_fields=True, frozen=True):
     instruments: list[InstrumentSection]
     desks: list[DeskSection]
     settings: SettingsSection = SettingsSection()
+    limits: LimitsSection | None = None
 
 
 class _PolicyFile(Struct, forbid_unknown_fields=True, frozen=True):
@@ -183,7 +186,9 @@ class DeskTerms:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A checked configuration. `written_directory`: the log's, as the file says it."""
+    """A checked configuration. `written_directory`: the log's, as the file says it.
+
+    `limits`: the normalized tree; empty where there is no such section."""
 
     endpoints: EndpointsSection
     log: LogSection
@@ -193,6 +198,7 @@ class Config:
     instruments: dict[str, Instrument]
     desks: dict[str, DeskTerms]
     written_directory: str = ""
+    limits: list[LimitScope] = field(default_factory=list)
 
 
 def load_config(path: Path, *, takes_streams: bool = False) -> Config:
@@ -284,14 +290,17 @@ def parse_config(text: str) -> Config:
         digest_hex = build_policy(policy).digest.hex()
     except PolicyError as error:
         raise ConfigError(f"policy: {error}") from error
+    instruments = _instruments(file.instruments)
+    desks = desk_terms(file.desks)
     return Config(
         file.endpoints,
         file.log,
         file.settings,
         policy,
         digest_hex,
-        _instruments(file.instruments),
-        desk_terms(file.desks),
+        instruments,
+        desks,
+        limits=_limits(file.limits, desks, instruments),
     )
 
 
@@ -315,6 +324,17 @@ def _with_value(said: str, table: dict[str, Any]) -> str:
         return said
     words, at, place = said.rpartition(" - at ")
     return f"{words}, not {shown(value)}{at}{place}"
+
+
+def _limits(
+    section: LimitsSection | None, desks: dict[str, DeskTerms], instruments: dict[str, Instrument]
+) -> list[LimitScope]:
+    if section is None:
+        return []
+    try:
+        return limit_tree(section, desks, instruments)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def check_orders_endpoint(endpoint: str, configured: EndpointsSection) -> None:

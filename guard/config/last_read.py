@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from guard.config.file import CONFIG_BYTES_MAX, Config
+from guard.protocol.limits import digest_hex
 from wal import publish_file, read_regular
 
 LAST_READ_NAME: Final = "configured"
@@ -38,6 +39,7 @@ def said_by(config: Config) -> Said:
     """What of the configuration the log repeats, by place."""
     said = {f"settings.{key}": str(value) for key, value in structs.asdict(config.settings).items()}
     said["policy"] = config.policy_digest_hex
+    said["limits"] = digest_hex(config.limits)
     for symbol, one in config.instruments.items():
         said[f"instruments.{symbol}"] = f"{one.tick_size} {one.lot_size} {one.multiplier}"
     for name, terms in config.desks.items():

@@ -8,7 +8,7 @@ under one pair of them could not be told apart.
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from guard.engine.events import PolicyContent, PolicyModel
+from guard.engine.policy_content import PolicyContent, PolicyModel
 from guard.protocol.instruments import money_text
 from guard.protocol.messages import U64_MAX
 from kernel import PolicySnapshot

@@ -4,9 +4,11 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
+from guard.engine cimport limit_checks
+from guard.engine.limits cimport Effective
 from guard.engine cimport positioning
 from guard.engine.remembered cimport RememberedOrders
-from guard.engine.state cimport Desk, GuardState
+from guard.engine.state cimport Desk, GuardState, Worth
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
 from kernel.ledger cimport BudgetEngine
@@ -27,6 +29,11 @@ cpdef int apply(GuardState state, Request request, Outcome outcome) except -1
 cdef int _apply_admitted(GuardState state, Request request, Outcome outcome) except -1
 
 cdef int _apply_rejected(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(worth=Worth, effective=Effective)
+cdef int _note_limits(
+    GuardState state, Desk desk, Request request, Outcome outcome
+) except -1
 
 cdef _check_due(GuardState state, Request request)
 

@@ -11,10 +11,10 @@ id, a hold that is not there): the log and the state are not of one history, not
 
 from typing import NoReturn
 
-from guard.engine import positioning, remembered_rows
+from guard.engine import limit_checks, positioning, remembered_rows
 from guard.engine.remembered_form import TIMED_SINCE_RULES_VERSION, OrderPhase
 from guard.engine.row_map import NO_ROW
-from guard.engine.state import GuardState
+from guard.engine.state import Desk, GuardState
 from guard.protocol.fields import CODE_OF_REASON, EARLY, FILL, UNCHARGED
 from guard.protocol.messages import I64_MAX
 from guard.protocol.outcome import Outcome, OutcomeKind
@@ -43,6 +43,8 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
         state.orders.forget_expired(request.received_at_ns)
     if state.has_facts:
         state.forget_facts(request.received_at_ns)
+    if request.elapsed_ns > state.elapsed_ns:
+        state.elapsed_ns = request.elapsed_ns
     kind = outcome.kind
     if state.has_facts and state.facts.due:
         _check_due(state, request)
@@ -64,6 +66,8 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
 def _apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> int:
     desk = state.desk_of(request)
     line = None if desk is None else state.ledger.line(desk.name)
+    if desk is not None and state.limits.counts_orders:
+        _note_limits(state, desk, request, outcome)
     notional = outcome.notional_microcents
     reservation_id = 0 if line is None else state.ledger.reserve_line(line, notional)
     if reservation_id != outcome.reservation_id:
@@ -78,6 +82,15 @@ def _apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> in
             state.facts.meet(key)
             state.note_facts()
     return 0
+
+
+def _note_limits(state: GuardState, desk: Desk, request: Request, outcome: Outcome) -> int:
+    """The order counts in the rates of its scopes, and against what comes again."""
+    worth = state.worth_of(request)
+    if worth is None:
+        raise InvariantError(f"record {outcome.sequence} admits an order of no known symbol")
+    effective = state.limits.effective(desk.limit_class, worth.limit_class)
+    return limit_checks.note_admitted(state, request, outcome, effective)
 
 
 def _check_due(state: GuardState, request: Request) -> None:

@@ -35,10 +35,10 @@ from guard.engine.events import (
     FillCorrected,
     HoldFreed,
     InstrumentDefined,
+    LimitsSet,
     LogOpened,
     OperatorActed,
     PolicyActivated,
-    PolicyContent,
     RulesActivated,
     SessionClosed,
     SessionStarted,
@@ -46,6 +46,7 @@ from guard.engine.events import (
     TradingHalted,
     TradingResumed,
 )
+from guard.engine.policy_content import PolicyContent
 from guard.engine.positioning import note_open_orders
 from guard.engine.positions import POSITIONS_SINCE_RULES
 from guard.engine.remembered_whole import end_waiting, split
@@ -59,6 +60,7 @@ from guard.engine.state import (
     GuardState,
 )
 from guard.protocol.instruments import define_instrument
+from guard.protocol.limits import digest_hex
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
 from kernel import (
@@ -229,12 +231,22 @@ def _apply_desk_opened(state: GuardState, event: DeskOpened) -> None:
         event.desk,
         max_order_age_ms=max_order_age_ms,
         share=state.orders.shares.open_desk(),
+        limit_class=state.limits.desk_class(event.desk),
     )
     if event.fee_bound_bps is not UNSET:
         desk.fee_bound_bps = event.fee_bound_bps
         desk.fee_minimum_microcents = event.fee_minimum_microcents or 0
     state.ledger.ensure_tenant(event.desk, event.budget_microcents)
     state.ledger.set_max_reserved_microcents(event.desk, event.max_reserved_microcents or 0)
+
+
+def _apply_limits(state: GuardState, event: LimitsSet) -> None:
+    found = digest_hex(event.limits)
+    if found != event.limits_digest_hex:
+        raise InvariantError(
+            f"the limits' digest is {found}, recorded as {event.limits_digest_hex}"
+        )
+    state.set_limits(event.limits, found)
 
 
 def _apply_desk_topped_up(state: GuardState, event: DeskToppedUp) -> None:
@@ -346,6 +358,7 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     PolicyActivated: _apply_policy,
     InstrumentDefined: _apply_instrument,
     DeskOpened: _apply_desk_opened,
+    LimitsSet: _apply_limits,
     DeskToppedUp: _apply_desk_topped_up,
     DeskCapped: _apply_desk_capped,
     DeskOrderAgeLimited: _apply_desk_order_age,

@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
+from guard.engine cimport limit_checks
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.shares cimport DeskIds, Shares
 from guard.engine.state cimport Desk, Found, GuardState, Worth
@@ -19,7 +20,7 @@ cdef u64 _I64_MAX, _U32_MAX, _RISK_LIMIT, _CONFIDENCE_LIMIT
 cdef Py_ssize_t _ACTION_AT, _REASON_AT, _VENUE_AT, _COUNTS_AT, _FIRST_GATE, _GATE_COUNT
 cdef i64 _NS_PER_MS
 cdef u8 _REJECT, _SUBSTITUTE
-cdef int _FIRST_VERSION, _LAST_VERSION
+cdef int _FIRST_VERSION, _LAST_VERSION, _LIMITS_SINCE
 
 @cython.final
 cdef class Check:
@@ -40,6 +41,9 @@ cdef Check row(
     key=*, bint spares_exits=*
 )
 
+cdef Check limit_row(number, Function function, key, bint spares_exits=*)
+cdef Check sparing_row(number, Function function, key)
+
 @cython.locals(sent_at_ns=i64, window_ns=i64, now_ns=i64)
 cdef bint stale_order(GuardState, Request, Outcome, Found) except -1
 @cython.locals(ids_max=i64, orders=RememberedOrders, shares=Shares, share=DeskIds)
@@ -47,7 +51,7 @@ cdef bint window_full(GuardState, Request, Outcome, Found) except -1
 cdef bint unknown_desk(GuardState, Request, Outcome, Found) except -1
 cdef bint unknown_symbol(GuardState, Request, Outcome, Found) except -1
 cdef bint quantity_out_of_range(GuardState, Request, Outcome, Found) except -1
-@cython.locals(worth=Worth, notional=u64)
+@cython.locals(worth=Worth, notional=u64, price=u64)
 cdef bint notional_overflow(GuardState, Request, Outcome, Found) except -1
 @cython.locals(desk=Desk, sent_at_ns=i64, age_max_ms=i64, now_ns=i64)
 cdef bint order_too_old(GuardState, Request, Outcome, Found) except -1

@@ -15,7 +15,7 @@ decision changes with a version asks `state.rules_version`.
 from collections.abc import Callable
 from typing import Final
 
-from guard.engine import early
+from guard.engine import early, limit_checks
 from guard.engine.events import RULES_VERSION, RULES_VERSIONS
 from guard.engine.state import Found, GuardState
 from guard.protocol import slots
@@ -45,6 +45,7 @@ _NS_PER_MS = 1_000_000
 _REJECT, _SUBSTITUTE = int(Action.REJECT), int(Action.SUBSTITUTE)
 _RISK_LIMIT, _CONFIDENCE_LIMIT = int(Reason.RISK_HARD_LIMIT), int(Reason.CONFIDENCE_HARD_LIMIT)
 
+_LIMITS_SINCE = 3
 _FIRST_VERSION, _LAST_VERSION = RULES_VERSIONS[0], RULES_VERSION
 
 Rule = Callable[[GuardState, Request, Outcome, Found], bool]
@@ -102,6 +103,16 @@ def row(
     return check
 
 
+def limit_row(number: int, function: Rule, key: str, spares_exits: bool = False) -> Check:
+    """A row of the limits, which are looked at since version 3 of the rules."""
+    return row(number, "limits", function, False, _LIMITS_SINCE, _LAST_VERSION, key, spares_exits)
+
+
+def sparing_row(number: int, function: Rule, key: str) -> Check:
+    """The same of one that spares exits."""
+    return limit_row(number, function, key, True)
+
+
 def stale_order(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
     """Would the id be forgotten too early?"""
     sent_at_ns = request.sent_at_ns
@@ -156,11 +167,17 @@ def quantity_out_of_range(
     return True
 
 
-def notional_overflow(_state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
+def notional_overflow(state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
     """Is the order worth more than can be counted?"""
     worth = found.worth
     assert worth is not None
-    notional = worth.notional_microcents(request.quantity, request.price)
+    if state.has_limits:
+        assert found.desk is not None
+        found.limits = state.limits.effective(found.desk.limit_class, worth.limit_class)
+    else:
+        found.limits = None
+    price = limit_checks.valuation_price(request, found)
+    notional = worth.notional_microcents(request.quantity, price)
     outcome.notional_microcents = notional
     if notional <= _I64_MAX:
         return False
@@ -343,8 +360,47 @@ CHECKS_BEHIND_KERNEL: Final = [
     row(Refusal.DISK_LOW, "guard", disk_low),
     row(Refusal.DESK_HALTED, "desk", desk_halted),
     row(Refusal.SYMBOL_HALTED, "symbol", symbol_halted),
+    sparing_row(Refusal.LIMIT_UNSAID, limit_checks.limit_unsaid, ""),
+    limit_row(Refusal.SYMBOL_RESTRICTED, limit_checks.symbol_restricted, "restricted_symbols"),
+    limit_row(Refusal.SYMBOL_NOT_ALLOWED, limit_checks.symbol_not_allowed, "symbols"),
+    limit_row(Refusal.SIDE_NOT_ALLOWED, limit_checks.side_not_allowed, "sides"),
+    limit_row(Refusal.VENUE_NOT_ALLOWED, limit_checks.venue_not_allowed, "venues"),
+    limit_row(Refusal.ORDER_TYPE_NOT_ALLOWED, limit_checks.order_type_not_allowed, "order_types"),
+    limit_row(
+        Refusal.TIME_IN_FORCE_NOT_ALLOWED, limit_checks.time_in_force_not_allowed, "times_in_force"
+    ),
+    limit_row(Refusal.QUANTITY_BELOW_MIN, limit_checks.quantity_below_min, "quantity_min"),
+    limit_row(Refusal.QUANTITY_ABOVE_MAX, limit_checks.quantity_above_max, "quantity_max"),
+    limit_row(Refusal.QUANTITY_OFF_STEP, limit_checks.quantity_off_step, "quantity_step"),
+    limit_row(Refusal.PRICE_OFF_STEP, limit_checks.price_off_step, "price_step"),
+    limit_row(Refusal.VALUE_BELOW_MIN, limit_checks.value_below_min, "value_min"),
+    limit_row(Refusal.VALUE_ABOVE_MAX, limit_checks.value_above_max, "value_max"),
+    limit_row(
+        Refusal.REFERENCE_MISSING,
+        limit_checks.reference_missing,
+        "price_collar_bps",
+        spares_exits=True,
+    ),
+    limit_row(
+        Refusal.REFERENCE_STALE,
+        limit_checks.reference_stale,
+        "reference_age_max_ms",
+        spares_exits=True,
+    ),
+    limit_row(Refusal.PRICE_OUTSIDE_COLLAR, limit_checks.price_outside_collar, "price_collar_bps"),
+    limit_row(
+        Refusal.ORDER_RATE_EXCEEDED, limit_checks.order_rate_exceeded, "rates", spares_exits=True
+    ),
+    limit_row(
+        Refusal.NOTIONAL_RATE_EXCEEDED,
+        limit_checks.notional_rate_exceeded,
+        "rates",
+        spares_exits=True,
+    ),
+    sparing_row(Refusal.DUPLICATE_ORDER, limit_checks.duplicate_order, "duplicate_window_ms"),
     row(0, "policy", kernel_rejects),
     row(Refusal.SUBSTITUTION_NOT_ALLOWED, "policy", substitution_not_allowed),
+    limit_row(Refusal.VENUE_NOT_ALLOWED, limit_checks.chosen_venue_not_allowed, "venues"),
     row(Refusal.OVERFLOW, "desk", holds_overflow),
     row(Refusal.EXPOSURE_LIMIT_EXCEEDED, "desk", exposure_limit_exceeded),
     row(Refusal.INSUFFICIENT, "desk", insufficient),

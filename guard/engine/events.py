@@ -17,6 +17,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
+from guard.engine.policy_content import PolicyContent
+from guard.protocol.limits import LimitScope
 from guard.protocol.messages import Admit, Cancel, Fill, Filled, Order, Reject, Released
 from guard.protocol.ranges import (
     ActionId,
@@ -27,30 +29,27 @@ from guard.protocol.ranges import (
     Currency,
     DeskName,
     DiskReserveBytes,
+    ElapsedNs,
     Epoch,
-    Flag,
     FreeBytes,
     HaltScope,
     HexDigest,
-    LatencyMs,
     LogId,
+    MarkAgeNs,
+    MarkPrice,
     Microcents,
     MicrocentsAboveZero,
     OperatorAction,
     OrderAgeMs,
     OrderName,
-    ProviderId,
     ReceivedAtNs,
     RememberedOrdersMax,
     RememberedOrderWindowNs,
-    RiskPenaltyBps,
     RulesVersion,
     ScopeName,
     Sequence,
     SignedMicrocents,
     SoftwareVersion,
-    Unsigned64,
-    VenueId,
 )
 
 LOG_FORMAT_VERSION = 1
@@ -79,10 +78,17 @@ class Administrative(Event):
 
 
 class OrderDecided(Event, tag="order", gc=False):
-    """An order that the kernel was asked about, admitted or rejected."""
+    """An order that the kernel was asked about, admitted or rejected.
+
+    Since version 3 of the rules, each left out where there is none: the price of its symbol that
+    was known then, how old that was, and the log's count of time, where there are limits.
+    """
 
     order: Order
     answer: Admit | Reject
+    mark_price: MarkPrice | UnsetType = UNSET
+    mark_age_ns: MarkAgeNs | UnsetType = UNSET
+    elapsed_ns: ElapsedNs | UnsetType = UNSET
     clock_ns: ReceivedAtNs | UnsetType = UNSET
 
 
@@ -91,6 +97,9 @@ class OrderRefused(Event, tag="order_refused", gc=False):
 
     order: Order
     answer: Reject
+    mark_price: MarkPrice | UnsetType = UNSET
+    mark_age_ns: MarkAgeNs | UnsetType = UNSET
+    elapsed_ns: ElapsedNs | UnsetType = UNSET
     clock_ns: ReceivedAtNs | UnsetType = UNSET
 
 
@@ -149,33 +158,6 @@ class SettingsActivated(Administrative, tag="settings_activated"):
     refuses_unknown_venues: bool | UnsetType = UNSET
 
 
-class PolicyModel(Struct, forbid_unknown_fields=True):
-    """A venue, with the format's field names."""
-
-    model_id: VenueId
-    provider_id: ProviderId
-    quality_bps: BasisPoints
-    risk_ceiling_bps: BasisPoints
-    enabled: Flag
-    p95_latency_ms: LatencyMs
-    capabilities: Unsigned64
-    region_mask: Unsigned64
-    input_cost_microunits_per_million_tokens: Unsigned64
-    output_cost_microunits_per_million_tokens: Unsigned64
-
-
-class PolicyContent(Struct, forbid_unknown_fields=True):
-    """A whole policy, with the format's field names."""
-
-    policy_epoch: Unsigned64
-    catalog_epoch: Unsigned64
-    hard_risk_limit_bps: BasisPoints
-    minimum_confidence_bps: BasisPoints
-    risk_penalty_multiplier_bps: RiskPenaltyBps
-    latency_penalty_microunits_per_ms: Unsigned64
-    models: list[PolicyModel]
-
-
 class PolicyActivated(Administrative, tag="policy_activated"):
     """The policy in force from here on, whole, and its digest."""
 
@@ -208,6 +190,17 @@ class DeskOpened(Administrative, tag="desk_opened"):
     max_order_age_ms: OrderAgeMs | UnsetType = UNSET
     fee_bound_bps: BasisPoints | UnsetType = UNSET
     fee_minimum_microcents: Microcents | UnsetType = UNSET
+
+
+class LimitsSet(Administrative, tag="limits_set"):
+    """The whole tree of limits in force from here on, normalized, and its digest; none: no limits.
+
+    (`guard.protocol.limits`.)
+    """
+
+    limits: list[LimitScope]
+    limits_digest_hex: HexDigest
+    action_id: ActionId | UnsetType = UNSET
 
 
 class DeskToppedUp(Administrative, tag="desk_topped_up"):
@@ -434,6 +427,7 @@ PlainEvent: TypeAlias = (
     | PolicyActivated
     | InstrumentDefined
     | DeskOpened
+    | LimitsSet
     | DeskToppedUp
     | DeskCapped
     | DeskOrderAgeLimited

@@ -5,6 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
+from guard.engine.limits cimport Effective, Limits
 from guard.engine.positions cimport Positions
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.shares cimport DeskIds
@@ -35,6 +36,7 @@ cdef class Desk:
     cdef public i64 fee_bound_bps, fee_minimum_microcents
 
     cdef public object returned_microcents
+    cdef public Py_ssize_t limit_class
 
     cpdef debt_paid_by(self, free_microcents)
     cpdef collect(self, microcents)
@@ -44,6 +46,7 @@ cdef class Worth:
     cdef object _instrument
     cdef readonly Py_ssize_t number
     cdef u64 _numerator, _denominator
+    cdef public Py_ssize_t limit_class
 
     @cython.locals(wide_quantity=u128, size=u128, worth=u128, notional=u128)
     cpdef u64 notional_microcents(self, u64 quantity_lots, u64 price_ticks) except? 0
@@ -58,6 +61,7 @@ cdef class Found:
     cdef public Desk desk
     cdef public Worth worth
     cdef public Tenant line
+    cdef public Effective limits
     cdef public Request request
     cdef public frozenset venues
     cdef public PolicySnapshot venues_of
@@ -70,7 +74,9 @@ cdef class Found:
     cdef Desk desk_in(self, dict desks, Request request)
 
     @cython.locals(name=bytes, worth=Worth)
-    cdef Worth worth_in(self, dict instruments, Positions positions, Request request)
+    cdef Worth worth_in(
+        self, dict instruments, Positions positions, Limits limits, Request request
+    )
 
 cdef class GuardState:
     cdef public object log_id, key_id, epoch
@@ -93,6 +99,9 @@ cdef class GuardState:
     cdef public object facts
     cdef public bint has_facts
     cdef public i64 facts_expire_at_ns
+    cdef public Limits limits
+    cdef public bint has_limits
+    cdef public i64 elapsed_ns
     cdef public Found found
 
     cdef Desk desk_of(self, Request request)

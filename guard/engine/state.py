@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from guard.engine.facts import NEVER, KeptFacts
+from guard.engine.limits import Effective, Limits
 from guard.engine.positions import Positions
 from guard.engine.remembered import RememberedOrders
 from guard.engine.remembered_rows import forget_early_fill
@@ -16,6 +17,7 @@ from guard.engine.shares import DeskIds
 from guard.protocol import slots
 from guard.protocol.fields import TEXT_NAMES
 from guard.protocol.instruments import Instrument
+from guard.protocol.limits import LimitScope
 from guard.protocol.ranges import TIME_NS_MAX, ByteCount, DiskReserveBytes
 from guard.protocol.request import TEXTS, Request
 from kernel import InvariantError
@@ -50,6 +52,7 @@ class Desk:
     fee_bound_bps: int = NO_FEE_BOUND
     fee_minimum_microcents: int = 0
     returned_microcents: int = 0
+    limit_class: int = 0  # where its limits are found: `guard.engine.limits`
 
     def debt_paid_by(self, free_microcents: int) -> int:
         """What of its debt so much pays that is free."""
@@ -99,6 +102,7 @@ class Worth:
         is_small = instrument.numerator <= _U64_MAX and instrument.denominator <= _U64_MAX
         self._numerator = instrument.numerator if is_small else 0
         self._denominator = instrument.denominator if is_small else 0
+        self.limit_class = 0
 
     def notional_microcents(self, quantity_lots: int, price_ticks: int) -> int:
         """As `Instrument.notional_microcents`; 2^64 - 1 where it is that or more."""
@@ -136,6 +140,7 @@ class Found:
         self.desk: Desk | None = None
         self.worth: Worth | None = None
         self.line: Tenant | None = None
+        self.limits: Effective | None = None
         self.request = Request()  # a fill as it was recorded
         # The venues of a policy, and which policy's they are.
         self.venues: frozenset[int] = frozenset()
@@ -163,7 +168,11 @@ class Found:
         return desk
 
     def worth_in(
-        self, instruments: dict[str, Instrument], positions: Positions, request: Request
+        self,
+        instruments: dict[str, Instrument],
+        positions: Positions,
+        limits: Limits,
+        request: Request,
     ) -> Worth | None:
         """What the lots of the request's symbol are worth, None where there is none."""
         if self._last_worth is not None and slots.is_same_text(
@@ -176,6 +185,7 @@ class Found:
             instrument = instruments.get(name.decode())
             if instrument is not None:
                 worth = Worth(instrument, positions.number_of(instrument.symbol))
+                worth.limit_class = limits.symbol_class(instrument.symbol)
                 if len(self._worths) < NAMES_KEPT_MAX:
                     self._worths[name] = worth
         slots.copy_text(self._last, request, _SYMBOL, _SYMBOL_AT)
@@ -188,7 +198,7 @@ class Found:
         self._last_worth = None
 
     def forget_symbols(self) -> None:
-        """They may have other numbers now."""
+        """They may have other numbers now, or other limits."""
         self._worths.clear()
         self._last_worth = None
 
@@ -224,6 +234,9 @@ class GuardState:
     facts: KeptFacts = field(default_factory=KeptFacts)
     has_facts: bool = False  # whether any are kept; worked out, as the next one
     facts_expire_at_ns: int = NEVER  # when the first of them does
+    limits: Limits = field(default_factory=Limits)
+    has_limits: bool = False
+    elapsed_ns: int = 0  # as the last order said it
 
     found: Found = field(default_factory=Found, init=False, repr=False, compare=False)
 
@@ -233,7 +246,7 @@ class GuardState:
 
     def worth_of(self, request: Request) -> Worth | None:
         """What the lots of the request's symbol are worth, None where there is none."""
-        return self.found.worth_in(self.instruments, self.positions, request)
+        return self.found.worth_in(self.instruments, self.positions, self.limits, request)
 
     def has_venue(self, venue: int) -> bool:
         """Does the policy in force have a venue of that number, be it one that is out of use?"""
@@ -250,6 +263,14 @@ class GuardState:
         self.instruments[instrument.symbol] = instrument
         self.positions.number_of(instrument.symbol)
         self.found.forget_symbol(instrument.symbol)
+
+    def set_limits(self, tree: list[LimitScope], digest_hex: str) -> None:
+        """Other limits from now on; none where the tree says nothing."""
+        self.limits.set(tree, digest_hex)
+        self.has_limits = bool(tree)
+        for desk in self.desks.values():
+            desk.limit_class = self.limits.desk_class(desk.name)
+        self.found.forget_symbols()
 
     def begin_positions(self, sequence: int) -> None:
         """They are kept from record `sequence` on, and so is what works now."""

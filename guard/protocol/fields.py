@@ -128,6 +128,9 @@ DETAILS: Final[tuple[tuple[str, ...], ...]] = (
     (*GATES, "asked", "limit"),
     ("asked", "chosen", *GATES),
     ("asked",),
+    ("asked", "limit", "used", "scope"),
+    ("asked", "scope"),
+    ("scope",),
 )
 (
     NO_DETAIL,
@@ -138,6 +141,9 @@ DETAILS: Final[tuple[tuple[str, ...], ...]] = (
     COUNTS_LIMIT_DETAIL,
     CHOSEN_DETAIL,
     VENUE_DETAIL,
+    SCOPED_LIMIT_DETAIL,
+    SCOPED_DETAIL,
+    SCOPE_DETAIL,
 ) = range(len(DETAILS))
 _DETAIL_OF_REFUSAL: Final = {
     Refusal.CLIENT_ORDER_ID_REUSED: ORIGINAL_DETAIL,
@@ -150,7 +156,21 @@ _DETAIL_OF_REFUSAL: Final = {
     Refusal.ORDER_AGE_UNKNOWN: NO_DETAIL,
     Refusal.UNKNOWN_VENUE: VENUE_DETAIL,
     Refusal.SUBSTITUTION_NOT_ALLOWED: CHOSEN_DETAIL,
+    Refusal.LIMIT_UNSAID: VENUE_DETAIL,
+    Refusal.VENUE_NOT_ALLOWED: SCOPED_DETAIL,
+    **dict.fromkeys(
+        (
+            Refusal.SYMBOL_RESTRICTED,
+            Refusal.SYMBOL_NOT_ALLOWED,
+            Refusal.SIDE_NOT_ALLOWED,
+            Refusal.ORDER_TYPE_NOT_ALLOWED,
+            Refusal.TIME_IN_FORCE_NOT_ALLOWED,
+            Refusal.REFERENCE_MISSING,
+        ),
+        SCOPE_DETAIL,
+    ),
 }
+_FIRST_LIMIT: Final = 500  # the refusals of limits name the scope whose limit it is
 
 
 def detail_of_reason(code: int) -> int:
@@ -158,7 +178,8 @@ def detail_of_reason(code: int) -> int:
     if code in _COUNTED:
         return COUNTS_LIMIT_DETAIL
     if code in list(Refusal):
-        return _DETAIL_OF_REFUSAL.get(Refusal(code), LIMIT_DETAIL)
+        usual = SCOPED_LIMIT_DETAIL if code >= _FIRST_LIMIT else LIMIT_DETAIL
+        return _DETAIL_OF_REFUSAL.get(Refusal(code), usual)
     return COUNTS_DETAIL
 
 

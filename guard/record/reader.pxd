@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
+from guard.protocol cimport slots
 from guard.protocol.json_reader cimport JsonReader
 from guard.protocol.layout cimport Layout
 from guard.protocol.outcome cimport Outcome
@@ -13,7 +14,9 @@ cdef Py_ssize_t NOT_PLAIN, _METADATA_BYTES
 cdef u64 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _ORDER_KIND, _FILL_KIND, _CANCEL_KIND
 cdef Layout _ORDER_DECIDED, _ORDER_REFUSED, _ADMIT, _REJECT, _REJECT_REUSED, _FILL, _RELEASE
 cdef Layout _FILL_REQUEST, _RELEASE_REQUEST
-cdef bytes _AUDIT, _CLOCK, _END, _METADATA
+cdef list _TAIL, _TAIL_SLOTS
+cdef Py_ssize_t _TAIL_COUNT, _TAIL_BYTES_MAX
+cdef bytes _AUDIT, _END, _METADATA
 cdef Py_ssize_t _DIGITS_MAX
 cdef i64 _TIME_NS_MAX
 cdef int _END_CODE
@@ -32,8 +35,10 @@ cdef class RecordReader:
     @cython.locals(at=Py_ssize_t, end=Py_ssize_t, outcome=Outcome)
     cpdef bint read_request(self, bytes data, Request request) except -1
 
-    @cython.locals(end=Py_ssize_t, at=Py_ssize_t, digits=bytes)
-    cdef bytes _without_clock(self, bytes data, Request request)
+    @cython.locals(
+        index=Py_ssize_t, end=Py_ssize_t, cut=Py_ssize_t, at=Py_ssize_t, piece=bytes, digits=bytes
+    )
+    cdef bytes _without_tail(self, bytes data, Request request)
 
     @cython.locals(behind=Py_ssize_t)
     cdef Py_ssize_t _read_event(

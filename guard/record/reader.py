@@ -8,6 +8,7 @@ text and no other; a record that is written otherwise goes through msgspec's typ
 What is no record of a request is not read.
 """
 
+from guard.protocol import slots
 from guard.protocol.fields import CANCEL, FILL, ORDER
 from guard.protocol.json_reader import JsonReader
 from guard.protocol.outcome import Outcome, OutcomeKind
@@ -22,8 +23,10 @@ _ORDER_DECIDED, _ORDER_REFUSED = layouts.ORDER_DECIDED, layouts.ORDER_REFUSED
 _ADMIT, _REJECT, _REJECT_REUSED = layouts.ADMIT, layouts.REJECT, layouts.REJECT_REUSED
 _FILL, _RELEASE = layouts.FILL, layouts.RELEASE
 _FILL_REQUEST, _RELEASE_REQUEST = layouts.FILL_REQUEST, layouts.RELEASE_REQUEST
-_AUDIT, _CLOCK, _END = layouts.AUDIT, layouts.CLOCK, b"}"
+_AUDIT, _END = layouts.AUDIT, b"}"
+_TAIL, _TAIL_SLOTS, _TAIL_COUNT = layouts.TAIL, layouts.TAIL_SLOTS, len(layouts.TAIL)
 _END_CODE, _DIGITS_MAX, _TIME_NS_MAX = 0x7D, 19, TIME_NS_MAX
+_TAIL_BYTES_MAX = max(map(len, layouts.TAIL)) + _DIGITS_MAX
 _METADATA, _METADATA_BYTES = layouts.METADATA, len(layouts.METADATA)
 
 
@@ -35,7 +38,7 @@ class RecordReader:
 
     def read(self, data: bytes, request: Request, outcome: Outcome) -> bool:
         """Reads a record of a request: false where it is none, or written otherwise."""
-        data = self._without_clock(data, request)
+        data = self._without_tail(data, request)
         at = event_at(data)
         if at < 0:
             return False
@@ -50,13 +53,13 @@ class RecordReader:
 
     def read_event(self, event: bytes, request: Request, outcome: Outcome) -> bool:
         """The same of the event alone, whatever stood around it."""
-        event = self._without_clock(event, request)
+        event = self._without_tail(event, request)
         end = len(event)
         return self._read_event(event, 0, end, request, outcome) == end and outcome.repeat == 0
 
     def read_request(self, data: bytes, request: Request) -> bool:
         """Reads no more than the request: for who decides it again and compares the text."""
-        data = self._without_clock(data, request)
+        data = self._without_tail(data, request)
         at = event_at(data)
         if at < 0:
             return False
@@ -74,26 +77,31 @@ class RecordReader:
         request.echo_bytes = 0
         return True
 
-    def _without_clock(self, data: bytes, request: Request) -> bytes:
-        """The text as it would be had the clock said nothing else; what it said, in `request`."""
-        request.clock_ns = 0
-        # No event ends in a digit otherwise: an answer's end, or a word, stands there.
+    def _without_tail(self, data: bytes, request: Request) -> bytes:
+        """The text as it would be with nothing at its end; what stands there, in `request`."""
+        for index in range(_TAIL_COUNT):
+            slots.set_number(request, _unused, _TAIL_SLOTS[index], 0)
         end = len(data) - 1
         if end > 0 and data[end - 1] == _END_CODE:
             end -= 1
-        if end < 1 or not 0x30 <= data[end - 1] <= 0x39:
-            return data
-        at = data.rfind(_CLOCK, 0, end)
-        if at < 0:
-            return data
-        digits = data[at + len(_CLOCK) : end]
-        if not digits.isdigit() or digits[0] == 0x30 or len(digits) > _DIGITS_MAX:
-            return data
-        clock_ns = int(digits)
-        if clock_ns > _TIME_NS_MAX:
-            return data
-        request.clock_ns = clock_ns
-        return data[:at] + data[end:]
+        cut = end
+        for index in range(_TAIL_COUNT - 1, -1, -1):
+            # No event ends in a digit otherwise: an answer's end, or a word, stands there.
+            if cut < 1 or not 0x30 <= data[cut - 1] <= 0x39:
+                break
+            piece = _TAIL[index]
+            at = data.rfind(piece, max(cut - _TAIL_BYTES_MAX, 0), cut)
+            if at < 0:
+                continue
+            digits = data[at + len(piece) : cut]
+            if not digits.isdigit() or digits[0] == 0x30 or len(digits) > _DIGITS_MAX:
+                return data
+            value = int(digits)
+            if value > _TIME_NS_MAX:
+                return data
+            slots.set_number(request, _unused, _TAIL_SLOTS[index], value)
+            cut = at
+        return data if cut == end else data[:cut] + data[end:]
 
     def _read_event(
         self, data: bytes, at: int, end: int, request: Request, outcome: Outcome

@@ -12,6 +12,7 @@ from guard.protocol.request cimport Request
 cdef i64 _UNKNOWN
 cdef Py_ssize_t _REASON_LENGTH_MAX, _CLIENT_AT, _CURRENCY_AT
 cdef u64 _ORDER
+cdef int _LIMITS_SINCE
 cdef bytes _CLIENT
 cdef i64 _CLOCK_TOLERANCE_NS
 
@@ -28,5 +29,8 @@ cdef class RecordRules:
 
     @cython.locals(state=GuardState, clock_ns=i64, count=Py_ssize_t, currency=bytes)
     cpdef bint takes(self, Request request) except -1
+
+    @cython.locals(state=GuardState)
+    cdef bint _may_say(self, Request request) except -1
 
     cpdef int note_batch(self, i64 batch_first_sequence) except -1

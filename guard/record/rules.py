@@ -31,6 +31,7 @@ from guard.engine.events import (
     FillCorrected,
     FillRecorded,
     HoldFreed,
+    LimitsSet,
     LogOpened,
     OrderDecided,
     OrderRefused,
@@ -43,6 +44,7 @@ from guard.engine.events import (
 from guard.engine.state import GuardState
 from guard.protocol import json_reader
 from guard.protocol.fields import ORDER, RECORDED_FLAGS
+from guard.protocol.limits import normalized
 from guard.protocol.messages import (
     I64_MAX,
     REPLY_FIELDS,
@@ -62,6 +64,7 @@ _UNKNOWN = 0  # of a sequence: the record that says it was not read
 _NO_SESSION: Final = -1
 _REASON_LENGTH_MAX = 64
 _ORDER = ORDER
+_LIMITS_SINCE = 3
 _CLOCK_TOLERANCE_NS = CLOCK_TOLERANCE_NS
 _CLIENT, _CLIENT_AT, _CURRENCY_AT = LOCAL_CLIENT.encode(), TEXTS["client"][0], TEXTS["currency"][0]
 _FREE_BYTES_MAX: Final = 2**128 - 1  # two u64 multiplied: blocks, and the size of one
@@ -103,6 +106,8 @@ class RecordRules:
         clock_ns = request.clock_ns
         if clock_ns != 0 and abs(clock_ns - request.received_at_ns) <= _CLOCK_TOLERANCE_NS:
             return False
+        if request.kind == _ORDER and not self._may_say(request):
+            return False
         if (
             state.policy is None
             or not state.currency
@@ -123,6 +128,18 @@ class RecordRules:
         return request.currency_bytes == count and json_reader.is_same(
             request.texts, _CURRENCY_AT, _CURRENCY_AT + count, currency, count
         )
+
+    def _may_say(self, request: Request) -> bool:
+        """A mark is said since there are limits in the rules, its age with it; the log's count of
+        time, which never runs backwards, where limits are in force."""
+        state = self._state
+        if (request.mark_price == 0) != (request.mark_age_ns == 0):
+            return False
+        if request.mark_price != 0 and state.rules_version < _LIMITS_SINCE:
+            return False
+        if not state.has_limits:
+            return request.elapsed_ns == 0
+        return request.elapsed_ns != 0 and request.elapsed_ns >= state.elapsed_ns
 
     def note_batch(self, batch_first_sequence: int) -> int:
         """As `note`, of a request."""
@@ -239,6 +256,31 @@ class RecordRules:
             allowed = f"left out, or more than {CLOCK_TOLERANCE_NS} from received_at_ns"
             raise _refused("clock_ns", clock_ns, allowed)
 
+    def _check_said(self, event: OrderDecided | OrderRefused) -> None:
+        """As `_may_say`, in words."""
+        state = self._state
+        if state.rules_version < _LIMITS_SINCE:
+            for name in ("mark_price", "mark_age_ns"):
+                _check_is(name, getattr(event, name), UNSET)
+        if (event.mark_price is UNSET) != (event.mark_age_ns is UNSET):
+            raise _refused("mark_age_ns", event.mark_age_ns, "said with mark_price, and only so")
+        elapsed_ns = event.elapsed_ns
+        if not state.has_limits:
+            _check_is("elapsed_ns", elapsed_ns, UNSET)
+        elif elapsed_ns is UNSET or elapsed_ns < state.elapsed_ns:
+            raise _refused("elapsed_ns", elapsed_ns, f"from {state.elapsed_ns} on")
+
+    def _check_limits(self, _sequence: int, event: LimitsSet) -> None:
+        """A tree as a guard normalizes it, under rules that have any."""
+        if self._state.rules_version < _LIMITS_SINCE:
+            raise _refused("event", "limits_set", f"since version {_LIMITS_SINCE} of the rules")
+        try:
+            wanted = normalized(event.limits)
+        except ValueError as error:
+            raise RecordError(str(error)) from error
+        if wanted != event.limits:
+            raise RecordError("limits: not in the order in which a guard writes them")
+
     def _check_request(self, request: Any) -> None:
         """It is one that a client can have sent, to a guard that serves."""
         state = self._state
@@ -255,6 +297,7 @@ class RecordRules:
     def _check_order(self, sequence: int, event: OrderDecided | OrderRefused) -> None:
         order, answer = event.order, event.answer
         self._check_clock_ns(event)
+        self._check_said(event)
         self._check_request(order)
         _check_answer(answer, order, sequence)
         reason = answer.reason
@@ -390,6 +433,7 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     ClockAccepted: RecordRules._check_clock,
     RulesActivated: RecordRules._check_rules,
     SettingsActivated: RecordRules._check_settings,
+    LimitsSet: RecordRules._check_limits,
     DeskToppedUp: RecordRules._check_topped_up,
     HoldFreed: RecordRules._check_hold_freed,
     FillAccepted: RecordRules._check_amendment,

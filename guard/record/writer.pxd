@@ -5,6 +5,7 @@ from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from guard.protocol cimport json_text as text
 from guard.protocol cimport layout as tables
+from guard.protocol cimport slots
 from guard.protocol.layout cimport Layout
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
@@ -17,7 +18,9 @@ ctypedef u8 *BufferPointer
 
 cdef u64 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _REUSED
 cdef Layout _ORDER_DECIDED, _ORDER_REFUSED, _ADMIT, _REJECT, _REJECT_REUSED, _FILL, _RELEASE
-cdef bytes _METADATA, _CLOCK, _END, _DECISION_DIGEST, _INPUT, _DECISION
+cdef list _TAIL, _TAIL_SLOTS
+cdef Py_ssize_t _TAIL_COUNT
+cdef bytes _METADATA, _END, _DECISION_DIGEST, _INPUT, _DECISION
 cdef Py_ssize_t _POLICY_EPOCH_AT, _CATALOG_EPOCH_AT
 cdef RowText _INPUT_TEXT, _DECISION_TEXT
 
@@ -33,6 +36,7 @@ cdef class RecordWriter:
         self, Request request, Outcome outcome, str policy_digest_hex
     ) except -2
 
+    @cython.locals(index=Py_ssize_t, value=u64)
     cdef Py_ssize_t write_event(self, Request request, Outcome outcome, Py_ssize_t at) except -2
 
     @cython.locals(out=BufferPointer, kind=u64)

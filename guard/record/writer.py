@@ -16,6 +16,7 @@ import msgspec
 
 from guard.protocol import json_text as text
 from guard.protocol import layout as tables
+from guard.protocol import slots
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.reasons import Refusal
 from guard.protocol.request import Request
@@ -34,7 +35,8 @@ _REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
 _ORDER_DECIDED, _ORDER_REFUSED = layouts.ORDER_DECIDED, layouts.ORDER_REFUSED
 _ADMIT, _REJECT, _REJECT_REUSED = layouts.ADMIT, layouts.REJECT, layouts.REJECT_REUSED
 _FILL, _RELEASE = layouts.FILL, layouts.RELEASE
-_METADATA, _CLOCK, _END = layouts.METADATA, layouts.CLOCK, b"}"
+_METADATA, _END = layouts.METADATA, b"}"
+_TAIL, _TAIL_SLOTS, _TAIL_COUNT = layouts.TAIL, layouts.TAIL_SLOTS, len(layouts.TAIL)
 _DECISION_DIGEST = b'","decision_digest_hex":"'
 _INPUT, _DECISION = b'","replay_valid":true},"input":{', b'},"decision":{'
 _POLICY_EPOCH_AT, _CATALOG_EPOCH_AT = (
@@ -66,14 +68,18 @@ class RecordWriter:
     def write_event(self, request: Request, outcome: Outcome, at: int) -> int:
         """The event alone, from `at` on; the offset behind it."""
         at = self._put_event(request, outcome, at)
-        if request.clock_ns == 0:
+        if request.mark_price == 0 and request.elapsed_ns == 0 and request.clock_ns == 0:
             return at
-        at = text.put(self.buffer, at - 1, _CLOCK)
-        at = text.put_i64(self.buffer, at, request.clock_ns)
+        at -= 1
+        for index in range(_TAIL_COUNT):
+            value = slots.request_number(request, _TAIL_SLOTS[index])
+            if value != 0:
+                at = text.put(self.buffer, at, _TAIL[index])
+                at = text.put_u64(self.buffer, at, value)
         return text.put(self.buffer, at, _END)
 
     def _put_event(self, request: Request, outcome: Outcome, at: int) -> int:
-        """The same without what the clock said."""
+        """The same without what stands at its end."""
         out, kind = self.buffer, outcome.kind
         if kind == _FILLED:
             return tables.write_json(_FILL, out, at, request, outcome)

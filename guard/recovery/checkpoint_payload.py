@@ -37,11 +37,14 @@ from guard.engine.state import (
     GuardState,
 )
 from guard.protocol.instruments import define_instrument
+from guard.protocol.limits import LimitScope, normalized
+from guard.protocol.limits import digest_hex as limits_digest_hex
 from guard.protocol.ranges import (
     ActionId,
     BasisPoints,
     CurrencyOrNone,
     DeskName,
+    ElapsedNs,
     HexDigest,
     Microcents,
     OrderAgeMs,
@@ -72,6 +75,8 @@ _COUNTERS: Final = struct.Struct("<QQ")  # ledger snapshots taken, microcents ce
 
 FactCount: TypeAlias = Annotated[int, Meta(ge=1)]
 PositionCount: TypeAlias = Annotated[int, Meta(ge=0, le=2**32)]
+# Desk, symbol, kind and window of a rate, and what `guard.engine.rates` dumps of it.
+RateUsed: TypeAlias = tuple[str, str, str, int, list[int]]
 # `read(n)` gives from 1 to n bytes, none at the end.
 Reader: TypeAlias = Callable[[int], bytes]
 
@@ -93,6 +98,7 @@ class StateHead(Struct, forbid_unknown_fields=True):
     busted and corrected fills gave back. `fact_count`: entries of what `guard.engine.facts` keeps.
     `positions`, since rules version 3: the record since which they are kept, how many rows there
     are, and the symbols in the order of their numbers there (`guard.engine.positions`).
+    `limits`, `rates`, `recent`, `elapsed_ns`: since rules version 3, where there are any.
     """
 
     log_id: str
@@ -126,6 +132,10 @@ class StateHead(Struct, forbid_unknown_fields=True):
     returned: list[tuple[DeskName, Microcents]] | UnsetType = UNSET
     fact_count: FactCount | UnsetType = UNSET
     positions: tuple[Sequence, PositionCount, list[str]] | UnsetType = UNSET
+    limits: list[LimitScope] | UnsetType = UNSET
+    rates: list[RateUsed] | UnsetType = UNSET
+    recent: list[tuple[ReceivedAtNs, str]] | UnsetType = UNSET
+    elapsed_ns: ElapsedNs | UnsetType = UNSET
 
 
 # The fields of a head that are a state's own, under the same name.
@@ -263,6 +273,10 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         ]
         or UNSET,
         fact_count=sum(1 for _ in state.facts.dump()) or UNSET,
+        limits=state.limits.tree or UNSET,
+        rates=_rates(state) or UNSET,
+        recent=state.limits.recent.dump() or UNSET,
+        elapsed_ns=state.elapsed_ns or UNSET,
         positions=_positions_of(state),
     )
 
@@ -272,6 +286,30 @@ def _positions_of(state: GuardState) -> tuple[int, int, list[str]] | UnsetType:
     if not positions.is_kept:
         return UNSET
     return positions.since_sequence, positions.count, list(positions.symbols)
+
+
+def _rates(state: GuardState) -> list[RateUsed]:
+    return [
+        (desk, symbol, kind, window_ms, numbers)
+        for (desk, symbol, kind, window_ms), bucket in sorted(state.limits.buckets.items())
+        if (numbers := bucket.dump())
+    ]
+
+
+def _take_limits(state: GuardState, head: StateHead) -> None:
+    """The limits in force, and what of their rates is used."""
+    state.elapsed_ns = head.elapsed_ns or 0
+    tree = [] if head.limits is UNSET else head.limits
+    if normalized(tree) != tree:
+        raise StateError("its limits are not in the order in which a guard writes them")
+    if tree:
+        state.set_limits(tree, limits_digest_hex(tree))
+    for desk, symbol, kind, window_ms, numbers in head.rates or ():
+        bucket = state.limits.buckets.get((desk, symbol, kind, window_ms))
+        if bucket is None:
+            raise StateError(f"rates: {(desk, symbol, kind, window_ms)} is no rate of its limits")
+        bucket.load(numbers)
+    state.limits.recent.load(head.recent or [])
 
 
 def _sharing(state: GuardState) -> list[Desk]:
@@ -332,6 +370,7 @@ def _state_of(head: StateHead) -> GuardState:
         state.desks[name].max_order_age_ms = age_ms
     _take_actions(state, head)
     _take_fees(state, head)
+    _take_limits(state, head)
     return state
 
 

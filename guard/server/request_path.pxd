@@ -40,15 +40,19 @@ cdef class RequestPath:
     cdef bytearray _replies
     cdef bint _is_watched
     cdef Py_ssize_t _records, _rejects
+    cdef i64 _elapsed_ns, _last_wall_ns
     cdef readonly Py_ssize_t messages, requests
     cdef public int refused
 
     @cython.locals(
         state=GuardState, reader=RequestReader, received_at_ns=i64, clock_ns=i64,
+        wall_ns=i64, elapsed_ns=i64,
         batch_first_sequence=u64,
         count=Py_ssize_t, is_late=bint, index=Py_ssize_t, request=Request,
     )
     cpdef answer(self, bytes body, Py_ssize_t frame_count)
+
+    cdef i64 _elapsed_at(self, i64 wall_ns) except? -1
 
     @cython.locals(system_ns=i64)
     cdef i64 _other_clock_ns(self, i64 received_at_ns) except? -1

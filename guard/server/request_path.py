@@ -139,6 +139,7 @@ class RequestPath:
         self._replies = bytearray(_REPLIES_BYTES)
         self._is_watched = False
         self._records = self._rejects = 0
+        self._elapsed_ns = self._last_wall_ns = 0
 
     def answer(self, body: bytes | None, frame_count: int) -> bytes | LateReplies:
         """Decides all that the message asks for, stages its records, and gives its answer.
@@ -148,7 +149,9 @@ class RequestPath:
         """
         state, reader = self._state, self._reader
         self.messages += 1
-        received_at_ns = max(self._wall_ns(), state.last_received_at_ns)
+        wall_ns = self._wall_ns()
+        received_at_ns = max(wall_ns, state.last_received_at_ns)
+        elapsed_ns = self._elapsed_at(wall_ns) if state.has_limits else 0
         clock_ns = 0 if self._system_ns is None else self._other_clock_ns(received_at_ns)
         batch_first_sequence = state.next_sequence - self._staging.record_count
         reader.read(body, frame_count, state.currency)
@@ -159,6 +162,9 @@ class RequestPath:
             request = reader.requests[index]
             request.received_at_ns = received_at_ns
             request.clock_ns = clock_ns
+            request.mark_price = request.mark_age_ns = request.elapsed_ns = 0
+            if request.kind == _ORDER:
+                request.elapsed_ns = elapsed_ns
             request.batch_first_sequence = batch_first_sequence
             if request.kind == _PING or request.kind == _STATS:
                 is_late = True
@@ -172,6 +178,18 @@ class RequestPath:
             counters.rejects += self._rejects
             self._rejects = 0
         return answer
+
+    def _elapsed_at(self, wall_ns: int) -> int:
+        """The log's count of time: it goes on from what the log says, and never back.
+
+        What passes while no guard runs does not count.
+        """
+        if self._last_wall_ns == 0:
+            self._elapsed_ns = self._state.elapsed_ns + 1
+        elif wall_ns > self._last_wall_ns:
+            self._elapsed_ns += wall_ns - self._last_wall_ns
+        self._last_wall_ns = wall_ns
+        return self._elapsed_ns
 
     def _other_clock_ns(self, received_at_ns: int) -> int:
         """What the system's clock says, where that is another time; else 0."""

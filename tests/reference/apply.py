@@ -32,7 +32,6 @@ from guard.engine.events import (
     OrderReleased,
     Outcome,
     PolicyActivated,
-    PolicyContent,
     RulesActivated,
     SessionClosed,
     SessionStarted,
@@ -40,6 +39,7 @@ from guard.engine.events import (
     TradingHalted,
     TradingResumed,
 )
+from guard.engine.policy_content import PolicyContent
 from guard.protocol.instruments import define_instrument
 from guard.protocol.messages import I64_MAX, Admit, Order, Reject
 from guard.protocol.reasons import NOT_REMEMBERED

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from guard.engine.facts import KeptFacts
+from guard.engine.limits import Limits
 from guard.engine.positions import Positions
 from guard.protocol.instruments import Instrument
 from guard.protocol.ranges import TIME_NS_MAX
@@ -67,6 +68,8 @@ class GuardState:
     actions: dict[str, tuple[int, str]] = field(default_factory=dict)
     facts: KeptFacts = field(default_factory=KeptFacts)
     positions: Positions = field(default_factory=Positions)  # of rules that it does not have
+    limits: Limits = field(default_factory=Limits)  # of rules that this engine does not have
+    elapsed_ns: int = 0
 
     def forget_expired(self, now_ns: int) -> None:
         """Forgets what may be forgotten by `now_ns`."""

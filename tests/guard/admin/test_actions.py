@@ -11,6 +11,7 @@ from guard.admin.messages import AdminError
 from guard.engine.apply_event import apply_event
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.state import ACTIONS_REMEMBERED_MAX, GuardState
+from guard.protocol.limits import LimitScope
 from guard_support import (
     ALPHA_BUDGET,
     I64_MAX,
@@ -183,6 +184,26 @@ def test_a_policy_is_in_force_from_the_next_order_on() -> None:
     for wrong in (twice, wide):
         error = refused(state, asked.ActivatePolicy(policy=wrong, **COMMON))
         assert (error.code, error.field) == ("invalid", "policy")
+
+
+def test_limits_are_in_force_from_the_next_order_on() -> None:
+    logged = guard()
+    said = {"value_max_microcents": None, "price_collar_bps": None}
+    tree = [LimitScope("desk-alpha", quantity_max=99), LimitScope(quantity_max=100, **said)]
+    changes = do(logged, asked.SetLimits(limits=tree, **COMMON))
+    assert changes == [
+        "limits.quantity_max: unsaid -> 100",
+        "limits.value_max: unsaid -> none",
+        "limits.price_collar_bps: unsaid -> none",
+        "limits.desk.desk-alpha.quantity_max: unsaid -> 99",
+    ]
+    assert logged.submit(order("A-1")).reason == "quantity_above_max"
+    assert logged.submit(order("A-2", desk="desk-beta")).reservation_id == 1
+    for wrong in (tree[:1], [*tree, tree[0]], [*tree, LimitScope("nobody", quantity_max=1)]):
+        error = refused(logged.state, asked.SetLimits(limits=wrong, **COMMON))
+        assert (error.code, error.field) == ("invalid", "limits")
+    do(logged, asked.SetLimits(limits=[], action_id="a-2", why="none"))
+    assert not logged.state.has_limits
 
 
 def test_a_dead_order_is_closed_and_its_hold_is_free() -> None:

@@ -24,6 +24,7 @@ from guard.engine.events import (
     DeskOpened,
     DeskOrderAgeLimited,
     HoldFreed,
+    LimitsSet,
     OperatorActed,
     Outcome,
     RulesActivated,
@@ -173,7 +174,7 @@ def test_versions_of_the_format_are_pinned() -> None:
 
 
 # What came later: each is encoded and decoded by the tests of `guard.admin.actions`.
-BY_OPERATORS = {BudgetLowered, TradingHalted, TradingResumed, HoldFreed, OperatorActed}
+BY_OPERATORS = {LimitsSet, BudgetLowered, TradingHalted, TradingResumed, HoldFreed, OperatorActed}
 
 
 def test_the_golden_day_has_every_event() -> None:

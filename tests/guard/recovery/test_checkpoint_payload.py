@@ -136,14 +136,14 @@ def test_every_field_of_a_state_is_kept() -> None:
     by_operators = {"is_firm_stopped", "stopped_symbols", "actions"}
     # `session_clock_ns` is of a start, from its first record to where its rules begin.
     fields = {field.name for field in dataclasses.fields(GuardState)}
-    fields -= {"found", "session_clock_ns", "has_facts", "facts_expire_at_ns"}
+    fields -= {"found", "session_clock_ns", "has_facts", "facts_expire_at_ns", "has_limits"}
     behind = {"ledger", "orders", "facts", "positions"}
-    written = {"policy", "instruments", "desks", "refuses_unknown_venues"}
+    written = {"policy", "instruments", "desks", "refuses_unknown_venues", "limits", "elapsed_ns"}
     assert fields == {*PLAIN_FIELDS, *written, *by_operators, *behind}
     ledger = {"tenants", "caps", "next_reservation_id", "hold_count"}
     of_desks = {"order_ages_ms", "shares", "stopped_desks", "fee_bounds", "returned"}
     behind.remove("positions")
-    expected = fields - behind | ledger | of_desks | {"fact_count"}
+    expected = fields - behind | ledger | of_desks | {"fact_count", "rates", "recent"}
     assert set(StateHead.__struct_fields__) == expected
 
 

@@ -1,0 +1,130 @@
+"""Why a limit refused an order, in one sentence. Pure.
+
+Owns a form for each reason of `guard.engine.limit_checks`. Quantities in lots and prices in ticks,
+as limits are said; amounts of money exact.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from guard.audit.formats import count, money
+from guard.protocol.limits import KEYS, SCOPE_WORDS, Scope, file_name
+
+Account = dict[str, Any]
+Form = Callable[[Account, str], str]
+
+
+def _scope(account: Account) -> str:
+    number = account["answer"]["detail"].get("scope", 0)
+    return SCOPE_WORDS[Scope(number)] if number in list(Scope) else "a scope"
+
+
+def _unsaid(account: Account, _currency: str) -> str:
+    number = account["answer"]["detail"]["asked"]
+    key = file_name(KEYS[number].name) if number < len(KEYS) else "a limit"
+    return f"no scope says or waives {key} for this desk in this symbol"
+
+
+def _barred(what: str) -> Form:
+    def form(account: Account, _currency: str) -> str:
+        return f"{what} is not allowed by the limits of {_scope(account)}"
+
+    return form
+
+
+def _restricted(account: Account, _currency: str) -> str:
+    symbol = account["request"]["symbol"]
+    return f"{symbol} stands on the list of restricted symbols of {_scope(account)}"
+
+
+def _venue(account: Account, _currency: str) -> str:
+    venue = account["answer"]["detail"]["asked"]
+    return f"venue {venue} is not one of those that the limits of {_scope(account)} allow"
+
+
+def _market(account: Account, currency: str) -> str:
+    if account["answer"]["detail"]["scope"] == Scope.UNSAID:
+        return "no scope says a market_buffer_bps, without which there are no market orders"
+    return _barred(f"a {account['request']['order_type']} order")(account, currency)
+
+
+def _bound(what: str, word: str, amount: Callable[[int], str]) -> Form:
+    def form(account: Account, currency: str) -> str:
+        detail = account["answer"]["detail"]
+        unit = f" {currency}" if amount is money else ""
+        asked, limit = amount(detail["asked"]) + unit, amount(detail["limit"]) + unit
+        return f"{what} of {asked} is {word} {limit}, the limit of {_scope(account)}"
+
+    return form
+
+
+def _step(what: str) -> Form:
+    def form(account: Account, _currency: str) -> str:
+        detail = account["answer"]["detail"]
+        return (
+            f"{what} of {count(detail['asked'])} is no multiple of {count(detail['limit'])}, the "
+            f"step of {_scope(account)}"
+        )
+
+    return form
+
+
+def _missing(account: Account, _currency: str) -> str:
+    return f"no reference price of {account['request']['symbol']} was known"
+
+
+def _stale(account: Account, _currency: str) -> str:
+    detail = account["answer"]["detail"]
+    return (
+        f"the reference price was {count(detail['asked'])} ms old, and the limits of "
+        f"{_scope(account)} allow {count(detail['limit'])} ms"
+    )
+
+
+def _collar(account: Account, _currency: str) -> str:
+    detail = account["answer"]["detail"]
+    return (
+        f"its price of {count(detail['asked'])} ticks lies further than {count(detail['limit'])} "
+        f"bps from the reference of {count(detail['used'])}, the collar of {_scope(account)}"
+    )
+
+
+def _rate(amount: Callable[[int], str]) -> Form:
+    def form(account: Account, currency: str) -> str:
+        detail = account["answer"]["detail"]
+        unit = f" {currency}" if amount is money else " orders"
+        used = f", of which {amount(detail['used'])} were used" if detail["used"] else ""
+        return f"{_scope(account)} admits {amount(detail['limit'])}{unit} in a window{used}"
+
+    return form
+
+
+def _duplicate(account: Account, _currency: str) -> str:
+    detail = account["answer"]["detail"]
+    return (
+        f"the same order was admitted under another id {count(detail['asked'])} ms before, within "
+        f"the {count(detail['limit'])} ms of {_scope(account)}"
+    )
+
+
+LIMIT_FORMS: Final[dict[str, Form]] = {
+    "limit_unsaid": _unsaid,
+    "symbol_restricted": _restricted,
+    "symbol_not_allowed": _barred("the symbol"),
+    "side_not_allowed": _barred("its side"),
+    "venue_not_allowed": _venue,
+    "order_type_not_allowed": _market,
+    "time_in_force_not_allowed": _barred("its time in force"),
+    "quantity_below_min": _bound("its quantity", "below", count),
+    "quantity_above_max": _bound("its quantity", "above", count),
+    "quantity_off_step": _step("its quantity"),
+    "price_off_step": _step("its price"),
+    "value_below_min": _bound("its value", "below", money),
+    "value_above_max": _bound("its value", "above", money),
+    "reference_missing": _missing,
+    "reference_stale": _stale,
+    "price_outside_collar": _collar,
+    "order_rate_exceeded": _rate(count),
+    "notional_rate_exceeded": _rate(money),
+    "duplicate_order": _duplicate,
+}

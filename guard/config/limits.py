@@ -1,0 +1,281 @@
+"""The `[limits]` of a configuration: read, checked, compared, and shown to a risk officer.
+
+Owns the shape of the section (`configs/production.toml` explains every key) and its translation
+into the tree that the log records (`guard.protocol.limits`). Money is text there and integers here;
+"none" says in so many words that there is no such limit.
+
+What is unsaid refuses: where there is a `[limits]` at all, the largest quantity and value and the
+price collar must be said for each desk in each symbol, by whichever scope, or waived; and where
+there is a collar, the age that its reference may have. A configuration without the section has no
+limits, and works as ever.
+
+How it fails: `ValueError` naming scope and key, the value and what is allowed.
+"""
+
+from collections.abc import Collection, Iterator
+from itertools import islice
+from typing import Any, Final, Literal, TypeAlias
+
+from msgspec import UNSET, Struct, structs
+
+from guard.engine.limits import Limits, explained
+from guard.protocol import limits
+from guard.protocol.instruments import money_text, parse_money_microcents
+from guard.protocol.limits import (
+    KEYS,
+    NO_LIMIT,
+    PRICE_COLLAR,
+    REFERENCE_AGE_MAX,
+    WORDS_OF_KEY,
+    LimitBps,
+    LimitKey,
+    LimitScope,
+    RateKind,
+    RateLimit,
+    Scope,
+    Strictest,
+    WindowMs,
+    file_name,
+    normalized,
+)
+from guard.protocol.messages import OrderType, Side, TimeInForce
+from guard.protocol.ranges import CountAboveZero, Symbol, VenueId
+
+NONE: Final = "none"
+SHOWN_MAX: Final = 20  # of what is unsaid
+
+NoneWord: TypeAlias = Literal["none"]
+_MONEY: Final = ("value_min", "value_max")
+
+
+class RateSection(Struct, forbid_unknown_fields=True, frozen=True):
+    """A rate: `max` of orders or cancels; of `notional` money, as text."""
+
+    kind: RateKind
+    window_ms: WindowMs
+    max: CountAboveZero | str
+
+
+class ScopeSection(Struct, forbid_unknown_fields=True, frozen=True):
+    """What a scope may say."""
+
+    quantity_min: CountAboveZero | None = None
+    quantity_max: CountAboveZero | NoneWord | None = None
+    quantity_step: CountAboveZero | None = None
+    price_step: CountAboveZero | None = None
+    value_min: str | None = None
+    value_max: str | None = None
+    price_collar_bps: LimitBps | NoneWord | None = None
+    reference_age_max_ms: WindowMs | NoneWord | None = None
+    market_buffer_bps: LimitBps | None = None
+    duplicate_window_ms: WindowMs | None = None
+    sides: list[Side] | None = None
+    order_types: list[OrderType] | None = None
+    times_in_force: list[TimeInForce] | None = None
+    venues: list[VenueId] | None = None
+    symbols: list[Symbol] | None = None
+    restricted_symbols: list[Symbol] | None = None
+    rates: list[RateSection] | None = None
+
+
+class DeskSection(ScopeSection, forbid_unknown_fields=True, frozen=True):
+    """What a desk's scope says, and those of it in single symbols."""
+
+    symbol: dict[Symbol, ScopeSection] = {}
+
+
+class LimitsSection(ScopeSection, forbid_unknown_fields=True, frozen=True):
+    """`[limits]`: the firm's, and the narrower scopes."""
+
+    desk: dict[Symbol, DeskSection] = {}
+    symbol: dict[Symbol, ScopeSection] = {}
+
+
+def limit_tree(
+    section: LimitsSection, desks: Collection[str], symbols: Collection[str]
+) -> list[LimitScope]:
+    """The section as the log records it. Raises ValueError naming the place."""
+    scopes = [_scope(section, "", "")]
+    for symbol, narrower in section.symbol.items():
+        scopes.append(_scope(narrower, "", symbol))
+    for desk, of_desk in section.desk.items():
+        scopes.append(_scope(of_desk, desk, ""))
+        scopes += [_scope(narrower, desk, symbol) for symbol, narrower in of_desk.symbol.items()]
+    tree = normalized([scope for scope in scopes if scope.scope == Scope.FIRM or _says(scope)])
+    check_tree(tree, desks, symbols)
+    return tree
+
+
+def check_tree(tree: list[LimitScope], desks: Collection[str], symbols: Collection[str]) -> None:
+    """Names that there are, and nothing that must be said unsaid. Raises ValueError."""
+    for scope in tree:
+        if scope.desk and scope.desk not in desks:
+            raise ValueError(f"{scope.place}: there is no desk {scope.desk!r}")
+        for symbol in (scope.symbol, *(scope.symbols or ()), *(scope.restricted_symbols or ())):
+            if symbol and symbol not in symbols:
+                raise ValueError(f"{scope.place}: there is no symbol {symbol!r}")
+    found = list(islice(unsaid(tree, desks, symbols), SHOWN_MAX + 1))
+    if found:
+        shown = "\n  ".join(found[:SHOWN_MAX])
+        more = "\n  and more" if len(found) > SHOWN_MAX else ""
+        raise ValueError(
+            "limits: left unsaid for a desk in a symbol; allowed: a limit in any scope that covers "
+            f'it, or "none":\n  {shown}{more}'
+        )
+
+
+def unsaid(
+    tree: list[LimitScope], desks: Collection[str], symbols: Collection[str]
+) -> Iterator[str]:
+    """What must be said and is not: key, desk and symbol."""
+    if not tree:
+        return
+    said: dict[str, set[tuple[str, str]]] = {
+        key.name: {
+            (scope.desk, scope.symbol) for scope in tree if getattr(scope, key.name) is not UNSET
+        }
+        for key in KEYS
+    }
+    for key in KEYS:
+        if key.must_be_said:
+            for desk, symbol in _uncovered(said[key.name], desks, symbols):
+                yield f"{file_name(key.name)}: desk {desk}, symbol {symbol}"
+    collar, age = KEYS[PRICE_COLLAR].name, KEYS[REFERENCE_AGE_MAX].name
+    known = Limits()
+    known.set(tree, "")
+    for desk, symbol in _uncovered(said[age], desks, symbols):
+        found = known.effective(known.desk_class(desk), known.symbol_class(symbol))
+        if found.value(PRICE_COLLAR) not in (limits.UNSAID, NO_LIMIT):
+            yield f"{age}, since there is a {collar}: desk {desk}, symbol {symbol}"
+
+
+def _uncovered(
+    said: set[tuple[str, str]], desks: Collection[str], symbols: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Each desk in each symbol for which none of these scopes speaks."""
+    if ("", "") in said:
+        return
+    left = [symbol for symbol in symbols if ("", symbol) not in said]
+    for desk in desks:
+        if (desk, "") not in said:
+            for symbol in left:
+                if (desk, symbol) not in said:
+                    yield desk, symbol
+
+
+def _says(scope: LimitScope) -> bool:
+    return any(value is not UNSET for value in structs.astuple(scope)[2:])
+
+
+def _scope(section: ScopeSection, desk: str, symbol: str) -> LimitScope:
+    place = LimitScope(desk, symbol).place
+    said: dict[str, Any] = {}
+    for name in ScopeSection.__struct_fields__:
+        value = getattr(section, name)
+        if value is None or name == "rates":
+            continue
+        if name in _MONEY:
+            said[f"{name}_microcents"] = _money(value, f"{place}.{name}", name == "value_max")
+        else:
+            said[name] = None if value == NONE else value
+    if section.rates is not None:
+        said["rates"] = [
+            RateLimit(rate.kind, rate.window_ms, _rate_max(rate, f"{place}.rates"))
+            for rate in section.rates
+        ]
+    return LimitScope(desk, symbol, **said)
+
+
+def _money(text: str, place: str, may_be_none: bool) -> int | None:
+    if may_be_none and text == NONE:
+        return None
+    microcents = parse_money_microcents(text, place)
+    if microcents == 0:
+        raise ValueError(f"{place}: {text!r} is not allowed; allowed: above zero")
+    return microcents
+
+
+def _rate_max(rate: RateSection, place: str) -> int:
+    if rate.kind != "notional":
+        if isinstance(rate.max, str):
+            raise ValueError(f"{place}: max {rate.max!r} of {rate.kind}; allowed: a whole number")
+        return rate.max
+    if not isinstance(rate.max, str):
+        raise ValueError(f'{place}: max {rate.max} of notional; allowed: money, such as "1.50"')
+    return _money(rate.max, f"{place}: max", False) or 0
+
+
+# For people.
+
+
+def tree_differences(recorded: list[LimitScope], configured: list[LimitScope]) -> list[str]:
+    """Each key of each scope in which two trees differ, in words."""
+    before = {(scope.desk, scope.symbol): scope for scope in recorded}
+    after = {(scope.desk, scope.symbol): scope for scope in configured}
+    words = []
+    for name in sorted({*before, *after}):
+        one, other = (side.get(name) or LimitScope(*name) for side in (before, after))
+        for field in LimitScope.__struct_fields__[2:]:
+            was, becomes = getattr(one, field), getattr(other, field)
+            if was != becomes:
+                place = f"{one.place}.{file_name(field)}"
+                words.append(f"{place}: {said_text(field, was)} -> {said_text(field, becomes)}")
+    return words
+
+
+def said_text(field: str, value: Any) -> str:
+    """What a scope says of a key, as people read it."""
+    if value is UNSET:
+        return "unsaid"
+    if value is None:
+        return NONE
+    if field.endswith("_microcents"):
+        return money_text(value, ",")
+    if field == "rates":
+        return ", ".join(map(rate_text, value)) or "none"
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "no one"
+    return f"{value:,}"
+
+
+def rate_text(rate: RateLimit) -> str:
+    """A rate, as people read it."""
+    most = money_text(rate.max, ",") if rate.kind == "notional" else f"{rate.max:,}"
+    return f"{most} {rate.kind} in {rate.window_ms:,} ms"
+
+
+def value_text(key: LimitKey, value: int) -> str:
+    """A resolved limit with its unit."""
+    if value == NO_LIMIT:
+        return NONE
+    if key.strictest == Strictest.BOTH:
+        words = [word for bit, word in enumerate(WORDS_OF_KEY[key.number]) if value >> bit & 1]
+        return " ".join(words) or "no one"
+    return money_text(value, ",") if key.unit == "money" else f"{value:,} {key.unit}"
+
+
+def effective_lines(tree: list[LimitScope], desk: str, symbol: str) -> list[tuple[str, str, str]]:
+    """What counts for a desk in a symbol: key, limit, and where that is said."""
+    known = Limits()
+    known.set(tree, "")
+    places = {
+        Scope.FIRM: LimitScope().place,
+        Scope.DESK: LimitScope(desk).place,
+        Scope.SYMBOL: LimitScope("", symbol).place,
+        Scope.DESK_SYMBOL: LimitScope(desk, symbol).place,
+    }
+    by_name = {key.name: key for key in KEYS}
+    lines = [
+        (file_name(name), value_text(by_name[name], value), places[scope])
+        for name, value, scope in explained(known, desk, symbol)
+    ]
+    found = known.effective(known.desk_class(desk), known.symbol_class(symbol))
+    if found.venues is not None:
+        venues = " ".join(map(str, sorted(found.venues))) or "no one"
+        lines.append(("venues", venues, places[Scope(found.venue_scope)]))
+    if found.symbol_refusal:
+        lines.append(("symbol", "not to be traded", places[Scope(found.symbol_scope)]))
+    for scope in tree:
+        if scope.desk in ("", desk) and scope.symbol in ("", symbol):
+            lines += [("rates", rate_text(rate), scope.place) for rate in scope.rates or ()]
+    return lines

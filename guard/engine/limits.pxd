@@ -1,0 +1,36 @@
+# The types of limits.py, for the compiler alone.
+
+cimport cython
+from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint64_t as u64
+
+from guard.engine.recent cimport Recent
+
+cdef i64 _NS_PER_MS
+
+@cython.final
+cdef class Effective:
+    cdef i64[16] values
+    cdef i64[16] scopes
+    cdef public object venues
+    cdef public u64 venue_scope, symbol_refusal, symbol_scope
+    cdef public list buckets
+
+    cpdef i64 value(self, Py_ssize_t number) noexcept
+    cpdef i64 scope(self, Py_ssize_t number) noexcept
+    cpdef put(self, Py_ssize_t number, i64 value, i64 scope)
+
+@cython.final
+cdef class Limits:
+    cdef public list tree
+    cdef public object digest_hex
+    cdef public dict buckets
+    cdef public bint counts_orders
+    cdef public Recent recent
+    cdef dict _scopes, _desk_classes, _symbol_classes
+    cdef list _desks, _symbols, _table
+
+    cpdef set(self, list tree, digest_hex)
+
+    @cython.locals(row=list, found=Effective)
+    cpdef Effective effective(self, Py_ssize_t desk_class, Py_ssize_t symbol_class)

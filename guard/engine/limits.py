@@ -1,0 +1,173 @@
+# cython: annotation_typing=False, nonecheck=True
+"""The limits in force: what the tree says of a desk in a symbol, worked out once. Pure.
+
+Owns the resolved limits. A desk that the tree names has a class of its own, all others share class
+0, and symbols likewise; for each pair of classes there is one `Effective`, made when it is first
+asked for and kept until the tree changes. So an order finds its limits by two indices, and memory
+grows with what the tree names, not with desks times symbols. Owns the buckets of rates, too, which
+outlive a change of the tree where scope, kind and window stay the same.
+
+How it fails: `ValueError` for a tree that cannot be (`guard.protocol.limits`).
+"""
+
+from typing import Final
+
+from msgspec import UNSET
+
+from guard.engine.rates import Bucket
+from guard.engine.recent import Recent
+from guard.protocol.limits import (
+    KEYS,
+    NO_LIMIT,
+    UNSAID,
+    LimitKey,
+    LimitScope,
+    Scope,
+    stricter,
+    value_of,
+)
+from guard.protocol.reasons import Refusal
+
+BucketKey = tuple[str, str, str, int]
+_ALL: Final = 0  # the class of those that the tree does not name
+_NS_PER_MS = 1_000_000
+
+
+class Effective:
+    """What counts for a desk in a symbol: of each key the value and the scope that said it.
+
+    `venues`: None where all are allowed. `symbol_refusal`: why the symbol may not be traded; 0.
+    `buckets`: the rates, the widest scope's first.
+    """
+
+    def __init__(self) -> None:
+        self.values = [-1] * 16
+        self.scopes = [0] * 16
+        self.venues: frozenset[int] | None = None
+        self.venue_scope = self.symbol_refusal = self.symbol_scope = 0
+        self.buckets: list[Bucket] = []
+
+    def value(self, number: int) -> int:
+        """Of the key of that number: UNSAID, NO_LIMIT, or the limit."""
+        return self.values[number]
+
+    def scope(self, number: int) -> int:
+        """Which scope said it."""
+        return self.scopes[number]
+
+    def put(self, number: int, value: int, scope: int) -> None:
+        """What counts of a key, and who says so."""
+        self.values[number] = value
+        self.scopes[number] = scope
+
+
+class Limits:
+    """The tree in force, and what it comes to."""
+
+    def __init__(self) -> None:
+        self.tree: list[LimitScope] = []
+        self.digest_hex = ""
+        self.buckets: dict[BucketKey, Bucket] = {}
+        self.counts_orders = False  # of what is admitted something is remembered
+        self.recent = Recent()
+        self._scopes: dict[tuple[str, str], LimitScope] = {}
+        self._desks = [""]
+        self._symbols = [""]
+        self._desk_classes: dict[str, int] = {}
+        self._symbol_classes: dict[str, int] = {}
+        self._table: list[list[Effective | None]] = []
+
+    def set(self, tree: list[LimitScope], digest_hex: str) -> None:
+        """Another tree, normalized, and its digest. Buckets that both have keep what is used."""
+        self.tree, self.digest_hex = tree, digest_hex
+        self._scopes = {(scope.desk, scope.symbol): scope for scope in tree}
+        self._desks = ["", *sorted({scope.desk for scope in tree} - {""})]
+        symbols = {scope.symbol for scope in tree}
+        for scope in tree:
+            symbols.update(scope.symbols or (), scope.restricted_symbols or ())
+        self._symbols = ["", *sorted(symbols - {""})]
+        self._desk_classes = {name: at for at, name in enumerate(self._desks) if at}
+        self._symbol_classes = {name: at for at, name in enumerate(self._symbols) if at}
+        self._table = [[] for _ in self._desks]
+        buckets, self.buckets = self.buckets, {}
+        for scope in tree:
+            for rate in scope.rates or ():
+                key = (scope.desk, scope.symbol, rate.kind, rate.window_ms)
+                bucket = buckets.get(key) or Bucket(rate.kind, rate.window_ms, int(scope.scope))
+                bucket.max = rate.max
+                self.buckets[key] = bucket
+        windows = [scope.duplicate_window_ms or 0 for scope in tree]
+        self.recent.window_ns = max(windows, default=0) * _NS_PER_MS
+        if not self.recent.window_ns:
+            self.recent.forget()
+        self.counts_orders = bool(self.buckets) or self.recent.window_ns > 0
+
+    def desk_class(self, desk: str) -> int:
+        """Where a desk's limits are found."""
+        return self._desk_classes.get(desk, _ALL)
+
+    def symbol_class(self, symbol: str) -> int:
+        """Where a symbol's are."""
+        return self._symbol_classes.get(symbol, _ALL)
+
+    def effective(self, desk_class: int, symbol_class: int) -> Effective:
+        """What counts for a desk of that class in a symbol of that class."""
+        row = self._table[desk_class]
+        if not row:
+            row.extend([None] * len(self._symbols))
+        found = row[symbol_class]
+        if found is None:
+            found = self._resolve(self._desks[desk_class], self._symbols[symbol_class])
+            row[symbol_class] = found
+        return found
+
+    def _resolve(self, desk: str, symbol: str) -> Effective:
+        found = Effective()
+        names = [("", ""), (desk, ""), ("", symbol), (desk, symbol)]
+        for name in dict.fromkeys(names):  # each once, the widest first
+            scope = self._scopes.get(name)
+            if scope is not None:
+                for key in KEYS:
+                    _take(found, key, scope)
+                _take_lists(found, scope, symbol)
+                found.buckets += [
+                    self.buckets[*name, rate.kind, rate.window_ms] for rate in scope.rates or ()
+                ]
+        return found
+
+
+def _take(found: Effective, key: LimitKey, scope: LimitScope) -> None:
+    """The scope's value of a key, where it says one and that is stricter."""
+    said = value_of(scope, key)
+    if said == UNSAID:
+        return
+    known = found.value(key.number)
+    both = said if known == UNSAID else min(stricter(key, known, said), NO_LIMIT)
+    if both != known:
+        found.put(key.number, both, int(scope.scope))
+
+
+def _take_lists(found: Effective, scope: LimitScope, symbol: str) -> None:
+    """The scope's venues, and whether it lets the symbol be traded."""
+    number = int(scope.scope)
+    if scope.venues is not UNSET:
+        venues = frozenset(scope.venues)
+        if found.venues is not None:
+            venues &= found.venues
+        found.venues, found.venue_scope = venues, number
+    if found.symbol_refusal:
+        return
+    if symbol in (scope.restricted_symbols or ()):
+        found.symbol_refusal, found.symbol_scope = int(Refusal.SYMBOL_RESTRICTED), number
+    elif scope.symbols is not UNSET and symbol not in scope.symbols:
+        found.symbol_refusal, found.symbol_scope = int(Refusal.SYMBOL_NOT_ALLOWED), number
+
+
+def explained(limits: Limits, desk: str, symbol: str) -> list[tuple[str, int, Scope]]:
+    """Of a desk in a symbol each key that any scope says: name, value and whose it is."""
+    found = limits.effective(limits.desk_class(desk), limits.symbol_class(symbol))
+    return [
+        (key.name, found.value(key.number), Scope(found.scope(key.number)))
+        for key in KEYS
+        if found.value(key.number) != UNSAID
+    ]

@@ -1,0 +1,245 @@
+"""The limits of a scope: which keys there are, what each may say, which of two is stricter. Pure.
+
+Owns the table of keys (`KEYS`) and the shape in which a tree of limits stands in a record, as one
+`LimitScope` for each scope that says anything. Configuration reads its file into these
+(`guard.config.limits`), the engine resolves them for a desk and a symbol (`guard.engine.limits`).
+
+A scope is the firm, a desk, a symbol, or a desk in a symbol. What several scopes say all counts:
+the strictest wins. A key that a scope does not name says nothing there. Where the word "none" is
+allowed, it says that there is no such limit, which is not the same as saying nothing
+(`LimitKey.must_be_said`).
+
+How it fails: `ValueError` naming scope and key, of a tree that cannot be.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from enum import IntEnum
+from itertools import pairwise
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from guard.protocol.messages import I64_MAX, OrderType, Side, TimeInForce
+from guard.protocol.ranges import CountAboveZero, MicrocentsAboveZero, ScopeName, Symbol, VenueId
+
+# Ten times the reference: what is wider bounds nothing.
+LIMIT_BPS_MAX: Final = 100_000
+WINDOW_MS_MAX: Final = 86_400_000  # a day
+RATES_MAX: Final = 8  # of one scope: each has its buckets
+NAMES_MAX: Final = 16_384  # of one list; as many symbols as a guard has
+SCOPES_MAX: Final = 100_000  # a tree of these is below a record's greatest size
+
+LimitBps: TypeAlias = Annotated[int, Meta(ge=0, le=LIMIT_BPS_MAX)]
+WindowMs: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX)]
+RateKind: TypeAlias = Literal["orders", "notional", "cancels"]
+
+
+class Scope(IntEnum):
+    """Whose limit it is, the narrowest last. A reject's detail names it by its number."""
+
+    UNSAID = 0
+    FIRM = 1
+    DESK = 2
+    SYMBOL = 3
+    DESK_SYMBOL = 4
+
+
+SCOPE_WORDS: Final = {
+    Scope.UNSAID: "no scope",
+    Scope.FIRM: "the firm",
+    Scope.DESK: "the desk",
+    Scope.SYMBOL: "the symbol",
+    Scope.DESK_SYMBOL: "the desk in this symbol",
+}
+
+
+class RateLimit(Struct, forbid_unknown_fields=True, frozen=True):
+    """At most so many within any window of that length; of `notional` in microcents."""
+
+    kind: RateKind
+    window_ms: WindowMs
+    max: CountAboveZero
+
+
+class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
+    """What one scope says: of the firm (no name), a desk, a symbol, or a desk in a symbol.
+
+    Quantities in lots, prices in ticks. None: there is no such limit, said in so many words.
+    """
+
+    desk: ScopeName = ""
+    symbol: ScopeName = ""
+    quantity_min: CountAboveZero | UnsetType = UNSET
+    quantity_max: CountAboveZero | UnsetType | None = UNSET
+    quantity_step: CountAboveZero | UnsetType = UNSET
+    price_step: CountAboveZero | UnsetType = UNSET
+    value_min_microcents: MicrocentsAboveZero | UnsetType = UNSET
+    value_max_microcents: MicrocentsAboveZero | UnsetType | None = UNSET
+    price_collar_bps: LimitBps | UnsetType | None = UNSET
+    reference_age_max_ms: WindowMs | UnsetType | None = UNSET
+    market_buffer_bps: LimitBps | UnsetType = UNSET
+    duplicate_window_ms: WindowMs | UnsetType = UNSET
+    sides: list[Side] | UnsetType = UNSET
+    order_types: list[OrderType] | UnsetType = UNSET
+    times_in_force: list[TimeInForce] | UnsetType = UNSET
+    venues: list[VenueId] | UnsetType = UNSET
+    symbols: list[Symbol] | UnsetType = UNSET
+    restricted_symbols: list[Symbol] | UnsetType = UNSET
+    rates: list[RateLimit] | UnsetType = UNSET
+
+    @property
+    def place(self) -> str:
+        """Where it stands in a configuration."""
+        desk = f".desk.{self.desk}" if self.desk else ""
+        return f"limits{desk}" + (f".symbol.{self.symbol}" if self.symbol else "")
+
+    @property
+    def scope(self) -> Scope:
+        """Which kind of scope it is."""
+        if self.desk:
+            return Scope.DESK_SYMBOL if self.symbol else Scope.DESK
+        return Scope.SYMBOL if self.symbol else Scope.FIRM
+
+
+class Strictest(IntEnum):
+    """What two scopes' values of a key are together."""
+
+    LEAST = 0
+    GREATEST = 1
+    COMMON_MULTIPLE = 2  # both steps are kept
+    BOTH = 3  # words that both allow, as bits
+
+
+class LimitKey(NamedTuple):
+    """A key whose value is one integer. `number`: its place among the values of a row.
+
+    `unit`: how people read it. `must_be_said`: for each desk and symbol, or "none" in its place.
+    """
+
+    name: str
+    number: int
+    strictest: Strictest
+    unit: Literal["lots", "ticks", "money", "bps", "ms", "words"]
+    must_be_said: bool = False
+
+
+UNSAID: Final = -1
+NO_LIMIT: Final = I64_MAX
+# (An age of the reference must be said where a collar is.)
+_ROWS: Final[tuple[tuple[Any, ...], ...]] = (
+    ("quantity_min", Strictest.GREATEST, "lots"),
+    ("quantity_max", Strictest.LEAST, "lots", True),
+    ("quantity_step", Strictest.COMMON_MULTIPLE, "lots"),
+    ("price_step", Strictest.COMMON_MULTIPLE, "ticks"),
+    ("value_min_microcents", Strictest.GREATEST, "money"),
+    ("value_max_microcents", Strictest.LEAST, "money", True),
+    ("price_collar_bps", Strictest.LEAST, "bps", True),
+    ("reference_age_max_ms", Strictest.LEAST, "ms"),
+    ("market_buffer_bps", Strictest.GREATEST, "bps"),
+    ("duplicate_window_ms", Strictest.GREATEST, "ms"),
+    ("sides", Strictest.BOTH, "words"),
+    ("order_types", Strictest.BOTH, "words"),
+    ("times_in_force", Strictest.BOTH, "words"),
+)
+KEYS: Final = tuple(LimitKey(name, number, *rest) for number, (name, *rest) in enumerate(_ROWS))
+(
+    QUANTITY_MIN, QUANTITY_MAX, QUANTITY_STEP, PRICE_STEP, VALUE_MIN, VALUE_MAX, PRICE_COLLAR,
+    REFERENCE_AGE_MAX, MARKET_BUFFER, DUPLICATE_WINDOW, SIDES, ORDER_TYPES, TIMES_IN_FORCE,
+) = range(len(KEYS))  # fmt: skip
+WORDS_OF_KEY: Final[dict[int, tuple[str, ...]]] = {
+    SIDES: ("buy", "sell"),
+    ORDER_TYPES: ("limit", "market"),
+    TIMES_IN_FORCE: ("day", "ioc", "fok", "gtc"),
+}
+LIST_KEYS: Final = ("venues", "symbols", "restricted_symbols")
+# What a file calls a key: money is text there.
+FILE_NAMES: Final = {
+    "value_min_microcents": "value_min",
+    "value_max_microcents": "value_max",
+}
+
+
+def file_name(name: str) -> str:
+    """What a configuration calls the key of that name."""
+    return FILE_NAMES.get(name, name)
+
+
+def value_of(scope: LimitScope, key: LimitKey) -> int:
+    """What a scope says of a key, as one integer: UNSAID, NO_LIMIT, or the limit."""
+    said = getattr(scope, key.name)
+    if said is UNSET:
+        return UNSAID
+    if said is None:
+        return NO_LIMIT
+    if key.strictest == Strictest.BOTH:
+        words = WORDS_OF_KEY[key.number]
+        return sum(1 << words.index(word) for word in set(said))
+    value: int = said
+    return value
+
+
+def stricter(key: LimitKey, one: int, other: int) -> int:
+    """Both values together, of which neither is UNSAID."""
+    if key.strictest == Strictest.LEAST:
+        return min(one, other)
+    if key.strictest == Strictest.GREATEST:
+        return max(one, other)
+    return one & other if key.strictest == Strictest.BOTH else math.lcm(one, other)
+
+
+def normalized(scopes: Sequence[LimitScope]) -> list[LimitScope]:
+    """The same tree as it stands in a record: scopes and lists sorted, each name once.
+
+    Raises ValueError for a scope that stands twice, lists that are empty or too long, a minimum
+    above its maximum, steps that no order can keep together.
+    """
+    if len(scopes) > SCOPES_MAX:
+        raise ValueError(f"limits: {len(scopes)} scopes; allowed: at most {SCOPES_MAX}")
+    ordered = sorted(map(_sorted_lists, scopes), key=lambda scope: (scope.desk, scope.symbol))
+    for one, other in pairwise(ordered):
+        if (one.desk, one.symbol) == (other.desk, other.symbol):
+            raise ValueError(f"{one.place}: stands twice")
+    for scope in ordered:
+        _check_scope(scope)
+    return ordered
+
+
+def _sorted_lists(scope: LimitScope) -> LimitScope:
+    changes: dict[str, Any] = {}
+    for name in (*LIST_KEYS, *(KEYS[number].name for number in WORDS_OF_KEY)):
+        said = getattr(scope, name)
+        if said is not UNSET:
+            if len(said) > NAMES_MAX:
+                raise ValueError(f"{scope.place}.{name}: {len(said)}; allowed: up to {NAMES_MAX}")
+            changes[name] = sorted(set(said))
+    if scope.rates is not UNSET:
+        changes["rates"] = sorted(scope.rates, key=lambda rate: (rate.kind, rate.window_ms))
+    return msgspec.structs.replace(scope, **changes)
+
+
+def _check_scope(scope: LimitScope) -> None:
+    for low, high in (
+        ("quantity_min", "quantity_max"),
+        ("value_min_microcents", "value_max_microcents"),
+    ):
+        least, most = getattr(scope, low), getattr(scope, high)
+        if isinstance(least, int) and isinstance(most, int) and least > most:
+            raise ValueError(
+                f"{scope.place}.{file_name(low)}: {least} is not allowed; allowed: up to "
+                f"{file_name(high)}, {most}"
+            )
+    if scope.rates is UNSET:
+        return
+    if len(scope.rates) > RATES_MAX:
+        raise ValueError(f"{scope.place}.rates: {len(scope.rates)}; allowed: up to {RATES_MAX}")
+    windows = [(rate.kind, rate.window_ms) for rate in scope.rates]
+    if len(set(windows)) != len(windows):
+        raise ValueError(f"{scope.place}.rates: a kind has the same window_ms twice")
+
+
+def digest_hex(scopes: Sequence[LimitScope]) -> str:
+    """The digest of a normalized tree."""
+    return hashlib.sha256(b"guardlim\0" + msgspec.json.encode(scopes)).hexdigest()
