@@ -150,11 +150,14 @@ PURE_GUARD = frozenset(
         "replay",
         "replay.place",
         "replay.redecide",
+        "server",
         "server.commands",
         "server.counters",
         "server.mechanisms",
         "server.policy",
         "server.priority",
+        "server.sealing",
+        "server.sodium",
         "server.zmtp",
     }
 )

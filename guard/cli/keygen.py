@@ -1,15 +1,17 @@
-"""`pretrade-guard keygen`: write a fresh key, of the log or for signing."""
+"""`pretrade-guard keygen`: write a fresh key, of the log, for signing, or of a CURVE connection."""
 
 import argparse
 from pathlib import Path
 
 from guard.cli.base import EXIT_GOOD, Commands, UsageError
-from guard.config.keys import create_key
+from guard.config.keys import create_curve_key, create_key
 
 
 def add(commands: Commands) -> None:
     """Adds the command."""
-    parser = commands.add_parser("keygen", help="write a fresh key: of the log, or for signing")
+    parser = commands.add_parser(
+        "keygen", help="write a fresh key: of the log, for signing, of CURVE"
+    )
     parser.add_argument(
         "file", metavar="FILE", nargs="?", type=Path, help="a log key; must not exist yet"
     )
@@ -19,12 +21,21 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--name", metavar="NAME", help="what it signs as, one a log: like guard.example.com/desk1"
     )
+    parser.add_argument(
+        "--curve",
+        metavar="FILE",
+        type=Path,
+        help="a CURVE key instead, of the daemon's endpoints or of a client; must not exist yet",
+    )
     parser.set_defaults(command=_keygen)
 
 
 def _keygen(options: argparse.Namespace) -> int:
-    if (options.file is None) == (options.signing is None):
-        raise UsageError("keygen: give FILE for a log key, or --signing FILE for a signing key")
+    if [options.file, options.signing, options.curve].count(None) != 2:
+        raise UsageError(
+            "keygen: give FILE for a log key, or --signing FILE for a signing key, or --curve FILE "
+            "for a CURVE key"
+        )
     if (options.signing is None) != (options.name is None):
         raise UsageError("keygen: --signing FILE and --name NAME go together")
     if options.signing is not None:
@@ -32,6 +43,9 @@ def _keygen(options: argparse.Namespace) -> int:
 
         # Only the public key goes to stdout, so that it can be kept as it comes.
         print(create_signing_key(options.signing, options.name).verifier_key)
+        return EXIT_GOOD
+    if options.curve is not None:
+        print(create_curve_key(options.curve))
         return EXIT_GOOD
     create_key(options.file)
     print(f"{options.file}: a fresh key; whoever has it can check the log, and forge it")

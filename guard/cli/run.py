@@ -8,7 +8,7 @@ from typing import Final
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
 from guard.config.amending import OPTION_OF, AmendmentAsked, Saying, parse_asked
 from guard.config.file import Config, ConfigError, check_orders_endpoint, load_config
-from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_key
+from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_curve_key, load_key
 from guard.process.operator_lines import say, speaking, use_json
 from guard.process.signals import Signals, StopAsked
 from guard.recovery.start_options import (
@@ -40,6 +40,30 @@ def add(commands: Commands) -> None:
         help="for trying out: a key made at the first start and kept beside the log",
     )
     run.add_argument(
+        "--curve-key-file",
+        type=Path,
+        metavar="FILE",
+        help="instead of endpoints.curve_secret_key_file, which must be there",
+    )
+    _add_changes(run)
+    _add_beginnings(run)
+    run.add_argument(
+        "--then-stop",
+        action="store_true",
+        help="start as told, serve nobody, and stop in good order",
+    )
+    run.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="how what it says is written: for people, or one JSON object a line",
+    )
+    run.set_defaults(command=_run, speaking=speaking)
+
+
+def _add_changes(run: argparse.ArgumentParser) -> None:
+    """What the log is told to change."""
+    run.add_argument(
         "--apply-config",
         action="store_true",
         help="log where the configuration differs from the log, instead of refusing to start",
@@ -66,27 +90,10 @@ def add(commands: Commands) -> None:
             metavar="FILL",
             help=what,
         )
-    _add_fresh_arguments(run)
-    run.add_argument(
-        ACCEPT_CLOCK_OPTION,
-        action="store_true",
-        help="go on from the system's clock, which is behind the log's time, and log that",
-    )
-    run.add_argument(
-        "--then-stop",
-        action="store_true",
-        help="start as told, serve nobody, and stop in good order",
-    )
-    run.add_argument(
-        "--log-format",
-        choices=("text", "json"),
-        default="text",
-        help="how what it says is written: for people, or one JSON object a line",
-    )
-    run.set_defaults(command=_run, speaking=speaking)
 
 
-def _add_fresh_arguments(run: argparse.ArgumentParser) -> None:
+def _add_beginnings(run: argparse.ArgumentParser) -> None:
+    """Where the start cannot go on from what is there."""
     fresh = run.add_mutually_exclusive_group()
     fresh.add_argument(
         NEW_LOG_OPTION,
@@ -102,6 +109,11 @@ def _add_fresh_arguments(run: argparse.ArgumentParser) -> None:
         ACCEPT_LOSS_OPTION,
         action="store_true",
         help="go on with a log that is known to have lost records, and log that",
+    )
+    run.add_argument(
+        ACCEPT_CLOCK_OPTION,
+        action="store_true",
+        help="go on from the system's clock, which is behind the log's time, and log that",
     )
 
 
@@ -144,7 +156,8 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
     if not options.new_log:  # before anything is made there
         check_presence(directory, None if options.log_dir else Path(config.written_directory))
     if options.orders is not None:
-        check_orders_endpoint(options.orders, config.endpoints)
+        has_clients = config.clients is not None
+        check_orders_endpoint(options.orders, config.endpoints, has_clients=has_clients)
     try:
         run_daemon(
             RunOptions(
@@ -163,6 +176,7 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
                 _run_key_file(options, config, directory),
                 options.accept_clock,
                 options.config,
+                _curve_key(options, config),
             ),
             signals,
         )
@@ -177,6 +191,19 @@ def _run_key(options: argparse.Namespace, config: Config, directory: Path) -> by
         # Beside a log that is there, another key than its own would only be in the way.
         return ephemeral_key(directory, may_create=options.new_log and not holds_files(directory))
     return load_key(_run_key_file(options, config, directory))
+
+
+def _curve_key(options: argparse.Namespace, config: Config) -> bytes | None:
+    """The secret key of the doors; None where clients need none. Raises ConfigError."""
+    configured = config.endpoints.curve_secret_key_file
+    if configured is None:
+        if options.curve_key_file is not None:
+            raise UsageError(
+                "--curve-key-file: allowed only with endpoints.curve_secret_key_file in the "
+                "configuration, which says that clients need keys"
+            )
+        return None
+    return load_curve_key(options.curve_key_file or Path(configured))
 
 
 def _run_key_file(options: argparse.Namespace, config: Config, directory: Path) -> Path:

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct, structs
 
+from guard.config.clients import ClientSection, ClientTerms, clients_of, clients_problem
 from guard.config.endpoint import (
     BESIDE_LOG,
     IPC_PREFIX,
@@ -75,6 +76,7 @@ class EndpointsSection(Struct, forbid_unknown_fields=True, frozen=True):
     admin: str = BESIDE_LOG
     feed: str = NO_ENDPOINT
     allow_unauthenticated_network: bool = False
+    curve_secret_key_file: str | None = None
     busy_poll_us: Annotated[int, Meta(ge=0, le=10_000)] = 200
 
 
@@ -162,6 +164,7 @@ class _File(Struct, forbid_unknown_fields=True, frozen=True):
     desks: list[DeskSection]
     settings: SettingsSection = SettingsSection()
     limits: LimitsSection | None = None
+    clients: dict[str, ClientSection] | None = None
 
 
 class _PolicyFile(Struct, forbid_unknown_fields=True, frozen=True):
@@ -188,7 +191,9 @@ class DeskTerms:
 class Config:
     """A checked configuration. `written_directory`: the log's, as the file says it.
 
-    `limits`: the normalized tree; empty where there is no such section."""
+    `limits`: the normalized tree; empty where there is no such section.
+    `clients`: None where the file names none, and whoever reaches the orders' endpoint may trade.
+    """
 
     endpoints: EndpointsSection
     log: LogSection
@@ -199,6 +204,7 @@ class Config:
     desks: dict[str, DeskTerms]
     written_directory: str = ""
     limits: list[LimitScope] = field(default_factory=list)
+    clients: tuple[ClientTerms, ...] | None = None
 
 
 def load_config(path: Path, *, takes_streams: bool = False) -> Config:
@@ -262,6 +268,9 @@ def _placed(config: Config, directory: Path) -> Config:
             orders=_placed_endpoint(endpoints.orders, absolute),
             admin=_placed_endpoint(endpoints.admin, absolute),
             feed=_placed_endpoint(endpoints.feed, absolute),
+            curve_secret_key_file=None
+            if endpoints.curve_secret_key_file is None
+            else absolute(endpoints.curve_secret_key_file),
         ),
         written_directory=log.directory,
     )
@@ -292,6 +301,11 @@ def parse_config(text: str) -> Config:
         raise ConfigError(f"policy: {error}") from error
     instruments = _instruments(file.instruments)
     desks = desk_terms(file.desks)
+    has_curve = file.endpoints.curve_secret_key_file is not None
+    try:
+        clients = clients_of(file.clients, desks, file.endpoints.orders, has_curve=has_curve)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     return Config(
         file.endpoints,
         file.log,
@@ -301,6 +315,7 @@ def parse_config(text: str) -> Config:
         instruments,
         desks,
         limits=_limits(file.limits, desks, instruments),
+        clients=clients,
     )
 
 
@@ -337,9 +352,14 @@ def _limits(
         raise ConfigError(str(error)) from error
 
 
-def check_orders_endpoint(endpoint: str, configured: EndpointsSection) -> None:
+def check_orders_endpoint(
+    endpoint: str, configured: EndpointsSection, *, has_clients: bool = False
+) -> None:
     """Checks an endpoint given by hand as if it stood in the file. Raises ConfigError."""
-    _check_endpoint(structs.replace(configured, orders=endpoint))
+    endpoints = structs.replace(configured, orders=endpoint)
+    _check_endpoint(endpoints)
+    if has_clients and (problem := clients_problem(endpoint, endpoints.curve_secret_key_file)):
+        raise ConfigError(problem)
 
 
 def _check_endpoint(endpoints: EndpointsSection) -> None:
@@ -349,12 +369,13 @@ def _check_endpoint(endpoints: EndpointsSection) -> None:
     problem = endpoint_problem(endpoint)
     if problem is not None:
         raise ConfigError(f"endpoints.orders: {endpoint!r} is not allowed; {problem}")
-    if is_loopback(endpoint) or endpoints.allow_unauthenticated_network:
+    has_curve = endpoints.curve_secret_key_file is not None
+    if is_loopback(endpoint) or has_curve or endpoints.allow_unauthenticated_network:
         return
     raise ConfigError(
         f"endpoints.orders: {endpoint!r} can be reached from the network, and clients are not "
-        "authenticated; allowed: a loopback or ipc:// endpoint, or "
-        "endpoints.allow_unauthenticated_network = true"
+        "authenticated; allowed: any with endpoints.curve_secret_key_file, a loopback or ipc:// "
+        "endpoint, or endpoints.allow_unauthenticated_network = true"
     )
 
 

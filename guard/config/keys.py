@@ -1,4 +1,4 @@
-"""The files of secret keys, and the log's own: the HMAC key, raw bytes.
+"""The files of secret keys: the log's own, the HMAC key, raw bytes; CURVE's, as Z85 text.
 
 Owns their checks and their making (`guard.audit.keyfiles` has the signing keys). A key that others
 may read protects nothing, and a short one little: both are refused. The one exception is systemd's
@@ -7,12 +7,14 @@ credentials directory, which is mounted for the service alone, whatever the file
 How it fails: `KeyFileError`, a `ConfigError`, naming the file and what is allowed.
 """
 
+import importlib
 import os
 import secrets
 from pathlib import Path
 from typing import Final
 
 from guard.config.file import ConfigError
+from guard.config.z85 import KEY_CHARACTERS, key_from, text_of
 from wal import PRIVATE_DIRECTORY_MODE, PRIVATE_FILE_MODE, open_to_read, publish_file
 
 KEY_BYTES_MIN: Final = 32
@@ -33,6 +35,34 @@ def load_key(path: Path) -> bytes:
             f"key file {path}: {shown} bytes; allowed: {KEY_BYTES_MIN} to {KEY_BYTES_MAX}"
         )
     return key
+
+
+def load_curve_key(path: Path) -> bytes:
+    """A CURVE secret key: 40 characters of Z85, and perhaps a line's end. Raises KeyFileError."""
+    text = read_secret(path)
+    try:
+        return key_from(text.decode("ascii").removesuffix("\n"))
+    except ValueError:  # which is not shown
+        raise KeyFileError(
+            f"key file {path}: {len(text)} bytes that are no CURVE key; allowed: a secret key as "
+            f"Z85 text of {KEY_CHARACTERS} characters (pretrade-guard keygen --curve FILE)"
+        ) from None
+
+
+def create_curve_key(path: Path) -> str:
+    """Writes a fresh CURVE secret key, never over another; its public key as text.
+
+    Raises KeyFileError.
+    """
+    try:
+        boxes = importlib.import_module("nacl.bindings")
+    except ImportError as error:
+        raise KeyFileError(
+            f"key file {path}: CURVE keys need PyNaCl: pip install 'pretrade-guard[curve]'"
+        ) from error
+    public_key, secret_key = boxes.crypto_box_keypair()
+    create_secret(path, text_of(secret_key).encode() + b"\n")
+    return text_of(public_key)
 
 
 def create_key(path: Path) -> None:

@@ -88,7 +88,7 @@ ALPHABETS: Final = {
     "symbol": _NAME,
     "fill_id": _IDENTIFIER,
     "currency": _IDENTIFIER,
-    "client": _PRINTABLE,
+    "client": _NAME,
     "echo": _PRINTABLE,
 }
 GATES: Final = TRACE.field_names

@@ -80,9 +80,10 @@ HaltScope: TypeAlias = Literal["firm", "desk", "symbol"]
 ScopeName: TypeAlias = Annotated[str, Meta(pattern=rf"^({NAME_PATTERN.pattern})?\Z")]
 OperatorAction: TypeAlias = Literal["checkpoint", "rotate", "stop"]
 
-# What the log gives: no configuration says these. Whom records name: clients are not authenticated
-# yet. (A word, since a pattern would take as long to check as all else of a record.)
-Client: TypeAlias = Literal["local"]
+# What the log gives: no configuration says these. Whom records name: the client that has sent a
+# request, by its name in the configuration; else `local`. (Its letters are `guard.record.rules`' to
+# check, since a pattern would take as long here as all else of a record.)
+Client: TypeAlias = Annotated[str, Meta(min_length=1, max_length=32)]
 LOCAL_CLIENT: Final[Client] = "local"
 ReceivedAtNs: TypeAlias = Annotated[int, Meta(ge=0, le=TIME_NS_MAX)]
 MarkPrice: TypeAlias = Annotated[int, Meta(ge=1, le=TIME_NS_MAX)]

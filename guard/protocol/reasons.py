@@ -106,6 +106,8 @@ class ErrorCode(IntEnum):
     ORDER_FILLED = 923
     FILL_WINDOW_FULL = 929
     DISK_FULL = 930
+    NOT_PERMITTED = 940
+    RATE_EXCEEDED = 941
 
     @property
     def word(self) -> str:

@@ -23,3 +23,5 @@ cdef class Request:
 
     @cython.locals(at=Py_ssize_t, index=Py_ssize_t)
     cpdef set_text(self, str name, bytes value)
+    @cython.locals(at=Py_ssize_t, index=Py_ssize_t)
+    cpdef put_client(self, bytes name)

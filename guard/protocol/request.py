@@ -79,6 +79,13 @@ class Request:
             self.texts[at + index] = value[index]
         setattr(self, name + "_bytes", len(value))
 
+    def put_client(self, name: bytes) -> None:
+        """Puts who sent it; a name that is no longer than a text of that kind may be."""
+        at = 224
+        for index in range(len(name)):
+            self.texts[at + index] = name[index]
+        self.client_bytes = len(name)
+
     @property
     def client_order_id(self) -> str:
         """The order's name within its desk."""

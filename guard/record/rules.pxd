@@ -10,10 +10,9 @@ from guard.protocol cimport json_reader
 from guard.protocol.request cimport Request
 
 cdef i64 _UNKNOWN
-cdef Py_ssize_t _REASON_LENGTH_MAX, _CLIENT_AT, _CURRENCY_AT
+cdef Py_ssize_t _REASON_LENGTH_MAX, _CLIENT_BYTES_MAX, _CURRENCY_AT
 cdef u64 _ORDER
 cdef int _LIMITS_SINCE
-cdef bytes _CLIENT
 cdef i64 _CLOCK_TOLERANCE_NS
 
 @cython.final

@@ -44,9 +44,11 @@ from guard.engine.events import (
 from guard.engine.state import GuardState
 from guard.protocol import json_reader
 from guard.protocol.fields import ORDER, RECORDED_FLAGS
+from guard.protocol.instruments import NAME_PATTERN
 from guard.protocol.limits import normalized
 from guard.protocol.messages import (
     I64_MAX,
+    NAME_LENGTH_MAX,
     REPLY_FIELDS,
     U32_MAX,
     U64_MAX,
@@ -66,7 +68,8 @@ _REASON_LENGTH_MAX = 64
 _ORDER = ORDER
 _LIMITS_SINCE = 3
 _CLOCK_TOLERANCE_NS = CLOCK_TOLERANCE_NS
-_CLIENT, _CLIENT_AT, _CURRENCY_AT = LOCAL_CLIENT.encode(), TEXTS["client"][0], TEXTS["currency"][0]
+_CURRENCY_AT = TEXTS["currency"][0]
+_CLIENT_BYTES_MAX: Final = NAME_LENGTH_MAX
 _FREE_BYTES_MAX: Final = 2**128 - 1  # two u64 multiplied: blocks, and the size of one
 
 
@@ -116,10 +119,7 @@ class RecordRules:
             )
         ):
             return False
-        count = len(_CLIENT)
-        if request.client_bytes != count or not json_reader.is_same(
-            request.texts, _CLIENT_AT, _CLIENT_AT + count, _CLIENT, count
-        ):
+        if not 0 < request.client_bytes <= _CLIENT_BYTES_MAX:
             return False
         if request.kind != _ORDER or request.currency_bytes == 0:
             return True
@@ -163,6 +163,7 @@ class RecordRules:
         """
         kind = type(outcome)
         if kind is SessionStarted:
+            _check_is("client", outcome.client, LOCAL_CLIENT)
             self._check_session(sequence, outcome, previous_hash)
             return
         received_at_ns = outcome.received_at_ns
@@ -170,6 +171,8 @@ class RecordRules:
             received_at_ns = self._state.last_received_at_ns
         if not self.follows(sequence, received_at_ns, outcome.batch_first_sequence):
             self._refuse_head(sequence, outcome)
+        if kind not in _OF_CLIENTS and outcome.client != LOCAL_CLIENT:
+            raise _refused("client", outcome.client, LOCAL_CLIENT)
         rule = _RULES.get(kind)
         if rule is not None:
             rule(self, sequence, outcome)
@@ -281,9 +284,11 @@ class RecordRules:
         if wanted != event.limits:
             raise RecordError("limits: not in the order in which a guard writes them")
 
-    def _check_request(self, request: Any) -> None:
+    def _check_request(self, event: Any, request: Any) -> None:
         """It is one that a client can have sent, to a guard that serves."""
         state = self._state
+        if not NAME_PATTERN.fullmatch(event.client):
+            raise _refused("client", event.client, "the name of a client")
         if state.policy is None or not state.currency:
             allowed = "what a start logs, before settings_activated and policy_activated"
             raise _refused("event", request.__struct_config__.tag, allowed)
@@ -298,7 +303,7 @@ class RecordRules:
         order, answer = event.order, event.answer
         self._check_clock_ns(event)
         self._check_said(event)
-        self._check_request(order)
+        self._check_request(event, order)
         _check_answer(answer, order, sequence)
         reason = answer.reason
         if not 0 < len(reason) <= _REASON_LENGTH_MAX or not is_identifier(reason):
@@ -317,7 +322,7 @@ class RecordRules:
     def _check_fill(self, sequence: int, event: FillRecorded) -> None:
         fill, answer = event.fill, event.answer
         self._check_clock_ns(event)
-        self._check_request(fill)
+        self._check_request(event, fill)
         _check_answer(answer, fill, sequence)
         _check_is("answer.desk", answer.desk, fill.desk)
         _check_is("answer.fill_id", answer.fill_id, fill.fill_id)
@@ -337,7 +342,7 @@ class RecordRules:
     def _check_release(self, sequence: int, event: OrderReleased) -> None:
         cancel, answer = event.cancel, event.answer
         self._check_clock_ns(event)
-        self._check_request(cancel)
+        self._check_request(event, cancel)
         _check_answer(answer, cancel, sequence)
         _check_is("answer.desk", answer.desk, cancel.desk)
         _check_range("answer.released_microcents", answer.released_microcents, 0, I64_MAX)
@@ -442,5 +447,7 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     EntriesResumed: RecordRules._check_resume,
     CheckpointTaken: RecordRules._check_checkpoint,
 }
+# What clients ask for; all else the daemon records itself.
+_OF_CLIENTS: Final = frozenset((OrderDecided, OrderRefused, FillRecorded, OrderReleased))
 # No checkpoint that is logged behind one of these is of a record before it.
 _BEFORE_CHECKPOINTS: Final = frozenset((LogOpened, SessionStarted, CheckpointTaken))

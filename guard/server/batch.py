@@ -122,7 +122,7 @@ class Gathering:
     def take_in(self, received: Received) -> None:
         """Decides one message, and keeps its answer."""
         client, envelope, body, frame_count = received
-        answer = self._path.answer(body, frame_count)
+        answer = self._path.answer(body, frame_count, client.permit)
         if isinstance(answer, bytes):
             self.answers_bytes += len(answer)
         else:

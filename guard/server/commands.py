@@ -27,7 +27,12 @@ PONGS: Final = b"\x04PONG"
 
 
 class CommandError(ValueError):
-    """The peer's command is not one that the RFC allows there."""
+    """The peer's command is not one that the RFC allows there.
+
+    In a handshake its words go to the peer, where there are any, and `why` into the counters.
+    """
+
+    why = "refused"
 
 
 class Metadata(NamedTuple):
@@ -37,9 +42,10 @@ class Metadata(NamedTuple):
     identity: bytes
 
 
-def greeting(mechanism: bytes) -> bytes:
-    """Ours: ZMTP 3.1."""
-    return b"\xff" + bytes(8) + b"\x7f\x03\x01" + mechanism.ljust(20, b"\0") + bytes(32)
+def greeting(mechanism: bytes, is_server: bool = False) -> bytes:
+    """Ours: ZMTP 3.1. `is_server`: of a mechanism that has two sides."""
+    signature = b"\xff" + bytes(8) + b"\x7f\x03\x01"
+    return signature + mechanism.ljust(20, b"\0") + bytes((is_server,)) + bytes(31)
 
 
 def command(body: bytes) -> bytes:
@@ -51,7 +57,12 @@ def command(body: bytes) -> bytes:
 
 def ready(socket_type: bytes) -> bytes:
     """The command that ends our side of the NULL handshake."""
-    return command(b"\x05READY" + _property(b"Socket-Type", socket_type))
+    return command(b"\x05READY" + metadata_from(socket_type))
+
+
+def metadata_from(socket_type: bytes) -> bytes:
+    """What we say of ourselves."""
+    return _property(b"Socket-Type", socket_type)
 
 
 def error(reason: str) -> bytes:

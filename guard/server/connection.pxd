@@ -3,6 +3,7 @@
 cimport cython
 
 from guard.server cimport rawio
+from guard.server.sealing cimport Sealer
 from guard.server.zmtp cimport ServerProtocol
 
 cdef int _IDLE, _FRONT, _MORE, _GONE
@@ -28,6 +29,7 @@ cdef class Connection:
     cdef readonly str address
     cdef readonly object credentials
     cdef public object key
+    cdef public object permit
     cdef readonly tuple front
     cdef public str why
     cdef public bint is_open, is_readable, has_hung_up, is_ready, is_queued, is_held
@@ -59,7 +61,7 @@ cdef class Connection:
     cdef bint _react(self, int event) except -1
     cpdef greet(self)
     cpdef bint ping(self, bytes command) except -1
-    @cython.locals(size=Py_ssize_t, left_bytes=Py_ssize_t, backlog=Backlog)
+    @cython.locals(size=Py_ssize_t, left_bytes=Py_ssize_t, backlog=Backlog, sealer=Sealer)
     cpdef bint put(self, bytes envelope, bytes body) except -1
     @cython.locals(size=Py_ssize_t)
     cdef int _put(self, bytes head, bytes body) except -1

@@ -21,6 +21,7 @@ import socket
 from typing import Final, NamedTuple, TypeAlias
 
 from guard.server import rawio, zmtp
+from guard.server.permits import Permit
 from guard.server.zmtp import ServerProtocol
 
 # What `fetch` has found.
@@ -113,6 +114,7 @@ class Connection:
         self.address = address
         self.credentials = credentials
         self.key: bytes | None = None  # by which a mechanism has known the peer; none with NULL
+        self.permit: Permit | None = None  # where clients are configured
         self.front: Received | None = None
         self.front_bytes = 0  # of its body, as far as it was kept
         self.why = ""  # it is gone
@@ -238,6 +240,7 @@ class Connection:
             return False
         if event == _READY:
             self.is_ready = True
+            self.key = protocol.key
         if self.unsent_bytes <= _PONG_BACKLOG_BYTES_MAX:
             self._put(protocol.to_send, b"")
             return self.flush() != _GONE
@@ -252,7 +255,7 @@ class Connection:
         """Asks for a sign of life, unless the peer has enough to fetch. False: it is gone."""
         if self.unsent_bytes > 0:
             return True
-        self._put(command, b"")
+        self._put(self.protocol.as_sent(command), b"")
         return self.flush() != _GONE
 
     def put(self, envelope: bytes, body: bytes) -> bool:
@@ -266,7 +269,11 @@ class Connection:
         if self.unsent_bytes + size + _OVERHEAD > left_bytes:
             backlog.dropped_slow += 1
             return True
-        self._put(frame_head(envelope, size), body)
+        sealer = self.protocol.sealer
+        if sealer is None:
+            self._put(frame_head(envelope, size), body)
+        else:
+            self._put(sealer.seal_envelope(envelope), sealer.seal(0, body))
         return self.unsent_bytes < _FLUSH_BYTES
 
     def _put(self, head: bytes, body: bytes) -> None:

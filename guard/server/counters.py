@@ -27,6 +27,7 @@ class Counters:
     requests: int = 0
     request_errors: int = 0
     refused_disk_full: int = 0
+    not_permitted: int = 0
     rejects: int = 0
     full_windows: int = 0
     full_fill_windows: int = 0

@@ -33,16 +33,18 @@ from guard.recovery.recover import Recovered, recover_log
 from guard.recovery.start_options import NEW_ANCHOR_OPTION, NEW_LOG_OPTION, OptionNeededError
 from guard.server.admin_service import bind_admin, make_admin_door
 from guard.server.anchoring import AnchorPublisher, check_no_anchor, load_anchor
+from guard.server.clients import Clients
 from guard.server.disk_reserve import batch_bytes_max
+from guard.server.door_proof import DoorError
 from guard.server.endpoints import EndpointError
 from guard.server.feed_door import FeedDoor
 from guard.server.feed_service import bind_feed, make_feed_door
 from guard.server.housekeeping import ANCHOR_WAIT_S
 from guard.server.listener import Listener
 from guard.server.older_records import OlderRecords
+from guard.server.order_door import MissingLibraryError, bind_orders, mechanism_of
 from guard.server.pipeline import Pipeline
 from guard.server.policy import CONNECTIONS_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, Policy
-from guard.server.priority import frees
 from guard.server.rereading import make_rereading, note_configuration
 from guard.server.service import RunOptions, Service, make_checkpointer, make_housekeeper
 from guard.server.session_records import (
@@ -188,7 +190,7 @@ async def _serve_log(
 ) -> None:
     engine = recovered.engine
     events = list(session_events(options, hasher, recovered))
-    gateway = _bind(options.orders_endpoint)
+    gateway = _bind(options)
     admin = feed = None
     try:
         admin, feed = _bind_beside(options, bind_admin), _bind_beside(options, bind_feed)
@@ -286,6 +288,7 @@ async def _serve_orders(service: Service) -> tuple[Pipeline, FeedDoor | None]:
         gauges=lambda: {"lines_not_said": lines_not_said()},
         batch_bytes_max=batch_bytes_max(options.config.log.disk_reserve_bytes),
         system_ns=clock.system_ns,
+        needs_permits=options.config.clients is not None,
     )
 
     def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -411,11 +414,22 @@ def _bind_beside(
         raise StartError(str(error)) from error
 
 
-def _bind(endpoint: str) -> Listener:
+def _bind(options: RunOptions) -> Listener:
+    clients = None if options.config.clients is None else Clients(options.config.clients)
+    endpoint = options.orders_endpoint
     limits = Limits(BODY_BYTES_MAX, MESSAGE_BYTES_MAX, FRAMES_MAX)
     room = connections_max(raise_limit(), open_count() + DESCRIPTORS_TO_COME)
-    policy = Policy(limits, max(1, min(room, CONNECTIONS_MAX)))
     try:
-        return Listener([endpoint], policy, is_urgent=frees, say=say)
+        mechanism = mechanism_of(options.curve_key, _nobody if clients is None else clients.trades)
+        policy = Policy(limits, max(1, min(room, CONNECTIONS_MAX)), mechanism)
+        return bind_orders(endpoint, policy, clients)
+    except MissingLibraryError as error:
+        raise StartError(str(error)) from error
+    except DoorError as error:
+        raise StartError(f"orders endpoint {endpoint!r} is not safe to serve: {error}") from error
     except EndpointError as error:
         raise StartError(f"orders endpoint {endpoint!r} cannot be bound: {error}") from error
+
+
+def _nobody(_key: bytes) -> bool:
+    return False

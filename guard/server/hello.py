@@ -61,8 +61,17 @@ class Greeter:
         self._policy: PolicySnapshot | None = None
         self._venues: list[VenueOffered] = []
 
-    def answer(self, from_symbol: str, from_desk: str, from_venue: int) -> HelloReply:
-        """The pages that begin there; "" and 0: at the lists' beginnings."""
+    def answer(
+        self,
+        from_symbol: str,
+        from_desk: str,
+        from_venue: int,
+        granted: frozenset[str] | None = None,
+    ) -> HelloReply:
+        """The pages that begin there; "" and 0: at the lists' beginnings.
+
+        `granted`: the desks that who asks may know of; None for all.
+        """
         state = self._state
         # Neither desks nor instruments are ever taken away.
         if len(self._symbols) != len(state.instruments):
@@ -72,7 +81,10 @@ class Greeter:
         if state.policy is not self._policy:
             self._policy, self._venues = state.policy, _venues_of(state.policy)
         symbols, next_symbol = _page(self._symbols, from_symbol)
-        desks, next_desk = _page(self._desks, from_desk)
+        known = self._desks
+        if granted is not None:
+            known = [desk for desk in known if desk in granted]
+        desks, next_desk = _page(known, from_desk)
         venues, next_venue = _page(self._venues, from_venue, _VENUE_ID)
         instruments = [state.instruments[symbol] for symbol in symbols]
         return HelloReply(

@@ -477,6 +477,7 @@ class Listener:
 REASONS: Final = (
     *("closed", "reset", "peer_error"),
     *("stranger", "old_version", "mechanism", "refused", "protocol"),
+    *("forged", "denied", "handshake_rate", "revoked"),
     *("frames", "message_bytes", "handshake_time", "message_time", "silence"),
     *("half_open", "partial_bytes", "stop"),
 )

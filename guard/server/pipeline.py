@@ -116,13 +116,14 @@ class Pipeline:
         gauges: Callable[[], dict[str, int]] = dict,
         batch_bytes_max: int = GATHERED_BYTES_MAX,
         system_ns: Callable[[], int] | None = None,
+        needs_permits: bool = False,
     ) -> None:
         """`confirm`: what else must have the durable head before a reply may leave.
 
         `busy_poll_ns`: how long after replies the next message is looked for without sleeping.
         `gauges`: what `stats` tells beside what is counted here.
         `batch_bytes_max`: a bound below `GATHERED_BYTES_MAX`, if the disk asks for one.
-        `system_ns`: see `guard.server.request_path`.
+        `system_ns`, `needs_permits`: see `guard.server.request_path`.
         """
         self._engine = engine
         self._writer = writer
@@ -144,7 +145,14 @@ class Pipeline:
         self._syncs_counted = writer.sync_count
         self._created_ns = monotonic_ns()
         self.counters = Counters()
-        self._path = RequestPath(engine, writer, self.counters, wall_ns, system_ns=system_ns)
+        self._path = RequestPath(
+            engine,
+            writer,
+            self.counters,
+            wall_ns,
+            system_ns=system_ns,
+            needs_permit=needs_permits,
+        )
         self._gathering = Gathering(gateway, self._path, writer, self.counters)
         self.look_at_space: Callable[[], None] = lambda: None
         self._waiting: list[Told] = []  # who is told of the durable head behind the next batch
@@ -214,6 +222,10 @@ class Pipeline:
     def take_uncharged(self) -> list[tuple[str, int]]:
         """As `RequestPath.take_uncharged`."""
         return self._path.take_uncharged()
+
+    def take_denied(self) -> list[str]:
+        """As `RequestPath.take_denied`."""
+        return self._path.take_denied()
 
     def fail(self, failure: BaseException) -> None:
         """Ends `run` with this error: nothing that is not yet on disk will be answered."""

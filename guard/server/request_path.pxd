@@ -13,6 +13,7 @@ from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
 from guard.protocol.request_reader cimport RequestReader
 from guard.record.writer cimport RecordWriter
+from guard.server.permits cimport Permit
 from kernel cimport little_endian as le
 from wal.staging cimport Staging
 
@@ -22,7 +23,8 @@ cdef Py_ssize_t _REPLY_BYTES_MAX, _REPLIES_BYTES
 cdef int _EVERYTHING
 cdef u64 _BAD, _ORDER, _PING, _STATS, _HELLO, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR
 cdef u64 _FULL, _FILLS_FULL, _UNCHARGED
-cdef Py_ssize_t _UNCHARGED_TOLD_MAX
+cdef Py_ssize_t _UNCHARGED_TOLD_MAX, _DENIED_TOLD_MAX
+cdef int _RATE_EXCEEDED
 cdef i64 _CLOCK_TOLERANCE_NS, _TIME_NS_MAX
 cdef u8 _COMMA, _ARRAY, _ARRAY_END
 
@@ -35,7 +37,10 @@ cdef class RequestPath:
     cdef RequestReader _reader
     cdef Outcome _outcome, _due_outcome
     cdef Request _due_request
-    cdef list _uncharged
+    cdef list _uncharged, _denied
+    cdef bint _needs_permit
+    cdef Permit _permit
+    cdef int _refusal
     cdef RecordWriter _record
     cdef bytearray _replies
     cdef bint _is_watched
@@ -50,7 +55,7 @@ cdef class RequestPath:
         batch_first_sequence=u64,
         count=Py_ssize_t, is_late=bint, index=Py_ssize_t, request=Request,
     )
-    cpdef answer(self, bytes body, Py_ssize_t frame_count)
+    cpdef answer(self, bytes body, Py_ssize_t frame_count, Permit permit=*)
 
     cdef i64 _elapsed_at(self, i64 wall_ns) except? -1
 
@@ -68,6 +73,11 @@ cdef class RequestPath:
     @cython.locals(reader=RequestReader, request=Request, outcome=Outcome)
     cdef Py_ssize_t _answer_one(self, Py_ssize_t index, Py_ssize_t at) except -1
 
+    @cython.locals(permit=Permit)
+    cdef bint _refuses(self, Request request) except -1
+    @cython.locals(permit=Permit)
+    cdef Py_ssize_t _put_denial(self, Request request, Py_ssize_t at) except -1
+    cpdef list take_denied(self)
     cdef bint _is_refused(self, Request request)
     cdef Py_ssize_t _refuse_for_disk(self, Request request, Py_ssize_t at) except -1
 

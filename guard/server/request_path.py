@@ -24,7 +24,7 @@ from guard.engine.events import Outcome as Event
 from guard.protocol import fields, replies
 from guard.protocol import message_pack as pack
 from guard.protocol.errors import error_about, error_reply
-from guard.protocol.messages import PROTOCOL_VERSION, Pong, Reply, StatsReply
+from guard.protocol.messages import PROTOCOL_VERSION, ErrorReply, Pong, Reply, StatsReply
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS, TIME_NS_MAX
 from guard.protocol.reasons import ErrorCode, Refusal
@@ -37,6 +37,7 @@ from guard.record.writer import RecordWriter
 from guard.server.counters import Counters
 from guard.server.disk_reserve import Refused
 from guard.server.hello import Greeter
+from guard.server.permits import NOBODY, Permit, is_of_desk
 from kernel import little_endian as le
 from wal import LogWriter
 from wal.failpoint import is_armed, reach
@@ -60,6 +61,8 @@ _ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR = map(
         OutcomeKind.ERROR,
     ),
 )
+_RATE_EXCEEDED = int(ErrorCode.RATE_EXCEEDED)
+_DENIED_TOLD_MAX = 8  # of one second; how many there were, a counter says
 _UNCHARGED = fields.UNCHARGED
 _UNCHARGED_TOLD_MAX = 8  # of one second; how many there were, a counter says
 _FULL = int(Refusal.IDEMPOTENCY_WINDOW_FULL)
@@ -116,9 +119,11 @@ class RequestPath:
         wall_ns: Callable[[], int],
         client: str = LOCAL_CLIENT,
         system_ns: Callable[[], int] | None = None,
+        needs_permit: bool = False,
     ) -> None:
-        """`client`: whom the records name as the requests' sender.
+        """`client`: whom the records name as the requests' sender, where that has no permit.
 
+        `needs_permit`: clients are configured: whoever has none may do nothing.
         `system_ns`: the clock that an order's age is judged by; None: that of the records.
         """
         self._engine = engine
@@ -134,6 +139,10 @@ class RequestPath:
         self._due_request, self._due_outcome = Request(), Outcome()
         self._due_request.set_text("client", client.encode())
         self._uncharged: list[tuple[str, int]] = []
+        self._needs_permit = needs_permit
+        self._permit: Permit | None = None
+        self._denied: list[str] = []
+        self._refusal = 0
         self._record = RecordWriter()
         self._greeter = Greeter(engine.state)
         self._replies = bytearray(_REPLIES_BYTES)
@@ -141,13 +150,18 @@ class RequestPath:
         self._records = self._rejects = 0
         self._elapsed_ns = self._last_wall_ns = 0
 
-    def answer(self, body: bytes | None, frame_count: int) -> bytes | LateReplies:
+    def answer(
+        self, body: bytes | None, frame_count: int, permit: Permit | None = None
+    ) -> bytes | LateReplies:
         """Decides all that the message asks for, stages its records, and gives its answer.
 
         `body`: None where the number of frames, `frame_count`, is wrong; its first byte alone where
-        it is too long, and `frame_count` then minus its bytes.
+        it is too long, and `frame_count` then minus its bytes. `permit`: its sender's.
         """
         state, reader = self._state, self._reader
+        if self._needs_permit and permit is None:
+            permit = NOBODY
+        self._permit = permit
         self.messages += 1
         wall_ns = self._wall_ns()
         received_at_ns = max(wall_ns, state.last_received_at_ns)
@@ -166,6 +180,8 @@ class RequestPath:
             if request.kind == _ORDER:
                 request.elapsed_ns = elapsed_ns
             request.batch_first_sequence = batch_first_sequence
+            if permit is not None:
+                request.put_client(permit.client)
             if request.kind == _PING or request.kind == _STATS:
                 is_late = True
         answer = self._answer_late(count) if is_late else self._answer_each(count)
@@ -223,6 +239,9 @@ class RequestPath:
         parts: list[Any] = []
         for index in range(count):
             request = reader.requests[index]
+            if request.kind == _STATS and self._refuses(request):
+                parts.append(Raw(le.bytes_of(self._replies, self._put_denial(request, 0))))
+                continue
             if request.kind == _PING:
                 parts.append(Pong(HEAD_UNKNOWN, "", self._state.log_id, PROTOCOL_VERSION))
             elif request.kind == _STATS:
@@ -245,6 +264,7 @@ class RequestPath:
             "requests": self.requests + taken,
             "request_errors": counters.request_errors,
             "refused_disk_full": counters.refused_disk_full,
+            "not_permitted": counters.not_permitted,
             "rejects": counters.rejects + self._rejects,
             "full_windows": counters.full_windows,
             "uncharged_fees": counters.uncharged_fees,
@@ -262,8 +282,11 @@ class RequestPath:
         request = reader.requests[index]
         if request.kind == _BAD:
             return self._put_error(reader.errors[index], at)
+        if self._permit is not None and self._refuses(request):
+            return self._put_denial(request, at)
         if request.kind == _HELLO:
-            hello = self._greeter.answer(request.symbol, request.desk, request.venue)
+            desks = None if self._permit is None else self._permit.desks
+            hello = self._greeter.answer(request.symbol, request.desk, request.venue, desks)
             self._echo(request, hello)
             return self._put_message(hello, at)
         outcome = self._outcome
@@ -283,6 +306,42 @@ class RequestPath:
                 return self._refuse_for_disk(request, at)
             self._take(request, outcome)
         return replies.put_reply(self._replies, at, request, outcome, reader.is_json)
+
+    def _refuses(self, request: Request) -> bool:
+        """Does its sender's permit not let it through? The state is not asked."""
+        permit = self._permit
+        if permit is None:
+            return False
+        self._refusal = permit.refusal(request)
+        return self._refusal != 0
+
+    def _put_denial(self, request: Request, at: int) -> int:
+        """Puts the error of a request that its sender's permit does not let through."""
+        permit = self._permit
+        assert permit is not None
+        self._counters.not_permitted += 1
+        permit.denied += 1
+        kind = fields.KINDS[request.kind]
+        if self._refusal == _RATE_EXCEEDED:
+            code, field = ErrorCode.RATE_EXCEEDED, ""
+            words = "more orders in this second than are taken of this client; nothing has changed"
+        else:
+            code, field = ErrorCode.NOT_PERMITTED, "desk" if permit.grants(request.kind) else "type"
+            of_desk = f" of desk {request.desk!r}" if field == "desk" else ""
+            words = f"{field}: {kind}{of_desk} is not granted to client {permit.name!r}"
+            if len(self._denied) < _DENIED_TOLD_MAX:
+                self._denied.append(f"client {permit.name!r} ({permit.person}): {words}")
+        if is_of_desk(request.kind):
+            reply = error_about(request, code, field, words)
+        else:  # what stands in its other fields is an earlier request's
+            reply = ErrorReply(code.word, field, words)
+        self._echo(request, reply)
+        return self._put_error(reply, at)
+
+    def take_denied(self) -> list[str]:
+        """What was not permitted since this was asked last, the first few."""
+        denied, self._denied = self._denied, []
+        return denied
 
     def _is_refused(self, request: Request) -> bool:
         """Whether the log's disk takes no record of such a request now."""

@@ -60,6 +60,7 @@ class RunOptions:
     key_file: Path | None = None
     accept_clock: bool = False
     config_file: Path | None = None
+    curve_key: bytes | None = None
 
     @property
     def anchor_file(self) -> Path | None:
@@ -110,6 +111,7 @@ def make_housekeeper(
                 _look_at_standing(service, pipeline),
             ),
             Duty("the telling of fees that were not charged", partial(_tell_uncharged, pipeline)),
+            Duty("the telling of what was not permitted", partial(_tell_denied, pipeline)),
         ],
     )
 
@@ -129,6 +131,11 @@ def _look_at_standing(service: Service, pipeline: Pipeline) -> Callable[[], None
             ],
         ).look
     )
+
+
+def _tell_denied(pipeline: Pipeline) -> None:
+    for text in pipeline.take_denied():
+        say(f"not permitted: {text}")
 
 
 def _tell_uncharged(pipeline: Pipeline) -> None:

@@ -2,6 +2,7 @@
 
 cimport cython
 
+from guard.server.sealing cimport Sealer
 from kernel cimport little_endian as le
 
 cdef int _NEED_DATA, _MESSAGE, _READY, _SEND, _END
@@ -10,7 +11,9 @@ cdef Py_ssize_t _HEAD_BYTES_MAX, _REQUEST_ID_BYTES, _COMMAND_BYTES_MAX, _PLACE_B
 cdef int _SIZE_TOP_BITS_MAX, _NEWER_MINOR
 cdef int _GREETING, _HANDSHAKE, _TRAFFIC, _ENDED
 cdef int _START, _AFTER_EMPTY, _AFTER_ID, _AFTER_BOTH, _WRONG
-cdef int _SKIP, _AS_BODY, _AS_FIRST_BYTE, _AS_ID, _AS_COMMAND
+cdef int _SKIP, _AS_BODY, _AS_FIRST_BYTE, _AS_ID, _AS_COMMAND, _AS_SEALED
+cdef int _SEALED_MORE, _SEALED_COMMAND
+cdef Py_ssize_t _CONTENT_AT, _OVERHEAD_BYTES, _SHORT_HEAD_BYTES
 cdef bytes _EMPTY_FRAME, _ID_HEAD
 
 @cython.final
@@ -21,6 +24,8 @@ cdef class ServerProtocol:
     cdef bytearray _greeting
     cdef readonly int event
     cdef readonly bytes envelope, body, to_send, socket_type, identity
+    cdef readonly object key
+    cdef readonly Sealer sealer
     cdef readonly Py_ssize_t body_bytes, frame_count
     cdef readonly str why
     cdef readonly int minor_version, ttl_tenths
@@ -37,6 +42,7 @@ cdef class ServerProtocol:
     cdef Py_ssize_t _head_filled
 
     cpdef bytes greeting(self)
+    cpdef bytes as_sent(self, bytes command_frame)
     cpdef Py_ssize_t step(self, bytearray data, Py_ssize_t at, Py_ssize_t end) except -1
     @cython.locals(place=bytearray)
     cpdef Py_ssize_t room(self) except -1
@@ -50,6 +56,7 @@ cdef class ServerProtocol:
     cdef Py_ssize_t _size(self, bytearray data, Py_ssize_t at, Py_ssize_t count) except -2
     cdef int _begin_frame(self, int flags, Py_ssize_t size) except -1
     cdef int _begin_command(self, int flags, Py_ssize_t size) except -1
+    cdef int _begin_sealed(self, int flags, Py_ssize_t size) except -1
     @cython.locals(shape=int)
     cdef int _begin_message_frame(self, int more, Py_ssize_t size) except -1
     @cython.locals(left=Py_ssize_t, count=Py_ssize_t, use=int)
@@ -57,8 +64,10 @@ cdef class ServerProtocol:
     cdef int _copy(self, bytearray data, Py_ssize_t at, Py_ssize_t count) except -1
     @cython.locals(place=bytearray, more_bytes=Py_ssize_t)
     cdef int _grow(self) except -1
-    @cython.locals(place=bytearray)
+    @cython.locals(place=bytearray, sealed=bytearray)
     cdef int _end_frame(self) except -1
+    @cython.locals(size=Py_ssize_t, is_kept=bint)
+    cdef int _end_sealed(self, bytearray data, Py_ssize_t at, Py_ssize_t count) except -1
     @cython.locals(use=int)
     cdef int _end_whole(self, bytes content) except -1
     cdef int _end_message(self, bytes content) except -1

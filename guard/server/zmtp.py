@@ -17,6 +17,10 @@ place of its own, which grows as bytes come, into which they may also be read di
     id "" body                    body, mirrored behind both (a REQ with ZMQ_REQ_CORRELATE: 4 bytes)
     anything else                 body None, and how many frames there were
 
+Where the mechanism seals what follows its handshake (`guard.server.sealing`), each frame on the
+wire is kept whole, opened where it stands, and taken as the frame that it holds. One that is not
+authentic ends the peer.
+
 How it fails: with the event END. `why` is for counters, `to_send` an ERROR command where the RFC
 has one. After that nothing more is taken.
 """
@@ -41,6 +45,7 @@ from guard.server.commands import (
     split_command,
 )
 from guard.server.mechanisms import Mechanism
+from guard.server.sealing import CONTENT_AT, OVERHEAD_BYTES, SEALED_COMMAND, SEALED_MORE, Sealer
 from kernel import little_endian as le
 
 # What may happen. NEED_DATA: everything given was taken.
@@ -64,14 +69,21 @@ _REQUEST_ID_BYTES, _COMMAND_BYTES_MAX, _PLACE_BYTES = (
     COMMAND_BYTES_MAX,
     PLACE_BYTES,
 )
+_SEALED_MORE, _SEALED_COMMAND, _CONTENT_AT, _OVERHEAD_BYTES = (
+    SEALED_MORE,
+    SEALED_COMMAND,
+    CONTENT_AT,
+    OVERHEAD_BYTES,
+)
 # Where the connection stands.
 _GREETING, _HANDSHAKE, _TRAFFIC, _ENDED = 0, 1, 2, 3
 # What a message's frames have been so far.
 _START, _AFTER_EMPTY, _AFTER_ID, _AFTER_BOTH, _WRONG = 0, 1, 2, 3, 4
 # What becomes of a frame's bytes.
-_SKIP, _AS_BODY, _AS_FIRST_BYTE, _AS_ID, _AS_COMMAND = 0, 1, 2, 3, 4
+_SKIP, _AS_BODY, _AS_FIRST_BYTE, _AS_ID, _AS_COMMAND, _AS_SEALED = 0, 1, 2, 3, 4, 5
 
 _EMPTY_FRAME: Final = b"\x01\x00"
+_SHORT_HEAD_BYTES = 2
 _ID_HEAD: Final = bytes((1, REQUEST_ID_BYTES))
 
 
@@ -104,6 +116,9 @@ class ServerProtocol:
         self.minor_version = 0
         self.socket_type = b""
         self.identity = b""
+        # As the handshake has proven: the peer's key, how its traffic is sealed; None with NULL.
+        self.key: bytes | None = None
+        self.sealer: Sealer | None = None
         self.ttl_tenths = 0  # how long the peer lets itself be silent, by its last PING
         self.has_pinged = False
         # The message, the frame and its bytes so far.
@@ -125,7 +140,13 @@ class ServerProtocol:
 
     def greeting(self) -> bytes:
         """What is sent first, whoever the peer is."""
-        return greeting(self._mechanism.name)
+        return greeting(self._mechanism.name, self._mechanism.is_server)
+
+    def as_sent(self, command_frame: bytes) -> bytes:
+        """A short command's frame as it is to be sent to this peer."""
+        if self.sealer is None:
+            return command_frame
+        return self.sealer.seal(_SEALED_COMMAND, command_frame[_SHORT_HEAD_BYTES:])
 
     @property
     def is_ready(self) -> bool:
@@ -224,6 +245,8 @@ class ServerProtocol:
     def _begin_frame(self, flags: int, size: int) -> None:
         if flags > 7 or size < 0:
             self._end("protocol")
+        elif self.sealer is not None:
+            self._begin_sealed(flags, size)
         elif flags & _COMMAND:
             self._begin_command(flags, size)
         elif self._phase != _TRAFFIC:
@@ -239,6 +262,14 @@ class ServerProtocol:
         self._use = _AS_COMMAND
         if flags & _MORE or size > _COMMAND_BYTES_MAX:
             self._end("protocol")
+
+    def _begin_sealed(self, flags: int, size: int) -> None:
+        # libzmq sends it as a message's frame, the RFC has it as a command's.
+        self._use = _AS_SEALED
+        if flags & _MORE:
+            self._end("protocol")
+        elif size - _OVERHEAD_BYTES > self._message_bytes_max:
+            self._end("message_bytes")
 
     def _begin_message_frame(self, more: int, size: int) -> None:
         if self._frames == 0:
@@ -284,7 +315,10 @@ class ServerProtocol:
             self._left_bytes = left - count
         elif self.place is None and count == left:
             self._left_bytes = 0
-            self._end_whole(le.bytes_at(data, at, count))
+            if use == _AS_SEALED:
+                self._end_sealed(data, at, count)
+            else:
+                self._end_whole(le.bytes_at(data, at, count))
             return at + count
         else:
             self._copy(data, at, count)
@@ -310,7 +344,32 @@ class ServerProtocol:
 
     def _end_frame(self) -> None:
         place, self.place = self.place, None
-        self._end_whole(b"" if place is None else bytes(place))
+        if self._use == _AS_SEALED:
+            sealed = bytearray() if place is None else place
+            self._end_sealed(sealed, 0, len(sealed))
+        else:
+            self._end_whole(b"" if place is None else bytes(place))
+
+    def _end_sealed(self, data: bytearray, at: int, count: int) -> None:
+        """A sealed frame has ended, and stands at `at`: what it holds is taken instead of it."""
+        assert self.sealer is not None
+        self._is_in_frame = False
+        size = self.sealer.open(data, at, count) - 1
+        at += _CONTENT_AT
+        if size < 0:
+            self._end("forged")
+        elif data[at] > 3:
+            self._end("protocol")
+        elif data[at] & _SEALED_COMMAND:
+            self._begin_command(_MORE if data[at] & _SEALED_MORE else 0, size)
+        else:
+            self._begin_message_frame(_MORE if data[at] & _SEALED_MORE else 0, size)
+        if self.event != _END:
+            self._frame_bytes = size
+            if self._use == _AS_FIRST_BYTE:
+                self._first = le.bytes_at(data, at + 1, 1)
+            is_kept = self._use != _SKIP and self._use != _AS_FIRST_BYTE
+            self._end_whole(le.bytes_at(data, at + 1, size) if is_kept else b"")
 
     def _end_whole(self, content: bytes) -> None:
         """A frame has ended; `content` is what was kept of it."""
@@ -348,11 +407,12 @@ class ServerProtocol:
             elif name == b"PING":
                 self.ttl_tenths, context = ping_of(data)
                 self.has_pinged = True
-                self.to_send = pong(context)
+                self.to_send = self.as_sent(pong(context))
                 self.event = _SEND
         except CommandError as problem:
             if self._phase == _HANDSHAKE:
-                self._end("refused", error(str(problem)))
+                words = str(problem)
+                self._end(problem.why, error(words) if words else b"")
             else:
                 self._end("protocol")
 
@@ -362,6 +422,7 @@ class ServerProtocol:
         self.event = _SEND
         if step.metadata is not None:
             self.socket_type, self.identity = step.metadata
+            self.key, self.sealer = step.key, step.sealer
             self._phase = _TRAFFIC
             self.event = _READY
 

@@ -13,6 +13,7 @@ from guard.config.keys import (
     KeyFileError,
     create_key,
     ephemeral_key,
+    load_curve_key,
     load_key,
 )
 from umask_support import mode_of, umask
@@ -150,3 +151,17 @@ def test_a_log_for_trying_out_is_its_owners_alone(mask: int, tmp_path: Path) -> 
         ephemeral_key(directory)
     assert mode_of(directory) == 0o700
     assert mode_of(directory / EPHEMERAL_KEY_NAME) == 0o600
+
+
+def test_a_curve_key_is_text(tmp_path: Path) -> None:
+    path = _key_file(tmp_path / "key")
+    path.write_text("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID\n")
+    assert load_curve_key(path).hex().startswith("bb88471d65e2659b")  # RFC 32's own test key
+
+
+@pytest.mark.parametrize("text", ["", "0" * 39, "0" * 41, "0" * 40 + "\n\n", "é" * 40])
+def test_what_is_no_curve_key_is_not_shown(tmp_path: Path, text: str) -> None:
+    path = _key_file(tmp_path / "key")
+    path.write_text(text)
+    with pytest.raises(KeyFileError, match="that are no CURVE key; allowed: a secret key as Z85"):
+        load_curve_key(path)

@@ -27,6 +27,7 @@ HASHER = ChainHasher(KEY)
 ANOTHER_ID = ChainHasher(bytes(range(1, 33))).key_id
 DAY = trading_day()
 OPENING_RECORDS = 7
+OF_CLIENTS = {"order", "order_refused", "fill", "release"}
 SEGMENT = "00000001.jsonl"
 U64_BEYOND, HUGE = str(2**64), "1" + "0" * 400
 HASH = re.compile(rb'"recovered_hash":"([0-9a-f]{64})"')
@@ -94,8 +95,15 @@ def heads() -> Iterator[Forged]:
             yield Forged(
                 name, f'"received_at_ns":{at},', forged, f"received_at_ns: {words}", number
             )
-        old, new = '"client":"local"', '"client":"X-1"'
-        yield Forged(name, old, new, "client: 'X-1' is not allowed; allowed: a word", number)
+        old, of_client = '"client":"local"', name in OF_CLIENTS
+        for client, words in (
+            ("X-1", "" if of_client else "'X-1' is not allowed; allowed: local"),
+            ("X 1", f"'X 1' is not allowed; allowed: {'the name' if of_client else 'local'}"),
+            ("", "'' is not allowed; allowed: "),
+            ("x" * 33, f"'{'x' * 33}' is not allowed; allowed: "),
+        ):
+            if words:
+                yield Forged(name, old, f'"client":"{client}"', f"client: {words}", number)
         batch = f'"batch_first_sequence":{number}'
         for value, words in (
             (number + 1, f"{number + 1} is not allowed; allowed: {number}, its own sequence, or"),
