@@ -29,6 +29,7 @@ def run(switch: str, command: list[str]) -> str:
 
 
 @pytest.mark.skipif(kernel.KERNEL_FORM == "interpreted", reason="already running the source")
+@pytest.mark.slow
 def test_the_vectors_in_the_source_form_of_every_module() -> None:
     command = module(
         "pytest", "-q", "-p", "no:cacheprovider", "tests/kernel/test_digest.py",

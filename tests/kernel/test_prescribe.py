@@ -134,6 +134,7 @@ def precedence_of(gate: str) -> int:
     return REJECTION_PRECEDENCE.index(gate)
 
 
+@pytest.mark.slow  # it compares the two forms itself
 @pytest.mark.parametrize("ceilings", [True, False], ids=["within-ceilings", "whole-types"])
 @CHECKED
 @given(data=st.data())

@@ -159,6 +159,7 @@ def test_a_stop_before_it_serves(long_log: Site, number: signal.Signals) -> None
     assert b'"event":"order"' not in after[len(before) :]
 
 
+@pytest.mark.long
 def test_a_stop_at_any_moment_of_a_start(long_log: Site) -> None:
     """Recovery, opening the log, binding: none leaves anything that the next start minds."""
     codes = set()

@@ -49,9 +49,10 @@ def stack() -> Iterator[ExitStack]:
 
 def numbers_in(received: bytearray, size: int) -> list[int]:
     """Of the replies that came whole, as `frame(b"%8d" ...)` of so many bytes each."""
-    data = received[received.index(b"ROUTER") + 6 :]
+    data = memoryview(received)[received.index(b"ROUTER") + 6 :]
     whole = len(frame(bytes(size)))
-    return [int(data[at + whole - size :][:8]) for at in range(0, len(data) - whole + 1, whole)]
+    firsts = range(whole - size, len(data) - size + 1, whole)
+    return [int(bytes(data[at : at + 8])) for at in firsts]
 
 
 def test_a_client_that_does_not_read_holds_what_its_bound_says(
