@@ -6,7 +6,7 @@ is no server to say it) lets nothing be fetched from anywhere and runs the page'
 styles alone, named by their SHA-256: whatever slipped through would not run.
 
 How it works: figures and tables are in the page as they are, for screen readers, paper and readers
-without scripts; `assets/page.js` draws pictures beside them, with the library that
+without scripts; `assets/page.js` has `charts.js` draw pictures beside them, with the library that
 `assets/README.md` gives origin and licence of. Amounts in tables are exact; pictures round.
 
 A document of `guard.audit.report` has all that it asks for.
@@ -30,9 +30,8 @@ _ASSETS: Final = resources.files("guard.audit") / "assets"
 
 def render_page(document: Document, source: str) -> str:
     """The page's HTML, whole. `source` is what the log is called."""
-    licence = _asset("uPlot.LICENSE.txt").strip()
-    scripts = [f"/*!\n{licence}\n*/\n{_asset('uPlot.iife.min.js')}", _asset("page.js")]
-    styles = [_asset("uPlot.min.css"), _asset("page.css")]
+    scripts = [*chart_scripts(), asset("page.js")]
+    styles = page_styles()
     title = f"Replay of {document['log_id']}, head {document['head_sequence']}"
     policy = content_policy(scripts, styles)
     data = embedded_json(chart_data(document))
@@ -52,8 +51,20 @@ def render_page(document: Document, source: str) -> str:
     return "".join(parts)
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file of those that pages are made of."""
     return (_ASSETS / name).read_text("utf-8")
+
+
+def chart_scripts() -> list[str]:
+    """What draws the charts of a page: the library with its licence, and ours upon it."""
+    licence = asset("uPlot.LICENSE.txt").strip()
+    return [f"/*!\n{licence}\n*/\n{asset('uPlot.iife.min.js')}", asset("charts.js")]
+
+
+def page_styles() -> list[str]:
+    """How a page looks."""
+    return [asset("uPlot.min.css"), asset("page.css")]
 
 
 def _body(document: Document, source: str) -> list[str]:

@@ -95,7 +95,7 @@ def test_desks_to_choose_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_line_of_a_lifted_cap_goes_up_to_where_it_was_lifted(tmp_path: Path) -> None:
-    script = Path(page.__file__).with_name("assets").joinpath("page.js").read_text()
+    script = Path(page.__file__).with_name("assets").joinpath("charts.js").read_text()
     found = re.search(r"\n  function limitOf.*?\n  }\n", script, re.DOTALL)
     assert found is not None
     # Bucket start in ns, then the cap at 1: 5 units until it is lifted at 9 s, 7 from 12 s on.
