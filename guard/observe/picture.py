@@ -68,15 +68,17 @@ class Picture:
 
     # -- what comes in ---------------------------------------------------------------------------
 
-    def take_lines(self, lines: Iterable[bytes], now_ns: int, *, is_counted: bool = True) -> None:
-        """Durable records in their order, a line each.
+    def begin_log(self, sequence: int) -> None:
+        """Records of a log begin to come. Those before that one are shown in the series and among
+        the newest, and not counted."""
+        self.tally.counted_from = sequence
+        self.tally.last_sequence = 0
 
-        `is_counted`: false for those from before the observer began, which are shown in the series
-        and among the newest, and are no part of the counts.
-        """
+    def take_lines(self, lines: Iterable[bytes], now_ns: int) -> None:
+        """Durable records in their order, a line each."""
         late_ns = now_ns + _FUTURE_NS
         found: dict[int, list[int]] = {}  # by the second: the counts, and the slowest on its way
-        for column, received_at_ns, sent_ns in self.tally.take(lines, is_counted=is_counted):
+        for column, received_at_ns, sent_ns in self.tally.take(lines):
             # At its own time; at ours where a clock says what cannot be.
             second = (received_at_ns if received_at_ns <= late_ns else now_ns) // SECOND_NS
             counts = found.get(second)
@@ -147,6 +149,16 @@ class Picture:
         """Is what is in force known, of this session of the daemon?"""
         return self._configuration is not None
 
+    @property
+    def currency(self) -> str:
+        """Of all amounts; "" before it is known."""
+        return "" if self._configuration is None else self._configuration.currency
+
+    @property
+    def instruments(self) -> dict[str, Any]:
+        """Instruments by symbol, with their sizes."""
+        return self._memory.instruments
+
     def note_silence(self, error: str) -> None:
         """An ask was not answered."""
         self.error = error
@@ -169,7 +181,7 @@ class Picture:
             "unready": self.unready(now_ns),
             "troubles": self.troubles(),
             "daemon": None if health is None else _daemon_data(health),
-            "currency": "" if self._configuration is None else self._configuration.currency,
+            "currency": self.currency,
             "feed": {
                 "sequence": self.tally.last_sequence,
                 "behind_records": max(0, behind),
@@ -206,7 +218,7 @@ class Picture:
         rows = [
             {**msgspec.to_builtins(desk), "use_per_mille": use_of(desk)} for desk in self._desks
         ]
-        rows.sort(key=lambda row: (-row["use_per_mille"], row["desk"]))
+        rows.sort(key=_by_use)
         return rows
 
     def seconds(self, now_ns: int, count: int | None = None) -> list[list[int | None]]:
@@ -246,6 +258,11 @@ class Picture:
                 self._words[line] = row
             shown.append(row)
         return shown[::-1]
+
+
+def _by_use(row: dict[str, Any]) -> tuple[int, int, str]:
+    used = row["held_microcents"] + row["spent_microcents"]
+    return -row["use_per_mille"], -used, row["desk"]
 
 
 def use_of(desk: DeskLine) -> int:

@@ -10,6 +10,7 @@ from typing import Final
 from guard.admin.messages import HealthReply
 from guard.admin.troubles import STALLED_NS
 
+WORDS: Final = ("silent", "stopping", "disk_stalled", "entries_halted")
 SILENT_NS: Final = 5_000_000_000  # a look comes every second
 
 

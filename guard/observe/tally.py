@@ -16,8 +16,8 @@ from typing import Final, TypeAlias
 import msgspec
 
 WORDS_MAX: Final = 200
-REJECTS_KEPT: Final = 100
-HALTS_KEPT: Final = 200
+REJECTS_KEPT: Final = 50
+HALTS_KEPT: Final = 50
 OTHER: Final = "other"
 STAGES: Final = ("order", "kernel", "ledger")
 # Events that stop or let on entries: kept whole, for who and why.
@@ -82,6 +82,8 @@ class Tally:
         self.fill_flags: dict[str, int] = {}
         self.cancels = 0
         self.events: dict[str, int] = {}
+        # Records before this one are from before the observer began: remembered, not counted.
+        self.counted_from = 0
         self.records = 0
         self.unreadable = 0
         self.last_sequence = 0
@@ -89,9 +91,8 @@ class Tally:
         self.rejects: deque[bytes] = deque(maxlen=REJECTS_KEPT)
         self.halts: deque[bytes] = deque(maxlen=HALTS_KEPT)
 
-    def take(self, lines: Iterable[bytes], *, is_counted: bool = True) -> list[Counted]:
-        """Takes up records, in their order. `is_counted`: false for those from before we began,
-        which are only remembered."""
+    def take(self, lines: Iterable[bytes]) -> list[Counted]:
+        """Takes up records, in their order."""
         found: list[Counted] = []
         for line in lines:
             try:
@@ -99,6 +100,7 @@ class Tally:
             except (msgspec.DecodeError, UnicodeDecodeError):
                 self.unreadable += 1
                 continue
+            is_counted = record.sequence >= self.counted_from
             event: _Event = record.data.metadata or record.data
             column = self._column_of(event, line, is_counted)
             self.records += is_counted

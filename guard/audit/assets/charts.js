@@ -16,7 +16,7 @@ const Charts = (() => {
   const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
   const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
   const exact = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 8 });
-  const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
+  const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
   const utc = (seconds) => new Date(seconds * 1e3);
   const clock = (seconds) =>
     utc(seconds).toISOString().replace("T", " ").replace(/(\.\d+)?Z$/, (ms) => ms === ".000Z" ? "" : ms.slice(0, -1));
@@ -114,7 +114,7 @@ const Charts = (() => {
   function times(place, data) {
     let x;
     return live(place, data, ({ rows, names }) => {
-      if (!rows.length) return null;
+      if (!rows.some((row) => row.slice(1).some((value) => value !== null))) return null;
       x = rows.map((row) => row[0] / 1e9);
       const columns = names.map((_name, at) => rows.map((row) => row[at + 1]));
       const series = names.map(([label, name, more]) => ({

@@ -20,13 +20,7 @@ from guard_support import (
     order,
 )
 from health_support import health
-
-
-def lines_of(logged: LoggedEngine) -> list[bytes]:
-    return [
-        b'{"sequence":%d,"previous_hash":"","entry_hash":"","data":%s}\n' % (at, data)
-        for at, data in enumerate(logged.records, 1)
-    ]
+from record_line_support import lines_of
 
 
 def traded() -> LoggedEngine:
@@ -82,7 +76,8 @@ def test_records_are_counted_by_what_they_were() -> None:
 def test_what_came_before_is_shown_and_not_counted() -> None:
     picture = Picture(T0)
     lines = lines_of(traded())
-    picture.take_lines(lines, T0, is_counted=False)
+    picture.begin_log(len(lines) + 1)
+    picture.take_lines(lines, T0)
     data = shown(picture)
     assert (data["totals"]["orders"], data["totals"]["records"]) == ([], 0)
     assert [row["order"] for row in data["rejects"]] == ["A-3", "A-2"]

@@ -40,3 +40,14 @@ def test_the_log_is_begun_under_the_services_own_rules() -> None:
     other = unit("pretrade-guard-new-log.service")["Service"]
     for key, value in other.items():
         assert key in OWN or service[key] == value, key
+
+
+def test_the_observer_watches_the_service_s_log_as_its_user_and_may_write_nowhere() -> None:
+    service = unit("pretrade-guard.service")["Service"]
+    observer = unit("pretrade-guard-observe.service")["Service"]
+    options = _parser().parse_args(started("pretrade-guard-observe.service"))
+    log = _parser().parse_args(started("pretrade-guard.service")).log_dir
+    assert (options.log, options.listen) == (log, "127.0.0.1:9477")
+    assert observer["User"] == service["User"]
+    assert observer["ProtectSystem"] == "strict"
+    assert not {"StateDirectory", "ReadWritePaths", "LoadCredential"} & {*observer}
