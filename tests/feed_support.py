@@ -48,7 +48,8 @@ class FeedLog:
             self.directory, self.hasher, EMPTY_HEAD, monotonic_ns=monotonic_ns, **options
         )
         self.endpoint = f"ipc://{root}/feed"
-        self.write(b'{"event":"opened"}')
+        self.writer.append(1, b'{"event":"opened"}')
+        self.writer.sync_now()
         self.listener = Listener([self.endpoint], feed_policy())
         self.supply = FeedSupply(self.writer, self.directory)
         self.door = FeedDoor(
@@ -60,15 +61,12 @@ class FeedLog:
             when_durable=lambda call: call(self.writer.durable_head),
         )
         self.listener.tell(self.door.welcome, self.door.forget)
-        self.writer.on_durable = self.supply.take
 
     def write(self, *datas: bytes) -> None:
-        """One batch of records; tells the feed of it, once there is one."""
+        """One batch of records; tells the feed of it."""
         for data in datas:
             self.writer.append(self.writer.staged_head.sequence + 1, data)
-        head = self.writer.sync_now()
-        if self.writer.on_durable is not None:
-            self.door.on_answered(head)
+        self.door.on_answered(self.writer.sync_now())
 
     def lines(self) -> bytes:
         """All that is in the log."""

@@ -58,6 +58,7 @@ BATCH_BYTES_MAX: Final = 64 * 1024 * 1024
 # of 10^9 records of 1.5 kB then has 22,000 of them.
 SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
 
+
 _LOST: Final = RuntimeError("the thread that writes has ended")
 
 
@@ -109,8 +110,6 @@ class LogWriter(Closing):
         self._durable_segment = 0
         self.last_sync: SyncStats | None = None
         self.sync_count = 0
-        # Told of each batch that is durable, whose lines are good during the call.
-        self.on_durable: Callable[[Batch], None] | None = None
 
     @classmethod
     def open(
@@ -233,7 +232,10 @@ class LogWriter(Closing):
 
     @property
     def durable_place(self) -> tuple[int, int]:
-        """The segment of the last durable record, and the byte behind it; 0, 0: none was written"""
+        """The segment of the last durable record, and the byte behind it.
+
+        (0, 0) where this writer has written none.
+        """
         return self._durable_segment, self._durable_place[1]
 
     def rotate(self) -> None:
@@ -475,8 +477,6 @@ class LogWriter(Closing):
             self._ahead.begin(segment, end_offset)
         self._durable_place = (name, end_offset)
         self._ahead.advance(end_offset)
-        if self.on_durable is not None:
-            self.on_durable(batch)
 
     def _poison(self, batch: Batch, error: BaseException) -> None:
         if isinstance(error, WalPoisoned):

@@ -50,8 +50,8 @@ def page_of(begin: Place, segment_number: int, offset: int, lines: bytes) -> Pag
     """The page of whole lines that stand at `offset`, all of them, which come behind `begin`.
 
     The page's own beginning has the hash that its first line names: whether that is the hash of
-    `begin`, the caller sees. Raises BrokenPageError where they are not the next ones, or not so
-    many as they say.
+    `begin`, the caller sees. So many lines as the first and the last one say: they are not counted,
+    which would take longer than reading them. Raises BrokenPageError where they are not the next.
     """
     last_at = lines.rfind(b"\n", 0, len(lines) - 1) + 1
     first = parse_heads(lines[:ENVELOPE_BYTES_MAX])
@@ -61,9 +61,9 @@ def page_of(begin: Place, segment_number: int, offset: int, lines: bytes) -> Pag
     before, through = first[0], last[1]
     if before.sequence != begin.sequence:
         raise BrokenPageError(f"record {before.sequence + 1} stands behind {begin.sequence}")
-    count = lines.count(b"\n")
-    if through.sequence != before.sequence + count:
-        raise BrokenPageError(f"{count} lines end with record {through.sequence}")
+    count = through.sequence - before.sequence
+    if count < 1:
+        raise BrokenPageError(f"record {through.sequence} ends what begins behind {begin.sequence}")
     end = Place(through, segment_number, offset + len(lines))
     return Page(Place(before, segment_number, offset), end, lines, count)
 
@@ -79,7 +79,7 @@ def cut(page: Page, begin: Place, bytes_max: int, lines_max: int) -> Page:
         return page
     end = len(lines)
     if end - at > bytes_max:
-        end = lines.rfind(b"\n", at, at + bytes_max) + 1 or lines.index(b"\n", at) + 1
+        end = lines.rfind(b"\n", at, at + bytes_max) + 1 or behind_lines(lines, at, 1)
     if lines.count(b"\n", at, end) > lines_max:
         end = behind_lines(lines, at, lines_max)
     segment_number, offset = page.begin.segment_number, page.begin.offset + at
@@ -87,9 +87,12 @@ def cut(page: Page, begin: Place, bytes_max: int, lines_max: int) -> Page:
 
 
 def behind_lines(lines: bytes, at: int, count: int) -> int:
-    """Where the line behind `count` further ones begins, which are there."""
+    """Where the line behind `count` further ones begins. Raises BrokenPageError: not so many."""
     for _ in range(count):
-        at = lines.index(b"\n", at) + 1
+        end = lines.find(b"\n", at) + 1
+        if end == 0:
+            raise BrokenPageError("a line has no end")
+        at = end
     return at
 
 
@@ -111,7 +114,7 @@ def of_desks(page: Page, desks: Set[bytes], lines_max: int) -> Page:
         place = min(ahead)
         name_at = place + len(keys[places.index(place)])
         end = lines.index(b"\n", place) + 1
-        if lines[name_at : lines.index(b'"', name_at)] in desks:
+        if lines[name_at : lines.find(b'"', name_at)] in desks:
             start = lines.rfind(b"\n", at, place) + 1 or at
             line = lines[start:end]
             found.append(line)

@@ -81,6 +81,7 @@ class FeedDoor:
         self._due: deque[Subscription] = deque()
         self._full: set[Subscription] = set()  # who has to fetch first
         self._is_turn_due = False
+        self._is_late = False  # what became durable is shown when it is told of again
         self._gathering: asyncio.TimerHandle | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
 
@@ -99,9 +100,13 @@ class FeedDoor:
 
     def on_answered(self, head: Head) -> None:
         """A batch is durable, and its replies have left."""
-        self._supply.tell(head)
-        if self._subscriptions and self._gathering is None:
-            self._gathering = self._loop.call_later(GATHER_S, self._on_gathered)
+        self._supply.told = head
+        if not self._subscriptions:
+            return
+        if self._is_late:
+            self._show()
+        elif self._gathering is None:
+            self._gathering = self._loop.call_later(GATHER_S, self._on_gathering)
 
     def welcome(self, peer: Connection) -> None:
         """Greets a connection that is ready."""
@@ -123,6 +128,7 @@ class FeedDoor:
         subscription = self._subscriptions.pop(peer, None)
         if subscription is not None:
             self._full.discard(subscription)
+            self._supply.forget(peer)
             self._want()
 
     # What comes in.
@@ -236,7 +242,8 @@ class FeedDoor:
     # What goes out.
 
     def _want(self) -> None:
-        self._supply.want(any(one.credit_lines for one in self._subscriptions.values()))
+        every = self._subscriptions.values()
+        self._supply.want(any(one.credit_lines and not one.is_stuck for one in every))
 
     def _is_current(self, subscription: Subscription) -> bool:
         return self._subscriptions.get(subscription.peer) is subscription
@@ -255,9 +262,12 @@ class FeedDoor:
             self._is_turn_due = True
             self._loop.call_soon(self._on_turn)
 
-    def _on_gathered(self) -> None:
+    def _on_gathering(self) -> None:
         self._gathering = None
-        self._supply.gather()
+        self._show()
+
+    def _show(self) -> None:
+        self._is_late = not self._supply.gather()
         for subscription in self._subscriptions.values():
             self._add_due(subscription)
 
@@ -271,7 +281,8 @@ class FeedDoor:
                 self._add_due(subscription)
             elif subscription not in self._full and self._is_current(subscription):
                 subscription.is_reading = True
-                self._supply.read(subscription.place, partial(self._on_read, subscription))
+                given = partial(self._on_read, subscription)
+                self._supply.read(subscription.peer, subscription.place, given)
         if self._due and not self._is_turn_due:
             self._is_turn_due = True
             self._loop.call_soon(self._on_turn)
@@ -325,10 +336,11 @@ class FeedDoor:
             self._full.add(subscription)
             return False
         message = subscription.give(part, begin)
+        if subscription.credit_lines == 0 or subscription.is_stuck:
+            subscription.is_stuck = False
+            self._want()
         if message is not None:
-            if subscription.credit_lines == 0:
-                self._want()
-            self._send(message)
+            self._listener.send_all([message], _as_it_is)
         return True
 
     def _end(self, subscription: Subscription, code: str, field: str, message: str) -> None:
@@ -337,18 +349,19 @@ class FeedDoor:
 
     def _on_heartbeat(self) -> None:
         self._heartbeat = self._loop.call_later(HEARTBEAT_S, self._on_heartbeat)
-        self._beat()
-        for subscription in list(self._full):
-            self._add_due(subscription)
-
-    def _beat(self) -> None:
         self._supply.gather()
         for subscription in list(self._subscriptions.values()):
-            if subscription.peer.unsent_bytes == 0:  # else they would heap up
+            if subscription in self._full:
+                subscription.is_stuck = True  # unless it turns out now that it is not
+                self._add_due(subscription)
+            elif subscription.peer.unsent_bytes == 0:  # else they would heap up
                 self._send(subscription.heartbeat(self._supply.durable.head))
+        self._want()
 
     def _send(self, message: Sent) -> None:
-        self._listener.send_all([message], _as_it_is)
+        """An answer or a heartbeat; nothing to who has too much to fetch as it is."""
+        if message[0].unsent_bytes <= UNSENT_BYTES_MAX:
+            self._listener.send_all([message], _as_it_is)
 
 
 def _as_it_is(message: object) -> bytes:

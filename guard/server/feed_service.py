@@ -71,6 +71,5 @@ def make_feed_door(service: Service, pipeline: Pipeline) -> FeedDoor | None:
         when_durable=pipeline.when_durable,
     )
     listener.tell(door.welcome, door.forget)
-    service.writer.on_durable = supply.take
     pipeline.on_answered = door.on_answered
     return door

@@ -31,6 +31,7 @@ class Subscription:
         self.said = place.head  # how far the client has been told
         self.is_reading = False
         self.is_due = False
+        self.is_stuck = False  # it has not fetched for a second
         self._before = before
         self._as_json = as_json
 

@@ -4,7 +4,7 @@
 
 Each round has a fresh daemon and measures both, now the one first, now the other. The subscribers
 are stock DEALERs, in one process beside the load generator, that read what comes and give credit,
-and end with exactly the log. The processor time is the daemon's own, of all of its threads, an
+and miss nothing. The processor time is the daemon's own, of all of its threads, an
 order; on few cores the time of answers has the subscribers' own work in it, too.
 """
 
@@ -93,7 +93,7 @@ def run(guard: Guard, plan: Plan, endpoint: str, subscribers: int) -> Measured:
         lines = [path.read_bytes().rstrip(b"\0") for path in sorted(guard.log.glob("*.jsonl"))]
         ours.send(sum(part.count(b"\n") for part in lines))
         got = ours.recv()
-        if got != subscribers * [sum(map(len, lines))]:
+        if min(got) < sum(map(len, lines)):  # a checkpoint's record may have come since
             raise SystemExit(f"{got} bytes came; the log has {sum(map(len, lines))}")
         return measured
     finally:

@@ -34,7 +34,8 @@ def test_a_page_says_what_it_is_behind_and_where_it_ends() -> None:
     ("change", "words"),
     [
         (lambda lines: lines.replace(b'"sequence":2', b'"sequence":5'), None),
-        (lambda lines: lines.replace(b'"sequence":3', b'"sequence":5'), "3 lines end with record"),
+        (lambda lines: lines.replace(b'{"sequence":3', b'{"sequence":0'), "not in the form"),
+        (lambda lines: lines + lines[: lines.index(b"\n") + 1].replace(b":1,", b":0,"), "not in"),
         (lambda lines: lines.replace(b'{"sequence":1', b'{"sequence":7'), "record 7 stands behind"),
         (lambda lines: b" " + lines, "not in the form"),
     ],

@@ -207,7 +207,7 @@ def test_who_does_not_fetch_holds_a_bounded_memory_and_misses_nothing(tmp_path: 
                 if number % 8 == 0:
                     got += await one.lines_through(number + 2)
                 most = max(most, log.listener.backlog.bytes)
-                assert log.supply._recent.byte_count <= RECENT_BYTES_MAX + PAGE_BYTES
+                assert log.supply.recent.byte_count <= RECENT_BYTES_MAX
             assert UNSENT_BYTES_MAX < most <= 2 * (UNSENT_BYTES_MAX + PAGE_BYTES + 1_024)
             every = b"".join(log.lines().splitlines(keepends=True)[1:])
             assert got + await one.lines_through(161) == every
@@ -252,6 +252,25 @@ def test_what_has_been_archived_and_what_is_damaged_is_said(tmp_path: Path) -> N
         one.subscribe(after_sequence=1)
         assert (await one.until("error"))[0]["code"] in ("gone", "unreadable")
         log.write(b'{"event":"d"}')  # and the log goes on
+
+    play(tmp_path, what)
+
+
+def test_who_asks_again_and_again_and_fetches_nothing_is_read_for_once(tmp_path: Path) -> None:
+    text = "x" * 200_000
+
+    async def what(log: FeedLog, one: Peer) -> None:
+        log.write(*[of_desk("desk-alpha", text) for _ in range(6)])
+        with peer(log.endpoint, waiting_max=1) as pest:
+            await pest.wait()
+            for _ in range(200):
+                pest.subscribe(after_sequence=0)
+                pest.send(type="credit", credit_lines=0)
+            for _ in range(20):
+                one.subscribe(after_sequence=0)
+                await one.until("subscribed")
+                assert (await one.lines_through(7)) == log.lines()
+                assert log.listener.backlog.bytes <= 2 * (UNSENT_BYTES_MAX + PAGE_BYTES + 1_024)
 
     play(tmp_path, what)
 
