@@ -5,13 +5,17 @@ Needs the extra `observe`. Reads only, and listens on loopback unless told other
 
 import argparse
 from importlib.util import find_spec
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guard.cli.base import EXIT_GOOD, Commands, UsageError
 from guard.cli.operator import add_endpoint_arguments, endpoint_of
 from guard.process.operator_lines import alarm, announce, speaking
 
+if TYPE_CHECKING:
+    from guard.observe.watch import Source
+
 LISTEN: Final = "127.0.0.1:9477"
+PATIENCE_S: Final = 2.0  # it asks once a second: who waits longer for an answer knows less
 NEEDED: Final = ("starlette", "uvicorn", "prometheus_client")
 
 
@@ -19,7 +23,7 @@ def add(commands: Commands) -> None:
     """Adds the command."""
     text = "show a running guard: a page for people, metrics and health for machines"
     parser = commands.add_parser("observe", help=text, description=text)
-    add_endpoint_arguments(parser)
+    add_endpoint_arguments(parser, PATIENCE_S)
     parser.add_argument(
         "--listen",
         default=LISTEN,
@@ -38,7 +42,33 @@ def add(commands: Commands) -> None:
         metavar="NAME",
         help="a name of this machine that browsers may use; addresses and localhost always may",
     )
+    parser.add_argument(
+        "--feed",
+        metavar="ENDPOINT",
+        help="where its records are told (default: endpoints.feed of --config; else its log's "
+        "files are read)",
+    )
     parser.set_defaults(command=_observe, speaking=speaking)
+
+
+def _source(options: argparse.Namespace) -> "Source":
+    """Where the records come from. Raises UsageError, ConfigError."""
+    from guard.client.options import check_endpoint
+    from guard.config.endpoint import NO_ENDPOINT
+    from guard.config.file import load_config
+    from guard.observe.feed import Feed
+    from guard.observe.log_files import LogFiles
+
+    feed = options.feed
+    if feed is None and options.config is not None:
+        configured = load_config(options.config).endpoints.feed
+        feed = None if configured == NO_ENDPOINT else configured
+    if feed is None:
+        return LogFiles()
+    try:
+        return Feed(check_endpoint(feed))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"--feed: {error}") from error
 
 
 def _observe(options: argparse.Namespace) -> int:
@@ -49,10 +79,11 @@ def _observe(options: argparse.Namespace) -> int:
         )
     import uvloop
 
+    from guard.observe.asking import Asker
     from guard.observe.door import DoorError, open_door, parse_listen
     from guard.observe.serve import observe
 
-    endpoint = endpoint_of(options)
+    endpoint, source = endpoint_of(options), _source(options)
     try:
         address, port = parse_listen(options.listen, allows_network=options.allow_network)
         listening = open_door(address, port)
@@ -65,5 +96,6 @@ def _observe(options: argparse.Namespace) -> int:
         announce(f"pretrade-guard observe: {page} watches {endpoint}")
 
     with listening:
-        uvloop.run(observe(endpoint, listening, tuple(options.allow_host), ready))
+        asker = Asker(endpoint, options.timeout_s)
+        uvloop.run(observe(asker, source, listening, tuple(options.allow_host), ready))
     return EXIT_GOOD

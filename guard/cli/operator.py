@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from guard.client.admin import AdminClient
 
 
-def add_endpoint_arguments(parser: argparse.ArgumentParser) -> None:
+def add_endpoint_arguments(parser: argparse.ArgumentParser, timeout_s: float = 5.0) -> None:
     """Which daemon: by its configuration, its log's directory, or its admin endpoint."""
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--config", type=Path, metavar="FILE", help="the daemon's configuration")
@@ -22,9 +22,9 @@ def add_endpoint_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout-s",
         type=_seconds,
-        default=5.0,
+        default=timeout_s,
         metavar="S",
-        help="how long an answer is waited for (default: 5)",
+        help=f"how long an answer is waited for (default: {timeout_s:g})",
     )
 
 

@@ -19,13 +19,12 @@ from guard.client.admin import AdminClient
 # Of the daemon's loop: a page of so many desks takes it some 0.2 ms, between two turns for orders.
 DESKS_PER_PAGE: Final = 100
 DESKS_MAX: Final = 100_000
-PATIENCE_S: Final = 2.0
 
 
 class Asker:
     """One daemon's admin endpoint."""
 
-    def __init__(self, endpoint: str, timeout_s: float = PATIENCE_S) -> None:
+    def __init__(self, endpoint: str, timeout_s: float) -> None:
         self._open: Callable[[], AdminClient] = lambda: AdminClient(endpoint, timeout_s=timeout_s)
         self._client: AdminClient | None = None
         self._thread = ThreadPoolExecutor(1, "admin")

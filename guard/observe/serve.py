@@ -15,11 +15,10 @@ import uvicorn
 
 from guard import clock
 from guard.observe.asking import Asker
-from guard.observe.log_files import LogFiles
 from guard.observe.open_orders import OpenOrders
 from guard.observe.picture import Picture
 from guard.observe.stream import STREAMS_MAX, Broadcast
-from guard.observe.watch import Watch
+from guard.observe.watch import Source, Watch
 from guard.observe.web import Web
 
 CONNECTIONS_MAX: Final = 4 * STREAMS_MAX
@@ -37,18 +36,18 @@ class _Server(uvicorn.Server):
 
 
 async def observe(
-    endpoint: str,
+    asker: Asker,
+    source: Source,
     listening: socket.socket,
     names: tuple[str, ...],
     ready: Callable[[str], None],
 ) -> None:
-    """Watches the daemon behind that admin endpoint, and shows it on that socket, until a signal.
+    """Watches the daemon that is asked, and shows it on that socket, until a signal.
 
     `names`: as `guard.observe.door`. `ready`: told of the page's address once it is served.
     """
     picture, broadcast = Picture(clock.wall_ns()), Broadcast()
-    asker = Asker(endpoint)
-    watch = Watch(picture, asker, LogFiles(), clock.wall_ns)
+    watch = Watch(picture, asker, source, clock.wall_ns)
     web = Web(picture, OpenOrders(asker, clock.monotonic_ns), broadcast, clock.wall_ns)
     watch.looked.append(web.tell)
     server = _Server(

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("uvicorn", reason="needs the extra observe")
 
-from daemon_support import Site
+from daemon_support import Site, config_text
 from guard.cli import main, observe
 from observe_support import Observer, observing
 from protocol_client import ProtocolClient, order
@@ -29,9 +29,17 @@ def counted(observer: Observer, count: int) -> bool:
     return observer.metric(ADMITTED) == count
 
 
-def test_it_outlives_the_daemon_and_goes_on_counting_where_it_was(tmp_path: Path) -> None:
-    site = Site(tmp_path)
-    with observing(site.log) as observer:
+@pytest.mark.parametrize("source", ["files", "feed"])
+def test_it_outlives_the_daemon_and_goes_on_counting_where_it_was(
+    tmp_path: Path, source: str
+) -> None:
+    feed = f"ipc://{tmp_path}/feed"
+    config = config_text()
+    if source == "feed":
+        config = config.replace("[endpoints]", f'[endpoints]\nfeed = "{feed}"')
+    site = Site(tmp_path, config)
+    more = ("--feed", feed) if source == "feed" else ()
+    with observing(site.log, "--timeout-s", "0.3", *more) as observer:
         status, said = observer.ask("/readyz")
         assert (status, said[:35]) == (503, "silent: the daemon has not answered")
         with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
@@ -43,8 +51,7 @@ def test_it_outlives_the_daemon_and_goes_on_counting_where_it_was(tmp_path: Path
             observer.wait_until(lambda: observer.data("/data/now")["rejects"])
             daemon.signal(signal.SIGKILL)
             daemon.wait()
-        observer.wait_until(lambda: observer.ask("/healthz")[0] == 503)
-        assert observer.metric("pretrade_guard_up") == 0
+        observer.wait_until(lambda: observer.data("/data/now")["error"])
         with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
             assert client.ask(order("B-1"))["type"] == "admit"
             observer.wait_until(lambda: is_ready(observer))
@@ -116,6 +123,7 @@ def test_fifty_browsers_and_one_that_never_reads(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("--listen", "0.0.0.0:0"), "is not a loopback address: whoever reaches it reads"),
+        (("--feed", "nonsense"), "--feed: endpoint: 'nonsense' is not allowed"),
         (("--listen", "nonsense"), "--listen: 'nonsense' is not allowed; allowed: a loopback"),
     ],
 )
