@@ -10,10 +10,8 @@ value and what is allowed.
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from msgspec import UNSET, UnsetType
-
 from guard.admin import messages as asked
-from guard.admin.messages import AdminError
+from guard.admin.messages import AdminError, close_action_id
 from guard.config.limits import check_tree, tree_differences
 from guard.config.policy_difference import policy_changes, share_epochs
 from guard.engine.actor import Actor
@@ -22,8 +20,10 @@ from guard.engine.amendments import (
     Correction,
     FillName,
     assess,
+    collected_by,
 )
 from guard.engine.apply_event import action_digest_hex, asked_digest_hex, build_policy
+from guard.engine.day_close import closed_event
 from guard.engine.events import (
     BudgetLowered,
     DeskCapped,
@@ -133,7 +133,7 @@ def _resumed(_state: GuardState, action: asked.Resume, actor: Actor) -> Any:
 
 def _topped_up(state: GuardState, action: asked.TopUp, actor: Actor) -> Any:
     amount = action.amount_microcents
-    collected = _collected(state, action.desk, amount)
+    collected = collected_by(state, action.desk, amount)
     return _named(
         actor,
         DeskToppedUp,
@@ -142,15 +142,6 @@ def _topped_up(state: GuardState, action: asked.TopUp, actor: Actor) -> Any:
         amount_microcents=amount,
         collected_microcents=collected,
     )
-
-
-def _collected(state: GuardState, name: str, freed_microcents: int) -> int | UnsetType:
-    """What of a desk's debt is paid by what comes free."""
-    desk = state.desks.get(name)
-    if desk is None:
-        return UNSET
-    free = (state.ledger.remaining_microcents(name) or 0) + freed_microcents
-    return desk.debt_paid_by(free) or UNSET
 
 
 def _lowered(_state: GuardState, action: asked.LowerBudget, actor: Actor) -> Any:
@@ -215,7 +206,7 @@ def _freed(state: GuardState, action: asked.FreeHold, actor: Actor) -> Any:
         desk=action.desk,
         client_order_id=action.client_order_id,
         released_microcents=held,
-        collected_microcents=_collected(state, action.desk, held),
+        collected_microcents=collected_by(state, action.desk, held),
     )
 
 
@@ -231,6 +222,10 @@ def _amended(state: GuardState, action: Any, actor: Actor) -> Any:
     except AmendmentError as error:
         raise AdminError("invalid", "fill_id", str(error)) from error
     return None if fields is None else _named(actor, kind, action, **fields)
+
+
+def _day_closed(state: GuardState, action: asked.CloseDay, actor: Actor) -> Any:
+    return closed_event(state, actor, action.day, action.action_id)
 
 
 def _acted(_state: GuardState, action: asked.AnyAction, actor: Actor) -> Any:
@@ -390,6 +385,15 @@ _AMENDMENTS: Final[dict[type, Callable[[str, Any], str]]] = {
 }
 
 
+def _plan_close(state: GuardState, action: asked.CloseDay, actor: Actor) -> Plan:
+    named = close_action_id(action.day)
+    if action.action_id != named:
+        words = f"action_id is {action.action_id!r}; allowed for day {action.day}: {named!r}"
+        raise AdminError("invalid", "action_id", f"{words}, since a day is closed once")
+    held = state.ledger.active_reservations
+    return Plan(_day_closed(state, action, actor), [f"day {action.day}: closed, {held} holds stay"])
+
+
 def _plan_act(state: GuardState, action: asked.AnyAction, actor: Actor) -> Plan:
     return Plan(_acted(state, action, actor), [_ACTS[type(action)]])
 
@@ -464,6 +468,7 @@ PLANNERS: Final[dict[type, Planner]] = {
     asked.TakeCheckpoint: _plan_act,
     asked.Rotate: _plan_act,
     asked.Stop: _plan_act,
+    asked.CloseDay: _plan_close,
 }
 EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
     asked.Halt: _halted,
@@ -482,4 +487,5 @@ EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
     asked.TakeCheckpoint: _acted,
     asked.Rotate: _acted,
     asked.Stop: _acted,
+    asked.CloseDay: _day_closed,
 }

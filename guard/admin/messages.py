@@ -27,6 +27,7 @@ from guard.protocol.messages import RequestId, StatsReply
 from guard.protocol.ranges import (
     ActionId,
     CountAboveZero,
+    Day,
     DeskName,
     HaltScope,
     Microcents,
@@ -172,6 +173,17 @@ class Stop(Action, tag="stop"):
     """Answer what has arrived, close the log and end."""
 
 
+class CloseDay(Action, tag="close_day"):
+    """End a day: release its orders, if the configuration says so, and state the balances."""
+
+    day: Day
+
+
+def close_action_id(day: str) -> str:
+    """The one id under which that day is closed."""
+    return f"close-{day}"
+
+
 class Query(Struct, tag_field="type", forbid_unknown_fields=True, kw_only=True):
     """What every query may say."""
 
@@ -240,6 +252,7 @@ AnyAction: TypeAlias = (
     | TakeCheckpoint
     | Rotate
     | Stop
+    | CloseDay
 )
 AnyQuery: TypeAlias = (
     Health | Stats | ListDesks | ListOpenOrders | ListPositions | OrderStory | Configuration
@@ -370,6 +383,7 @@ ALLOWED: Final = {
     "why": f"1 to {WHY_LENGTH_MAX} characters, none of them a control character",
     "by": "1 to 64 printable ASCII characters, none before or behind them a space",
     "dry_run": "true or false",
+    "day": "a date such as 2026-11-30",
     "forgive_fees": "true or false",
     "scope": '"firm", "desk" or "symbol"',
     "name": f"{_NAME}; none for the firm",

@@ -104,6 +104,7 @@ EVENTS: Final = {
     "trading_resumed": "entries let on again",
     "hold_freed": "hold freed",
     "operator_acted": "operator",
+    "day_closed": "day closed",
     "halt": "entries halted",
     "resume": "entries resumed",
     "checkpoint": "checkpoint",

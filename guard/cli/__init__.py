@@ -34,6 +34,7 @@ from guard.cli import (
     bench,
     check_config,
     check_proof,
+    close,
     demo,
     export,
     keygen,
@@ -68,6 +69,7 @@ COMMANDS: Final = (
     run,
     status,
     admin,
+    close,
     observe,
     demo,
     bench,
@@ -94,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_WRONG_USE
     try:
         try:
-            return _run_command(arguments)
+            return run_command(arguments)
         finally:
             if sys.stdout is not None:  # the caller's may be None
                 sys.stdout.flush()  # now, while an error of it still has an exit code
@@ -117,7 +119,8 @@ def _ended(interrupt: KeyboardInterrupt) -> int:
     return EXIT_SIGNAL + number
 
 
-def _run_command(arguments: list[str] | None) -> int:
+def run_command(arguments: list[str] | None) -> int:
+    """Runs one command, within one that runs."""
     options = _parser().parse_args(arguments)
     options.is_own_process = arguments is None  # else somebody's who goes on after the command
     command: Callable[[argparse.Namespace], int] = options.command

@@ -68,7 +68,7 @@ def _ask(options: argparse.Namespace) -> int:
             return complain(EXIT_FAILED, f"{refused.code}: {refused}")
         except AdminTimeoutError as error:
             return complain(EXIT_FAILED, error)
-    _print(reply, options.json)
+    print_reply(reply, options.json)
     return EXIT_GOOD
 
 
@@ -85,14 +85,14 @@ def _act(options: argparse.Namespace) -> int:
         try:
             if options.dry_run or is_person:
                 planned = client.ask(action)
-                _print(planned, options.json)
+                print_reply(planned, options.json)
                 if options.dry_run:
                     return EXIT_GOOD
                 if getattr(planned, "repeat", False):
                     return EXIT_GOOD
-                if not _is_confirmed():
+                if not is_confirmed():
                     return complain(EXIT_NOT_CONFIRMED, "nothing was done")
-            _print(client.ask(_built(options, common)), options.json)
+            print_reply(client.ask(_built(options, common)), options.json)
         except AdminRefusedError as refused:
             return complain(EXIT_FAILED, f"{refused.code}: {refused}")
         except AdminTimeoutError as error:
@@ -104,7 +104,8 @@ def _act(options: argparse.Namespace) -> int:
     return EXIT_GOOD
 
 
-def _is_confirmed() -> bool:
+def is_confirmed() -> bool:
+    """What the person at the terminal says."""
     sys.stdout.write("Do it? [y/N] ")
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -120,7 +121,8 @@ def _built(options: argparse.Namespace, common: dict[str, Any]) -> Any:
         raise UsageError(str(error)) from error
 
 
-def _print(reply: Any, as_json: bool) -> None:
+def print_reply(reply: Any, as_json: bool) -> None:
+    """Shows a reply, for people or in JSON."""
     import msgspec
 
     from guard.cli.operator_text import text_of
@@ -307,7 +309,7 @@ def _define(options: argparse.Namespace, common: dict[str, Any]) -> Any:
 
 def _policy(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     from guard.admin.messages import ActivatePolicy
-    from guard.config.file import load_policy
+    from guard.config.policy_file import load_policy
 
     return ActivatePolicy(policy=load_policy(options.file), **common)
 

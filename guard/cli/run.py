@@ -1,6 +1,7 @@
 """`pretrade-guard run`: serve orders."""
 
 import argparse
+import re
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -11,9 +12,11 @@ from guard.config.file import Config, ConfigError, check_orders_endpoint, load_c
 from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_curve_key, load_key
 from guard.process.operator_lines import say, speaking, use_json
 from guard.process.signals import Signals, StopAsked
+from guard.protocol.ranges import DAY_PATTERN
 from guard.recovery.start_options import (
     ACCEPT_CLOCK_OPTION,
     ACCEPT_LOSS_OPTION,
+    CLOSE_DAY_OPTION,
     NEW_ANCHOR_OPTION,
     NEW_LOG_OPTION,
 )
@@ -47,6 +50,12 @@ def add(commands: Commands) -> None:
     )
     _add_changes(run)
     _add_beginnings(run)
+    run.add_argument(
+        CLOSE_DAY_OPTION,
+        type=_day,
+        metavar="YYYY-MM-DD",
+        help="with --then-stop: close that day, as `pretrade-guard close --offline` does",
+    )
     run.add_argument(
         "--then-stop",
         action="store_true",
@@ -117,6 +126,12 @@ def _add_beginnings(run: argparse.ArgumentParser) -> None:
     )
 
 
+def _day(text: str) -> str:
+    if not re.match(DAY_PATTERN, text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no date such as 2026-11-30")
+    return text
+
+
 def _asked(saying: Saying, text: str) -> AmendmentAsked:
     try:
         return parse_asked(saying, text)
@@ -147,10 +162,12 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
     needs_why = (
         options.apply_config or options.resume_desk or options.accept_loss or options.accept_clock
     )
-    if (needs_why or options.amendments) and not options.why:
+    if options.close_day is not None and not options.then_stop:
+        raise UsageError("--close-day needs --then-stop; a running daemon closes by `close`")
+    if (needs_why or options.amendments or options.close_day) and not options.why:
         raise UsageError(
             "--apply-config, --resume-desk, --accept-loss, --accept-clock, --accept-fill, "
-            "--bust-fill and --correct-fill need --why TEXT, which is logged"
+            "--bust-fill, --correct-fill and --close-day need --why TEXT, which is logged"
         )
     directory = options.log_dir or Path(config.log.directory)
     if not options.new_log:  # before anything is made there
@@ -177,6 +194,7 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
                 options.accept_clock,
                 options.config,
                 _curve_key(options, config),
+                options.close_day,
             ),
             signals,
         )

@@ -156,6 +156,15 @@ class DeskSection(Struct, forbid_unknown_fields=True, frozen=True):
     fee_minimum: str | None = None
 
 
+class CloseSection(Struct, forbid_unknown_fields=True, frozen=True):
+    """What the close of a day does. `release_day_orders`: open `day` orders end with it."""
+
+    release_day_orders: bool = False
+
+
+NOTHING_RELEASED: Final = CloseSection()
+
+
 class _File(Struct, forbid_unknown_fields=True, frozen=True):
     endpoints: EndpointsSection
     log: LogSection
@@ -165,10 +174,7 @@ class _File(Struct, forbid_unknown_fields=True, frozen=True):
     settings: SettingsSection = SettingsSection()
     limits: LimitsSection | None = None
     clients: dict[str, ClientSection] | None = None
-
-
-class _PolicyFile(Struct, forbid_unknown_fields=True, frozen=True):
-    policy: PolicySection
+    close: CloseSection = NOTHING_RELEASED
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +211,7 @@ class Config:
     written_directory: str = ""
     limits: list[LimitScope] = field(default_factory=list)
     clients: tuple[ClientTerms, ...] | None = None
+    close: CloseSection = NOTHING_RELEASED
 
 
 def load_config(path: Path, *, takes_streams: bool = False) -> Config:
@@ -217,21 +224,6 @@ def load_config(path: Path, *, takes_streams: bool = False) -> Config:
         return _placed(parse_config(text), path.absolute().parent)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-
-
-def load_policy(path: Path) -> PolicyContent:
-    """The policy of a configuration file, which may also hold nothing else. Raises ConfigError."""
-    try:
-        text = read_text(path)
-        if read_sections(text, dict[str, Any]).keys() - {"policy"}:
-            return parse_config(text).policy
-        policy = policy_content(read_sections(text, _PolicyFile).policy)
-        build_policy(policy)
-    except PolicyError as error:
-        raise ConfigError(f"{path}: policy: {error}") from error
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    return policy
 
 
 def read_text(path: Path, *, takes_streams: bool = False) -> str:
@@ -316,6 +308,7 @@ def parse_config(text: str) -> Config:
         desks,
         limits=_limits(file.limits, desks, instruments),
         clients=clients,
+        close=file.close,
     )
 
 

@@ -16,7 +16,7 @@ said already, and nothing is to be recorded.
 
 from typing import Any, Final, NamedTuple
 
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 
 from guard.engine.amended_positions import Traded, note_amended
 from guard.engine.events import FillAccepted, FillBusted, FillCorrected
@@ -326,6 +326,15 @@ def _return(state: GuardState, event: FillBusted | FillCorrected) -> None:
     desk = state.desks[event.desk]
     desk.returned_microcents += event.returned_microcents
     pay_debt(state, desk, event.collected_microcents or 0)
+
+
+def collected_by(state: GuardState, name: str, freed_microcents: int) -> int | UnsetType:
+    """What of a desk's debt is paid by what comes free."""
+    desk = state.desks.get(name)
+    if desk is None:
+        return UNSET
+    free = (state.ledger.remaining_microcents(name) or 0) + freed_microcents
+    return desk.debt_paid_by(free) or UNSET
 
 
 def pay_debt(state: GuardState, desk: Desk, collected_microcents: int) -> None:

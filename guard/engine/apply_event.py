@@ -16,12 +16,14 @@ from msgspec import UNSET
 
 from guard.engine.amendments import apply_accepted, apply_busted, apply_corrected, pay_debt
 from guard.engine.apply import apply_release
+from guard.engine.day_close import statement_digest_hex
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
     RULES_VERSIONS,
     BudgetLowered,
     CheckpointTaken,
     ClockAccepted,
+    DayClosed,
     DeskCapped,
     DeskFeeBounded,
     DeskOpened,
@@ -91,6 +93,7 @@ _NOT_ASKED: Final = frozenset(
 # Of what is said of a fill it is the fill that is asked for: the rest may be the fill's own.
 _OF_FILLS: Final = _NOT_ASKED | {"fill_sequence", "quantity", "price", "fee_microcents"}
 _NOT_ASKED_OF: Final = {
+    "day_closed": _NOT_ASKED | {"closes_sequence", "statement_digest_hex"},
     "fill_accepted": _OF_FILLS,
     "fill_busted": _OF_FILLS,
     "fill_corrected": _OF_FILLS,
@@ -319,6 +322,21 @@ def _apply_operator_acted(_state: GuardState, _event: OperatorActed) -> None:
     """What the operator had done shows in what follows."""
 
 
+def _apply_day_closed(state: GuardState, event: DayClosed) -> None:
+    """Changes nothing: what it states has to be so."""
+    if event.closes_sequence != state.next_sequence - 1:
+        raise InvariantError(
+            f"closes_sequence: {event.closes_sequence} is not allowed; allowed: "
+            f"{state.next_sequence - 1}, the record before"
+        )
+    digest_hex = statement_digest_hex(state, event.day)
+    if event.statement_digest_hex != digest_hex:
+        raise InvariantError(
+            f"the statement of day {event.day} has the digest {digest_hex}, recorded as "
+            f"{event.statement_digest_hex}"
+        )
+
+
 def _apply_halt(state: GuardState, event: EntriesHalted) -> None:
     state.entries_halt = EntriesHalt(event.reason, event.free_bytes, event.reserve_bytes)
 
@@ -372,6 +390,7 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     TradingResumed: _apply_trading_resumed,
     HoldFreed: _apply_hold_freed,
     OperatorActed: _apply_operator_acted,
+    DayClosed: _apply_day_closed,
     EntriesHalted: _apply_halt,
     EntriesResumed: _apply_resume,
     CheckpointTaken: _apply_checkpoint,

@@ -27,6 +27,7 @@ from guard.protocol.ranges import (
     Client,
     CountAboveZero,
     Currency,
+    Day,
     DeskName,
     DiskReserveBytes,
     ElapsedNs,
@@ -333,6 +334,18 @@ class OperatorActed(Administrative, tag="operator_acted"):
     action_id: ActionId | UnsetType = UNSET
 
 
+class DayClosed(Administrative, tag="day_closed"):
+    """A day's end: what its certificate states is bound by a digest (`guard.engine.day_close`).
+
+    `closes_sequence`: of the record before, behind which the statement stands.
+    """
+
+    day: Day
+    closes_sequence: Sequence
+    statement_digest_hex: HexDigest
+    action_id: ActionId | UnsetType = UNSET
+
+
 class EntriesHalted(Administrative, tag="halt"):
     """No desk may enter orders: the disk of the log has less free than its reserve."""
 
@@ -441,6 +454,7 @@ PlainEvent: TypeAlias = (
     | TradingResumed
     | HoldFreed
     | OperatorActed
+    | DayClosed
     | EntriesHalted
     | EntriesResumed
     | CheckpointTaken

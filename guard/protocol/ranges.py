@@ -94,6 +94,8 @@ RulesVersion: TypeAlias = Annotated[int, Meta(ge=1, le=U32_MAX)]
 Epoch: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
 FreeBytes: TypeAlias = Annotated[int, Meta(ge=0)]  # blocks by their size, as the system says them
 ByteCount: TypeAlias = Annotated[int, Meta(ge=0, le=I64_MAX)]
+DAY_PATTERN: Final = r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])\Z"
+Day: TypeAlias = Annotated[str, Meta(pattern=DAY_PATTERN)]
 HexDigest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 LogId: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 SoftwareVersion: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9A-Za-z.+!_-]{1,64}\Z")]

@@ -130,6 +130,19 @@ def write_state(
     return write_checkpoint(directory, head, state_digest_hex(state), encode_state(state), hasher)
 
 
+def taken_event(info: CheckpointInfo, actor: Actor) -> Outcome:
+    """The event that says that it was taken."""
+    head = info.head
+    return actor.event(
+        CheckpointTaken,
+        checkpoint_sequence=head.sequence,
+        checkpoint_hash=head.entry_hash,
+        state_digest_hex=head.state_digest_hex,
+        file_name=info.path.name,
+        payload_bytes=head.payload_bytes,
+    )
+
+
 def payload_bytes_max(state: GuardState) -> int:
     """What a checkpoint of `state` takes, at most; an estimate."""
     holds = state.ledger.active_reservations

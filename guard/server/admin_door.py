@@ -14,7 +14,10 @@ record ends the service, as it does for an order.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeAlias
+
+from msgspec import structs
 
 from guard.admin.actions import done_before, plan
 from guard.admin.bodies import is_json, request_id_of
@@ -23,6 +26,7 @@ from guard.admin.messages import (
     Action,
     AdminError,
     AnyReply,
+    CloseDay,
     Done,
     Health,
     HealthReply,
@@ -38,6 +42,7 @@ from guard.engine.actor import Actor
 from guard.engine.state import GuardState
 from guard.process.line_forms import told
 from guard.protocol.messages import StatsReply
+from guard.server.closing import DayCloser
 from guard.server.connection import Connection, Received
 from guard.server.listener import Listener
 from guard.server.pipeline import Pipeline
@@ -83,9 +88,11 @@ class AdminDoor:
         health: Callable[[], HealthReply],
         stats: Callable[[], StatsReply],
         acts: dict[type, Act],
+        closer: DayCloser,
         say: Callable[[str], None],
     ) -> None:
         """`actor`: of (by, why). `acts`: what an action has the daemon do once it is recorded."""
+        self._closer = closer
         self._listener = listener
         self._pipeline = pipeline
         self._state = state
@@ -121,13 +128,24 @@ class AdminDoor:
 
     def _take(self, received: Received) -> None:
         peer, before, body, frame_count = received
+        as_json = body is not None and is_json(body)
         if body is None or frame_count < 0:
             what = "one frame, or an empty one and it" if body is None else "a shorter message"
             reply: AnyReply = Refused("malformed", "", f"not a request; allowed: {what}")
             act_behind = None
         else:
-            reply, act_behind = self._answer(peer, body)
-        sealed = encode_reply(reply, body is not None and is_json(body))
+            later = partial(self._send, peer, before, as_json)
+            found = self._answer(peer, body, later)
+            if found is None:
+                return
+            reply, act_behind = found
+        self._send(peer, before, as_json, reply, act_behind)
+
+    def _send(
+        self, peer: Connection, before: Any, as_json: bool, reply: AnyReply, act_behind: Act | None
+    ) -> None:
+        """Has the reply leave when all that is staged is durable, and the act follow it."""
+        sealed = encode_reply(reply, as_json)
 
         def send(_head: Head) -> None:
             self._listener.send_all([(peer, before, sealed)], _as_it_is)
@@ -136,8 +154,10 @@ class AdminDoor:
 
         self._pipeline.when_durable(send)
 
-    def _answer(self, peer: Connection, body: bytes) -> tuple[AnyReply, Act | None]:
-        """The reply, and what is to be done once it is on its way."""
+    def _answer(
+        self, peer: Connection, body: bytes, later: Callable[[AnyReply, Act | None], None]
+    ) -> tuple[AnyReply, Act | None] | None:
+        """The reply, and what is to be done once it is on its way; None where it comes `later`."""
         try:
             request = decode_request(body)
         except AdminError as error:
@@ -146,6 +166,8 @@ class AdminDoor:
         try:
             if isinstance(request, Health):
                 reply: Any = self._health()
+            elif isinstance(request, CloseDay) and not request.dry_run:
+                return self._close(peer, request, later)
             elif isinstance(request, Stats):
                 reply = self._stats()
             elif isinstance(request, Action):
@@ -159,11 +181,32 @@ class AdminDoor:
         reply.request_id = request.request_id
         return reply, act_behind
 
+    def _close(
+        self, peer: Connection, action: CloseDay, later: Callable[[AnyReply, Act | None], None]
+    ) -> tuple[AnyReply, Act | None] | None:
+        by = _who(peer, action.by)
+        if (repeated := self._repeat_of(action, self._actor(by, action.why))) is not None:
+            repeated.request_id = action.request_id
+            return repeated, None
+
+        def answer(reply: AnyReply) -> None:
+            is_done = isinstance(reply, Done)
+            if isinstance(reply, Done) and not reply.repeat:
+                self._tell(action, by, reply.wal_sequence, reply.changes)
+            sent = structs.replace(reply, request_id=action.request_id)
+            later(sent, self._acts[CloseDay] if is_done else None)
+
+        self._closer.close(action, lambda: self._actor(by, action.why), answer)
+        return None
+
+    def _repeat_of(self, action: Any, actor: Actor) -> Done | None:
+        before = done_before(self._state, action, actor)
+        return None if before is None else Done(action.action_id, before.sequence, True, [])
+
     def _act(self, peer: Connection, action: Any) -> AnyReply:
         actor = self._actor(_who(peer, action.by), action.why)
-        before = done_before(self._state, action, actor)
-        if before is not None:
-            return Done(action.action_id, before.sequence, True, [])
+        if (repeated := self._repeat_of(action, actor)) is not None:
+            return repeated
         planned = plan(self._state, action, actor)
         if action.dry_run:
             return Planned(action.action_id, planned.changes)
@@ -171,19 +214,22 @@ class AdminDoor:
         self._pipeline.record(planned.event)
         if type(action) is not Stop and (act := self._acts.get(type(action))) is not None:
             act()
+        self._tell(action, actor.by, sequence, planned.changes)
+        return Done(action.action_id, sequence, False, planned.changes)
+
+    def _tell(self, action: Any, by: str, sequence: int, changes: list[str]) -> None:
         self._say(
             told(
                 "operator_action",
-                f"{actor.by}: {'; '.join(planned.changes)} ({actor.why})",
+                f"{by}: {'; '.join(changes)} ({action.why})",
                 action=type(action).__struct_config__.tag,
                 action_id=action.action_id,
-                by=actor.by,
-                why=actor.why,
+                by=by,
+                why=action.why,
                 wal_sequence=sequence,
-                changes=planned.changes,
+                changes=changes,
             )
         )
-        return Done(action.action_id, sequence, False, planned.changes)
 
 
 def _as_it_is(reply: Any) -> bytes:

@@ -6,15 +6,17 @@ How it fails: an endpoint that was configured and cannot be bound is a `StartErr
 orders' is; the one beside the log, which nobody asked for, is an alarm, and orders are served.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from guard.admin.messages import HealthReply, Rotate, Stop, TakeCheckpoint
+from guard.admin.messages import CloseDay, HealthReply, Rotate, Stop, TakeCheckpoint
 from guard.config.endpoint import BESIDE_LOG, admin_endpoint
 from guard.engine.actor import Actor
 from guard.process.line_forms import told
 from guard.process.operator_lines import alarm, say
 from guard.recovery.checkpoint_schedule import Checkpointer
 from guard.server.admin_door import AdminDoor, admin_policy
+from guard.server.closing import DayCloser
 from guard.server.endpoints import EndpointError
 from guard.server.health import health_of
 from guard.server.listener import Listener
@@ -40,9 +42,12 @@ def bind_admin(options: RunOptions) -> Listener | None:
 
 
 def make_admin_door(
-    service: Service, pipeline: Pipeline, checkpointer: Checkpointer
+    service: Service,
+    pipeline: Pipeline,
+    checkpointer: Checkpointer,
+    releases: Callable[[], bool],
 ) -> AdminDoor | None:
-    """The door of the service's admin endpoint, if it has one."""
+    """The door of the service's admin endpoint, if it has one. `releases`: see `DayCloser`."""
     if service.admin is None:
         return None
     writer = service.writer
@@ -52,6 +57,10 @@ def make_admin_door(
 
     def health() -> HealthReply:
         return health_of(service, pipeline, checkpointer, not pipeline.is_stopping)
+
+    def end_day() -> None:
+        writer.rotate()
+        checkpointer.request()
 
     return AdminDoor(
         service.admin,
@@ -64,6 +73,8 @@ def make_admin_door(
             TakeCheckpoint: checkpointer.request,
             Rotate: writer.rotate,
             Stop: pipeline.stop,
+            CloseDay: end_day,
         },
+        closer=DayCloser(service.engine.state, pipeline, releases),
         say=say,
     )

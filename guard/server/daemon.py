@@ -21,6 +21,7 @@ import uvloop
 
 from guard import __version__, clock
 from guard.config.file import ConfigError
+from guard.engine.engine import Engine
 from guard.engine.events import SessionClosed
 from guard.process.descriptors import CONNECTIONS_MIN, connections_max, open_count, raise_limit
 from guard.process.installation import interpreted_note
@@ -51,6 +52,7 @@ from guard.server.session_records import (
     actor_of,
     session_events,
     stage,
+    stage_checkpoint,
     stage_start,
 )
 from guard.server.start_space import check_start_space, raise_file_limit
@@ -232,14 +234,7 @@ async def _serve_log(
                 feed,
             )
             served = None if options.then_stop else await _serve_orders(service)
-            # What closes the session is a batch of its own: a power cut in its sync cannot then
-            # leave it whole behind a hole, which would be damage (`wal/FORMAT.md`, "Repair").
-            writer.sync_now()
-            actor = actor_of(engine, 0, "clean stop")
-            stage(engine, writer, [actor.event(SessionClosed)])
-            writer.sync_now()
-            writer.seal()
-            _tell_last(writer)
+            _end_session(options, hasher, engine, writer)
             if anchor is not None:
                 _publish_last(anchor, writer.durable_head, service.is_anchor_synchronous)
             if served is None:
@@ -250,6 +245,21 @@ async def _serve_log(
         for listener in (gateway, admin, feed):
             if listener is not None:
                 listener.close()
+
+
+def _end_session(
+    options: RunOptions, hasher: ChainHasher, engine: Engine, writer: LogWriter
+) -> None:
+    if options.close_day is not None:
+        stage_checkpoint(options.log_directory, hasher, engine, writer)
+    # What closes the session is a batch of its own: a power cut in its sync cannot then leave it
+    # whole behind a hole, which would be damage (`wal/FORMAT.md`, "Repair").
+    writer.sync_now()
+    actor = actor_of(engine, 0, "clean stop")
+    stage(engine, writer, [actor.event(SessionClosed)])
+    writer.sync_now()
+    writer.seal()
+    _tell_last(writer)
 
 
 def _may_write_ahead(options: RunOptions, recovered: Recovered, byte_count: int) -> bool:
@@ -298,7 +308,10 @@ async def _serve_orders(service: Service) -> tuple[Pipeline, FeedDoor | None]:
     checkpointer = make_checkpointer(service, pipeline)
     rereading = make_rereading(service, pipeline)
     service.signals.serve(loop, pipeline.stop, writer.rotate, checkpointer.request, rereading.ask)
-    door, feed = make_admin_door(service, pipeline, checkpointer), make_feed_door(service, pipeline)
+    door = make_admin_door(
+        service, pipeline, checkpointer, lambda: rereading.config.close.release_day_orders
+    )
+    feed = make_feed_door(service, pipeline)
     notifier = ServiceNotifier()
     housekeeper = make_housekeeper(service, pipeline, notifier, checkpointer)
     housekeeper.prepare()

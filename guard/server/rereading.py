@@ -67,6 +67,11 @@ class Rereading:
         self._is_reading = False
         self._is_asked_again = False
 
+    @property
+    def config(self) -> Config:
+        """As the file was last read."""
+        return self._config
+
     def ask(self) -> None:
         """Reads the file and does what it says, as soon as it is read."""
         if self._file is None:
@@ -195,6 +200,8 @@ def fixed_differences(before: Config, after: Config) -> Iterator[str]:
             is_fixed = section != "settings" or key in _SETTINGS_AT_A_START
             if is_fixed and old != new:
                 yield f"{section}.{key}: it is {old!r}, the file says {new!r}: it takes a restart"
+    if before.clients != after.clients:
+        yield "clients: the file names others, or with other keys or grants: it takes a restart"
 
 
 def _at_most(texts: list[str]) -> list[str]:

@@ -61,6 +61,7 @@ class RunOptions:
     accept_clock: bool = False
     config_file: Path | None = None
     curve_key: bytes | None = None
+    close_day: str | None = None
 
     @property
     def anchor_file(self) -> Path | None:

@@ -7,16 +7,20 @@ session's, with what the operator's configuration changes. What they may say
 How it fails: `ConfigError` where configuration and log disagree and nobody said to log that.
 """
 
-import functools
 import os
 import pwd
 import secrets
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from functools import cache, partial
+from pathlib import Path
 
 from msgspec import UNSET
 
 from guard import __version__, clock
+from guard.admin.actions import done_before
+from guard.admin.day import close_now
+from guard.admin.messages import AdminError, CloseDay, close_action_id
 from guard.config.activation import (
     Difference,
     events_of,
@@ -33,13 +37,14 @@ from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.engine.events import RULES_VERSION, ClockAccepted, CutNoted, Outcome, SessionStarted
 from guard.process.line_forms import told
-from guard.process.operator_lines import say
+from guard.process.operator_lines import alarm, say
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS
+from guard.recovery.checkpoint_schedule import taken_event, write_state
 from guard.recovery.recover import Recovered
-from guard.recovery.start_options import ACCEPT_CLOCK_OPTION, OptionNeededError
+from guard.recovery.start_options import ACCEPT_CLOCK_OPTION, CLOSE_DAY_OPTION, OptionNeededError
 from guard.server.request_path import record_due, record_event
 from guard.server.service import RunOptions
-from wal import ChainHasher, LogWriter
+from wal import ChainHasher, LogWriter, WalError
 
 
 def actor_of(engine: Engine, staged_count: int, why: str) -> Actor:
@@ -52,7 +57,7 @@ def user_name() -> str:
     return name_of_user(os.getuid())
 
 
-@functools.cache
+@cache
 def name_of_user(user_id: int) -> str:
     """A user of this machine; by number where the system has no name."""
     # Asked once for each: it opens files, and may ask a directory service and wait for it.
@@ -75,6 +80,7 @@ def stage_start(
     stage(engine, writer, events)
     _stage_due(engine, writer)
     _stage_amendments(options, engine, writer)
+    _stage_close(options, engine, writer)
 
 
 def _stage_amendments(options: RunOptions, engine: Engine, writer: LogWriter) -> None:
@@ -87,6 +93,48 @@ def _stage_amendments(options: RunOptions, engine: Engine, writer: LogWriter) ->
         else:
             record_event(engine, writer, event)
             say(told("fill_amended", f"{asked.option}: logged"))
+
+
+def _stage_close(options: RunOptions, engine: Engine, writer: LogWriter) -> None:
+    """The end of a day, of a log that nobody serves."""
+    day = options.close_day
+    if day is None:
+        return
+    action = CloseDay(action_id=close_action_id(day), why=options.why, day=day)
+
+    def actor() -> Actor:
+        return actor_of(engine, writer.staged_count, options.why)
+
+    try:
+        before = done_before(engine.state, action, actor())
+        if before is not None:
+            text = f"day {day}: was closed before, record {before.sequence}; nothing is logged"
+            say(told("day_closed", text, day=day, wal_sequence=before.sequence))
+            return
+        released = close_now(
+            engine.state,
+            action,
+            actor,
+            partial(record_event, engine, writer),
+            releases=options.config.close.release_day_orders,
+        )
+    except AdminError as error:
+        raise ConfigError(f"{CLOSE_DAY_OPTION}: {error}") from error
+    text = f"day {day}: closed; {released} day orders were released"
+    say(told("day_closed", text, day=day, released=released))
+
+
+def stage_checkpoint(
+    directory: Path, hasher: ChainHasher, engine: Engine, writer: LogWriter
+) -> None:
+    """Writes the checkpoint of a closed day, whose records are durable, where nobody is served."""
+    try:
+        info = write_state(directory, hasher, engine.state, writer.durable_head)
+    except (WalError, OSError, MemoryError) as error:
+        alarm(told("checkpoint_failed", f"no checkpoint was taken: {error}"))
+        return
+    actor = actor_of(engine, writer.staged_count, "end of day")
+    stage(engine, writer, [taken_event(info, actor)])
 
 
 def _stage_due(engine: Engine, writer: LogWriter) -> None:

@@ -1,6 +1,5 @@
 """The configuration file: what it may say, and a clear error for everything else."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from guard.config.file import (
     EndpointsSection,
     check_orders_endpoint,
     load_config,
-    load_policy,
     parse_config,
 )
 from guard.protocol.instruments import define_instrument
@@ -387,19 +385,3 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (16 * 1024 * 1024 + 1))
     with pytest.raises(ConfigError, match="16777217 bytes; allowed: at most 16777216"):
         load_config(path)
-
-
-def test_a_file_of_the_policy_alone(tmp_path: Path) -> None:
-    whole = DEV_CONFIG_TEXT
-    policy = "[policy]" + whole.split("[policy]")[1].split("[[instruments]]")[0]
-    for name, text in (("whole", whole), ("alone", policy)):
-        (tmp_path / name).write_text(text)
-        assert load_policy(tmp_path / name) == load_config(DEV_CONFIG_PATH).policy
-    for bad, said in (
-        (policy.replace("9600", "96000"), "not 96000 - at `$.policy.hard_risk_limit_bps`"),
-        (policy.replace("[policy]", "[polic]"), "unknown field `polic`"),
-        (policy.replace("[[policy.venues]]", "[[policy.venue]]"), "unknown field `venue`"),
-    ):
-        (tmp_path / "bad").write_text(bad)
-        with pytest.raises(ConfigError, match=re.escape(said)):
-            load_policy(tmp_path / "bad")

@@ -21,6 +21,7 @@ from guard.engine.events import (
     RULES_VERSION,
     BudgetLowered,
     ClockAccepted,
+    DayClosed,
     DeskOpened,
     DeskOrderAgeLimited,
     HoldFreed,
@@ -174,7 +175,15 @@ def test_versions_of_the_format_are_pinned() -> None:
 
 
 # What came later: each is encoded and decoded by the tests of `guard.admin.actions`.
-BY_OPERATORS = {LimitsSet, BudgetLowered, TradingHalted, TradingResumed, HoldFreed, OperatorActed}
+BY_OPERATORS = {
+    LimitsSet,
+    BudgetLowered,
+    TradingHalted,
+    TradingResumed,
+    HoldFreed,
+    OperatorActed,
+    DayClosed,
+}
 
 
 def test_the_golden_day_has_every_event() -> None:
