@@ -49,6 +49,7 @@ COMPILED_MODULES = {
         "record.reader",
         "record.rules",
         "replay.redecide",
+        "server.marks",
         "server.permits",
         "server.request_path",
         "server.sealing",

@@ -55,6 +55,9 @@ EXCHANGES: list[tuple[str, Any]] = [
     ("a value of another type", order("A-13", price="19000")),
     ("a key that is missing", {"type": "cancel", "desk": "desk-alpha"}),
     ("a key too many", {**status("A-1"), "mood": "good"}),
+    ("a symbol's reference price", {"type": "mark", "symbol": "AAPL", "price": 19_000}),
+    ("of no symbol that there is", {"type": "mark", "symbol": "NONE", "price": 1}),
+    ("which limits count", {"type": "limits", "desk": "desk-alpha", "symbol": "AAPL"}),
     ("no map", 7),
     ("an empty array", []),
 ]

@@ -15,7 +15,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from guard.audit.limit_lines import effective_limits, limit_lines
 from guard.audit.remedies import lead, remedies, remedies_for_requested
 from guard.audit.sentences import sentence_of
 from guard.engine.events import (
@@ -27,6 +26,7 @@ from guard.engine.events import (
     OrderReleased,
 )
 from guard.engine.limit_checks import valued_at
+from guard.engine.limit_lines import effective_limits, limit_lines
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Order, Reject
 from guard.protocol.reasons import Refusal

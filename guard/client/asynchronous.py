@@ -25,6 +25,9 @@ from guard.protocol.messages import (
     Filled,
     Hello,
     HelloReply,
+    LimitsReply,
+    Mark,
+    Marked,
     Order,
     Ping,
     Pong,
@@ -32,6 +35,7 @@ from guard.protocol.messages import (
     Released,
     Reply,
     Request,
+    ShowLimits,
     Stats,
     StatsReply,
     Status,
@@ -108,6 +112,22 @@ class AsyncGuardClient(ClientBase):
         """What the guard speaks, its bounds, and a page of what is traded. Raises as `order`."""
         return await self.call(Hello(from_symbol, from_desk, from_venue))
 
+    async def mark(
+        self,
+        symbol: str,
+        price: int,
+        *,
+        as_of_ns: int | None = None,
+        bid: int | None = None,
+        ask: int | None = None,
+    ) -> Marked:
+        """A symbol's reference price now, in ticks; the last one counts. Raises as `order`."""
+        return await self.call(Mark(symbol, price, as_of_ns, bid, ask))
+
+    async def limits(self, desk: str, symbol: str) -> LimitsReply:
+        """Which limits count for a desk in a symbol, and what is used. Raises as `order`."""
+        return await self.call(ShowLimits(desk, symbol))
+
     @overload
     async def call(self, request: Order) -> Admit | Reject: ...
     @overload
@@ -122,6 +142,10 @@ class AsyncGuardClient(ClientBase):
     async def call(self, request: Stats) -> StatsReply: ...
     @overload
     async def call(self, request: Hello) -> HelloReply: ...
+    @overload
+    async def call(self, request: Mark) -> Marked: ...
+    @overload
+    async def call(self, request: ShowLimits) -> LimitsReply: ...
     @overload
     async def call(self, request: Request) -> Answer: ...
     async def call(self, request: Request) -> Any:
@@ -157,6 +181,10 @@ class AsyncGuardClient(ClientBase):
     async def send(self, request: Stats) -> "asyncio.Future[StatsReply | ErrorReply]": ...
     @overload
     async def send(self, request: Hello) -> "asyncio.Future[HelloReply | ErrorReply]": ...
+    @overload
+    async def send(self, request: Mark) -> "asyncio.Future[Marked | ErrorReply]": ...
+    @overload
+    async def send(self, request: ShowLimits) -> "asyncio.Future[LimitsReply | ErrorReply]": ...
     @overload
     async def send(self, request: Request) -> "asyncio.Future[Reply]": ...
     async def send(self, request: Request) -> "asyncio.Future[Any]":

@@ -23,6 +23,9 @@ from guard.protocol.messages import (
     Filled,
     Hello,
     HelloReply,
+    LimitsReply,
+    Mark,
+    Marked,
     Order,
     Ping,
     Pong,
@@ -30,6 +33,7 @@ from guard.protocol.messages import (
     Released,
     Reply,
     Request,
+    ShowLimits,
     Stats,
     StatsReply,
     Status,
@@ -41,7 +45,16 @@ Encoding: TypeAlias = Literal["msgpack", "json"]
 ReplyBody: TypeAlias = Reply | list[Reply]
 # Every reply but an error, which a call raises.
 Answer: TypeAlias = (
-    Admit | Reject | Filled | Released | StatusReply | Pong | StatsReply | HelloReply
+    Admit
+    | Reject
+    | Filled
+    | Released
+    | StatusReply
+    | Pong
+    | StatsReply
+    | HelloReply
+    | Marked
+    | LimitsReply
 )
 
 # The limits of the protocol's section 1.
@@ -56,11 +69,14 @@ ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
     Ping: (Pong, ErrorReply),
     Stats: (StatsReply, ErrorReply),
     Hello: (HelloReply, ErrorReply),
+    Mark: (Marked, ErrorReply),
+    ShowLimits: (LimitsReply, ErrorReply),
 }
 _OPTIONAL_FIELDS: dict[type[Request], tuple[str, ...]] = {
     Order: ("currency", "sent_at_ns"),
     Fill: ("price", "executed_at_ns"),
     Hello: ("from_symbol", "from_desk", "from_venue"),
+    Mark: ("as_of_ns", "bid", "ask"),
 }
 _IDENTITY_FIELDS = ("desk", "client_order_id", "fill_id")
 

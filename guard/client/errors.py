@@ -6,7 +6,17 @@ changed) from an unknown outcome (something may have). A reject is no error: it 
 
 from collections.abc import Sequence
 
-from guard.protocol.messages import ErrorReply, Fill, Hello, Order, Ping, Request, Stats
+from guard.protocol.messages import (
+    ErrorReply,
+    Fill,
+    Hello,
+    Mark,
+    Order,
+    Ping,
+    Request,
+    ShowLimits,
+    Stats,
+)
 
 
 class GuardClientError(Exception):
@@ -70,6 +80,10 @@ def describe(requests: Sequence[Request]) -> str:
     kind = type(request).__name__.lower()
     if isinstance(request, Ping | Stats | Hello):
         return kind
+    if isinstance(request, Mark):
+        return f"mark of symbol {request.symbol!r}"
+    if isinstance(request, ShowLimits):
+        return f"limits of desk {request.desk!r} in symbol {request.symbol!r}"
     text = f"{kind} {request.client_order_id!r} of desk {request.desk!r}"
     if isinstance(request, Fill):
         return f"{text}, fill {request.fill_id!r}"

@@ -24,6 +24,9 @@ from guard.protocol.messages import (
     Filled,
     Hello,
     HelloReply,
+    LimitsReply,
+    Mark,
+    Marked,
     Order,
     Ping,
     Pong,
@@ -31,6 +34,7 @@ from guard.protocol.messages import (
     Released,
     Reply,
     Request,
+    ShowLimits,
     Stats,
     StatsReply,
     Status,
@@ -136,6 +140,22 @@ class GuardClient(ClientBase):
         """What the guard speaks, its bounds, and a page of what is traded. Raises as `order`."""
         return self.call(Hello(from_symbol, from_desk, from_venue))
 
+    def mark(
+        self,
+        symbol: str,
+        price: int,
+        *,
+        as_of_ns: int | None = None,
+        bid: int | None = None,
+        ask: int | None = None,
+    ) -> Marked:
+        """A symbol's reference price now, in ticks; the last one counts. Raises as `order`."""
+        return self.call(Mark(symbol, price, as_of_ns, bid, ask))
+
+    def limits(self, desk: str, symbol: str) -> LimitsReply:
+        """Which limits count for a desk in a symbol, and what is used. Raises as `order`."""
+        return self.call(ShowLimits(desk, symbol))
+
     @overload
     def call(self, request: Order) -> Admit | Reject: ...
     @overload
@@ -150,6 +170,10 @@ class GuardClient(ClientBase):
     def call(self, request: Stats) -> StatsReply: ...
     @overload
     def call(self, request: Hello) -> HelloReply: ...
+    @overload
+    def call(self, request: Mark) -> Marked: ...
+    @overload
+    def call(self, request: ShowLimits) -> LimitsReply: ...
     @overload
     def call(self, request: Request) -> Answer: ...
     def call(self, request: Request) -> Any:
@@ -193,6 +217,10 @@ class GuardClient(ClientBase):
     def send(self, request: Stats) -> Pending[StatsReply | ErrorReply]: ...
     @overload
     def send(self, request: Hello) -> Pending[HelloReply | ErrorReply]: ...
+    @overload
+    def send(self, request: Mark) -> Pending[Marked | ErrorReply]: ...
+    @overload
+    def send(self, request: ShowLimits) -> Pending[LimitsReply | ErrorReply]: ...
     @overload
     def send(self, request: Request) -> Pending[Reply]: ...
     def send(self, request: Request) -> Pending[Any]:

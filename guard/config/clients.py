@@ -31,6 +31,7 @@ GRANT_OF: Final[dict[str, str | None]] = {
     "cancel": "facts",
     "mark": "marks",
     "status": "status",
+    "limits": "status",
     "stats": "stats",
     "ping": None,
     "hello": None,

@@ -114,6 +114,25 @@ class Hello(Struct, tag="hello", tag_field="type", forbid_unknown_fields=True, g
     request_id: RequestId = UNSET
 
 
+class Mark(Struct, tag="mark", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """A symbol's reference price now, in ticks; the last one counts. It is no record."""
+
+    symbol: Name
+    price: Count
+    as_of_ns: Count | None = None
+    bid: Count | None = None
+    ask: Count | None = None
+    request_id: RequestId = UNSET
+
+
+class ShowLimits(Struct, tag="limits", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """Which limits count for a desk in a symbol, and what is used of its rates?"""
+
+    desk: Name
+    symbol: Name
+    request_id: RequestId = UNSET
+
+
 class Admit(Struct, tag="admit", tag_field="type", gc=False):
     """The order may go to `venue`; `notional_microcents` of its desk's budget are held.
 
@@ -265,6 +284,32 @@ class HelloReply(Struct, tag="hello", tag_field="type"):
     request_id: RequestId = UNSET
 
 
+class Marked(Struct, tag="marked", tag_field="type", gc=False):
+    """The price is the symbol's mark from now on."""
+
+    symbol: str
+    price: int
+    request_id: RequestId = UNSET
+
+
+class LimitLine(Struct):
+    """A limit or a rate: whose it is, its number (None: waived), what of it is used, if said."""
+
+    limit: str
+    scope: str
+    value: int | None
+    used: int | None = None
+
+
+class LimitsReply(Struct, tag="limits", tag_field="type"):
+    """The limits that count for the desk in the symbol; none where there are no limits."""
+
+    desk: str
+    symbol: str
+    limits: list[LimitLine]
+    request_id: RequestId = UNSET
+
+
 class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
     """The request was refused as malformed or impossible, and changed nothing.
 
@@ -280,9 +325,19 @@ class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
     request_id: RequestId = UNSET
 
 
-Request: TypeAlias = Order | Fill | Cancel | Status | Ping | Stats | Hello
+Request: TypeAlias = Order | Fill | Cancel | Status | Ping | Stats | Hello | Mark | ShowLimits
 Reply: TypeAlias = (
-    Admit | Reject | Filled | Released | StatusReply | Pong | StatsReply | HelloReply | ErrorReply
+    Admit
+    | Reject
+    | Filled
+    | Released
+    | StatusReply
+    | Pong
+    | StatsReply
+    | HelloReply
+    | Marked
+    | LimitsReply
+    | ErrorReply
 )
 
 # What a reply says and the answer inside a record does not: of an admit and a reject.
@@ -296,4 +351,6 @@ REQUEST_TYPES: dict[str, type[Request]] = {
     "ping": Ping,
     "stats": Stats,
     "hello": Hello,
+    "mark": Mark,
+    "limits": ShowLimits,
 }

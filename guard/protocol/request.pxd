@@ -11,6 +11,7 @@ cdef class Request:
     cdef public u64 max_p95_latency_ms, required_capabilities, allowed_providers
     cdef public u64 required_regions, max_fee_microcents, allow_substitute, side, order_type
     cdef public u64 time_in_force, sent_at_ns, executed_at_ns, mark_price, mark_age_ns, elapsed_ns
+    cdef public u64 as_of_ns, bid, ask
     cdef public u64 batch_first_sequence
     cdef public i64 fee_microcents, received_at_ns, clock_ns
     cdef public u64 client_order_id_bytes, desk_bytes, symbol_bytes, fill_id_bytes

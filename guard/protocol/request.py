@@ -24,7 +24,8 @@ REQUEST_NUMBERS: Final = (
     "kind", "quantity", "price", "venue", "risk_bps", "confidence_bps", "minimum_quality_bps",
     "max_p95_latency_ms", "required_capabilities", "allowed_providers", "required_regions",
     "max_fee_microcents", "allow_substitute", "side", "order_type", "time_in_force", "sent_at_ns",
-    "executed_at_ns", "mark_price", "mark_age_ns", "elapsed_ns", "batch_first_sequence",
+    "executed_at_ns", "mark_price", "mark_age_ns", "elapsed_ns", "as_of_ns", "bid", "ask",
+    "batch_first_sequence",
     "fee_microcents", "received_at_ns", "clock_ns",
     "client_order_id_bytes", "desk_bytes", "symbol_bytes", "fill_id_bytes", "currency_bytes",
     "client_bytes", "echo_bytes",
@@ -55,6 +56,7 @@ class Request:
         self.side = self.order_type = self.time_in_force = 0
         self.sent_at_ns = self.executed_at_ns = self.batch_first_sequence = 0
         self.mark_price = self.mark_age_ns = self.elapsed_ns = 0
+        self.as_of_ns = self.bid = self.ask = 0
         self.fee_microcents = self.received_at_ns = self.clock_ns = 0
         self.client_order_id_bytes = self.desk_bytes = self.symbol_bytes = 0
         self.fill_id_bytes = self.currency_bytes = self.client_bytes = self.echo_bytes = 0

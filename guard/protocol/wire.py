@@ -30,9 +30,11 @@ from guard.protocol.messages import (
     ErrorReply,
     Fill,
     Hello,
+    Mark,
     Order,
     Ping,
     Request,
+    ShowLimits,
     Stats,
     Status,
 )
@@ -80,6 +82,9 @@ ALLOWED: Final[dict[str, str]] = {
     "currency": "the guard's own",
     "sent_at_ns": _COUNT,
     "executed_at_ns": _COUNT,
+    "as_of_ns": _COUNT,
+    "bid": _COUNT,
+    "ask": _COUNT,
     "from_symbol": _NAME,
     "from_desk": _NAME,
     "from_venue": "an integer from 1 to 4294967295",
@@ -121,7 +126,7 @@ class WireForm:
     encode: Callable[[object], bytes]
 
 
-_REQUEST: Any = Order | Fill | Cancel | Status | Ping | Stats | Hello
+_REQUEST: Any = Order | Fill | Cancel | Status | Ping | Stats | Hello | Mark | ShowLimits
 _REQUESTS: Any = list[_REQUEST]
 
 JSON = WireForm(
@@ -247,6 +252,11 @@ def check_request(request: Request, currency: str) -> None:
     elif isinstance(request, Hello):
         for field in ("from_symbol", "from_desk"):
             name = getattr(request, field)
+            if name is not None and not is_name(name):
+                raise _invalid(field, name)
+    elif isinstance(request, Mark | ShowLimits):
+        for field in ("desk", "symbol"):
+            name = getattr(request, field, None)
             if name is not None and not is_name(name):
                 raise _invalid(field, name)
     elif not isinstance(request, Ping | Stats):

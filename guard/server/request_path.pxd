@@ -9,6 +9,7 @@ from guard.engine.engine cimport Engine
 from guard.engine.state cimport GuardState
 from guard.protocol cimport message_pack as pack
 from guard.protocol cimport replies
+from guard.server.marks cimport Marks
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
 from guard.protocol.request_reader cimport RequestReader
@@ -21,6 +22,8 @@ ctypedef u8 *BufferPointer
 
 cdef Py_ssize_t _REPLY_BYTES_MAX, _REPLIES_BYTES
 cdef int _EVERYTHING
+cdef int _MARKS_SINCE
+cdef u64 _MARK, _LIMITS
 cdef u64 _BAD, _ORDER, _PING, _STATS, _HELLO, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR
 cdef u64 _FULL, _FILLS_FULL, _UNCHARGED
 cdef Py_ssize_t _UNCHARGED_TOLD_MAX, _DENIED_TOLD_MAX
@@ -45,7 +48,8 @@ cdef class RequestPath:
     cdef bytearray _replies
     cdef bint _is_watched
     cdef Py_ssize_t _records, _rejects
-    cdef i64 _elapsed_ns, _last_wall_ns
+    cdef i64 _elapsed_ns, _last_wall_ns, _wall_now_ns
+    cdef readonly Marks marks
     cdef readonly Py_ssize_t messages, requests
     cdef public int refused
 
@@ -78,6 +82,12 @@ cdef class RequestPath:
     @cython.locals(permit=Permit)
     cdef Py_ssize_t _put_denial(self, Request request, Py_ssize_t at) except -1
     cpdef list take_denied(self)
+    @cython.locals(state=GuardState)
+    cdef Py_ssize_t _answer_about(self, Request request, Py_ssize_t at) except -1
+    cdef Py_ssize_t _refuse_about(
+        self, Request request, code, field, words, Py_ssize_t at
+    ) except -1
+
     cdef bint _is_refused(self, Request request)
     cdef Py_ssize_t _refuse_for_disk(self, Request request, Py_ssize_t at) except -1
 

@@ -24,7 +24,7 @@ from guard.engine.events import Outcome as Event
 from guard.protocol import fields, replies
 from guard.protocol import message_pack as pack
 from guard.protocol.errors import error_about, error_reply
-from guard.protocol.messages import PROTOCOL_VERSION, ErrorReply, Pong, Reply, StatsReply
+from guard.protocol.messages import PROTOCOL_VERSION, ErrorReply, Marked, Pong, Reply, StatsReply
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS, TIME_NS_MAX
 from guard.protocol.reasons import ErrorCode, Refusal
@@ -37,6 +37,8 @@ from guard.record.writer import RecordWriter
 from guard.server.counters import Counters
 from guard.server.disk_reserve import Refused
 from guard.server.hello import Greeter
+from guard.server.limits_shown import show_limits
+from guard.server.marks import Marks
 from guard.server.permits import NOBODY, Permit, is_of_desk
 from kernel import little_endian as le
 from wal import LogWriter
@@ -50,6 +52,8 @@ _REPLY_BYTES_MAX = REPLY_BYTES_MAX
 _REPLIES_BYTES = 64 * 1024  # to begin with: more than the replies to 256 admitted orders
 _BAD = fields.BAD
 _ORDER, _PING, _STATS, _HELLO = fields.ORDER, fields.PING, fields.STATS, fields.HELLO
+_MARK, _LIMITS = fields.MARK, fields.LIMITS
+_MARKS_SINCE = 3  # of the rules
 _EVERYTHING = int(Refused.EVERYTHING)
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR = map(
     int,
@@ -148,7 +152,8 @@ class RequestPath:
         self._replies = bytearray(_REPLIES_BYTES)
         self._is_watched = False
         self._records = self._rejects = 0
-        self._elapsed_ns = self._last_wall_ns = 0
+        self._elapsed_ns = self._last_wall_ns = self._wall_now_ns = 0
+        self.marks = Marks()
 
     def answer(
         self, body: bytes | None, frame_count: int, permit: Permit | None = None
@@ -163,7 +168,7 @@ class RequestPath:
             permit = NOBODY
         self._permit = permit
         self.messages += 1
-        wall_ns = self._wall_ns()
+        wall_ns = self._wall_now_ns = self._wall_ns()
         received_at_ns = max(wall_ns, state.last_received_at_ns)
         elapsed_ns = self._elapsed_at(wall_ns) if state.has_limits else 0
         clock_ns = 0 if self._system_ns is None else self._other_clock_ns(received_at_ns)
@@ -274,6 +279,8 @@ class RequestPath:
             "open_holds": state.ledger.active_reservations,
             "desks_halted": sum([desk.is_halted for desk in state.desks.values()]),
             "entries_halted": int(state.entries_halt is not None),
+            "marks_received": self.marks.received,
+            "marked_symbols": len(self.marks),
         }
 
     def _answer_one(self, index: int, at: int) -> int:
@@ -289,6 +296,10 @@ class RequestPath:
             hello = self._greeter.answer(request.symbol, request.desk, request.venue, desks)
             self._echo(request, hello)
             return self._put_message(hello, at)
+        if request.kind == _MARK or request.kind == _LIMITS:
+            return self._answer_about(request, at)
+        if request.kind == _ORDER and self._state.rules_version >= _MARKS_SINCE:
+            self.marks.say(request, self._wall_now_ns)
         outcome = self._outcome
         if self._is_watched:
             reach("decide.before")
@@ -342,6 +353,35 @@ class RequestPath:
         """What was not permitted since this was asked last, the first few."""
         denied, self._denied = self._denied, []
         return denied
+
+    def _answer_about(self, request: Request, at: int) -> int:
+        """The answer to a mark, or to a question about limits."""
+        state = self._state
+        if request.kind == _LIMITS and state.desk_of(request) is None:
+            words = f"desk: there is no desk {request.desk!r}"
+            return self._refuse_about(request, ErrorCode.UNKNOWN_DESK, "desk", words, at)
+        if state.worth_of(request) is None:
+            words = f"symbol: there is no symbol {request.symbol!r}"
+            return self._refuse_about(request, ErrorCode.UNKNOWN_SYMBOL, "symbol", words, at)
+        if request.kind == _LIMITS:
+            shown = show_limits(state, request.desk, request.symbol)
+            self._echo(request, shown)
+            return self._put_message(shown, at)
+        if request.bid > request.ask and request.ask != 0:
+            words = f"bid: {request.bid} is not allowed; allowed: up to ask, {request.ask}"
+            return self._refuse_about(request, ErrorCode.INVALID_FIELD, "bid", words, at)
+        self.marks.put(request, self._wall_now_ns, request.clock_ns or request.received_at_ns)
+        marked = Marked(request.symbol, request.price)
+        self._echo(request, marked)
+        return self._put_message(marked, at)
+
+    def _refuse_about(
+        self, request: Request, code: ErrorCode, field: str, words: str, at: int
+    ) -> int:
+        """Puts the error of a request that is about no order."""
+        reply = error_about(request, code, field, words)
+        self._echo(request, reply)
+        return self._put_error(reply, at)
 
     def _is_refused(self, request: Request) -> bool:
         """Whether the log's disk takes no record of such a request now."""

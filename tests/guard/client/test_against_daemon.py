@@ -6,11 +6,17 @@ from typing import Any
 
 import pytest
 
-from daemon_support import Site
+from daemon_support import Site, config_text
 from guard.client import Admit, AsyncGuardClient, GuardClient, GuardRequestError, Reject
 
 pytestmark = pytest.mark.slow
 
+LIMITS = """[limits]
+quantity_max = "none"
+value_max = "none"
+price_collar_bps = 100
+reference_age_max_ms = 60_000
+"""
 ORDER: Any = {
     "client_order_id": "A-1",
     "desk": "desk-alpha",
@@ -54,3 +60,38 @@ def test_the_same_call_again_is_a_repeat_and_another_content_is_named(tmp_path: 
 
         asyncio.run(once_more())
     assert site.events().count("order") == 2, "each was decided once"
+
+
+def test_marks_and_limits(tmp_path: Path) -> None:
+    """Limits set while orders flow; a price that both clients send, and what counts."""
+    site = Site(tmp_path, config_text(settings=LIMITS))
+    with site.running() as daemon, GuardClient(daemon.endpoint) as guard:
+        refused = guard.order(**ORDER)
+        assert isinstance(refused, Reject)
+        assert (refused.reason, refused.detail) == ("reference_missing", {"scope": 1})
+        assert guard.mark("AAPL", 19_000, bid=18_999, ask=19_001).price == 19_000
+        assert isinstance(guard.order(**{**ORDER, "client_order_id": "A-2"}), Admit)
+        outside = guard.order(**{**ORDER, "client_order_id": "A-3", "price": 19_191})
+        assert isinstance(outside, Reject)
+        assert outside.reason == "price_outside_collar"
+
+        async def other() -> None:
+            async with AsyncGuardClient(daemon.endpoint) as another:
+                assert (await another.mark("AAPL", 19_100)).symbol == "AAPL"
+                shown = await another.limits("desk-alpha", "AAPL")
+                assert [(line.limit, line.value) for line in shown.limits][:2] == [
+                    ("quantity_max", None),
+                    ("value_max", None),
+                ]
+                with pytest.raises(GuardRequestError, match="unknown_symbol"):
+                    await another.mark("NONE", 1)
+
+        asyncio.run(other())
+        assert isinstance(
+            guard.order(**{**ORDER, "client_order_id": "A-4", "price": 19_191}), Admit
+        )
+    site.replay()
+    with site.running() as daemon, GuardClient(daemon.endpoint) as guard:
+        late = guard.order(**{**ORDER, "client_order_id": "A-5"})
+        assert isinstance(late, Reject)
+        assert late.reason == "reference_missing", "no mark outlives the process"

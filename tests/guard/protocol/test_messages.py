@@ -16,6 +16,9 @@ from guard.protocol.messages import (
     Filled,
     HelloReply,
     InstrumentSizes,
+    LimitLine,
+    LimitsReply,
+    Marked,
     Order,
     Pong,
     Reject,
@@ -98,6 +101,12 @@ REPLIES: list[tuple[Any, str]] = [
         '[{"venue":10,"provider":3,"enabled":true}],"next_symbol":"T","next_desk":null,'
         '"next_venue":null}',
     ),
+    (Marked("S", 1), '{"type":"marked","symbol":"S","price":1}'),
+    (
+        LimitsReply("d", "S", [LimitLine("value_max", "firm", None), LimitLine("r", "desk", 2, 1)]),
+        '{"type":"limits","desk":"d","symbol":"S","limits":[{"limit":"value_max","scope":"firm",'
+        '"value":null,"used":null},{"limit":"r","scope":"desk","value":2,"used":1}]}',
+    ),
     (ErrorReply("c", "f", "m"), '{"type":"error","code":"c","field":"f","message":"m"}'),
     (
         ErrorReply("c", "f", "m", "d", "A", "F", 1),
@@ -157,7 +166,7 @@ def test_the_content_is_all_but_the_request_id() -> None:
 
 
 def test_names() -> None:
-    names = ["order", "fill", "cancel", "status", "ping", "stats", "hello"]
+    names = ["order", "fill", "cancel", "status", "ping", "stats", "hello", "mark", "limits"]
     assert list(REQUEST_TYPES) == names
     for name in names:
         assert f"`{name}`" in PROTOCOL

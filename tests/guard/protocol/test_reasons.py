@@ -62,6 +62,8 @@ ERRORS = {
     "unknown_order": 921,
     "order_refused": 922,
     "order_filled": 923,
+    "unknown_desk": 924,
+    "unknown_symbol": 925,
     "fill_window_full": 929,
     "disk_full": 930,
 }

@@ -28,6 +28,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "ping": {},
     "stats": {},
     "hello": {},
+    "mark": {"symbol": "AAPL", "price": 19_000},
+    "limits": {"desk": "desk-alpha", "symbol": "AAPL"},
 }
 # Of every kind that a key may be given, about all bounds. (A number with a fraction that is 0 is
 # an integer to a schema, and none to the guard.)

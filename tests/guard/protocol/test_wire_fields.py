@@ -30,6 +30,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "ping": {"type": "ping"},
     "stats": {"type": "stats"},
     "hello": {"type": "hello", "from_desk": "desk-alpha", "from_symbol": "A", "from_venue": 1},
+    "mark": {"type": "mark", "symbol": "A", "price": 1, "as_of_ns": 1, "bid": 1, "ask": 1},
+    "limits": {"type": "limits", "desk": "d", "symbol": "A"},
 }
 REQUIRED: dict[str, list[str]] = {
     "order": [
@@ -49,6 +51,8 @@ REQUIRED: dict[str, list[str]] = {
     "ping": [],
     "stats": [],
     "hello": [],
+    "mark": ["symbol", "price"],
+    "limits": ["desk", "symbol"],
 }
 
 I64_MIN, I64_MAX, U64_MAX, U32_MAX = -(2**63), 2**63 - 1, 2**64 - 1, 2**32 - 1
@@ -73,11 +77,14 @@ INTEGERS: dict[str, tuple[int, int]] = {
     "from_venue": (1, U32_MAX),
     "sent_at_ns": (1, I64_MAX),
     "executed_at_ns": (1, I64_MAX),
+    "as_of_ns": (1, I64_MAX),
+    "bid": (1, I64_MAX),
+    "ask": (1, I64_MAX),
     "fee_microcents": (I64_MIN, I64_MAX),
 }
 NULLABLE = {
     "currency", "sent_at_ns", "executed_at_ns", "request_id", "from_symbol", "from_desk",
-    "from_venue",
+    "from_venue", "as_of_ns", "bid", "ask",
 }  # fmt: skip
 WORDS: dict[str, tuple[str, ...]] = {
     "side": ("buy", "sell"),
@@ -247,11 +254,9 @@ def test_a_key_that_is_no_text_is_malformed() -> None:
 def test_unknown_types(kind: Any, encode: Any) -> None:
     reply = parse_error(encode({"request_id": 9, "type": kind, "desk": 1}))
     assert (reply.code, reply.field, reply.request_id) == ("unknown_type", "type", 9)
-    assert reply.message.endswith(
-        " is not allowed; allowed: order, fill, cancel, status, ping, stats, hello"
-    )
+    assert reply.message.endswith(" is not allowed; allowed: " + ", ".join(REQUEST_TYPES))
     assert parse_error(encode({"desk": "d"})).message == (
-        "type: none is not allowed; allowed: order, fill, cancel, status, ping, stats, hello"
+        "type: none is not allowed; allowed: " + ", ".join(REQUEST_TYPES)
     )
 
 
