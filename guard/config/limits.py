@@ -49,7 +49,7 @@ _MONEY: Final = ("value_min", "value_max")
 
 
 class RateSection(Struct, forbid_unknown_fields=True, frozen=True):
-    """A rate: `max` of orders or cancels; of `notional` money, as text."""
+    """A rate: `max` of orders; of `notional` money, as text."""
 
     kind: RateKind
     window_ms: WindowMs

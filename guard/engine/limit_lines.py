@@ -7,11 +7,11 @@ what of it was used. What others share of a rate is shown to who may read the lo
 from typing import Any
 
 from guard.engine.limits import Effective, explained
-from guard.engine.rates import CANCELS, NOTIONAL, ORDERS
+from guard.engine.rates import NOTIONAL, ORDERS
 from guard.engine.state import GuardState
 from guard.protocol.limits import NO_LIMIT, Scope
 
-_KINDS = {ORDERS: "orders", NOTIONAL: "notional", CANCELS: "cancels"}
+_KINDS = {ORDERS: "orders", NOTIONAL: "notional"}
 
 
 def effective_limits(state: GuardState, desk: str, symbol: str) -> Effective:

@@ -22,12 +22,8 @@ PARTS: Final = 16
 _PARTS = PARTS
 _NS_PER_MS = 1_000_000
 _I64_MAX = I64_MAX
-ORDERS, NOTIONAL, CANCELS = range(3)
-_NUMBER_OF_KIND: Final[dict[str, int]] = {
-    "orders": ORDERS,
-    "notional": NOTIONAL,
-    "cancels": CANCELS,
-}
+ORDERS, NOTIONAL = range(2)
+_NUMBER_OF_KIND: Final[dict[str, int]] = {"orders": ORDERS, "notional": NOTIONAL}
 
 
 class Bucket:

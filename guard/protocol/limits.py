@@ -34,7 +34,7 @@ SCOPES_MAX: Final = 100_000  # a tree of these is below a record's greatest size
 
 LimitBps: TypeAlias = Annotated[int, Meta(ge=0, le=LIMIT_BPS_MAX)]
 WindowMs: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX)]
-RateKind: TypeAlias = Literal["orders", "notional", "cancels"]
+RateKind: TypeAlias = Literal["orders", "notional"]
 
 
 class Scope(IntEnum):

@@ -69,6 +69,8 @@ class SimLoop:
 class SimPeer:
     """Who sent the message with this number."""
 
+    permit = None  # may do everything
+
     def __init__(self, number: int) -> None:
         self.number = number
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from guard.config.activation import limits_event
 from guard.engine.limit_checks import moved_up
 from guard.engine.state import GuardState
+from guard.protocol.limits import LimitScope
 from guard.protocol.messages import I64_MAX, U32_MAX
 from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
 from guard.recovery.recover import fold_log
@@ -316,6 +318,24 @@ def test_what_is_used_outlives_a_restart_and_a_change_of_the_limits() -> None:
     )
     state.set_limits([], "")
     assert state.limits.recent.dump() == []
+
+
+UNSAID = [
+    ({"quantity_max": UNSET}, 1), ({"value_max_microcents": UNSET}, 5),
+    ({"price_collar_bps": UNSET}, 6), ({"price_collar_bps": 10}, 7),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "key"), UNSAID)
+def test_what_is_unsaid_refuses_also_where_it_came_later(
+    changes: dict[str, Any], key: int, engines: list[LoggedEngine]
+) -> None:
+    said = {"quantity_max": None, "value_max_microcents": None, "price_collar_bps": None}
+    engine = LoggedEngine()
+    engines.append(engine)
+    engine.log(limits_event([LimitScope("", "AAPL", **said | changes)], actor()))
+    assert verdict(engine) == ("limit_unsaid", {"asked": key})
+    assert verdict(engine, symbol="BTC-USD") == ("limit_unsaid", {"asked": 1})
 
 
 def test_without_limits_nothing_is_asked_of_a_mark(engines: list[LoggedEngine]) -> None:

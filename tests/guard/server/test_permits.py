@@ -22,6 +22,8 @@ EACH = {
     "ping": PING,
     "stats": STATS,
     "hello": HELLO,
+    "mark": {"type": "mark", "symbol": "AAPL", "price": 1},
+    "limits": {"type": "limits", "desk": "desk-alpha", "symbol": "AAPL"},
 }
 
 
@@ -46,7 +48,7 @@ def test_every_type_of_request_has_its_grant() -> None:
         assert grant is None or grant in GRANTS
 
 
-@pytest.mark.parametrize("grant", [None, "orders", "facts", "status", "stats"])
+@pytest.mark.parametrize("grant", [None, "orders", "facts", "status", "stats", "marks"])
 def test_a_grant_lets_through_what_it_names_and_no_more(grant: str | None) -> None:
     of = permit(*([grant] if grant else []))
     let_through = {kind for kind, body in EACH.items() if refusal(of, body) == 0}
@@ -54,7 +56,7 @@ def test_a_grant_lets_through_what_it_names_and_no_more(grant: str | None) -> No
     assert let_through == expected
 
 
-@pytest.mark.parametrize("kind", ["order", "fill", "cancel", "status"])
+@pytest.mark.parametrize("kind", ["order", "fill", "cancel", "status", "limits"])
 def test_of_other_desks_nothing_is_taken(kind: str) -> None:
     of = permit("orders", "facts", "status", desks=["desk-alpha", "d"])
     for _ in range(2):  # the desk that was let through last is compared first
