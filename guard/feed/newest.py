@@ -30,28 +30,25 @@ class NewestLines:
         self._descriptor: int | None = None
         self._segment_number = 0
 
-    def pages(self, begin: Place, end: Place) -> list[Page] | None:
-        """All lines between two durable places, a page for each segment; None: not by this way."""
-        if end.segment_number - begin.segment_number > 1:
-            return None
-        pages: list[Page] = []
-        place = begin
+    def page(self, begin: Place, end: Place) -> Page | None:
+        """What follows a durable place, up to a later one, or as much as is read at once.
+
+        None where it cannot be had by this way.
+        """
+        number, offset = begin.segment_number, begin.offset
         try:
-            while place.sequence < end.sequence:
-                is_last = place.segment_number == end.segment_number
-                descriptor = self._open(place.segment_number)
-                until = end.offset if is_last else os.fstat(descriptor).st_size
-                if until > place.offset:
-                    lines = self._read(descriptor, place.offset, until - place.offset)
-                    if lines is None:
-                        return None
-                    pages.append(page_of(place, place.segment_number, place.offset, lines))
-                    place = pages[-1].end
-                if not is_last:
-                    place = Place(place.head, place.segment_number + 1, 0)
+            while True:
+                descriptor = self._open(number)
+                until = end.offset
+                if number < end.segment_number:
+                    until = os.fstat(descriptor).st_size
+                if offset < until:
+                    return self._page(begin, end, descriptor, number, offset, until)
+                number, offset = number + 1, 0
+                if number > end.segment_number:
+                    return None
         except (OSError, BrokenPageError):
             return None  # who reads the files finds it, and says it
-        return pages
 
     def close(self) -> None:
         """Closes the descriptor; a second call does nothing."""
@@ -67,11 +64,18 @@ class NewestLines:
             self._segment_number = segment_number
         return self._descriptor
 
-    def _read(self, descriptor: int, offset: int, size: int) -> bytes | None:
-        if size > NEWEST_BYTES_MAX:
-            return None
+    def _page(
+        self, begin: Place, end: Place, descriptor: int, number: int, offset: int, until: int
+    ) -> Page | None:
+        size = min(until - offset, NEWEST_BYTES_MAX)
         for place in (offset, offset + size - 1):
             if os.preadv(descriptor, self._asked, place, os.RWF_NOWAIT) != 1:
                 return None
         lines = os.pread(descriptor, size, offset)
-        return lines if len(lines) == size else None
+        if len(lines) != size:
+            return None
+        if number == end.segment_number and offset + size == until:
+            count = end.sequence - begin.sequence
+            return Page(Place(begin.head, number, offset), end, lines, count)
+        cut = lines.rfind(b"\n") + 1
+        return page_of(begin, number, offset, lines[:cut]) if cut else None

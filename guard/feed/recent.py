@@ -11,7 +11,7 @@ from guard.feed.page import Page, Place
 
 # A page is whole in one message where credit lasts.
 PAGE_BYTES: Final = 262_144
-RECENT_BYTES_MAX: Final = 8 * 1024 * 1024
+RECENT_BYTES_MAX: Final = 16 * 1024 * 1024
 RECENT_PAGES_MAX: Final = 1_024  # an idle log has a page for each record
 
 

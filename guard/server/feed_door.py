@@ -51,7 +51,7 @@ HEARTBEAT_S: Final = 1.0
 _NS_PER_S: Final = 1_000_000_000
 # What has become durable waits so long for more: a message for each batch would cost several times
 # the copying of its bytes.
-GATHER_S: Final = 0.004
+GATHER_S: Final = 0.005
 # A subscriber that has so much still to fetch is given no more; a page goes on top of it.
 UNSENT_BYTES_MAX: Final = 262_144
 
@@ -267,9 +267,13 @@ class FeedDoor:
         self._show()
 
     def _show(self) -> None:
-        self._is_late = not self._supply.gather()
+        supply = self._supply
+        self._is_late = not supply.gather()
+        if not supply.is_shown and self._gathering is None:
+            self._gathering = self._loop.call_later(GATHER_S, self._on_gathering)
         for subscription in self._subscriptions.values():
-            self._add_due(subscription)
+            if subscription not in self._full:
+                self._add_due(subscription)
 
     def _on_turn(self) -> None:
         """One page for one subscriber."""
@@ -277,6 +281,7 @@ class FeedDoor:
         subscription = self._due.popleft()
         subscription.is_due = False
         if self._is_current(subscription) and not self._is_through(subscription):
+            self._full.discard(subscription)
             if self._give_from_memory(subscription):
                 self._add_due(subscription)
             elif subscription not in self._full and self._is_current(subscription):
@@ -289,12 +294,12 @@ class FeedDoor:
 
     def _give_from_memory(self, subscription: Subscription) -> bool:
         """Whether it was given a page; else it is full, or memory does not have the line."""
+        page = self._supply.page_behind(subscription.place)
+        if page is not None:
+            return self._give(subscription, page)
         if not self._has_room(subscription, PAGE_BYTES):
             self._full.add(subscription)
-            return False
-        self._full.discard(subscription)
-        page = self._supply.page_behind(subscription.place)
-        return page is not None and self._give(subscription, page)
+        return False
 
     def _on_read(self, subscription: Subscription, found: Page | FeedReadError) -> None:
         subscription.is_reading = False

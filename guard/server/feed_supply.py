@@ -4,15 +4,19 @@ Owns how far the log may be shown, the lines that are held in memory, and the on
 files. The pipeline tells it of a batch when its replies have left; nothing is shown before that.
 
 How it works: now and then what became durable since is looked for in the system's memory, in one
-go; while nobody listens it is not. Files are read one page at a time, whoever asks, with a pause
-behind each, so that who catches up takes a bounded part of the loop's time and of the disk's.
+go, or read beside the loop where it is not there; while nobody listens it is left alone. For who is
+behind, files are read one page at a time, whoever asks, with a pause behind each, so that catching
+up takes a bounded part of the loop's time and of the disk's. The last pages are kept: who fell
+behind together, reads them together.
 
 How it fails: FeedReadError, handed to who asked for the page.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -22,9 +26,10 @@ from guard.feed.page import Page, Place
 from guard.feed.recent import PAGE_BYTES, RecentLines
 from wal import LogWriter
 
-# Behind each page read from the files: 128 MiB a second at most, all subscribers together, of
-# which each takes the loop some 50 µs.
-PAGE_PAUSE_S: Final = 0.002
+# Behind each page read from the files: 256 MiB a second at most, all subscribers together. Handing
+# one out takes the loop some 50 µs.
+PAGE_PAUSE_S: Final = 0.001
+PAGES_KEPT: Final = 4
 
 Given: TypeAlias = Callable[[Page | FeedReadError], None]
 
@@ -40,7 +45,9 @@ class FeedSupply:
         self.recent = RecentLines()
         # By who asked, so that who asks again and again is read for once.
         self._waiting: dict[object, tuple[Place, Given]] = {}
+        self._kept: deque[Page] = deque(maxlen=PAGES_KEPT)
         self._executor: ThreadPoolExecutor | None = None
+        self._is_filling = False
         self._loop = asyncio.get_running_loop()
         self._is_busy = False
         self._is_wanted = False
@@ -52,31 +59,58 @@ class FeedSupply:
         """Whether anybody will take what becomes durable from now on."""
         if self._is_wanted and not is_wanted:
             self.recent.clear()
+            self._kept.clear()
             self._newest.close()
         self._is_wanted = is_wanted
 
+    @property
+    def is_shown(self) -> bool:
+        """Is all shown that may be?"""
+        return self.durable.head.sequence == self.told.sequence
+
     def gather(self) -> bool:
-        """Shows what has been told since the last call. False: it has to be told once more.
+        """Shows what has been told since, or the next part of it. False: tell it once more.
 
         That is where another batch is on disk already, and waits for what else must have it.
         """
         head, writer = self.told, self._writer
-        if head.sequence == self.durable.sequence:
+        if head.sequence == self.durable.head.sequence or self._is_filling:
             return True
         if writer.durable_head.sequence != head.sequence:
             return False
         durable = Place(head, *writer.durable_place)
-        pages = self._newest.pages(self.durable, durable) if self._is_wanted else None
-        for page in pages or ():
-            self.recent.add(page)
-        if pages is None:
-            self.recent.clear()
-        self.durable = durable
+        if not self._is_wanted:
+            self.durable = durable
+            return True
+        page = self._newest.page(self.durable, durable)
+        if page is None:
+            self._is_filling = True
+            self._start(self.durable, durable, partial(self._fill, durable))
+        else:
+            self._add(page)
         return True
+
+    def _add(self, page: Page) -> None:
+        self.recent.add(page)
+        self.durable = page.end
+
+    def _fill(self, durable: Place, found: Page | FeedReadError) -> None:
+        """What was not in the system's memory. Where it cannot be read, who wants it is told."""
+        self._is_filling = False
+        if isinstance(found, Page):
+            self._add(found)
+        else:
+            self.durable = durable
 
     def page_behind(self, place: Place) -> Page | None:
         """What is in memory of the lines behind a place; None where they are in the files alone."""
-        return self.recent.page_behind(place)
+        page = self.recent.page_behind(place)
+        if page is None and place.segment_number:
+            for page in self._kept:
+                if page.begin.head.sequence == place.head.sequence:
+                    return page
+            return None
+        return page
 
     def read(self, who: object, place: Place, given: Given) -> None:
         """Has a page read from the files, which `given` is called with later."""
@@ -101,9 +135,19 @@ class FeedSupply:
             return
         self._is_busy = True
         place, given = self._waiting.pop(next(iter(self._waiting)))
+        self._start(place, self.durable, partial(self._give, given))
+
+    def _give(self, given: Given, found: Page | FeedReadError) -> None:
+        if isinstance(found, Page) and len(found.lines) <= PAGE_BYTES:
+            self._kept.append(found)
+        self._pause = self._loop.call_later(PAGE_PAUSE_S, self._end_pause)
+        given(found)
+
+    def _start(self, place: Place, until: Place, given: Given) -> None:
+        """Has the thread read a page."""
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, "feed-files")
-        reading = self._executor.submit(read_page, self._directory, place, self.durable, PAGE_BYTES)
+        reading = self._executor.submit(read_page, self._directory, place, until, PAGE_BYTES)
         reading.add_done_callback(lambda done: self._tell_loop(done, given))
 
     def _tell_loop(self, done: "Future[Page]", given: Given) -> None:
@@ -116,7 +160,6 @@ class FeedSupply:
             found: Page | FeedReadError = done.result()
         except FeedReadError as error:
             found = error
-        self._pause = self._loop.call_later(PAGE_PAUSE_S, self._end_pause)
         given(found)
 
     def _end_pause(self) -> None:
