@@ -5,18 +5,22 @@ held and of what was held and spent together, and how they stood at its end, in 
 report (`guard.audit.exposure.COLUMNS`), so that the same charts draw both. What moved between two
 looks is not seen.
 
-Bounded: a day of buckets whose width grows with the number of desks, in plain arrays of integers.
-What is older than a day is forgotten, but for how a desk stood then.
+Bounded: buckets whose width grows with the time that there is to show, up to a day, and with the
+number of desks, in plain arrays of integers. What is older than a day is forgotten, but for how a
+desk stood then.
 """
 
 from array import array
 from typing import Any, Final
 
 from guard.admin.messages import DeskLine
-from guard.observe.series import MINUTE_NS
+from guard.observe.series import MINUTE_NS, SECOND_NS
 
 DAY_NS: Final = 24 * 60 * MINUTE_NS
-WIDTHS_NS: Final = tuple(minutes * MINUTE_NS for minutes in (1, 5, 15, 30, 60))
+# Each divides the next.
+WIDTHS_NS: Final = tuple(seconds * SECOND_NS for seconds in (5, 15, 30, 60, 120, 600, 1_800, 3_600))
+# Of a desk; a chart has no more places. Two minutes each for a day.
+BUCKETS_MAX: Final = 720
 # All desks together: 28 MB.
 ROWS_MAX: Final = 500_000
 COLUMNS: Final = 7  # begin, two peaks, held, spent, granted, cap (0: none)
@@ -28,15 +32,16 @@ class DayExposure:
     def __init__(self, rows_max: int = ROWS_MAX) -> None:
         self.width_ns = WIDTHS_NS[0]
         self._rows_max = rows_max
+        self._first_ns: int | None = None
         self._desks: dict[str, array[int]] = {}
 
     def note(self, line: DeskLine, at_ns: int) -> None:
         """Takes down how a desk stands at that time."""
-        rows = self._desks.get(line.desk)
-        if rows is None:
-            rows = self._desks[line.desk] = array("q")
-            self._widen()
-            rows = self._desks[line.desk]
+        self._first_ns = at_ns if self._first_ns is None else min(self._first_ns, at_ns)
+        if line.desk not in self._desks:
+            self._desks[line.desk] = array("q")
+        self._widen(at_ns - self._first_ns)
+        rows = self._desks[line.desk]
         held, spent = line.held_microcents, line.spent_microcents
         stands = (held, spent, line.granted_microcents, line.max_reserved_microcents or 0)
         if rows and tuple(rows[-4:]) == stands:
@@ -65,12 +70,12 @@ class DayExposure:
         if old > count // 8:
             del rows[: old * COLUMNS]
 
-    def _widen(self) -> None:
-        while len(self._desks) * (DAY_NS // self.width_ns) > self._rows_max:
-            wider = [width for width in WIDTHS_NS if width > self.width_ns]
-            if not wider:
-                return
-            self.width_ns = wider[0]
+    def _widen(self, span_ns: int) -> None:
+        """Takes wider buckets where there would be too many."""
+        span_ns = min(span_ns, DAY_NS)
+        most = min(BUCKETS_MAX, self._rows_max // len(self._desks))
+        while span_ns // self.width_ns > most and self.width_ns < WIDTHS_NS[-1]:
+            self.width_ns = next(width for width in WIDTHS_NS if width > self.width_ns)
             for desk, rows in self._desks.items():
                 self._desks[desk] = _merged(rows, self.width_ns)
 

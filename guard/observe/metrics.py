@@ -219,6 +219,13 @@ def _of_stats(stats: StatsReply) -> Iterator[Any]:
         stats.syncs_by_latency_ns,
         counters.get("sync_latency_ns_sum", 0),
     )
+    if stats.answers_by_latency_ns:
+        yield _histogram(
+            "answer_latency_seconds",
+            "Of each batch, from when its first message was taken in until its replies left.",
+            stats.answers_by_latency_ns,
+            counters.get("answer_latency_ns_sum", 0),
+        )
     if stats.build:
         yield InfoMetricFamily(f"{PREFIX}build", "What the daemon runs.", stats.build)
 

@@ -36,11 +36,15 @@ from guard.observe.wording import halt_row, reject_row
 from guard.protocol.messages import StatsReply
 
 # What a second or a minute has: the counts of `COLUMNS`, then these, in ns, None where nothing was.
-LATENCIES: Final = ("sync_p50", "sync_p99", "sync_max", "sent_max")
+LATENCIES: Final = ("answer_p50", "answer_p99", "sync_p50", "sync_p99", "sent_max")
 SERIES_COLUMNS: Final = ("begin_ns", *COLUMNS, *LATENCIES)
 _EMPTY: Final = (*(0 for _ in COLUMNS), *(None for _ in LATENCIES))
-_SYNC_AT: Final = len(COLUMNS)
-_SENT_AT: Final = _SYNC_AT + 3
+_SENT_AT: Final = len(COLUMNS) + LATENCIES.index("sent_max")
+# Of `stats`: a histogram, the counter of its greatest, its first column.
+_HISTOGRAMS: Final = (
+    ("answers_by_latency_ns", "answer_latency_ns_max", len(COLUMNS)),
+    ("syncs_by_latency_ns", "sync_latency_ns_max", len(COLUMNS) + 2),
+)
 _FUTURE_NS: Final = 2 * SECOND_NS
 _UNBOUNDED: Final = 2**62
 
@@ -62,7 +66,8 @@ class Picture:
         self._desks: list[DeskLine] = []
         self._exposure = DayExposure()
         self._rings = (Ring(SECOND_NS, SECONDS_KEPT, _EMPTY), Ring(MINUTE_NS, MINUTES_KEPT, _EMPTY))
-        self._minute_syncs: tuple[int, dict[int, int]] = (0, {})
+        # Of the minute that lasts: each histogram's counts.
+        self._minute: tuple[int, dict[str, dict[int, int]]] = (0, {})
         self._memory = Memory(orders_max=1)
         self._words: dict[bytes, dict[str, Any]] = {}
 
@@ -108,26 +113,30 @@ class Picture:
         self.health, self.error, self._answered_ns = health, "", now_ns
 
     def take_stats(self, stats: StatsReply, now_ns: int) -> None:
-        """What the daemon has counted: the syncs since the last look are those of this second."""
+        """What the daemon has counted: what came since the last look is this second's."""
         before, self.stats = self.stats, stats
         if before is None:
             return
-        greatest_ns = stats.counters.get("sync_latency_ns_max", _UNBOUNDED)
-        syncs = since(stats.syncs_by_latency_ns, before.syncs_by_latency_ns)
-        self._place_syncs(self._rings[0].row(now_ns), syncs, greatest_ns)
         minute = now_ns // MINUTE_NS
-        if self._minute_syncs[0] != minute:
-            self._minute_syncs = (minute, {})
-        counts = self._minute_syncs[1]
-        for end_ns, count in syncs:
-            counts[end_ns] = counts.get(end_ns, 0) + count
-        self._place_syncs(self._rings[1].row(now_ns), sorted(counts.items()), greatest_ns)
+        if self._minute[0] != minute:
+            self._minute = (minute, {})
+        for name, greatest, column in _HISTOGRAMS:
+            greatest_ns = stats.counters.get(greatest, _UNBOUNDED)
+            fresh = since(getattr(stats, name), getattr(before, name))
+            self._place_times(self._rings[0].row(now_ns), column, fresh, greatest_ns)
+            counts = self._minute[1].setdefault(name, {})
+            for end_ns, count in fresh:
+                counts[end_ns] = counts.get(end_ns, 0) + count
+            of_minute = sorted(counts.items())
+            self._place_times(self._rings[1].row(now_ns), column, of_minute, greatest_ns)
 
     @staticmethod
-    def _place_syncs(row: list[int | None] | None, syncs: Classes, greatest_ns: int) -> None:
+    def _place_times(
+        row: list[int | None] | None, column: int, classes: Classes, greatest_ns: int
+    ) -> None:
         if row is not None:
-            for at, of_1_000 in enumerate((500, 990, 1_000), _SYNC_AT):
-                row[at] = percentile(syncs, of_1_000, greatest_ns)
+            for at, of_1_000 in enumerate((500, 990), column):
+                row[at] = percentile(classes, of_1_000, greatest_ns)
 
     def take_desks(self, desks: list[DeskLine], now_ns: int) -> None:
         """Every desk's balances, as of now."""

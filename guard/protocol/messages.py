@@ -236,12 +236,16 @@ class Pong(Struct, tag="pong", tag_field="type", gc=False):
 
 
 class StatsReply(Struct, tag="stats", tag_field="type"):
-    """Counters and gauges by name; how many syncs took at most so many nanoseconds; what runs."""
+    """Counters and gauges by name; how many syncs, and how many batches of answers, took at most so
+    many nanoseconds; what runs.
+    """
 
     counters: dict[str, int]
     syncs_by_latency_ns: list[tuple[int, int]]
     # What the daemon runs; empty where it does not say so.
     build: dict[str, str] = field(default_factory=dict)
+    # Where the daemon does not count them: empty.
+    answers_by_latency_ns: list[tuple[int, int]] = field(default_factory=list)
     request_id: RequestId = UNSET
 
 

@@ -21,7 +21,7 @@ from guard.server.request_path import LateReplies, RequestPath
 from wal import LogWriter
 
 # Of a reply that is encoded only when it leaves, at most.
-LATE_REPLY_BYTES: Final[dict[type, int]] = {Pong: 320, StatsReply: 3_072}
+LATE_REPLY_BYTES: Final[dict[type, int]] = {Pong: 320, StatsReply: 4_096}
 
 # A reply that waits for its batch: whose it is, what goes before it on the wire, its body. A plain
 # tuple, since every message makes one.

@@ -1,8 +1,9 @@
 """What has passed since the start, counted. Pure.
 
 Owns the counters' names (`guard/PROTOCOL.md` section 7 gives their meaning) and the bounds of the
-histogram of syncs. Every bound of the daemon that an overload can reach has a counter here, or one
-of the door's (`guard.server.listener`), which `as_reply` is given. Nothing here decides or fails.
+histograms of syncs and of answers. Every bound of the daemon that an overload can reach has a
+counter here, or one of the door's (`guard.server.listener`), which `as_reply` is given. Nothing
+here decides or fails.
 """
 
 from bisect import bisect_left
@@ -43,6 +44,8 @@ class Counters:
     logged_bytes: int = 0
     sync_latency_ns_sum: int = 0
     sync_latency_ns_max: int = 0
+    answer_latency_ns_sum: int = 0
+    answer_latency_ns_max: int = 0
     gathered_messages_max: int = 0
     gathered_bytes_max: int = 0
     pauses: int = 0
@@ -51,6 +54,7 @@ class Counters:
     older_damage: int = 0
     duty_failures: int = 0
     syncs_by_latency: list[int] = field(default_factory=lambda: [0] * len(SYNC_LATENCY_BOUNDS_NS))
+    answers_by_latency: list[int] = field(default_factory=lambda: [0] * len(SYNC_LATENCY_BOUNDS_NS))
 
     def count_sync(self, record_count: int, batch_bytes: int, latency_ns: int) -> None:
         """A batch of records has become durable."""
@@ -61,9 +65,23 @@ class Counters:
         self.sync_latency_ns_max = max(self.sync_latency_ns_max, latency_ns)
         self.syncs_by_latency[bisect_left(SYNC_LATENCY_BOUNDS_NS, latency_ns)] += 1
 
+    def count_batch(self, message_count: int, byte_count: int, latency_ns: int) -> None:
+        """The replies of a batch have left, so long after the first of its messages was taken."""
+        self.batches += 1
+        self.gathered_messages_max = max(self.gathered_messages_max, message_count)
+        self.gathered_bytes_max = max(self.gathered_bytes_max, byte_count)
+        if message_count:  # else nobody has waited for it
+            self.answer_latency_ns_sum += latency_ns
+            self.answer_latency_ns_max = max(self.answer_latency_ns_max, latency_ns)
+            self.answers_by_latency[bisect_left(SYNC_LATENCY_BOUNDS_NS, latency_ns)] += 1
+
     def as_reply(self, **gauges: int) -> StatsReply:
         """All of it, and what else is to be told, as the reply to `stats`."""
-        names = [name for name in Counters.__slots__ if name != "syncs_by_latency"]
+        histograms = ("syncs_by_latency", "answers_by_latency")
+        names = [name for name in Counters.__slots__ if name not in histograms]
         counters = {name: getattr(self, name) for name in names} | gauges
-        histogram = zip(SYNC_LATENCY_BOUNDS_NS, self.syncs_by_latency, strict=True)
-        return StatsReply(counters, [(bound_ns, count) for bound_ns, count in histogram])
+        syncs, answers = (
+            list(zip(SYNC_LATENCY_BOUNDS_NS, getattr(self, name), strict=True))
+            for name in histograms
+        )
+        return StatsReply(counters, syncs, answers_by_latency_ns=answers)

@@ -98,6 +98,7 @@ class Batch(NamedTuple):
     last_sequence: int
     byte_count: int  # of records and answers
     started_ns: int
+    since_ns: int  # when the first of its messages was taken
     told: list[Told]  # who else is told of the durable head
 
 
@@ -143,7 +144,7 @@ class Pipeline:
         self._batch: Batch | None = None  # on its way to the disk
         self._uncounted: Batch | None = None
         self._syncs_counted = writer.sync_count
-        self._created_ns = monotonic_ns()
+        self._created_ns = self._since_ns = monotonic_ns()
         self.counters = Counters()
         self._path = RequestPath(
             engine,
@@ -347,7 +348,7 @@ class Pipeline:
         answers = self._gathering.take()
         told, self._waiting = self._waiting, []
         last_sequence, started_ns = self._writer.staging.sequence, self._monotonic_ns()
-        self._batch = Batch(answers, last_sequence, byte_count, started_ns, told)
+        self._batch = Batch(answers, last_sequence, byte_count, started_ns, self._since_ns, told)
         reach("sync.before")
         return self._batch
 
@@ -373,10 +374,8 @@ class Pipeline:
         if batch is None:
             return
         self._publish()
-        counters = self.counters
-        counters.batches += 1
-        counters.gathered_messages_max = max(counters.gathered_messages_max, len(batch.answers))
-        counters.gathered_bytes_max = max(counters.gathered_bytes_max, batch.byte_count)
+        waited_ns = self._monotonic_ns() - batch.since_ns
+        self.counters.count_batch(len(batch.answers), batch.byte_count, waited_ns)
         writer = self._writer
         if writer.sync_count != self._syncs_counted:
             self._syncs_counted = writer.sync_count
@@ -491,6 +490,8 @@ class Pipeline:
     def _drain(self, messages_max: int, requests_max: int) -> bool:
         """Decides what has arrived. True when it stopped at a bound of its own: more may wait."""
         bytes_max = min(GATHERED_BYTES_MAX, self._batch_bytes_max)
+        if not self._gathering.answers:
+            self._since_ns = self._monotonic_ns()
         bounds = Bounds(GATHERED_MESSAGES_MAX, GATHERED_RECORDS_MAX, bytes_max)
         drained = self._gathering.drain(messages_max, requests_max, bounds)
         if drained is Drained.FULL:

@@ -6,7 +6,7 @@
   const { whole, short, duration } = Charts;
   const SERIES = { second: { kept: 600 }, minute: { kept: 1440 } };
   const CHARTS_SHOWN = 4, DESKS_SHOWN = 40, SLOW_MS = 5000, SILENT_MS = 5000, CHOICES_MAX = 2000;
-  const AT = { admitted: 1, syncP50: 7, syncP99: 8, syncMax: 9, sent: 10 };
+  const AT = { admitted: 1, answerP50: 7, answerP99: 8, syncP50: 9, syncP99: 10, sent: 11 };
 
   const state = { now: null, desks: [], span: "second", rows: [], width: 1e9, heardMs: 0, showAll: false };
   const charts = { exposures: new Map() };
@@ -100,14 +100,14 @@
     const perSecond = (from, upto) => last.length ? last.reduce((sum, row) => sum + row.slice(from, upto).reduce((a, b) => a + b, 0), 0) / last.length * 1e9 / state.width : 0;
     const orders = perSecond(AT.admitted, 5), rejected = perSecond(2, 5);
     const rate = (number) => number >= 100 || Number.isInteger(number) ? whole.format(number) : number.toFixed(1);
-    const newest = [...state.rows].reverse().find((row) => row[AT.syncP99] !== null);
+    const newest = [...state.rows].reverse().find((row) => row[AT.answerP99] !== null);
     const anchor = figures.anchor_sequence < 0 ? ["none", "not configured"]
       : [figures.anchor_behind_ns < 1e9 ? "up to date" : `${age(figures.anchor_behind_ns)} behind`, `at record ${whole.format(figures.anchor_sequence)}`];
     const over = state.span === "second" ? "of the last 10 s" : "of the last 10 min";
     const cards = [
       ["orders a second", rate(orders), over],
       ["rejected", orders ? `${(100 * rejected / orders).toFixed(1)} %` : "–", over],
-      ["sync, p99", newest ? `≤ ${duration(newest[AT.syncP99])}` : "–", figures.last_sync_ns ? `the last one ${duration(figures.last_sync_ns)}` : ""],
+      ["answers, p99", newest ? `≤ ${duration(newest[AT.answerP99])}` : "–", figures.last_sync_ns ? `last sync ${duration(figures.last_sync_ns)}` : ""],
       ["open orders", many(figures.open_orders), `${many(figures.remembered_orders)} of ${many(figures.remembered_orders_max)} ids kept`],
       ["head", many(daemon.head_sequence), feed.behind_records > 1000 ? `${many(feed.behind_records)} not read here yet` : daemon.head_hash.slice(0, 12)],
       ["checkpoint", `${age(figures.checkpoint_age_ns)} ago`, `${many(figures.records_since_checkpoint)} records since`],
@@ -141,22 +141,30 @@
   // -- series --------------------------------------------------------------------------------------
 
   const timelineData = () => ({ bucket_width_ns: state.width, rows: state.rows.map((row) => row.slice(0, 5)) });
-  const syncData = () => ({ rows: state.rows.map((row) => [row[0], row[AT.syncP50], row[AT.syncP99], row[AT.syncMax]]), names: [["p50, at most", "held"], ["p99, at most", "after"], ["longest, at most", "limit", { width: 1 }]] });
+  const timesOf = (p50, p99) => ({
+    rows: state.rows.map((row) => [row[0], row[p50], row[p99]]),
+    names: [["p50, at most", "held"], ["p99, at most", "after"]],
+  });
+  const answerData = () => timesOf(AT.answerP50, AT.answerP99);
+  const syncData = () => timesOf(AT.syncP50, AT.syncP99);
   const sentData = () => ({ rows: state.rows.map((row) => [row[0], row[AT.sent]]), names: [["slowest", "after"]] });
 
   function drawSeries() {
     if (!charts.flow) {
       charts.flow = Charts.timeline($("flow"), timelineData());
+      charts.answers = Charts.times($("answers"), answerData());
       charts.syncs = Charts.times($("syncs"), syncData());
       charts.sent = Charts.times($("sent"), sentData());
     } else {
       charts.flow.update(timelineData());
+      charts.answers.update(answerData());
       charts.syncs.update(syncData());
       charts.sent.update(sentData());
     }
     $("flow-soft").textContent = state.span === "second" ? "a second" : "a minute";
     $("no-sent").hidden = charts.sent.isDrawn;
     $("no-sync").hidden = charts.syncs.isDrawn;
+    $("no-answer").hidden = charts.answers.isDrawn;
     root.dataset.rows = String(state.rows.length);
   }
 
@@ -330,7 +338,7 @@
   $("more-desks").addEventListener("click", () => { state.showAll = !state.showAll; showDesks(); });
   $("desk").addEventListener("change", () => void quietly(loadChosen));
   $("open-desk").addEventListener("change", () => void quietly(loadOpenOrders));
-  const drawn = () => [charts.flow, charts.syncs, charts.sent, charts.chosen, ...[...charts.exposures.values()].map(({ chart }) => chart)].filter(Boolean);
+  const drawn = () => [charts.flow, charts.answers, charts.syncs, charts.sent, charts.chosen, ...[...charts.exposures.values()].map(({ chart }) => chart)].filter(Boolean);
   Charts.onChange(() => drawn().forEach((chart) => chart.redraw()), () => drawn().forEach((chart) => chart.resize()));
   setInterval(showState, 1000);
   setInterval(() => {

@@ -47,7 +47,8 @@ def watched() -> Picture:
     counters = Counters(requests=4, sync_latency_ns_sum=3_000_000)
     stats = counters.as_reply(lines_not_said=2)
     ends = [(100_000, 1), (1_000_000, 2), (I64_MAX, 1)]
-    picture.take_stats(StatsReply(stats.counters, ends, {"version": "0.1.0"}), T0)
+    told = StatsReply(stats.counters, ends, {"version": "0.1.0"}, answers_by_latency_ns=ends)
+    picture.take_stats(told, T0)
     return picture
 
 
@@ -92,6 +93,7 @@ def test_figures_are_in_base_units_under_conventional_names() -> None:
         'pretrade_guard_sync_latency_seconds_bucket{"le": "+Inf"}': 4,
         "pretrade_guard_sync_latency_seconds_count": 4,
         "pretrade_guard_sync_latency_seconds_sum": 0.003,
+        'pretrade_guard_answer_latency_seconds_bucket{"le": "0.001"}': 3,
         "pretrade_guard_lines_not_said_total": 2,
         'pretrade_guard_currency_info{"currency": "USD"}': 1,
     }

@@ -65,9 +65,10 @@ def test_records_are_counted_by_what_they_were() -> None:
         "rejected_ledger": 1,
         "fills": 2,
         "cancels": 1,
+        "answer_p50": None,
+        "answer_p99": None,
         "sync_p50": None,
         "sync_p99": None,
-        "sync_max": None,
         "sent_max": 5,
     }
     assert picture.minutes(T0)[-1][1:7] == row[1:7]
@@ -133,17 +134,19 @@ def test_a_clock_far_ahead_does_not_empty_the_series() -> None:
     assert picture.tally.cancels == 2
 
 
-def test_syncs_are_told_by_the_second() -> None:
-    picture = Picture(T0)
-    ends = [(100, 3), (200, 0), (2**63 - 1, 0)]
-    picture.take_stats(StatsReply({"sync_latency_ns_max": 90}, ends), T0)
+def test_answers_and_syncs_are_told_by_the_second() -> None:
+    picture, none = Picture(T0), (2**63 - 1, 0)
+    greatest = {"sync_latency_ns_max": 150, "answer_latency_ns_max": 900}
+    picture.take_stats(StatsReply(greatest, [(100, 3), (200, 0), none]), T0)
     assert picture.seconds(T0 + SECOND_NS) == []  # since when is not known
-    ends = [(100, 102), (200, 1), (2**63 - 1, 0)]
-    picture.take_stats(StatsReply({"sync_latency_ns_max": 150}, ends), T0)
+    syncs, answers = [(100, 102), (200, 2), none], [(500, 1), (1_000, 1), none]
+    picture.take_stats(StatsReply(greatest, syncs, answers_by_latency_ns=answers), T0)
     [row] = picture.seconds(T0 + SECOND_NS)
-    assert row[7:10] == [100, 100, 150]
-    picture.take_stats(StatsReply({"sync_latency_ns_max": 150}, ends), T0 + 5 * SECOND_NS)
-    assert picture.seconds(T0 + 6 * SECOND_NS)[-1][7:10] == [None, None, None]
+    assert row[7:11] == [500, 900, 100, 150]
+    later = T0 + 5 * SECOND_NS
+    picture.take_stats(StatsReply(greatest, syncs, answers_by_latency_ns=answers), later)
+    assert picture.seconds(later + SECOND_NS)[-1][7:11] == [None] * 4
+    assert picture.minutes(T0)[0][7:11] == [500, 900, 100, 150]
 
 
 def test_desks_are_told_by_their_use_of_budget_or_cap() -> None:

@@ -78,9 +78,9 @@ REPLIES: list[tuple[Any, str]] = [
         '{"type":"pong","head_sequence":15,"head_hash":"h","log_id":"l","version":1}',
     ),
     (
-        StatsReply({"messages": 3}, [(100_000, 2)], {"kernel": "compiled"}),
+        StatsReply({"messages": 3}, [(100_000, 2)], {"kernel": "compiled"}, [(200_000, 1)]),
         '{"type":"stats","counters":{"messages":3},"syncs_by_latency_ns":[[100000,2]],'
-        '"build":{"kernel":"compiled"}}',
+        '"build":{"kernel":"compiled"},"answers_by_latency_ns":[[200000,1]]}',
     ),
     (
         HelloReply(

@@ -33,6 +33,19 @@ def test_a_sync_is_counted_in_its_class(latency_ns: int, bound_ns: int) -> None:
     assert list(counted) == sorted(SYNC_LATENCY_BOUNDS_NS)
 
 
+def test_batches_are_counted_by_how_long_their_first_message_waited() -> None:
+    counters = Counters()
+    for messages, latency_ns in ((1, 100_000), (7, 100_001), (2, 3_000_000), (0, 9_000_000)):
+        counters.count_batch(messages, messages * 100, latency_ns)
+    reply = counters.as_reply()
+    counted = {bound: count for bound, count in reply.answers_by_latency_ns if count}
+    assert counted == {100_000: 1, 200_000: 1, 5_000_000: 1}  # nobody waited for the last one
+    names = ("batches", "gathered_messages_max", "gathered_bytes_max")
+    assert [reply.counters[name] for name in names] == [4, 7, 700]
+    names = ("answer_latency_ns_sum", "answer_latency_ns_max")
+    assert [reply.counters[name] for name in names] == [3_200_001, 3_000_000]
+
+
 def test_sums_and_highest_values() -> None:
     counters = Counters()
     for size, latency_ns in ((5, 300), (9, 100), (2, 200)):
@@ -51,7 +64,8 @@ def test_the_protocol_page_names_every_counter() -> None:
 
 
 def test_a_reply_at_its_longest_is_within_what_is_reckoned_for_it() -> None:
-    counters = Counters(syncs_by_latency=[I64_MAX] * len(SYNC_LATENCY_BOUNDS_NS))
+    full = [I64_MAX] * len(SYNC_LATENCY_BOUNDS_NS)
+    counters = Counters(syncs_by_latency=full, answers_by_latency=full)
     reply = counters.as_reply(**{f"gauge_number_{number}_microcents": 0 for number in range(9)})
     reply.counters = dict.fromkeys(reply.counters, I64_MAX)
     reply.request_id = "x" * 64
