@@ -11,6 +11,7 @@ from guard.cli.base import UsageError
 
 if TYPE_CHECKING:
     from guard.client.admin import AdminClient
+    from guard.client.options import CurveKeys
 
 
 def add_endpoint_arguments(parser: argparse.ArgumentParser, timeout_s: float = 5.0) -> None:
@@ -19,6 +20,10 @@ def add_endpoint_arguments(parser: argparse.ArgumentParser, timeout_s: float = 5
     which.add_argument("--config", type=Path, metavar="FILE", help="the daemon's configuration")
     which.add_argument("--log", type=Path, metavar="LOG_DIR", help="the directory of its log")
     which.add_argument("--endpoint", metavar="ADDRESS", help="ipc://PATH or tcp://HOST:PORT")
+    parser.add_argument(
+        "--curve-key-file", type=Path, metavar="KEY", help="your own key, where it asks for one"
+    )
+    parser.add_argument("--server-key", metavar="Z85", help="with it: the daemon's public key")
     parser.add_argument(
         "--timeout-s",
         type=_seconds,
@@ -60,6 +65,26 @@ def endpoint_of(options: argparse.Namespace) -> str:
     return found
 
 
+def _curve_of(options: argparse.Namespace) -> "CurveKeys | None":
+    """The keys that were given, if any. Raises UsageError, ConfigError."""
+    import zmq
+
+    from guard.client.options import CurveKeys
+    from guard.config.keys import load_curve_key
+    from guard.config.z85 import text_of
+
+    if (options.curve_key_file is None) != (options.server_key is None):
+        raise UsageError("--curve-key-file KEY and --server-key Z85 go together")
+    if options.curve_key_file is None:
+        return None
+    secret = text_of(load_curve_key(options.curve_key_file))
+    public = zmq.curve_public(secret.encode("ascii")).decode("ascii")
+    try:
+        return CurveKeys(options.server_key, public, secret)
+    except ValueError as error:
+        raise UsageError(f"--server-key: {options.server_key!r}: {error}") from error
+
+
 def open_client(options: argparse.Namespace) -> "AdminClient":
     """A client of that endpoint. Raises UsageError, ConfigError."""
     import zmq
@@ -68,6 +93,6 @@ def open_client(options: argparse.Namespace) -> "AdminClient":
 
     endpoint = endpoint_of(options)
     try:
-        return AdminClient(endpoint, timeout_s=options.timeout_s)
+        return AdminClient(endpoint, timeout_s=options.timeout_s, curve=_curve_of(options))
     except zmq.ZMQError as error:
         raise UsageError(f"{endpoint}: {error}") from error

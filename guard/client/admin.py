@@ -20,6 +20,8 @@ import msgspec
 import zmq
 
 from guard.admin.messages import AnyReply, AnyRequest, Refused, decode_reply, encode_request
+from guard.client.options import CurveKeys
+from guard.client.securing import secure
 from guard.clock import monotonic_ns
 
 RESEND_AFTER_S: Final = 1.0
@@ -43,8 +45,13 @@ class AdminTimeoutError(TimeoutError):
 class AdminClient:
     """One connection. Not to be shared between threads."""
 
-    def __init__(self, endpoint: str, *, timeout_s: float = 5.0) -> None:
-        """`timeout_s`: how long an answer is waited for, resends included."""
+    def __init__(
+        self, endpoint: str, *, timeout_s: float = 5.0, curve: CurveKeys | None = None
+    ) -> None:
+        """`timeout_s`: how long an answer is waited for, resends included.
+
+        `curve`: where the endpoint asks for a key.
+        """
         if not timeout_s > 0:
             raise ValueError(f"timeout_s: {timeout_s!r} is not allowed; allowed: above zero")
         self._endpoint = endpoint
@@ -54,6 +61,8 @@ class AdminClient:
         try:
             self._socket.set(zmq.LINGER, 0)
             self._socket.set(zmq.SNDTIMEO, 0)
+            if curve is not None:
+                secure(self._socket, curve)
             self._socket.connect(endpoint)
         except BaseException:
             self._socket.close(linger=0)

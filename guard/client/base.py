@@ -21,6 +21,7 @@ from guard.client.options import (
     is_ipv6,
 )
 from guard.client.requests import FillFields, OrderFields, RequestBuilder, lists_keywords
+from guard.client.securing import secure
 from guard.client.session import IN_FLIGHT_LIMIT, Session
 from guard.client.stamps import Stamps
 from guard.client.values import InstrumentSpec
@@ -155,9 +156,7 @@ class ClientBase:
             if is_ipv6(self._endpoint):
                 socket.set(zmq.IPV6, 1)
             if self._curve is not None:
-                socket.set(zmq.CURVE_SERVERKEY, self._curve.server_public.encode("ascii"))
-                socket.set(zmq.CURVE_PUBLICKEY, self._curve.client_public.encode("ascii"))
-                socket.set(zmq.CURVE_SECRETKEY, self._curve.client_secret.encode("ascii"))
+                secure(socket, self._curve)
             socket.connect(self._endpoint)
         except BaseException:
             socket.close(linger=0)

@@ -45,6 +45,7 @@ from guard.protocol.messages import StatsReply
 from guard.server.closing import DayCloser
 from guard.server.connection import Connection, Received
 from guard.server.listener import Listener
+from guard.server.permits import NOBODY, Permit
 from guard.server.pipeline import Pipeline
 from guard.server.policy import MIB, Policy
 from guard.server.session_records import name_of_user
@@ -90,6 +91,7 @@ class AdminDoor:
         acts: dict[type, Act],
         closer: DayCloser,
         say: Callable[[str], None],
+        needs_roles: bool = False,
     ) -> None:
         """`actor`: of (by, why). `acts`: what an action has the daemon do once it is recorded."""
         self._closer = closer
@@ -100,6 +102,7 @@ class AdminDoor:
         self._health = health
         self._stats = stats
         self._acts = acts
+        self._needs_roles = needs_roles
         self._say = say
         self._loop = asyncio.get_running_loop()
 
@@ -164,6 +167,8 @@ class AdminDoor:
             return Refused(error.code, error.field, str(error), request_id_of(body)), None
         act_behind = None
         try:
+            if self._needs_roles:
+                _check_role(peer.permit or NOBODY, request)
             if isinstance(request, Health):
                 reply: Any = self._health()
             elif isinstance(request, CloseDay) and not request.dry_run:
@@ -236,8 +241,23 @@ def _as_it_is(reply: Any) -> bytes:
     raise TypeError(f"a reply of an operator is bytes already: {reply!r}")
 
 
+def _check_role(permit: Permit, request: Any) -> None:
+    """Raises AdminError for what the peer's roles do not let it ask or do."""
+    needed = "operate" if isinstance(request, Action) else "view"
+    if needed not in permit.roles:
+        raise AdminError(
+            "not_permitted",
+            "type",
+            f"type: {request.__struct_config__.tag} needs the role {needed!r}, which client "
+            f"{permit.name!r} has not",
+        )
+
+
 def _who(peer: Connection, said: str | None) -> str:
-    """Who acts: by the system's word on a unix socket, else by their own."""
+    """Who acts: by their key, by the system's word on a unix socket, else by their own."""
+    if peer.key is not None and peer.permit is not None:
+        person = peer.permit.person
+        return person if said is None or said == person else f"{said} (as {person})"
     credentials = peer.credentials
     if credentials is None:
         if said is None:

@@ -16,7 +16,9 @@ from guard.process.line_forms import told
 from guard.process.operator_lines import alarm, say
 from guard.recovery.checkpoint_schedule import Checkpointer
 from guard.server.admin_door import AdminDoor, admin_policy
+from guard.server.clients import Clients
 from guard.server.closing import DayCloser
+from guard.server.doors import open_door, secured
 from guard.server.endpoints import EndpointError
 from guard.server.health import health_of
 from guard.server.listener import Listener
@@ -24,14 +26,20 @@ from guard.server.pipeline import Pipeline
 from guard.server.service import RunOptions, Service
 
 
-def bind_admin(options: RunOptions) -> Listener | None:
-    """The admin endpoint's listener; None where there is to be none. Raises EndpointError."""
+def bind_admin(options: RunOptions, clients: Clients | None = None) -> Listener | None:
+    """The admin endpoint's listener; None where there is to be none. Raises EndpointError.
+
+    Where any client has a role, whoever has none may do nothing there; with a key, it is CURVE.
+    """
     configured = options.config.endpoints.admin
     endpoint = admin_endpoint(configured, str(options.log_directory))
     if endpoint is None:
         return None
+    operators = clients if clients is not None and clients.has_operators() else None
+    admits = None if operators is None else operators.operates
     try:
-        return Listener([endpoint], admin_policy(), say=say)
+        policy = secured(admin_policy(), options.curve_key, admits)
+        return open_door(endpoint, policy, operators)
     except EndpointError as error:
         text = f"admin endpoint {endpoint!r} cannot be bound: {error}"
         if configured != BESIDE_LOG:
@@ -66,6 +74,7 @@ def make_admin_door(
         service.admin,
         pipeline,
         service.engine.state,
+        needs_roles=service.clients is not None and service.clients.has_operators(),
         actor=actor,
         health=health,
         stats=pipeline.stats,

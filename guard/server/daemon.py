@@ -22,7 +22,7 @@ import uvloop
 from guard import __version__, clock
 from guard.config.file import ConfigError
 from guard.engine.engine import Engine
-from guard.engine.events import SessionClosed
+from guard.engine.events import Outcome, SessionClosed
 from guard.process.descriptors import CONNECTIONS_MIN, connections_max, open_count, raise_limit
 from guard.process.installation import interpreted_note
 from guard.process.line_forms import told
@@ -37,15 +37,16 @@ from guard.server.anchoring import AnchorPublisher, check_no_anchor, load_anchor
 from guard.server.clients import Clients
 from guard.server.disk_reserve import batch_bytes_max
 from guard.server.door_proof import DoorError
+from guard.server.doors import MissingLibraryError, open_door, secured
 from guard.server.endpoints import EndpointError
 from guard.server.feed_door import FeedDoor
 from guard.server.feed_service import bind_feed, make_feed_door
 from guard.server.housekeeping import ANCHOR_WAIT_S
 from guard.server.listener import Listener
 from guard.server.older_records import OlderRecords
-from guard.server.order_door import MissingLibraryError, bind_orders, mechanism_of
 from guard.server.pipeline import Pipeline
 from guard.server.policy import CONNECTIONS_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, Policy
+from guard.server.priority import frees
 from guard.server.rereading import make_rereading, note_configuration
 from guard.server.service import RunOptions, Service, make_checkpointer, make_housekeeper
 from guard.server.session_records import (
@@ -192,10 +193,12 @@ async def _serve_log(
 ) -> None:
     engine = recovered.engine
     events = list(session_events(options, hasher, recovered))
-    gateway = _bind(options)
+    clients = Clients.of(options.config.clients)
+    gateway = _bind(options, clients)
     admin = feed = None
     try:
-        admin, feed = _bind_beside(options, bind_admin), _bind_beside(options, bind_feed)
+        admin = _bind_beside(options, clients, bind_admin)
+        feed = _bind_beside(options, clients, bind_feed)
         anchor = _begin_anchor(options, hasher, recovered)
         with LogWriter.open(
             options.log_directory,
@@ -209,10 +212,7 @@ async def _serve_log(
             may_write_ahead=partial(_may_write_ahead, options, recovered),
         ) as writer:
             _refuse_few_descriptors()
-            stage_start(options, engine, writer, events)
-            check_start_space(writer, recovered.lock.directory_descriptor)
-            writer.sync_now()
-            writer.publish()
+            _record_start(options, recovered, writer, events)
             # Here alone, and by the settings' number: what only reads a log grows with it.
             engine.state.orders.expect(engine.state.orders.shares.ids_expected())
             if anchor is not None and recovered.losses:
@@ -232,6 +232,7 @@ async def _serve_log(
                 partial(actor_of, engine),
                 admin,
                 feed,
+                clients,
             )
             served = None if options.then_stop else await _serve_orders(service)
             _end_session(options, hasher, engine, writer)
@@ -260,6 +261,16 @@ def _end_session(
     writer.sync_now()
     writer.seal()
     _tell_last(writer)
+
+
+def _record_start(
+    options: RunOptions, recovered: Recovered, writer: LogWriter, events: list[Outcome]
+) -> None:
+    """What the start has to say is on disk, and readers know of it."""
+    stage_start(options, recovered.engine, writer, events)
+    check_start_space(writer, recovered.lock.directory_descriptor)
+    writer.sync_now()
+    writer.publish()
 
 
 def _may_write_ahead(options: RunOptions, recovered: Recovered, byte_count: int) -> bool:
@@ -416,33 +427,29 @@ def _settle_garbage_collector() -> None:
 
 
 def _bind_beside(
-    options: RunOptions, bind: Callable[[RunOptions], Listener | None]
+    options: RunOptions,
+    clients: Clients | None,
+    bind: Callable[[RunOptions, Clients | None], Listener | None],
 ) -> Listener | None:
     """An endpoint beside the orders'."""
     if options.then_stop:
         return None
     try:
-        return bind(options)
-    except EndpointError as error:
+        return bind(options, clients)
+    except (EndpointError, DoorError) as error:
         raise StartError(str(error)) from error
 
 
-def _bind(options: RunOptions) -> Listener:
-    clients = None if options.config.clients is None else Clients(options.config.clients)
+def _bind(options: RunOptions, clients: Clients | None) -> Listener:
     endpoint = options.orders_endpoint
     limits = Limits(BODY_BYTES_MAX, MESSAGE_BYTES_MAX, FRAMES_MAX)
     room = connections_max(raise_limit(), open_count() + DESCRIPTORS_TO_COME)
     try:
-        mechanism = mechanism_of(options.curve_key, _nobody if clients is None else clients.trades)
-        policy = Policy(limits, max(1, min(room, CONNECTIONS_MAX)), mechanism)
-        return bind_orders(endpoint, policy, clients)
-    except MissingLibraryError as error:
+        policy = Policy(limits, max(1, min(room, CONNECTIONS_MAX)))
+        admits = None if clients is None else clients.trades
+        policy = secured(policy, options.curve_key, admits)
+        return open_door(endpoint, policy, clients, is_urgent=frees)
+    except (MissingLibraryError, DoorError) as error:
         raise StartError(str(error)) from error
-    except DoorError as error:
-        raise StartError(f"orders endpoint {endpoint!r} is not safe to serve: {error}") from error
     except EndpointError as error:
         raise StartError(f"orders endpoint {endpoint!r} cannot be bound: {error}") from error
-
-
-def _nobody(_key: bytes) -> bool:
-    return False

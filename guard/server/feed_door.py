@@ -22,6 +22,7 @@ from typing import Final
 from msgspec import UNSET
 
 from guard.admin.bodies import is_json, request_id_of
+from guard.config.clients import DROP_COPY
 from guard.feed.files import FeedReadError
 from guard.feed.messages import (
     CREDIT_LINES_MAX,
@@ -44,6 +45,7 @@ from guard.server.connection import REPLY_OVERHEAD_BYTES, Connection, Received
 from guard.server.feed_subscription import Sent, Subscription
 from guard.server.feed_supply import FeedSupply
 from guard.server.listener import Listener
+from guard.server.permits import NOBODY, Permit
 from wal import Head
 
 MESSAGES_PER_TURN: Final = 4
@@ -68,8 +70,13 @@ class FeedDoor:
         log_id: str,
         software_version: str,
         when_durable: Callable[[Callable[[Head], None]], None],
+        needs_permits: bool = False,
     ) -> None:
-        """`desks`: those that are open. `when_durable`: as the pipeline's."""
+        """`desks`: those that are open. `when_durable`: as the pipeline's.
+
+        `needs_permits`: clients are configured: whoever has none is given nothing.
+        """
+        self._needs_permits = needs_permits
         self._listener = listener
         self._supply = supply
         self._desks = desks
@@ -195,6 +202,8 @@ class FeedDoor:
             self._send(subscription.say(Unsubscribed(after, through, subscription.request_id)))
 
     def _subscribe(self, peer: Connection, before: bytes, as_json: bool, asked: Subscribe) -> None:
+        if self._needs_permits:
+            check_subscription(peer.permit or NOBODY, asked.desks)
         self._supply.gather()
         durable = self._supply.durable
         place = self._place_of(asked, durable)
@@ -380,3 +389,18 @@ def _other_history(told: str | None, sequence: int) -> FeedError:
         f"after_hash: {told!r} is not allowed; allowed: the hash of record {sequence}, which is "
         "another one: this is another log, or its end was lost",
     )
+
+
+def check_subscription(permit: Permit, desks: list[str] | None) -> None:
+    """May it have the lines of these desks; None: all lines? Raises FeedError."""
+    if DROP_COPY not in permit.may:
+        raise FeedError(
+            "not_permitted", "type", f"type: subscribe is not granted to client {permit.name!r}"
+        )
+    if permit.desks is None:
+        return
+    for index, desk in enumerate(desks or (None,)):
+        if desk not in permit.desks:
+            field, asked = ("desks", "null") if desk is None else (f"desks[{index}]", repr(desk))
+            text = f"{field}: {asked} is not granted to client {permit.name!r}"
+            raise FeedError("not_permitted", field, text)

@@ -10,7 +10,9 @@ from typing import Final
 from guard import __version__
 from guard.config.endpoint import NO_ENDPOINT
 from guard.feed.messages import BODY_BYTES_MAX
-from guard.process.operator_lines import say
+from guard.server.clients import Clients
+from guard.server.connection import Connection
+from guard.server.doors import open_door, secured
 from guard.server.endpoints import EndpointError
 from guard.server.feed_door import FeedDoor
 from guard.server.feed_supply import FeedSupply
@@ -22,6 +24,7 @@ from guard.server.service import RunOptions, Service
 from guard.server.zmtp import Limits
 from wal import LINE_BYTES_MAX
 
+SUBSCRIBERS: Final = frozenset((b"DEALER",))
 CONNECTIONS_MAX: Final = 64
 FRAMES_MAX: Final = 8
 # Of all subscribers, whatever they do. It must hold a message of the longest line.
@@ -33,7 +36,7 @@ def feed_policy() -> Policy:
     return Policy(
         Limits(BODY_BYTES_MAX, BODY_BYTES_MAX + MIB, FRAMES_MAX),
         CONNECTIONS_MAX,
-        mechanism=partial(NullMechanism, b"ROUTER", frozenset((b"DEALER",))),
+        mechanism=partial(NullMechanism, b"ROUTER", SUBSCRIBERS),
         half_open_max=16,
         partial_bytes_max=CONNECTIONS_MAX * BODY_BYTES_MAX,
         ahead_bytes_max=CONNECTIONS_MAX * BODY_BYTES_MAX,
@@ -44,13 +47,15 @@ def feed_policy() -> Policy:
     )
 
 
-def bind_feed(options: RunOptions) -> Listener | None:
+def bind_feed(options: RunOptions, clients: Clients | None = None) -> Listener | None:
     """The feed endpoint's listener; None where there is to be none. Raises EndpointError."""
     endpoint = options.config.endpoints.feed
     if endpoint == NO_ENDPOINT:
         return None
+    admits = None if clients is None else clients.subscribes
     try:
-        return Listener([endpoint], feed_policy(), say=say)
+        policy = secured(feed_policy(), options.curve_key, admits, SUBSCRIBERS)
+        return open_door(endpoint, policy, clients)
     except EndpointError as error:
         raise EndpointError(f"feed endpoint {endpoint!r} cannot be bound: {error}") from error
 
@@ -69,7 +74,14 @@ def make_feed_door(service: Service, pipeline: Pipeline) -> FeedDoor | None:
         log_id=state.log_id,
         software_version=__version__,
         when_durable=pipeline.when_durable,
+        needs_permits=service.clients is not None,
     )
-    listener.tell(door.welcome, door.forget)
+    clients = service.clients
+    listener.tell(door.welcome if clients is None else partial(_meet, clients, door), door.forget)
     pipeline.on_answered = door.on_answered
     return door
+
+
+def _meet(clients: Clients, door: FeedDoor, peer: Connection) -> None:
+    clients.bind(peer)
+    door.welcome(peer)

@@ -284,6 +284,10 @@ class Listener:
             **{f"gone_{why}": self.gone.get(why, 0) for why in REASONS},
         }
 
+    def end(self, peer: Connection, why: str) -> None:
+        """Ends one, whatever is under way."""
+        self._end(peer, why)
+
     def peers(self) -> list[Connection]:
         """All that are connected now."""
         return list(self._connections.values())

@@ -15,7 +15,7 @@ cdef i64 _NS_PER_S
 cdef class Permit:
     cdef readonly bytes client
     cdef readonly str name, person
-    cdef readonly object roles, desks, may
+    cdef readonly object terms, roles, desks, may
     cdef public Py_ssize_t denied
     cdef u64 _kinds
     cdef object _desk_names

@@ -39,6 +39,7 @@ class Permit:
     """One client's. `client`: its name, as records have it. `desks`: None for all."""
 
     def __init__(self, terms: ClientTerms) -> None:
+        self.terms = terms
         self.client = terms.name.encode()
         self.name = terms.name
         self.person = terms.person

@@ -28,6 +28,7 @@ from guard.engine.actor import Actor
 from guard.engine.state import GuardState
 from guard.process.line_forms import told
 from guard.process.operator_lines import alarm, say
+from guard.server.clients import Clients
 from guard.server.pipeline import Pipeline
 from guard.server.service import RunOptions, Service
 from wal import Head
@@ -53,6 +54,7 @@ class Rereading:
         actor: Callable[[str], Actor],
         say: Callable[[str], None],
         alarm: Callable[[str], None],
+        clients: Clients | None = None,
     ) -> None:
         """`config`: as the file was last read. `actor`: of (why)."""
         self._file = config_file
@@ -61,6 +63,7 @@ class Rereading:
         self._state = state
         self._pipeline = pipeline
         self._actor = actor
+        self._clients = clients
         self._say = say
         self._alarm = alarm
         self._loop = asyncio.get_running_loop()
@@ -123,6 +126,7 @@ class Rereading:
         found = find_differences(self._state, config, actor)
         changed, kept = split_kept(found, config, said_by(self._config))
         reasons = [*fixed_differences(self._config, config)]
+        reasons += _begun_differences(self._config, config)
         if changed:
             reasons += self._conflicts(changed, actor)
         if reasons:
@@ -137,6 +141,9 @@ class Rereading:
         for event in events:
             self._pipeline.record(event)
         self._config = config
+        if self._clients is not None:
+            for text in _at_most(self._clients.replace(config.clients or ())):
+                self._say(told("clients_changed", f"SIGHUP: taken: {text}", difference=text))
         self._pipeline.when_durable(self._note)
         records = "no record" if not events else f"{len(events)} records, logged"
         text = f"SIGHUP: the configuration was read again: {records}"
@@ -170,6 +177,7 @@ def make_rereading(service: Service, pipeline: Pipeline) -> Rereading:
         actor=lambda why: service.actor(writer.staged_count, why),
         say=say,
         alarm=alarm,
+        clients=service.clients,
     )
 
 
@@ -200,8 +208,15 @@ def fixed_differences(before: Config, after: Config) -> Iterator[str]:
             is_fixed = section != "settings" or key in _SETTINGS_AT_A_START
             if is_fixed and old != new:
                 yield f"{section}.{key}: it is {old!r}, the file says {new!r}: it takes a restart"
-    if before.clients != after.clients:
-        yield "clients: the file names others, or with other keys or grants: it takes a restart"
+
+
+def _begun_differences(before: Config, after: Config) -> Iterator[str]:
+    """What of the clients takes a restart: that there are any, and that any of them operates."""
+    if (before.clients is None) != (after.clients is None):
+        yield "clients: whether there are any takes a restart"
+    was, is_now = (any(each.roles for each in config.clients or ()) for config in (before, after))
+    if was != is_now:
+        yield "clients: whether any of them has a role takes a restart"
 
 
 def _at_most(texts: list[str]) -> list[str]:

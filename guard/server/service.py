@@ -26,6 +26,7 @@ from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery.checkpoint_schedule import STOP_RECORDS_MIN, Checkpointer, CheckpointPlan
 from guard.recovery.recover import Recovered
 from guard.server.anchoring import AnchorPublisher
+from guard.server.clients import Clients
 from guard.server.disk_reserve import DiskReserve
 from guard.server.housekeeping import Housekeeper
 from guard.server.listener import Listener
@@ -86,6 +87,7 @@ class Service:
     actor: Callable[[int, str], Actor]  # of so many staged records, and why
     admin: Listener | None = None
     feed: Listener | None = None
+    clients: Clients | None = None
 
     @property
     def is_anchor_synchronous(self) -> bool:
