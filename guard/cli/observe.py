@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from guard.cli.base import EXIT_GOOD, Commands, UsageError
-from guard.cli.operator import add_endpoint_arguments, endpoint_of
+from guard.cli.operator import add_endpoint_arguments, endpoint_of, open_client
 from guard.process.operator_lines import alarm, announce, speaking
 
 if TYPE_CHECKING:
@@ -53,22 +53,29 @@ def add(commands: Commands) -> None:
 
 def _source(options: argparse.Namespace) -> "Source":
     """Where the records come from. Raises UsageError, ConfigError."""
-    from guard.client.options import check_endpoint
     from guard.config.endpoint import NO_ENDPOINT
     from guard.config.file import load_config
     from guard.observe.feed import Feed
     from guard.observe.log_files import LogFiles
 
     feed = options.feed
-    if feed is None and options.config is not None:
+    asks_for_keys = options.curve_key_file is not None  # which the feed's client does not have
+    if feed is None and options.config is not None and not asks_for_keys:
         configured = load_config(options.config).endpoints.feed
         feed = None if configured == NO_ENDPOINT else configured
     if feed is None:
         return LogFiles()
+    return Feed(_checked("--feed", feed))
+
+
+def _checked(option: str, endpoint: str) -> str:
+    """The endpoint, if a client can connect to such a one. Raises UsageError."""
+    from guard.client.options import check_endpoint
+
     try:
-        return Feed(check_endpoint(feed))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"--feed: {error}") from error
+        return check_endpoint(endpoint)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
 
 
 def _observe(options: argparse.Namespace) -> int:
@@ -83,7 +90,7 @@ def _observe(options: argparse.Namespace) -> int:
     from guard.observe.door import DoorError, open_door, parse_listen
     from guard.observe.serve import observe
 
-    endpoint, source = endpoint_of(options), _source(options)
+    endpoint, source = _checked("--endpoint", endpoint_of(options)), _source(options)
     try:
         address, port = parse_listen(options.listen, allows_network=options.allow_network)
         listening = open_door(address, port)
@@ -96,6 +103,6 @@ def _observe(options: argparse.Namespace) -> int:
         announce(f"pretrade-guard observe: {page} watches {endpoint}")
 
     with listening:
-        asker = Asker(endpoint, options.timeout_s)
+        asker = Asker(open_client(options))
         uvloop.run(observe(asker, source, listening, tuple(options.allow_host), ready))
     return EXIT_GOOD

@@ -9,7 +9,6 @@ asked all the same, of whoever is there then.
 """
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -24,19 +23,16 @@ DESKS_MAX: Final = 100_000
 class Asker:
     """One daemon's admin endpoint."""
 
-    def __init__(self, endpoint: str, timeout_s: float) -> None:
-        self._open: Callable[[], AdminClient] = lambda: AdminClient(endpoint, timeout_s=timeout_s)
-        self._client: AdminClient | None = None
+    def __init__(self, client: AdminClient) -> None:
+        """`client`: from here on this one's alone."""
+        self._client = client
         self._thread = ThreadPoolExecutor(1, "admin")
 
     async def ask(self, query: AnyQuery) -> Any:
         """The reply. Raises AdminTimeoutError, AdminRefusedError."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._ask, query)
-
-    def _ask(self, query: AnyQuery) -> Any:
-        if self._client is None:
-            self._client = self._open()
-        return self._client.ask(query)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._client.ask, query
+        )
 
     async def desks(self) -> list[DeskLine]:
         """Every desk. Raises as `ask`."""
@@ -50,6 +46,5 @@ class Asker:
 
     def close(self) -> None:
         """Ends the connection, once what is asked is answered or given up."""
-        if self._client is not None:
-            self._thread.submit(self._client.close)
+        self._thread.submit(self._client.close)
         self._thread.shutdown(wait=True)

@@ -41,8 +41,7 @@ class Feed:
             ) as feed:
                 while True:
                     batch = await feed.next_batch(self._silence_s)
-                    if batch.records:
-                        yield batch.lines.splitlines(keepends=True)
+                    yield batch.lines.splitlines(keepends=True)
         except FeedRefusedError as error:
             raise (GapError if error.code in _GONE else SourceError)(str(error)) from error
         except (GuardClientError, zmq.ZMQError) as error:

@@ -28,6 +28,7 @@ class LogFiles:
         """As `guard.observe.watch.Source` says."""
         try:
             follower = await asyncio.to_thread(_begin, Path(health.log_directory), first_sequence)
+            yield []
             while True:
                 state = follower.state()  # before the look: what comes behind it is for the next
                 lines = await asyncio.to_thread(_some, follower)

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
 import msgspec
+import zmq
 
 from guard.admin.messages import Configuration, Health, HealthReply, Stats
 from guard.client.admin import AdminRefusedError, AdminTimeoutError
@@ -26,7 +27,9 @@ RECORDS_BEFORE: Final = 2_000
 AGAIN_AFTER_S: Final = 1.0
 DESKS_PAUSE_S: Final = 1.0
 
-_ASKING_ERRORS: Final = (AdminTimeoutError, AdminRefusedError, OSError, msgspec.MsgspecError)
+_ASKING_ERRORS: Final = (
+    *(AdminTimeoutError, AdminRefusedError, OSError, zmq.ZMQError, msgspec.MsgspecError),
+)
 
 
 class SourceError(RuntimeError):
@@ -41,7 +44,8 @@ class Source(Protocol):
     """Where durable records come from."""
 
     def follow(self, first_sequence: int, health: HealthReply) -> AsyncIterator[list[bytes]]:
-        """The lines from that record on, some at a time, as they become durable.
+        """The lines from that record on, some at a time, as they become durable; none where there
+        are none, and all is well.
 
         Ends where the daemon does. Raises SourceError.
         """
@@ -110,7 +114,7 @@ class Watch:
 
     async def _read_on(self) -> None:
         log_id = ""
-        following = 0
+        following: int | None = None
         while True:
             await self._answered.wait()
             health = self.picture.health
@@ -119,22 +123,25 @@ class Watch:
                 log_id = health.log_id
                 self.picture.begin_log(health.head_sequence + 1)
                 following = max(1, health.head_sequence + 1 - RECORDS_BEFORE)
+            elif following is None:
+                following = health.head_sequence + 1
             following = await self._read(following, health)
             self._answered.clear()
             await asyncio.sleep(AGAIN_AFTER_S)
 
-    async def _read(self, first_sequence: int, health: HealthReply) -> int:
-        """Follows the records until that ends; the next one to begin with."""
+    async def _read(self, first_sequence: int, health: HealthReply) -> int | None:
+        """Follows the records until that ends; the next one to begin with. None: it is gone."""
         picture, following = self.picture, first_sequence
         try:
             async for lines in self._source.follow(first_sequence, health):
                 picture.feed_error = ""
-                picture.take_lines(lines, self._wall_ns())
-                following = picture.tally.last_sequence + 1
+                if lines:
+                    picture.take_lines(lines, self._wall_ns())
+                    following = picture.tally.last_sequence + 1
         except GapError as gap:
             picture.feed_error = str(gap)
             picture.feed_gaps += following > picture.tally.counted_from
-            return (picture.health or health).head_sequence + 1
+            return None
         except SourceError as error:
             picture.feed_error = str(error)
         return following

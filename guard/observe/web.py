@@ -98,7 +98,9 @@ class Web:
     async def _nothing(self, _request: Request) -> Response:
         return Response(status_code=204)
 
-    async def _events(self, _request: Request) -> Response:
+    async def _events(self, request: Request) -> Response:
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
         if self._broadcast.streams >= STREAMS_MAX:
             text = f"{STREAMS_MAX} pages are open already\n"
             return PlainTextResponse(text, 503, headers=_LATER)

@@ -108,9 +108,9 @@
       ["orders a second", rate(orders), over],
       ["rejected", orders ? `${(100 * rejected / orders).toFixed(1)} %` : "–", over],
       ["answers, p99", newest ? `≤ ${duration(newest[AT.answerP99])}` : "–", figures.last_sync_ns ? `last sync ${duration(figures.last_sync_ns)}` : ""],
-      ["open orders", many(figures.open_orders), `${many(figures.remembered_orders)} of ${many(figures.remembered_orders_max)} ids kept`],
+      ["open orders", many(figures.open_orders), `${many(figures.remembered_orders)} ids kept`],
       ["head", many(daemon.head_sequence), feed.behind_records > 1000 ? `${many(feed.behind_records)} not read here yet` : daemon.head_hash.slice(0, 12)],
-      ["checkpoint", `${age(figures.checkpoint_age_ns)} ago`, `${many(figures.records_since_checkpoint)} records since`],
+      ["checkpoint", `${age(figures.checkpoint_age_ns)} ago`, `${many(figures.records_since_checkpoint)} since`],
       ["anchor", ...anchor],
       ["disk left", figures.disk_left_bytes < 0 ? "unknown" : bytes(figures.disk_left_bytes), `reserve ${bytes(figures.disk_reserve_bytes)}`],
     ];

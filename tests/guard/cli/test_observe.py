@@ -137,6 +137,11 @@ def test_wrong_use_is_said(
     assert said in capsys.readouterr().err
 
 
+def test_an_endpoint_that_none_can_have_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["observe", "--endpoint", "tcp://127.0.0.1"]) == 2
+    assert "--endpoint: endpoint: 'tcp://127.0.0.1' is not allowed" in capsys.readouterr().err
+
+
 def test_without_the_extra_it_says_what_to_install(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

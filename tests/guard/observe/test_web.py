@@ -160,6 +160,12 @@ async def test_where_too_many_wait_for_open_orders_they_are_told_to_come_again()
     assert (late.status, late.text) == (503, "no answer within 2 s\n")
 
 
+async def test_asking_for_the_events_heads_holds_no_stream() -> None:
+    here = Observed()
+    answer = await ask(here.app, "/events", "HEAD")
+    assert (answer.status, answer.body, here.broadcast.streams) == (200, b"", 0)
+
+
 async def test_more_pages_than_there_may_be_are_refused() -> None:
     here = Observed()
     here.broadcast.streams = STREAMS_MAX
