@@ -35,12 +35,14 @@ from guard.engine.events import (
     FillBusted,
     FillCorrected,
     HoldFreed,
+    LimitsSet,
     Outcome,
     PolicyActivated,
     SettingsActivated,
 )
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.state import GuardState
+from guard.protocol.limits import digest_hex
 from guard.protocol.messages import Cancel, Fill
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.outcome import OutcomeKind
@@ -70,6 +72,8 @@ class Course:
         if begun is not None and overrides.policy is not None:
             begun.state.policy = build_policy(overrides.policy)
             begun.state.policy_digest_hex = overrides.policy_digest_hex
+        if begun is not None and overrides.limits is not None:
+            begun.state.set_limits(overrides.limits, digest_hex(overrides.limits))
         self.outcome = RequestOutcome()
         self.totals = Totals()
         self.admitted_by_desk: Counter[str] = Counter()
@@ -85,6 +89,9 @@ class Course:
 
     def order(self, sequence: int, request: Request, at_ns: int) -> bool:
         """Asks for an order; whether it is admitted. One that is known is not counted again."""
+        elapsed_ns = request.elapsed_ns
+        if self.engine.state.has_limits and elapsed_ns == 0:  # the day had none, and did not count
+            request.elapsed_ns = max(request.received_at_ns, 1)
         is_recorded = self.engine.decide(request, self.outcome)
         answered = self.outcome
         if not answered.repeat:
@@ -92,6 +99,7 @@ class Course:
         if is_recorded:
             self.engine.apply(request, answered)
             self._meet_early_fills(request)
+        request.elapsed_ns = elapsed_ns
         if answered.repeat or answered.kind != _ADMITTED:
             return False
         self.admitted_by_desk[request.desk] += 1
@@ -160,6 +168,8 @@ class Course:
             event = structs.replace(
                 event, policy=overrides.policy, policy_digest_hex=overrides.policy_digest_hex
             )
+        elif isinstance(event, LimitsSet) and overrides.limits is not None:
+            return  # others are in force, from the first record on
         elif isinstance(event, SettingsActivated):
             event = self._settings(event)
         elif isinstance(event, TERMS_EVENTS):
@@ -187,6 +197,8 @@ class Course:
             self.note(event.desk, sequence, at_ns)
         if isinstance(event, SettingsActivated) and not self._has_opened_desks:
             self._has_opened_desks = True
+            if overrides.limits is not None:
+                self.engine.state.set_limits(overrides.limits, digest_hex(overrides.limits))
             for terms in overrides.desks.values():
                 self._open(terms, event, sequence, at_ns)
 

@@ -1,9 +1,9 @@
 """Other rules for a day that was: the TOML files of `replay --policy` and `--limits`.
 
 Owns what such a file may hold, which is a part of a configuration, or a whole one, in the very
-form of `guard.config.file`: `[policy]` for the one; `[[desks]]`, and of `[settings]` what concerns
-remembered orders, for the other. Sections of a configuration that the option does not ask for are
-left aside, so that the file in use can be copied and changed; unknown ones are errors.
+form of `guard.config.file`: `[policy]` for the one; `[limits]`, `[[desks]]`, and of `[settings]`
+what concerns remembered orders, for the other. Sections of a configuration that the option does not
+ask for are left aside, so that the file in use can be copied and changed; unknown ones are errors.
 
 How it fails: `ConfigError` naming the place, before any record is read.
 """
@@ -25,8 +25,10 @@ from guard.config.file import (
     desk_terms,
     policy_content,
 )
+from guard.config.limits import LimitsSection, tree_of
 from guard.engine.apply_event import build_policy
 from guard.engine.policy_content import PolicyContent
+from guard.protocol.limits import LimitScope
 from guard.protocol.ranges import (
     NANOSECONDS_PER_SECOND,
     Currency,
@@ -36,7 +38,9 @@ from guard.protocol.ranges import (
 from kernel import PolicyError
 from wal import read_regular
 
-_SECTIONS: Final = frozenset(("endpoints", "log", "policy", "instruments", "desks", "settings"))
+_SECTIONS: Final = frozenset(
+    ("endpoints", "log", "policy", "instruments", "desks", "settings", "limits", "clients")
+)
 
 
 class _Settings(Struct, forbid_unknown_fields=True, frozen=True):
@@ -50,6 +54,7 @@ class _Settings(Struct, forbid_unknown_fields=True, frozen=True):
 
 class _Limits(Struct, frozen=True):
     desks: list[DeskSection] = []
+    limits: LimitsSection | None = None
     settings: _Settings = _Settings()
 
 
@@ -61,7 +66,8 @@ class _Policy(Struct, frozen=True):
 class Overrides:
     """What is to be otherwise; None and empty where it is to be as recorded.
 
-    `desks` are the terms of these desks for the whole day.
+    `desks` are the terms of these desks for the whole day. `limits`: the tree that is in force for
+    the whole of it, in place of what the day had.
     """
 
     policy: PolicyContent | None = None
@@ -71,6 +77,7 @@ class Overrides:
     remembered_order_window_ns: int | None = None
     refuse_unknown_venues: bool | None = None
     currency: str | None = None
+    limits: list[LimitScope] | None = None
 
 
 def load_overrides(policy_file: Path | None, limits_file: Path | None) -> Overrides:
@@ -114,8 +121,8 @@ def _policy_fields(sections: dict[str, Any]) -> dict[str, Any]:
 
 
 def _limits_fields(sections: dict[str, Any]) -> dict[str, Any]:
-    if not sections.keys() & {"desks", "settings"}:
-        raise ConfigError("holds no limits; allowed: [[desks]], [settings]")
+    if not sections.keys() & {"desks", "settings", "limits"}:
+        raise ConfigError("holds no limits; allowed: [limits], [[desks]], [settings]")
     limits = msgspec.convert(sections, _Limits)
     window_s = limits.settings.remembered_order_window_s
     return {
@@ -126,4 +133,5 @@ def _limits_fields(sections: dict[str, Any]) -> dict[str, Any]:
         else window_s * NANOSECONDS_PER_SECOND,
         "refuse_unknown_venues": limits.settings.refuse_unknown_venues,
         "currency": limits.settings.currency,
+        "limits": None if limits.limits is None else tree_of(limits.limits),
     }

@@ -95,15 +95,20 @@ def limit_tree(
     section: LimitsSection, desks: Collection[str], symbols: Collection[str]
 ) -> list[LimitScope]:
     """The section as the log records it. Raises ValueError naming the place."""
+    tree = tree_of(section)
+    check_tree(tree, desks, symbols)
+    return tree
+
+
+def tree_of(section: LimitsSection) -> list[LimitScope]:
+    """The same, whatever desks and symbols there are, and whatever is unsaid."""
     scopes = [_scope(section, "", "")]
     for symbol, narrower in section.symbol.items():
         scopes.append(_scope(narrower, "", symbol))
     for desk, of_desk in section.desk.items():
         scopes.append(_scope(of_desk, desk, ""))
         scopes += [_scope(narrower, desk, symbol) for symbol, narrower in of_desk.symbol.items()]
-    tree = normalized([scope for scope in scopes if scope.scope == Scope.FIRM or _says(scope)])
-    check_tree(tree, desks, symbols)
-    return tree
+    return normalized([scope for scope in scopes if scope.scope == Scope.FIRM or _says(scope)])
 
 
 def check_tree(tree: list[LimitScope], desks: Collection[str], symbols: Collection[str]) -> None:

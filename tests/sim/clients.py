@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from sim.oracle_limits import draw_mark
+
 Request = dict[str, Any]
 
 DESKS = ("desk-alpha", "desk-alpha", "desk-beta")
@@ -24,8 +26,9 @@ MALFORMED: tuple[tuple[Request, str, str], ...] = (
 class Clients:
     """All trading systems together. All randomness comes from `rng`."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, marks_per_cent: int) -> None:
         self._rng = rng
+        self._marks_per_cent = marks_per_cent
         self._orders: list[Request] = []
         self._sent: list[Request] = []
         self._next_id = 0
@@ -55,11 +58,13 @@ class Clients:
     def _next_request(self, now_ns: int) -> Request:
         rng = self._rng
         kind = rng.choices(
-            ("order", "again", "changed", "fill", "cancel", "status", "ping", "malformed"),
-            (36, 16, 5, 22, 9, 6, 3, 3),
+            ("order", "again", "changed", "fill", "cancel", "status", "ping", "malformed", "mark"),
+            (36, 16, 5, 22, 9, 6, 3, 3, self._marks_per_cent),
         )[0]
         if kind == "ping":
             request: Request = {"type": "ping"}
+        elif kind == "mark":
+            request = draw_mark(rng, now_ns)
         elif kind == "malformed":
             body, code, field = rng.choice(MALFORMED)
             request = {**body, "wire_type": body["type"], "type": "bad"}
@@ -97,6 +102,11 @@ class Clients:
             "risk_bps": rng.randint(0, 3_000),
             "confidence_bps": rng.randint(8_000, 10_000),
         }
+        if self._marks_per_cent > 10 and self._orders and rng.random() < 0.15:  # again, by a slip
+            request |= {
+                name: self._orders[-1][name]
+                for name in ("desk", "symbol", "side", "quantity", "price")
+            }
         oddity = rng.random()
         if oddity < 0.03:
             request["risk_bps"] = rng.randint(9_601, 10_000)

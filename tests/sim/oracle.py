@@ -14,6 +14,7 @@ from typing import Any
 
 from sim.facts import SINCE_VERSION, Facts, fee_before, fee_of, pay, share
 from sim.oracle_ids import SHARES_SINCE, Key, OracleIds
+from sim.oracle_limits import LIMITS_SET, OracleLimits
 from sim.request_defaults import FILL_DEFAULTS, ORDER_DEFAULTS
 from sim.tables import (
     ADOPTED,
@@ -39,7 +40,7 @@ class WrongError(AssertionError):
     """The guard's answer, or its state, is not what it must be."""
 
 
-class Oracle(OracleIds):
+class Oracle(OracleIds, OracleLimits):
     """`desks`: (budget, cap or None) of each; `window_ns`, `ids_max`: of the remembered ids."""
 
     def __init__(
@@ -57,6 +58,7 @@ class Oracle(OracleIds):
         self.next_sequence = 1
         self.last_ns = 0
         self.rules_version = 0  # of those that decide now
+        self._reset_limits()
         self.disk_low: Reply | None = None
         self.refused: tuple[str, ...] = ()
         self.next_reservation = 1
@@ -81,13 +83,16 @@ class Oracle(OracleIds):
 
     # What happens.
 
-    def start(self, record_count: int, wall_ns: int, rules_version: int | None = None) -> None:
-        """The guard has logged so many records of its own, and what rules they name."""
+    def start(self, record_count: int, wall_ns: int, said: int | str | None = None) -> None:
+        """The guard has logged so many records of its own, and what rules they name, or that they
+        set limits."""
+        rules_version = said if isinstance(said, int) else None
         for _ in range(record_count):
             if 0 < self.rules_version < SHARES_SINCE <= (rules_version or 0):
                 self._share_out(max(wall_ns, self.last_ns))
             self.rules_version = rules_version or self.rules_version
-            self._log("local", rules_version, wall_ns, max(wall_ns, self.last_ns))
+            self.has_limits = self.has_limits or said == LIMITS_SET
+            self._log("local", said, wall_ns, max(wall_ns, self.last_ns))
 
     def space(self, left: int, reserve: int, wall_ns: int) -> None:
         """So much is left on the log's disk: entries halt, or are let in again; some are refused
@@ -108,6 +113,7 @@ class Oracle(OracleIds):
 
     def handle(self, request: Reply, wall_ns: int) -> Reply:
         """The reply that must come; `venue` and what hangs on it may be None: not known yet."""
+        self._tick(wall_ns)
         answer = self._handle(request, wall_ns)
         self.finish_due(wall_ns)
         return answer
@@ -214,15 +220,20 @@ class Oracle(OracleIds):
                         return dict(DISK_FULL)
                     answer = self._reject(content, "order", "client_order_id_reused", detail)
                     answer["field"] = field
-                    self._log("order", request, wall_ns, now_ns)
+                    said = self._said(request, wall_ns)
+                    self._log("order", {**request, "said": said}, wall_ns, now_ns)
+                    self._note(content, said, 0, False)
                     return answer
             return again(known["answer"])
         if "order" in self.refused:
             return dict(DISK_FULL)
-        answer = self._judge(content, now_ns, wall_ns)
+        said = self._said(request, wall_ns)
+        answer = self._judge(content, said, now_ns, wall_ns)
         if answer["type"] == "admit" or answer["reason"] not in NOT_REMEMBERED:
             self._forget(key)
-        sequence = self._record("order", request, wall_ns, now_ns)
+        sequence = self._record("order", {**request, "said": said}, wall_ns, now_ns)
+        is_admitted = answer["type"] == "admit"
+        self._note(content, said, answer.get("notional_microcents", 0), is_admitted)
         if self.rules_version >= TIMED_SINCE:
             answer["received_at_ns"] = now_ns  # which is remembered
         order = {
@@ -252,7 +263,7 @@ class Oracle(OracleIds):
         self._sweep(content["desk"], sequence, now_ns)
         return answer
 
-    def _judge(self, content: Reply, now_ns: int, wall_ns: int) -> Reply:
+    def _judge(self, content: Reply, said: Reply, now_ns: int, wall_ns: int) -> Reply:
         sent_ns, window_ns = content["sent_at_ns"], self.window_ns
         clock_ns = wall_ns if abs(wall_ns - now_ns) > CLOCK_TOLERANCE_NS else now_ns
         if sent_ns is not None:
@@ -282,6 +293,10 @@ class Oracle(OracleIds):
         if desk["halted"]:
             detail = {"asked": 0, "limit": 0, "used": desk["unpaid"]}
             return self._reject(content, "order", "desk_halted", detail)
+        notional = self._value(content, said)
+        beyond = self._beyond(content, said, notional)
+        if beyond is not None:
+            return self._reject(content, "order", *beyond)
         for field, reason, limit, is_over in (
             ("risk_bps", "risk_hard_limit", RISK_HARD_LIMIT_BPS, 1),
             ("confidence_bps", "confidence_hard_limit", CONFIDENCE_MINIMUM_BPS, -1),
@@ -289,8 +304,6 @@ class Oracle(OracleIds):
             if (content[field] - limit) * is_over > 0:
                 detail = {"asked": content[field], "limit": limit, **dict.fromkeys(GATES, 0)}
                 return self._reject(content, "kernel", reason, detail)
-        numerator, denominator = WORTH[content["symbol"]]
-        notional = -(-content["quantity"] * content["price"] * numerator // denominator)
         if desk["cap"] is not None and desk["reserved"] + notional > desk["cap"]:
             detail = {"asked": notional, "limit": desk["cap"], "used": desk["reserved"]}
             return self._reject(content, "ledger", "exposure_limit_exceeded", detail)
@@ -463,17 +476,6 @@ class Oracle(OracleIds):
             self.orphans = {k: o for k, o in self.orphans.items() if o["expires_ns"] > now_ns}
         self.facts.forget_expired(now_ns)
         return sequence
-
-    def _reject(self, content: Reply, stage: str, reason: str, detail: Reply) -> Reply:
-        return {
-            "type": "reject",
-            "client_order_id": content["client_order_id"],
-            "wal_sequence": self.next_sequence,
-            "stage": stage,
-            "reason": reason,
-            "detail": detail,
-            "repeat": False,
-        }
 
     def _adopt(self, expected: Reply, found: Reply) -> None:
         """Takes over the kernel's choice of venue where it is told for the first time."""

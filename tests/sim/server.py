@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from guard.config.activation import find_differences, opening_events, rules_events
 from guard.config.file import Config
@@ -23,6 +23,8 @@ from guard.engine.engine import Engine
 from guard.engine.events import (
     RULES_VERSION,
     CutNoted,
+    LimitsSet,
+    LogOpened,
     Outcome,
     SessionClosed,
     SessionStarted,
@@ -37,6 +39,7 @@ from guard.server.request_path import record_due, record_event
 from guard_support import opened_under
 from sim.checkpoints import Checkpoints, ChildKilledError
 from sim.disk import Disk
+from sim.oracle_limits import LIMITS_SINCE
 from wal import Anchor, ChainHasher, Head, LogLock, LogWriter, anchor_of, verify_chain
 
 KEY = bytes(range(32))
@@ -402,7 +405,7 @@ class Server:
         self.cut_count = len(cuts)
         if recovered.head.sequence == 0:
             events = opening_events(self.config, actor, LOG_ID, HASHER.key_id)
-            return [opened_under(self._first_rules_version, event) for event in events]
+            return first_events(self._first_rules_version, events)
         names = CutNoted.__struct_fields__
         noted = [CutNoted(*(getattr(cut, name) for name in names)) for cut in cuts]
         started = actor.event(
@@ -424,6 +427,16 @@ class Server:
             if difference.event not in events:
                 events.append(difference.event)
         return events
+
+
+def first_events(rules_version: int, events: Iterable[Outcome]) -> list[Outcome]:
+    """A log's first events, as software with those rules wrote them: the earlier had no limits."""
+    written = [opened_under(rules_version, event) for event in events]
+    if rules_version >= LIMITS_SINCE:
+        return written
+    kept = [event for event in written if not isinstance(event, LimitsSet)]
+    assert isinstance(kept[0], LogOpened)
+    return [structs.replace(kept[0], opening_records=len(kept)), *kept[1:]]
 
 
 def scratch_root() -> Path:

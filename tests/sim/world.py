@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from guard.engine.events import RULES_VERSION
+from guard.engine.events import RULES_VERSION, LimitsSet
 from guard.record.codec import DIALECT
 from guard.recovery.losses import KnownLoss
 from guard.recovery.recover import fold_log, recover_log
@@ -29,6 +29,7 @@ from sim.checkpoints import Checkpoints
 from sim.clients import Clients, Request
 from sim.disk import CrashError, Disk, Fault, ViolationError
 from sim.oracle import Oracle
+from sim.oracle_limits import LIMITS, LIMITS_SET
 from sim.server import FREE_BYTES, HASHER, RESERVE_BYTES, Server, SimGateway
 from wal import Anchor, WalDamage, WalPoisoned, failpoint, verify_chain
 
@@ -54,6 +55,14 @@ FAULTS = {
 }
 
 
+def told_of(event: Any) -> int | str | None:
+    """What the oracle is told of a start's record: its rules, or that it sets limits."""
+    if isinstance(event, LimitsSet):
+        return LIMITS_SET
+    version: int | None = getattr(event, "rules_version", None)
+    return version
+
+
 class World:
     """Everything of one seed."""
 
@@ -61,8 +70,11 @@ class World:
         self.rng = random.Random(seed)
         self.lines: list[str] = []
         self.ids_max = self.rng.choice((40, 200, 1_000))
+        # A third of the firms have limits, and prices to hold orders against.
+        has_limits = random.Random(f"limits of {seed}").random() < 0.34
+        limits = [("[settings]", f"{LIMITS}\n[settings]")] if has_limits else []
         self.config = dev_config(
-            remembered_order_window_s=WINDOW_S, remembered_orders_max=self.ids_max
+            *limits, remembered_order_window_s=WINDOW_S, remembered_orders_max=self.ids_max
         )
         self.directory = directory
         self.disk = Disk(directory, self.rng, self.note)
@@ -73,7 +85,7 @@ class World:
             directory, random.Random(f"checkpoints of {seed}"), self.disk, HASHER, self.note
         )
         self.oracle = Oracle(BALANCES, WINDOW_S * SECOND_NS, self.ids_max)
-        self.clients = Clients(self.rng)
+        self.clients = Clients(self.rng, 25 if has_limits else 2)
         self.wall_ns = T0_NS
         self.sync_ns = 0
         self.server: Server | None = None
@@ -216,7 +228,7 @@ class World:
         if left >= 0 and self.server.start_events:
             self.oracle.recover(left)
             for event in self.server.start_events:
-                self.oracle.start(1, self.wall_ns, getattr(event, "rules_version", None))
+                self.oracle.start(1, self.wall_ns, told_of(event))
             self.oracle.finish_due(self.wall_ns)
 
     def _live(self, is_last: bool) -> None:

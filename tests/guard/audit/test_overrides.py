@@ -51,13 +51,13 @@ def test_limits(tmp_path: Path) -> None:
         ("policy", "[policy]\n", "policy_epoch"),
         ("policy", POLICY.replace("9600", "96000", 1), r"\$.policy.hard_risk_limit_bps"),
         ("policy", POLICY.replace("venue = 20", "venue = 10"), "policy.venues: venue 10"),
-        ("policy", POLICY + "\n[polcy]\n", "polcy: is not known; allowed: desks, "),
+        ("policy", POLICY + "\n[polcy]\n", "polcy: is not known; allowed: clients, "),
         ("policy", POLICY + "bogus = 1\n", "bogus"),
         ("policy", POLICY.replace("provider = 0", "provider = 0\nenabled = false")
             .replace("provider = 1", "provider = 1\nenabled = false")
             .replace("provider = 2", "provider = 2\nenabled = false"), "policy: enabled is 0"),
         ("policy", "[policy", "Expected .* at the end of a table declaration"),
-        ("limits", "", r"holds no limits; allowed: \[\[desks\]\], \[settings\]"),
+        ("limits", "", r"holds no limits; allowed: \[limits\], \[\[desks\]\], \[settings\]"),
         ("limits", POLICY, "holds no limits"),
         ("limits", DESK.replace("5.00", "5.000000001"), r"desks\[desk-alpha\].budget"),
         ("limits", DESK.replace("none", "0"), r"desks\[desk-alpha\].exposure_cap"),

@@ -1,5 +1,6 @@
 """What if: the same rules move nothing; other rules move just what a day lived under them gives."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,10 +9,11 @@ from hypothesis import given, settings
 from audit_support import STEPS, audited, live
 from guard.audit.audit import Audit
 from guard.audit.changes import CHANGES
-from guard.audit.overrides import Overrides
+from guard.audit.overrides import Overrides, load_overrides
 from guard.config.file import ConfigError, DeskTerms
 from guard.engine.events import BudgetLowered, DeskToppedUp, HoldFreed
 from guard_day_support import trading_day
+from guard_limits_support import WAIVED, limits_config
 from guard_support import (
     ALPHA_BUDGET,
     BETA_BUDGET,
@@ -101,6 +103,30 @@ def _day() -> LoggedEngine:
     day.reject(order("A-3", quantity=8_000))
     day.admit(order("B-1", desk="desk-beta"))
     return day
+
+
+def test_limits_refuse_as_on_a_day_that_had_them(tmp_path: Path) -> None:
+    file = tmp_path / "limits.toml"
+    rate = '[[limits.rates]]\nkind = "orders"\nwindow_ms = 1000\nmax = 1\n'
+    file.write_text(f"[limits]\n{WAIVED}[limits.desk.desk-beta]\nquantity_max = 99\n")
+    fields = what_if(_day().records, load_overrides(None, file))
+    assert fields["newly_refused"]["count"] == 1
+    (example,) = fields["newly_refused"]["examples"]
+    assert (example["desk"], example["after"]["reason"]) == ("desk-beta", "quantity_above_max")
+    # A day that had limits, under none, and under others: what they refuse has its own course.
+    had = LoggedEngine(limits_config(f"quantity_min = 1\n{WAIVED}{rate}"))
+    had.admit(order("A-1"))
+    had.reject(order("A-2"))
+    had.admit(order("A-3"), T0 + 2 * SECOND_NS)
+    assert what_if(had.records, Overrides(limits=[]))["newly_admitted"]["count"] == 1
+    assert what_if(had.records, Overrides())["same"] == 3
+    file.write_text(f"[limits]\n{WAIVED}{rate}")
+    # Time is counted by the records where the day did not count it.
+    again = LoggedEngine()
+    for number in range(3):
+        again.admit(order(f"A-{number}"), T0 + number * 600_000_000)
+    fields = what_if(again.records, load_overrides(None, file))
+    assert (fields["newly_refused"]["count"], fields["same"]) == (1, 2)
 
 
 def test_a_lower_budget_refuses_and_leaves_out_what_followed() -> None:

@@ -1,0 +1,177 @@
+"""The oracle's part about limits and marks: worked out a second time from the protocol page, 3.5.
+
+Imports nothing of the product. It keeps every admitted order with its time, and no buckets; the
+marks are the world's and gone with the process, what an order's record says of one stays with it.
+"""
+
+from typing import Any
+
+from sim.tables import WORTH, Reply
+
+NS_PER_MS = 1_000_000
+QUANTITY_MAX, VALUE_MAX, COLLAR_BPS, AGE_MAX_MS = 3_500, 600_000 * 10**8, 2_000, 20_000
+RATES = (  # scope, desk, kind, window, number
+    (1, None, "orders", 12_000, 4),
+    (2, "desk-alpha", "orders", 20_000, 4),
+    (2, "desk-beta", "notional", 30_000, 40_000 * 10**8),
+)
+DUPLICATE_MS = 15_000
+LIMITS_SINCE = 3  # of the rules: an order's record says its symbol's mark
+LIMITS = f"""[limits]
+quantity_max = {QUANTITY_MAX}
+value_max = "600000.00"
+price_collar_bps = {COLLAR_BPS}
+reference_age_max_ms = {AGE_MAX_MS}
+duplicate_window_ms = {DUPLICATE_MS}
+[[limits.rates]]
+kind = "orders"
+window_ms = 12_000
+max = 4
+[limits.symbol.BTC-USD]
+quantity_max = "none"
+[[limits.desk.desk-alpha.rates]]
+kind = "orders"
+window_ms = 20_000
+max = 4
+[[limits.desk.desk-beta.rates]]
+kind = "notional"
+window_ms = 30_000
+max = "40000.00"
+[limits.desk.desk-beta]
+sides = ["buy"]
+"""
+LIMITS_SET = "limits_set"  # what a start says that has logged them
+
+
+class OracleLimits:
+    """See the module. `has_limits`: they are in force."""
+
+    rules_version: int
+    next_sequence: int
+
+    def _reset_limits(self) -> None:
+        """A process begins, and nothing is recorded yet."""
+        self.has_limits = False
+        self.marks: dict[str, tuple[int, int, int]] = {}  # price, arrival, how late
+        self.recorded_elapsed_ns = 0
+        self.elapsed_ns = self.last_wall_ns = 0
+        self.admitted: list[tuple[int, str, Reply, int]] = []  # elapsed, desk, content, value
+
+    def _reject(self, content: Reply, stage: str, reason: str, detail: Reply) -> Reply:
+        return {
+            "type": "reject",
+            "client_order_id": content["client_order_id"],
+            "wal_sequence": self.next_sequence,
+            "stage": stage,
+            "reason": reason,
+            "detail": detail,
+            "repeat": False,
+        }
+
+    def _tick(self, wall_ns: int) -> None:
+        """The log's count of time goes on, by what passes while limits are in force."""
+        if not self.has_limits:
+            return
+        if self.last_wall_ns == 0:
+            self.elapsed_ns = self.recorded_elapsed_ns + 1
+        else:
+            self.elapsed_ns += max(0, wall_ns - self.last_wall_ns)
+        self.last_wall_ns = wall_ns
+
+    def _mark(self, request: Reply, now_ns: int, wall_ns: int) -> Reply:
+        symbol, price = request["symbol"], request["price"]
+        if symbol not in WORTH:
+            return {"type": "error", "code": "unknown_symbol", "field": "symbol"}
+        clock_ns = wall_ns if abs(wall_ns - now_ns) > 10**9 else now_ns
+        late_ns = max(0, clock_ns - request["as_of_ns"]) if "as_of_ns" in request else 0
+        self.marks[symbol] = (price, wall_ns, late_ns)
+        return {"type": "marked", "symbol": symbol, "price": price}
+
+    def _said(self, request: Reply, wall_ns: int) -> Reply:
+        """What the order's record says beside it: as it was recorded, or as it is now."""
+        if "said" in request:
+            said: Reply = request["said"]
+            return said
+        price = age_ns = 0
+        if self.rules_version >= LIMITS_SINCE and request["symbol"] in self.marks:
+            price, arrived_ns, late_ns = self.marks[request["symbol"]]
+            age_ns = max(1, late_ns + max(0, wall_ns - arrived_ns))
+        elapsed_ns = self.elapsed_ns if self.has_limits else 0
+        return {"price": price, "age_ns": age_ns, "elapsed_ns": elapsed_ns}
+
+    def _value(self, content: Reply, said: Reply) -> int:
+        """What the order is valued at, in microcents."""
+        price = content["price"]
+        if self.has_limits and said["price"] and content["side"] == "sell":
+            highest = -(-said["price"] * (10_000 + COLLAR_BPS) // 10_000)
+            price = max(price, highest)
+        numerator, denominator = WORTH[content["symbol"]]
+        return -(-content["quantity"] * price * numerator // denominator)
+
+    def _beyond(self, content: Reply, said: Reply, value: int) -> tuple[str, Reply] | None:
+        """The first limit that refuses: its reason, and the detail."""
+        if not self.has_limits:
+            return None
+        price, quantity, desk = content["price"], content["quantity"], content["desk"]
+
+        def detail(asked: int, limit: int, used: int = 0, scope: int = 1) -> Reply:
+            return {"asked": asked, "limit": limit, "used": used, "scope": scope}
+
+        if desk == "desk-beta" and content["side"] == "sell":
+            return "side_not_allowed", {"scope": 2}
+        if quantity > QUANTITY_MAX:
+            return "quantity_above_max", detail(quantity, QUANTITY_MAX)
+        if value > VALUE_MAX:
+            return "value_above_max", detail(value, VALUE_MAX)
+        if not said["price"]:
+            return "reference_missing", {"scope": 1}
+        if said["age_ns"] > AGE_MAX_MS * NS_PER_MS:
+            age_ms = -(-said["age_ns"] // NS_PER_MS)
+            return "reference_stale", detail(age_ms, AGE_MAX_MS)
+        if abs(price - said["price"]) * 10_000 > COLLAR_BPS * said["price"]:
+            return "price_outside_collar", detail(price, COLLAR_BPS, said["price"])
+        for kind in ("orders", "notional"):
+            for scope, of_desk, of_kind, window_ms, most in RATES:
+                if of_kind != kind or of_desk not in (None, desk):
+                    continue
+                amount = 1 if kind == "orders" else value
+                used = self._used(said["elapsed_ns"], of_desk, kind, window_ms)
+                if used + amount > most:
+                    reason = "order" if kind == "orders" else "notional"
+                    told = used if scope == 2 else 0
+                    return f"{reason}_rate_exceeded", detail(amount, most, told, scope)
+        return self._duplicate(content, said)
+
+    def _used(self, elapsed_ns: int, desk: str | None, kind: str, window_ms: int) -> int:
+        """Of the running sixteenth of the window, and of the sixteen before it."""
+        part_ns = -(-window_ms * NS_PER_MS // 16)
+        return sum(
+            1 if kind == "orders" else value
+            for at_ns, of_desk, _, value in self.admitted
+            if desk in (None, of_desk) and elapsed_ns // part_ns - at_ns // part_ns <= 16
+        )
+
+    def _duplicate(self, content: Reply, said: Reply) -> tuple[str, Reply] | None:
+        names = ("desk", "symbol", "side", "price", "quantity")
+        for at_ns, _, other, _ in reversed(self.admitted):
+            since_ns = said["elapsed_ns"] - at_ns
+            if since_ns < DUPLICATE_MS * NS_PER_MS and all(content[n] == other[n] for n in names):
+                detail = {"asked": since_ns // NS_PER_MS, "limit": DUPLICATE_MS, "used": 0}
+                return "duplicate_order", {**detail, "scope": 1}
+        return None
+
+    def _note(self, content: Reply, said: Reply, value: int, is_admitted: bool) -> None:
+        """The order is recorded."""
+        self.recorded_elapsed_ns = max(self.recorded_elapsed_ns, said["elapsed_ns"])
+        if is_admitted and self.has_limits:
+            self.admitted.append((said["elapsed_ns"], content["desk"], content, value))
+
+
+def draw_mark(rng: Any, now_ns: int) -> Reply:
+    """A mark as a client sends it: near the prices of orders, at times far from them."""
+    symbol = rng.choice(("AAPL", "AAPL", "AAPL", "BTC-USD", "NONE"))
+    price = 6_500_000 if symbol == "BTC-USD" else 20_000
+    request = {"type": "mark", "symbol": symbol, "price": price * rng.choice((9, 10, 10, 11)) // 10}
+    if rng.random() < 0.3:
+        request["as_of_ns"] = now_ns - rng.choice((-(10**9), 0, 10**9, 5 * 10**9))
+    return request
