@@ -20,10 +20,7 @@ def add_endpoint_arguments(parser: argparse.ArgumentParser, timeout_s: float = 5
     which.add_argument("--config", type=Path, metavar="FILE", help="the daemon's configuration")
     which.add_argument("--log", type=Path, metavar="LOG_DIR", help="the directory of its log")
     which.add_argument("--endpoint", metavar="ADDRESS", help="ipc://PATH or tcp://HOST:PORT")
-    parser.add_argument(
-        "--curve-key-file", type=Path, metavar="KEY", help="your own key, where it asks for one"
-    )
-    parser.add_argument("--server-key", metavar="Z85", help="with it: the daemon's public key")
+    add_curve_arguments(parser)
     parser.add_argument(
         "--timeout-s",
         type=_seconds,
@@ -31,6 +28,14 @@ def add_endpoint_arguments(parser: argparse.ArgumentParser, timeout_s: float = 5
         metavar="S",
         help=f"how long an answer is waited for (default: {timeout_s:g})",
     )
+
+
+def add_curve_arguments(parser: argparse.ArgumentParser) -> None:
+    """The keys for an endpoint that asks for them."""
+    parser.add_argument(
+        "--curve-key-file", type=Path, metavar="KEY", help="your own key, where it asks for one"
+    )
+    parser.add_argument("--server-key", metavar="Z85", help="with it: the daemon's public key")
 
 
 def _seconds(text: str) -> float:
@@ -65,7 +70,7 @@ def endpoint_of(options: argparse.Namespace) -> str:
     return found
 
 
-def _curve_of(options: argparse.Namespace) -> "CurveKeys | None":
+def curve_of(options: argparse.Namespace) -> "CurveKeys | None":
     """The keys that were given, if any. Raises UsageError, ConfigError."""
     import zmq
 
@@ -93,6 +98,6 @@ def open_client(options: argparse.Namespace) -> "AdminClient":
 
     endpoint = endpoint_of(options)
     try:
-        return AdminClient(endpoint, timeout_s=options.timeout_s, curve=_curve_of(options))
+        return AdminClient(endpoint, timeout_s=options.timeout_s, curve=curve_of(options))
     except zmq.ZMQError as error:
         raise UsageError(f"{endpoint}: {error}") from error

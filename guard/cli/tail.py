@@ -25,6 +25,7 @@ from guard.cli.base import (
     complain,
     tool_hasher,
 )
+from guard.cli.operator import add_curve_arguments
 from wal import WalDamage, WalStartMismatch
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def add(commands: Commands) -> None:
             f"--{name}", action="append", default=[], metavar=shown, help="only these; repeatable"
         )
     add_key_argument(parser)
+    add_curve_arguments(parser)
     parser.set_defaults(command=_tail)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, UsageError, complain
+from guard.cli.operator import curve_of
 from guard.config.keys import load_key
 
 if TYPE_CHECKING:
@@ -30,18 +31,26 @@ def follow_feed(
     from wal import WalKeyError
 
     key = None if options.key_file is None else load_key(options.key_file)
+    curve, after_sequence = curve_of(options), _first(options.first)
+    # A client that was not given all desks has to name its own.
+    desks = options.desk or None
     try:
         if memory is not None:
-            with FeedClient(options.feed, after_sequence=0) as feed:
+            with FeedClient(options.feed, after_sequence=0, curve=curve) as feed:
                 _learn(feed, memory)
         with FeedClient(
-            options.feed, after_sequence=_first(options.first), key=key, silence_s=SILENCE_S
+            options.feed,
+            after_sequence=after_sequence,
+            desks=desks,
+            key=key,
+            silence_s=SILENCE_S,
+            curve=curve,
         ) as feed:
             _show(feed, options, show)
     except (WalKeyError, ValueError) as error:  # of an option; what the daemon refuses is no such
         raise UsageError(f"--feed: {error}") from error
     except FeedRefusedError as error:
-        raise UsageError(f"--from: {error}") from error
+        raise UsageError(f"{options.feed}: {error}") from error
     except FeedBrokenError as error:
         sys.stdout.buffer.flush()  # all that stands before it holds
         return complain(EXIT_FAILED, f"{options.feed}: {error}")

@@ -16,6 +16,7 @@ Options of both:
 * `key`: the log's key; with it every record's hash is checked. Without it each record must still
   follow the one before.
 * `credit_lines` (16,384): how many records may be under way.
+* `curve`: CurveKeys, where the guard asks for them.
 * `silence_s` (5): a connection on which nothing came for so long is given up for another.
 
 How it works. A connection that breaks, falls silent or leaves something out is replaced, and the
@@ -44,7 +45,15 @@ from guard.client.feed_session import (
     FeedSession,
     FeedTimeoutError,
 )
-from guard.client.options import check_count, check_endpoint, check_kind, check_seconds, is_ipv6
+from guard.client.options import (
+    CurveKeys,
+    check_count,
+    check_endpoint,
+    check_kind,
+    check_seconds,
+    is_ipv6,
+)
+from guard.client.securing import secure
 from guard.clock import monotonic_ns
 from guard.feed.messages import CREDIT_LINES_MAX
 from wal import LINE_BYTES_MAX, ChainHasher, Entry, Head
@@ -72,6 +81,7 @@ class _FeedBase:
         key: bytes | None = None,
         credit_lines: int = CREDIT_LINES,
         silence_s: float = SILENCE_S,
+        curve: CurveKeys | None = None,
         context: zmq.Context[Any] | None = None,
     ) -> None:
         """Raises TypeError, ValueError for an option, WalKeyError for a short key."""
@@ -91,6 +101,9 @@ class _FeedBase:
             credit_lines,
             None if key is None else ChainHasher(key),
         )
+        if curve is not None:
+            check_kind("curve", curve, CurveKeys, "CurveKeys, or None")
+        self._curve = curve
         self._context = context if context is not None else zmq.Context.instance()
         self.reconnect_count = 0
         self._gaps = 0
@@ -139,6 +152,8 @@ class _FeedBase:
             socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
             if is_ipv6(self._endpoint):
                 socket.set(zmq.IPV6, 1)
+            if self._curve is not None:
+                secure(socket, self._curve)
             socket.connect(self._endpoint)
         except BaseException:
             socket.close(linger=0)

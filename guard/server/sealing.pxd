@@ -5,9 +5,9 @@ from libc.stdint cimport uint64_t as u64
 
 from guard.server cimport sodium
 
-cdef Py_ssize_t _NOT_AUTHENTIC, _HEAD_BYTES, _OVERHEAD_BYTES, _SHORT_BYTES_MAX, _EMPTY_FRAME_BYTES
-cdef Py_ssize_t _ID_AT, _ID_END, _NONCE_AT, _COUNTER_AT, _COUNTER_BYTES
-cdef int _MORE
+cdef Py_ssize_t _NOT_AUTHENTIC, _HEAD_BYTES, _OVERHEAD_BYTES, _SHORT_BYTES_MAX
+cdef Py_ssize_t _SHORT_HEAD_BYTES, _LONG_HEAD_BYTES, _NONCE_AT, _COUNTER_AT, _COUNTER_BYTES
+cdef int _MORE, _LONG
 cdef bytes _NAME
 
 @cython.final
@@ -21,4 +21,5 @@ cdef class Sealer:
     cpdef Py_ssize_t open(self, bytearray place, Py_ssize_t at, Py_ssize_t count) except -2
     @cython.locals(nonce=bytearray, left=u64, index=Py_ssize_t, size=Py_ssize_t, head=bytes)
     cpdef bytes seal(self, int flags, bytes payload)
+    @cython.locals(sealed=bytes, at=Py_ssize_t, size=Py_ssize_t)
     cpdef bytes seal_envelope(self, bytes envelope)

@@ -24,8 +24,8 @@ OVERHEAD_BYTES: Final = 33
 
 _NOT_AUTHENTIC, _HEAD_BYTES, _OVERHEAD_BYTES = NOT_AUTHENTIC, HEAD_BYTES, OVERHEAD_BYTES
 _SHORT_BYTES_MAX: Final = 255
-_EMPTY_FRAME_BYTES: Final = 2
-_ID_AT, _ID_END = 2, 6
+_LONG: Final = 2
+_SHORT_HEAD_BYTES, _LONG_HEAD_BYTES = 2, 9
 _MORE: Final = SEALED_MORE
 _NAME: Final = NAME
 _NONCE_AT, _COUNTER_AT, _COUNTER_BYTES = 8, 16, 8
@@ -84,9 +84,19 @@ class Sealer:
         return sodium.box(self._sealing, head, flags, payload, nonce, self._key)
 
     def seal_envelope(self, envelope: bytes) -> bytes:
-        """The frames that stand before a reply's body (`guard.server.zmtp`), each in its box."""
-        if not envelope:
-            return b""
-        if len(envelope) == _EMPTY_FRAME_BYTES:
-            return self.seal(_MORE, b"")
-        return self.seal(_MORE, envelope[_ID_AT:_ID_END]) + self.seal(_MORE, b"")
+        """The frames that stand before a message's last one, each in its box.
+
+        They are whole, and another one follows each: of a reply (`guard.server.zmtp`), or of what
+        the feed tells.
+        """
+        sealed, at = b"", 0
+        while at < len(envelope):
+            if envelope[at] & _LONG:
+                size = int.from_bytes(envelope[at + 1 : at + _LONG_HEAD_BYTES], "big")
+                at += _LONG_HEAD_BYTES
+            else:
+                size = envelope[at + 1]
+                at += _SHORT_HEAD_BYTES
+            sealed += self.seal(_MORE, envelope[at : at + size])
+            at += size
+        return sealed

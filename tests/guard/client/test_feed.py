@@ -10,6 +10,7 @@ import pytest
 
 from daemon_support import KEY, Site
 from feed_support import PATIENCE_MS, config_with_feed, feed_log
+from guard.client import GuardClient, Order
 from guard.client.errors import GuardClientError
 from guard.client.feed import AsyncFeedClient, FeedClient
 from guard.client.feed_session import (
@@ -17,7 +18,7 @@ from guard.client.feed_session import (
     FeedRefusedError,
     FeedTimeoutError,
 )
-from protocol_client import ProtocolClient, order
+from protocol_client import ORDER, ProtocolClient, order
 
 PATIENCE_S = PATIENCE_MS / 1_000
 
@@ -174,3 +175,37 @@ def test_a_silent_connection_is_replaced_and_goes_on(tmp_path: Path) -> None:
 def test_wrong_options_are_told(options: dict[str, int], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         FeedClient("ipc://x", **options)  # type: ignore[arg-type]
+
+
+def test_keys_and_a_drop_copy_of_one_s_own_desk(tmp_path: Path) -> None:
+    pytest.importorskip("nacl", reason="CURVE needs the extra `curve`")
+    from curve_support import ALPHA, BETA, client_text, curve_keys, secured_config, secured_site
+
+    clients = client_text("all", ALPHA, 'may = ["orders", "drop_copy"]', 'desks = "all"')
+    clients += client_text("beta", BETA, 'may = ["drop_copy"]', 'desks = ["desk-beta"]')
+    text = secured_config(clients).replace("[log]", 'feed = "ipc://feed"\n[log]', 1)
+    site = secured_site(Site(tmp_path, text))
+    endpoint = f"ipc://{tmp_path}/feed"
+    with site.running() as daemon:
+        with GuardClient(daemon.endpoint, curve=curve_keys(ALPHA)) as guard:
+            for number, desk in enumerate(["desk-alpha", "desk-beta"]):
+                told = ORDER | {"client_order_id": f"A-{number}", "desk": desk}
+                del told["type"]
+                guard.call(Order(**told))
+        with FeedClient(endpoint, after_sequence=0, key=KEY, curve=curve_keys(ALPHA)) as feed:
+            found = b""
+            while feed.through is None or feed.through.sequence < 9:
+                found += feed.next_batch(PATIENCE_S).lines
+            assert found == b"".join(path.read_bytes().rstrip(b"\0") for path in site.segments)
+        beta = curve_keys(BETA)
+        with FeedClient(endpoint, after_sequence=0, curve=beta, desks=["desk-beta"]) as feed:
+            opened, ordered = feed.next_batch(PATIENCE_S).records
+            assert (json.loads(opened.data)["event"], ordered.sequence) == ("desk_opened", 9)
+        for desks in (None, ["desk-alpha"]):
+            with (
+                FeedClient(endpoint, curve=beta, desks=desks) as feed,
+                pytest.raises(FeedRefusedError, match="not_permitted"),
+            ):
+                feed.next_batch(PATIENCE_S)
+        with FeedClient(endpoint) as feed, pytest.raises(FeedTimeoutError):
+            feed.next_batch(0.3)
