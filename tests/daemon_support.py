@@ -331,9 +331,9 @@ def event_of(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _environment(extra: dict[str, str] | None) -> dict[str, str]:
-    """Ours, without a service manager."""
+    """Ours, without a service manager; tests look into the process."""
     mine = {name: value for name, value in os.environ.items() if name not in _MANAGER}
-    return {**mine, **(extra or {})}
+    return {**mine, "PRETRADE_GUARD_DUMPABLE": "1", **(extra or {})}
 
 
 _MANAGER = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY")

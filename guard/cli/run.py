@@ -11,6 +11,7 @@ from guard.config.amending import OPTION_OF, AmendmentAsked, Saying, parse_asked
 from guard.config.file import Config, ConfigError, check_orders_endpoint, load_config
 from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_curve_key, load_key
 from guard.process.operator_lines import say, speaking, use_json
+from guard.process.secrecy import keep_secret
 from guard.process.signals import Signals, StopAsked
 from guard.protocol.ranges import DAY_PATTERN
 from guard.recovery.start_options import (
@@ -155,6 +156,7 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
         from guard.process.huge_pages import ask_for_huge_pages
 
         ask_for_huge_pages(config.settings.remembered_orders_max)
+        keep_secret()  # behind it, since an exec undoes that
     from guard.recovery.presence import check_presence
     from guard.server.daemon import ServiceError, StartError, run_daemon
     from guard.server.service import RunOptions

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from time import sleep
 from typing import Final, NoReturn, TypeAlias, TypeVar
 
+from guard.process.secrecy import set_dumpable
 from guard.process.signals import forget_in_child
 
 # What a child may say, its first byte included; a pipe takes that much without a reader.
@@ -236,9 +237,14 @@ def _forget_the_parents_affairs(mask: Iterable[int], keep: set[int]) -> None:
                 os.close(int(name))
             except OSError:
                 continue  # the one that the listing itself was read through
+    was = None
     try:
         os.nice(NICENESS)
+        was = set_dumpable(1)  # else the file is root's
         with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
             file.write(OOM_SCORE)
     except OSError:
         return  # a sandbox may forbid both: the work is the same
+    finally:
+        if was is not None:
+            set_dumpable(was)

@@ -2,7 +2,11 @@
 
 import configparser
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from guard.cli import _parser
 
@@ -29,6 +33,17 @@ def test_the_service_never_begins_a_log_and_the_other_unit_does() -> None:
     options = _parser().parse_args(begins)
     assert (options.new_log, options.then_stop) == (True, True)
     assert set(begins) - set(service) == {"--new-log", "--then-stop"}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+@pytest.mark.parametrize("name", sorted(path.name for path in UNITS.glob("*.service")))
+def test_what_a_unit_lays_open_is_little(name: str) -> None:
+    """At most 1.0, where 10 is everything."""
+    line = ["systemd-analyze", "security", "--offline=true", "--threshold=10", UNITS / name]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    if "unrecognized option" in done.stderr:
+        pytest.skip("this systemd-analyze cannot judge a file")
+    assert done.returncode == 0, [*done.stdout.splitlines()[-1:], done.stderr]
 
 
 def test_the_service_is_not_restarted_where_it_waits_for_a_person() -> None:
