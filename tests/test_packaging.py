@@ -1,5 +1,7 @@
 """What is built says which commit it is of, where that is known, and builds where it is not."""
 
+import hashlib
+import json
 import os
 import pty
 import re
@@ -201,3 +203,59 @@ def test_a_source_that_does_not_compile_fails_the_build(checkout: Path) -> None:
     done = build_extensions(checkout)
     assert done.returncode != 0
     assert "no_such_type" in done.stderr + done.stdout
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("is_compiled", [False, True], ids=["plain", "compiled"])
+def test_a_wheel_that_is_built_again_is_the_same_to_the_byte(
+    checkout: Path, tmp_path: Path, is_compiled: bool
+) -> None:
+    """Elsewhere, at another time: who has the source can see that a wheel is of it."""
+    if is_compiled and shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    commit_time = git(checkout, "log", "-1", "--format=%ct")
+    elsewhere = tmp_path / "quite" / "elsewhere"
+    elsewhere.mkdir(parents=True)
+    git(elsewhere, "clone", "--quiet", str(checkout), str(elsewhere / "a-clone"))
+    wheels = []
+    for place in (checkout, elsewhere / "a-clone"):
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": commit_time}
+        if not is_compiled:
+            environment["CC"] = "/nonexistent"
+        line = (sys.executable, "setup.py", "--quiet", "bdist_wheel", "--dist-dir", "dist")
+        subprocess.run(line, cwd=place, env=environment, check=True, capture_output=True)
+        wheels += place.glob("dist/*.whl")
+    first, second = wheels
+    assert first.name == second.name
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_what_a_wheel_brings_along_is_written_beside_it(tmp_path: Path) -> None:
+    wheel = tmp_path / "pretrade_guard-0.1.0-py3-none-any.whl"
+    wheel.write_bytes(b"not looked into")
+    requirements = CHECKOUT / "requirements.txt"
+    line = (sys.executable, str(CHECKOUT / ".ci" / "sbom.py"), str(requirements), str(wheel))
+    texts = set()
+    for _ in range(2):
+        done = subprocess.run(line, check=True, capture_output=True, text=True)
+        place = Path(done.stdout.strip())
+        texts.add(place.read_bytes())
+    assert place == tmp_path / "pretrade_guard-0.1.0-py3-none-any.cdx.json"
+    assert len(texts) == 1
+    document = json.loads(texts.pop())
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
+    subject = document["metadata"]["component"]
+    digest = hashlib.sha256(b"not looked into").hexdigest()
+    assert subject["purl"] == "pkg:pypi/pretrade-guard@0.1.0"
+    assert subject["hashes"] == [{"alg": "SHA-256", "content": digest}]
+    told = {each["name"] for each in document["components"]}
+    pinned = re.findall(r"^([A-Za-z0-9._-]+)==", requirements.read_text(), re.MULTILINE)
+    assert told == set(pinned)
+    assert {"cryptography", "msgspec", "pyzmq", "uvloop"} <= told
+    every = re.findall(r"--hash=sha256:([0-9a-f]{64})", requirements.read_text())
+    shown = [
+        one["hashes"][0]["content"]
+        for each in document["components"]
+        for one in each["externalReferences"]
+    ]
+    assert shown == every

@@ -17,13 +17,12 @@ from guard.server import sodium
 NOT_AUTHENTIC: Final = -1
 SEALED_MORE: Final = 1
 SEALED_COMMAND: Final = 2
-NAME: Final = b"\x07MESSAGE"
+NAME: Final = sodium.NAME
 HEAD_BYTES: Final = 16  # the name and the nonce
 CONTENT_AT: Final = 32  # flags and payload, once the box is open
 OVERHEAD_BYTES: Final = 33
 
 _NOT_AUTHENTIC, _HEAD_BYTES, _OVERHEAD_BYTES = NOT_AUTHENTIC, HEAD_BYTES, OVERHEAD_BYTES
-_SHORT_BYTES_MAX: Final = 255
 _LONG: Final = 2
 _SHORT_HEAD_BYTES, _LONG_HEAD_BYTES = 2, 9
 _MORE: Final = SEALED_MORE
@@ -76,12 +75,7 @@ class Sealer:
         for index in range(_COUNTER_BYTES):
             nonce[_COUNTER_AT + _COUNTER_BYTES - 1 - index] = left & 0xFF
             left = left >> 8
-        size = len(payload) + _OVERHEAD_BYTES
-        if size <= _SHORT_BYTES_MAX:
-            head = bytes((0, size)) + _NAME + bytes(nonce[_COUNTER_AT:])
-        else:
-            head = b"\x02" + size.to_bytes(8, "big") + _NAME + bytes(nonce[_COUNTER_AT:])
-        return sodium.box(self._sealing, head, flags, payload, nonce, self._key)
+        return sodium.box(self._sealing, flags, payload, nonce, self._key)
 
     def seal_envelope(self, envelope: bytes) -> bytes:
         """The frames that stand before a message's last one, each in its box.

@@ -31,20 +31,31 @@ cdef inline bint unbox(
     ) == 0
 
 
-cdef inline bytes box(
-    Function sealing, bytes head, int flags, bytes payload, bytearray nonce, bytes key
-):
-    cdef Py_ssize_t head_bytes = PyBytes_GET_SIZE(head)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(payload)
-    cdef bytes sealed = PyBytes_FromStringAndSize(NULL, head_bytes + MAC_BYTES + 1 + size)
+cdef inline bytes box(Function sealing, int flags, bytes payload, bytearray nonce, bytes key):
+    cdef Py_ssize_t payload_bytes = PyBytes_GET_SIZE(payload)
+    cdef Py_ssize_t size = 16 + MAC_BYTES + 1 + payload_bytes
+    cdef Py_ssize_t head_bytes = 2 if size <= 255 else 9
+    cdef bytes sealed = PyBytes_FromStringAndSize(NULL, head_bytes + size)
+    cdef const u8 *counted = <const u8 *>PyByteArray_AS_STRING(nonce)
     cdef u8 *out = <u8 *>PyBytes_AS_STRING(sealed)
-    memcpy(out, PyBytes_AS_STRING(head), head_bytes)
+    cdef Py_ssize_t left = size
+    cdef int index
+    if head_bytes == 2:
+        out[0] = 0
+        out[1] = <u8>size
+    else:
+        out[0] = 2
+        for index in range(8, 0, -1):
+            out[index] = left & 0xFF
+            left = left >> 8
     out += head_bytes
+    memcpy(out, b"\x07MESSAGE", 8)
+    memcpy(out + 8, counted + 16, 8)
+    out += 16
     out[MAC_BYTES] = <u8>flags
-    memcpy(out + MAC_BYTES + 1, PyBytes_AS_STRING(payload), size)
-    # The library moves the content to behind the place of the MAC: it stands there already.
+    memcpy(out + MAC_BYTES + 1, PyBytes_AS_STRING(payload), payload_bytes)
+    # The library seals the content where it stands, behind the place of the MAC.
     (<Boxing>sealing)(
-        out, out + MAC_BYTES, 1 + size, <u8 *>PyByteArray_AS_STRING(nonce),
-        <u8 *>PyBytes_AS_STRING(key),
+        out, out + MAC_BYTES, 1 + payload_bytes, counted, <const u8 *>PyBytes_AS_STRING(key)
     )
     return sealed

@@ -14,6 +14,9 @@ from typing import Any, Final, TypeAlias
 SEAL: Final = "crypto_box_easy_afternm"
 OPEN: Final = "crypto_box_open_easy_afternm"
 MAC_BYTES: Final = 16
+NAME: Final = b"\x07MESSAGE"
+COUNTER_BYTES: Final = 8
+SHORT_BYTES_MAX: Final = 255
 
 Function: TypeAlias = Any
 
@@ -48,12 +51,13 @@ def unbox(
     return True
 
 
-def box(
-    sealing: Function, head: bytes, flags: int, payload: bytes, nonce: bytearray, key: bytes
-) -> bytes:
-    """`head`, and behind it the box of a byte of flags and the payload."""
+def box(sealing: Function, flags: int, payload: bytes, nonce: bytearray, key: bytes) -> bytes:
+    """A sealed frame as it stands on the wire (`guard.server.sealing`): head, name, the last eight
+    bytes of the nonce, and the box of a byte of flags and the payload."""
     content = bytes((flags,)) + payload
     sealed = bytearray(len(content) + MAC_BYTES)
     foreign = _library().ffi.from_buffer(sealed)
     sealing(foreign, content, len(content), bytes(nonce), key)
-    return head + sealed
+    size = len(NAME) + COUNTER_BYTES + len(sealed)
+    head = bytes((0, size)) if size <= SHORT_BYTES_MAX else b"\x02" + size.to_bytes(8, "big")
+    return head + NAME + nonce[-COUNTER_BYTES:] + sealed
