@@ -45,6 +45,7 @@ from guard.cli import (
     salvage,
     status,
     tail,
+    top,
     verify,
 )
 from guard.cli.base import (
@@ -71,6 +72,7 @@ COMMANDS: Final = (
     admin,
     close,
     observe,
+    top,
     demo,
     bench,
     tail,

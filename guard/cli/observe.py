@@ -51,7 +51,7 @@ def add(commands: Commands) -> None:
     parser.set_defaults(command=_observe, speaking=speaking)
 
 
-def _source(options: argparse.Namespace) -> "Source":
+def source_of(options: argparse.Namespace) -> "Source":
     """Where the records come from. Raises UsageError, ConfigError."""
     from guard.config.endpoint import NO_ENDPOINT
     from guard.config.file import load_config
@@ -90,7 +90,7 @@ def _observe(options: argparse.Namespace) -> int:
     from guard.observe.door import DoorError, open_door, parse_listen
     from guard.observe.serve import observe
 
-    endpoint, source = _checked("--endpoint", endpoint_of(options)), _source(options)
+    endpoint, source = _checked("--endpoint", endpoint_of(options)), source_of(options)
     try:
         address, port = parse_listen(options.listen, allows_network=options.allow_network)
         listening = open_door(address, port)

@@ -12,7 +12,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from guard.admin.messages import AnyQuery, DeskLine, ListDesks
+from guard.admin.messages import AnyRequest, DeskLine, ListDesks
 from guard.client.admin import AdminClient
 
 # Of the daemon's loop: a page of so many desks takes it some 0.2 ms, between two turns for orders.
@@ -28,7 +28,7 @@ class Asker:
         self._client = client
         self._thread = ThreadPoolExecutor(1, "admin")
 
-    async def ask(self, query: AnyQuery) -> Any:
+    async def ask(self, query: AnyRequest) -> Any:
         """The reply. Raises AdminTimeoutError, AdminRefusedError."""
         return await asyncio.get_running_loop().run_in_executor(
             self._thread, self._client.ask, query
