@@ -57,7 +57,7 @@ async def test_a_desk_is_watched_filtered_halted_and_resumed(tmp_path: Path) -> 
         async with app.run_test(size=SIZE) as pilot:
             await until(pilot, app, lambda: names_of(app) and "A-2" in text_of(app, "rejects"))
             assert "serving" in text_of(app, "title")
-            assert "orders/s" in text_of(app, "figures")
+            await until(pilot, app, lambda: "orders/s" in text_of(app, "figures"))
             assert (names_of(app)[0], len(names_of(app))) == ("desk-alpha", 41)
             await pilot.press("slash", *"k-01")
             await until(pilot, app, lambda: len(names_of(app)) == 10)
