@@ -283,7 +283,8 @@ def _placed_endpoint(endpoint: str, absolute: Callable[[str], str]) -> str:
 def parse_config(text: str) -> Config:
     """Checks the text of a configuration file. Raises ConfigError naming the place."""
     file = read_sections(text, _File)
-    _check_endpoint(file.endpoints)
+    has_roles = any(client.roles for client in (file.clients or {}).values())
+    _check_endpoint(file.endpoints, has_roles=has_roles)
     if file.log.ephemeral_key and file.log.key_file is not None:
         raise ConfigError("log.key_file: allowed only without log.ephemeral_key = true")
     policy = policy_content(file.policy)
@@ -350,19 +351,19 @@ def check_orders_endpoint(
 ) -> None:
     """Checks an endpoint given by hand as if it stood in the file. Raises ConfigError."""
     endpoints = structs.replace(configured, orders=endpoint)
-    _check_endpoint(endpoints)
+    _check_endpoint(endpoints, has_roles=True)  # its admin endpoint was checked with the file
     if has_clients and (problem := clients_problem(endpoint, endpoints.curve_secret_key_file)):
         raise ConfigError(problem)
 
 
-def _check_endpoint(endpoints: EndpointsSection) -> None:
-    _check_local("admin", endpoints.admin, (BESIDE_LOG, NO_ENDPOINT))
-    _check_local("feed", endpoints.feed, (NO_ENDPOINT,))
+def _check_endpoint(endpoints: EndpointsSection, *, has_roles: bool) -> None:
+    has_curve = endpoints.curve_secret_key_file is not None
+    _check_beside("admin", endpoints.admin, (BESIDE_LOG, NO_ENDPOINT), has_curve and has_roles)
+    _check_beside("feed", endpoints.feed, (NO_ENDPOINT,), has_curve)
     endpoint = endpoints.orders
     problem = endpoint_problem(endpoint)
     if problem is not None:
         raise ConfigError(f"endpoints.orders: {endpoint!r} is not allowed; {problem}")
-    has_curve = endpoints.curve_secret_key_file is not None
     if is_loopback(endpoint) or has_curve or endpoints.allow_unauthenticated_network:
         return
     raise ConfigError(
@@ -372,13 +373,16 @@ def _check_endpoint(endpoints: EndpointsSection) -> None:
     )
 
 
-def _check_local(name: str, endpoint: str, words: tuple[str, ...]) -> None:
-    """An endpoint that only this machine may reach, or one of the words. Raises ConfigError."""
+def _check_beside(name: str, endpoint: str, words: tuple[str, ...], asks_for_keys: bool) -> None:
+    """One of the words, or an endpoint that others reach with a key alone. Raises ConfigError."""
     if endpoint in words:
         return
     problem = endpoint_problem(endpoint)
-    if problem is None and not is_loopback(endpoint):
-        problem = "it can be reached from the network; allowed: ipc://PATH, a loopback tcp://"
+    if problem is None and not (is_loopback(endpoint) or asks_for_keys):
+        problem = (
+            "it can be reached from the network, and asks for no keys (PROTOCOL 13); allowed: "
+            "ipc://PATH, a loopback tcp://"
+        )
     if problem is not None:
         allowed = ", ".join(f'"{word}"' for word in words)
         raise ConfigError(f"endpoints.{name}: {endpoint!r} is not allowed; {problem}, {allowed}")

@@ -78,7 +78,7 @@ OrderName: TypeAlias = ActionId
 Symbol: TypeAlias = DeskName
 HaltScope: TypeAlias = Literal["firm", "desk", "symbol"]
 ScopeName: TypeAlias = Annotated[str, Meta(pattern=rf"^({NAME_PATTERN.pattern})?\Z")]
-OperatorAction: TypeAlias = Literal["checkpoint", "rotate", "stop"]
+OperatorAction: TypeAlias = Literal["checkpoint", "rotate", "stop", "clients"]
 
 # What the log gives: no configuration says these. Whom records name: the client that has sent a
 # request, by its name in the configuration; else `local`. (Its letters are `guard.record.rules`' to

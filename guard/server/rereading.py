@@ -25,6 +25,7 @@ from guard.config.activation import Difference, events_of, find_differences, spl
 from guard.config.file import Config, ConfigError, load_config
 from guard.config.last_read import said_by, write_last
 from guard.engine.actor import Actor
+from guard.engine.events import OperatorActed
 from guard.engine.state import GuardState
 from guard.process.line_forms import told
 from guard.process.operator_lines import alarm, say
@@ -141,13 +142,27 @@ class Rereading:
         for event in events:
             self._pipeline.record(event)
         self._config = config
-        if self._clients is not None:
-            for text in _at_most(self._clients.replace(config.clients or ())):
-                self._say(told("clients_changed", f"SIGHUP: taken: {text}", difference=text))
+        records_of_clients = self._replace_clients(config)
         self._pipeline.when_durable(self._note)
-        records = "no record" if not events else f"{len(events)} records, logged"
+        count = len(events) + records_of_clients
+        records = "no record" if not count else f"{count} records, logged"
         text = f"SIGHUP: the configuration was read again: {records}"
-        self._say(told("configuration_read", text, records=len(events)))
+        self._say(told("configuration_read", text, records=count))
+
+    def _replace_clients(self, config: Config) -> int:
+        """Who was revoked is out at once; what has changed is a record. How many records."""
+        if self._clients is None:
+            return 0
+        changes = self._clients.replace(config.clients or ())
+        for text in _at_most(changes):
+            self._say(told("clients_changed", f"SIGHUP: taken: {text}", difference=text))
+        if not changes:
+            return 0
+        listed = "; ".join(_at_most(changes))
+        self._pipeline.record(
+            self._actor(f"{WHY}: {listed}").event(OperatorActed, action="clients")
+        )
+        return 1
 
     def _conflicts(self, changed: list[Difference], actor: Actor) -> Iterator[str]:
         """What of the file's changes cannot be done, in words."""

@@ -132,6 +132,20 @@ def test_endpoints_and_clients_go_together(
         parsed(orders, curve, clients)
 
 
+def test_beside_the_orders_endpoint_keys_are_asked_for_too_or_nobody_gets_there() -> None:
+    far, client = "tcp://0.0.0.0:7002", f'[clients.a]\npublic_key = "{TEXT}"\n'
+    role = 'roles = ["view"]\n'
+    here = "tcp://127.0.0.1:1"
+    assert parsed(here, f'{CURVE}\nfeed = "{far}"', client).endpoints.feed == far
+    assert parsed(here, f'{CURVE}\nadmin = "{far}"', client + role).endpoints.admin == far
+    for name, curve, clients in (("feed", "", ""), ("admin", "", ""), ("admin", CURVE, client)):
+        told = (
+            f"^endpoints.{name}: '{far}' is not allowed; it can be reached from the network, and "
+        )
+        with pytest.raises(ConfigError, match=told):
+            parsed(here, f'{curve}\n{name} = "{far}"', clients)
+
+
 def test_an_endpoint_given_by_hand_tells_users_apart_too() -> None:
     endpoints = parsed("ipc://s", "", "[clients.a]\nuser = 7\n").endpoints
     check_orders_endpoint("ipc://other", endpoints, has_clients=True)

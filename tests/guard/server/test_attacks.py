@@ -415,6 +415,13 @@ def test_a_revoked_key_is_out_at_once(tmp_path: Path) -> None:
         assert b.stats().counters["gone_revoked"] == 1
         denied(b.send(an_order("B-1", desk="desk-beta")).result())
         assert daemon.stop() == 0
+    (noted,) = [event for each in site.records() if (event := event_of(each)).get("action")]
+    assert (noted["event"], noted["action"]) == ("operator_acted", "clients")
+    assert noted["why"].endswith(
+        ": client 'a' is revoked; client 'ada' has another grant; client 'b' has another grant; "
+        "client 'val' is revoked"
+    )
+    site.replay()
 
 
 def until(what: Callable[[], Any]) -> None:

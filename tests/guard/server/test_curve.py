@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 import zmq
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from curve_support import (
     ALPHA,
+    GREETING,
     SERVER,
     STRANGER,
     CurveWire,
@@ -15,11 +18,13 @@ from curve_support import (
     curve_door,
     open_curve_listener,
 )
-from guard.server.commands import command, error, metadata_from, ping, pong
+from guard.server.commands import Metadata, command, error, metadata_from, ping, pong
 from guard.server.curve import HandshakeRate
 from guard.server.door_proof import DoorError, prove
+from guard.server.mechanisms import Step
 from guard.server.sealing import HEAD_BYTES, NOT_AUTHENTIC, OVERHEAD_BYTES, Sealer
-from server_support import Door, Wire, answer, open_listener, pump, take
+from guard.server.zmtp import END, MESSAGE, Limits, ServerProtocol
+from server_support import Door, Wire, answer, open_listener, pump, ready, take
 
 BODY_BYTES_MAX = 262_144
 
@@ -270,6 +275,69 @@ def test_a_door_is_proven_by_whom_it_turns_away() -> None:
 def test_a_door_that_is_not_safe_is_not_proven(admits: Callable[[bytes], bool], told: str) -> None:
     with pytest.raises(DoorError, match=told):
         proven(admits, lambda _key: None)
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_sealed_frames_give_the_same_however_they_are_cut(data: st.DataObject) -> None:
+    """Also where they are read straight into their place, and where the last is spoilt."""
+    to, back, key = b"CurveZMQMESSAGEC", b"CurveZMQMESSAGES", bytes(range(32))
+    bodies = data.draw(st.lists(st.integers(0, 6_000), min_size=1, max_size=4))
+    peer = Sealer(key, to, back, 2, 1)
+    stream = b"".join(peer.seal(0, bytes((size % 251,)) * size) for size in bodies)
+    if data.draw(st.booleans()):
+        stream = stream[:-1] + bytes((stream[-1] ^ 1,))
+        expected: list[Any] = [*bodies[:-1], "forged"]
+    else:
+        expected = list(bodies)
+    machine = ServerProtocol(
+        Limits(5_000, 20_000, 8), _Trusting(Sealer(key, back, to, 1, 2), Metadata(b"DEALER", b""))
+    )
+    opening = bytearray(GREETING + ready())
+    at = 0
+    while at < len(opening):
+        at = machine.step(opening, at, len(opening))
+    found: list[Any] = []
+    while stream and "forged" not in found:
+        count = data.draw(st.integers(1, 3_000))
+        room = machine.room()
+        if room and data.draw(st.booleans()):
+            count = min(count, room, len(stream))
+            place, filled = machine.place, machine.place_filled
+            assert place is not None
+            place[filled : filled + count] = stream[:count]
+            machine.fill(count)
+            _note(machine, found)
+        else:
+            part, at = bytearray(stream[:count]), 0
+            while at < len(part) and "forged" not in found:
+                at = machine.step(part, at, len(part))
+                _note(machine, found)
+        stream = stream[count:]
+    assert found == expected
+
+
+class _Trusting:
+    """A mechanism whose one handshake is over at once."""
+
+    name = b"CURVE"
+    is_server = True
+
+    def __init__(self, sealer: Sealer, metadata: Metadata) -> None:
+        self.step = Step(b"", metadata, b"k" * 32, sealer)
+
+    def take(self, _command_name: bytes, _data: bytes) -> Step:
+        return self.step
+
+
+def _note(machine: ServerProtocol, found: list[Any]) -> None:
+    if machine.event == MESSAGE:
+        assert machine.body is not None
+        size = machine.body_bytes
+        assert machine.body == bytes((size % 251,)) * (size if size <= 5_000 else 1)
+        found.append(size)
+    elif machine.event == END:
+        found.append(machine.why)
 
 
 def test_greetings_tell_the_mechanism_and_who_serves() -> None:
