@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from guard.cli.base import EXIT_GOOD, Commands, UsageError
-from guard.cli.operator import add_endpoint_arguments, endpoint_of, open_client
+from guard.cli.operator import add_endpoint_arguments, curve_of, endpoint_of, open_client
 from guard.process.operator_lines import alarm, announce, speaking
 
 if TYPE_CHECKING:
@@ -59,13 +59,14 @@ def source_of(options: argparse.Namespace) -> "Source":
     from guard.observe.log_files import LogFiles
 
     feed = options.feed
-    asks_for_keys = options.curve_key_file is not None  # which the feed's client does not have
+    # A key that may look need not have the records of all desks: such a feed has to be named.
+    asks_for_keys = options.curve_key_file is not None
     if feed is None and options.config is not None and not asks_for_keys:
         configured = load_config(options.config).endpoints.feed
         feed = None if configured == NO_ENDPOINT else configured
     if feed is None:
         return LogFiles()
-    return Feed(_checked("--feed", feed))
+    return Feed(_checked("--feed", feed), curve_of(options))
 
 
 def _checked(option: str, endpoint: str) -> str:

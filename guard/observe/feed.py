@@ -17,6 +17,7 @@ from guard.admin.messages import HealthReply
 from guard.client.errors import GuardClientError
 from guard.client.feed import AsyncFeedClient
 from guard.client.feed_session import FeedRefusedError
+from guard.client.options import CurveKeys
 from guard.observe.watch import GapError, SourceError
 
 # Heartbeats come every second.
@@ -29,15 +30,22 @@ _GONE: Final = ("gone", "not_there")
 class Feed:
     """The feed at an endpoint."""
 
-    def __init__(self, endpoint: str, silence_s: float = SILENCE_S) -> None:
+    def __init__(
+        self, endpoint: str, curve: CurveKeys | None = None, silence_s: float = SILENCE_S
+    ) -> None:
+        """`curve`: where the daemon asks for keys, those of a client with all desks' records."""
         self._endpoint = endpoint
+        self._curve = curve
         self._silence_s = silence_s
 
     async def follow(self, first_sequence: int, _health: HealthReply) -> AsyncIterator[list[bytes]]:
         """As `guard.observe.watch.Source` says."""
         try:
             async with AsyncFeedClient(
-                self._endpoint, after_sequence=first_sequence - 1, credit_lines=CREDIT_LINES
+                self._endpoint,
+                after_sequence=first_sequence - 1,
+                credit_lines=CREDIT_LINES,
+                curve=self._curve,
             ) as feed:
                 while True:
                     batch = await feed.next_batch(self._silence_s)

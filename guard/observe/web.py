@@ -35,6 +35,8 @@ from guard.observe.picture import SERIES_COLUMNS, Picture
 from guard.observe.series import SECOND_NS
 from guard.observe.stream import STREAMS_MAX, Broadcast
 
+# With each look: records may come a little late, and a look may be missed.
+SECONDS_TOLD: Final = 5
 _encode: Final = msgspec.json.encode
 _LATER: Final = {"Retry-After": "2"}
 
@@ -83,7 +85,7 @@ class Web:
             return
         now_ns = self._wall_ns()
         told = self._picture.now(now_ns)
-        told["second"] = self._picture.seconds(now_ns, 1)
+        told["seconds"] = self._picture.seconds(now_ns, SECONDS_TOLD)
         self._broadcast.tell("now", _encode(told))
         desks = _encode(self._picture.desks())
         if desks != self._desks_told:

@@ -6,6 +6,7 @@
   const { whole, short, duration } = Charts;
   const SERIES = { second: { kept: 600 }, minute: { kept: 1440 } };
   const CHARTS_SHOWN = 4, DESKS_SHOWN = 40, SLOW_MS = 5000, SILENT_MS = 5000, CHOICES_MAX = 2000;
+  const BEHIND = 20000; // records: with more the newest seconds here are not what they were
   const AT = { admitted: 1, answerP50: 7, answerP99: 8, syncP50: 9, syncP99: 10, sent: 11 };
 
   const state = { now: null, desks: [], span: "second", rows: [], width: 1e9, heardMs: 0, showAll: false };
@@ -99,17 +100,19 @@
     const last = state.rows.slice(-10);
     const perSecond = (from, upto) => last.length ? last.reduce((sum, row) => sum + row.slice(from, upto).reduce((a, b) => a + b, 0), 0) / last.length * 1e9 / state.width : 0;
     const orders = perSecond(AT.admitted, 5), rejected = perSecond(2, 5);
+    const isBehind = feed.behind_records > BEHIND;
+    const notYet = `${many(feed.behind_records)} records not read yet`;
     const rate = (number) => number >= 100 || Number.isInteger(number) ? whole.format(number) : number.toFixed(1);
     const newest = [...state.rows].reverse().find((row) => row[AT.answerP99] !== null);
     const anchor = figures.anchor_sequence < 0 ? ["none", "not configured"]
       : [figures.anchor_behind_ns < 1e9 ? "up to date" : `${age(figures.anchor_behind_ns)} behind`, `at record ${whole.format(figures.anchor_sequence)}`];
     const over = state.span === "second" ? "of the last 10 s" : "of the last 10 min";
     const cards = [
-      ["orders a second", rate(orders), over],
-      ["rejected", orders ? `${(100 * rejected / orders).toFixed(1)} %` : "–", over],
+      ["orders a second", isBehind ? "–" : rate(orders), isBehind ? notYet : over],
+      ["rejected", orders && !isBehind ? `${(100 * rejected / orders).toFixed(1)} %` : "–", isBehind ? notYet : over],
       ["answers, p99", newest ? `≤ ${duration(newest[AT.answerP99])}` : "–", figures.last_sync_ns ? `last sync ${duration(figures.last_sync_ns)}` : ""],
       ["open orders", many(figures.open_orders), `${many(figures.remembered_orders)} ids kept`],
-      ["head", many(daemon.head_sequence), feed.behind_records > 1000 ? `${many(feed.behind_records)} not read here yet` : daemon.head_hash.slice(0, 12)],
+      ["head", many(daemon.head_sequence), daemon.head_hash.slice(0, 12)],
       ["checkpoint", `${age(figures.checkpoint_age_ns)} ago`, `${many(figures.records_since_checkpoint)} since`],
       ["anchor", ...anchor],
       ["disk left", figures.disk_left_bytes < 0 ? "unknown" : bytes(figures.disk_left_bytes), `reserve ${bytes(figures.disk_reserve_bytes)}`],
@@ -183,13 +186,12 @@
     drawSeries();
   }
 
-  // The newest second behind those that are there; where some are missing, all of them anew.
-  function addSecond([row]) {
-    if (!row || state.span !== "second") return;
-    const last = state.rows.length ? state.rows[state.rows.length - 1][0] : null;
-    if (last !== null && row[0] <= last) return;
-    if (last !== null && row[0] - last > 1.5e9) return void quietly(loadSeries);
-    state.rows = [...state.rows, row].slice(-SERIES.second.kept);
+  // The newest seconds, some of which are there already; where some are missing, all of them anew.
+  function addSeconds(fresh) {
+    if (!fresh.length || state.span !== "second") return;
+    const rows = state.rows, first = fresh[0][0];
+    if (rows.length && first - rows[rows.length - 1][0] > 1.5e9) return void quietly(loadSeries);
+    state.rows = [...rows.filter((row) => row[0] < first), ...fresh].slice(-SERIES.second.kept);
     drawSeries();
   }
 
@@ -295,7 +297,7 @@
   function onNow(told) {
     state.now = told;
     state.heardMs = Date.now();
-    addSecond(told.second || []);
+    addSeconds(told.seconds || []);
     showState();
     showAlarms();
     showFigures();
@@ -343,7 +345,9 @@
   setInterval(showState, 1000);
   setInterval(() => {
     if (document.hidden) return;
-    if (state.span === "minute") void quietly(loadSeries);
+    const isBehind = Boolean(state.now && state.now.feed.behind_records > BEHIND);
+    if (state.span === "minute" || isBehind || state.wasBehind) void quietly(loadSeries);
+    state.wasBehind = isBehind;
     void quietly(loadExposures);
     void quietly(loadOpenOrders);
   }, SLOW_MS);

@@ -181,7 +181,7 @@ async def test_browsers_are_told_of_each_look_and_of_desks_that_moved() -> None:
     here.web.tell()
     first = await anext(heard)
     assert first.count(b"event: now\n") == first.count(b"event: desks\n") == 1
-    assert b'"second":[[' in first
+    assert b'"seconds":[[' in first
     here.web.tell()
     assert b"event: desks" not in await anext(heard)
     await heard.aclose()
