@@ -34,12 +34,25 @@ class Place(NamedTuple):
 
 
 class Page(NamedTuple):
-    """The lines between two places: all of them, or those `line_count` that were wanted."""
+    """The lines between two places: all of them, or those `line_count` that were wanted.
+
+    `lines`: empty, too, where they stand in their segment and nobody has read them yet.
+    """
 
     begin: Place
     end: Place
     lines: bytes
     line_count: int
+
+    @property
+    def size(self) -> int:
+        """How many bytes all lines between the places have."""
+        return self.end.offset - self.begin.offset
+
+    @property
+    def is_read(self) -> bool:
+        """Are the lines here, where there are any?"""
+        return len(self.lines) > 0 or self.line_count == 0
 
 
 class BrokenPageError(ValueError):

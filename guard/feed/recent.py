@@ -29,9 +29,18 @@ class RecentLines:
         if pages and pages[-1].end.sequence != page.begin.sequence:
             self.clear()  # some were left out while nobody listened
         pages.append(page)
-        self.byte_count += len(page.lines)
+        self.byte_count += page.size
         while self.byte_count > self._bytes_max or len(pages) > RECENT_PAGES_MAX:
-            self.byte_count -= len(pages.popleft().lines)
+            self.byte_count -= pages.popleft().size
+
+    def read(self, page: Page, lines: bytes) -> Page:
+        """A page of these, whose lines have been read: with them from now on."""
+        whole = page._replace(lines=lines)
+        for index in range(len(self._pages) - 1, -1, -1):
+            if self._pages[index] is page:
+                self._pages[index] = whole
+                break
+        return whole
 
     def page_behind(self, place: Place) -> Page | None:
         """The page that holds the line behind a place that is known; None where it is not here."""

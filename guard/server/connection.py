@@ -276,6 +276,10 @@ class Connection:
             self._put(sealer.seal_envelope(envelope), sealer.seal(0, body))
         return self.unsent_bytes < _FLUSH_BYTES
 
+    def put_rest(self, rest: bytes) -> None:
+        """Keeps the end of a message, as it is on the wire: its beginning has left already."""
+        self._put(b"", rest)
+
     def _put(self, head: bytes, body: bytes) -> None:
         self._pieces.append(head)
         self._pieces.append(body)

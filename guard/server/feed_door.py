@@ -14,6 +14,8 @@ subscription with one.
 """
 
 import asyncio
+import contextlib
+import os
 from collections import deque
 from collections.abc import Callable, Container
 from functools import partial
@@ -41,7 +43,12 @@ from guard.feed.messages import (
 from guard.feed.page import BrokenPageError, Page, Place, cut, of_desks
 from guard.feed.recent import PAGE_BYTES
 from guard.protocol.messages import RequestId
-from guard.server.connection import REPLY_OVERHEAD_BYTES, Connection, Received
+from guard.server.connection import (
+    REPLY_OVERHEAD_BYTES,
+    Connection,
+    Received,
+    frame_head,
+)
 from guard.server.feed_subscription import Sent, Subscription
 from guard.server.feed_supply import FeedSupply
 from guard.server.listener import Listener
@@ -329,13 +336,20 @@ class FeedDoor:
 
     def _give(self, subscription: Subscription, page: Page) -> bool:
         """As much of a page as its credit allows, as one message; False where it could not be."""
-        desks, place, credit_lines = (
-            subscription.desks,
-            subscription.place,
-            subscription.credit_lines,
-        )
+        desks, place = subscription.desks, subscription.place
+        credit_lines = subscription.credit_lines
         try:
-            part = cut(page, place, PAGE_BYTES, credit_lines if desks is None else page.line_count)
+            if not page.is_read and self._is_for_file(subscription, page):
+                if subscription.peer.unsent_bytes > 0:  # then what stands before it goes first
+                    self._full.add(subscription)
+                    return False
+                part = page
+            else:
+                read = self._supply.read_now(page)
+                if read is None:
+                    return False
+                lines_max = credit_lines if desks is None else read.line_count
+                part = cut(read, place, PAGE_BYTES, lines_max)
             begin = part.begin.head
             if desks is not None:
                 part = of_desks(part, desks, credit_lines)
@@ -346,16 +360,54 @@ class FeedDoor:
             wrong = _other_history(place.head.entry_hash, place.sequence)
             self._end(subscription, wrong.code, wrong.field, str(wrong))
             return False
-        if not self._has_room(subscription, len(part.lines)):
+        if not self._has_room(subscription, len(part.lines) or part.size):
             self._full.add(subscription)
             return False
         message = subscription.give(part, begin)
         if subscription.credit_lines == 0 or subscription.is_stuck:
             subscription.is_stuck = False
             self._want()
-        if message is not None:
+        if message is None:
+            return True
+        if part.is_read:
             self._listener.send_all([message], _as_it_is)
+        else:
+            self._send_file(message, part)
         return True
+
+    def _is_for_file(self, subscription: Subscription, page: Page) -> bool:
+        """Can all of it go out as it stands in the file?"""
+        return (
+            subscription.desks is None
+            and page.line_count <= subscription.credit_lines
+            and page.begin.head.sequence == subscription.place.head.sequence
+            and subscription.peer.protocol.sealer is None
+            and self._supply.descriptor_of(page) is not None
+        )
+
+    def _send_file(self, message: Sent, page: Page) -> None:
+        """Sends a page out of its file; what the socket does not take is read, and waits."""
+        peer, envelope, _ = message
+        head, size = frame_head(envelope, page.size), page.size
+        descriptor = self._supply.descriptor_of(page)
+        try:
+            sent = os.write(peer.descriptor, head)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # the peer is gone, which the listener will be told
+        if sent == len(head) and descriptor is not None:
+            with contextlib.suppress(OSError):  # what is not taken in this way goes the other
+                sent += os.sendfile(peer.descriptor, descriptor, page.begin.offset, size)
+        if sent == len(head) + size:
+            return
+        read = self._supply.read_now(page)
+        if read is None:  # it cannot go on in the middle of a message
+            self._listener.end(peer, "reset")
+        elif sent < len(head):
+            self._listener.send_rest(peer, head[sent:] + read.lines)
+        else:
+            self._listener.send_rest(peer, read.lines[sent - len(head) :])
 
     def _end(self, subscription: Subscription, code: str, field: str, message: str) -> None:
         self.forget(subscription.peer)

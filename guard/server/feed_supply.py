@@ -30,6 +30,7 @@ from wal import LogWriter
 # one out takes the loop some 50 µs.
 PAGE_PAUSE_S: Final = 0.001
 PAGES_KEPT: Final = 4
+PAGES_AT_ONCE: Final = 8  # of what has just become durable; the rest in the next turn
 
 Given: TypeAlias = Callable[[Page | FeedReadError], None]
 
@@ -82,12 +83,15 @@ class FeedSupply:
         if not self._is_wanted:
             self.durable = durable
             return True
-        page = self._newest.page(self.durable, durable)
-        if page is None:
-            self._is_filling = True
-            self._start(self.durable, durable, partial(self._fill, durable))
-        else:
+        for _ in range(PAGES_AT_ONCE):
+            page = self._newest.page(self.durable, durable)
+            if page is None:
+                self._is_filling = True
+                self._start(self.durable, durable, partial(self._fill, durable))
+                break
             self._add(page)
+            if self.is_shown:
+                break
         return True
 
     def _add(self, page: Page) -> None:
@@ -111,6 +115,17 @@ class FeedSupply:
                     return page
             return None
         return page
+
+    def read_now(self, page: Page) -> Page | None:
+        """A page with its lines, if they are in the system's memory."""
+        if page.is_read:
+            return page
+        lines = self._newest.lines_of(page)
+        return None if lines is None else self.recent.read(page, lines)
+
+    def descriptor_of(self, page: Page) -> int | None:
+        """The file that a page's lines can be sent from; None: not by this way."""
+        return self._newest.descriptor_of(page)
 
     def read(self, who: object, place: Place, given: Given) -> None:
         """Has a page read from the files, which `given` is called with later."""

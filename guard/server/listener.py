@@ -251,6 +251,11 @@ class Listener:
             if peer.unsent_bytes > 0:
                 self._flush(peer)
 
+    def send_rest(self, peer: Connection, rest: bytes) -> None:
+        """Sends the end of a message that has left so far by another way, and alone."""
+        peer.put_rest(rest)
+        self._flush(peer)
+
     def discard(self, messages_max: int) -> int:
         """Reads what is waiting and forgets it, at most so many messages; returns how many."""
         self.release_held()

@@ -40,7 +40,10 @@ class Log:
                 self.place = end
                 return None
             assert page.begin.head == self.place.head
-            found, self.place = found + page.lines, page.end
+            lines = page.lines if page.is_read else self.newest.lines_of(page)
+            assert lines is not None
+            assert len(lines) == page.size
+            found, self.place = found + lines, page.end
         assert self.place == end
         return found
 

@@ -91,3 +91,17 @@ def test_an_idle_log_s_pages_are_bounded_by_their_number() -> None:
     assert recent.page_behind(Place(EMPTY_HEAD, 1, 0)) is None
     assert recent.byte_count <= RECENT_PAGES_MAX * len(line)
     assert recent.byte_count > (RECENT_PAGES_MAX - 1) * len(first)
+
+
+def test_a_page_that_is_read_is_so_for_all() -> None:
+    recent = RecentLines()
+    writer = Writer(recent)
+    begin = writer.place
+    page = writer.page()
+    recent.add(page._replace(lines=b""))
+    assert recent.byte_count == len(page.lines)
+    unread = recent.page_behind(begin)
+    assert unread is not None
+    assert not unread.is_read
+    assert recent.read(unread, page.lines) == page
+    assert held(recent, begin) == page.lines
