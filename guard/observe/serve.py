@@ -46,9 +46,9 @@ async def observe(
 
     `names`: as `guard.observe.door`. `ready`: told of the page's address once it is served.
     """
-    picture, broadcast = Picture(clock.wall_ns()), Broadcast()
-    watch = Watch(picture, asker, source, clock.wall_ns)
-    web = Web(picture, OpenOrders(asker, clock.monotonic_ns), broadcast, clock.wall_ns)
+    picture, broadcast = Picture(clock.system_ns()), Broadcast()
+    watch = Watch(picture, asker, source, clock.system_ns)
+    web = Web(picture, OpenOrders(asker, clock.monotonic_ns), broadcast, clock.system_ns)
     watch.looked.append(web.tell)
     server = _Server(
         uvicorn.Config(
