@@ -22,6 +22,7 @@ from guard.protocol.ranges import LOCAL_CLIENT
 ALL_DESKS: Final = "all"
 CLIENTS_MAX: Final = 10_000  # each has a row in memory, and each key is looked up in one table
 ORDERS_PER_S_MAX: Final = 10_000_000
+IN_FLIGHT_MAX: Final = 1_000_000
 USER_MAX: Final = 2**32 - 2
 # Which grant each type of request needs; None: whoever is connected may ask. A type that does not
 # stand here needs a grant of its own name.
@@ -50,6 +51,7 @@ class ClientSection(Struct, forbid_unknown_fields=True, frozen=True):
     """One client. `user`: its user's number on this machine, instead of a key.
 
     `orders_per_s`: how many orders are taken of it in a second; left out: as many as come.
+    `in_flight_max`: how many of its orders may wait for the disk at once.
     """
 
     public_key: str | None = None
@@ -59,6 +61,7 @@ class ClientSection(Struct, forbid_unknown_fields=True, frozen=True):
     may: list[str] = []
     roles: list[Role] = []
     orders_per_s: Annotated[int, Meta(ge=1, le=ORDERS_PER_S_MAX)] | None = None
+    in_flight_max: Annotated[int, Meta(ge=1, le=IN_FLIGHT_MAX)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class ClientTerms:
     may: frozenset[str]
     roles: frozenset[str] = frozenset()
     orders_per_s: int | None = None
+    in_flight_max: int | None = None
 
 
 def clients_of(
@@ -164,6 +168,7 @@ def _terms(
         frozenset(section.may),
         frozenset(section.roles),
         section.orders_per_s,
+        section.in_flight_max,
     )
 
 

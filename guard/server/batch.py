@@ -122,7 +122,13 @@ class Gathering:
     def take_in(self, received: Received) -> None:
         """Decides one message, and keeps its answer."""
         client, envelope, body, frame_count = received
-        answer = self._path.answer(body, frame_count, client.permit)
+        permit = client.permit
+        if permit is not None and permit.in_flight_max:
+            before = permit.under_way
+            answer = self._path.answer(body, frame_count, permit)
+            client.note_under_way(permit, permit.under_way - before)
+        else:
+            answer = self._path.answer(body, frame_count, permit)
         if isinstance(answer, bytes):
             self.answers_bytes += len(answer)
         else:

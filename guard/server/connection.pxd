@@ -30,6 +30,7 @@ cdef class Connection:
     cdef readonly object credentials
     cdef public object key
     cdef public object permit
+    cdef object _bounded
     cdef readonly tuple front
     cdef public str why
     cdef public bint is_open, is_readable, has_hung_up, is_ready, is_queued, is_held
@@ -61,6 +62,7 @@ cdef class Connection:
     cdef bint _react(self, int event) except -1
     cpdef greet(self)
     cpdef bint ping(self, bytes command) except -1
+    cpdef note_under_way(self, permit, Py_ssize_t count)
     @cython.locals(size=Py_ssize_t, left_bytes=Py_ssize_t, backlog=Backlog, sealer=Sealer)
     cpdef bint put(self, bytes envelope, bytes body) except -1
     @cython.locals(size=Py_ssize_t)

@@ -18,6 +18,7 @@ How it fails: `fetch` and `flush` give GONE, and `why` says it in a word.
 import contextlib
 import errno
 import socket
+from collections import deque
 from typing import Final, NamedTuple, TypeAlias
 
 from guard.server import rawio, zmtp
@@ -115,6 +116,9 @@ class Connection:
         self.credentials = credentials
         self.key: bytes | None = None  # by which a mechanism has known the peer; none with NULL
         self.permit: Permit | None = None  # where clients are configured
+        # Of each message that is not answered yet, how many orders were taken and under whose
+        # permit; None where nobody asks.
+        self._bounded: deque[tuple[Permit, int]] | None = None
         self.front: Received | None = None
         self.front_bytes = 0  # of its body, as far as it was kept
         self.why = ""  # it is gone
@@ -258,10 +262,19 @@ class Connection:
         self._put(self.protocol.as_sent(command), b"")
         return self.flush() != _GONE
 
+    def note_under_way(self, permit: Permit, count: int) -> None:
+        """So many orders were taken with a message: until its reply is put they are under way."""
+        if self._bounded is None:
+            self._bounded = deque()
+        self._bounded.append((permit, count))
+
     def put(self, envelope: bytes, body: bytes) -> bool:
         """Keeps a reply for `flush`, or drops it and counts that. False: flush now."""
         size = len(body)
         backlog = self._backlog
+        if self._bounded:
+            permit, count = self._bounded.popleft()
+            permit.under_way -= count
         if not self.is_open:
             backlog.dropped_gone += 1
             return True

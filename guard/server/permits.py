@@ -55,6 +55,8 @@ class Permit:
         self._desk_names = None if terms.desks is None else {name.encode() for name in terms.desks}
         self._last_desk = b""  # one that was let through; most clients have only one
         self._orders_per_s = terms.orders_per_s or 0
+        self.in_flight_max = terms.in_flight_max or 0
+        self.under_way = 0  # orders that were taken and are not answered yet, where that is bounded
         self._second = 0
         self._orders = 0
 
@@ -65,6 +67,8 @@ class Permit:
             return _NOT_PERMITTED
         if self._desk_names is not None and _OF_DESKS >> kind & 1 and not self._may_trade(request):
             return _NOT_PERMITTED
+        if kind == _ORDER and self.in_flight_max and self.under_way >= self.in_flight_max:
+            return _RATE_EXCEEDED
         if self._orders_per_s and kind == _ORDER:
             second = request.received_at_ns // _NS_PER_S
             if second != self._second:
@@ -72,6 +76,8 @@ class Permit:
             self._orders += 1
             if self._orders > self._orders_per_s:
                 return _RATE_EXCEEDED
+        if kind == _ORDER and self.in_flight_max:
+            self.under_way += 1
         return 0
 
     def _may_trade(self, request: Request) -> bool:

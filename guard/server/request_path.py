@@ -335,7 +335,7 @@ class RequestPath:
         kind = fields.KINDS[request.kind]
         if self._refusal == _RATE_EXCEEDED:
             code, field = ErrorCode.RATE_EXCEEDED, ""
-            words = "more orders in this second than are taken of this client; nothing has changed"
+            words = "more orders in this second, or under way, than are taken of this client"
         else:
             code, field = ErrorCode.NOT_PERMITTED, "desk" if permit.grants(request.kind) else "type"
             of_desk = f" of desk {request.desk!r}" if field == "desk" else ""

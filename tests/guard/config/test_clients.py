@@ -26,9 +26,11 @@ def test_a_client_with_little_may_little() -> None:
 
 
 def test_a_client_with_everything() -> None:
-    found = terms(person="Ada", desks="all", may=["orders", "facts"], orders_per_s=7)
+    found = terms(
+        person="Ada", desks="all", may=["orders", "facts"], orders_per_s=7, in_flight_max=9
+    )
     may = frozenset({"orders", "facts"})
-    assert found == ClientTerms("algo", "Ada", KEY, None, None, may, frozenset(), 7)
+    assert found == ClientTerms("algo", "Ada", KEY, None, None, may, frozenset(), 7, 9)
 
 
 def test_a_user_instead_of_a_key() -> None:

@@ -127,6 +127,20 @@ def test_each_request_of_an_array_is_judged_by_itself(daemon: Daemon, site: Site
     assert kinds == ["admit", "not_permitted", "not_permitted", "admit"]
 
 
+def test_orders_under_way_are_bounded_and_come_free_with_their_answers(tmp_path: Path) -> None:
+    bounded = client_text("a", ALPHA, 'desks = "all"', 'may = ["orders"]', "in_flight_max = 3")
+    site = secured_site(Site(tmp_path, secured_config(bounded)))
+    with (
+        site.running() as daemon,
+        GuardClient(daemon.endpoint, curve=curve_keys(ALPHA)) as client,
+    ):
+        for turn in range(3):  # each array is under way as a whole
+            replies = client.submit([an_order(f"T{turn}-{number}") for number in range(5)])
+            said = [reply.code if isinstance(reply, ErrorReply) else "admit" for reply in replies]
+            assert said == ["admit"] * 3 + ["rate_exceeded"] * 2
+        assert daemon.stop() == 0
+
+
 def test_a_client_by_its_user(tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/orders"
     sections = (

@@ -86,3 +86,13 @@ def test_orders_of_a_second_are_counted_and_facts_are_not() -> None:
     restricted = permit("orders", desks=["desk-alpha"], orders_per_s=1)
     assert refusal(restricted, other) == ErrorCode.NOT_PERMITTED  # and is not counted
     assert refusal(restricted, EACH["order"]) == 0
+
+
+def test_orders_under_way_are_bounded_until_they_are_answered() -> None:
+    granted = frozenset({"orders", "facts"})
+    of = Permit(ClientTerms("c", "c", None, 7, None, granted, in_flight_max=2))
+    assert [refusal(of, EACH["order"]) for _ in range(3)] == [0, 0, ErrorCode.RATE_EXCEEDED]
+    assert refusal(of, EACH["cancel"]) == refusal(of, EACH["fill"]) == 0
+    assert of.under_way == 2
+    of.under_way -= 1
+    assert [refusal(of, EACH["order"]) for _ in range(2)] == [0, ErrorCode.RATE_EXCEEDED]
