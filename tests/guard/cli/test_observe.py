@@ -54,10 +54,11 @@ def test_it_outlives_the_daemon_and_goes_on_counting_where_it_was(
         observer.wait_until(lambda: observer.data("/data/now")["error"])
         with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
             assert client.ask(order("B-1"))["type"] == "admit"
-            observer.wait_until(lambda: is_ready(observer))
+            observer.wait_until(lambda: observer.data("/data/now")["daemon"]["epoch"] == 2)
+            assert is_ready(observer)
             observer.wait_until(lambda: counted(observer, 4))
             now = observer.data("/data/now")
-            assert (now["daemon"]["epoch"], now["feed"]["gaps"]) == (2, 0)
+            assert now["feed"]["gaps"] == 0
             assert now["rejects"][0]["words"] == "no such symbol"
             assert daemon.stop() == 0
         assert observer.stop() == 0
@@ -73,8 +74,9 @@ def test_what_was_before_it_began_is_shown_and_not_counted(tmp_path: Path) -> No
             assert observer.metric("pretrade_guard_feed_records_total") == 0
             client.ask(order("A-3"))
             observer.wait_until(lambda: counted(observer, 1))
-            held = [row["held_microcents"] for row in observer.data("/data/desks")]
-            assert held[0] > 0
+            observer.wait_until(
+                lambda: any(row["held_microcents"] for row in observer.data("/data/desks"))
+            )
             orders = observer.data("/data/open-orders?desk=desk-alpha")["orders"]
             assert [row["client_order_id"] for row in orders] == ["A-1", "A-3"]
 
