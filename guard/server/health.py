@@ -51,7 +51,7 @@ def health_of(
 def _figures(service: Service, pipeline: Pipeline, checkpointer: Checkpointer) -> dict[str, int]:
     state, writer, log = service.engine.state, service.writer, service.options.config.log
     head, now_ns = writer.durable_head, clock.monotonic_ns()
-    anchor = service.anchor
+    anchor, feed = service.anchor, service.feed
     return {
         "uptime_ns": pipeline.uptime_ns(),
         "batch_waiting_ns": pipeline.batch_waiting_ns(),
@@ -72,6 +72,8 @@ def _figures(service: Service, pipeline: Pipeline, checkpointer: Checkpointer) -
         "remembered_orders_max": state.remembered_orders_max,
         "actions_remembered": len(state.actions),
         "connections": service.gateway.counts()["connections"],
+        "feed_connections": 0 if feed is None else feed.counts()["connections"],
+        "feed_unsent_bytes": 0 if feed is None else feed.backlog.bytes,
         "lines_not_said": lines_not_said(),
     }
 

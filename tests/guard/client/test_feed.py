@@ -10,7 +10,9 @@ import pytest
 
 from daemon_support import KEY, Site
 from feed_support import PATIENCE_MS, config_with_feed, feed_log
+from guard.admin.messages import Health
 from guard.client import GuardClient, Order
+from guard.client.admin import AdminClient
 from guard.client.errors import GuardClientError
 from guard.client.feed import AsyncFeedClient, FeedClient
 from guard.client.feed_session import (
@@ -209,3 +211,23 @@ def test_keys_and_a_drop_copy_of_one_s_own_desk(tmp_path: Path) -> None:
                 feed.next_batch(PATIENCE_S)
         with FeedClient(endpoint) as feed, pytest.raises(FeedTimeoutError):
             feed.next_batch(0.3)
+
+
+def test_a_kill_in_the_middle_loses_and_doubles_nothing_that_was_told(tmp_path: Path) -> None:
+    site = Site(tmp_path, config_with_feed())
+    with FeedClient(f"ipc://{tmp_path}/feed", after_sequence=0, key=KEY) as feed:
+        found = b""
+        with site.running() as daemon:
+            orders(daemon.endpoint, "A", 50)
+            while feed.through is None or feed.through.sequence < 40:
+                found += feed.next_batch(PATIENCE_S).lines
+            with AdminClient(f"ipc://{site.log}.admin", timeout_s=PATIENCE_S) as admin:
+                assert admin.ask(Health()).figures["feed_connections"] == 1
+            daemon.signal(signal.SIGKILL)
+            daemon.wait()
+        with site.running() as daemon:
+            orders(daemon.endpoint, "B", 50)
+            every = b"".join(path.read_bytes().rstrip(b"\0") for path in site.segments)
+            while feed.through.sequence < every.count(b"\n"):
+                found += feed.next_batch(PATIENCE_S).lines
+            assert found == every
