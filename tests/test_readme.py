@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guard.cli import _parser
+from guard.cli import parser_of
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "guard/RUNBOOK.md", "guard/README.md",
@@ -62,4 +62,4 @@ def test_each_command_of_a_page_is_one_that_the_command_line_takes(
     found = commands(page)
     assert len(found) >= at_least
     for arguments in found:
-        _parser().parse_args(arguments)
+        parser_of().parse_args(arguments)

@@ -245,8 +245,9 @@ def _row_of(state: GuardState, action: asked.FreeHold, actor: Actor) -> int:
 
 def _plan_halt(state: GuardState, action: asked.Halt, actor: Actor) -> Plan:
     place = _scope_words(state, action.scope, action.name)
-    was = "halted" if _is_stopped(state, action.scope, action.name) else "active"
-    return Plan(_halted(state, action, actor), [f"{place}: {was} -> halted"])
+    if _is_stopped(state, action.scope, action.name):
+        raise AdminError("already_so", "name", f"{place} is halted by a person already")
+    return Plan(_halted(state, action, actor), [f"{place}: active -> halted"])
 
 
 def _plan_resume(state: GuardState, action: asked.Resume, actor: Actor) -> Plan:
@@ -290,6 +291,9 @@ def _plan_cap(state: GuardState, action: asked.SetCap, actor: Actor) -> Plan:
     line = _line_of(state, action.desk)
     cap = action.max_reserved_microcents
     before, after = _cap_words(line.cap or None), _cap_words(cap)
+    if before == after:
+        words = f"desk {action.desk}: its exposure cap is {after} already"
+        raise AdminError("already_so", "max_reserved_microcents", words)
     changes = [f"desk {action.desk}: exposure cap {before} -> {after}"]
     if cap is not None and cap < line.reserved:
         held = _money(line.reserved)

@@ -66,7 +66,8 @@ def _desks(health: HealthReply) -> str:
         return ""
     return (
         f"halted desks: {_names(health.desks_halted)}; `pretrade-guard admin desks` says why, "
-        "`admin resume --desk NAME` lifts what a person has set"
+        "`admin resume --desk NAME` lifts what a person has set, with `--forgive-fees` also what "
+        "unpaid fees have, which are then charged to nobody"
     )
 
 

@@ -35,6 +35,7 @@ from guard.cli import (
     check_config,
     check_proof,
     close,
+    completion,
     demo,
     export,
     keygen,
@@ -86,6 +87,7 @@ COMMANDS: Final = (
     salvage,
     keygen,
     check_config,
+    completion,
 )
 
 
@@ -123,7 +125,7 @@ def _ended(interrupt: KeyboardInterrupt) -> int:
 
 def run_command(arguments: list[str] | None) -> int:
     """Runs one command, within one that runs."""
-    options = _parser().parse_args(arguments)
+    options = parser_of().parse_args(arguments)
     options.is_own_process = arguments is None  # else somebody's who goes on after the command
     command: Callable[[argparse.Namespace], int] = options.command
     speaking: Callable[[], AbstractContextManager[None]]
@@ -159,7 +161,8 @@ def _is_unread(output: int) -> bool:
     return any(events & select.POLLERR for _output, events in poll.poll(0))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of() -> argparse.ArgumentParser:
+    """The whole command line."""
     parser = argparse.ArgumentParser(
         prog="pretrade-guard",
         description="A streaming pre-trade guard: durable, replayable decisions over ZeroMQ.",

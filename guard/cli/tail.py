@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from wal import Follower
 
 PAUSE_NS: Final = 20_000_000
-PLAIN_COLUMNS: Final = 80
+PLAIN_COLUMNS: Final = sys.maxsize  # nothing is cut where no terminal is
 _NS_PER_S: Final = 1_000_000_000
 _SECONDS_PER_DAY: Final = 86_400
 # What stands at a segment's beginning: the records of its session's start, instruments among them.

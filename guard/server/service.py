@@ -16,6 +16,7 @@ from guard.config.amending import AmendmentAsked
 from guard.config.file import Config
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
+from guard.engine.state import GuardState
 from guard.process.duties import Duty
 from guard.process.line_forms import told
 from guard.process.notify import ServiceNotifier
@@ -113,7 +114,10 @@ def make_housekeeper(
                 "the look at the clock and at the room for fills",
                 _look_at_standing(service, pipeline),
             ),
-            Duty("the telling of fees that were not charged", partial(_tell_uncharged, pipeline)),
+            Duty(
+                "the telling of fees that were not charged",
+                partial(_tell_uncharged, pipeline, service.engine.state),
+            ),
             Duty("the telling of what was not permitted", partial(_tell_denied, pipeline)),
         ],
     )
@@ -141,11 +145,17 @@ def _tell_denied(pipeline: Pipeline) -> None:
         say(f"not permitted: {text}")
 
 
-def _tell_uncharged(pipeline: Pipeline) -> None:
+def _tell_uncharged(pipeline: Pipeline, state: GuardState) -> None:
     for fill, fee_microcents in pipeline.take_uncharged():
+        is_known = any(fill.startswith(f"{desk}/") for desk in state.desks)
+        remedy = (
+            "a person has to accept it (`pretrade-guard admin accept`)"
+            if is_known
+            else "no desk has that name, and nothing can charge it"
+        )
         text = (
-            f"the fee of fill {fill} is recorded and not charged: "
-            f"{money_text(fee_microcents)}; a person has to accept it (run --accept-fill {fill})"
+            f"the fee of fill {fill} is recorded and not charged: {money_text(fee_microcents)}; "
+            f"{remedy}"
         )
         alarm(told("fee_uncharged", text, fill=fill, fee_microcents=fee_microcents))
 

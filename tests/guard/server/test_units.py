@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guard.cli import _parser
+from guard.cli import parser_of
 
 UNITS = Path(__file__).resolve().parent.parent.parent.parent / "systemd"
 # Of which the units differ; all else that the smaller one sets, it sets as the service does.
@@ -28,9 +28,9 @@ def started(name: str) -> list[str]:
 
 def test_the_service_never_begins_a_log_and_the_other_unit_does() -> None:
     service, begins = started("pretrade-guard.service"), started("pretrade-guard-new-log.service")
-    options = _parser().parse_args(service)
+    options = parser_of().parse_args(service)
     assert (options.new_log, options.then_stop) == (False, False)
-    options = _parser().parse_args(begins)
+    options = parser_of().parse_args(begins)
     assert (options.new_log, options.then_stop) == (True, True)
     assert set(begins) - set(service) == {"--new-log", "--then-stop"}
 
@@ -60,8 +60,8 @@ def test_the_log_is_begun_under_the_services_own_rules() -> None:
 def test_the_observer_watches_the_service_s_log_as_its_user_and_may_write_nowhere() -> None:
     service = unit("pretrade-guard.service")["Service"]
     observer = unit("pretrade-guard-observe.service")["Service"]
-    options = _parser().parse_args(started("pretrade-guard-observe.service"))
-    log = _parser().parse_args(started("pretrade-guard.service")).log_dir
+    options = parser_of().parse_args(started("pretrade-guard-observe.service"))
+    log = parser_of().parse_args(started("pretrade-guard.service")).log_dir
     assert (options.log, options.listen) == (log, "127.0.0.1:9477")
     assert observer["User"] == service["User"]
     assert observer["ProtectSystem"] == "strict"
