@@ -2,7 +2,7 @@
 
 cimport cython
 from libc.stdint cimport int64_t as i64
-from libc.stdint cimport uint64_t as u64
+from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from guard.engine.recent cimport Recent
 
@@ -11,7 +11,7 @@ cdef i64 _NS_PER_MS
 @cython.final
 cdef class Effective:
     cdef i64[16] values
-    cdef i64[16] scopes
+    cdef u8[16] scopes
     cdef public object venues
     cdef public u64 venue_scope, symbol_refusal, symbol_scope
     cdef public list buckets

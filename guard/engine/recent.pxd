@@ -2,10 +2,15 @@
 
 cimport cython
 from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint8_t as u8
 
+from guard.protocol cimport json_text as text
 from guard.protocol.request cimport Request
 from kernel cimport little_endian as le
 
+ctypedef u8 *BufferPointer
+
+cdef Py_ssize_t _KEY_BYTES_MAX
 cdef Py_ssize_t _DESK_AT, _SYMBOL_AT, _RECENT_MAX
 cdef i64 _NEVER
 
@@ -13,13 +18,17 @@ cdef i64 _NEVER
 cdef class Recent:
     cdef public i64 window_ns
     cdef dict _at_ns
-    cdef object _queue
-    cdef bytearray _numbers
+    cdef list _keys
+    cdef bytearray _times, _buffer
+    cdef Py_ssize_t _first, _count
 
-    @cython.locals(numbers=bytearray, desk=bytes, symbol=bytes)
+    @cython.locals(buffer=BufferPointer, at=Py_ssize_t)
     cdef bytes _key(self, Request request)
 
     cdef i64 since(self, Request request) except -2
 
-    @cython.locals(elapsed_ns=i64, key=bytes)
+    @cython.locals(elapsed_ns=i64, at_ns=i64, oldest=bytes)
     cpdef int note(self, Request request) except -1
+
+    @cython.locals(place=Py_ssize_t)
+    cdef int _append(self, bytes key, i64 elapsed_ns) except -1

@@ -5,15 +5,15 @@ Owns the memory of them: desk, symbol, side, price and quantity, and when. It is
 older than the longest window goes, and beyond `RECENT_MAX` the oldest, as if its window were over.
 """
 
-from collections import deque
 from typing import Final
 
+from guard.protocol import json_text as text
 from guard.protocol.request import TEXTS, Request
 from kernel import little_endian as le
 
 RECENT_MAX: Final = 65_536  # about 15 MB
 NEVER: Final = -1
-_KEY_BYTES_MAX: Final = 96  # two names of 32, and three integers with what is between
+_KEY_BYTES_MAX = 88  # three integers, and two names of 32
 _NEVER = NEVER
 _RECENT_MAX = RECENT_MAX
 _DESK_AT, _SYMBOL_AT = TEXTS["desk"][0], TEXTS["symbol"][0]
@@ -25,17 +25,21 @@ class Recent:
     def __init__(self) -> None:
         self.window_ns = 0
         self._at_ns: dict[bytes, int] = {}
-        self._queue: deque[tuple[int, bytes]] = deque()
-        self._numbers = bytearray(24)
+        # A ring of what was noted, the oldest first: its key, and when. Made when it is needed.
+        self._keys: list[bytes] = []
+        self._times = bytearray()
+        self._first = self._count = 0
+        self._buffer = bytearray(_KEY_BYTES_MAX)
 
     def _key(self, request: Request) -> bytes:
-        numbers = self._numbers
-        le.store_u64(numbers, 0, request.side)
-        le.store_u64(numbers, 8, request.price)
-        le.store_u64(numbers, 16, request.quantity)
-        desk = le.bytes_at(request.texts, _DESK_AT, request.desk_bytes)
-        symbol = le.bytes_at(request.texts, _SYMBOL_AT, request.symbol_bytes)
-        return desk + b" " + symbol + b" " + bytes(numbers)
+        """The numbers, of which the first says how long the desk's name is, and both names."""
+        buffer = self._buffer
+        le.store_u64(buffer, 0, request.desk_bytes * 2 + request.side)
+        le.store_u64(buffer, 8, request.price)
+        le.store_u64(buffer, 16, request.quantity)
+        at = text.put_slice(buffer, 24, request.texts, _DESK_AT, request.desk_bytes)
+        at = text.put_slice(buffer, at, request.texts, _SYMBOL_AT, request.symbol_bytes)
+        return le.bytes_of(buffer, at)
 
     def since(self, request: Request) -> int:
         """How long ago the same was admitted; NEVER."""
@@ -44,36 +48,51 @@ class Recent:
 
     def note(self, request: Request) -> int:
         """The order is admitted now."""
-        queue = self._queue
         elapsed_ns = request.elapsed_ns
-        while queue and (elapsed_ns - queue[0][0] >= self.window_ns or len(queue) >= _RECENT_MAX):
-            at_ns, key = queue.popleft()
-            if self._at_ns[key] == at_ns:
-                del self._at_ns[key]
-        key = self._key(request)
-        if self._at_ns.get(key) != elapsed_ns:
-            self._at_ns[key] = elapsed_ns
-            queue.append((elapsed_ns, key))
+        while self._count > 0:
+            at_ns = le.load_i64(self._times, 8 * self._first)
+            if elapsed_ns - at_ns < self.window_ns and self._count < _RECENT_MAX:
+                break
+            oldest = self._keys[self._first]
+            if self._at_ns.get(oldest) == at_ns:
+                del self._at_ns[oldest]
+            self._first = (self._first + 1) % _RECENT_MAX
+            self._count -= 1
+        return self._append(self._key(request), elapsed_ns)
+
+    def _append(self, key: bytes, elapsed_ns: int) -> int:
+        if len(self._keys) == 0:
+            self._keys = [b""] * _RECENT_MAX
+            self._times = bytearray(8 * _RECENT_MAX)
+        place = (self._first + self._count) % _RECENT_MAX
+        self._at_ns[key] = elapsed_ns
+        self._keys[place] = key
+        le.store_i64(self._times, 8 * place, elapsed_ns)
+        self._count += 1
         return 0
 
     def dump(self) -> list[tuple[int, str]]:
         """What is remembered, the oldest first."""
-        return [(at_ns, key.hex()) for at_ns, key in self._queue]
+        found = []
+        for index in range(self._count):
+            place = (self._first + index) % _RECENT_MAX
+            found.append((le.load_i64(self._times, 8 * place), self._keys[place].hex()))
+        return found
 
     def load(self, entries: list[tuple[int, str]]) -> None:
         """What `dump` gave. Raises ValueError where that cannot be."""
         last_ns = 0
         if len(entries) > RECENT_MAX:
             raise ValueError(f"{len(entries)} recent orders; must be at most {RECENT_MAX}")
-        for at_ns, text in entries:
-            key = bytes.fromhex(text)
-            if at_ns < last_ns or len(key) > _KEY_BYTES_MAX:
-                raise ValueError(f"a recent order is {text!r} at {at_ns}, which none can be")
+        for at_ns, digits in entries:
+            key = bytes.fromhex(digits)
+            if at_ns < last_ns or not 24 < len(key) <= _KEY_BYTES_MAX:
+                raise ValueError(f"a recent order is {digits!r} at {at_ns}, which none can be")
             last_ns = at_ns
-            self._at_ns[key] = at_ns
-            self._queue.append((at_ns, key))
+            self._append(key, at_ns)
 
     def forget(self) -> None:
         """Nothing is asked any more."""
         self._at_ns.clear()
-        self._queue.clear()
+        self._keys, self._times = [], bytearray()
+        self._first = self._count = 0

@@ -7,7 +7,7 @@ arrays of 100 orders in MessagePack. Every scope says something: the firm all ke
 desks, half of the symbols and a hundredth of the pairs some; two rates of each kind for the firm,
 one for each of these desks; duplicates, a collar and its marks. All orders are admitted. Figures
 are microseconds of this thread's processor time an order: of each round the mean, of all the
-median.
+median; behind one order of each pair, for which its limits are worked out.
 """
 
 import argparse
@@ -93,6 +93,20 @@ def bodies_of(desks: int, symbols: int, orders: int) -> tuple[list[bytes], list[
     return marks, [encode(made[at : at + ARRAY]) for at in range(0, orders, ARRAY)]
 
 
+def first_of_each(desks: int, symbols: int) -> list[bytes]:
+    """An order of each desk in each symbol: what limits count there is worked out for it."""
+    made = [
+        {
+            "type": "order", "client_order_id": f"first-{desk}-{symbol}", "desk": f"d{desk}",
+            "symbol": f"s{symbol}", "side": "buy", "quantity": 999, "price": PRICE, "venue": 10,
+            "risk_bps": 200, "confidence_bps": 9_000,
+        }
+        for desk in range(desks)
+        for symbol in range(symbols)
+    ]  # fmt: skip
+    return [msgspec.msgpack.encode(made[at : at + ARRAY]) for at in range(0, len(made), ARRAY)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--desks", type=int, default=100)
@@ -102,6 +116,7 @@ def main() -> None:
     options = parser.parse_args()
     say_what_is_measured()
     marks, orders = bodies_of(options.desks, options.symbols, options.orders)
+    first = first_of_each(options.desks, options.symbols)
     sides = {
         name: config_of(options.desks, options.symbols, is_limited=name == "limits")
         for name in ("none", "limits")
@@ -113,6 +128,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as directory:
                 guard = Answered(config, directory)
                 guard.answer(marks)
+                guard.answer(first)
                 took_ns = guard.answer(orders)
                 rejects = guard.path.decided_counters()["rejects"]
                 assert rejects == 0, f"{rejects} of {options.orders} orders were refused"

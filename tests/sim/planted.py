@@ -52,6 +52,8 @@ class Bug:
 
 
 _DECIDE, _APPLY = "guard/engine/decide.py", "guard/engine/apply.py"
+_LIMITS, _RATES = "guard/engine/limit_checks.py", "guard/engine/rates.py"
+_MARKS = "guard/server/marks.py"
 _CHECKS, _STATE = "guard/engine/checks.py", "guard/engine/state.py"
 
 BUGS = (
@@ -73,7 +75,7 @@ BUGS = (
     Bug("refused_not_flagged", _DECIDE, "_UNKNOWN | _REFUSED", "_UNKNOWN"),
     Bug("refused_not_remembered", _APPLY, "outcome.reason in _NOT_REMEMBERED", "True"),
     Bug("late_fee_not_charged", _APPLY, "paid > 0", "False"),
-    Bug("desk_halted_unseen", _CHECKS, "not desk.is_halted", "True"),
+    Bug("desk_halted_unseen", _CHECKS, "desk.is_halted or desk.is_stopped", "False"),
     Bug("disk_low_unseen", _CHECKS, "halt is None", "True"),
     Bug(
         "window_full_unseen",
@@ -94,6 +96,12 @@ BUGS = (
         "self._window_behind(since_ns, 1)",
         "since_ns + self.remembered_order_window_ns // 10",
     ),
+    Bug("collar_unseen", _LIMITS, "wide_distance * _BPS <= wide_allowed * collar_bps", "True"),
+    Bug("rate_unseen", _LIMITS, "amount <= bucket.max - used", "True"),
+    Bug("sell_valued_low", _LIMITS, "highest if highest > price else price", "price"),
+    Bug("word_unseen", _LIMITS, "effective.values[number] >> word & 1", "True"),
+    Bug("part_forgotten_early", _RATES, "passed > _PARTS", "passed >= _PARTS"),
+    Bug("mark_younger_than_it_is", _MARKS, "since_ns if since_ns > 0 else 0", "0"),
 )
 
 
