@@ -185,7 +185,7 @@ def _conservation(document: Document) -> Table:
             money(line["held_microcents"]),
             money(line["spent_microcents"]),
             "yes" if line["balanced"] else "NO",
-            _desk_state(line),
+            _desk_state(line, is_firm_stopped=document["session"]["firm_stopped"]),
         )
         for line in document["ledger"]["desks"]
     ]
@@ -198,8 +198,8 @@ def _conservation(document: Document) -> Table:
     return Table("conservation", "Conservation, desk by desk", columns, rows, note)
 
 
-def _desk_state(line: dict[str, Any]) -> str:
-    stopped = "stopped by a person" if line["stopped"] else ""
+def _desk_state(line: dict[str, Any], *, is_firm_stopped: bool) -> str:
+    stopped = "stopped by a person" if line["stopped"] or is_firm_stopped else ""
     if not line["halted"]:
         return stopped or "open"
     halted = f"halted, {money(line['unpaid_fees_microcents'])} of fees unpaid"

@@ -145,8 +145,8 @@ class Rereading:
         records_of_clients = self._replace_clients(config)
         self._pipeline.when_durable(self._note)
         count = len(events) + records_of_clients
-        many = "1 record" if len(events) == 1 else f"{len(events)} records"
-        records = f"{many}, logged" if events else "no record"
+        many = "1 record" if count == 1 else f"{count} records"
+        records = f"{many}, logged" if count else "no record"
         text = f"SIGHUP: the configuration was read again: {records}"
         self._say(told("configuration_read", text, records=count))
 

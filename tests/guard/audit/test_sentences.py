@@ -10,6 +10,7 @@ from audit_support import audited
 from guard.audit import words
 from guard.audit.audit import Audit
 from guard.audit.sentences import FORMS, sentence_of
+from guard.audit.tables import tables
 from guard.audit.units import bits, fee_limit, in_units, price, quantity
 from guard.engine.events import EntriesHalted, PlainEvent, TradingHalted
 from guard.protocol.reasons import Refusal
@@ -242,6 +243,9 @@ def test_what_a_person_stopped() -> None:
         assert document["session"]["firm_stopped"] is (scope == "firm")
         assert document["session"]["stopped_symbols"] == (["AAPL"] if scope == "symbol" else [])
         assert document["ledger"]["desks"][0]["stopped"] is (scope == "desk")
+        (lines,) = [table for table in tables(document) if table.slug == "conservation"]
+        is_open = scope == "symbol"
+        assert lines.rows[0][-1] == ("open" if is_open else "stopped by a person")
 
 
 def test_a_reason_of_another_version_is_told_by_its_word() -> None:
