@@ -66,6 +66,8 @@ ERRORS = {
     "unknown_symbol": 925,
     "fill_window_full": 929,
     "disk_full": 930,
+    "not_permitted": 940,
+    "rate_exceeded": 941,
 }
 PROTOCOL = (CHECKOUT / "guard" / "PROTOCOL.md").read_text()
 
