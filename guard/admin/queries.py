@@ -28,12 +28,14 @@ from guard.admin.messages import (
 )
 from guard.engine import remembered_rows
 from guard.engine.decide import decide
+from guard.engine.facts import Amendment
 from guard.engine.positions import POSITION_ROW
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
 from guard.protocol import fields
 from guard.protocol.fields import FLAG_SETS
+from guard.protocol.instruments import money_text
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
 from guard.protocol.views import reply_of
@@ -222,10 +224,27 @@ def _fills_of(state: GuardState, row: int) -> list[FillLine]:
                 outcome.released_microcents,
                 FLAG_SETS[outcome.flags],
                 outcome.sequence,
+                _said_of(
+                    state.facts.amendment_of(
+                        remembered_rows.key_of_fill(orders, fill_row), outcome.sequence
+                    )
+                ),
             )
         )
         fill_row = orders.next_fill(fill_row)
     return found[::-1]
+
+
+def _said_of(amendment: Amendment) -> list[str]:
+    """What people have said of a fill, in words."""
+    said = ["accepted: its fee was charged"] if amendment.is_accepted else []
+    if amendment.is_corrected:
+        price = "" if amendment.price is None else f" at {amendment.price} ticks"
+        fee = money_text(amendment.fee_microcents or 0)
+        said.append(f"corrected: {amendment.quantity} lots{price}, fee {fee}")
+    if amendment.is_busted:
+        said.append("busted: it did not happen")
+    return said
 
 
 def _configuration(

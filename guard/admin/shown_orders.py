@@ -73,7 +73,7 @@ class PositionsReply(Struct, tag="positions", tag_field="type"):
 
 
 class FillLine(Struct):
-    """A fill as it was recorded."""
+    """A fill as it was recorded; `said`: what people have said of it since, in words."""
 
     fill_id: str
     quantity: int
@@ -83,6 +83,7 @@ class FillLine(Struct):
     released_microcents: int
     flags: list[str]
     wal_sequence: int
+    said: list[str] = []
 
 
 class StoryReply(Struct, tag="order", tag_field="type"):

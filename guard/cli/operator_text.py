@@ -117,6 +117,7 @@ def _story(reply: said.StoryReply) -> str:
             f"{formats.money(fill.fee_microcents)}, {formats.money(fill.released_microcents)} "
             f"freed{flags}"
         )
+        lines += [f"    {words}" for words in fill.said]
     if reply.release_sequence is not None:
         freed = formats.money(reply.released_microcents)
         lines.append(f"  record {reply.release_sequence}: closed, {freed} freed")

@@ -4,8 +4,10 @@ import pytest
 
 from guard.admin import messages as asked
 from guard.admin import queries
+from guard.admin.actions import plan
 from guard.admin.messages import AdminError, decode_reply, encode_reply
 from guard.admin.queries import answer
+from guard.cli.operator_text import text_of
 from guard_support import (
     ALPHA_BUDGET,
     BETA_BUDGET,
@@ -14,6 +16,7 @@ from guard_support import (
     SECOND_NS,
     T0,
     LoggedEngine,
+    actor,
     cancel,
     fill,
     order,
@@ -99,6 +102,25 @@ def test_an_order_s_story_is_whole() -> None:
     ]
     assert (story.release_sequence, story.released_microcents) == (at, ORDER_NOTIONAL // 2)
     assert decode_reply(encode_reply(story, True)) == story
+
+
+def test_a_story_says_what_people_have_said_of_a_fill() -> None:
+    logged = LoggedEngine()
+    logged.submit(order())
+    logged.submit(fill("F-1", 40, 5_000))
+    logged.submit(fill("F-2", 10, 100_000_000))
+    name = {"desk": "desk-alpha", "client_order_id": "A-1", "why": "x"}
+    for action in (
+        asked.CorrectFill(action_id="1", fill_id="F-1", quantity=30, price=19_000, **name),
+        asked.BustFill(action_id="2", fill_id="F-2", **name),
+    ):
+        logged.log(plan(logged.state, action, actor()).event)
+    story = answer(logged.state, asked.OrderStory(desk="desk-alpha", client_order_id="A-1"), T0)
+    assert [one.said for one in story.fills] == [
+        ["corrected: 30 lots at 19000 ticks, fee 0.00005"],
+        ["busted: it did not happen"],
+    ]
+    assert "    busted: it did not happen" in text_of(story)
 
 
 def test_a_rejected_order_has_a_story_and_an_unknown_one_has_none() -> None:
