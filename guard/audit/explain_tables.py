@@ -5,10 +5,11 @@ Owns their columns and words, as `guard.audit.tables` owns those of the day.
 
 from typing import Any, Final
 
-from guard.audit.formats import NOTHING, count, money, time
+from guard.audit.formats import NOTHING, count, duration, money, time
 from guard.audit.tables import Document, Row, Table
 from guard.audit.units import bits, fee_limit, price, quantity
 from guard.audit.words import gate_words, reason_words
+from guard.protocol.limits import KEYS, WORDS_OF_KEY, file_name
 from guard.protocol.messages import U64_MAX
 
 
@@ -23,6 +24,8 @@ def explanation_tables(explanation: Document, currency: str) -> list[Table]:
         return [_following(explanation)]
     shown = [_remedies(explanation, currency)] if explanation["remedies"] else []
     shown += [_record(explanation), _request(explanation, currency)]
+    if explanation["limits"]:
+        shown.append(_limits(explanation))
     if explanation["kernel"] is not None:
         shown += [_hard_limits(explanation), _venues(explanation)]
     return [*shown, _ledger(explanation), _following(explanation)]
@@ -91,12 +94,48 @@ def _record(explanation: Document) -> Table:
         ("desk then", desk_halted),
         *([("stopped by a person then", ", ".join(by_person))] if by_person else []),
         ("notional", money(explanation["notional_microcents"])),
+        *_reference(explanation),
         *(
             (f"answer: {_words(name)}", _answer_value(explanation["answer"], name, value))
             for name, value in explanation["answer"].items()
         ),
     ]
     return Table("explain-record", "The record and its answer", ("what", "value"), rows)
+
+
+def _reference(explanation: Document) -> list[Row]:
+    """The mark that the record says, if any."""
+    reference = explanation["reference"]
+    if reference is None:
+        return []
+    text = f"{count(reference['price'])} ticks, {duration(reference['age_ns'])} old"
+    return [("the symbol's mark then", text)]
+
+
+def _limits(explanation: Document) -> Table:
+    """What counted for the desk in the symbol; what of a rate is used, with the order itself."""
+    rows: list[Row] = [
+        (
+            _words(file_name(line["limit"])),
+            "none" if line["value"] is None else _limit_value(line["limit"], line["value"]),
+            _limit_value(line["limit"], line["used"]) if "used" in line else NOTHING,
+            line["scope"].replace("_", " in a "),
+        )
+        for line in explanation["limits"]
+    ]
+    columns = ("limit", "value", "used", "said by the")
+    return Table("explain-scopes", "The limits of the desk in the symbol", columns, rows)
+
+
+def _limit_value(name: str, value: int) -> str:
+    """Money as money, words as words, all else as a number."""
+    if name.endswith("_microcents") or name.startswith("rate of notional"):
+        return money(value)
+    for key in KEYS:
+        if key.name == name and key.number in WORDS_OF_KEY:
+            words = WORDS_OF_KEY[key.number]
+            return " ".join(w for bit, w in enumerate(words) if value >> bit & 1) or "no one"
+    return count(value)
 
 
 def _answer_value(answer: Document, name: str, value: Any) -> str:
