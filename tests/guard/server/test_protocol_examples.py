@@ -12,7 +12,10 @@ from schema_support import Validator, make_schema
 pytestmark = pytest.mark.slow
 
 VALIDATOR = Validator(make_schema())
-KINDS = {"admit", "reject", "filled", "released", "status", "pong", "hello", "error"}
+KINDS = {
+    *("admit", "reject", "filled", "released", "status", "pong", "hello", "error"),
+    *("marked", "limits"),
+}
 
 
 def _exchanges() -> list[dict[str, Any]]:
