@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from guard import __version__
 from guard.config.file import Config, DeskTerms
-from guard.config.last_read import Said, said_by
+from guard.config.last_read import Said
 from guard.config.limits import tree_differences
 from guard.config.policy_difference import policy_differences, share_epochs
 from guard.engine.actor import Actor
@@ -132,12 +132,11 @@ def find_differences(state: GuardState, config: Config, actor: Actor) -> list[Di
 
 
 def split_kept(
-    differences: list[Difference], config: Config, before: Said | None
+    differences: list[Difference], said: Said, before: Said | None
 ) -> tuple[list[Difference], list[Difference]]:
-    """Those in which the file has changed since it said `before`; those in which the log alone has,
-    by an operator's action: there the log's stays in force. `before`: None where it is not known,
-    and all count as the file's."""
-    said = said_by(config)
+    """Those in which the file has changed, which says `said` now, since it said `before`; those in
+    which the log alone has, by an operator's action: there the log's stays in force. `before`: None
+    where it is not known, and all count as the file's."""
 
     def is_kept(one: Difference) -> bool:
         if before is None or not one.place:

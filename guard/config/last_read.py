@@ -70,7 +70,7 @@ def read_last(log_directory: Path, log_id: str, head_sequence: int) -> Said | No
     return note.said
 
 
-def write_last(log_directory: Path, log_id: str, sequence: int, config: Config) -> None:
+def write_last(log_directory: Path, log_id: str, sequence: int, said: Said) -> None:
     """Notes what was read, once the log has all that came of it. Raises OSError."""
-    note = _Note(log_id, sequence, said_by(config))
+    note = _Note(log_id, sequence, said)
     publish_file(log_directory / LAST_READ_NAME, msgspec.json.encode(note))

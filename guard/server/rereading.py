@@ -18,12 +18,13 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from guard.config.activation import Difference, events_of, find_differences, split_kept
 from guard.config.file import Config, ConfigError, load_config
-from guard.config.last_read import said_by, write_last
+from guard.config.last_read import Said, said_by, write_last
 from guard.engine.actor import Actor
 from guard.engine.events import OperatorActed
 from guard.engine.state import GuardState
@@ -39,6 +40,17 @@ WHY: Final = "SIGHUP: the configuration file was read again"
 LINES_MAX: Final = 100
 # Memory for as many as this is taken at a start, where it holds up no order.
 _SETTINGS_AT_A_START: Final = ("remembered_orders_max",)
+
+
+_one_note_at_a_time: Final = threading.Lock()
+
+
+class _Found(NamedTuple):
+    """A file that was read, what it says, and what the one before said."""
+
+    config: Config
+    said: Said
+    before: Said
 
 
 class Rereading:
@@ -95,9 +107,11 @@ class Rereading:
     def _read(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         assert self._file is not None
-        found: Config | Exception
+        found: _Found | Exception
         try:
-            found = load_config(self._file)
+            config = load_config(self._file)
+            # Worked out here, where it holds up no order: a file may name thousands of desks.
+            found = _Found(config, said_by(config), said_by(self._config))
         except (ConfigError, MemoryError) as error:
             found = error
         try:
@@ -105,12 +119,12 @@ class Rereading:
         except RuntimeError:
             return  # the loop is closed: the service has ended
 
-    def _take(self, found: Config | Exception) -> None:
+    def _take(self, found: "_Found | Exception") -> None:
         self._is_reading = False
         if self._pipeline.is_stopping:
             return
-        if isinstance(found, Config):
-            self._apply(found)
+        if isinstance(found, _Found):
+            self._apply(*found)
         else:
             self._refuse([str(found) or type(found).__name__])
         if self._is_asked_again:
@@ -122,10 +136,10 @@ class Rereading:
             text = f"SIGHUP: the configuration is not taken, nothing has changed: {reason}"
             self._alarm(told("configuration_refused", text, reason=reason))
 
-    def _apply(self, config: Config) -> None:
+    def _apply(self, config: Config, said: Said, before: Said) -> None:
         actor = self._actor(WHY)
         found = find_differences(self._state, config, actor)
-        changed, kept = split_kept(found, config, said_by(self._config))
+        changed, kept = split_kept(found, said, before)
         reasons = [*fixed_differences(self._config, config)]
         reasons += _begun_differences(self._config, config)
         if changed:
@@ -134,8 +148,8 @@ class Rereading:
             self._refuse(reasons)
             return
         for text in _at_most([difference.text for difference in kept]):
-            said = f"SIGHUP: kept as the log has it, by an operator's action: {text}"
-            self._say(told("configuration_kept", said, difference=text))
+            words = f"SIGHUP: kept as the log has it, by an operator's action: {text}"
+            self._say(told("configuration_kept", words, difference=text))
         for text in _at_most([difference.text for difference in changed]):
             self._say(told("configuration_taken", f"SIGHUP: taken: {text}", difference=text))
         events = events_of(changed)
@@ -143,7 +157,7 @@ class Rereading:
             self._pipeline.record(event)
         self._config = config
         records_of_clients = self._replace_clients(config)
-        self._pipeline.when_durable(self._note)
+        self._pipeline.when_durable(partial(self._note, said))
         count = len(events) + records_of_clients
         many = "1 record" if count == 1 else f"{count} records"
         records = f"{many}, logged" if count else "no record"
@@ -177,8 +191,13 @@ class Rereading:
                     "last read; say in the file what the log says, and change it by `admin`"
                 )
 
-    def _note(self, head: Head) -> None:
-        _write_note(self._log_directory, self._state.log_id, head, self._config, self._alarm)
+    def _note(self, said: Said, head: Head) -> None:
+        """In a thread: orders do not wait for its syncs, nor for a disk that hangs."""
+        place = (self._log_directory, self._state.log_id, head, said, self._alarm)
+        try:
+            threading.Thread(target=_write_note, args=place, name="note", daemon=True).start()
+        except RuntimeError as error:
+            self._alarm(told("configuration_not_noted", f"it cannot be noted: {error}"))
 
 
 def make_rereading(service: Service, pipeline: Pipeline) -> Rereading:
@@ -199,14 +218,15 @@ def make_rereading(service: Service, pipeline: Pipeline) -> Rereading:
 
 def note_configuration(options: RunOptions, log_id: str, head: Head) -> None:
     """Notes what a start has read, once all that came of it is on disk."""
-    _write_note(options.log_directory, log_id, head, options.config, alarm)
+    _write_note(options.log_directory, log_id, head, said_by(options.config), alarm)
 
 
 def _write_note(
-    directory: Path, log_id: str, head: Head, config: Config, alarm: Callable[[str], None]
+    directory: Path, log_id: str, head: Head, said: Said, alarm: Callable[[str], None]
 ) -> None:
     try:
-        write_last(directory, log_id, head.sequence, config)
+        with _one_note_at_a_time:
+            write_last(directory, log_id, head.sequence, said)
     except OSError as error:
         text = f"what the configuration said cannot be noted beside the log: {error}"
         alarm(told("configuration_not_noted", text))

@@ -32,7 +32,7 @@ from guard.config.activation import (
 )
 from guard.config.amending import amendment_event
 from guard.config.file import ConfigError
-from guard.config.last_read import read_last
+from guard.config.last_read import read_last, said_by
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.engine.events import RULES_VERSION, ClockAccepted, CutNoted, Outcome, SessionStarted
@@ -214,7 +214,7 @@ def _configured_events(
     state = engine.state
     before = read_last(options.log_directory, state.log_id, head_sequence)
     differences, kept = split_kept(
-        find_differences(state, options.config, actor), options.config, before
+        find_differences(state, options.config, actor), said_by(options.config), before
     )
     is_possible = all(difference.event is not None for difference in differences)
     if differences and not (is_possible and options.apply_config):
