@@ -32,6 +32,7 @@ PURE_GUARD = frozenset(
         "admin.day",
         "admin.messages",
         "admin.shown_orders",
+        "admin.trading",
         "admin.queries",
         "admin.troubles",
         "audit.answers",

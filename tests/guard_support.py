@@ -149,7 +149,9 @@ def describe(state: GuardState) -> dict[str, Any]:
     fields["desks"] = {name: dataclasses.astuple(desk) for name, desk in state.desks.items()}
     kept = state.positions
     fields["positions"] = (
-        (kept.since_sequence, list(kept.symbols), b"".join(kept.dump())) if kept.is_kept else ()
+        (kept.since_sequence, list(kept.symbols), kept.open_exits, b"".join(kept.dump()))
+        if kept.is_kept
+        else ()
     )
     fields["ledger"] = {
         "tenants": {

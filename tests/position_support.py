@@ -14,7 +14,7 @@ def position(engine: LoggedEngine, desk: str = "desk-alpha", symbol: str = "AAPL
     kept = engine.state.positions
     number = engine.state.desks[desk].share
     row = kept.find(number, kept.symbols[symbol])
-    names = [name for name in POSITION_ROW[1:] if not name.startswith("exiting")]
+    names = [name for name in POSITION_ROW[1:] if not name.startswith(("exiting", "surplus"))]
     if row < 0:
         return (0,) * len(names)
     return tuple(kept.value(row, POSITION_ROW.index(name)) for name in names)

@@ -12,16 +12,11 @@ from typing import Any, Final, NamedTuple
 
 from guard.admin import messages as asked
 from guard.admin.messages import AdminError, close_action_id
+from guard.admin.trading import said_before, said_of
 from guard.config.limits import check_tree, tree_differences
 from guard.config.policy_difference import policy_changes, share_epochs
 from guard.engine.actor import Actor
-from guard.engine.amendments import (
-    AmendmentError,
-    Correction,
-    FillName,
-    assess,
-    collected_by,
-)
+from guard.engine.amendments import AmendmentError, Correction, FillName, assess, collected_by
 from guard.engine.apply_event import action_digest_hex, asked_digest_hex, build_policy
 from guard.engine.day_close import closed_event
 from guard.engine.events import (
@@ -39,11 +34,12 @@ from guard.engine.events import (
     OperatorActed,
     PolicyActivated,
     TradingHalted,
+    TradingReduced,
     TradingResumed,
 )
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
-from guard.engine.state import ActionDone, Desk, GuardState
+from guard.engine.state import ActionDone, GuardState
 from guard.protocol.instruments import define_instrument, money_text
 from guard.protocol.limits import digest_hex, normalized
 from guard.protocol.request import Request
@@ -123,6 +119,10 @@ def _named(actor: Actor, kind: Any, asked_for: asked.AnyAction, **fields: object
 
 def _halted(_state: GuardState, action: asked.Halt, actor: Actor) -> Any:
     return _named(actor, TradingHalted, action, scope=action.scope, name=action.name)
+
+
+def _reduced(_state: GuardState, action: asked.Reducing, actor: Actor) -> Any:
+    return _named(actor, TradingReduced, action, scope=action.scope, name=action.name)
 
 
 def _resumed(_state: GuardState, action: asked.Resume, actor: Actor) -> Any:
@@ -244,10 +244,16 @@ def _row_of(state: GuardState, action: asked.FreeHold, actor: Actor) -> int:
 
 
 def _plan_halt(state: GuardState, action: asked.Halt, actor: Actor) -> Plan:
+    return Plan(_halted(state, action, actor), [_change(state, action, "halted")])
+
+
+def _plan_reducing(state: GuardState, action: asked.Reducing, actor: Actor) -> Plan:
+    return Plan(_reduced(state, action, actor), [_change(state, action, "reducing")])
+
+
+def _change(state: GuardState, action: asked.Halt | asked.Reducing, after: str) -> str:
     place = _scope_words(state, action.scope, action.name)
-    if _is_stopped(state, action.scope, action.name):
-        raise AdminError("already_so", "name", f"{place} is halted by a person already")
-    return Plan(_halted(state, action, actor), [f"{place}: active -> halted"])
+    return f"{place}: {said_before(state, action.scope, action.name, place, after)} -> {after}"
 
 
 def _plan_resume(state: GuardState, action: asked.Resume, actor: Actor) -> Plan:
@@ -262,11 +268,12 @@ def _plan_resume(state: GuardState, action: asked.Resume, actor: Actor) -> Plan:
         return Plan(event, [f"{place}: halted -> active; unpaid fees of {owed} are forgiven"])
     desk = state.desks.get(action.name) if action.scope == "desk" else None
     is_owing = desk is not None and desk.is_halted
-    if not _is_stopped(state, action.scope, action.name):
+    was = said_of(state, action.scope, action.name)
+    if was == "active":
         why = "; it owes fees: forgive_fees lifts that" if is_owing else ""
         raise AdminError("not_halted", "name", f"{place} is not halted by a person{why}")
-    after = "still halted, since it owes fees" if is_owing else "active"
-    return Plan(event, [f"{place}: halted -> {after}"])
+    after = "reducing, since it owes fees" if is_owing else "active"
+    return Plan(event, [f"{place}: {was} -> {after}"])
 
 
 def _plan_top_up(state: GuardState, action: asked.TopUp, actor: Actor) -> Plan:
@@ -421,15 +428,6 @@ def _scope_words(state: GuardState, scope: str, name: str) -> str:
     return f"{scope} {name}"
 
 
-def _is_stopped(state: GuardState, scope: str, name: str) -> bool:
-    if scope == "firm":
-        return state.is_firm_stopped
-    if scope == "symbol":
-        return name in state.stopped_symbols
-    desk: Desk = state.desks[name]
-    return desk.is_stopped
-
-
 def _line_of(state: GuardState, desk: str) -> Tenant:
     line = state.ledger.line(desk) if desk in state.desks else None
     if line is None:
@@ -457,6 +455,7 @@ def _cap_words(microcents: int | None) -> str:
 # One row an action: what it would do, and its event alone.
 PLANNERS: Final[dict[type, Planner]] = {
     asked.Halt: _plan_halt,
+    asked.Reducing: _plan_reducing,
     asked.Resume: _plan_resume,
     asked.TopUp: _plan_top_up,
     asked.LowerBudget: _plan_lower,
@@ -476,6 +475,7 @@ PLANNERS: Final[dict[type, Planner]] = {
 }
 EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
     asked.Halt: _halted,
+    asked.Reducing: _reduced,
     asked.Resume: _resumed,
     asked.TopUp: _topped_up,
     asked.LowerBudget: _lowered,

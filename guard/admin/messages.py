@@ -66,14 +66,24 @@ class Action(Struct, tag_field="type", forbid_unknown_fields=True, kw_only=True)
 
 
 class Halt(Action, tag="halt"):
-    """Stop the entries of all desks (`firm`), of one desk, or in one symbol."""
+    """Stop all orders of all desks (`firm`), of one desk, or in one symbol."""
+
+    scope: HaltScope
+    name: ScopeName = ""
+
+
+class Reducing(Action, tag="reducing"):
+    """Let positions be reduced, and no more: of all desks (`firm`), of one desk, or in one symbol.
+
+    A halt that a person has set there is lifted.
+    """
 
     scope: HaltScope
     name: ScopeName = ""
 
 
 class Resume(Action, tag="resume"):
-    """Lift such a halt. `forgive_fees`: also one that unpaid fees have set, of a desk."""
+    """Lift either. `forgive_fees`: also one that unpaid fees have set, of a desk."""
 
     scope: HaltScope
     name: ScopeName = ""
@@ -237,6 +247,7 @@ class Configuration(Query, tag="configuration"):
 
 AnyAction: TypeAlias = (
     Halt
+    | Reducing
     | Resume
     | TopUp
     | LowerBudget
@@ -288,8 +299,8 @@ class DeskLine(Struct):
     remaining_microcents: int
     max_reserved_microcents: int | None
     unpaid_fees_microcents: int
-    state: str  # "active" or "halted"
-    why: list[str]  # of a halt: "firm", "person", "fees owed", "disk"
+    state: str  # "active", "reducing" or "halted"
+    why: list[str]  # if it is not active: "firm", "person", "fees owed", "surplus", "disk"
 
 
 class DesksReply(Struct, tag="desks", tag_field="type"):
@@ -340,6 +351,9 @@ class HealthReply(Struct, tag="health", tag_field="type", kw_only=True):
     is_firm_halted: bool
     desks_halted: list[str]
     symbols_halted: list[str]
+    is_firm_reducing: bool = False
+    desks_reducing: list[str] = msgspec.field(default_factory=list)
+    symbols_reducing: list[str] = msgspec.field(default_factory=list)
     entries_halted: str | None  # why the disk's reserve has halted entries
     figures: dict[str, int]
     troubles: list[str]

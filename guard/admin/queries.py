@@ -26,6 +26,7 @@ from guard.admin.messages import (
     PositionsReply,
     StoryReply,
 )
+from guard.admin.trading import trading_of
 from guard.engine import remembered_rows
 from guard.engine.decide import decide
 from guard.engine.facts import Amendment
@@ -52,7 +53,7 @@ def desk_line(state: GuardState, desk: Desk) -> DeskLine:
     """A desk's balances and its state."""
     line = state.ledger.line(desk.name)
     assert line is not None  # opened with the desk
-    why = halt_reasons(state, desk)
+    trading, why = trading_of(state, desk)
     return DeskLine(
         desk.name,
         line.initial,
@@ -61,20 +62,9 @@ def desk_line(state: GuardState, desk: Desk) -> DeskLine:
         line.remaining,
         line.cap or None,
         desk.unpaid_fees_microcents,
-        "halted" if why else "active",
+        trading,
         why,
     )
-
-
-def halt_reasons(state: GuardState, desk: Desk) -> list[str]:
-    """Why the desk may not enter orders; empty where it may."""
-    reasons = (
-        ("firm", state.is_firm_stopped),
-        ("disk", state.entries_halt is not None),
-        ("person", desk.is_stopped),
-        ("fees owed", desk.is_halted),
-    )
-    return [word for word, is_so in reasons if is_so]
 
 
 def _desks(state: GuardState, query: asked.ListDesks, _now_ns: int) -> DesksReply:

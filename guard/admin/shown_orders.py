@@ -41,7 +41,8 @@ class PositionLine(Struct):
     """What a desk has in a symbol, in lots, sold short below zero; money in microcents.
 
     `confirmed_lots`: of the position what was filled within admitted orders. `exiting_...`: of what
-    works what was admitted as reducing. `cost_microcents`: of the position, or a short one's
+    works what was admitted as reducing; `surplus_lots`: how much of that is more than there is to
+    reduce. `cost_microcents`: of the position, or a short one's
     proceeds.
     """
 
@@ -57,6 +58,7 @@ class PositionLine(Struct):
     sold_lots: int
     cost_microcents: int
     realised_microcents: int
+    surplus_lots: int
 
 
 class PositionsReply(Struct, tag="positions", tag_field="type"):

@@ -77,6 +77,21 @@ def _symbols(health: HealthReply) -> str:
     return f"halted symbols: {_names(health.symbols_halted)}; `admin resume --symbol NAME` lifts it"
 
 
+def _reducing(health: HealthReply) -> str:
+    if not (health.is_firm_reducing or health.desks_reducing or health.symbols_reducing):
+        return ""
+    desks = ["all"] if health.is_firm_reducing else health.desks_reducing
+    places = [
+        f"{what} {_names(names)}"
+        for what, names in (("desks:", desks), ("symbols:", health.symbols_reducing))
+        if names
+    ]
+    return (
+        f"positions may but be reduced, {', '.join(places)}; `pretrade-guard admin desks` says "
+        "why, `admin resume` lifts what a person has set"
+    )
+
+
 def _clock(health: HealthReply) -> str:
     behind = health.figures["clock_behind_ns"]
     if behind < S_NS:
@@ -155,6 +170,7 @@ _TROUBLES: Final[dict[str, Callable[[HealthReply], str]]] = {
     "firm_halted": _firm,
     "desks_halted": _desks,
     "symbols_halted": _symbols,
+    "reducing": _reducing,
     "clock_behind": _clock,
     "disk_low": _reserve,
     "sync_slow": _sync,

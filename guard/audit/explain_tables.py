@@ -156,9 +156,13 @@ def _value(name: str, value: Any) -> str:
     return str(value)
 
 
+# Refused for fees that are owed: their detail is money.
+_OWING: Final = ("desk_halted", "desk_reducing")
+
+
 def detail_text(answer: dict[str, Any]) -> str:
     """What a reject says of asked, limit and used; the ledger's, and unpaid fees, are money."""
-    is_money = answer["stage"] == "ledger" or answer["reason"] == "desk_halted"
+    is_money = answer["stage"] == "ledger" or answer["reason"] in _OWING
 
     def show(value: int) -> str:
         if value == U64_MAX:

@@ -215,6 +215,23 @@ def _symbol_halted(account: Account, _currency: str) -> str:
     return f"a person had stopped the entries in {account['request']['symbol']}"
 
 
+def _desk_reducing(account: Account, currency: str) -> str:
+    unpaid = account["answer"]["detail"]["used"]
+    if not unpaid:
+        return "a person lets the desk but reduce its positions, and this order would not"
+    owed = f"fees of {money(unpaid)} {currency} unpaid"
+    return f"the desk may but reduce its positions, with {owed}, and this order would not"
+
+
+def _firm_reducing(_account: Account, _currency: str) -> str:
+    return "a person lets all desks but reduce their positions, and this order would not"
+
+
+def _symbol_reducing(account: Account, _currency: str) -> str:
+    symbol = account["request"]["symbol"]
+    return f"a person lets positions in {symbol} but be reduced, and this order would not"
+
+
 def _canceled_before(account: Account, _currency: str) -> str:
     sequence = account["answer"]["detail"]["original_wal_sequence"]
     return f"a cancel of it had come before it, in record {sequence}"
@@ -302,6 +319,9 @@ FORMS: Final[dict[str, Form]] = {
     "canceled_before_arrival": _canceled_before,
     "firm_halted": _firm_halted,
     "symbol_halted": _symbol_halted,
+    "firm_reducing": _firm_reducing,
+    "desk_reducing": _desk_reducing,
+    "symbol_reducing": _symbol_reducing,
     "substitution_not_allowed": _not_substituted,
     "insufficient": _insufficient,
     "exposure_limit_exceeded": _above_cap,

@@ -258,6 +258,12 @@ def _halt(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     return Halt(**_scope_of(options), **common)
 
 
+def _reducing(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import Reducing
+
+    return Reducing(**_scope_of(options), **common)
+
+
 def _resume(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     from guard.admin.messages import Resume
 
@@ -426,8 +432,9 @@ VERBS: Final[dict[str, Verb]] = {
     "positions": Verb("what each desk has and works", _positions_arguments, _positions, False),
     "order": Verb("all that is remembered of one order", _order_arguments, _order, False),
     "configuration": Verb("the policy and sizes in force", _no_arguments, _configuration, False),
-    "halt": Verb("stop entries", _scope_arguments, _halt),
-    "resume": Verb("lift a halt", _resume_arguments, _resume),
+    "halt": Verb("stop all orders", _scope_arguments, _halt),
+    "reducing": Verb("let positions but be reduced", _scope_arguments, _reducing),
+    "resume": Verb("lift either", _resume_arguments, _resume),
     "top-up": Verb("add to a desk's budget", _amount_arguments, _top_up),
     "lower": Verb("take from a desk's budget what is free", _amount_arguments, _lower),
     "cap": Verb("cap what a desk may hold", _cap_arguments, _set_cap),

@@ -25,7 +25,7 @@ cdef int _EARLY_FACTS
 @cython.locals(sequence=u64, kind=u64, is_split=bint)
 cpdef int apply(GuardState state, Request request, Outcome outcome) except -1
 
-@cython.locals(desk=Desk, line=Tenant, notional=u64, reservation_id=u64)
+@cython.locals(desk=Desk, line=Tenant, notional=u64, reservation_id=u64, is_exit=bint)
 cdef int _apply_admitted(GuardState state, Request request, Outcome outcome) except -1
 
 cdef int _apply_rejected(GuardState state, Request request, Outcome outcome) except -1

@@ -66,16 +66,19 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
 def _apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> int:
     desk = state.desk_of(request)
     line = None if desk is None else state.ledger.line(desk.name)
-    if desk is not None and state.limits.counts_orders:
+    if desk is not None and state.limits.counts_orders and outcome.reservation_id != 0:
         _note_limits(state, desk, request, outcome)
     notional = outcome.notional_microcents
-    reservation_id = 0 if line is None else state.ledger.reserve_line(line, notional)
-    if reservation_id != outcome.reservation_id:
+    reservation_id = 0
+    is_exit = notional == 0 and line is not None and state.positions.is_kept
+    if line is not None and notional > 0:
+        reservation_id = state.ledger.reserve_line(line, notional)
+    if reservation_id != outcome.reservation_id or (reservation_id == 0 and not is_exit):
         _refuse_reservation(state, request, outcome, reservation_id)
     is_timed = state.rules_version >= _TIMED_SINCE
     state.orders.add(state.share_of(request), request, outcome, is_timed)
     if state.positions.is_kept:
-        positioning.note_admitted(state, request, outcome.reservation_id == 0)
+        positioning.note_admitted(state, request, is_exit)
     if state.has_facts:
         key = state.orders.order_key(request)
         if key in state.facts.fills_of:
@@ -85,7 +88,7 @@ def _apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> in
 
 
 def _note_limits(state: GuardState, desk: Desk, request: Request, outcome: Outcome) -> int:
-    """The order counts in the rates of its scopes, and against what comes again."""
+    """An entry counts in the rates of its scopes, and against what comes again."""
     worth = state.worth_of(request)
     if worth is None:
         raise InvariantError(f"record {outcome.sequence} admits an order of no known symbol")
@@ -144,7 +147,9 @@ def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
     elif phase == _OPEN:
         orders.read(row)
         hold = orders.known_outcome.reservation_id
-        if not ledger.settle_hold(hold, outcome.released_microcents, paid):
+        if hold == 0:  # nothing is held for an order that but reduces
+            _charge(state, request, paid)
+        elif not ledger.settle_hold(hold, outcome.released_microcents, paid):
             _refuse_settle(state, outcome, hold, paid)
         _note_fill(state, row, request, outcome)
         if outcome.open_quantity == 0:
@@ -258,7 +263,10 @@ def apply_release(state: GuardState, request: Request, outcome: Outcome) -> int:
     orders.read(row)
     if state.positions.is_kept:
         positioning.note_closed(state, row)
-    if state.ledger.release_hold(orders.known_outcome.reservation_id) < 0:
+    hold = orders.known_outcome.reservation_id
+    if hold == 0 and orders.phase(row) != _OPEN:
+        raise InvariantError(f"record {outcome.sequence} releases an order that is not open")
+    if hold != 0 and state.ledger.release_hold(hold) < 0:
         raise InvariantError(
             f"release of record {outcome.sequence}: the ledger answers {MissingReservation()!r}"
         )

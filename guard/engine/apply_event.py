@@ -46,6 +46,7 @@ from guard.engine.events import (
     SessionStarted,
     SettingsActivated,
     TradingHalted,
+    TradingReduced,
     TradingResumed,
 )
 from guard.engine.policy_content import PolicyContent
@@ -276,7 +277,7 @@ def _apply_desk_fee_bounded(state: GuardState, event: DeskFeeBounded) -> None:
 
 def _apply_desk_resumed(state: GuardState, event: DeskResumed) -> None:
     desk = _desk_of(state, event.desk)
-    desk.is_halted = desk.is_stopped = False
+    desk.is_halted = desk.is_stopped = desk.is_reducing = False
     desk.unpaid_fees_microcents = 0
 
 
@@ -287,24 +288,33 @@ def _apply_budget_lowered(state: GuardState, event: BudgetLowered) -> None:
 
 
 def _apply_trading_halted(state: GuardState, event: TradingHalted) -> None:
-    _set_stopped(state, event.scope, event.name, True)
+    _set_trading(state, event.scope, event.name, is_stopped=True)
+
+
+def _apply_trading_reduced(state: GuardState, event: TradingReduced) -> None:
+    _set_trading(state, event.scope, event.name, is_reducing=True)
 
 
 def _apply_trading_resumed(state: GuardState, event: TradingResumed) -> None:
-    _set_stopped(state, event.scope, event.name, False)
+    _set_trading(state, event.scope, event.name)
 
 
-def _set_stopped(state: GuardState, scope: str, name: str, is_stopped: bool) -> None:
+def _set_trading(
+    state: GuardState, scope: str, name: str, *, is_stopped: bool = False, is_reducing: bool = False
+) -> None:
+    """What a person says of a scope: one of the two, or neither."""
     if scope == "desk":
-        _desk_of(state, name).is_stopped = is_stopped
+        desk = _desk_of(state, name)
+        desk.is_stopped, desk.is_reducing = is_stopped, is_reducing
     elif scope == "symbol":
         if name not in state.instruments:
             raise InvariantError(f"symbol {name} was never defined")
         (state.stopped_symbols.add if is_stopped else state.stopped_symbols.discard)(name)
+        (state.reducing_symbols.add if is_reducing else state.reducing_symbols.discard)(name)
     elif name:
         raise InvariantError(f"the firm is named {name!r}; it has no name")
     else:
-        state.is_firm_stopped = is_stopped
+        state.is_firm_stopped, state.is_firm_reducing = is_stopped, is_reducing
 
 
 def _apply_hold_freed(state: GuardState, event: HoldFreed) -> None:
@@ -387,6 +397,7 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     DeskResumed: _apply_desk_resumed,
     BudgetLowered: _apply_budget_lowered,
     TradingHalted: _apply_trading_halted,
+    TradingReduced: _apply_trading_reduced,
     TradingResumed: _apply_trading_resumed,
     HoldFreed: _apply_hold_freed,
     OperatorActed: _apply_operator_acted,

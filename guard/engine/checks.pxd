@@ -43,6 +43,7 @@ cdef Check row(
 
 cdef Check limit_row(number, Function function, key, bint spares_exits=*)
 cdef Check sparing_row(number, Function function, key)
+cdef Check entry_row(number, scope, Function function, int since_version=*)
 
 @cython.locals(sent_at_ns=i64, window_ns=i64, now_ns=i64)
 cdef bint stale_order(GuardState, Request, Outcome, Found) except -1
@@ -64,6 +65,12 @@ cdef bint canceled_before_arrival(GuardState, Request, Outcome, Found) except -1
 cdef bint disk_low(GuardState, Request, Outcome, Found) except -1
 cdef bint firm_halted(GuardState, Request, Outcome, Found) except -1
 cdef bint symbol_halted(GuardState, Request, Outcome, Found) except -1
+@cython.locals(desk=Desk)
+cdef bint desk_stopped(GuardState, Request, Outcome, Found) except -1
+cdef bint firm_reducing(GuardState, Request, Outcome, Found) except -1
+@cython.locals(desk=Desk)
+cdef bint desk_reducing(GuardState, Request, Outcome, Found) except -1
+cdef bint symbol_reducing(GuardState, Request, Outcome, Found) except -1
 cdef bint desk_halted(GuardState, Request, Outcome, Found) except -1
 cdef bint kernel_rejects(GuardState, Request, Outcome, Found) except -1
 cdef bint substitution_not_allowed(GuardState, Request, Outcome, Found) except -1

@@ -15,7 +15,7 @@ decision changes with a version asks `state.rules_version`.
 from collections.abc import Callable
 from typing import Final
 
-from guard.engine import early, limit_checks
+from guard.engine import early, exits, limit_checks
 from guard.engine.events import RULES_VERSION, RULES_VERSIONS
 from guard.engine.state import Found, GuardState
 from guard.protocol import slots
@@ -113,6 +113,13 @@ def sparing_row(number: int, function: Rule, key: str) -> Check:
     return limit_row(number, function, key, True)
 
 
+def entry_row(
+    number: int, scope: str, function: Rule, since_version: int = _FIRST_VERSION
+) -> Check:
+    """A row that orders pass which but reduce a position."""
+    return row(number, scope, function, False, since_version, _LAST_VERSION, "", True)
+
+
 def stale_order(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
     """Would the id be forgotten too early?"""
     sent_at_ns = request.sent_at_ns
@@ -129,7 +136,7 @@ def stale_order(state: GuardState, request: Request, outcome: Outcome, _found: F
     return True
 
 
-def window_full(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
+def window_full(state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
     """Is there no room to remember the id?"""
     orders = state.orders
     shares = orders.shares
@@ -138,6 +145,8 @@ def window_full(state: GuardState, request: Request, outcome: Outcome, _found: F
     if shares.is_split:
         share = state.share_of(request)
         ids_max = shares.ids_limit(share)
+        if found.is_exit:
+            ids_max += shares.exits_extra
     if not orders.is_full(share, ids_max, request.received_at_ns):
         return False
     outcome.asked, outcome.limit = 1, ids_max
@@ -258,6 +267,41 @@ def symbol_halted(state: GuardState, request: Request, _outcome: Outcome, _found
     return len(state.stopped_symbols) > 0 and request.symbol in state.stopped_symbols
 
 
+def desk_stopped(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
+    """Has a person stopped the orders of this desk?"""
+    desk = found.desk
+    assert desk is not None
+    if not desk.is_stopped:
+        return False
+    outcome.asked = outcome.limit = 0
+    outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)
+    return True
+
+
+def firm_reducing(state: GuardState, _request: Request, _outcome: Outcome, _found: Found) -> bool:
+    """May all desks but reduce their positions?"""
+    return state.is_firm_reducing
+
+
+def desk_reducing(state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
+    """May this desk but reduce its positions?
+
+    Since it owes fees, its reducing orders exceed a position, or a person says so.
+    """
+    desk = found.desk
+    assert desk is not None
+    if not (desk.is_halted or desk.is_reducing or state.positions.surplus_of(desk.share) > 0):
+        return False
+    outcome.asked = outcome.limit = 0
+    outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)
+    return True
+
+
+def symbol_reducing(state: GuardState, request: Request, _outcome: Outcome, _found: Found) -> bool:
+    """May positions in this symbol be but reduced?"""
+    return len(state.reducing_symbols) > 0 and request.symbol in state.reducing_symbols
+
+
 def desk_halted(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
     """Are the entries of this desk halted?"""
     desk = found.desk
@@ -269,9 +313,11 @@ def desk_halted(_state: GuardState, _request: Request, outcome: Outcome, found: 
     return True
 
 
-def kernel_rejects(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
+def kernel_rejects(state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
     """Is no venue left? The reason is then the kernel's."""
     if outcome.output_row[_ACTION_AT] != _REJECT:
+        return False
+    if found.is_exit and exits.overrule(state, request):
         return False
     outcome.reason = le.load_u16(outcome.output_row, _REASON_AT)
     _take_counts(outcome)
@@ -288,10 +334,12 @@ def kernel_rejects(state: GuardState, request: Request, outcome: Outcome, _found
 
 
 def substitution_not_allowed(
-    _state: GuardState, request: Request, outcome: Outcome, _found: Found
+    state: GuardState, request: Request, outcome: Outcome, found: Found
 ) -> bool:
     """Is another venue better, and may the order not go there?"""
     if request.allow_substitute or outcome.output_row[_ACTION_AT] != _SUBSTITUTE:
+        return False
+    if found.is_exit and exits.overrule(state, request):
         return False
     _take_counts(outcome)
     outcome.asked = request.venue
@@ -353,13 +401,17 @@ CHECKS_BEFORE_KERNEL: Final = [
 CHECKS_BEHIND_KERNEL: Final = [
     row(Refusal.CANCELED_BEFORE_ARRIVAL, "order", canceled_before_arrival, False, 2),
     row(Refusal.FIRM_HALTED, "firm", firm_halted),
-    row(Refusal.FILL_WINDOW_FULL, "desk", fill_window_full, False, 2),
+    entry_row(Refusal.FILL_WINDOW_FULL, "desk", fill_window_full, 2),
     row(Refusal.ORDER_TOO_OLD, "order", order_too_old, False, 2),
     row(Refusal.ORDER_AGE_UNKNOWN, "order", order_age_unknown, False, 2),
     row(Refusal.UNKNOWN_VENUE, "order", unknown_venue, False, 2),
-    row(Refusal.DISK_LOW, "guard", disk_low),
-    row(Refusal.DESK_HALTED, "desk", desk_halted),
+    entry_row(Refusal.DISK_LOW, "guard", disk_low),
+    row(Refusal.DESK_HALTED, "desk", desk_halted, False, 1, 2),
+    row(Refusal.DESK_HALTED, "desk", desk_stopped, False, 3),
     row(Refusal.SYMBOL_HALTED, "symbol", symbol_halted),
+    entry_row(Refusal.FIRM_REDUCING, "firm", firm_reducing, 3),
+    entry_row(Refusal.DESK_REDUCING, "desk", desk_reducing, 3),
+    entry_row(Refusal.SYMBOL_REDUCING, "symbol", symbol_reducing, 3),
     sparing_row(Refusal.LIMIT_UNSAID, limit_checks.limit_unsaid, ""),
     limit_row(Refusal.SYMBOL_RESTRICTED, limit_checks.symbol_restricted, "restricted_symbols"),
     limit_row(Refusal.SYMBOL_NOT_ALLOWED, limit_checks.symbol_not_allowed, "symbols"),
@@ -401,9 +453,9 @@ CHECKS_BEHIND_KERNEL: Final = [
     row(0, "policy", kernel_rejects),
     row(Refusal.SUBSTITUTION_NOT_ALLOWED, "policy", substitution_not_allowed),
     limit_row(Refusal.VENUE_NOT_ALLOWED, limit_checks.chosen_venue_not_allowed, "venues"),
-    row(Refusal.OVERFLOW, "desk", holds_overflow),
-    row(Refusal.EXPOSURE_LIMIT_EXCEEDED, "desk", exposure_limit_exceeded),
-    row(Refusal.INSUFFICIENT, "desk", insufficient),
+    entry_row(Refusal.OVERFLOW, "desk", holds_overflow),
+    entry_row(Refusal.EXPOSURE_LIMIT_EXCEEDED, "desk", exposure_limit_exceeded),
+    entry_row(Refusal.INSUFFICIENT, "desk", insufficient),
 ]
 
 

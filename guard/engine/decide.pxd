@@ -5,6 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
+from guard.engine cimport positioning
 from guard.engine.checks cimport Check
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.state cimport Desk, Found, GuardState, Worth
@@ -54,6 +55,9 @@ cpdef bint is_recorded(Outcome outcome) noexcept
     row=Row,
 )
 cdef int decide_order(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(found=Found, row=Row)
+cdef int _admit(GuardState state, Request request, Outcome outcome) except -1
 
 cdef void _refuse(Outcome outcome, u64 kind, u64 reason) noexcept
 

@@ -13,7 +13,7 @@ How it fails: `InvariantError` where the state lacks what start-up guarantees, o
 gives two answers to one question. Nothing of a request can cause either.
 """
 
-from guard.engine import early
+from guard.engine import early, positioning
 from guard.engine.checks import BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERSION, Check
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
@@ -129,11 +129,16 @@ def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
         _answer_known_order(state, known_row, request, outcome)
         return 0
     found = state.found
+    found.is_exit = found.is_overruled = False
+    if state.positions.is_kept:
+        found.is_exit = positioning.reduces(state, request)
     reason = 0
     checks = _BEFORE_KERNEL[state.rules_version]
     for index in range(len(checks)):
         check = checks[index]
         if reason == 0:
+            if found.is_exit and check.spares_exits:
+                continue
             if check.refuses(state, request, outcome, found):
                 reason = check.number
                 outcome.detail, outcome.stage = check.detail, check.stage
@@ -151,6 +156,8 @@ def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
         if reason != 0:
             break
         check = checks[index]
+        if found.is_exit and check.spares_exits:
+            continue
         if check.refuses(state, request, outcome, found):
             outcome.stage = check.stage
             reason = check.number
@@ -161,12 +168,24 @@ def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
     if reason != 0:
         _refuse(outcome, _REJECTED, reason)
         return 0
-    row = outcome.output_row
+    _admit(state, request, outcome)
+    return 0
+
+
+def _admit(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """Where the order goes, and what is held for it: nothing where it but reduces a position."""
+    found, row = state.found, outcome.output_row
     outcome.kind = _ADMITTED
+    outcome.reducing = found.is_exit
     outcome.reservation_id = state.ledger.next_reservation_id
+    if found.is_exit:
+        outcome.reservation_id = outcome.notional_microcents = 0
     outcome.venue = le.load_u32(row, _VENUE_AT)
     outcome.substituted = row[_ACTION_AT] == _SUBSTITUTE
     outcome.fee_microcents = le.load_u64(row, _COST_AT)
+    if found.is_overruled:
+        outcome.venue, outcome.substituted = request.venue, 0
+        outcome.fee_microcents = found.overruled_fee_microcents
     outcome.reason = le.load_u16(row, _REASON_AT)
     return 0
 

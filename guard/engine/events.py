@@ -302,7 +302,15 @@ class BudgetLowered(Administrative, tag="budget_lowered"):
 
 
 class TradingHalted(Administrative, tag="trading_halted"):
-    """A person stopped the entries of all desks (`firm`, without a name), of a desk or a symbol."""
+    """A person stopped the orders of all desks (`firm`, without a name), of a desk or a symbol."""
+
+    scope: HaltScope
+    name: ScopeName
+    action_id: ActionId | UnsetType = UNSET
+
+
+class TradingReduced(Administrative, tag="trading_reduced"):
+    """A person lets positions there be reduced, and no more; a halt of a person's is lifted."""
 
     scope: HaltScope
     name: ScopeName
@@ -310,7 +318,7 @@ class TradingHalted(Administrative, tag="trading_halted"):
 
 
 class TradingResumed(Administrative, tag="trading_resumed"):
-    """A person lifted a halt that a person had set."""
+    """A person lifted a halt that a person had set, or that positions be but reduced."""
 
     scope: HaltScope
     name: ScopeName
@@ -451,6 +459,7 @@ PlainEvent: TypeAlias = (
     | DeskResumed
     | BudgetLowered
     | TradingHalted
+    | TradingReduced
     | TradingResumed
     | HoldFreed
     | OperatorActed

@@ -149,7 +149,7 @@ def chosen_venue_not_allowed(
     _state: GuardState, request: Request, outcome: Outcome, found: Found
 ) -> bool:
     """May it not trade on the venue that the kernel chose in its place?"""
-    if found.limits is None or found.limits.venues is None:
+    if found.limits is None or found.limits.venues is None or found.is_overruled:
         return False
     return _is_venue_barred(outcome, found, le.load_u32(outcome.output_row, _VENUE_AT))
 
@@ -280,9 +280,12 @@ def reference_stale(_state: GuardState, request: Request, outcome: Outcome, foun
 
 
 def price_outside_collar(
-    _state: GuardState, request: Request, outcome: Outcome, found: Found
+    state: GuardState, request: Request, outcome: Outcome, found: Found
 ) -> bool:
-    """Does a limit order's price lie further from the reference than it may?"""
+    """Does a limit order's price lie further from the reference than it may?
+
+    An order that but reduces is not refused for want of a fresh one.
+    """
     effective = found.limits
     if effective is None or request.order_type == _MARKET:
         return False
@@ -290,6 +293,8 @@ def price_outside_collar(
     if collar_bps in (_UNSAID, _NO_LIMIT):
         return False
     price, mark_price = request.price, request.mark_price
+    if found.is_exit and (mark_price == 0 or reference_stale(state, request, outcome, found)):
+        return False
     wide_distance = price - mark_price if price > mark_price else mark_price - price
     wide_allowed = mark_price
     if wide_distance * _BPS <= wide_allowed * collar_bps:

@@ -10,7 +10,11 @@ from guard.engine.state cimport Desk, GuardState, Worth
 from guard.protocol.request cimport Request
 
 cdef u64 _BUY
+cdef Py_ssize_t _NO_POSITION
 cdef i64 _OPEN, _PHASE_REFUSED
+
+@cython.locals(desk=Desk, worth=Worth, positions=Positions, row=Py_ssize_t, lots=i64)
+cdef bint reduces(GuardState state, Request request) except -1
 
 @cython.locals(desk=Desk, worth=Worth, row=Py_ssize_t)
 cdef int note_admitted(GuardState state, Request request, bint is_exit) except -1

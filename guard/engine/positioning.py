@@ -13,15 +13,28 @@ rules that keep no positions it does not.
 How it fails: `InvariantError` where an order that was admitted is of no desk or no symbol.
 """
 
-from guard.engine.positions import BUY
+from guard.engine.positions import BUY, NO_POSITION
 from guard.engine.remembered import RememberedOrders
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.state import GuardState
 from guard.protocol.request import Request
 from kernel import InvariantError
 
-_BUY = BUY
+_BUY, _NO_POSITION = BUY, NO_POSITION
 _OPEN, _PHASE_REFUSED = int(OrderPhase.OPEN), int(OrderPhase.REFUSED)
+
+
+def reduces(state: GuardState, request: Request) -> bool:
+    """Is an order such that it can but reduce its desk's position, with all that works that way?"""
+    desk, worth = state.desk_of(request), state.worth_of(request)
+    if desk is None or worth is None:
+        return False
+    positions = state.positions
+    row = positions.find(desk.share, worth.number)
+    if row == _NO_POSITION:
+        return False
+    lots = positions.reducible(row, request.side) - positions.working(row, request.side)
+    return request.quantity <= lots if lots > 0 else False
 
 
 def note_admitted(state: GuardState, request: Request, is_exit: bool) -> int:
@@ -30,6 +43,8 @@ def note_admitted(state: GuardState, request: Request, is_exit: bool) -> int:
     if desk is None or worth is None:
         raise InvariantError(f"an order of {request.desk} in {request.symbol} was admitted")
     row = state.positions.obtain(desk.share, worth.number)
+    if is_exit:
+        state.positions.count_exit(1)
     return state.positions.work(row, request.side, request.quantity, is_exit)
 
 
@@ -52,6 +67,8 @@ def note_fill(state: GuardState, order_row: int, phase: int, request: Request) -
             within = lots
         if phase == _OPEN:
             is_exit = orders.known_outcome.reservation_id == 0
+            if is_exit and within == left_of(orders, order_row):
+                positions.count_exit(-1)
             positions.work(row, order.side, -within, is_exit)
     price = request.price if request.price > 0 else order.price
     microcents = worth.traded_microcents(lots, price, order.side == _BUY)
@@ -68,6 +85,8 @@ def note_closed(state: GuardState, order_row: int) -> int:
         raise InvariantError(f"an order of {order.symbol} was admitted, which is not defined")
     row = state.positions.obtain(orders.share_number(order_row), worth.number)
     is_exit = orders.known_outcome.reservation_id == 0
+    if is_exit:
+        state.positions.count_exit(-1)
     return state.positions.work(row, order.side, -left_of(orders, order_row), is_exit)
 
 

@@ -14,7 +14,7 @@ cdef extern from *:
     ctypedef long long i128 "positions_i128"
 
 cdef int _KEY, _POSITION, _CONFIRMED, _WORKING_BUYS, _WORKING_SELLS, _EXITING_BUYS, _EXITING_SELLS
-cdef int _BOUGHT, _SOLD, _COST, _REALISED, _BUY, _SYMBOL_BITS
+cdef int _BOUGHT, _SOLD, _COST, _REALISED, _SURPLUS, _BUY, _SYMBOL_BITS
 cdef Py_ssize_t _NO_ROW, _FIELD_COUNT, _ROW_BYTES, _ROWS_PER_SLAB, _SLOTS_MIN
 cdef u64 _HASH_FACTOR, _U64_MAX
 cdef i64 _SYMBOL_MASK
@@ -26,6 +26,8 @@ cdef class Positions:
     cdef public u64 since_sequence
     cdef public dict symbols
     cdef readonly Py_ssize_t count
+    cdef public i64 open_exits
+    cdef dict _surplus
     cdef list _slabs
     cdef u64 _mask
     cdef int _shift
@@ -53,6 +55,11 @@ cdef class Positions:
     cdef int _add_working(self, Py_ssize_t row, int field, i64 lots) except -1
     cpdef int trade(self, Py_ssize_t row, u64 side, i64 lots, i64 confirmed, i64 microcents) except -1
     cpdef int undo(self, Py_ssize_t row, u64 side, i64 lots, i64 confirmed, i64 microcents) except -1
+    cpdef i64 surplus_of(self, u64 desk) except? -1
+    cpdef int count_exit(self, i64 change) except -1
+    @cython.locals(buys=i64, sells=i64, before=i64, surplus=i64)
+    cdef int _note_surplus(self, Py_ssize_t row) except -1
+    cdef _add_surplus(self, desk, change)
     cdef int _add(self, Py_ssize_t row, int field, i64 value) except -1
 
     @cython.locals(position=i64)

@@ -18,7 +18,8 @@ same value. So at all times realised profit less cost (plus, of a short position
 what was sold for less what was bought for, exactly. What does not fit an i64 stays at its end.
 
 Lots filled within admitted orders count as *confirmed*; orders may reduce no more of a position
-than that (`reducible`), so that a forged or unknown fill entitles to nothing.
+than that (`reducible`), so that a forged or unknown fill entitles to nothing. Where a position
+shrinks under reducing orders that work, what of them is beyond it is *surplus* (`surplus_of`).
 
 How it fails: `InvariantError` for a row that is not there, for working lots that would fall below
 zero, and for a dump that does not hold together.
@@ -37,11 +38,12 @@ BUY, SELL = 0, 1  # as a request's `side`
 POSITION_ROW: Final = (
     "key", "position_lots", "confirmed_lots", "working_buys", "working_sells", "exiting_buys",
     "exiting_sells", "bought_lots", "sold_lots", "cost_microcents", "realised_microcents",
+    "surplus_lots",
 )  # fmt: skip
 Reader: TypeAlias = Callable[[int], bytes]
 
 (_KEY, _POSITION, _CONFIRMED, _WORKING_BUYS, _WORKING_SELLS, _EXITING_BUYS, _EXITING_SELLS,
- _BOUGHT, _SOLD, _COST, _REALISED) = range(len(POSITION_ROW))  # fmt: skip
+ _BOUGHT, _SOLD, _COST, _REALISED, _SURPLUS) = range(len(POSITION_ROW))  # fmt: skip
 _BUY, _NO_ROW = BUY, NO_POSITION
 _FIELD_COUNT = len(POSITION_ROW)
 _ROW_BYTES = 8 * _FIELD_COUNT
@@ -63,7 +65,8 @@ class Positions:
         self.is_kept = False
         self.since_sequence = 0
         self.symbols: dict[str, int] = {}
-        self.count = 0
+        self.count = self.open_exits = 0  # rows; reducing orders that are open
+        self._surplus: dict[int, int] = {}  # lots, by the number of a desk that has any
         self._slabs: list[bytearray] = []
         self._set_slots(_SLOTS_MIN)
 
@@ -145,6 +148,13 @@ class Positions:
         """How many of them were admitted as reducing."""
         return self.value(row, _EXITING_BUYS if side == _BUY else _EXITING_SELLS)
 
+    def surplus_of(self, desk: int) -> int:
+        """By how many lots its working reducing orders exceed its positions, all symbols together.
+
+        2^63 - 1 where it is that or more.
+        """
+        return min(self._surplus.get(desk, 0), _I64_MAX) if self._surplus else 0
+
     # Changes.
 
     def work(self, row: int, side: int, lots: int, is_exit: bool) -> int:
@@ -153,6 +163,11 @@ class Positions:
         self._add_working(row, field, lots)
         if is_exit:
             self._add_working(row, _EXITING_BUYS if side == _BUY else _EXITING_SELLS, lots)
+        return self._note_surplus(row)
+
+    def count_exit(self, change: int) -> int:
+        """One more reducing order is open, or one fewer."""
+        self.open_exits += change
         return 0
 
     def _add_working(self, row: int, field: int, lots: int) -> int:
@@ -182,9 +197,30 @@ class Positions:
             self._close(row, position, lots, microcents)
         if side == _BUY:
             self.put(row, _POSITION, _sum(position, lots))
-            return self._add(row, _CONFIRMED, confirmed)
-        self.put(row, _POSITION, _sum(position, -lots))
-        return self._add(row, _CONFIRMED, -confirmed)
+            self._add(row, _CONFIRMED, confirmed)
+        else:
+            self.put(row, _POSITION, _sum(position, -lots))
+            self._add(row, _CONFIRMED, -confirmed)
+        return self._note_surplus(row)
+
+    def _note_surplus(self, row: int) -> int:
+        """Counts anew by how many lots the row's working reducing orders exceed its position."""
+        buys, sells = self.value(row, _EXITING_BUYS), self.value(row, _EXITING_SELLS)
+        before = self.value(row, _SURPLUS)
+        if buys == 0 and sells == 0 and before == 0:
+            return 0
+        buys -= self.reducible(row, _BUY)
+        sells -= self.reducible(row, 1 - _BUY)
+        surplus = _sum(buys if buys > 0 else 0, sells if sells > 0 else 0)
+        if surplus != before:
+            self.put(row, _SURPLUS, surplus)
+            self._add_surplus(self.value(row, _KEY) >> _SYMBOL_BITS, surplus - before)
+        return 0
+
+    def _add_surplus(self, desk: int, change: int) -> None:
+        lots = self._surplus.pop(desk, 0) + change
+        if lots:
+            self._surplus[desk] = lots
 
     def _close(self, row: int, position: int, lots: int, microcents: int) -> int:
         """A trade against the position; what goes beyond it opens one of the other side."""
@@ -220,7 +256,7 @@ class Positions:
             slab = bytearray(_ROWS_PER_SLAB * _ROW_BYTES)
             slab[: len(data)] = data
             self._slabs.append(slab)
-        self.count = count
+        self.count, self._surplus = count, {}
         slots = _SLOTS_MIN
         while 2 * count >= slots:
             slots *= 2
@@ -240,6 +276,11 @@ class Positions:
                 raise InvariantError(f"{POSITION_ROW[field]} of position row {row} is below zero")
         if self.value(row, _COST) < 0:
             raise InvariantError(f"cost_microcents of position row {row} is below zero")
+        surplus = self.value(row, _SURPLUS)
+        self.put(row, _SURPLUS, 0)
+        self._note_surplus(row)
+        if self.value(row, _SURPLUS) != surplus:
+            raise InvariantError(f"surplus_lots of position row {row} is {surplus}")
 
     # The index.
 

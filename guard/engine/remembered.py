@@ -2,9 +2,8 @@
 """The orders remembered, so that a resend gets its first answer and a fill finds its hold. Pure.
 
 Owns the map from (desk, client order id) to what became of the order, and when an id may be
-forgotten: never while its order is open, and after that not before it expires. Times at which an
-order may be forgotten never run backwards along its desk's queue of closed ones, so the ids that
-have expired are always those at its front. Who may have how many: `guard.engine.shares`.
+forgotten: never while its order is open, and after that not before it expires: at times that never
+run backwards along a desk's queue of closed ones. Who may have how many: `guard.engine.shares`.
 
 How it works: orders and fills are rows of integers with a payload (`guard.engine.row_map`): the
 request and its answer in MessagePack, as two tables of fields say, without what the key says. The
@@ -184,10 +183,12 @@ class RememberedOrders:
         """Reads the order and its first answer into these."""
         payload = self._orders.payload(row)
         end = len(payload)
-        outcome.received_at_ns = 0  # unless the layout has it
+        outcome.received_at_ns = outcome.reducing = 0  # unless the layout has it
         layout = _LAYOUTS[payload[0] if end > 0 else 0]
         if layout is None or self._reader.read(layout, payload, 0, end, request, outcome) != end:
             self._read_foreign(row, payload, request, outcome)
+        elif layout is _ADMITTED_TIMED:
+            outcome.reducing = outcome.reservation_id == 0
         return 0
 
     def _read_foreign(self, row: int, payload: bytes, request: Request, outcome: Outcome) -> None:
@@ -365,8 +366,7 @@ class RememberedOrders:
         while self._orphan_count and self._fills.find(key) != _NO_ROW:
             self._forget_oldest_orphan()  # it has expired, as have those before it
         layout = _FILL_LAYOUT if outcome.collected_microcents == 0 else _COLLECTING_LAYOUT
-        count = tables.write_pack(layout, self._payload, 0, request, outcome)
-        row = self._row_bytes
+        count, row = tables.write_pack(layout, self._payload, 0, request, outcome), self._row_bytes
         le.store_i64(row, 8 * _NEXT_FILL, next_row)
         le.store_i64(row, 8 * _FILL_EXPIRES, expires_at_ns)
         return self._fills.add_packed(key, self._payload, count, row)

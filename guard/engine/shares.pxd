@@ -16,7 +16,7 @@ cdef class DeskIds:
 cdef class Shares:
     cdef public bint is_split
     cdef readonly list all
-    cdef readonly i64 ids_max, unknown_max, minimum, pool, pool_used
+    cdef readonly i64 ids_max, unknown_max, minimum, pool, pool_used, exits_extra
     cdef public i64 fills_max, fills_near, fills_per_order_max, fills_per_order_near
 
     cpdef DeskIds of(self, Py_ssize_t number)

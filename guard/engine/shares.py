@@ -31,6 +31,9 @@ FILLS_PER_ID = 4
 NEAR_NUMERATOR, NEAR_DENOMINATOR = 7, 8
 FILLS_PER_ORDER_NEAR = FILLS_PER_ORDER_MAX * NEAR_NUMERATOR // NEAR_DENOMINATOR
 
+# Beside so many ids that a desk has for itself, one more is left to its reducing orders.
+EXITS_PART = 8
+
 _NO_ROW = NO_ROW
 _UNKNOWN = 0
 # What a checkpoint holds of a share, in this order.
@@ -73,6 +76,7 @@ class Shares:
         self.fills_per_order_max = FILLS_PER_ORDER_MAX
         self.fills_per_order_near = FILLS_PER_ORDER_NEAR
         self.pool_used = 0
+        self.exits_extra = 0  # so many more ids each may have for orders that but reduce
 
     def of(self, number: int) -> DeskIds:
         """The share of that number."""
@@ -93,6 +97,7 @@ class Shares:
         self.ids_max = ids_max
         self.unknown_max = max(1, ids_max // UNKNOWN_PART)
         self.minimum = ids_max if desk_count == 1 else ids_max // (2 * desk_count)
+        self.exits_extra = max(1, self.minimum // EXITS_PART)
         self.pool = ids_max - self.minimum * desk_count
         self.fills_max = FILLS_PER_ORDER_MAX + FILLS_PER_ID * ids_max // desk_count
         self.fills_near = self.fills_max * NEAR_NUMERATOR // NEAR_DENOMINATOR

@@ -37,6 +37,7 @@ cdef class Desk:
 
     cdef public object returned_microcents
     cdef public Py_ssize_t limit_class
+    cdef public bint is_reducing
 
     cpdef debt_paid_by(self, free_microcents)
     cpdef collect(self, microcents)
@@ -63,7 +64,9 @@ cdef class Found:
     cdef public Tenant line
     cdef public Effective limits
     cdef public Request request
-    cdef public frozenset venues
+    cdef public bint is_exit, is_overruled
+    cdef public u64 overruled_fee_microcents
+    cdef public dict venues
     cdef public PolicySnapshot venues_of
     cdef dict _desks, _worths
     cdef Request _last
@@ -95,6 +98,8 @@ cdef class GuardState:
     cdef public Positions positions
     cdef public bint is_firm_stopped
     cdef public set stopped_symbols
+    cdef public bint is_firm_reducing
+    cdef public set reducing_symbols
     cdef public dict actions
     cdef public object facts
     cdef public bint has_facts
@@ -107,8 +112,10 @@ cdef class GuardState:
     cdef Desk desk_of(self, Request request)
     cpdef Worth worth_of(self, Request request)
 
-    @cython.locals(found=Found)
     cpdef bint has_venue(self, u64 venue) except -1
+
+    @cython.locals(found=Found)
+    cpdef venue_of(self, u64 venue)
     cdef i64 clock_of(self, Request request) noexcept
 
     cpdef int advance(self, u64 sequence, i64 received_at_ns) except -1

@@ -20,7 +20,7 @@ from guard.protocol.instruments import Instrument
 from guard.protocol.limits import LimitScope
 from guard.protocol.ranges import TIME_NS_MAX, ByteCount, DiskReserveBytes
 from guard.protocol.request import TEXTS, Request
-from kernel import InvariantError
+from kernel import InvariantError, KernelModel
 from kernel import little_endian as le
 from kernel.ledger import BudgetEngine
 from kernel.ledger_lines import Tenant
@@ -37,8 +37,9 @@ NO_FEE_BOUND = -1
 
 @dataclass  # no slots: the compiler knows them of itself, and does not take the word
 class Desk:
-    """A desk's standing beside its ledger line. A halt stops entries, never fills or cancels.
+    """A desk's standing beside its ledger line. A halt stops orders, never fills or cancels.
 
+    `is_halted`: since rules version 3 no more than entries, as `is_reducing`.
     `fee_bound_bps` (NO_FEE_BOUND: none), `fee_minimum_microcents`: up to what a fee is charged.
     `returned_microcents`: of what was granted, the fees of busted and corrected fills.
     """
@@ -53,6 +54,7 @@ class Desk:
     fee_minimum_microcents: int = 0
     returned_microcents: int = 0
     limit_class: int = 0  # where its limits are found: `guard.engine.limits`
+    is_reducing: bool = False  # by a person
 
     def debt_paid_by(self, free_microcents: int) -> int:
         """What of its debt so much pays that is free."""
@@ -142,8 +144,11 @@ class Found:
         self.line: Tenant | None = None
         self.limits: Effective | None = None
         self.request = Request()  # a fill as it was recorded
-        # The venues of a policy, and which policy's they are.
-        self.venues: frozenset[int] = frozenset()
+        # Does the order but reduce a position, what the kernel said notwithstanding, for what fee?
+        self.is_exit = self.is_overruled = False
+        self.overruled_fee_microcents = 0
+        # The venues of a policy by number, and which policy's they are.
+        self.venues: dict[int, KernelModel] = {}
         self.venues_of: PolicySnapshot | None = None
         # The names that were looked up last, and what they stand for.
         self._last = Request()
@@ -230,6 +235,8 @@ class GuardState:
     positions: Positions = field(default_factory=Positions)
     is_firm_stopped: bool = False
     stopped_symbols: set[str] = field(default_factory=set)
+    is_firm_reducing: bool = False
+    reducing_symbols: set[str] = field(default_factory=set)
     actions: Actions = field(default_factory=dict)
     facts: KeptFacts = field(default_factory=KeptFacts)
     has_facts: bool = False  # whether any are kept; worked out, as the next one
@@ -250,13 +257,17 @@ class GuardState:
 
     def has_venue(self, venue: int) -> bool:
         """Does the policy in force have a venue of that number, be it one that is out of use?"""
+        return self.venue_of(venue) is not None
+
+    def venue_of(self, venue: int) -> KernelModel | None:
+        """The venue of that number in the policy in force; None where there is none."""
         found, policy = self.found, self.policy
         if policy is None:
-            return False
+            return None
         if found.venues_of is not policy:
-            found.venues = frozenset([model.model_id for model in policy.models])
+            found.venues = {model.model_id: model for model in policy.models}
             found.venues_of = policy
-        return venue in found.venues
+        return found.venues.get(venue)
 
     def define(self, instrument: Instrument) -> None:
         """An instrument as it is from now on."""

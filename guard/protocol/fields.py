@@ -154,6 +154,9 @@ _DETAIL_OF_REFUSAL: Final = {
     Refusal.FIRM_HALTED: NO_DETAIL,
     Refusal.SYMBOL_HALTED: NO_DETAIL,
     Refusal.ORDER_AGE_UNKNOWN: NO_DETAIL,
+    Refusal.FIRM_REDUCING: NO_DETAIL,
+    Refusal.DESK_REDUCING: LIMIT_DETAIL,
+    Refusal.SYMBOL_REDUCING: NO_DETAIL,
     Refusal.UNKNOWN_VENUE: VENUE_DETAIL,
     Refusal.SUBSTITUTION_NOT_ALLOWED: CHOSEN_DETAIL,
     Refusal.LIMIT_UNSAID: VENUE_DETAIL,
@@ -257,7 +260,10 @@ _ANSWER_FIELDS: Final = {
     "venue": Field("venue", ValueKind.NUMBER, _outcome("venue"), (), 1, U32_MAX),
     "fee_microcents": Field("fee_microcents", ValueKind.NUMBER, _outcome("fee_microcents")),
     "notional_microcents": Field(
-        "notional_microcents", ValueKind.NUMBER, _outcome("notional_microcents"), (), 1, I64_MAX
+        "notional_microcents", ValueKind.NUMBER, _outcome("notional_microcents"), (), 0, I64_MAX
+    ),
+    "reducing": Field(  # said where it is so, and not else
+        "reducing", ValueKind.WORD, _outcome("reducing"), ("", True), is_sparse=True
     ),
     **{
         name: Field(name, ValueKind.NUMBER, _outcome(name), (), 1, I64_MAX, is_sparse=True)

@@ -138,7 +138,7 @@ class Admit(Struct, tag="admit", tag_field="type", gc=False):
 
     Of the reply alone, here and in `Reject` (`REPLY_FIELDS`): `desk`, and `received_at_ns`, when
     the guard received the order that it decided; the latter is left out where that is not known any
-    more.
+    more. `reducing`: it can but reduce a position, and nothing is held for it; left out else.
     """
 
     client_order_id: str
@@ -150,6 +150,7 @@ class Admit(Struct, tag="admit", tag_field="type", gc=False):
     fee_microcents: int
     reason: str
     repeat: bool
+    reducing: bool | UnsetType = UNSET
     desk: str | UnsetType = UNSET
     received_at_ns: int | UnsetType = UNSET
     request_id: RequestId = UNSET

@@ -39,7 +39,7 @@ OUTCOME_NUMBERS: Final = (
     "latency", "capability", "provider", "region", "budget", "utility", "open_quantity",
     "hold_microcents", "released_microcents", "unpaid_fee_microcents", "flags", "halts_desk",
     "state", "filled_quantity", "error", "received_at_ns", "collected_microcents", "busted_fills",
-    "corrected_fills", "scope",
+    "corrected_fills", "scope", "reducing",
 )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ class Outcome:
         self.unpaid_fee_microcents = self.flags = self.halts_desk = 0
         self.state = self.filled_quantity = self.error = self.received_at_ns = 0
         self.collected_microcents = self.busted_fills = self.corrected_fills = 0
-        self.scope = 0
+        self.scope = self.reducing = 0
 
     def take_foreign(self, answer: Admit | Reject) -> None:
         """It is an answer of other rules: what there is to apply of it, and itself."""
@@ -77,6 +77,7 @@ class Outcome:
         if isinstance(answer, Admit):
             self.reservation_id = answer.reservation_id
             self.notional_microcents = answer.notional_microcents
+            self.reducing = int(answer.reservation_id == 0)
 
     def kernel_rows(self) -> tuple[bytes, bytes]:
         """The kernel's input and its output, where it was asked."""

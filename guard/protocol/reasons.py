@@ -61,6 +61,9 @@ class Refusal(IntEnum):
     INSUFFICIENT = 400
     EXPOSURE_LIMIT_EXCEEDED = 401
     OVERFLOW = 402
+    FIRM_REDUCING = 500
+    DESK_REDUCING = 501
+    SYMBOL_REDUCING = 502
 
     @property
     def word(self) -> str:

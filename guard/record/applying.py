@@ -51,7 +51,7 @@ def read_event(
                 f"record {answer.wal_sequence} holds reservation {shown(answer.reservation_id)}, "
                 "which no ledger gives"
             )
-        if not 0 < answer.notional_microcents <= I64_MAX:
+        if not int(answer.reservation_id != 0) <= answer.notional_microcents <= I64_MAX:
             raise RecordError(f"record {answer.wal_sequence} holds an amount that none can hold")
     outcome.take_foreign(answer)
     if answer.reason in NOT_REMEMBERED:
@@ -81,6 +81,7 @@ class RecordFolder:
             and self._rules.takes(request)
             and (outcome.kind != OutcomeKind.FILLED or is_fee_covered(request, outcome))
             and (outcome.kind != OutcomeKind.RELEASED or outcome.flags in (0, EARLY))
+            and (outcome.kind != OutcomeKind.ADMITTED or is_hold_said(outcome))
         ):
             return None
         event = decode_event(data)
@@ -100,6 +101,12 @@ class RecordFolder:
         else:
             self._engine.apply_event(sequence, event)
             self._rules.note(sequence, event)
+
+
+def is_hold_said(outcome: RequestOutcome) -> bool:
+    """Is something held for an order, and a number given, unless it but reduces a position?"""
+    holds = not outcome.reducing
+    return (outcome.notional_microcents > 0) == holds == (outcome.reservation_id > 0)
 
 
 def is_fee_covered(request: Request, outcome: RequestOutcome) -> bool:

@@ -310,7 +310,11 @@ class RecordRules:
             raise _refused("answer.reason", reason, f"a word of 1 to {_REASON_LENGTH_MAX} letters")
         if isinstance(answer, Admit):
             _check_range("answer.venue", answer.venue, 1, U32_MAX)
-            _check_range("answer.notional_microcents", answer.notional_microcents, 1, I64_MAX)
+            low = 0 if answer.reducing is True else 1
+            high = I64_MAX if low else 0
+            _check_range("answer.notional_microcents", answer.notional_microcents, low, high)
+            if answer.reducing is True:
+                _check_is("answer.reservation_id", answer.reservation_id, 0)
             _check_range("answer.fee_microcents", answer.fee_microcents, 0, U64_MAX)
             return
         for name, value in answer.detail.items():

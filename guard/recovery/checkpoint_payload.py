@@ -97,7 +97,8 @@ class StateHead(Struct, forbid_unknown_fields=True):
     `fee_bounds`: desk, basis points, minimum, of desks that have one. `returned`: desk, and what
     busted and corrected fills gave back. `fact_count`: entries of what `guard.engine.facts` keeps.
     `positions`, since rules version 3: the record since which they are kept, how many rows there
-    are, and the symbols in the order of their numbers there (`guard.engine.positions`).
+    are, the symbols in the order of their numbers there (`guard.engine.positions`), and how
+    many reducing orders are open.
     `limits`, `rates`, `recent`, `elapsed_ns`: since rules version 3, where there are any.
     """
 
@@ -131,11 +132,14 @@ class StateHead(Struct, forbid_unknown_fields=True):
     fee_bounds: list[tuple[DeskName, BasisPoints, Microcents]] | UnsetType = UNSET
     returned: list[tuple[DeskName, Microcents]] | UnsetType = UNSET
     fact_count: FactCount | UnsetType = UNSET
-    positions: tuple[Sequence, PositionCount, list[str]] | UnsetType = UNSET
+    positions: tuple[Sequence, PositionCount, list[str], PositionCount] | UnsetType = UNSET
     limits: list[LimitScope] | UnsetType = UNSET
     rates: list[RateUsed] | UnsetType = UNSET
     recent: list[tuple[ReceivedAtNs, str]] | UnsetType = UNSET
     elapsed_ns: ElapsedNs | UnsetType = UNSET
+    is_firm_reducing: bool | UnsetType = UNSET
+    reducing_desks: list[DeskName] | UnsetType = UNSET
+    reducing_symbols: list[str] | UnsetType = UNSET
 
 
 # The fields of a head that are a state's own, under the same name.
@@ -278,14 +282,19 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         recent=state.limits.recent.dump() or UNSET,
         elapsed_ns=state.elapsed_ns or UNSET,
         positions=_positions_of(state),
+        is_firm_reducing=state.is_firm_reducing or UNSET,
+        reducing_desks=sorted(name for name, desk in state.desks.items() if desk.is_reducing)
+        or UNSET,
+        reducing_symbols=sorted(state.reducing_symbols) or UNSET,
     )
 
 
-def _positions_of(state: GuardState) -> tuple[int, int, list[str]] | UnsetType:
+def _positions_of(state: GuardState) -> tuple[int, int, list[str], int] | UnsetType:
     positions = state.positions
     if not positions.is_kept:
         return UNSET
-    return positions.since_sequence, positions.count, list(positions.symbols)
+    symbols = list(positions.symbols)
+    return positions.since_sequence, positions.count, symbols, positions.open_exits
 
 
 def _rates(state: GuardState) -> list[RateUsed]:
@@ -377,14 +386,17 @@ def _state_of(head: StateHead) -> GuardState:
 def _take_actions(state: GuardState, head: StateHead) -> None:
     """What operators did. Raises StateError where it names what is not there."""
     state.is_firm_stopped = head.is_firm_stopped is True
-    for name in head.stopped_desks or ():
-        if name not in state.desks:
-            raise StateError(refusal("stopped_desks", name, "the name of a desk"))
-        state.desks[name].is_stopped = True
-    for symbol in head.stopped_symbols or ():
-        if symbol not in state.instruments:
-            raise StateError(refusal("stopped_symbols", symbol, "the name of an instrument"))
-        state.stopped_symbols.add(symbol)
+    state.is_firm_reducing = head.is_firm_reducing is True
+    for field in ("stopped_desks", "reducing_desks"):
+        for name in getattr(head, field) or ():
+            if name not in state.desks:
+                raise StateError(refusal(field, name, "the name of a desk"))
+            setattr(state.desks[name], f"is_{field.partition('_')[0]}", True)
+    for field in ("stopped_symbols", "reducing_symbols"):
+        for symbol in getattr(head, field) or ():
+            if symbol not in state.instruments:
+                raise StateError(refusal(field, symbol, "the name of an instrument"))
+            getattr(state, field).add(symbol)
     actions = head.actions or ()
     if len(actions) > ACTIONS_REMEMBERED_MAX:
         raise StateError(refusal("actions", len(actions), f"at most {ACTIONS_REMEMBERED_MAX}"))
@@ -423,7 +435,7 @@ def _load_positions(state: GuardState, source: "_ExactReader", head: StateHead) 
         raise StateError(f"positions: of a state under rules version {state.rules_version}")
     if head.positions is UNSET:
         return
-    since_sequence, count, symbols = head.positions
+    since_sequence, count, symbols, state.positions.open_exits = head.positions
     if since_sequence >= state.next_sequence:
         raise StateError(refusal("positions", since_sequence, f"below {state.next_sequence}"))
     if sorted(symbols) != sorted(state.instruments):

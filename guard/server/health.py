@@ -26,7 +26,12 @@ def health_of(
     """The reply, as of now."""
     state, writer = service.engine.state, service.writer
     head = writer.durable_head
-    halted = sorted(name for name, desk in state.desks.items() if desk.is_halted or desk.is_stopped)
+    halted = sorted(name for name, desk in state.desks.items() if desk.is_stopped)
+    reducing = sorted(
+        name
+        for name, desk in state.desks.items()
+        if desk.is_halted or desk.is_reducing or state.positions.surplus_of(desk.share) > 0
+    )
     reply = HealthReply(
         admin_version=ADMIN_VERSION,
         software_version=__version__,
@@ -40,6 +45,9 @@ def health_of(
         is_firm_halted=state.is_firm_stopped,
         desks_halted=halted[:NAMES_MAX],
         symbols_halted=sorted(state.stopped_symbols)[:NAMES_MAX],
+        is_firm_reducing=state.is_firm_reducing,
+        desks_reducing=reducing[:NAMES_MAX],
+        symbols_reducing=sorted(state.reducing_symbols)[:NAMES_MAX],
         entries_halted=None if state.entries_halt is None else state.entries_halt.reason,
         figures=_figures(service, pipeline, checkpointer),
         troubles=[],
@@ -67,7 +75,7 @@ def _figures(service: Service, pipeline: Pipeline, checkpointer: Checkpointer) -
         "anchor_behind_ns": 0 if anchor is None else anchor.behind_ns(head, now_ns),
         "desks": len(state.desks),
         "instruments": len(state.instruments),
-        "open_orders": state.ledger.active_reservations,
+        "open_orders": state.ledger.active_reservations + state.positions.open_exits,
         "remembered_orders": len(state.orders),
         "remembered_orders_max": state.remembered_orders_max,
         "actions_remembered": len(state.actions),

@@ -31,6 +31,7 @@ class Desk:
     fee_bound_bps: int = -1
     fee_minimum_microcents: int = 0
     returned_microcents: int = 0
+    is_reducing: bool = False
 
 
 class EntriesHalt(NamedTuple):
@@ -70,6 +71,8 @@ class GuardState:
     positions: Positions = field(default_factory=Positions)  # of rules that it does not have
     limits: Limits = field(default_factory=Limits)  # of rules that this engine does not have
     elapsed_ns: int = 0
+    is_firm_reducing: bool = False
+    reducing_symbols: frozenset[str] = frozenset()
 
     def forget_expired(self, now_ns: int) -> None:
         """Forgets what may be forgotten by `now_ns`."""

@@ -15,6 +15,8 @@ from typing import Any
 from sim.facts import SINCE_VERSION, Facts, fee_before, fee_of, pay, share
 from sim.oracle_ids import SHARES_SINCE, Key, OracleIds
 from sim.oracle_limits import LIMITS_SET, OracleLimits
+from sim.oracle_positions import SINCE_VERSION as POSITIONS_SINCE
+from sim.oracle_positions import Positions
 from sim.request_defaults import FILL_DEFAULTS, ORDER_DEFAULTS
 from sim.tables import (
     ADOPTED,
@@ -27,6 +29,7 @@ from sim.tables import (
     VENUES,
     WORTH,
     Reply,
+    admitted,
     again,
     content_of,
 )
@@ -68,16 +71,11 @@ class Oracle(OracleIds, OracleLimits):
         self.forgotten_close_ns = 0
         self.orphans: dict[tuple[str, str, str], Reply] = {}
         self.facts = Facts(self.window_ns)
-        self.desks = {
-            name: {
-                "remaining": budget,
-                "reserved": 0,
-                "committed": 0,
-                "initial": budget,
-                "cap": cap,
-                "halted": False,
-                "unpaid": 0,
-            }
+        self.positions = Positions()
+        self.overruled: dict[int, Reply] = {}  # of orders that but reduce: what is told of them
+        line = {"reserved": 0, "committed": 0, "halted": False, "unpaid": 0}
+        self.desks: dict[str, Any] = {
+            name: {**line, "remaining": budget, "initial": budget, "cap": cap}
             for name, (budget, cap) in self.terms.items()
         }
 
@@ -92,6 +90,8 @@ class Oracle(OracleIds, OracleLimits):
                 self._share_out(max(wall_ns, self.last_ns))
             self.rules_version = rules_version or self.rules_version
             self.has_limits = self.has_limits or said == LIMITS_SET
+            if not self.positions.is_kept and self.rules_version >= POSITIONS_SINCE:
+                self.positions.begin(self.orders)
             self._log("local", said, wall_ns, max(wall_ns, self.last_ns))
 
     def space(self, left: int, reserve: int, wall_ns: int) -> None:
@@ -187,7 +187,7 @@ class Oracle(OracleIds, OracleLimits):
         mine_held = {
             order["answer"]["reservation_id"]: (key[0], order["hold"])
             for key, order in self.orders.items()
-            if order["state"] == "open"
+            if order["state"] == "open" and "reducing" not in order["answer"]
         }
         if holds != mine_held:
             raise WrongError(f"open holds: expected {mine_held}, found {holds}")
@@ -232,8 +232,8 @@ class Oracle(OracleIds, OracleLimits):
         if answer["type"] == "admit" or answer["reason"] not in NOT_REMEMBERED:
             self._forget(key)
         sequence = self._record("order", {**request, "said": said}, wall_ns, now_ns)
-        is_admitted = answer["type"] == "admit"
-        self._note(content, said, answer.get("notional_microcents", 0), is_admitted)
+        is_entry = answer["type"] == "admit" and "reducing" not in answer
+        self._note(content, said, answer.get("notional_microcents", 0), is_entry)
         if self.rules_version >= TIMED_SINCE:
             answer["received_at_ns"] = now_ns  # which is remembered
         order = {
@@ -252,7 +252,8 @@ class Oracle(OracleIds, OracleLimits):
             order["state"], order["hold"] = "open", answer["notional_microcents"]
             desk["remaining"] -= order["hold"]
             desk["reserved"] += order["hold"]
-            self.next_reservation += 1
+            self.next_reservation += "reducing" not in answer
+            self.positions.work(content, content["quantity"])
             self.facts.meet(*key)
         elif answer["reason"] in NOT_REMEMBERED:
             self._sweep(content["desk"], sequence, now_ns)
@@ -273,7 +274,8 @@ class Oracle(OracleIds, OracleLimits):
                 limit = self.forgotten_close_ns if is_near else window_ns
                 detail = {"asked": sent_ns, "limit": limit, "used": clock_ns}
                 return self._reject(content, "order", "stale_order", detail)
-        full = self._fullness(content["desk"], now_ns)
+        is_exit = self.positions.reduces(content)
+        full = self._fullness(content["desk"], now_ns, is_exit)
         if full is not None:
             return self._reject(content, "order", "idempotency_window_full", full)
         desk = self.desks.get(content["desk"])
@@ -288,22 +290,29 @@ class Oracle(OracleIds, OracleLimits):
         if canceled is not None:
             detail = {"original_wal_sequence": canceled["wal_sequence"]}
             return self._reject(content, "order", "canceled_before_arrival", detail)
-        if self.disk_low is not None:
+        if self.disk_low is not None and not is_exit:
             return self._reject(content, "order", "disk_low", dict(self.disk_low))
-        if desk["halted"]:
+        is_over = self.positions.surplus(content["desk"], self.orders)
+        if (desk["halted"] or is_over) and not is_exit:
             detail = {"asked": 0, "limit": 0, "used": desk["unpaid"]}
-            return self._reject(content, "order", "desk_halted", detail)
+            word = "desk_reducing" if self.positions.is_kept else "desk_halted"
+            return self._reject(content, "order", word, detail)
         notional = self._value(content, said)
-        beyond = self._beyond(content, said, notional)
+        beyond = self._beyond(content, said, notional, is_exit)
         if beyond is not None:
             return self._reject(content, "order", *beyond)
         for field, reason, limit, is_over in (
             ("risk_bps", "risk_hard_limit", RISK_HARD_LIMIT_BPS, 1),
             ("confidence_bps", "confidence_hard_limit", CONFIDENCE_MINIMUM_BPS, -1),
         ):
-            if (content[field] - limit) * is_over > 0:
+            if (content[field] - limit) * is_over > 0 and is_exit:
+                told = {"venue": content["venue"], "substituted": False, "reason": reason}
+                self.overruled.setdefault(self.next_sequence, told)
+            elif (content[field] - limit) * is_over > 0:
                 detail = {"asked": content[field], "limit": limit, **dict.fromkeys(GATES, 0)}
                 return self._reject(content, "kernel", reason, detail)
+        if is_exit:
+            return {**admitted(content, self.next_sequence, 0, 0), "reducing": True}
         if desk["cap"] is not None and desk["reserved"] + notional > desk["cap"]:
             detail = {"asked": notional, "limit": desk["cap"], "used": desk["reserved"]}
             return self._reject(content, "ledger", "exposure_limit_exceeded", detail)
@@ -311,18 +320,7 @@ class Oracle(OracleIds, OracleLimits):
             used = desk["initial"] - desk["remaining"]
             detail = {"asked": notional, "limit": desk["initial"], "used": used}
             return self._reject(content, "ledger", "insufficient", detail)
-        return {
-            "type": "admit",
-            "client_order_id": content["client_order_id"],
-            "wal_sequence": self.next_sequence,
-            "reservation_id": self.next_reservation,
-            "venue": None,
-            "substituted": None,
-            "notional_microcents": notional,
-            "fee_microcents": None,
-            "reason": None,
-            "repeat": False,
-        }
+        return admitted(content, self.next_sequence, self.next_reservation, notional)
 
     def _fill(self, request: Reply, now_ns: int, wall_ns: int) -> Reply:
         content = content_of(request, FILL_DEFAULTS)
@@ -369,6 +367,8 @@ class Oracle(OracleIds, OracleLimits):
             pay(desk, fee["collected"])
             desk["halted"] = desk["halted"] or fee["unpaid"] > 0
             desk["unpaid"] += fee["unpaid"]
+        symbol = "" if order is None else order["content"]["symbol"]
+        self.positions.fill(order, content["quantity"], desk is not None and symbol in WORTH)
         record = {"content": content, "answer": answer}
         identity = (content["desk"], content["client_order_id"], content["fill_id"])
         if order is None and desk is not None and self.rules_version >= SINCE_VERSION:
@@ -414,6 +414,7 @@ class Oracle(OracleIds, OracleLimits):
             "released_microcents": order["hold"],
             "repeat": False,
         }
+        self.positions.work(order["content"], order["filled"] - order["content"]["quantity"])
         desk = self.desks[request["desk"]]
         desk["remaining"] += order["hold"]
         desk["reserved"] -= order["hold"]
@@ -484,7 +485,8 @@ class Oracle(OracleIds, OracleLimits):
         sequence = expected["wal_sequence"]
         chosen = self.adopted.setdefault(sequence, {name: found.get(name) for name in ADOPTED})
         word = "alternative" if chosen["substituted"] else "requested_model"
-        if chosen["venue"] not in VENUES or chosen["reason"] != f"{word}_maximizes_utility":
+        told = self.overruled.get(sequence, {"reason": f"{word}_maximizes_utility"})
+        if chosen["venue"] not in VENUES or not told.items() <= chosen.items():
             raise WrongError(f"no such choice: {found}")
         expected.update(chosen)
         order = self.orders.get((expected.get("desk", ""), expected["client_order_id"]))

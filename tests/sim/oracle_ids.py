@@ -36,7 +36,7 @@ class OracleIds:
     def _count(self, share: int) -> int:
         return sum(self._share_of(desk) == share for desk, _ in self.orders)
 
-    def _fullness(self, desk: str, now_ns: int) -> Reply | None:
+    def _fullness(self, desk: str, now_ns: int, is_exit: bool = False) -> Reply | None:
         """What a refusal for want of room says; None where there is room."""
         if self.rules_version < SHARES_SINCE:
             live = [o for o in self.orders.values() if not self._is_expired(o, now_ns)]
@@ -50,6 +50,7 @@ class OracleIds:
             used = sum(max(0, self._count(number) - minimum) for number in others)
             left = self.ids_max - minimum * desk_count - used
             limit = minimum + max(0, -(-left // 2))
+            limit += max(1, minimum // 8) if is_exit else 0
         count = self._count(share)
         first = self.orders[self.queues[share][0]] if self.queues[share] else None
         if count < limit or (first is not None and self._is_expired(first, now_ns)):

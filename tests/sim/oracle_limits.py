@@ -108,7 +108,9 @@ class OracleLimits:
         numerator, denominator = WORTH[content["symbol"]]
         return -(-content["quantity"] * price * numerator // denominator)
 
-    def _beyond(self, content: Reply, said: Reply, value: int) -> tuple[str, Reply] | None:
+    def _beyond(
+        self, content: Reply, said: Reply, value: int, is_exit: bool
+    ) -> tuple[str, Reply] | None:
         """The first limit that refuses: its reason, and the detail."""
         if not self.has_limits:
             return None
@@ -123,13 +125,18 @@ class OracleLimits:
             return "quantity_above_max", detail(quantity, QUANTITY_MAX)
         if value > VALUE_MAX:
             return "value_above_max", detail(value, VALUE_MAX)
+        is_stale = said["age_ns"] > AGE_MAX_MS * NS_PER_MS
+        if is_exit and (is_stale or not said["price"]):
+            return None
         if not said["price"]:
             return "reference_missing", {"scope": 1}
-        if said["age_ns"] > AGE_MAX_MS * NS_PER_MS:
+        if is_stale:
             age_ms = -(-said["age_ns"] // NS_PER_MS)
             return "reference_stale", detail(age_ms, AGE_MAX_MS)
         if abs(price - said["price"]) * 10_000 > COLLAR_BPS * said["price"]:
             return "price_outside_collar", detail(price, COLLAR_BPS, said["price"])
+        if is_exit:
+            return None
         for kind in ("orders", "notional"):
             for scope, of_desk, of_kind, window_ms, most in RATES:
                 if of_kind != kind or of_desk not in (None, desk):

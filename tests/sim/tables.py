@@ -27,3 +27,19 @@ def content_of(request: Reply, defaults: Reply) -> Reply:
 def again(answer: Reply) -> Reply:
     """The first answer to a request that is sent again."""
     return {**answer, "repeat": True}
+
+
+def admitted(content: Reply, sequence: int, reservation_id: int, notional: int) -> Reply:
+    """The answer to an order that is admitted; None: not known yet."""
+    return {
+        "type": "admit",
+        "client_order_id": content["client_order_id"],
+        "wal_sequence": sequence,
+        "reservation_id": reservation_id,
+        "venue": None,
+        "substituted": None,
+        "notional_microcents": notional,
+        "fee_microcents": None,
+        "reason": None,
+        "repeat": False,
+    }

@@ -467,6 +467,14 @@ class World:
             for hold in ledger.export_state().holds
         }
         self.oracle.check_state(balances, holds)
+        kept = state.positions
+        names, symbols = {d.share: n for n, d in state.desks.items()}, list(kept.symbols)
+        found = {
+            (names[desk], symbols[symbol]): tuple(kept.value(row, field) for field in range(1, 5))
+            for row, (desk, symbol) in ((row, kept.key_of(row)) for row in range(kept.count))
+        }
+        if found != self.oracle.positions.shown():
+            raise ViolationError(f"positions: {found}, not {self.oracle.positions.shown()}")
         if ledger.next_reservation_id != self.oracle.next_reservation:
             raise ViolationError(f"reservation {ledger.next_reservation_id} is next")
         folded, head = fold_log(self.directory, HASHER)

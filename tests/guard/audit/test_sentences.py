@@ -217,7 +217,7 @@ def test_halts() -> None:
     owing = told(day, "A-2")["halts"]["desk_unpaid_fees_microcents"]
     assert owing > 0
     assert told(day, "A-2")["sentence"].startswith(
-        "Rejected: the desk's entries were halted, with fees of 2,0"
+        "Rejected: the desk may but reduce its positions, with fees of 2,0"
     )
     who = actor(T0 + 5, day.engine.next_sequence)
     day.log(who.event(EntriesHalted, reason="disk_low", free_bytes=1_234, reserve_bytes=56_789))

@@ -173,7 +173,7 @@ def test_unpaid_fees_that_halt_a_desk_are_money() -> None:
     day.submit(fill("F-1", quantity=1, fee=2 * ALPHA_BUDGET))
     day.submit(order("A-2"))
     text = written(Audit("A-2"), day.records)
-    assert "desk_halted" in text
+    assert "desk_reducing" in text
     (detail,) = lines_of(text, "  answer: detail")
     assert detail[1].startswith("used ")
     assert detail[1].count(",") == 2

@@ -354,7 +354,7 @@ def test_a_fee_that_now_cannot_be_paid_halts_the_desk() -> None:
     day.admit(order("A-2"))
     fields = what_if(day.records, terms("desk-alpha", ORDER_NOTIONAL))
     assert fields["newly_refused"]["moves"] == [
-        {"before": "venue 10", "after": "desk_halted", "count": 1}
+        {"before": "venue 10", "after": "desk_reducing", "count": 1}
     ]
 
 

@@ -102,7 +102,7 @@ def test_an_accepted_fee_that_cannot_be_paid_halts_and_is_owed(tmp_path: Path) -
     assert event.unpaid_fee_microcents == 7
     desk = engine.state.desks["desk-alpha"]
     assert (desk.is_halted, desk.unpaid_fees_microcents) == (True, 7)
-    assert engine.reject(order("A-2")).reason == "desk_halted"
+    assert engine.reject(order("A-2")).reason == "desk_reducing"
     # The bust gives all of it back, and what was owed is paid out of that.
     busted = say(engine, FillBusted)
     assert (busted.returned_microcents, busted.collected_microcents) == (ALPHA_BUDGET + 7, 7)

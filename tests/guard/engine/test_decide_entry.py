@@ -278,7 +278,7 @@ def test_desk_halted_says_what_is_unpaid() -> None:
     engine = LoggedEngine()
     _halt(engine, 123)
     answer = engine.reject(order())
-    assert (answer.stage, answer.reason) == ("order", "desk_halted")
+    assert (answer.stage, answer.reason) == ("order", "desk_reducing")
     assert answer.detail == {"asked": 0, "limit": 0, "used": 123}
     assert b'"action":"ExecuteRequested"' in engine.records[-1]  # the kernel was asked all the same
     assert engine.admit(order("B-1", desk="desk-beta")).reservation_id == 1
@@ -308,7 +308,7 @@ PRECEDENCE: list[tuple[str, dict[str, Any]]] = [
     ("order_too_old", {}),  # the order was not canceled from here on
     ("order_age_unknown", {"sent_at_ns": None}),
     ("unknown_venue", {"sent_at_ns": T0 - SECOND_NS}),
-    ("desk_halted", {"venue": 20}),
+    ("desk_reducing", {"venue": 20}),
     ("risk_hard_limit", {}),  # the desk is resumed from here on
     ("confidence_hard_limit", {"risk_bps": 9_599}),
     ("quality_constraint", {"confidence_bps": 9_000}),
@@ -335,7 +335,7 @@ def test_precedence_of_the_reasons() -> None:
         )
         if reason in ("stale_order", "idempotency_window_full"):
             engine.reject(order("filler", desk="nobody"))
-        if reasons.count("desk_halted") == 0 and reason != "stale_order":
+        if reasons.count("desk_reducing") == 0 and reason != "stale_order":
             _halt(engine, 1)
         if "canceled_before_arrival" not in reasons:
             engine.submit(cancel())

@@ -438,7 +438,7 @@ def test_a_minimum_commission_halts_no_desk_for_good() -> None:
     one = 100_000_000
     reply = engine.submit(fill(desk="desk-beta", quantity=1, fee=one))
     assert (reply.released_microcents, reply.unpaid_fee_microcents) == (one // 2, one // 2)
-    assert engine.reject(order("A-2", desk="desk-beta")).reason == "desk_halted"
+    assert engine.reject(order("A-2", desk="desk-beta")).reason == "desk_reducing"
     released = engine.submit(cancel(desk="desk-beta"))
     assert (released.released_microcents, released.collected_microcents) == (
         99 * one + one // 2,

@@ -158,7 +158,7 @@ def test_rows_are_found_again_however_many_there_are() -> None:
         assert positions.find(*names) == positions.obtain(*names) == row
         assert positions.key_of(row) == names
     assert positions.find(121, 0) == positions.find(0, 40) == NO_POSITION
-    # 88 bytes a row, and a slot of the index for at least two of them.
+    # 96 bytes a row, and a slot of the index for at least two of them.
     assert positions.memory_bytes() == 5 * 1_024 * ROW_BYTES + 8 * 16_384
     for row in (-1, 4_800):
         with pytest.raises(InvariantError, match="there is no position in row"):

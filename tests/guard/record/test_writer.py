@@ -31,6 +31,7 @@ from guard.engine.events import (
     RulesActivated,
     SettingsActivated,
     TradingHalted,
+    TradingReduced,
     TradingResumed,
 )
 from guard.protocol.outcome import Outcome as RequestOutcome
@@ -179,6 +180,7 @@ BY_OPERATORS = {
     LimitsSet,
     BudgetLowered,
     TradingHalted,
+    TradingReduced,
     TradingResumed,
     HoldFreed,
     OperatorActed,

@@ -134,6 +134,7 @@ def test_every_field_of_a_state_is_kept() -> None:
     """A field that is added to the state must get into the payload, and its version."""
     # `found` is what a request's names stand for while it is decided: worked out, not kept.
     by_operators = {"is_firm_stopped", "stopped_symbols", "actions"}
+    by_operators |= {"is_firm_reducing", "reducing_symbols"}
     # `session_clock_ns` is of a start, from its first record to where its rules begin.
     fields = {field.name for field in dataclasses.fields(GuardState)}
     fields -= {"found", "session_clock_ns", "has_facts", "facts_expire_at_ns", "has_limits"}
@@ -141,7 +142,14 @@ def test_every_field_of_a_state_is_kept() -> None:
     written = {"policy", "instruments", "desks", "refuses_unknown_venues", "limits", "elapsed_ns"}
     assert fields == {*PLAIN_FIELDS, *written, *by_operators, *behind}
     ledger = {"tenants", "caps", "next_reservation_id", "hold_count"}
-    of_desks = {"order_ages_ms", "shares", "stopped_desks", "fee_bounds", "returned"}
+    of_desks = {
+        "order_ages_ms",
+        "shares",
+        "stopped_desks",
+        "reducing_desks",
+        "fee_bounds",
+        "returned",
+    }
     behind.remove("positions")
     expected = fields - behind | ledger | of_desks | {"fact_count", "rates", "recent"}
     assert set(StateHead.__struct_fields__) == expected
@@ -177,7 +185,7 @@ def test_the_payload_is_laid_out_as_the_format_says() -> None:
         row = struct.unpack_from("<QIq", PAYLOAD, BODY_AT + place * HOLD_BYTES)
         assert row[:2] == (reservation_id, tenant)
     orders = b"".join((*DAY.state.orders.dump(), *DAY.state.positions.dump()))
-    assert HEAD["positions"] == [1, DAY.state.positions.count, SYMBOLS]
+    assert HEAD["positions"] == [1, DAY.state.positions.count, SYMBOLS, 0]
     facts = [struct.pack("<I", len(fact)) + fact for fact in DAY.state.facts.dump()]
     assert len(facts) == HEAD["fact_count"] == 1
     assert PAYLOAD[BODY_AT + len(holds) * HOLD_BYTES :] == orders + b"".join(facts)
@@ -215,10 +223,10 @@ REFUSED = [
     (with_head(hold_count=1), "reserved_microcents of 'desk-gamma' is 10500000 off"),
     (with_head(hold_count=-1), "hold_count is -1; must be an integer"),
     (with_head(tenants=[]), "its desks are not its ledger's tenants"),
-    (with_head(positions=[1, 3, ["AAPL"]]), "positions: 1 symbols for 3"),
-    (with_head(positions=[2**62, 3, SYMBOLS]), "positions: 4611686018427387904 is not"),
-    (with_head(positions=[1, 2, SYMBOLS]), "Expected `array`, got `int`"),
-    (with_head(positions=[1, 2**32, SYMBOLS]), "it ends [0-9]+ bytes too early"),
+    (with_head(positions=[1, 3, ["AAPL"], 0]), "positions: 1 symbols for 3"),
+    (with_head(positions=[2**62, 3, SYMBOLS, 0]), "positions: 4611686018427387904 is not"),
+    (with_head(positions=[1, 2, SYMBOLS, 0]), "Expected `array`, got `int`"),
+    (with_head(positions=[1, 2**32, SYMBOLS, 0]), "it ends [0-9]+ bytes too early"),
     (
         PAYLOAD[:HEAD_AT]
         + struct.pack("<I", len(WITHOUT_POSITIONS))

@@ -82,7 +82,7 @@ def test_a_good_log_is_replayed_to_the_same_state(tmp_path: Path) -> None:
         "client_order_id_reused": 1,
         "stale_order": 1,
         "exposure_limit_exceeded": 1,
-        "desk_halted": 1,
+        "desk_reducing": 1,
     }
     assert describe(report.engine.state) == describe(DAY.state)
     assert describe(fold(DAY.records).state) == describe(DAY.state)

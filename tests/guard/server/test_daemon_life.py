@@ -347,10 +347,10 @@ def test_a_desk_halted_by_an_unpaid_fee_resumes(tmp_path: Path) -> None:
         assert client.ask(order("X", quantity=1, price=1, **small))["type"] == "admit"
         unpaid = client.ask(fill("X", "F-1", quantity=1, fee_microcents=100_000_007, **small))
         assert unpaid["unpaid_fee_microcents"] == 7
-        assert client.ask(order("A-1", **small))["reason"] == "desk_halted"
+        assert client.ask(order("A-1", **small))["reason"] == "desk_reducing"
         assert daemon.stop() == 0
     with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
-        assert client.ask(order("A-2", **small))["reason"] == "desk_halted"
+        assert client.ask(order("A-2", **small))["reason"] == "desk_reducing"
         assert daemon.stop() == 0
     site.configure(config_text(desks={**DESKS, "desk-small": ("20000.00", "none")}))
     assert "need --why" in _refusal(site.refused("--resume-desk", "desk-small"), 2)
@@ -359,7 +359,7 @@ def test_a_desk_halted_by_an_unpaid_fee_resumes(tmp_path: Path) -> None:
     with site.running("--resume-desk", "desk-small", *named) as daemon:
         with ProtocolClient(daemon.endpoint) as client:
             assert client.ask(order("A-3", **small))["type"] == "admit"
-            assert client.ask(order("A-2", **small))["reason"] == "desk_halted"
+            assert client.ask(order("A-2", **small))["reason"] == "desk_reducing"
         assert daemon.stop() == 0
     resumed = [event_of(record) for record in site.records()]
     [event] = [each for each in resumed if each["event"] == "desk_resumed"]

@@ -1,0 +1,77 @@
+"""The oracle's positions: what is had and what works of each desk and symbol, in lots.
+
+Plain dictionaries, like the rest of it (`sim.oracle`), worked out from the protocol page.
+"""
+
+from typing import Any
+
+Reply = dict[str, Any]
+SINCE_VERSION = 3
+
+
+class Positions:
+    """By desk and symbol: position and confirmed, signed; `buy` and `sell` work."""
+
+    def __init__(self) -> None:
+        self.is_kept = False
+        self.lines: dict[tuple[str, str], dict[str, int]] = {}
+
+    def begin(self, orders: dict[tuple[str, str], Reply]) -> None:
+        """From here on they are kept: what is open works."""
+        self.is_kept = True
+        for order in orders.values():
+            if order["state"] == "open":
+                self.work(order["content"], _left(order))
+
+    def _line(self, content: Reply) -> dict[str, int]:
+        key = (content["desk"], content["symbol"])
+        return self.lines.setdefault(key, {"position": 0, "confirmed": 0, "buy": 0, "sell": 0})
+
+    def work(self, content: Reply, lots: int) -> None:
+        """So many more lots of an order work."""
+        if self.is_kept:
+            self._line(content)[content["side"]] += lots
+
+    def surplus(self, desk: str, orders: dict[tuple[str, str], Reply]) -> bool:
+        """Do its reducing orders that work exceed what there is to reduce, in any symbol?"""
+        exits: dict[tuple[str, str], int] = {}
+        for (of, _), order in orders.items():
+            if of == desk and order["state"] == "open" and "reducing" in order["answer"]:
+                key = (order["content"]["symbol"], order["content"]["side"])
+                exits[key] = exits.get(key, 0) + _left(order)
+        for (symbol, side), lots in exits.items():
+            line = self.lines[desk, symbol]
+            sign = 1 if side == "sell" else -1
+            if lots > max(0, min(sign * line["position"], sign * line["confirmed"])):
+                return True
+        return False
+
+    def reduces(self, content: Reply) -> bool:
+        """Can the order but reduce what there is, beside all that works that way?"""
+        line = self.lines.get((content["desk"], content["symbol"]))
+        if line is None:
+            return False
+        sign = 1 if content["side"] == "sell" else -1
+        there = min(sign * line["position"], sign * line["confirmed"])
+        return content["quantity"] <= there - line[content["side"]]
+
+    def fill(self, order: Reply | None, lots: int, is_known: bool) -> None:
+        """Lots of an order were filled; `is_known`: its desk and its symbol are."""
+        if not self.is_kept or order is None or not is_known:
+            return
+        content = order["content"]
+        line = self._line(content)
+        within = 0 if order["state"] == "refused" else min(lots, _left(order))
+        if order["state"] == "open":
+            line[content["side"]] -= within
+        sign = 1 if content["side"] == "buy" else -1
+        line["position"] += sign * lots
+        line["confirmed"] += sign * within
+
+    def shown(self) -> dict[tuple[str, str], tuple[int, int, int, int]]:
+        """As the guard's are compared."""
+        return {key: tuple(line.values()) for key, line in self.lines.items()}  # type: ignore[misc]
+
+
+def _left(order: Reply) -> int:
+    return max(0, order["content"]["quantity"] - order["filled"])
