@@ -5,6 +5,7 @@ that no rule passes only because it looks at nothing. It reads the checkout's so
 form of the packages is installed. A rule is changed here and in the design together.
 """
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -343,6 +344,16 @@ def sources() -> list[Source]:
 def test_the_scan_sees_the_product(sources: list[Source]) -> None:
     assert "tests/test_architecture.py" in {source.path for source in sources}
     assert any(in_product(source) for source in sources)
+
+
+def test_every_package_of_the_tree_is_installed() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))
+    there = {
+        path.parent.relative_to(CHECKOUT).as_posix().replace("/", ".")
+        for directory in PRODUCT
+        for path in (CHECKOUT / directory).rglob("__init__.py")
+    }
+    assert sorted(project["tool"]["setuptools"]["packages"]) == sorted(there)
 
 
 @pytest.mark.slow
