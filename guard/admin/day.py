@@ -49,6 +49,22 @@ def freed_event(state: GuardState, row: int, actor: Actor) -> Any:
     )
 
 
+def close_changes(
+    state: GuardState, action: CloseDay, actor: Actor, *, releases: bool
+) -> list[str]:
+    """What the whole close would change, in words. Raises AdminError."""
+    plan(state, action, actor)
+    row, count = 0, 0
+    while releases and (row := find_day_order(state, row, state.orders.row_end())) != NO_ROW:
+        row += 1
+        count += 1
+    kept = state.ledger.active_reservations - count
+    return [
+        f"{count} day orders would be released",
+        f"day {action.day}: would be closed, {kept} holds stay",
+    ]
+
+
 def close_now(
     state: GuardState,
     action: CloseDay,

@@ -78,9 +78,7 @@ def _act(options: argparse.Namespace) -> int:
     action_id = options.action_id or f"admin-{secrets.token_hex(8)}"
     common = {"action_id": action_id, "why": options.why, "by": options.by}
     action = _built(options, {**common, "dry_run": True})
-    is_person = sys.stdin is not None and sys.stdin.isatty() and not options.yes
-    if not (options.yes or options.dry_run or is_person):
-        raise UsageError("nobody is at a terminal to confirm it; allowed: --yes, or --dry-run")
+    is_person = wants_question(options)
     with open_client(options) as client:
         try:
             if options.dry_run or is_person:
@@ -102,6 +100,14 @@ def _act(options: argparse.Namespace) -> int:
                 f"{action_id} does it once, and says so",
             )
     return EXIT_GOOD
+
+
+def wants_question(options: argparse.Namespace) -> bool:
+    """Is a person at the terminal to be asked? Raises UsageError where nobody can be."""
+    is_person = sys.stdin is not None and sys.stdin.isatty() and not options.yes
+    if not (options.yes or options.dry_run or is_person):
+        raise UsageError("nobody is at a terminal to confirm it; allowed: --yes, or --dry-run")
+    return is_person
 
 
 def is_confirmed() -> bool:

@@ -9,7 +9,6 @@ Exit codes: 0 good; 1 refused, or a certificate that is not the log's; 2 wrong u
 
 import argparse
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from guard.cli.base import (
     tool_hasher,
     write_output,
 )
+from guard.cli.close_offline import check_options, close_offline
 from guard.cli.operator import add_endpoint_arguments, open_client
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--yes", action="store_true", help="do it without asking")
     parser.add_argument("--dry-run", action="store_true", help="show what would change, no more")
     parser.add_argument(
-        "--offline", action="store_true", help="of a log whose daemon is stopped; needs --config"
+        "--offline",
+        action="store_true",
+        help="of a log whose daemon is stopped; needs --config",
     )
     parser.add_argument("--certificate", metavar="FILE", type=Path, help="where to write it")
     parser.add_argument(
@@ -74,9 +76,11 @@ def _close(options: argparse.Namespace) -> int:
         raise UsageError(f"--day: {options.day!r} is not allowed; allowed: such as 2026-11-30")
     if not options.why:
         raise UsageError("close needs --why TEXT, which is logged")
+    if options.offline:
+        check_options(options)
     key = _signing_key(options)
     place = _place(options) if options.certificate is not None or options.offline else None
-    code = _offline(options) if options.offline else _online(options)
+    code = close_offline(options) if options.offline else _online(options)
     if code != EXIT_GOOD or options.dry_run or place is None or options.certificate is None:
         return code
     from guard.audit.day_certificate import certificate_of, encode_certificate
@@ -95,7 +99,7 @@ def _online(options: argparse.Namespace) -> int:
         decode_request,
         encode_request,
     )
-    from guard.cli.admin import EXIT_NOT_CONFIRMED, is_confirmed, print_reply
+    from guard.cli.admin import EXIT_NOT_CONFIRMED, is_confirmed, print_reply, wants_question
     from guard.client.admin import AdminRefusedError, AdminTimeoutError
 
     def action(dry_run: bool) -> Any:
@@ -111,9 +115,7 @@ def _online(options: argparse.Namespace) -> int:
         except AdminError as error:
             raise UsageError(str(error)) from error
 
-    is_person = sys.stdin is not None and sys.stdin.isatty() and not options.yes
-    if not (options.yes or options.dry_run or is_person):
-        raise UsageError("nobody is at a terminal to confirm it; allowed: --yes, or --dry-run")
+    is_person = wants_question(options)
     with open_client(options) as client:
         try:
             if options.dry_run or is_person:
@@ -130,17 +132,6 @@ def _online(options: argparse.Namespace) -> int:
                 EXIT_FAILED, f"{error}; the same command again goes on, and closes the day once"
             )
     return EXIT_GOOD
-
-
-def _offline(options: argparse.Namespace) -> int:
-    from guard.cli import run_command
-
-    if options.config is None:
-        raise UsageError("close --offline needs --config, which says how the log is opened")
-    arguments = ["run", "--config", str(options.config), "--then-stop", "--why", options.why]
-    if options.key_file is not None:
-        arguments += ["--key-file", str(options.key_file)]
-    return run_command([*arguments, "--close-day", options.day])
 
 
 def _verify(options: argparse.Namespace) -> int:

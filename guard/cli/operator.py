@@ -5,7 +5,7 @@ Owns the arguments that name an admin endpoint, and the words for a daemon that 
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from guard.cli.base import UsageError
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from guard.client.options import CurveKeys
 
 
-def add_endpoint_arguments(parser: argparse.ArgumentParser, timeout_s: float = 5.0) -> None:
+TIMEOUT_S: Final = 5.0
+
+
+def add_endpoint_arguments(parser: argparse.ArgumentParser, timeout_s: float = TIMEOUT_S) -> None:
     """Which daemon: by its configuration, its log's directory, or its admin endpoint."""
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--config", type=Path, metavar="FILE", help="the daemon's configuration")

@@ -103,14 +103,15 @@ def test_the_next_day_counts_from_there_and_certificates_are_checked(tmp_path: P
         daemon.wait()
     # Of a log whose daemon is stopped: a start, the close, a checkpoint, a clean stop.
     offline = command(
-        "close", "--config", str(site.config), "--offline", "--day", "2026-12-01", "--why", "end"
-    )
+        "close", "--config", str(site.config), "--offline", "--day", "2026-12-01", "--why", "end",
+        "--yes",
+    )  # fmt: skip
     assert offline.returncode == 2  # its log is elsewhere
     site.configure(config_text().replace("no-such-place/log", str(site.log)))
     place = ("--config", str(site.config), "--key-file", str(site.key_file))
     day = ("--day", "2026-12-01", "--why", "end")
     for _ in range(2):
-        offline = command("close", *place, "--offline", *day, *signed)
+        offline = command("close", *place, "--offline", "--yes", *day, *signed)
         assert offline.returncode == 0, offline.stderr
     assert "was closed before" in offline.stderr
     closed = [event["event"] for event in events(site)]
@@ -140,6 +141,43 @@ def test_the_next_day_counts_from_there_and_certificates_are_checked(tmp_path: P
     written.write_text(text.replace('"fills": 1', '"fills": 2', 1))
     false = command("close", *place, "--verify", str(written))
     assert (false.returncode, "counts: the certificate says" in false.stderr) == (1, True)
+    site.replay()
+
+
+def test_a_close_offline_shows_its_plan_and_asks_before_it_writes(tmp_path: Path) -> None:
+    site = Site(tmp_path, RELEASING)
+    site.configure(RELEASING.replace("no-such-place/log", str(site.log)))
+    place = ("close", "--config", str(site.config), "--key-file", str(site.key_file))
+    offline = (*place, "--offline", "--day", DAY, "--why", "end")
+    with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+        client.ask(order("A-1", quantity=1))
+        client.ask(order("A-2", quantity=1, time_in_force="gtc"))
+        busy = command(*offline, "--dry-run")
+        assert (busy.returncode, "a daemon writes it" in busy.stderr) == (2, True)
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+    before = {path: path.read_bytes() for path in site.log.iterdir() if path.is_file()}
+    planned = command(*offline, "--dry-run", "--certificate", str(tmp_path / "day.json"))
+    assert (planned.returncode, planned.stderr) == (0, ""), planned
+    assert planned.stdout.splitlines() == [
+        "1 day orders would be released",
+        f"day {DAY}: would be closed, 1 holds stay",
+    ]
+    as_json = json.loads(command(*offline, "--dry-run", "--json").stdout)
+    assert (as_json["action_id"], len(as_json["changes"])) == (f"close-{DAY}", 2)
+    for wrong, said in (
+        ((), "nobody is at a terminal"),
+        (("--yes", "--by", "somebody"), "--by: not allowed with --offline"),
+        (("--yes", "--timeout-s", "9"), "--timeout-s: not allowed with --offline"),
+    ):
+        refused = command(*offline, *wrong)
+        assert (refused.returncode, said in refused.stderr) == (2, True), refused
+    assert not (tmp_path / "day.json").exists()
+    assert {path: path.read_bytes() for path in site.log.iterdir() if path.is_file()} == before
+    done = command(*offline, "--yes", "--json")
+    assert (done.returncode, "day_closed" in done.stderr) == (0, True), done
+    again = command(*offline, "--dry-run")
+    assert (again.returncode, "was done before" in again.stdout) == (0, True)
     site.replay()
 
 
