@@ -18,6 +18,9 @@ from guard.cli.operator import add_endpoint_arguments, open_client
 
 EXIT_NOT_CONFIRMED: Final = 1
 
+# The configuration's rule (`guard.protocol.instruments`): a comma may be a decimal one.
+MONEY_HELP: Final = "money: a plain decimal such as 250000.00, no commas"
+
 
 class Verb(NamedTuple):
     """A verb: its help, its own arguments, and the request that it makes of them.
@@ -143,7 +146,7 @@ def _money(text: str, name: str) -> int:
     from guard.protocol.instruments import parse_money_microcents
 
     try:
-        return parse_money_microcents(text.replace(",", ""), name)
+        return parse_money_microcents(text, name)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -177,18 +180,18 @@ def _resume_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _amount_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("desk", metavar="DESK")
-    parser.add_argument("amount", metavar="AMOUNT", help='money, as in "250000.00"')
+    parser.add_argument("amount", metavar="AMOUNT", help=MONEY_HELP)
 
 
 def _cap_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("desk", metavar="DESK")
-    parser.add_argument("cap", metavar="CAP", help='money, or "none"')
+    parser.add_argument("cap", metavar="CAP", help=f'{MONEY_HELP}; or "none"')
 
 
 def _desk_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("desk", metavar="DESK")
-    parser.add_argument("--budget", required=True, metavar="AMOUNT")
-    parser.add_argument("--cap", required=True, metavar="CAP", help='money, or "none"')
+    parser.add_argument("--budget", required=True, metavar="AMOUNT", help=MONEY_HELP)
+    parser.add_argument("--cap", required=True, metavar="CAP", help=f'{MONEY_HELP}; or "none"')
 
 
 def _instrument_arguments(parser: argparse.ArgumentParser) -> None:
@@ -224,7 +227,7 @@ def _correct_arguments(parser: argparse.ArgumentParser) -> None:
     _fill_arguments(parser)
     parser.add_argument("--quantity", type=int, metavar="LOTS")
     parser.add_argument("--price", type=int, metavar="TICKS")
-    parser.add_argument("--fee", metavar="MONEY", help="with a minus sign it is a rebate")
+    parser.add_argument("--fee", metavar="MONEY", help=f"{MONEY_HELP}; below zero a rebate")
 
 
 def _orders_arguments(parser: argparse.ArgumentParser) -> None:

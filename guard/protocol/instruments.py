@@ -23,12 +23,13 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9._:/-]{1,32}")
 def parse_decimal(text: str, field: str) -> Fraction:
     """A plain decimal (`"12.50"`) as an exact fraction.
 
-    Raises ValueError naming `field` for signs, exponents, blanks or more than 18 digits on a side.
+    Raises ValueError naming `field` for signs, commas, exponents, blanks or more than 18 digits on
+    a side.
     """
     if not _DECIMAL.fullmatch(text) or not text.isascii():
         raise ValueError(
-            f'{field}: {text!r} is not allowed; allowed: a plain decimal such as "12.50", '
-            f"at most {DECIMAL_DIGITS_MAX} digits on either side of the point"
+            f'{field}: {text!r} is not allowed; allowed: a plain decimal such as "12.50", no '
+            f"commas, at most {DECIMAL_DIGITS_MAX} digits on either side of the point"
         )
     return Fraction(text)
 

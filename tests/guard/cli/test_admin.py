@@ -35,7 +35,7 @@ def test_a_morning_of_an_operator(tmp_path: Path) -> None:
         ill = run(site, "status")
         assert (ill.returncode, "! halted desks: desk-alpha" in ill.stdout) == (3, True)
         assert run(site, "admin", "resume", "--desk", "desk-alpha", *act).returncode == 0
-        topped = run(site, "admin", "top-up", "desk-alpha", "1,000.00", *act, "--json")
+        topped = run(site, "admin", "top-up", "desk-alpha", "1000.00", *act, "--json")
         assert json.loads(topped.stdout)["changes"] == [
             "desk desk-alpha: budget 2,000,000.00 -> 2,001,000.00"
         ]
@@ -67,6 +67,17 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     (("admin", "halt", "--desk", "d", "--why", "", "--yes"), "why"),
     (("admin", "top-up", "d", "1e6", "--why", "x", "--yes"), "AMOUNT: '1e6'"),
     (("admin", "top-up", "d", "0", "--why", "x", "--yes"), "amount_microcents"),
+    (("admin", "top-up", "d", "500,00", "--why", "x", "--yes"), "AMOUNT: '500,00'"),
+    (("admin", "lower", "d", "1,000.00", "--why", "x", "--yes"), "AMOUNT: '1,000.00'"),
+    (("admin", "cap", "d", "1,0", "--why", "x", "--yes"), "CAP: '1,0' is not allowed"),
+    (
+        ("admin", "open-desk", "d", "--budget", "1,5", "--cap", "none", "--why", "x", "--yes"),
+        "--budget: '1,5' is not allowed; allowed: a plain decimal such as \"12.50\", no commas",
+    ),
+    (
+        ("admin", "correct", "d", "o", "f", "--fee", "1,5", "--why", "x", "--yes"),
+        "--fee: '1,5' is not allowed",
+    ),
     (("admin", "orders", "--limit", "0"), "limit"),
     (("admin", "policy", "no-such-file", "--why", "x", "--yes"), "no-such-file"),
     (("status", "--timeout-s", "never"), "'never'"),

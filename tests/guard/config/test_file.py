@@ -144,8 +144,8 @@ def test_wrong_types_and_ranges_name_the_place(old: str, new: str, place: str) -
 
 
 DECIMAL = (
-    'is not allowed; allowed: a plain decimal such as "12.50", at most 18 digits on either side '
-    "of the point"
+    'is not allowed; allowed: a plain decimal such as "12.50", no commas, at most 18 digits on '
+    "either side of the point"
 )
 BAD_MONEY = ["", "-1", "+1", "1e6", "1_000", "1,000", "1.", ".5", " 1", "1 ", "1\\n", "0x1", "NaN"]
 BAD_MONEY += ["\u0661", "1.1.1", "9" * 19, "1." + "0" * 19]
