@@ -86,7 +86,7 @@ OperatorAction: TypeAlias = Literal["checkpoint", "rotate", "stop", "clients"]
 Client: TypeAlias = Annotated[str, Meta(min_length=1, max_length=32)]
 LOCAL_CLIENT: Final[Client] = "local"
 ReceivedAtNs: TypeAlias = Annotated[int, Meta(ge=0, le=TIME_NS_MAX)]
-MarkPrice: TypeAlias = Annotated[int, Meta(ge=1, le=TIME_NS_MAX)]
+MarkPrice: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
 MarkAgeNs: TypeAlias = Annotated[int, Meta(ge=1, le=TIME_NS_MAX)]
 ElapsedNs: TypeAlias = Annotated[int, Meta(ge=1, le=TIME_NS_MAX)]
 Sequence: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]

@@ -12,7 +12,7 @@ from typing import Final
 from guard.protocol import fields
 from guard.protocol.fields import TEXT_NAMES, Field, ValueKind, answer_field, fields_of_answer
 from guard.protocol.layout import Layout, Step, encode_json, json_steps
-from guard.protocol.messages import REPLY_FIELDS, Admit, Filled, Reject, Released
+from guard.protocol.messages import I64_MAX, REPLY_FIELDS, Admit, Filled, Reject, Released
 from guard.protocol.ranges import TIME_NS_MAX
 from guard.protocol.request import REQUEST_NUMBERS
 
@@ -66,6 +66,7 @@ RELEASE_REQUEST: Final = Layout(_request("release", "cancel", fields.CANCEL))
 TAIL_NAMES: Final = ("mark_price", "mark_age_ns", "elapsed_ns", "clock_ns")
 TAIL: Final = [b',"%b":' % name.encode() for name in TAIL_NAMES]
 TAIL_SLOTS: Final = [REQUEST_NUMBERS.index(name) for name in TAIL_NAMES]
+TAIL_MAXES: Final = [I64_MAX if name == "mark_price" else TIME_NS_MAX for name in TAIL_NAMES]
 
 # A decision record: the published format's four keys, with the event as its `metadata`.
 AUDIT: Final = b'{"audit":'

@@ -12,7 +12,6 @@ from guard.protocol import slots
 from guard.protocol.fields import CANCEL, FILL, ORDER
 from guard.protocol.json_reader import JsonReader
 from guard.protocol.outcome import Outcome, OutcomeKind
-from guard.protocol.ranges import TIME_NS_MAX
 from guard.protocol.request import Request
 from guard.record import layouts
 
@@ -25,7 +24,8 @@ _FILL, _RELEASE = layouts.FILL, layouts.RELEASE
 _FILL_REQUEST, _RELEASE_REQUEST = layouts.FILL_REQUEST, layouts.RELEASE_REQUEST
 _AUDIT, _END = layouts.AUDIT, b"}"
 _TAIL, _TAIL_SLOTS, _TAIL_COUNT = layouts.TAIL, layouts.TAIL_SLOTS, len(layouts.TAIL)
-_END_CODE, _DIGITS_MAX, _TIME_NS_MAX = 0x7D, 19, TIME_NS_MAX
+_TAIL_MAXES = layouts.TAIL_MAXES
+_END_CODE, _DIGITS_MAX = 0x7D, 19
 _TAIL_BYTES_MAX = max(map(len, layouts.TAIL)) + _DIGITS_MAX
 _METADATA, _METADATA_BYTES = layouts.METADATA, len(layouts.METADATA)
 
@@ -97,7 +97,7 @@ class RecordReader:
             if not digits.isdigit() or digits[0] == 0x30 or len(digits) > _DIGITS_MAX:
                 return data
             value = int(digits)
-            if value > _TIME_NS_MAX:
+            if value > _TAIL_MAXES[index]:
                 return data
             slots.set_number(request, _unused, _TAIL_SLOTS[index], value)
             cut = at

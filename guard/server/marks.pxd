@@ -8,11 +8,15 @@ from guard.protocol.request cimport Request
 from kernel cimport little_endian as le
 
 cdef Py_ssize_t _SYMBOL_AT
+cdef i64 _AGE_MAX
 
 @cython.final
 cdef class Mark:
     cdef public u64 price
     cdef public i64 arrived_ns, late_ns
+
+    @cython.locals(since_ns=i64)
+    cpdef i64 age_ns(self, i64 wall_ns) except -1
 
 @cython.final
 cdef class Marks:

@@ -9,9 +9,11 @@ How old a mark is: the time since it came, and what it was late by when it came 
 system's clock), where it says so. A time in the future makes it no younger.
 """
 
+from guard.protocol.ranges import TIME_NS_MAX
 from guard.protocol.request import TEXTS, Request
 from kernel import little_endian as le
 
+_AGE_MAX = TIME_NS_MAX
 _SYMBOL_AT = TEXTS["symbol"][0]
 
 
@@ -20,6 +22,13 @@ class Mark:
 
     def __init__(self) -> None:
         self.price = self.arrived_ns = self.late_ns = 0
+
+    def age_ns(self, wall_ns: int) -> int:
+        """How old it is, of the ages that a record can say."""
+        since_ns = wall_ns - self.arrived_ns
+        if since_ns <= 0:
+            return self.late_ns if self.late_ns > 0 else 1
+        return self.late_ns + since_ns if self.late_ns <= _AGE_MAX - since_ns else _AGE_MAX
 
 
 class Marks:
@@ -53,15 +62,12 @@ class Marks:
         mark = self._marks.get(le.bytes_at(order.texts, _SYMBOL_AT, order.symbol_bytes))
         if mark is not None:
             order.mark_price = mark.price
-            since_ns = wall_ns - mark.arrived_ns
-            order.mark_age_ns = mark.late_ns + (since_ns if since_ns > 0 else 0)
-            if order.mark_age_ns == 0:
-                order.mark_age_ns = 1
+            order.mark_age_ns = mark.age_ns(wall_ns)
         return 0
 
     def shown(self, wall_ns: int) -> dict[str, tuple[int, int]]:
         """By symbol the price in ticks, and its age in nanoseconds."""
         return {
-            symbol.decode(): (mark.price, max(mark.late_ns + wall_ns - mark.arrived_ns, 1))
+            symbol.decode(): (mark.price, mark.age_ns(wall_ns))
             for symbol, mark in sorted(self._marks.items())
         }

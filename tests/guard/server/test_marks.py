@@ -114,6 +114,26 @@ def test_a_mark_is_as_old_as_it_says_or_as_it_came(
     assert b'"mark_price":19000,"mark_age_ns":%d}' % age_ns in guard.end()[-1]
 
 
+@pytest.mark.parametrize("price", [1, 2**63 - 2, 2**63 - 1])
+@pytest.mark.parametrize("said", [1, 2**63 - 1])
+def test_the_least_and_the_greatest_mark_are_decided_again(
+    price: int, said: int, tmp_path: Path
+) -> None:
+    guard = Guard(tmp_path, limits_config(COLLARED))
+    assert guard.ask(mark(price, as_of_ns=said))["price"] == price
+    guard.ask(order("A-1"), order("A-2", side="sell", order_type="market"))
+    assert b'"mark_price":%d,' % price in guard.end()[-1]
+
+
+def test_a_mark_is_never_older_than_a_record_can_say(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, dev_config())
+    guard.system_ns = 2**63 - 3
+    guard.ask(mark(19_000, as_of_ns=1))
+    guard.now_ns += 60 * SECOND_NS
+    guard.ask(order("A-1"))
+    assert b'"mark_age_ns":%d,' % (2**63 - 2) in guard.end()[-1]
+
+
 def test_a_mark_is_late_by_the_systems_clock(tmp_path: Path) -> None:
     guard = Guard(tmp_path, dev_config())
     guard.system_ns = T0 + 60 * SECOND_NS
