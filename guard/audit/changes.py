@@ -6,7 +6,7 @@ Owns the kinds of change, in the order in which a report lists them, and what is
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from guard.protocol.messages import Admit, Order, Reject
 from guard.protocol.outcome import Outcome, OutcomeKind
@@ -51,23 +51,42 @@ class Change:
             )
 
 
-@dataclass(slots=True)
-class Totals:
-    """The sums of one of the two days. `fees` are the kernel's estimates for admitted orders."""
+class Counts(NamedTuple):
+    """What the answer to an order adds to a day's sums, or these sums.
+
+    `fees_microcents`: the kernel's estimates for admitted orders.
+    """
 
     admitted: int = 0
     rejected: int = 0
     admitted_notional_microcents: int = 0
     fees_microcents: int = 0
 
-    def add(self, answer: Outcome) -> None:
-        """Counts the answer to an order."""
-        if answer.kind == _ADMITTED:
-            self.admitted += 1
-            self.admitted_notional_microcents += answer.notional_microcents
-            self.fees_microcents += answer.fee_microcents
-        else:
-            self.rejected += 1
+
+NOTHING: Final = Counts()
+_REJECTED: Final = Counts(rejected=1)
+
+
+def counts_of(answer: Outcome) -> Counts:
+    """What the answer to an order adds."""
+    if answer.kind != _ADMITTED:
+        return _REJECTED
+    return Counts(1, 0, answer.notional_microcents, answer.fee_microcents)
+
+
+@dataclass(slots=True)
+class Totals:
+    """The sums of a day."""
+
+    counts: Counts = NOTHING
+
+    def add(self, counts: Counts) -> None:
+        """Adds what an order counts."""
+        self.counts = Counts(*map(int.__add__, self.counts, counts))
+
+    def fields(self) -> dict[str, int]:
+        """As the report has them."""
+        return self.counts._asdict()
 
 
 def change_of(before: Outcome, after: Outcome) -> str | None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import UNSET, structs
 
-from guard.audit.changes import Totals
+from guard.audit.changes import NOTHING, Totals, counts_of
 from guard.audit.exposure import ROWS_MAX, ExposureBook
 from guard.audit.like_orders import NOT_CLOSED
 from guard.audit.lives import AssumedLife
@@ -76,6 +76,7 @@ class Course:
             begun.state.set_limits(overrides.limits, digest_hex(overrides.limits))
         self.outcome = RequestOutcome()
         self.totals = Totals()
+        self.counted = NOTHING  # of the order that was asked about last
         self.admitted_by_desk: Counter[str] = Counter()
         self.exposure = ExposureBook(rows_max)
         self._overrides = overrides
@@ -94,8 +95,8 @@ class Course:
             request.elapsed_ns = max(request.received_at_ns, 1)
         is_recorded = self.engine.decide(request, self.outcome)
         answered = self.outcome
-        if not answered.repeat:
-            self.totals.add(answered)
+        self.counted = NOTHING if answered.repeat else counts_of(answered)
+        self.totals.add(self.counted)
         if is_recorded:
             self.engine.apply(request, answered)
             self._meet_early_fills(request)

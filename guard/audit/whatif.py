@@ -13,7 +13,8 @@ What is taken how:
 - Other policy: it takes the place of every policy that the day activated. Other terms of a desk:
   they hold from the first record on, in place of its opening, top-ups and caps; a desk that the
   log never opened is opened too. Everything else people and start-ups did happens as recorded.
-- A fill or a cancel of an order that now is refused did not happen: it is left out and counted.
+- A fill or a cancel of an order that now is refused did not happen: it is left out and counted;
+  but a fill stands where its desk reports those of refused orders, too.
   All others happen as recorded, at the recorded price and fee, also where the order now goes to
   another venue. A fill of an order that the day itself did not admit is a report that came from
   outside: it stands, and where the order is admitted now, it fills it.
@@ -21,18 +22,27 @@ What is taken how:
   `guard.audit.lives` says.
 - Two extremes bound the estimate. In the one such an order holds its exposure to the end. In the
   other it holds nothing: it is released at once, and so is a recorded one that the first extreme
-  refuses, as nobody knows whether it would have been in the way of others. Each figure is between
-  the least and the greatest that estimate and extremes give.
+  refuses, as nobody knows whether it would have been in the way of others. What an order adds to a
+  figure is between the least and the greatest that it adds in estimate and extremes, and so are
+  their sums: an order that is admitted in one of them alone may or may not be.
 
 Memory: three more states as large as the replay's own, and bounded counts.
 """
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, Final
 
 from guard.audit.assumptions import assumption_fields
-from guard.audit.changes import CHANGES, Change, Totals, change_fields, change_of
+from guard.audit.changes import (
+    CHANGES,
+    Change,
+    Counts,
+    Totals,
+    change_fields,
+    change_of,
+    counts_of,
+)
 from guard.audit.course import TERMS_EVENTS, Course, is_admitted
 from guard.audit.exposure import ExposureBook
 from guard.audit.lives import AssumedLife, LifeBook, Market
@@ -67,7 +77,9 @@ class WhatIf:
         self._releasing = Course(overrides, begin and begin(), rows_max=1)
         self._courses = (self._estimate, self._holding, self._releasing)
         self.changes = {name: Change() for name in CHANGES}
-        self.before = Totals()
+        self.before, self._low, self._high = Totals(), Totals(), Totals()
+        self._low_by_desk: Counter[str] = Counter()
+        self._high_by_desk: Counter[str] = Counter()
         self.same_count = self.repeat_count = 0
         self.fills_left_out = self.cancels_left_out = 0
         self.sources = dict.fromkeys(("replaced", "like", "none"), 0)
@@ -120,7 +132,7 @@ class WhatIf:
     ) -> None:
         away_millionths = self._market.away_millionths(request)
         was_admitted = before.kind == _ADMITTED
-        self.before.add(before)
+        self.before.add(counts_of(before))
         if was_admitted:
             desk = request.desk
             self._admitted_before[desk] = self._admitted_before.get(desk, 0) + 1
@@ -146,14 +158,25 @@ class WhatIf:
         if self._releasing.order(sequence, request, self._at_ns) and not is_certain:
             self._releasing.assume(request, RELEASED_AT_ONCE)
             self._releasing.run_until(sequence, request.received_at_ns)
+        self._bound(request.desk)
+
+    def _bound(self, desk: str) -> None:
+        """What the order adds at least and at most."""
+        figures = [*zip(*(course.counted for course in self._courses), strict=True)]
+        low, high = Counts(*map(min, figures)), Counts(*map(max, figures))
+        self._low.add(low)
+        self._high.add(high)
+        self._low_by_desk[desk] += low.admitted
+        self._high_by_desk[desk] += high.admitted
 
     def _follow(self, sequence: int, request: Request, answer: Outcome, state: GuardState) -> None:
         is_fill = answer.kind == _FILLED
         if is_fill:
             self._market.note_fill(request, state)
-        was_admitted = is_admitted(state, request)
+        is_told_anyway = request.desk in self.lives.reporting_desks
+        may_be_left_out = is_fill and not is_told_anyway and is_admitted(state, request)
         for course in self._courses:
-            is_left_out = is_fill and was_admitted and not is_admitted(course.engine.state, request)
+            is_left_out = may_be_left_out and not is_admitted(course.engine.state, request)
             is_left_out = is_left_out or not course.follow(sequence, request, self._at_ns)
             if is_left_out and course is self._estimate:
                 self.fills_left_out += is_fill
@@ -171,16 +194,15 @@ class WhatIf:
         """The report's `what_if`; described in `guard/audit/REPORT.md`."""
         overrides = self._overrides
         state, exposure = self._estimate.engine.state, self._estimate.exposure
-        totals = [asdict(course.totals) for course in self._courses]
         return {
             "policy_digest_hex": overrides.policy_digest_hex or None,
             "desks_with_other_terms": sorted(overrides.desks),
             "remembered_orders_max": overrides.remembered_orders_max,
             "remembered_order_window_ns": overrides.remembered_order_window_ns,
-            "before": asdict(self.before),
-            "after": totals[0],
-            "low": {name: min(each[name] for each in totals) for name in totals[0]},
-            "high": {name: max(each[name] for each in totals) for name in totals[0]},
+            "before": self.before.fields(),
+            "after": self._estimate.totals.fields(),
+            "low": self._low.fields(),
+            "high": self._high.fields(),
             **assumption_fields(self.sources, self.lives.guess),
             "same": self.same_count,
             "repeats": self.repeat_count,
@@ -202,7 +224,9 @@ class WhatIf:
         ):
             line = fields[desk] = {
                 "admitted_before": self._admitted_before.get(desk, 0),
-                **_bounded("admitted", [c.admitted_by_desk[desk] for c in self._courses]),
+                "admitted_after": self._estimate.admitted_by_desk[desk],
+                "admitted_low": self._low_by_desk[desk],
+                "admitted_high": self._high_by_desk[desk],
             }
             for name in ("held_peak_microcents", "used_peak_microcents"):
                 line[f"{name}_before"] = _peak(self.exposure_before, desk, name)
