@@ -27,6 +27,7 @@ PURE_GUARD = frozenset(
     {
         "admin",
         "admin.actions",
+        "admin.day_name",
         "admin.bodies",
         "admin.errors",
         "admin.day",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from guard.admin import messages as asked
+from guard.admin.day_name import check_day
 from guard.admin.messages import AdminError, close_action_id
 from guard.admin.trading import said_before, said_of
 from guard.config.limits import check_tree, tree_differences
@@ -401,6 +402,7 @@ def _plan_close(state: GuardState, action: asked.CloseDay, actor: Actor) -> Plan
     if action.action_id != named:
         words = f"action_id is {action.action_id!r}; allowed for day {action.day}: {named!r}"
         raise AdminError("invalid", "action_id", f"{words}, since a day is closed once")
+    check_day(state, action.day, actor)
     held = state.ledger.active_reservations
     return Plan(_day_closed(state, action, actor), [f"day {action.day}: closed, {held} holds stay"])
 

@@ -9,7 +9,6 @@ Exit codes: 0 good; 1 refused, or a certificate that is not the log's; 2 wrong u
 
 import argparse
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,17 +62,15 @@ def add(commands: Commands) -> None:
 
 
 def _close(options: argparse.Namespace) -> int:
-    import re
-
     from guard import clock
-    from guard.protocol.ranges import DAY_PATTERN
+    from guard.admin.day_name import today_of, wrong_day
 
     if options.verify is not None:
         return _verify(options)
-    if options.day is None:
-        options.day = datetime.fromtimestamp(clock.system_ns() / 1e9, UTC).date().isoformat()
-    if not re.match(DAY_PATTERN, options.day):
-        raise UsageError(f"--day: {options.day!r} is not allowed; allowed: such as 2026-11-30")
+    today = today_of(clock.system_ns())
+    options.day = today.isoformat() if options.day is None else options.day
+    if (wrong := wrong_day(options.day, today)) is not None:
+        raise UsageError(f"--day: {wrong}")
     if not options.why:
         raise UsageError("close needs --why TEXT, which is logged")
     if options.offline:

@@ -65,6 +65,7 @@ def _planned(options: argparse.Namespace) -> Any:
     """What the close would do now. Raises UsageError, WalDamage, WalError."""
     from guard.admin.actions import done_before
     from guard.admin.day import close_changes
+    from guard.admin.day_name import repeat_words
     from guard.admin.messages import AdminError, CloseDay, Done, Planned, close_action_id
     from guard.config.file import load_config
     from guard.recovery.presence import check_presence
@@ -85,7 +86,8 @@ def _planned(options: argparse.Namespace) -> Any:
     try:
         before = done_before(engine.state, action, actor)
         if before is not None:
-            return Done(action.action_id, before.sequence, True, [])
+            said = repeat_words(engine.state, options.day, before)
+            return Done(action.action_id, before.sequence, True, [said])
         changes = close_changes(engine.state, action, actor, releases=releases)
     except AdminError as error:
         raise UsageError(f"--day: {error}") from error

@@ -1,7 +1,6 @@
 """`pretrade-guard run`: serve orders."""
 
 import argparse
-import re
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,6 @@ from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_curve_key,
 from guard.process.operator_lines import say, speaking, use_json
 from guard.process.secrecy import keep_secret
 from guard.process.signals import Signals, StopAsked
-from guard.protocol.ranges import DAY_PATTERN
 from guard.recovery.start_options import (
     ACCEPT_CLOCK_OPTION,
     ACCEPT_LOSS_OPTION,
@@ -128,8 +126,11 @@ def _add_beginnings(run: argparse.ArgumentParser) -> None:
 
 
 def _day(text: str) -> str:
-    if not re.match(DAY_PATTERN, text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no date such as 2026-11-30")
+    from guard import clock
+    from guard.admin.day_name import today_of, wrong_day
+
+    if (wrong := wrong_day(text, today_of(clock.system_ns()))) is not None:
+        raise argparse.ArgumentTypeError(wrong)
     return text
 
 

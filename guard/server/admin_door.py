@@ -21,6 +21,7 @@ from msgspec import structs
 
 from guard.admin.actions import done_before, plan
 from guard.admin.bodies import is_json, request_id_of
+from guard.admin.day_name import repeat_words
 from guard.admin.messages import (
     BODY_BYTES_MAX,
     Action,
@@ -206,7 +207,11 @@ class AdminDoor:
 
     def _repeat_of(self, action: Any, actor: Actor) -> Done | None:
         before = done_before(self._state, action, actor)
-        return None if before is None else Done(action.action_id, before.sequence, True, [])
+        if before is None:
+            return None
+        is_close = isinstance(action, CloseDay)
+        said = [repeat_words(self._state, action.day, before)] if is_close else []
+        return Done(action.action_id, before.sequence, True, said)
 
     def _act(self, peer: Connection, action: Any) -> AnyReply:
         actor = self._actor(_who(peer, action.by), action.why)

@@ -18,8 +18,9 @@ from pathlib import Path
 from msgspec import UNSET
 
 from guard import __version__, clock
-from guard.admin.actions import done_before
+from guard.admin.actions import done_before, plan
 from guard.admin.day import close_now
+from guard.admin.day_name import repeat_words
 from guard.admin.messages import AdminError, CloseDay, close_action_id
 from guard.config.activation import (
     Difference,
@@ -97,10 +98,10 @@ def _stage_amendments(options: RunOptions, engine: Engine, writer: LogWriter) ->
 
 def _stage_close(options: RunOptions, engine: Engine, writer: LogWriter) -> None:
     """The end of a day, of a log that nobody serves."""
-    day = options.close_day
-    if day is None:
+    action = _close_action(options)
+    if action is None:
         return
-    action = CloseDay(action_id=close_action_id(day), why=options.why, day=day)
+    day = action.day
 
     def actor() -> Actor:
         return actor_of(engine, writer.staged_count, options.why)
@@ -108,7 +109,7 @@ def _stage_close(options: RunOptions, engine: Engine, writer: LogWriter) -> None
     try:
         before = done_before(engine.state, action, actor())
         if before is not None:
-            text = f"day {day}: was closed before, record {before.sequence}; nothing is logged"
+            text = f"{repeat_words(engine.state, day, before)}; nothing is logged of it"
             say(told("day_closed", text, day=day, wal_sequence=before.sequence))
             return
         released = close_now(
@@ -122,6 +123,23 @@ def _stage_close(options: RunOptions, engine: Engine, writer: LogWriter) -> None
         raise ConfigError(f"{CLOSE_DAY_OPTION}: {error}") from error
     text = f"day {day}: closed; {released} day orders were released"
     say(told("day_closed", text, day=day, released=released))
+
+
+def _close_action(options: RunOptions) -> CloseDay | None:
+    day = options.close_day
+    if day is None:
+        return None
+    return CloseDay(action_id=close_action_id(day), why=options.why, day=day)
+
+
+def _check_close(options: RunOptions, engine: Engine, actor: Actor) -> None:
+    """Refuses a day that cannot be closed before anything is recorded. Raises ConfigError."""
+    action = _close_action(options)
+    try:
+        if action is not None and done_before(engine.state, action, actor) is None:
+            plan(engine.state, action, actor)
+    except AdminError as error:
+        raise ConfigError(f"{CLOSE_DAY_OPTION}: {error}") from error
 
 
 def stage_checkpoint(
@@ -224,6 +242,7 @@ def _configured_events(
         say(told("configuration_kept", text, difference=difference.text))
     for asked in options.amendments:
         amendment_event(state, asked, actor)  # what cannot be is refused before all else
+    _check_close(options, engine, actor)
     events = events_of(differences)
     for desk in options.resume_desks:
         if desk not in state.desks:

@@ -1,18 +1,20 @@
 """The close of a day, on a state: every order once, wherever it is cut off and begun again."""
 
+from datetime import date
 from typing import Any
 
 import pytest
 
-from guard.admin.actions import plan
+from guard.admin.actions import done_before, plan
 from guard.admin.day import close_now
-from guard.admin.messages import CloseDay
+from guard.admin.day_name import last_closed, repeat_words, wrong_day
+from guard.admin.messages import AdminError, CloseDay
 from guard.engine.day_close import STATEMENT, statement_digest_hex, statement_of
-from guard.engine.events import DayClosed
+from guard.engine.events import DayClosed, TradingHalted
 from guard_support import LOG_ID, T0, LoggedEngine, actor, order
 from kernel import InvariantError
 
-ACTION = CloseDay(action_id="close-2026-11-30", why="over", day="2026-11-30")
+ACTION = CloseDay(action_id="close-2023-11-14", why="over", day="2023-11-14")
 
 
 class CutError(Exception):
@@ -61,9 +63,9 @@ def test_nothing_is_released_where_that_is_not_configured() -> None:
 def test_a_statement_that_is_not_so_is_refused_at_every_start() -> None:
     engine = open_day()
     state = engine.state
-    said = statement_of(state, "2026-11-30")
-    assert said[:4] == [STATEMENT, LOG_ID, "2026-11-30", state.next_sequence - 1]
-    assert statement_digest_hex(state, "2026-11-30") != statement_digest_hex(state, "2026-12-01")
+    said = statement_of(state, "2023-11-14")
+    assert said[:4] == [STATEMENT, LOG_ID, "2023-11-14", state.next_sequence - 1]
+    assert statement_digest_hex(state, "2023-11-14") != statement_digest_hex(state, "2023-11-15")
     event = plan(state, ACTION, actor(T0 + 9)).event
     for name, value in (("statement_digest_hex", "0" * 64), ("closes_sequence", 1)):
         right = getattr(event, name)
@@ -72,3 +74,49 @@ def test_a_statement_that_is_not_so_is_refused_at_every_start() -> None:
             engine.engine.apply_event(state.next_sequence, event)
         setattr(event, name, right)
     engine.log(event)
+
+
+def test_only_a_day_that_is_next_and_has_come_is_closed() -> None:
+    engine, at = open_day(), actor(T0 + 9)  # of 2023-11-14
+    halt = {"scope": "firm", "name": "", "action_id": "close-2099-01-01"}
+    engine.log(at.event(TradingHalted, **halt))  # an id that looks like a day's
+
+    def closing(day: str) -> CloseDay:
+        return CloseDay(action_id=f"close-{day}", why="over", day=day)
+
+    def refused(day: str) -> str:
+        with pytest.raises(AdminError, match="day: ") as caught:
+            plan(engine.state, closing(day), at)
+        return str(caught.value)
+
+    assert refused("2023-11-16").endswith("allowed: up to 2023-11-15, the day after today (UTC)")
+    assert "'2023-02-31' is no date" in refused("2023-02-31")
+    assert last_closed(engine.state, at) is None
+    engine.log(plan(engine.state, closing("2023-11-13"), at).event)
+    assert last_closed(engine.state, at) == "2023-11-13"
+    for day in ("2023-11-12", "2023-11-13"):
+        assert "is not behind 2023-11-13, the last day that was closed" in refused(day)
+    engine.submit(order("Z-1", quantity=1))
+    before = done_before(engine.state, closing("2023-11-13"), at)
+    assert before is not None
+    assert repeat_words(engine.state, "2023-11-13", before) == (
+        f"day 2023-11-13: was closed before, record {before.sequence}; the 1 records since are not "
+        "in it, but in the next day to be closed"
+    )
+    engine.log(plan(engine.state, closing("2023-11-15"), at).event)
+
+
+@pytest.mark.parametrize(
+    ("day", "words"),
+    [
+        ("9999-12-31", "is still to come; allowed: up to 2026-12-01"),
+        ("2026-12-02", "is still to come"),
+        ("2026-02-31", "is no date; allowed: one such as 2026-11-30"),
+        ("20261130", "allowed: a date such as"),
+        ("1999-12-31", "allowed: a date such as"),
+        ("today", "is no date"),
+    ],
+)
+def test_the_name_of_a_day_that_is_none(day: str, words: str) -> None:
+    assert words in (wrong_day(day, date(2026, 11, 30)) or "")
+    assert wrong_day("2026-12-01", date(2026, 11, 30)) is None

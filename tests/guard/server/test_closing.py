@@ -2,6 +2,7 @@
 
 import json
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from daemon_support import OPENING_RECORDS, Site, command, config_text, event_of
 from guard.config.endpoint import BESIDE_LOG, admin_endpoint
 from protocol_client import ProtocolClient, cancel, fill, order, status
 
-DAY = "2026-11-30"
+TODAY = datetime.now(UTC).date()
+DAY, NEXT = TODAY.isoformat(), (TODAY + timedelta(days=1)).isoformat()
 COUNT = 2_000
 RELEASING = config_text() + "\n[close]\nrelease_day_orders = true\n"
 
@@ -61,7 +63,12 @@ def test_a_day_ends_between_two_orders_with_what_is_configured(tmp_path: Path) -
         assert client.ask(status("A-4"))["state"] == "open"
         again = admin.ask(close_day())
         assert (again["repeat"], again["wal_sequence"]) == (True, done["wal_sequence"])
+        assert "records since are not in it" in again["changes"][0]
+        earlier = admin.ask(close_day("2020-01-01"))
+        assert (earlier["field"], f"is not behind {DAY}" in earlier["message"]) == ("day", True)
         assert client.ask(order("C-1", quantity=1))["type"] == "admit"
+        far = command("close", "--log", str(site.log), "--why", "x", "--day", "9999-12-31")
+        assert (far.returncode, f"allowed: up to {NEXT}" in far.stderr) == (2, True)
         made = close(site, "--certificate", str(written), "--json")
         assert made.returncode == 0, made.stderr
         assert json.loads(made.stdout.splitlines()[0])["repeat"] is True
@@ -103,13 +110,13 @@ def test_the_next_day_counts_from_there_and_certificates_are_checked(tmp_path: P
         daemon.wait()
     # Of a log whose daemon is stopped: a start, the close, a checkpoint, a clean stop.
     offline = command(
-        "close", "--config", str(site.config), "--offline", "--day", "2026-12-01", "--why", "end",
+        "close", "--config", str(site.config), "--offline", "--day", NEXT, "--why", "end",
         "--yes",
     )  # fmt: skip
     assert offline.returncode == 2  # its log is elsewhere
     site.configure(config_text().replace("no-such-place/log", str(site.log)))
     place = ("--config", str(site.config), "--key-file", str(site.key_file))
-    day = ("--day", "2026-12-01", "--why", "end")
+    day = ("--day", NEXT, "--why", "end")
     for _ in range(2):
         offline = command("close", *place, "--offline", "--yes", *day, *signed)
         assert offline.returncode == 0, offline.stderr
@@ -131,7 +138,7 @@ def test_the_next_day_counts_from_there_and_certificates_are_checked(tmp_path: P
     text = written.read_text()
     for bad, said in (
         (text.replace('"fills": 1', '"fills": 2', 1), "signature is over another"),
-        (text.replace("2026-12-01", "2026-12-02"), "is not over this text"),
+        (text.replace(NEXT, "2020-01-01"), "is not over this text"),
         ("{}", "is no pretrade-guard day certificate"),
         (json.dumps({"certificate": certificate}), "is not signed"),
     ):
@@ -177,7 +184,11 @@ def test_a_close_offline_shows_its_plan_and_asks_before_it_writes(tmp_path: Path
     done = command(*offline, "--yes", "--json")
     assert (done.returncode, "day_closed" in done.stderr) == (0, True), done
     again = command(*offline, "--dry-run")
-    assert (again.returncode, "was done before" in again.stdout) == (0, True)
+    assert (again.returncode, "was closed before" in again.stdout) == (0, True)
+    before = site.segment.read_bytes()
+    earlier = command(*place, "--offline", "--yes", "--why", "x", "--day", "2020-01-01")
+    assert (earlier.returncode, f"not behind {DAY}" in earlier.stderr) == (2, True), earlier
+    assert site.segment.read_bytes() == before
     site.replay()
 
 
@@ -209,7 +220,7 @@ def test_orders_are_answered_while_thousands_are_released(tmp_path: Path) -> Non
             client.ask([order(f"A-{first + number}", quantity=1) for number in range(250)])
         admin.send(close_day())
         admin.send(close_day())  # sent again, as a client does that has no answer
-        admin.send(close_day("2026-12-01"))
+        admin.send(close_day(NEXT))
         entered = client.ask(order("N-1", quantity=1))
         assert entered["type"] == "admit"
         answers = [admin.receive() for _ in range(3)]
