@@ -127,16 +127,16 @@ def tool_anchor(options: argparse.Namespace) -> Anchor | None:
         raise UsageError(str(error)) from error
 
 
-def write_output(path: Path, data: bytes) -> None:
+def write_output(path: Path, data: bytes, *, may_replace: bool = True) -> None:
     """Writes what a tool found where the user wants it: a file is whole or not there.
 
     It holds orders and balances: its owner alone may read it, until they say otherwise. A device,
-    or a pipe, gets it as it comes. Raises OSError.
+    or a pipe, gets it as it comes. Raises OSError; without `may_replace`, for a file that is there.
     """
     if path.exists() and not path.is_file():
         path.write_bytes(data)
     else:
-        publish_file(path, data, mode=PRIVATE_FILE_MODE)
+        publish_file(path, data, mode=PRIVATE_FILE_MODE, may_replace=may_replace)
 
 
 def report_good(

@@ -20,8 +20,8 @@ from guard.cli.base import (
     add_key_argument,
     complain,
     tool_hasher,
-    write_output,
 )
+from guard.cli.close_certificate import check_place, write_certificate
 from guard.cli.close_offline import check_options, close_offline
 from guard.cli.operator import add_endpoint_arguments, open_client
 
@@ -76,14 +76,24 @@ def _close(options: argparse.Namespace) -> int:
     if options.offline:
         check_options(options)
     key = _signing_key(options)
-    place = _place(options) if options.certificate is not None or options.offline else None
+    if options.certificate is not None or options.offline:
+        _place(options)
+    if options.certificate is not None:
+        check_place(options.certificate, options.log, tool_hasher(options), options.day, key)
     code = close_offline(options) if options.offline else _online(options)
-    if code != EXIT_GOOD or options.dry_run or place is None or options.certificate is None:
+    if code != EXIT_GOOD or options.dry_run or options.certificate is None:
         return code
-    from guard.audit.day_certificate import certificate_of, encode_certificate
+    return _certify(options, key)
 
-    certificate = certificate_of(options.log, tool_hasher(options), options.day)
-    write_output(options.certificate, encode_certificate(certificate, key))
+
+def _certify(options: argparse.Namespace, key: "SigningKey | None") -> int:
+    from guard.audit.day_certificate import CertificateError, certificate_of
+
+    try:
+        certificate = certificate_of(options.log, tool_hasher(options), options.day)
+    except CertificateError as error:
+        return complain(EXIT_FAILED, f"the day is closed; no certificate was written: {error}")
+    write_certificate(options.certificate, certificate, key)
     _show(options, certificate, f"{options.certificate}: written")
     return EXIT_GOOD
 

@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from daemon_support import OPENING_RECORDS, Site, command, config_text, event_of
+from guard.cli import main
 from guard.config.endpoint import BESIDE_LOG, admin_endpoint
 from protocol_client import ProtocolClient, cancel, fill, order, status
 
@@ -151,7 +154,9 @@ def test_the_next_day_counts_from_there_and_certificates_are_checked(tmp_path: P
     site.replay()
 
 
-def test_a_close_offline_shows_its_plan_and_asks_before_it_writes(tmp_path: Path) -> None:
+def test_a_close_offline_shows_its_plan_and_asks_before_it_writes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     site = Site(tmp_path, RELEASING)
     site.configure(RELEASING.replace("no-such-place/log", str(site.log)))
     place = ("close", "--config", str(site.config), "--key-file", str(site.key_file))
@@ -164,27 +169,40 @@ def test_a_close_offline_shows_its_plan_and_asks_before_it_writes(tmp_path: Path
         daemon.signal(signal.SIGKILL)
         daemon.wait()
     before = {path: path.read_bytes() for path in site.log.iterdir() if path.is_file()}
+    (tmp_path / "notes").write_text("mine")
+    (tmp_path / "loose").symlink_to(tmp_path / "nowhere")
+    for name, said in (
+        ("notes", "is not the certificate of day"),
+        ("loose", "is not the certificate of day"),
+        (".", "is not the certificate of day"),
+        ("no/day.json", "there is no directory"),
+        ("n" * 300, "cannot be written: File name too long"),
+    ):
+        assert main([*offline, "--yes", "--certificate", str(tmp_path / name)]) == 2
+        assert said in capsys.readouterr().err
+    assert (tmp_path / "notes").read_text() == "mine"
     planned = command(*offline, "--dry-run", "--certificate", str(tmp_path / "day.json"))
     assert (planned.returncode, planned.stderr) == (0, ""), planned
     assert planned.stdout.splitlines() == [
         "1 day orders would be released",
         f"day {DAY}: would be closed, 1 holds stay",
     ]
-    as_json = json.loads(command(*offline, "--dry-run", "--json").stdout)
+    assert main([*offline, "--dry-run", "--json"]) == 0
+    as_json = json.loads(capsys.readouterr().out)
     assert (as_json["action_id"], len(as_json["changes"])) == (f"close-{DAY}", 2)
     for wrong, said in (
         ((), "nobody is at a terminal"),
         (("--yes", "--by", "somebody"), "--by: not allowed with --offline"),
         (("--yes", "--timeout-s", "9"), "--timeout-s: not allowed with --offline"),
     ):
-        refused = command(*offline, *wrong)
-        assert (refused.returncode, said in refused.stderr) == (2, True), refused
+        assert main([*offline, *wrong]) == 2
+        assert said in capsys.readouterr().err
     assert not (tmp_path / "day.json").exists()
     assert {path: path.read_bytes() for path in site.log.iterdir() if path.is_file()} == before
     done = command(*offline, "--yes", "--json")
     assert (done.returncode, "day_closed" in done.stderr) == (0, True), done
-    again = command(*offline, "--dry-run")
-    assert (again.returncode, "was closed before" in again.stdout) == (0, True)
+    assert main([*offline, "--dry-run"]) == 0
+    assert "was closed before" in capsys.readouterr().out
     before = site.segment.read_bytes()
     earlier = command(*place, "--offline", "--yes", "--why", "x", "--day", "2020-01-01")
     assert (earlier.returncode, f"not behind {DAY}" in earlier.stderr) == (2, True), earlier
