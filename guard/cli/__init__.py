@@ -58,6 +58,7 @@ from guard.cli.base import (
     complain,
 )
 from guard.cli.descriptors import open_closed_ones
+from guard.cli.hints import HintingParser
 from guard.cli.permission import denial_words
 from guard.config.file import ConfigError
 from guard.process.leaving import Ended
@@ -163,7 +164,7 @@ def _is_unread(output: int) -> bool:
 
 def parser_of() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = HintingParser(
         prog="pretrade-guard",
         description="A streaming pre-trade guard: durable, replayable decisions over ZeroMQ.",
     )

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from daemon_support import PATIENCE_S, Site, command
+from guard.admin.messages import Action, Query
 from guard.cli import main
 from guard.cli.admin import VERBS
+from guard.cli.hints import NAMES
 from guard.process import own_process
 from protocol_client import ProtocolClient, fill, order
 
@@ -105,6 +107,30 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
         main(["admin", verb, "--help"])
     assert ended.value.code == 0
     assert VERBS[verb].help.split(",")[0] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("verb", "meant"),
+    [("close-day", "close"), ("close_day", "close"), ("lower_budget", "admin lower")],
+)
+def test_a_verb_by_its_name_in_the_protocol_points_to_its_own(
+    verb: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["admin", verb, "--day", "2026-11-30", "--why", "x", "--log", "x"])
+    assert ended.value.code == 2
+    assert f"that is `pretrade-guard {meant}`" in capsys.readouterr().err
+
+
+def test_every_action_and_query_has_a_verb_or_a_name_that_leads_to_one() -> None:
+    leaves = [
+        tag for kind in (Action, Query) for one in kind.__subclasses__()
+        for leaf in (one.__subclasses__() or [one]) if (tag := leaf.__struct_config__.tag)
+    ]  # fmt: skip
+    missing = [tag for tag in leaves if tag.replace("_", "-") not in VERBS and tag not in NAMES]
+    assert (missing, len(leaves)) == ([], 25)
+    known = {f"admin {verb}" for verb in VERBS} | {"close", "observe"}
+    assert set(NAMES.values()) <= known
 
 
 @pytest.mark.parametrize(("said", "is_done"), [("y\n", True), ("n\n", False), ("\n", False)])
