@@ -39,7 +39,7 @@ def add(commands: Commands) -> None:
     key.add_argument(
         "--ephemeral-key",
         action="store_true",
-        help="for trying out: a key made at the first start and kept beside the log",
+        help=f"for trying out: a key made at the first start, kept as LOG_DIR/{EPHEMERAL_KEY_NAME}",
     )
     run.add_argument(
         "--curve-key-file",

@@ -240,3 +240,15 @@ def test_a_broken_pipe_that_is_not_the_output_is_told(
     monkeypatch.setattr("guard.cli.base.load_key", fail)
     code, out, err = _run(capsys, "verify", str(tmp_path), "--key-file", "key")
     assert (code, out, err) == (1, "", "pretrade-guard: [Errno 32] a peer of ours is gone\n")
+
+
+def test_the_key_for_trying_out_has_its_name_wherever_it_is_spoken_of(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    said = [" ".join(capsys.readouterr().out.split())]
+    root = Path(__file__).parents[3]
+    said += [(root / name).read_text() for name in ("README.md", "guard/RUNBOOK.md")]
+    said.append((root / "configs/production.toml").read_text())
+    assert ["ephemeral.key" in text for text in said] == [True] * 4
