@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
-from guard.cli.operator import add_endpoint_arguments, open_client
+from guard.cli.operator import add_endpoint_arguments, key_hint, open_client
 
 EXIT_NOT_CONFIRMED: Final = 1
 
@@ -70,7 +70,8 @@ def _ask(options: argparse.Namespace) -> int:
         except AdminRefusedError as refused:
             return complain(EXIT_FAILED, f"{refused.code}: {refused}")
         except AdminTimeoutError as error:
-            return complain(EXIT_FAILED, error)
+            hint = key_hint(options)
+            return complain(EXIT_FAILED, f"{error}: {hint}" if hint else error)
     print_reply(reply, options.json)
     return EXIT_GOOD
 

@@ -8,7 +8,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from guard.cli.base import EXIT_GOOD, Commands, UsageError
-from guard.cli.operator import add_endpoint_arguments, curve_of, endpoint_of, open_client
+from guard.cli.operator import (
+    add_endpoint_arguments,
+    curve_of,
+    endpoint_of,
+    key_hint,
+    open_client,
+)
 from guard.process.operator_lines import alarm, announce, speaking
 
 if TYPE_CHECKING:
@@ -99,6 +105,9 @@ def _observe(options: argparse.Namespace) -> int:
         raise UsageError(str(error)) from error
     if options.allow_network:
         alarm(f"whoever reaches {address} port {port} reads balances and orders of every desk")
+
+    if (hint := key_hint(options)) is not None:
+        alarm(f"{endpoint}: {hint}")
 
     def ready(page: str) -> None:
         announce(f"pretrade-guard observe: {page} watches {endpoint}")

@@ -93,6 +93,25 @@ def curve_of(options: argparse.Namespace) -> "CurveKeys | None":
         raise UsageError(f"--server-key: {options.server_key!r}: {error}") from error
 
 
+def key_hint(options: argparse.Namespace) -> str | None:
+    """Of an endpoint that asks for a key, by the configuration, where none was given: so.
+
+    Raises ConfigError.
+    """
+    from guard.config.file import load_config
+
+    if options.config is None or options.curve_key_file is not None:
+        return None
+    config = load_config(options.config)
+    named = config.endpoints.curve_secret_key_file
+    if named is None or not any(client.roles for client in config.clients or ()):
+        return None
+    return (
+        f"{options.config} names endpoints.curve_secret_key_file, and clients with roles: it asks "
+        "for a key: --curve-key-file KEY --server-key Z85"
+    )
+
+
 def open_client(options: argparse.Namespace) -> "AdminClient":
     """A client of that endpoint. Raises UsageError, ConfigError."""
     import zmq

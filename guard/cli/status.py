@@ -9,7 +9,7 @@ import json
 from typing import Final
 
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, complain
-from guard.cli.operator import add_endpoint_arguments, open_client
+from guard.cli.operator import add_endpoint_arguments, key_hint, open_client
 
 EXIT_TROUBLE: Final = 3
 DESKS_SHOWN: Final = 20
@@ -36,11 +36,11 @@ def _status(options: argparse.Namespace) -> int:
             health = client.ask(Health())
             desks = client.ask(ListDesks(limit=DESKS_SHOWN))
         except AdminTimeoutError as error:
-            return complain(
-                EXIT_FAILED,
-                f"{error}: the daemon does not run, or its disk does not answer; look at its "
-                "journal, and at the log's disk",
+            why = key_hint(options) or (
+                "the daemon does not run, or its disk does not answer; look at its journal, and at "
+                "the log's disk"
             )
+            return complain(EXIT_FAILED, f"{error}: {why}")
     if options.json:
         print(
             json.dumps(

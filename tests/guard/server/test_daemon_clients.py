@@ -19,6 +19,7 @@ from curve_support import (
     secured_site,
 )
 from daemon_support import PATIENCE_S, Daemon, Site, command, event_of
+from guard.cli import main
 from guard.client import (
     ErrorReply,
     GuardClient,
@@ -32,10 +33,14 @@ from guard.client import (
 from guard.config.z85 import key_from, text_of
 from protocol_client import ORDER, ProtocolClient, order
 
-CLIENTS = client_text(
-    "alpha-algo", ALPHA, 'desks = ["desk-alpha"]', 'may = ["orders", "facts", "status"]'
-) + client_text(
+CLIENTS_OF_BETA = client_text(
     "beta-algo", BETA, 'person = "Bea"', 'desks = ["desk-beta"]', 'may = ["orders", "stats"]'
+)
+CLIENTS = (
+    client_text(
+        "alpha-algo", ALPHA, 'desks = ["desk-alpha"]', 'may = ["orders", "facts", "status"]'
+    )
+    + CLIENTS_OF_BETA
 )
 
 
@@ -100,6 +105,28 @@ def test_records_name_the_client_by_its_key(
 def test_a_replay_decides_it_all_again(site: Site, alpha: GuardClient) -> None:
     ask(alpha, an_order("P-1"))
     assert site.replay()["ok"] is True
+
+
+def test_who_asks_an_operators_door_without_a_key_is_told_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operator = client_text("ann", ALPHA, 'person = "Ann"', 'roles = ["view", "operate"]')
+    text = secured_config(CLIENTS_OF_BETA + operator)
+    site = secured_site(Site(tmp_path, text))
+    site.configure(text.replace("no-such-place/log", str(site.log)))
+    own = site.root / "ann.key"
+    own.write_text(ALPHA.secret_text + "\n")
+    own.chmod(0o600)
+    place = ("--config", str(site.config), "--timeout-s", "0.3")
+    with site.running() as daemon:
+        for question in (("status",), ("admin", "health")):
+            assert main([*question, *place]) == 1
+            assert "it asks for a key: --curve-key-file" in capsys.readouterr().err
+        keys = ("--curve-key-file", str(own), "--server-key", SERVER.text)
+        assert main(["status", "--config", str(site.config), *keys]) == 0
+        assert daemon.stop() == 0
+    assert main(["status", *place, *keys]) == 1
+    assert "the daemon does not run" in capsys.readouterr().err
 
 
 def test_hello_lists_the_client_s_own_desks(alpha: GuardClient, beta: GuardClient) -> None:
