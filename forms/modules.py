@@ -39,6 +39,7 @@ COMPILED_MODULES = {
         "engine.limits",
         "engine.state",
         "engine.limit_checks",
+        "engine.position_checks",
         "engine.checks",
         "engine.decide",
         "engine.positioning",

@@ -21,8 +21,7 @@ FUNCTION_LINES_MAX = 69
 LINE_COLUMNS_MAX = 100
 
 # The modules of guard that turn values into values: no socket, file, clock or task. A pure module
-# imports only pure ones, so one that is new and meant to be pure is added here; one of a
-# subpackage with its dotted name (`audit.x`).
+# imports only pure ones, so one that is new and meant to be pure is added here (`audit.x`).
 PURE_GUARD = frozenset(
     {
         "admin",
@@ -111,6 +110,7 @@ PURE_GUARD = frozenset(
         "engine.shares",
         "engine.positions",
         "engine.positioning",
+        "engine.position_checks",
         "engine.amended_positions",
         "engine.state",
         "histogram",

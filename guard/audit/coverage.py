@@ -29,6 +29,7 @@ class Clause(NamedTuple):
 _SIZES = ("quantity_above_max", "value_above_max", "quantity_out_of_range", "overflow")
 _PRICES = ("price_outside_collar", "reference_missing", "reference_stale")
 _RATES = ("order_rate_exceeded", "notional_rate_exceeded")
+_POSITIONS = ("position_long_above_max", "position_short_above_max")
 _HALTS = ("firm_halted", "desk_halted", "symbol_halted")
 _CREDIT = ("exposure_limit_exceeded", "insufficient", "desk_halted")
 _WHAT = (
@@ -40,7 +41,7 @@ CLAUSES: Final = (
     Clause("15c3-5 (b)", "controls and procedures, documented and kept", (),
            "each limit is a record with who and why; `wal/FORMAT.md`"),
     Clause("15c3-5 (c)(1)(i)", "orders beyond credit or capital thresholds, set beforehand",
-           (*_CREDIT, "overflow", "limit_unsaid")),
+           (*_CREDIT, "overflow", "limit_unsaid", *_POSITIONS, "open_orders_above_max")),
     Clause("15c3-5 (c)(1)(ii)", "erroneous orders: price or size parameters, one by one or over "
            "a short time, duplicates",
            (*_SIZES, "quantity_below_min", "quantity_off_step", "price_off_step",
@@ -66,7 +67,8 @@ CLAUSES: Final = (
     Clause("RTS 6 15(2)", "all orders in the calculation at once", ("exposure_limit_exceeded",)),
     Clause("RTS 6 15(3)", "repeated automated execution throttles", ("order_rate_exceeded",),
            "a latch on repeated fills is not there yet"),
-    Clause("RTS 6 15(4)", "market and credit risk limits", _CREDIT),
+    Clause("RTS 6 15(4)", "market and credit risk limits",
+           (*_CREDIT, *_POSITIONS, "open_orders_above_max")),
     Clause("RTS 6 15(5)", "trader, desk and instrument without permission are blocked",
            ("unknown_desk", *_WHAT)),
     Clause("RTS 6 15(6)", "overrides only for one order, by people", (),
@@ -77,8 +79,8 @@ CLAUSES: Final = (
            "CURVE, clients and grants, PROTOCOL 13"),
     Clause("FIA maximum order size", "in quantity and value",
            ("quantity_above_max", "value_above_max")),
-    Clause("FIA maximum intraday position", "in each instrument", (),
-           "positions are counted: PROTOCOL 12"),
+    Clause("FIA maximum intraday position", "in each instrument", _POSITIONS,
+           "of each desk; of the firm as a whole not there yet"),
     Clause("FIA price tolerance", "limits beside a reference", _PRICES),
     Clause("FIA kill switch", "stops entries at once", _HALTS),
     Clause("FIA message throttles", "orders within a time", _RATES),
@@ -104,8 +106,8 @@ _CHECKS_HEAD: Final = """
 ## By check, in the order in which they are looked at
 
 *Spares exits*: an order that only reduces a position is not held to it. The tests of each are
-`tests/guard/engine/test_limit_checks.py` where there is a key, `test_decide_entry.py` and
-`test_entry_bounds.py` beside it else.
+`tests/guard/engine/test_limit_checks.py` where there is a key (of positions and open orders
+`test_position_checks.py`), `test_decide_entry.py` and `test_entry_bounds.py` beside it else.
 
 | number | reason | what it is | looks at | key | since rules | spares exits | clauses |
 |---|---|---|---|---|---|---|---|

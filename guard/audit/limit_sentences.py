@@ -1,7 +1,7 @@
 """Why a limit refused an order, in one sentence. Pure.
 
-Owns a form for each reason of `guard.engine.limit_checks`. Quantities in lots and prices in ticks,
-as limits are said; amounts of money exact.
+Owns a form for each reason of `guard.engine.limit_checks` and `guard.engine.position_checks`.
+Quantities in lots and prices in ticks, as limits are said; amounts of money exact.
 """
 
 from collections.abc import Callable
@@ -107,6 +107,26 @@ def _duplicate(account: Account, _currency: str) -> str:
     )
 
 
+def _position(word: str) -> Form:
+    def form(account: Account, _currency: str) -> str:
+        detail = account["answer"]["detail"]
+        return (
+            f"with all that works the desk could come to be {count(detail['asked'])} lots {word} "
+            f"in this symbol ({count(detail['used'])} without this order), above "
+            f"{count(detail['limit'])}, the limit of {_scope(account)}"
+        )
+
+    return form
+
+
+def _open_orders(account: Account, _currency: str) -> str:
+    detail = account["answer"]["detail"]
+    return (
+        f"the desk has {count(detail['used'])} open orders, and the limits of {_scope(account)} "
+        f"allow it {count(detail['limit'])}"
+    )
+
+
 LIMIT_FORMS: Final[dict[str, Form]] = {
     "limit_unsaid": _unsaid,
     "symbol_restricted": _restricted,
@@ -127,4 +147,7 @@ LIMIT_FORMS: Final[dict[str, Form]] = {
     "order_rate_exceeded": _rate(count),
     "notional_rate_exceeded": _rate(money),
     "duplicate_order": _duplicate,
+    "position_long_above_max": _position("long"),
+    "position_short_above_max": _position("short"),
+    "open_orders_above_max": _open_orders,
 }

@@ -39,7 +39,7 @@ from guard.protocol.limits import (
     normalized,
 )
 from guard.protocol.messages import OrderType, Side, TimeInForce
-from guard.protocol.ranges import CountAboveZero, Symbol, VenueId
+from guard.protocol.ranges import Count, CountAboveZero, Symbol, VenueId
 
 NONE: Final = "none"
 SHOWN_MAX: Final = 20  # of what is unsaid
@@ -69,6 +69,9 @@ class ScopeSection(Struct, forbid_unknown_fields=True, frozen=True):
     reference_age_max_ms: WindowMs | NoneWord | None = None
     market_buffer_bps: LimitBps | None = None
     duplicate_window_ms: WindowMs | None = None
+    position_long_max: Count | NoneWord | None = None
+    position_short_max: Count | NoneWord | None = None
+    open_orders_max: CountAboveZero | NoneWord | None = None
     sides: list[Side] | None = None
     order_types: list[OrderType] | None = None
     times_in_force: list[TimeInForce] | None = None

@@ -4,7 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
-from guard.engine cimport limit_checks
+from guard.engine cimport limit_checks, position_checks
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.shares cimport DeskIds, Shares
 from guard.engine.state cimport Desk, Found, GuardState, Worth

@@ -15,7 +15,7 @@ decision changes with a version asks `state.rules_version`.
 from collections.abc import Callable
 from typing import Final
 
-from guard.engine import early, exits, limit_checks
+from guard.engine import early, exits, limit_checks, position_checks
 from guard.engine.events import RULES_VERSION, RULES_VERSIONS
 from guard.engine.state import Found, GuardState
 from guard.protocol import slots
@@ -450,6 +450,15 @@ CHECKS_BEHIND_KERNEL: Final = [
         spares_exits=True,
     ),
     sparing_row(Refusal.DUPLICATE_ORDER, limit_checks.duplicate_order, "duplicate_window_ms"),
+    sparing_row(
+        Refusal.POSITION_LONG_ABOVE_MAX, position_checks.long_above_max, "position_long_max"
+    ),
+    sparing_row(
+        Refusal.POSITION_SHORT_ABOVE_MAX, position_checks.short_above_max, "position_short_max"
+    ),
+    sparing_row(
+        Refusal.OPEN_ORDERS_ABOVE_MAX, position_checks.open_orders_above_max, "open_orders_max"
+    ),
     row(0, "policy", kernel_rejects),
     row(Refusal.SUBSTITUTION_NOT_ALLOWED, "policy", substitution_not_allowed),
     limit_row(Refusal.VENUE_NOT_ALLOWED, limit_checks.chosen_venue_not_allowed, "venues"),

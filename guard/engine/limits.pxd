@@ -10,8 +10,8 @@ cdef i64 _NS_PER_MS
 
 @cython.final
 cdef class Effective:
-    cdef i64[16] values
-    cdef u8[16] scopes
+    cdef i64[24] values
+    cdef u8[24] scopes
     cdef public object venues
     cdef public u64 venue_scope, symbol_refusal, symbol_scope
     cdef public list buckets

@@ -41,8 +41,8 @@ class Effective:
     """
 
     def __init__(self) -> None:
-        self.values = [-1] * 16
-        self.scopes = [0] * 16
+        self.values = [-1] * 24
+        self.scopes = [0] * 24
         self.venues: frozenset[int] | None = None
         self.venue_scope = self.symbol_refusal = self.symbol_scope = 0
         self.buckets: list[Bucket] = []

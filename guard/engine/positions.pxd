@@ -48,6 +48,7 @@ cdef class Positions:
     @cython.locals(position=i64, confirmed=i64, lots=i64)
     cpdef i64 reducible(self, Py_ssize_t row, u64 side) except? -1
 
+    cpdef i64 position(self, Py_ssize_t row) except? -1
     cpdef i64 working(self, Py_ssize_t row, u64 side) except? -1
     cpdef i64 exiting(self, Py_ssize_t row, u64 side) except? -1
     @cython.locals(field=int)

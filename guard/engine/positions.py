@@ -140,6 +140,10 @@ class Positions:
         lots = position if position < confirmed else confirmed
         return lots if lots > 0 else 0
 
+    def position(self, row: int) -> int:
+        """How many lots there are, below zero where they were sold."""
+        return self.value(row, _POSITION)
+
     def working(self, row: int, side: int) -> int:
         """How many lots of that side work."""
         return self.value(row, _WORKING_BUYS if side == _BUY else _WORKING_SELLS)

@@ -51,13 +51,11 @@ Outlasting: TypeAlias = tuple[int, int, int]
 _NEXT_FILL, _FILL_EXPIRES = range(len(FILL_ROW))
 # How much of what has expired is forgotten behind a record: of its own desk, and of another one.
 FORGET_STEPS: Final = 32
-_STEPS = FORGET_STEPS
-_NO_ROW, _NEVER = NO_ROW, NEVER
+_NO_ROW, _NEVER, _STEPS = NO_ROW, NEVER, FORGET_STEPS
 _OPEN, _REFUSED = int(OrderPhase.OPEN), int(OrderPhase.REFUSED)
 _DESK, _ID = fields.TEXT_NAMES.index("desk"), fields.TEXT_NAMES.index("client_order_id")
 _DESK_AT, _ID_AT, _FILL_ID_AT = TEXTS["desk"][0], TEXTS["client_order_id"][0], TEXTS["fill_id"][0]
-_NUL = b"\0"
-_ADMITTED, _FOREIGN = int(OutcomeKind.ADMITTED), FOREIGN
+_ADMITTED, _FOREIGN, _NUL = int(OutcomeKind.ADMITTED), FOREIGN, b"\0"
 _ADMITTED_LAYOUT, _REJECTED_LAYOUT = remembered_form.ADMITTED, remembered_form.REJECTED
 _ADMITTED_TIMED, _REJECTED_TIMED = remembered_form.ADMITTED_TIMED, remembered_form.REJECTED_TIMED
 _LAYOUTS = [remembered_form.ORDER_LAYOUTS.get(first) for first in range(256)]
@@ -277,6 +275,7 @@ class RememberedOrders:
                 self._forget_order(before)
             self.shares.add_id(share)
         is_admitted = outcome.kind == _ADMITTED
+        share.open_count += is_admitted
         outcome.received_at_ns = request.received_at_ns
         if outcome.reason == _FOREIGN:
             count = self._put_foreign(request, outcome, is_timed)
@@ -329,6 +328,7 @@ class RememberedOrders:
         share = self.shares.of(self._orders.value(row, _SHARE))
         if self._orders.value(row, _FILL_COUNT) >= self.shares.fills_per_order_near:
             share.crowded -= 1
+        share.open_count -= self._orders.value(row, _PHASE) == _OPEN
         self._orders.put(row, _PHASE, phase)
         self._orders.put(row, _CLOSED_AT, closed_at_ns)
         return self._enqueue(share, row, expires_at_ns)

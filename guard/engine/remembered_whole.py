@@ -77,7 +77,20 @@ def load(orders: "RememberedOrders", read: Reader, is_split: bool) -> None:
     orders._fills.load(read)
     if is_split and sum(share.ids for share in shares.all) != len(orders):
         raise InvariantError(f"the dumped shares are not of {len(orders)} orders")
+    _count_open(orders)
     _find_outlasting(orders)
+
+
+def _count_open(orders: "RememberedOrders") -> None:
+    """Walks over the orders, once, for how many of each share are open."""
+    shares, end = orders.shares, orders.row_end()
+    row = orders.find_open(0, end)
+    while row != NO_ROW:
+        number = orders.share_number(row)
+        if not 0 <= number < len(shares.all):
+            raise InvariantError(f"an open order is of share {number} of {len(shares.all)}")
+        shares.of(number).open_count += 1
+        row = orders.find_open(row + 1, end)
 
 
 def _find_outlasting(orders: "RememberedOrders") -> None:
@@ -109,7 +122,7 @@ def split(orders: "RememberedOrders", numbers: Mapping[str, int], now_ns: int) -
     shares, rows, fills = orders.shares, orders._orders, orders._fills
     first = shares.of(0)
     row, first.closed_first, first.closed_last = first.closed_first, NO_ROW, NO_ROW
-    first.last_expires_at_ns = 0
+    first.last_expires_at_ns = first.open_count = 0
     orders.forgotten_close_ns = now_ns
     for each in rows.rows():
         share = shares.of(numbers.get(rows.key(each).split(b"\0")[0].decode(), 0))
@@ -117,6 +130,7 @@ def split(orders: "RememberedOrders", numbers: Mapping[str, int], now_ns: int) -
         while fill_row != NO_ROW:
             fill_row, count = fills.value(fill_row, _NEXT_FILL), count + 1
         share.ids, share.fills = share.ids + 1, share.fills + count
+        share.open_count += rows.value(each, _PHASE) == _OPEN
         if count >= shares.fills_per_order_near and rows.value(each, _PHASE) == _OPEN:
             share.crowded += 1
         for field, value in (

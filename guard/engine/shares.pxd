@@ -9,7 +9,7 @@ cdef Py_ssize_t _NO_ROW
 @cython.final
 cdef class DeskIds:
     cdef readonly Py_ssize_t number
-    cdef public i64 ids, fills, crowded, last_expires_at_ns
+    cdef public i64 ids, fills, crowded, open_count, last_expires_at_ns
     cdef public Py_ssize_t closed_first, closed_last
 
 @cython.final

@@ -45,13 +45,14 @@ SHARE_FIELDS: Final = (
 class DeskIds:
     """What is remembered of one desk.
 
-    `crowded`: its open orders that have nearly as many fills as one may have. The queue of its
+    `open_count`: its open orders; not dumped, `guard.engine.remembered_whole` counts them anew.
+    `crowded`: those of them that have nearly as many fills as one may have. The queue of its
     closed orders, from `closed_first` to `closed_last`: the next one to be forgotten stands first.
     """
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.ids = self.fills = self.crowded = 0
+        self.ids = self.fills = self.crowded = self.open_count = 0
         self.closed_first = self.closed_last = _NO_ROW
         self.last_expires_at_ns = 0
 

@@ -23,7 +23,14 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from guard.protocol.messages import I64_MAX, OrderType, Side, TimeInForce
-from guard.protocol.ranges import CountAboveZero, MicrocentsAboveZero, ScopeName, Symbol, VenueId
+from guard.protocol.ranges import (
+    Count,
+    CountAboveZero,
+    MicrocentsAboveZero,
+    ScopeName,
+    Symbol,
+    VenueId,
+)
 
 # Ten times the reference: what is wider bounds nothing.
 LIMIT_BPS_MAX: Final = 100_000
@@ -82,6 +89,9 @@ class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
     reference_age_max_ms: WindowMs | UnsetType | None = UNSET
     market_buffer_bps: LimitBps | UnsetType = UNSET
     duplicate_window_ms: WindowMs | UnsetType = UNSET
+    position_long_max: Count | UnsetType | None = UNSET
+    position_short_max: Count | UnsetType | None = UNSET
+    open_orders_max: CountAboveZero | UnsetType | None = UNSET
     sides: list[Side] | UnsetType = UNSET
     order_types: list[OrderType] | UnsetType = UNSET
     times_in_force: list[TimeInForce] | UnsetType = UNSET
@@ -122,7 +132,7 @@ class LimitKey(NamedTuple):
     name: str
     number: int
     strictest: Strictest
-    unit: Literal["lots", "ticks", "money", "bps", "ms", "words"]
+    unit: Literal["lots", "ticks", "money", "bps", "ms", "words", "orders"]
     must_be_said: bool = False
 
 
@@ -143,11 +153,16 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ("sides", Strictest.BOTH, "words"),
     ("order_types", Strictest.BOTH, "words"),
     ("times_in_force", Strictest.BOTH, "words"),
+    # Of a desk in a symbol, whichever scope says them; the last one of a desk.
+    ("position_long_max", Strictest.LEAST, "lots"),
+    ("position_short_max", Strictest.LEAST, "lots"),
+    ("open_orders_max", Strictest.LEAST, "orders"),
 )
 KEYS: Final = tuple(LimitKey(name, number, *rest) for number, (name, *rest) in enumerate(_ROWS))
 (
     QUANTITY_MIN, QUANTITY_MAX, QUANTITY_STEP, PRICE_STEP, VALUE_MIN, VALUE_MAX, PRICE_COLLAR,
     REFERENCE_AGE_MAX, MARKET_BUFFER, DUPLICATE_WINDOW, SIDES, ORDER_TYPES, TIMES_IN_FORCE,
+    POSITION_LONG_MAX, POSITION_SHORT_MAX, OPEN_ORDERS_MAX,
 ) = range(len(KEYS))  # fmt: skip
 WORDS_OF_KEY: Final[dict[int, tuple[str, ...]]] = {
     SIDES: ("buy", "sell"),
@@ -231,6 +246,11 @@ def _check_scope(scope: LimitScope) -> None:
                 f"{scope.place}.{file_name(low)}: {least} is not allowed; allowed: up to "
                 f"{file_name(high)}, {most}"
             )
+    if scope.symbol and scope.open_orders_max is not UNSET:
+        raise ValueError(
+            f"{scope.place}.open_orders_max: {scope.open_orders_max} is not allowed; allowed: in "
+            "the scopes of the firm and of desks, since orders are counted for each desk"
+        )
     if scope.rates is UNSET:
         return
     if len(scope.rates) > RATES_MAX:

@@ -6,6 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from guard.engine import limit_checks
+from guard.protocol.reasons import Refusal
 from guard.server.marks import Marks
 from guard.server.request_path import RequestPath
 
@@ -27,6 +28,15 @@ def time_begins_anew() -> Patch:
     return patch.object(RequestPath, "_elapsed_at", lambda self, wall_ns: wall_ns)
 
 
+# No order is refused for one of these.
+LIMITS_BLIND = (
+    Refusal.PRICE_OUTSIDE_COLLAR,
+    Refusal.ORDER_RATE_EXCEEDED,
+    Refusal.DUPLICATE_ORDER,
+    Refusal.POSITION_LONG_ABOVE_MAX,
+    Refusal.POSITION_SHORT_ABOVE_MAX,
+    Refusal.OPEN_ORDERS_ABOVE_MAX,
+)
 LIMIT_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     mark_not_said,
     sell_valued_at_its_limit,

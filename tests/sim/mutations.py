@@ -35,7 +35,7 @@ from guard.server.pipeline import Pipeline
 from guard.server.request_path import RequestPath
 from kernel.ledger import BudgetEngine
 from sim.fact_mutations import FACT_MUTATIONS
-from sim.limit_mutations import LIMIT_MUTATIONS
+from sim.limit_mutations import LIMIT_MUTATIONS, LIMITS_BLIND
 from sim.seeds import FailureError, run_seed
 from wal import CheckpointReader, LogWriter, WalStartMismatch
 from wal.commit import Batch, CommitError, SegmentAppender
@@ -482,9 +482,7 @@ MUTATIONS: tuple[Callable[[], Patch], ...] = (
     damaged_checkpoint_used,
     checkpoint_of_another_log_used,
     *FACT_MUTATIONS,
-    check_blind(Refusal.PRICE_OUTSIDE_COLLAR),
-    check_blind(Refusal.ORDER_RATE_EXCEEDED),
-    check_blind(Refusal.DUPLICATE_ORDER),
+    *map(check_blind, LIMITS_BLIND),
     *LIMIT_MUTATIONS,
 )
 

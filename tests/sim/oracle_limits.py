@@ -6,6 +6,7 @@ marks are the world's and gone with the process, what an order's record says of 
 
 from typing import Any
 
+from sim.oracle_positions import Positions
 from sim.tables import WORTH, Reply
 
 NS_PER_MS = 1_000_000
@@ -16,6 +17,7 @@ RATES = (  # scope, desk, kind, window, number
     (2, "desk-beta", "notional", 30_000, 40_000 * 10**8),
 )
 DUPLICATE_MS = 15_000
+LONG_MAX, SHORT_MAX, OPEN_MAX = 3_000, 1_000, 5  # the last one desk-alpha's
 LIMITS_SINCE = 3  # of the rules: an order's record says its symbol's mark
 LIMITS = f"""[limits]
 quantity_max = {QUANTITY_MAX}
@@ -23,12 +25,17 @@ value_max = "600000.00"
 price_collar_bps = {COLLAR_BPS}
 reference_age_max_ms = {AGE_MAX_MS}
 duplicate_window_ms = {DUPLICATE_MS}
+position_long_max = {LONG_MAX}
 [[limits.rates]]
 kind = "orders"
 window_ms = 12_000
 max = 4
 [limits.symbol.BTC-USD]
 quantity_max = "none"
+[limits.symbol.AAPL]
+position_short_max = {SHORT_MAX}
+[limits.desk.desk-alpha]
+open_orders_max = {OPEN_MAX}
 [[limits.desk.desk-alpha.rates]]
 kind = "orders"
 window_ms = 20_000
@@ -48,6 +55,8 @@ class OracleLimits:
 
     rules_version: int
     next_sequence: int
+    positions: Positions
+    orders: dict[tuple[str, str], Reply]
 
     def _reset_limits(self) -> None:
         """A process begins, and nothing is recorded yet."""
@@ -147,7 +156,7 @@ class OracleLimits:
                     reason = "order" if kind == "orders" else "notional"
                     told = used if scope == 2 else 0
                     return f"{reason}_rate_exceeded", detail(amount, most, told, scope)
-        return self._duplicate(content, said)
+        return self._duplicate(content, said) or self._crowded(content)
 
     def _used(self, elapsed_ns: int, desk: str | None, kind: str, window_ms: int) -> int:
         """Of the running sixteenth of the window, and of the sixteen before it."""
@@ -165,6 +174,22 @@ class OracleLimits:
             if since_ns < DUPLICATE_MS * NS_PER_MS and all(content[n] == other[n] for n in names):
                 detail = {"asked": since_ns // NS_PER_MS, "limit": DUPLICATE_MS, "used": 0}
                 return "duplicate_order", {**detail, "scope": 1}
+        return None
+
+    def _crowded(self, content: Reply) -> tuple[str, Reply] | None:
+        """Positions with all that works, and the desk's open orders."""
+        desk, is_long = content["desk"], content["side"] == "buy"
+        before = self.positions.worst(content)
+        asked = before + content["quantity"]
+        limit, scope = (LONG_MAX, 1) if is_long else (SHORT_MAX, 3)
+        if asked > limit and (is_long or content["symbol"] == "AAPL"):
+            reason = f"position_{'long' if is_long else 'short'}_above_max"
+            detail = {"asked": asked, "limit": limit, "used": max(0, before)}
+            return reason, {**detail, "scope": scope}
+        used = sum(key[0] == desk and of["state"] == "open" for key, of in self.orders.items())
+        if desk == "desk-alpha" and used >= OPEN_MAX:
+            detail = {"asked": 1, "limit": OPEN_MAX, "used": used}
+            return "open_orders_above_max", {**detail, "scope": 2}
         return None
 
     def _note(self, content: Reply, said: Reply, value: int, is_admitted: bool) -> None:

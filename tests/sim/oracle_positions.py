@@ -55,6 +55,14 @@ class Positions:
         there = min(sign * line["position"], sign * line["confirmed"])
         return content["quantity"] <= there - line[content["side"]]
 
+    def worst(self, content: Reply) -> int:
+        """What the desk has on the order's side, with all that works there; below zero: against."""
+        line = self.lines.get((content["desk"], content["symbol"]))
+        if line is None:
+            return 0
+        sign = 1 if content["side"] == "buy" else -1
+        return sign * line["position"] + line[content["side"]]
+
     def fill(self, order: Reply | None, lots: int, is_known: bool) -> None:
         """Lots of an order were filled; `is_known`: its desk and its symbol are."""
         if not self.is_kept or order is None or not is_known:

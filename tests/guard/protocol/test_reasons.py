@@ -47,6 +47,9 @@ REFUSALS = {
     "order_rate_exceeded": (560, "order"),
     "notional_rate_exceeded": (561, "order"),
     "duplicate_order": (570, "order"),
+    "position_long_above_max": (590, "order"),
+    "position_short_above_max": (591, "order"),
+    "open_orders_above_max": (592, "order"),
     "exposure_limit_exceeded": (401, "ledger"),
     "overflow": (402, "ledger"),
 }
