@@ -178,6 +178,7 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
     if options.orders is not None:
         has_clients = config.clients is not None
         check_orders_endpoint(options.orders, config.endpoints, has_clients=has_clients)
+    curve_key_file = _curve_key_file(options, config)
     try:
         run_daemon(
             RunOptions(
@@ -196,8 +197,9 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
                 _run_key_file(options, config, directory),
                 options.accept_clock,
                 options.config,
-                _curve_key(options, config),
+                None if curve_key_file is None else load_curve_key(curve_key_file),
                 options.close_day,
+                curve_key_file,
             ),
             signals,
         )
@@ -214,8 +216,8 @@ def _run_key(options: argparse.Namespace, config: Config, directory: Path) -> by
     return load_key(_run_key_file(options, config, directory))
 
 
-def _curve_key(options: argparse.Namespace, config: Config) -> bytes | None:
-    """The secret key of the doors; None where clients need none. Raises ConfigError."""
+def _curve_key_file(options: argparse.Namespace, config: Config) -> Path | None:
+    """The file of the doors' secret key; None where clients need none. Raises ConfigError."""
     configured = config.endpoints.curve_secret_key_file
     if configured is None:
         if options.curve_key_file is not None:
@@ -224,7 +226,7 @@ def _curve_key(options: argparse.Namespace, config: Config) -> bytes | None:
                 "configuration, which says that clients need keys"
             )
         return None
-    return load_curve_key(options.curve_key_file or Path(configured))
+    return options.curve_key_file or Path(configured)
 
 
 def _run_key_file(options: argparse.Namespace, config: Config, directory: Path) -> Path:

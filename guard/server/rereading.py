@@ -9,6 +9,8 @@ A value that the file says as it did when it was last read, and the log otherwis
 action has changed: the log's stays, and that is told. Where both have changed, nobody can know
 which is wanted.
 
+The file of the doors' key is looked at, too: what the next start would refuse is an alarm now.
+
 How it fails: a file that cannot be read or used, a key that needs a restart, a difference that no
 event can make so, a value that both have changed: an alarm names them, and nothing has changed. A
 crash between two of the records leaves the first of them; the next start lists the rest.
@@ -24,6 +26,7 @@ from typing import Final, NamedTuple
 
 from guard.config.activation import Difference, events_of, find_differences, split_kept
 from guard.config.file import Config, ConfigError, load_config
+from guard.config.keys import load_curve_key
 from guard.config.last_read import Said, said_by, write_last
 from guard.engine.actor import Actor
 from guard.engine.events import OperatorActed
@@ -46,11 +49,24 @@ _one_note_at_a_time: Final = threading.Lock()
 
 
 class _Found(NamedTuple):
-    """A file that was read, what it says, and what the one before said."""
+    """A file that was read, what it says, and what the one before said.
+
+    `unusable_key`: why the next start could not use the doors' key, if so.
+    """
 
     config: Config
     said: Said
     before: Said
+    unusable_key: str | None
+
+
+def _unusable(curve_key_file: Path | None) -> str | None:
+    try:
+        if curve_key_file is not None:
+            load_curve_key(curve_key_file)
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 class Rereading:
@@ -68,8 +84,10 @@ class Rereading:
         say: Callable[[str], None],
         alarm: Callable[[str], None],
         clients: Clients | None = None,
+        curve_key_file: Path | None = None,
     ) -> None:
         """`config`: as the file was last read. `actor`: of (why)."""
+        self._curve_key_file = curve_key_file
         self._file = config_file
         self._config = config
         self._log_directory = log_directory
@@ -111,7 +129,9 @@ class Rereading:
         try:
             config = load_config(self._file)
             # Worked out here, where it holds up no order: a file may name thousands of desks.
-            found = _Found(config, said_by(config), said_by(self._config))
+            found = _Found(
+                config, said_by(config), said_by(self._config), _unusable(self._curve_key_file)
+            )
         except (ConfigError, MemoryError) as error:
             found = error
         try:
@@ -136,7 +156,10 @@ class Rereading:
             text = f"SIGHUP: the configuration is not taken, nothing has changed: {reason}"
             self._alarm(told("configuration_refused", text, reason=reason))
 
-    def _apply(self, config: Config, said: Said, before: Said) -> None:
+    def _apply(self, config: Config, said: Said, before: Said, unusable_key: str | None) -> None:
+        if unusable_key is not None:
+            text = f"SIGHUP: the key in use stays; the next start refuses its file: {unusable_key}"
+            self._alarm(told("curve_key_unusable", text, reason=unusable_key))
         actor = self._actor(WHY)
         found = find_differences(self._state, config, actor)
         changed, kept = split_kept(found, said, before)
@@ -213,6 +236,7 @@ def make_rereading(service: Service, pipeline: Pipeline) -> Rereading:
         say=say,
         alarm=alarm,
         clients=service.clients,
+        curve_key_file=options.curve_key_file,
     )
 
 

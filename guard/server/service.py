@@ -64,6 +64,7 @@ class RunOptions:
     config_file: Path | None = None
     curve_key: bytes | None = None
     close_day: str | None = None
+    curve_key_file: Path | None = None
 
     @property
     def anchor_file(self) -> Path | None:

@@ -1,6 +1,7 @@
 """A real daemon with clients: who is served, what is recorded of whom, what a start refuses."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +125,13 @@ def test_who_asks_an_operators_door_without_a_key_is_told_of_it(
             assert "it asks for a key: --curve-key-file" in capsys.readouterr().err
         keys = ("--curve-key-file", str(own), "--server-key", SERVER.text)
         assert main(["status", "--config", str(site.config), *keys]) == 0
+        (site.root / "curve.key").chmod(0o644)  # which the next start refuses
+        daemon.signal(signal.SIGHUP)
+        deadline = time.monotonic() + PATIENCE_S
+        while "the configuration was read again" not in daemon.stderr:
+            assert time.monotonic() < deadline
+        [alarm] = [line for line in daemon.stderr.splitlines() if "SIGHUP: the key in use" in line]
+        assert ("ALARM" in alarm, "mode 0644 lets others in" in alarm) == (True, True)
         assert daemon.stop() == 0
     assert main(["status", *place, *keys]) == 1
     assert "the daemon does not run" in capsys.readouterr().err
