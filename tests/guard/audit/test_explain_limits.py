@@ -71,6 +71,23 @@ def test_a_rate_a_duplicate_and_a_reference_that_is_old() -> None:
     ]
 
 
+def test_positions_and_open_orders() -> None:
+    text = "position_long_max = 150\nposition_short_max = 0\nopen_orders_max = 2"
+    engine = limited(f"{WAIVED}{text}")
+    engine.admit(order("A-1"))
+    engine.reject(order("A-2", quantity=51))
+    engine.reject(order("A-3", side="sell", quantity=2))
+    engine.admit(order("A-4", quantity=50))
+    engine.reject(order("A-5", symbol="BTC-USD", quantity=1))
+    assert [account(engine, f"A-{number}")["sentence"] for number in (2, 3, 5)] == [
+        "Rejected: with all that works the desk could come to be 151 lots long in this symbol (100 "
+        "without this order), above 150, the limit of the firm.",
+        "Rejected: with all that works the desk could come to be 2 lots short in this symbol (0 "
+        "without this order), above 0, the limit of the firm.",
+        "Rejected: the desk has 2 open orders, and the limits of the firm allow it 2.",
+    ]
+
+
 def test_the_tables_show_what_counted_and_what_was_used() -> None:
     engine = limited(COLLARED, MARKS)
     engine.admit(order("A-1"))
