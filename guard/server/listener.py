@@ -454,8 +454,9 @@ class Listener:
         peers = self.peers()
         self.hears_pings = any(peer.protocol.has_pinged for peer in peers)
         for peer in peers:
-            # Who stands in line is not silent; we are busy.
-            if peer.is_open and not peer.is_queued and not peer.is_readable:
+            # Who stands in line, or is put aside, is not silent; we are busy.
+            is_waiting = peer.is_queued or peer.is_readable or peer.is_held
+            if peer.is_open and not is_waiting:
                 why = self._judge(peer)
                 if why:
                     self._end(peer, why)

@@ -272,6 +272,24 @@ def test_who_is_held_is_not_read(opened: Callable[..., Door], stack: ExitStack) 
     assert [int(each[2] or b"") for each in door.taken] == list(range(taken, count))
 
 
+def test_who_is_held_in_the_middle_of_a_message_has_its_time(
+    opened: Callable[..., Door], stack: ExitStack
+) -> None:
+    """What it has begun and we do not read is not late."""
+    door = opened()
+    peer = stack.enter_context(Wire(door)).connected()
+    peer.send(frame(b"first") + frame(b"second")[:4])
+    first = take(door)
+    door.hold(first[0])
+    for _ in range(500):
+        door.tick()
+    assert first[0].is_open
+    door.release_held()
+    peer.send(frame(b"second")[4:])
+    assert take(door)[2] == b"second"
+    assert first[0].is_open
+
+
 def test_a_turn_is_bounded(opened: Callable[..., Door], stack: ExitStack) -> None:
     """Frames without end that make no message: a turn reads so much and no more."""
     door = opened(limits=Limits(262_144, 4_194_304, 10**9))
