@@ -32,7 +32,7 @@ def pinned(requirements: str) -> list[dict[str, Any]]:
                 # Of each of its files: which one is installed, the machine says.
                 reference = {
                     "type": "distribution",
-                    "url": f"https://pypi.org/project/{found[-1]['name']}/",
+                    "url": found[-1]["purl"],
                     "hashes": [{"alg": "SHA-256", "content": digest}],
                 }
                 found[-1].setdefault("externalReferences", []).append(reference)
