@@ -27,7 +27,7 @@ PLANTED = [
         marks=() if place % PLANTED_PER_SHORT_ONE == 0 else pytest.mark.long,
         id=mutation.__name__,
     )
-    for place, mutation in enumerate(MUTATIONS)
+    for place, mutation in enumerate(MUTATIONS, start=1)
 ]
 
 
