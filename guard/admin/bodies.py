@@ -1,15 +1,15 @@
 """What is common to the bodies of an operator's and a subscriber's messages. Pure.
 
-Owns which encoding a body is in, and the words for one that is no request: which field, what stands
-there, what is allowed.
+Owns which encoding a body is in, how a request is taken out of one, and the words for one that is
+no request: which field, what stands there, what is allowed.
 """
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from guard.protocol.messages import RequestId
 from guard.protocol.wire import REQUEST_ID_LENGTH_MAX
@@ -17,7 +17,43 @@ from guard.record.words import place_in, refusal, value_at
 
 # What a decoder raises.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
+R = TypeVar("R")
 _INDEX: Final = re.compile(r"\[\d+\]")
+
+
+class BodyError(ValueError):
+    """A request that cannot be done. Nothing has changed."""
+
+    def __init__(self, code: str, field: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.field = field
+
+
+class RequestDecoder(Generic[R]):
+    """Requests out of bodies in both encodings."""
+
+    def __init__(self, kinds: Any, allowed: Mapping[str, str], error_type: type[BodyError]) -> None:
+        """`kinds`: the types of request. `allowed`: by field what may stand there."""
+        self._decode_json = msgspec.json.Decoder(kinds).decode
+        self._decode_pack = msgspec.msgpack.Decoder(kinds).decode
+        self._allowed = allowed
+        self._error_type = error_type
+
+    def decode(self, body: bytes) -> R:
+        """The request of a message's body. Raises the decoder's type of error."""
+        try:
+            request: Any = (self._decode_json if is_json(body) else self._decode_pack)(body)
+        except UNREADABLE as error:
+            raise self._error_type(*say_unreadable(body, error, self._allowed)) from error
+        echo = request.request_id
+        if not isinstance(echo, int | str | UnsetType | None) or (
+            isinstance(echo, str) and len(echo) > REQUEST_ID_LENGTH_MAX
+        ):
+            words = f"request_id: at most {REQUEST_ID_LENGTH_MAX} characters are allowed"
+            raise self._error_type("invalid", "request_id", words)
+        found: R = request
+        return found
 
 
 def is_json(body: bytes) -> bool:

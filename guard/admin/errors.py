@@ -1,10 +1,7 @@
 """The one error of the admin endpoint: what was asked cannot be done. Pure."""
 
+from guard.admin.bodies import BodyError
 
-class AdminError(ValueError):
-    """A request that cannot be done. Nothing has changed."""
 
-    def __init__(self, code: str, field: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.field = field
+class AdminError(BodyError):
+    """An operator's request that cannot be done. Nothing has changed."""

@@ -11,9 +11,9 @@ is allowed.
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct
 
-from guard.admin.bodies import UNREADABLE, is_json, say_unreadable
+from guard.admin.bodies import RequestDecoder
 from guard.admin.errors import AdminError as AdminError
 from guard.admin.shown_orders import FillLine as FillLine
 from guard.admin.shown_orders import OpenOrder as OpenOrder
@@ -38,7 +38,6 @@ from guard.protocol.ranges import (
     Symbol,
 )
 from guard.protocol.wire import ALLOWED as REQUEST_ALLOWED
-from guard.protocol.wire import REQUEST_ID_LENGTH_MAX
 
 ADMIN_VERSION: Final = 1
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024  # the largest policy, as in a configuration file
@@ -384,8 +383,6 @@ AnyReply: TypeAlias = (
 
 _REQUEST: Any = AnyRequest
 _REPLY: Any = AnyReply
-_decode_json = msgspec.json.Decoder(_REQUEST).decode
-_decode_pack = msgspec.msgpack.Decoder(_REQUEST).decode
 _decode_reply = msgspec.json.Decoder(_REPLY).decode
 _NAME: Final = REQUEST_ALLOWED["desk"]
 _IDENTIFIER: Final = REQUEST_ALLOWED["client_order_id"]
@@ -421,18 +418,7 @@ ALLOWED: Final = {
 }
 
 
-def decode_request(body: bytes) -> AnyRequest:
-    """The request of a message's body. Raises AdminError."""
-    try:
-        request: AnyRequest = (_decode_json if is_json(body) else _decode_pack)(body)
-    except UNREADABLE as error:
-        raise AdminError(*say_unreadable(body, error, ALLOWED)) from error
-    echo = request.request_id
-    if not isinstance(echo, int | str | UnsetType | None) or (
-        isinstance(echo, str) and len(echo) > REQUEST_ID_LENGTH_MAX
-    ):
-        raise AdminError("invalid", "request_id", "request_id: at most 64 characters are allowed")
-    return request
+decode_request: Final = RequestDecoder[AnyRequest](_REQUEST, ALLOWED, AdminError).decode
 
 
 def encode_reply(reply: AnyReply, as_json: bool) -> bytes:

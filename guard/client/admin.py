@@ -21,7 +21,7 @@ import zmq
 
 from guard.admin.messages import AnyReply, AnyRequest, Refused, decode_reply, encode_request
 from guard.client.options import CurveKeys
-from guard.client.securing import secure
+from guard.client.securing import connect
 from guard.clock import monotonic_ns
 
 RESEND_AFTER_S: Final = 1.0
@@ -61,9 +61,7 @@ class AdminClient:
         try:
             self._socket.set(zmq.LINGER, 0)
             self._socket.set(zmq.SNDTIMEO, 0)
-            if curve is not None:
-                secure(self._socket, curve)
-            self._socket.connect(endpoint)
+            connect(self._socket, endpoint, curve)
         except BaseException:
             self._socket.close(linger=0)
             raise

@@ -12,13 +12,14 @@ from typing import Any, Self, TypeVar, Unpack, overload
 import zmq
 
 from guard.client.base import ClientBase
-from guard.client.codec import Answer, Exchange
+from guard.client.codec import Exchange
 from guard.client.errors import GuardRequestError
 from guard.client.requests import FillFields, OrderFields, lists_keywords
 from guard.client.session import NS_PER_S
 from guard.clock import monotonic_ns
 from guard.protocol.messages import (
     Admit,
+    Answer,
     Cancel,
     ErrorReply,
     Fill,

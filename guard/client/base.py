@@ -18,10 +18,9 @@ from guard.client.options import (
     check_endpoint,
     check_kind,
     check_seconds,
-    is_ipv6,
 )
 from guard.client.requests import FillFields, OrderFields, RequestBuilder, lists_keywords
-from guard.client.securing import secure
+from guard.client.securing import connect
 from guard.client.session import IN_FLIGHT_LIMIT, Session
 from guard.client.stamps import Stamps
 from guard.client.values import InstrumentSpec
@@ -32,8 +31,6 @@ from guard.protocol.messages import Fill, Order, Request
 FRAME_BYTES_MAX = 4_194_304
 # Room for everything under way and one resend of it: a send then never finds the queue full.
 QUEUE_MESSAGES_MAX = 2 * IN_FLIGHT_LIMIT
-RECONNECT_MS = 50
-RECONNECT_MS_MAX = 1_000
 # Messages read in one go before deadlines, or the event loop, get their turn.
 DRAIN_MESSAGES_MAX = 256
 
@@ -151,13 +148,7 @@ class ClientBase:
             socket.set(zmq.SNDHWM, QUEUE_MESSAGES_MAX)
             socket.set(zmq.RCVHWM, QUEUE_MESSAGES_MAX)
             socket.set(zmq.MAXMSGSIZE, FRAME_BYTES_MAX)
-            socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
-            socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
-            if is_ipv6(self._endpoint):
-                socket.set(zmq.IPV6, 1)
-            if self._curve is not None:
-                secure(socket, self._curve)
-            socket.connect(self._endpoint)
+            connect(socket, self._endpoint, self._curve)
         except BaseException:
             socket.close(linger=0)
             raise

@@ -43,19 +43,6 @@ from guard.protocol.wire import refusal
 
 Encoding: TypeAlias = Literal["msgpack", "json"]
 ReplyBody: TypeAlias = Reply | list[Reply]
-# Every reply but an error, which a call raises.
-Answer: TypeAlias = (
-    Admit
-    | Reject
-    | Filled
-    | Released
-    | StatusReply
-    | Pong
-    | StatsReply
-    | HelloReply
-    | Marked
-    | LimitsReply
-)
 
 # The limits of the protocol's section 1.
 BODY_BYTES_MAX = 262_144

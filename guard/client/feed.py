@@ -51,16 +51,13 @@ from guard.client.options import (
     check_endpoint,
     check_kind,
     check_seconds,
-    is_ipv6,
 )
-from guard.client.securing import secure
+from guard.client.securing import connect
 from guard.clock import monotonic_ns
 from guard.feed.messages import CREDIT_LINES_MAX
 from wal import LINE_BYTES_MAX, ChainHasher, Entry, Head
 
 SILENCE_S: Final = 5.0
-RECONNECT_MS: Final = 50
-RECONNECT_MS_MAX: Final = 1_000
 # Connections that all leave something out at the same place: it is not there.
 GAPS_MAX: Final = 3
 _FRAME_BYTES_MAX: Final = LINE_BYTES_MAX + 1_048_576
@@ -148,13 +145,7 @@ class _FeedBase:
             socket.set(zmq.RCVHWM, 0)  # credit bounds what is under way
             socket.set(zmq.SNDHWM, 0)  # and what is sent is an answer to what has come
             socket.set(zmq.MAXMSGSIZE, _FRAME_BYTES_MAX)
-            socket.set(zmq.RECONNECT_IVL, RECONNECT_MS)
-            socket.set(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
-            if is_ipv6(self._endpoint):
-                socket.set(zmq.IPV6, 1)
-            if self._curve is not None:
-                secure(socket, self._curve)
-            socket.connect(self._endpoint)
+            connect(socket, self._endpoint, self._curve)
         except BaseException:
             socket.close(linger=0)
             raise

@@ -41,7 +41,7 @@ cdef Check row(
     key=*, bint spares_exits=*
 )
 
-cdef Check limit_row(number, Function function, key, bint spares_exits=*)
+cdef Check limit_row(number, Function function, key)
 cdef Check sparing_row(number, Function function, key)
 cdef Check entry_row(number, scope, Function function, int since_version=*)
 

@@ -103,14 +103,14 @@ def row(
     return check
 
 
-def limit_row(number: int, function: Rule, key: str, spares_exits: bool = False) -> Check:
+def limit_row(number: int, function: Rule, key: str) -> Check:
     """A row of the limits, which are looked at since version 3 of the rules."""
-    return row(number, "limits", function, False, _LIMITS_SINCE, _LAST_VERSION, key, spares_exits)
+    return row(number, "limits", function, False, _LIMITS_SINCE, _LAST_VERSION, key)
 
 
 def sparing_row(number: int, function: Rule, key: str) -> Check:
     """The same of one that spares exits."""
-    return limit_row(number, function, key, True)
+    return row(number, "limits", function, False, _LIMITS_SINCE, _LAST_VERSION, key, True)
 
 
 def entry_row(
@@ -427,28 +427,11 @@ CHECKS_BEHIND_KERNEL: Final = [
     limit_row(Refusal.PRICE_OFF_STEP, limit_checks.price_off_step, "price_step"),
     limit_row(Refusal.VALUE_BELOW_MIN, limit_checks.value_below_min, "value_min"),
     limit_row(Refusal.VALUE_ABOVE_MAX, limit_checks.value_above_max, "value_max"),
-    limit_row(
-        Refusal.REFERENCE_MISSING,
-        limit_checks.reference_missing,
-        "price_collar_bps",
-        spares_exits=True,
-    ),
-    limit_row(
-        Refusal.REFERENCE_STALE,
-        limit_checks.reference_stale,
-        "reference_age_max_ms",
-        spares_exits=True,
-    ),
+    sparing_row(Refusal.REFERENCE_MISSING, limit_checks.reference_missing, "price_collar_bps"),
+    sparing_row(Refusal.REFERENCE_STALE, limit_checks.reference_stale, "reference_age_max_ms"),
     limit_row(Refusal.PRICE_OUTSIDE_COLLAR, limit_checks.price_outside_collar, "price_collar_bps"),
-    limit_row(
-        Refusal.ORDER_RATE_EXCEEDED, limit_checks.order_rate_exceeded, "rates", spares_exits=True
-    ),
-    limit_row(
-        Refusal.NOTIONAL_RATE_EXCEEDED,
-        limit_checks.notional_rate_exceeded,
-        "rates",
-        spares_exits=True,
-    ),
+    sparing_row(Refusal.ORDER_RATE_EXCEEDED, limit_checks.order_rate_exceeded, "rates"),
+    sparing_row(Refusal.NOTIONAL_RATE_EXCEEDED, limit_checks.notional_rate_exceeded, "rates"),
     sparing_row(Refusal.DUPLICATE_ORDER, limit_checks.duplicate_order, "duplicate_window_ms"),
     sparing_row(
         Refusal.POSITION_LONG_ABOVE_MAX, position_checks.long_above_max, "position_long_max"

@@ -39,6 +39,8 @@ cdef bint _say(
     Outcome outcome, Found found, Py_ssize_t number, u64 asked, u64 used
 ) except -1
 @cython.locals(effective=Effective)
+cdef bint _is_symbol_refused(Outcome outcome, Found found, u64 refusal) except -1
+@cython.locals(effective=Effective)
 cdef bint _is_word_barred(
     Outcome outcome, Found found, Py_ssize_t number, u64 word
 ) except -1
@@ -65,9 +67,7 @@ cpdef int note_admitted(
 
 @cython.locals(effective=Effective, unsaid=i64)
 cdef bint limit_unsaid(GuardState, Request, Outcome, Found) except -1
-@cython.locals(effective=Effective)
 cdef bint symbol_restricted(GuardState, Request, Outcome, Found) except -1
-@cython.locals(effective=Effective)
 cdef bint symbol_not_allowed(GuardState, Request, Outcome, Found) except -1
 @cython.locals(effective=Effective)
 cdef bint side_not_allowed(GuardState, Request, Outcome, Found) except -1

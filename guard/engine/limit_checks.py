@@ -109,19 +109,19 @@ def symbol_restricted(
     _state: GuardState, _request: Request, outcome: Outcome, found: Found
 ) -> bool:
     """Does the symbol stand on a list of those that may not be traded?"""
-    effective = found.limits
-    if effective is None or effective.symbol_refusal != _RESTRICTED:
-        return False
-    outcome.scope = effective.symbol_scope
-    return True
+    return _is_symbol_refused(outcome, found, _RESTRICTED)
 
 
 def symbol_not_allowed(
     _state: GuardState, _request: Request, outcome: Outcome, found: Found
 ) -> bool:
     """Is there a list of symbols that may be traded, on which it does not stand?"""
+    return _is_symbol_refused(outcome, found, _NOT_ALLOWED)
+
+
+def _is_symbol_refused(outcome: Outcome, found: Found, refusal: int) -> bool:
     effective = found.limits
-    if effective is None or effective.symbol_refusal != _NOT_ALLOWED:
+    if effective is None or effective.symbol_refusal != refusal:
         return False
     outcome.scope = effective.symbol_scope
     return True

@@ -10,13 +10,12 @@ is allowed.
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct
 
-from guard.admin.bodies import UNREADABLE, is_json, say_unreadable
+from guard.admin.bodies import BodyError, RequestDecoder, is_json
 from guard.protocol.messages import RequestId
 from guard.protocol.ranges import DeskName
 from guard.protocol.wire import ALLOWED as REQUEST_ALLOWED
-from guard.protocol.wire import REQUEST_ID_LENGTH_MAX
 
 FEED_VERSION: Final = 1
 BODY_BYTES_MAX: Final = 16_384  # a subscription to the most desks has 3 kB
@@ -29,13 +28,8 @@ Credits: TypeAlias = Annotated[int, Meta(ge=0, le=CREDIT_LINES_MAX)]
 EntryHash: TypeAlias = Annotated[str, Meta(pattern=r"^(genesis|[0-9a-f]{64})\Z")]
 
 
-class FeedError(ValueError):
-    """A request that cannot be done. Nothing has changed."""
-
-    def __init__(self, code: str, field: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.field = field
+class FeedError(BodyError):
+    """A subscriber's request that cannot be done. Nothing has changed."""
 
 
 class Ask(Struct, tag_field="type", forbid_unknown_fields=True, kw_only=True):
@@ -142,8 +136,6 @@ Message: TypeAlias = Welcome | Subscribed | Lines | Heartbeat | Unsubscribed | R
 
 _REQUEST: Any = Request
 _MESSAGE: Any = Message
-_decode_json = msgspec.json.Decoder(_REQUEST).decode
-_decode_pack = msgspec.msgpack.Decoder(_REQUEST).decode
 _decode_message_json = msgspec.json.Decoder(_MESSAGE).decode
 _decode_message_pack = msgspec.msgpack.Decoder(_MESSAGE).decode
 _encode_json = msgspec.json.Encoder().encode
@@ -160,18 +152,7 @@ ALLOWED: Final = {
 }
 
 
-def decode_request(body: bytes) -> Request:
-    """The request of a message's body. Raises FeedError."""
-    try:
-        request: Request = (_decode_json if is_json(body) else _decode_pack)(body)
-    except UNREADABLE as error:
-        raise FeedError(*say_unreadable(body, error, ALLOWED)) from error
-    echo = request.request_id
-    if not isinstance(echo, int | str | UnsetType | None) or (
-        isinstance(echo, str) and len(echo) > REQUEST_ID_LENGTH_MAX
-    ):
-        raise FeedError("invalid", "request_id", "request_id: at most 64 characters are allowed")
-    return request
+decode_request: Final = RequestDecoder[Request](_REQUEST, ALLOWED, FeedError).decode
 
 
 def encode_message(message: Message, as_json: bool) -> bytes:

@@ -331,7 +331,8 @@ class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
 
 
 Request: TypeAlias = Order | Fill | Cancel | Status | Ping | Stats | Hello | Mark | ShowLimits
-Reply: TypeAlias = (
+# Every reply but an error.
+Answer: TypeAlias = (
     Admit
     | Reject
     | Filled
@@ -342,8 +343,8 @@ Reply: TypeAlias = (
     | HelloReply
     | Marked
     | LimitsReply
-    | ErrorReply
 )
+Reply: TypeAlias = Answer | ErrorReply
 
 # What a reply says and the answer inside a record does not: of an admit and a reject.
 REPLY_FIELDS = ("desk", "received_at_ns", "request_id")

@@ -4,15 +4,14 @@ Owns the listener of the admin endpoint, who an operator is, and when a reply le
 or a query means is `guard.admin`'s; an action's event takes the one way into log and state, between
 two records, and whatever is shown or said is durable before it leaves.
 
-How it works: a turn takes a few messages, so that a flood here holds up no order; a flood of orders
-holds up nothing here, since each turn of theirs is short. On a unix socket the system says who the
+How it works: a turn takes a few messages (`guard.server.few_messages`); a flood of orders holds up
+nothing here, since each turn of theirs is short. On a unix socket the system says who the
 peer is, and that name is recorded; on another one the request says it.
 
 How it fails: what cannot be done is an `error` reply, and changes nothing. What the log cannot
 record ends the service, as it does for an order.
 """
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -45,6 +44,7 @@ from guard.process.line_forms import told
 from guard.protocol.messages import StatsReply
 from guard.server.closing import DayCloser
 from guard.server.connection import Connection, Received
+from guard.server.few_messages import FewMessages, as_it_is, words_of_no_request
 from guard.server.listener import Listener
 from guard.server.permits import NOBODY, Permit
 from guard.server.pipeline import Pipeline
@@ -56,7 +56,6 @@ from wal import Head
 Act: TypeAlias = Callable[[], None]
 
 CONNECTIONS_MAX: Final = 64
-MESSAGES_PER_TURN: Final = 4
 FRAMES_MAX: Final = 8
 BACKLOG_BYTES_MAX: Final = 32 * MIB
 
@@ -105,37 +104,21 @@ class AdminDoor:
         self._acts = acts
         self._needs_roles = needs_roles
         self._say = say
-        self._loop = asyncio.get_running_loop()
+        self._messages = FewMessages(listener, self._take)
 
     def start(self) -> None:
         """Serves from now on."""
-        self._listener.attach(self._loop, self._on_readable)
+        self._messages.start()
 
     def stop(self) -> None:
         """Takes no more; what was recorded is still answered."""
-        self._listener.detach()
-
-    def _on_readable(self) -> None:
-        self._listener.begin_turn()
-        for _ in range(MESSAGES_PER_TURN):
-            received = self._listener.receive()
-            if received is None:
-                break
-            self._take(received)
-        self._listener.release_held()
-        if self._listener.has_ready():
-            self._loop.call_soon(self._on_more)
-
-    def _on_more(self) -> None:
-        if self._listener.has_ready():
-            self._on_readable()
+        self._messages.stop()
 
     def _take(self, received: Received) -> None:
         peer, before, body, frame_count = received
         as_json = body is not None and is_json(body)
         if body is None or frame_count < 0:
-            what = "one frame, or an empty one and it" if body is None else "a shorter message"
-            reply: AnyReply = Refused("malformed", "", f"not a request; allowed: {what}")
+            reply: AnyReply = Refused("malformed", "", words_of_no_request(body))
             act_behind = None
         else:
             later = partial(self._send, peer, before, as_json)
@@ -152,7 +135,7 @@ class AdminDoor:
         sealed = encode_reply(reply, as_json)
 
         def send(_head: Head) -> None:
-            self._listener.send_all([(peer, before, sealed)], _as_it_is)
+            self._listener.send_all([(peer, before, sealed)], as_it_is)
             if act_behind is not None:
                 act_behind()
 
@@ -240,10 +223,6 @@ class AdminDoor:
                 changes=changes,
             )
         )
-
-
-def _as_it_is(reply: Any) -> bytes:
-    raise TypeError(f"a reply of an operator is bytes already: {reply!r}")
 
 
 def _check_role(permit: Permit, request: Any) -> None:

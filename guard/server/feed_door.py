@@ -51,11 +51,11 @@ from guard.server.connection import (
 )
 from guard.server.feed_subscription import Sent, Subscription
 from guard.server.feed_supply import FeedSupply
+from guard.server.few_messages import FewMessages, as_it_is, words_of_no_request
 from guard.server.listener import Listener
 from guard.server.permits import NOBODY, Permit
 from wal import Head
 
-MESSAGES_PER_TURN: Final = 4
 HEARTBEAT_S: Final = 1.0
 _NS_PER_S: Final = 1_000_000_000
 # What has become durable waits so long for more: a message for each batch would cost several times
@@ -93,6 +93,7 @@ class FeedDoor:
         self._software_version = software_version
         self._when_durable = when_durable
         self._loop = asyncio.get_running_loop()
+        self._messages = FewMessages(listener, self._take, self._look_at_full)
         self._subscriptions: dict[Connection, Subscription] = {}
         self._due: deque[Subscription] = deque()
         self._full: set[Subscription] = set()  # who has to fetch first
@@ -103,12 +104,12 @@ class FeedDoor:
 
     def start(self) -> None:
         """Serves from now on."""
-        self._listener.attach(self._loop, self._on_readable)
+        self._messages.start()
         self._heartbeat = self._loop.call_later(HEARTBEAT_S, self._on_heartbeat)
 
     def stop(self) -> None:
         """Serves no more."""
-        self._listener.detach()
+        self._messages.stop()
         self._supply.close()
         for timer in (self._heartbeat, self._gathering):
             if timer is not None:
@@ -149,22 +150,10 @@ class FeedDoor:
 
     # What comes in.
 
-    def _on_readable(self) -> None:
-        self._listener.begin_turn()
-        for _ in range(MESSAGES_PER_TURN):
-            received = self._listener.receive()
-            if received is None:
-                break
-            self._take(received)
-        self._listener.release_held()
+    def _look_at_full(self) -> None:
+        """Whoever had to fetch first may have done so."""
         for subscription in list(self._full):
             self._add_due(subscription)
-        if self._listener.has_ready():
-            self._loop.call_soon(self._on_more)
-
-    def _on_more(self) -> None:
-        if self._listener.has_ready():
-            self._on_readable()
 
     def _take(self, received: Received) -> None:
         peer, before, body, frame_count = received
@@ -172,8 +161,7 @@ class FeedDoor:
         request_id: RequestId = UNSET
         try:
             if body is None or frame_count < 0:
-                what = "one frame, or an empty one and it" if body is None else "a shorter message"
-                raise FeedError("malformed", "", f"not a request; allowed: {what}")
+                raise FeedError("malformed", "", words_of_no_request(body))
             request_id = request_id_of(body)
             request = decode_request(body)
             self._do(peer, before, as_json, request)
@@ -372,7 +360,7 @@ class FeedDoor:
         if message is None:
             return True
         if part.is_read:
-            self._listener.send_all([message], _as_it_is)
+            self._listener.send_all([message], as_it_is)
         else:
             self._send_file(message, part)
         return True
@@ -430,11 +418,7 @@ class FeedDoor:
     def _send(self, message: Sent) -> None:
         """An answer or a heartbeat; nothing to who has too much to fetch as it is."""
         if message[0].unsent_bytes <= UNSENT_BYTES_MAX:
-            self._listener.send_all([message], _as_it_is)
-
-
-def _as_it_is(message: object) -> bytes:
-    raise TypeError(f"a message of the feed is bytes already: {message!r}")
+            self._listener.send_all([message], as_it_is)
 
 
 def _other_history(told: str | None, sequence: int) -> FeedError:

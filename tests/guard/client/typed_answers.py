@@ -29,7 +29,7 @@ from guard.client import (
     Status,
     StatusReply,
 )
-from guard.client.codec import Answer
+from guard.protocol.messages import Answer
 
 
 def plain(
