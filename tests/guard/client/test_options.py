@@ -1,12 +1,15 @@
 """What a client is made with: each bad option is named, with its value and what is allowed."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import zmq
 
+from guard.admin.messages import Health
 from guard.client import CurveKeys, GuardClient, InstrumentSpec
+from guard.client.admin import AdminClient, AdminTimeoutError
 from guard.client.options import check_endpoint
 
 BTC = InstrumentSpec("BTC-USD", tick_size="0.01", lot_size="1")
@@ -127,7 +130,9 @@ def test_a_bad_key_is_named_and_not_shown(at: int) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_guard_at_an_ipv6_address_is_reached() -> None:
+@pytest.fixture
+def newer_family() -> Iterator[tuple[zmq.Socket[bytes], str]]:
+    """A server at an address of IPv6, and that address."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     server = context.socket(zmq.ROUTER)
     server.set(zmq.IPV6, 1)
@@ -137,13 +142,28 @@ def test_a_guard_at_an_ipv6_address_is_reached() -> None:
     except zmq.ZMQError:
         pytest.skip("this machine has no IPv6 loopback")
     else:
-        endpoint = server.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
-        client = GuardClient(endpoint)
-        client.send(client.new_fill(
-            desk="d", client_order_id="A", fill_id="F", quantity=1, fee_microcents=0,
-        ))  # fmt: skip
-        assert b"fill_id" in server.recv_multipart()[-1]
-        client.close()
+        yield server, server.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
     finally:
         server.close(linger=0)
         context.term()
+
+
+def test_a_guard_at_an_ipv6_address_is_reached(
+    newer_family: tuple[zmq.Socket[bytes], str],
+) -> None:
+    server, endpoint = newer_family
+    client = GuardClient(endpoint)
+    client.send(client.new_fill(
+        desk="d", client_order_id="A", fill_id="F", quantity=1, fee_microcents=0,
+    ))  # fmt: skip
+    assert b"fill_id" in server.recv_multipart()[-1]
+    client.close()
+
+
+def test_an_admin_endpoint_at_an_ipv6_address_is_reached(
+    newer_family: tuple[zmq.Socket[bytes], str],
+) -> None:
+    server, endpoint = newer_family
+    with AdminClient(endpoint, timeout_s=0.5) as admin, pytest.raises(AdminTimeoutError):
+        admin.ask(Health())
+    assert b"health" in server.recv_multipart()[-1]
