@@ -21,7 +21,8 @@ cdef int note_admitted(GuardState state, Request request, bint is_exit) except -
 
 @cython.locals(
     orders=RememberedOrders, positions=Positions, order=Request, desk_number=Py_ssize_t,
-    worth=Worth, row=Py_ssize_t, lots=i64, within=i64, is_exit=bint, price=u64, microcents=i64,
+    worth=Worth, row=Py_ssize_t, lots=i64, left=i64, within=i64, is_exit=bint, price=u64,
+    microcents=i64,
 )
 cdef int note_fill(
     GuardState state, Py_ssize_t order_row, i64 phase, Request request

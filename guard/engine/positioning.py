@@ -62,12 +62,11 @@ def note_fill(state: GuardState, order_row: int, phase: int, request: Request) -
     lots = request.quantity
     within = 0
     if phase != _PHASE_REFUSED:
-        within = left_of(orders, order_row)
-        if within > lots:
-            within = lots
+        left = left_of(orders, order_row)
+        within = left if left < lots else lots
         if phase == _OPEN:
             is_exit = orders.known_outcome.reservation_id == 0
-            if is_exit and within == left_of(orders, order_row):
+            if is_exit and within == left:
                 positions.count_exit(-1)
             positions.work(row, order.side, -within, is_exit)
     price = request.price if request.price > 0 else order.price
