@@ -58,6 +58,9 @@ EXCHANGES: list[tuple[str, Any]] = [
     ("a symbol's reference price", {"type": "mark", "symbol": "AAPL", "price": 19_000}),
     ("of no symbol that there is", {"type": "mark", "symbol": "NONE", "price": 1}),
     ("which limits count", {"type": "limits", "desk": "desk-alpha", "symbol": "AAPL"}),
+    ("what a desk has and works", {"type": "positions", "desk": "desk-alpha"}),
+    ("a page of it", {"type": "positions", "desk": "desk-alpha", "from_symbol": "AAPM"}),
+    ("of no desk that there is", {"type": "positions", "desk": "desk-omega"}),
     ("no map", 7),
     ("an empty array", []),
 ]

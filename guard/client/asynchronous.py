@@ -32,11 +32,13 @@ from guard.protocol.messages import (
     Order,
     Ping,
     Pong,
+    PositionsReply,
     Reject,
     Released,
     Reply,
     Request,
     ShowLimits,
+    ShowPositions,
     Stats,
     StatsReply,
     Status,
@@ -129,6 +131,10 @@ class AsyncGuardClient(ClientBase):
         """Which limits count for a desk in a symbol, and what is used. Raises as `order`."""
         return await self.call(ShowLimits(desk, symbol))
 
+    async def positions(self, desk: str, *, from_symbol: str | None = None) -> PositionsReply:
+        """What a desk has and works, by symbol, a page of it. Raises as `order`."""
+        return await self.call(ShowPositions(desk, from_symbol))
+
     @overload
     async def call(self, request: Order) -> Admit | Reject: ...
     @overload
@@ -147,6 +153,8 @@ class AsyncGuardClient(ClientBase):
     async def call(self, request: Mark) -> Marked: ...
     @overload
     async def call(self, request: ShowLimits) -> LimitsReply: ...
+    @overload
+    async def call(self, request: ShowPositions) -> PositionsReply: ...
     @overload
     async def call(self, request: Request) -> Answer: ...
     async def call(self, request: Request) -> Any:
@@ -186,6 +194,10 @@ class AsyncGuardClient(ClientBase):
     async def send(self, request: Mark) -> "asyncio.Future[Marked | ErrorReply]": ...
     @overload
     async def send(self, request: ShowLimits) -> "asyncio.Future[LimitsReply | ErrorReply]": ...
+    @overload
+    async def send(
+        self, request: ShowPositions
+    ) -> "asyncio.Future[PositionsReply | ErrorReply]": ...
     @overload
     async def send(self, request: Request) -> "asyncio.Future[Reply]": ...
     async def send(self, request: Request) -> "asyncio.Future[Any]":

@@ -29,11 +29,13 @@ from guard.protocol.messages import (
     Order,
     Ping,
     Pong,
+    PositionsReply,
     Reject,
     Released,
     Reply,
     Request,
     ShowLimits,
+    ShowPositions,
     Stats,
     StatsReply,
     Status,
@@ -58,12 +60,14 @@ ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
     Hello: (HelloReply, ErrorReply),
     Mark: (Marked, ErrorReply),
     ShowLimits: (LimitsReply, ErrorReply),
+    ShowPositions: (PositionsReply, ErrorReply),
 }
 _OPTIONAL_FIELDS: dict[type[Request], tuple[str, ...]] = {
     Order: ("currency", "sent_at_ns"),
     Fill: ("price", "executed_at_ns"),
     Hello: ("from_symbol", "from_desk", "from_venue"),
     Mark: ("as_of_ns", "bid", "ask"),
+    ShowPositions: ("from_symbol",),
 }
 _IDENTITY_FIELDS = ("desk", "client_order_id", "fill_id")
 

@@ -15,6 +15,7 @@ from guard.protocol.messages import (
     Ping,
     Request,
     ShowLimits,
+    ShowPositions,
     Stats,
 )
 
@@ -84,6 +85,8 @@ def describe(requests: Sequence[Request]) -> str:
         return f"mark of symbol {request.symbol!r}"
     if isinstance(request, ShowLimits):
         return f"limits of desk {request.desk!r} in symbol {request.symbol!r}"
+    if isinstance(request, ShowPositions):
+        return f"positions of desk {request.desk!r}"
     text = f"{kind} {request.client_order_id!r} of desk {request.desk!r}"
     if isinstance(request, Fill):
         return f"{text}, fill {request.fill_id!r}"

@@ -31,11 +31,13 @@ from guard.protocol.messages import (
     Order,
     Ping,
     Pong,
+    PositionsReply,
     Reject,
     Released,
     Reply,
     Request,
     ShowLimits,
+    ShowPositions,
     Stats,
     StatsReply,
     Status,
@@ -157,6 +159,10 @@ class GuardClient(ClientBase):
         """Which limits count for a desk in a symbol, and what is used. Raises as `order`."""
         return self.call(ShowLimits(desk, symbol))
 
+    def positions(self, desk: str, *, from_symbol: str | None = None) -> PositionsReply:
+        """What a desk has and works, by symbol, a page of it. Raises as `order`."""
+        return self.call(ShowPositions(desk, from_symbol))
+
     @overload
     def call(self, request: Order) -> Admit | Reject: ...
     @overload
@@ -175,6 +181,8 @@ class GuardClient(ClientBase):
     def call(self, request: Mark) -> Marked: ...
     @overload
     def call(self, request: ShowLimits) -> LimitsReply: ...
+    @overload
+    def call(self, request: ShowPositions) -> PositionsReply: ...
     @overload
     def call(self, request: Request) -> Answer: ...
     def call(self, request: Request) -> Any:
@@ -222,6 +230,8 @@ class GuardClient(ClientBase):
     def send(self, request: Mark) -> Pending[Marked | ErrorReply]: ...
     @overload
     def send(self, request: ShowLimits) -> Pending[LimitsReply | ErrorReply]: ...
+    @overload
+    def send(self, request: ShowPositions) -> Pending[PositionsReply | ErrorReply]: ...
     @overload
     def send(self, request: Request) -> Pending[Reply]: ...
     def send(self, request: Request) -> Pending[Any]:

@@ -33,6 +33,7 @@ GRANT_OF: Final[dict[str, str | None]] = {
     "mark": "marks",
     "status": "status",
     "limits": "status",
+    "positions": "status",
     "stats": "stats",
     "ping": None,
     "hello": None,

@@ -1,16 +1,21 @@
 """The limits that counted for a desk in a symbol at a record, as plain values. Pure.
 
-Owns what an explanation and a query show of them: each limit with its scope, and each rate with
-what of it was used. What others share of a rate is shown to who may read the log, and to no client.
+Owns what an explanation and a query show of them: each limit with its scope, and of each rate and
+of the limits of positions and open orders what was used. What others share of a rate is shown to
+who may read the log, and to no client.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from guard.engine.limits import Effective, explained
+from guard.engine.positions import BUY, NO_POSITION, SELL
 from guard.engine.rates import NOTIONAL, ORDERS
 from guard.engine.state import GuardState
 from guard.protocol.limits import NO_LIMIT, Scope
 
+# Limits of which a desk uses what is its own, whichever scope says them.
+OWN_FIGURES: Final = ("position_long_max", "position_short_max", "open_orders_max")
+NO_SYMBOL: Final = 2**32 - 1  # as a number: more than there can be
 _KINDS = {ORDERS: "orders", NOTIONAL: "notional"}
 
 
@@ -23,15 +28,17 @@ def effective_limits(state: GuardState, desk: str, symbol: str) -> Effective:
 def limit_lines(state: GuardState, desk: str, symbol: str) -> list[dict[str, Any]]:
     """Each limit that any scope says, and each rate; none where there are no limits.
 
-    `limit`: None where it is waived. `scope`: whose it is.
+    `value`: None where it is waived. `scope`: whose it is. `used`: of it, where that can be said.
     """
     if not state.has_limits:
         return []
+    used = _used_of(state, desk, symbol)
     lines: list[dict[str, Any]] = [
         {
             "limit": name,
             "scope": Scope(scope).name.lower(),
             "value": None if value == NO_LIMIT else value,
+            **({"used": used[name]} if name in used else {}),
         }
         for name, value, scope in explained(state.limits, desk, symbol)
     ]
@@ -45,3 +52,17 @@ def limit_lines(state: GuardState, desk: str, symbol: str) -> list[dict[str, Any
         for bucket in effective_limits(state, desk, symbol).buckets
     ]
     return lines
+
+
+def _used_of(state: GuardState, desk: str, symbol: str) -> dict[str, int]:
+    """What the desk uses of `OWN_FIGURES`: a position counts with all that works towards it."""
+    known, kept = state.desks.get(desk), state.positions
+    if known is None:
+        return {}
+    row = kept.find(known.share, kept.symbols.get(symbol, NO_SYMBOL))
+    long = short = 0
+    if row != NO_POSITION:
+        position = kept.position(row)
+        long, short = position + kept.working(row, BUY), kept.working(row, SELL) - position
+    open_orders = state.orders.shares.of(known.share).open_count
+    return dict(zip(OWN_FIGURES, (max(long, 0), max(short, 0), open_orders), strict=True))

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import UNSET
 
-from guard.protocol.fields import FILL, FILL_FIELDS, LIMITS, MARK
+from guard.protocol.fields import FILL, FILL_FIELDS, LIMITS, MARK, POSITIONS
 from guard.protocol.messages import ErrorReply
 from guard.protocol.outcome import Outcome
 from guard.protocol.reasons import ErrorCode
@@ -23,7 +23,7 @@ _NOTHING_TO_CANCEL: Final = {
 
 def error_about(request: Request, code: ErrorCode, field: str, message: str) -> ErrorReply:
     """An error that names the order, or the fill, that the request is about; without its id."""
-    if request.kind in (MARK, LIMITS):
+    if request.kind in (MARK, LIMITS, POSITIONS):
         return ErrorReply(code.word, field, message)
     fill_id = request.fill_id if request.kind == FILL else UNSET
     return ErrorReply(code.word, field, message, request.desk, request.client_order_id, fill_id)

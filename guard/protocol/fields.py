@@ -67,7 +67,7 @@ class Field(NamedTuple):
 
 
 KINDS: Final = tuple(REQUEST_TYPES)
-ORDER, FILL, CANCEL, STATUS, PING, STATS, HELLO, MARK, LIMITS = range(len(KINDS))
+ORDER, FILL, CANCEL, STATUS, PING, STATS, HELLO, MARK, LIMITS, POSITIONS = range(len(KINDS))
 BAD: Final = len(KINDS)  # no request: it is answered by an error
 
 TEXT_NAMES: Final = tuple(TEXTS)

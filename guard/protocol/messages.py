@@ -133,6 +133,16 @@ class ShowLimits(Struct, tag="limits", tag_field="type", forbid_unknown_fields=T
     request_id: RequestId = UNSET
 
 
+class ShowPositions(
+    Struct, tag="positions", tag_field="type", forbid_unknown_fields=True, gc=False
+):
+    """What does a desk have, and what works of it? Symbols are shown from that one on."""
+
+    desk: Name
+    from_symbol: Name | None = None
+    request_id: RequestId = UNSET
+
+
 class Admit(Struct, tag="admit", tag_field="type", gc=False):
     """The order may go to `venue`; `notional_microcents` of its desk's budget are held.
 
@@ -315,6 +325,37 @@ class LimitsReply(Struct, tag="limits", tag_field="type"):
     request_id: RequestId = UNSET
 
 
+class SymbolPosition(Struct):
+    """What a desk has in a symbol, in lots, sold short below zero; money in microcents.
+
+    `confirmed_lots`: what of the position may be reduced. `average_cost_microcents`: of a lot,
+    rounded against the desk; 0 without a position.
+    """
+
+    symbol: str
+    position_lots: int
+    confirmed_lots: int
+    working_buys: int
+    working_sells: int
+    cost_microcents: int
+    average_cost_microcents: int
+    realised_microcents: int
+
+
+class PositionsReply(Struct, tag="positions", tag_field="type"):
+    """A page of a desk's positions, in ascending order of their symbols.
+
+    `since_sequence`: the record since which they are counted, 0 where they are not.
+    `next_symbol`: where the next page begins; None where this one ends the list.
+    """
+
+    desk: str
+    positions: list[SymbolPosition]
+    since_sequence: int
+    next_symbol: str | None = None
+    request_id: RequestId = UNSET
+
+
 class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
     """The request was refused as malformed or impossible, and changed nothing.
 
@@ -330,7 +371,9 @@ class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
     request_id: RequestId = UNSET
 
 
-Request: TypeAlias = Order | Fill | Cancel | Status | Ping | Stats | Hello | Mark | ShowLimits
+Request: TypeAlias = (
+    Order | Fill | Cancel | Status | Ping | Stats | Hello | Mark | ShowLimits | ShowPositions
+)
 # Every reply but an error.
 Answer: TypeAlias = (
     Admit
@@ -343,6 +386,7 @@ Answer: TypeAlias = (
     | HelloReply
     | Marked
     | LimitsReply
+    | PositionsReply
 )
 Reply: TypeAlias = Answer | ErrorReply
 
@@ -359,4 +403,5 @@ REQUEST_TYPES: dict[str, type[Request]] = {
     "hello": Hello,
     "mark": Mark,
     "limits": ShowLimits,
+    "positions": ShowPositions,
 }

@@ -35,6 +35,7 @@ from guard.protocol.messages import (
     Ping,
     Request,
     ShowLimits,
+    ShowPositions,
     Stats,
     Status,
 )
@@ -126,7 +127,9 @@ class WireForm:
     encode: Callable[[object], bytes]
 
 
-_REQUEST: Any = Order | Fill | Cancel | Status | Ping | Stats | Hello | Mark | ShowLimits
+_REQUEST: Any = (
+    Order | Fill | Cancel | Status | Ping | Stats | Hello | Mark | ShowLimits | ShowPositions
+)
 _REQUESTS: Any = list[_REQUEST]
 
 JSON = WireForm(
@@ -249,13 +252,8 @@ def check_request(request: Request, currency: str) -> None:
             raise _invalid("request_id", request_id)
     if type(request) is Order:
         _check_order(request, currency)
-    elif isinstance(request, Hello):
-        for field in ("from_symbol", "from_desk"):
-            name = getattr(request, field)
-            if name is not None and not is_name(name):
-                raise _invalid(field, name)
-    elif isinstance(request, Mark | ShowLimits):
-        for field in ("desk", "symbol"):
+    elif isinstance(request, Hello | Mark | ShowLimits | ShowPositions):
+        for field in ("desk", "symbol", "from_symbol", "from_desk"):
             name = getattr(request, field, None)
             if name is not None and not is_name(name):
                 raise _invalid(field, name)

@@ -61,6 +61,12 @@ class Greeter:
         self._policy: PolicySnapshot | None = None
         self._venues: list[VenueOffered] = []
 
+    def symbols(self) -> list[str]:
+        """All of them, in ascending order."""
+        if len(self._symbols) != len(self._state.instruments):
+            self._symbols = sorted(self._state.instruments)
+        return self._symbols
+
     def answer(
         self,
         from_symbol: str,
@@ -74,13 +80,11 @@ class Greeter:
         """
         state = self._state
         # Neither desks nor instruments are ever taken away.
-        if len(self._symbols) != len(state.instruments):
-            self._symbols = sorted(state.instruments)
         if len(self._desks) != len(state.desks):
             self._desks = sorted(state.desks)
         if state.policy is not self._policy:
             self._policy, self._venues = state.policy, _venues_of(state.policy)
-        symbols, next_symbol = _page(self._symbols, from_symbol)
+        symbols, next_symbol = _page(self.symbols(), from_symbol)
         known = self._desks
         if granted is not None:
             known = [desk for desk in known if desk in granted]

@@ -1,28 +1,38 @@
-"""The answer to `limits`: what counts for a desk in a symbol, and what of its rates is used.
+"""The answer to `limits`: what counts for a desk in a symbol, and what of it is used.
 
-Owns what a client may see of it: of a rate that other desks share it is not told what is used.
+Owns what a client may see of it: of a rate that other desks share it is not told what is used. The
+desk's budget and the cap of its open holds stand behind the limits, whether there are any or not.
 """
 
-from guard.engine.limit_lines import limit_lines
+from guard.engine.limit_lines import OWN_FIGURES, limit_lines
 from guard.engine.state import GuardState
 from guard.protocol.limits import file_name
 from guard.protocol.messages import LimitLine, LimitsReply
+from kernel import InvariantError
 
 _OWN = ("desk", "desk_symbol")
 
 
 def show_limits(state: GuardState, desk: str, symbol: str) -> LimitsReply:
     """Of a desk and a symbol that there are."""
-    return LimitsReply(
-        desk,
-        symbol,
-        [
-            LimitLine(
-                file_name(line["limit"]),
-                line["scope"],
-                line["value"],
-                line.get("used") if line["scope"] in _OWN else None,
-            )
-            for line in limit_lines(state, desk, symbol)
-        ],
-    )
+    lines = [
+        LimitLine(
+            file_name(line["limit"]),
+            line["scope"],
+            line["value"],
+            line.get("used") if line["scope"] in _OWN or line["limit"] in OWN_FIGURES else None,
+        )
+        for line in limit_lines(state, desk, symbol)
+    ]
+    return LimitsReply(desk, symbol, [*lines, *_of_ledger(state, desk)])
+
+
+def _of_ledger(state: GuardState, desk: str) -> list[LimitLine]:
+    """What is held and spent of the budget, and held of the cap, in microcents."""
+    line = state.ledger.line(desk)
+    if line is None:
+        raise InvariantError(f"desk {desk} has no line in the ledger")
+    return [
+        LimitLine("budget", "desk", line.initial, line.reserved + line.committed),
+        LimitLine("exposure_cap", "desk", line.cap or None, line.reserved),
+    ]

@@ -40,6 +40,7 @@ from guard.server.hello import Greeter
 from guard.server.limits_shown import show_limits
 from guard.server.marks import Marks
 from guard.server.permits import NOBODY, Permit, is_of_desk
+from guard.server.positions_shown import show_positions
 from kernel import little_endian as le
 from wal import LogWriter
 from wal.failpoint import is_armed, reach
@@ -52,7 +53,7 @@ _REPLY_BYTES_MAX = REPLY_BYTES_MAX
 _REPLIES_BYTES = 64 * 1024  # to begin with: more than the replies to 256 admitted orders
 _BAD = fields.BAD
 _ORDER, _PING, _STATS, _HELLO = fields.ORDER, fields.PING, fields.STATS, fields.HELLO
-_MARK, _LIMITS = fields.MARK, fields.LIMITS
+_MARK, _LIMITS, _POSITIONS = fields.MARK, fields.LIMITS, fields.POSITIONS
 _MARKS_SINCE = 3  # of the rules
 _EVERYTHING = int(Refused.EVERYTHING)
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR = map(
@@ -296,7 +297,7 @@ class RequestPath:
             hello = self._greeter.answer(request.symbol, request.desk, request.venue, desks)
             self._echo(request, hello)
             return self._put_message(hello, at)
-        if request.kind == _MARK or request.kind == _LIMITS:
+        if request.kind == _MARK or request.kind == _LIMITS or request.kind == _POSITIONS:
             return self._answer_about(request, at)
         if request.kind == _ORDER and self._state.rules_version >= _MARKS_SINCE:
             self.marks.say(request, self._wall_now_ns)
@@ -355,11 +356,16 @@ class RequestPath:
         return denied
 
     def _answer_about(self, request: Request, at: int) -> int:
-        """The answer to a mark, or to a question about limits."""
+        """The answer to a mark, or to a question about limits or positions."""
         state = self._state
-        if request.kind == _LIMITS and state.desk_of(request) is None:
+        if request.kind != _MARK and state.desk_of(request) is None:
             words = f"desk: there is no desk {request.desk!r}"
             return self._refuse_about(request, ErrorCode.UNKNOWN_DESK, "desk", words, at)
+        if request.kind == _POSITIONS:
+            symbols = self._greeter.symbols()
+            positions = show_positions(state, symbols, request.desk, request.symbol)
+            self._echo(request, positions)
+            return self._put_message(positions, at)
         if state.worth_of(request) is None:
             words = f"symbol: there is no symbol {request.symbol!r}"
             return self._refuse_about(request, ErrorCode.UNKNOWN_SYMBOL, "symbol", words, at)

@@ -85,6 +85,10 @@ def test_marks_and_limits(tmp_path: Path) -> None:
                 ]
                 with pytest.raises(GuardRequestError, match="unknown_symbol"):
                     await another.mark("NONE", 1)
+                shown_positions = await another.positions("desk-alpha")
+                assert shown_positions.positions == guard.positions("desk-alpha").positions
+                assert [one.symbol for one in shown_positions.positions] == ["AAPL"]
+                assert guard.positions("desk-alpha", from_symbol="AAPM").positions == []
 
         asyncio.run(other())
         assert isinstance(

@@ -21,11 +21,13 @@ from guard.protocol.messages import (
     Marked,
     Order,
     Pong,
+    PositionsReply,
     Reject,
     Released,
     Reply,
     StatsReply,
     StatusReply,
+    SymbolPosition,
     VenueOffered,
 )
 from guard_support import CHECKOUT, U64_MAX, fill, order
@@ -107,6 +109,13 @@ REPLIES: list[tuple[Any, str]] = [
         '{"type":"limits","desk":"d","symbol":"S","limits":[{"limit":"value_max","scope":"firm",'
         '"value":null,"used":null},{"limit":"r","scope":"desk","value":2,"used":1}]}',
     ),
+    (
+        PositionsReply("d", [SymbolPosition("S", -1, 2, 3, 4, 5, 6, -7)], 8, "T", 9),
+        '{"type":"positions","desk":"d","positions":[{"symbol":"S","position_lots":-1,'
+        '"confirmed_lots":2,"working_buys":3,"working_sells":4,"cost_microcents":5,'
+        '"average_cost_microcents":6,"realised_microcents":-7}],"since_sequence":8,'
+        '"next_symbol":"T","request_id":9}',
+    ),
     (ErrorReply("c", "f", "m"), '{"type":"error","code":"c","field":"f","message":"m"}'),
     (
         ErrorReply("c", "f", "m", "d", "A", "F", 1),
@@ -167,6 +176,7 @@ def test_the_content_is_all_but_the_request_id() -> None:
 
 def test_names() -> None:
     names = ["order", "fill", "cancel", "status", "ping", "stats", "hello", "mark", "limits"]
+    names.append("positions")
     assert list(REQUEST_TYPES) == names
     for name in names:
         assert f"`{name}`" in PROTOCOL

@@ -30,6 +30,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "hello": {},
     "mark": {"symbol": "AAPL", "price": 19_000},
     "limits": {"desk": "desk-alpha", "symbol": "AAPL"},
+    "positions": {"desk": "desk-alpha"},
 }
 # Of every kind that a key may be given, about all bounds. (A number with a fraction that is 0 is
 # an integer to a schema, and none to the guard.)

@@ -32,6 +32,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "hello": {"type": "hello", "from_desk": "desk-alpha", "from_symbol": "A", "from_venue": 1},
     "mark": {"type": "mark", "symbol": "A", "price": 1, "as_of_ns": 1, "bid": 1, "ask": 1},
     "limits": {"type": "limits", "desk": "d", "symbol": "A"},
+    "positions": {"type": "positions", "desk": "d", "from_symbol": "A"},
 }
 REQUIRED: dict[str, list[str]] = {
     "order": [
@@ -53,6 +54,7 @@ REQUIRED: dict[str, list[str]] = {
     "hello": [],
     "mark": ["symbol", "price"],
     "limits": ["desk", "symbol"],
+    "positions": ["desk"],
 }
 
 I64_MIN, I64_MAX, U64_MAX, U32_MAX = -(2**63), 2**63 - 1, 2**64 - 1, 2**32 - 1

@@ -14,7 +14,18 @@ from guard.replay.replay import replay_log
 from guard.server.counters import Counters
 from guard.server.request_path import LateReplies, RequestPath, record_event
 from guard_limits_support import WAIVED, limits_config
-from guard_support import KEY, LOG_ID, SECOND_NS, T0, actor, dev_config, opened_under
+from guard_support import (
+    ALPHA_BUDGET,
+    ALPHA_CAP,
+    KEY,
+    LOG_ID,
+    ORDER_NOTIONAL,
+    SECOND_NS,
+    T0,
+    actor,
+    dev_config,
+    opened_under,
+)
 from guard_wire_support import ORDER
 from wal import EMPTY_HEAD, ChainHasher, LogWriter
 
@@ -191,11 +202,29 @@ def test_what_counts_and_what_is_used_is_told(tmp_path: Path) -> None:
             {"limit": "price_collar_bps", "scope": "firm", "value": None, "used": None},
             {"limit": "rate of orders in 1000 ms", "scope": "firm", "value": 9, "used": None},
             {"limit": "rate of orders in 1000 ms", "scope": "desk", "value": 5, "used": 1},
+            {
+                "limit": "budget",
+                "scope": "desk",
+                "value": ALPHA_BUDGET,
+                "used": ORDER_NOTIONAL // 100,
+            },
+            {
+                "limit": "exposure_cap",
+                "scope": "desk",
+                "value": ALPHA_CAP,
+                "used": ORDER_NOTIONAL // 100,
+            },
         ],
         "request_id": "q",
     }
     assert guard.ask({**question, "desk": "nobody"})["code"] == "unknown_desk"
     assert guard.ask({**question, "symbol": "NONE"})["code"] == "unknown_symbol"
+    asked = {"type": "positions", "desk": "desk-alpha", "request_id": 7}
+    shown = guard.ask(asked)
+    assert (shown["request_id"], shown["positions"][0]["working_buys"]) == (7, 1)
+    assert guard.ask({**asked, "from_symbol": "AAPM"})["positions"] == []
+    error = guard.ask({**asked, "desk": "nobody"})
+    assert (error["code"], error["field"], error["request_id"]) == ("unknown_desk", "desk", 7)
     guard.end()
 
 

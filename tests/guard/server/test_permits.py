@@ -24,6 +24,7 @@ EACH = {
     "hello": HELLO,
     "mark": {"type": "mark", "symbol": "AAPL", "price": 1},
     "limits": {"type": "limits", "desk": "desk-alpha", "symbol": "AAPL"},
+    "positions": {"type": "positions", "desk": "desk-alpha"},
 }
 
 
@@ -56,7 +57,7 @@ def test_a_grant_lets_through_what_it_names_and_no_more(grant: str | None) -> No
     assert let_through == expected
 
 
-@pytest.mark.parametrize("kind", ["order", "fill", "cancel", "status", "limits"])
+@pytest.mark.parametrize("kind", ["order", "fill", "cancel", "status", "limits", "positions"])
 def test_of_other_desks_nothing_is_taken(kind: str) -> None:
     of = permit("orders", "facts", "status", desks=["desk-alpha", "d"])
     for _ in range(2):  # the desk that was let through last is compared first
