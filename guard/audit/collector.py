@@ -28,12 +28,11 @@ from guard.engine.events import (
     FillAccepted,
     FillBusted,
     FillCorrected,
-    FillRecorded,
     HoldFreed,
-    OrderReleased,
     Outcome,
     PolicyActivated,
 )
+from guard.engine.request_events import FillRecorded, OrderReleased
 from guard.engine.state import GuardState
 from guard.replay.place import Place
 from guard.replay.redecide import Replayed

@@ -17,16 +17,10 @@ from msgspec import UNSET
 
 from guard.audit.remedies import lead, remedies, remedies_for_requested
 from guard.audit.sentences import sentence_of
-from guard.engine.events import (
-    FillRecorded,
-    HoldFreed,
-    KernelRows,
-    OrderDecided,
-    OrderRefused,
-    OrderReleased,
-)
+from guard.engine.events import HoldFreed, KernelRows
 from guard.engine.limit_checks import valued_at
 from guard.engine.limit_lines import effective_limits, limit_lines
+from guard.engine.request_events import FillRecorded, OrderDecided, OrderRefused, OrderReleased
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Order, Reject
 from guard.protocol.reasons import Refusal

@@ -1,6 +1,7 @@
 """What the engine decides, and what the log says: one type an event. Pure.
 
-Owns the events of the log (`wal/FORMAT.md` gives them the chain; `guard.record.codec` their bytes).
+Owns the events of the log (`wal/FORMAT.md` gives them the chain; `guard.record.codec` their bytes),
+those that answer a request excepted (`guard.engine.request_events`).
 An event holds all that `guard.engine` needs to change the state by, the answer that was given
 included, so that recovery never decides anything.
 
@@ -18,26 +19,28 @@ from typing import Literal, TypeAlias
 from msgspec import UNSET, Struct, UnsetType
 
 from guard.engine.policy_content import PolicyContent
+from guard.engine.request_events import (
+    Event,
+    FillRecorded,
+    OrderDecided,
+    OrderRefused,
+    OrderReleased,
+)
 from guard.protocol.limits import LimitScope
-from guard.protocol.messages import Admit, Cancel, Fill, Filled, Order, Reject, Released
 from guard.protocol.ranges import (
     ActionId,
     BasisPoints,
     ByteCount,
-    Client,
     CountAboveZero,
     Currency,
     Day,
     DeskName,
     DiskReserveBytes,
-    ElapsedNs,
     Epoch,
     FreeBytes,
     HaltScope,
     HexDigest,
     LogId,
-    MarkAgeNs,
-    MarkPrice,
     Microcents,
     MicrocentsAboveZero,
     OperatorAction,
@@ -60,14 +63,6 @@ RULES_VERSION = 3
 RULES_VERSIONS = range(1, RULES_VERSION + 1)
 
 
-class Event(Struct, tag_field="event", forbid_unknown_fields=True):
-    """The fields that every event begins with."""
-
-    received_at_ns: ReceivedAtNs
-    client: Client
-    batch_first_sequence: Sequence
-
-
 class Administrative(Event):
     """An event that a person or a start-up caused.
 
@@ -76,49 +71,6 @@ class Administrative(Event):
 
     by: str
     why: str
-
-
-class OrderDecided(Event, tag="order", gc=False):
-    """An order that the kernel was asked about, admitted or rejected.
-
-    Since version 3 of the rules, each left out where there is none: the price of its symbol that
-    was known then, how old that was, and the log's count of time, where there are limits.
-    """
-
-    order: Order
-    answer: Admit | Reject
-    mark_price: MarkPrice | UnsetType = UNSET
-    mark_age_ns: MarkAgeNs | UnsetType = UNSET
-    elapsed_ns: ElapsedNs | UnsetType = UNSET
-    clock_ns: ReceivedAtNs | UnsetType = UNSET
-
-
-class OrderRefused(Event, tag="order_refused", gc=False):
-    """An order refused before the kernel could be asked."""
-
-    order: Order
-    answer: Reject
-    mark_price: MarkPrice | UnsetType = UNSET
-    mark_age_ns: MarkAgeNs | UnsetType = UNSET
-    elapsed_ns: ElapsedNs | UnsetType = UNSET
-    clock_ns: ReceivedAtNs | UnsetType = UNSET
-
-
-class FillRecorded(Event, tag="fill", gc=False):
-    """An execution. `halts_desk`: its fee could not be paid, the desk's entries stop."""
-
-    fill: Fill
-    answer: Filled
-    halts_desk: bool
-    clock_ns: ReceivedAtNs | UnsetType = UNSET
-
-
-class OrderReleased(Event, tag="release", gc=False):
-    """A cancel that freed what its order still held."""
-
-    cancel: Cancel
-    answer: Released
-    clock_ns: ReceivedAtNs | UnsetType = UNSET
 
 
 class LogOpened(Administrative, tag="log_opened"):

@@ -9,14 +9,8 @@ not follow from those before it.
 """
 
 from guard.engine.engine import Engine
-from guard.engine.events import (
-    FillRecorded,
-    LogOpened,
-    OrderDecided,
-    OrderRefused,
-    OrderReleased,
-    Outcome,
-)
+from guard.engine.events import LogOpened, Outcome
+from guard.engine.request_events import FillRecorded, OrderDecided, OrderRefused, OrderReleased
 from guard.protocol.fields import CODE_OF_REASON, EARLY, RECORDED_FLAGS, UNCHARGED
 from guard.protocol.messages import I64_MAX, Admit
 from guard.protocol.outcome import Outcome as RequestOutcome

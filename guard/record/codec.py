@@ -15,7 +15,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from guard.engine.events import Decided, KernelRows, OrderDecided, Outcome, PlainEvent
+from guard.engine.events import (
+    Decided,
+    KernelRows,
+    Outcome,
+    PlainEvent,
+)
+from guard.engine.request_events import OrderDecided
 from guard.record.words import explain
 from kernel.layout import DECISION, INPUT
 from kernel.reasons import ACTION_OF_CAMEL, REASON_OF_CAMEL

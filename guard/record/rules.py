@@ -29,18 +29,15 @@ from guard.engine.events import (
     FillAccepted,
     FillBusted,
     FillCorrected,
-    FillRecorded,
     HoldFreed,
     LimitsSet,
     LogOpened,
-    OrderDecided,
-    OrderRefused,
-    OrderReleased,
     Outcome,
     RulesActivated,
     SessionStarted,
     SettingsActivated,
 )
+from guard.engine.request_events import FillRecorded, OrderDecided, OrderRefused, OrderReleased
 from guard.engine.state import GuardState
 from guard.protocol import json_reader
 from guard.protocol.fields import ORDER, RECORDED_FLAGS

@@ -23,13 +23,8 @@ from guard.engine.events import (
     DeskToppedUp,
     EntriesHalted,
     EntriesResumed,
-    Event,
-    FillRecorded,
     InstrumentDefined,
     LogOpened,
-    OrderDecided,
-    OrderRefused,
-    OrderReleased,
     Outcome,
     PolicyActivated,
     RulesActivated,
@@ -40,6 +35,13 @@ from guard.engine.events import (
     TradingResumed,
 )
 from guard.engine.policy_content import PolicyContent
+from guard.engine.request_events import (
+    Event,
+    FillRecorded,
+    OrderDecided,
+    OrderRefused,
+    OrderReleased,
+)
 from guard.protocol.instruments import define_instrument
 from guard.protocol.messages import I64_MAX, Admit, Order, Reject
 from guard.protocol.reasons import NOT_REMEMBERED

@@ -3,7 +3,7 @@
 from typing import Any
 
 from guard.audit.collector import DayCollector
-from guard.engine.events import FillRecorded, OrderDecided, OrderRefused, OrderReleased
+from guard.engine.request_events import FillRecorded, OrderDecided, OrderRefused, OrderReleased
 from guard.protocol.messages import I64_MAX, Admit, Reject
 from kernel.layout import TRACE
 

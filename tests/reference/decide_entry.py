@@ -15,7 +15,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from guard.engine.events import Decided, KernelRows, OrderDecided, OrderRefused
+from guard.engine.events import Decided, KernelRows
+from guard.engine.request_events import OrderDecided, OrderRefused
 from guard.protocol.messages import (
     I64_MAX,
     U32_MAX,

@@ -13,7 +13,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from guard.engine.events import Decided, FillRecorded, OrderReleased
+from guard.engine.events import Decided
+from guard.engine.request_events import FillRecorded, OrderReleased
 from guard.protocol.messages import (
     I64_MAX,
     U64_MAX,

@@ -14,7 +14,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from guard.engine.events import Decided, KernelRows, LogOpened, OrderDecided, Outcome, PlainEvent
+from guard.engine.events import (
+    Decided,
+    KernelRows,
+    LogOpened,
+    Outcome,
+    PlainEvent,
+)
+from guard.engine.request_events import OrderDecided
 from guard.record.words import explain
 from kernel.digest import decision_digest_of_row, input_digest_of_row
 from kernel.layout import DECISION, DECISION_ROW_BYTES, INPUT

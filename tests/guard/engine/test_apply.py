@@ -11,11 +11,8 @@ from guard.engine.events import (
     DeskOpened,
     DeskResumed,
     DeskToppedUp,
-    FillRecorded,
     InstrumentDefined,
     LogOpened,
-    OrderDecided,
-    OrderReleased,
     Outcome,
     PolicyActivated,
     RulesActivated,
@@ -23,6 +20,7 @@ from guard.engine.events import (
     SessionStarted,
     SettingsActivated,
 )
+from guard.engine.request_events import FillRecorded, OrderDecided, OrderReleased
 from guard.engine.state import GuardState
 from guard.protocol.messages import Filled, Released
 from guard.record.codec import RecordError, decode_data

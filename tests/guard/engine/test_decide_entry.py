@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from guard.engine.engine import Engine
-from guard.engine.events import FillAccepted, OrderDecided, OrderRefused
+from guard.engine.events import FillAccepted
+from guard.engine.request_events import OrderDecided, OrderRefused
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Reject
 from guard.record.applying import RecordFolder

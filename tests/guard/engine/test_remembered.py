@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, msgpack, structs
 
-from guard.engine.events import FillRecorded, OrderDecided
 from guard.engine.remembered import RememberedOrders
+from guard.engine.request_events import FillRecorded, OrderDecided
 from guard.engine.row_map import BLOB_BYTES_MAX
 from guard.protocol.messages import (
     I64_MAX,

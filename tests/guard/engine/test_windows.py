@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from guard.engine.engine import Engine
-from guard.engine.events import Decided, FillRecorded, Outcome
+from guard.engine.events import Decided, Outcome
 from guard.engine.remembered import NEVER
+from guard.engine.request_events import FillRecorded
 from guard.engine.row_map import NO_ROW
 from guard.protocol.messages import Cancel, Fill, Request
 from guard.recovery.checkpoint_payload import state_digest_hex

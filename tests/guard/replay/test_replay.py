@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from guard.engine.events import Decided, FillRecorded, OrderDecided
+from guard.engine.events import Decided
+from guard.engine.request_events import FillRecorded, OrderDecided
 from guard.engine.state import GuardState
 from guard.record.codec import decode_data
 from guard.replay.replay import ForeignLogError, Place, ReplayMismatch, replay_log

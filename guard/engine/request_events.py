@@ -1,0 +1,70 @@
+"""What the log says of a request: one type an event. Pure.
+
+Owns the beginning of every event, and the events that answer requests; all others are
+`guard.engine.events`'. One holds the request as it was sent, without its id, and the answer as it
+was given. `clock_ns`, at its end: what the system's clock said, where that is not about the time
+that the record has.
+"""
+
+from msgspec import UNSET, Struct, UnsetType
+
+from guard.protocol.messages import Admit, Cancel, Fill, Filled, Order, Reject, Released
+from guard.protocol.ranges import (
+    Client,
+    ElapsedNs,
+    MarkAgeNs,
+    MarkPrice,
+    ReceivedAtNs,
+    Sequence,
+)
+
+
+class Event(Struct, tag_field="event", forbid_unknown_fields=True):
+    """The fields that every event begins with."""
+
+    received_at_ns: ReceivedAtNs
+    client: Client
+    batch_first_sequence: Sequence
+
+
+class OrderDecided(Event, tag="order", gc=False):
+    """An order that the kernel was asked about, admitted or rejected.
+
+    Since version 3 of the rules, each left out where there is none: the price of its symbol that
+    was known then, how old that was, and the log's count of time, where there are limits.
+    """
+
+    order: Order
+    answer: Admit | Reject
+    mark_price: MarkPrice | UnsetType = UNSET
+    mark_age_ns: MarkAgeNs | UnsetType = UNSET
+    elapsed_ns: ElapsedNs | UnsetType = UNSET
+    clock_ns: ReceivedAtNs | UnsetType = UNSET
+
+
+class OrderRefused(Event, tag="order_refused", gc=False):
+    """An order refused before the kernel could be asked."""
+
+    order: Order
+    answer: Reject
+    mark_price: MarkPrice | UnsetType = UNSET
+    mark_age_ns: MarkAgeNs | UnsetType = UNSET
+    elapsed_ns: ElapsedNs | UnsetType = UNSET
+    clock_ns: ReceivedAtNs | UnsetType = UNSET
+
+
+class FillRecorded(Event, tag="fill", gc=False):
+    """An execution. `halts_desk`: its fee could not be paid, the desk's entries stop."""
+
+    fill: Fill
+    answer: Filled
+    halts_desk: bool
+    clock_ns: ReceivedAtNs | UnsetType = UNSET
+
+
+class OrderReleased(Event, tag="release", gc=False):
+    """A cancel that freed what its order still held."""
+
+    cancel: Cancel
+    answer: Released
+    clock_ns: ReceivedAtNs | UnsetType = UNSET
