@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from guard.engine.events import Client
+from guard.protocol.ranges import Client
 
 
 class Origin(Struct, frozen=True, gc=False):
