@@ -167,6 +167,7 @@ def describe(state: GuardState) -> dict[str, Any]:
         "next": ledger.next_reservation_id,
     }
     fields["orders"] = b"".join(orders.dump())
+    fields["latches"] = list(state.latches.entries())
     fields["facts"] = list(state.facts.dump())
     used = {name: bucket.dump() for name, bucket in state.limits.buckets.items()}
     fields["limits"] = (state.limits.tree, used, state.limits.recent.dump())

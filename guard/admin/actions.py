@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from guard.admin import messages as asked
 from guard.admin.day_name import check_day
+from guard.admin.latch_actions import lift_changes, lifted
 from guard.admin.messages import AdminError, close_action_id
 from guard.admin.trading import said_before, said_of
 from guard.config.limits import check_tree, tree_differences
@@ -466,6 +467,7 @@ PLANNERS: Final[dict[type, Planner]] = {
     asked.DefineInstrument: _plan_instrument,
     asked.ActivatePolicy: _plan_policy,
     asked.SetLimits: _plan_limits,
+    asked.LiftLatch: lambda *of: Plan(lifted(*of), lift_changes(*of[:2])),
     asked.FreeHold: _plan_free,
     asked.AcceptFill: _plan_amendment,
     asked.BustFill: _plan_amendment,
@@ -486,6 +488,7 @@ EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
     asked.DefineInstrument: _defined,
     asked.ActivatePolicy: _activated,
     asked.SetLimits: _limited,
+    asked.LiftLatch: lifted,
     asked.FreeHold: _freed,
     asked.AcceptFill: _amended,
     asked.BustFill: _amended,

@@ -21,6 +21,7 @@ from guard.admin.shown_orders import OpenOrdersReply as OpenOrdersReply
 from guard.admin.shown_orders import PositionLine as PositionLine
 from guard.admin.shown_orders import PositionsReply as PositionsReply
 from guard.admin.shown_orders import StoryReply as StoryReply
+from guard.engine.latches import LATCH_KINDS, LatchKind
 from guard.engine.policy_content import PolicyContent
 from guard.protocol.limits import LimitScope
 from guard.protocol.messages import RequestId, StatsReply
@@ -139,6 +140,14 @@ class SetLimits(Action, tag="set_limits"):
     limits: list[LimitScope]
 
 
+class LiftLatch(Action, tag="lift_latch"):
+    """Lift a latch of a desk, or of a desk in one symbol, that let positions but be reduced."""
+
+    desk: DeskName
+    latch: LatchKind
+    symbol: ScopeName = ""
+
+
 class FreeHold(Action, tag="free_hold"):
     """An order is dead, says the venue: free what it still holds, and close it."""
 
@@ -255,6 +264,7 @@ AnyAction: TypeAlias = (
     | DefineInstrument
     | ActivatePolicy
     | SetLimits
+    | LiftLatch
     | FreeHold
     | AcceptFill
     | BustFill
@@ -299,7 +309,8 @@ class DeskLine(Struct):
     max_reserved_microcents: int | None
     unpaid_fees_microcents: int
     state: str  # "active", "reducing" or "halted"
-    why: list[str]  # if it is not active: "firm", "person", "fees owed", "surplus", "disk"
+    why: list[str]  # if it is not active: "firm", "person", "fees owed", "surplus", "disk",
+    # or the kind of a latch
 
 
 class DesksReply(Struct, tag="desks", tag_field="type"):
@@ -353,6 +364,7 @@ class HealthReply(Struct, tag="health", tag_field="type", kw_only=True):
     is_firm_reducing: bool = False
     desks_reducing: list[str] = msgspec.field(default_factory=list)
     symbols_reducing: list[str] = msgspec.field(default_factory=list)
+    latches: list[str] = msgspec.field(default_factory=list)  # kind and desk, or desk/symbol
     entries_halted: str | None  # why the disk's reserve has halted entries
     figures: dict[str, int]
     troubles: list[str]
@@ -396,6 +408,7 @@ ALLOWED: Final = {
     "dry_run": "true or false",
     "day": "a date such as 2026-11-30",
     "forgive_fees": "true or false",
+    "latch": " or ".join(LATCH_KINDS),
     "scope": '"firm", "desk" or "symbol"',
     "name": f"{_NAME}; none for the firm",
     "after": f"nothing, or {_NAME}",

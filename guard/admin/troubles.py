@@ -92,6 +92,15 @@ def _reducing(health: HealthReply) -> str:
     )
 
 
+def _latched(health: HealthReply) -> str:
+    if not health.latches:
+        return ""
+    return (
+        f"latches are set, which let positions but be reduced: {_names(health.latches)}; "
+        "`pretrade-guard admin lift` lifts one, once it is clear why"
+    )
+
+
 def _clock(health: HealthReply) -> str:
     behind = health.figures["clock_behind_ns"]
     if behind < S_NS:
@@ -171,6 +180,7 @@ _TROUBLES: Final[dict[str, Callable[[HealthReply], str]]] = {
     "desks_halted": _desks,
     "symbols_halted": _symbols,
     "reducing": _reducing,
+    "latched": _latched,
     "clock_behind": _clock,
     "disk_low": _reserve,
     "sync_slow": _sync,

@@ -218,7 +218,9 @@ def _symbol_halted(account: Account, _currency: str) -> str:
 def _desk_reducing(account: Account, currency: str) -> str:
     unpaid = account["answer"]["detail"]["used"]
     if not unpaid:
-        return "a person lets the desk but reduce its positions, and this order would not"
+        return (
+            "a person or a latch lets the desk but reduce its positions, and this order would not"
+        )
     owed = f"fees of {money(unpaid)} {currency} unpaid"
     return f"the desk may but reduce its positions, with {owed}, and this order would not"
 
@@ -230,6 +232,11 @@ def _firm_reducing(_account: Account, _currency: str) -> str:
 def _symbol_reducing(account: Account, _currency: str) -> str:
     symbol = account["request"]["symbol"]
     return f"a person lets positions in {symbol} but be reduced, and this order would not"
+
+
+def _desk_symbol_reducing(account: Account, _currency: str) -> str:
+    symbol = account["request"]["symbol"]
+    return f"a latch lets the desk but reduce its position in {symbol}, and this order would not"
 
 
 def _canceled_before(account: Account, _currency: str) -> str:
@@ -322,6 +329,7 @@ FORMS: Final[dict[str, Form]] = {
     "firm_reducing": _firm_reducing,
     "desk_reducing": _desk_reducing,
     "symbol_reducing": _symbol_reducing,
+    "desk_symbol_reducing": _desk_symbol_reducing,
     "substitution_not_allowed": _not_substituted,
     "insufficient": _insufficient,
     "exposure_limit_exceeded": _above_cap,

@@ -214,6 +214,12 @@ def _limits_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _lift_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("latch", metavar="LATCH", help="its kind, as `health` shows it")
+    parser.add_argument("desk", metavar="DESK")
+    parser.add_argument("--symbol", default="", metavar="NAME", help="where it is of one symbol")
+
+
 def _order_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("desk", metavar="DESK")
     parser.add_argument("order", metavar="ORDER", help="its client order id")
@@ -337,6 +343,12 @@ def _limits(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     return SetLimits(limits=load_config(options.file).limits, **common)
 
 
+def _lift(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import LiftLatch
+
+    return LiftLatch(latch=options.latch, desk=options.desk, symbol=options.symbol, **common)
+
+
 def _free(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     from guard.admin.messages import FreeHold
 
@@ -452,6 +464,7 @@ VERBS: Final[dict[str, Verb]] = {
     "define": Verb("define an instrument", _instrument_arguments, _define),
     "policy": Verb("activate another policy", _policy_arguments, _policy),
     "limits": Verb("set other limits", _limits_arguments, _limits),
+    "lift": Verb("lift a latch", _lift_arguments, _lift),
     "free": Verb("free the hold of an order that is dead", _order_arguments, _free),
     "accept": Verb("charge the fee of a fill that was not charged", _fill_arguments, _accept),
     "bust": Verb("say that a fill did not happen", _fill_arguments, _bust),

@@ -16,6 +16,7 @@ NAMES: Final = {
     "close_day": "close",
     "correct_fill": "admin correct",
     "define_instrument": "admin define",
+    "lift_latch": "admin lift",
     "free_hold": "admin free",
     "lower_budget": "admin lower",
     "open_orders": "admin orders",

@@ -37,6 +37,7 @@ from guard.engine.events import (
     FillCorrected,
     HoldFreed,
     InstrumentDefined,
+    LatchLifted,
     LimitsSet,
     LogOpened,
     OperatorActed,
@@ -317,6 +318,11 @@ def _set_trading(
         state.is_firm_stopped, state.is_firm_reducing = is_stopped, is_reducing
 
 
+def _apply_latch_lifted(state: GuardState, event: LatchLifted) -> None:
+    state.latches.lift(event.desk, event.symbol, event.latch)
+    state.note_latches()
+
+
 def _apply_hold_freed(state: GuardState, event: HoldFreed) -> None:
     request, outcome = Request(), Outcome()
     request.set_text("desk", event.desk.encode())
@@ -399,6 +405,7 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     TradingHalted: _apply_trading_halted,
     TradingReduced: _apply_trading_reduced,
     TradingResumed: _apply_trading_resumed,
+    LatchLifted: _apply_latch_lifted,
     HoldFreed: _apply_hold_freed,
     OperatorActed: _apply_operator_acted,
     DayClosed: _apply_day_closed,

@@ -71,6 +71,7 @@ cdef bint firm_reducing(GuardState, Request, Outcome, Found) except -1
 @cython.locals(desk=Desk)
 cdef bint desk_reducing(GuardState, Request, Outcome, Found) except -1
 cdef bint symbol_reducing(GuardState, Request, Outcome, Found) except -1
+cdef bint desk_symbol_reducing(GuardState, Request, Outcome, Found) except -1
 cdef bint desk_halted(GuardState, Request, Outcome, Found) except -1
 cdef bint kernel_rejects(GuardState, Request, Outcome, Found) except -1
 cdef bint substitution_not_allowed(GuardState, Request, Outcome, Found) except -1

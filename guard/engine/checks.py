@@ -17,6 +17,7 @@ from typing import Final
 
 from guard.engine import early, exits, limit_checks, position_checks
 from guard.engine.events import RULES_VERSION, RULES_VERSIONS
+from guard.engine.latches import OF_DESK
 from guard.engine.state import Found, GuardState
 from guard.protocol import slots
 from guard.protocol.fields import (
@@ -286,11 +287,17 @@ def firm_reducing(state: GuardState, _request: Request, _outcome: Outcome, _foun
 def desk_reducing(state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
     """May this desk but reduce its positions?
 
-    Since it owes fees, its reducing orders exceed a position, or a person says so.
+    Since it owes fees, its reducing orders exceed a position, a latch is set, or a person says so.
     """
     desk = found.desk
     assert desk is not None
-    if not (desk.is_halted or desk.is_reducing or state.positions.surplus_of(desk.share) > 0):
+    is_latched = state.has_latches and state.latches.has(desk.name, OF_DESK)
+    if not (
+        desk.is_halted
+        or desk.is_reducing
+        or is_latched
+        or state.positions.surplus_of(desk.share) > 0
+    ):
         return False
     outcome.asked = outcome.limit = 0
     outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)
@@ -300,6 +307,15 @@ def desk_reducing(state: GuardState, _request: Request, outcome: Outcome, found:
 def symbol_reducing(state: GuardState, request: Request, _outcome: Outcome, _found: Found) -> bool:
     """May positions in this symbol be but reduced?"""
     return len(state.reducing_symbols) > 0 and request.symbol in state.reducing_symbols
+
+
+def desk_symbol_reducing(
+    state: GuardState, request: Request, _outcome: Outcome, found: Found
+) -> bool:
+    """Is a latch set of this desk in this symbol?"""
+    desk = found.desk
+    assert desk is not None
+    return state.has_latches and state.latches.has(desk.name, request.symbol)
 
 
 def desk_halted(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
@@ -412,6 +428,7 @@ CHECKS_BEHIND_KERNEL: Final = [
     entry_row(Refusal.FIRM_REDUCING, "firm", firm_reducing, 3),
     entry_row(Refusal.DESK_REDUCING, "desk", desk_reducing, 3),
     entry_row(Refusal.SYMBOL_REDUCING, "symbol", symbol_reducing, 3),
+    entry_row(Refusal.DESK_SYMBOL_REDUCING, "desk", desk_symbol_reducing, 3),
     sparing_row(Refusal.LIMIT_UNSAID, limit_checks.limit_unsaid, ""),
     limit_row(Refusal.SYMBOL_RESTRICTED, limit_checks.symbol_restricted, "restricted_symbols"),
     limit_row(Refusal.SYMBOL_NOT_ALLOWED, limit_checks.symbol_not_allowed, "symbols"),

@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
+from guard.engine.latches import LatchKind
 from guard.engine.policy_content import PolicyContent
 from guard.engine.request_events import (
     Event,
@@ -277,6 +278,15 @@ class TradingResumed(Administrative, tag="trading_resumed"):
     action_id: ActionId | UnsetType = UNSET
 
 
+class LatchLifted(Administrative, tag="latch_lifted"):
+    """A person lifted a latch of a desk, or of a desk in a symbol (`guard.engine.latches`)."""
+
+    desk: DeskName
+    symbol: ScopeName
+    latch: LatchKind
+    action_id: ActionId | UnsetType = UNSET
+
+
 class HoldFreed(Administrative, tag="hold_freed"):
     """An order that the venue says is dead: what it still held is free, and it is closed."""
 
@@ -413,6 +423,7 @@ PlainEvent: TypeAlias = (
     | TradingHalted
     | TradingReduced
     | TradingResumed
+    | LatchLifted
     | HoldFreed
     | OperatorActed
     | DayClosed

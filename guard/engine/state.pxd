@@ -107,6 +107,8 @@ cdef class GuardState:
     cdef public Limits limits
     cdef public bint has_limits
     cdef public i64 elapsed_ns
+    cdef public object latches
+    cdef public bint has_latches
     cdef public Found found
 
     cdef Desk desk_of(self, Request request)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from guard.engine.facts import NEVER, KeptFacts
+from guard.engine.latches import Latches
 from guard.engine.limits import Effective, Limits
 from guard.engine.positions import Positions
 from guard.engine.remembered import RememberedOrders
@@ -244,6 +245,8 @@ class GuardState:
     limits: Limits = field(default_factory=Limits)
     has_limits: bool = False
     elapsed_ns: int = 0  # as the last order said it
+    latches: Latches = field(default_factory=Latches)
+    has_latches: bool = False  # whether any is set; worked out
 
     found: Found = field(default_factory=Found, init=False, repr=False, compare=False)
 
@@ -282,6 +285,15 @@ class GuardState:
         for desk in self.desks.values():
             desk.limit_class = self.limits.desk_class(desk.name)
         self.found.forget_symbols()
+
+    def latch(self, desk: str, symbol: str, kind: str) -> None:
+        """The record that is applied sets a latch; `symbol`: OF_DESK for all of them."""
+        self.latches.put(desk, symbol, kind, self.next_sequence)
+        self.has_latches = True
+
+    def note_latches(self) -> None:
+        """To be called when some were lifted or loaded."""
+        self.has_latches = len(self.latches) > 0
 
     def begin_positions(self, sequence: int) -> None:
         """They are kept from record `sequence` on, and so is what works now."""

@@ -67,6 +67,7 @@ class Refusal(IntEnum):
     FIRM_REDUCING = 500
     DESK_REDUCING = 501
     SYMBOL_REDUCING = 502
+    DESK_SYMBOL_REDUCING = 503
 
     @property
     def word(self) -> str:

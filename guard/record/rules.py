@@ -30,6 +30,7 @@ from guard.engine.events import (
     FillBusted,
     FillCorrected,
     HoldFreed,
+    LatchLifted,
     LimitsSet,
     LogOpened,
     Outcome,
@@ -381,6 +382,12 @@ class RecordRules:
             wanted = desk.debt_paid_by(free + event.released_microcents)
             _check_is("collected_microcents", event.collected_microcents, wanted or UNSET)
 
+    def _check_lifted(self, _sequence: int, event: LatchLifted) -> None:
+        """One that is set."""
+        if event.latch not in self._state.latches.of(event.desk, event.symbol):
+            where = f"{event.desk}/{event.symbol}" if event.symbol else event.desk
+            raise _refused("latch", event.latch, f"what is set of {where}")
+
     def _check_amendment(self, sequence: int, event: Any) -> None:
         """It is what the rules give for what was said of the fill."""
         try:
@@ -440,6 +447,7 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     RulesActivated: RecordRules._check_rules,
     SettingsActivated: RecordRules._check_settings,
     LimitsSet: RecordRules._check_limits,
+    LatchLifted: RecordRules._check_lifted,
     DeskToppedUp: RecordRules._check_topped_up,
     HoldFreed: RecordRules._check_hold_freed,
     FillAccepted: RecordRules._check_amendment,

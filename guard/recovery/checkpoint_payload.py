@@ -24,6 +24,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from guard.engine.events import RULES_VERSIONS
+from guard.engine.latches import LatchEntry
 from guard.engine.positions import POSITIONS_SINCE_RULES
 from guard.engine.remembered_rows import find_fill
 from guard.engine.row_map import NO_ROW
@@ -140,6 +141,7 @@ class StateHead(Struct, forbid_unknown_fields=True):
     is_firm_reducing: bool | UnsetType = UNSET
     reducing_desks: list[DeskName] | UnsetType = UNSET
     reducing_symbols: list[str] | UnsetType = UNSET
+    latches: list[LatchEntry] | UnsetType = UNSET
 
 
 # The fields of a head that are a state's own, under the same name.
@@ -286,6 +288,7 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         reducing_desks=sorted(name for name, desk in state.desks.items() if desk.is_reducing)
         or UNSET,
         reducing_symbols=sorted(state.reducing_symbols) or UNSET,
+        latches=list(state.latches.entries()) or UNSET,
     )
 
 
@@ -397,6 +400,9 @@ def _take_actions(state: GuardState, head: StateHead) -> None:
             if symbol not in state.instruments:
                 raise StateError(refusal(field, symbol, "the name of an instrument"))
             getattr(state, field).add(symbol)
+    latches = head.latches or ()
+    state.latches.load(latches, state.desks, state.instruments, head.next_sequence)
+    state.note_latches()
     actions = head.actions or ()
     if len(actions) > ACTIONS_REMEMBERED_MAX:
         raise StateError(refusal("actions", len(actions), f"at most {ACTIONS_REMEMBERED_MAX}"))

@@ -7,8 +7,10 @@ says. Reads only; what the system refuses to say is -1.
 from typing import Final
 
 from guard import __version__, clock
+from guard.admin.latch_actions import latch_lines
 from guard.admin.messages import ADMIN_VERSION, HealthReply
 from guard.admin.troubles import troubles_of
+from guard.engine.latches import OF_DESK
 from guard.process.operator_lines import lines_not_said
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery.checkpoint_schedule import Checkpointer
@@ -30,7 +32,10 @@ def health_of(
     reducing = sorted(
         name
         for name, desk in state.desks.items()
-        if desk.is_halted or desk.is_reducing or state.positions.surplus_of(desk.share) > 0
+        if desk.is_halted
+        or desk.is_reducing
+        or state.positions.surplus_of(desk.share) > 0
+        or state.latches.has(name, OF_DESK)
     )
     reply = HealthReply(
         admin_version=ADMIN_VERSION,
@@ -48,6 +53,7 @@ def health_of(
         is_firm_reducing=state.is_firm_reducing,
         desks_reducing=reducing[:NAMES_MAX],
         symbols_reducing=sorted(state.reducing_symbols)[:NAMES_MAX],
+        latches=latch_lines(state.latches)[:NAMES_MAX],
         entries_halted=None if state.entries_halt is None else state.entries_halt.reason,
         figures=_figures(service, pipeline, checkpointer),
         troubles=[],

@@ -28,6 +28,7 @@ REFUSALS = {
     "firm_reducing": (500, "order"),
     "desk_reducing": (501, "order"),
     "symbol_reducing": (502, "order"),
+    "desk_symbol_reducing": (503, "order"),
     "limit_unsaid": (510, "order"),
     "symbol_restricted": (511, "order"),
     "symbol_not_allowed": (512, "order"),

@@ -25,6 +25,7 @@ from guard.engine.events import (
     DeskOpened,
     DeskOrderAgeLimited,
     HoldFreed,
+    LatchLifted,
     LimitsSet,
     OperatorActed,
     Outcome,
@@ -177,6 +178,7 @@ def test_versions_of_the_format_are_pinned() -> None:
 
 # What came later: each is encoded and decoded by the tests of `guard.admin.actions`.
 BY_OPERATORS = {
+    LatchLifted,
     LimitsSet,
     BudgetLowered,
     TradingHalted,
