@@ -34,22 +34,22 @@ PLANTED = [
 def test_oracle_imports_nothing_of_the_product() -> None:
     """Nor does what it imports of its own."""
     found = set()
-    parts = ("oracle", "oracle_ids", "oracle_limits", "oracle_positions", "facts", "tables", "told")
-    for name in (*parts, "request_defaults"):
+    parts = (
+        *("oracle", "oracle_admin", "oracle_execution", "oracle_ids", "oracle_limits"),
+        *("oracle_positions", "facts", "request_defaults", "tables", "told"),
+    )
+    for name in parts:
         tree = ast.parse((RUN.parent / f"{name}.py").read_text())
         imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
         found |= {ast.unparse(node) for node in imports}
     own = {line for line in found if line.startswith("from sim.")}
-    assert found - own == {"import re", "from typing import Any"}
-    assert {line.split()[1] for line in own} == {
-        "sim.facts",
-        "sim.oracle_ids",
-        "sim.oracle_limits",
-        "sim.oracle_positions",
-        "sim.request_defaults",
-        "sim.tables",
-        "sim.told",
+    assert found - own == {
+        "import re",
+        "from datetime import UTC, date, datetime, timedelta",
+        "from typing import Any",
+        "from typing import Any, NamedTuple",
     }
+    assert {line.split()[1] for line in own} <= {f"sim.{name}" for name in parts}
 
 
 @pytest.mark.slow

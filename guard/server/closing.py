@@ -30,11 +30,18 @@ Answer = Callable[[AnyReply], None]
 class DayCloser:
     """One day at a time. All calls belong to the loop's thread."""
 
-    def __init__(self, state: GuardState, pipeline: Pipeline, releases: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        state: GuardState,
+        pipeline: Pipeline,
+        releases: Callable[[], bool],
+        releases_per_turn: int = RELEASES_PER_TURN,
+    ) -> None:
         """`releases`: are `day` orders to end with their day?"""
         self._state = state
         self._pipeline = pipeline
         self._releases = releases
+        self._releases_per_turn = releases_per_turn
         self._loop = asyncio.get_running_loop()
         self._action: CloseDay | None = None
         self._actor: Callable[[], Actor]
@@ -82,7 +89,7 @@ class DayCloser:
 
     def _release_some(self) -> None:
         state, end = self._state, min(self._row + SCANNED_MAX, self._end)
-        for _ in range(RELEASES_PER_TURN):
+        for _ in range(self._releases_per_turn):
             row = find_day_order(state, self._row, end)
             if row == NO_ROW:
                 self._row = end

@@ -107,6 +107,8 @@ class Clients:
                 name: self._orders[-1][name]
                 for name in ("desk", "symbol", "side", "quantity", "price")
             }
+        if self._next_id % 5 == 0:
+            request["time_in_force"] = "gtc"  # its day's close leaves it open
         oddity = rng.random()
         if oddity < 0.03:
             request["risk_bps"] = rng.randint(9_601, 10_000)

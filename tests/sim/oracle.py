@@ -12,23 +12,24 @@ the operations that they stand for.
 
 from typing import Any
 
-from sim.facts import SINCE_VERSION, Facts, fee_before, fee_of, pay, share
+from sim.facts import Facts
+from sim.oracle_admin import OracleAdmin
+from sim.oracle_execution import OracleExecution
 from sim.oracle_ids import SHARES_SINCE, Key, OracleIds
 from sim.oracle_limits import LIMITS_SET, OracleLimits
 from sim.oracle_positions import SINCE_VERSION as POSITIONS_SINCE
 from sim.oracle_positions import Positions
-from sim.request_defaults import FILL_DEFAULTS, ORDER_DEFAULTS
+from sim.request_defaults import ORDER_DEFAULTS
 from sim.tables import (
     ADOPTED,
-    CONFIDENCE_MINIMUM_BPS,
     DISK_FULL,
     GATES,
     HALT_SPACE_BYTES,
     NOT_REMEMBERED,
-    RISK_HARD_LIMIT_BPS,
     VENUES,
     WORTH,
     Reply,
+    WrongError,
     admitted,
     again,
     content_of,
@@ -39,19 +40,21 @@ CLOCK_TOLERANCE_NS = 1_000_000_000
 TIMED_SINCE = 2  # of the rules: a repeat, too, says when its order was received
 
 
-class WrongError(AssertionError):
-    """The guard's answer, or its state, is not what it must be."""
-
-
-class Oracle(OracleIds, OracleLimits):
+class Oracle(OracleAdmin, OracleExecution, OracleIds, OracleLimits):
     """`desks`: (budget, cap or None) of each; `window_ns`, `ids_max`: of the remembered ids."""
 
     def __init__(
-        self, desks: dict[str, tuple[int, int | None]], window_ns: int, ids_max: int
+        self,
+        desks: dict[str, tuple[int, int | None]],
+        window_ns: int,
+        ids_max: int,
+        *,
+        releases_day_orders: bool = False,
     ) -> None:
         self.terms = desks
         self.window_ns = window_ns
         self.ids_max = ids_max
+        self.releases_day_orders = releases_day_orders
         self.operations: list[tuple[int, str, Any, int]] = []  # sequence, kind, content, wall
         self.adopted: dict[int, Reply] = {}
         self.told_sequence = 0  # the highest as of which somebody was answered
@@ -62,6 +65,7 @@ class Oracle(OracleIds, OracleLimits):
         self.last_ns = 0
         self.rules_version = 0  # of those that decide now
         self._reset_limits()
+        self._reset_admin()
         self.disk_low: Reply | None = None
         self.refused: tuple[str, ...] = ()
         self.next_reservation = 1
@@ -171,6 +175,10 @@ class Oracle(OracleIds, OracleLimits):
                 self._turn(*content, wall_ns)
             elif kind == "due":
                 self._take_due(wall_ns)
+            elif kind == "admin":
+                self.carry_out(content, wall_ns)
+            elif kind == "release":
+                self.release(content, wall_ns)
             else:
                 self._handle(content, wall_ns)
 
@@ -290,20 +298,16 @@ class Oracle(OracleIds, OracleLimits):
         if canceled is not None:
             detail = {"original_wal_sequence": canceled["wal_sequence"]}
             return self._reject(content, "order", "canceled_before_arrival", detail)
-        if self.disk_low is not None and not is_exit:
-            return self._reject(content, "order", "disk_low", dict(self.disk_low))
-        is_over = self.positions.surplus(content["desk"], self.orders)
-        if (desk["halted"] or is_over) and not is_exit:
-            detail = {"asked": 0, "limit": 0, "used": desk["unpaid"]}
-            word = "desk_reducing" if self.positions.is_kept else "desk_halted"
-            return self._reject(content, "order", word, detail)
+        barred = self._barred(content, is_exit)
+        if barred is not None:
+            return self._reject(content, "order", *barred)
         notional = self._value(content, said)
         beyond = self._beyond(content, said, notional, is_exit)
         if beyond is not None:
             return self._reject(content, "order", *beyond)
         for field, reason, limit, is_over in (
-            ("risk_bps", "risk_hard_limit", RISK_HARD_LIMIT_BPS, 1),
-            ("confidence_bps", "confidence_hard_limit", CONFIDENCE_MINIMUM_BPS, -1),
+            ("risk_bps", "risk_hard_limit", self.risk_max_bps, 1),
+            ("confidence_bps", "confidence_hard_limit", self.confidence_min_bps, -1),
         ):
             if (content[field] - limit) * is_over > 0 and is_exit:
                 told = {"venue": content["venue"], "substituted": False, "reason": reason}
@@ -321,111 +325,6 @@ class Oracle(OracleIds, OracleLimits):
             detail = {"asked": notional, "limit": desk["initial"], "used": used}
             return self._reject(content, "ledger", "insufficient", detail)
         return admitted(content, self.next_sequence, self.next_reservation, notional)
-
-    def _fill(self, request: Reply, now_ns: int, wall_ns: int) -> Reply:
-        content = content_of(request, FILL_DEFAULTS)
-        earlier = self._recorded_fill(request, now_ns)
-        if earlier is not None:
-            for field, value in earlier["content"].items():
-                if content[field] != value:
-                    return {"type": "error", "code": "fill_id_reused", "field": field}
-            return again(earlier["answer"])
-        if "fill" in self.refused:
-            return dict(DISK_FULL)
-        return self._take_fill("fill", request, content, now_ns, wall_ns, [])
-
-    def _take_fill(
-        self, kind: str, request: Reply, content: Reply, now_ns: int, wall_ns: int, more: list[str]
-    ) -> Reply:
-        """A fill is recorded. `more`: flags that it has as it came before its order."""
-        order = self._find(content, now_ns)
-        freed, hold, left, flags = share(order, content)
-        desk = self.desks.get(content["desk"])
-        if self.rules_version >= SINCE_VERSION:
-            fee = fee_of(content, flags, desk, freed)
-        else:
-            fee = fee_before(content, desk, freed)
-        answer = {
-            "type": "filled",
-            "desk": content["desk"],
-            "client_order_id": content["client_order_id"],
-            "fill_id": content["fill_id"],
-            "wal_sequence": self._record(kind, request, wall_ns, now_ns),
-            "open_quantity": left,
-            "hold_microcents": hold,
-            "released_microcents": freed,
-            "fee_microcents": content["fee_microcents"],
-            "unpaid_fee_microcents": fee["unpaid"],
-            "flags": flags + more,
-            "repeat": False,
-            **fee["said"],
-        }
-        if desk is not None:
-            desk["remaining"] += freed - fee["charged"]
-            desk["reserved"] -= freed
-            desk["committed"] += fee["charged"]
-            pay(desk, fee["collected"])
-            desk["halted"] = desk["halted"] or fee["unpaid"] > 0
-            desk["unpaid"] += fee["unpaid"]
-        symbol = "" if order is None else order["content"]["symbol"]
-        self.positions.fill(order, content["quantity"], desk is not None and symbol in WORTH)
-        record = {"content": content, "answer": answer}
-        identity = (content["desk"], content["client_order_id"], content["fill_id"])
-        if order is None and desk is not None and self.rules_version >= SINCE_VERSION:
-            self.facts.keep_fill(identity, record, now_ns)
-            self._sweep(content["desk"], answer["wal_sequence"], now_ns)
-            return answer
-        if order is None or order["state"] == "refused":
-            self._remember_orphan(content, record, now_ns)
-            self._sweep(content["desk"], answer["wal_sequence"], now_ns)
-            return answer
-        order["fills"][content["fill_id"]] = record
-        order["filled"] += content["quantity"]
-        order["hold"] = hold
-        if order["state"] == "open" and left == 0:
-            self._close(order, "filled", now_ns)
-        self._sweep(content["desk"], answer["wal_sequence"], now_ns)
-        return answer
-
-    def _cancel(self, request: Reply, now_ns: int, wall_ns: int) -> Reply:
-        early = self.facts.cancel_of(request, now_ns)
-        if early is not None:
-            return again(early)
-        order = self._find(request, now_ns)
-        if order is None and self.rules_version >= SINCE_VERSION and request["desk"] in self.desks:
-            if "cancel" in self.refused:
-                return dict(DISK_FULL)
-            sequence = self._record("cancel", request, wall_ns, now_ns)
-            self._sweep(request["desk"], sequence, now_ns)
-            return self.facts.keep_cancel(request, sequence, now_ns)
-        codes = {"refused": "order_refused", "filled": "order_filled"}
-        code = "unknown_order" if order is None else codes.get(order["state"])
-        if order is None or code is not None:
-            return {"type": "error", "code": code, "field": "client_order_id"}
-        if order["released"] is not None:
-            return again(order["released"])
-        if "cancel" in self.refused:
-            return dict(DISK_FULL)
-        order["released"] = {
-            "type": "released",
-            "desk": request["desk"],
-            "client_order_id": request["client_order_id"],
-            "wal_sequence": self._record("cancel", request, wall_ns, now_ns),
-            "released_microcents": order["hold"],
-            "repeat": False,
-        }
-        self.positions.work(order["content"], order["filled"] - order["content"]["quantity"])
-        desk = self.desks[request["desk"]]
-        desk["remaining"] += order["hold"]
-        desk["reserved"] -= order["hold"]
-        order["hold"] = 0
-        if self.rules_version >= SINCE_VERSION:
-            collected = min(desk["unpaid"], desk["remaining"])
-            pay(desk, collected)
-            order["released"] |= {"collected_microcents": collected} if collected else {}
-        self._close(order, "canceled", now_ns)
-        self._sweep(request["desk"], order["released"]["wal_sequence"], now_ns)
-        return dict(order["released"])
 
     def _status(self, request: Reply, now_ns: int, _wall_ns: int) -> Reply:
         order = self._find(request, now_ns)

@@ -4,38 +4,54 @@ Imports nothing of the product. It keeps every admitted order with its time, and
 marks are the world's and gone with the process, what an order's record says of one stays with it.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sim.oracle_positions import Positions
 from sim.tables import WORTH, Reply
 
 NS_PER_MS = 1_000_000
-QUANTITY_MAX, VALUE_MAX, COLLAR_BPS, AGE_MAX_MS = 3_500, 600_000 * 10**8, 2_000, 20_000
-RATES = (  # scope, desk, kind, window, number
-    (1, None, "orders", 12_000, 4),
+
+
+class Tree(NamedTuple):
+    """What one tree of limits says otherwise than another. `open_orders_max`: desk-alpha's."""
+
+    quantity_max: int
+    collar_bps: int
+    orders_max: int
+    long_max: int
+    open_orders_max: int
+
+
+TREES = {"first": Tree(3_500, 2_000, 4, 3_000, 5), "second": Tree(1_500, 800, 6, 1_200, 3)}
+VALUE_MAX, AGE_MAX_MS, DUPLICATE_MS, SHORT_MAX = 600_000 * 10**8, 20_000, 15_000, 1_000
+RATES = (  # scope, desk, kind, window, number; none: the tree's
+    (1, None, "orders", 12_000, None),
     (2, "desk-alpha", "orders", 20_000, 4),
     (2, "desk-beta", "notional", 30_000, 40_000 * 10**8),
 )
-DUPLICATE_MS = 15_000
-LONG_MAX, SHORT_MAX, OPEN_MAX = 3_000, 1_000, 5  # the last one desk-alpha's
 LIMITS_SINCE = 3  # of the rules: an order's record says its symbol's mark
-LIMITS = f"""[limits]
-quantity_max = {QUANTITY_MAX}
+LIMITS_SET = "limits_set"  # what a start says that has logged them
+
+
+def limits_text(tree: Tree) -> str:
+    """The tree, as a configuration has it."""
+    return f"""[limits]
+quantity_max = {tree.quantity_max}
 value_max = "600000.00"
-price_collar_bps = {COLLAR_BPS}
+price_collar_bps = {tree.collar_bps}
 reference_age_max_ms = {AGE_MAX_MS}
 duplicate_window_ms = {DUPLICATE_MS}
-position_long_max = {LONG_MAX}
+position_long_max = {tree.long_max}
 [[limits.rates]]
 kind = "orders"
 window_ms = 12_000
-max = 4
+max = {tree.orders_max}
 [limits.symbol.BTC-USD]
 quantity_max = "none"
 [limits.symbol.AAPL]
 position_short_max = {SHORT_MAX}
 [limits.desk.desk-alpha]
-open_orders_max = {OPEN_MAX}
+open_orders_max = {tree.open_orders_max}
 [[limits.desk.desk-alpha.rates]]
 kind = "orders"
 window_ms = 20_000
@@ -47,7 +63,6 @@ max = "40000.00"
 [limits.desk.desk-beta]
 sides = ["buy"]
 """
-LIMITS_SET = "limits_set"  # what a start says that has logged them
 
 
 class OracleLimits:
@@ -61,10 +76,19 @@ class OracleLimits:
     def _reset_limits(self) -> None:
         """A process begins, and nothing is recorded yet."""
         self.has_limits = False
+        self.tree = TREES["first"]
         self.marks: dict[str, tuple[int, int, int]] = {}  # price, arrival, how late
         self.recorded_elapsed_ns = 0
         self.elapsed_ns = self.last_wall_ns = 0
         self.admitted: list[tuple[int, str, Reply, int]] = []  # elapsed, desk, content, value
+
+    def _set_tree(self, name: str) -> None:
+        """Another tree is in force, or none. What was used of its rates stays used in the other."""
+        self.has_limits = name != "none"
+        if self.has_limits:
+            self.tree = TREES[name]
+        else:
+            self.admitted = []
 
     def _reject(self, content: Reply, stage: str, reason: str, detail: Reply) -> Reply:
         return {
@@ -112,7 +136,7 @@ class OracleLimits:
         """What the order is valued at, in microcents."""
         price = content["price"]
         if self.has_limits and said["price"] and content["side"] == "sell":
-            highest = -(-said["price"] * (10_000 + COLLAR_BPS) // 10_000)
+            highest = -(-said["price"] * (10_000 + self.tree.collar_bps) // 10_000)
             price = max(price, highest)
         numerator, denominator = WORTH[content["symbol"]]
         return -(-content["quantity"] * price * numerator // denominator)
@@ -130,8 +154,9 @@ class OracleLimits:
 
         if desk == "desk-beta" and content["side"] == "sell":
             return "side_not_allowed", {"scope": 2}
-        if quantity > QUANTITY_MAX:
-            return "quantity_above_max", detail(quantity, QUANTITY_MAX)
+        tree = self.tree
+        if quantity > tree.quantity_max:
+            return "quantity_above_max", detail(quantity, tree.quantity_max)
         if value > VALUE_MAX:
             return "value_above_max", detail(value, VALUE_MAX)
         is_stale = said["age_ns"] > AGE_MAX_MS * NS_PER_MS
@@ -142,21 +167,28 @@ class OracleLimits:
         if is_stale:
             age_ms = -(-said["age_ns"] // NS_PER_MS)
             return "reference_stale", detail(age_ms, AGE_MAX_MS)
-        if abs(price - said["price"]) * 10_000 > COLLAR_BPS * said["price"]:
-            return "price_outside_collar", detail(price, COLLAR_BPS, said["price"])
+        if abs(price - said["price"]) * 10_000 > tree.collar_bps * said["price"]:
+            return "price_outside_collar", detail(price, tree.collar_bps, said["price"])
         if is_exit:
             return None
+        return self._too_fast(desk, value, said) or (
+            self._duplicate(content, said) or self._crowded(content)
+        )
+
+    def _too_fast(self, desk: str, value: int, said: Reply) -> tuple[str, Reply] | None:
         for kind in ("orders", "notional"):
-            for scope, of_desk, of_kind, window_ms, most in RATES:
+            for scope, of_desk, of_kind, window_ms, said_max in RATES:
                 if of_kind != kind or of_desk not in (None, desk):
                     continue
+                most = self.tree.orders_max if said_max is None else said_max
                 amount = 1 if kind == "orders" else value
                 used = self._used(said["elapsed_ns"], of_desk, kind, window_ms)
                 if used + amount > most:
                     reason = "order" if kind == "orders" else "notional"
                     told = used if scope == 2 else 0
-                    return f"{reason}_rate_exceeded", detail(amount, most, told, scope)
-        return self._duplicate(content, said) or self._crowded(content)
+                    found = {"asked": amount, "limit": most, "used": told, "scope": scope}
+                    return f"{reason}_rate_exceeded", found
+        return None
 
     def _used(self, elapsed_ns: int, desk: str | None, kind: str, window_ms: int) -> int:
         """Of the running sixteenth of the window, and of the sixteen before it."""
@@ -181,14 +213,14 @@ class OracleLimits:
         desk, is_long = content["desk"], content["side"] == "buy"
         before = self.positions.worst(content)
         asked = before + content["quantity"]
-        limit, scope = (LONG_MAX, 1) if is_long else (SHORT_MAX, 3)
+        limit, scope = (self.tree.long_max, 1) if is_long else (SHORT_MAX, 3)
         if asked > limit and (is_long or content["symbol"] == "AAPL"):
             reason = f"position_{'long' if is_long else 'short'}_above_max"
             detail = {"asked": asked, "limit": limit, "used": max(0, before)}
             return reason, {**detail, "scope": scope}
         used = sum(key[0] == desk and of["state"] == "open" for key, of in self.orders.items())
-        if desk == "desk-alpha" and used >= OPEN_MAX:
-            detail = {"asked": 1, "limit": OPEN_MAX, "used": used}
+        if desk == "desk-alpha" and used >= self.tree.open_orders_max:
+            detail = {"asked": 1, "limit": self.tree.open_orders_max, "used": used}
             return "open_orders_above_max", {**detail, "scope": 2}
         return None
 

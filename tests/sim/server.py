@@ -10,135 +10,35 @@ import asyncio
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from msgspec import UNSET, structs
-
-from guard.config.activation import find_differences, opening_events, rules_events
 from guard.config.file import Config
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.engine.events import (
     RULES_VERSION,
-    CutNoted,
-    LimitsSet,
-    LogOpened,
     Outcome,
     SessionClosed,
-    SessionStarted,
 )
 from guard.record.codec import DIALECT
 from guard.recovery.checkpoint_schedule import Checkpointer, CheckpointPlan
 from guard.recovery.recover import Recovered, recover_log
-from guard.server.connection import Backlog
 from guard.server.disk_reserve import DiskReserve
 from guard.server.pipeline import Pipeline
 from guard.server.request_path import record_due, record_event
-from guard_support import opened_under
 from sim.checkpoints import Checkpoints, ChildKilledError
 from sim.disk import Disk
-from sim.oracle_limits import LIMITS_SINCE
-from wal import Anchor, ChainHasher, Head, LogLock, LogWriter, anchor_of, verify_chain
+from sim.gateway import SimGateway, SimLoop
+from sim.operating import Operating
+from sim.start_events import HASHER, note_configuration, start_events
+from wal import Anchor, Head, LogLock, LogWriter, anchor_of, verify_chain
 
-KEY = bytes(range(32))
-HASHER = ChainHasher(KEY)
-LOG_ID = "0123456789abcdef0123456789abcdef"
 # So large that a life's records do not bring it from one edge to the next.
 RESERVE_BYTES = 2**26
 FREE_BYTES = 4 * RESERVE_BYTES
-
-
-class SimLoop:
-    """As much of an event loop as the pipeline asks for."""
-
-    def __init__(self) -> None:
-        self.ready: deque[Callable[[], None]] = deque()
-        self.reader: Callable[[], None] | None = None
-
-    def call_soon(
-        self, callback: Callable[..., None], *arguments: Any, context: Any = None
-    ) -> None:
-        self.ready.append(lambda: callback(*arguments))
-
-    def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)  # type: ignore[arg-type]
-
-    def get_debug(self) -> bool:
-        return False
-
-
-class SimPeer:
-    """Who sent the message with this number."""
-
-    permit = None  # may do everything
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def charge(self, _batch: int, _size: int, _messages_left: int, _bytes_left: int) -> bool:
-        return False
-
-
-class SimGateway:
-    """What has arrived, and where replies go."""
-
-    backlog = Backlog(0, 0)
-    hears_pings = False
-
-    def __init__(self, taken: Callable[[int], None], sent: Callable[[int, bytes], None]) -> None:
-        self.arrived: deque[tuple[int, bytes | None]] = deque()
-        self._taken = taken
-        self._sent = sent
-        self._loop: SimLoop | None = None
-
-    def attach(self, loop: SimLoop, on_readable: Callable[[], None]) -> None:
-        self._loop = loop
-        loop.reader = on_readable
-
-    def detach(self) -> None:
-        assert self._loop is not None
-        self._loop.reader = None
-
-    def begin_turn(self) -> None:
-        pass
-
-    def counts(self) -> dict[str, int]:
-        return {}
-
-    def release_held(self) -> None:
-        pass
-
-    def look(self) -> None:
-        pass
-
-    def has_ready(self) -> bool:
-        return bool(self.arrived)
-
-    def has_input(self) -> bool:
-        return bool(self.arrived)
-
-    def receive(self) -> tuple[SimPeer, bytes, bytes | None, int] | None:
-        if not self.arrived:
-            return None
-        number, body = self.arrived.popleft()
-        self._taken(number)
-        return SimPeer(number), b"", body, 1 if body is not None else 4
-
-    def send(self, peer: SimPeer, _envelope: bytes, body: bytes) -> None:
-        self._sent(peer.number, body)
-
-    def send_all(
-        self,
-        answers: list[tuple[SimPeer, bytes, Any]],
-        encode_late: Callable[[Any], bytes],
-        after_each: Callable[[], None] | None = None,
-    ) -> None:
-        for peer, envelope, body in answers:
-            self.send(peer, envelope, body if type(body) is bytes else encode_late(body))
-            if after_each is not None:
-                after_each()
 
 
 class SimWriter(LogWriter):
@@ -199,6 +99,7 @@ class Server:
         anchor: Anchor | None,
         sync_clock_ns: Callable[[], int],
         noting: Callable[[], None],
+        operating: Operating,
         *,
         new_log: bool = False,
         accept_loss: bool = False,
@@ -217,7 +118,11 @@ class Server:
         self.engine, head = recovered.engine, recovered.head
         self.recovered_sequence = head.sequence
         self.checkpoints.check(recovered)
-        events = self._start_events(recovered, wall_ns)
+        actor = self._actor(wall_ns(), "start")
+        self.cut_count = len(recovered.cuts)
+        events = start_events(
+            self.directory, self.config, recovered, actor, self._first_rules_version
+        )
         self._writer = SimWriter.open(
             self.directory,
             HASHER,
@@ -233,6 +138,28 @@ class Server:
         self._record(events)
         self._record_due(wall_ns())
         recovered.settle()
+        note_configuration(self.directory, self.config, self.engine)
+        self._make_pipeline(gateway, wall_ns)
+        self._watch_space(wall_ns)
+        self.pipeline.start()
+        self._run = self.pipeline.run()
+        self._take_checkpoints(recovered, wall_ns, noting)
+        self._serve_operators(operating, wall_ns)
+
+    def _serve_operators(self, operating: Operating, wall_ns: Callable[[], int]) -> None:
+        assert self._writer is not None
+        operating.open(
+            self.pipeline,
+            self.engine.state,
+            self._writer,
+            self.checkpointer,
+            wall_ns,
+            lambda by, why: replace(self._actor(wall_ns(), why), by=by),
+            self._published_sequence,
+        )
+
+    def _make_pipeline(self, gateway: SimGateway, wall_ns: Callable[[], int]) -> None:
+        assert self._writer is not None
         asyncio._set_running_loop(self.loop)  # type: ignore[arg-type]
         try:
             self.pipeline = Pipeline(
@@ -246,10 +173,6 @@ class Server:
             )
         finally:
             asyncio._set_running_loop(None)
-        self._watch_space(wall_ns)
-        self.pipeline.start()
-        self._run = self.pipeline.run()
-        self._take_checkpoints(recovered, wall_ns, noting)
 
     def _take_checkpoints(
         self, recovered: Recovered, wall_ns: Callable[[], int], noting: Callable[[], None]
@@ -333,6 +256,12 @@ class Server:
         )
         self.pipeline.watch_space(self.reserve.look)
 
+    def _published_sequence(self) -> int | None:
+        """The anchor's record, where replies wait for it."""
+        if not self.anchors:
+            return None
+        return 0 if self.published is None else self.published.sequence
+
     def look_at_space(self) -> None:
         """What the housekeeper does once a second."""
         self.pipeline.look_at_space()
@@ -397,46 +326,6 @@ class Server:
         for event in events:
             record_event(self.engine, self._writer, event)
         self._writer.sync_now()
-
-    def _start_events(self, recovered: Any, wall_ns: Callable[[], int]) -> list[Outcome]:
-        state = self.engine.state
-        actor = self._actor(wall_ns(), "start")
-        cuts = recovered.cuts
-        self.cut_count = len(cuts)
-        if recovered.head.sequence == 0:
-            events = opening_events(self.config, actor, LOG_ID, HASHER.key_id)
-            return first_events(self._first_rules_version, events)
-        names = CutNoted.__struct_fields__
-        noted = [CutNoted(*(getattr(cut, name) for name in names)) for cut in cuts]
-        started = actor.event(
-            SessionStarted,
-            epoch=state.epoch + 1,
-            software_version="sim",
-            recovered_sequence=recovered.head.sequence,
-            recovered_hash=recovered.head.entry_hash,
-            after_clean_stop=state.is_closed_cleanly,
-            cuts=noted,
-            checkpoint_sequence=UNSET
-            if recovered.checkpoint is None
-            else recovered.checkpoint.sequence,
-            losses=recovered.losses or UNSET,
-        )
-        events: list[Outcome] = [started, *rules_events(state, actor)]
-        for difference in find_differences(state, self.config, actor):
-            assert difference.event is not None, difference.text
-            if difference.event not in events:
-                events.append(difference.event)
-        return events
-
-
-def first_events(rules_version: int, events: Iterable[Outcome]) -> list[Outcome]:
-    """A log's first events, as software with those rules wrote them: the earlier had no limits."""
-    written = [opened_under(rules_version, event) for event in events]
-    if rules_version >= LIMITS_SINCE:
-        return written
-    kept = [event for event in written if not isinstance(event, LimitsSet)]
-    assert isinstance(kept[0], LogOpened)
-    return [structs.replace(kept[0], opening_records=len(kept)), *kept[1:]]
 
 
 def scratch_root() -> Path:

@@ -13,10 +13,14 @@ NOT_REMEMBERED = ("client_order_id_reused", "stale_order", "idempotency_window_f
 VENUES = (10, 20, 30)
 # symbol: what a lot at one tick is worth in microcents, as a fraction
 WORTH = {"AAPL": (1_000_000, 1), "BTC-USD": (1, 100)}
-RISK_HARD_LIMIT_BPS = 9_600
-CONFIDENCE_MINIMUM_BPS = 7_000
+# By policy: the highest risk and the lowest confidence of an order, in basis points.
+POLICIES = {"first": (9_600, 7_000), "second": (2_000, 9_000), "third": (9_600, 8_500)}
 DISK_FULL = {"type": "error", "code": "disk_full", "field": ""}
 HALT_SPACE_BYTES = 65_536  # with less, entries are refused without an event that says so
+
+
+class WrongError(AssertionError):
+    """The guard's answer, or its state, is not what it must be."""
 
 
 def content_of(request: Reply, defaults: Reply) -> Reply:

@@ -20,17 +20,19 @@ import msgspec
 from guard.engine.events import RULES_VERSION, LimitsSet
 from guard.record.codec import DIALECT
 from guard.recovery.losses import KnownLoss
-from guard.recovery.recover import fold_log, recover_log
+from guard.recovery.recover import recover_log
 from guard.recovery.start_options import OptionNeededError
-from guard.replay.replay import replay_log
 from guard.server.pipeline import ON_LOOP_SYNC_NS_MAX
-from guard_support import describe, dev_config
+from guard_support import dev_config
 from sim.checkpoints import Checkpoints
 from sim.clients import Clients, Request
 from sim.disk import CrashError, Disk, Fault, ViolationError
+from sim.operating import Operating
+from sim.operators import Operators
 from sim.oracle import Oracle
-from sim.oracle_limits import LIMITS, LIMITS_SET
+from sim.oracle_limits import LIMITS_SET, TREES, limits_text
 from sim.server import FREE_BYTES, HASHER, RESERVE_BYTES, Server, SimGateway
+from sim.world_checks import WorldChecks
 from wal import Anchor, WalDamage, WalPoisoned, failpoint, verify_chain
 
 SECOND_NS = 1_000_000_000
@@ -38,7 +40,6 @@ T0_NS = 1_700_000_000 * SECOND_NS
 WINDOW_S = 600
 LIVES_MAX = 7
 STEPS_MAX = 45  # of one life, in case that nothing goes wrong
-AUDIT_REQUESTS = 200  # in one message
 BALANCES = {
     "desk-alpha": (200_000_000_000_000, 150_000_000_000_000),
     "desk-beta": (50_000_000_000_000, None),
@@ -63,7 +64,7 @@ def told_of(event: Any) -> int | str | None:
     return version
 
 
-class World:
+class World(WorldChecks):
     """Everything of one seed."""
 
     def __init__(self, seed: int, directory: Path) -> None:
@@ -72,7 +73,9 @@ class World:
         self.ids_max = self.rng.choice((40, 200, 1_000))
         # A third of the firms have limits, and prices to hold orders against.
         has_limits = random.Random(f"limits of {seed}").random() < 0.34
-        limits = [("[settings]", f"{LIMITS}\n[settings]")] if has_limits else []
+        limits = (
+            [("[settings]", f"{limits_text(TREES['first'])}\n[settings]")] if has_limits else []
+        )
         self.config = dev_config(
             *limits, remembered_order_window_s=WINDOW_S, remembered_orders_max=self.ids_max
         )
@@ -84,8 +87,21 @@ class World:
         self.checkpoints = Checkpoints(
             directory, random.Random(f"checkpoints of {seed}"), self.disk, HASHER, self.note
         )
-        self.oracle = Oracle(BALANCES, WINDOW_S * SECOND_NS, self.ids_max)
+        self.oracle = Oracle(
+            BALANCES, WINDOW_S * SECOND_NS, self.ids_max, releases_day_orders=seed % 4 != 0
+        )
         self.clients = Clients(self.rng, 25 if has_limits else 2)
+        # In two of five histories operators act.
+        operators_rng = random.Random(f"operators of {seed}")
+        operators = Operators(operators_rng, self.config, lambda: self.clients.known)
+        self.operating = Operating(
+            operators_rng,
+            operators,
+            self.oracle,
+            self._hit,
+            self.note,
+            is_used=operators_rng.random() < 0.4,
+        )
         self.wall_ns = T0_NS
         self.sync_ns = 0
         self.server: Server | None = None
@@ -206,6 +222,7 @@ class World:
             self.anchor,
             self._sync_clock_ns,
             lambda: self.oracle.start(1, self.wall_ns),
+            self.operating,
             **options,
         )
 
@@ -276,6 +293,7 @@ class World:
             self.oracle.space(self.server.left, RESERVE_BYTES, self.wall_ns)
             self.note(f"space: {self.server.left} left, refused: {self.oracle.refused}")
         self.server.listen()
+        self.operating.step()
         self.server.look_after_checkpoints()
         if rng.random() < 0.7:
             self.server.advance()
@@ -305,6 +323,7 @@ class World:
 
         self.disk.fault = None if in_the_last else fault
         assert self.server is not None
+        self.operating.stop()
         self.server.stop(self.wall_ns, closing)
         self.oracle.told_sequence = self.oracle.next_sequence - 1
         self.is_stopped = True
@@ -416,83 +435,3 @@ class World:
         for request, wanted, reply in zip(requests, expected, found, strict=True):
             self.replies += 1
             self.oracle.check(wanted, reply, request.get("request_id"), as_of)
-
-    # Checks.
-
-    def _audit(self) -> None:
-        """Everything that was ever sent, asked for again: repeats alone, and every state."""
-        seen = set()
-        audit: list[Request] = [{"type": "ping"}]
-        for request in self.clients.known:
-            identity = msgspec.json.encode(request)
-            if identity in seen:
-                continue
-            seen.add(identity)
-            status = {key: request[key] for key in ("desk", "client_order_id")}
-            status["type"] = "status"
-            if msgspec.json.encode(status) not in seen:
-                seen.add(msgspec.json.encode(status))
-                audit.append(status)
-            if self.oracle.repeats(request, self.wall_ns):
-                audit.append(request)
-        before = self.oracle.next_sequence
-        assert self.server is not None
-        for at in range(0, len(audit), AUDIT_REQUESTS):
-            part = audit[at : at + AUDIT_REQUESTS]
-            number = self._post(msgspec.json.encode(part), part)
-            self.network.remove(number)
-            self.gateway.arrived.append((number, self.messages[number][0]))
-            self.server.listen()
-            self.server.advance()
-        if self.oracle.next_sequence != before:
-            raise ViolationError("an audit has changed something")
-        if self.server.engine.next_sequence != before:
-            raise ViolationError(f"{self.server.engine.next_sequence} is next, not {before}")
-        self._check_state()
-
-    def _check_state(self) -> None:
-        assert self.server is not None
-        state = self.server.engine.state
-        ledger = state.ledger
-        balances = {
-            name: (
-                ledger.remaining_microcents(name) or 0,
-                ledger.reserved_microcents(name) or 0,
-                ledger.committed_microcents(name) or 0,
-            )
-            for name in state.desks
-        }
-        holds = {
-            hold.reservation_id: (hold.tenant_id, hold.microcents)
-            for hold in ledger.export_state().holds
-        }
-        self.oracle.check_state(balances, holds)
-        kept = state.positions
-        names, symbols = {d.share: n for n, d in state.desks.items()}, list(kept.symbols)
-        found = {
-            (names[desk], symbols[symbol]): tuple(kept.value(row, field) for field in range(1, 5))
-            for row, (desk, symbol) in ((row, kept.key_of(row)) for row in range(kept.count))
-        }
-        if found != self.oracle.positions.shown():
-            raise ViolationError(f"positions: {found}, not {self.oracle.positions.shown()}")
-        if ledger.next_reservation_id != self.oracle.next_reservation:
-            raise ViolationError(f"reservation {ledger.next_reservation_id} is next")
-        folded, head = fold_log(self.directory, HASHER)
-        if describe(folded.state) != describe(state):
-            raise ViolationError("the log does not fold into the state")
-        if head.sequence != self.oracle.next_sequence - 1:
-            raise ViolationError(f"the log ends with {head.sequence}")
-
-    def _check_log(self) -> None:
-        """The log of the whole history, as an auditor has it."""
-        server = Server(self.directory, self.disk, self.config, self.checkpoints)
-        head = server.head_on_disk()
-        if head.sequence != self.oracle.next_sequence - 1:
-            raise ViolationError(f"the log ends with {head.sequence}")
-        replay_log(self.directory, HASHER)
-        text = b"".join(path.read_bytes() for path in self.directory.glob("*.jsonl"))
-        for copy in sorted(path.name for path in self.directory.glob("*.cut-*")):
-            # Of a log that had not begun nothing can be logged.
-            if ".cut-1-" not in copy and f'"{copy}"'.encode() not in text:
-                raise ViolationError(f"no record names the cut {copy}")
-        self.note(f"verified and replayed: {head.sequence} {head.entry_hash}")

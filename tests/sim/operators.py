@@ -1,0 +1,160 @@
+"""The simulator's operators: which actions they send, under which ids, and what goes wrong.
+
+Owns the requests to the admin door, and their bytes. They halt and resume, move budgets and caps,
+free holds, set policies and limits, close days; they send the same action again, another one under
+the same id, and what cannot be done. Which of it arrives, when and how often is `sim.operating`'s.
+"""
+
+import random
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from guard.config.file import Config, parse_config
+from guard_support import DEV_CONFIG_TEXT
+from sim.oracle_limits import TREES, limits_text
+from sim.tables import POLICIES
+
+Action = dict[str, Any]
+
+DESKS = ("desk-alpha", "desk-alpha", "desk-beta", "desk-nobody")
+FIRST_DAY = date(2023, 11, 6)  # a week before the histories begin
+# How often each kind is drawn.
+KINDS = {
+    "halt": 9,
+    "reducing": 9,
+    "resume": 30,
+    "top_up": 7,
+    "lower_budget": 9,
+    "set_cap": 6,
+    "free_hold": 16,
+    "activate_policy": 8,
+    "set_limits": 9,
+    "checkpoint": 3,
+    "rotate": 3,
+    "close_day": 10,
+    "desks": 6,
+}
+# What is no request, and the code and field of what is said of it.
+WRONG: tuple[tuple[Action, str, str], ...] = (
+    ({"type": "close_day", "day": "soon"}, "invalid", "day"),
+    ({"type": "halt", "scope": "world"}, "invalid", "scope"),
+    ({"type": "halt", "scope": "firm", "by": None}, "missing", "by"),
+    ({"type": "rotate", "why": ""}, "invalid", "why"),
+)  # fmt: skip
+
+
+class Operators:
+    """All operators together. All randomness comes from `rng`."""
+
+    def __init__(
+        self, rng: random.Random, config: Config, orders: Callable[[], list[Action]]
+    ) -> None:
+        """`orders`: what was sent about orders so far, the newest last."""
+        self._rng = rng
+        self._orders = orders
+        self._open: list[tuple[str, str]] = []
+        self._sent: list[Action] = []
+        self._has_limits = bool(config.limits)
+        self._policies = {
+            name: structs.replace(
+                config.policy,
+                policy_epoch=config.policy.policy_epoch + epoch,
+                hard_risk_limit_bps=risk_bps,
+                minimum_confidence_bps=confidence_bps,
+            )
+            for epoch, (name, (risk_bps, confidence_bps)) in enumerate(POLICIES.items())
+        }
+        self._trees: dict[str, Any] = {"none": []}
+        for name, tree in TREES.items():
+            text = DEV_CONFIG_TEXT.replace("[settings]", f"{limits_text(tree)}\n[settings]")
+            self._trees[name] = parse_config(text).limits
+
+    def next_action(
+        self, said: list[tuple[str, str]], open_orders: list[tuple[str, str]]
+    ) -> Action:
+        """What comes next. `said`: the scopes that a person has halted."""
+        rng, self._open = self._rng, open_orders
+        if self._sent and rng.random() < 0.2:
+            return self._again(dict(rng.choice(self._sent[-12:])))
+        if rng.random() < 0.04:
+            body, code, field = rng.choice(WRONG)
+            return {**self._named(body["type"]), **body, "wrong": (code, field)}
+        kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+        if kind == "set_limits" and not self._has_limits:
+            kind = "free_hold"
+        if kind == "desks":
+            return {"type": "desks"}
+        action = {**self._named(kind), **self._asked(kind, said)}
+        if kind == "close_day" and rng.random() < 0.95:
+            action["action_id"] = f"close-{action['day']}"
+        if rng.random() < 0.06:
+            action["dry_run"] = True
+        self._sent.append(action)
+        return action
+
+    def encode(self, action: Action) -> bytes:
+        """The body of a message with this action, in either encoding."""
+        body = {name: value for name, value in action.items() if name != "wrong"}
+        if body["type"] == "activate_policy":
+            body["policy"] = self._policies[body["policy"]]
+        if body["type"] == "set_limits":
+            body["limits"] = self._trees[body["limits"]]
+        encode = self._rng.choice((msgspec.json.encode, msgspec.msgpack.encode))
+        return encode(body)
+
+    def _named(self, kind: str) -> Action:
+        number = self._rng.randrange(10**9)
+        return {"type": kind, "action_id": f"a-{number}", "why": "a try", "by": "Ann"}
+
+    def _again(self, action: Action) -> Action:
+        """The same action, by somebody else, for real or not; or another one under its id."""
+        rng = self._rng
+        action.pop("dry_run", None)
+        if rng.random() < 0.2:
+            action |= {"by": "Bob", "why": "Ann asked for it"}
+        if rng.random() < 0.05:
+            action["dry_run"] = True
+        if rng.random() < 0.1:
+            other = {**self._named("halt"), "scope": "desk", "name": "desk-beta"}
+            return {**other, "action_id": action["action_id"]}
+        return action
+
+    def _asked(self, kind: str, said: list[tuple[str, str]]) -> Action:
+        rng, desk = self._rng, self._rng.choice(DESKS)
+        if kind in ("halt", "reducing", "resume"):
+            return self._scope(kind, said)
+        if kind in ("top_up", "lower_budget"):
+            amount = rng.choice((1, 10**8, rng.randrange(1, 10**13), 10**15))
+            return {"desk": desk, "amount_microcents": amount}
+        if kind == "set_cap":
+            cap = rng.choice((None, 1, rng.randrange(1, 10**13), 10**14, 150 * 10**12))
+            return {"desk": desk, "max_reserved_microcents": cap}
+        if kind == "free_hold":
+            sent = self._orders()[-40:]
+            names = [(order["desk"], order["client_order_id"]) for order in sent]
+            if self._open and rng.random() < 0.7:
+                names = self._open
+            desk, number = rng.choice(names or [("desk-alpha", "A-1")])
+            return {"desk": desk, "client_order_id": number}
+        if kind == "activate_policy":
+            return {"policy": rng.choice(("first", "first", *POLICIES))}
+        if kind == "set_limits":
+            return {"limits": rng.choice(list(self._trees))}
+        if kind == "close_day":
+            return {"day": str(FIRST_DAY + timedelta(days=rng.randrange(12)))}
+        return {}
+
+    def _scope(self, kind: str, said: list[tuple[str, str]]) -> Action:
+        rng = self._rng
+        scopes = (("firm", ""), ("firm", ""), ("firm", "x"), ("symbol", "AAPL"), ("symbol", "NONE"))
+        scope, name = rng.choice((*scopes, *(("desk", desk) for desk in DESKS)))
+        if kind == "resume" and said and rng.random() < 0.9:
+            scope, name = rng.choice(said)
+        found = {"scope": scope, "name": name}
+        if kind == "resume" and rng.random() < 0.15:
+            found["forgive_fees"] = True  # type: ignore[assignment]
+        return found
