@@ -23,6 +23,7 @@ from guard.engine.events import (
     Decided,
     KernelRows,
     LogOpened,
+    Revalued,
     SessionClosed,
     SessionStarted,
 )
@@ -170,6 +171,7 @@ def describe(state: GuardState) -> dict[str, Any]:
     fields["latches"] = list(state.latches.entries())
     fields["facts"] = list(state.facts.dump())
     used = {name: bucket.dump() for name, bucket in state.limits.buckets.items()}
+    fields["prices"] = (state.prices.is_kept, state.prices.dump())
     fields["limits"] = (state.limits.tree, used, state.limits.recent.dump())
     return fields
 
@@ -232,16 +234,36 @@ class LoggedEngine:
             taken.mark_price, taken.mark_age_ns = self.marks.get(request.symbol, (0, 0))
             if self.state.has_limits:
                 taken.elapsed_ns = taken.received_at_ns - T0 + 1
+                self._revalue(request.symbol)
+
+    def _revalue(self, symbol: str) -> None:
+        """Records the mark of an order's symbol before it, where that is due."""
+        taken, state = self.request, self.state
+        if not state.prices.is_kept or symbol not in state.instruments:
+            return
+        number = state.positions.number_of(symbol)
+        if state.prices.is_due(number, taken.mark_price, taken.elapsed_ns):
+            self._log(
+                Revalued(
+                    received_at_ns=taken.received_at_ns,
+                    client="local",
+                    batch_first_sequence=taken.batch_first_sequence,
+                    symbol=symbol,
+                    price=taken.mark_price,
+                    age_ns=taken.mark_age_ns,
+                    elapsed_ns=taken.elapsed_ns,
+                )
+            )
 
     def submit(self, request: Request, at_ns: int | None = None, batch: int | None = None) -> Any:
         """The reply to a request, which is logged and applied where it changes the state."""
         self.now_ns = self.now_ns if at_ns is None else at_ns
-        before = describe(self.state) if self.is_checked else None
         self._reader.take(self.request, structs.replace(request, request_id=UNSET))
         self.request.received_at_ns = max(self.now_ns, self.state.last_received_at_ns)
         self.request.batch_first_sequence = batch or self.engine.next_sequence
         self.request.clock_ns = self.clock_ns
         self._say_facts(request)
+        before = describe(self.state) if self.is_checked else None
         is_recorded = self.engine.decide(self.request, self.outcome)
         if before is not None:
             assert describe(self.state) == before, "deciding has changed the state"

@@ -38,6 +38,7 @@ from guard.engine.events import (
     LimitsSet,
     Outcome,
     PolicyActivated,
+    Revalued,
     SettingsActivated,
 )
 from guard.engine.remembered_form import OrderPhase
@@ -93,6 +94,7 @@ class Course:
         elapsed_ns = request.elapsed_ns
         if self.engine.state.has_limits and elapsed_ns == 0:  # the day had none, and did not count
             request.elapsed_ns = max(request.received_at_ns, 1)
+        self._revalue(request)
         is_recorded = self.engine.decide(request, self.outcome)
         answered = self.outcome
         self.counted = NOTHING if answered.repeat else counts_of(answered)
@@ -106,6 +108,25 @@ class Course:
         self.admitted_by_desk[request.desk] += 1
         self.note(request.desk, sequence, at_ns)
         return True
+
+    def _revalue(self, order: Request) -> None:
+        """The mark of an order's symbol is recorded before it, where that is due here."""
+        state = self.engine.state
+        symbol = order.symbol
+        if not state.prices.is_kept or symbol not in state.instruments:
+            return
+        number = state.positions.number_of(symbol)
+        if state.prices.is_due(number, order.mark_price, order.elapsed_ns):
+            event = Revalued(
+                received_at_ns=order.received_at_ns,
+                client="what-if",
+                batch_first_sequence=state.next_sequence,
+                symbol=symbol,
+                price=order.mark_price,
+                age_ns=order.mark_age_ns,
+                elapsed_ns=order.elapsed_ns,
+            )
+            self._apply(event)
 
     def _meet_early_fills(self, order: Request) -> None:
         """An order that was admitted meets what came of its fills before it, at once."""

@@ -102,6 +102,7 @@ EVENTS: Final = {
     "desk_halted": "desk halted",
     "desk_halt_ended": "desk's debt paid",
     "limits_set": "limits set",
+    "revalued": "price of positions",
     "desk_fee_bounded": "bound of fees set",
     "fill_accepted": "fill's fee accepted",
     "fill_busted": "fill busted",

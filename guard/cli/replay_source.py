@@ -102,8 +102,9 @@ def open_source(options: argparse.Namespace, hasher: ChainHasher) -> Source:
 
 def _checkpoint(path: Path, hasher: ChainHasher) -> "tuple[Head, str]":
     """The head that a checkpoint was taken after, and the digest of the state in it."""
-    from guard.recovery.checkpoint_payload import StateError, state_digest_hex
+    from guard.recovery.checkpoint_payload import state_digest_hex
     from guard.recovery.recover import load_checkpoint
+    from guard.recovery.state_head import StateError
 
     infos = read_checkpoints(path.parent, hasher) if path.is_file() else []
     for info in infos:

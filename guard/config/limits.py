@@ -35,6 +35,7 @@ from guard.protocol.limits import (
     Scope,
     Strictest,
     WindowMs,
+    WindowS,
     file_name,
     normalized,
 )
@@ -72,6 +73,8 @@ class ScopeSection(Struct, forbid_unknown_fields=True, frozen=True):
     position_long_max: Count | NoneWord | None = None
     position_short_max: Count | NoneWord | None = None
     open_orders_max: CountAboveZero | NoneWord | None = None
+    revalue_bps: LimitBps | None = None
+    revalue_s: WindowS | None = None
     sides: list[Side] | None = None
     order_types: list[OrderType] | None = None
     times_in_force: list[TimeInForce] | None = None

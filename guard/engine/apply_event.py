@@ -42,6 +42,7 @@ from guard.engine.events import (
     LogOpened,
     OperatorActed,
     PolicyActivated,
+    Revalued,
     RulesActivated,
     SessionClosed,
     SessionStarted,
@@ -254,6 +255,14 @@ def _apply_limits(state: GuardState, event: LimitsSet) -> None:
     state.set_limits(event.limits, found)
 
 
+def _apply_revalued(state: GuardState, event: Revalued) -> None:
+    if event.symbol not in state.instruments:
+        raise InvariantError(f"symbol {event.symbol} was never defined")
+    state.elapsed_ns = max(state.elapsed_ns, event.elapsed_ns)
+    number = state.positions.number_of(event.symbol)
+    state.prices.put(number, event.price, event.elapsed_ns)
+
+
 def _apply_desk_topped_up(state: GuardState, event: DeskToppedUp) -> None:
     result = state.ledger.top_up_tenant(event.desk, event.amount_microcents)
     if not isinstance(result, ToppedUp):
@@ -393,6 +402,7 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     InstrumentDefined: _apply_instrument,
     DeskOpened: _apply_desk_opened,
     LimitsSet: _apply_limits,
+    Revalued: _apply_revalued,
     DeskToppedUp: _apply_desk_topped_up,
     DeskCapped: _apply_desk_capped,
     DeskOrderAgeLimited: _apply_desk_order_age,

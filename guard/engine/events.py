@@ -37,11 +37,14 @@ from guard.protocol.ranges import (
     Day,
     DeskName,
     DiskReserveBytes,
+    ElapsedNs,
     Epoch,
     FreeBytes,
     HaltScope,
     HexDigest,
     LogId,
+    MarkAgeNs,
+    MarkPrice,
     Microcents,
     MicrocentsAboveZero,
     OperatorAction,
@@ -55,6 +58,7 @@ from guard.protocol.ranges import (
     Sequence,
     SignedMicrocents,
     SoftwareVersion,
+    Symbol,
 )
 
 LOG_FORMAT_VERSION = 1
@@ -72,6 +76,18 @@ class Administrative(Event):
 
     by: str
     why: str
+
+
+class Revalued(Event, tag="revalued", gc=False):
+    """Positions in a symbol are valued at this price from here on: its mark, and how old that was.
+
+    `elapsed_ns`: the log's count of time, by which the next one may be due (`guard.engine.prices`).
+    """
+
+    symbol: Symbol
+    price: MarkPrice
+    age_ns: MarkAgeNs
+    elapsed_ns: ElapsedNs
 
 
 class LogOpened(Administrative, tag="log_opened"):
@@ -404,6 +420,7 @@ PlainEvent: TypeAlias = (
     OrderRefused
     | FillRecorded
     | OrderReleased
+    | Revalued
     | LogOpened
     | RulesActivated
     | SettingsActivated

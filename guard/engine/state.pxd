@@ -7,6 +7,7 @@ from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from guard.engine.limits cimport Effective, Limits
 from guard.engine.positions cimport Positions
+from guard.engine.prices cimport Prices
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.shares cimport DeskIds
 from guard.protocol cimport slots
@@ -109,6 +110,7 @@ cdef class GuardState:
     cdef public i64 elapsed_ns
     cdef public object latches
     cdef public bint has_latches
+    cdef public Prices prices
     cdef public Found found
 
     cdef Desk desk_of(self, Request request)

@@ -12,13 +12,14 @@ from guard.engine.facts import NEVER, KeptFacts
 from guard.engine.latches import Latches
 from guard.engine.limits import Effective, Limits
 from guard.engine.positions import Positions
+from guard.engine.prices import Prices
 from guard.engine.remembered import RememberedOrders
 from guard.engine.remembered_rows import forget_early_fill
 from guard.engine.shares import DeskIds
 from guard.protocol import slots
 from guard.protocol.fields import TEXT_NAMES
 from guard.protocol.instruments import Instrument
-from guard.protocol.limits import LimitScope
+from guard.protocol.limits import LimitScope, revaluing
 from guard.protocol.ranges import TIME_NS_MAX, ByteCount, DiskReserveBytes
 from guard.protocol.request import TEXTS, Request
 from kernel import InvariantError, KernelModel
@@ -247,6 +248,7 @@ class GuardState:
     elapsed_ns: int = 0  # as the last order said it
     latches: Latches = field(default_factory=Latches)
     has_latches: bool = False  # whether any is set; worked out
+    prices: Prices = field(default_factory=Prices)
 
     found: Found = field(default_factory=Found, init=False, repr=False, compare=False)
 
@@ -275,13 +277,16 @@ class GuardState:
     def define(self, instrument: Instrument) -> None:
         """An instrument as it is from now on."""
         self.instruments[instrument.symbol] = instrument
-        self.positions.number_of(instrument.symbol)
+        number = self.positions.number_of(instrument.symbol)
+        if self.prices.price(number):
+            self.prices.forget(number)
         self.found.forget_symbol(instrument.symbol)
 
     def set_limits(self, tree: list[LimitScope], digest_hex: str) -> None:
         """Other limits from now on; none where the tree says nothing."""
         self.limits.set(tree, digest_hex)
         self.has_limits = bool(tree)
+        self.prices.set_rule(*revaluing(tree))
         for desk in self.desks.values():
             desk.limit_class = self.limits.desk_class(desk.name)
         self.found.forget_symbols()

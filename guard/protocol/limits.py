@@ -41,6 +41,7 @@ SCOPES_MAX: Final = 100_000  # a tree of these is below a record's greatest size
 
 LimitBps: TypeAlias = Annotated[int, Meta(ge=0, le=LIMIT_BPS_MAX)]
 WindowMs: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX)]
+WindowS: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX // 1_000)]
 RateKind: TypeAlias = Literal["orders", "notional"]
 
 
@@ -92,6 +93,8 @@ class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
     position_long_max: Count | UnsetType | None = UNSET
     position_short_max: Count | UnsetType | None = UNSET
     open_orders_max: CountAboveZero | UnsetType | None = UNSET
+    revalue_bps: LimitBps | UnsetType = UNSET
+    revalue_s: WindowS | UnsetType = UNSET
     sides: list[Side] | UnsetType = UNSET
     order_types: list[OrderType] | UnsetType = UNSET
     times_in_force: list[TimeInForce] | UnsetType = UNSET
@@ -132,7 +135,7 @@ class LimitKey(NamedTuple):
     name: str
     number: int
     strictest: Strictest
-    unit: Literal["lots", "ticks", "money", "bps", "ms", "words", "orders"]
+    unit: Literal["lots", "ticks", "money", "bps", "ms", "s", "words", "orders"]
     must_be_said: bool = False
 
 
@@ -157,12 +160,15 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ("position_long_max", Strictest.LEAST, "lots"),
     ("position_short_max", Strictest.LEAST, "lots"),
     ("open_orders_max", Strictest.LEAST, "orders"),
+    # Of the firm alone: when a price of positions is recorded.
+    ("revalue_bps", Strictest.LEAST, "bps"),
+    ("revalue_s", Strictest.LEAST, "s"),
 )
 KEYS: Final = tuple(LimitKey(name, number, *rest) for number, (name, *rest) in enumerate(_ROWS))
 (
     QUANTITY_MIN, QUANTITY_MAX, QUANTITY_STEP, PRICE_STEP, VALUE_MIN, VALUE_MAX, PRICE_COLLAR,
     REFERENCE_AGE_MAX, MARKET_BUFFER, DUPLICATE_WINDOW, SIDES, ORDER_TYPES, TIMES_IN_FORCE,
-    POSITION_LONG_MAX, POSITION_SHORT_MAX, OPEN_ORDERS_MAX,
+    POSITION_LONG_MAX, POSITION_SHORT_MAX, OPEN_ORDERS_MAX, REVALUE_BPS, REVALUE_S,
 ) = range(len(KEYS))  # fmt: skip
 WORDS_OF_KEY: Final[dict[int, tuple[str, ...]]] = {
     SIDES: ("buy", "sell"),
@@ -251,6 +257,19 @@ def _check_scope(scope: LimitScope) -> None:
             f"{scope.place}.open_orders_max: {scope.open_orders_max} is not allowed; allowed: in "
             "the scopes of the firm and of desks, since orders are counted for each desk"
         )
+    if scope.scope != Scope.FIRM:
+        for name in ("revalue_bps", "revalue_s"):
+            said = getattr(scope, name)
+            if said is not UNSET:
+                raise ValueError(
+                    f"{scope.place}.{name}: {said} is not allowed; allowed: in the firm's scope "
+                    "alone, since each symbol's positions have one price"
+                )
+    if scope.revalue_s is not UNSET and scope.revalue_bps is UNSET:
+        raise ValueError(
+            f"{scope.place}.revalue_s: {scope.revalue_s} is not allowed; allowed: beside "
+            "revalue_bps, without which no price is recorded"
+        )
     if scope.rates is UNSET:
         return
     if len(scope.rates) > RATES_MAX:
@@ -258,6 +277,14 @@ def _check_scope(scope: LimitScope) -> None:
     windows = [(rate.kind, rate.window_ms) for rate in scope.rates]
     if len(set(windows)) != len(windows):
         raise ValueError(f"{scope.place}.rates: a kind has the same window_ms twice")
+
+
+def revaluing(tree: Sequence[LimitScope]) -> tuple[int | None, int]:
+    """When positions get another price: basis points, None where never; seconds, 0 where unsaid."""
+    for scope in tree:
+        if scope.scope == Scope.FIRM and scope.revalue_bps is not UNSET:
+            return scope.revalue_bps, 0 if scope.revalue_s is UNSET else scope.revalue_s
+    return None, 0
 
 
 def digest_hex(scopes: Sequence[LimitScope]) -> str:

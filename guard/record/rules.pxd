@@ -5,7 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
-from guard.engine.state cimport GuardState
+from guard.engine.state cimport GuardState, Worth
 from guard.protocol cimport json_reader
 from guard.protocol.request cimport Request
 
@@ -31,5 +31,8 @@ cdef class RecordRules:
 
     @cython.locals(state=GuardState)
     cdef bint _may_say(self, Request request) except -1
+
+    @cython.locals(worth=Worth)
+    cdef bint _is_revaluation_due(self, Request request) except -1
 
     cpdef int note_batch(self, i64 batch_first_sequence) except -1

@@ -34,6 +34,7 @@ from guard.engine.events import (
     LimitsSet,
     LogOpened,
     Outcome,
+    Revalued,
     RulesActivated,
     SessionStarted,
     SettingsActivated,
@@ -137,7 +138,16 @@ class RecordRules:
             return False
         if not state.has_limits:
             return request.elapsed_ns == 0
+        if state.prices.is_kept and self._is_revaluation_due(request):
+            return False
         return request.elapsed_ns != 0 and request.elapsed_ns >= state.elapsed_ns
+
+    def _is_revaluation_due(self, request: Request) -> bool:
+        """Has an order's own mark to be recorded as its symbol's price before it is decided?"""
+        worth = self._state.worth_of(request)
+        if worth is None:
+            return False
+        return self._state.prices.is_due(worth.number, request.mark_price, request.elapsed_ns)
 
     def note_batch(self, batch_first_sequence: int) -> int:
         """As `note`, of a request."""
@@ -270,6 +280,23 @@ class RecordRules:
             _check_is("elapsed_ns", elapsed_ns, UNSET)
         elif elapsed_ns is UNSET or elapsed_ns < state.elapsed_ns:
             raise _refused("elapsed_ns", elapsed_ns, f"from {state.elapsed_ns} on")
+        elif event.mark_price is not UNSET and event.order.symbol in state.instruments:
+            number = state.positions.number_of(event.order.symbol)
+            if state.prices.is_due(number, event.mark_price, elapsed_ns):
+                allowed = f"the mark of a record revalued of {event.order.symbol} before it"
+                raise _refused("mark_price", event.mark_price, allowed)
+
+    def _check_revalued(self, _sequence: int, event: Revalued) -> None:
+        """A price is recorded when it is due, and not else."""
+        state = self._state
+        if event.symbol not in state.instruments:
+            raise _refused("symbol", event.symbol, "the name of an instrument")
+        if event.elapsed_ns < state.elapsed_ns:
+            raise _refused("elapsed_ns", event.elapsed_ns, f"from {state.elapsed_ns} on")
+        number = state.positions.number_of(event.symbol)
+        if not state.prices.is_due(number, event.price, event.elapsed_ns):
+            allowed = "one that revalue_bps or revalue_s make due"
+            raise _refused("price", event.price, allowed)
 
     def _check_limits(self, _sequence: int, event: LimitsSet) -> None:
         """A tree as a guard normalizes it, under rules that have any."""
@@ -448,6 +475,7 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     SettingsActivated: RecordRules._check_settings,
     LimitsSet: RecordRules._check_limits,
     LatchLifted: RecordRules._check_lifted,
+    Revalued: RecordRules._check_revalued,
     DeskToppedUp: RecordRules._check_topped_up,
     HoldFreed: RecordRules._check_hold_freed,
     FillAccepted: RecordRules._check_amendment,

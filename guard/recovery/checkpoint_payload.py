@@ -18,13 +18,12 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
 from guard.engine.events import RULES_VERSIONS
-from guard.engine.latches import LatchEntry
 from guard.engine.positions import POSITIONS_SINCE_RULES
 from guard.engine.remembered_rows import find_fill
 from guard.engine.row_map import NO_ROW
@@ -34,27 +33,13 @@ from guard.engine.state import (
     NO_FEE_BOUND,
     ActionDone,
     Desk,
-    EntriesHalt,
     GuardState,
 )
 from guard.protocol.instruments import define_instrument
-from guard.protocol.limits import LimitScope, normalized
 from guard.protocol.limits import digest_hex as limits_digest_hex
-from guard.protocol.ranges import (
-    ActionId,
-    BasisPoints,
-    CurrencyOrNone,
-    DeskName,
-    ElapsedNs,
-    HexDigest,
-    Microcents,
-    OrderAgeMs,
-    ReceivedAtNs,
-    RememberedOrdersOrNone,
-    Sequence,
-    WindowNsOrNone,
-)
+from guard.protocol.limits import normalized
 from guard.record.words import explain, refusal
+from guard.recovery.state_head import RateUsed, StateError, StateHead
 from kernel import (
     BudgetEngine,
     InvariantError,
@@ -74,74 +59,8 @@ _U32: Final = struct.Struct("<I")
 _HOLD: Final = struct.Struct("<QIq")  # as `BudgetEngine.hold_rows` gives it
 _COUNTERS: Final = struct.Struct("<QQ")  # ledger snapshots taken, microcents certified
 
-FactCount: TypeAlias = Annotated[int, Meta(ge=1)]
-PositionCount: TypeAlias = Annotated[int, Meta(ge=0, le=2**32)]
-# Desk, symbol, kind and window of a rate, and what `guard.engine.rates` dumps of it.
-RateUsed: TypeAlias = tuple[str, str, str, int, list[int]]
 # `read(n)` gives from 1 to n bytes, none at the end.
 Reader: TypeAlias = Callable[[int], bytes]
-
-
-class StateError(ValueError):
-    """The bytes are not a state of this version of the guard."""
-
-
-class StateHead(Struct, forbid_unknown_fields=True):
-    """All of a state but the open holds and the remembered orders; lists are sorted by name.
-
-    `instruments`: symbol, tick, lot and multiplier. `desks`: name, whether its entries are halted,
-    and its unpaid fees as text (their sum has no bound). `tenants`: id, initial, remaining,
-    reserved, committed. Money in microcents. No field may hold what no record can have said.
-
-    What stands last is left out where it is false or empty; `shares` names the desks in the order
-    of their shares of what is remembered, since rules version 2 (`guard.engine.shares`).
-    `fee_bounds`: desk, basis points, minimum, of desks that have one. `returned`: desk, and what
-    busted and corrected fills gave back. `fact_count`: entries of what `guard.engine.facts` keeps.
-    `positions`, since rules version 3: the record since which they are kept, how many rows there
-    are, the symbols in the order of their numbers there (`guard.engine.positions`), and how
-    many reducing orders are open.
-    `limits`, `rates`, `recent`, `elapsed_ns`: since rules version 3, where there are any.
-    """
-
-    log_id: str
-    key_id: str
-    epoch: int
-    rules_version: int
-    next_sequence: Sequence
-    last_received_at_ns: ReceivedAtNs
-    is_closed_cleanly: bool
-    entries_halt: EntriesHalt | None
-    currency: CurrencyOrNone
-    remembered_orders_max: RememberedOrdersOrNone
-    remembered_order_window_ns: WindowNsOrNone
-    policy: dict[str, Any] | None
-    policy_digest_hex: str
-    instruments: list[tuple[str, str, str, str]]
-    desks: list[tuple[DeskName, bool, str]]
-    tenants: list[tuple[str, int, int, int, int]]
-    caps: list[tuple[str, int]]
-    next_reservation_id: int
-    hold_count: int
-    # What operators did, where they did anything: earlier versions had no such fields.
-    is_firm_stopped: bool | UnsetType = UNSET
-    stopped_desks: list[DeskName] | UnsetType = UNSET
-    stopped_symbols: list[str] | UnsetType = UNSET
-    actions: list[tuple[ActionId, Sequence, HexDigest]] | UnsetType = UNSET
-    refuses_unknown_venues: bool | UnsetType = UNSET
-    order_ages_ms: list[tuple[DeskName, OrderAgeMs]] | UnsetType = UNSET
-    shares: list[DeskName] | UnsetType = UNSET
-    fee_bounds: list[tuple[DeskName, BasisPoints, Microcents]] | UnsetType = UNSET
-    returned: list[tuple[DeskName, Microcents]] | UnsetType = UNSET
-    fact_count: FactCount | UnsetType = UNSET
-    positions: tuple[Sequence, PositionCount, list[str], PositionCount] | UnsetType = UNSET
-    limits: list[LimitScope] | UnsetType = UNSET
-    rates: list[RateUsed] | UnsetType = UNSET
-    recent: list[tuple[ReceivedAtNs, str]] | UnsetType = UNSET
-    elapsed_ns: ElapsedNs | UnsetType = UNSET
-    is_firm_reducing: bool | UnsetType = UNSET
-    reducing_desks: list[DeskName] | UnsetType = UNSET
-    reducing_symbols: list[str] | UnsetType = UNSET
-    latches: list[LatchEntry] | UnsetType = UNSET
 
 
 # The fields of a head that are a state's own, under the same name.
@@ -289,6 +208,7 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         or UNSET,
         reducing_symbols=sorted(state.reducing_symbols) or UNSET,
         latches=list(state.latches.entries()) or UNSET,
+        prices=state.prices.dump() or UNSET,
     )
 
 
@@ -448,6 +368,7 @@ def _load_positions(state: GuardState, source: "_ExactReader", head: StateHead) 
         raise StateError(f"positions: {len(symbols)} symbols for {len(state.instruments)}")
     state.positions.begin(since_sequence, symbols)
     state.positions.load(source.read, count)
+    state.prices.load(head.prices or [], len(symbols))
     for row in range(count):
         desk, _ = state.positions.key_of(row)
         if not 0 < desk < len(state.orders.shares.all):

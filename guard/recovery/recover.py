@@ -31,10 +31,11 @@ from guard.engine.state import GuardState
 from guard.record.applying import RecordFolder
 from guard.record.codec import DIALECT
 from guard.record.words import refusal
-from guard.recovery.checkpoint_payload import Reader, StateError, decode_policy, decode_state
+from guard.recovery.checkpoint_payload import Reader, decode_policy, decode_state
 from guard.recovery.losses import ANCHOR_WORD, Watch, known_loss, loss_of
 from guard.recovery.presence import check_begun, check_presence, clear_for_new_log
 from guard.recovery.start_options import ACCEPT_LOSS_OPTION, OptionNeededError
+from guard.recovery.state_head import StateError
 from guard.recovery.wrong_key import check_key
 from kernel import InvariantError, PolicySnapshot
 from wal import (

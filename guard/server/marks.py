@@ -65,6 +65,11 @@ class Marks:
             order.mark_age_ns = mark.age_ns(wall_ns)
         return 0
 
+    def of(self, symbol: str, wall_ns: int) -> tuple[int, int]:
+        """The price and the age of the mark of a symbol that has one."""
+        mark = self._marks[symbol.encode()]
+        return mark.price, mark.age_ns(wall_ns)
+
     def shown(self, wall_ns: int) -> dict[str, tuple[int, int]]:
         """By symbol the price in ticks, and its age in nanoseconds."""
         return {

@@ -15,6 +15,7 @@ from guard.protocol.request cimport Request
 from guard.protocol.request_reader cimport RequestReader
 from guard.record.writer cimport RecordWriter
 from guard.server.permits cimport Permit
+from guard.server.revaluing cimport Revaluing
 from kernel cimport little_endian as le
 from wal.staging cimport Staging
 
@@ -50,6 +51,7 @@ cdef class RequestPath:
     cdef Py_ssize_t _records, _rejects
     cdef i64 _elapsed_ns, _last_wall_ns, _wall_now_ns
     cdef readonly Marks marks
+    cdef Revaluing _revaluing
     cdef readonly Py_ssize_t messages, requests
     cdef public int refused
 
@@ -96,6 +98,8 @@ cdef class RequestPath:
 
     @cython.locals(request=Request, outcome=Outcome)
     cdef _take_due(self, Request order)
+    @cython.locals(data=bytes)
+    cdef _revalue(self, Request order)
 
     cdef _note_uncharged(self, Request request)
     cpdef list take_uncharged(self)

@@ -41,6 +41,7 @@ from guard.server.limits_shown import show_limits
 from guard.server.marks import Marks
 from guard.server.permits import NOBODY, Permit, is_of_desk
 from guard.server.positions_shown import show_positions
+from guard.server.revaluing import Revaluing
 from kernel import little_endian as le
 from wal import LogWriter
 from wal.failpoint import is_armed, reach
@@ -155,6 +156,7 @@ class RequestPath:
         self._records = self._rejects = 0
         self._elapsed_ns = self._last_wall_ns = self._wall_now_ns = 0
         self.marks = Marks()
+        self._revaluing = Revaluing(engine.state, self.marks)
 
     def answer(
         self, body: bytes | None, frame_count: int, permit: Permit | None = None
@@ -301,6 +303,8 @@ class RequestPath:
             return self._answer_about(request, at)
         if request.kind == _ORDER and self._state.rules_version >= _MARKS_SINCE:
             self.marks.say(request, self._wall_now_ns)
+            if self._state.prices.is_kept and self.refused == 0 and self._revaluing.is_due(request):
+                self._revalue(request)
         outcome = self._outcome
         if self._is_watched:
             reach("decide.before")
@@ -377,6 +381,7 @@ class RequestPath:
             words = f"bid: {request.bid} is not allowed; allowed: up to ask, {request.ask}"
             return self._refuse_about(request, ErrorCode.INVALID_FIELD, "bid", words, at)
         self.marks.put(request, self._wall_now_ns, request.clock_ns or request.received_at_ns)
+        self._revaluing.note(request)
         marked = Marked(request.symbol, request.price)
         self._echo(request, marked)
         return self._put_message(marked, at)
@@ -421,6 +426,18 @@ class RequestPath:
             if outcome.reason == _FULL:
                 self._counters.full_windows += 1
         return 0
+
+    def _revalue(self, order: Request) -> None:
+        """Records the prices that are due before an order is decided, in the batch of its own."""
+        for event in self._revaluing.take_due(order, self._wall_now_ns):
+            data = encode_event(event)
+            self._staging.append_text(self._state.next_sequence, data, len(data))
+            if self._is_watched:
+                reach("append.after")
+            self._engine.apply_event(self._state.next_sequence, event)
+            if self._is_watched:
+                reach("apply.after")
+            self._records += 1
 
     def _take_due(self, order: Request) -> None:
         """Records what came of an order's fills before it, in the batch of its own record."""

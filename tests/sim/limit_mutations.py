@@ -9,6 +9,7 @@ from guard.engine import limit_checks
 from guard.protocol.reasons import Refusal
 from guard.server.marks import Marks
 from guard.server.request_path import RequestPath
+from guard.server.revaluing import Revaluing
 
 Patch = AbstractContextManager[Any]
 
@@ -21,6 +22,11 @@ def mark_not_said() -> Patch:
 def sell_valued_at_its_limit() -> Patch:
     """A sell holds what its limit is worth, be that one tick."""
     return patch.object(limit_checks, "valued_at", lambda _, request: request.price)
+
+
+def price_not_recorded() -> Patch:
+    """Positions keep the price that was recorded first."""
+    return patch.object(Revaluing, "is_due", lambda *_: False)
 
 
 def time_begins_anew() -> Patch:
@@ -41,4 +47,5 @@ LIMIT_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     mark_not_said,
     sell_valued_at_its_limit,
     time_begins_anew,
+    price_not_recorded,
 )

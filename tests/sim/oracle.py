@@ -118,6 +118,7 @@ class Oracle(OracleAdmin, OracleExecution, OracleIds, OracleLimits):
     def handle(self, request: Reply, wall_ns: int) -> Reply:
         """The reply that must come; `venue` and what hangs on it may be None: not known yet."""
         self._tick(wall_ns)
+        self._revalue(request, wall_ns)
         answer = self._handle(request, wall_ns)
         self.finish_due(wall_ns)
         return answer
@@ -179,6 +180,8 @@ class Oracle(OracleAdmin, OracleExecution, OracleIds, OracleLimits):
                 self.carry_out(content, wall_ns)
             elif kind == "release":
                 self.release(content, wall_ns)
+            elif kind == "revalued":
+                self._take_price(content, wall_ns)
             else:
                 self._handle(content, wall_ns)
 

@@ -4,6 +4,7 @@ Imports nothing of the product. It keeps every admitted order with its time, and
 marks are the world's and gone with the process, what an order's record says of one stays with it.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sim.oracle_positions import Positions
@@ -20,9 +21,14 @@ class Tree(NamedTuple):
     orders_max: int
     long_max: int
     open_orders_max: int
+    revalue_bps: int
+    revalue_s: int
 
 
-TREES = {"first": Tree(3_500, 2_000, 4, 3_000, 5), "second": Tree(1_500, 800, 6, 1_200, 3)}
+TREES = {
+    "first": Tree(3_500, 2_000, 4, 3_000, 5, 600, 10),
+    "second": Tree(1_500, 800, 6, 1_200, 3, 200, 30),
+}
 VALUE_MAX, AGE_MAX_MS, DUPLICATE_MS, SHORT_MAX = 600_000 * 10**8, 20_000, 15_000, 1_000
 RATES = (  # scope, desk, kind, window, number; none: the tree's
     (1, None, "orders", 12_000, None),
@@ -42,6 +48,8 @@ price_collar_bps = {tree.collar_bps}
 reference_age_max_ms = {AGE_MAX_MS}
 duplicate_window_ms = {DUPLICATE_MS}
 position_long_max = {tree.long_max}
+revalue_bps = {tree.revalue_bps}
+revalue_s = {tree.revalue_s}
 [[limits.rates]]
 kind = "orders"
 window_ms = 12_000
@@ -72,12 +80,16 @@ class OracleLimits:
     next_sequence: int
     positions: Positions
     orders: dict[tuple[str, str], Reply]
+    refused: tuple[str, ...]
+    last_ns: int
+    _log: Callable[[str, Any, int, int], int]
 
     def _reset_limits(self) -> None:
         """A process begins, and nothing is recorded yet."""
         self.has_limits = False
         self.tree = TREES["first"]
         self.marks: dict[str, tuple[int, int, int]] = {}  # price, arrival, how late
+        self.prices: dict[str, tuple[int, int]] = {}  # of positions: as recorded, and when
         self.recorded_elapsed_ns = 0
         self.elapsed_ns = self.last_wall_ns = 0
         self.admitted: list[tuple[int, str, Reply, int]] = []  # elapsed, desk, content, value
@@ -119,6 +131,23 @@ class OracleLimits:
         late_ns = max(0, clock_ns - request["as_of_ns"]) if "as_of_ns" in request else 0
         self.marks[symbol] = (price, wall_ns, late_ns)
         return {"type": "marked", "symbol": symbol, "price": price}
+
+    def _revalue(self, request: Reply, wall_ns: int) -> None:
+        """Marks that have moved from the recorded prices are recorded before an order."""
+        if request["type"] != "order" or not self.has_limits or "order" in self.refused:
+            return
+        for symbol, (price, _, _) in self.marks.items():
+            known, at_ns = self.prices.get(symbol, (0, 0))
+            is_late = self.elapsed_ns - at_ns >= self.tree.revalue_s * 10**9
+            has_moved = abs(price - known) * 10_000 > self.tree.revalue_bps * known
+            if price != known and (has_moved or is_late):
+                self._take_price((symbol, price, self.elapsed_ns), wall_ns)
+
+    def _take_price(self, content: tuple[str, int, int], wall_ns: int) -> None:
+        symbol, price, elapsed_ns = content
+        self._log("revalued", content, wall_ns, max(wall_ns, self.last_ns))
+        self.prices[symbol] = (price, elapsed_ns)
+        self.recorded_elapsed_ns = max(self.recorded_elapsed_ns, elapsed_ns)
 
     def _said(self, request: Reply, wall_ns: int) -> Reply:
         """What the order's record says beside it: as it was recorded, or as it is now."""
@@ -235,7 +264,11 @@ def draw_mark(rng: Any, now_ns: int) -> Reply:
     """A mark as a client sends it: near the prices of orders, at times far from them."""
     symbol = rng.choice(("AAPL", "AAPL", "AAPL", "BTC-USD", "NONE"))
     price = 6_500_000 if symbol == "BTC-USD" else 20_000
-    request = {"type": "mark", "symbol": symbol, "price": price * rng.choice((9, 10, 10, 11)) // 10}
+    request = {
+        "type": "mark",
+        "symbol": symbol,
+        "price": price * rng.choice((90, 98, 100, 100, 110)) // 100,
+    }
     if rng.random() < 0.3:
         request["as_of_ns"] = now_ns - rng.choice((-(10**9), 0, 10**9, 5 * 10**9))
     return request

@@ -54,6 +54,7 @@ class Bug:
 _DECIDE, _APPLY = "guard/engine/decide.py", "guard/engine/apply.py"
 _LIMITS, _RATES = "guard/engine/limit_checks.py", "guard/engine/rates.py"
 _MARKS = "guard/server/marks.py"
+_REVALUING, _PRICES = "guard/server/revaluing.py", "guard/engine/prices.py"
 _CHECKS, _STATE = "guard/engine/checks.py", "guard/engine/state.py"
 
 BUGS = (
@@ -101,6 +102,8 @@ BUGS = (
     Bug("sell_valued_low", _LIMITS, "highest if highest > price else price", "price"),
     Bug("word_unseen", _LIMITS, "effective.values[number] >> word & 1", "True"),
     Bug("part_forgotten_early", _RATES, "passed > _PARTS", "passed >= _PARTS"),
+    Bug("price_not_recorded", _REVALUING, "order.elapsed_ns >= self.next_due_ns", "False"),
+    Bug("price_recorded_late", _PRICES, "due_at_ns <= elapsed_ns", "due_at_ns < elapsed_ns"),
     Bug("mark_younger_than_it_is", _MARKS, "since_ns if since_ns > 0 else 0", "0"),
 )
 

@@ -17,11 +17,11 @@ from guard.protocol.messages import Request as AnyRequest
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
 from guard.recovery.checkpoint_payload import (
-    StateError,
     decode_state,
     encode_state,
     state_digest_hex,
 )
+from guard.recovery.state_head import StateError
 from guard.replay.replay import ReplayMismatch, replay_log
 from guard_support import (
     ALPHA_BUDGET,

@@ -29,6 +29,7 @@ from guard.engine.events import (
     LimitsSet,
     OperatorActed,
     Outcome,
+    Revalued,
     RulesActivated,
     SettingsActivated,
     TradingHalted,
@@ -179,6 +180,7 @@ def test_versions_of_the_format_are_pinned() -> None:
 # What came later: each is encoded and decoded by the tests of `guard.admin.actions`.
 BY_OPERATORS = {
     LatchLifted,
+    Revalued,
     LimitsSet,
     BudgetLowered,
     TradingHalted,

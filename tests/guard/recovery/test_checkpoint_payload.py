@@ -18,12 +18,11 @@ from guard.recovery.checkpoint_payload import (
     PAYLOAD_TAG,
     PLAIN_FIELDS,
     STATE_DIGEST_TAG,
-    StateError,
-    StateHead,
     decode_state,
     encode_state,
     state_digest_hex,
 )
+from guard.recovery.state_head import StateError, StateHead
 from guard_day_support import trading_day
 from guard_support import (
     U64_MAX,
@@ -141,6 +140,7 @@ def test_every_field_of_a_state_is_kept() -> None:
     fields.remove("has_latches")
     behind = {"ledger", "orders", "facts", "positions"}
     written = {"policy", "instruments", "desks", "refuses_unknown_venues", "limits", "elapsed_ns"}
+    written |= {"prices"}
     assert fields == {*PLAIN_FIELDS, *written, *by_operators, *behind}
     ledger = {"tenants", "caps", "next_reservation_id", "hold_count"}
     of_desks = {

@@ -1,0 +1,100 @@
+# cython: annotation_typing=False
+"""Which symbols' marks are to be recorded as the prices of positions, and from when on.
+
+Owns what waits of them, in memory alone, as the marks do (`guard.server.marks`); whether one is due
+the rule says (`guard.engine.prices`). Marks are conflated: what is recorded is the last one, and
+before the next order alone, so that no flood of marks fills a log.
+
+How it works: a heap of counts of time: a mark that lies near the recorded price waits for its time,
+one that has moved further is due at once. What comes up may have changed since, and is looked at
+anew. At any time a symbol has one entry that counts; one that does not is dropped at its time.
+"""
+
+import heapq
+from typing import Final
+
+from guard.engine.events import Revalued
+from guard.engine.prices import NEVER
+from guard.engine.state import GuardState
+from guard.protocol.request import Request
+from guard.server.marks import Marks
+
+REVALUED_BY: Final = "local"
+_NEVER = NEVER
+
+
+class Revaluing:
+    """What waits. `next_due_ns`: from which count of time on something may be due; NEVER."""
+
+    def __init__(self, state: GuardState, marks: Marks) -> None:
+        self._state = state
+        self._marks = marks
+        self.next_due_ns = NEVER
+        self._heap: list[tuple[int, str]] = []
+        self._waiting: dict[str, int] = {}
+        self._limits_digest_hex = ""
+
+    def is_due(self, order: Request) -> bool:
+        """Is there anything to be recorded before that order is decided?"""
+        state = self._state
+        if state.limits.digest_hex != self._limits_digest_hex:
+            return True  # under other limits other prices may be due
+        if order.elapsed_ns >= self.next_due_ns:
+            return True
+        worth = state.worth_of(order)
+        if worth is None:
+            return False
+        return state.prices.is_due(worth.number, order.mark_price, order.elapsed_ns)
+
+    def note(self, mark: Request) -> int:
+        """A mark of an instrument that there is has come."""
+        state = self._state
+        worth = state.worth_of(mark)
+        if not state.prices.is_kept or worth is None:
+            return 0
+        due_at_ns = state.prices.due_at_ns(worth.number, mark.price)
+        if due_at_ns != _NEVER:
+            self._wait(mark.symbol, due_at_ns)
+        return 0
+
+    def _wait(self, symbol: str, due_at_ns: int) -> None:
+        if due_at_ns < self._waiting.get(symbol, NEVER):
+            self._waiting[symbol] = due_at_ns
+            heapq.heappush(self._heap, (due_at_ns, symbol))
+            self.next_due_ns = self._heap[0][0]
+
+    def take_due(self, order: Request, wall_ns: int) -> list[Revalued]:
+        """What is to be recorded before that order, each once it was applied."""
+        state = self._state
+        if state.limits.digest_hex != self._limits_digest_hex:
+            self._limits_digest_hex = state.limits.digest_hex
+            self._heap, self._waiting = [], {}
+            for symbol in self._marks.shown(wall_ns):
+                self._wait(symbol, 0)
+        elif state.worth_of(order) is not None and order.mark_price:
+            self._wait(order.symbol, 0)  # which may be due though no mark has come since
+        due = []
+        while self._heap and self._heap[0][0] <= order.elapsed_ns:
+            due_at_ns, symbol = heapq.heappop(self._heap)
+            if self._waiting.get(symbol) != due_at_ns:
+                continue  # it came up earlier already
+            del self._waiting[symbol]
+            price, age_ns = self._marks.of(symbol, wall_ns)
+            due_at_ns = state.prices.due_at_ns(state.positions.number_of(symbol), price)
+            if due_at_ns <= order.elapsed_ns:
+                due.append(self._event(symbol, price, age_ns, order))
+            elif due_at_ns != NEVER:
+                self._wait(symbol, due_at_ns)
+        self.next_due_ns = self._heap[0][0] if self._heap else NEVER
+        return due
+
+    def _event(self, symbol: str, price: int, age_ns: int, order: Request) -> Revalued:
+        return Revalued(
+            received_at_ns=order.received_at_ns,
+            client=REVALUED_BY,
+            batch_first_sequence=order.batch_first_sequence,
+            symbol=symbol,
+            price=price,
+            age_ns=age_ns,
+            elapsed_ns=order.elapsed_ns,
+        )
