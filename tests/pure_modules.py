@@ -79,6 +79,7 @@ PURE_GUARD = frozenset(
         "engine.facts",
         "engine.limit_checks",
         "engine.limit_lines",
+        "engine.key_handover",
         "engine.latches",
         "engine.limits",
         "engine.policy_content",

@@ -34,6 +34,7 @@ from wal.chainfile import ChainFile
 from wal.checkpoint import (
     CHECKPOINTS_KEPT,
     abandon_checkpoint,
+    authenticate_anew,
     checkpoint_bytes_written,
     keep_checkpoints,
     read_checkpoints,
@@ -71,6 +72,14 @@ from wal.errors import (
 from wal.find_record import find_start, first_head
 from wal.follow import Follower, LogState
 from wal.headfile import HEAD_NAME, PublishedHead, read_published_head
+from wal.keyring import (
+    KEY_NUMBER_MAX,
+    SECRET_BYTES,
+    EvolvingKey,
+    KeyChange,
+    KeyRing,
+    RingHasher,
+)
 from wal.lock import LogLock
 from wal.log_pass import Dialect
 from wal.manifest import CheckpointHead, CheckpointInfo
@@ -110,6 +119,7 @@ from wal.segment import (
     segment_name,
     sync_source,
 )
+from wal.segment_keys import current_key, seal_of
 from wal.space import OUT_OF_SPACE, free_bytes
 from wal.spares import Spares
 from wal.verified_run import LocatedEntry, Run
@@ -129,11 +139,13 @@ __all__ = [
     "JOBS_MAX",
     "KEY_BYTES_MIN",
     "KEY_ID_UNKEYED",
+    "KEY_NUMBER_MAX",
     "LINE_BYTES_MAX",
     "MANIFEST_NAME",
     "OUT_OF_SPACE",
     "PRIVATE_DIRECTORY_MODE",
     "PRIVATE_FILE_MODE",
+    "SECRET_BYTES",
     "SEGMENT_BYTES_MAX",
     "SEGMENT_NAME",
     "TREE_SIZE_MAX",
@@ -153,9 +165,12 @@ __all__ = [
     "Cut",
     "Dialect",
     "Entry",
+    "EvolvingKey",
     "FileLayer",
     "Follower",
     "Head",
+    "KeyChange",
+    "KeyRing",
     "LeftOut",
     "LocatedEntry",
     "LogLock",
@@ -166,6 +181,7 @@ __all__ = [
     "Position",
     "PublishedHead",
     "Rewrite",
+    "RingHasher",
     "Run",
     "SalvageReport",
     "Spares",
@@ -187,12 +203,14 @@ __all__ = [
     "anchor_of",
     "apply_repair",
     "archive_segments",
+    "authenticate_anew",
     "backup_log",
     "check_consistency",
     "check_data",
     "check_inclusion",
     "checkpoint_bytes_written",
     "create_directory",
+    "current_key",
     "cuts_at_end",
     "decode_anchor",
     "durable_head",
@@ -235,6 +253,7 @@ __all__ = [
     "remove_leftovers",
     "rewrite_tail",
     "salvage_log",
+    "seal_of",
     "segment_end",
     "segment_name",
     "sync_source",

@@ -14,6 +14,7 @@ How it fails: a key below 32 bytes raises `WalKeyError`; nothing else can.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -66,6 +67,15 @@ class ChainHasher:
         self._blocks = block.translate(_INNER_PAD), block.translate(_OUTER_PAD)
         self._inner, self._outer = map(sha256, self._blocks)
         self.key_id = hmac.digest(key, _KEY_ID_DOMAIN, "sha256").hex()[:_KEY_ID_HEX_LENGTH]
+
+    @property
+    def sole_key_id(self) -> str | None:
+        """The id of the only key that the log can be under; None where there are several."""
+        return self.key_id
+
+    def likely(self) -> Sequence[ChainHasher]:
+        """What the end of a log may be hashed by: this, and the key that is to follow, if any."""
+        return (self,)
 
     def entry_hash(self, previous_hash: str, data: bytes) -> str:
         """The hash of `data` after `previous_hash`, as 64 lower-case hexadecimal characters."""

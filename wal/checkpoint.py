@@ -170,6 +170,25 @@ def keep_checkpoints(
     _remove_others(directory, {_name(head.sequence) for head in kept})
 
 
+def authenticate_anew(directory: Path, hasher: ChainHasher, following: ChainHasher) -> None:
+    """Has the manifest made with the key that is to follow, before anything is written under it.
+
+    Until then, and from then on, `hasher.likely()` reads it. A damaged one stays as it is: nothing
+    in it counts. Raises `CheckpointError`.
+    """
+    try:
+        try:
+            manifest = read_manifest(directory, hasher)
+        except ManifestError:
+            return
+        if manifest is not None:
+            write_manifest(directory, manifest.heads, following)
+    except OSError as error:
+        out_of_space = error.errno in _OUT_OF_SPACE
+        message = f"cannot write {MANIFEST_NAME}: {error}"
+        raise CheckpointError(message, out_of_space) from error
+
+
 def _name(sequence: int) -> str:
     return f"checkpoint-{sequence:020d}.ckpt"
 

@@ -23,11 +23,13 @@ from typing import Final
 from wal.ahead import segment_end
 from wal.chain import EMPTY_HEAD, ChainHasher, hashes_equal
 from wal.entry import LINE_BYTES_MAX, Entry, parse_line
-from wal.errors import WalDamage, WalEntryError, WalError, WalStartMismatch
+from wal.errors import WalDamage, WalEntryError, WalError, WalKeyMismatch, WalStartMismatch
 from wal.find_record import first_head
 from wal.headfile import PublishedHead, read_published_head
+from wal.keyring import KeyStepError, RingHasher
 from wal.regularfile import open_to_read
 from wal.segment import list_segments
+from wal.segment_keys import ChangeOf, SegmentKeys
 
 CHUNK_BYTES: Final = 256 * 1024
 
@@ -42,13 +44,23 @@ class LogState(Enum):
 class Follower:
     """One reader of one log. `head`: of the line handed out last, or that it began behind."""
 
-    def __init__(self, directory: Path, hasher: ChainHasher | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        hasher: ChainHasher | None = None,
+        change_of: ChangeOf | None = None,
+    ) -> None:
         """Stands before the first record that the directory holds. `hasher`: None without the key.
 
-        Raises `WalError`.
+        `change_of`: what a record says of keys (a `Dialect`'s `key_change`), where the hasher has
+        several. Raises `WalError`.
         """
         self._directory = directory
         self._hasher = hasher
+        self._keys = None
+        if isinstance(hasher, RingHasher) and change_of is not None:
+            self._keys = SegmentKeys(hasher, change_of)
+        self._keyed_segment = ""  # the one that `_hasher` is of
         self._segment = ""
         self._offset = 0
         self.has_torn_end = False  # nobody writes the log, and it ends inside a line
@@ -157,9 +169,22 @@ class Follower:
             raise self._damage(f"the record says that it is {entry.sequence}")
         if not hashes_equal(entry.previous_hash, self.head.entry_hash):
             raise self._damage("previous_hash is not the hash of the record before")
+        if self._keys is not None and self._keyed_segment != self._segment:
+            self._take_key(self._keys)
         if self._hasher is not None and not self._is_right(self._hasher, entry):
             raise self._damage("entry_hash does not match the record's bytes")
         self.head, self.last = entry.head, entry
+
+    def _take_key(self, keys: SegmentKeys) -> None:
+        """The key of the segment that is being read."""
+        try:
+            self._hasher = keys.take(self._directory / self._segment)
+        except KeyStepError as error:
+            kind = WalKeyMismatch if error.is_unknown else WalDamage
+            raise kind(self._segment, 0, self.head.sequence + 1, error.reason) from None
+        except OSError as error:
+            raise WalError(f"cannot read {self._segment}: {error}") from error
+        self._keyed_segment = self._segment
 
     @staticmethod
     def _is_right(hasher: ChainHasher, entry: Entry) -> bool:

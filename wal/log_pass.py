@@ -25,9 +25,11 @@ from wal.chain import KEY_ID_UNKEYED, ChainHasher, Head, hashes_equal
 from wal.entry import LINE_BYTES_MAX, Entry, line_opening, parse_line, split_line
 from wal.entryhash import EntryHash
 from wal.errors import WalDamage, WalEntryError, WalError, WalKeyMismatch
+from wal.keyring import KeyChange, KeyStepError, RingHasher
 from wal.regularfile import open_to_read
 from wal.scan import LineScanner
 from wal.segment import segment_name
+from wal.segment_keys import SegmentKeys
 from wal.verified_run import BEFORE_DATA_LENGTH, HASH_LENGTH, SPANS_PER_LINE, Run, run_of_entry
 
 # Small enough to stay in a core's own cache: 1 MiB took 16 % longer per record.
@@ -49,6 +51,11 @@ def _names_no_key(data: bytes) -> str | None:
     return None
 
 
+def _changes_no_key(data: bytes) -> KeyChange | None:
+    del data
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """What the log asks of whoever gives its records their meaning: pure functions of `data`.
@@ -57,13 +64,15 @@ class Dialect:
     `batch_first_sequence`: the first sequence of the group-commit batch the record was written
     in, None where it does not say. `is_clean_close`: the record ends a session in good order.
     `named_key_id`: the key id that a first record names (`none` for unkeyed), None where it
-    names none. They must not raise, whatever the bytes.
+    names none. `key_change`: what a segment's first record says of the keys from there on, if
+    anything. They must not raise, whatever the bytes.
     """
 
     is_native_head: Callable[[bytes], bool]
     batch_first_sequence: Callable[[bytes], int | None]
     is_clean_close: Callable[[bytes], bool]
     named_key_id: Callable[[bytes], str | None] = _names_no_key
+    key_change: Callable[[bytes], KeyChange | None] = _changes_no_key
 
 
 class Walk:
@@ -74,6 +83,10 @@ class Walk:
     ) -> None:
         self.hasher = hasher
         self._entry_hash = EntryHash(hasher)
+        self._keys = None
+        if isinstance(hasher, RingHasher):
+            self._keys = SegmentKeys(hasher, dialect.key_change)
+        self._is_proven = False  # the file's bytes are, so that no hash is looked at
         self.dialect = dialect
         self.head = head
         self.native = native  # None until the first record has said it
@@ -90,12 +103,27 @@ class Walk:
         """
         self.place = (path.name, offset)
         try:
+            self._take_key(path)
             for block in self._blocks(path, offset, end, is_last):
                 yield from self._runs_of_block(block, path, offset)
                 offset += len(block)
         except OSError as error:
             raise WalError(f"cannot read {path}: {error}") from error
         self.place = (path.name, offset)
+
+    def _take_key(self, path: Path) -> None:
+        """From here on the records of that file are read under its own key."""
+        if self._keys is None:
+            return
+        try:
+            found = self._keys.take(path)
+        except KeyStepError as error:
+            kind = WalKeyMismatch if error.is_unknown else WalDamage
+            raise kind(path.name, 0, self.head.sequence + 1, error.reason) from None
+        self._is_proven = found is None
+        if found is not None and found is not self.hasher:
+            self.hasher = found
+            self._entry_hash = EntryHash(found)
 
     def damage(self, segment: str, offset: int, reason: str) -> WalDamage:
         """Damage at `offset`, where the next record was expected."""
@@ -145,7 +173,7 @@ class Walk:
         take_plain = self._scan if WAL_FORM == "compiled" else self._cut
         at, size = 0, len(block)
         while at < size:
-            if self.native is not None:
+            if self.native is not None and not self._is_proven:
                 run = take_plain(block, at, path.name, offset)
                 if run is not None:
                     yield run
@@ -211,10 +239,16 @@ class Walk:
             raise self.damage(name, offset, f"the record says that it is {entry.sequence}")
         if not hashes_equal(entry.previous_hash, head.entry_hash):
             raise self.damage(name, offset, "previous_hash is not the hash of the record before")
-        if not hashes_equal(self.hasher.entry_hash(head.entry_hash, entry.data), entry.entry_hash):
+        if not self._is_proven and not hashes_equal(
+            self.hasher.entry_hash(head.entry_hash, entry.data), entry.entry_hash
+        ):
             if entry.sequence == 1:
                 end = offset + len(line)
                 _refuse_key(self.hasher, self.dialect, entry, path, offset, end)
+            change = self.dialect.key_change(entry.data)
+            if change is not None and change.key_id != self.hasher.key_id:
+                reason = f"from here on the log is under key {change.key_id}, which was not given"
+                raise WalKeyMismatch(name, offset, entry.sequence, reason)
             raise self.damage(name, offset, "entry_hash does not match the record's bytes")
         if self.native is None:
             self.native = self.dialect.is_native_head(entry.data)

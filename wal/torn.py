@@ -153,8 +153,11 @@ class _Judgement:
             entry = parse_line(line)
         except WalEntryError:
             return None
-        right = self.hasher.entry_hash(entry.previous_hash, entry.data)
-        return entry if hashes_equal(right, entry.entry_hash) else None
+        for hasher in self.hasher.likely():
+            right = hasher.entry_hash(entry.previous_hash, entry.data)
+            if hashes_equal(right, entry.entry_hash):
+                return entry
+        return None
 
     def _accept(self, entry: Entry, at: int, finished: bool = True) -> None:
         """Check that a whole record of the tail stands in the final batch, with the hole."""

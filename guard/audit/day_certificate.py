@@ -69,9 +69,9 @@ def certificate_of(directory: Path, hasher: ChainHasher, day: str | None) -> dic
     engine, begun, is_whole = Engine(), Head(0, ""), True
     start = find_beginning(directory, hasher)
     if start is not None:
-        engine, begun = load_checkpoint(start, hasher.key_id), start.head.head
+        engine, begun = load_checkpoint(start, hasher.sole_key_id), start.head.head
         is_whole = False
-    folder, state = RecordFolder(engine, hasher.key_id), engine.state
+    folder, state = RecordFolder(engine, hasher.sole_key_id), engine.state
     current, found = _begin(state, begun.sequence), None
     for entry in read_entries(directory, hasher, DIALECT, None if start is None else begun):
         try:

@@ -118,6 +118,7 @@ EVENTS: Final = {
     "halt": "entries halted",
     "resume": "entries resumed",
     "checkpoint": "checkpoint",
+    "key_changed": "key changed",
     "session_started": "session started",
     "session_closed": "session closed",
 }

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from guard.config.keys import load_key
+from guard.config.keys import load_key, load_keys
 from guard.process.operator_lines import complaint
 from wal import (
     JOBS_MAX,
@@ -17,8 +17,10 @@ from wal import (
     SEGMENT_NAME,
     Anchor,
     ChainHasher,
+    KeyRing,
     WalAnchorError,
     WalError,
+    current_key,
     first_head,
     open_to_read,
     publish_file,
@@ -60,7 +62,20 @@ def add_log_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_key_argument(parser: argparse.ArgumentParser) -> None:
     """The key of the log that a tool reads; none for an unkeyed log."""
-    parser.add_argument("--key-file", type=Path, help="the key that the log was written with")
+    parser.add_argument(
+        "--key-file",
+        metavar="FILE",
+        type=Path,
+        help="the key that the log was written with, the newest where it had several",
+    )
+    parser.add_argument(
+        "--old-key-file",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="a key that the log was under before, or a directory of such; may be given again",
+    )
 
 
 def add_anchor_argument(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +110,28 @@ def tool_hasher(options: argparse.Namespace) -> ChainHasher:
         _check_file(options.log)
     elif not options.log.is_dir():
         raise UsageError(f"{options.log}: is neither a directory nor a regular file")
-    return ChainHasher(load_key(options.key_file) if options.key_file is not None else None)
+    return log_hasher(options)
+
+
+def log_hasher(options: argparse.Namespace) -> ChainHasher:
+    """The hasher of the keys that were given: the log's current key, which knows the others.
+
+    Raises UsageError, ConfigError, WalError.
+    """
+    if options.key_file is None:
+        if options.old_key_file:
+            raise UsageError("--old-key-file needs --key-file, the key that came after it")
+        return ChainHasher(None)
+    keys = [load_key(options.key_file), *load_keys(options.old_key_file)]
+    if len(keys) == 1:
+        return ChainHasher(keys[0])
+    from guard.record.codec import DIALECT
+
+    ring = KeyRing(keys)
+    try:
+        return current_key(options.log, ring.newest, DIALECT.key_change)
+    except OSError as error:
+        raise UsageError(f"{options.log}: cannot be read: {error.strerror}") from error
 
 
 def _check_file(log: Path) -> None:

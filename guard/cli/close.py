@@ -182,6 +182,7 @@ def _place(options: argparse.Namespace) -> Path:
             own = options.log / EPHEMERAL_KEY_NAME
             options.key_file = own if config.ephemeral_key else config.key_file
             options.key_file = None if options.key_file is None else Path(options.key_file)
+            options.old_key_file = [Path(path) for path in config.old_key_files]
     directory: Path = options.log
     return directory
 

@@ -62,7 +62,7 @@ def _replay_guard_log(options: argparse.Namespace, hasher: ChainHasher, source: 
             "desk, and this log begins behind the checkpoint of record "
             f"{source.beginning.head.sequence}, by when budgets were held and spent under others"
         )
-    audit = open_audit(options, source.beginning, hasher.key_id)
+    audit = open_audit(options, source.beginning, hasher.sole_key_id)
     observe = audit.observe_day
     if not source.bounds.is_whole:
         observe = source.bounds.within(observe)

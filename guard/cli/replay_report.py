@@ -42,7 +42,7 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def open_audit(
-    options: argparse.Namespace, beginning: "CheckpointInfo | None", key_id: str
+    options: argparse.Namespace, beginning: "CheckpointInfo | None", key_id: str | None
 ) -> "Audit":
     """The audit that the arguments ask for. Raises UsageError, ConfigError, WalError.
 

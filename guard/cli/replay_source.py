@@ -113,7 +113,7 @@ def _checkpoint(path: Path, hasher: ChainHasher) -> "tuple[Head, str]":
     else:
         raise UsageError(f"{path}: no such checkpoint")
     try:
-        state = load_checkpoint(info, hasher.key_id).state
+        state = load_checkpoint(info, hasher.sole_key_id).state
     except StateError as error:
         raise WalError(f"{path}: {error}") from error
     digest_hex = state_digest_hex(state)

@@ -8,7 +8,7 @@ from typing import Final
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
 from guard.config.amending import OPTION_OF, AmendmentAsked, Saying, parse_asked
 from guard.config.file import Config, ConfigError, check_orders_endpoint, load_config
-from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_curve_key, load_key
+from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_curve_key, load_key, load_keys
 from guard.process.operator_lines import say, speaking, use_json
 from guard.process.secrecy import keep_secret
 from guard.process.signals import Signals, StopAsked
@@ -200,6 +200,7 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
                 None if curve_key_file is None else load_curve_key(curve_key_file),
                 options.close_day,
                 curve_key_file,
+                tuple(load_keys(map(Path, config.log.old_key_files))),
             ),
             signals,
         )

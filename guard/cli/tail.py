@@ -90,6 +90,7 @@ def add(commands: Commands) -> None:
 def _tail(options: argparse.Namespace) -> int:
     from guard.audit.record_lines import Memory
     from guard.cli.tail_feed import follow_feed
+    from guard.record.codec import DIALECT
     from guard.recovery.wrong_key import check_key
     from wal import Follower, LogState, list_segments
 
@@ -104,7 +105,7 @@ def _tail(options: argparse.Namespace) -> int:
     if hasher is not None:  # another key is wrong use, and no damage
         check_key(list_segments(options.log, archived=True), hasher)
     try:
-        follower = Follower(options.log, hasher)
+        follower = Follower(options.log, hasher, DIALECT.key_change)
         if knows:
             _learn(options.log, memory)
         _begin(follower, options, wanted.from_ns)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, UsageError, complain
 from guard.cli.operator import curve_of
-from guard.config.keys import load_key
+from guard.config.keys import load_key, load_keys
 
 if TYPE_CHECKING:
     from guard.audit.record_lines import Memory
@@ -30,7 +30,11 @@ def follow_feed(
     from guard.client.feed_session import FeedBrokenError, FeedRefusedError
     from wal import WalKeyError
 
-    key = None if options.key_file is None else load_key(options.key_file)
+    if options.key_file is None and options.old_key_file:
+        raise UsageError("--old-key-file needs --key-file, the key that came after it")
+    keys = None
+    if options.key_file is not None:
+        keys = [load_key(options.key_file), *load_keys(options.old_key_file)]
     curve, after_sequence = curve_of(options), _first(options.first)
     # A client that was not given all desks has to name its own.
     desks = options.desk or None
@@ -42,7 +46,7 @@ def follow_feed(
             options.feed,
             after_sequence=after_sequence,
             desks=desks,
-            key=key,
+            key=keys,
             silence_s=SILENCE_S,
             curve=curve,
         ) as feed:

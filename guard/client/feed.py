@@ -13,8 +13,8 @@ Options of both:
 * `after_sequence`: the last record that the program has; 0 for all, None for what comes from now.
 * `after_hash`: that record's hash, if it is known: another log is then refused.
 * `desks`: names of desks, whose records alone come; None for every record.
-* `key`: the log's key; with it every record's hash is checked. Without it each record must still
-  follow the one before.
+* `key`: the log's key, or all that it has had, the newest first; with it every record's hash is
+  checked. Without it each record must still follow the one before.
 * `credit_lines` (16,384): how many records may be under way.
 * `curve`: CurveKeys, where the guard asks for them.
 * `silence_s` (5): a connection on which nothing came for so long is given up for another.
@@ -30,13 +30,14 @@ nothing. `FeedTimeoutError` where a time was given. Where nobody is at the endpo
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final, Self
 
 import zmq
 import zmq.asyncio
 
 from guard.client.errors import GuardClientError
+from guard.client.feed_keys import feed_keys
 from guard.client.feed_session import (
     CREDIT_LINES,
     FeedBatch,
@@ -55,7 +56,7 @@ from guard.client.options import (
 from guard.client.securing import connect
 from guard.clock import monotonic_ns
 from guard.feed.messages import CREDIT_LINES_MAX
-from wal import LINE_BYTES_MAX, ChainHasher, Entry, Head
+from wal import LINE_BYTES_MAX, Entry, Head
 
 SILENCE_S: Final = 5.0
 # Connections that all leave something out at the same place: it is not there.
@@ -75,7 +76,7 @@ class _FeedBase:
         after_sequence: int | None = None,
         after_hash: str | None = None,
         desks: list[str] | None = None,
-        key: bytes | None = None,
+        key: bytes | Sequence[bytes] | None = None,
         credit_lines: int = CREDIT_LINES,
         silence_s: float = SILENCE_S,
         curve: CurveKeys | None = None,
@@ -96,7 +97,7 @@ class _FeedBase:
             after_hash,
             None if desks is None else list(desks),
             credit_lines,
-            None if key is None else ChainHasher(key),
+            feed_keys(key),
         )
         if curve is not None:
             check_kind("curve", curve, CurveKeys, "CurveKeys, or None")

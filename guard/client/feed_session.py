@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, assert_never
 import msgspec
 
 from guard.client.errors import GuardClientError
+from guard.client.feed_keys import FeedKeys
 from guard.feed.messages import (
     Credit,
     Heartbeat,
@@ -30,7 +31,7 @@ from guard.feed.messages import (
     encode_request,
 )
 from guard.protocol.messages import RequestId
-from wal import ChainHasher, Entry, Head, WalEntryError, hashes_equal, parse_line
+from wal import Entry, Head, WalEntryError, hashes_equal, parse_line
 
 # Some 25 MB at the daemon's, the system's and the client's side together, of usual orders.
 CREDIT_LINES: Final = 16_384
@@ -92,7 +93,7 @@ class FeedSession:
         after_hash: str | None,
         desks: list[str] | None,
         credit_lines: int,
-        hasher: ChainHasher | None,
+        keys: FeedKeys | None,
     ) -> None:
         self.to_send: list[bytes] = []
         self.through: Head | None = None  # the record that the client has got to
@@ -104,7 +105,7 @@ class FeedSession:
         self._desks = desks
         self._credit_lines = credit_lines
         self._left_lines = 0
-        self._hasher = hasher
+        self._keys = keys
         self._number = 0
 
     def begin(self, welcome: Welcome) -> None:
@@ -210,8 +211,9 @@ class FeedSession:
                 _check_follows(entry, last)
             elif not last.sequence < entry.sequence <= message.through_sequence:
                 raise FeedBrokenError(entry.sequence, f"it comes behind record {last.sequence}")
-            if self._hasher is not None:
-                _check_hash(entry, self._hasher)
+            if self._keys is not None and not self._keys.is_right(entry):
+                reason = "entry_hash does not match the record's bytes"
+                raise FeedBrokenError(entry.sequence, reason)
             last = entry.head
             records.append(entry)
         if len(records) != message.line_count:
@@ -229,12 +231,6 @@ def _check_follows(entry: Entry, last: Head) -> None:
     if last.entry_hash and not hashes_equal(entry.previous_hash, last.entry_hash):
         reason = "previous_hash is not the hash of the record before"
         raise FeedBrokenError(entry.sequence, reason)
-
-
-def _check_hash(entry: Entry, hasher: ChainHasher) -> None:
-    right = hasher.entry_hash(entry.previous_hash, entry.data)
-    if not hashes_equal(right, entry.entry_hash):
-        raise FeedBrokenError(entry.sequence, "entry_hash does not match the record's bytes")
 
 
 def _same(known: Head | None, told: Head) -> Head:

@@ -53,7 +53,9 @@ class Difference:
     place: str = ""
 
 
-def opening_events(config: Config, actor: Actor, log_id: str, key_id: str) -> Iterator[Outcome]:
+def opening_events(
+    config: Config, actor: Actor, log_id: str, key_id: str, key_number: int = 0
+) -> Iterator[Outcome]:
     """The first records of a log, in order."""
     yield actor.event(
         LogOpened,
@@ -64,6 +66,7 @@ def opening_events(config: Config, actor: Actor, log_id: str, key_id: str) -> It
         key_id=key_id,
         epoch=1,
         opening_records=3 + len(config.instruments) + len(config.desks) + bool(config.limits),
+        key_number=key_number or UNSET,
     )
     yield _settings_event(config, actor)
     yield _policy_event(config, actor)

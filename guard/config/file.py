@@ -27,6 +27,7 @@ from guard.config.endpoint import (
     is_loopback,
 )
 from guard.config.limits import LimitsSection, limit_tree
+from guard.config.log_section import LogSection, log_problem, placed_log
 from guard.engine.apply_event import build_policy
 from guard.engine.policy_content import PolicyContent, PolicyModel
 from guard.protocol.instruments import (
@@ -40,7 +41,6 @@ from guard.protocol.messages import U64_MAX
 from guard.protocol.ranges import (
     BasisPoints,
     Currency,
-    DiskReserveBytes,
     LatencyMs,
     OrderAgeMs,
     ProviderId,
@@ -52,7 +52,7 @@ from guard.protocol.ranges import (
 )
 from guard.record.words import place_in, shown, value_at
 from kernel import PolicyError
-from wal import SEGMENT_BYTES_MAX, WRITE_AHEAD_BYTES_MAX, read_regular
+from wal import read_regular
 
 CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
 NO_CAP: Final = "none"
@@ -78,22 +78,6 @@ class EndpointsSection(Struct, forbid_unknown_fields=True, frozen=True):
     allow_unauthenticated_network: bool = False
     curve_secret_key_file: str | None = None
     busy_poll_us: Annotated[int, Meta(ge=0, le=10_000)] = 200
-
-
-class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
-    """Where the log is, which key it is chained with, and how it is kept safe."""
-
-    directory: str
-    key_file: str | None = None
-    ephemeral_key: bool = False
-    segment_bytes_max: Annotated[int, Meta(ge=1_048_576, le=2**40)] = SEGMENT_BYTES_MAX
-    anchor_file: str | None = None
-    anchor_mode: Literal["periodic", "synchronous"] = "periodic"
-    write_ahead_bytes: Annotated[int, Meta(ge=0, le=WRITE_AHEAD_BYTES_MAX)] = 4_194_304
-    disk_reserve_bytes: DiskReserveBytes = 67_108_864
-    checkpoint_every_records: Annotated[int, Meta(ge=0, le=2**40)] = 50_000
-    checkpoint_interval_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 900
-    checkpoint_at_stop: bool = True
 
 
 class SettingsSection(Struct, forbid_unknown_fields=True, frozen=True):
@@ -249,12 +233,7 @@ def _placed(config: Config, directory: Path) -> Config:
     log, endpoints = config.log, config.endpoints
     return replace(
         config,
-        log=structs.replace(
-            log,
-            directory=absolute(log.directory),
-            key_file=None if log.key_file is None else absolute(log.key_file),
-            anchor_file=None if log.anchor_file is None else absolute(log.anchor_file),
-        ),
+        log=placed_log(log, absolute),
         endpoints=structs.replace(
             endpoints,
             orders=_placed_endpoint(endpoints.orders, absolute),
@@ -285,8 +264,8 @@ def parse_config(text: str) -> Config:
     file = read_sections(text, _File)
     has_roles = any(client.roles for client in (file.clients or {}).values())
     _check_endpoint(file.endpoints, has_roles=has_roles)
-    if file.log.ephemeral_key and file.log.key_file is not None:
-        raise ConfigError("log.key_file: allowed only without log.ephemeral_key = true")
+    if (problem := log_problem(file.log)) is not None:
+        raise ConfigError(problem)
     policy = policy_content(file.policy)
     try:
         digest_hex = build_policy(policy).digest.hex()

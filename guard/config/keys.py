@@ -10,6 +10,7 @@ How it fails: `KeyFileError`, a `ConfigError`, naming the file and what is allow
 import importlib
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,18 @@ def load_key(path: Path) -> bytes:
             f"key file {path}: {shown} bytes; allowed: {KEY_BYTES_MIN} to {KEY_BYTES_MAX}"
         )
     return key
+
+
+def load_keys(paths: Iterable[Path]) -> list[bytes]:
+    """The keys of files, and of all files of directories, in that order. Raises KeyFileError."""
+    keys = []
+    for path in paths:
+        try:
+            files = sorted(path.iterdir()) if path.is_dir() else [path]
+        except OSError as error:
+            raise KeyFileError(f"{path}: cannot be listed: {error.strerror}") from error
+        keys += [load_key(file) for file in files]
+    return keys
 
 
 def load_curve_key(path: Path) -> bytes:

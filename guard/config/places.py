@@ -10,7 +10,7 @@ from pathlib import Path
 
 from guard.config.endpoint import IPC_PREFIX
 from guard.config.file import Config, ConfigError
-from guard.config.keys import load_curve_key, load_key
+from guard.config.keys import load_curve_key, load_key, load_keys
 
 
 def check_places(config: Config, key_file: Path | None = None) -> None:
@@ -24,6 +24,11 @@ def check_places(config: Config, key_file: Path | None = None) -> None:
             load_key(Path(log.key_file))
         except ConfigError as error:
             raise ConfigError(f"log.key_file: {error}") from error
+    for old in log.old_key_files:
+        try:
+            load_keys([Path(old)])
+        except ConfigError as error:
+            raise ConfigError(f"log.old_key_files: {error}") from error
     if config.endpoints.curve_secret_key_file is not None:
         try:
             load_curve_key(Path(config.endpoints.curve_secret_key_file))

@@ -37,6 +37,7 @@ from guard.engine.events import (
     FillCorrected,
     HoldFreed,
     InstrumentDefined,
+    KeyChanged,
     LatchLifted,
     LimitsSet,
     LogOpened,
@@ -382,6 +383,12 @@ def _apply_session_started(state: GuardState, event: SessionStarted) -> None:
     state.epoch = event.epoch
     if state.rules_version < SHARES_SINCE_RULES and event.clock_ns is not UNSET:
         state.session_clock_ns = event.clock_ns
+    if event.key is not UNSET:
+        state.key_id = event.key.key_id
+
+
+def _apply_key_changed(state: GuardState, event: KeyChanged) -> None:
+    state.key_id = event.key.key_id
 
 
 def _apply_clock_accepted(state: GuardState, event: ClockAccepted) -> None:
@@ -423,6 +430,7 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     EntriesResumed: _apply_resume,
     CheckpointTaken: _apply_checkpoint,
     SessionStarted: _apply_session_started,
+    KeyChanged: _apply_key_changed,
     ClockAccepted: _apply_clock_accepted,
     SessionClosed: _apply_session_closed,
 }

@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
+from guard.engine.key_handover import KeyHandover
 from guard.engine.latches import LatchKind
 from guard.engine.policy_content import PolicyContent
 from guard.engine.request_events import (
@@ -94,7 +95,8 @@ class LogOpened(Administrative, tag="log_opened"):
     """The first record of a log of ours.
 
     `opening_records`: how many records its first batch has, this one included. With fewer the log
-    was never begun to its end; left out by versions that did not say it.
+    was never begun to its end; left out by versions that did not say it. `key_number`: the key's
+    place among the evolving ones; left out for a plain key.
     """
 
     log_id: LogId
@@ -104,6 +106,7 @@ class LogOpened(Administrative, tag="log_opened"):
     key_id: str
     epoch: Epoch
     opening_records: Sequence | UnsetType = UNSET
+    key_number: CountAboveZero | UnsetType = UNSET
 
 
 class RulesActivated(Administrative, tag="rules_activated"):
@@ -387,8 +390,8 @@ class SessionStarted(Administrative, tag="session_started"):
 
     `checkpoint_sequence`: of the checkpoint that it began with; left out where the whole log was
     read. `losses`: what is known to be lost, and was accepted by who started; left out else.
-    `clock_ns`: the system's clock, where it stands behind the log's time; left out else.
-    `clock_ns`: the system's clock, where it stands behind `received_at_ns`, the log's time.
+    `clock_ns`: the system's clock, where it stands behind `received_at_ns`, the log's time; left
+    out else. `key`: where the log goes on under another key from this record on; left out else.
     """
 
     epoch: Epoch
@@ -400,6 +403,13 @@ class SessionStarted(Administrative, tag="session_started"):
     checkpoint_sequence: Sequence | UnsetType = UNSET
     losses: list[LossAccepted] | UnsetType = UNSET
     clock_ns: ReceivedAtNs | UnsetType = UNSET
+    key: KeyHandover | UnsetType = UNSET
+
+
+class KeyChanged(Administrative, tag="key_changed"):
+    """From this record on, the first of its segment, the log is under another key."""
+
+    key: KeyHandover
 
 
 class ClockAccepted(Administrative, tag="clock_accepted"):
@@ -448,6 +458,7 @@ PlainEvent: TypeAlias = (
     | EntriesResumed
     | CheckpointTaken
     | SessionStarted
+    | KeyChanged
     | ClockAccepted
     | SessionClosed
 )

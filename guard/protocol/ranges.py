@@ -98,5 +98,6 @@ ByteCount: TypeAlias = Annotated[int, Meta(ge=0, le=I64_MAX)]
 DAY_PATTERN: Final = r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])\Z"
 Day: TypeAlias = Annotated[str, Meta(pattern=DAY_PATTERN)]
 HexDigest: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+KeyId: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
 LogId: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 SoftwareVersion: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9A-Za-z.+!_-]{1,64}\Z")]

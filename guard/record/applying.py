@@ -55,8 +55,8 @@ def read_event(
 class RecordFolder:
     """Folds the records of one log, one at a time: `read`, then `apply`."""
 
-    def __init__(self, engine: Engine, key_id: str) -> None:
-        """`key_id`: of the key that the log is read with."""
+    def __init__(self, engine: Engine, key_id: str | None) -> None:
+        """`key_id`: of the key that the log is read with; None where there are several."""
         self._engine = engine
         self._reader = RecordReader()
         self._rules = RecordRules(engine.state, key_id)

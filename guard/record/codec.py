@@ -13,7 +13,7 @@ How it fails: `RecordError` for data that is no record of ours, naming what is w
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from guard.engine.events import (
     Decided,
@@ -21,11 +21,12 @@ from guard.engine.events import (
     Outcome,
     PlainEvent,
 )
+from guard.engine.key_handover import KeyHandover
 from guard.engine.request_events import OrderDecided
 from guard.record.words import explain
 from kernel.layout import DECISION, INPUT
 from kernel.reasons import ACTION_OF_CAMEL, REASON_OF_CAMEL
-from wal import Dialect
+from wal import KEY_ID_UNKEYED, Dialect, KeyChange
 
 
 class RecordError(ValueError):
@@ -98,6 +99,8 @@ _METADATA_KEY_BYTES: Final = len(_METADATA_KEY)
 _ORDER_METADATA: Final = _METADATA_KEY + b'{"event":"order",'
 _LOG_OPENED_HEAD: Final = b'{"event":"log_opened",'
 _SESSION_CLOSED_HEAD: Final = b'{"event":"session_closed",'
+# What may begin a segment under another key.
+_KEY_HEADS: Final = (b'{"event":"session_started",', b'{"event":"key_changed",')
 
 # Unions of types, which are values to the decoder.
 _PLAIN_EVENT: Any = PlainEvent
@@ -189,10 +192,16 @@ class _BatchOfRecord(Struct):
 
 class _KeyOfOpening(Struct):
     key_id: str
+    key_number: int = 0
+
+
+class _KeyOfBeginning(Struct):
+    key: KeyHandover | None = None
 
 
 _decode_batch = msgspec.json.Decoder(_BatchOfRecord).decode
 _decode_key_id = msgspec.json.Decoder(_KeyOfOpening).decode
+_decode_key = msgspec.json.Decoder(_KeyOfBeginning).decode
 
 
 def _is_log_opened(data: bytes) -> bool:
@@ -224,10 +233,27 @@ def _named_key_id(data: bytes) -> str | None:
         return None  # damaged: the reader says so, by its hash
 
 
+def _key_change(data: bytes) -> KeyChange | None:
+    """The key that a record which begins a segment is under, where it says one."""
+    try:
+        if _is_log_opened(data):
+            opening = _decode_key_id(data)
+            is_keyed = opening.key_id != KEY_ID_UNKEYED
+            return KeyChange(opening.key_id, opening.key_number) if is_keyed else None
+        key = _decode_key(data).key if data.startswith(_KEY_HEADS) else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None  # damaged: the reader says so, by its hash
+    if key is None:
+        return None
+    number = 0 if key.key_number is UNSET else key.key_number
+    return KeyChange(key.key_id, number, key.previous_key_id, key.sealed_bytes, key.sealed_sha256)
+
+
 # What the log needs to know of its records, which are opaque to it otherwise.
 DIALECT: Final = Dialect(
     is_native_head=_is_log_opened,
     batch_first_sequence=_batch_first_sequence,
     is_clean_close=_is_session_closed,
     named_key_id=_named_key_id,
+    key_change=_key_change,
 )

@@ -30,6 +30,7 @@ from guard.engine.events import (
     FillBusted,
     FillCorrected,
     HoldFreed,
+    KeyChanged,
     LatchLifted,
     LimitsSet,
     LogOpened,
@@ -78,8 +79,8 @@ class RecordRules:
     A record is held to them before it is applied, and noted once it is.
     """
 
-    def __init__(self, state: GuardState, key_id: str) -> None:
-        """`key_id`: of the key that the log is read with."""
+    def __init__(self, state: GuardState, key_id: str | None) -> None:
+        """`key_id`: of the key that the log is read with; None where there are several."""
         self._state = state
         self._key_id = key_id
         self._batch_first_sequence = _UNKNOWN
@@ -217,6 +218,8 @@ class RecordRules:
         checkpoint_sequence = event.checkpoint_sequence
         if checkpoint_sequence is not UNSET and checkpoint_sequence >= sequence:
             raise _refused("checkpoint_sequence", checkpoint_sequence, f"below {sequence}")
+        if event.key is not UNSET:
+            _check_is("key.previous_key_id", event.key.previous_key_id, state.key_id)
         for index, cut in enumerate(event.cuts):
             _check_cut(f"cuts[{index}]", cut, sequence)
 
@@ -228,8 +231,14 @@ class RecordRules:
             raise _refused("received_at_ns", event.received_at_ns, f"below {last_ns}, previous_ns")
 
     def _check_log_opened(self, _sequence: int, event: LogOpened) -> None:
-        _check_is("key_id", event.key_id, self._key_id)
+        if self._key_id is not None:
+            _check_is("key_id", event.key_id, self._key_id)
         _check_is("epoch", event.epoch, 1)
+
+    def _check_key_changed(self, sequence: int, event: KeyChanged) -> None:
+        """It begins a segment, and so a batch."""
+        _check_is("batch_first_sequence", event.batch_first_sequence, sequence)
+        _check_is("key.previous_key_id", event.key.previous_key_id, self._state.key_id)
 
     def _check_rules(self, sequence: int, event: RulesActivated) -> None:
         """A session whose software has newer rules says so first, in its first batch."""
@@ -471,6 +480,7 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     OrderReleased: RecordRules._check_release,
     LogOpened: RecordRules._check_log_opened,
     ClockAccepted: RecordRules._check_clock,
+    KeyChanged: RecordRules._check_key_changed,
     RulesActivated: RecordRules._check_rules,
     SettingsActivated: RecordRules._check_settings,
     LimitsSet: RecordRules._check_limits,

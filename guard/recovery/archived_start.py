@@ -56,7 +56,7 @@ def find_archivable(directory: Path, hasher: ChainHasher) -> CheckpointHead:
         problem = info.problem
         if problem is None:
             try:
-                load_checkpoint(info, hasher.key_id)
+                load_checkpoint(info, hasher.sole_key_id)
                 oldest = info.head
             except CheckpointDamage as error:
                 problem = str(error)

@@ -185,9 +185,9 @@ def fold_log(
     """
     engine, head = Engine(), EMPTY_HEAD
     if checkpoint is not None:
-        engine, head = load_checkpoint(checkpoint, hasher.key_id), checkpoint.head.head
+        engine, head = load_checkpoint(checkpoint, hasher.sole_key_id), checkpoint.head.head
     start = None if checkpoint is None else head
-    folder = RecordFolder(engine, hasher.key_id)
+    folder = RecordFolder(engine, hasher.sole_key_id)
     for entry in read_entries(directory, hasher, DIALECT, start, anchor):
         try:
             event = folder.read(entry.sequence, entry.data, entry.previous_hash)
@@ -200,17 +200,17 @@ def fold_log(
     return engine, head
 
 
-def load_checkpoint(info: CheckpointInfo, key_id: str) -> Engine:
+def load_checkpoint(info: CheckpointInfo, key_id: str | None) -> Engine:
     """The engine after the record of that checkpoint. Raises CheckpointDamage, WalError.
 
-    `key_id`: of the log's key, which the state must name.
+    `key_id`: of the log's key, which the state must name; None where it has had several.
     """
 
     def decode(read: Reader) -> GuardState:
         state = decode_state(read)
         if state.next_sequence != info.head.sequence + 1:
             raise StateError(f"it is the state before record {state.next_sequence}")
-        if state.key_id != key_id:
+        if key_id is not None and state.key_id != key_id:
             raise StateError(refusal("key_id", state.key_id, key_id))
         return state
 

@@ -133,8 +133,8 @@ def replay_log(
     start = None
     if beginning is not None:
         start = report.head = beginning.head.head
-        report.engine = load_checkpoint(beginning, hasher.key_id)
-    replay = _Replay(report, observe, hasher.key_id)
+        report.engine = load_checkpoint(beginning, hasher.sole_key_id)
+    replay = _Replay(report, observe, hasher.sole_key_id)
     for runs in prepare_runs(
         source, hasher, DIALECT, list,
         anchor=anchor, start=start, jobs=jobs, on_bytes=on_bytes,
@@ -148,7 +148,7 @@ def replay_log(
 class _Replay:
     """One replay under way."""
 
-    def __init__(self, report: ReplayReport, observe: Observer | None, key_id: str) -> None:
+    def __init__(self, report: ReplayReport, observe: Observer | None, key_id: str | None) -> None:
         self._report = report
         self._engine = report.engine
         self._place = PlaceInRun()

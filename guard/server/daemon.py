@@ -43,6 +43,7 @@ from guard.server.feed_door import FeedDoor
 from guard.server.feed_service import bind_feed, make_feed_door
 from guard.server.housekeeping import ANCHOR_WAIT_S
 from guard.server.listener import Listener
+from guard.server.log_keys import hasher_at_start, prepare_handover, session_key
 from guard.server.older_records import OlderRecords
 from guard.server.pipeline import Pipeline
 from guard.server.policy import CONNECTIONS_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, Policy
@@ -111,7 +112,7 @@ def run_daemon(options: RunOptions, signals: Signals) -> None:
 
 
 async def _serve(options: RunOptions, signals: Signals) -> None:
-    hasher = ChainHasher(options.key)
+    hasher = hasher_at_start(options)
     anchor = _load_anchor(options)
     older = OlderRecords(options.log_directory, hasher)
     try:
@@ -192,7 +193,9 @@ async def _serve_log(
     older: OlderRecords,
 ) -> None:
     engine = recovered.engine
-    events = list(session_events(options, hasher, recovered))
+    directory = options.log_directory
+    key = session_key(directory, hasher, recovered)
+    events = list(session_events(options, key, recovered))
     clients = Clients.of(options.config.clients)
     gateway = _bind(options, clients)
     admin = feed = None
@@ -200,6 +203,8 @@ async def _serve_log(
         admin = _bind_beside(options, clients, bind_admin)
         feed = _bind_beside(options, clients, bind_feed)
         anchor = _begin_anchor(options, hasher, recovered)
+        prepare_handover(directory, hasher, key)
+        hasher = key.hasher
         with LogWriter.open(
             options.log_directory,
             hasher,

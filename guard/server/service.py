@@ -65,6 +65,7 @@ class RunOptions:
     curve_key: bytes | None = None
     close_day: str | None = None
     curve_key_file: Path | None = None
+    old_keys: tuple[bytes, ...] = ()
 
     @property
     def anchor_file(self) -> Path | None:

@@ -43,9 +43,10 @@ from guard.protocol.ranges import CLOCK_TOLERANCE_NS
 from guard.recovery.checkpoint_schedule import taken_event, write_state
 from guard.recovery.recover import Recovered
 from guard.recovery.start_options import ACCEPT_CLOCK_OPTION, CLOSE_DAY_OPTION, OptionNeededError
+from guard.server.log_keys import SessionKey
 from guard.server.request_path import record_due, record_event
 from guard.server.service import RunOptions
-from wal import ChainHasher, LogWriter, WalError
+from wal import ChainHasher, LogWriter, RingHasher, WalError
 
 
 def actor_of(engine: Engine, staged_count: int, why: str) -> Actor:
@@ -164,9 +165,7 @@ def _stage_due(engine: Engine, writer: LogWriter) -> None:
         say(told("early_fills_recorded", text, count=count))
 
 
-def session_events(
-    options: RunOptions, hasher: ChainHasher, recovered: Recovered
-) -> Iterable[Outcome]:
+def session_events(options: RunOptions, key: SessionKey, recovered: Recovered) -> Iterable[Outcome]:
     """What this start has to record: a log's first records, or a session's."""
     engine, state = recovered.engine, recovered.engine.state
     if recovered.head.sequence == 0:
@@ -175,7 +174,8 @@ def session_events(
         _noted(recovered)  # said, not logged: the log that it was cut from had not begun
         actor = actor_of(engine, 0, "a fresh log")
         log_id = secrets.token_hex(16)
-        return opening_events(options.config, actor, log_id, hasher.key_id)
+        number = key.hasher.number if isinstance(key.hasher, RingHasher) else 0
+        return opening_events(options.config, actor, log_id, key.hasher.key_id, number)
     log_ns, clock_ns = state.last_received_at_ns, clock.wall_ns()
     if options.accept_clock and clock_ns >= log_ns:
         raise OptionNeededError(
@@ -195,6 +195,7 @@ def session_events(
         checkpoint_sequence=UNSET if checkpoint is None else checkpoint.sequence,
         losses=recovered.losses or UNSET,
         clock_ns=max(clock_ns, 1) if log_ns - clock_ns > CLOCK_TOLERANCE_NS else UNSET,
+        key=key.handover,
     )
     events = [started, *rules_events(state, start)]
     actor = actor_of(engine, 0, options.why)

@@ -24,6 +24,7 @@ from guard.engine.events import (
     EntriesHalted,
     EntriesResumed,
     InstrumentDefined,
+    KeyChanged,
     LogOpened,
     Outcome,
     PolicyActivated,
@@ -376,6 +377,12 @@ def _apply_checkpoint(state: GuardState, event: CheckpointTaken) -> None:
 
 def _apply_session_started(state: GuardState, event: SessionStarted) -> None:
     state.epoch = event.epoch
+    if event.key is not UNSET:
+        state.key_id = event.key.key_id
+
+
+def _apply_key_changed(state: GuardState, event: KeyChanged) -> None:
+    state.key_id = event.key.key_id
 
 
 def _apply_session_closed(_state: GuardState, _event: SessionClosed) -> None:
@@ -402,5 +409,6 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     EntriesResumed: _apply_resume,
     CheckpointTaken: _apply_checkpoint,
     SessionStarted: _apply_session_started,
+    KeyChanged: _apply_key_changed,
     SessionClosed: _apply_session_closed,
 }

@@ -25,6 +25,7 @@ from guard.engine.events import (
     DeskOpened,
     DeskOrderAgeLimited,
     HoldFreed,
+    KeyChanged,
     LatchLifted,
     LimitsSet,
     OperatorActed,
@@ -36,6 +37,7 @@ from guard.engine.events import (
     TradingReduced,
     TradingResumed,
 )
+from guard.engine.key_handover import KeyHandover
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
 from guard.record.codec import DIALECT, RecordError, decode_data, decode_event, encode_event
@@ -65,8 +67,19 @@ RULES_ACTIVATED = (
 )
 _HEAD = b'"received_at_ns":1700000000000000000,"client":"local","batch_first_sequence":1,'
 _WHO = b'"by":"tester","why":"a test",'
-# What came with rules version 2.
+_KEY = (
+    b'{"key_id":"0123456789abcdef","previous_key_id":"fedcba9876543210",'
+    b'"sealed_segment":"00000001.jsonl","sealed_bytes":7,"sealed_sha256":"%b","key_number":1}'
+    % (b"ab" * 32)
+)
+# What came with rules version 2, and later.
 SINCE_BOUNDS: dict[bytes, dict[str, Any]] = {
+    b'{"event":"key_changed",%b%b"key":%b}' % (_HEAD, _WHO, _KEY): {
+        "kind": KeyChanged,
+        "key": KeyHandover(
+            "0123456789abcdef", "fedcba9876543210", "00000001.jsonl", 7, "ab" * 32, 1
+        ),
+    },
     b'{"event":"clock_accepted",%b%b"previous_ns":1700000000000000001}' % (_HEAD, _WHO): {
         "kind": ClockAccepted,
         "previous_ns": T0 + 1,
