@@ -173,6 +173,7 @@ def describe(state: GuardState) -> dict[str, Any]:
     used = {name: bucket.dump() for name, bucket in state.limits.buckets.items()}
     fields["prices"] = (state.prices.is_kept, state.prices.dump())
     fields["limits"] = (state.limits.tree, used, state.limits.recent.dump())
+    fields["repeated"] = list(state.limits.repeated.entries())
     return fields
 
 
@@ -230,10 +231,12 @@ class LoggedEngine:
         """What an order's record says beside it: its symbol's mark, the log's count of time."""
         taken = self.request
         taken.mark_price = taken.mark_age_ns = taken.elapsed_ns = 0
-        if isinstance(request, Order):
+        is_order, state = isinstance(request, Order), self.state
+        if is_order:
             taken.mark_price, taken.mark_age_ns = self.marks.get(request.symbol, (0, 0))
-            if self.state.has_limits:
-                taken.elapsed_ns = taken.received_at_ns - T0 + 1
+        if state.has_limits if is_order else state.limits.counts_facts:
+            taken.elapsed_ns = taken.received_at_ns - T0 + 1
+            if is_order:
                 self._revalue(request.symbol)
 
     def _revalue(self, symbol: str) -> None:
@@ -345,6 +348,7 @@ class LoggedEngine:
         fields.set_text("client", b"local")
         while put_due(self.state, fields):
             fields.received_at_ns = self.request.received_at_ns
+            fields.elapsed_ns = self.request.elapsed_ns * self.state.limits.counts_facts
             fields.batch_first_sequence = self.request.batch_first_sequence
             assert self.engine.decide(fields, outcome)
             self._record(fields, outcome)

@@ -11,7 +11,7 @@ id, a hold that is not there): the log and the state are not of one history, not
 
 from typing import NoReturn
 
-from guard.engine import limit_checks, positioning, remembered_rows
+from guard.engine import fact_rates, limit_checks, positioning, remembered_rows
 from guard.engine.remembered_form import TIMED_SINCE_RULES_VERSION, OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
@@ -56,6 +56,8 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
         _apply_fill(state, request, outcome)
     elif kind == _RELEASED:
         apply_release(state, request, outcome)
+        if state.limits.counts_facts:
+            fact_rates.note_cancel(state, request)
     else:
         raise InvariantError(f"an outcome of kind {kind} is applied")
     if is_split:
@@ -139,6 +141,8 @@ def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
         _take_due(state)
     if row != _NO_ROW and state.positions.is_kept:
         positioning.note_fill(state, row, phase, request)
+    if state.limits.counts_facts and phase != _PHASE_REFUSED and orders.filled_quantity(row) == 0:
+        fact_rates.note_filled(state, row, request)
     if phase == _PHASE_REFUSED:
         expires_at_ns = state.orphan_expires_at_ns(received_at_ns)
         if row != _NO_ROW or not _keep_fill(state, request, outcome, expires_at_ns):

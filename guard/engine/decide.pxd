@@ -119,5 +119,7 @@ cdef i64 unpaid_fee(GuardState state, Request request, i64 released_microcents) 
 @cython.locals(orders=RememberedOrders, row=Py_ssize_t, phase=i64, released=i64, sequence=u64)
 cdef int decide_cancel(GuardState state, Request request, Outcome outcome) except -1
 
+cdef _flag_rate(GuardState state, Py_ssize_t row, Request request, Outcome outcome)
+
 @cython.locals(orders=RememberedOrders, row=Py_ssize_t, phase=i64)
 cdef int answer_status(GuardState state, Request request, Outcome outcome) except -1

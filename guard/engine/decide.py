@@ -13,7 +13,7 @@ How it fails: `InvariantError` where the state lacks what start-up guarantees, o
 gives two answers to one question. Nothing of a request can cause either.
 """
 
-from guard.engine import early, positioning
+from guard.engine import early, fact_rates, positioning
 from guard.engine.checks import BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERSION, Check
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
@@ -427,6 +427,7 @@ def decide_cancel(state: GuardState, request: Request, outcome: Outcome) -> int:
         outcome.error = _UNKNOWN_ORDER
         if state.rules_version >= _BOUNDED_FEES and early.may_keep_cancel(state, request):
             outcome.kind, outcome.flags, outcome.released_microcents = _RELEASED, _EARLY, 0
+            _flag_rate(state, row, request, outcome)
         return 0
     phase = orders.phase(row)
     if phase == _PHASE_REFUSED:
@@ -446,7 +447,15 @@ def decide_cancel(state: GuardState, request: Request, outcome: Outcome) -> int:
         elif state.rules_version >= _BOUNDED_FEES:
             released = outcome.released_microcents
             outcome.collected_microcents = collected(state, request, released, 0)
+    if outcome.kind == _RELEASED and outcome.repeat == 0:
+        _flag_rate(state, row, request, outcome)
     return 0
+
+
+def _flag_rate(state: GuardState, row: int, request: Request, outcome: Outcome) -> None:
+    """Flags a cancel that is one more than its rates have."""
+    if state.limits.counts_facts:
+        outcome.flags = outcome.flags | fact_rates.cancel_flags(state, row, request)
 
 
 def answer_status(state: GuardState, request: Request, outcome: Outcome) -> int:

@@ -9,14 +9,20 @@ from typing import Any, Final
 
 from guard.engine.limits import Effective, explained
 from guard.engine.positions import BUY, NO_POSITION, SELL
-from guard.engine.rates import NOTIONAL, ORDERS
+from guard.engine.rates import CANCELS, EXECUTIONS, NOTIONAL, ORDERS, Bucket
 from guard.engine.state import GuardState
 from guard.protocol.limits import NO_LIMIT, Scope
 
+_OF_DESKS: Final = (Scope.DESK, Scope.DESK_SYMBOL)
 # Limits of which a desk uses what is its own, whichever scope says them.
-OWN_FIGURES: Final = ("position_long_max", "position_short_max", "open_orders_max")
+_OWN_FIGURES: Final = ("position_long_max", "position_short_max", "open_orders_max")
 NO_SYMBOL: Final = 2**32 - 1  # as a number: more than there can be
-_KINDS = {ORDERS: "orders", NOTIONAL: "notional"}
+_KINDS = {
+    ORDERS: "orders",
+    NOTIONAL: "notional",
+    CANCELS: "cancels",
+    EXECUTIONS: "executions",
+}
 
 
 def effective_limits(state: GuardState, desk: str, symbol: str) -> Effective:
@@ -28,7 +34,8 @@ def effective_limits(state: GuardState, desk: str, symbol: str) -> Effective:
 def limit_lines(state: GuardState, desk: str, symbol: str) -> list[dict[str, Any]]:
     """Each limit that any scope says, and each rate; none where there are no limits.
 
-    `value`: None where it is waived. `scope`: whose it is. `used`: of it, where that can be said.
+    `value`: None where it is waived. `scope`: whose it is. `used`: of it, where that can be said,
+    and then `is_own`: by the desk alone.
     """
     if not state.has_limits:
         return []
@@ -38,7 +45,7 @@ def limit_lines(state: GuardState, desk: str, symbol: str) -> list[dict[str, Any
             "limit": name,
             "scope": Scope(scope).name.lower(),
             "value": None if value == NO_LIMIT else value,
-            **({"used": used[name]} if name in used else {}),
+            **({"used": used[name], "is_own": True} if name in used else {}),
         }
         for name, value, scope in explained(state.limits, desk, symbol)
     ]
@@ -47,7 +54,8 @@ def limit_lines(state: GuardState, desk: str, symbol: str) -> list[dict[str, Any
             "limit": f"rate of {_KINDS[bucket.kind]} in {bucket.window_ms} ms",
             "scope": Scope(bucket.scope).name.lower(),
             "value": bucket.max,
-            "used": bucket.used(state.elapsed_ns),
+            "used": _used_in(state, bucket, desk, symbol),
+            "is_own": bucket.kind == EXECUTIONS or Scope(bucket.scope) in _OF_DESKS,
         }
         for bucket in effective_limits(state, desk, symbol).buckets
     ]
@@ -55,7 +63,7 @@ def limit_lines(state: GuardState, desk: str, symbol: str) -> list[dict[str, Any
 
 
 def _used_of(state: GuardState, desk: str, symbol: str) -> dict[str, int]:
-    """What the desk uses of `OWN_FIGURES`: a position counts with all that works towards it."""
+    """What the desk uses of `_OWN_FIGURES`: a position counts with all that works towards it."""
     known, kept = state.desks.get(desk), state.positions
     if known is None:
         return {}
@@ -65,4 +73,16 @@ def _used_of(state: GuardState, desk: str, symbol: str) -> dict[str, int]:
         position = kept.position(row)
         long, short = position + kept.working(row, BUY), kept.working(row, SELL) - position
     open_orders = state.orders.shares.of(known.share).open_count
-    return dict(zip(OWN_FIGURES, (max(long, 0), max(short, 0), open_orders), strict=True))
+    return dict(zip(_OWN_FIGURES, (max(long, 0), max(short, 0), open_orders), strict=True))
+
+
+def _used_in(state: GuardState, bucket: Bucket, desk: str, symbol: str) -> int:
+    """What of a rate is used; of executions on the side that uses more."""
+    if bucket.kind != EXECUTIONS:
+        return bucket.used(state.elapsed_ns)
+    known, number = state.desks.get(desk), state.positions.symbols.get(symbol, NO_SYMBOL)
+    if known is None:
+        return 0
+    keys = [(known.share, number, side) for side in (BUY, SELL)]
+    repeated, elapsed_ns = state.limits.repeated, state.elapsed_ns
+    return max(repeated.used(key, elapsed_ns, bucket.window_ms) for key in keys)

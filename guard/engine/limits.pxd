@@ -25,7 +25,8 @@ cdef class Limits:
     cdef public list tree
     cdef public object digest_hex
     cdef public dict buckets
-    cdef public bint counts_orders
+    cdef public bint counts_orders, counts_facts
+    cdef public object repeated
     cdef public Recent recent
     cdef dict _scopes, _desk_classes, _symbol_classes
     cdef list _desks, _symbols, _table

@@ -14,8 +14,9 @@ from typing import Final
 
 from msgspec import UNSET
 
-from guard.engine.rates import Bucket
+from guard.engine.rates import CANCELS, EXECUTIONS, Bucket
 from guard.engine.recent import Recent
+from guard.engine.repeated import Repeated
 from guard.protocol.limits import (
     KEYS,
     NO_LIMIT,
@@ -69,7 +70,9 @@ class Limits:
         self.digest_hex = ""
         self.buckets: dict[BucketKey, Bucket] = {}
         self.counts_orders = False  # of what is admitted something is remembered
+        self.counts_facts = False  # of fills and cancels something is
         self.recent = Recent()
+        self.repeated = Repeated()
         self._scopes: dict[tuple[str, str], LimitScope] = {}
         self._desks = [""]
         self._symbols = [""]
@@ -101,6 +104,12 @@ class Limits:
         if not self.recent.window_ns:
             self.recent.forget()
         self.counts_orders = bool(self.buckets) or self.recent.window_ns > 0
+        kinds = [bucket.kind for bucket in self.buckets.values()]
+        self.counts_facts = EXECUTIONS in kinds or CANCELS in kinds
+        executions = [of.window_ms for of in self.buckets.values() if of.kind == EXECUTIONS]
+        self.repeated.window_ns = max(executions, default=0) * _NS_PER_MS
+        if not executions:
+            self.repeated.forget()
 
     def desk_class(self, desk: str) -> int:
         """Where a desk's limits are found."""

@@ -22,12 +22,20 @@ PARTS: Final = 16
 _PARTS = PARTS
 _NS_PER_MS = 1_000_000
 _I64_MAX = I64_MAX
-ORDERS, NOTIONAL = range(2)
-_NUMBER_OF_KIND: Final[dict[str, int]] = {"orders": ORDERS, "notional": NOTIONAL}
+ORDERS, NOTIONAL, CANCELS, EXECUTIONS = range(4)
+_NUMBER_OF_KIND: Final[dict[str, int]] = {
+    "orders": ORDERS,
+    "notional": NOTIONAL,
+    "cancels": CANCELS,
+    "executions": EXECUTIONS,
+}
 
 
 class Bucket:
-    """One rate of one scope. `max`: the number; `scope`: `guard.protocol.limits.Scope`."""
+    """One rate of one scope. `max`: the number; `scope`: `guard.protocol.limits.Scope`.
+
+    Of executions it has no more than the terms: `guard.engine.repeated` counts.
+    """
 
     def __init__(self, kind: RateKind, window_ms: int, scope: int) -> None:
         self.kind = _NUMBER_OF_KIND[kind]

@@ -54,11 +54,15 @@ class OrderRefused(Event, tag="order_refused", gc=False):
 
 
 class FillRecorded(Event, tag="fill", gc=False):
-    """An execution. `halts_desk`: its fee could not be paid, the desk's entries stop."""
+    """An execution. `halts_desk`: its fee could not be paid, the desk's entries stop.
+
+    `elapsed_ns`, as of a cancel: the log's count of time, where limits have rates of facts.
+    """
 
     fill: Fill
     answer: Filled
     halts_desk: bool
+    elapsed_ns: ElapsedNs | UnsetType = UNSET
     clock_ns: ReceivedAtNs | UnsetType = UNSET
 
 
@@ -67,4 +71,5 @@ class OrderReleased(Event, tag="release", gc=False):
 
     cancel: Cancel
     answer: Released
+    elapsed_ns: ElapsedNs | UnsetType = UNSET
     clock_ns: ReceivedAtNs | UnsetType = UNSET

@@ -95,12 +95,22 @@ GATES: Final = TRACE.field_names
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 # Those that a record may have, and behind them what was said of a fill later: replies alone.
 RECORDED_FLAGS: Final = (
-    "overfill", "late", "unknown", "refused", "uncharged", "early", "uncounted"
+    "overfill", "late", "unknown", "refused", "uncharged", "early", "uncounted", "rate"
 )  # fmt: skip
 FLAGS: Final = (*RECORDED_FLAGS, "accepted", "busted", "corrected")
-(OVERFILL, LATE, UNKNOWN, REFUSED, UNCHARGED, EARLY, UNCOUNTED, ACCEPTED, BUSTED, CORRECTED) = (
-    1 << bit for bit in range(len(FLAGS))
-)
+(
+    OVERFILL,
+    LATE,
+    UNKNOWN,
+    REFUSED,
+    UNCHARGED,
+    EARLY,
+    UNCOUNTED,
+    RATE,
+    ACCEPTED,
+    BUSTED,
+    CORRECTED,
+) = (1 << bit for bit in range(len(FLAGS)))
 FLAG_SETS: Final = tuple(  # the usual ones have low numbers, and are found first
     [flag for bit, flag in enumerate(FLAGS) if number >> bit & 1]
     for number in range(1 << len(FLAGS))

@@ -35,6 +35,7 @@ from guard.protocol.ranges import (
 # Ten times the reference: what is wider bounds nothing.
 LIMIT_BPS_MAX: Final = 100_000
 WINDOW_MS_MAX: Final = 86_400_000  # a day
+EXECUTIONS_MAX: Final = 1_000  # of one rate: so many times are kept
 RATES_MAX: Final = 8  # of one scope: each has its buckets
 NAMES_MAX: Final = 16_384  # of one list; as many symbols as a guard has
 SCOPES_MAX: Final = 100_000  # a tree of these is below a record's greatest size
@@ -42,7 +43,7 @@ SCOPES_MAX: Final = 100_000  # a tree of these is below a record's greatest size
 LimitBps: TypeAlias = Annotated[int, Meta(ge=0, le=LIMIT_BPS_MAX)]
 WindowMs: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX)]
 WindowS: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX // 1_000)]
-RateKind: TypeAlias = Literal["orders", "notional"]
+RateKind: TypeAlias = Literal["orders", "notional", "cancels", "executions"]
 
 
 class Scope(IntEnum):
@@ -65,7 +66,11 @@ SCOPE_WORDS: Final = {
 
 
 class RateLimit(Struct, forbid_unknown_fields=True, frozen=True):
-    """At most so many within any window of that length; of `notional` in microcents."""
+    """At most so many within any window of that length; of `notional` in microcents.
+
+    What is beyond it of `cancels` is flagged; of `executions`, orders of one desk, symbol and side
+    that were filled, it latches.
+    """
 
     kind: RateKind
     window_ms: WindowMs
@@ -274,6 +279,11 @@ def _check_scope(scope: LimitScope) -> None:
         return
     if len(scope.rates) > RATES_MAX:
         raise ValueError(f"{scope.place}.rates: {len(scope.rates)}; allowed: up to {RATES_MAX}")
+    for rate in scope.rates:
+        if rate.kind == "executions" and rate.max > EXECUTIONS_MAX:
+            raise ValueError(
+                f"{scope.place}.rates: max {rate.max} of executions; allowed: 1 to {EXECUTIONS_MAX}"
+            )
     windows = [(rate.kind, rate.window_ms) for rate in scope.rates]
     if len(set(windows)) != len(windows):
         raise ValueError(f"{scope.place}.rates: a kind has the same window_ms twice")

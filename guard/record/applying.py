@@ -11,7 +11,7 @@ not follow from those before it.
 from guard.engine.engine import Engine
 from guard.engine.events import LogOpened, Outcome
 from guard.engine.request_events import FillRecorded, OrderDecided, OrderRefused, OrderReleased
-from guard.protocol.fields import CODE_OF_REASON, EARLY, RECORDED_FLAGS, UNCHARGED
+from guard.protocol.fields import CODE_OF_REASON, EARLY, RATE, RECORDED_FLAGS, UNCHARGED
 from guard.protocol.messages import I64_MAX, Admit
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.outcome import OutcomeKind
@@ -22,6 +22,7 @@ from guard.record.reader import RecordReader
 from guard.record.rules import RecordRules
 from guard.record.words import shown
 
+_CANCEL_FLAGS = EARLY | RATE
 _RECORDED_FLAGS = (1 << len(RECORDED_FLAGS)) - 1
 REQUEST_EVENTS = (OrderDecided, OrderRefused, FillRecorded, OrderReleased)
 
@@ -74,7 +75,7 @@ class RecordFolder:
             and outcome.sequence == sequence
             and self._rules.takes(request)
             and (outcome.kind != OutcomeKind.FILLED or is_fee_covered(request, outcome))
-            and (outcome.kind != OutcomeKind.RELEASED or outcome.flags in (0, EARLY))
+            and (outcome.kind != OutcomeKind.RELEASED or not outcome.flags & ~_CANCEL_FLAGS)
             and (outcome.kind != OutcomeKind.ADMITTED or is_hold_said(outcome))
         ):
             return None
@@ -107,4 +108,5 @@ def is_fee_covered(request: Request, outcome: RequestOutcome) -> bool:
     """Is no more of a fill's fee unpaid than is charged of it, and no flag one of a reply alone?"""
     flags = outcome.flags
     charged = 0 if flags & UNCHARGED else max(request.fee_microcents, 0)
-    return outcome.unpaid_fee_microcents <= charged and flags <= _RECORDED_FLAGS
+    is_recorded = flags <= _RECORDED_FLAGS and not flags & RATE
+    return outcome.unpaid_fee_microcents <= charged and is_recorded

@@ -30,6 +30,8 @@ cdef class RecordRules:
     cpdef bint takes(self, Request request) except -1
 
     @cython.locals(state=GuardState)
+    cdef bint _may_fact_say(self, Request request) except -1
+    @cython.locals(state=GuardState)
     cdef bint _may_say(self, Request request) except -1
 
     @cython.locals(worth=Worth)

@@ -23,7 +23,6 @@ from guard.engine.amendments import COLLECTING_SINCE_RULES, AmendmentError, asse
 from guard.engine.events import (
     CheckpointTaken,
     ClockAccepted,
-    CutNoted,
     DeskToppedUp,
     EntriesResumed,
     FillAccepted,
@@ -49,19 +48,18 @@ from guard.protocol.limits import normalized
 from guard.protocol.messages import (
     I64_MAX,
     NAME_LENGTH_MAX,
-    REPLY_FIELDS,
     U32_MAX,
     U64_MAX,
     Admit,
     Order,
-    Reject,
 )
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS, LOCAL_CLIENT, TIME_NS_MAX
 from guard.protocol.request import TEXTS, Request
 from guard.protocol.wire import check_request, is_identifier
+from guard.record.checking import check_answer, check_cut, check_is, check_range, refused
 from guard.record.codec import RecordError
-from guard.record.words import refusal
 
+_CANCEL_FLAGS: Final = (["early"], ["rate"], ["early", "rate"])
 _UNKNOWN = 0  # of a sequence: the record that says it was not read
 _NO_SESSION: Final = -1
 _REASON_LENGTH_MAX = 64
@@ -111,6 +109,8 @@ class RecordRules:
             return False
         if request.kind == _ORDER and not self._may_say(request):
             return False
+        if request.kind != _ORDER and not self._may_fact_say(request):
+            return False
         if (
             state.policy is None
             or not state.currency
@@ -150,6 +150,15 @@ class RecordRules:
             return False
         return self._state.prices.is_due(worth.number, request.mark_price, request.elapsed_ns)
 
+    def _may_fact_say(self, request: Request) -> bool:
+        """The log's count of time, where facts count in rates, and no mark."""
+        state = self._state
+        if request.mark_price != 0 or request.mark_age_ns != 0:
+            return False
+        if not state.limits.counts_facts:
+            return request.elapsed_ns == 0
+        return request.elapsed_ns != 0 and request.elapsed_ns >= state.elapsed_ns
+
     def note_batch(self, batch_first_sequence: int) -> int:
         """As `note`, of a request."""
         self._batch_first_sequence = batch_first_sequence
@@ -172,7 +181,7 @@ class RecordRules:
         """
         kind = type(outcome)
         if kind is SessionStarted:
-            _check_is("client", outcome.client, LOCAL_CLIENT)
+            check_is("client", outcome.client, LOCAL_CLIENT)
             self._check_session(sequence, outcome, previous_hash)
             return
         received_at_ns = outcome.received_at_ns
@@ -181,7 +190,7 @@ class RecordRules:
         if not self.follows(sequence, received_at_ns, outcome.batch_first_sequence):
             self._refuse_head(sequence, outcome)
         if kind not in _OF_CLIENTS and outcome.client != LOCAL_CLIENT:
-            raise _refused("client", outcome.client, LOCAL_CLIENT)
+            raise refused("client", outcome.client, LOCAL_CLIENT)
         rule = _RULES.get(kind)
         if rule is not None:
             rule(self, sequence, outcome)
@@ -191,17 +200,17 @@ class RecordRules:
         self._check_time(outcome)
         if state.is_closed_cleanly:
             tag = outcome.__struct_config__.tag
-            raise _refused("event", tag, "session_started, behind session_closed")
+            raise refused("event", tag, "session_started, behind session_closed")
         batch = self._batch_first_sequence
         of_before = f"{batch}, as in the record before" if batch else f"one below {sequence}"
         allowed = f"{sequence}, its own sequence, or {of_before}"
-        raise _refused("batch_first_sequence", outcome.batch_first_sequence, allowed)
+        raise refused("batch_first_sequence", outcome.batch_first_sequence, allowed)
 
     def _check_time(self, outcome: Outcome) -> None:
         last_ns = self._state.last_received_at_ns
         if outcome.received_at_ns < last_ns:
             allowed = f"from {last_ns}, of the record before, to {TIME_NS_MAX}"
-            raise _refused("received_at_ns", outcome.received_at_ns, allowed)
+            raise refused("received_at_ns", outcome.received_at_ns, allowed)
 
     def _check_session(self, sequence: int, event: Any, previous_hash: str) -> None:
         """What a start recovered is what stands before it."""
@@ -214,58 +223,58 @@ class RecordRules:
             ("recovered_hash", previous_hash),
             ("after_clean_stop", state.is_closed_cleanly),
         ):
-            _check_is(field, getattr(event, field), wanted)
+            check_is(field, getattr(event, field), wanted)
         checkpoint_sequence = event.checkpoint_sequence
         if checkpoint_sequence is not UNSET and checkpoint_sequence >= sequence:
-            raise _refused("checkpoint_sequence", checkpoint_sequence, f"below {sequence}")
+            raise refused("checkpoint_sequence", checkpoint_sequence, f"below {sequence}")
         if event.key is not UNSET:
-            _check_is("key.previous_key_id", event.key.previous_key_id, state.key_id)
+            check_is("key.previous_key_id", event.key.previous_key_id, state.key_id)
         for index, cut in enumerate(event.cuts):
-            _check_cut(f"cuts[{index}]", cut, sequence)
+            check_cut(f"cuts[{index}]", cut, sequence)
 
     def _check_clock(self, _sequence: int, event: ClockAccepted) -> None:
         """It says what the log's time was, and that it goes on from an earlier one."""
         last_ns = self._state.last_received_at_ns
-        _check_is("previous_ns", event.previous_ns, last_ns)
+        check_is("previous_ns", event.previous_ns, last_ns)
         if event.received_at_ns >= last_ns:
-            raise _refused("received_at_ns", event.received_at_ns, f"below {last_ns}, previous_ns")
+            raise refused("received_at_ns", event.received_at_ns, f"below {last_ns}, previous_ns")
 
     def _check_log_opened(self, _sequence: int, event: LogOpened) -> None:
         if self._key_id is not None:
-            _check_is("key_id", event.key_id, self._key_id)
-        _check_is("epoch", event.epoch, 1)
+            check_is("key_id", event.key_id, self._key_id)
+        check_is("epoch", event.epoch, 1)
 
     def _check_key_changed(self, sequence: int, event: KeyChanged) -> None:
         """It begins a segment, and so a batch."""
-        _check_is("batch_first_sequence", event.batch_first_sequence, sequence)
-        _check_is("key.previous_key_id", event.key.previous_key_id, self._state.key_id)
+        check_is("batch_first_sequence", event.batch_first_sequence, sequence)
+        check_is("key.previous_key_id", event.key.previous_key_id, self._state.key_id)
 
     def _check_rules(self, sequence: int, event: RulesActivated) -> None:
         """A session whose software has newer rules says so first, in its first batch."""
         if self._session_from not in (_UNKNOWN, sequence - 1):
-            raise _refused("event", "rules_activated", "directly behind session_started alone")
-        _check_is("batch_first_sequence", event.batch_first_sequence, sequence - 1)
+            raise refused("event", "rules_activated", "directly behind session_started alone")
+        check_is("batch_first_sequence", event.batch_first_sequence, sequence - 1)
         previous = self._state.rules_version
-        _check_is("previous_rules_version", event.previous_rules_version, previous)
+        check_is("previous_rules_version", event.previous_rules_version, previous)
         if event.rules_version <= previous:
-            raise _refused("rules_version", event.rules_version, f"above {previous}")
+            raise refused("rules_version", event.rules_version, f"above {previous}")
 
     def _check_settings(self, _sequence: int, event: SettingsActivated) -> None:
         """No event changes the currency once there is one."""
         if self._state.currency:
-            _check_is("currency", event.currency, self._state.currency)
+            check_is("currency", event.currency, self._state.currency)
 
     def _check_resume(self, _sequence: int, event: EntriesResumed) -> None:
         if event.free_bytes > _FREE_BYTES_MAX:
-            raise _refused("free_bytes", event.free_bytes, f"an integer to {_FREE_BYTES_MAX}")
+            raise refused("free_bytes", event.free_bytes, f"an integer to {_FREE_BYTES_MAX}")
 
     def _check_checkpoint(self, sequence: int, event: CheckpointTaken) -> None:
         """Of a record of this session, behind what the last checkpoint said of itself."""
         said = event.checkpoint_sequence
         if not self._checkpoint_from <= said < sequence:
             allowed = f"from {self._checkpoint_from} to {sequence - 1}"
-            raise _refused("checkpoint_sequence", said, allowed)
-        _check_is("file_name", event.file_name, f"checkpoint-{said:020d}.ckpt")
+            raise refused("checkpoint_sequence", said, allowed)
+        check_is("file_name", event.file_name, f"checkpoint-{said:020d}.ckpt")
 
     def _check_clock_ns(self, event: Any) -> None:
         """It is said where it is another time, and not else."""
@@ -274,43 +283,57 @@ class RecordRules:
             return
         if clock_ns == 0 or abs(clock_ns - received_at_ns) <= CLOCK_TOLERANCE_NS:
             allowed = f"left out, or more than {CLOCK_TOLERANCE_NS} from received_at_ns"
-            raise _refused("clock_ns", clock_ns, allowed)
+            raise refused("clock_ns", clock_ns, allowed)
 
     def _check_said(self, event: OrderDecided | OrderRefused) -> None:
         """As `_may_say`, in words."""
         state = self._state
         if state.rules_version < _LIMITS_SINCE:
             for name in ("mark_price", "mark_age_ns"):
-                _check_is(name, getattr(event, name), UNSET)
+                check_is(name, getattr(event, name), UNSET)
         if (event.mark_price is UNSET) != (event.mark_age_ns is UNSET):
-            raise _refused("mark_age_ns", event.mark_age_ns, "said with mark_price, and only so")
-        elapsed_ns = event.elapsed_ns
-        if not state.has_limits:
-            _check_is("elapsed_ns", elapsed_ns, UNSET)
-        elif elapsed_ns is UNSET or elapsed_ns < state.elapsed_ns:
-            raise _refused("elapsed_ns", elapsed_ns, f"from {state.elapsed_ns} on")
-        elif event.mark_price is not UNSET and event.order.symbol in state.instruments:
-            number = state.positions.number_of(event.order.symbol)
-            if state.prices.is_due(number, event.mark_price, elapsed_ns):
-                allowed = f"the mark of a record revalued of {event.order.symbol} before it"
-                raise _refused("mark_price", event.mark_price, allowed)
+            raise refused("mark_age_ns", event.mark_age_ns, "said with mark_price, and only so")
+        self._check_elapsed(event, state.has_limits)
+        self._check_due_price(event)
+
+    def _check_elapsed(self, event: Any, is_said: bool) -> None:
+        """The log's count of time is said where it counts, and not else."""
+        elapsed_ns, last_ns = event.elapsed_ns, self._state.elapsed_ns
+        if not is_said:
+            check_is("elapsed_ns", elapsed_ns, UNSET)
+        elif elapsed_ns is UNSET or elapsed_ns < last_ns:
+            raise refused("elapsed_ns", elapsed_ns, f"from {last_ns} on")
+
+    def _check_due_price(self, event: OrderDecided | OrderRefused) -> None:
+        """No order stands where its own mark had to be recorded before it."""
+        state, symbol = self._state, event.order.symbol
+        if (
+            event.mark_price is UNSET
+            or event.elapsed_ns is UNSET
+            or (symbol not in state.instruments)
+        ):
+            return
+        number = state.positions.number_of(symbol)
+        if state.prices.is_due(number, event.mark_price, event.elapsed_ns):
+            allowed = f"the mark of a record revalued of {symbol} before it"
+            raise refused("mark_price", event.mark_price, allowed)
 
     def _check_revalued(self, _sequence: int, event: Revalued) -> None:
         """A price is recorded when it is due, and not else."""
         state = self._state
         if event.symbol not in state.instruments:
-            raise _refused("symbol", event.symbol, "the name of an instrument")
+            raise refused("symbol", event.symbol, "the name of an instrument")
         if event.elapsed_ns < state.elapsed_ns:
-            raise _refused("elapsed_ns", event.elapsed_ns, f"from {state.elapsed_ns} on")
+            raise refused("elapsed_ns", event.elapsed_ns, f"from {state.elapsed_ns} on")
         number = state.positions.number_of(event.symbol)
         if not state.prices.is_due(number, event.price, event.elapsed_ns):
             allowed = "one that revalue_bps or revalue_s make due"
-            raise _refused("price", event.price, allowed)
+            raise refused("price", event.price, allowed)
 
     def _check_limits(self, _sequence: int, event: LimitsSet) -> None:
         """A tree as a guard normalizes it, under rules that have any."""
         if self._state.rules_version < _LIMITS_SINCE:
-            raise _refused("event", "limits_set", f"since version {_LIMITS_SINCE} of the rules")
+            raise refused("event", "limits_set", f"since version {_LIMITS_SINCE} of the rules")
         try:
             wanted = normalized(event.limits)
         except ValueError as error:
@@ -322,12 +345,12 @@ class RecordRules:
         """It is one that a client can have sent, to a guard that serves."""
         state = self._state
         if not NAME_PATTERN.fullmatch(event.client):
-            raise _refused("client", event.client, "the name of a client")
+            raise refused("client", event.client, "the name of a client")
         if state.policy is None or not state.currency:
             allowed = "what a start logs, before settings_activated and policy_activated"
-            raise _refused("event", request.__struct_config__.tag, allowed)
+            raise refused("event", request.__struct_config__.tag, allowed)
         if request.request_id is not UNSET:
-            raise _refused("request_id", request.request_id, "none: it belongs to a sending")
+            raise refused("request_id", request.request_id, "none: it belongs to a sending")
         is_unsaid = type(request) is Order and request.currency is None
         check_request(request, state.currency)
         if is_unsaid:
@@ -338,54 +361,56 @@ class RecordRules:
         self._check_clock_ns(event)
         self._check_said(event)
         self._check_request(event, order)
-        _check_answer(answer, order, sequence)
+        check_answer(answer, order, sequence)
         reason = answer.reason
         if not 0 < len(reason) <= _REASON_LENGTH_MAX or not is_identifier(reason):
-            raise _refused("answer.reason", reason, f"a word of 1 to {_REASON_LENGTH_MAX} letters")
+            raise refused("answer.reason", reason, f"a word of 1 to {_REASON_LENGTH_MAX} letters")
         if isinstance(answer, Admit):
-            _check_range("answer.venue", answer.venue, 1, U32_MAX)
+            check_range("answer.venue", answer.venue, 1, U32_MAX)
             low = 0 if answer.reducing is True else 1
             high = I64_MAX if low else 0
-            _check_range("answer.notional_microcents", answer.notional_microcents, low, high)
+            check_range("answer.notional_microcents", answer.notional_microcents, low, high)
             if answer.reducing is True:
-                _check_is("answer.reservation_id", answer.reservation_id, 0)
-            _check_range("answer.fee_microcents", answer.fee_microcents, 0, U64_MAX)
+                check_is("answer.reservation_id", answer.reservation_id, 0)
+            check_range("answer.fee_microcents", answer.fee_microcents, 0, U64_MAX)
             return
         for name, value in answer.detail.items():
             if not 0 <= value <= U64_MAX:
-                raise _refused(f"answer.detail.{name}", value, f"an integer from 0 to {U64_MAX}")
+                raise refused(f"answer.detail.{name}", value, f"an integer from 0 to {U64_MAX}")
         if answer.field is not UNSET and answer.field not in Order.__struct_fields__:
-            raise _refused("answer.field", answer.field, "the name of a field of an order")
+            raise refused("answer.field", answer.field, "the name of a field of an order")
 
     def _check_fill(self, sequence: int, event: FillRecorded) -> None:
         fill, answer = event.fill, event.answer
         self._check_clock_ns(event)
+        self._check_elapsed(event, self._state.limits.counts_facts)
         self._check_request(event, fill)
-        _check_answer(answer, fill, sequence)
-        _check_is("answer.desk", answer.desk, fill.desk)
-        _check_is("answer.fill_id", answer.fill_id, fill.fill_id)
-        _check_is("answer.fee_microcents", answer.fee_microcents, fill.fee_microcents)
-        _check_range("answer.open_quantity", answer.open_quantity, 0, I64_MAX)
-        _check_range("answer.hold_microcents", answer.hold_microcents, 0, I64_MAX)
-        _check_range("answer.released_microcents", answer.released_microcents, 0, I64_MAX)
+        check_answer(answer, fill, sequence)
+        check_is("answer.desk", answer.desk, fill.desk)
+        check_is("answer.fill_id", answer.fill_id, fill.fill_id)
+        check_is("answer.fee_microcents", answer.fee_microcents, fill.fee_microcents)
+        check_range("answer.open_quantity", answer.open_quantity, 0, I64_MAX)
+        check_range("answer.hold_microcents", answer.hold_microcents, 0, I64_MAX)
+        check_range("answer.released_microcents", answer.released_microcents, 0, I64_MAX)
         unpaid, fee = answer.unpaid_fee_microcents, max(fill.fee_microcents, 0)
-        _check_range("answer.unpaid_fee_microcents", unpaid, 0, fee)
+        check_range("answer.unpaid_fee_microcents", unpaid, 0, fee)
         for flag in answer.flags:
-            if flag not in RECORDED_FLAGS:
-                raise _refused("answer.flags", flag, ", ".join(RECORDED_FLAGS))
+            if flag not in RECORDED_FLAGS or flag == "rate":
+                raise refused("answer.flags", flag, ", ".join(RECORDED_FLAGS))
         if "uncharged" in answer.flags and unpaid:
-            raise _refused("answer.unpaid_fee_microcents", unpaid, "0 of a fee that is not charged")
+            raise refused("answer.unpaid_fee_microcents", unpaid, "0 of a fee that is not charged")
         self._check_collected("answer.collected_microcents", answer.collected_microcents, fill.desk)
 
     def _check_release(self, sequence: int, event: OrderReleased) -> None:
         cancel, answer = event.cancel, event.answer
         self._check_clock_ns(event)
+        self._check_elapsed(event, self._state.limits.counts_facts)
         self._check_request(event, cancel)
-        _check_answer(answer, cancel, sequence)
-        _check_is("answer.desk", answer.desk, cancel.desk)
-        _check_range("answer.released_microcents", answer.released_microcents, 0, I64_MAX)
-        if answer.flags is not UNSET:
-            _check_is("answer.flags", ", ".join(answer.flags), "early")
+        check_answer(answer, cancel, sequence)
+        check_is("answer.desk", answer.desk, cancel.desk)
+        check_range("answer.released_microcents", answer.released_microcents, 0, I64_MAX)
+        if answer.flags is not UNSET and answer.flags not in _CANCEL_FLAGS:
+            raise refused("answer.flags", ", ".join(answer.flags), "early, rate")
         collected = answer.collected_microcents
         self._check_collected("answer.collected_microcents", collected, cancel.desk)
 
@@ -397,7 +422,7 @@ class RecordRules:
         owed = 0 if desk is None else desk.unpaid_fees_microcents
         if not 0 < collected <= min(owed, I64_MAX):
             allowed = f"an integer from 1 to the debt, {owed}" if owed else "none: nothing is owed"
-            raise _refused(field, collected, allowed)
+            raise refused(field, collected, allowed)
 
     def _check_topped_up(self, _sequence: int, event: DeskToppedUp) -> None:
         """What of it paid a debt: as much as there is, by the rules since there are any for it."""
@@ -408,7 +433,7 @@ class RecordRules:
         if self._state.rules_version >= COLLECTING_SINCE_RULES:
             free = self._state.ledger.remaining_microcents(event.desk) or 0
             wanted = desk.debt_paid_by(free + event.amount_microcents)
-        _check_is("collected_microcents", event.collected_microcents, wanted or UNSET)
+        check_is("collected_microcents", event.collected_microcents, wanted or UNSET)
 
     def _check_hold_freed(self, _sequence: int, event: HoldFreed) -> None:
         """As much of what it frees as is owed pays the debt."""
@@ -416,13 +441,13 @@ class RecordRules:
         if desk is not None:
             free = self._state.ledger.remaining_microcents(event.desk) or 0
             wanted = desk.debt_paid_by(free + event.released_microcents)
-            _check_is("collected_microcents", event.collected_microcents, wanted or UNSET)
+            check_is("collected_microcents", event.collected_microcents, wanted or UNSET)
 
     def _check_lifted(self, _sequence: int, event: LatchLifted) -> None:
         """One that is set."""
         if event.latch not in self._state.latches.of(event.desk, event.symbol):
             where = f"{event.desk}/{event.symbol}" if event.symbol else event.desk
-            raise _refused("latch", event.latch, f"what is set of {where}")
+            raise refused("latch", event.latch, f"what is set of {where}")
 
     def _check_amendment(self, sequence: int, event: Any) -> None:
         """It is what the rules give for what was said of the fill."""
@@ -434,43 +459,7 @@ class RecordRules:
             name = f"{event.desk}/{event.client_order_id}/{event.fill_id}"
             raise RecordError(f"fill {name}: the same has been said of it before")
         for field, value in wanted.items():
-            _check_is(field, getattr(event, field), value)
-
-
-def _refused(field: str, value: object, allowed: object) -> RecordError:
-    return RecordError(refusal(field, value, allowed))
-
-
-def _check_is(field: str, value: object, wanted: object) -> None:
-    if value != wanted:
-        raise _refused(field, value, wanted)
-
-
-def _check_range(field: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise _refused(field, value, f"an integer from {low} to {high}")
-
-
-def _check_answer(answer: Any, request: Any, sequence: int) -> None:
-    """What an answer has of its record and its request is what these say themselves."""
-    if answer.wal_sequence != sequence:
-        raise _refused("answer.wal_sequence", answer.wal_sequence, sequence)
-    if answer.client_order_id != request.client_order_id:
-        _check_is("answer.client_order_id", answer.client_order_id, request.client_order_id)
-    if answer.repeat:
-        raise _refused("answer.repeat", True, "false")
-    for name in REPLY_FIELDS if isinstance(answer, Admit | Reject) else ("request_id",):
-        value = getattr(answer, name)
-        if value is not UNSET:
-            raise _refused(f"answer.{name}", value, "none: it belongs to the reply alone")
-
-
-def _check_cut(place: str, cut: CutNoted, sequence: int) -> None:
-    """What was cut had stood where this session begins; its copy is named after its place."""
-    _check_is(f"{place}.first_sequence_lost", cut.first_sequence_lost, sequence)
-    name = f"{cut.segment}.cut-{sequence}-{cut.offset}"
-    if not (cut.copy_name == name or cut.copy_name.startswith(f"{name}-")):
-        raise _refused(f"{place}.copy_name", cut.copy_name, f"{name}, or that and a number")
+            check_is(field, getattr(event, field), value)
 
 
 _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {

@@ -209,6 +209,7 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         reducing_symbols=sorted(state.reducing_symbols) or UNSET,
         latches=list(state.latches.entries()) or UNSET,
         prices=state.prices.dump() or UNSET,
+        repeated=list(state.limits.repeated.entries()) or UNSET,
     )
 
 
@@ -242,6 +243,7 @@ def _take_limits(state: GuardState, head: StateHead) -> None:
             raise StateError(f"rates: {(desk, symbol, kind, window_ms)} is no rate of its limits")
         bucket.load(numbers)
     state.limits.recent.load(head.recent or [])
+    state.limits.repeated.load(head.repeated or (), state.elapsed_ns)
 
 
 def _sharing(state: GuardState) -> list[Desk]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from guard.engine.latches import LatchEntry
+from guard.engine.repeated import RepeatedEntry
 from guard.engine.state import EntriesHalt
 from guard.protocol.limits import LimitScope
 from guard.protocol.ranges import (
@@ -94,4 +95,5 @@ class StateHead(Struct, forbid_unknown_fields=True):
     reducing_desks: list[DeskName] | UnsetType = UNSET
     reducing_symbols: list[str] | UnsetType = UNSET
     latches: list[LatchEntry] | UnsetType = UNSET
+    repeated: list[RepeatedEntry] | UnsetType = UNSET
     prices: list[tuple[PositionCount, MarkPrice, ElapsedNs]] | UnsetType = UNSET

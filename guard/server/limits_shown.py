@@ -4,13 +4,11 @@ Owns what a client may see of it: of a rate that other desks share it is not tol
 desk's budget and the cap of its open holds stand behind the limits, whether there are any or not.
 """
 
-from guard.engine.limit_lines import OWN_FIGURES, limit_lines
+from guard.engine.limit_lines import limit_lines
 from guard.engine.state import GuardState
 from guard.protocol.limits import file_name
 from guard.protocol.messages import LimitLine, LimitsReply
 from kernel import InvariantError
-
-_OWN = ("desk", "desk_symbol")
 
 
 def show_limits(state: GuardState, desk: str, symbol: str) -> LimitsReply:
@@ -20,7 +18,7 @@ def show_limits(state: GuardState, desk: str, symbol: str) -> LimitsReply:
             file_name(line["limit"]),
             line["scope"],
             line["value"],
-            line.get("used") if line["scope"] in _OWN or line["limit"] in OWN_FIGURES else None,
+            line["used"] if line.get("is_own") else None,
         )
         for line in limit_lines(state, desk, symbol)
     ]

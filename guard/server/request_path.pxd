@@ -25,6 +25,7 @@ cdef Py_ssize_t _REPLY_BYTES_MAX, _REPLIES_BYTES
 cdef int _EVERYTHING
 cdef int _MARKS_SINCE
 cdef u64 _MARK, _LIMITS, _POSITIONS
+cdef u64 _FILL, _CANCEL
 cdef u64 _BAD, _ORDER, _PING, _STATS, _HELLO, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR
 cdef u64 _FULL, _FILLS_FULL, _UNCHARGED
 cdef Py_ssize_t _UNCHARGED_TOLD_MAX, _DENIED_TOLD_MAX
@@ -57,7 +58,7 @@ cdef class RequestPath:
 
     @cython.locals(
         state=GuardState, reader=RequestReader, received_at_ns=i64, clock_ns=i64,
-        wall_ns=i64, elapsed_ns=i64,
+        wall_ns=i64, elapsed_ns=i64, counts_facts=bint,
         batch_first_sequence=u64,
         count=Py_ssize_t, is_late=bint, index=Py_ssize_t, request=Request,
     )

@@ -53,6 +53,7 @@ HEAD_UNKNOWN: Final = 0
 _REPLY_BYTES_MAX = REPLY_BYTES_MAX
 _REPLIES_BYTES = 64 * 1024  # to begin with: more than the replies to 256 admitted orders
 _BAD = fields.BAD
+_FILL, _CANCEL = fields.FILL, fields.CANCEL
 _ORDER, _PING, _STATS, _HELLO = fields.ORDER, fields.PING, fields.STATS, fields.HELLO
 _MARK, _LIMITS, _POSITIONS = fields.MARK, fields.LIMITS, fields.POSITIONS
 _MARKS_SINCE = 3  # of the rules
@@ -106,6 +107,7 @@ def record_due(engine: Engine, writer: LogWriter, at_ns: int, batch_first_sequen
     state, count = engine.state, 0
     while put_due(state, request):
         request.received_at_ns, request.batch_first_sequence = at_ns, batch_first_sequence
+        request.elapsed_ns = state.elapsed_ns if state.limits.counts_facts else 0
         deciding.decide(state, request, outcome)
         data = record.data(request, outcome, state.policy_digest_hex)
         writer.append(outcome.sequence, data, is_encoded=True)
@@ -174,6 +176,7 @@ class RequestPath:
         wall_ns = self._wall_now_ns = self._wall_ns()
         received_at_ns = max(wall_ns, state.last_received_at_ns)
         elapsed_ns = self._elapsed_at(wall_ns) if state.has_limits else 0
+        counts_facts = state.limits.counts_facts
         clock_ns = 0 if self._system_ns is None else self._other_clock_ns(received_at_ns)
         batch_first_sequence = state.next_sequence - self._staging.record_count
         reader.read(body, frame_count, state.currency)
@@ -185,7 +188,9 @@ class RequestPath:
             request.received_at_ns = received_at_ns
             request.clock_ns = clock_ns
             request.mark_price = request.mark_age_ns = request.elapsed_ns = 0
-            if request.kind == _ORDER:
+            if request.kind == _ORDER or (
+                counts_facts and (request.kind == _FILL or request.kind == _CANCEL)
+            ):
                 request.elapsed_ns = elapsed_ns
             request.batch_first_sequence = batch_first_sequence
             if permit is not None:
@@ -444,6 +449,7 @@ class RequestPath:
         request, outcome = self._due_request, self._due_outcome
         while put_due(self._state, request):
             request.received_at_ns, request.clock_ns = order.received_at_ns, order.clock_ns
+            request.elapsed_ns = order.elapsed_ns if self._state.limits.counts_facts else 0
             request.batch_first_sequence = order.batch_first_sequence
             deciding.decide(self._state, request, outcome)
             self._take(request, outcome)

@@ -30,6 +30,7 @@ from guard.server.anchoring import AnchorPublisher
 from guard.server.clients import Clients
 from guard.server.disk_reserve import DiskReserve
 from guard.server.housekeeping import Housekeeper
+from guard.server.latch_alarms import LatchAlarms
 from guard.server.listener import Listener
 from guard.server.log_watch import LogWatch
 from guard.server.older_records import OlderRecords
@@ -120,6 +121,7 @@ def make_housekeeper(
                 "the telling of fees that were not charged",
                 partial(_tell_uncharged, pipeline, service.engine.state),
             ),
+            Duty("the telling of latches", LatchAlarms(service.engine.state, alarm).look),
             Duty("the telling of what was not permitted", partial(_tell_denied, pipeline)),
         ],
     )
