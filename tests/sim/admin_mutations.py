@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from guard.admin import actions
-from guard.engine import apply_event
+from guard.engine import amendments, apply_event
 from guard.engine.events import BudgetLowered, TradingHalted
 from guard.recovery import recover
 from guard.server.closing import DayCloser
@@ -64,6 +64,11 @@ def day_closed_over_its_orders() -> Patch:
     return patch.object(DayCloser, "_release_some", release)
 
 
+def busted_fill_still_traded() -> Patch:
+    """A busted fill is paid back, and what it bought is kept."""
+    return patch.object(amendments, "note_amended", lambda *_: None)
+
+
 def operator_undone_by_a_start() -> Patch:
     """A start makes everything what the configuration's file says."""
     return patch.object(start_events, "split_kept", lambda found, *_: (found, []))
@@ -76,5 +81,6 @@ ADMIN_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     other_action_under_an_id,
     budget_lowered_in_the_log_alone,
     day_closed_over_its_orders,
+    busted_fill_still_traded,
     operator_undone_by_a_start,
 )

@@ -128,7 +128,10 @@ class Operating:
         if not self._is_used or oracle.rules_version < 3:
             return
         if rng.random() < 0.6:
-            self._post(self._operators.next_action(list(oracle.said), oracle.open_keys()))
+            action = self._operators.next_action(list(oracle.said), oracle.open_keys())
+            self._post(action)
+            if action["type"] == "close_day" and rng.random() < 0.3:
+                self._post(self._operators.next_day(action))
         for number in [n for n in self._network if rng.random() < 0.6]:
             self._network.remove(number)
             fate = rng.random()
@@ -157,7 +160,7 @@ class Operating:
         """All that was ever done, as it was asked for: repeats alone."""
         if not self._is_used:
             return
-        for asked in self._oracle.repeats_of_actions():
+        for asked in self._oracle.repeats_of_actions(self._wall_ns()):
             self._arrive(self._keep({**asked, "by": "Eve", "why": "was it done?"}))
             self.listen(9)
         self._arrive(self._keep({"type": "desks"}))

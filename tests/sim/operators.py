@@ -31,12 +31,21 @@ KINDS = {
     "lower_budget": 9,
     "set_cap": 6,
     "free_hold": 16,
+    "accept_fill": 8,
+    "bust_fill": 12,
+    "correct_fill": 14,
     "activate_policy": 8,
     "set_limits": 9,
     "checkpoint": 3,
     "rotate": 3,
     "close_day": 10,
     "desks": 6,
+}
+# What a correction says, beside what is so already.
+CORRECTED = {
+    "quantity": (1, 50, 5_000),
+    "price": (19_000, None),
+    "fee_microcents": (0, -7, 30_000, 10**9, 3 * 10**14),
 }
 # What is no request, and the code and field of what is said of it.
 WRONG: tuple[tuple[Action, str, str], ...] = (
@@ -96,6 +105,11 @@ class Operators:
         self._sent.append(action)
         return action
 
+    def next_day(self, action: Action) -> Action:
+        """The close of the day behind that one."""
+        day = str(date.fromisoformat(action["day"]) + timedelta(days=1))
+        return {**self._named("close_day"), "action_id": f"close-{day}", "day": day}
+
     def encode(self, action: Action) -> bytes:
         """The body of a message with this action, in either encoding."""
         body = {name: value for name, value in action.items() if name != "wrong"}
@@ -140,6 +154,8 @@ class Operators:
                 names = self._open
             desk, number = rng.choice(names or [("desk-alpha", "A-1")])
             return {"desk": desk, "client_order_id": number}
+        if kind.endswith("_fill"):
+            return self._of_fill(kind)
         if kind == "activate_policy":
             return {"policy": rng.choice(("first", "first", *POLICIES))}
         if kind == "set_limits":
@@ -147,6 +163,19 @@ class Operators:
         if kind == "close_day":
             return {"day": str(FIRST_DAY + timedelta(days=rng.randrange(12)))}
         return {}
+
+    def _of_fill(self, kind: str) -> Action:
+        rng = self._rng
+        fills = [one for one in self._orders()[-60:] if one["type"] == "fill"]
+        fill = rng.choice(
+            fills or [{"desk": "desk-alpha", "client_order_id": "A-1", "fill_id": "F"}]
+        )
+        asked = {name: fill[name] for name in ("desk", "client_order_id", "fill_id")}
+        if kind == "correct_fill":
+            for name, values in CORRECTED.items():
+                if rng.random() < 0.5:
+                    asked[name] = rng.choice((fill.get(name), *values))
+        return asked
 
     def _scope(self, kind: str, said: list[tuple[str, str]]) -> Action:
         rng = self._rng

@@ -14,6 +14,7 @@ from typing import Any
 
 from sim.facts import Facts
 from sim.oracle_admin import OracleAdmin
+from sim.oracle_amendments import OracleAmendments, said_of_fills
 from sim.oracle_execution import OracleExecution
 from sim.oracle_ids import SHARES_SINCE, Key, OracleIds
 from sim.oracle_limits import LIMITS_SET, OracleLimits
@@ -40,7 +41,7 @@ CLOCK_TOLERANCE_NS = 1_000_000_000
 TIMED_SINCE = 2  # of the rules: a repeat, too, says when its order was received
 
 
-class Oracle(OracleAdmin, OracleExecution, OracleIds, OracleLimits):
+class Oracle(OracleAdmin, OracleAmendments, OracleExecution, OracleIds, OracleLimits):
     """`desks`: (budget, cap or None) of each; `window_ns`, `ids_max`: of the remembered ids."""
 
     def __init__(
@@ -77,7 +78,7 @@ class Oracle(OracleAdmin, OracleExecution, OracleIds, OracleLimits):
         self.facts = Facts(self.window_ns)
         self.positions = Positions()
         self.overruled: dict[int, Reply] = {}  # of orders that but reduce: what is told of them
-        line = {"reserved": 0, "committed": 0, "halted": False, "unpaid": 0}
+        line = {"reserved": 0, "committed": 0, "halted": False, "unpaid": 0, "returned": 0}
         self.desks: dict[str, Any] = {
             name: {**line, "remaining": budget, "initial": budget, "cap": cap}
             for name, (budget, cap) in self.terms.items()
@@ -95,7 +96,7 @@ class Oracle(OracleAdmin, OracleExecution, OracleIds, OracleLimits):
             self.rules_version = rules_version or self.rules_version
             self.has_limits = self.has_limits or said == LIMITS_SET
             if not self.positions.is_kept and self.rules_version >= POSITIONS_SINCE:
-                self.positions.begin(self.orders)
+                self.positions.begin(self.orders, self.next_sequence)
             self._log("local", said, wall_ns, max(wall_ns, self.last_ns))
 
     def space(self, left: int, reserve: int, wall_ns: int) -> None:
@@ -351,6 +352,7 @@ class Oracle(OracleAdmin, OracleExecution, OracleIds, OracleLimits):
                 order["content"]["quantity"] - order["filled"] if is_open else 0
             )
             reply["hold_microcents"] = order["hold"]
+            reply |= said_of_fills(order)
         return reply
 
     def _ping(self, _request: Reply, _now_ns: int, _wall_ns: int) -> Reply:

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sim.facts import SINCE_VERSION, Facts, pay
+from sim.oracle_amendments import KINDS as KINDS_OF_FILL
 from sim.oracle_positions import Positions
 from sim.tables import POLICIES, WORTH, Reply, WrongError
 
@@ -31,6 +32,7 @@ class OracleAdmin:
     positions: Positions
     releases_day_orders: bool
     _close: Any
+    _is_again: Any
     _find: Any
     _log: Any
     _set_tree: Any
@@ -55,13 +57,16 @@ class OracleAdmin:
             return _error(*action["wrong"])
         done = self.actions.get(action["action_id"])
         if done is not None:
-            if done["asked"] != asked_of(action):
+            of_fill = action["type"] in KINDS_OF_FILL
+            is_same = done["asked"] == asked_of(action)
+            if not (self._is_again(action, done["asked"], now_ns) if of_fill else is_same):
                 return _error("action_id_reused", "action_id")
             return _done(action, done["sequence"], True)
         is_close = action["type"] == "close_day" and not action.get("dry_run")
         if is_close and self.closing is not None:
             return self._await_close(action)
-        objection = getattr(self, f"_object_{action['type']}", lambda *_: None)(action, now_ns)
+        name = "fill" if action["type"] in KINDS_OF_FILL else action["type"]
+        objection = getattr(self, f"_object_{name}", lambda *_: None)(action, now_ns)
         if objection is not None:
             return _error(*objection)
         if action.get("dry_run"):
@@ -82,9 +87,15 @@ class OracleAdmin:
         self._log("admin", action, wall_ns, now_ns)
         return sequence
 
-    def repeats_of_actions(self) -> list[Reply]:
-        """Everything that was done, as it was asked for: nothing of it is done again."""
-        return [dict(done["asked"]) for done in self.actions.values()]
+    def repeats_of_actions(self, wall_ns: int) -> list[Reply]:
+        """What was done, as it was asked for, but corrections that would say something new."""
+        now_ns = max(wall_ns, self.last_ns)
+        asked = [done["asked"] for done in self.actions.values()]
+        return [
+            dict(one)
+            for one in asked
+            if one["type"] != "correct_fill" or self._is_again(one, one, now_ns)
+        ]
 
     def open_keys(self) -> list[Key]:
         """The orders that are open: what operators have to do with."""

@@ -6,6 +6,7 @@ Plain dictionaries, like the rest of it (`sim.oracle`), worked out from the prot
 from typing import Any
 
 from sim.facts import SINCE_VERSION, Facts, fee_before, fee_of, pay, share
+from sim.oracle_amendments import told_again
 from sim.oracle_positions import Positions
 from sim.request_defaults import FILL_DEFAULTS
 from sim.tables import DISK_FULL, WORTH, Reply, again, content_of
@@ -34,7 +35,7 @@ class OracleExecution:
             for field, value in earlier["content"].items():
                 if content[field] != value:
                     return {"type": "error", "code": "fill_id_reused", "field": field}
-            return again(earlier["answer"])
+            return told_again(earlier)
         if "fill" in self.refused:
             return dict(DISK_FULL)
         return self._take_fill("fill", request, content, now_ns, wall_ns, [])

@@ -14,11 +14,12 @@ class Positions:
 
     def __init__(self) -> None:
         self.is_kept = False
+        self.since = 0  # the record
         self.lines: dict[tuple[str, str], dict[str, int]] = {}
 
-    def begin(self, orders: dict[tuple[str, str], Reply]) -> None:
-        """From here on they are kept: what is open works."""
-        self.is_kept = True
+    def begin(self, orders: dict[tuple[str, str], Reply], sequence: int) -> None:
+        """From this record on they are kept: what is open works."""
+        self.is_kept, self.since = True, sequence
         for order in orders.values():
             if order["state"] == "open":
                 self.work(order["content"], _left(order))
@@ -68,13 +69,17 @@ class Positions:
         if not self.is_kept or order is None or not is_known:
             return
         content = order["content"]
-        line = self._line(content)
         within = 0 if order["state"] == "refused" else min(lots, _left(order))
         if order["state"] == "open":
-            line[content["side"]] -= within
-        sign = 1 if content["side"] == "buy" else -1
-        line["position"] += sign * lots
-        line["confirmed"] += sign * within
+            self._line(content)[content["side"]] -= within
+        self.move(content, lots, within)
+
+    def move(self, content: Reply, lots: int, confirmed: int) -> None:
+        """So much more of an order was filled, or less; confirmed: within it."""
+        if self.is_kept:
+            line, sign = self._line(content), 1 if content["side"] == "buy" else -1
+            line["position"] += sign * lots
+            line["confirmed"] += sign * confirmed
 
     def shown(self) -> dict[tuple[str, str], tuple[int, int, int, int]]:
         """As the guard's are compared."""
