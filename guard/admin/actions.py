@@ -16,7 +16,7 @@ from guard.admin.latch_actions import lift_changes, lifted
 from guard.admin.messages import AdminError, close_action_id
 from guard.admin.trading import said_before, said_of
 from guard.config.limits import check_tree, tree_differences
-from guard.config.policy_difference import policy_changes, share_epochs
+from guard.config.policy_difference import epochs_problem, policy_changes
 from guard.engine.actor import Actor
 from guard.engine.amendments import AmendmentError, Correction, FillName, assess, collected_by
 from guard.engine.apply_event import action_digest_hex, asked_digest_hex, build_policy
@@ -42,7 +42,7 @@ from guard.engine.events import (
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import ActionDone, GuardState
-from guard.protocol.instruments import define_instrument, money_text
+from guard.protocol.instruments import counted, define_instrument, money_text
 from guard.protocol.limits import digest_hex, normalized
 from guard.protocol.request import Request
 from kernel import Lowered, PolicyError, ToppedUp
@@ -337,14 +337,8 @@ def _plan_policy(state: GuardState, action: asked.ActivatePolicy, actor: Actor) 
     event: Any = _activated(state, action, actor)
     if event.policy_digest_hex == state.policy_digest_hex:
         return Plan(event, [f"policy: {event.policy_digest_hex}, as it is in force already"])
-    if share_epochs(state.policy, action.policy):
-        raise AdminError(
-            "invalid",
-            "policy",
-            f"policy: it differs from the one in force, under the same policy_epoch "
-            f"{action.policy.policy_epoch} and catalog_epoch {action.policy.catalog_epoch}, by "
-            "which decisions name it; allowed: another of either",
-        )
+    if problem := epochs_problem(state.policy, action.policy, "the one in force"):
+        raise AdminError("invalid", "policy", problem)
     changes = [f"policy: {state.policy_digest_hex} -> {event.policy_digest_hex}"]
     changes += [
         f"{place}: {before or 'none'} -> {after or 'none'}"
@@ -391,7 +385,7 @@ _AMENDMENTS: Final[dict[type, Callable[[str, Any], str]]] = {
         f"fill {name}: busted, {_money(event.returned_microcents)} return to the budget"
     ),
     asked.CorrectFill: lambda name, event: (
-        f"fill {name}: {event.quantity} lots, fee {_money(event.fee_microcents)}; "
+        f"fill {name}: {counted(event.quantity, 'lot')}, fee {_money(event.fee_microcents)}; "
         f"{_money(event.charged_microcents)} more charged, "
         f"{_money(event.returned_microcents)} return"
     ),

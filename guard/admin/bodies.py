@@ -13,12 +13,14 @@ from msgspec import UNSET, UnsetType
 
 from guard.protocol.messages import RequestId
 from guard.protocol.wire import REQUEST_ID_LENGTH_MAX
-from guard.record.words import place_in, refusal, value_at
+from guard.record.words import SHOWN_CHARACTERS_MAX, place_in, refusal, value_at
 
 # What a decoder raises.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
 R = TypeVar("R")
 _INDEX: Final = re.compile(r"\[\d+\]")
+# How msgspec words a key that is not there, and one that may not be.
+_KEY: Final = re.compile(r"Object (missing required|contains unknown) field `(.*?)`", re.DOTALL)
 
 
 class BodyError(ValueError):
@@ -69,6 +71,13 @@ def say_unreadable(
     if not isinstance(error, msgspec.ValidationError):
         return "malformed", "", f"neither JSON nor MessagePack of a request: {said}"
     place = place_in(said)
+    if found := _KEY.match(said):
+        is_missing, key = found[1].startswith("missing"), found[2][:SHOWN_CHARACTERS_MAX]
+        named = f"{place}.{key}" if place else key
+        if is_missing:
+            may_be = f"; allowed: {allowed[key]}" if key in allowed else ""
+            return "missing", named, f"{named}: is missing{may_be}"
+        return "invalid", named, f"{named}: no such key is known there"
     field = _INDEX.sub("[]", place.rpartition(".")[2])
     if field not in allowed:
         return "invalid", place, said

@@ -36,7 +36,7 @@ from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
 from guard.protocol import fields
 from guard.protocol.fields import FLAG_SETS
-from guard.protocol.instruments import money_text
+from guard.protocol.instruments import counted, money_text
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
 from guard.protocol.views import reply_of
@@ -231,7 +231,7 @@ def _said_of(amendment: Amendment) -> list[str]:
     if amendment.is_corrected:
         price = "" if amendment.price is None else f" at {amendment.price} ticks"
         fee = money_text(amendment.fee_microcents or 0)
-        said.append(f"corrected: {amendment.quantity} lots{price}, fee {fee}")
+        said.append(f"corrected: {counted(amendment.quantity or 0, 'lot')}{price}, fee {fee}")
     if amendment.is_busted:
         said.append("busted: it did not happen")
     return said

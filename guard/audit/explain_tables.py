@@ -9,6 +9,7 @@ from guard.audit.formats import NOTHING, count, duration, money, time
 from guard.audit.tables import Document, Row, Table
 from guard.audit.units import bits, fee_limit, price, quantity
 from guard.audit.words import gate_words, reason_words
+from guard.protocol.instruments import counted
 from guard.protocol.limits import KEYS, WORDS_OF_KEY, file_name
 from guard.protocol.messages import U64_MAX
 
@@ -191,7 +192,7 @@ def _request(explanation: Document, currency: str) -> Table:
 
 def _request_value(name: str, value: Any, instrument: Document | None, currency: str) -> str:
     if name == "quantity":
-        return f"{quantity(value, instrument)} ({count(value)} lots)"
+        return f"{quantity(value, instrument)} ({counted(value, 'lot')})"
     if name == "price":
         return f"{price(value, instrument)} ({count(value)} ticks)"
     if name in ("required_capabilities", "allowed_providers"):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from guard.audit.formats import count, money
+from guard.protocol.instruments import counted
 from guard.protocol.limits import KEYS, SCOPE_WORDS, Scope, file_name
 
 Account = dict[str, Any]
@@ -110,8 +111,9 @@ def _duplicate(account: Account, _currency: str) -> str:
 def _position(word: str) -> Form:
     def form(account: Account, _currency: str) -> str:
         detail = account["answer"]["detail"]
+        asked = counted(detail["asked"], "lot")
         return (
-            f"with all that works the desk could come to be {count(detail['asked'])} lots {word} "
+            f"with all that works the desk could come to be {asked} {word} "
             f"in this symbol ({count(detail['used'])} without this order), above "
             f"{count(detail['limit'])}, the limit of {_scope(account)}"
         )
@@ -122,8 +124,8 @@ def _position(word: str) -> Form:
 def _open_orders(account: Account, _currency: str) -> str:
     detail = account["answer"]["detail"]
     return (
-        f"the desk has {count(detail['used'])} open orders, and the limits of {_scope(account)} "
-        f"allow it {count(detail['limit'])}"
+        f"the desk has {counted(detail['used'], 'open order')}, and the limits of "
+        f"{_scope(account)} allow it {count(detail['limit'])}"
     )
 
 

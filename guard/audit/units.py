@@ -8,6 +8,7 @@ from decimal import Context, Decimal
 from typing import Any, Final
 
 from guard.audit.formats import count, money
+from guard.protocol.instruments import counted
 from guard.protocol.messages import U64_MAX
 
 BITS_SHOWN_MAX: Final = 8
@@ -24,7 +25,7 @@ def in_units(number: int, size: str) -> str:
 
 def quantity(lots: int, instrument: dict[str, Any] | None) -> str:
     """A quantity in units of the instrument; in lots where nobody knows it."""
-    return f"{count(lots)} lots" if instrument is None else in_units(lots, instrument["lot_size"])
+    return counted(lots, "lot") if instrument is None else in_units(lots, instrument["lot_size"])
 
 
 def price(ticks: int, instrument: dict[str, Any] | None) -> str:

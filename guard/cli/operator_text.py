@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from guard.admin import messages as said
 from guard.audit import formats
+from guard.protocol.instruments import counted
 
 
 def text_of(reply: Any) -> str:
@@ -100,8 +101,9 @@ def _story(reply: said.StoryReply) -> str:
     order, answer = reply.order or {}, reply.answer or {}
     lines = [
         f"order {reply.desk}/{reply.client_order_id}: {reply.state}",
-        f"  {order.get('side')} {order.get('quantity')} lots of {order.get('symbol')} at "
-        f"{order.get('price')} ticks, {order.get('order_type')}, {order.get('time_in_force')}",
+        f"  {order.get('side')} {counted(order.get('quantity', 0), 'lot')} of "
+        f"{order.get('symbol')} at {counted(order.get('price', 0), 'tick')}, "
+        f"{order.get('order_type')}, {order.get('time_in_force')}",
     ]
     if answer.get("type") == "admit":
         lines.append(
@@ -113,8 +115,9 @@ def _story(reply: said.StoryReply) -> str:
     for fill in reply.fills:
         flags = f" ({', '.join(fill.flags)})" if fill.flags else ""
         lines.append(
-            f"  record {fill.wal_sequence}: fill {fill.fill_id} of {fill.quantity} lots, fee "
-            f"{formats.money(fill.fee_microcents)}, {formats.money(fill.released_microcents)} "
+            f"  record {fill.wal_sequence}: fill {fill.fill_id} of "
+            f"{counted(fill.quantity, 'lot')}, fee {formats.money(fill.fee_microcents)}, "
+            f"{formats.money(fill.released_microcents)} "
             f"freed{flags}"
         )
         lines += [f"    {words}" for words in fill.said]
@@ -122,7 +125,7 @@ def _story(reply: said.StoryReply) -> str:
         freed = formats.money(reply.released_microcents)
         lines.append(f"  record {reply.release_sequence}: closed, {freed} freed")
     lines.append(
-        f"  filled {reply.filled_quantity}, open {reply.open_quantity} lots, "
+        f"  filled {reply.filled_quantity}, open {counted(reply.open_quantity, 'lot')}, "
         f"{formats.money(reply.hold_microcents)} held now"
     )
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from wal import Follower
 
 PAUSE_NS: Final = 20_000_000
+DESKS_SHOWN_MAX: Final = 10
 PLAIN_COLUMNS: Final = sys.maxsize  # nothing is cut where no terminal is
 _NS_PER_S: Final = 1_000_000_000
 _SECONDS_PER_DAY: Final = 86_400
@@ -107,7 +108,9 @@ def _tail(options: argparse.Namespace) -> int:
     try:
         follower = Follower(options.log, hasher, DIALECT.key_change)
         if knows:
-            _learn(options.log, memory)
+            begun_with = _learn(options.log, memory)
+            if begun_with and (strange := wanted.desks - begun_with):
+                _say_strange(strange, begun_with)
         _begin(follower, options, wanted.from_ns)
         while True:
             state = follower.state()  # before the look: what comes behind it is for the next one
@@ -207,15 +210,34 @@ def _time_of(first: str) -> int | None:
     return (today_s + round(since.total_seconds())) * _NS_PER_S
 
 
-def _learn(log: Path, memory: "Memory") -> None:
-    """What the sessions in the log began with: its instruments."""
+def _learn(log: Path, memory: "Memory") -> set[str]:
+    """What the sessions in the log began with: its instruments are noted; its desks, by name.
+
+    No desks where the segments that open them are archived.
+    """
     from guard.audit.record_lines import seen_of
     from wal import list_segments
 
+    desks: set[str] = set()
     for path in list_segments(log):
         for sequence, data in _opening_records(path):
             if data.get("event") == "instrument_defined":
                 memory.note(seen_of(sequence, data))
+            elif data.get("event") == "desk_opened":
+                desks.add(data["desk"])
+    return desks
+
+
+def _say_strange(strange: Set[str], begun_with: Set[str]) -> None:
+    """Nothing may ever be shown of a desk that is misspelt; it may have been opened since."""
+    known = ", ".join(sorted(begun_with)[:DESKS_SHOWN_MAX])
+    more = ", …" if len(begun_with) > DESKS_SHOWN_MAX else ""
+    names = ", ".join(map(repr, sorted(strange)))
+    complain(
+        EXIT_GOOD,
+        f"--desk: no session of the log began with {names}, only with {known}{more}; unless it "
+        "was opened since, nothing is shown of it",
+    )
 
 
 def _opening_records(path: Path) -> list[tuple[int, dict[str, Any]]]:

@@ -14,7 +14,7 @@ from guard import __version__
 from guard.config.file import Config, DeskTerms
 from guard.config.last_read import Said
 from guard.config.limits import tree_differences
-from guard.config.policy_difference import policy_differences, share_epochs
+from guard.config.policy_difference import epochs_problem, policy_differences
 from guard.engine.actor import Actor
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
@@ -223,13 +223,9 @@ def _policy_differences(state: GuardState, config: Config, actor: Actor) -> Iter
     if config.policy_digest_hex == state.policy_digest_hex:
         return
     content, event = config.policy, None
-    if share_epochs(state.policy, content):
-        text = (
-            "policy: it differs, under the epochs of the one in the log (policy_epoch "
-            f"{content.policy_epoch}, catalog_epoch {content.catalog_epoch}), by which decisions "
-            "name it: raise one of them"
-        )
-        yield Difference(text, None, "policy")
+    problem = epochs_problem(state.policy, content, "the one in the log")
+    if problem is not None:
+        yield Difference(problem, None, "policy")
     else:
         event = _policy_event(config, actor)
     for text in policy_differences(state.policy, content, config.settings.currency):

@@ -1,7 +1,7 @@
 """Where two policies differ, in the words of the configuration's file. Pure.
 
 Owns which key of `[policy]` and `[[policy.venues]]` stands for which field of a policy, and the
-rule that another policy goes by other epochs: a decision names only these, so that two policies
+rule that another policy goes by other, higher epochs: a decision names only these, so two policies
 under one pair of them could not be told apart.
 """
 
@@ -82,11 +82,25 @@ def _sentence(change: PolicyChange) -> str:
     return f"{place}: the log says {before}, the configuration {after}"
 
 
-def share_epochs(recorded: PolicySnapshot | None, configured: PolicyContent) -> bool:
-    """Do they go by the same epochs?"""
-    return recorded is not None and (
-        (recorded.policy_epoch, recorded.catalog_epoch)
-        == (configured.policy_epoch, configured.catalog_epoch)
+def epochs_problem(
+    recorded: PolicySnapshot | None, configured: PolicyContent, which: str
+) -> str | None:
+    """Why another policy cannot go by these epochs; None where it can. `which`: the recorded one.
+
+    Decisions name them alone: a pair stands for one policy, and the higher one for the later.
+    """
+    if recorded is None:
+        return None
+    for key in ("policy_epoch", "catalog_epoch"):
+        before, after = getattr(recorded, key), getattr(configured, key)
+        if after < before:
+            return f"policy.{key}: {after} is not allowed; allowed: from {before} on, as {which}"
+    epochs = recorded.policy_epoch, recorded.catalog_epoch
+    if epochs != (configured.policy_epoch, configured.catalog_epoch):
+        return None
+    return (
+        f"policy: it differs, under the epochs of {which} (policy_epoch {epochs[0]}, "
+        f"catalog_epoch {epochs[1]}), by which decisions name it: raise one of them"
     )
 
 

@@ -61,6 +61,11 @@ def money_text(microcents: int, separator: str = "") -> str:
     return f"{sign}{f'{whole:,}'.replace(',', separator)}.{f'{part:08}'.rstrip('0').ljust(2, '0')}"
 
 
+def counted(number: int, unit: str) -> str:
+    """So many of a unit whose plural has an s: `1 lot`, `2,000 lots`."""
+    return f"{number:,} {unit}" if number == 1 else f"{number:,} {unit}s"
+
+
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """One tradable symbol; a lot at one tick is worth `numerator / denominator` microcents."""

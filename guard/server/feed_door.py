@@ -205,6 +205,9 @@ class FeedDoor:
         durable = self._supply.durable
         place = self._place_of(asked, durable)
         for index, desk in enumerate(asked.desks or ()):
+            if desk in (asked.desks or ())[:index]:
+                words = f"desks[{index}]: {desk!r} stands twice; allowed: each desk once"
+                raise FeedError("invalid", f"desks[{index}]", words)
             if desk not in self._desks:
                 raise FeedError(
                     "unknown_desk",

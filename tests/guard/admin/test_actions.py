@@ -179,6 +179,11 @@ def test_a_policy_is_in_force_from_the_next_order_on() -> None:
     changes = do(logged, asked.ActivatePolicy(policy=stricter, **COMMON))
     assert "policy.hard_risk_limit_bps: 9600 -> 100" in changes
     assert logged.submit(order("A-2")).reason == "risk_hard_limit"
+    for back in ({"policy_epoch": 6}, {"policy_epoch": 8, "catalog_epoch": 41}):
+        earlier = structs.replace(content, **back)
+        error = refused(state, asked.ActivatePolicy(policy=earlier, **COMMON))
+        assert (error.code, error.field) == ("invalid", "policy")
+        assert "is not allowed; allowed: from " in str(error)
     twice = structs.replace(content, models=[*content.models, content.models[0]])
     wide = structs.replace(content, policy_epoch=2**64)
     for wrong in (twice, wide):

@@ -40,7 +40,7 @@ def test_a_request_in_either_encoding(encode: object) -> None:
         ({"action_id": "x" * 65}, "action_id", "is not allowed; allowed: 1 to 64 printable"),
         ({"by": " me"}, "by", "' me' is not allowed"),
         ({"dry_run": 1}, "dry_run", "1 is not allowed; allowed: true or false"),
-        ({"colour": 1}, "", "unknown field `colour`"),
+        ({"colour": 1}, "colour", "colour: no such key is known there"),
         ({"request_id": "x" * 65}, "request_id", "at most 64"),
         ({"type": "ordre"}, "type", "'ordre' is not allowed"),
     ],
@@ -55,8 +55,20 @@ def test_what_is_wrong_is_named(changes: dict[str, object], field: str, words: s
 
 @pytest.mark.parametrize("left_out", ["action_id", "why", "scope"])
 def test_what_is_missing_is_named(left_out: str) -> None:
-    with pytest.raises(AdminError, match=left_out):
+    with pytest.raises(AdminError, match=f"{left_out}: is missing; allowed: ") as caught:
         decode_request(msgspec.json.encode({k: v for k, v in HALT.items() if k != left_out}))
+    assert (caught.value.code, caught.value.field) == ("missing", left_out)
+
+
+def test_a_key_is_named_with_its_place() -> None:
+    """A missing one below another, and a long one that is unknown, cut."""
+    body = {"type": "set_limits", "action_id": "1", "why": "x", "limits": [{"rates": [{}]}]}
+    with pytest.raises(AdminError) as caught:
+        decode_request(msgspec.json.encode(body))
+    assert (caught.value.code, caught.value.field) == ("missing", "limits[0].rates[0].kind")
+    with pytest.raises(AdminError) as caught:
+        decode_request(msgspec.json.encode(HALT | {"x" * 10_000: 1}))
+    assert caught.value.field == "x" * 40
 
 
 @pytest.mark.parametrize("amount", [0, -1, 2**63, 1.5, "1"])

@@ -156,6 +156,9 @@ def test_columns_and_filters_of_a_running_log(tmp_path: Path) -> None:
         assert max(map(len, shown)) > 80  # no terminal reads: nothing is cut
         beta = command(*whole, "--desk", "desk-beta", "--verdict", "admit").stdout
         assert sequences(beta) == [OPENING_RECORDS + 2]
+        none = command(*whole, "--desk", "desk-beat")
+        assert (none.returncode, none.stdout) == (0, "")
+        assert "began with 'desk-beat', only with desk-alpha, desk-beta; unless" in none.stderr
         hour = ("tail", str(site.log), "--no-follow", "--from", "2000-01-01T00:00:00")
         assert sequences(command(*hour).stdout) == list(range(1, OPENING_RECORDS + 3))
         later = ("tail", str(site.log), "--no-follow", "--from", "2200-01-01T00:00:00")

@@ -193,6 +193,20 @@ def test_another_policy_under_the_same_epochs_is_refused(
     assert rest == [(change[1], None)]
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("policy_epoch = 7", "policy_epoch = 6"), "policy_epoch: 6 is not allowed"),
+        (("catalog_epoch = 42", "catalog_epoch = 1"), "catalog_epoch: 1 is not allowed"),
+    ],
+)  # fmt: skip
+def test_an_epoch_that_goes_back_is_refused(change: tuple[str, str], words: str) -> None:
+    (first, event), *rest = _differences(change)
+    assert first.startswith(f"policy.{words}; allowed: from ")
+    assert event is None
+    assert all(each is None for _, each in rest)
+
+
 def test_a_venue_that_comes_and_one_that_goes_and_a_bound_of_what_is_listed() -> None:
     found = _differences(EPOCHS[0][0], ("venue = 30", "venue = 31"))
     assert [text for text, _ in found[1:]] == [

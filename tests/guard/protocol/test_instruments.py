@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.protocol.instruments import define_instrument, parse_decimal, parse_money_microcents
+from guard.protocol.instruments import (
+    counted,
+    define_instrument,
+    parse_decimal,
+    parse_money_microcents,
+)
 
 SIZES = st.decimals(min_value="0.000000000000000001", max_value=10**6, places=18).map(
     lambda size: f"{size:f}"
@@ -83,3 +88,7 @@ def test_any_text_is_a_decimal_or_names_the_field(text: str) -> None:
     else:
         with pytest.raises(ValueError, match=r"^field: "):
             parse_decimal(text, "field")
+
+
+def test_one_of_a_unit_is_no_plural() -> None:
+    assert [counted(number, "lot") for number in (0, 1, 2_000)] == ["0 lots", "1 lot", "2,000 lots"]

@@ -133,7 +133,10 @@ WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
         {"after_sequence": 2, "after_hash": "0" * 64}, "other_history", "after_hash", "record 2",
     ),
     "type": ({"type": "order"}, "invalid", "type", "'order' is not allowed"),
-    "a key": ({"lines": 1}, "invalid", "", "unknown field `lines`"),
+    "a key": ({"lines": 1}, "invalid", "lines", "lines: no such key is known there"),
+    "a desk twice": (
+        {"desks": ["desk-alpha", "desk-alpha"]}, "invalid", "desks[1]", "'desk-alpha' stands twice",
+    ),
 }  # fmt: skip
 
 
