@@ -8,12 +8,14 @@ value and what is allowed.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from guard.admin import messages as asked
 from guard.admin.day_name import check_day
 from guard.admin.latch_actions import lift_changes, lifted
 from guard.admin.messages import AdminError, close_action_id
+from guard.admin.plans import Plan as Plan
+from guard.admin.plans import named
 from guard.admin.trading import said_before, said_of
 from guard.config.limits import check_tree, tree_differences
 from guard.config.policy_difference import epochs_problem, policy_changes
@@ -50,13 +52,6 @@ from kernel.ledger_lines import Tenant
 
 DESKS_MAX: Final = 10_000
 SYMBOLS_MAX: Final = 16_384
-
-
-class Plan(NamedTuple):
-    """The event of an action, and what it changes, in words."""
-
-    event: Any
-    changes: list[str]
 
 
 # Of what is said of a fill: the event that says it.
@@ -112,31 +107,27 @@ def _says_more(state: GuardState, action: asked.CorrectFill, actor: Actor) -> bo
         return False  # it is forgotten, or busted since
 
 
-def _named(actor: Actor, kind: Any, asked_for: asked.AnyAction, **fields: object) -> Any:
-    return actor.event(kind, **fields, action_id=asked_for.action_id)
-
-
 # The events, each from what is asked for.
 
 
 def _halted(_state: GuardState, action: asked.Halt, actor: Actor) -> Any:
-    return _named(actor, TradingHalted, action, scope=action.scope, name=action.name)
+    return named(actor, TradingHalted, action, scope=action.scope, name=action.name)
 
 
 def _reduced(_state: GuardState, action: asked.Reducing, actor: Actor) -> Any:
-    return _named(actor, TradingReduced, action, scope=action.scope, name=action.name)
+    return named(actor, TradingReduced, action, scope=action.scope, name=action.name)
 
 
 def _resumed(_state: GuardState, action: asked.Resume, actor: Actor) -> Any:
     if action.forgive_fees:
-        return _named(actor, DeskResumed, action, desk=action.name)
-    return _named(actor, TradingResumed, action, scope=action.scope, name=action.name)
+        return named(actor, DeskResumed, action, desk=action.name)
+    return named(actor, TradingResumed, action, scope=action.scope, name=action.name)
 
 
 def _topped_up(state: GuardState, action: asked.TopUp, actor: Actor) -> Any:
     amount = action.amount_microcents
     collected = collected_by(state, action.desk, amount)
-    return _named(
+    return named(
         actor,
         DeskToppedUp,
         action,
@@ -148,16 +139,16 @@ def _topped_up(state: GuardState, action: asked.TopUp, actor: Actor) -> Any:
 
 def _lowered(_state: GuardState, action: asked.LowerBudget, actor: Actor) -> Any:
     amount = action.amount_microcents
-    return _named(actor, BudgetLowered, action, desk=action.desk, amount_microcents=amount)
+    return named(actor, BudgetLowered, action, desk=action.desk, amount_microcents=amount)
 
 
 def _capped(_state: GuardState, action: asked.SetCap, actor: Actor) -> Any:
     cap = action.max_reserved_microcents
-    return _named(actor, DeskCapped, action, desk=action.desk, max_reserved_microcents=cap)
+    return named(actor, DeskCapped, action, desk=action.desk, max_reserved_microcents=cap)
 
 
 def _opened(_state: GuardState, action: asked.OpenDesk, actor: Actor) -> Any:
-    return _named(
+    return named(
         actor,
         DeskOpened,
         action,
@@ -168,7 +159,7 @@ def _opened(_state: GuardState, action: asked.OpenDesk, actor: Actor) -> Any:
 
 
 def _defined(_state: GuardState, action: asked.DefineInstrument, actor: Actor) -> Any:
-    return _named(
+    return named(
         actor,
         InstrumentDefined,
         action,
@@ -184,9 +175,7 @@ def _activated(_state: GuardState, action: asked.ActivatePolicy, actor: Actor) -
         digest_hex = build_policy(action.policy).digest.hex()
     except PolicyError as error:
         raise AdminError("invalid", "policy", f"policy: {error}") from error
-    return _named(
-        actor, PolicyActivated, action, policy=action.policy, policy_digest_hex=digest_hex
-    )
+    return named(actor, PolicyActivated, action, policy=action.policy, policy_digest_hex=digest_hex)
 
 
 def _limited(state: GuardState, action: asked.SetLimits, actor: Actor) -> Any:
@@ -195,13 +184,13 @@ def _limited(state: GuardState, action: asked.SetLimits, actor: Actor) -> Any:
         check_tree(tree, state.desks, state.instruments)
     except ValueError as error:
         raise AdminError("invalid", "limits", str(error)) from error
-    return _named(actor, LimitsSet, action, limits=tree, limits_digest_hex=digest_hex(tree))
+    return named(actor, LimitsSet, action, limits=tree, limits_digest_hex=digest_hex(tree))
 
 
 def _freed(state: GuardState, action: asked.FreeHold, actor: Actor) -> Any:
     row = _row_of(state, action, actor)
     held = 0 if row == NO_ROW else state.orders.hold_microcents(row)
-    return _named(
+    return named(
         actor,
         HoldFreed,
         action,
@@ -223,7 +212,7 @@ def _amended(state: GuardState, action: Any, actor: Actor) -> Any:
         fields = assess(state, kind, name, actor.received_at_ns, said)
     except AmendmentError as error:
         raise AdminError("invalid", "fill_id", str(error)) from error
-    return None if fields is None else _named(actor, kind, action, **fields)
+    return None if fields is None else named(actor, kind, action, **fields)
 
 
 def _day_closed(state: GuardState, action: asked.CloseDay, actor: Actor) -> Any:
@@ -232,7 +221,7 @@ def _day_closed(state: GuardState, action: asked.CloseDay, actor: Actor) -> Any:
 
 def _acted(_state: GuardState, action: asked.AnyAction, actor: Actor) -> Any:
     word = type(action).__struct_config__.tag
-    return _named(actor, OperatorActed, action, action=word)
+    return named(actor, OperatorActed, action, action=word)
 
 
 def _row_of(state: GuardState, action: asked.FreeHold, actor: Actor) -> int:

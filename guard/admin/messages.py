@@ -15,6 +15,9 @@ from msgspec import UNSET, Meta, Struct
 
 from guard.admin.bodies import RequestDecoder
 from guard.admin.errors import AdminError as AdminError
+from guard.admin.message_base import WHY_LENGTH_MAX as WHY_LENGTH_MAX
+from guard.admin.message_base import Action as Action
+from guard.admin.message_base import Query as Query
 from guard.admin.shown_orders import FillLine as FillLine
 from guard.admin.shown_orders import OpenOrder as OpenOrder
 from guard.admin.shown_orders import OpenOrdersReply as OpenOrdersReply
@@ -26,7 +29,6 @@ from guard.engine.policy_content import PolicyContent
 from guard.protocol.limits import LimitScope
 from guard.protocol.messages import RequestId, StatsReply
 from guard.protocol.ranges import (
-    ActionId,
     CountAboveZero,
     Day,
     DeskName,
@@ -42,27 +44,12 @@ from guard.protocol.wire import ALLOWED as REQUEST_ALLOWED
 
 ADMIN_VERSION: Final = 1
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024  # the largest policy, as in a configuration file
-WHY_LENGTH_MAX: Final = 256
 PAGE_MAX: Final = 500
 # One query looks at so many remembered orders, and says where the next one goes on.
 SCANNED_MAX: Final = 20_000
 
-Why: TypeAlias = Annotated[str, Meta(pattern=rf"^[^\x00-\x1f\x7f]{{1,{WHY_LENGTH_MAX}}}\Z")]
-Who: TypeAlias = Annotated[str, Meta(pattern=r"^[!-~]([ -~]{0,62}[!-~])?\Z")]
 Limit: TypeAlias = Annotated[int, Meta(ge=1, le=PAGE_MAX)]
 DecimalText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
-
-
-class Action(Struct, tag_field="type", forbid_unknown_fields=True, kw_only=True):
-    """What every action says: its own name, under which it is done once; why; who, where the
-    endpoint does not know it. `dry_run`: say what would change, and change nothing.
-    """
-
-    action_id: ActionId
-    why: Why
-    by: Who | None = None
-    dry_run: bool = False
-    request_id: RequestId = UNSET
 
 
 class Halt(Action, tag="halt"):
@@ -141,10 +128,12 @@ class SetLimits(Action, tag="set_limits"):
 
 
 class LiftLatch(Action, tag="lift_latch"):
-    """Lift a latch of a desk, or of a desk in one symbol, that let positions but be reduced."""
+    """Lift a latch that lets positions but be reduced: of a desk in a symbol, of whichever is named
+    where the other is empty, of the firm where both are.
+    """
 
-    desk: DeskName
     latch: LatchKind
+    desk: ScopeName = ""
     symbol: ScopeName = ""
 
 
@@ -200,12 +189,6 @@ class CloseDay(Action, tag="close_day"):
 def close_action_id(day: str) -> str:
     """The one id under which that day is closed."""
     return f"close-{day}"
-
-
-class Query(Struct, tag_field="type", forbid_unknown_fields=True, kw_only=True):
-    """What every query may say."""
-
-    request_id: RequestId = UNSET
 
 
 class Health(Query, tag="health"):
@@ -309,7 +292,7 @@ class DeskLine(Struct):
     max_reserved_microcents: int | None
     unpaid_fees_microcents: int
     state: str  # "active", "reducing" or "halted"
-    why: list[str]  # if it is not active: "firm", "person", "fees owed", "surplus", "disk",
+    why: list[str]  # if it is not active: "firm", "person", "fees owed", "disk",
     # or the kind of a latch
 
 

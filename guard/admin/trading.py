@@ -5,7 +5,7 @@ What each state refuses, `guard.engine.checks` says.
 """
 
 from guard.admin.messages import AdminError
-from guard.engine.latches import OF_DESK
+from guard.engine.latches import OF_ALL
 from guard.engine.state import Desk, GuardState
 
 
@@ -16,8 +16,8 @@ def trading_of(state: GuardState, desk: Desk) -> tuple[str, list[str]]:
         ("disk", False, state.entries_halt is not None),
         ("person", desk.is_stopped, desk.is_reducing),
         ("fees owed", False, desk.is_halted),
-        ("surplus", False, state.positions.surplus_of(desk.share) > 0),
-        *((kind, False, True) for kind in state.latches.of(desk.name, OF_DESK)),
+        *((kind, False, True) for kind in state.latches.of(OF_ALL, OF_ALL)),
+        *((kind, False, True) for kind in state.latches.of(desk.name, OF_ALL)),
     )
     if any(is_halted for _, is_halted, _ in by_cause):
         trading = "halted"

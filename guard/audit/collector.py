@@ -19,8 +19,8 @@ import msgspec
 
 from guard.audit.day_counts import DayCounts
 from guard.audit.day_requests import DayRequests
+from guard.engine.administrative import Administrative
 from guard.engine.events import (
-    Administrative,
     BudgetLowered,
     DeskCapped,
     DeskOpened,

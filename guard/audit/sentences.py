@@ -226,12 +226,12 @@ def _desk_reducing(account: Account, currency: str) -> str:
 
 
 def _firm_reducing(_account: Account, _currency: str) -> str:
-    return "a person lets all desks but reduce their positions, and this order would not"
+    return "a person or a latch lets all desks but reduce their positions, and this order would not"
 
 
 def _symbol_reducing(account: Account, _currency: str) -> str:
     symbol = account["request"]["symbol"]
-    return f"a person lets positions in {symbol} but be reduced, and this order would not"
+    return f"a person or a latch lets positions in {symbol} but be reduced; this order would not"
 
 
 def _desk_symbol_reducing(account: Account, _currency: str) -> str:

@@ -9,10 +9,10 @@ import argparse
 import json
 import secrets
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from guard.cli.admin_verb import Verb, no_arguments
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
 from guard.cli.operator import add_endpoint_arguments, key_hint, open_client
 
@@ -20,18 +20,6 @@ EXIT_NOT_CONFIRMED: Final = 1
 
 # The configuration's rule (`guard.protocol.instruments`): a comma may be a decimal one.
 MONEY_HELP: Final = "money: a plain decimal such as 250000.00, no commas"
-
-
-class Verb(NamedTuple):
-    """A verb: its help, its own arguments, and the request that it makes of them.
-
-    `build` gets the options and, of an action, the fields that every action has.
-    """
-
-    help: str
-    arguments: Callable[[argparse.ArgumentParser], None]
-    build: Callable[[argparse.Namespace, dict[str, Any]], Any]
-    is_action: bool = True
 
 
 def add(commands: Commands) -> None:
@@ -159,10 +147,6 @@ def _cap(text: str) -> int | None:
 # The arguments of the verbs.
 
 
-def _no_arguments(_parser: argparse.ArgumentParser) -> None:
-    """A verb that needs none."""
-
-
 def _scope_arguments(parser: argparse.ArgumentParser) -> None:
     scope = parser.add_mutually_exclusive_group(required=True)
     scope.add_argument("--firm", action="store_true", help="all desks")
@@ -216,7 +200,7 @@ def _limits_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _lift_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("latch", metavar="LATCH", help="its kind, as `health` shows it")
-    parser.add_argument("desk", metavar="DESK")
+    parser.add_argument("desk", nargs="?", default="", metavar="DESK", help="none: of all desks")
     parser.add_argument("--symbol", default="", metavar="NAME", help="where it is of one symbol")
 
 
@@ -448,12 +432,12 @@ def _configuration(_options: argparse.Namespace, _common: dict[str, Any]) -> Any
 
 
 VERBS: Final[dict[str, Verb]] = {
-    "health": Verb("how the daemon is", _no_arguments, _health, False),
+    "health": Verb("how the daemon is", no_arguments, _health, False),
     "desks": Verb("each desk's budget, holds and state", _desks_arguments, _desks, False),
     "orders": Verb("the open orders", _orders_arguments, _orders, False),
     "positions": Verb("what each desk has and works", _positions_arguments, _positions, False),
     "order": Verb("all that is remembered of one order", _order_arguments, _order, False),
-    "configuration": Verb("the policy and sizes in force", _no_arguments, _configuration, False),
+    "configuration": Verb("the policy and sizes in force", no_arguments, _configuration, False),
     "halt": Verb("stop all orders", _scope_arguments, _halt),
     "reducing": Verb("let positions but be reduced", _scope_arguments, _reducing),
     "resume": Verb("lift either", _resume_arguments, _resume),
@@ -469,7 +453,7 @@ VERBS: Final[dict[str, Verb]] = {
     "accept": Verb("charge the fee of a fill that was not charged", _fill_arguments, _accept),
     "bust": Verb("say that a fill did not happen", _fill_arguments, _bust),
     "correct": Verb("say how a fill happened instead", _correct_arguments, _correct),
-    "checkpoint": Verb("begin a checkpoint", _no_arguments, _checkpoint),
-    "rotate": Verb("begin a new segment of the log", _no_arguments, _rotate),
-    "stop": Verb("answer what has arrived, close the log, end", _no_arguments, _stop),
+    "checkpoint": Verb("begin a checkpoint", no_arguments, _checkpoint),
+    "rotate": Verb("begin a new segment of the log", no_arguments, _rotate),
+    "stop": Verb("answer what has arrived, close the log, end", no_arguments, _stop),
 }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
-from guard.engine.events import Administrative
+from guard.engine.administrative import Administrative
 from guard.protocol.ranges import LOCAL_CLIENT
 
 EventType = TypeVar("EventType", bound=Administrative)

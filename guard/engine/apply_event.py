@@ -38,7 +38,6 @@ from guard.engine.events import (
     HoldFreed,
     InstrumentDefined,
     KeyChanged,
-    LatchLifted,
     LimitsSet,
     LogOpened,
     OperatorActed,
@@ -52,6 +51,8 @@ from guard.engine.events import (
     TradingReduced,
     TradingResumed,
 )
+from guard.engine.latches import is_place
+from guard.engine.people_events import LatchLifted, LatchSet
 from guard.engine.policy_content import PolicyContent
 from guard.engine.positioning import note_open_orders
 from guard.engine.positions import POSITIONS_SINCE_RULES
@@ -328,6 +329,12 @@ def _set_trading(
         state.is_firm_stopped, state.is_firm_reducing = is_stopped, is_reducing
 
 
+def _apply_latch_set(state: GuardState, event: LatchSet) -> None:
+    if not is_place(event.desk, event.symbol, state.desks, state.instruments):
+        raise InvariantError(f"latch_set: {event.desk}/{event.symbol} is no desk, or no symbol")
+    state.latch(event.desk, event.symbol, event.latch)
+
+
 def _apply_latch_lifted(state: GuardState, event: LatchLifted) -> None:
     state.latches.lift(event.desk, event.symbol, event.latch)
     state.note_latches()
@@ -422,6 +429,7 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     TradingHalted: _apply_trading_halted,
     TradingReduced: _apply_trading_reduced,
     TradingResumed: _apply_trading_resumed,
+    LatchSet: _apply_latch_set,
     LatchLifted: _apply_latch_lifted,
     HoldFreed: _apply_hold_freed,
     OperatorActed: _apply_operator_acted,

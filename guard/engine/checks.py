@@ -17,7 +17,7 @@ from typing import Final
 
 from guard.engine import early, exits, limit_checks, position_checks
 from guard.engine.events import RULES_VERSION, RULES_VERSIONS
-from guard.engine.latches import OF_DESK
+from guard.engine.latches import OF_ALL
 from guard.engine.state import Found, GuardState
 from guard.protocol import slots
 from guard.protocol.fields import (
@@ -281,23 +281,17 @@ def desk_stopped(_state: GuardState, _request: Request, outcome: Outcome, found:
 
 def firm_reducing(state: GuardState, _request: Request, _outcome: Outcome, _found: Found) -> bool:
     """May all desks but reduce their positions?"""
-    return state.is_firm_reducing
+    return state.is_firm_reducing or state.is_latched(OF_ALL, OF_ALL)
 
 
 def desk_reducing(state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
     """May this desk but reduce its positions?
 
-    Since it owes fees, its reducing orders exceed a position, a latch is set, or a person says so.
+    Since it owes fees, a latch is set, or a person says so.
     """
     desk = found.desk
     assert desk is not None
-    is_latched = state.has_latches and state.latches.has(desk.name, OF_DESK)
-    if not (
-        desk.is_halted
-        or desk.is_reducing
-        or is_latched
-        or state.positions.surplus_of(desk.share) > 0
-    ):
+    if not (desk.is_halted or desk.is_reducing or state.is_latched(desk.name, OF_ALL)):
         return False
     outcome.asked = outcome.limit = 0
     outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)
@@ -306,7 +300,9 @@ def desk_reducing(state: GuardState, _request: Request, outcome: Outcome, found:
 
 def symbol_reducing(state: GuardState, request: Request, _outcome: Outcome, _found: Found) -> bool:
     """May positions in this symbol be but reduced?"""
-    return len(state.reducing_symbols) > 0 and request.symbol in state.reducing_symbols
+    if len(state.reducing_symbols) > 0 and request.symbol in state.reducing_symbols:
+        return True
+    return state.has_latches and state.is_latched(OF_ALL, request.symbol)
 
 
 def desk_symbol_reducing(
@@ -315,7 +311,7 @@ def desk_symbol_reducing(
     """Is a latch set of this desk in this symbol?"""
     desk = found.desk
     assert desk is not None
-    return state.has_latches and state.latches.has(desk.name, request.symbol)
+    return state.has_latches and state.is_latched(desk.name, request.symbol)
 
 
 def desk_halted(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:

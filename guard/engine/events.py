@@ -18,8 +18,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
+from guard.engine.administrative import Administrative
 from guard.engine.key_handover import KeyHandover
-from guard.engine.latches import LatchKind
+from guard.engine.people_events import LatchLifted, LatchSet
 from guard.engine.policy_content import PolicyContent
 from guard.engine.request_events import (
     Event,
@@ -67,16 +68,6 @@ LOG_FORMAT_VERSION = 1
 # earlier version is decided again by that one.
 RULES_VERSION = 3
 RULES_VERSIONS = range(1, RULES_VERSION + 1)
-
-
-class Administrative(Event):
-    """An event that a person or a start-up caused.
-
-    `action_id`, where it is said: of the operator's action that the event is, done once.
-    """
-
-    by: str
-    why: str
 
 
 class Revalued(Event, tag="revalued", gc=False):
@@ -297,15 +288,6 @@ class TradingResumed(Administrative, tag="trading_resumed"):
     action_id: ActionId | UnsetType = UNSET
 
 
-class LatchLifted(Administrative, tag="latch_lifted"):
-    """A person lifted a latch of a desk, or of a desk in a symbol (`guard.engine.latches`)."""
-
-    desk: DeskName
-    symbol: ScopeName
-    latch: LatchKind
-    action_id: ActionId | UnsetType = UNSET
-
-
 class HoldFreed(Administrative, tag="hold_freed"):
     """An order that the venue says is dead: what it still held is free, and it is closed."""
 
@@ -450,6 +432,7 @@ PlainEvent: TypeAlias = (
     | TradingHalted
     | TradingReduced
     | TradingResumed
+    | LatchSet
     | LatchLifted
     | HoldFreed
     | OperatorActed

@@ -1,28 +1,52 @@
-"""What has set a desk, or a desk in a symbol, to `reducing` until a person lifts it. Pure.
+"""What has set a place to `reducing` until a person lifts it. Pure.
 
-Owns the latches: each of a desk ("" as its symbol) or of a desk in one symbol, of a kind
-(`LatchKind`), with the record that set it. One that is set already stays as it is. Records set them
-as they are applied; a person lifts one by a record that says why (`latch_lifted`), and nothing
-else ever does, no restart either.
+Owns the latches: each of a desk in a symbol, of a desk (OF_ALL as its symbol), of a symbol (OF_ALL
+as its desk) or of the firm (both), of a kind (`LatchKind`), with the record that set it. One that
+is set already stays as it is. Records set them as they are applied, those of a `NotedKind` by a
+record of their own (`latch_set`); a person lifts one by a record that says why (`latch_lifted`),
+not while what set it is so still (`guard.engine.latch_lifting`), and nothing else ever does, no
+restart either.
 
 How it fails: `InvariantError` where one is lifted that is not set; `ValueError` for a dump that
 cannot be.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias
 
 from kernel import InvariantError
 
 # Why: fills and executions differ; no drop copy has confirmed since the start what there is; the
-# same was executed again and again.
-LatchKind: TypeAlias = Literal["execution_differs", "reconciliation", "repeated_executions"]
-LATCH_KINDS: Final[tuple[str, ...]] = get_args(LatchKind)
+# same was executed again and again; reducing orders that work are beyond their position; a client
+# that has to show signs of life shows none.
+NotedKind: TypeAlias = Literal["silence"]
+LatchKind: TypeAlias = (
+    Literal["execution_differs", "reconciliation", "repeated_executions", "surplus"] | NotedKind
+)
+LATCH_KINDS: Final[tuple[str, ...]] = (
+    "execution_differs",
+    "reconciliation",
+    "repeated_executions",
+    "surplus",
+    "silence",
+)
 LATCHES_SINCE_RULES: Final = 3
-OF_DESK: Final = ""  # in the place of a symbol
+OF_ALL: Final = ""  # in the place of a desk, or of a symbol
 
-# Desk, symbol or OF_DESK, kind, the record.
+# Desk, symbol (OF_ALL in the place of either), kind, the record.
 LatchEntry: TypeAlias = tuple[str, str, str, int]
+
+
+def is_place(desk: str, symbol: str, desks: Container[str], symbols: Container[str]) -> bool:
+    """Are there such a desk and such a symbol, where they are named?"""
+    return (desk == OF_ALL or desk in desks) and (symbol == OF_ALL or symbol in symbols)
+
+
+def place_words(desk: str, symbol: str) -> str:
+    """A latch's place, for people."""
+    if desk == OF_ALL:
+        return f"symbol {symbol}" if symbol else "firm"
+    return f"desk {desk} in {symbol}" if symbol else f"desk {desk}"
 
 
 class Latches:
@@ -35,7 +59,7 @@ class Latches:
         return sum(map(len, self._set.values()))
 
     def has(self, desk: str, symbol: str) -> bool:
-        """Is any set of that desk in that symbol; of the whole desk, where that is OF_DESK?"""
+        """Is any set of that very place?"""
         return (desk, symbol) in self._set
 
     def of(self, desk: str, symbol: str) -> Mapping[str, int]:
@@ -74,7 +98,7 @@ class Latches:
             desk, symbol, kind, sequence = entry
             if last is not None and entry[:3] <= last[:3]:
                 raise ValueError(f"latches: {entry} does not stand behind {last}")
-            if desk not in desks or not (symbol == OF_DESK or symbol in symbols):
+            if not is_place(desk, symbol, desks, symbols):
                 raise ValueError(f"latches: {desk}/{symbol} is no desk, or no symbol")
             if kind not in LATCH_KINDS or not 0 < sequence < next_sequence:
                 raise ValueError(f"latches: {entry} is none of a state before {next_sequence}")

@@ -28,6 +28,8 @@ cdef class Positions:
     cdef readonly Py_ssize_t count
     cdef public i64 open_exits
     cdef dict _surplus
+    cdef readonly bint has_new_surplus
+    cdef set _new_surplus
     cdef list _slabs
     cdef u64 _mask
     cdef int _shift
@@ -61,6 +63,7 @@ cdef class Positions:
     @cython.locals(buys=i64, sells=i64, before=i64, surplus=i64)
     cdef int _note_surplus(self, Py_ssize_t row) except -1
     cdef _add_surplus(self, desk, change)
+    cpdef take_new_surplus(self)
     cdef int _add(self, Py_ssize_t row, int field, i64 value) except -1
 
     @cython.locals(position=i64)

@@ -132,6 +132,9 @@ cdef class GuardState:
         self, Py_ssize_t row, i64 phase, Request request, i64 sent_at_ns
     ) except -1
 
+    cdef _latch_surplus(self)
+    cpdef bint is_latched(self, desk, symbol) except -1
+
     cpdef int forget_facts(self, i64 now_ns) except -1
     cpdef note_facts(self)
     cdef _forget_facts(self, now_ns)

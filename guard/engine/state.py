@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from guard.engine.facts import NEVER, KeptFacts
-from guard.engine.latches import Latches
+from guard.engine.latches import OF_ALL, Latches
 from guard.engine.limits import Effective, Limits
 from guard.engine.positions import Positions
 from guard.engine.prices import Prices
@@ -35,6 +35,8 @@ _LAST_NS = TIME_NS_MAX
 # Names that are looked up as bytes; more desks and symbols than a guard has.
 NAMES_KEPT_MAX = 16_384
 NO_FEE_BOUND = -1
+# The kind of latch that a surplus of reducing orders sets (`guard.engine.latches`).
+SURPLUS: Final = "surplus"
 
 
 @dataclass  # no slots: the compiler knows them of itself, and does not take the word
@@ -292,9 +294,19 @@ class GuardState:
         self.found.forget_symbols()
 
     def latch(self, desk: str, symbol: str, kind: str) -> None:
-        """The record that is applied sets a latch; `symbol`: OF_DESK for all of them."""
+        """The record that is applied sets a latch; OF_ALL in the place of a desk or a symbol."""
         self.latches.put(desk, symbol, kind, self.next_sequence)
         self.has_latches = True
+
+    def _latch_surplus(self) -> None:
+        numbers = self.positions.take_new_surplus()
+        for desk in self.desks.values():  # a correction may have had some for a moment
+            if desk.share in numbers and self.positions.surplus_of(desk.share) > 0:
+                self.latch(desk.name, OF_ALL, SURPLUS)
+
+    def is_latched(self, desk: str, symbol: str) -> bool:
+        """Is a latch set of that very place?"""
+        return self.has_latches and self.latches.has(desk, symbol)
 
     def note_latches(self) -> None:
         """To be called when some were lifted or loaded."""
@@ -311,6 +323,8 @@ class GuardState:
 
     def advance(self, sequence: int, received_at_ns: int) -> int:
         """Says that record `sequence`, received then, is part of the state from now on."""
+        if self.positions.has_new_surplus:
+            self._latch_surplus()
         self.next_sequence = sequence + 1
         if received_at_ns > self.last_received_at_ns:
             self.last_received_at_ns = received_at_ns

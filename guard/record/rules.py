@@ -30,7 +30,6 @@ from guard.engine.events import (
     FillCorrected,
     HoldFreed,
     KeyChanged,
-    LatchLifted,
     LimitsSet,
     LogOpened,
     Outcome,
@@ -39,6 +38,7 @@ from guard.engine.events import (
     SessionStarted,
     SettingsActivated,
 )
+from guard.engine.people_events import LatchLifted, LatchSet
 from guard.engine.request_events import FillRecorded, OrderDecided, OrderRefused, OrderReleased
 from guard.engine.state import GuardState
 from guard.protocol import json_reader
@@ -58,6 +58,7 @@ from guard.protocol.request import TEXTS, Request
 from guard.protocol.wire import check_request, is_identifier
 from guard.record.checking import check_answer, check_cut, check_is, check_range, refused
 from guard.record.codec import RecordError
+from guard.record.people_rules import check_latch
 
 _CANCEL_FLAGS: Final = (["early"], ["rate"], ["early", "rate"])
 _UNKNOWN = 0  # of a sequence: the record that says it was not read
@@ -330,6 +331,9 @@ class RecordRules:
             allowed = "one that revalue_bps or revalue_s make due"
             raise refused("price", event.price, allowed)
 
+    def _check_latch(self, _sequence: int, event: Any) -> None:
+        check_latch(self._state, event)
+
     def _check_limits(self, _sequence: int, event: LimitsSet) -> None:
         """A tree as a guard normalizes it, under rules that have any."""
         if self._state.rules_version < _LIMITS_SINCE:
@@ -443,12 +447,6 @@ class RecordRules:
             wanted = desk.debt_paid_by(free + event.released_microcents)
             check_is("collected_microcents", event.collected_microcents, wanted or UNSET)
 
-    def _check_lifted(self, _sequence: int, event: LatchLifted) -> None:
-        """One that is set."""
-        if event.latch not in self._state.latches.of(event.desk, event.symbol):
-            where = f"{event.desk}/{event.symbol}" if event.symbol else event.desk
-            raise refused("latch", event.latch, f"what is set of {where}")
-
     def _check_amendment(self, sequence: int, event: Any) -> None:
         """It is what the rules give for what was said of the fill."""
         try:
@@ -473,7 +471,8 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     RulesActivated: RecordRules._check_rules,
     SettingsActivated: RecordRules._check_settings,
     LimitsSet: RecordRules._check_limits,
-    LatchLifted: RecordRules._check_lifted,
+    LatchSet: RecordRules._check_latch,
+    LatchLifted: RecordRules._check_latch,
     Revalued: RecordRules._check_revalued,
     DeskToppedUp: RecordRules._check_topped_up,
     HoldFreed: RecordRules._check_hold_freed,

@@ -10,7 +10,7 @@ from guard import __version__, clock
 from guard.admin.latch_actions import latch_lines
 from guard.admin.messages import ADMIN_VERSION, HealthReply
 from guard.admin.troubles import troubles_of
-from guard.engine.latches import OF_DESK
+from guard.engine.latches import OF_ALL
 from guard.process.operator_lines import lines_not_said
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery.checkpoint_schedule import Checkpointer
@@ -32,10 +32,7 @@ def health_of(
     reducing = sorted(
         name
         for name, desk in state.desks.items()
-        if desk.is_halted
-        or desk.is_reducing
-        or state.positions.surplus_of(desk.share) > 0
-        or state.latches.has(name, OF_DESK)
+        if desk.is_halted or desk.is_reducing or state.is_latched(name, OF_ALL)
     )
     reply = HealthReply(
         admin_version=ADMIN_VERSION,
@@ -50,7 +47,7 @@ def health_of(
         is_firm_halted=state.is_firm_stopped,
         desks_halted=halted[:NAMES_MAX],
         symbols_halted=sorted(state.stopped_symbols)[:NAMES_MAX],
-        is_firm_reducing=state.is_firm_reducing,
+        is_firm_reducing=state.is_firm_reducing or state.is_latched(OF_ALL, OF_ALL),
         desks_reducing=reducing[:NAMES_MAX],
         symbols_reducing=sorted(state.reducing_symbols)[:NAMES_MAX],
         latches=latch_lines(state.latches)[:NAMES_MAX],

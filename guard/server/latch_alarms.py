@@ -5,8 +5,7 @@ How it fails: it does not, but for what `alarm` raises.
 
 from collections.abc import Callable
 
-from guard.admin.latch_actions import place_of
-from guard.engine.latches import LatchEntry
+from guard.engine.latches import LatchEntry, place_words
 from guard.engine.state import GuardState
 from guard.process.line_forms import told
 
@@ -24,11 +23,11 @@ class LatchAlarms:
             return
         latches = set(self._state.latches.entries())
         for desk, symbol, kind, sequence in sorted(latches - self._told):
-            where = f"{desk} --symbol {symbol}" if symbol else desk
+            named = f"{kind} {desk} --symbol {symbol}" if symbol else f"{kind} {desk}".strip()
             text = (
-                f"{place_of(desk, symbol)}: latch {kind} is set, by record {sequence}: positions "
-                "there may but be reduced, until a person lifts it (`pretrade-guard admin lift "
-                f"{kind} {where}`)"
+                f"{place_words(desk, symbol)}: latch {kind} is set, by record {sequence}: "
+                "positions there may but be reduced, until a person lifts it (`pretrade-guard "
+                f"admin lift {named}`)"
             )
             self._alarm(told("latched", text, desk=desk, symbol=symbol, latch=kind))
         self._told = latches

@@ -260,7 +260,7 @@ class OracleAdmin:
             self.said.get(scope) for scope in (("firm", ""), ("desk", name), ("symbol", symbol))
         )
         owing = {"asked": 0, "limit": 0, "used": desk["unpaid"]}
-        owes = desk["halted"] or self.positions.surplus(name, self.orders)
+        owes = desk["halted"] or name in self.positions.latched
         by_rank = (
             ("firm_halted", of_firm == "halted", {}, False),
             ("disk_low", self.disk_low is not None, self.disk_low or {}, True),
@@ -288,7 +288,7 @@ class OracleAdmin:
             "disk": self.disk_low is not None,
             "person": of_desk is not None,
             "fees owed": desk["halted"],
-            "surplus": self.positions.surplus(name, self.orders),
+            "surplus": name in self.positions.latched,
         }
         why = [word for word, is_so in causes.items() if is_so]
         is_halted = "halted" in (of_firm, of_desk)

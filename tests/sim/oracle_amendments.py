@@ -107,6 +107,7 @@ class OracleAmendments:
         self.positions.move(order["content"], -before, -min(confirmed, before))
         if lots is not None:
             self.positions.move(order["content"], lots, min(confirmed, lots))
+        self.positions.note_surplus(order["content"]["desk"], self.orders)
 
 
 def said_of_fills(order: Reply) -> Reply:

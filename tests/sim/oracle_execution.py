@@ -90,6 +90,7 @@ class OracleExecution:
         order["hold"] = hold
         if order["state"] == "open" and left == 0:
             self._close(order, "filled", now_ns)
+        self.positions.note_surplus(content["desk"], self.orders)
         self._sweep(content["desk"], answer["wal_sequence"], now_ns)
         return answer
 

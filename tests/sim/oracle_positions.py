@@ -16,6 +16,7 @@ class Positions:
         self.is_kept = False
         self.since = 0  # the record
         self.lines: dict[tuple[str, str], dict[str, int]] = {}
+        self.latched: set[str] = set()  # desks that had a surplus; nobody lifts it here
 
     def begin(self, orders: dict[tuple[str, str], Reply], sequence: int) -> None:
         """From this record on they are kept: what is open works."""
@@ -32,6 +33,11 @@ class Positions:
         """So many more lots of an order work."""
         if self.is_kept:
             self._line(content)[content["side"]] += lots
+
+    def note_surplus(self, desk: str, orders: dict[tuple[str, str], Reply]) -> None:
+        """A fill of the desk's has counted: what it leaves over is a latch."""
+        if self.is_kept and self.surplus(desk, orders):
+            self.latched.add(desk)
 
     def surplus(self, desk: str, orders: dict[tuple[str, str], Reply]) -> bool:
         """Do its reducing orders that work exceed what there is to reduce, in any symbol?"""

@@ -15,6 +15,7 @@ from guard.engine.events import (
     TradingReduced,
     TradingResumed,
 )
+from guard.engine.people_events import LatchLifted
 from guard.protocol.messages import Admit, Order
 from guard.replay.replay import replay_log
 from guard_support import (
@@ -312,6 +313,9 @@ def test_a_bust_under_a_working_exit_leaves_a_surplus_and_stops_entries() -> Non
     assert surplus(engine) == 70
     engine.submit(cancel("S-1"))
     assert surplus(engine) == 0
+    # Nothing but a person ends it.
+    assert engine.reject(order("A-5", quantity=31)).reason == "desk_reducing"
+    engine.log(actor().event(LatchLifted, desk="desk-alpha", symbol="", latch="surplus"))
     # It is short of what its exit has sold, and may buy that back.
     assert is_exit(engine.admit(order("A-3", quantity=30)))
     assert isinstance(engine.admit(order("A-4", quantity=1)), Admit)

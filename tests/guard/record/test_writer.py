@@ -26,7 +26,6 @@ from guard.engine.events import (
     DeskOrderAgeLimited,
     HoldFreed,
     KeyChanged,
-    LatchLifted,
     LimitsSet,
     OperatorActed,
     Outcome,
@@ -38,6 +37,7 @@ from guard.engine.events import (
     TradingResumed,
 )
 from guard.engine.key_handover import KeyHandover
+from guard.engine.people_events import LatchLifted, LatchSet
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
 from guard.record.codec import DIALECT, RecordError, decode_data, decode_event, encode_event
@@ -194,6 +194,7 @@ def test_versions_of_the_format_are_pinned() -> None:
 BY_OPERATORS = {
     LatchLifted,
     Revalued,
+    LatchSet,
     LimitsSet,
     BudgetLowered,
     TradingHalted,

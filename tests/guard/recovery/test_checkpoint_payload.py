@@ -152,7 +152,7 @@ def test_every_field_of_a_state_is_kept() -> None:
         "returned",
     }
     behind.remove("positions")
-    expected = fields - behind | ledger | of_desks | {"fact_count", "rates", "recent"}
+    expected = fields - behind | ledger | of_desks | {"fact_count", "rates", "recent", "repeated"}
     assert set(StateHead.__struct_fields__) == expected
 
 
