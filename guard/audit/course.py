@@ -18,7 +18,8 @@ from guard.audit.exposure import ROWS_MAX, ExposureBook
 from guard.audit.like_orders import NOT_CLOSED
 from guard.audit.lives import AssumedLife
 from guard.audit.overrides import Overrides
-from guard.config.file import ConfigError, DeskTerms
+from guard.config.errors import ConfigError
+from guard.config.file import DeskTerms
 from guard.engine.actor import Actor
 from guard.engine.amendments import COLLECTING_SINCE_RULES, retold
 from guard.engine.apply_event import build_policy

@@ -16,9 +16,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from guard.config.errors import ConfigError
 from guard.config.file import (
     CONFIG_BYTES_MAX,
-    ConfigError,
     DeskSection,
     DeskTerms,
     PolicySection,

@@ -13,11 +13,13 @@ claimed of the log. Of `run` nobody's reading changes the exit code, or anything
 (`guard.process.operator_lines`). Closed standard descriptors are as /dev/null.
 
 A new command is a module with an `add(commands)`, and a line in `COMMANDS`. What a command needs
-beyond its arguments it imports when it runs, so that `--help` stays quick.
+beyond its arguments it imports when it runs, so that `--help` stays quick; and of the commands that
+one alone is imported which is called.
 """
 
 import argparse
 import contextlib
+import importlib
 import os
 import select
 import signal
@@ -27,28 +29,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from guard import __version__
-from guard.cli import (
-    admin,
-    archive,
-    backup,
-    bench,
-    check_config,
-    check_proof,
-    close,
-    completion,
-    demo,
-    export,
-    keygen,
-    observe,
-    prove,
-    replay,
-    run,
-    salvage,
-    status,
-    tail,
-    top,
-    verify,
-)
 from guard.cli.base import (
     EXIT_BROKEN_PIPE,
     EXIT_FAILED,
@@ -60,35 +40,35 @@ from guard.cli.base import (
 from guard.cli.descriptors import open_closed_ones
 from guard.cli.hints import HintingParser
 from guard.cli.permission import denial_words
-from guard.config.file import ConfigError
+from guard.config.errors import ConfigError
 from guard.process.leaving import Ended
 from kernel import InvariantError
 from wal import WalError, WalKeyMismatch
 
 _OUTPUTS: Final = (1, 2)  # what standard output and standard error are to the system
 
-# In the order in which `--help` lists them.
+# In the order in which `--help` lists them. Each has a module of its name in `guard.cli`.
 COMMANDS: Final = (
-    run,
-    status,
-    admin,
-    close,
-    observe,
-    top,
-    demo,
-    bench,
-    tail,
-    verify,
-    replay,
-    prove,
-    check_proof,
-    export,
-    backup,
-    archive,
-    salvage,
-    keygen,
-    check_config,
-    completion,
+    "run",
+    "status",
+    "admin",
+    "close",
+    "observe",
+    "top",
+    "demo",
+    "bench",
+    "tail",
+    "verify",
+    "replay",
+    "prove",
+    "check-proof",
+    "export",
+    "backup",
+    "archive",
+    "salvage",
+    "keygen",
+    "check-config",
+    "completion",
 )
 
 
@@ -126,7 +106,8 @@ def _ended(interrupt: KeyboardInterrupt) -> int:
 
 def run_command(arguments: list[str] | None) -> int:
     """Runs one command, within one that runs."""
-    options = parser_of().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser_of(given[0] if given else "").parse_args(given)
     options.is_own_process = arguments is None  # else somebody's who goes on after the command
     command: Callable[[argparse.Namespace], int] = options.command
     speaking: Callable[[], AbstractContextManager[None]]
@@ -162,14 +143,14 @@ def _is_unread(output: int) -> bool:
     return any(events & select.POLLERR for _output, events in poll.poll(0))
 
 
-def parser_of() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser_of(called: str = "") -> argparse.ArgumentParser:
+    """The whole command line; where a command is `called`, with that one alone."""
     parser = HintingParser(
         prog="pretrade-guard",
         description="A streaming pre-trade guard: durable, replayable decisions over ZeroMQ.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add(commands)
+    for name in (called,) if called in COMMANDS else COMMANDS:
+        importlib.import_module(f"guard.cli.{name.replace('-', '_')}").add(commands)
     return parser

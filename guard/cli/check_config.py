@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from guard.cli.base import EXIT_GOOD, Commands
-from guard.config.file import Config, ConfigError, load_config
+from guard.config.errors import ConfigError
+from guard.config.file import Config, load_config
 from guard.config.limits import effective_lines
 from guard.config.places import check_places
 

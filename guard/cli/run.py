@@ -7,7 +7,8 @@ from typing import Final
 
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
 from guard.config.amending import OPTION_OF, AmendmentAsked, Saying, parse_asked
-from guard.config.file import Config, ConfigError, check_orders_endpoint, load_config
+from guard.config.errors import ConfigError
+from guard.config.file import Config, check_orders_endpoint, load_config
 from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_curve_key, load_key, load_keys
 from guard.process.operator_lines import say, speaking, use_json
 from guard.process.secrecy import keep_secret

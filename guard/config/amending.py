@@ -9,7 +9,7 @@ How it fails: `ConfigError` naming what was asked and what is wrong with it.
 
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from guard.config.file import ConfigError
+from guard.config.errors import ConfigError
 from guard.engine.actor import Actor
 from guard.engine.amendments import (
     AmendmentError,

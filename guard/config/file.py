@@ -26,6 +26,7 @@ from guard.config.endpoint import (
     endpoint_problem,
     is_loopback,
 )
+from guard.config.errors import ConfigError
 from guard.config.limits import LimitsSection, limit_tree
 from guard.config.log_section import LogSection, log_problem, placed_log
 from guard.engine.apply_event import build_policy
@@ -59,10 +60,6 @@ NO_CAP: Final = "none"
 
 Mask = int | Literal["all"]
 Sections = TypeVar("Sections")
-
-
-class ConfigError(ValueError):
-    """Bad input: the configuration cannot be used. The message names the place."""
 
 
 class EndpointsSection(Struct, forbid_unknown_fields=True, frozen=True):

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from guard.config.file import ConfigError
+from guard.config.errors import ConfigError
 from guard.config.z85 import KEY_CHARACTERS, key_from, text_of
 from wal import PRIVATE_DIRECTORY_MODE, PRIVATE_FILE_MODE, open_to_read, publish_file
 

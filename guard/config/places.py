@@ -9,7 +9,8 @@ How it fails: `ConfigError` that names key and path.
 from pathlib import Path
 
 from guard.config.endpoint import IPC_PREFIX
-from guard.config.file import Config, ConfigError
+from guard.config.errors import ConfigError
+from guard.config.file import Config
 from guard.config.keys import load_curve_key, load_key, load_keys
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from guard.config.errors import ConfigError
 from guard.config.file import (
-    ConfigError,
     PolicySection,
     parse_config,
     policy_content,

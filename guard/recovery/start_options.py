@@ -7,7 +7,7 @@ nothing tomorrow.
 
 from typing import Final
 
-from guard.config.file import ConfigError
+from guard.config.errors import ConfigError
 
 NEW_LOG_OPTION: Final = "--new-log"
 NEW_ANCHOR_OPTION: Final = "--new-anchor"

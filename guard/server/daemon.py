@@ -20,7 +20,7 @@ from typing import Any, Final
 import uvloop
 
 from guard import __version__, clock
-from guard.config.file import ConfigError
+from guard.config.errors import ConfigError
 from guard.engine.engine import Engine
 from guard.engine.events import Outcome, SessionClosed
 from guard.process.descriptors import CONNECTIONS_MIN, connections_max, open_count, raise_limit

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from guard.config.activation import Difference, events_of, find_differences, split_kept
-from guard.config.file import Config, ConfigError, load_config
+from guard.config.errors import ConfigError
+from guard.config.file import Config, load_config
 from guard.config.keys import load_curve_key
 from guard.config.last_read import Said, said_by, write_last
 from guard.engine.actor import Actor

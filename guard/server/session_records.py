@@ -32,7 +32,7 @@ from guard.config.activation import (
     split_kept,
 )
 from guard.config.amending import amendment_event
-from guard.config.file import ConfigError
+from guard.config.errors import ConfigError
 from guard.config.last_read import read_last, said_by
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from guard.audit.overrides import Overrides, load_overrides
-from guard.config.file import ConfigError, DeskTerms
+from guard.config.errors import ConfigError
+from guard.config.file import DeskTerms
 from guard_support import DEV_CONFIG_TEXT, DEV_POLICY_DIGEST_HEX
 
 POLICY = DEV_CONFIG_TEXT[DEV_CONFIG_TEXT.index("[policy]") : DEV_CONFIG_TEXT.index("[[instr")]

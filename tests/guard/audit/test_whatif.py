@@ -10,7 +10,8 @@ from audit_support import STEPS, audited, live
 from guard.audit.audit import Audit
 from guard.audit.changes import CHANGES
 from guard.audit.overrides import Overrides, load_overrides
-from guard.config.file import ConfigError, DeskTerms
+from guard.config.errors import ConfigError
+from guard.config.file import DeskTerms
 from guard.engine.events import BudgetLowered, DeskToppedUp, HoldFreed
 from guard_day_support import trading_day
 from guard_limits_support import WAIVED, limits_config

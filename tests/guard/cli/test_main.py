@@ -4,6 +4,7 @@ where its exit code is the point, and a call of `main` elsewhere.
 
 import json
 import os
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from daemon_support import KEY, OPENING_RECORDS, PATIENCE_S, Site, command, config_text
 from guard import __version__
-from guard.cli import main
+from guard.cli import COMMANDS, main, parser_of
 from guard.process import own_process
 from protocol_client import ProtocolClient, cancel, fill, order
 
@@ -177,6 +178,16 @@ def test_wrong_use_exits_2(arguments: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(list(arguments))
     assert caught.value.code == 2
+
+
+def commands_of(help_text: str) -> list[str]:
+    return re.findall(r"^    (\S+)", help_text, re.MULTILINE)
+
+
+def test_a_called_command_is_read_without_the_others() -> None:
+    assert commands_of(parser_of().format_help()) == list(COMMANDS)
+    for name in COMMANDS:
+        assert commands_of(parser_of(name).format_help()) == [name]
 
 
 def test_the_version_and_the_codes_of_real_processes(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from guard.config.amending import AmendmentAsked, Correction, amendment_event, parse_asked
-from guard.config.file import ConfigError
+from guard.config.errors import ConfigError
 from guard.engine.events import FillAccepted, FillBusted, FillCorrected
 from guard_support import T0, LoggedEngine, actor, fill, order
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from guard.config.activation import find_differences
-from guard.config.file import Config, ConfigError, parse_config
+from guard.config.errors import ConfigError
+from guard.config.file import Config, parse_config
 from guard.engine.events import DeskOrderAgeLimited
 from guard_support import DEV_CONFIG_TEXT, LoggedEngine, actor, dev_config
 

@@ -7,7 +7,8 @@ import pytest
 
 from daemon_support import VENUES
 from guard.config.clients import ClientSection, ClientTerms, client_terms
-from guard.config.file import ConfigError, check_orders_endpoint, parse_config
+from guard.config.errors import ConfigError
+from guard.config.file import check_orders_endpoint, parse_config
 from guard.config.z85 import text_of
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))

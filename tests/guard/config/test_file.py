@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from guard.config.errors import ConfigError
 from guard.config.file import (
-    ConfigError,
     DeskTerms,
     EndpointsSection,
     check_orders_endpoint,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from guard.config.file import ConfigError
+from guard.config.errors import ConfigError
 from guard.config.keys import (
     EPHEMERAL_KEY_NAME,
     KEY_BYTES_MAX,

@@ -4,7 +4,7 @@ import pytest
 from msgspec import UNSET
 
 from guard.config.activation import find_differences, limits_event, opening_events
-from guard.config.file import ConfigError
+from guard.config.errors import ConfigError
 from guard.config.limits import effective_lines, tree_differences
 from guard.engine.events import LimitsSet, LogOpened
 from guard.protocol.limits import LimitScope, RateLimit, digest_hex, normalized

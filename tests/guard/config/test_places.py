@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from guard.cli import main
-from guard.config.file import ConfigError, load_config
+from guard.config.errors import ConfigError
+from guard.config.file import load_config
 from guard.config.places import check_places
 from guard_support import DEV_CONFIG_TEXT
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from guard.config.file import ConfigError, load_config
+from guard.config.errors import ConfigError
+from guard.config.file import load_config
 from guard.config.policy_file import load_policy
 from guard_support import DEV_CONFIG_PATH, DEV_CONFIG_TEXT
 
