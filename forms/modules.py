@@ -41,6 +41,7 @@ COMPILED_MODULES = {
         "engine.state",
         "engine.limit_checks",
         "engine.position_checks",
+        "engine.settling",
         "engine.checks",
         "engine.decide",
         "engine.positioning",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon_support import Site
-from protocol_client import ProtocolClient, cancel, fill, order, status
+from protocol_client import ProtocolClient, cancel, fill, order, reduce, status
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES_FILE = ROOT / "guard" / "PROTOCOL.examples.json"
@@ -35,6 +35,9 @@ EXCHANGES: list[tuple[str, Any]] = [
     ("a part of it is filled", fill("A-1", "F-1", price=18_999, executed_at_ns=OLD_NS)),
     ("the same fill again", fill("A-1", "F-1", price=18_999, executed_at_ns=OLD_NS)),
     ("another fill under its id", fill("A-1", "F-1", quantity=41)),
+    ("lots that the venue took off", reduce("A-1", "R-1")),
+    ("the same again", reduce("A-1", "R-1")),
+    ("another reduction under its id", reduce("A-1", "R-1", quantity=31)),
     ("the rest is off", cancel("A-1")),
     ("the same cancel again", cancel("A-1")),
     ("a fill behind that", fill("A-1", "F-2", quantity=1, fee_microcents=-9)),

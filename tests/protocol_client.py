@@ -45,6 +45,11 @@ def cancel(client_order_id: str, desk: str = "desk-alpha") -> dict[str, Any]:
     return {"type": "cancel", "desk": desk, "client_order_id": client_order_id}
 
 
+def reduce(client_order_id: str, reduce_id: str, **changes: Any) -> dict[str, Any]:
+    return {**cancel(client_order_id), "type": "reduce", "reduce_id": reduce_id,
+            "quantity": 30, **changes}  # fmt: skip
+
+
 def status(client_order_id: str, desk: str = "desk-alpha") -> dict[str, Any]:
     return {"type": "status", "desk": desk, "client_order_id": client_order_id}
 

@@ -203,6 +203,9 @@ def _fills_of(state: GuardState, row: int) -> list[FillLine]:
     found: list[FillLine] = []
     fill_row = orders.first_fill(row)
     while fill_row != NO_ROW and len(found) < asked.PAGE_MAX:
+        if orders.is_reduction(fill_row):
+            fill_row = orders.next_fill(fill_row)
+            continue
         orders.read_fill(fill_row, request, outcome)
         found.append(
             FillLine(

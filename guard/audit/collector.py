@@ -32,7 +32,7 @@ from guard.engine.events import (
     Outcome,
     PolicyActivated,
 )
-from guard.engine.request_events import FillRecorded, OrderReleased
+from guard.engine.request_events import FillRecorded, OrderReleased, ReductionRecorded
 from guard.engine.state import GuardState
 from guard.replay.place import Place
 from guard.replay.redecide import Replayed
@@ -122,7 +122,10 @@ class DayCollector:
         self._close_policy()
 
     def _note_unusual(
-        self, event: FillRecorded | OrderReleased, sequence: int, state: GuardState
+        self,
+        event: FillRecorded | OrderReleased | ReductionRecorded,
+        sequence: int,
+        state: GuardState,
     ) -> None:
         """What few fills have: flags, a fee that could not be paid, a halt, or its end.
 
@@ -132,7 +135,7 @@ class DayCollector:
         desk = state.desks.get(name)
         if collected:
             self._note_collected(event, name, collected, sequence, state)
-        if isinstance(event, OrderReleased):
+        if not isinstance(event, FillRecorded):
             return
         answer = event.answer
         self.fill_flags.update(answer.flags)

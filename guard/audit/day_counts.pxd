@@ -36,7 +36,7 @@ cdef class DayCounts:
     cdef public object first_policy_digest_hex, fill_fees_microcents, rebates_microcents
     cdef public ExposureBook exposure
     cdef public Latencies order_latency, fill_latency
-    cdef public u64 last_sequence, record_count, decision_count, fill_count, cancel_count
+    cdef public u64 last_sequence, record_count, decision_count, fill_count, cancel_count, reduction_count
     cdef public dict alike_of_row
     cdef dict _batches, _rows, _alike
     cdef object _batch_first_sequence, _grid, _from_ns, _until_ns

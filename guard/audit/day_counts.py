@@ -118,6 +118,7 @@ class DayCounts:
         self.first_policy: Any = None
         self.first_policy_digest_hex = ""
         self.decision_count = self.fill_count = self.cancel_count = 0
+        self.reduction_count = 0
         self.fill_fees_microcents = self.rebates_microcents = 0
         self._gate_counts = [0] * _GATES
         self._batches: dict[int, int] = {}
@@ -192,6 +193,11 @@ class DayCounts:
         self.cancel_count += 1
         self.exposure.note(desk, state.ledger, sequence, at_ns)
         self.count_at(at_ns, _CANCELS)
+
+    def note_reduction(self, desk: str, sequence: int, at_ns: int, state: GuardState) -> None:
+        """Counts a reduction."""
+        self.reduction_count += 1
+        self.exposure.note(desk, state.ledger, sequence, at_ns)
 
     def note_gate(self, gate: int, count: int) -> None:
         """Counts the venues that a gate of the kernel's stopped, by its place in the trace."""

@@ -16,6 +16,7 @@ from guard.protocol.request import TEXTS, Request
 from kernel import little_endian as le
 
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
+_REDUCED = int(OutcomeKind.REDUCED)
 _STALE_ORDER = REASON_WORDS.index(Refusal.STALE_ORDER.word)
 _EARLY = EARLY
 _KERNEL = STAGES.index("kernel")
@@ -33,7 +34,7 @@ class DayRequests:
         self._kind = bytearray(_KIND_BYTES + 2 * _NAME_BYTES_MAX)
 
     def observe(self, sequence: int, request: Request, answer: Outcome, state: GuardState) -> bool:
-        """Counts a record; whether it is a fill or cancel of which there is more to be said."""
+        """Counts a record; whether it is a fact of which there is more to be said."""
         counts = self._counts
         at_ns = counts.begin_record(
             sequence, request.received_at_ns, request.batch_first_sequence, state
@@ -56,6 +57,9 @@ class DayRequests:
         if kind == _RELEASED:
             counts.note_cancel(self._desk(request, state), sequence, at_ns, state)
             return answer.flags != 0 or answer.collected_microcents != 0
+        if kind == _REDUCED:
+            counts.note_reduction(self._desk(request, state), sequence, at_ns, state)
+            return answer.collected_microcents != 0
         sent_at_ns = request.sent_at_ns
         if sent_at_ns != 0 and answer.reason == _STALE_ORDER:
             counts.order_latency.too_old_count += 1

@@ -20,7 +20,13 @@ from guard.audit.sentences import sentence_of
 from guard.engine.events import HoldFreed, KernelRows
 from guard.engine.limit_checks import valued_at
 from guard.engine.limit_lines import effective_limits, limit_lines
-from guard.engine.request_events import FillRecorded, OrderDecided, OrderRefused, OrderReleased
+from guard.engine.request_events import (
+    FillRecorded,
+    OrderDecided,
+    OrderRefused,
+    OrderReleased,
+    ReductionRecorded,
+)
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Order, Reject
 from guard.protocol.reasons import Refusal
@@ -71,6 +77,8 @@ class OrderExplainer:
             self._follow(place, "fill", outcome, outcome.fill, outcome.answer)
         elif isinstance(outcome, OrderReleased):
             self._follow(place, "release", outcome, outcome.cancel, outcome.answer)
+        elif isinstance(outcome, ReductionRecorded):
+            self._follow(place, "reduce", outcome, outcome.reduce, outcome.answer)
 
     def _observe_administrative(self, place: Place, outcome: Any) -> None:
         """A hold that a person freed is a part of the order's account."""
@@ -114,7 +122,7 @@ class OrderExplainer:
         self,
         place: Place,
         name: str,
-        event: FillRecorded | OrderReleased | HoldFreed,
+        event: FillRecorded | OrderReleased | ReductionRecorded | HoldFreed,
         reported: Any,
         answer: Any,
     ) -> None:

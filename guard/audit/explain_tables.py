@@ -319,7 +319,7 @@ def _following(explanation: Document) -> Table:
 
 
 # What stands in the title, or in the report that is answered.
-_SAID_BEFORE: Final = ("type", "desk", "client_order_id", "fill_id", "fee_microcents")
+_SAID_BEFORE: Final = ("type", "desk", "client_order_id", "fill_id", "reduce_id", "fee_microcents")
 
 
 def _reported(request: Document, instrument: Document | None) -> str:

@@ -14,7 +14,7 @@ from guard.audit.formats import money, time
 from guard.audit.units import price, quantity
 from guard.audit.words import event_words, reason_words
 
-VERDICTS: Final = ("admit", "reject", "fill", "cancel", "event")
+VERDICTS: Final = ("admit", "reject", "fill", "cancel", "reduce", "event")
 SEQUENCE_COLUMNS: Final = 9
 VERDICT_COLUMNS: Final = 6
 ORDER_COLUMNS_MAX: Final = 28
@@ -121,6 +121,8 @@ def seen_of(sequence: int, data: dict[str, Any]) -> Seen:
         verdict, request = "fill", event.get("fill") or {}
     elif kind == "release":
         verdict, request = "cancel", event.get("cancel") or {}
+    elif kind == "reduce":
+        verdict, request = "reduce", event.get("reduce") or {}
     else:
         verdict, request = "event", {}
     return Seen(sequence, event.get("received_at_ns", 0), verdict, event, request, answer)
@@ -180,6 +182,9 @@ def _what(seen: Seen, memory: Memory) -> str:
         )
     if seen.verdict == "cancel":
         return f"{money(answer.get('released_microcents', 0))} free again"
+    if seen.verdict == "reduce":
+        lots = quantity(request.get("quantity", 0), instrument)
+        return f"{lots} {symbol} taken off, {_open(answer, instrument)}"
     return _event(seen.event)
 
 

@@ -103,6 +103,7 @@ def _executions(day: DayCollector) -> dict[str, Any]:
         "busted_fills": day.busted_fills,
         "corrected_fills": day.corrected_fills,
         "cancels": day.cancel_count,
+        "reductions": counts.reduction_count,
     }
 
 

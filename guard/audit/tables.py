@@ -317,6 +317,7 @@ def _executions(document: Document) -> Table:
         ("fills busted", count(executions["busted_fills"])),
         ("fills corrected", count(executions["corrected_fills"])),
         ("cancels", count(executions["cancels"])),
+        ("reductions", count(executions["reductions"])),
     ]
     note = (
         "As fills reported them. A ledger's spent is what was charged and paid: fees, without what "

@@ -39,7 +39,14 @@ _NS_PER_S: Final = 1_000_000_000
 _SECONDS_PER_DAY: Final = 86_400
 # What stands at a segment's beginning: the records of its session's start, instruments among them.
 _OPENING_RECORDS_MAX: Final = 20_000
-_COLOURS: Final = {"admit": "32", "reject": "31", "fill": "36", "cancel": "33", "event": "35"}
+_COLOURS: Final = {
+    "admit": "32",
+    "reject": "31",
+    "fill": "36",
+    "cancel": "33",
+    "reduce": "33",
+    "event": "35",
+}
 
 
 def add(commands: Commands) -> None:

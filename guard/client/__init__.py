@@ -8,9 +8,10 @@ asyncio and uvloop; both have the same methods:
                              quantity=Decimal("5"), price=Decimal("6190.25"), venue=10,
                              risk_bps=200, confidence_bps=9000)
 
-`order` answers an `Admit` or a `Reject`, `fill` a `Filled`, `cancel` a `Released`, `status` a
-`StatusReply`, `ping` a `Pong`, `stats` a `StatsReply`; `call(request)` the same by the request's
-type, `send(request)` that or an `ErrorReply`. All of them are importable from here.
+`order` answers an `Admit` or a `Reject`, `fill` a `Filled`, `cancel` a `Released`, `reduce` a
+`Reduced`, `status` a `StatusReply`, `ping` a `Pong`, `stats` a `StatsReply`; `call(request)` the
+same by the request's type, `send(request)` that or an `ErrorReply`. All of them are importable from
+here.
 
 How it works. Each request is numbered, and replies are matched by number alone. A request without
 a reply is sent again, the same bytes under the same ids, until `timeout_s`; the guard answers a
@@ -81,6 +82,8 @@ from guard.protocol.messages import (
     Ping,
     Pong,
     PositionsReply,
+    Reduce,
+    Reduced,
     Reject,
     Released,
     Reply,
@@ -121,6 +124,8 @@ __all__ = [
     "Ping",
     "Pong",
     "PositionsReply",
+    "Reduce",
+    "Reduced",
     "Reject",
     "Released",
     "Reply",

@@ -33,6 +33,8 @@ from guard.protocol.messages import (
     Ping,
     Pong,
     PositionsReply,
+    Reduce,
+    Reduced,
     Reject,
     Released,
     Reply,
@@ -93,6 +95,12 @@ class AsyncGuardClient(ClientBase):
         """Frees what the order still holds and closes it. Raises as `order`."""
         return await self.call(Cancel(desk, client_order_id))
 
+    async def reduce(
+        self, *, desk: str, client_order_id: str, reduce_id: str, quantity: int
+    ) -> Reduced:
+        """So many lots were taken off an open order; their share is free. Raises as `order`."""
+        return await self.call(Reduce(desk, client_order_id, reduce_id, quantity))
+
     async def status(self, *, desk: str, client_order_id: str) -> StatusReply:
         """What the guard knows of an order. Raises as `order`."""
         return await self.call(Status(desk, client_order_id))
@@ -142,6 +150,8 @@ class AsyncGuardClient(ClientBase):
     @overload
     async def call(self, request: Cancel) -> Released: ...
     @overload
+    async def call(self, request: Reduce) -> Reduced: ...
+    @overload
     async def call(self, request: Status) -> StatusReply: ...
     @overload
     async def call(self, request: Ping) -> Pong: ...
@@ -182,6 +192,8 @@ class AsyncGuardClient(ClientBase):
     async def send(self, request: Fill) -> "asyncio.Future[Filled | ErrorReply]": ...
     @overload
     async def send(self, request: Cancel) -> "asyncio.Future[Released | ErrorReply]": ...
+    @overload
+    async def send(self, request: Reduce) -> "asyncio.Future[Reduced | ErrorReply]": ...
     @overload
     async def send(self, request: Status) -> "asyncio.Future[StatusReply | ErrorReply]": ...
     @overload

@@ -30,6 +30,8 @@ from guard.protocol.messages import (
     Ping,
     Pong,
     PositionsReply,
+    Reduce,
+    Reduced,
     Reject,
     Released,
     Reply,
@@ -54,6 +56,7 @@ ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
     Order: (Admit, Reject, ErrorReply),
     Fill: (Filled, ErrorReply),
     Cancel: (Released, ErrorReply),
+    Reduce: (Reduced, ErrorReply),
     Status: (StatusReply, ErrorReply),
     Ping: (Pong, ErrorReply),
     Stats: (StatsReply, ErrorReply),
@@ -69,7 +72,7 @@ _OPTIONAL_FIELDS: dict[type[Request], tuple[str, ...]] = {
     Mark: ("as_of_ns", "bid", "ask"),
     ShowPositions: ("from_symbol",),
 }
-_IDENTITY_FIELDS = ("desk", "client_order_id", "fill_id")
+_IDENTITY_FIELDS = ("desk", "client_order_id", "fill_id", "reduce_id")
 
 
 @dataclass(slots=True, eq=False)

@@ -13,6 +13,7 @@ from guard.protocol.messages import (
     Mark,
     Order,
     Ping,
+    Reduce,
     Request,
     ShowLimits,
     ShowPositions,
@@ -90,6 +91,8 @@ def describe(requests: Sequence[Request]) -> str:
     text = f"{kind} {request.client_order_id!r} of desk {request.desk!r}"
     if isinstance(request, Fill):
         return f"{text}, fill {request.fill_id!r}"
+    if isinstance(request, Reduce):
+        return f"{text}, reduction {request.reduce_id!r}"
     if isinstance(request, Order):
         return f"{text}, symbol {request.symbol!r}"
     return text

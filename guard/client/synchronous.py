@@ -32,6 +32,8 @@ from guard.protocol.messages import (
     Ping,
     Pong,
     PositionsReply,
+    Reduce,
+    Reduced,
     Reject,
     Released,
     Reply,
@@ -121,6 +123,10 @@ class GuardClient(ClientBase):
         """Frees what the order still holds and closes it. Raises as `order`."""
         return self.call(Cancel(desk, client_order_id))
 
+    def reduce(self, *, desk: str, client_order_id: str, reduce_id: str, quantity: int) -> Reduced:
+        """So many lots were taken off an open order; their share is free. Raises as `order`."""
+        return self.call(Reduce(desk, client_order_id, reduce_id, quantity))
+
     def status(self, *, desk: str, client_order_id: str) -> StatusReply:
         """What the guard knows of an order. Raises as `order`."""
         return self.call(Status(desk, client_order_id))
@@ -170,6 +176,8 @@ class GuardClient(ClientBase):
     @overload
     def call(self, request: Cancel) -> Released: ...
     @overload
+    def call(self, request: Reduce) -> Reduced: ...
+    @overload
     def call(self, request: Status) -> StatusReply: ...
     @overload
     def call(self, request: Ping) -> Pong: ...
@@ -218,6 +226,8 @@ class GuardClient(ClientBase):
     def send(self, request: Fill) -> Pending[Filled | ErrorReply]: ...
     @overload
     def send(self, request: Cancel) -> Pending[Released | ErrorReply]: ...
+    @overload
+    def send(self, request: Reduce) -> Pending[Reduced | ErrorReply]: ...
     @overload
     def send(self, request: Status) -> Pending[StatusReply | ErrorReply]: ...
     @overload

@@ -30,6 +30,7 @@ GRANT_OF: Final[dict[str, str | None]] = {
     "order": "orders",
     "fill": "facts",
     "cancel": "facts",
+    "reduce": "facts",
     "mark": "marks",
     "status": "status",
     "limits": "status",

@@ -17,7 +17,7 @@ from guard.engine.positions import BUY
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
-from guard.protocol.fields import REFUSED
+from guard.protocol.fields import REDUCED_LATE, REFUSED
 from guard.protocol.messages import I64_MAX
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
@@ -66,11 +66,14 @@ def _confirmed(
     if orders.phase(order_row) == OrderPhase.REFUSED:
         orders.read_fill(fill_row, fill, answer)
         return 0 if answer.flags & REFUSED else None
-    # The newest stands first: those behind it came before, and each had what they left.
+    # The newest stands first: those behind it came before, and each had what they left. So have
+    # reductions.
     row, is_before, lots, filled = orders.first_fill(order_row), False, None, 0
     while row != NO_ROW:
         orders.read_fill(row, fill, answer)
-        if row == fill_row:
+        if orders.is_reduction(row) and answer.flags == REDUCED_LATE:
+            pass  # it took nothing off
+        elif row == fill_row:
             lots, is_before = fill.quantity, True
         elif is_before:
             filled = min(I64_MAX, filled + fill.quantity)

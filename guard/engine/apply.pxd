@@ -16,13 +16,13 @@ from kernel.ledger_lines cimport Tenant
 
 cdef Py_ssize_t _NO_ROW
 cdef int _TIMED_SINCE
-cdef u64 _I64_MAX, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED
+cdef u64 _I64_MAX, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _REDUCED
 cdef i64 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED
 cdef list _NOT_REMEMBERED
 cdef u64 _UNCHARGED, _EARLY, _FILL_KIND
 cdef int _EARLY_FACTS
 
-@cython.locals(sequence=u64, kind=u64, is_split=bint)
+@cython.locals(sequence=u64, kind=u64, is_split=bint, row=Py_ssize_t)
 cpdef int apply(GuardState state, Request request, Outcome outcome) except -1
 
 @cython.locals(desk=Desk, line=Tenant, notional=u64, reservation_id=u64, is_exit=bint)
@@ -54,7 +54,7 @@ cdef _take_due(GuardState state)
 cdef int _collect(GuardState state, Request request, Outcome outcome) except -1
 
 @cython.locals(
-    orders=RememberedOrders, held=u64, left=u64, filled=u64, quantity=u64
+    orders=RememberedOrders, held=u64, left=u64
 )
 cdef int _check_freed(
     GuardState state, Py_ssize_t row, i64 phase, Request request, Outcome outcome

@@ -11,7 +11,14 @@ id, a hold that is not there): the log and the state are not of one history, not
 
 from typing import NoReturn
 
-from guard.engine import fact_rates, limit_checks, positioning, remembered_rows
+from guard.engine import (
+    fact_rates,
+    limit_checks,
+    positioning,
+    reducing,
+    remembered_orphans,
+    remembered_rows,
+)
 from guard.engine.remembered_form import TIMED_SINCE_RULES_VERSION, OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
@@ -26,6 +33,7 @@ _NO_ROW = NO_ROW
 _I64_MAX = I64_MAX
 _TIMED_SINCE = TIMED_SINCE_RULES_VERSION
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
+_REDUCED = int(OutcomeKind.REDUCED)
 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED = map(int, OrderPhase)
 _UNCHARGED, _EARLY = UNCHARGED, EARLY
 _FILL_KIND = FILL
@@ -58,6 +66,13 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
         apply_release(state, request, outcome)
         if state.limits.counts_facts:
             fact_rates.note_cancel(state, request)
+    elif kind == _REDUCED:
+        row = reducing.apply_reduction(state, request, outcome)
+        if row != _NO_ROW:
+            state.close_order(row, _PHASE_FILLED, request, state.orders.known.sent_at_ns)
+        if outcome.collected_microcents > 0:
+            _charge(state, request, outcome.collected_microcents)
+            _collect(state, request, outcome)
     else:
         raise InvariantError(f"an outcome of kind {kind} is applied")
     if is_split:
@@ -146,7 +161,8 @@ def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
     if phase == _PHASE_REFUSED:
         expires_at_ns = state.orphan_expires_at_ns(received_at_ns)
         if row != _NO_ROW or not _keep_fill(state, request, outcome, expires_at_ns):
-            orders.add_orphan_fill(request, outcome, expires_at_ns, state.remembered_orders_max)
+            fills_max = state.remembered_orders_max
+            remembered_orphans.add(orders, request, outcome, expires_at_ns, fills_max)
         _charge(state, request, paid)
     elif phase == _OPEN:
         orders.read(row)
@@ -208,9 +224,8 @@ def _check_freed(
         orders = state.orders
         orders.read(row)
         held = orders.hold_microcents(row)
-        filled = orders.filled_quantity(row) + request.quantity
-        quantity = orders.known.quantity
-        left = quantity - filled if filled < quantity else 0
+        left = orders.left(row)
+        left -= request.quantity if request.quantity < left else left
     if outcome.open_quantity != left or (
         outcome.released_microcents + outcome.hold_microcents != held
     ):

@@ -5,11 +5,10 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
-from guard.engine cimport positioning
+from guard.engine cimport positioning, settling
 from guard.engine.checks cimport Check
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.state cimport Desk, Found, GuardState, Worth
-from guard.protocol cimport slots
 from guard.protocol.layout cimport Layout
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
@@ -35,6 +34,7 @@ cdef Py_ssize_t _INPUT_TOKENS_AT, _OUTPUT_TOKENS_AT, _VALUE_AT, _BUDGET_AT, _RIS
 cdef Py_ssize_t _CONFIDENCE_AT, _QUALITY_AT, _LATENCY_AT, _CAPABILITIES_AT, _PROVIDERS_AT
 cdef Py_ssize_t _REGIONS_AT
 cdef u64 _ADMITTED, _REJECTED, _REFUSED_ORDER, _FILLED, _RELEASED, _STATUS, _ERROR, _PONG, _STATS
+cdef u64 _REDUCED, _REDUCE
 cdef u64 _ORDER, _FILL, _CANCEL, _STATUS_KIND, _PING, _STATS_KIND
 cdef i64 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED
 cdef u64 _OVERFILL, _LATE, _UNKNOWN, _REFUSED, _UNCHARGED, _EARLY, _UNCOUNTED
@@ -43,11 +43,11 @@ cdef int _BOUNDED_FEES
 cdef u64 _FILL_WINDOW_FULL, _FILL_ID_REUSED, _UNKNOWN_ORDER, _ORDER_REFUSED, _ORDER_FILLED
 cdef list _STATE_OF_PHASE, _BEFORE_KERNEL, _BEHIND_KERNEL
 cdef Layout _ORDER_CONTENT, _FILL_CONTENT
-cdef int _TEXT, _OPTIONAL_TEXT
 
 @cython.locals(kind=u64)
 cpdef int decide(GuardState state, Request request, Outcome outcome) except -1
 
+@cython.locals(kind=u64)
 cpdef bint is_recorded(Outcome outcome) noexcept
 
 @cython.locals(
@@ -71,11 +71,6 @@ cdef int _answer_known_order(
     GuardState state, Py_ssize_t row, Request request, Outcome outcome
 ) except -1
 
-@cython.locals(index=Py_ssize_t, slot=Py_ssize_t, kind=int)
-cdef Py_ssize_t first_difference(
-    Layout content, Py_ssize_t first, Request one, Request other
-) noexcept
-
 @cython.locals(policy=PolicySnapshot)
 cdef int ask_kernel(GuardState state, Request request, Outcome outcome) except -1
 
@@ -84,12 +79,9 @@ cdef void put_input(Request request, Outcome outcome) noexcept
 
 @cython.locals(
     orders=RememberedOrders, now_ns=i64, fill_row=Py_ssize_t, row=Py_ssize_t, phase=i64,
-    filled=u64, quantity=u64, held=i64, first=u64, after=i64, is_due=bint,
+    left=u64, filled=u64, quantity=u64, held=i64, first=u64, after=i64, is_due=bint,
 )
 cdef int decide_fill(GuardState state, Request request, Outcome outcome) except -1
-
-@cython.locals(orders=RememberedOrders)
-cdef bint is_fill_window_full(GuardState state, Py_ssize_t row, Request request) except -1
 
 @cython.locals(released=i64, fee=i64, unpaid=i64, paid=i64)
 cdef int _decide_fee(GuardState state, Request request, Outcome outcome) except -1
@@ -100,21 +92,10 @@ cdef int _decide_fee(GuardState state, Request request, Outcome outcome) except 
 )
 cdef bint _is_chargeable(GuardState state, Request request, Outcome outcome) except -1
 
-@cython.locals(desk=Desk, line=Tenant, free=i64)
-cdef i64 collected(
-    GuardState state, Request request, i64 released, i64 paid
-) except -1
-
 @cython.locals(known=Request, field=Py_ssize_t)
 cdef int _answer_known_fill(
     GuardState state, Py_ssize_t row, Request request, Outcome outcome
 ) except -1
-
-@cython.locals(wide_first=u128, freed=i64)
-cdef i64 hold_after(i64 first_microcents, u64 filled, u64 quantity) noexcept
-
-@cython.locals(fee=i64, desk=Desk, line=Tenant, available=i64, room=i64, payable=i64)
-cdef i64 unpaid_fee(GuardState state, Request request, i64 released_microcents) except -1
 
 @cython.locals(orders=RememberedOrders, row=Py_ssize_t, phase=i64, released=i64, sequence=u64)
 cdef int decide_cancel(GuardState state, Request request, Outcome outcome) except -1

@@ -13,12 +13,12 @@ How it fails: `InvariantError` where the state lacks what start-up guarantees, o
 gives two answers to one question. Nothing of a request can cause either.
 """
 
-from guard.engine import early, fact_rates, positioning
+from guard.engine import early, fact_rates, positioning, reducing, settling
 from guard.engine.checks import BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERSION, Check
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
-from guard.protocol import fields, slots
+from guard.protocol import fields
 from guard.protocol.fields import (
     EARLY,
     LATE,
@@ -29,7 +29,6 @@ from guard.protocol.fields import (
     UNCHARGED,
     UNCOUNTED,
     UNKNOWN,
-    ValueKind,
     stage_of_reason,
 )
 from guard.protocol.layout import Layout, json_steps
@@ -56,11 +55,10 @@ _ACTION_AT, _REASON_AT, _VENUE_AT, _COST_AT = (
     field.offset for field in INPUT.fields
 )  # fmt: skip
 
-(_ADMITTED, _REJECTED, _REFUSED_ORDER, _FILLED, _RELEASED, _STATUS, _ERROR, _PONG, _STATS) = map(
-    int, OutcomeKind
-)
-_ORDER, _FILL, _CANCEL, _STATUS_KIND, _PING, _STATS_KIND = map(fields.KINDS.index, (
-    "order", "fill", "cancel", "status", "ping", "stats"
+(_ADMITTED, _REJECTED, _REFUSED_ORDER, _FILLED, _RELEASED, _STATUS, _ERROR, _PONG, _STATS,
+ _REDUCED) = map(int, OutcomeKind)  # fmt: skip
+_ORDER, _FILL, _CANCEL, _STATUS_KIND, _PING, _STATS_KIND, _REDUCE = map(fields.KINDS.index, (
+    "order", "fill", "cancel", "status", "ping", "stats", "reduce"
 ))  # fmt: skip
 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED = map(int, OrderPhase)
 _REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
@@ -87,8 +85,7 @@ _BEFORE_KERNEL, _BEHIND_KERNEL = BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERS
 _ORDER_CONTENT = Layout(json_steps(fields.RECORDED_FIELDS[fields.ORDER]))
 _FILL_CONTENT = Layout(json_steps(fields.RECORDED_FIELDS[fields.FILL]))
 _ORDER_KEY_FIELDS, _FILL_KEY_FIELDS = 2, 3
-_TEXT, _OPTIONAL_TEXT = int(ValueKind.TEXT), int(ValueKind.OPTIONAL_TEXT)
-_SAME = -1
+_SAME = settling.SAME
 
 
 def decide(state: GuardState, request: Request, outcome: Outcome) -> int:
@@ -106,6 +103,8 @@ def decide(state: GuardState, request: Request, outcome: Outcome) -> int:
         decide_fill(state, request, outcome)
     elif kind == _CANCEL:
         decide_cancel(state, request, outcome)
+    elif kind == _REDUCE:
+        reducing.decide_reduction(state, request, outcome)
     elif kind == _STATUS_KIND:
         answer_status(state, request, outcome)
     elif kind == _PING:
@@ -119,7 +118,8 @@ def decide(state: GuardState, request: Request, outcome: Outcome) -> int:
 
 def is_recorded(outcome: Outcome) -> bool:
     """Is it an outcome to record and apply? Else it changes nothing."""
-    return outcome.kind <= _RELEASED and outcome.repeat == 0
+    kind = outcome.kind
+    return (kind <= _RELEASED or kind >= _REDUCED) and outcome.repeat == 0
 
 
 def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
@@ -207,7 +207,7 @@ def _answer_known_order(state: GuardState, row: int, request: Request, outcome: 
     """The first answer again; or a refusal, for an order with other content."""
     orders = state.orders
     orders.read(row)
-    field = first_difference(_ORDER_CONTENT, _ORDER_KEY_FIELDS, orders.known, request)
+    field = settling.first_difference(_ORDER_CONTENT, _ORDER_KEY_FIELDS, orders.known, request)
     if field == _SAME:
         orders.read_answer(row, outcome)
         outcome.kind = _ADMITTED if orders.phase(row) != _PHASE_REFUSED else _REJECTED
@@ -218,19 +218,6 @@ def _answer_known_order(state: GuardState, row: int, request: Request, outcome: 
     outcome.stage, outcome.detail = _ORDER_STAGE, _ORIGINAL_DETAIL
     _refuse(outcome, _REFUSED_ORDER, _REUSED)
     return 0
-
-
-def first_difference(content: Layout, first: int, one: Request, other: Request) -> int:
-    """The first field, in the protocol's order, in which the two differ; -1 where none does."""
-    for index in range(first, content.count):
-        slot = content.slots[index]
-        kind = content.kinds[index]
-        if kind in (_TEXT, _OPTIONAL_TEXT):
-            if not slots.is_same_text(one, other, slot, content.text_ats[index]):
-                return index
-        elif slots.request_number(one, slot) != slots.request_number(other, slot):
-            return index
-    return _SAME
 
 
 def ask_kernel(state: GuardState, request: Request, outcome: Outcome) -> int:
@@ -276,7 +263,7 @@ def decide_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
             _answer_known_fill(state, fill_row, request, outcome)
             return 0
     row = orders.find(request, now_ns)
-    if not is_due and row != _NO_ROW and is_fill_window_full(state, row, request):
+    if not is_due and row != _NO_ROW and settling.is_fill_window_full(state, row, request):
         outcome.kind = _ERROR
         outcome.error = _FILL_WINDOW_FULL
         return 0
@@ -288,18 +275,19 @@ def decide_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
             outcome.flags = _UNKNOWN | _REFUSED
         else:
             orders.read(row)
+            left, quantity = orders.left(row), orders.known.quantity
+            outcome.flags = _OVERFILL if request.quantity > left else 0
             filled = orders.filled_quantity(row) + request.quantity
-            quantity = orders.known.quantity
-            outcome.flags = _OVERFILL if filled > quantity else 0
             if filled > _I64_MAX and state.rules_version >= _BOUNDED_FEES:
                 outcome.flags = outcome.flags | _UNCOUNTED
             if phase == _OPEN:
                 held = orders.hold_microcents(row)
                 first = orders.known_outcome.notional_microcents
-                after = hold_after(first, filled, quantity)
+                left -= request.quantity if request.quantity < left else left
+                after = settling.hold_after(first, quantity - left, quantity)
                 outcome.hold_microcents = after
                 outcome.released_microcents = held - after
-                outcome.open_quantity = quantity - filled if filled < quantity else 0
+                outcome.open_quantity = left
             else:
                 outcome.flags = outcome.flags | _LATE
     if is_due:
@@ -313,31 +301,18 @@ def _decide_fee(state: GuardState, request: Request, outcome: Outcome) -> int:
     outcome.collected_microcents = 0
     released, fee = outcome.released_microcents, request.fee_microcents
     if state.rules_version < _BOUNDED_FEES:
-        outcome.unpaid_fee_microcents = unpaid_fee(state, request, released)
+        outcome.unpaid_fee_microcents = settling.unpaid_fee(state, request, released)
     elif fee > 0 and not _is_chargeable(state, request, outcome):
         outcome.flags = outcome.flags | _UNCHARGED
         outcome.unpaid_fee_microcents = 0
-        outcome.collected_microcents = collected(state, request, released, 0)
+        outcome.collected_microcents = settling.collected(state, request, released, 0)
     else:
-        unpaid = unpaid_fee(state, request, released)
+        unpaid = settling.unpaid_fee(state, request, released)
         outcome.unpaid_fee_microcents = unpaid
         paid = fee - unpaid if fee > 0 else 0
-        outcome.collected_microcents = collected(state, request, released, paid)
+        outcome.collected_microcents = settling.collected(state, request, released, paid)
     outcome.halts_desk = outcome.unpaid_fee_microcents > 0
     return 0
-
-
-def is_fill_window_full(state: GuardState, row: int, request: Request) -> bool:
-    """Is there no room left to remember one more fill of the order in that row?
-
-    To forget one instead would let it count twice.
-    """
-    orders = state.orders
-    if not orders.shares.is_split or orders.phase(row) == _PHASE_REFUSED:
-        return False
-    if orders.fill_count(row) >= orders.shares.fills_per_order_max:
-        return True
-    return state.share_of(request).fills >= orders.shares.fills_max
 
 
 def _is_chargeable(state: GuardState, request: Request, outcome: Outcome) -> bool:
@@ -359,22 +334,11 @@ def _is_chargeable(state: GuardState, request: Request, outcome: Outcome) -> boo
     return wide_fee * _BPS <= wide_bound + wide_minimum * _BPS
 
 
-def collected(state: GuardState, request: Request, released: int, paid: int) -> int:
-    """What of the desk's debt is paid out of what is free then, in microcents."""
-    desk = state.desk_of(request)
-    if desk is None or desk.unpaid_fees_microcents == 0:
-        return 0
-    line = state.ledger.line(desk.name)
-    assert line is not None
-    free: int = desk.debt_paid_by(line.remaining + released - paid)
-    return free
-
-
 def _answer_known_fill(state: GuardState, row: int, request: Request, outcome: Outcome) -> int:
     """The first answer again; or an error, for a fill with other content."""
     known = state.found.request
     state.orders.read_fill(row, known, outcome)
-    field = first_difference(_FILL_CONTENT, _FILL_KEY_FIELDS, known, request)
+    field = settling.first_difference(_FILL_CONTENT, _FILL_KEY_FIELDS, known, request)
     if field == _SAME:
         outcome.repeat = 1
         if state.has_facts:
@@ -384,31 +348,6 @@ def _answer_known_fill(state: GuardState, row: int, request: Request, outcome: O
     outcome.error = _FILL_ID_REUSED
     outcome.field = field
     return 0
-
-
-def hold_after(first_microcents: int, filled: int, quantity: int) -> int:
-    """What an order still holds once so many of its lots are filled."""
-    if filled >= quantity:
-        return 0
-    wide_first = first_microcents
-    freed = wide_first * filled // quantity
-    return first_microcents - freed
-
-
-def unpaid_fee(state: GuardState, request: Request, released_microcents: int) -> int:
-    """The part of the fee that the desk's budget cannot pay, in microcents."""
-    fee = request.fee_microcents
-    if fee <= 0:
-        return 0
-    desk = state.desk_of(request)
-    if desk is None:
-        return fee
-    line = state.ledger.line(desk.name)
-    assert line is not None
-    available = line.remaining + released_microcents
-    room = _I64_MAX - line.committed
-    payable = available if available < room else room
-    return fee - payable if fee > payable else 0
 
 
 def decide_cancel(state: GuardState, request: Request, outcome: Outcome) -> int:
@@ -446,7 +385,7 @@ def decide_cancel(state: GuardState, request: Request, outcome: Outcome) -> int:
                 outcome.collected_microcents = state.facts.collected_of(key, now_ns)
         elif state.rules_version >= _BOUNDED_FEES:
             released = outcome.released_microcents
-            outcome.collected_microcents = collected(state, request, released, 0)
+            outcome.collected_microcents = settling.collected(state, request, released, 0)
     if outcome.kind == _RELEASED and outcome.repeat == 0:
         _flag_rate(state, row, request, outcome)
     return 0
@@ -465,7 +404,7 @@ def answer_status(state: GuardState, request: Request, outcome: Outcome) -> int:
     outcome.kind = _STATUS
     outcome.state = outcome.filled_quantity = 0
     outcome.open_quantity = outcome.hold_microcents = 0
-    outcome.busted_fills = outcome.corrected_fills = 0
+    outcome.busted_fills = outcome.corrected_fills = outcome.reduced_quantity = 0
     if row == _NO_ROW:
         return 0
     phase = orders.phase(row)
@@ -476,7 +415,9 @@ def answer_status(state: GuardState, request: Request, outcome: Outcome) -> int:
     outcome.filled_quantity = orders.filled_quantity(row)
     outcome.hold_microcents = orders.hold_microcents(row)
     if phase == _OPEN:
-        outcome.open_quantity = orders.known.quantity - orders.filled_quantity(row)
+        outcome.open_quantity = orders.left(row)
+    if phase != _PHASE_REFUSED:
+        outcome.reduced_quantity = orders.reduced_quantity(row)
     if state.has_facts:
         early.count_amended(state, row, outcome)
     return 0

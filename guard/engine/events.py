@@ -28,6 +28,7 @@ from guard.engine.request_events import (
     OrderDecided,
     OrderRefused,
     OrderReleased,
+    ReductionRecorded,
 )
 from guard.protocol.limits import LimitScope
 from guard.protocol.ranges import (
@@ -413,6 +414,7 @@ PlainEvent: TypeAlias = (
     | FillRecorded
     | OrderReleased
     | Revalued
+    | ReductionRecorded
     | LogOpened
     | RulesActivated
     | SettingsActivated

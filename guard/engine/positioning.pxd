@@ -28,9 +28,9 @@ cdef int note_fill(
     GuardState state, Py_ssize_t order_row, i64 phase, Request request
 ) except -1
 
+cdef int note_closed(GuardState state, Py_ssize_t order_row) except -1
+
 @cython.locals(
     orders=RememberedOrders, order=Request, worth=Worth, row=Py_ssize_t, is_exit=bint
 )
-cdef int note_closed(GuardState state, Py_ssize_t order_row) except -1
-
-cdef i64 left_of(RememberedOrders orders, Py_ssize_t order_row) except? -1
+cpdef int note_reduced(GuardState state, Py_ssize_t order_row, i64 lots) except -1

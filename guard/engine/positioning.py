@@ -14,7 +14,6 @@ How it fails: `InvariantError` where an order that was admitted is of no desk or
 """
 
 from guard.engine.positions import BUY, NO_POSITION
-from guard.engine.remembered import RememberedOrders
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.state import GuardState
 from guard.protocol.request import Request
@@ -62,7 +61,7 @@ def note_fill(state: GuardState, order_row: int, phase: int, request: Request) -
     lots = request.quantity
     within = 0
     if phase != _PHASE_REFUSED:
-        left = left_of(orders, order_row)
+        left = orders.left(order_row)
         within = left if left < lots else lots
         if phase == _OPEN:
             is_exit = orders.known_outcome.reservation_id == 0
@@ -76,6 +75,12 @@ def note_fill(state: GuardState, order_row: int, phase: int, request: Request) -
 
 def note_closed(state: GuardState, order_row: int) -> int:
     """What is left of the open order in that row works no more."""
+    state.orders.read(order_row)
+    return note_reduced(state, order_row, state.orders.left(order_row))
+
+
+def note_reduced(state: GuardState, order_row: int, lots: int) -> int:
+    """So many lots of the open order in that row work no more."""
     orders = state.orders
     orders.read(order_row)
     order = orders.known
@@ -84,9 +89,9 @@ def note_closed(state: GuardState, order_row: int) -> int:
         raise InvariantError(f"an order of {order.symbol} was admitted, which is not defined")
     row = state.positions.obtain(orders.share_number(order_row), worth.number)
     is_exit = orders.known_outcome.reservation_id == 0
-    if is_exit:
+    if is_exit and lots == orders.left(order_row):
         state.positions.count_exit(-1)
-    return state.positions.work(row, order.side, -left_of(orders, order_row), is_exit)
+    return state.positions.work(row, order.side, -lots, is_exit)
 
 
 def note_open_orders(state: GuardState) -> None:
@@ -99,11 +104,5 @@ def note_open_orders(state: GuardState) -> None:
         if worth is None:
             raise InvariantError(f"an order of {orders.known.symbol} is open, not defined")
         position = state.positions.obtain(orders.share_number(row), worth.number)
-        state.positions.work(position, orders.known.side, left_of(orders, row), False)
+        state.positions.work(position, orders.known.side, orders.left(row), False)
         row = orders.find_open(row + 1, orders.row_end())
-
-
-def left_of(orders: RememberedOrders, order_row: int) -> int:
-    """How many lots of the order that was read last are not filled."""
-    filled = orders.filled_quantity(order_row)
-    return orders.known.quantity - filled if filled < orders.known.quantity else 0

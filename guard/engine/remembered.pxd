@@ -20,20 +20,21 @@ ctypedef u8 *BufferPointer
 cdef Py_ssize_t _DESK, _ID, _NO_ROW, _DESK_AT, _ID_AT, _FILL_ID_AT
 cdef Py_ssize_t _PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, _NEXT_CLOSED
 cdef Py_ssize_t _FIRST_FILL, _NEXT_FILL, _FILL_EXPIRES, _CLOSED_BEFORE, _CLOSED_AT, _FILL_COUNT
-cdef Py_ssize_t _SHARE, _STEPS
+cdef Py_ssize_t _SHARE, _STEPS, _REDUCED, _CHAIN
 cdef i64 _NEVER, _OPEN, _REFUSED
-cdef u64 _ADMITTED, _FOREIGN
-cdef u8 _COLLECTING_MARK
+cdef u64 _ADMITTED, _FOREIGN, _REDUCE
+cdef u8 _COLLECTING_MARK, _REDUCTION_MARK
 cdef list _LAYOUTS
-cdef bytes _NUL
+cdef bytes _NUL, _REDUCTION
 cdef Layout _CONTENT_LAYOUT, _ADMITTED_LAYOUT, _REJECTED_LAYOUT, _FILL_LAYOUT
-cdef Layout _ADMITTED_TIMED, _REJECTED_TIMED, _COLLECTING_LAYOUT
+cdef Layout _ADMITTED_TIMED, _REJECTED_TIMED, _COLLECTING_LAYOUT, _REDUCTION_LAYOUT
 
 @cython.final
 cdef class RememberedOrders:
     cdef readonly RowMap _orders, _fills
     cdef public Shares shares
     cdef public i64 forgotten_close_ns
+    cdef public bint is_wide
     cdef bytearray _key_bytes, _row_bytes, _payload
     cdef PackReader _reader
     cdef readonly Request known
@@ -61,6 +62,10 @@ cdef class RememberedOrders:
     cpdef i64 phase(self, Py_ssize_t row) except -1
     cpdef i64 hold_microcents(self, Py_ssize_t row) except? -1
     cpdef i64 filled_quantity(self, Py_ssize_t row) except? -1
+    cpdef i64 reduced_quantity(self, Py_ssize_t row) except? -1
+
+    @cython.locals(gone=i64, quantity=i64)
+    cpdef i64 left(self, Py_ssize_t row) except? -1
     cpdef Py_ssize_t share_number(self, Py_ssize_t row) except -1
     cpdef i64 release_sequence(self, Py_ssize_t row) except? -1
     cpdef i64 released_microcents(self, Py_ssize_t row) except? -1
@@ -85,11 +90,11 @@ cdef class RememberedOrders:
     )
     cpdef Py_ssize_t find_fill(self, Request request, i64 now_ns) except -2
 
-    cdef bint _is_outlasted(self, Py_ssize_t row, now_ns) except -1
-
     @cython.locals(payload=bytes, end=Py_ssize_t, layout=Layout)
     cpdef int read_fill(self, Py_ssize_t row, Request request, Outcome outcome) except -1
 
+    @cython.locals(payload=bytes)
+    cpdef bint is_reduction(self, Py_ssize_t fill_row) except -1
     cpdef bint is_full(self, DeskIds share, i64 ids_max, i64 now_ns) except -1
     cpdef i64 fill_count(self, Py_ssize_t row) except? -1
 
@@ -102,6 +107,7 @@ cdef class RememberedOrders:
     ) except -1
 
     cpdef int note_fill(self, Py_ssize_t row, i64 filled_quantity, i64 hold_microcents) except -1
+    cpdef int note_reduced(self, Py_ssize_t row, i64 lots, i64 hold_microcents) except -1
     cpdef int release(self, Py_ssize_t row, i64 sequence, i64 released_microcents) except -1
 
     @cython.locals(share=DeskIds)
@@ -117,20 +123,13 @@ cdef class RememberedOrders:
     ) except -1
 
     @cython.locals(key=bytes, count=Py_ssize_t, row=BufferPointer, layout=Layout)
-    cdef Py_ssize_t _add_fill(
+    cpdef Py_ssize_t _add_fill(
         self, Request request, Outcome outcome, Py_ssize_t next_row, i64 expires_at_ns
     ) except -1
-
-    @cython.locals(row=Py_ssize_t)
-    cpdef add_orphan_fill(
-        self, Request request, Outcome outcome, i64 expires_at_ns, Py_ssize_t fills_max
-    )
 
     cpdef Py_ssize_t add_early_fill(
         self, Request request, Outcome outcome, i64 expires_at_ns
     ) except -1
-
-    cdef _note_outlasting(self, expires_at_ns)
 
     @cython.locals(share=DeskIds)
     cpdef int forget_expired(self, i64 now_ns) except -1
@@ -150,6 +149,3 @@ cdef class RememberedOrders:
         behind=Py_ssize_t, closed_at_ns=i64,
     )
     cdef int _forget_order(self, Py_ssize_t row) except -1
-
-    @cython.locals(row=Py_ssize_t)
-    cdef _forget_oldest_orphan(self)

@@ -7,8 +7,8 @@ run backwards along a desk's queue of closed ones. Who may have how many: `guard
 
 How it works: orders and fills are rows of integers with a payload (`guard.engine.row_map`): the
 request and its answer in MessagePack, as two tables of fields say, without what the key says. The
-fills of an order hang on it as a chain of rows and are forgotten before it. Fills that name no
-order of ours stand in a queue of their own, each remembered for as long as a closed order. A change
+fills of an order hang on it as a chain of rows, its reductions among them, and are forgotten before
+it. Fills that name no order of ours stand in a queue of their own (`remembered_orphans`). A change
 of any of this is a new version of checkpoints.
 
 What has expired is forgotten in steps, behind each record. Until then an order that has expired is
@@ -21,12 +21,11 @@ How it fails: `InvariantError` for a payload that is none of its own.
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
-from guard.engine import remembered_form, remembered_whole
+from guard.engine import remembered_form, remembered_orphans, remembered_whole
 from guard.engine.remembered_form import (
     FILL_ROW,
     ORDER_ROW,
     OrderPhase,
-    fill_sequence,
     put_foreign_rest,
     read_foreign,
 )
@@ -47,7 +46,8 @@ NEVER: Final = 2**63 - 1  # when an open order expires
 Outlasting: TypeAlias = tuple[int, int, int]
 
 (_PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, _NEXT_CLOSED, _FIRST_FILL,
- _CLOSED_BEFORE, _CLOSED_AT, _FILL_COUNT, _SHARE) = range(len(ORDER_ROW))  # fmt: skip
+ _CLOSED_BEFORE, _CLOSED_AT, _FILL_COUNT, _SHARE, _REDUCED, _CHAIN,
+) = range(len(ORDER_ROW))  # fmt: skip
 _NEXT_FILL, _FILL_EXPIRES = range(len(FILL_ROW))
 # How much of what has expired is forgotten behind a record: of its own desk, and of another one.
 FORGET_STEPS: Final = 32
@@ -56,17 +56,20 @@ _OPEN, _REFUSED = int(OrderPhase.OPEN), int(OrderPhase.REFUSED)
 _DESK, _ID = fields.TEXT_NAMES.index("desk"), fields.TEXT_NAMES.index("client_order_id")
 _DESK_AT, _ID_AT, _FILL_ID_AT = TEXTS["desk"][0], TEXTS["client_order_id"][0], TEXTS["fill_id"][0]
 _ADMITTED, _FOREIGN, _NUL = int(OutcomeKind.ADMITTED), FOREIGN, b"\0"
+_REDUCE, _REDUCTION = fields.REDUCE, b"\0\1"  # what stands before a reduction's own id
 _ADMITTED_LAYOUT, _REJECTED_LAYOUT = remembered_form.ADMITTED, remembered_form.REJECTED
 _ADMITTED_TIMED, _REJECTED_TIMED = remembered_form.ADMITTED_TIMED, remembered_form.REJECTED_TIMED
 _LAYOUTS = [remembered_form.ORDER_LAYOUTS.get(first) for first in range(256)]
 _CONTENT_LAYOUT, _FILL_LAYOUT = remembered_form.CONTENT, remembered_form.FILL
 _COLLECTING_LAYOUT = remembered_form.FILL_COLLECTING
 _COLLECTING_MARK = remembered_form.COLLECTING_MARK
+_REDUCTION_LAYOUT, _REDUCTION_MARK = remembered_form.REDUCTION, remembered_form.REDUCTION_MARK
 
 
 class RememberedOrders:
     """The map of ids. Bounded by the caller, who asks `is_full` before it adds.
 
+    `is_wide`: has any order ever been reduced? Only then is that in the dump.
     `forgotten_close_ns`: nothing forgotten was closed, or sent, later. `known` and
     `known_outcome`: the order that was read last, and its first answer.
     """
@@ -76,6 +79,7 @@ class RememberedOrders:
         self._fills = RowMap(len(FILL_ROW))
         self.shares = Shares()
         self.forgotten_close_ns = 0
+        self.is_wide = False
         self._orphan_first = self._orphan_last = _NO_ROW
         self._orphan_count = 0
         self._last_orphan_sequence = 0
@@ -121,12 +125,12 @@ class RememberedOrders:
         return self._asked_key
 
     def fill_key(self, request: Request) -> bytes:
-        """The same of a fill's three parts."""
+        """The same of a fill's three parts, or of a reduction's, of which none is a fill's."""
         out = self._key_bytes
         at = text.put_slice(out, 0, request.texts, _DESK_AT, request.desk_bytes)
         at = text.put(out, at, _NUL)
         at = text.put_slice(out, at, request.texts, _ID_AT, request.client_order_id_bytes)
-        at = text.put(out, at, _NUL)
+        at = text.put(out, at, _REDUCTION if request.kind == _REDUCE else _NUL)
         at = text.put_slice(out, at, request.texts, _FILL_ID_AT, request.fill_id_bytes)
         return le.bytes_of(out, at)
 
@@ -151,6 +155,16 @@ class RememberedOrders:
     def filled_quantity(self, row: int) -> int:
         """How many lots of it are filled."""
         return self._orders.value(row, _FILLED)
+
+    def reduced_quantity(self, row: int) -> int:
+        """How many lots of it were taken off."""
+        return self._orders.value(row, _REDUCED)
+
+    def left(self, row: int) -> int:
+        """How many lots of the order, which was read last, are neither filled nor taken off."""
+        gone = self._orders.value(row, _FILLED)
+        quantity = self.known.quantity - self._orders.value(row, _REDUCED)
+        return quantity - gone if gone < quantity else 0
 
     def share_number(self, row: int) -> int:
         """The number of its desk's share."""
@@ -210,31 +224,26 @@ class RememberedOrders:
             expires_at_ns = self._orders.value(order_row, _EXPIRES)
         if expires_at_ns > now_ns:
             return row
-        if is_orphan and self._is_outlasted(row, now_ns):
+        if is_orphan and remembered_orphans.is_outlasted(self, row, now_ns):
             return row
         return _NO_ROW
 
-    def _is_outlasted(self, row: int, now_ns: int) -> bool:
-        """Has an orphan that came before this one, which has expired, not expired itself?"""
-        if not self._outlasting:
-            return False
-        sequence = fill_sequence(self._fills.payload(row))
-        return any(
-            expires_at_ns > now_ns
-            for _, earlier, expires_at_ns in self._outlasting
-            if earlier < sequence
-        )
-
     def read_fill(self, row: int, request: Request, outcome: Outcome) -> int:
-        """Reads a fill, without the three parts of its key, and its answer."""
+        """Reads a fill or a reduction, without the three parts of its key, and its answer."""
         payload, layout = self._fills.payload(row), _FILL_LAYOUT
         end = len(payload)
         outcome.collected_microcents = 0
         if end > 0 and payload[0] == _COLLECTING_MARK:
             layout = _COLLECTING_LAYOUT
+        elif end > 0 and payload[0] == _REDUCTION_MARK:
+            layout = _REDUCTION_LAYOUT
         if self._reader.read(layout, payload, 0, end, request, outcome) != end:
             raise InvariantError(f"the remembered fill in row {row} is none")
         return 0
+
+    def is_reduction(self, fill_row: int) -> bool:
+        """Is what that row holds a reduction, and no fill?"""
+        return self._fills.payload(fill_row)[0] == _REDUCTION_MARK
 
     def find_open(self, begin: int, end: int) -> int:
         """The first row of an open order from row `begin` on, before row `end`; NO_ROW."""
@@ -297,6 +306,8 @@ class RememberedOrders:
         le.store_i64(row, 8 * _CLOSED_AT, 0)
         le.store_i64(row, 8 * _FILL_COUNT, 0)
         le.store_i64(row, 8 * _SHARE, share.number)
+        le.store_i64(row, 8 * _REDUCED, 0)
+        le.store_i64(row, 8 * _CHAIN, 0)
         return self._orders.add_packed(key, self._payload, count, row)
 
     def _put_foreign(self, request: Request, outcome: Outcome, is_timed: bool) -> int:
@@ -314,6 +325,13 @@ class RememberedOrders:
         """What is filled and held of an order now."""
         self._orders.put(row, _FILLED, filled_quantity)
         self._orders.put(row, _HOLD, hold_microcents)
+        return 0
+
+    def note_reduced(self, row: int, lots: int, hold_microcents: int) -> int:
+        """So many more lots of an order were taken off, and what is held of it now."""
+        self._orders.put(row, _REDUCED, self._orders.value(row, _REDUCED) + lots)
+        self._orders.put(row, _HOLD, hold_microcents)
+        self.is_wide = True
         return 0
 
     def release(self, row: int, sequence: int, released_microcents: int) -> int:
@@ -346,7 +364,7 @@ class RememberedOrders:
         return 0
 
     def add_fill(self, order_row: int, request: Request, outcome: Outcome) -> int:
-        """Remembers a fill for as long as its order."""
+        """Remembers a fill or a reduction for as long as its order."""
         orders = self._orders
         row = self._add_fill(request, outcome, orders.value(order_row, _FIRST_FILL), _NEVER)
         orders.put(order_row, _FIRST_FILL, row)
@@ -364,40 +382,18 @@ class RememberedOrders:
     ) -> int:
         key = self.fill_key(request)
         while self._orphan_count and self._fills.find(key) != _NO_ROW:
-            self._forget_oldest_orphan()  # it has expired, as have those before it
+            remembered_orphans.forget_oldest(self)  # it has expired, as have those before it
         layout = _FILL_LAYOUT if outcome.collected_microcents == 0 else _COLLECTING_LAYOUT
+        if request.kind == _REDUCE:
+            layout = _REDUCTION_LAYOUT
         count, row = tables.write_pack(layout, self._payload, 0, request, outcome), self._row_bytes
         le.store_i64(row, 8 * _NEXT_FILL, next_row)
         le.store_i64(row, 8 * _FILL_EXPIRES, expires_at_ns)
         return self._fills.add_packed(key, self._payload, count, row)
 
-    def add_orphan_fill(
-        self, request: Request, outcome: Outcome, expires_at_ns: int, fills_max: int
-    ) -> None:
-        """Remembers a fill of no order of ours; beyond `fills_max` of them the oldest one goes."""
-        row = self._add_fill(request, outcome, _NO_ROW, expires_at_ns)
-        if self._orphan_last == _NO_ROW:
-            self._orphan_first = row
-        else:
-            self._fills.put(self._orphan_last, _NEXT_FILL, row)
-            self._note_outlasting(expires_at_ns)
-        self._orphan_last = row
-        self._last_orphan_sequence = outcome.sequence
-        self._orphan_count += 1
-        if self._orphan_count > fills_max:
-            self._forget_oldest_orphan()
-
     def add_early_fill(self, request: Request, outcome: Outcome, expires_at_ns: int) -> int:
         """Remembers a fill that may meet its order yet (`guard.engine.facts`)."""
         return self._add_fill(request, outcome, _NO_ROW, expires_at_ns)
-
-    def _note_outlasting(self, expires_at_ns: int) -> None:
-        """Lists the last orphan, if it outlasts the next one, which expires then."""
-        last_expires_at_ns = self._fills.value(self._orphan_last, _FILL_EXPIRES)
-        if last_expires_at_ns > expires_at_ns:
-            self._outlasting.append(
-                (self._orphan_last, self._last_orphan_sequence, last_expires_at_ns)
-            )
 
     def forget_expired(self, now_ns: int) -> int:
         """Forgets all that may be forgotten by `now_ns`: as was done before rules version 2."""
@@ -409,7 +405,7 @@ class RememberedOrders:
         while self._orphan_first != _NO_ROW:
             if self._fills.value(self._orphan_first, _FILL_EXPIRES) > now_ns:
                 break
-            self._forget_oldest_orphan()
+            remembered_orphans.forget_oldest(self)
         return 0
 
     def forget_some(self, share: DeskIds, sequence: int, now_ns: int) -> int:
@@ -427,7 +423,7 @@ class RememberedOrders:
                 self._fills.value(self._orphan_first, _FILL_EXPIRES) > now_ns
             ):
                 break
-            self._forget_oldest_orphan()
+            remembered_orphans.forget_oldest(self)
         return 0
 
     def _forget_of(self, share: DeskIds, now_ns: int) -> int:
@@ -479,22 +475,12 @@ class RememberedOrders:
         self._known_row = _NO_ROW
         return 0
 
-    def _forget_oldest_orphan(self) -> None:
-        row = self._orphan_first
-        if self._outlasting and self._outlasting[0][0] == row:
-            del self._outlasting[0]
-        self._orphan_first = self._fills.value(row, _NEXT_FILL)
-        if self._orphan_first == _NO_ROW:
-            self._orphan_last = _NO_ROW
-        self._fills.remove(row)
-        self._orphan_count -= 1
-
     # All at once.
 
     def dump(self) -> Iterator[bytes]:
         """All that is remembered, in pieces: equal for equal histories."""
         return remembered_whole.dump(self)
 
-    def load(self, read: Reader, is_split: bool = False) -> None:
-        """Becomes what `dump` wrote; `is_split`: as its shares were."""
-        remembered_whole.load(self, read, is_split)
+    def load(self, read: Reader, is_split: bool = False, is_wide: bool = False) -> None:
+        """Becomes what `dump` wrote; `is_split`, `is_wide`: as it was."""
+        remembered_whole.load(self, read, is_split, is_wide)

@@ -15,7 +15,7 @@ import msgspec
 from guard.protocol import fields
 from guard.protocol.fields import Field, ValueKind, answer_field
 from guard.protocol.layout import Layout, Step, encode_pack
-from guard.protocol.messages import Admit, Filled, Reject
+from guard.protocol.messages import Admit, Filled, Reduced, Reject
 from kernel import InvariantError
 
 
@@ -35,7 +35,10 @@ ORDER_ROW: Final = (
     "phase", "hold_microcents", "filled_quantity", "expires_at_ns", "release_sequence",
     "released_microcents", "next_closed", "first_fill",
     "closed_before", "closed_at_ns", "fill_count", "share",
+    "reduced_quantity", "chain",
 )  # fmt: skip
+# How many of them there are of orders none of which was ever reduced or replaced.
+NARROW_FIELDS: Final = 12
 # A fill's integers: the order's next fill, or the next orphan; NEVER where it goes with its order.
 FILL_ROW: Final = ("next_fill", "expires_at_ns")
 
@@ -106,6 +109,24 @@ def _fill_layout(rest: list[Field]) -> Layout:
 FILL: Final = _fill_layout(_FILL_REST)
 FILL_COLLECTING: Final = _fill_layout([*_FILL_REST, _COLLECTED])
 COLLECTING_MARK: Final = 0x90 + 2 + len(_FILL_REST)
+# Of a reduction the same: its content, then its answer's. It begins as nothing else does.
+REDUCTION: Final = Layout(
+    _steps(
+        [
+            fields.RECORDED_FIELDS[fields.REDUCE][-1],
+            *(
+                answer_field(Reduced, name)
+                for name in (
+                    "wal_sequence", "open_quantity", "hold_microcents", "released_microcents"
+                )
+            ),
+            _as_number(answer_field(Reduced, "flags")),
+            _COLLECTED._replace(low=0),
+        ],
+        b"\xdc\x00\x07",
+    )
+)  # fmt: skip
+REDUCTION_MARK: Final = 0xDC
 CONTENT = Layout(_steps(_ORDER_CONTENT, _CONTENT_HEAD))
 _ADMIT_VALUES: Final = len(_ADMIT_REST) - 2  # of an admit behind its reason and its sequence
 

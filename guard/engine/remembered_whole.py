@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from guard.engine.remembered_form import fill_sequence
+from guard.engine.remembered_form import NARROW_FIELDS, fill_sequence
 from guard.engine.row_map import NO_ROW, Reader
 from guard.engine.shares import SHARE_FIELDS, Shares
 from guard.protocol.outcome import Outcome
@@ -45,7 +45,7 @@ def dump(orders: "RememberedOrders") -> Iterator[bytes]:
         yield _SHARED.pack(*orphans, orders.forgotten_close_ns, len(shares.all))
         for share in shares.all:
             yield _SHARE_VALUES.pack(*share.values())
-        yield from orders._orders.dump()
+        yield from orders._orders.dump(0 if orders.is_wide else NARROW_FIELDS)
     else:
         first = shares.of(0)
         yield _QUEUES.pack(
@@ -55,8 +55,8 @@ def dump(orders: "RememberedOrders") -> Iterator[bytes]:
     yield from orders._fills.dump()
 
 
-def load(orders: "RememberedOrders", read: Reader, is_split: bool) -> None:
-    """Becomes what `dump` wrote; `is_split`: as its shares were."""
+def load(orders: "RememberedOrders", read: Reader, is_split: bool, is_wide: bool) -> None:
+    """Becomes what `dump` wrote; `is_split`: as its shares were; `is_wide`: as it was."""
     shares = orders.shares = Shares()
     shares.is_split = is_split
     first = shares.of(0)
@@ -73,7 +73,9 @@ def load(orders: "RememberedOrders", read: Reader, is_split: bool) -> None:
         )
     orders._orphan_first, orders._orphan_last, orders._orphan_count = orphans
     orders._known_row = NO_ROW
-    orders._orders.load(read, 0 if is_split else _FIELDS_BEFORE_SHARES)
+    orders.is_wide = is_wide
+    narrow = NARROW_FIELDS if is_split else _FIELDS_BEFORE_SHARES
+    orders._orders.load(read, 0 if is_wide else narrow)
     orders._fills.load(read)
     if is_split and sum(share.ids for share in shares.all) != len(orders):
         raise InvariantError(f"the dumped shares are not of {len(orders)} orders")

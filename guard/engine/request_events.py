@@ -8,7 +8,17 @@ that the record has.
 
 from msgspec import UNSET, Struct, UnsetType
 
-from guard.protocol.messages import Admit, Cancel, Fill, Filled, Order, Reject, Released
+from guard.protocol.messages import (
+    Admit,
+    Cancel,
+    Fill,
+    Filled,
+    Order,
+    Reduce,
+    Reduced,
+    Reject,
+    Released,
+)
 from guard.protocol.ranges import (
     Client,
     ElapsedNs,
@@ -71,5 +81,14 @@ class OrderReleased(Event, tag="release", gc=False):
 
     cancel: Cancel
     answer: Released
+    elapsed_ns: ElapsedNs | UnsetType = UNSET
+    clock_ns: ReceivedAtNs | UnsetType = UNSET
+
+
+class ReductionRecorded(Event, tag="reduce", gc=False):
+    """So many lots were taken off an order, and their share of its hold was freed."""
+
+    reduce: Reduce
+    answer: Reduced
     elapsed_ns: ElapsedNs | UnsetType = UNSET
     clock_ns: ReceivedAtNs | UnsetType = UNSET

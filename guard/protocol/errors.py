@@ -8,7 +8,15 @@ from typing import Final
 
 from msgspec import UNSET
 
-from guard.protocol.fields import FILL, FILL_FIELDS, LIMITS, MARK, POSITIONS
+from guard.protocol.fields import (
+    FILL,
+    FILL_FIELDS,
+    LIMITS,
+    MARK,
+    POSITIONS,
+    REDUCE,
+    REDUCE_FIELDS,
+)
 from guard.protocol.messages import ErrorReply
 from guard.protocol.outcome import Outcome
 from guard.protocol.reasons import ErrorCode
@@ -17,16 +25,19 @@ from guard.protocol.request import Request
 _NOTHING_TO_CANCEL: Final = {
     ErrorCode.UNKNOWN_ORDER: "is not known to the guard",
     ErrorCode.ORDER_REFUSED: "was refused: it holds nothing",
-    ErrorCode.ORDER_FILLED: "is filled: nothing is left to cancel",
+    ErrorCode.ORDER_FILLED: "has nothing left that is open",
 }
 
 
 def error_about(request: Request, code: ErrorCode, field: str, message: str) -> ErrorReply:
-    """An error that names the order, or the fill, that the request is about; without its id."""
+    """An error that names the order, fill or reduction that it is about; without a request's id."""
     if request.kind in (MARK, LIMITS, POSITIONS):
         return ErrorReply(code.word, field, message)
     fill_id = request.fill_id if request.kind == FILL else UNSET
-    return ErrorReply(code.word, field, message, request.desk, request.client_order_id, fill_id)
+    reduce_id = request.fill_id if request.kind == REDUCE else UNSET
+    return ErrorReply(
+        code.word, field, message, request.desk, request.client_order_id, fill_id, reduce_id
+    )
 
 
 def error_reply(request: Request, outcome: Outcome) -> ErrorReply:
@@ -36,12 +47,17 @@ def error_reply(request: Request, outcome: Outcome) -> ErrorReply:
         field = FILL_FIELDS[outcome.field]
         text = f"{field}: fill_id {request.fill_id!r} is known with another {field}"
         return error_about(request, code, field, text)
+    if code is ErrorCode.REDUCE_ID_REUSED:
+        field = REDUCE_FIELDS[outcome.field]
+        text = f"{field}: reduce_id {request.fill_id!r} is known with another {field}"
+        return error_about(request, code, field, text)
     if code is ErrorCode.FILL_WINDOW_FULL:
+        field = "reduce_id" if request.kind == REDUCE else "fill_id"
         text = (
-            f"fill_id: no further fill of order {request.client_order_id!r} of desk "
+            f"{field}: no further fill of order {request.client_order_id!r} of desk "
             f"{request.desk!r} can be remembered now; nothing has changed"
         )
-        return error_about(request, code, "fill_id", text)
+        return error_about(request, code, field, text)
     text = (
         f"client_order_id: {request.client_order_id!r} of desk {request.desk!r} "
         f"{_NOTHING_TO_CANCEL[code]}"

@@ -23,6 +23,8 @@ from guard.protocol.messages import (
     Fill,
     Filled,
     Order,
+    Reduce,
+    Reduced,
     Released,
     StatusReply,
 )
@@ -67,7 +69,9 @@ class Field(NamedTuple):
 
 
 KINDS: Final = tuple(REQUEST_TYPES)
-ORDER, FILL, CANCEL, STATUS, PING, STATS, HELLO, MARK, LIMITS, POSITIONS = range(len(KINDS))
+(ORDER, FILL, CANCEL, STATUS, PING, STATS, HELLO, MARK, LIMITS, POSITIONS, REDUCE) = range(
+    len(KINDS)
+)
 BAD: Final = len(KINDS)  # no request: it is answered by an error
 
 TEXT_NAMES: Final = tuple(TEXTS)
@@ -115,6 +119,9 @@ FLAG_SETS: Final = tuple(  # the usual ones have low numbers, and are found firs
     [flag for bit, flag in enumerate(FLAGS) if number >> bit & 1]
     for number in range(1 << len(FLAGS))
 )
+# What a reduction has of them: at most one.
+REDUCED_FLAGS: Final[tuple[list[str], ...]] = ([], ["late"], ["overreduced"])
+REDUCED_LATE, OVERREDUCED = 1, 2
 STATES: Final = ("unknown", "open", "closed", "refused")
 CODE_OF_REASON: Final[dict[str, int]] = {
     **{reason.snake: int(reason) for reason in Reason},
@@ -127,6 +134,7 @@ REASON_WORDS: Final = tuple(
 _COUNTED: Final = {int(Reason.RISK_HARD_LIMIT), int(Reason.CONFIDENCE_HARD_LIMIT)}
 ORDER_FIELDS: Final = tuple(name for name in Order.__struct_fields__ if name != "request_id")
 FILL_FIELDS: Final = tuple(name for name in Fill.__struct_fields__ if name != "request_id")
+REDUCE_FIELDS: Final = tuple(name for name in Reduce.__struct_fields__ if name != "request_id")
 
 # What a reject's detail holds, by what it is refused for; the kernel's own reasons hold the counts.
 DETAILS: Final[tuple[tuple[str, ...], ...]] = (
@@ -208,8 +216,13 @@ def _int_type(field: Any) -> Any:
     return next((one for one in of if isinstance(one, msgspec.inspect.IntType)), None)
 
 
-# Of a `hello`: they stand where an order's own do.
-_PLACES: Final = {"from_symbol": "symbol", "from_desk": "desk", "from_venue": "venue"}
+# These stand where others do, which no request of theirs has.
+_PLACES: Final = {
+    "from_symbol": "symbol",
+    "from_desk": "desk",
+    "from_venue": "venue",
+    "reduce_id": "fill_id",
+}
 
 
 def _request_field(field: Any) -> Field:
@@ -278,7 +291,7 @@ _ANSWER_FIELDS: Final = {
     ),
     **{
         name: Field(name, ValueKind.NUMBER, _outcome(name), (), 1, I64_MAX, is_sparse=True)
-        for name in ("collected_microcents", "busted_fills", "corrected_fills")
+        for name in ("collected_microcents", "busted_fills", "corrected_fills", "reduced_quantity")
     },
     "substituted": Field("substituted", ValueKind.WORD, _outcome("substituted"), (False, True)),
     "repeat": Field("repeat", ValueKind.WORD, _outcome("repeat"), (False, True)),
@@ -301,8 +314,11 @@ def answer_field(struct: type, name: str) -> Field:
         return _FILLED_FEE
     if struct is Released and name == "flags":
         return _ANSWER_FIELDS[name]._replace(is_sparse=True)
-    if name in TEXT_NAMES:
-        return Field(name, ValueKind.SAME_TEXT, TEXT_NAMES.index(name))
+    if struct is Reduced and name == "flags":
+        return _ANSWER_FIELDS[name]._replace(words=REDUCED_FLAGS)
+    place = _PLACES.get(name, name)
+    if place in TEXT_NAMES:
+        return Field(name, ValueKind.SAME_TEXT, TEXT_NAMES.index(place))
     return _ANSWER_FIELDS.get(name) or Field(name, ValueKind.NUMBER, _outcome(name), (), 0, I64_MAX)
 
 
@@ -332,6 +348,7 @@ STATUS_BEFORE, STATUS_BEHIND = (
             "hold_microcents",
             "busted_fills",
             "corrected_fills",
+            "reduced_quantity",
         ),
     )
 )

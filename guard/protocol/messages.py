@@ -85,6 +85,16 @@ class Cancel(Struct, tag="cancel", tag_field="type", forbid_unknown_fields=True,
     request_id: RequestId = UNSET
 
 
+class Reduce(Struct, tag="reduce", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """The venue took so many lots off an open order."""
+
+    desk: Name
+    client_order_id: Identifier
+    reduce_id: Identifier
+    quantity: Count
+    request_id: RequestId = UNSET
+
+
 class Status(Struct, tag="status", tag_field="type", forbid_unknown_fields=True, gc=False):
     """What became of the order?"""
 
@@ -218,10 +228,30 @@ class Released(Struct, tag="released", tag_field="type", gc=False):
     request_id: RequestId = UNSET
 
 
+class Reduced(Struct, tag="reduced", tag_field="type", gc=False):
+    """So many fewer lots of the order are open, and their share of its hold is free.
+
+    `flags`: `late` where the order was closed already, `overreduced` where fewer lots were open.
+    """
+
+    desk: str
+    client_order_id: str
+    reduce_id: str
+    wal_sequence: int
+    open_quantity: int
+    hold_microcents: int
+    released_microcents: int
+    flags: list[str]
+    repeat: bool
+    collected_microcents: int | UnsetType = UNSET
+    request_id: RequestId = UNSET
+
+
 class StatusReply(Struct, tag="status", tag_field="type"):
     """What the guard knows of an order. `answer` is the first answer, null when unknown.
 
-    `busted_fills`, `corrected_fills`: of its fills, how many were since; left out where none.
+    `busted_fills`, `corrected_fills`: of its fills, how many were since; `reduced_quantity`: how
+    many of its lots were taken off. Each is left out where it is none.
     """
 
     desk: str
@@ -233,6 +263,7 @@ class StatusReply(Struct, tag="status", tag_field="type"):
     hold_microcents: int
     busted_fills: int | UnsetType = UNSET
     corrected_fills: int | UnsetType = UNSET
+    reduced_quantity: int | UnsetType = UNSET
     request_id: RequestId = UNSET
 
 
@@ -368,11 +399,22 @@ class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
     desk: str | UnsetType = UNSET
     client_order_id: str | UnsetType = UNSET
     fill_id: str | UnsetType = UNSET
+    reduce_id: str | UnsetType = UNSET
     request_id: RequestId = UNSET
 
 
 Request: TypeAlias = (
-    Order | Fill | Cancel | Status | Ping | Stats | Hello | Mark | ShowLimits | ShowPositions
+    Order
+    | Fill
+    | Cancel
+    | Status
+    | Ping
+    | Stats
+    | Hello
+    | Mark
+    | ShowLimits
+    | ShowPositions
+    | Reduce
 )
 # Every reply but an error.
 Answer: TypeAlias = (
@@ -380,6 +422,7 @@ Answer: TypeAlias = (
     | Reject
     | Filled
     | Released
+    | Reduced
     | StatusReply
     | Pong
     | StatsReply
@@ -404,4 +447,5 @@ REQUEST_TYPES: dict[str, type[Request]] = {
     "mark": Mark,
     "limits": ShowLimits,
     "positions": ShowPositions,
+    "reduce": Reduce,
 }

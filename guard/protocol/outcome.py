@@ -15,7 +15,7 @@ from guard.protocol.messages import Admit, Reject
 
 
 class OutcomeKind(IntEnum):
-    """What an outcome is. The first five are recorded, unless they are a `repeat`."""
+    """What an outcome is. Those to 5 and from 10 on are recorded, unless they are a `repeat`."""
 
     ADMITTED = 1
     REJECTED = 2  # an order that the kernel could be asked about
@@ -26,6 +26,7 @@ class OutcomeKind(IntEnum):
     ERROR = 7
     PONG = 8
     STATS = 9
+    REDUCED = 10
 
 
 FOREIGN: Final = 0  # no reason's number
@@ -39,7 +40,7 @@ OUTCOME_NUMBERS: Final = (
     "latency", "capability", "provider", "region", "budget", "utility", "open_quantity",
     "hold_microcents", "released_microcents", "unpaid_fee_microcents", "flags", "halts_desk",
     "state", "filled_quantity", "error", "received_at_ns", "collected_microcents", "busted_fills",
-    "corrected_fills", "scope", "reducing",
+    "corrected_fills", "scope", "reducing", "reduced_quantity",
 )  # fmt: skip
 
 
@@ -68,7 +69,7 @@ class Outcome:
         self.unpaid_fee_microcents = self.flags = self.halts_desk = 0
         self.state = self.filled_quantity = self.error = self.received_at_ns = 0
         self.collected_microcents = self.busted_fills = self.corrected_fills = 0
-        self.scope = self.reducing = 0
+        self.scope = self.reducing = self.reduced_quantity = 0
 
     def take_foreign(self, answer: Admit | Reject) -> None:
         """It is an answer of other rules: what there is to apply of it, and itself."""

@@ -24,7 +24,7 @@ from guard.protocol.layout import (
     json_steps,
     pack_steps,
 )
-from guard.protocol.messages import Admit, Filled, Reject, Released
+from guard.protocol.messages import Admit, Filled, Reduced, Reject, Released
 from guard.protocol.outcome import FOREIGN, Outcome, OutcomeKind
 from guard.protocol.reasons import Refusal
 from guard.protocol.request import TEXTS, Request
@@ -36,9 +36,15 @@ REPLY_BYTES_MAX = 2_048
 _ECHO_AT = TEXTS["echo"][0]
 _JSON_ECHO, _PACK_ECHO = b',"request_id":', encode_pack("request_id")
 _JSON_END = b"}"
-_ADMITTED, _FILLED, _RELEASED, _STATUS = map(
+_ADMITTED, _FILLED, _RELEASED, _STATUS, _REDUCED = map(
     int,
-    (OutcomeKind.ADMITTED, OutcomeKind.FILLED, OutcomeKind.RELEASED, OutcomeKind.STATUS),
+    (
+        OutcomeKind.ADMITTED,
+        OutcomeKind.FILLED,
+        OutcomeKind.RELEASED,
+        OutcomeKind.STATUS,
+        OutcomeKind.REDUCED,
+    ),
 )
 _FOREIGN, _REFUSED = FOREIGN, int(OutcomeKind.REFUSED)
 _REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
@@ -67,9 +73,10 @@ _ANSWERS = (
     ("filled", fields_of_answer(Filled)),
     ("released", fields_of_answer(Released)),
     ("status", STATUS_BEFORE),
+    ("reduced", fields_of_answer(Reduced)),
 )
 _ADMIT, _REJECT, _ADMIT_UNTIMED, _REJECT_UNTIMED = range(4)
-_REJECT_REUSED, _FILL, _RELEASE, _STATUS_BEFORE = range(4, 8)
+_REJECT_REUSED, _FILL, _RELEASE, _STATUS_BEFORE, _REDUCE = range(4, 9)
 _JSON = [_json_layout(*answer) for answer in _ANSWERS]
 _PACK = [_pack_layout(*answer) for answer in _ANSWERS]
 _JSON_BEHIND = Layout(json_steps(STATUS_BEHIND, b","))
@@ -139,6 +146,8 @@ def _answer_of(outcome: Outcome) -> int:
         return _FILL
     if kind == _RELEASED:
         return _RELEASE
+    if kind == _REDUCED:
+        return _REDUCE
     if outcome.reason == _REUSED:
         return _REJECT_REUSED
     return _REJECT if is_timed else _REJECT_UNTIMED

@@ -26,18 +26,17 @@ from guard.protocol.messages import (
     NAME_LENGTH_MAX,
     REQUEST_TYPES,
     U64_MAX,
-    Cancel,
     ErrorReply,
     Fill,
     Hello,
     Mark,
     Order,
     Ping,
+    Reduce,
     Request,
     ShowLimits,
     ShowPositions,
     Stats,
-    Status,
 )
 from guard.protocol.reasons import ErrorCode
 
@@ -63,6 +62,7 @@ _BPS = "an integer from 0 to 10000"
 ALLOWED: Final[dict[str, str]] = {
     "client_order_id": _IDENTIFIER,
     "fill_id": _IDENTIFIER,
+    "reduce_id": _IDENTIFIER,
     "desk": _NAME,
     "symbol": _NAME,
     "side": '"buy" or "sell"',
@@ -111,6 +111,7 @@ class WireError(ValueError):
             desk=_usable(said("desk"), NAME_LENGTH_MAX, is_name),
             client_order_id=_usable(said("client_order_id"), ID_LENGTH_MAX, is_identifier),
             fill_id=_usable(said("fill_id"), ID_LENGTH_MAX, is_identifier),
+            reduce_id=_usable(said("reduce_id"), ID_LENGTH_MAX, is_identifier),
             request_id=_usable_request_id(said("request_id")),
         )
 
@@ -127,9 +128,7 @@ class WireForm:
     encode: Callable[[object], bytes]
 
 
-_REQUEST: Any = (
-    Order | Fill | Cancel | Status | Ping | Stats | Hello | Mark | ShowLimits | ShowPositions
-)
+_REQUEST: Any = Request
 _REQUESTS: Any = list[_REQUEST]
 
 JSON = WireForm(
@@ -264,6 +263,8 @@ def check_request(request: Request, currency: str) -> None:
             raise _invalid("client_order_id", request.client_order_id)
         if isinstance(request, Fill) and not is_identifier(request.fill_id):
             raise _invalid("fill_id", request.fill_id)
+        if isinstance(request, Reduce) and not is_identifier(request.reduce_id):
+            raise _invalid("reduce_id", request.reduce_id)
 
 
 def _check_order(order: Order, currency: str) -> None:

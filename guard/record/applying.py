@@ -10,7 +10,13 @@ not follow from those before it.
 
 from guard.engine.engine import Engine
 from guard.engine.events import LogOpened, Outcome
-from guard.engine.request_events import FillRecorded, OrderDecided, OrderRefused, OrderReleased
+from guard.engine.request_events import (
+    FillRecorded,
+    OrderDecided,
+    OrderRefused,
+    OrderReleased,
+    ReductionRecorded,
+)
 from guard.protocol.fields import CODE_OF_REASON, EARLY, RATE, RECORDED_FLAGS, UNCHARGED
 from guard.protocol.messages import I64_MAX, Admit
 from guard.protocol.outcome import Outcome as RequestOutcome
@@ -24,7 +30,13 @@ from guard.record.words import shown
 
 _CANCEL_FLAGS = EARLY | RATE
 _RECORDED_FLAGS = (1 << len(RECORDED_FLAGS)) - 1
-REQUEST_EVENTS = (OrderDecided, OrderRefused, FillRecorded, OrderReleased)
+REQUEST_EVENTS = (
+    OrderDecided,
+    OrderRefused,
+    FillRecorded,
+    OrderReleased,
+    ReductionRecorded,
+)
 
 
 def read_event(

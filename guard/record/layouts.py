@@ -12,7 +12,7 @@ from typing import Final
 from guard.protocol import fields
 from guard.protocol.fields import TEXT_NAMES, Field, ValueKind, answer_field, fields_of_answer
 from guard.protocol.layout import Layout, Step, encode_json, json_steps
-from guard.protocol.messages import I64_MAX, REPLY_FIELDS, Admit, Filled, Reject, Released
+from guard.protocol.messages import I64_MAX, REPLY_FIELDS, Admit, Filled, Reduced, Reject, Released
 from guard.protocol.ranges import TIME_NS_MAX
 from guard.protocol.request import REQUEST_NUMBERS
 
@@ -58,8 +58,13 @@ RELEASE: Final = Layout(
     _request("release", "cancel", fields.CANCEL) + _answer("released", fields_of_answer(Released)),
     b"}}",
 )
+REDUCTION: Final = Layout(
+    _request("reduce", "reduce", fields.REDUCE) + _answer("reduced", fields_of_answer(Reduced)),
+    b"}}",
+)
 FILL_REQUEST: Final = Layout(_request("fill", "fill", fields.FILL))
 RELEASE_REQUEST: Final = Layout(_request("release", "cancel", fields.CANCEL))
+REDUCTION_REQUEST: Final = Layout(_request("reduce", "reduce", fields.REDUCE))
 
 # At the end of an event's text, each where it is not 0: the mark of the order's symbol and its age,
 # the log's count of time, and what the system's clock said where that was something else.

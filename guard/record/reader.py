@@ -9,7 +9,7 @@ What is no record of a request is not read.
 """
 
 from guard.protocol import slots
-from guard.protocol.fields import CANCEL, FILL, ORDER
+from guard.protocol.fields import CANCEL, FILL, ORDER, REDUCE
 from guard.protocol.json_reader import JsonReader
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request
@@ -17,11 +17,13 @@ from guard.record import layouts
 
 NOT_PLAIN = -1
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
-_ORDER_KIND, _FILL_KIND, _CANCEL_KIND = ORDER, FILL, CANCEL
+_REDUCED = int(OutcomeKind.REDUCED)
+_ORDER_KIND, _FILL_KIND, _CANCEL_KIND, _REDUCE_KIND = ORDER, FILL, CANCEL, REDUCE
 _ORDER_DECIDED, _ORDER_REFUSED = layouts.ORDER_DECIDED, layouts.ORDER_REFUSED
 _ADMIT, _REJECT, _REJECT_REUSED = layouts.ADMIT, layouts.REJECT, layouts.REJECT_REUSED
 _FILL, _RELEASE = layouts.FILL, layouts.RELEASE
 _FILL_REQUEST, _RELEASE_REQUEST = layouts.FILL_REQUEST, layouts.RELEASE_REQUEST
+_REDUCTION, _REDUCTION_REQUEST = layouts.REDUCTION, layouts.REDUCTION_REQUEST
 _AUDIT, _END = layouts.AUDIT, b"}"
 _TAIL, _TAIL_SLOTS, _TAIL_COUNT = layouts.TAIL, layouts.TAIL_SLOTS, len(layouts.TAIL)
 _TAIL_MAXES = layouts.TAIL_MAXES
@@ -70,6 +72,8 @@ class RecordReader:
             request.kind = _FILL_KIND
         elif self._json.read(_RELEASE_REQUEST, data, at, end, request, outcome) > 0:
             request.kind = _CANCEL_KIND
+        elif self._json.read(_REDUCTION_REQUEST, data, at, end, request, outcome) > 0:
+            request.kind = _REDUCE_KIND
         elif self._json.read(_ORDER_REFUSED, data, at, end, request, outcome) > 0:
             request.kind = _ORDER_KIND
         else:
@@ -117,6 +121,10 @@ class RecordReader:
         behind = self._json.read(_RELEASE, data, at, end, request, outcome)
         if behind > 0:
             request.kind, outcome.kind = _CANCEL_KIND, _RELEASED
+            return behind
+        behind = self._json.read(_REDUCTION, data, at, end, request, outcome)
+        if behind > 0:
+            request.kind, outcome.kind = _REDUCE_KIND, _REDUCED
             return behind
         behind = self._json.read(_ORDER_REFUSED, data, at, end, request, outcome)
         if behind > 0:

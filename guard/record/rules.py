@@ -17,7 +17,7 @@ How it fails: `RecordError` naming the field, the value and what is allowed.
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from guard.engine.amendments import COLLECTING_SINCE_RULES, AmendmentError, assess_again
 from guard.engine.events import (
@@ -39,10 +39,16 @@ from guard.engine.events import (
     SettingsActivated,
 )
 from guard.engine.people_events import LatchLifted, LatchSet
-from guard.engine.request_events import FillRecorded, OrderDecided, OrderRefused, OrderReleased
+from guard.engine.request_events import (
+    FillRecorded,
+    OrderDecided,
+    OrderRefused,
+    OrderReleased,
+    ReductionRecorded,
+)
 from guard.engine.state import GuardState
 from guard.protocol import json_reader
-from guard.protocol.fields import ORDER, RECORDED_FLAGS
+from guard.protocol.fields import ORDER, REDUCE
 from guard.protocol.instruments import NAME_PATTERN
 from guard.protocol.limits import normalized
 from guard.protocol.messages import (
@@ -56,15 +62,15 @@ from guard.protocol.messages import (
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS, LOCAL_CLIENT, TIME_NS_MAX
 from guard.protocol.request import TEXTS, Request
 from guard.protocol.wire import check_request, is_identifier
+from guard.record import fact_rules
 from guard.record.checking import check_answer, check_cut, check_is, check_range, refused
 from guard.record.codec import RecordError
 from guard.record.people_rules import check_latch
 
-_CANCEL_FLAGS: Final = (["early"], ["rate"], ["early", "rate"])
 _UNKNOWN = 0  # of a sequence: the record that says it was not read
 _NO_SESSION: Final = -1
 _REASON_LENGTH_MAX = 64
-_ORDER = ORDER
+_ORDER, _REDUCE = ORDER, REDUCE
 _LIMITS_SINCE = 3
 _CLOCK_TOLERANCE_NS = CLOCK_TOLERANCE_NS
 _CURRENCY_AT = TEXTS["currency"][0]
@@ -111,6 +117,8 @@ class RecordRules:
         if request.kind == _ORDER and not self._may_say(request):
             return False
         if request.kind != _ORDER and not self._may_fact_say(request):
+            return False
+        if request.kind == _REDUCE and state.rules_version < _LIMITS_SINCE:
             return False
         if (
             state.policy is None
@@ -385,48 +393,24 @@ class RecordRules:
             raise refused("answer.field", answer.field, "the name of a field of an order")
 
     def _check_fill(self, sequence: int, event: FillRecorded) -> None:
-        fill, answer = event.fill, event.answer
-        self._check_clock_ns(event)
-        self._check_elapsed(event, self._state.limits.counts_facts)
-        self._check_request(event, fill)
-        check_answer(answer, fill, sequence)
-        check_is("answer.desk", answer.desk, fill.desk)
-        check_is("answer.fill_id", answer.fill_id, fill.fill_id)
-        check_is("answer.fee_microcents", answer.fee_microcents, fill.fee_microcents)
-        check_range("answer.open_quantity", answer.open_quantity, 0, I64_MAX)
-        check_range("answer.hold_microcents", answer.hold_microcents, 0, I64_MAX)
-        check_range("answer.released_microcents", answer.released_microcents, 0, I64_MAX)
-        unpaid, fee = answer.unpaid_fee_microcents, max(fill.fee_microcents, 0)
-        check_range("answer.unpaid_fee_microcents", unpaid, 0, fee)
-        for flag in answer.flags:
-            if flag not in RECORDED_FLAGS or flag == "rate":
-                raise refused("answer.flags", flag, ", ".join(RECORDED_FLAGS))
-        if "uncharged" in answer.flags and unpaid:
-            raise refused("answer.unpaid_fee_microcents", unpaid, "0 of a fee that is not charged")
-        self._check_collected("answer.collected_microcents", answer.collected_microcents, fill.desk)
+        self._check_fact(event, event.fill)
+        fact_rules.check_fill(self._state, sequence, event)
 
     def _check_release(self, sequence: int, event: OrderReleased) -> None:
-        cancel, answer = event.cancel, event.answer
+        self._check_fact(event, event.cancel)
+        fact_rules.check_release(self._state, sequence, event)
+
+    def _check_reduction(self, sequence: int, event: ReductionRecorded) -> None:
+        if self._state.rules_version < _LIMITS_SINCE:
+            raise refused("event", "reduce", f"since version {_LIMITS_SINCE} of the rules")
+        self._check_fact(event, event.reduce)
+        fact_rules.check_reduction(self._state, sequence, event)
+
+    def _check_fact(self, event: Any, request: Any) -> None:
+        """The times that it says, and that a client can have sent it."""
         self._check_clock_ns(event)
         self._check_elapsed(event, self._state.limits.counts_facts)
-        self._check_request(event, cancel)
-        check_answer(answer, cancel, sequence)
-        check_is("answer.desk", answer.desk, cancel.desk)
-        check_range("answer.released_microcents", answer.released_microcents, 0, I64_MAX)
-        if answer.flags is not UNSET and answer.flags not in _CANCEL_FLAGS:
-            raise refused("answer.flags", ", ".join(answer.flags), "early, rate")
-        collected = answer.collected_microcents
-        self._check_collected("answer.collected_microcents", collected, cancel.desk)
-
-    def _check_collected(self, field: str, collected: int | UnsetType, name: str) -> None:
-        """No more than the desk owes, and left out where it is nothing."""
-        if collected is UNSET:
-            return
-        desk = self._state.desks.get(name)
-        owed = 0 if desk is None else desk.unpaid_fees_microcents
-        if not 0 < collected <= min(owed, I64_MAX):
-            allowed = f"an integer from 1 to the debt, {owed}" if owed else "none: nothing is owed"
-            raise refused(field, collected, allowed)
+        self._check_request(event, request)
 
     def _check_topped_up(self, _sequence: int, event: DeskToppedUp) -> None:
         """What of it paid a debt: as much as there is, by the rules since there are any for it."""
@@ -465,6 +449,7 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     OrderRefused: RecordRules._check_order,
     FillRecorded: RecordRules._check_fill,
     OrderReleased: RecordRules._check_release,
+    ReductionRecorded: RecordRules._check_reduction,
     LogOpened: RecordRules._check_log_opened,
     ClockAccepted: RecordRules._check_clock,
     KeyChanged: RecordRules._check_key_changed,
@@ -483,6 +468,8 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     CheckpointTaken: RecordRules._check_checkpoint,
 }
 # What clients ask for; all else the daemon records itself.
-_OF_CLIENTS: Final = frozenset((OrderDecided, OrderRefused, FillRecorded, OrderReleased))
+_OF_CLIENTS: Final = frozenset(
+    (OrderDecided, OrderRefused, FillRecorded, OrderReleased, ReductionRecorded)
+)
 # No checkpoint that is logged behind one of these is of a record before it.
 _BEFORE_CHECKPOINTS: Final = frozenset((LogOpened, SessionStarted, CheckpointTaken))

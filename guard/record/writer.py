@@ -31,10 +31,11 @@ from kernel.little_endian import Row
 TEXT_BYTES_MAX = 16_384
 
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
+_REDUCED = int(OutcomeKind.REDUCED)
 _REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
 _ORDER_DECIDED, _ORDER_REFUSED = layouts.ORDER_DECIDED, layouts.ORDER_REFUSED
 _ADMIT, _REJECT, _REJECT_REUSED = layouts.ADMIT, layouts.REJECT, layouts.REJECT_REUSED
-_FILL, _RELEASE = layouts.FILL, layouts.RELEASE
+_FILL, _RELEASE, _REDUCTION = layouts.FILL, layouts.RELEASE, layouts.REDUCTION
 _METADATA, _END = layouts.METADATA, b"}"
 _TAIL, _TAIL_SLOTS, _TAIL_COUNT = layouts.TAIL, layouts.TAIL_SLOTS, len(layouts.TAIL)
 _DECISION_DIGEST = b'","decision_digest_hex":"'
@@ -85,6 +86,8 @@ class RecordWriter:
             return tables.write_json(_FILL, out, at, request, outcome)
         if kind == _RELEASED:
             return tables.write_json(_RELEASE, out, at, request, outcome)
+        if kind == _REDUCED:
+            return tables.write_json(_REDUCTION, out, at, request, outcome)
         if kind == _REFUSED:
             at = tables.write_json(_ORDER_REFUSED, out, at, request, outcome)
         else:

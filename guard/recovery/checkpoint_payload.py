@@ -116,7 +116,8 @@ def decode_state(read: Reader) -> GuardState:
                 certified_microcents,
             )
         )
-        state.orders.load(source.read, state.rules_version >= SHARES_SINCE_RULES)
+        is_split = state.rules_version >= SHARES_SINCE_RULES
+        state.orders.load(source.read, is_split, head.has_wide_orders is True)
         _take_shares(state, head)
         _load_positions(state, source, head)
         _load_facts(state, source, 0 if head.fact_count is UNSET else head.fact_count)
@@ -210,6 +211,7 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         latches=list(state.latches.entries()) or UNSET,
         prices=state.prices.dump() or UNSET,
         repeated=list(state.limits.repeated.entries()) or UNSET,
+        has_wide_orders=state.orders.is_wide or UNSET,
     )
 
 

@@ -52,6 +52,7 @@ class StateHead(Struct, forbid_unknown_fields=True):
     `positions`, since rules version 3: the record since which they are kept, how many rows there
     are, the symbols in the order of their numbers there (`guard.engine.positions`), and how
     many reducing orders are open.
+    `has_wide_orders`: have the orders' rows the integers of reductions?
     `limits`, `rates`, `recent`, `elapsed_ns`: since rules version 3, where there are any; and
     `prices`: of symbols whose positions have one, the number, the price and when it was recorded.
     """
@@ -94,6 +95,7 @@ class StateHead(Struct, forbid_unknown_fields=True):
     is_firm_reducing: bool | UnsetType = UNSET
     reducing_desks: list[DeskName] | UnsetType = UNSET
     reducing_symbols: list[str] | UnsetType = UNSET
+    has_wide_orders: bool | UnsetType = UNSET
     latches: list[LatchEntry] | UnsetType = UNSET
     repeated: list[RepeatedEntry] | UnsetType = UNSET
     prices: list[tuple[PositionCount, MarkPrice, ElapsedNs]] | UnsetType = UNSET

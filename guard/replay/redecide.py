@@ -32,6 +32,7 @@ from guard.record.rules import RecordRules
 from guard.record.writer import RecordWriter
 
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
+_REDUCED = int(OutcomeKind.REDUCED)
 # The tags of the events that a record of each kind of outcome is.
 _EVENTS = {
     _ADMITTED: "order",
@@ -39,6 +40,7 @@ _EVENTS = {
     _REFUSED: "order_refused",
     _FILLED: "fill",
     _RELEASED: "release",
+    _REDUCED: "reduce",
 }
 
 

@@ -25,7 +25,7 @@ cdef Py_ssize_t _REPLY_BYTES_MAX, _REPLIES_BYTES
 cdef int _EVERYTHING
 cdef int _MARKS_SINCE
 cdef u64 _MARK, _LIMITS, _POSITIONS
-cdef u64 _FILL, _CANCEL
+cdef u64 _FILL, _CANCEL, _REDUCE
 cdef u64 _BAD, _ORDER, _PING, _STATS, _HELLO, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR
 cdef u64 _FULL, _FILLS_FULL, _UNCHARGED
 cdef Py_ssize_t _UNCHARGED_TOLD_MAX, _DENIED_TOLD_MAX
@@ -112,5 +112,7 @@ cdef class RequestPath:
 
     cdef _echo(self, Request request, reply)
     cdef _make_room(self, Py_ssize_t end)
+
+cdef bint is_fact(u64 kind) noexcept
 
 cdef Py_ssize_t put_array_head(u8 *out, Py_ssize_t count, bint is_json) noexcept

@@ -53,7 +53,7 @@ HEAD_UNKNOWN: Final = 0
 _REPLY_BYTES_MAX = REPLY_BYTES_MAX
 _REPLIES_BYTES = 64 * 1024  # to begin with: more than the replies to 256 admitted orders
 _BAD = fields.BAD
-_FILL, _CANCEL = fields.FILL, fields.CANCEL
+_FILL, _CANCEL, _REDUCE = fields.FILL, fields.CANCEL, fields.REDUCE
 _ORDER, _PING, _STATS, _HELLO = fields.ORDER, fields.PING, fields.STATS, fields.HELLO
 _MARK, _LIMITS, _POSITIONS = fields.MARK, fields.LIMITS, fields.POSITIONS
 _MARKS_SINCE = 3  # of the rules
@@ -188,9 +188,7 @@ class RequestPath:
             request.received_at_ns = received_at_ns
             request.clock_ns = clock_ns
             request.mark_price = request.mark_age_ns = request.elapsed_ns = 0
-            if request.kind == _ORDER or (
-                counts_facts and (request.kind == _FILL or request.kind == _CANCEL)
-            ):
+            if request.kind == _ORDER or (counts_facts and is_fact(request.kind)):
                 request.elapsed_ns = elapsed_ns
             request.batch_first_sequence = batch_first_sequence
             if permit is not None:
@@ -486,6 +484,11 @@ class RequestPath:
     def _make_room(self, end: int) -> None:
         while end > len(self._replies):
             self._replies.extend(bytes(_REPLIES_BYTES))
+
+
+def is_fact(kind: int) -> bool:
+    """Does a request of this type say what happened, so that it may count in a rate?"""
+    return kind in (_FILL, _CANCEL, _REDUCE)
 
 
 def put_array_head(out: bytearray, count: int, is_json: bool) -> int:

@@ -150,7 +150,7 @@ def _fill_flags(order: OrderState | None, fill: Fill) -> list[str]:
 
 _NOTHING_TO_CANCEL: Final = {
     OrderPhase.REFUSED: (ErrorCode.ORDER_REFUSED, "was refused: it holds nothing"),
-    OrderPhase.FILLED: (ErrorCode.ORDER_FILLED, "is filled: nothing is left to cancel"),
+    OrderPhase.FILLED: (ErrorCode.ORDER_FILLED, "has nothing left that is open"),
 }
 
 

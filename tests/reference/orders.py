@@ -110,6 +110,8 @@ _QUEUES = struct.Struct("<qqqqqq")
 class RememberedOrders:
     """The map of ids. Bounded by the caller, who asks `is_full` before it adds."""
 
+    is_wide = False  # it knows of no reductions
+
     def __init__(self) -> None:
         self._orders = PackedMap(_ORDER_FIELDS)
         self._open_row = bytearray(

@@ -83,6 +83,10 @@ def test_marks_and_limits(tmp_path: Path) -> None:
                     ("quantity_max", None),
                     ("value_max", None),
                 ]
+                one = {"desk": "desk-alpha", "client_order_id": "A-2", "quantity": 1}
+                reduced = await another.reduce(**one, reduce_id="R-1")
+                assert (reduced.reduce_id, reduced.flags) == ("R-1", [])
+                assert guard.reduce(**one, reduce_id="R-1").repeat
                 with pytest.raises(GuardRequestError, match="unknown_symbol"):
                     await another.mark("NONE", 1)
                 shown_positions = await another.positions("desk-alpha")

@@ -307,7 +307,7 @@ def test_cancel_in_each_phase() -> None:
     engine.submit(fill(client_order_id="A-2", quantity=100))
     engine.reject(order("A-3", risk_bps=10_000))
     words = {
-        "A-2": ("order_filled", "is filled: nothing is left to cancel"),
+        "A-2": ("order_filled", "has nothing left that is open"),
         "A-3": ("order_refused", "was refused: it holds nothing"),
     }
     for name, (code, words_of_code) in words.items():

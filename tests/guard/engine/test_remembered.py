@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, msgpack, structs
 
+from guard.engine import remembered_orphans
 from guard.engine.remembered import RememberedOrders
 from guard.engine.request_events import FillRecorded, OrderDecided
 from guard.engine.row_map import BLOB_BYTES_MAX
@@ -160,7 +161,7 @@ def test_a_fill(fill: Fill, numbers: tuple[Any, ...], unpaid: int, chosen: set[s
     event = FillRecorded(1, "local", 1, recorded, answer, False)
     read_event(RecordReader(), event, request, outcome)
     orders = RememberedOrders()
-    orders.add_orphan_fill(request, outcome, 10, 5)
+    remembered_orphans.add(orders, request, outcome, 10, 5)
     dumped = b"".join(orders.dump())
     assert encode_fill(recorded, answer) in dumped
     known, said = fields_of(recorded, 1), Outcome()

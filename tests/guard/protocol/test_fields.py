@@ -4,7 +4,15 @@ import pytest
 
 from guard.protocol import fields
 from guard.protocol.fields import REQUEST_FIELDS, ValueKind, fields_of_answer
-from guard.protocol.messages import REQUEST_TYPES, Admit, Filled, Reject, Released, StatusReply
+from guard.protocol.messages import (
+    REQUEST_TYPES,
+    Admit,
+    Filled,
+    Reduced,
+    Reject,
+    Released,
+    StatusReply,
+)
 from guard.protocol.outcome import OUTCOME_NUMBERS, Outcome
 from guard.protocol.request import REQUEST_NUMBERS, TEXTS, Request
 from guard.record.writer import TEXT_BYTES_MAX
@@ -15,7 +23,7 @@ def test_every_type_has_all_its_fields_in_the_protocols_order() -> None:
     for kind, struct in enumerate(REQUEST_TYPES.values()):
         names = [field.name for field in REQUEST_FIELDS[kind]]
         assert names == list(struct.__struct_fields__)
-    for struct in (Admit, Reject, Filled, Released):
+    for struct in (Admit, Reject, Filled, Released, Reduced):
         names = [field.name for field in fields_of_answer(struct)]
         assert [*names, "request_id"] == list(struct.__struct_fields__)
     names = [field.name for field in (*fields.STATUS_BEFORE, *fields.STATUS_BEHIND)]

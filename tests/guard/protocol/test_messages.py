@@ -22,6 +22,7 @@ from guard.protocol.messages import (
     Order,
     Pong,
     PositionsReply,
+    Reduced,
     Reject,
     Released,
     Reply,
@@ -67,6 +68,12 @@ REPLIES: list[tuple[Any, str]] = [
         '{"type":"released","desk":"d","client_order_id":"A","wal_sequence":15,'
         '"released_microcents":0,"repeat":false,"collected_microcents":3,"flags":["early"],'
         '"request_id":1}',
+    ),
+    (
+        Reduced("d", "A", "R", 15, 7, 8, 9, ["late"], False, 3, 1),
+        '{"type":"reduced","desk":"d","client_order_id":"A","reduce_id":"R","wal_sequence":15,'
+        '"open_quantity":7,"hold_microcents":8,"released_microcents":9,"flags":["late"],'
+        '"repeat":false,"collected_microcents":3,"request_id":1}',
     ),
     (
         StatusReply("d", "A", "open", ADMIT, 40, 60, 1),
@@ -118,7 +125,7 @@ REPLIES: list[tuple[Any, str]] = [
     ),
     (ErrorReply("c", "f", "m"), '{"type":"error","code":"c","field":"f","message":"m"}'),
     (
-        ErrorReply("c", "f", "m", "d", "A", "F", 1),
+        ErrorReply("c", "f", "m", "d", "A", "F", request_id=1),
         '{"type":"error","code":"c","field":"f","message":"m","desk":"d","client_order_id":"A",'
         '"fill_id":"F","request_id":1}',
     ),
@@ -176,7 +183,7 @@ def test_the_content_is_all_but_the_request_id() -> None:
 
 def test_names() -> None:
     names = ["order", "fill", "cancel", "status", "ping", "stats", "hello", "mark", "limits"]
-    names.append("positions")
+    names += ["positions", "reduce"]
     assert list(REQUEST_TYPES) == names
     for name in names:
         assert f"`{name}`" in PROTOCOL

@@ -71,6 +71,7 @@ ERRORS = {
     "order_filled": 923,
     "unknown_desk": 924,
     "unknown_symbol": 925,
+    "reduce_id_reused": 926,
     "fill_window_full": 929,
     "disk_full": 930,
     "not_permitted": 940,

@@ -31,6 +31,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "mark": {"symbol": "AAPL", "price": 19_000},
     "limits": {"desk": "desk-alpha", "symbol": "AAPL"},
     "positions": {"desk": "desk-alpha"},
+    "reduce": {**IDS, "reduce_id": "R-1", "quantity": 1},
 }
 # Of every kind that a key may be given, about all bounds. (A number with a fraction that is 0 is
 # an integer to a schema, and none to the guard.)

@@ -33,6 +33,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "mark": {"type": "mark", "symbol": "A", "price": 1, "as_of_ns": 1, "bid": 1, "ask": 1},
     "limits": {"type": "limits", "desk": "d", "symbol": "A"},
     "positions": {"type": "positions", "desk": "d", "from_symbol": "A"},
+    "reduce": CANCEL | {"type": "reduce", "reduce_id": "R-1", "quantity": 1},
 }
 REQUIRED: dict[str, list[str]] = {
     "order": [
@@ -55,6 +56,7 @@ REQUIRED: dict[str, list[str]] = {
     "mark": ["symbol", "price"],
     "limits": ["desk", "symbol"],
     "positions": ["desk"],
+    "reduce": ["desk", "client_order_id", "reduce_id", "quantity"],
 }
 
 I64_MIN, I64_MAX, U64_MAX, U32_MAX = -(2**63), 2**63 - 1, 2**64 - 1, 2**32 - 1
@@ -100,6 +102,7 @@ TEXTS: dict[str, list[str]] = {
     "from_symbol": NAME_BAD,
     "client_order_id": IDENTIFIER_BAD,
     "fill_id": IDENTIFIER_BAD,
+    "reduce_id": IDENTIFIER_BAD,
 }
 
 

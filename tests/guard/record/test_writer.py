@@ -38,6 +38,7 @@ from guard.engine.events import (
 )
 from guard.engine.key_handover import KeyHandover
 from guard.engine.people_events import LatchLifted, LatchSet
+from guard.engine.request_events import ReductionRecorded
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
 from guard.record.codec import DIALECT, RecordError, decode_data, decode_event, encode_event
@@ -190,7 +191,7 @@ def test_versions_of_the_format_are_pinned() -> None:
     assert (LOG_FORMAT_VERSION, RULES_VERSION) == (1, 3)
 
 
-# What came later: each is encoded and decoded by the tests of `guard.admin.actions`.
+# What came later: the tests of `guard.admin.actions` and of the request encode and decode each.
 BY_OPERATORS = {
     LatchLifted,
     Revalued,
@@ -203,6 +204,7 @@ BY_OPERATORS = {
     HoldFreed,
     OperatorActed,
     DayClosed,
+    ReductionRecorded,
 }
 
 

@@ -153,6 +153,7 @@ def test_every_field_of_a_state_is_kept() -> None:
     }
     behind.remove("positions")
     expected = fields - behind | ledger | of_desks | {"fact_count", "rates", "recent", "repeated"}
+    expected.add("has_wide_orders")
     assert set(StateHead.__struct_fields__) == expected
 
 

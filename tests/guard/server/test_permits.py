@@ -25,6 +25,7 @@ EACH = {
     "mark": {"type": "mark", "symbol": "AAPL", "price": 1},
     "limits": {"type": "limits", "desk": "desk-alpha", "symbol": "AAPL"},
     "positions": {"type": "positions", "desk": "desk-alpha"},
+    "reduce": {**cancel("A-1"), "type": "reduce", "reduce_id": "R-1", "quantity": 1},
 }
 
 
@@ -57,7 +58,9 @@ def test_a_grant_lets_through_what_it_names_and_no_more(grant: str | None) -> No
     assert let_through == expected
 
 
-@pytest.mark.parametrize("kind", ["order", "fill", "cancel", "status", "limits", "positions"])
+@pytest.mark.parametrize(
+    "kind", ["order", "fill", "cancel", "status", "limits", "positions", "reduce"]
+)
 def test_of_other_desks_nothing_is_taken(kind: str) -> None:
     of = permit("orders", "facts", "status", desks=["desk-alpha", "d"])
     for _ in range(2):  # the desk that was let through last is compared first

@@ -7,9 +7,15 @@ import msgspec
 import pytest
 
 from guard.server.priority import frees
-from protocol_client import PING, STATS, cancel, fill, order, status
+from protocol_client import PING, STATS, cancel, fill, order, reduce, status
 
-FIRST: list[Any] = [cancel("A"), fill("A", "F"), status("A"), fill("A", "F", price=1, extra=2)]
+FIRST: list[Any] = [
+    cancel("A"),
+    fill("A", "F"),
+    status("A"),
+    reduce("A", "R"),
+    fill("A", "F", price=1, extra=2),
+]
 OTHERS: list[Any] = [
     order("A"),
     order("cancel"),
