@@ -6,7 +6,7 @@ nobody is served (`guard.server.closing` has the other).
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from guard.admin.actions import plan
 from guard.admin.messages import CloseDay
@@ -54,13 +54,36 @@ def close_changes(
 ) -> list[str]:
     """What the whole close would change, in words. Raises AdminError."""
     plan(state, action, actor)
-    row, count = 0, 0
-    while releases and (row := find_day_order(state, row, state.orders.row_end())) != NO_ROW:
-        row += 1
-        count += 1
-    kept = state.ledger.active_reservations - count
+    end = state.orders.row_end() if releases else 0
+    return changes_of(state, action, count_day_orders(state, 0, end, end))
+
+
+class DayOrders(NamedTuple):
+    """Day orders that are open: so many, of which so many have a hold; `row`: count on there."""
+
+    row: int
+    orders: int
+    holds: int
+
+
+def count_day_orders(state: GuardState, row: int, end: int, orders_max: int) -> DayOrders:
+    """Those from `row` on and before `end`, so many at most."""
+    orders = holds = 0
+    while orders < orders_max:
+        found = find_day_order(state, row, end)
+        if found == NO_ROW:
+            return DayOrders(end, orders, holds)
+        row = found + 1
+        orders += 1
+        holds += state.orders.known_outcome.reservation_id != 0
+    return DayOrders(row, orders, holds)
+
+
+def changes_of(state: GuardState, action: CloseDay, counted: DayOrders) -> list[str]:
+    """The same in words, of the day orders that are open now."""
+    kept = state.ledger.active_reservations - counted.holds
     return [
-        f"{count} day orders would be released",
+        f"{counted.orders} day orders would be released",
         f"day {action.day}: would be closed, {kept} holds stay",
     ]
 

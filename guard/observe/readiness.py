@@ -10,8 +10,10 @@ from typing import Final
 from guard.admin.messages import HealthReply
 from guard.admin.troubles import STALLED_NS
 
-WORDS: Final = ("silent", "stopping", "disk_stalled", "entries_halted")
-SILENT_NS: Final = 5_000_000_000  # a look comes every second
+WORDS: Final = ("silent", "late", "stopping", "disk_stalled", "entries_halted")
+# A look comes every second, and its answer within another: who was killed is ready no longer.
+LATE_NS: Final = 2_000_000_000
+SILENT_NS: Final = 5_000_000_000  # so long may one that is busy take
 
 
 def unready(health: HealthReply | None, silent_ns: int, error: str) -> dict[str, str]:
@@ -25,6 +27,8 @@ def unready(health: HealthReply | None, silent_ns: int, error: str) -> dict[str,
         said = f": {error}" if error else ""
         return {"silent": f"the daemon has not answered for {silent_ns // 1_000_000_000} s{said}"}
     found = {}
+    if silent_ns >= LATE_NS:
+        found["late"] = f"the daemon has not answered for {silent_ns / 1e9:.1f} s"
     if not health.is_serving:
         found["stopping"] = "the daemon is stopping: no order is taken any more"
     waiting_ns = health.figures.get("batch_waiting_ns", 0)

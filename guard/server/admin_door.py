@@ -155,7 +155,7 @@ class AdminDoor:
                 _check_role(peer.permit or NOBODY, request)
             if isinstance(request, Health):
                 reply: Any = self._health()
-            elif isinstance(request, CloseDay) and not request.dry_run:
+            elif isinstance(request, CloseDay):
                 return self._close(peer, request, later)
             elif isinstance(request, Stats):
                 reply = self._stats()
@@ -185,6 +185,9 @@ class AdminDoor:
             sent = structs.replace(reply, request_id=action.request_id)
             later(sent, self._acts[CloseDay] if is_done else None)
 
+        if action.dry_run:
+            self._closer.plan(action, self._actor(by, action.why), answer)
+            return None
         self._closer.close(action, lambda: self._actor(by, action.why), answer)
         return None
 

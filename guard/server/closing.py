@@ -2,8 +2,9 @@
 
 Owns the course of it. What a close states is `guard.engine.day_close`'s, what it releases
 `guard.admin.day`'s. A turn of the loop releases no more than `RELEASES_PER_TURN` orders, so that it
-holds up nobody; the last turn records `day_closed`, between two requests. An order that is admitted
-meanwhile may be released or stay, as one that comes just before or just behind.
+holds up nobody, and so is counted what a close would release. The last turn records `day_closed`,
+between two requests. An order that is admitted meanwhile may be released or stay, as one that comes
+just before or just behind.
 
 How it fails: a stop of the service ends it without its record, and without an answer; a crash
 leaves the releases that were durable. The same action again goes on from there: under its id, of
@@ -15,14 +16,21 @@ from collections.abc import Callable
 from typing import Final
 
 from guard.admin.actions import plan
-from guard.admin.day import find_day_order, freed_event
-from guard.admin.messages import SCANNED_MAX, AnyReply, CloseDay, Done, Refused
+from guard.admin.day import (
+    DayOrders,
+    changes_of,
+    count_day_orders,
+    find_day_order,
+    freed_event,
+)
+from guard.admin.messages import SCANNED_MAX, AnyReply, CloseDay, Done, Planned, Refused
 from guard.engine.actor import Actor
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
 from guard.server.pipeline import Pipeline
 
 RELEASES_PER_TURN: Final = 100
+COUNTED_PER_TURN: Final = 1_000
 
 Answer = Callable[[AnyReply], None]
 
@@ -67,6 +75,23 @@ class DayCloser:
         self._row, self._released = 0, 0
         self._end = self._state.orders.row_end() if self._releases() else 0
         self._step()
+
+    def plan(self, action: CloseDay, actor: Actor, answer: Answer) -> None:
+        """Says what the close would do, counted a few orders at a time. Raises AdminError."""
+        plan(self._state, action, actor)
+        end = self._state.orders.row_end() if self._releases() else 0
+        self._count(action, answer, DayOrders(0, 0, 0), end)
+
+    def _count(self, action: CloseDay, answer: Answer, counted: DayOrders, end: int) -> None:
+        if self._pipeline.is_stopping:
+            return
+        if counted.row < end:
+            until = min(counted.row + SCANNED_MAX, end)
+            more = count_day_orders(self._state, counted.row, until, COUNTED_PER_TURN)
+            so_far = DayOrders(more.row, counted.orders + more.orders, counted.holds + more.holds)
+            self._loop.call_soon(self._count, action, answer, so_far, end)
+            return
+        answer(Planned(action.action_id, changes_of(self._state, action, counted)))
 
     def _step(self) -> None:
         assert self._action is not None

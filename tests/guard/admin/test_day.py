@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from guard.admin.actions import done_before, plan
-from guard.admin.day import close_now
+from guard.admin.day import DayOrders, close_changes, close_now, count_day_orders
 from guard.admin.day_name import last_closed, repeat_words, wrong_day
 from guard.admin.messages import AdminError, CloseDay
 from guard.engine.day_close import STATEMENT, statement_digest_hex, statement_of
 from guard.engine.events import DayClosed, TradingHalted
-from guard_support import LOG_ID, T0, LoggedEngine, actor, order
+from guard_support import LOG_ID, T0, LoggedEngine, actor, fill, order
 from kernel import InvariantError
 
 ACTION = CloseDay(action_id="close-2023-11-14", why="over", day="2023-11-14")
@@ -58,6 +58,30 @@ def test_nothing_is_released_where_that_is_not_configured() -> None:
     engine = open_day()
     released = close_now(engine.state, ACTION, lambda: actor(T0 + 9), engine.log, releases=False)
     assert (released, engine.state.ledger.active_reservations) == (0, 5)
+
+
+@pytest.mark.parametrize("orders_max", [1, 2, 100])
+def test_what_a_close_would_do_is_counted_a_few_at_a_time(orders_max: int) -> None:
+    engine = open_day()
+    # It only reduces a position, so that nothing is held for it.
+    engine.submit(order("B-1", quantity=5))
+    engine.submit(fill("F-1", client_order_id="B-1", quantity=5, fee=0, price=100))
+    answer = engine.submit(order("S-1", side="sell", quantity=2))
+    assert getattr(answer, "reducing", None) is True
+    state = engine.state
+    counted, end = DayOrders(0, 0, 0), state.orders.row_end()
+    turns = 0
+    while counted.row < end:
+        more = count_day_orders(state, counted.row, end, orders_max)
+        assert more.orders <= orders_max
+        counted = DayOrders(more.row, counted.orders + more.orders, counted.holds + more.holds)
+        turns += 1
+    assert counted[1:] == (3, 2)  # hold, S-1 does not
+    assert turns >= 3 // orders_max
+    words = ["3 day orders would be released", "day 2023-11-14: would be closed, 3 holds stay"]
+    assert close_changes(state, ACTION, actor(T0 + 9), releases=True) == words
+    close_now(state, ACTION, lambda: actor(T0 + 9), engine.log, releases=True)
+    assert state.ledger.active_reservations == 3
 
 
 def test_a_statement_that_is_not_so_is_refused_at_every_start() -> None:

@@ -7,7 +7,7 @@ from guard.admin import queries
 from guard.admin.messages import Configuration, DeskLine, ListDesks
 from guard.engine.events import TradingHalted
 from guard.observe.picture import SERIES_COLUMNS, Picture
-from guard.observe.readiness import SILENT_NS
+from guard.observe.readiness import LATE_NS, SILENT_NS
 from guard.observe.tally import REJECTS_KEPT, WORDS_MAX, Tally
 from guard.protocol.messages import StatsReply
 from guard_support import (
@@ -174,7 +174,9 @@ def test_ready_is_who_answers_serves_syncs_and_lets_entries_pass() -> None:
     picture.note_silence("connection refused")
     assert "connection refused" in picture.unready(T0)["silent"]
     picture.take_health(health(), T0)
-    assert picture.unready(T0 + SILENT_NS - 1) == {}
+    assert picture.unready(T0 + LATE_NS - 1) == {}
+    assert picture.unready(T0 + LATE_NS) == {"late": "the daemon has not answered for 2.0 s"}
+    assert list(picture.unready(T0 + SILENT_NS - 1)) == ["late"]
     assert picture.unready(T0 + SILENT_NS) == {"silent": "the daemon has not answered for 5 s"}
     for changes, words in (
         ({"is_serving": False}, ["stopping"]),

@@ -120,7 +120,14 @@ async def test_health_says_whether_the_daemon_answers_and_ready_whether_it_takes
     answer = await ask(here.app, "/readyz")
     expected = "entries_halted: entries of all desks are halted (disk_low)\n"
     assert (answer.status, answer.text) == (503, expected)
-    here.now_ns += 60 * SECOND_NS
+    here.picture.take_health(health(), here.now_ns)
+    here.now_ns += 2 * SECOND_NS - 1
+    assert (await ask(here.app, "/readyz")).status == 200
+    here.now_ns += 1
+    assert (await ask(here.app, "/healthz")).status == 200
+    answer = await ask(here.app, "/readyz")
+    assert (answer.status, answer.text) == (503, "late: the daemon has not answered for 2.0 s\n")
+    here.now_ns += 58 * SECOND_NS
     for path in ("/healthz", "/readyz"):
         answer = await ask(here.app, path)
         assert answer.status == 503

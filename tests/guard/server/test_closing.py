@@ -51,7 +51,7 @@ def test_a_day_ends_between_two_orders_with_what_is_configured(tmp_path: Path) -
         planned = admin.ask(close_day(dry_run=True))
         assert (planned["type"], planned["changes"]) == (
             "planned",
-            [f"day {DAY}: closed, 2 holds stay"],
+            ["1 day orders would be released", f"day {DAY}: would be closed, 1 holds stay"],
         )
         wrong = admin.ask(close_day(action_id="another"))
         assert (wrong["code"], wrong["field"]) == ("invalid", "action_id")
