@@ -130,7 +130,8 @@ class Operating:
         if rng.random() < 0.6:
             action = self._operators.next_action(list(oracle.said), oracle.open_keys())
             self._post(action)
-            if action["type"] == "close_day" and rng.random() < 0.3:
+            is_close = action["type"] == "close_day" and "wrong" not in action
+            if is_close and rng.random() < 0.3:
                 self._post(self._operators.next_day(action))
         for number in [n for n in self._network if rng.random() < 0.6]:
             self._network.remove(number)
