@@ -65,9 +65,11 @@ class Facts:
         return record
 
     def meet(self, desk: str, client_order_id: str) -> None:
-        """The order is there: its fills are due, in the order in which they came."""
+        """The order is there: its fills are due, in the order in which they came, but those of which
+        a person has said what they were."""
         for key in [key for key in self.fills if key[:2] == (desk, client_order_id)]:
-            self.due.append(self.fills.pop(key)["record"]["content"])
+            if "said" not in self.fills[key]["record"]:
+                self.due.append(self.fills.pop(key)["record"]["content"])
 
 
 def fee_of(content: Reply, flags: list[str], desk: Reply | None, freed: int) -> Reply:
