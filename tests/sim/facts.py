@@ -65,8 +65,10 @@ class Facts:
         return record
 
     def meet(self, desk: str, client_order_id: str) -> None:
-        """The order is there: its fills are due, in the order in which they came, but those of which
-        a person has said what they were."""
+        """The order is there: its fills are due, in the order in which they came.
+
+        Those of which a person has said what they were are not.
+        """
         for key in [key for key in self.fills if key[:2] == (desk, client_order_id)]:
             if "said" not in self.fills[key]["record"]:
                 self.due.append(self.fills.pop(key)["record"]["content"])

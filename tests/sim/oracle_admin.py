@@ -41,7 +41,8 @@ class OracleAdmin:
         """Nothing is recorded yet."""
         self.actions: dict[str, Reply] = {}  # by id: what was asked for, and its record
         self.said: dict[Key, str] = {}  # of a scope and a name: "halted" or "reducing"
-        self.risk_max_bps, self.confidence_min_bps = POLICIES["first"]
+        self.policy = "first"
+        self.risk_max_bps, self.confidence_min_bps = POLICIES[self.policy]
         self.closing: Reply | None = None
         self.ending: list[Reply] = []  # the day orders that were open when that began
         self.awaiting: list[Reply] = []  # the replies to it, which lack their record yet
@@ -182,6 +183,11 @@ class OracleAdmin:
             return "unknown_order", "client_order_id"
         return None if order["state"] == "open" else ("order_not_open", "client_order_id")
 
+    def _object_activate_policy(self, action: Reply, _now_ns: int) -> Key | None:
+        epochs = list(POLICIES)
+        goes_back = epochs.index(action["policy"]) < epochs.index(self.policy)
+        return ("invalid", "policy") if goes_back else None
+
     def _object_close_day(self, action: Reply, now_ns: int) -> Key | None:
         if action["action_id"] != f"close-{action['day']}":
             return "invalid", "action_id"
@@ -221,6 +227,7 @@ class OracleAdmin:
         self._free(self._find(action, now_ns), sequence, now_ns)
 
     def _do_activate_policy(self, action: Reply, *_: int) -> None:
+        self.policy = action["policy"]
         self.risk_max_bps, self.confidence_min_bps = POLICIES[action["policy"]]
 
     def _do_set_limits(self, action: Reply, *_: int) -> None:

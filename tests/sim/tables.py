@@ -13,8 +13,15 @@ NOT_REMEMBERED = ("client_order_id_reused", "stale_order", "idempotency_window_f
 VENUES = (10, 20, 30)
 # symbol: what a lot at one tick is worth in microcents, as a fraction
 WORTH = {"AAPL": (1_000_000, 1), "BTC-USD": (1, 100)}
-# By policy: the highest risk and the lowest confidence of an order, in basis points.
-POLICIES = {"first": (9_600, 7_000), "second": (2_000, 9_000), "third": (9_600, 8_500)}
+# By policy: the highest risk and the lowest confidence of an order, in basis points. The epoch of
+# each is the one behind that of the policy before it.
+POLICIES = {
+    "first": (9_600, 7_000),
+    "second": (2_000, 9_000),
+    "third": (9_600, 8_500),
+    "fourth": (2_500, 7_000),
+    "fifth": (9_600, 7_000),
+}
 DISK_FULL = {"type": "error", "code": "disk_full", "field": ""}
 HALT_SPACE_BYTES = 65_536  # with less, entries are refused without an event that says so
 
