@@ -83,6 +83,7 @@ class OracleExecution:
             return answer
         if order is None or order["state"] == "refused":
             self._remember_orphan(content, record, now_ns)
+            self.positions.note_surplus(content["desk"], self.orders)
             self._sweep(content["desk"], answer["wal_sequence"], now_ns)
             return answer
         order["fills"][content["fill_id"]] = record
