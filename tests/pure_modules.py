@@ -16,6 +16,7 @@ PURE_GUARD = frozenset(
         "admin.plans",
         "admin.shown_orders",
         "admin.trading",
+        "admin.uncharged",
         "admin.queries",
         "admin.troubles",
         "audit.answers",

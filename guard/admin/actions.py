@@ -20,6 +20,7 @@ from guard.admin.trading import said_before, said_of
 from guard.config.limits import check_tree, tree_differences
 from guard.config.policy_difference import epochs_problem, policy_changes
 from guard.engine.actor import Actor
+from guard.engine.amended_positions import words_at_end
 from guard.engine.amendments import AmendmentError, Correction, FillName, assess, collected_by
 from guard.engine.apply_event import action_digest_hex, asked_digest_hex, build_policy
 from guard.engine.day_close import closed_event
@@ -354,7 +355,7 @@ def _plan_free(state: GuardState, action: asked.FreeHold, actor: Actor) -> Plan:
 
 
 def _plan_amendment(state: GuardState, action: Any, actor: Actor) -> Plan:
-    name = f"{action.desk}/{action.client_order_id}/{action.fill_id}"
+    name = FillName(action.desk, action.client_order_id, action.fill_id)
     if isinstance(action, asked.CorrectFill) and not any(
         value is not None for value in (action.quantity, action.price, action.fee_microcents)
     ):
@@ -363,7 +364,10 @@ def _plan_amendment(state: GuardState, action: Any, actor: Actor) -> Plan:
     event = _amended(state, action, actor)
     if event is None:
         raise AdminError("already_so", "fill_id", f"fill {name}: the same was said before")
-    return Plan(event, [_AMENDMENTS[type(action)](name, event)])
+    changes = [_AMENDMENTS[type(action)](str(name), event)]
+    if not isinstance(action, asked.AcceptFill):
+        changes += words_at_end(state, name.key)
+    return Plan(event, changes)
 
 
 _AMENDMENTS: Final[dict[type, Callable[[str, Any], str]]] = {

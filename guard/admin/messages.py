@@ -24,6 +24,8 @@ from guard.admin.shown_orders import OpenOrdersReply as OpenOrdersReply
 from guard.admin.shown_orders import PositionLine as PositionLine
 from guard.admin.shown_orders import PositionsReply as PositionsReply
 from guard.admin.shown_orders import StoryReply as StoryReply
+from guard.admin.shown_orders import UnchargedFill as UnchargedFill
+from guard.admin.shown_orders import UnchargedFillsReply as UnchargedFillsReply
 from guard.engine.latches import LATCH_KINDS, LatchKind
 from guard.engine.policy_content import PolicyContent
 from guard.protocol.limits import LimitScope
@@ -225,6 +227,14 @@ class ListPositions(Query, tag="positions"):
     limit: Limit = PAGE_MAX
 
 
+class ListUncharged(Query, tag="uncharged_fills"):
+    """Fills whose fee waits for a person, from the place that an earlier reply named."""
+
+    desk: DeskName | None = None
+    cursor: Annotated[int, Meta(ge=0, le=2**32)] = 0
+    limit: Limit = PAGE_MAX
+
+
 class OrderStory(Query, tag="order"):
     """All that is remembered of one order."""
 
@@ -258,7 +268,14 @@ AnyAction: TypeAlias = (
     | CloseDay
 )
 AnyQuery: TypeAlias = (
-    Health | Stats | ListDesks | ListOpenOrders | ListPositions | OrderStory | Configuration
+    Health
+    | Stats
+    | ListDesks
+    | ListOpenOrders
+    | ListPositions
+    | ListUncharged
+    | OrderStory
+    | Configuration
 )
 AnyRequest: TypeAlias = AnyAction | AnyQuery
 
@@ -282,7 +299,11 @@ class Planned(Struct, tag="planned", tag_field="type"):
 
 
 class DeskLine(Struct):
-    """A desk's balances, in microcents, and its state."""
+    """A desk's balances, in microcents, and its state.
+
+    `granted_microcents` = held + spent + remaining. `returned_microcents`: how much of it busts and
+    corrections of fills gave back; the rest is the budget that people have granted.
+    """
 
     desk: str
     granted_microcents: int
@@ -294,6 +315,7 @@ class DeskLine(Struct):
     state: str  # "active", "reducing" or "halted"
     why: list[str]  # if it is not active: "firm", "person", "fees owed", "disk",
     # or the kind of a latch
+    returned_microcents: int = 0
 
 
 class DesksReply(Struct, tag="desks", tag_field="type"):
@@ -369,6 +391,7 @@ AnyReply: TypeAlias = (
     | DesksReply
     | OpenOrdersReply
     | PositionsReply
+    | UnchargedFillsReply
     | StoryReply
     | ConfigurationReply
     | HealthReply

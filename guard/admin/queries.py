@@ -25,8 +25,10 @@ from guard.admin.messages import (
     PositionLine,
     PositionsReply,
     StoryReply,
+    UnchargedFillsReply,
 )
 from guard.admin.trading import trading_of
+from guard.admin.uncharged import uncharged_fills
 from guard.engine import remembered_rows
 from guard.engine.decide import decide
 from guard.engine.facts import Amendment
@@ -64,6 +66,7 @@ def desk_line(state: GuardState, desk: Desk) -> DeskLine:
         desk.unpaid_fees_microcents,
         trading,
         why,
+        desk.returned_microcents,
     )
 
 
@@ -149,6 +152,10 @@ def _open_order(state: GuardState, row: int, now_ns: int) -> OpenOrder:
         None if sent_at_ns is None else max(0, now_ns - sent_at_ns),
         sent_at_ns,
     )
+
+
+def _uncharged(state: GuardState, query: asked.ListUncharged, now_ns: int) -> UnchargedFillsReply:
+    return uncharged_fills(state, query.desk, query.cursor, query.limit, now_ns)
 
 
 def _story(state: GuardState, query: asked.OrderStory, now_ns: int) -> StoryReply:
@@ -268,6 +275,7 @@ _ANSWERS: Final[dict[type, Callable[[GuardState, Any, int], Any]]] = {
     asked.ListDesks: _desks,
     asked.ListOpenOrders: _open_orders,
     asked.ListPositions: _positions,
+    asked.ListUncharged: _uncharged,
     asked.OrderStory: _story,
     asked.Configuration: _configuration,
 }

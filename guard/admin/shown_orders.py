@@ -88,6 +88,27 @@ class FillLine(Struct):
     said: list[str] = []
 
 
+class UnchargedFill(Struct):
+    """A fill whose fee was not charged, and what `accept_fill` would charge now."""
+
+    desk: str
+    client_order_id: str
+    fill_id: str
+    fee_microcents: int
+    quantity: int
+    flags: list[str]
+    wal_sequence: int
+
+
+class UnchargedFillsReply(Struct, tag="uncharged_fills", tag_field="type"):
+    """A page of them; `next_cursor`: where the next one begins, null behind the last."""
+
+    fills: list[UnchargedFill]
+    next_cursor: int | None
+    head_sequence: int
+    request_id: RequestId = UNSET
+
+
 class StoryReply(Struct, tag="order", tag_field="type"):
     """An order's story. `state`: as in a status."""
 

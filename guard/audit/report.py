@@ -173,6 +173,7 @@ def _ledger(state: GuardState) -> dict[str, Any]:
             {
                 "desk": line.tenant_id,
                 "granted_microcents": line.initial_microcents,
+                "returned_microcents": desk.returned_microcents,
                 "remaining_microcents": line.remaining_microcents,
                 "held_microcents": line.reserved_microcents,
                 "spent_microcents": line.committed_microcents,

@@ -23,6 +23,7 @@ NAMES: Final = {
     "set_cap": "admin cap",
     "set_limits": "admin limits",
     "stats": "observe",
+    "uncharged_fills": "admin uncharged",
 }
 _CHOICE = re.compile(r"invalid choice: '([^']*)'")
 

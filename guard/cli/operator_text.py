@@ -39,10 +39,12 @@ def _planned(reply: said.Planned) -> str:
 
 
 def _desks(reply: said.DesksReply) -> str:
+    has_returns = any(desk.returned_microcents for desk in reply.desks)
     rows = [
         (
             desk.desk,
             formats.money(desk.granted_microcents),
+            *([formats.money(desk.returned_microcents)] if has_returns else ()),
             formats.money(desk.held_microcents),
             formats.money(desk.spent_microcents),
             formats.money(desk.remaining_microcents),
@@ -50,7 +52,10 @@ def _desks(reply: said.DesksReply) -> str:
         )
         for desk in reply.desks
     ]
-    text = table(("desk", "granted", "held", "spent", "free", "state"), rows, 4)
+    # Of what is granted: what busted and corrected fills gave back, where any did.
+    returned = ("returned",) if has_returns else ()
+    heads = ("desk", "granted", *returned, "held", "spent", "free", "state")
+    text = table(heads, rows, len(heads) - 2)
     if reply.next_after is not None:
         text += f"\nmore: --after {reply.next_after}"
     return text
@@ -92,6 +97,22 @@ def _positions(reply: said.PositionsReply) -> str:
     ]
     heads = ("position", "lots", "buying", "selling", "cost", "realised")
     text = table(heads, rows, 5) if rows else "none here"
+    if reply.next_cursor is not None:
+        text += f"\nmore: --cursor {reply.next_cursor}"
+    return text
+
+
+def _uncharged(reply: said.UnchargedFillsReply) -> str:
+    rows = [
+        (
+            f"{one.desk} {one.client_order_id} {one.fill_id}",
+            formats.money(one.fee_microcents),
+            formats.count(one.quantity),
+            f"record {one.wal_sequence}: {', '.join(one.flags)}",
+        )
+        for one in reply.fills
+    ]
+    text = table(("desk, order, fill", "fee", "lots", ""), rows, 2) if rows else "none here"
     if reply.next_cursor is not None:
         text += f"\nmore: --cursor {reply.next_cursor}"
     return text
@@ -185,6 +206,7 @@ _TEXTS: Final[dict[type, Callable[[Any], str]]] = {
     said.DesksReply: _desks,
     said.OpenOrdersReply: _open_orders,
     said.PositionsReply: _positions,
+    said.UnchargedFillsReply: _uncharged,
     said.StoryReply: _story,
     said.ConfigurationReply: _configuration,
     said.HealthReply: health_text,

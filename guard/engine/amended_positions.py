@@ -10,10 +10,10 @@ order that was refused only while that is remembered. What did not count is not 
 How it fails: it does not.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from guard.engine import remembered_rows
-from guard.engine.positions import BUY
+from guard.engine.positions import BUY, NO_POSITION, POSITION_ROW
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
@@ -21,6 +21,8 @@ from guard.protocol.fields import REDUCED_LATE, REFUSED
 from guard.protocol.messages import I64_MAX
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
+
+_ENDING: Final = tuple(map(POSITION_ROW.index, ("position_lots", "bought_lots", "sold_lots")))
 
 
 class Traded(NamedTuple):
@@ -55,6 +57,28 @@ def note_amended(
             microcents = worth.traded_microcents(traded.quantity, price, order.side == BUY)
             lots = min(confirmed, traded.quantity)
             move(row, order.side, traded.quantity, lots, microcents)
+
+
+def words_at_end(state: GuardState, fill_key: bytes) -> list[str]:
+    """A sentence where the position of a fill stands at the end of what is counted.
+
+    What was beyond the end was not counted: moved back from there the position is another one.
+    """
+    positions = state.positions
+    order_row = remembered_rows.find_order(state.orders, fill_key.rpartition(b"\0")[0])
+    if not positions.is_kept or order_row == NO_ROW:
+        return []
+    state.orders.read(order_row)
+    symbol = state.orders.known.symbol
+    worth, desk_number = state.worth_of(state.orders.known), state.orders.share_number(order_row)
+    row = NO_POSITION if worth is None else positions.find(desk_number, worth.number)
+    if row == NO_POSITION or all(abs(positions.value(row, at)) < I64_MAX for at in _ENDING):
+        return []
+    desk = fill_key.partition(b"\0")[0].decode()
+    return [
+        f"position of {desk} in {symbol}: it was counted as far as 2^63-1, and what was beyond is "
+        "lost, so that it may be wrong from here on: hold it against the venue's"
+    ]
 
 
 def _confirmed(

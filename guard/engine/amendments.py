@@ -266,9 +266,11 @@ def _returning(
 ) -> dict[str, Any]:
     granted = state.ledger.initial_microcents(desk.name) or 0
     if granted + returned_microcents > I64_MAX:
+        owed = desk.unpaid_fees_microcents
+        remedy = f"; what it owes, {owed}, can be forgiven first (resume)" if owed else ""
         raise AmendmentError(
             f"fill {name}: {returned_microcents} microcents cannot return to {desk.name}, which "
-            f"was granted {granted}: together at most {I64_MAX}"
+            f"was granted {granted}: together at most {I64_MAX}{remedy}"
         )
     collected = 0
     if returned_microcents:

@@ -1,7 +1,8 @@
 """What is seldom asked of what is remembered: by a fill's key, and for a row's names. Pure.
 
 Owns the look-ups that no order's way needs (`guard.engine.remembered` has those): for facts that
-came early, for what people say of fills, and for who lists orders.
+came early, for what people say of fills, and for who lists orders and
+fills.
 
 How it fails: `InvariantError` for an early fill that is none.
 """
@@ -32,6 +33,19 @@ def expires_at_ns(orders: "RememberedOrders", row: int) -> int:
 def key_of_fill(orders: "RememberedOrders", fill_row: int) -> bytes:
     """The key of the fill in that row."""
     return orders._fills.key(fill_row)
+
+
+def fill_row_end(orders: "RememberedOrders") -> int:
+    """Behind the last row that a fill ever had."""
+    return orders._fills.row_end()
+
+
+def key_of_used_fill(orders: "RememberedOrders", fill_row: int) -> bytes | None:
+    """The key of the fill in that row; None where no fill is."""
+    try:
+        return orders._fills.key(fill_row)
+    except InvariantError:  # what a row map says of a row that is not in use
+        return None
 
 
 def fill_id_of(orders: "RememberedOrders", fill_row: int) -> str:

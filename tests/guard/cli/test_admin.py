@@ -29,8 +29,10 @@ def test_a_morning_of_an_operator(tmp_path: Path) -> None:
     with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
         assert client.ask(order("A-1"))["type"] == "admit"
         client.ask(fill("A-1", "F-1"))
+        assert "uncharged" in client.ask(fill("STRAY", "F-9"))["flags"]
         well = run(site, "status")
         assert (well.returncode, "all is well" in well.stdout) == (0, True)
+        assert "desk-alpha STRAY F-9" in well.stdout.partition("that wait for a person")[2]
         assert max(len(line) for line in well.stdout.splitlines() if "log  " not in line) <= 100
         halted = run(site, "admin", "halt", "--desk", "desk-alpha", *act)
         assert (halted.returncode, "active -> halted" in halted.stdout) == (0, True)
@@ -128,7 +130,7 @@ def test_every_action_and_query_has_a_verb_or_a_name_that_leads_to_one() -> None
         for leaf in (one.__subclasses__() or [one]) if (tag := leaf.__struct_config__.tag)
     ]  # fmt: skip
     missing = [tag for tag in leaves if tag.replace("_", "-") not in VERBS and tag not in NAMES]
-    assert (missing, len(leaves)) == ([], 26)
+    assert (missing, len(leaves)) == ([], 27)
     known = {f"admin {verb}" for verb in VERBS} | {"close", "observe"}
     assert set(NAMES.values()) <= known
 
