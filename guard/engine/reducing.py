@@ -31,6 +31,9 @@ _KEY_FIELDS = 3
 def decide_reduction(state: GuardState, request: Request, outcome: Outcome) -> None:
     """What the rules give for a reduction."""
     orders, now_ns = state.orders, request.received_at_ns
+    if state.rules_version < SINCE_RULES:  # which no start of this software leaves in force
+        _fail(outcome, ErrorCode.UNKNOWN_ORDER)
+        return
     outcome.kind = OutcomeKind.REDUCED
     known_row = orders.find_fill(request, now_ns)
     if known_row != NO_ROW:

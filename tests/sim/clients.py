@@ -58,8 +58,11 @@ class Clients:
     def _next_request(self, now_ns: int) -> Request:
         rng = self._rng
         kind = rng.choices(
-            ("order", "again", "changed", "fill", "cancel", "status", "ping", "malformed", "mark"),
-            (36, 16, 5, 22, 9, 6, 3, 3, self._marks_per_cent),
+            (
+                *("order", "again", "changed", "fill", "cancel", "status", "ping", "malformed"),
+                *("mark", "reduce"),
+            ),
+            (36, 16, 5, 22, 9, 6, 3, 3, self._marks_per_cent, 6),
         )[0]
         if kind == "ping":
             request: Request = {"type": "ping"}
@@ -79,7 +82,12 @@ class Clients:
         else:
             request = getattr(self, f"_{kind}")(rng.choice(self._orders[-25:]))
         request.pop("request_id", None)
-        if "client_order_id" in request and request["type"] in ("order", "fill", "cancel"):
+        if "client_order_id" in request and request["type"] in (
+            "order",
+            "fill",
+            "cancel",
+            "reduce",
+        ):
             self._sent.append(dict(request))
         if rng.random() < 0.5:
             request["request_id"] = rng.choice((rng.randrange(1000), f"r-{rng.randrange(1000)}"))
@@ -131,6 +139,8 @@ class Clients:
         elif request["type"] == "fill":
             field = self._rng.choice(("quantity", "fee_microcents"))
             request[field] += 1
+        elif request["type"] == "reduce":
+            request["quantity"] += 1
         return request
 
     def _fill(self, order: Request) -> Request:
@@ -157,6 +167,12 @@ class Clients:
     def _cancel(self, order: Request) -> Request:
         return {"type": "cancel", "desk": order["desk"],
                 "client_order_id": order["client_order_id"]}  # fmt: skip
+
+    def _reduce(self, order: Request) -> Request:
+        quantity = order["quantity"]
+        lots = self._rng.choice((1, max(1, quantity // 3), self._rng.randint(1, quantity + 3)))
+        name = {"reduce_id": f"R-{self._rng.randrange(40)}", "quantity": lots}
+        return {**self._cancel(order), "type": "reduce", **name}
 
     def _status(self, order: Request) -> Request:
         return {**self._cancel(order), "type": "status"}

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from guard.engine import decide, early
+from guard.engine import decide, early, settling
 from guard.engine.facts import KeptFacts
 
 Patch = AbstractContextManager[Any]
@@ -13,7 +13,7 @@ Patch = AbstractContextManager[Any]
 
 def debt_not_collected() -> Patch:
     """What comes free is free, whatever is owed."""
-    return patch.object(decide, "collected", lambda *_: 0)
+    return patch.object(settling, "collected", lambda *_: 0)
 
 
 def unknown_fee_charged() -> Patch:

@@ -114,13 +114,16 @@ def share(order: Reply | None, content: Reply) -> tuple[int, int, int, list[str]
         return 0, 0, 0, ["unknown"]
     if order["state"] == "refused":
         return 0, 0, 0, ["unknown", "refused"]
-    quantity = order["content"]["quantity"]
-    filled = order["filled"] + content["quantity"]
-    flags = ["overfill"] if filled > quantity else []
+    left = order["content"]["quantity"] - order["filled"] - order.get("reduced", 0)
+    left -= content["quantity"]
+    flags = ["overfill"] if left < 0 else []
     if order["state"] != "open":
         return 0, 0, 0, [*flags, "late"]
-    if filled >= quantity:
-        return order["hold"], 0, 0, flags
-    notional = order["answer"]["notional_microcents"]
-    hold = notional - notional * filled // quantity
-    return order["hold"] - hold, hold, quantity - filled, flags
+    hold = share_left(order, max(left, 0))
+    return order["hold"] - hold, hold, max(left, 0), flags
+
+
+def share_left(order: Reply, left: int) -> int:
+    """What an order still holds with so many lots left."""
+    quantity, notional = order["content"]["quantity"], order["answer"]["notional_microcents"]
+    return int(notional - notional * (quantity - left) // quantity) if left else 0

@@ -17,7 +17,7 @@ import guard.recovery.recover
 import guard.server.pipeline
 import wal.publish
 import wal.rewrite_end
-from guard.engine import apply, apply_event, decide
+from guard.engine import apply, apply_event, settling
 from guard.engine.checks import CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL, Check
 from guard.engine.events import EntriesHalted, RulesActivated
 from guard.engine.remembered import RememberedOrders
@@ -37,6 +37,7 @@ from sim.admin_mutations import ADMIN_MUTATIONS
 from sim.checkpoint_mutations import CHECKPOINT_MUTATIONS
 from sim.fact_mutations import FACT_MUTATIONS
 from sim.limit_mutations import LIMIT_MUTATIONS, LIMITS_BLIND
+from sim.request_mutations import REQUEST_MUTATIONS
 from sim.seeds import FailureError, run_seed
 from wal import LogWriter
 from wal.commit import Batch, CommitError, SegmentAppender
@@ -156,7 +157,7 @@ def share_rounded_up() -> Patch:
             return 0
         return first_microcents + -first_microcents * filled // quantity
 
-    return patch.object(decide, "hold_after", hold_after)
+    return patch.object(settling, "hold_after", hold_after)
 
 
 def notional_rounded_down() -> Patch:
@@ -185,7 +186,7 @@ def refused_not_remembered() -> Patch:
 
 def content_not_compared() -> Patch:
     """Another order under a known id gets the first one's answer."""
-    return patch.object(decide, "first_difference", lambda *_: decide._SAME)
+    return patch.object(settling, "first_difference", lambda *_: settling.SAME)
 
 
 def late_fee_not_charged() -> Patch:
@@ -375,6 +376,7 @@ MUTATIONS: tuple[Callable[[], Patch], ...] = (
     *FACT_MUTATIONS,
     *map(check_blind, LIMITS_BLIND),
     *LIMIT_MUTATIONS,
+    *REQUEST_MUTATIONS,
     *ADMIN_MUTATIONS,
 )
 

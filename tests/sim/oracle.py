@@ -19,7 +19,8 @@ from sim.oracle_execution import OracleExecution
 from sim.oracle_ids import SHARES_SINCE, Key, OracleIds
 from sim.oracle_limits import LIMITS_SET, OracleLimits
 from sim.oracle_positions import SINCE_VERSION as POSITIONS_SINCE
-from sim.oracle_positions import Positions
+from sim.oracle_positions import Positions, left_of
+from sim.oracle_reductions import OracleReductions, said_of_reductions
 from sim.request_defaults import ORDER_DEFAULTS
 from sim.tables import (
     ADOPTED,
@@ -41,7 +42,9 @@ CLOCK_TOLERANCE_NS = 1_000_000_000
 TIMED_SINCE = 2  # of the rules: a repeat, too, says when its order was received
 
 
-class Oracle(OracleAdmin, OracleAmendments, OracleExecution, OracleIds, OracleLimits):
+class Oracle(
+    OracleAdmin, OracleAmendments, OracleExecution, OracleIds, OracleLimits, OracleReductions
+):
     """`desks`: (budget, cap or None) of each; `window_ns`, `ids_max`: of the remembered ids."""
 
     def __init__(
@@ -103,7 +106,7 @@ class Oracle(OracleAdmin, OracleAmendments, OracleExecution, OracleIds, OracleLi
         """So much is left on the log's disk: entries halt, or are let in again; some are refused
         without a record."""
         if left * 4 < reserve:
-            self.refused = ("order", "fill", "cancel")
+            self.refused = ("order", "fill", "cancel", "reduce")
         else:
             self.refused = ("order",) if left * 2 < reserve else ()
         is_halted = self.disk_low is not None
@@ -209,6 +212,8 @@ class Oracle(OracleAdmin, OracleAmendments, OracleExecution, OracleIds, OracleLi
         now_ns = max(wall_ns, self.last_ns)
         if request["type"] == "fill":
             return self._recorded_fill(request, now_ns) is not None
+        if request["type"] == "reduce":
+            return self._recorded_reduction(request) is not None
         if request["type"] == "cancel" and self.facts.cancel_of(request, now_ns):
             return True
         order = self._find(request, now_ns)
@@ -348,11 +353,9 @@ class Oracle(OracleAdmin, OracleAmendments, OracleExecution, OracleIds, OracleLi
             reply["state"] = "closed" if state in ("filled", "canceled") else state
             reply["answer"] = order["answer"]
             reply["filled_quantity"] = order["filled"]
-            reply["open_quantity"] = (
-                order["content"]["quantity"] - order["filled"] if is_open else 0
-            )
+            reply["open_quantity"] = left_of(order) if is_open else 0
             reply["hold_microcents"] = order["hold"]
-            reply |= said_of_fills(order)
+            reply |= said_of_fills(order) | said_of_reductions(order)
         return reply
 
     def _ping(self, _request: Reply, _now_ns: int, _wall_ns: int) -> Reply:

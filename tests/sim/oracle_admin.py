@@ -10,7 +10,7 @@ from typing import Any
 
 from sim.facts import SINCE_VERSION, Facts, pay
 from sim.oracle_amendments import KINDS as KINDS_OF_FILL
-from sim.oracle_positions import Positions
+from sim.oracle_positions import Positions, left_of
 from sim.tables import POLICIES, WORTH, Reply, WrongError
 
 Key = tuple[str, str]
@@ -236,7 +236,7 @@ class OracleAdmin:
     def _free(self, order: Reply, sequence: int, now_ns: int) -> tuple[int, int]:
         """An open order is closed: what it held, and what of that pays a debt."""
         content, held = order["content"], order["hold"]
-        self.positions.work(content, order["filled"] - content["quantity"])
+        self.positions.work(content, -left_of(order))
         desk = self.desks[content["desk"]]
         desk["remaining"] += held
         desk["reserved"] -= held

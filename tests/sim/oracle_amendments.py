@@ -150,6 +150,8 @@ def _confirmed(order: Reply, record: Reply) -> int | None:
     filled = 0
     for one in order["fills"].values():
         lots = one["content"]["quantity"]
+        if "reduce_id" in one["content"] and "late" in one["answer"]["flags"]:
+            continue  # it took nothing off
         if one is record:
             return max(0, min(lots, order["content"]["quantity"] - filled))
         filled += lots

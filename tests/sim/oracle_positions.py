@@ -23,7 +23,7 @@ class Positions:
         self.is_kept, self.since = True, sequence
         for order in orders.values():
             if order["state"] == "open":
-                self.work(order["content"], _left(order))
+                self.work(order["content"], left_of(order))
 
     def _line(self, content: Reply) -> dict[str, int]:
         key = (content["desk"], content["symbol"])
@@ -45,7 +45,7 @@ class Positions:
         for (of, _), order in orders.items():
             if of == desk and order["state"] == "open" and "reducing" in order["answer"]:
                 key = (order["content"]["symbol"], order["content"]["side"])
-                exits[key] = exits.get(key, 0) + _left(order)
+                exits[key] = exits.get(key, 0) + left_of(order)
         for (symbol, side), lots in exits.items():
             line = self.lines[desk, symbol]
             sign = 1 if side == "sell" else -1
@@ -75,7 +75,7 @@ class Positions:
         if not self.is_kept or order is None or not is_known:
             return
         content = order["content"]
-        within = 0 if order["state"] == "refused" else min(lots, _left(order))
+        within = 0 if order["state"] == "refused" else min(lots, left_of(order))
         if order["state"] == "open":
             self._line(content)[content["side"]] -= within
         self.move(content, lots, within)
@@ -92,5 +92,7 @@ class Positions:
         return {key: tuple(line.values()) for key, line in self.lines.items()}  # type: ignore[misc]
 
 
-def _left(order: Reply) -> int:
-    return max(0, order["content"]["quantity"] - order["filled"])
+def left_of(order: Reply) -> int:
+    """How many of its lots are neither filled nor taken off."""
+    gone = order["filled"] + order.get("reduced", 0)
+    return max(0, order["content"]["quantity"] - gone)

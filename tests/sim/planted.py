@@ -52,26 +52,27 @@ class Bug:
 
 
 _DECIDE, _APPLY = "guard/engine/decide.py", "guard/engine/apply.py"
+_SETTLING = "guard/engine/settling.py"
 _LIMITS, _RATES = "guard/engine/limit_checks.py", "guard/engine/rates.py"
 _MARKS = "guard/server/marks.py"
 _REVALUING, _PRICES = "guard/server/revaluing.py", "guard/engine/prices.py"
 _CHECKS, _STATE = "guard/engine/checks.py", "guard/engine/state.py"
 
 BUGS = (
-    Bug("share_off_by_one", _DECIDE, "first_microcents - freed", "first_microcents - freed - 1"),
+    Bug("share_off_by_one", _SETTLING, "first_microcents - freed", "first_microcents - freed - 1"),
     Bug("fill_counted_again", _DECIDE, "fill_row != _NO_ROW", "False"),
     Bug(
         "content_not_compared",
         _DECIDE,
-        "first_difference(_ORDER_CONTENT, _ORDER_KEY_FIELDS, orders.known, request)",
+        "settling.first_difference(_ORDER_CONTENT, _ORDER_KEY_FIELDS, orders.known, request)",
         "_SAME",
     ),
-    Bug("unpaid_fee_unseen", _DECIDE, "fee - payable if fee > payable else 0", "0"),
+    Bug("unpaid_fee_unseen", _SETTLING, "fee - payable if fee > payable else 0", "0"),
     Bug(
         "earlier_fills_forgotten",
         _DECIDE,
-        "orders.filled_quantity(row) + request.quantity",
-        "request.quantity",
+        "orders.left(row), orders.known.quantity",
+        "(orders.known.quantity, orders.known.quantity)",
     ),
     Bug("refused_not_flagged", _DECIDE, "_UNKNOWN | _REFUSED", "_UNKNOWN"),
     Bug("refused_not_remembered", _APPLY, "outcome.reason in _NOT_REMEMBERED", "True"),

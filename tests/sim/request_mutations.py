@@ -1,0 +1,64 @@
+"""Planted bugs of requests about open orders: see `sim.mutations`."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from guard.engine import reducing, remembered_whole
+from guard.engine.remembered import RememberedOrders
+from guard.engine.row_map import NO_ROW
+from guard.protocol.fields import REDUCE
+from guard.protocol.request import Request
+
+Patch = AbstractContextManager[Any]
+
+
+def reduction_counted_again() -> Patch:
+    """A reduction that is sent again takes off its lots again."""
+    find = RememberedOrders.find_fill
+
+    def find_fill(self: RememberedOrders, request: Request, now_ns: int) -> int:
+        return NO_ROW if request.kind == REDUCE else find(self, request, now_ns)
+
+    return patch.object(RememberedOrders, "find_fill", find_fill)
+
+
+def reduction_works_on() -> Patch:
+    """What was taken off still works."""
+    return patch.object(reducing.positioning, "note_reduced", lambda *_: 0)
+
+
+def late_reduction_not_flagged() -> Patch:
+    """A reduction of an order that is closed says nothing of that."""
+    return patch.object(reducing, "REDUCED_LATE", 0)
+
+
+def reduction_forgotten_by_fills() -> Patch:
+    """A fill knows nothing of what was taken off before it."""
+
+    def left(self: RememberedOrders, row: int) -> int:
+        return max(0, self.known.quantity - self.filled_quantity(row))
+
+    return patch.object(RememberedOrders, "left", left)
+
+
+def checkpoint_without_reductions() -> Patch:
+    """Checkpoints do not keep what was taken off."""
+    dump = remembered_whole.dump
+
+    def narrow(orders: RememberedOrders) -> Any:
+        was, orders.is_wide = orders.is_wide, False
+        yield from dump(orders)
+        orders.is_wide = was
+
+    return patch.object(remembered_whole, "dump", narrow)
+
+
+REQUEST_MUTATIONS: tuple[Callable[[], Patch], ...] = (
+    reduction_counted_again,
+    reduction_works_on,
+    late_reduction_not_flagged,
+    reduction_forgotten_by_fills,
+    checkpoint_without_reductions,
+)
