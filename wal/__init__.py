@@ -40,7 +40,7 @@ from wal.checkpoint import (
     read_checkpoints,
     write_checkpoint,
 )
-from wal.commit import FileLayer
+from wal.commit import FileLayer, SyncStats
 from wal.entry import (
     ENVELOPE_BYTES_MAX,
     LINE_BYTES_MAX,
@@ -119,12 +119,12 @@ from wal.segment import (
     segment_name,
     sync_source,
 )
-from wal.segment_keys import current_key, seal_of
+from wal.segment_keys import SegmentDigest, current_key, seal_of
 from wal.space import OUT_OF_SPACE, free_bytes
 from wal.spares import Spares
 from wal.verified_run import LocatedEntry, Run
 from wal.verify import ChainReport, find_head, verify_chain
-from wal.writer import BATCH_BYTES_MAX, SEGMENT_BYTES_MAX, LogWriter, SyncStats
+from wal.writer import BATCH_BYTES_MAX, SEGMENT_BYTES_MAX, LogWriter
 
 __all__ = [
     "ANCHOR_SCHEMA",
@@ -184,6 +184,7 @@ __all__ = [
     "RingHasher",
     "Run",
     "SalvageReport",
+    "SegmentDigest",
     "Spares",
     "SyncStats",
     "WalAnchorError",

@@ -29,6 +29,7 @@ from typing import Final, NamedTuple
 
 from wal.barethread import BareThread, Outcome
 from wal.commit import FileLayer, OsFiles
+from wal.errors import WalInputError
 from wal.failpoint import is_armed, reach
 from wal.regularfile import open_regular
 from wal.segment import shorten
@@ -274,3 +275,13 @@ def drop_zeros(path: Path) -> int:
         return size - end
     finally:
         os.close(descriptor)
+
+
+def check_sizes(segment_bytes_max: int, write_ahead_bytes: int) -> None:
+    """What a writer was told of the sizes of its segments. Raises `WalInputError`."""
+    if segment_bytes_max < 1:
+        raise WalInputError(f"a segment of at most {segment_bytes_max} bytes holds no record")
+    if not 0 <= write_ahead_bytes <= WRITE_AHEAD_BYTES_MAX:
+        raise WalInputError(
+            f"write_ahead_bytes is {write_ahead_bytes}; must be from 0 to {WRITE_AHEAD_BYTES_MAX}"
+        )

@@ -38,6 +38,16 @@ from wal.standing import Standing
 
 # For the next segment and its directory.
 DESCRIPTORS: Final = 2
+# What a batch has met whose thread ended.
+LOST: Final = RuntimeError("the thread that writes has ended")
+
+
+class SyncStats(NamedTuple):
+    """One durable batch: its size, and how long its write and its sync took together."""
+
+    record_count: int
+    batch_bytes: int
+    latency_ns: int
 
 
 class FileLayer(Protocol):
@@ -124,6 +134,12 @@ def poisoned_by(batch: Batch, stage: str, written: int, error: BaseException) ->
     )
     poisoned.__cause__ = error
     return poisoned
+
+
+def poisoned_by_commit(batch: Batch, error: CommitError) -> WalPoisoned:
+    """The same, of a commit that failed."""
+    assert error.__cause__ is not None
+    return poisoned_by(batch, error.stage, error.bytes_written, error.__cause__)
 
 
 class SegmentAppender:

@@ -124,6 +124,17 @@ class RingHasher(ChainHasher):
         following = self.ring.following(self)
         return (self,) if following is None else (self, following)
 
+    def copy(self) -> RingHasher:
+        """Another one of the same key, which may `become` the next."""
+        made = RingHasher.__new__(RingHasher)
+        made.become(self)
+        return made
+
+    def become(self, other: RingHasher) -> None:
+        """This is `other` from now on, for all who hold it. What it was is forgotten."""
+        for name in (*ChainHasher.__slots__, *RingHasher.__slots__):
+            setattr(self, name, getattr(other, name))
+
     def change(self, before: RingHasher | None, sealed: tuple[int, str] = (0, "")) -> KeyChange:
         """What the first record under this key says. `sealed`: the segment before, its SHA-256."""
         previous = None if before is None else before.key_id

@@ -88,6 +88,25 @@ class SegmentKeys:
         return self._given
 
 
+class SegmentDigest:
+    """Length and SHA-256 of the segment that is being written, batch by batch."""
+
+    def __init__(self) -> None:
+        self.byte_count = 0
+        self._digest = sha256()
+
+    def take(self, lines: memoryview, offset: int) -> None:
+        """A batch that stands at `offset` in its segment: at 0 another one begins."""
+        if offset == 0:
+            self.byte_count, self._digest = 0, sha256()
+        self.byte_count += len(lines)
+        self._digest.update(lines)
+
+    def seal(self) -> tuple[int, str]:
+        """As `seal_of` finds it once the segment is sealed."""
+        return self.byte_count, self._digest.hexdigest()
+
+
 def current_key(source: Path, given: RingHasher, change_of: ChangeOf) -> RingHasher:
     """The key in force at the end of a log: of its last segment with records.
 

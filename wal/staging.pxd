@@ -22,6 +22,8 @@ cdef class Staging:
     cdef EntryHash _hasher
     cdef bytearray _lines, _other
 
+    cpdef rekey(self, hasher)
+
     cpdef str append(self, u64 sequence, bytes data)
 
     @cython.locals(

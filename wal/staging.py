@@ -53,6 +53,12 @@ class Staging:
         self._lines = bytearray(_CAPACITY_MIN)
         self._other = bytearray(_CAPACITY_MIN)
 
+    def rekey(self, hasher: ChainHasher) -> None:
+        """The next record, and all behind it, are hashed by this one. Nothing is staged now."""
+        if self.record_count:
+            raise WalInvariantError("the log's key is changed while records are staged under it")
+        self._hasher = EntryHash(hasher)
+
     def append(self, sequence: int, data: bytes) -> str:
         """Stage a record, which must be the next one; return its hash.
 

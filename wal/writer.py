@@ -28,27 +28,31 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from forms import FORM as WAL_FORM
-from wal.ahead import WRITE_AHEAD_BYTES_MAX, Allowance, ZerosAhead, has_room, zeros_max
+from wal.ahead import Allowance, ZerosAhead, check_sizes, has_room, zeros_max
 from wal.barethread import BareThread, Outcome
 from wal.chain import ChainHasher, Head
 from wal.closing_on_exit import Closing
 from wal.commit import (
+    LOST,
     Batch,
     CommitError,
     CommitThread,
     FileLayer,
     OsFiles,
     SegmentAppender,
+    SyncStats,
     poisoned_by,
+    poisoned_by_commit,
 )
 from wal.entry import check_data
 from wal.errors import WalError, WalInputError, WalPoisoned, require
 from wal.headfile import HeadFile, PublishedHead
 from wal.lastsegment import LastSegment, open_last
 from wal.lock import LogLock
+from wal.segment_keys import SegmentDigest
 from wal.staging import Staging
 
 # A torn batch is judged in memory when it is repaired; this bounds that memory. Twice the bound
@@ -57,17 +61,6 @@ BATCH_BYTES_MAX: Final = 64 * 1024 * 1024
 # A start reads the last segment from its beginning, behind a checkpoint: well below a second. A log
 # of 10^9 records of 1.5 kB then has 22,000 of them.
 SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
-
-
-_LOST: Final = RuntimeError("the thread that writes has ended")
-
-
-class SyncStats(NamedTuple):
-    """One durable batch: its size, and how long its write and its sync took together."""
-
-    record_count: int
-    batch_bytes: int
-    latency_ns: int
 
 
 class LogWriter(Closing):
@@ -110,6 +103,8 @@ class LogWriter(Closing):
         self._durable_segment = 0
         self.last_sync: SyncStats | None = None
         self.sync_count = 0
+        self.segment_digest: SegmentDigest | None = None
+        self.between_batches: Callable[[], None] | None = None
 
     @classmethod
     def open(
@@ -139,13 +134,7 @@ class LogWriter(Closing):
         Raises `WalLocked`, `WalDamage`, `WalError`; `WalInputError` when `head` cannot be that
         of this directory.
         """
-        if segment_bytes_max < 1:
-            raise WalInputError(f"a segment of at most {segment_bytes_max} bytes holds no record")
-        if not 0 <= write_ahead_bytes <= WRITE_AHEAD_BYTES_MAX:
-            raise WalInputError(
-                f"write_ahead_bytes is {write_ahead_bytes}; must be from 0 to "
-                f"{WRITE_AHEAD_BYTES_MAX}"
-            )
+        check_sizes(segment_bytes_max, write_ahead_bytes)
         if lock is not None and not (lock.held and lock.directory == directory):
             raise WalInputError("the lock is not held, or is that of another log")
         held = LogLock.acquire(directory) if lock is None else lock
@@ -238,6 +227,16 @@ class LogWriter(Closing):
         """
         return self._durable_segment, self._durable_place[1]
 
+    @property
+    def segment_bytes(self) -> int:
+        """How long that segment is, or will be with that batch."""
+        return self._segment_bytes
+
+    def go_on_under(self, hasher: ChainHasher) -> None:
+        """Let the next record begin a segment, under another key. Nothing is staged now."""
+        self.rotate()
+        self.staging.rekey(hasher)
+
     def rotate(self) -> None:
         """Let the next batch begin a new segment (an empty one is not left behind for it).
 
@@ -289,6 +288,8 @@ class LogWriter(Closing):
                 self._poison(batch, error)
                 raise
             self._settle(batch, latency_ns)
+            if self.between_batches is not None:
+                self.between_batches()
         return self._durable_head
 
     def sync_within(self, loop: asyncio.AbstractEventLoop, wait_ns: int) -> bool:
@@ -396,6 +397,8 @@ class LogWriter(Closing):
         lines = self.staging.take()
         require(len(lines) == batch_bytes, "a batch is not what was staged")
         self._under_way_bytes = batch_bytes
+        if self.segment_digest is not None:
+            self.segment_digest.take(lines, offset)
         return Batch(
             lines, first_sequence, head, self._segment_number, begins_segment, offset, zeros_at
         )
@@ -418,12 +421,14 @@ class LogWriter(Closing):
             self._is_syncing = False
             self._poison(batch, error)
             raise
+        if self.between_batches is not None:
+            self.between_batches()
 
     def _bare_descriptor(self, batch: Batch) -> int | None:
         try:
             return self._appender.bare_descriptor(batch)
         except CommitError as error:
-            raise _poisoned_by_commit(batch, error) from error.__cause__
+            raise poisoned_by_commit(batch, error) from error.__cause__
 
     def _land_bare(self, batch: Batch, started_ns: int, outcome: Outcome) -> None:
         """As `_land`, of a batch that `_bare_thread` has written."""
@@ -432,7 +437,7 @@ class LogWriter(Closing):
             try:
                 self._appender.check_written(batch)
             except CommitError as error:
-                self._land(batch, _poisoned_by_commit(batch, error))
+                self._land(batch, poisoned_by_commit(batch, error))
             else:
                 self._land(batch, self._monotonic_ns() - started_ns)
             return
@@ -446,7 +451,7 @@ class LogWriter(Closing):
         try:
             self._appender.commit(batch)
         except CommitError as error:
-            raise _poisoned_by_commit(batch, error) from error.__cause__
+            raise poisoned_by_commit(batch, error) from error.__cause__
         return self._monotonic_ns() - started_ns
 
     def _land(self, batch: Batch, result: int | WalPoisoned | None) -> None:
@@ -456,7 +461,7 @@ class LogWriter(Closing):
         if isinstance(result, int):
             self._settle(batch, result)
         else:
-            self._fail(result or poisoned_by(batch, "write", 0, _LOST))
+            self._fail(result or poisoned_by(batch, "write", 0, LOST))
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             # It looks at the state, which tells a failure. A caller may have been cancelled.
@@ -493,8 +498,3 @@ class LogWriter(Closing):
         poisoned = WalPoisoned(stage, sequence + 1, sequence, 0, 0, sequence, str(error))
         poisoned.__cause__ = error
         self._fail(poisoned)
-
-
-def _poisoned_by_commit(batch: Batch, error: CommitError) -> WalPoisoned:
-    assert error.__cause__ is not None
-    return poisoned_by(batch, error.stage, error.bytes_written, error.__cause__)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from guard.cli.base import EXIT_GOOD, Commands, UsageError, add_key_argument, tool_hasher
+from guard.cli.base import EXIT_GOOD, Commands, UsageError, add_key_argument, has_key, tool_hasher
 from wal import WalInputError
 
 
@@ -27,12 +27,12 @@ def _backup(options: argparse.Namespace) -> int:
     if not options.log.is_dir():
         raise UsageError(f"{options.log}: is no directory of a log")
     try:
-        if options.key_file is not None:  # before anything is copied
+        if has_key(options):  # before anything is copied
             check_key(list_segments(options.log, archived=True), hasher)
         backup = backup_log(options.log, options.destination)
     except WalInputError as error:
         raise UsageError(str(error)) from error
-    if options.key_file is None:
+    if not has_key(options):
         follower = Follower(options.destination)
         for _ in follower.poll():
             pass  # each line is checked against the one before

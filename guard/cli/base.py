@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from guard.config.keys import load_key, load_keys
+from guard.config.evolving_keys import load_evolving
+from guard.config.keys import load_keys
 from guard.process.operator_lines import complaint
 from wal import (
     JOBS_MAX,
@@ -76,6 +77,12 @@ def add_key_argument(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a key that the log was under before, or a directory of such; may be given again",
     )
+    parser.add_argument(
+        "--root-key-file",
+        metavar="FILE",
+        type=Path,
+        help="the root of the log's evolving keys, or one of them (log.forward_secure)",
+    )
 
 
 def add_anchor_argument(parser: argparse.ArgumentParser) -> None:
@@ -118,20 +125,40 @@ def log_hasher(options: argparse.Namespace) -> ChainHasher:
 
     Raises UsageError, ConfigError, WalError.
     """
-    if options.key_file is None:
+    root = None
+    if options.root_key_file is not None:
+        if options.key_file is not None:
+            raise UsageError(
+                "--root-key-file: allowed only without --key-file; a key that the log was under "
+                "before is an --old-key-file"
+            )
+        root = load_evolving(options.root_key_file)
+    elif options.key_file is None:
         if options.old_key_file:
-            raise UsageError("--old-key-file needs --key-file, the key that came after it")
+            raise UsageError("--old-key-file needs the key that came after it, as --key-file")
         return ChainHasher(None)
-    keys = [load_key(options.key_file), *load_keys(options.old_key_file)]
-    if len(keys) == 1:
+    plain = [] if options.key_file is None else [options.key_file]
+    keys = load_keys([*plain, *options.old_key_file])
+    if root is None and len(keys) == 1:
         return ChainHasher(keys[0])
     from guard.record.codec import DIALECT
 
-    ring = KeyRing(keys)
+    ring = KeyRing(keys, root)
     try:
-        return current_key(options.log, ring.newest, DIALECT.key_change)
+        found = current_key(options.log, ring.newest, DIALECT.key_change)
     except OSError as error:
         raise UsageError(f"{options.log}: cannot be read: {error.strerror}") from error
+    if root is not None and not found.number:
+        raise UsageError(
+            f"{options.log}: ends under a plain key: it has never been under keys of that root, "
+            "or was written anew by somebody who has no such key"
+        )
+    return found
+
+
+def has_key(options: argparse.Namespace) -> bool:
+    """Was any key of the log given?"""
+    return options.key_file is not None or options.root_key_file is not None
 
 
 def _check_file(log: Path) -> None:

@@ -179,10 +179,13 @@ def _place(options: argparse.Namespace) -> Path:
         config = load_config(options.config).log
         options.log = Path(config.directory)
         if options.key_file is None:
+            options.old_key_file = [Path(path) for path in config.old_key_files]
+        if options.key_file is None and config.forward_secure:
+            options.root_key_file = None if config.key_file is None else Path(config.key_file)
+        elif options.key_file is None:
             own = options.log / EPHEMERAL_KEY_NAME
             options.key_file = own if config.ephemeral_key else config.key_file
             options.key_file = None if options.key_file is None else Path(options.key_file)
-            options.old_key_file = [Path(path) for path in config.old_key_files]
     directory: Path = options.log
     return directory
 

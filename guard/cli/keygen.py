@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from guard.cli.base import EXIT_GOOD, Commands, UsageError
+from guard.config.evolving_keys import create_evolving
 from guard.config.keys import create_curve_key, create_key
 
 
@@ -27,15 +28,27 @@ def add(commands: Commands) -> None:
         type=Path,
         help="a CURVE key instead, of the daemon's endpoints or of a client; must not exist yet",
     )
+    parser.add_argument(
+        "--evolving",
+        metavar="FILE",
+        type=Path,
+        help="a log key that evolves instead (log.forward_secure), and --root FILE, from which all "
+        "come; neither may exist yet",
+    )
+    parser.add_argument(
+        "--root", metavar="FILE", type=Path, help="with --evolving: keep it off the daemon's host"
+    )
     parser.set_defaults(command=_keygen)
 
 
 def _keygen(options: argparse.Namespace) -> int:
-    if [options.file, options.signing, options.curve].count(None) != 2:
+    if [options.file, options.signing, options.curve, options.evolving].count(None) != 3:
         raise UsageError(
             "keygen: give FILE for a log key, or --signing FILE for a signing key, or --curve FILE "
-            "for a CURVE key"
+            "for a CURVE key, or --evolving FILE for a log key that evolves"
         )
+    if (options.evolving is None) != (options.root is None):
+        raise UsageError("keygen: --evolving FILE and --root FILE go together")
     if (options.signing is None) != (options.name is None):
         raise UsageError("keygen: --signing FILE and --name NAME go together")
     if options.signing is not None:
@@ -46,6 +59,13 @@ def _keygen(options: argparse.Namespace) -> int:
         return EXIT_GOOD
     if options.curve is not None:
         print(create_curve_key(options.curve))
+        return EXIT_GOOD
+    if options.evolving is not None:
+        create_evolving(options.root, options.evolving)
+        print(
+            f"{options.evolving}: the log's first key, for the daemon's host; {options.root}: the "
+            "root of all of them, which opens the whole log (--root-key-file) and belongs elsewhere"
+        )
         return EXIT_GOOD
     create_key(options.file)
     print(f"{options.file}: a fresh key; whoever has it can check the log, and forge it")

@@ -8,6 +8,7 @@ from typing import Final
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
 from guard.config.amending import OPTION_OF, AmendmentAsked, Saying, parse_asked
 from guard.config.errors import ConfigError
+from guard.config.evolving_keys import check_replaceable, load_host_key
 from guard.config.file import Config, check_orders_endpoint, load_config
 from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_curve_key, load_key, load_keys
 from guard.process.operator_lines import say, speaking, use_json
@@ -20,7 +21,7 @@ from guard.recovery.start_options import (
     NEW_ANCHOR_OPTION,
     NEW_LOG_OPTION,
 )
-from wal import holds_files
+from wal import EvolvingKey, holds_files
 
 _SAYINGS: Final[dict[Saying, str]] = {
     "accept": "charge the fee of a fill that was not charged: DESK/ORDER/FILL",
@@ -202,6 +203,7 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
                 options.close_day,
                 curve_key_file,
                 tuple(load_keys(map(Path, config.log.old_key_files))),
+                _evolving_key(options, config, directory),
             ),
             signals,
         )
@@ -211,7 +213,22 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
     return EXIT_GOOD
 
 
+def _evolving_key(
+    options: argparse.Namespace, config: Config, directory: Path
+) -> EvolvingKey | None:
+    """The log's key, where it is one that evolves. Raises ConfigError."""
+    if not config.log.forward_secure:
+        return None
+    path = _run_key_file(options, config, directory)
+    check_replaceable(path)
+    return load_host_key(path)
+
+
 def _run_key(options: argparse.Namespace, config: Config, directory: Path) -> bytes:
+    if config.log.forward_secure:
+        if options.ephemeral_key:
+            raise UsageError("--ephemeral-key: allowed only without log.forward_secure = true")
+        return b""  # see `_evolving_key`
     if options.key_file is None and (options.ephemeral_key or config.log.ephemeral_key):
         # Beside a log that is there, another key than its own would only be in the way.
         return ephemeral_key(directory, may_create=options.new_log and not holds_files(directory))

@@ -23,6 +23,7 @@ from guard.cli.base import (
     UsageError,
     add_key_argument,
     complain,
+    has_key,
     tool_hasher,
 )
 from guard.cli.operator import add_curve_arguments
@@ -107,7 +108,7 @@ def _tail(options: argparse.Namespace) -> int:
     knows = not wanted.is_everything or _is_for_people(options)
     if options.feed is not None:
         return follow_feed(options, show, memory if knows else None)
-    hasher = tool_hasher(options) if options.key_file is not None else None
+    hasher = tool_hasher(options) if has_key(options) else None
     if not options.log.is_dir():
         raise UsageError(f"{options.log}: is no directory of a log")
     if hasher is not None:  # another key is wrong use, and no damage

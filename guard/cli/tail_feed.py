@@ -30,6 +30,8 @@ def follow_feed(
     from guard.client.feed_session import FeedBrokenError, FeedRefusedError
     from wal import WalKeyError
 
+    if options.root_key_file is not None:
+        raise UsageError("--root-key-file: allowed only with the log's directory, not with --feed")
     if options.key_file is None and options.old_key_file:
         raise UsageError("--old-key-file needs --key-file, the key that came after it")
     keys = None

@@ -11,8 +11,9 @@ import importlib
 import os
 import secrets
 from collections.abc import Iterable
+from io import FileIO
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from guard.config.errors import ConfigError
 from guard.config.z85 import KEY_CHARACTERS, key_from, text_of
@@ -88,18 +89,24 @@ def read_secret(path: Path) -> bytes:
 
     Raises KeyFileError.
     """
+    with open_secret(path) as file:
+        return file.read(KEY_BYTES_MAX + 1)
+
+
+def open_secret(path: Path) -> FileIO:
+    """A file that nobody else may read, open and unbuffered. Raises KeyFileError."""
     try:
-        file = open_to_read(path, follows_links=True)
+        file = cast(FileIO, open_to_read(path, 0, follows_links=True))
     except OSError as error:
         raise KeyFileError(f"key file {path}: cannot be read: {error.strerror}") from error
-    with file:
-        status = os.fstat(file.fileno())
-        if status.st_mode & 0o077 and not _is_credential(path):
-            raise KeyFileError(
-                f"key file {path}: mode {status.st_mode & 0o777:04o} lets others in; "
-                "allowed: no permission for group or others (chmod 600)"
-            )
-        return file.read(KEY_BYTES_MAX + 1)
+    status = os.fstat(file.fileno())
+    if status.st_mode & 0o077 and not _is_credential(path):
+        file.close()
+        raise KeyFileError(
+            f"key file {path}: mode {status.st_mode & 0o777:04o} lets others in; "
+            "allowed: no permission for group or others (chmod 600)"
+        )
+    return file
 
 
 def create_secret(path: Path, data: bytes) -> None:

@@ -18,13 +18,17 @@ OLD_KEYS_MAX: Final = 1000
 class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
     """Where the log is, which key it is chained with, and how it is kept safe.
 
-    `old_key_files`: of keys that the log was under before, or still is, which `key_file` follows.
+    `forward_secure`: `key_file` holds an evolving key, which is replaced by the next with each
+    segment, and after `key_minutes_max` at the latest. `old_key_files`: of keys that the log was
+    under before, or still is, which `key_file` follows.
     """
 
     directory: str
     key_file: str | None = None
     old_key_files: tuple[str, ...] = ()
     ephemeral_key: bool = False
+    forward_secure: bool = False
+    key_minutes_max: Annotated[int, Meta(ge=1, le=1440)] = 15
     segment_bytes_max: Annotated[int, Meta(ge=1_048_576, le=2**40)] = SEGMENT_BYTES_MAX
     anchor_file: str | None = None
     anchor_mode: Literal["periodic", "synchronous"] = "periodic"
@@ -41,6 +45,8 @@ def log_problem(log: LogSection) -> str | None:
         return "log.key_file: allowed only without log.ephemeral_key = true"
     if log.ephemeral_key and log.old_key_files:
         return "log.old_key_files: allowed only without log.ephemeral_key = true"
+    if log.forward_secure and log.ephemeral_key:
+        return "log.forward_secure: allowed only without log.ephemeral_key = true"
     if len(log.old_key_files) > OLD_KEYS_MAX:
         return f"log.old_key_files: {len(log.old_key_files)} files; allowed: at most {OLD_KEYS_MAX}"
     return None

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from guard.config.endpoint import IPC_PREFIX
 from guard.config.errors import ConfigError
+from guard.config.evolving_keys import check_replaceable, load_host_key
 from guard.config.file import Config
 from guard.config.keys import load_curve_key, load_key, load_keys
+from guard.config.log_section import LogSection
 
 
 def check_places(config: Config, key_file: Path | None = None) -> None:
@@ -19,10 +21,10 @@ def check_places(config: Config, key_file: Path | None = None) -> None:
     log = config.log
     check_directory("log.directory", Path(log.directory))
     if key_file is not None:
-        load_key(key_file)
+        _check_key(key_file, log)
     elif log.key_file is not None:
         try:
-            load_key(Path(log.key_file))
+            _check_key(Path(log.key_file), log)
         except ConfigError as error:
             raise ConfigError(f"log.key_file: {error}") from error
     for old in log.old_key_files:
@@ -40,6 +42,14 @@ def check_places(config: Config, key_file: Path | None = None) -> None:
     path = config.endpoints.orders.removeprefix(IPC_PREFIX)
     if path != config.endpoints.orders and not path.startswith("@"):
         _check_parent("endpoints.orders", Path(path))
+
+
+def _check_key(path: Path, log: LogSection) -> None:
+    if log.forward_secure:
+        load_host_key(path).wipe()
+        check_replaceable(path)
+    else:
+        load_key(path)
 
 
 def check_directory(name: str, path: Path) -> None:

@@ -149,6 +149,20 @@ def payload_bytes_max(state: GuardState) -> int:
     return HEAD_BYTES + 20 * holds + state.orders.memory_bytes()
 
 
+class KeyTurn(Protocol):
+    """Who changes the log's key with each segment (`guard.server.log_keys`)."""
+
+    @property
+    def is_changing(self) -> bool:
+        """May nobody else write the manifest now?"""
+
+    def prepare(self) -> bool:
+        """Has the manifest made with the key to come, which `rotate` then goes on under."""
+
+    def rotate(self) -> None:
+        """Goes on under the next key, in a new segment."""
+
+
 class Checkpointer:
     """Takes checkpoints of one engine and its log. All calls belong to the loop's thread."""
 
@@ -190,12 +204,17 @@ class Checkpointer:
         self._start_child = start_child
         self._spares = Spares(DESCRIPTORS)
         self._retry_ns = RETRY_NS
+        self.keys: KeyTurn | None = None
+        self._is_put_off = False
         self._underway: _Underway | None = None
         self._last_began_ns = self._not_before_ns = self.last_taken_ns = monotonic_ns()
 
     def tick(self) -> None:
         """Begins one if it is due. Once a second or so."""
         if self._underway is not None:
+            return
+        if self._is_put_off:
+            self._begin("put off")
             return
         plan, now_ns = self._plan, self._monotonic_ns()
         record_count = self._writer.staged_head.sequence - self.last_sequence
@@ -212,6 +231,18 @@ class Checkpointer:
         """Begins one now, whatever the plan says; one that is under way will do."""
         if self._underway is None:
             self._begin("asked for")
+
+    @property
+    def is_under_way(self) -> bool:
+        """Is a child writing one?"""
+        return self._underway is not None
+
+    def rotate(self) -> None:
+        """Lets the next batch begin a segment, under the next key where the log's key evolves."""
+        if self.keys is None:
+            self._writer.rotate()
+        else:
+            self.keys.rotate()
 
     def stop(self) -> None:
         """Ends a child that is at work. What it has not finished is removed by the next start."""
@@ -254,7 +285,12 @@ class Checkpointer:
         if self._writer.poisoned:
             return  # the daemon is about to end
         self._last_began_ns = self._monotonic_ns()
-        if self._lacks_space():
+        self._is_put_off = self.keys is not None and self.keys.is_changing
+        if self._is_put_off or self._lacks_space():
+            return
+        # The child writes the manifest with the key under which the log then is.
+        if self.keys is not None and not self.keys.prepare():
+            self._alarm("the log's key cannot be changed before it")
             return
         head, state = self._writer.staged_head, self._engine.state
 
@@ -278,9 +314,11 @@ class Checkpointer:
             with self._spares.lent():
                 child = self._start_child(work, state, _EXPECTED)
         except (OSError, MemoryError) as error:
+            if self.keys is not None:
+                self.keys.rotate()
             self._alarm(f"cannot fork: {_text_of(error)}")
             return
-        self._writer.rotate()
+        self.rotate()
         now_ns = self._monotonic_ns()
         stood_still_ns = now_ns - self._last_began_ns
         bytes_max = payload_bytes_max(state)

@@ -67,7 +67,7 @@ def make_admin_door(
         return health_of(service, pipeline, checkpointer, not pipeline.is_stopping)
 
     def end_day() -> None:
-        writer.rotate()
+        checkpointer.rotate()
         checkpointer.request()
 
     return AdminDoor(
@@ -80,7 +80,7 @@ def make_admin_door(
         stats=pipeline.stats,
         acts={
             TakeCheckpoint: checkpointer.request,
-            Rotate: writer.rotate,
+            Rotate: checkpointer.rotate,
             Stop: pipeline.stop,
             CloseDay: end_day,
         },

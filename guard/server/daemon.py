@@ -43,7 +43,16 @@ from guard.server.feed_door import FeedDoor
 from guard.server.feed_service import bind_feed, make_feed_door
 from guard.server.housekeeping import ANCHOR_WAIT_S
 from guard.server.listener import Listener
-from guard.server.log_keys import hasher_at_start, prepare_handover, session_key
+from guard.server.log_keys import (
+    digest_of,
+    erase_at_start,
+    hasher_at_start,
+    key_duties,
+    make_log_keys,
+    prepare_handover,
+    segment_bytes_max,
+    session_key,
+)
 from guard.server.older_records import OlderRecords
 from guard.server.pipeline import Pipeline
 from guard.server.policy import CONNECTIONS_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, Policy
@@ -193,8 +202,7 @@ async def _serve_log(
     older: OlderRecords,
 ) -> None:
     engine = recovered.engine
-    directory = options.log_directory
-    key = session_key(directory, hasher, recovered)
+    key = session_key(options, hasher, recovered)
     events = list(session_events(options, key, recovered))
     clients = Clients.of(options.config.clients)
     gateway = _bind(options, clients)
@@ -203,7 +211,7 @@ async def _serve_log(
         admin = _bind_beside(options, clients, bind_admin)
         feed = _bind_beside(options, clients, bind_feed)
         anchor = _begin_anchor(options, hasher, recovered)
-        prepare_handover(directory, hasher, key)
+        prepare_handover(options.log_directory, hasher, key)
         hasher = key.hasher
         with LogWriter.open(
             options.log_directory,
@@ -211,12 +219,13 @@ async def _serve_log(
             recovered.head,
             monotonic_ns=clock.monotonic_ns,
             lock=recovered.lock,
-            segment_bytes_max=options.config.log.segment_bytes_max,
+            segment_bytes_max=segment_bytes_max(options),
             fresh_segment=True,
             write_ahead_bytes=options.config.log.write_ahead_bytes,
             may_write_ahead=partial(_may_write_ahead, options, recovered),
         ) as writer:
             _refuse_few_descriptors()
+            writer.segment_digest = digest_of(options)
             _record_start(options, recovered, writer, events)
             # Here alone, and by the settings' number: what only reads a log grows with it.
             engine.state.orders.expect(engine.state.orders.shares.ids_expected())
@@ -224,6 +233,7 @@ async def _serve_log(
                 anchor.publish_now(writer.durable_head)
             note_configuration(options, engine.state.log_id, writer.durable_head)
             _tell(recovered.settle())
+            erase_at_start(options, hasher)
             service = Service(
                 options,
                 signals,
@@ -322,14 +332,17 @@ async def _serve_orders(service: Service) -> tuple[Pipeline, FeedDoor | None]:
 
     loop.set_exception_handler(on_loop_error)
     checkpointer = make_checkpointer(service, pipeline)
+    checkpointer.keys = keys = make_log_keys(service, pipeline, lambda: checkpointer.is_under_way)
     rereading = make_rereading(service, pipeline)
-    service.signals.serve(loop, pipeline.stop, writer.rotate, checkpointer.request, rereading.ask)
+    service.signals.serve(
+        loop, pipeline.stop, checkpointer.rotate, checkpointer.request, rereading.ask
+    )
     door = make_admin_door(
         service, pipeline, checkpointer, lambda: rereading.config.close.release_day_orders
     )
     feed = make_feed_door(service, pipeline)
     notifier = ServiceNotifier()
-    housekeeper = make_housekeeper(service, pipeline, notifier, checkpointer)
+    housekeeper = make_housekeeper(service, pipeline, notifier, checkpointer, key_duties(keys))
     housekeeper.prepare()
     _settle_garbage_collector()
     sys.setswitchinterval(SWITCH_INTERVAL_S)

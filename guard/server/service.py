@@ -6,7 +6,7 @@ log. The order of its life is `guard.server.daemon`'s.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,7 @@ from guard.server.standing_alarms import (
     words_of_clock,
     words_of_fills,
 )
-from wal import ChainHasher, LogWriter, free_bytes
+from wal import ChainHasher, EvolvingKey, LogWriter, free_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ class RunOptions:
     close_day: str | None = None
     curve_key_file: Path | None = None
     old_keys: tuple[bytes, ...] = ()
+    evolving_key: EvolvingKey | None = None
 
     @property
     def anchor_file(self) -> Path | None:
@@ -100,7 +101,11 @@ class Service:
 
 
 def make_housekeeper(
-    service: Service, pipeline: Pipeline, notifier: ServiceNotifier, checkpointer: Checkpointer
+    service: Service,
+    pipeline: Pipeline,
+    notifier: ServiceNotifier,
+    checkpointer: Checkpointer,
+    duties: Sequence[Duty] = (),
 ) -> Housekeeper:
     writer = service.writer
     return Housekeeper(
@@ -123,6 +128,7 @@ def make_housekeeper(
             ),
             Duty("the telling of latches", LatchAlarms(service.engine.state, alarm).look),
             Duty("the telling of what was not permitted", partial(_tell_denied, pipeline)),
+            *duties,
         ],
     )
 
@@ -211,7 +217,7 @@ def _look_after_log(
         service.writer,
         service.options.log_directory,
         service.hasher,
-        service.options.key_file,
+        None if service.options.evolving_key is not None else service.options.key_file,
         has_checkpoints=lambda: checkpointer.last_sequence > 0,
         monotonic_ns=clock.monotonic_ns,
         fail=pipeline.fail,

@@ -20,6 +20,8 @@ from typing import NamedTuple
 CHECKOUT = Path(__file__).resolve().parents[2]
 COPIED = ("forms", "kernel", "wal", "guard", "tests", "pyproject.toml", "configs")
 SUITE = "tests/guard/server/test_attacks.py"
+KEYS_OF_LOGS = "tests/wal/test_key_rotation.py"
+KEYS_OF_DAEMON = "tests/guard/server/test_log_keys.py"
 
 
 class Defence(NamedTuple):
@@ -30,6 +32,7 @@ class Defence(NamedTuple):
     text: str
     without: str
     test: str
+    suite: str = SUITE
 
 
 DEFENCES = (
@@ -140,6 +143,54 @@ DEFENCES = (
         "pass",
         "test_a_revoked_key_is_out_at_once",
     ),
+    Defence(
+        "evolving keys that follow each other without a gap",
+        "wal/keyring.py",
+        "if number != at + 1 and (number or at):",
+        "if False:",
+        "test_the_noon_thief_cannot_rewrite_the_morning",
+        KEYS_OF_LOGS,
+    ),
+    Defence(
+        "what a segment's first record says of the one before",
+        "wal/segment_keys.py",
+        "if size != change.sealed_bytes or not hashes_equal(digest_hex, change.sealed_sha256):",
+        "if False:",
+        "test_who_has_the_newest_key_alone_verifies_what_it_seals",
+        KEYS_OF_LOGS,
+    ),
+    Defence(
+        "one key for each segment",
+        "wal/keyring.py",
+        'return EvolvingKey(self.number + 1, hmac.digest(self.secret, _NEXT_INFO, "sha256"))',
+        "return EvolvingKey(self.number + 1, self.secret)",
+        "test_the_noon_thief",
+        KEYS_OF_DAEMON,
+    ),
+    Defence(
+        "the older key's bytes wiped on the disk",
+        "guard/config/evolving_keys.py",
+        "os.pwrite(old, bytes(os.fstat(old).st_size), 0)",
+        "pass",
+        "test_what_the_file_held_is_wiped",
+        KEYS_OF_DAEMON,
+    ),
+    Defence(
+        "the manifest made anew before the record",
+        "guard/server/log_keys.py",
+        "authenticate_anew(self._options.log_directory, self._hasher, following)",
+        "pass",
+        "test_a_crash_at_every_step_of_a_change",
+        KEYS_OF_DAEMON,
+    ),
+    Defence(
+        "the older key erased only behind the record",
+        "guard/server/log_keys.py",
+        "self._when_durable(self._settle)",
+        "self._settle(writer.durable_head)",
+        "test_a_crash_at_every_step_of_a_change",
+        KEYS_OF_DAEMON,
+    ),
 )
 
 
@@ -153,7 +204,16 @@ def fails_without(defence: Defence, root: Path) -> str:
     try:
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "pytest", SUITE, "-q", "-x", "-p", "no:cacheprovider"),
+                *(
+                    sys.executable,
+                    "-m",
+                    "pytest",
+                    defence.suite,
+                    "-q",
+                    "-x",
+                    "-p",
+                    "no:cacheprovider",
+                ),
                 *("--basetemp", str(root / "temporary"), "-k", defence.test),
             ],
             cwd=root,

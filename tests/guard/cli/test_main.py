@@ -248,7 +248,7 @@ def test_a_broken_pipe_that_is_not_the_output_is_told(
     def fail(_path: Path) -> None:
         raise BrokenPipeError(32, "a peer of ours is gone")
 
-    monkeypatch.setattr("guard.cli.base.load_key", fail)
+    monkeypatch.setattr("guard.cli.base.load_keys", fail)
     code, out, err = _run(capsys, "verify", str(tmp_path), "--key-file", "key")
     assert (code, out, err) == (1, "", "pretrade-guard: [Errno 32] a peer of ours is gone\n")
 

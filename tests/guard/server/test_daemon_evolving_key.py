@@ -1,0 +1,49 @@
+"""A daemon whose log's key evolves: it has no key of what it has written before."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from daemon_support import Site, config_text
+from guard.cli import run_command
+from guard.config.evolving_keys import create_evolving, load_evolving
+from guard.record.codec import DIALECT
+from protocol_client import ProtocolClient, order
+from wal import KeyRing, read_entries
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_key_goes_on_with_each_segment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checkpoint with each order, a clean stop, a crash, and starts with the newest key alone."""
+    site = Site(tmp_path, config_text(log="forward_secure = true\ncheckpoint_every_records = 1"))
+    root = tmp_path / "root.key"
+    site.key_file.unlink()
+    create_evolving(root, site.key_file)
+    first_bytes = site.key_file.read_bytes()
+    numbers = [load_evolving(site.key_file).number]
+    for session in range(2):
+        with site.running() as daemon, ProtocolClient(daemon.endpoint) as client:
+            for number in range(2):
+                reply = client.ask(order(f"A-{session}-{number}"))
+                assert reply["type"] == "admit"
+            assert client.ask(order("A-0-0"))["repeat"] is True
+            if session == 0:
+                daemon.kill()
+            else:
+                daemon.stop()
+        numbers.append(load_evolving(site.key_file).number)
+    assert numbers == sorted(set(numbers))
+    assert site.key_file.read_bytes() != first_bytes
+    for key in (root, site.key_file):  # the host's reads what is sealed
+        for tool in ("verify", "replay"):
+            assert run_command([tool, str(site.log), "--root-key-file", str(key), "--json"]) == 0
+            assert json.loads(capsys.readouterr().out)["ok"] is True
+    ring = KeyRing([], load_evolving(root))
+    records = [json.loads(entry.data) for entry in read_entries(site.log, ring.newest, DIALECT)]
+    keys = [record["key"] for record in records if "key" in record]
+    assert [key["key_number"] for key in keys] == list(range(2, len(keys) + 2))
+    assert keys[-1]["key_number"] == numbers[-1] > 2
