@@ -72,7 +72,6 @@ class EndpointsSection(Struct, forbid_unknown_fields=True, frozen=True):
     orders: str
     admin: str = BESIDE_LOG
     feed: str = NO_ENDPOINT
-    allow_unauthenticated_network: bool = False
     curve_secret_key_file: str | None = None
     busy_poll_us: Annotated[int, Meta(ge=0, le=10_000)] = 200
 
@@ -340,12 +339,12 @@ def _check_endpoint(endpoints: EndpointsSection, *, has_roles: bool) -> None:
     problem = endpoint_problem(endpoint)
     if problem is not None:
         raise ConfigError(f"endpoints.orders: {endpoint!r} is not allowed; {problem}")
-    if is_loopback(endpoint) or has_curve or endpoints.allow_unauthenticated_network:
+    if is_loopback(endpoint) or has_curve:
         return
     raise ConfigError(
         f"endpoints.orders: {endpoint!r} can be reached from the network, and clients are not "
-        "authenticated; allowed: any with endpoints.curve_secret_key_file, a loopback or ipc:// "
-        "endpoint, or endpoints.allow_unauthenticated_network = true"
+        "authenticated; allowed: any with endpoints.curve_secret_key_file, and a loopback or "
+        "ipc:// endpoint without"
     )
 
 

@@ -337,13 +337,13 @@ def test_endpoints() -> None:
         assert message.startswith(f"endpoints.orders: {endpoint!r} can be reached from the network")
         with pytest.raises(ConfigError, match="clients are not authenticated"):
             _endpoint(endpoint)
-        _endpoint(endpoint, allow_unauthenticated_network=True)
+        _endpoint(endpoint, curve_secret_key_file="curve.key")
     for endpoint in ENDPOINTS_BAD:
         message = _refused("tcp://127.0.0.1:7001", endpoint)
         assert message.startswith(f"endpoints.orders: {endpoint!r} is not allowed; ")
         assert "allowed: " in message.removeprefix(f"endpoints.orders: {endpoint!r} is not allowed")
         with pytest.raises(ConfigError, match="is not allowed"):
-            _endpoint(endpoint, allow_unauthenticated_network=True)
+            _endpoint(endpoint, curve_secret_key_file="curve.key")
 
 
 def test_one_key_or_the_other() -> None:

@@ -145,7 +145,7 @@ def test_an_endpoint_in_use(tmp_path: Path) -> None:
 
 def test_an_endpoint_that_the_network_reaches(tmp_path: Path) -> None:
     said = _refusal(Site(tmp_path).refused("--orders", "tcp://0.0.0.0:7001"), 2)
-    assert "allow_unauthenticated_network" in said
+    assert "allowed: any with endpoints.curve_secret_key_file" in said
 
 
 @pytest.mark.parametrize("switch", ["-O", "-OO"])
