@@ -309,6 +309,7 @@ class OracleAdmin:
             "unpaid_fees_microcents": desk["unpaid"],
             "state": "halted" if is_halted else "reducing" if why else "active",
             "why": why,
+            "returned_microcents": desk["returned"],
         }
 
 

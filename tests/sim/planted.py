@@ -105,7 +105,12 @@ BUGS = (
     Bug("part_forgotten_early", _RATES, "passed > _PARTS", "passed >= _PARTS"),
     Bug("price_not_recorded", _REVALUING, "order.elapsed_ns >= self.next_due_ns", "False"),
     Bug("price_recorded_late", _PRICES, "due_at_ns <= elapsed_ns", "due_at_ns < elapsed_ns"),
-    Bug("mark_younger_than_it_is", _MARKS, "since_ns if since_ns > 0 else 0", "0"),
+    Bug(
+        "mark_younger_than_it_is",
+        _MARKS,
+        "self.late_ns + since_ns if self.late_ns <= _AGE_MAX - since_ns else _AGE_MAX",
+        "self.late_ns or 1",
+    ),
 )
 
 
