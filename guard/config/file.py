@@ -29,6 +29,7 @@ from guard.config.endpoint import (
 from guard.config.errors import ConfigError
 from guard.config.limits import LimitsSection, limit_tree
 from guard.config.log_section import LogSection, log_problem, placed_log
+from guard.config.wording import says_too_little, what_is_wrong
 from guard.engine.apply_event import build_policy
 from guard.engine.policy_content import PolicyContent, PolicyModel
 from guard.protocol.instruments import (
@@ -295,11 +296,13 @@ def read_sections(text: str, kind: type[Sections]) -> Sections:
         table = tomllib.loads(text)
         return msgspec.convert(table, kind)
     except (ValueError, RecursionError) as error:  # an integer of 5,000 digits is a ValueError
-        raise ConfigError(_with_value(str(error), table)) from error
+        raise ConfigError(_worded(str(error), table, kind)) from error
 
 
-def _with_value(said: str, table: dict[str, Any]) -> str:
-    """What msgspec says of a place, and what stands there."""
+def _worded(said: str, table: dict[str, Any], kind: type[Sections]) -> str:
+    """What msgspec says of a place, and what stands there; or better words, where it says less."""
+    if says_too_little(said) and (words := what_is_wrong(table, kind)):
+        return words
     try:
         value = value_at(table, place_in(said))
     except (LookupError, TypeError):  # a key that is not there

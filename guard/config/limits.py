@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, structs
 
+from guard.config.contradictions import contradictions
 from guard.engine.limits import Limits, explained
 from guard.protocol import limits
 from guard.protocol.instruments import money_text, parse_money_microcents
@@ -39,7 +40,7 @@ from guard.protocol.limits import (
     file_name,
     normalized,
 )
-from guard.protocol.messages import OrderType, Side, TimeInForce
+from guard.protocol.messages import I64_MAX, OrderType, Side, TimeInForce
 from guard.protocol.ranges import Count, CountAboveZero, Symbol, VenueId
 
 NONE: Final = "none"
@@ -118,13 +119,25 @@ def tree_of(section: LimitsSection) -> list[LimitScope]:
 
 
 def check_tree(tree: list[LimitScope], desks: Collection[str], symbols: Collection[str]) -> None:
-    """Names that there are, and nothing that must be said unsaid. Raises ValueError."""
+    """Names that there are, an order that can meet them, nothing unsaid that must be said.
+
+    Raises ValueError.
+    """
     for scope in tree:
         if scope.desk and scope.desk not in desks:
-            raise ValueError(f"{scope.place}: there is no desk {scope.desk!r}")
+            raise ValueError(
+                f"{scope.place}: there is no desk {scope.desk!r}; allowed: {_some_of(desks)}"
+            )
         for symbol in (scope.symbol, *(scope.symbols or ()), *(scope.restricted_symbols or ())):
             if symbol and symbol not in symbols:
-                raise ValueError(f"{scope.place}: there is no symbol {symbol!r}")
+                raise ValueError(
+                    f"{scope.place}: there is no symbol {symbol!r}; allowed: {_some_of(symbols)}"
+                )
+    found = list(islice(contradictions(tree), SHOWN_MAX + 1))
+    if found:
+        shown = "\n  ".join(found[:SHOWN_MAX])
+        more = "\n  and more" if len(found) > SHOWN_MAX else ""
+        raise ValueError(f"limits: no order can meet these:\n  {shown}{more}")
     found = list(islice(unsaid(tree, desks, symbols), SHOWN_MAX + 1))
     if found:
         shown = "\n  ".join(found[:SHOWN_MAX])
@@ -133,6 +146,11 @@ def check_tree(tree: list[LimitScope], desks: Collection[str], symbols: Collecti
             "limits: left unsaid for a desk in a symbol; allowed: a limit in any scope that covers "
             f'it, or "none":\n  {shown}{more}'
         )
+
+
+def _some_of(names: Collection[str]) -> str:
+    more = ", …" if len(names) > SHOWN_MAX else ""
+    return ", ".join(sorted(names)[:SHOWN_MAX]) + more or "none is configured"
 
 
 def unsaid(
@@ -191,8 +209,8 @@ def _scope(section: ScopeSection, desk: str, symbol: str) -> LimitScope:
             said[name] = None if value == NONE else value
     if section.rates is not None:
         said["rates"] = [
-            RateLimit(rate.kind, rate.window_ms, _rate_max(rate, f"{place}.rates"))
-            for rate in section.rates
+            RateLimit(rate.kind, rate.window_ms, _rate_max(rate, f"{place}.rates[{at}].max"))
+            for at, rate in enumerate(section.rates)
         ]
     return LimitScope(desk, symbol, **said)
 
@@ -209,11 +227,16 @@ def _money(text: str, place: str, may_be_none: bool) -> int | None:
 def _rate_max(rate: RateSection, place: str) -> int:
     if rate.kind != "notional":
         if isinstance(rate.max, str):
-            raise ValueError(f"{place}: max {rate.max!r} of {rate.kind}; allowed: a whole number")
+            raise ValueError(
+                f"{place}: {rate.max!r} is not allowed of {rate.kind}; allowed: a whole number "
+                f"from 1 to {I64_MAX}"
+            )
         return rate.max
     if not isinstance(rate.max, str):
-        raise ValueError(f'{place}: max {rate.max} of notional; allowed: money, such as "1.50"')
-    return _money(rate.max, f"{place}: max", False) or 0
+        raise ValueError(
+            f'{place}: {rate.max} is not allowed of notional; allowed: money, such as "1.50"'
+        )
+    return _money(rate.max, place, False) or 0
 
 
 # For people.

@@ -124,8 +124,18 @@ def test_with_a_key_any_address_may_be_listened_on() -> None:
             "[clients.a]\nuser = 7\n",
             "endpoints.orders: 'tcp://0.0.0.0:1'",
         ),
-        ("ipc://s", "", "[clients.a]\nuser = -1\n", "Expected `int` >= 0"),
-        ("ipc://s", "", "[clients.a]\nuzer = 1\n", "Object contains unknown field `uzer`"),
+        (
+            "ipc://s",
+            "",
+            "[clients.a]\nuser = -1\n",
+            "clients.a.user: -1 is not allowed; allowed: a whole number from 0 to 4294967294",
+        ),
+        (
+            "ipc://s",
+            "",
+            "[clients.a]\nuzer = 1\n",
+            "clients.a.uzer: is not known; allowed: public_key, ",
+        ),
     ],
 )
 def test_endpoints_and_clients_go_together(
