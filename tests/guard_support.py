@@ -169,6 +169,8 @@ def describe(state: GuardState) -> dict[str, Any]:
     }
     fields["orders"] = b"".join(orders.dump())
     fields["latches"] = list(state.latches.entries())
+    people = state.people
+    fields["people"] = (people.terms, dict(people.pending), dict(people.loosened))
     fields["facts"] = list(state.facts.dump())
     used = {name: bucket.dump() for name, bucket in state.limits.buckets.items()}
     fields["prices"] = (state.prices.is_kept, state.prices.dump())

@@ -12,17 +12,30 @@ from typing import Any, Final
 
 from guard.admin import messages as asked
 from guard.admin.day_name import check_day
+from guard.admin.fill_actions import AMENDING, amended, plan_amendment
 from guard.admin.latch_actions import lift_changes, lifted
 from guard.admin.messages import AdminError, close_action_id
+from guard.admin.people_actions import (
+    plan_approval,
+    plan_terms,
+    plan_withdrawal,
+    propose,
+    terms_set,
+    withdrawn,
+)
 from guard.admin.plans import Plan as Plan
 from guard.admin.plans import named
 from guard.admin.trading import said_before, said_of
 from guard.config.limits import check_tree, tree_differences
 from guard.config.policy_difference import epochs_problem, policy_changes
 from guard.engine.actor import Actor
-from guard.engine.amended_positions import words_at_end
-from guard.engine.amendments import AmendmentError, Correction, FillName, assess, collected_by
-from guard.engine.apply_event import action_digest_hex, asked_digest_hex, build_policy
+from guard.engine.amendments import FillName, collected_by
+from guard.engine.apply_event import (
+    action_digest_hex,
+    approve_digest_hex,
+    asked_digest_hex,
+    build_policy,
+)
 from guard.engine.day_close import closed_event
 from guard.engine.events import (
     BudgetLowered,
@@ -30,9 +43,6 @@ from guard.engine.events import (
     DeskOpened,
     DeskResumed,
     DeskToppedUp,
-    FillAccepted,
-    FillBusted,
-    FillCorrected,
     HoldFreed,
     InstrumentDefined,
     LimitsSet,
@@ -42,10 +52,11 @@ from guard.engine.events import (
     TradingReduced,
     TradingResumed,
 )
+from guard.engine.people import beyond_ceiling
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import ActionDone, GuardState
-from guard.protocol.instruments import counted, define_instrument, money_text
+from guard.protocol.instruments import define_instrument, money_text
 from guard.protocol.limits import digest_hex, normalized
 from guard.protocol.request import Request
 from kernel import Lowered, PolicyError, ToppedUp
@@ -55,19 +66,32 @@ DESKS_MAX: Final = 10_000
 SYMBOLS_MAX: Final = 16_384
 
 
-# Of what is said of a fill: the event that says it.
-_AMENDING: Final[dict[type, Any]] = {
-    asked.AcceptFill: FillAccepted,
-    asked.BustFill: FillBusted,
-    asked.CorrectFill: FillCorrected,
-}
 Planner = Callable[[GuardState, Any, Actor], Plan]
 
 
 def plan(state: GuardState, action: asked.AnyAction, actor: Actor) -> Plan:
-    """What the action would do now. Raises AdminError where it cannot be done."""
+    """What the action would do now: where that takes two people, propose it. Raises AdminError
+    where it cannot be done.
+    """
+    planned = _planned(state, action, actor)
+    if isinstance(action, asked.Approve):
+        return planned
+    beyond = beyond_ceiling(state, planned.event)
+    return propose(state, action, planned, beyond, actor) if beyond else planned
+
+
+def _planned(state: GuardState, action: asked.AnyAction, actor: Actor) -> Plan:
+    """The same, whoever has to approve it."""
     planner: Planner = PLANNERS[type(action)]
     return planner(state, action, actor)
+
+
+def _plan_approval(state: GuardState, action: asked.Approve, actor: Actor) -> Plan:
+    return plan_approval(state, action, actor, asked.decode_request, _planned)
+
+
+def _approved(state: GuardState, action: asked.Approve, actor: Actor) -> Any:
+    return _plan_approval(state, action, actor).event
 
 
 def done_before(state: GuardState, action: asked.AnyAction, actor: Actor) -> ActionDone | None:
@@ -90,9 +114,11 @@ def done_before(state: GuardState, action: asked.AnyAction, actor: Actor) -> Act
 
 def _is_same(state: GuardState, action: asked.AnyAction, actor: Actor, done: ActionDone) -> bool:
     """Does the action ask for what was done, whether or not it could be done again?"""
+    if isinstance(action, asked.Approve):
+        return approve_digest_hex(action.proposal) == done.digest_hex
     if isinstance(action, asked.AcceptFill | asked.BustFill | asked.CorrectFill):
         name = FillName(action.desk, action.client_order_id, action.fill_id)
-        tag = _AMENDING[type(action)].__struct_config__.tag
+        tag = AMENDING[type(action)].__struct_config__.tag
         if asked_digest_hex(tag, name._asdict()) != done.digest_hex:
             return False
         return not isinstance(action, asked.CorrectFill) or not _says_more(state, action, actor)
@@ -103,7 +129,7 @@ def _is_same(state: GuardState, action: asked.AnyAction, actor: Actor, done: Act
 def _says_more(state: GuardState, action: asked.CorrectFill, actor: Actor) -> bool:
     """Would the correction change the fill as it is now?"""
     try:
-        return _amended(state, action, actor) is not None
+        return amended(state, action, actor) is not None
     except AdminError:
         return False  # it is forgotten, or busted since
 
@@ -200,20 +226,6 @@ def _freed(state: GuardState, action: asked.FreeHold, actor: Actor) -> Any:
         released_microcents=held,
         collected_microcents=collected_by(state, action.desk, held),
     )
-
-
-def _amended(state: GuardState, action: Any, actor: Actor) -> Any:
-    """The event of an acceptance, a bust or a correction; None where it says nothing new."""
-    name = FillName(action.desk, action.client_order_id, action.fill_id)
-    kind: Any = _AMENDING[type(action)]
-    said = Correction()
-    if isinstance(action, asked.CorrectFill):
-        said = Correction(action.quantity, action.price, action.fee_microcents)
-    try:
-        fields = assess(state, kind, name, actor.received_at_ns, said)
-    except AmendmentError as error:
-        raise AdminError("invalid", "fill_id", str(error)) from error
-    return None if fields is None else named(actor, kind, action, **fields)
 
 
 def _day_closed(state: GuardState, action: asked.CloseDay, actor: Actor) -> Any:
@@ -354,37 +366,6 @@ def _plan_free(state: GuardState, action: asked.FreeHold, actor: Actor) -> Plan:
     return Plan(_freed(state, action, actor), [f"order {name}: closed, {held} are free again"])
 
 
-def _plan_amendment(state: GuardState, action: Any, actor: Actor) -> Plan:
-    name = FillName(action.desk, action.client_order_id, action.fill_id)
-    if isinstance(action, asked.CorrectFill) and not any(
-        value is not None for value in (action.quantity, action.price, action.fee_microcents)
-    ):
-        words = "nothing is corrected; allowed: one or more of quantity, price, fee_microcents"
-        raise AdminError("missing", "quantity", words)
-    event = _amended(state, action, actor)
-    if event is None:
-        raise AdminError("already_so", "fill_id", f"fill {name}: the same was said before")
-    changes = [_AMENDMENTS[type(action)](str(name), event)]
-    if not isinstance(action, asked.AcceptFill):
-        changes += words_at_end(state, name.key)
-    return Plan(event, changes)
-
-
-_AMENDMENTS: Final[dict[type, Callable[[str, Any], str]]] = {
-    asked.AcceptFill: lambda name, event: (
-        f"fill {name}: accepted, its fee of {_money(event.fee_microcents)} is charged"
-    ),
-    asked.BustFill: lambda name, event: (
-        f"fill {name}: busted, {_money(event.returned_microcents)} return to the budget"
-    ),
-    asked.CorrectFill: lambda name, event: (
-        f"fill {name}: {counted(event.quantity, 'lot')}, fee {_money(event.fee_microcents)}; "
-        f"{_money(event.charged_microcents)} more charged, "
-        f"{_money(event.returned_microcents)} return"
-    ),
-}
-
-
 def _plan_close(state: GuardState, action: asked.CloseDay, actor: Actor) -> Plan:
     named = close_action_id(action.day)
     if action.action_id != named:
@@ -456,13 +437,16 @@ PLANNERS: Final[dict[type, Planner]] = {
     asked.SetLimits: _plan_limits,
     asked.LiftLatch: lambda *of: Plan(lifted(*of), lift_changes(*of[:2])),
     asked.FreeHold: _plan_free,
-    asked.AcceptFill: _plan_amendment,
-    asked.BustFill: _plan_amendment,
-    asked.CorrectFill: _plan_amendment,
+    asked.AcceptFill: plan_amendment,
+    asked.BustFill: plan_amendment,
+    asked.CorrectFill: plan_amendment,
     asked.TakeCheckpoint: _plan_act,
     asked.Rotate: _plan_act,
     asked.Stop: _plan_act,
     asked.CloseDay: _plan_close,
+    asked.SetApprovals: plan_terms,
+    asked.Approve: _plan_approval,
+    asked.Withdraw: plan_withdrawal,
 }
 EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
     asked.Halt: _halted,
@@ -477,11 +461,14 @@ EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
     asked.SetLimits: _limited,
     asked.LiftLatch: lifted,
     asked.FreeHold: _freed,
-    asked.AcceptFill: _amended,
-    asked.BustFill: _amended,
-    asked.CorrectFill: _amended,
+    asked.AcceptFill: amended,
+    asked.BustFill: amended,
+    asked.CorrectFill: amended,
     asked.TakeCheckpoint: _acted,
     asked.Rotate: _acted,
     asked.Stop: _acted,
     asked.CloseDay: _day_closed,
+    asked.SetApprovals: terms_set,
+    asked.Approve: _approved,
+    asked.Withdraw: withdrawn,
 }

@@ -18,6 +18,13 @@ from guard.admin.errors import AdminError as AdminError
 from guard.admin.message_base import WHY_LENGTH_MAX as WHY_LENGTH_MAX
 from guard.admin.message_base import Action as Action
 from guard.admin.message_base import Query as Query
+from guard.admin.people_messages import Approve as Approve
+from guard.admin.people_messages import ListPending as ListPending
+from guard.admin.people_messages import Loosening
+from guard.admin.people_messages import PendingApproval as PendingApproval
+from guard.admin.people_messages import PendingReply as PendingReply
+from guard.admin.people_messages import SetApprovals as SetApprovals
+from guard.admin.people_messages import Withdraw as Withdraw
 from guard.admin.shown_orders import FillLine as FillLine
 from guard.admin.shown_orders import OpenOrder as OpenOrder
 from guard.admin.shown_orders import OpenOrdersReply as OpenOrdersReply
@@ -79,7 +86,7 @@ class Resume(Action, tag="resume"):
     forgive_fees: bool = False
 
 
-class TopUp(Action, tag="top_up"):
+class TopUp(Loosening, tag="top_up"):
     """Add to a desk's budget."""
 
     desk: DeskName
@@ -93,7 +100,7 @@ class LowerBudget(Action, tag="lower_budget"):
     amount_microcents: MicrocentsAboveZero
 
 
-class SetCap(Action, tag="set_cap"):
+class SetCap(Loosening, tag="set_cap"):
     """Cap the sum of a desk's open holds; null: no cap. Holds that are open stay."""
 
     desk: DeskName
@@ -117,13 +124,13 @@ class DefineInstrument(Action, tag="define_instrument"):
     multiplier: DecimalText = "1"
 
 
-class ActivatePolicy(Action, tag="activate_policy"):
+class ActivatePolicy(Loosening, tag="activate_policy"):
     """Another policy, whole, from the next order on."""
 
     policy: PolicyContent
 
 
-class SetLimits(Action, tag="set_limits"):
+class SetLimits(Loosening, tag="set_limits"):
     """Other limits, the whole tree, from the next order on."""
 
     limits: list[LimitScope]
@@ -266,6 +273,9 @@ AnyAction: TypeAlias = (
     | Rotate
     | Stop
     | CloseDay
+    | SetApprovals
+    | Approve
+    | Withdraw
 )
 AnyQuery: TypeAlias = (
     Health
@@ -276,6 +286,7 @@ AnyQuery: TypeAlias = (
     | ListUncharged
     | OrderStory
     | Configuration
+    | ListPending
 )
 AnyRequest: TypeAlias = AnyAction | AnyQuery
 
@@ -396,6 +407,8 @@ AnyReply: TypeAlias = (
     | ConfigurationReply
     | HealthReply
     | StatsReply
+    | PendingApproval
+    | PendingReply
     | Refused
 )
 
@@ -428,6 +441,10 @@ ALLOWED: Final = {
     "amount_microcents": _AMOUNT,
     "budget_microcents": "an integer of microcents from 0 to 9223372036854775807",
     "max_reserved_microcents": f"{_AMOUNT}, or null for no cap",
+    "proposal": _IDENTIFIER,
+    "lasts_s": "an integer of seconds from 1 to 31536000, or null for as long as is allowed",
+    "proposal_ms": "an integer of milliseconds from 1 to 31536000000",
+    "loosening_ms_max": "an integer of milliseconds from 1 to 31536000000",
     "limit": f"an integer from 1 to {PAGE_MAX}",
     "cursor": "a next_cursor of an earlier reply",
     "older_than_ns": "an integer of nanoseconds from 0 on",

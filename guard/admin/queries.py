@@ -27,6 +27,7 @@ from guard.admin.messages import (
     StoryReply,
     UnchargedFillsReply,
 )
+from guard.admin.people_actions import pending_reply
 from guard.admin.trading import trading_of
 from guard.admin.uncharged import uncharged_fills
 from guard.engine import remembered_rows
@@ -278,4 +279,5 @@ _ANSWERS: Final[dict[type, Callable[[GuardState, Any, int], Any]]] = {
     asked.ListUncharged: _uncharged,
     asked.OrderStory: _story,
     asked.Configuration: _configuration,
+    asked.ListPending: pending_reply,
 }

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from guard.cli.admin_people import PEOPLE_VERBS, add_lasts, lasting
 from guard.cli.admin_verb import Verb, no_arguments
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
 from guard.cli.operator import add_endpoint_arguments, key_hint, open_client
@@ -168,9 +169,15 @@ def _amount_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("amount", metavar="AMOUNT", help=MONEY_HELP)
 
 
+def _top_up_arguments(parser: argparse.ArgumentParser) -> None:
+    _amount_arguments(parser)
+    add_lasts(parser)
+
+
 def _cap_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("desk", metavar="DESK")
     parser.add_argument("cap", metavar="CAP", help=f'{MONEY_HELP}; or "none"')
+    add_lasts(parser)
 
 
 def _desk_arguments(parser: argparse.ArgumentParser) -> None:
@@ -190,12 +197,14 @@ def _policy_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", metavar="FILE", type=Path, help="a configuration, or its [policy] alone"
     )
+    add_lasts(parser)
 
 
 def _limits_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", metavar="FILE", type=Path, help="a configuration; its [limits] are taken"
     )
+    add_lasts(parser)
 
 
 def _lift_arguments(parser: argparse.ArgumentParser) -> None:
@@ -280,7 +289,7 @@ def _top_up(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     from guard.admin.messages import TopUp
 
     amount = _money(options.amount, "AMOUNT")
-    return TopUp(desk=options.desk, amount_microcents=amount, **common)
+    return TopUp(desk=options.desk, amount_microcents=amount, **lasting(options, common))
 
 
 def _lower(options: argparse.Namespace, common: dict[str, Any]) -> Any:
@@ -293,7 +302,8 @@ def _lower(options: argparse.Namespace, common: dict[str, Any]) -> Any:
 def _set_cap(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     from guard.admin.messages import SetCap
 
-    return SetCap(desk=options.desk, max_reserved_microcents=_cap(options.cap), **common)
+    cap = _cap(options.cap)
+    return SetCap(desk=options.desk, max_reserved_microcents=cap, **lasting(options, common))
 
 
 def _open_desk(options: argparse.Namespace, common: dict[str, Any]) -> Any:
@@ -323,14 +333,14 @@ def _policy(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     from guard.admin.messages import ActivatePolicy
     from guard.config.policy_file import load_policy
 
-    return ActivatePolicy(policy=load_policy(options.file), **common)
+    return ActivatePolicy(policy=load_policy(options.file), **lasting(options, common))
 
 
 def _limits(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     from guard.admin.messages import SetLimits
     from guard.config.file import load_config
 
-    return SetLimits(limits=load_config(options.file).limits, **common)
+    return SetLimits(limits=load_config(options.file).limits, **lasting(options, common))
 
 
 def _lift(options: argparse.Namespace, common: dict[str, Any]) -> Any:
@@ -454,7 +464,7 @@ VERBS: Final[dict[str, Verb]] = {
     "halt": Verb("stop all orders", _scope_arguments, _halt),
     "reducing": Verb("let positions but be reduced", _scope_arguments, _reducing),
     "resume": Verb("lift either", _resume_arguments, _resume),
-    "top-up": Verb("add to a desk's budget", _amount_arguments, _top_up),
+    "top-up": Verb("add to a desk's budget", _top_up_arguments, _top_up),
     "lower": Verb("take from a desk's budget what is free", _amount_arguments, _lower),
     "cap": Verb("cap what a desk may hold", _cap_arguments, _set_cap),
     "open-desk": Verb("open a desk", _desk_arguments, _open_desk),
@@ -466,6 +476,7 @@ VERBS: Final[dict[str, Verb]] = {
     "accept": Verb("charge the fee of a fill that was not charged", _fill_arguments, _accept),
     "bust": Verb("say that a fill did not happen", _fill_arguments, _bust),
     "correct": Verb("say how a fill happened instead", _correct_arguments, _correct),
+    **PEOPLE_VERBS,
     "checkpoint": Verb("begin a checkpoint", no_arguments, _checkpoint),
     "rotate": Verb("begin a new segment of the log", no_arguments, _rotate),
     "stop": Verb("answer what has arrived, close the log, end", no_arguments, _stop),

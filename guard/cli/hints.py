@@ -17,6 +17,7 @@ NAMES: Final = {
     "correct_fill": "admin correct",
     "define_instrument": "admin define",
     "lift_latch": "admin lift",
+    "set_approvals": "admin approvals",
     "free_hold": "admin free",
     "lower_budget": "admin lower",
     "open_orders": "admin orders",

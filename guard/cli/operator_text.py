@@ -152,6 +152,28 @@ def _story(reply: said.StoryReply) -> str:
     return "\n".join(lines)
 
 
+def _pending_approval(reply: said.PendingApproval) -> str:
+    changes = "".join(f"{change}\n" for change in reply.changes)
+    until = formats.time(reply.expires_at_ns)
+    return (
+        f"{changes}nothing is changed yet: another person has to approve it until {until}:\n"
+        f"pretrade-guard admin approve {reply.proposal} --why ..."
+    )
+
+
+def _pending(reply: said.PendingReply) -> str:
+    lines = []
+    for one in reply.proposals:
+        until = formats.time(one.expires_at_ns)
+        lines.append(f"{one.proposal}: by {one.by} ({one.why}), until {until}")
+        lines += [f"  {change}" for change in one.changes]
+    lines += [
+        f"loosened: {f'{one.what} {one.desk}'.strip()}, until {formats.time(one.until_ns)}"
+        for one in reply.loosened
+    ]
+    return "\n".join(lines) or "nothing waits, nothing is loosened"
+
+
 def _configuration(reply: said.ConfigurationReply) -> str:
     policy = reply.policy or {}
     lines = [
@@ -210,4 +232,6 @@ _TEXTS: Final[dict[type, Callable[[Any], str]]] = {
     said.StoryReply: _story,
     said.ConfigurationReply: _configuration,
     said.HealthReply: health_text,
+    said.PendingApproval: _pending_approval,
+    said.PendingReply: _pending,
 }

@@ -6,16 +6,18 @@ difference is listed, and becomes an event only when the operator said so. Pure.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msgspec import UNSET
 
 from guard import __version__
+from guard.config.approvals import is_in_force, terms_event
 from guard.config.file import Config, DeskTerms
 from guard.config.last_read import Said
 from guard.config.limits import tree_differences
 from guard.config.policy_difference import epochs_problem, policy_differences
 from guard.engine.actor import Actor
+from guard.engine.building import build_policy
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
     RULES_VERSION,
@@ -34,6 +36,7 @@ from guard.engine.events import (
     RulesActivated,
     SettingsActivated,
 )
+from guard.engine.people import base_of, beyond_ceiling
 from guard.engine.state import NO_FEE_BOUND, Desk, GuardState
 from guard.protocol.instruments import Instrument, money_text
 from guard.protocol.limits import LimitScope, digest_hex
@@ -65,7 +68,11 @@ def opening_events(
         software_version=__version__,
         key_id=key_id,
         epoch=1,
-        opening_records=3 + len(config.instruments) + len(config.desks) + bool(config.limits),
+        opening_records=3
+        + len(config.instruments)
+        + len(config.desks)
+        + bool(config.limits)
+        + (config.approvals is not None),
         key_number=key_number or UNSET,
     )
     yield _settings_event(config, actor)
@@ -76,6 +83,8 @@ def opening_events(
         yield _desk_event(terms, actor)
     if config.limits:
         yield limits_event(config.limits, actor)
+    if config.approvals is not None:
+        yield terms_event(config.approvals, actor)
 
 
 def rules_events(state: GuardState, actor: Actor) -> list[Outcome]:
@@ -124,14 +133,35 @@ def find_differences(state: GuardState, config: Config, actor: Actor) -> list[Di
         if desk not in config.desks:
             text = f"desks.{desk}: the log has opened it, the configuration lacks it"
             differences.append(Difference(text, None, f"desks.{desk}"))
-    if config.limits != state.limits.tree:
+    tree = base_of(state, "limits", "")
+    if config.limits != tree:
         set_event = limits_event(config.limits, actor)
-        words_of = tree_differences(state.limits.tree, config.limits) or ["limits: set, or not"]
+        words_of = tree_differences(tree, config.limits) or ["limits: set, or not"]
         for words in words_of:
             differences.append(
                 Difference(f"{words} (the log, the configuration)", set_event, "limits")
             )
-    return differences
+    differences += _approval_differences(state, config, actor)
+    return [_within(state, one) for one in differences]
+
+
+def _within(state: GuardState, one: Difference) -> Difference:
+    """What a file alone cannot loosen, no event of its makes so."""
+    if one.event is None or not (beyond := beyond_ceiling(state, one.event)):
+        return one
+    text = f"{one.text}; {', '.join(beyond)} is beyond the ceiling: it takes two people, by `admin`"
+    return replace(one, text=text, event=None)
+
+
+def _approval_differences(state: GuardState, config: Config, actor: Actor) -> Iterator[Difference]:
+    recorded, configured = state.people.terms, config.approvals
+    if configured is None:
+        if recorded is not None:
+            text = "approvals: the log has them, the configuration lacks them"
+            yield Difference(text, None, "approvals")
+    elif recorded is None or not is_in_force(configured, recorded):
+        said = "lacks them" if recorded is None else "says others than the configuration"
+        yield Difference(f"approvals: the log {said}", terms_event(configured, actor), "approvals")
 
 
 def split_kept(
@@ -222,6 +252,9 @@ def _policy_differences(state: GuardState, config: Config, actor: Actor) -> Iter
     """One for each key, all with the event of the whole policy."""
     if config.policy_digest_hex == state.policy_digest_hex:
         return
+    base = base_of(state, "policy", "")
+    if base is not None and config.policy_digest_hex == build_policy(base).digest.hex():
+        return  # another one is in force but for a time
     content, event = config.policy, None
     problem = epochs_problem(state.policy, content, "the one in the log")
     if problem is not None:
@@ -262,8 +295,10 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
         text = f"desks.{desk}: the log lacks it, the configuration opens it"
         yield Difference(text, _desk_event(terms, actor), f"desks.{desk}")
         return
-    # What busted fills gave back was granted by no configuration.
+    # What busted fills gave back was granted by no configuration, nor what was but for a time.
+    lent = base_of(state, "budget", desk)
     granted = (state.ledger.initial_microcents(desk) or 0) - state.desks[desk].returned_microcents
+    granted -= lent
     if terms.budget_microcents != granted:
         place = f"desks.{desk}.budget_microcents"
         text = (
@@ -281,13 +316,13 @@ def _desk_differences(state: GuardState, terms: DeskTerms, actor: Actor) -> Iter
                 collected_microcents=collected or UNSET,
             )
             yield Difference(text, event, place)
-        elif -more <= (free := state.ledger.remaining_microcents(desk) or 0):
+        elif -more <= (free := (state.ledger.remaining_microcents(desk) or 0) - lent):
             lowered = actor.event(BudgetLowered, desk=desk, amount_microcents=-more)
             yield Difference(text, lowered, place)
         else:
             said = f"{text} (only {money_text(free)} is neither held nor spent)"
             yield Difference(said, None, place)
-    cap = state.ledger.max_reserved_microcents(desk) or None
+    cap = base_of(state, "cap", desk) or None
     if terms.max_reserved_microcents != cap:
         text = (
             f"desks.{desk}.exposure_cap: the log says {_cap(cap)}, the configuration "

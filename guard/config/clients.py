@@ -44,9 +44,9 @@ DROP_COPY: Final = "drop_copy"
 GRANTS: Final = frozenset(
     grant for kind in KINDS if (grant := GRANT_OF.get(kind, kind)) is not None
 ) | {DROP_COPY, "marks"}
-# Of the admin endpoint: `view` asks, `operate` acts.
-ROLES: Final = ("view", "operate")
-Role = Literal["view", "operate"]
+# Of the admin endpoint: `view` asks, `operate` acts, `approve` is a second person.
+ROLES: Final = ("view", "operate", "approve")
+Role = Literal["view", "operate", "approve"]
 
 
 class ClientSection(Struct, forbid_unknown_fields=True, frozen=True):

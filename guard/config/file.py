@@ -18,7 +18,14 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct, structs
 
+from guard.config.approvals import (
+    ApprovalsSection,
+    ApprovalTerms,
+    approval_terms,
+    check_people,
+)
 from guard.config.clients import ClientSection, ClientTerms, clients_of, clients_problem
+from guard.config.desk_money import exposure_cap, fee_minimum
 from guard.config.endpoint import (
     BESIDE_LOG,
     IPC_PREFIX,
@@ -57,7 +64,6 @@ from kernel import PolicyError
 from wal import read_regular
 
 CONFIG_BYTES_MAX: Final = 16 * 1024 * 1024
-NO_CAP: Final = "none"
 
 Mask = int | Literal["all"]
 Sections = TypeVar("Sections")
@@ -156,6 +162,7 @@ class _File(Struct, forbid_unknown_fields=True, frozen=True):
     limits: LimitsSection | None = None
     clients: dict[str, ClientSection] | None = None
     close: CloseSection = NOTHING_RELEASED
+    approvals: ApprovalsSection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +200,7 @@ class Config:
     limits: list[LimitScope] = field(default_factory=list)
     clients: tuple[ClientTerms, ...] | None = None
     close: CloseSection = NOTHING_RELEASED
+    approvals: ApprovalTerms | None = None
 
 
 def load_config(path: Path, *, takes_streams: bool = False) -> Config:
@@ -273,6 +281,10 @@ def parse_config(text: str) -> Config:
     has_curve = file.endpoints.curve_secret_key_file is not None
     try:
         clients = clients_of(file.clients, desks, file.endpoints.orders, has_curve=has_curve)
+        approvals = None
+        if file.approvals is not None:
+            check_people(clients, file.endpoints.admin)
+            approvals = approval_terms(file.approvals, desks, instruments)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return Config(
@@ -286,6 +298,7 @@ def parse_config(text: str) -> Config:
         limits=_limits(file.limits, desks, instruments),
         clients=clients,
         close=file.close,
+        approvals=approvals,
     )
 
 
@@ -444,30 +457,11 @@ def desk_terms(sections: list[DeskSection]) -> dict[str, DeskTerms]:
             raise ConfigError(f"desks: desk {name!r} stands twice")
         try:
             budget = parse_money_microcents(section.budget, "budget")
-            cap = _exposure_cap(section.exposure_cap)
-            minimum = _fee_minimum(section)
+            cap = exposure_cap(section.exposure_cap)
+            minimum = fee_minimum(section.fee_minimum, section.fee_bound_bps)
         except ValueError as error:
             raise ConfigError(f"desks[{name}].{error}") from error
         desks[name] = DeskTerms(
             name, budget, cap, section.max_order_age_ms, section.fee_bound_bps, minimum
         )
     return desks
-
-
-def _fee_minimum(section: DeskSection) -> int:
-    if section.fee_minimum is None:
-        return 0
-    if section.fee_bound_bps is None:
-        raise ValueError("fee_minimum: allowed only with fee_bound_bps, which it is added to")
-    return parse_money_microcents(section.fee_minimum, "fee_minimum")
-
-
-def _exposure_cap(text: str) -> int | None:
-    if text == NO_CAP:
-        return None
-    cap = parse_money_microcents(text, "exposure_cap")
-    if cap == 0:
-        raise ValueError(
-            f'exposure_cap: {text!r} is not allowed; allowed: above zero, or "none" for no cap'
-        )
-    return cap

@@ -39,8 +39,8 @@ def said_by(config: Config) -> Said:
     """What of the configuration the log repeats, by place."""
     said = {f"settings.{key}": str(value) for key, value in structs.asdict(config.settings).items()}
     said["policy"] = config.policy_digest_hex
-    said["limits"] = _text(config.limits)
     said["limits"] = digest_hex(config.limits)
+    said["approvals"] = _text(config.approvals)
     for symbol, one in config.instruments.items():
         said[f"instruments.{symbol}"] = f"{one.tick_size} {one.lot_size} {one.multiplier}"
     for name, terms in config.desks.items():

@@ -123,16 +123,7 @@ def check_tree(tree: list[LimitScope], desks: Collection[str], symbols: Collecti
 
     Raises ValueError.
     """
-    for scope in tree:
-        if scope.desk and scope.desk not in desks:
-            raise ValueError(
-                f"{scope.place}: there is no desk {scope.desk!r}; allowed: {_some_of(desks)}"
-            )
-        for symbol in (scope.symbol, *(scope.symbols or ()), *(scope.restricted_symbols or ())):
-            if symbol and symbol not in symbols:
-                raise ValueError(
-                    f"{scope.place}: there is no symbol {symbol!r}; allowed: {_some_of(symbols)}"
-                )
+    check_names(tree, desks, symbols)
     found = list(islice(contradictions(tree), SHOWN_MAX + 1))
     if found:
         shown = "\n  ".join(found[:SHOWN_MAX])
@@ -146,6 +137,20 @@ def check_tree(tree: list[LimitScope], desks: Collection[str], symbols: Collecti
             "limits: left unsaid for a desk in a symbol; allowed: a limit in any scope that covers "
             f'it, or "none":\n  {shown}{more}'
         )
+
+
+def check_names(tree: list[LimitScope], desks: Collection[str], symbols: Collection[str]) -> None:
+    """Names that there are. Raises ValueError."""
+    for scope in tree:
+        if scope.desk and scope.desk not in desks:
+            raise ValueError(
+                f"{scope.place}: there is no desk {scope.desk!r}; allowed: {_some_of(desks)}"
+            )
+        for symbol in (scope.symbol, *(scope.symbols or ()), *(scope.restricted_symbols or ())):
+            if symbol and symbol not in symbols:
+                raise ValueError(
+                    f"{scope.place}: there is no symbol {symbol!r}; allowed: {_some_of(symbols)}"
+                )
 
 
 def _some_of(names: Collection[str]) -> str:

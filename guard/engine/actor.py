@@ -17,6 +17,7 @@ class Actor:
     batch_first_sequence: int
     by: str
     why: str
+    person: str = ""  # of whom more than one may be needed (`guard.engine.people`)
 
     def event(self, kind: type[EventType], **fields: object) -> EventType:
         """An administrative event of that kind, in this actor's name."""

@@ -16,6 +16,8 @@ from msgspec import UNSET
 
 from guard.engine.amendments import apply_accepted, apply_busted, apply_corrected, pay_debt
 from guard.engine.apply import apply_release
+from guard.engine.apply_people import APPLY_PEOPLE
+from guard.engine.building import build_policy as build_policy
 from guard.engine.day_close import statement_digest_hex
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
@@ -52,8 +54,8 @@ from guard.engine.events import (
     TradingResumed,
 )
 from guard.engine.latches import is_place
-from guard.engine.people_events import LatchLifted, LatchSet
-from guard.engine.policy_content import PolicyContent
+from guard.engine.people import after_change, before_change, note_lowered
+from guard.engine.people_events import LatchLifted, LatchSet, Proposed
 from guard.engine.positioning import note_open_orders
 from guard.engine.positions import POSITIONS_SINCE_RULES
 from guard.engine.remembered_whole import end_waiting, split
@@ -73,9 +75,7 @@ from guard.protocol.request import Request
 from kernel import (
     InvariantError,
     KernelInputError,
-    KernelModel,
     Lowered,
-    PolicySnapshot,
     ToppedUp,
 )
 
@@ -93,6 +93,8 @@ _NOT_ASKED: Final = frozenset(
         "unpaid_fee_microcents",
         "returned_microcents",
         "charged_microcents",
+        "approval",
+        "until_ns",
     }
 )
 # Of what is said of a fill it is the fill that is asked for: the rest may be the fill's own.
@@ -115,7 +117,12 @@ def apply_event(state: GuardState, sequence: int, event: Any) -> None:
             state.orders.forget_expired(received_at_ns)
         if state.has_facts:
             state.forget_facts(received_at_ns)
+        change = None
+        if state.people.terms is not None or getattr(event, "approval", UNSET) is not UNSET:
+            change = before_change(state, event, action_digest_hex(event))
         _APPLY[type(event)](state, event)
+        if change is not None or state.people.terms is not None:
+            after_change(state, event, change)
         if getattr(event, "action_id", UNSET) is not UNSET:
             _note_action(state, sequence, event)
         if state.orders.shares.is_split:
@@ -133,7 +140,22 @@ def _note_action(state: GuardState, sequence: int, event: Any) -> None:
         raise InvariantError(f"action {event.action_id} is done twice")
     if len(actions) == ACTIONS_REMEMBERED_MAX:
         del actions[next(iter(actions))]
-    actions[event.action_id] = ActionDone(sequence, action_digest_hex(event))
+    actions[event.action_id] = ActionDone(sequence, _digest_noted(event))
+
+
+def _digest_noted(event: Any) -> str:
+    """Of a proposal, what was proposed; of what was approved, which proposal."""
+    if isinstance(event, Proposed):
+        return event.event_digest_hex
+    approval = getattr(event, "approval", UNSET)
+    if approval is not UNSET:
+        return approve_digest_hex(approval.proposal)
+    return action_digest_hex(event)
+
+
+def approve_digest_hex(proposal: str) -> str:
+    """What an approval asks for."""
+    return asked_digest_hex("approve", {"proposal": proposal})
 
 
 def action_digest_hex(event: Any) -> str:
@@ -151,18 +173,6 @@ def action_digest_hex(event: Any) -> str:
 def asked_digest_hex(tag: str, asked: dict[str, Any]) -> str:
     """The same of an event's tag and of the fields that were asked for, in their order."""
     return hashlib.sha256(msgspec.json.encode([tag, asked])).hexdigest()
-
-
-def build_policy(content: PolicyContent) -> PolicySnapshot:
-    """The kernel's policy of a recorded or configured one. Raises PolicyError naming the field."""
-    fields = {
-        name: getattr(content, name) for name in content.__struct_fields__ if name != "models"
-    }
-    models = [
-        KernelModel(**{name: getattr(model, name) for name in model.__struct_fields__})
-        for model in content.models
-    ]
-    return PolicySnapshot(**fields, models=models)
 
 
 def _apply_log_opened(state: GuardState, event: LogOpened) -> None:
@@ -297,6 +307,7 @@ def _apply_budget_lowered(state: GuardState, event: BudgetLowered) -> None:
     result = state.ledger.lower_tenant(event.desk, event.amount_microcents)
     if not isinstance(result, Lowered):
         raise InvariantError(f"lowering of {event.desk}: the ledger answers {result!r}")
+    note_lowered(state, event.desk, event.amount_microcents)
 
 
 def _apply_trading_halted(state: GuardState, event: TradingHalted) -> None:
@@ -441,4 +452,5 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     KeyChanged: _apply_key_changed,
     ClockAccepted: _apply_clock_accepted,
     SessionClosed: _apply_session_closed,
+    **APPLY_PEOPLE,
 }

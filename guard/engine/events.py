@@ -20,7 +20,16 @@ from msgspec import UNSET, Struct, UnsetType
 
 from guard.engine.administrative import Administrative
 from guard.engine.key_handover import KeyHandover
-from guard.engine.people_events import LatchLifted, LatchSet
+from guard.engine.people_events import (
+    Approvable,
+    ApprovalsSet,
+    LatchLifted,
+    LatchSet,
+    LooseningReverted,
+    ProposalExpired,
+    ProposalWithdrawn,
+    Proposed,
+)
 from guard.engine.policy_content import PolicyContent
 from guard.engine.request_events import (
     Event,
@@ -123,7 +132,7 @@ class SettingsActivated(Administrative, tag="settings_activated"):
     refuses_unknown_venues: bool | UnsetType = UNSET
 
 
-class PolicyActivated(Administrative, tag="policy_activated"):
+class PolicyActivated(Approvable, tag="policy_activated"):
     """The policy in force from here on, whole, and its digest."""
 
     policy: PolicyContent
@@ -131,7 +140,7 @@ class PolicyActivated(Administrative, tag="policy_activated"):
     action_id: ActionId | UnsetType = UNSET
 
 
-class InstrumentDefined(Administrative, tag="instrument_defined"):
+class InstrumentDefined(Approvable, tag="instrument_defined"):
     """A symbol's sizes, in force from here on."""
 
     symbol: str
@@ -141,7 +150,7 @@ class InstrumentDefined(Administrative, tag="instrument_defined"):
     action_id: ActionId | UnsetType = UNSET
 
 
-class DeskOpened(Administrative, tag="desk_opened"):
+class DeskOpened(Approvable, tag="desk_opened"):
     """A desk with its budget; no cap when `max_reserved_microcents` is null.
 
     `max_order_age_ms`: left out where it has none.
@@ -157,7 +166,7 @@ class DeskOpened(Administrative, tag="desk_opened"):
     fee_minimum_microcents: Microcents | UnsetType = UNSET
 
 
-class LimitsSet(Administrative, tag="limits_set"):
+class LimitsSet(Approvable, tag="limits_set"):
     """The whole tree of limits in force from here on, normalized, and its digest; none: no limits.
 
     (`guard.protocol.limits`.)
@@ -168,7 +177,7 @@ class LimitsSet(Administrative, tag="limits_set"):
     action_id: ActionId | UnsetType = UNSET
 
 
-class DeskToppedUp(Administrative, tag="desk_topped_up"):
+class DeskToppedUp(Approvable, tag="desk_topped_up"):
     """More budget for a desk. `collected_microcents`: what of it paid the desk's debt at once."""
 
     desk: DeskName
@@ -177,7 +186,7 @@ class DeskToppedUp(Administrative, tag="desk_topped_up"):
     collected_microcents: MicrocentsAboveZero | UnsetType = UNSET
 
 
-class DeskCapped(Administrative, tag="desk_capped"):
+class DeskCapped(Approvable, tag="desk_capped"):
     """Another cap on a desk's open holds; none when null."""
 
     desk: DeskName
@@ -434,6 +443,11 @@ PlainEvent: TypeAlias = (
     | TradingHalted
     | TradingReduced
     | TradingResumed
+    | ApprovalsSet
+    | Proposed
+    | ProposalWithdrawn
+    | ProposalExpired
+    | LooseningReverted
     | LatchSet
     | LatchLifted
     | HoldFreed

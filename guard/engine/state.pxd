@@ -110,6 +110,8 @@ cdef class GuardState:
     cdef public i64 elapsed_ns
     cdef public object latches
     cdef public bint has_latches
+    cdef public object people
+    cdef public i64 due_at_ns
     cdef public Prices prices
     cdef public Found found
 

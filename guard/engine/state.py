@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 from guard.engine.facts import NEVER, KeptFacts
 from guard.engine.latches import OF_ALL, Latches
 from guard.engine.limits import Effective, Limits
+from guard.engine.people_kept import People
 from guard.engine.positions import Positions
 from guard.engine.prices import Prices
 from guard.engine.remembered import RememberedOrders
@@ -250,6 +251,8 @@ class GuardState:
     elapsed_ns: int = 0  # as the last order said it
     latches: Latches = field(default_factory=Latches)
     has_latches: bool = False  # whether any is set; worked out
+    people: People = field(default_factory=People)
+    due_at_ns: int = NEVER  # when the first thing that time causes is due; worked out
     prices: Prices = field(default_factory=Prices)
 
     found: Found = field(default_factory=Found, init=False, repr=False, compare=False)

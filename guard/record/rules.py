@@ -65,7 +65,7 @@ from guard.protocol.wire import check_request, is_identifier
 from guard.record import fact_rules
 from guard.record.checking import check_answer, check_cut, check_is, check_range, refused
 from guard.record.codec import RecordError
-from guard.record.people_rules import check_latch
+from guard.record.people_rules import TIMED, check_due, check_latch
 
 _UNKNOWN = 0  # of a sequence: the record that says it was not read
 _NO_SESSION: Final = -1
@@ -121,7 +121,8 @@ class RecordRules:
         if request.kind == _REDUCE and state.rules_version < _LIMITS_SINCE:
             return False
         if (
-            state.policy is None
+            request.received_at_ns >= state.due_at_ns
+            or state.policy is None
             or not state.currency
             or not self.follows(
                 state.next_sequence, request.received_at_ns, request.batch_first_sequence
@@ -200,6 +201,8 @@ class RecordRules:
             self._refuse_head(sequence, outcome)
         if kind not in _OF_CLIENTS and outcome.client != LOCAL_CLIENT:
             raise refused("client", outcome.client, LOCAL_CLIENT)
+        if received_at_ns >= self._state.due_at_ns or kind in TIMED:
+            check_due(self._state, outcome)
         rule = _RULES.get(kind)
         if rule is not None:
             rule(self, sequence, outcome)

@@ -39,6 +39,7 @@ from guard.protocol.instruments import define_instrument
 from guard.protocol.limits import digest_hex as limits_digest_hex
 from guard.protocol.limits import normalized
 from guard.record.words import explain, refusal
+from guard.recovery.people_state import people_of, take_people
 from guard.recovery.state_head import RateUsed, StateError, StateHead
 from kernel import (
     BudgetEngine,
@@ -212,6 +213,7 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         prices=state.prices.dump() or UNSET,
         repeated=list(state.limits.repeated.entries()) or UNSET,
         has_wide_orders=state.orders.is_wide or UNSET,
+        people=people_of(state),
     )
 
 
@@ -307,6 +309,7 @@ def _state_of(head: StateHead) -> GuardState:
     _take_actions(state, head)
     _take_fees(state, head)
     _take_limits(state, head)
+    take_people(state, head.people)
     return state
 
 

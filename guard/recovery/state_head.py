@@ -27,6 +27,7 @@ from guard.protocol.ranges import (
     Sequence,
     WindowNsOrNone,
 )
+from guard.recovery.people_head import PeopleState
 
 FactCount: TypeAlias = Annotated[int, Meta(ge=1)]
 PositionCount: TypeAlias = Annotated[int, Meta(ge=0, le=2**32)]
@@ -98,4 +99,5 @@ class StateHead(Struct, forbid_unknown_fields=True):
     has_wide_orders: bool | UnsetType = UNSET
     latches: list[LatchEntry] | UnsetType = UNSET
     repeated: list[RepeatedEntry] | UnsetType = UNSET
+    people: PeopleState | UnsetType = UNSET
     prices: list[tuple[PositionCount, MarkPrice, ElapsedNs]] | UnsetType = UNSET

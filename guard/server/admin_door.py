@@ -13,6 +13,7 @@ record ends the service, as it does for an order.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -26,19 +27,24 @@ from guard.admin.messages import (
     Action,
     AdminError,
     AnyReply,
+    Approve,
     CloseDay,
     Done,
     Health,
     HealthReply,
+    PendingApproval,
     Planned,
     Refused,
     Stats,
     Stop,
+    Withdraw,
     decode_request,
     encode_reply,
 )
+from guard.admin.people_actions import pending_approval
 from guard.admin.queries import answer
 from guard.engine.actor import Actor
+from guard.engine.people_events import Proposed
 from guard.engine.state import GuardState
 from guard.process.line_forms import told
 from guard.protocol.messages import StatsReply
@@ -191,16 +197,20 @@ class AdminDoor:
         self._closer.close(action, lambda: self._actor(by, action.why), answer)
         return None
 
-    def _repeat_of(self, action: Any, actor: Actor) -> Done | None:
+    def _repeat_of(self, action: Any, actor: Actor) -> Done | PendingApproval | None:
         before = done_before(self._state, action, actor)
         if before is None:
             return None
+        proposal = self._state.people.pending.get(action.action_id)
+        if proposal is not None:
+            return pending_approval(proposal, before.sequence, is_repeat=True)
         is_close = isinstance(action, CloseDay)
         said = [repeat_words(self._state, action.day, before)] if is_close else []
         return Done(action.action_id, before.sequence, True, said)
 
     def _act(self, peer: Connection, action: Any) -> AnyReply:
-        actor = self._actor(_who(peer, action.by), action.why)
+        made = self._actor(_who(peer, action.by), action.why)
+        actor = replace(made, person=_person(peer, made.by))
         if (repeated := self._repeat_of(action, actor)) is not None:
             return repeated
         planned = plan(self._state, action, actor)
@@ -211,6 +221,8 @@ class AdminDoor:
         if type(action) is not Stop and (act := self._acts.get(type(action))) is not None:
             act()
         self._tell(action, actor.by, sequence, planned.changes)
+        if isinstance(planned.event, Proposed):
+            return pending_approval(planned.event, sequence, is_repeat=False)
         return Done(action.action_id, sequence, False, planned.changes)
 
     def _tell(self, action: Any, by: str, sequence: int, changes: list[str]) -> None:
@@ -231,6 +243,10 @@ class AdminDoor:
 def _check_role(permit: Permit, request: Any) -> None:
     """Raises AdminError for what the peer's roles do not let it ask or do."""
     needed = "operate" if isinstance(request, Action) else "view"
+    if isinstance(request, Approve):
+        needed = "approve"
+    elif isinstance(request, Withdraw) and "approve" in permit.roles:
+        return
     if needed not in permit.roles:
         raise AdminError(
             "not_permitted",
@@ -252,3 +268,12 @@ def _who(peer: Connection, said: str | None) -> str:
         return said
     name = name_of_user(credentials.user_id)
     return name if said is None or said == name else f"{said} (as {name})"
+
+
+def _person(peer: Connection, by: str) -> str:
+    """Who acts, whatever they say of it: whoever their key stands for, or the system names."""
+    if peer.permit is not None and peer.permit is not NOBODY:
+        return peer.permit.person
+    if peer.credentials is not None:
+        return name_of_user(peer.credentials.user_id)
+    return by

@@ -43,7 +43,8 @@ from guard.server.batch import Answer, Bounds, Drained, Gathering
 from guard.server.counters import Counters
 from guard.server.disk_reserve import Allowance
 from guard.server.listener import Listener
-from guard.server.request_path import LateReplies, RequestPath, record_event
+from guard.server.recording import record_event, record_what_is_due
+from guard.server.request_path import LateReplies, RequestPath
 from wal import Head, LogWriter, WalError, WalPoisoned
 from wal.failpoint import is_armed, reach
 
@@ -146,7 +147,7 @@ class Pipeline:
         self._syncs_counted = writer.sync_count
         self._created_ns = self._since_ns = monotonic_ns()
         self.counters = Counters()
-        self._path = RequestPath(
+        self.path = RequestPath(
             engine,
             writer,
             self.counters,
@@ -154,7 +155,7 @@ class Pipeline:
             system_ns=system_ns,
             needs_permit=needs_permits,
         )
-        self._gathering = Gathering(gateway, self._path, writer, self.counters)
+        self._gathering = Gathering(gateway, self.path, writer, self.counters)
         self.look_at_space: Callable[[], None] = lambda: None
         self._waiting: list[Told] = []  # who is told of the durable head behind the next batch
         self.on_answered: Told | None = None  # told of each batch's head, behind its replies
@@ -168,7 +169,7 @@ class Pipeline:
         def look_at_space() -> None:
             allowance = look()
             self._gathering.staged_end = allowance.staged_bytes
-            self._path.refused = int(allowance.refused)
+            self.path.refused = int(allowance.refused)
 
         self._gathering.watch_space(look_at_space)
         self.look_at_space = look_at_space
@@ -193,16 +194,23 @@ class Pipeline:
 
     def record(self, outcome: Outcome) -> None:
         """Logs and applies an event that no request asked for; it goes out with the next batch.
-
         Whatever keeps it from that ends `run`, whoever catches it here.
         """
+        self.catch_up(outcome.received_at_ns, outcome)
+
+    def catch_up(self, at_ns: int, outcome: Outcome | None = None) -> None:
+        """Records what time has caused by then, before whatever is decided behind it."""
         try:
-            record_event(self._engine, self._writer, outcome)
+            count = record_what_is_due(self._engine, self._writer, at_ns)
+            if outcome is not None:
+                record_event(self._engine, self._writer, outcome)
+                count += 1
         except BaseException as error:
             self.fail(error)
             raise
-        self.counters.records += 1
-        self._wake.set()
+        if count:
+            self.counters.records += count
+            self._wake.set()
 
     def when_durable(self, call: Told) -> None:
         """Calls with the durable head as soon as all that is staged by now is on disk.
@@ -219,14 +227,6 @@ class Pipeline:
             self._batch.told.append(call)
         else:
             call(self._writer.durable_head)
-
-    def take_uncharged(self) -> list[tuple[str, int]]:
-        """As `RequestPath.take_uncharged`."""
-        return self._path.take_uncharged()
-
-    def take_denied(self) -> list[str]:
-        """As `RequestPath.take_denied`."""
-        return self._path.take_denied()
 
     def fail(self, failure: BaseException) -> None:
         """Ends `run` with this error: nothing that is not yet on disk will be answered."""
@@ -425,7 +425,7 @@ class Pipeline:
             uptime_ns=self.uptime_ns(),
             head_sequence=self._writer.durable_head.sequence,
             **self._gateway.counts(),
-            **self._path.decided_counters(),
+            **self.path.decided_counters(),
             **self._gauges(),
         )
         reply.build = build()

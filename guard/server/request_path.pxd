@@ -38,6 +38,7 @@ cdef class RequestPath:
     cdef Engine _engine
     cdef GuardState _state
     cdef Staging _staging
+    cdef object _writer
     cdef object _counters, _wall_ns, _system_ns, _greeter
     cdef RequestReader _reader
     cdef Outcome _outcome, _due_outcome

@@ -20,7 +20,6 @@ from msgspec import Raw, Struct
 from guard.engine import decide as deciding
 from guard.engine.early import put_due
 from guard.engine.engine import Engine
-from guard.engine.events import Outcome as Event
 from guard.protocol import fields, replies
 from guard.protocol import message_pack as pack
 from guard.protocol.errors import error_about, error_reply
@@ -41,6 +40,9 @@ from guard.server.limits_shown import show_limits
 from guard.server.marks import Marks
 from guard.server.permits import NOBODY, Permit, is_of_desk
 from guard.server.positions_shown import show_positions
+from guard.server.recording import record_due as record_due
+from guard.server.recording import record_event as record_event
+from guard.server.recording import record_what_is_due
 from guard.server.revaluing import Revaluing
 from kernel import little_endian as le
 from wal import LogWriter
@@ -91,31 +93,6 @@ class LateReplies(Struct, gc=False):
         return encode(replies if self.is_array else replies[0])
 
 
-def record_event(engine: Engine, writer: LogWriter, event: Event) -> None:
-    """Stages the record of an event that no request asked for, then applies it."""
-    sequence = engine.next_sequence
-    writer.append(sequence, encode_event(event), is_encoded=True)
-    reach("append.after")
-    engine.apply_event(sequence, event)
-    reach("apply.after")
-
-
-def record_due(engine: Engine, writer: LogWriter, at_ns: int, batch_first_sequence: int) -> int:
-    """Records the early fills of an order behind whose record a crash has cut them; how many."""
-    request, outcome, record = Request(), Outcome(), RecordWriter()
-    request.set_text("client", LOCAL_CLIENT.encode())
-    state, count = engine.state, 0
-    while put_due(state, request):
-        request.received_at_ns, request.batch_first_sequence = at_ns, batch_first_sequence
-        request.elapsed_ns = state.elapsed_ns if state.limits.counts_facts else 0
-        deciding.decide(state, request, outcome)
-        data = record.data(request, outcome, state.policy_digest_hex)
-        writer.append(outcome.sequence, data, is_encoded=True)
-        engine.apply(request, outcome)
-        count += 1
-    return count
-
-
 class RequestPath:
     """Answers the messages of one pipeline. All calls belong to the loop's thread."""
 
@@ -137,6 +114,7 @@ class RequestPath:
         self._engine = engine
         self._state = engine.state
         self._staging = writer.staging
+        self._writer = writer
         self._counters = counters
         self._wall_ns = wall_ns
         self._system_ns = system_ns
@@ -178,6 +156,8 @@ class RequestPath:
         elapsed_ns = self._elapsed_at(wall_ns) if state.has_limits else 0
         counts_facts = state.limits.counts_facts
         clock_ns = 0 if self._system_ns is None else self._other_clock_ns(received_at_ns)
+        if received_at_ns >= state.due_at_ns:
+            self._records += record_what_is_due(self._engine, self._writer, received_at_ns)
         batch_first_sequence = state.next_sequence - self._staging.record_count
         reader.read(body, frame_count, state.currency)
         count = reader.count

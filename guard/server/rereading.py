@@ -227,13 +227,19 @@ class Rereading:
 def make_rereading(service: Service, pipeline: Pipeline) -> Rereading:
     """Of a service whose start has just read its file."""
     options, writer = service.options, service.writer
+
+    def actor(why: str) -> Actor:
+        made = service.actor(writer.staged_count, why)
+        pipeline.catch_up(made.received_at_ns)
+        return made
+
     return Rereading(
         options.config_file,
         options.config,
         options.log_directory,
         service.engine.state,
         pipeline,
-        actor=lambda why: service.actor(writer.staged_count, why),
+        actor=actor,
         say=say,
         alarm=alarm,
         clients=service.clients,
@@ -278,6 +284,21 @@ def _begun_differences(before: Config, after: Config) -> Iterator[str]:
     was, is_now = (any(each.roles for each in config.clients or ()) for config in (before, after))
     if was != is_now:
         yield "clients: whether any of them has a role takes a restart"
+    elif before.approvals is not None:
+        for who in sorted(_roles_of(after) - _roles_of(before)):
+            yield (
+                f"clients.{who[0]}: it gets the role {who[3]!r}, where some things take two "
+                "people: it takes a restart"
+            )
+
+
+def _roles_of(config: Config) -> set[tuple[str, str, str, str]]:
+    """Who may do what at the admin endpoint, and as whom."""
+    return {
+        (each.name, each.person, repr(each.public_key or each.user), role)
+        for each in config.clients or ()
+        for role in each.roles
+    }
 
 
 def _at_most(texts: list[str]) -> list[str]:

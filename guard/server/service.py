@@ -128,6 +128,7 @@ def make_housekeeper(
             ),
             Duty("the telling of latches", LatchAlarms(service.engine.state, alarm).look),
             Duty("the telling of what was not permitted", partial(_tell_denied, pipeline)),
+            Duty("what time causes", lambda: pipeline.catch_up(clock.wall_ns())),
             *duties,
         ],
     )
@@ -151,12 +152,12 @@ def _look_at_standing(service: Service, pipeline: Pipeline) -> Callable[[], None
 
 
 def _tell_denied(pipeline: Pipeline) -> None:
-    for text in pipeline.take_denied():
+    for text in pipeline.path.take_denied():
         say(f"not permitted: {text}")
 
 
 def _tell_uncharged(pipeline: Pipeline, state: GuardState) -> None:
-    for fill, fee_microcents in pipeline.take_uncharged():
+    for fill, fee_microcents in pipeline.path.take_uncharged():
         is_known = any(fill.startswith(f"{desk}/") for desk in state.desks)
         remedy = (
             "a person has to accept it (`pretrade-guard admin accept`)"

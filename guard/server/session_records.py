@@ -40,11 +40,12 @@ from guard.engine.events import RULES_VERSION, ClockAccepted, CutNoted, Outcome,
 from guard.process.line_forms import told
 from guard.process.operator_lines import alarm, say
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS
+from guard.record.people_rules import DECIDE_NOTHING
 from guard.recovery.checkpoint_schedule import taken_event, write_state
 from guard.recovery.recover import Recovered
 from guard.recovery.start_options import ACCEPT_CLOCK_OPTION, CLOSE_DAY_OPTION, OptionNeededError
 from guard.server.log_keys import SessionKey
-from guard.server.request_path import record_due, record_event
+from guard.server.recording import record_due, record_event, record_what_is_due
 from guard.server.service import RunOptions
 from wal import ChainHasher, LogWriter, RingHasher, WalError
 
@@ -72,6 +73,8 @@ def name_of_user(user_id: int) -> str:
 def stage(engine: Engine, writer: LogWriter, events: Iterable[Outcome]) -> None:
     """Stages and applies administrative events."""
     for event in events:
+        if type(event) not in DECIDE_NOTHING:
+            record_what_is_due(engine, writer, event.received_at_ns)
         record_event(engine, writer, event)
 
 

@@ -37,7 +37,15 @@ from guard.engine.events import (
     TradingResumed,
 )
 from guard.engine.key_handover import KeyHandover
-from guard.engine.people_events import LatchLifted, LatchSet
+from guard.engine.people_events import (
+    ApprovalsSet,
+    LatchLifted,
+    LatchSet,
+    LooseningReverted,
+    ProposalExpired,
+    ProposalWithdrawn,
+    Proposed,
+)
 from guard.engine.request_events import ReductionRecorded
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
@@ -193,6 +201,11 @@ def test_versions_of_the_format_are_pinned() -> None:
 
 # What came later: the tests of `guard.admin.actions` and of the request encode and decode each.
 BY_OPERATORS = {
+    ApprovalsSet,
+    Proposed,
+    ProposalWithdrawn,
+    ProposalExpired,
+    LooseningReverted,
     LatchLifted,
     Revalued,
     LatchSet,

@@ -133,11 +133,11 @@ def test_every_field_of_a_state_is_kept() -> None:
     """A field that is added to the state must get into the payload, and its version."""
     # `found` is what a request's names stand for while it is decided: worked out, not kept.
     by_operators = {"is_firm_stopped", "stopped_symbols", "actions"}
-    by_operators |= {"is_firm_reducing", "reducing_symbols", "latches"}
+    by_operators |= {"is_firm_reducing", "reducing_symbols", "latches", "people"}
     # `session_clock_ns` is of a start, from its first record to where its rules begin.
     fields = {field.name for field in dataclasses.fields(GuardState)}
     fields -= {"found", "session_clock_ns", "has_facts", "facts_expire_at_ns", "has_limits"}
-    fields.remove("has_latches")
+    fields -= {"has_latches", "due_at_ns"}
     behind = {"ledger", "orders", "facts", "positions"}
     written = {"policy", "instruments", "desks", "refuses_unknown_venues", "limits", "elapsed_ns"}
     written |= {"prices"}

@@ -28,7 +28,15 @@ from curve_support import (
     secured_site,
 )
 from daemon_support import PATIENCE_S, Daemon, Site, event_of
-from guard.admin.messages import Halt, Health
+from guard.admin.messages import (
+    Approve,
+    Halt,
+    Health,
+    ListDesks,
+    ListPending,
+    PendingApproval,
+    TopUp,
+)
 from guard.client import Admit, Cancel, ErrorReply, Fill, GuardClient, GuardTimeout, Order, Status
 from guard.client.admin import AdminClient, AdminRefusedError, AdminTimeoutError
 from guard.client.securing import secure
@@ -421,6 +429,49 @@ def test_a_revoked_key_is_out_at_once(tmp_path: Path) -> None:
         ": client 'a' is revoked; client 'ada' has another grant; client 'b' has another grant; "
         "client 'val' is revoked"
     )
+    site.replay()
+
+
+def test_asking_and_approving_under_two_keys_of_one_person(tmp_path: Path) -> None:
+    again, other = KeyPair(), KeyPair()
+    clients = (
+        CLIENTS
+        + client_text("ada-2", again, 'person = "Ada"', 'roles = ["operate", "approve"]')
+        + client_text("bob", other, 'roles = ["approve"]')
+        + "[approvals]\n"
+    )
+    site = secured_site(Site(tmp_path, secured_config(clients)))
+    more = TopUp(desk="desk-beta", amount_microcents=10**8, action_id="m", why="t", lasts_s=1)
+    yes = Approve(proposal="m", action_id="y", why="a test")
+    with site.running() as daemon:
+        with AdminClient(admin_of(site), curve=curve_keys(OPERATOR)) as admin:
+            before = admin.ask(ListDesks(after="desk-alpha")).desks[0].granted_microcents
+            first, repeated = admin.ask(more), admin.ask(more)
+            assert isinstance(first, PendingApproval)
+            assert (repeated.wal_sequence, repeated.repeat) == (first.wal_sequence, True)
+        for keys, code in (
+            (OPERATOR, "not_permitted"),
+            (VIEWER, "not_permitted"),
+            (again, "same_person"),
+        ):
+            with (
+                AdminClient(admin_of(site), curve=curve_keys(keys)) as admin,
+                pytest.raises(AdminRefusedError) as caught,
+            ):
+                admin.ask(yes)
+            assert caught.value.code == code
+        with AdminClient(admin_of(site), curve=curve_keys(other)) as admin:
+            assert admin.ask(yes).repeat is False
+            assert admin.ask(yes).repeat is True
+        with AdminClient(admin_of(site), curve=curve_keys(VIEWER)) as admin:
+            # Lent for a second, and taken back with nobody's doing.
+            until(lambda: not admin.ask(ListPending()).loosened)
+            assert admin.ask(ListDesks(after="desk-alpha")).desks[0].granted_microcents == before
+        assert daemon.stop() == 0
+    said = {event_of(each)["event"]: event_of(each) for each in site.records()}
+    approval = said["desk_topped_up"]["approval"]
+    assert (said["desk_topped_up"]["by"], approval["person"]) == ("Ada", "bob")
+    assert said["loosening_reverted"]["lowered_microcents"] == 10**8
     site.replay()
 
 

@@ -1,0 +1,78 @@
+"""`pretrade-guard admin`: the verbs of what takes two people.
+
+A part of `guard.cli.admin`, whose table names them with all others.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any, Final
+
+from guard.cli.admin_verb import Verb, no_arguments
+
+
+def add_lasts(parser: argparse.ArgumentParser) -> None:
+    """Of an action that may loosen."""
+    parser.add_argument(
+        "--lasts-s",
+        type=int,
+        metavar="S",
+        help="where it takes two people: taken back after so long (default: as long as it may)",
+    )
+
+
+def lasting(options: argparse.Namespace, common: dict[str, Any]) -> dict[str, Any]:
+    """What it says of that, with what every action says."""
+    return {**common, "lasts_s": options.lasts_s}
+
+
+def _proposal_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("proposal", metavar="ID", help="as `admin pending` shows it")
+
+
+def _terms_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help="a configuration; its [approvals] are taken"
+    )
+
+
+def _approve(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import Approve
+
+    return Approve(proposal=options.proposal, **common)
+
+
+def _withdraw(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import Withdraw
+
+    return Withdraw(proposal=options.proposal, **common)
+
+
+def _pending(_options: argparse.Namespace, _common: dict[str, Any]) -> Any:
+    from guard.admin.messages import ListPending
+
+    return ListPending()
+
+
+def _terms(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import SetApprovals
+    from guard.cli.base import UsageError
+    from guard.config.file import load_config
+
+    terms = load_config(options.file).approvals
+    if terms is None:
+        raise UsageError(f"{options.file}: has no [approvals]")
+    return SetApprovals(
+        proposal_ms=terms.proposal_ms,
+        loosening_ms_max=terms.loosening_ms_max,
+        ceiling=terms.ceiling,
+        desks=terms.desks,
+        **common,
+    )
+
+
+PEOPLE_VERBS: Final[dict[str, Verb]] = {
+    "pending": Verb("what waits for a second person", no_arguments, _pending, False),
+    "approve": Verb("do what another person has proposed", _proposal_arguments, _approve),
+    "withdraw": Verb("take a proposal away", _proposal_arguments, _withdraw),
+    "approvals": Verb("set other terms of what takes two people", _terms_arguments, _terms),
+}

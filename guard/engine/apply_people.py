@@ -1,0 +1,52 @@
+"""Apply the events of what takes two people. Pure.
+
+A part of `guard.engine.apply_event`, which says how events are applied and how they fail.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from guard.engine.building import build_policy
+from guard.engine.people import PEOPLE_SINCE_RULES, forget_proposal, note_proposed
+from guard.engine.people_events import (
+    ApprovalsSet,
+    LooseningReverted,
+    ProposalExpired,
+    ProposalWithdrawn,
+    Proposed,
+)
+from guard.engine.state import GuardState
+from guard.protocol.limits import digest_hex
+from kernel import InvariantError, Lowered
+
+
+def _apply_approvals(state: GuardState, event: ApprovalsSet) -> None:
+    if state.rules_version < PEOPLE_SINCE_RULES:
+        raise InvariantError(f"approvals_set: since version {PEOPLE_SINCE_RULES} of the rules")
+    state.people.terms = event
+
+
+def _apply_reverted(state: GuardState, event: LooseningReverted) -> None:
+    loosened = state.people.loosened.pop((event.what, event.desk), None)
+    if loosened is None or event.due_ns != loosened.until_ns:
+        raise InvariantError(f"{event.what} {event.desk} reverts, and was not loosened until then")
+    if event.what == "limits":
+        state.set_limits(loosened.base, digest_hex(loosened.base))
+    elif event.what == "policy":
+        state.policy = build_policy(loosened.base)
+        state.policy_digest_hex = state.policy.digest.hex()
+    elif event.what == "cap":
+        state.ledger.set_max_reserved_microcents(event.desk, loosened.base)
+    elif event.lowered_microcents:
+        result = state.ledger.lower_tenant(event.desk, event.lowered_microcents)
+        if not isinstance(result, Lowered):
+            raise InvariantError(f"revert of {event.desk}: the ledger answers {result!r}")
+
+
+APPLY_PEOPLE: Final[dict[type, Callable[[GuardState, Any], None]]] = {
+    ApprovalsSet: _apply_approvals,
+    Proposed: note_proposed,
+    ProposalWithdrawn: forget_proposal,
+    ProposalExpired: forget_proposal,
+    LooseningReverted: _apply_reverted,
+}
