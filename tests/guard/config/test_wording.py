@@ -68,7 +68,7 @@ def test_limits(text: str, told: str) -> None:
 CLIENTS = [
     (
         'roles = ["boss"]',
-        'clients.a.roles[0]: \'boss\' is not allowed; allowed: "view" or "operate"',
+        'clients.a.roles[0]: \'boss\' is not allowed; allowed: "view", "operate" or "approve"',
     ),
     (
         'desks = "some"',
