@@ -43,6 +43,7 @@ COMPILED_MODULES = {
         "engine.position_checks",
         "engine.settling",
         "engine.checks",
+        "engine.settling",
         "engine.decide",
         "engine.positioning",
         "engine.apply",

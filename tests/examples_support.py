@@ -24,6 +24,16 @@ ABOUT = (
     "configs/dev.toml and a fresh log. Of the requests one array, and `body` where the body is no "
     "well-formed JSON. The values of " + ", ".join(VARYING) + " are other ones in every run."
 )
+EXECUTION: dict[str, Any] = {
+    **cancel("A-2"),
+    "type": "execution",
+    "execution_id": "E-1",
+    "venue": 10,
+    "symbol": "AAPL",
+    "side": "buy",
+    "quantity": 1,
+    "price": 19_000,
+}
 EXCHANGES: list[tuple[str, Any]] = [
     ("what is spoken and traded here", {"type": "hello", "request_id": 1}),
     ("a page that begins elsewhere", {"type": "hello", "from_desk": "desk-b", "from_venue": 11}),
@@ -61,6 +71,9 @@ EXCHANGES: list[tuple[str, Any]] = [
     ("a symbol's reference price", {"type": "mark", "symbol": "AAPL", "price": 19_000}),
     ("of no symbol that there is", {"type": "mark", "symbol": "NONE", "price": 1}),
     ("which limits count", {"type": "limits", "desk": "desk-alpha", "symbol": "AAPL"}),
+    ("a trade as the drop copy has it", EXECUTION),
+    ("the same trade again", EXECUTION),
+    ("another trade under its id", EXECUTION | {"quantity": 2}),
     ("what a desk has and works", {"type": "positions", "desk": "desk-alpha"}),
     ("a page of it", {"type": "positions", "desk": "desk-alpha", "from_symbol": "AAPM"}),
     ("of no desk that there is", {"type": "positions", "desk": "desk-omega"}),

@@ -168,6 +168,7 @@ def describe(state: GuardState) -> dict[str, Any]:
         "next": ledger.next_reservation_id,
     }
     fields["orders"] = b"".join(orders.dump())
+    fields["executions"] = (list(state.executions.dump()), kept.pending_entries())
     fields["latches"] = list(state.latches.entries())
     people = state.people
     fields["people"] = (people.terms, dict(people.pending), dict(people.loosened))

@@ -33,6 +33,8 @@ from guard.admin.shown_orders import PositionsReply as PositionsReply
 from guard.admin.shown_orders import StoryReply as StoryReply
 from guard.admin.shown_orders import UnchargedFill as UnchargedFill
 from guard.admin.shown_orders import UnchargedFillsReply as UnchargedFillsReply
+from guard.admin.shown_orders import UnreconciledLine as UnreconciledLine
+from guard.admin.shown_orders import UnreconciledReply as UnreconciledReply
 from guard.engine.latches import LATCH_KINDS, LatchKind
 from guard.engine.policy_content import PolicyContent
 from guard.protocol.limits import LimitScope
@@ -242,6 +244,14 @@ class ListUncharged(Query, tag="uncharged_fills"):
     limit: Limit = PAGE_MAX
 
 
+class ListUnreconciled(Query, tag="reconcile"):
+    """Fills that no drop copy has confirmed yet, and executions whose fill has not come."""
+
+    desk: DeskName | None = None
+    cursor: Annotated[int, Meta(ge=0, le=2**32)] = 0
+    limit: Limit = PAGE_MAX
+
+
 class OrderStory(Query, tag="order"):
     """All that is remembered of one order."""
 
@@ -284,6 +294,7 @@ AnyQuery: TypeAlias = (
     | ListOpenOrders
     | ListPositions
     | ListUncharged
+    | ListUnreconciled
     | OrderStory
     | Configuration
     | ListPending
@@ -403,6 +414,7 @@ AnyReply: TypeAlias = (
     | OpenOrdersReply
     | PositionsReply
     | UnchargedFillsReply
+    | UnreconciledReply
     | StoryReply
     | ConfigurationReply
     | HealthReply

@@ -7,6 +7,7 @@ How it fails: `AdminError` for a name that is not there.
 """
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +29,7 @@ from guard.admin.messages import (
     UnchargedFillsReply,
 )
 from guard.admin.people_actions import pending_reply
+from guard.admin.reconcile import unreconciled
 from guard.admin.trading import trading_of
 from guard.admin.uncharged import uncharged_fills
 from guard.engine import remembered_rows
@@ -209,11 +211,7 @@ def _order_of(state: GuardState, row: int) -> dict[str, Any]:
 def _fills_of(state: GuardState, row: int) -> list[FillLine]:
     orders, request, outcome = state.orders, Request(), Outcome()
     found: list[FillLine] = []
-    fill_row = orders.first_fill(row)
-    while fill_row != NO_ROW and len(found) < asked.PAGE_MAX:
-        if orders.is_reduction(fill_row):
-            fill_row = orders.next_fill(fill_row)
-            continue
+    for fill_row in islice(remembered_rows.fills_of(orders, row), asked.PAGE_MAX):
         orders.read_fill(fill_row, request, outcome)
         found.append(
             FillLine(
@@ -232,7 +230,6 @@ def _fills_of(state: GuardState, row: int) -> list[FillLine]:
                 ),
             )
         )
-        fill_row = orders.next_fill(fill_row)
     return found[::-1]
 
 
@@ -277,6 +274,7 @@ _ANSWERS: Final[dict[type, Callable[[GuardState, Any, int], Any]]] = {
     asked.ListOpenOrders: _open_orders,
     asked.ListPositions: _positions,
     asked.ListUncharged: _uncharged,
+    asked.ListUnreconciled: unreconciled,
     asked.OrderStory: _story,
     asked.Configuration: _configuration,
     asked.ListPending: pending_reply,

@@ -125,3 +125,23 @@ class StoryReply(Struct, tag="order", tag_field="type"):
     fills: list[FillLine]
     head_sequence: int
     request_id: RequestId = UNSET
+
+
+class UnreconciledLine(Struct):
+    """A `fill` that no execution has confirmed, or an `execution` without its fill; how old."""
+
+    what: str
+    desk: str
+    client_order_id: str
+    id: str
+    wal_sequence: int
+    age_ns: int
+
+
+class UnreconciledReply(Struct, tag="reconcile", tag_field="type"):
+    """A page of them; `next_cursor`: where the next one begins, null behind the last."""
+
+    waiting: list[UnreconciledLine]
+    next_cursor: int | None
+    head_sequence: int
+    request_id: RequestId = UNSET

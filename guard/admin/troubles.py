@@ -92,6 +92,16 @@ def _reducing(health: HealthReply) -> str:
     )
 
 
+def _unreconciled(health: HealthReply) -> str:
+    overdue = health.figures.get("unreconciled_overdue", 0)
+    if not overdue:
+        return ""
+    return (
+        f"{overdue:,} fills and executions have not met in time: `pretrade-guard admin reconcile` "
+        "lists them; look at the drop copy, and bust what did not happen"
+    )
+
+
 def _latched(health: HealthReply) -> str:
     if not health.latches:
         return ""
@@ -181,6 +191,7 @@ _TROUBLES: Final[dict[str, Callable[[HealthReply], str]]] = {
     "symbols_halted": _symbols,
     "reducing": _reducing,
     "latched": _latched,
+    "unreconciled": _unreconciled,
     "clock_behind": _clock,
     "disk_low": _reserve,
     "sync_slow": _sync,

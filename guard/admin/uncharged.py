@@ -34,6 +34,8 @@ def uncharged_fills(
     found: list[UnchargedFill] = []
     while row < end and len(found) < limit:
         key = remembered_rows.key_of_used_fill(orders, row)
+        if key is not None and remembered_rows.is_beside(orders, row):
+            key = None
         if key is not None and (desk is None or key.startswith(f"{desk}\0".encode())):
             orders.read_fill(row, fill, answer)
             if answer.flags & UNCHARGED:

@@ -21,9 +21,9 @@ ORDER_EVENTS: Final = ("order", "order_refused")
 class Claim:
     """The fields by which people know a record; None where it does not have one.
 
-    `answer` is the kind of the reply (`admit`, `reject`, `filled`, `released`, `reduced`), `reason`
-    the one in it, `venue` where an admitted order may go. Times are nanoseconds since 1970-01-01
-    UTC.
+    `answer` is the kind of the reply (`admit`, `reject`, `filled`, `released`, `reduced`,
+    `executed`), `reason` the one in it, `venue` where an admitted order may go. Times are
+    nanoseconds since 1970-01-01 UTC.
     """
 
     event: str | None = None
@@ -57,6 +57,7 @@ class _Event(Struct):
     fill: _Request | None = None
     cancel: _Request | None = None
     reduce: _Request | None = None
+    execution: _Request | None = None
     answer: _Answer | None = None
 
 
@@ -76,7 +77,8 @@ def read_claim(data: bytes) -> Claim:
     event = record.metadata or record
     if event.event is None:
         return Claim()
-    request = event.order or event.fill or event.cancel or event.reduce or _Request()
+    request = event.order or event.fill or event.cancel or event.reduce or event.execution
+    request = request or _Request()
     answer = event.answer or _Answer()
     return Claim(
         event.event,

@@ -32,7 +32,12 @@ from guard.engine.events import (
     Outcome,
     PolicyActivated,
 )
-from guard.engine.request_events import FillRecorded, OrderReleased, ReductionRecorded
+from guard.engine.request_events import (
+    ExecutionRecorded,
+    FillRecorded,
+    OrderReleased,
+    ReductionRecorded,
+)
 from guard.engine.state import GuardState
 from guard.replay.place import Place
 from guard.replay.redecide import Replayed
@@ -80,6 +85,7 @@ class DayCollector:
         self.counts = DayCounts()
         self._requests = DayRequests(self.counts)
         self.fill_flags: Counter[str] = Counter()
+        self.execution_flags: Counter[str] = Counter()
         self.unpaid_fees_microcents = 0
         # Of fees: not charged when they came, charged later on, and given back; of debts: paid.
         self.uncharged_fees_microcents = self.charged_later_microcents = 0
@@ -123,7 +129,7 @@ class DayCollector:
 
     def _note_unusual(
         self,
-        event: FillRecorded | OrderReleased | ReductionRecorded,
+        event: FillRecorded | OrderReleased | ReductionRecorded | ExecutionRecorded,
         sequence: int,
         state: GuardState,
     ) -> None:
@@ -135,6 +141,8 @@ class DayCollector:
         desk = state.desks.get(name)
         if collected:
             self._note_collected(event, name, collected, sequence, state)
+        if isinstance(event, ExecutionRecorded):
+            self.execution_flags.update(event.answer.flags)
         if not isinstance(event, FillRecorded):
             return
         answer = event.answer

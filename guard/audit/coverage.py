@@ -89,7 +89,8 @@ CLAUSES: Final = (
            ("duplicate_order", "order_rate_exceeded", "desk_symbol_reducing")),
     Clause("FIA cancel on disconnect", "of the venue's session", (),
            "out of scope: the guard sends nothing to venues"),
-    Clause("FIA drop copy and records", "every decision kept", (), "`wal/FORMAT.md`"),
+    Clause("FIA drop copy and records", "every decision kept, executions reconciled", (),
+           "`wal/FORMAT.md`; PROTOCOL 14"),
 )  # fmt: skip
 
 _HEAD: Final = """# Which control is which check

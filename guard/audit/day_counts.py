@@ -117,7 +117,7 @@ class DayCounts:
         # What was in force where a range begins.
         self.first_policy: Any = None
         self.first_policy_digest_hex = ""
-        self.decision_count = self.fill_count = self.cancel_count = 0
+        self.decision_count = self.fill_count = self.cancel_count = self.execution_count = 0
         self.reduction_count = 0
         self.fill_fees_microcents = self.rebates_microcents = 0
         self._gate_counts = [0] * _GATES
@@ -197,6 +197,11 @@ class DayCounts:
     def note_reduction(self, desk: str, sequence: int, at_ns: int, state: GuardState) -> None:
         """Counts a reduction."""
         self.reduction_count += 1
+        self.exposure.note(desk, state.ledger, sequence, at_ns)
+
+    def note_execution(self, desk: str, sequence: int, at_ns: int, state: GuardState) -> None:
+        """Counts an execution of a drop copy."""
+        self.execution_count += 1
         self.exposure.note(desk, state.ledger, sequence, at_ns)
 
     def note_gate(self, gate: int, count: int) -> None:

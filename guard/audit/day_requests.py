@@ -17,6 +17,7 @@ from kernel import little_endian as le
 
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
 _REDUCED = int(OutcomeKind.REDUCED)
+_EXECUTED = int(OutcomeKind.EXECUTED)
 _STALE_ORDER = REASON_WORDS.index(Refusal.STALE_ORDER.word)
 _EARLY = EARLY
 _KERNEL = STAGES.index("kernel")
@@ -60,6 +61,9 @@ class DayRequests:
         if kind == _REDUCED:
             counts.note_reduction(self._desk(request, state), sequence, at_ns, state)
             return answer.collected_microcents != 0
+        if kind == _EXECUTED:
+            counts.note_execution(self._desk(request, state), sequence, at_ns, state)
+            return answer.flags != 0 or answer.collected_microcents != 0
         sent_at_ns = request.sent_at_ns
         if sent_at_ns != 0 and answer.reason == _STALE_ORDER:
             counts.order_latency.too_old_count += 1

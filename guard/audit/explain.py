@@ -21,6 +21,7 @@ from guard.engine.events import HoldFreed, KernelRows
 from guard.engine.limit_checks import valued_at
 from guard.engine.limit_lines import effective_limits, limit_lines
 from guard.engine.request_events import (
+    ExecutionRecorded,
     FillRecorded,
     OrderDecided,
     OrderRefused,
@@ -79,6 +80,8 @@ class OrderExplainer:
             self._follow(place, "release", outcome, outcome.cancel, outcome.answer)
         elif isinstance(outcome, ReductionRecorded):
             self._follow(place, "reduce", outcome, outcome.reduce, outcome.answer)
+        elif isinstance(outcome, ExecutionRecorded):
+            self._follow(place, "execution", outcome, outcome.execution, outcome.answer)
 
     def _observe_administrative(self, place: Place, outcome: Any) -> None:
         """A hold that a person freed is a part of the order's account."""
@@ -122,7 +125,7 @@ class OrderExplainer:
         self,
         place: Place,
         name: str,
-        event: FillRecorded | OrderReleased | ReductionRecorded | HoldFreed,
+        event: FillRecorded | OrderReleased | ReductionRecorded | ExecutionRecorded | HoldFreed,
         reported: Any,
         answer: Any,
     ) -> None:

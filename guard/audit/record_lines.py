@@ -14,7 +14,7 @@ from guard.audit.formats import money, time
 from guard.audit.units import price, quantity
 from guard.audit.words import event_words, reason_words
 
-VERDICTS: Final = ("admit", "reject", "fill", "cancel", "reduce", "event")
+VERDICTS: Final = ("admit", "reject", "fill", "cancel", "reduce", "exec", "event")
 SEQUENCE_COLUMNS: Final = 9
 VERDICT_COLUMNS: Final = 6
 ORDER_COLUMNS_MAX: Final = 28
@@ -123,6 +123,8 @@ def seen_of(sequence: int, data: dict[str, Any]) -> Seen:
         verdict, request = "cancel", event.get("cancel") or {}
     elif kind == "reduce":
         verdict, request = "reduce", event.get("reduce") or {}
+    elif kind == "execution":
+        verdict, request = "exec", event.get("execution") or {}
     else:
         verdict, request = "event", {}
     return Seen(sequence, event.get("received_at_ns", 0), verdict, event, request, answer)
@@ -173,9 +175,13 @@ def _what(seen: Seen, memory: Memory) -> str:
         other = " (another)" if answer.get("substituted") else ""
         held = money(answer.get("notional_microcents", 0))
         return f"{asked} to venue {answer.get('venue', 0)}{other}, {held} held"
+    flags = answer.get("flags") or []
+    said = f" ({', '.join(flags)})" if flags else ""
+    if seen.verdict == "exec":
+        size = quantity(request.get("quantity", 0), instrument)
+        at = price(request.get("price", 0), instrument)
+        return f"{request.get('side', '')} {size} {symbol} at {at} executed{said}"
     if seen.verdict == "fill":
-        flags = answer.get("flags") or []
-        said = f" ({', '.join(flags)})" if flags else ""
         return (
             f"{quantity(request.get('quantity', 0), instrument)} {symbol} filled{said}, fee "
             f"{money(request.get('fee_microcents', 0))}, {_open(answer, instrument)}"

@@ -104,6 +104,8 @@ def _executions(day: DayCollector) -> dict[str, Any]:
         "corrected_fills": day.corrected_fills,
         "cancels": day.cancel_count,
         "reductions": counts.reduction_count,
+        "executions": counts.execution_count,
+        "execution_flags": dict(sorted(day.execution_flags.items())),
     }
 
 

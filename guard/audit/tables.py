@@ -318,6 +318,7 @@ def _executions(document: Document) -> Table:
         ("fills corrected", count(executions["corrected_fills"])),
         ("cancels", count(executions["cancels"])),
         ("reductions", count(executions["reductions"])),
+        ("executions of drop copies", count(executions["executions"])),
     ]
     note = (
         "As fills reported them. A ledger's spent is what was charged and paid: fees, without what "

@@ -116,6 +116,7 @@ EVENTS: Final = {
     "proposal_expired": "proposal expired",
     "loosening_reverted": "loosening taken back",
     "latch_set": "latch set",
+    "execution": "execution",
     "latch_lifted": "latch lifted",
     "trading_resumed": "entries let on again",
     "hold_freed": "hold freed",

@@ -245,7 +245,7 @@ def _positions_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=500, metavar="N")
 
 
-def _uncharged_arguments(parser: argparse.ArgumentParser) -> None:
+def _waiting_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--desk", metavar="NAME")
     parser.add_argument("--cursor", type=int, default=0, metavar="N", help="of an earlier answer")
     parser.add_argument("--limit", type=int, default=500, metavar="N")
@@ -441,6 +441,12 @@ def _uncharged(options: argparse.Namespace, _common: dict[str, Any]) -> Any:
     return ListUncharged(desk=options.desk, cursor=options.cursor, limit=options.limit)
 
 
+def _reconcile(options: argparse.Namespace, _common: dict[str, Any]) -> Any:
+    from guard.admin.messages import ListUnreconciled
+
+    return ListUnreconciled(desk=options.desk, cursor=options.cursor, limit=options.limit)
+
+
 def _order(options: argparse.Namespace, _common: dict[str, Any]) -> Any:
     from guard.admin.messages import OrderStory
 
@@ -458,7 +464,10 @@ VERBS: Final[dict[str, Verb]] = {
     "desks": Verb("each desk's budget, holds and state", _desks_arguments, _desks, False),
     "orders": Verb("the open orders", _orders_arguments, _orders, False),
     "positions": Verb("what each desk has and works", _positions_arguments, _positions, False),
-    "uncharged": Verb("fees that wait for a person", _uncharged_arguments, _uncharged, False),
+    "uncharged": Verb("fees that wait for a person", _waiting_arguments, _uncharged, False),
+    "reconcile": Verb(
+        "fills and executions that have not met", _waiting_arguments, _reconcile, False
+    ),
     "order": Verb("all that is remembered of one order", _order_arguments, _order, False),
     "configuration": Verb("the policy and sizes in force", no_arguments, _configuration, False),
     "halt": Verb("stop all orders", _scope_arguments, _halt),

@@ -118,6 +118,24 @@ def _uncharged(reply: said.UnchargedFillsReply) -> str:
     return text
 
 
+def _unreconciled(reply: said.UnreconciledReply) -> str:
+    rows = [
+        (
+            f"{one.desk}/{one.client_order_id}/{one.id}",
+            formats.count(one.wal_sequence),
+            formats.duration(one.age_ns),
+            "a fill that no drop copy confirms"
+            if one.what == "fill"
+            else "an execution without its fill",
+        )
+        for one in reply.waiting
+    ]
+    text = table(("trade", "record", "age", ""), rows, 2) if rows else "all have met"
+    if reply.next_cursor is not None:
+        text += f"\nmore: --cursor {reply.next_cursor}"
+    return text
+
+
 def _story(reply: said.StoryReply) -> str:
     order, answer = reply.order or {}, reply.answer or {}
     lines = [
@@ -229,6 +247,7 @@ _TEXTS: Final[dict[type, Callable[[Any], str]]] = {
     said.OpenOrdersReply: _open_orders,
     said.PositionsReply: _positions,
     said.UnchargedFillsReply: _uncharged,
+    said.UnreconciledReply: _unreconciled,
     said.StoryReply: _story,
     said.ConfigurationReply: _configuration,
     said.HealthReply: health_text,

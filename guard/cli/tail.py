@@ -46,6 +46,7 @@ _COLOURS: Final = {
     "fill": "36",
     "cancel": "33",
     "reduce": "33",
+    "exec": "36",
     "event": "35",
 }
 

@@ -22,6 +22,8 @@ from guard.protocol.messages import (
     Answer,
     Cancel,
     ErrorReply,
+    Executed,
+    Execution,
     Fill,
     Filled,
     Hello,
@@ -91,6 +93,10 @@ class AsyncGuardClient(ClientBase):
         """Reports an execution; `fee_microcents` is an int. Raises as `order`."""
         return await self.call(self.new_fill(**fields))
 
+    async def execution(self, execution: Execution) -> Executed:
+        """Reports a trade as the venue's drop copy has it. Raises as `order`."""
+        return await self.call(execution)
+
     async def cancel(self, *, desk: str, client_order_id: str) -> Released:
         """Frees what the order still holds and closes it. Raises as `order`."""
         return await self.call(Cancel(desk, client_order_id))
@@ -152,6 +158,8 @@ class AsyncGuardClient(ClientBase):
     @overload
     async def call(self, request: Reduce) -> Reduced: ...
     @overload
+    async def call(self, request: Execution) -> Executed: ...
+    @overload
     async def call(self, request: Status) -> StatusReply: ...
     @overload
     async def call(self, request: Ping) -> Pong: ...
@@ -194,6 +202,8 @@ class AsyncGuardClient(ClientBase):
     async def send(self, request: Cancel) -> "asyncio.Future[Released | ErrorReply]": ...
     @overload
     async def send(self, request: Reduce) -> "asyncio.Future[Reduced | ErrorReply]": ...
+    @overload
+    async def send(self, request: Execution) -> "asyncio.Future[Executed | ErrorReply]": ...
     @overload
     async def send(self, request: Status) -> "asyncio.Future[StatusReply | ErrorReply]": ...
     @overload

@@ -19,6 +19,8 @@ from guard.protocol.messages import (
     Admit,
     Cancel,
     ErrorReply,
+    Executed,
+    Execution,
     Fill,
     Filled,
     Hello,
@@ -55,6 +57,7 @@ REQUESTS_PER_MESSAGE_MAX = 256
 ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
     Order: (Admit, Reject, ErrorReply),
     Fill: (Filled, ErrorReply),
+    Execution: (Executed, ErrorReply),
     Cancel: (Released, ErrorReply),
     Reduce: (Reduced, ErrorReply),
     Status: (StatusReply, ErrorReply),
@@ -68,11 +71,12 @@ ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
 _OPTIONAL_FIELDS: dict[type[Request], tuple[str, ...]] = {
     Order: ("currency", "sent_at_ns"),
     Fill: ("price", "executed_at_ns"),
+    Execution: ("executed_at_ns",),
     Hello: ("from_symbol", "from_desk", "from_venue"),
     Mark: ("as_of_ns", "bid", "ask"),
     ShowPositions: ("from_symbol",),
 }
-_IDENTITY_FIELDS = ("desk", "client_order_id", "fill_id", "reduce_id")
+_IDENTITY_FIELDS = ("desk", "client_order_id", "fill_id", "reduce_id", "execution_id")
 
 
 @dataclass(slots=True, eq=False)

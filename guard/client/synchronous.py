@@ -21,6 +21,8 @@ from guard.protocol.messages import (
     Answer,
     Cancel,
     ErrorReply,
+    Executed,
+    Execution,
     Fill,
     Filled,
     Hello,
@@ -119,6 +121,10 @@ class GuardClient(ClientBase):
         """Reports an execution; `fee_microcents` is an int. Raises as `order`."""
         return self.call(self.new_fill(**fields))
 
+    def execution(self, execution: Execution) -> Executed:
+        """Reports a trade as the venue's drop copy has it. Raises as `order`."""
+        return self.call(execution)
+
     def cancel(self, *, desk: str, client_order_id: str) -> Released:
         """Frees what the order still holds and closes it. Raises as `order`."""
         return self.call(Cancel(desk, client_order_id))
@@ -178,6 +184,8 @@ class GuardClient(ClientBase):
     @overload
     def call(self, request: Reduce) -> Reduced: ...
     @overload
+    def call(self, request: Execution) -> Executed: ...
+    @overload
     def call(self, request: Status) -> StatusReply: ...
     @overload
     def call(self, request: Ping) -> Pong: ...
@@ -228,6 +236,8 @@ class GuardClient(ClientBase):
     def send(self, request: Cancel) -> Pending[Released | ErrorReply]: ...
     @overload
     def send(self, request: Reduce) -> Pending[Reduced | ErrorReply]: ...
+    @overload
+    def send(self, request: Execution) -> Pending[Executed | ErrorReply]: ...
     @overload
     def send(self, request: Status) -> Pending[StatusReply | ErrorReply]: ...
     @overload

@@ -35,10 +35,12 @@ GRANT_OF: Final[dict[str, str | None]] = {
     "status": "status",
     "limits": "status",
     "positions": "status",
+    "execution": "executions",
     "stats": "stats",
     "ping": None,
     "hello": None,
 }
+# (To read a drop copy of the log is one grant, to report what one says another.)
 # Beside the requests of the orders' endpoint: what is sent out.
 DROP_COPY: Final = "drop_copy"
 GRANTS: Final = frozenset(

@@ -76,10 +76,13 @@ class ScopeSection(Struct, forbid_unknown_fields=True, frozen=True):
     open_orders_max: CountAboveZero | NoneWord | None = None
     revalue_bps: LimitBps | None = None
     revalue_s: WindowS | None = None
+    reconcile_s: WindowS | None = None
+    require_reconciliation: bool | None = None
     sides: list[Side] | None = None
     order_types: list[OrderType] | None = None
     times_in_force: list[TimeInForce] | None = None
     venues: list[VenueId] | None = None
+    drop_copy_venues: list[VenueId] | None = None
     symbols: list[Symbol] | None = None
     restricted_symbols: list[Symbol] | None = None
     rates: list[RateSection] | None = None
@@ -272,6 +275,8 @@ def said_text(field: str, value: Any) -> str:
         return money_text(value, ",")
     if field == "rates":
         return ", ".join(map(rate_text, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
         return " ".join(map(str, value)) or "no one"
     return f"{value:,}"
@@ -290,6 +295,8 @@ def value_text(key: LimitKey, value: int) -> str:
     if key.strictest == Strictest.BOTH:
         words = [word for bit, word in enumerate(WORDS_OF_KEY[key.number]) if value >> bit & 1]
         return " ".join(words) or "no one"
+    if key.unit == "flag":
+        return "yes" if value else "no"
     return money_text(value, ",") if key.unit == "money" else f"{value:,} {key.unit}"
 
 

@@ -47,16 +47,23 @@ def note_amended(
     worth = state.worth_of(order)
     if worth is None or desk_number == 0 or orders.known_outcome.sequence > fill_sequence:
         return
-    confirmed = _confirmed(state, order_row, fill_key, fill_sequence)
+    confirmed = confirmed_lots(state, order_row, fill_key, fill_sequence)
     if confirmed is None:
         return
     row = positions.obtain(desk_number, worth.number)
+    waiting = state.executions.unconfirmed.pop(fill_key, None)
+    if waiting is not None:  # what of it is confirmed has not counted yet
+        positions.pend(row, order.side, -waiting.lots)
     for traded, move in ((before, positions.undo), (after, positions.trade)):
         if traded is not None:
             price = order.price if traded.price is None else traded.price
             microcents = worth.traded_microcents(traded.quantity, price, order.side == BUY)
-            lots = min(confirmed, traded.quantity)
+            lots = min(confirmed, traded.quantity) if waiting is None else 0
             move(row, order.side, traded.quantity, lots, microcents)
+    if waiting is not None and after is not None:
+        lots = min(confirmed, after.quantity)
+        positions.pend(row, order.side, lots)
+        state.executions.unconfirmed[fill_key] = waiting._replace(lots=lots)
 
 
 def words_at_end(state: GuardState, fill_key: bytes) -> list[str]:
@@ -81,7 +88,7 @@ def words_at_end(state: GuardState, fill_key: bytes) -> list[str]:
     ]
 
 
-def _confirmed(
+def confirmed_lots(
     state: GuardState, order_row: int, fill_key: bytes, fill_sequence: int
 ) -> int | None:
     """How many lots of a fill were within its order; None where it counted nothing."""
@@ -92,8 +99,8 @@ def _confirmed(
         return 0 if answer.flags & REFUSED else None
     # The newest stands first: those behind it came before, and each had what they left. So have
     # reductions.
-    row, is_before, lots, filled = orders.first_fill(order_row), False, None, 0
-    while row != NO_ROW:
+    is_before, lots, filled = False, None, 0
+    for row in remembered_rows.facts_of(orders, order_row):
         orders.read_fill(row, fill, answer)
         if orders.is_reduction(row) and answer.flags == REDUCED_LATE:
             pass  # it took nothing off
@@ -101,7 +108,6 @@ def _confirmed(
             lots, is_before = fill.quantity, True
         elif is_before:
             filled = min(I64_MAX, filled + fill.quantity)
-        row = orders.next_fill(row)
     if lots is None:
         return None
     return max(0, min(lots, orders.known.quantity - filled))

@@ -16,6 +16,7 @@ from kernel.ledger_lines cimport Tenant
 
 cdef Py_ssize_t _NO_ROW
 cdef int _TIMED_SINCE
+cdef u64 _EXECUTED, _BY_EXECUTION
 cdef u64 _I64_MAX, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _REDUCED
 cdef i64 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED
 cdef list _NOT_REMEMBERED
@@ -57,6 +58,13 @@ cdef int _collect(GuardState state, Request request, Outcome outcome) except -1
     orders=RememberedOrders, held=u64, left=u64
 )
 cdef int _check_freed(
+    GuardState state, Py_ssize_t row, i64 phase, u64 lots, Outcome outcome
+) except -1
+
+@cython.locals(desk=Desk)
+cdef int _note_debt(GuardState state, Request request, Outcome outcome) except -1
+
+cdef int _apply_reported(
     GuardState state, Py_ssize_t row, i64 phase, Request request, Outcome outcome
 ) except -1
 

@@ -12,6 +12,7 @@ id, a hold that is not there): the log and the state are not of one history, not
 from typing import NoReturn
 
 from guard.engine import (
+    execution,
     fact_rates,
     limit_checks,
     positioning,
@@ -22,6 +23,7 @@ from guard.engine import (
 from guard.engine.remembered_form import TIMED_SINCE_RULES_VERSION, OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
+from guard.protocol import fields
 from guard.protocol.fields import CODE_OF_REASON, EARLY, FILL, UNCHARGED
 from guard.protocol.messages import I64_MAX
 from guard.protocol.outcome import Outcome, OutcomeKind
@@ -34,6 +36,7 @@ _I64_MAX = I64_MAX
 _TIMED_SINCE = TIMED_SINCE_RULES_VERSION
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
 _REDUCED = int(OutcomeKind.REDUCED)
+_EXECUTED, _BY_EXECUTION = int(OutcomeKind.EXECUTED), fields.EXECUTED
 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED = map(int, OrderPhase)
 _UNCHARGED, _EARLY = UNCHARGED, EARLY
 _FILL_KIND = FILL
@@ -66,8 +69,11 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
         apply_release(state, request, outcome)
         if state.limits.counts_facts:
             fact_rates.note_cancel(state, request)
-    elif kind == _REDUCED:
-        row = reducing.apply_reduction(state, request, outcome)
+    elif kind in (_REDUCED, _EXECUTED):
+        if kind == _REDUCED:
+            row = reducing.apply_reduction(state, request, outcome)
+        else:
+            row = execution.apply_execution(state, request, outcome)
         if row != _NO_ROW:
             state.close_order(row, _PHASE_FILLED, request, state.orders.known.sent_at_ns)
         if outcome.collected_microcents > 0:
@@ -151,11 +157,15 @@ def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
     paid = paid_microcents(request, outcome) + outcome.collected_microcents
     row = orders.find(request, received_at_ns)
     phase = _PHASE_REFUSED if row == _NO_ROW else orders.phase(row)
-    _check_freed(state, row, phase, request, outcome)
+    if outcome.flags & _BY_EXECUTION:
+        return _apply_reported(state, row, phase, request, outcome)
+    _check_freed(state, row, phase, request.quantity, outcome)
     if state.has_facts and state.facts.due:
         _take_due(state)
     if row != _NO_ROW and state.positions.is_kept:
         positioning.note_fill(state, row, phase, request)
+        if state.limits.has_drop_copy and phase != _PHASE_REFUSED:
+            execution.note_unconfirmed(state, row, request, outcome.sequence)
     if state.limits.counts_facts and phase != _PHASE_REFUSED and orders.filled_quantity(row) == 0:
         fact_rates.note_filled(state, row, request)
     if phase == _PHASE_REFUSED:
@@ -177,6 +187,11 @@ def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
     else:
         _note_fill(state, row, request, outcome)
         _charge(state, request, paid)
+    return _note_debt(state, request, outcome)
+
+
+def _note_debt(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """What of a fill's fee could not be paid is owed, and what came free pays what was."""
     if outcome.halts_desk:
         desk = state.desk_of(request)
         if desk is not None:
@@ -185,6 +200,19 @@ def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
     if outcome.collected_microcents > 0:
         _collect(state, request, outcome)
     return 0
+
+
+def _apply_reported(
+    state: GuardState, row: int, phase: int, request: Request, outcome: Outcome
+) -> int:
+    """A fill whose execution has moved all: its fee is charged, and it is remembered."""
+    if row == _NO_ROW:
+        raise InvariantError(f"record {outcome.sequence} is a fill of an execution of no order")
+    _check_freed(state, row, phase, 0, outcome)
+    _charge(state, request, paid_microcents(request, outcome) + outcome.collected_microcents)
+    state.orders.add_fill(row, request, outcome)
+    execution.note_reported(state, request, outcome.sequence)
+    return _note_debt(state, request, outcome)
 
 
 def _keep_fill(state: GuardState, request: Request, outcome: Outcome, expires_at_ns: int) -> bool:
@@ -215,17 +243,15 @@ def _collect(state: GuardState, request: Request, outcome: Outcome) -> int:
     return 0
 
 
-def _check_freed(
-    state: GuardState, row: int, phase: int, request: Request, outcome: Outcome
-) -> int:
-    """What a fill leaves open and held is what there was, less what it fills and frees."""
+def _check_freed(state: GuardState, row: int, phase: int, lots: int, outcome: Outcome) -> int:
+    """What a fill of so many lots leaves is what there was, less what it fills and frees."""
     held = left = 0
     if phase == _OPEN:
         orders = state.orders
         orders.read(row)
         held = orders.hold_microcents(row)
         left = orders.left(row)
-        left -= request.quantity if request.quantity < left else left
+        left -= lots if lots < left else left
     if outcome.open_quantity != left or (
         outcome.released_microcents + outcome.hold_microcents != held
     ):

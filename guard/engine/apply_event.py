@@ -53,7 +53,7 @@ from guard.engine.events import (
     TradingReduced,
     TradingResumed,
 )
-from guard.engine.latches import is_place
+from guard.engine.latches import OF_ALL, is_place
 from guard.engine.people import after_change, before_change, note_lowered
 from guard.engine.people_events import LatchLifted, LatchSet, Proposed
 from guard.engine.positioning import note_open_orders
@@ -69,7 +69,7 @@ from guard.engine.state import (
     GuardState,
 )
 from guard.protocol.instruments import define_instrument
-from guard.protocol.limits import digest_hex
+from guard.protocol.limits import REQUIRE_RECONCILIATION, digest_hex
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
 from kernel import (
@@ -403,6 +403,16 @@ def _apply_session_started(state: GuardState, event: SessionStarted) -> None:
         state.session_clock_ns = event.clock_ns
     if event.key is not UNSET:
         state.key_id = event.key.key_id
+    if state.limits.has_drop_copy:
+        _require_reconciliation(state)
+
+
+def _require_reconciliation(state: GuardState) -> None:
+    """What may have happened meanwhile is to be looked at before desks enter orders again."""
+    for desk in state.desks.values():
+        limits = state.limits.effective(desk.limit_class, 0)
+        if limits.value(REQUIRE_RECONCILIATION) == 1:
+            state.latch(desk.name, OF_ALL, "reconciliation")
 
 
 def _apply_key_changed(state: GuardState, event: KeyChanged) -> None:

@@ -26,13 +26,14 @@ cdef extern from *:
 ctypedef u8 *Row
 
 cdef u64 _TOKENS_PER_ORDER, _REUSED, _ORDER_STAGE, _ORIGINAL_DETAIL
-cdef Py_ssize_t _OUTPUT_BYTES, _NO_ROW, _ORDER_KEY_FIELDS, _FILL_KEY_FIELDS, _SAME
+cdef Py_ssize_t _OUTPUT_BYTES, _NO_ROW, _ORDER_KEY_FIELDS, _FILL_KEY_FIELDS
 cdef u8 _SUBSTITUTE
 cdef i64 _I64_MAX
 cdef Py_ssize_t _ACTION_AT, _REASON_AT, _VENUE_AT, _COST_AT, _SEQUENCE_AT, _REQUESTED_AT
 cdef Py_ssize_t _INPUT_TOKENS_AT, _OUTPUT_TOKENS_AT, _VALUE_AT, _BUDGET_AT, _RISK_AT
 cdef Py_ssize_t _CONFIDENCE_AT, _QUALITY_AT, _LATENCY_AT, _CAPABILITIES_AT, _PROVIDERS_AT
 cdef Py_ssize_t _REGIONS_AT
+cdef u64 _EXECUTED, _EXECUTION, _BY_EXECUTION, _DIFFERS
 cdef u64 _ADMITTED, _REJECTED, _REFUSED_ORDER, _FILLED, _RELEASED, _STATUS, _ERROR, _PONG, _STATS
 cdef u64 _REDUCED, _REDUCE
 cdef u64 _ORDER, _FILL, _CANCEL, _STATUS_KIND, _PING, _STATS_KIND
@@ -82,6 +83,11 @@ cdef void put_input(Request request, Outcome outcome) noexcept
     left=u64, filled=u64, quantity=u64, held=i64, first=u64, after=i64, is_due=bint,
 )
 cdef int decide_fill(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(orders=RememberedOrders, filled=u64, quantity=u64)
+cdef int _follow_execution(
+    GuardState state, Py_ssize_t row, Request request, Outcome outcome
+) except -1
 
 @cython.locals(released=i64, fee=i64, unpaid=i64, paid=i64)
 cdef int _decide_fee(GuardState state, Request request, Outcome outcome) except -1

@@ -13,7 +13,7 @@ How it fails: `InvariantError` where the state lacks what start-up guarantees, o
 gives two answers to one question. Nothing of a request can cause either.
 """
 
-from guard.engine import early, fact_rates, positioning, reducing, settling
+from guard.engine import early, execution, fact_rates, positioning, reducing, settling
 from guard.engine.checks import BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERSION, Check
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
@@ -56,7 +56,9 @@ _ACTION_AT, _REASON_AT, _VENUE_AT, _COST_AT = (
 )  # fmt: skip
 
 (_ADMITTED, _REJECTED, _REFUSED_ORDER, _FILLED, _RELEASED, _STATUS, _ERROR, _PONG, _STATS,
- _REDUCED) = map(int, OutcomeKind)  # fmt: skip
+ _REDUCED, _EXECUTED) = map(int, OutcomeKind)  # fmt: skip
+_EXECUTION = fields.EXECUTION
+_BY_EXECUTION, _DIFFERS = fields.EXECUTED, fields.DIFFERS
 _ORDER, _FILL, _CANCEL, _STATUS_KIND, _PING, _STATS_KIND, _REDUCE = map(fields.KINDS.index, (
     "order", "fill", "cancel", "status", "ping", "stats", "reduce"
 ))  # fmt: skip
@@ -107,6 +109,8 @@ def decide(state: GuardState, request: Request, outcome: Outcome) -> int:
         reducing.decide_reduction(state, request, outcome)
     elif kind == _STATUS_KIND:
         answer_status(state, request, outcome)
+    elif kind == _EXECUTION:
+        execution.decide_execution(state, request, outcome)
     elif kind == _PING:
         outcome.kind = _PONG
     elif kind == _STATS_KIND:
@@ -292,7 +296,27 @@ def decide_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
                 outcome.flags = outcome.flags | _LATE
     if is_due:
         outcome.flags = outcome.flags | _EARLY
+    if row != _NO_ROW and len(state.executions.unreported) > 0:
+        _follow_execution(state, row, request, outcome)
     _decide_fee(state, request, outcome)
+    return 0
+
+
+def _follow_execution(state: GuardState, row: int, request: Request, outcome: Outcome) -> int:
+    """Of a fill whose execution came before it nothing moves but the fee."""
+    orders = state.orders
+    reported = execution.reported_before(state, request)
+    if reported is None:
+        return 0
+    outcome.flags = _BY_EXECUTION
+    if execution.differs_from(reported, request):
+        outcome.flags = outcome.flags | _DIFFERS
+    outcome.released_microcents = outcome.hold_microcents = outcome.open_quantity = 0
+    if orders.phase(row) == _OPEN:
+        orders.read(row)
+        filled, quantity = orders.filled_quantity(row), orders.known.quantity
+        outcome.hold_microcents = orders.hold_microcents(row)
+        outcome.open_quantity = quantity - filled if filled < quantity else 0
     return 0
 
 

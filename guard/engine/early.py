@@ -8,8 +8,7 @@ order or may be kept until that comes, what people said of a fill.
 How it fails: it does not.
 """
 
-from guard.engine.remembered_rows import find_fill, key_of_fill
-from guard.engine.row_map import NO_ROW
+from guard.engine.remembered_rows import fills_of, find_fill, key_of_fill
 from guard.engine.state import GuardState
 from guard.protocol.fields import ACCEPTED, BUSTED, CORRECTED, FILL, FILL_FIELDS
 from guard.protocol.outcome import Outcome
@@ -75,11 +74,9 @@ def count_amended(state: GuardState, order_row: int, outcome: Outcome) -> None:
     if not state.facts.has_amendments:
         return
     orders = state.orders
-    row = orders.first_fill(order_row)
     fill, answer = Request(), Outcome()
-    while row != NO_ROW:
+    for row in fills_of(orders, order_row):
         orders.read_fill(row, fill, answer)
         amendment = state.facts.amendment_of(key_of_fill(orders, row), answer.sequence)
         outcome.busted_fills += amendment.is_busted
         outcome.corrected_fills += amendment.is_corrected
-        row = orders.next_fill(row)

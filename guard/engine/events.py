@@ -33,6 +33,7 @@ from guard.engine.people_events import (
 from guard.engine.policy_content import PolicyContent
 from guard.engine.request_events import (
     Event,
+    ExecutionRecorded,
     FillRecorded,
     OrderDecided,
     OrderRefused,
@@ -421,6 +422,7 @@ class SessionClosed(Administrative, tag="session_closed"):
 PlainEvent: TypeAlias = (
     OrderRefused
     | FillRecorded
+    | ExecutionRecorded
     | OrderReleased
     | Revalued
     | ReductionRecorded

@@ -13,7 +13,7 @@ from guard.engine.rates import CANCELS, EXECUTIONS, NOTIONAL, ORDERS, Bucket
 from guard.engine.state import GuardState
 from guard.protocol.limits import NO_LIMIT, Scope
 
-_OF_DESKS: Final = (Scope.DESK, Scope.DESK_SYMBOL)
+_OF_ALLS: Final = (Scope.DESK, Scope.DESK_SYMBOL)
 # Limits of which a desk uses what is its own, whichever scope says them.
 _OWN_FIGURES: Final = ("position_long_max", "position_short_max", "open_orders_max")
 NO_SYMBOL: Final = 2**32 - 1  # as a number: more than there can be
@@ -55,7 +55,7 @@ def limit_lines(state: GuardState, desk: str, symbol: str) -> list[dict[str, Any
             "scope": Scope(bucket.scope).name.lower(),
             "value": bucket.max,
             "used": _used_in(state, bucket, desk, symbol),
-            "is_own": bucket.kind == EXECUTIONS or Scope(bucket.scope) in _OF_DESKS,
+            "is_own": bucket.kind == EXECUTIONS or Scope(bucket.scope) in _OF_ALLS,
         }
         for bucket in effective_limits(state, desk, symbol).buckets
     ]

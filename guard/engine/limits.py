@@ -20,6 +20,7 @@ from guard.engine.repeated import Repeated
 from guard.protocol.limits import (
     KEYS,
     NO_LIMIT,
+    RECONCILE,
     UNSAID,
     LimitKey,
     LimitScope,
@@ -37,7 +38,8 @@ _NS_PER_MS = 1_000_000
 class Effective:
     """What counts for a desk in a symbol: of each key the value and the scope that said it.
 
-    `venues`: None where all are allowed. `symbol_refusal`: why the symbol may not be traded; 0.
+    `venues`: None where all are allowed; `drop_copy_venues`: None where all have a drop copy, if
+    there is any. `symbol_refusal`: why the symbol may not be traded; 0.
     `buckets`: the rates, the widest scope's first.
     """
 
@@ -45,6 +47,7 @@ class Effective:
         self.values = [-1] * 24
         self.scopes = [0] * 24
         self.venues: frozenset[int] | None = None
+        self.drop_copy_venues: frozenset[int] | None = None
         self.venue_scope = self.symbol_refusal = self.symbol_scope = 0
         self.buckets: list[Bucket] = []
 
@@ -55,6 +58,12 @@ class Effective:
     def scope(self, number: int) -> int:
         """Which scope said it."""
         return self.scopes[number]
+
+    def is_copied(self, venue: int) -> bool:
+        """Is there a drop copy of what that venue executes?"""
+        if self.values[RECONCILE] == UNSAID:
+            return False
+        return self.drop_copy_venues is None or venue in self.drop_copy_venues
 
     def put(self, number: int, value: int, scope: int) -> None:
         """What counts of a key, and who says so."""
@@ -70,6 +79,7 @@ class Limits:
         self.digest_hex = ""
         self.buckets: dict[BucketKey, Bucket] = {}
         self.counts_orders = False  # of what is admitted something is remembered
+        self.has_drop_copy = False  # there is one, of some desk and symbol
         self.counts_facts = False  # of fills and cancels something is
         self.recent = Recent()
         self.repeated = Repeated()
@@ -99,6 +109,8 @@ class Limits:
                 bucket = buckets.get(key) or Bucket(rate.kind, rate.window_ms, int(scope.scope))
                 bucket.max = rate.max
                 self.buckets[key] = bucket
+        copied = [scope for scope in tree if scope.reconcile_s is not UNSET]
+        self.has_drop_copy = len(copied) > 0
         windows = [scope.duplicate_window_ms or 0 for scope in tree]
         self.recent.window_ns = max(windows, default=0) * _NS_PER_MS
         if not self.recent.window_ns:
@@ -164,6 +176,10 @@ def _take_lists(found: Effective, scope: LimitScope, symbol: str) -> None:
         if found.venues is not None:
             venues &= found.venues
         found.venues, found.venue_scope = venues, number
+    if scope.drop_copy_venues is not UNSET:
+        found.drop_copy_venues = (found.drop_copy_venues or frozenset()) | frozenset(
+            scope.drop_copy_venues
+        )
     if found.symbol_refusal:
         return
     if symbol in (scope.restricted_symbols or ()):

@@ -79,6 +79,10 @@ def _scope_loosenings(before: LimitScope, after: LimitScope, ceiling: LimitScope
             getattr(ceiling, name) is UNSET or _lets_more(is_allowing, ceiling, after, name)
         ):
             yield name
+    if _copies_less(before, after) and (
+        ceiling.drop_copy_venues is UNSET or _copies_less(ceiling, after)
+    ):
+        yield "drop_copy_venues"
     if _rates_let_more(before, after) and (
         ceiling.rates is UNSET or _rates_let_more(ceiling, after)
     ):
@@ -92,6 +96,14 @@ def _lets_more(is_allowing: bool, before: LimitScope, after: LimitScope, name: s
     if was is UNSET:
         return False
     return will_be is UNSET or not set(will_be) <= set(was)
+
+
+def _copies_less(before: LimitScope, after: LimitScope) -> bool:
+    """Is there a venue whose executions are confirmed no more, though others are? Unsaid: all."""
+    was, will_be = before.drop_copy_venues, after.drop_copy_venues
+    if before.reconcile_s is UNSET or will_be is UNSET:
+        return False
+    return was is UNSET or not set(was) <= set(will_be)
 
 
 def _rates_let_more(before: LimitScope, after: LimitScope) -> bool:

@@ -27,7 +27,7 @@ cdef class Positions:
     cdef public dict symbols
     cdef readonly Py_ssize_t count
     cdef public i64 open_exits
-    cdef dict _surplus
+    cdef dict _surplus, _pending
     cdef readonly bint has_new_surplus
     cdef set _new_surplus
     cdef list _slabs
@@ -57,6 +57,9 @@ cdef class Positions:
     cpdef int work(self, Py_ssize_t row, u64 side, i64 lots, bint is_exit) except -1
     cdef int _add_working(self, Py_ssize_t row, int field, i64 lots) except -1
     cpdef int trade(self, Py_ssize_t row, u64 side, i64 lots, i64 confirmed, i64 microcents) except -1
+    cpdef int confirm(self, Py_ssize_t row, u64 side, i64 lots) except -1
+    cpdef int pend(self, Py_ssize_t row, u64 side, i64 lots) except -1
+    cpdef i64 pending(self, Py_ssize_t row, u64 side) except? -1
     cpdef int undo(self, Py_ssize_t row, u64 side, i64 lots, i64 confirmed, i64 microcents) except -1
     cpdef i64 surplus_of(self, u64 desk) except? -1
     cpdef int count_exit(self, i64 change) except -1

@@ -18,7 +18,9 @@ same value. So at all times realised profit less cost (plus, of a short position
 what was sold for less what was bought for, exactly. What does not fit an i64 stays at its end.
 
 Lots filled within admitted orders count as *confirmed*; orders may reduce no more of a position
-than that (`reducible`), so that a forged or unknown fill entitles to nothing. Where a position
+than that (`reducible`), so that a forged or unknown fill entitles to nothing. Where there is a drop
+copy, lots *wait* until an execution confirms them: they count against what may be reduced, and do
+not add to it. Where a position
 shrinks under reducing orders that work, what of them is beyond it is *surplus* (`surplus_of`).
 
 How it fails: `InvariantError` for a row that is not there, for working lots that would fall below
@@ -69,6 +71,7 @@ class Positions:
         self._surplus: dict[int, int] = {}  # lots, by the number of a desk that has any
         self.has_new_surplus = False  # is it more, of any desk, than when it was taken last?
         self._new_surplus: set[int] = set()
+        self._pending: dict[int, list[int]] = {}  # lots by side, of a row that has any
         self._slabs: list[bytearray] = []
         self._set_slots(_SLOTS_MIN)
 
@@ -139,6 +142,8 @@ class Positions:
         position, confirmed = self.value(row, _POSITION), self.value(row, _CONFIRMED)
         if side == _BUY:
             position, confirmed = -position, -confirmed
+        if self._pending:
+            confirmed -= self.pending(row, side)
         lots = position if position < confirmed else confirmed
         return lots if lots > 0 else 0
 
@@ -191,6 +196,41 @@ class Positions:
         """A trade that counted did not happen: it is traded back for the same."""
         self._add(row, _BOUGHT if side == _BUY else _SOLD, -lots)
         return self._move(row, 1 - side, lots, confirmed, microcents)
+
+    def confirm(self, row: int, side: int, lots: int) -> int:
+        """So many lots of that side count as confirmed now, or no more, where below zero."""
+        self._add(row, _CONFIRMED, lots if side == _BUY else -lots)
+        return self._note_surplus(row)
+
+    def pend(self, row: int, side: int, lots: int) -> int:
+        """So many lots more wait to be confirmed; they reduce nothing, and are held against it."""
+        waiting = self._pending.setdefault(row, [0, 0])
+        waiting[side] += lots
+        if waiting[side] < 0:
+            raise InvariantError(f"{waiting[side]} lots would wait in position row {row}")
+        if waiting == [0, 0]:
+            del self._pending[row]
+        return self._note_surplus(row)
+
+    def pending(self, row: int, side: int) -> int:
+        """How many lots of that side wait to be confirmed."""
+        waiting = self._pending.get(row)
+        return 0 if waiting is None else waiting[side]
+
+    def pending_entries(self) -> list[tuple[int, int, int]]:
+        """Row, lots bought and lots sold that wait, of all rows that have any."""
+        return [(row, both[0], both[1]) for row, both in sorted(self._pending.items())]
+
+    def load_pending(self, entries: list[tuple[int, int, int]], count: int) -> None:
+        """What `pending_entries` gave of so many rows: before these are loaded."""
+        self._pending = {row: [bought, sold] for row, bought, sold in entries}
+        rows_known = all(0 <= row < count for row in self._pending)
+        if (
+            not rows_known
+            or len(self._pending) != len(entries)
+            or any(min(waiting) < 0 or max(waiting) == 0 for waiting in self._pending.values())
+        ):
+            raise InvariantError(f"pending: {len(entries)} entries of {count} positions cannot be")
 
     def _add(self, row: int, field: int, value: int) -> int:
         return self.put(row, field, _sum(self.value(row, field), value))

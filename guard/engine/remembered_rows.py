@@ -7,7 +7,8 @@ fills.
 How it fails: `InvariantError` for an early fill that is none.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 from guard.engine.row_map import NO_ROW
 from kernel import InvariantError
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
     from guard.engine.remembered import RememberedOrders
 
 _NEVER = 2**63 - 1
-_EXPIRES, _FILL_EXPIRES = 3, 1  # of `guard.engine.remembered`'s rows
+# Of `guard.engine.remembered`'s rows.
+_PHASE, _EXPIRES, _FIRST_FILL, _FILL_COUNT, _SHARE, _FILL_EXPIRES = 0, 3, 7, 10, 11, 1
+_OPEN = 1
+# How the payload of what stands beside fills begins: an array of twelve, as no fill's does.
+BESIDE_MARK: Final = 0x9C
 
 
 def id_of(orders: "RememberedOrders", row: int) -> tuple[str, str]:
@@ -61,6 +66,46 @@ def find_order(orders: "RememberedOrders", order_key: bytes) -> int:
 def find_fill(orders: "RememberedOrders", fill_key: bytes) -> int:
     """The row of the fill remembered under that key, be it one that may be forgotten."""
     return orders._fills.find(fill_key)
+
+
+def facts_of(orders: "RememberedOrders", row: int) -> Iterator[int]:
+    """The rows of that order's fills and reductions, the newest first."""
+    fill_row = orders.first_fill(row)
+    while fill_row != NO_ROW:
+        if not is_beside(orders, fill_row):
+            yield fill_row
+        fill_row = orders.next_fill(fill_row)
+
+
+def fills_of(orders: "RememberedOrders", row: int) -> Iterator[int]:
+    """Those of its fills alone."""
+    return (fact for fact in facts_of(orders, row) if not orders.is_reduction(fact))
+
+
+def is_beside(orders: "RememberedOrders", row: int) -> bool:
+    """Does that row, which is in use, hold neither a fill nor a reduction?"""
+    return orders._fills.payload(row)[0] == BESIDE_MARK
+
+
+def payload_beside(orders: "RememberedOrders", beside_row: int) -> bytes:
+    """What was remembered in that row beside the fills of its order."""
+    if not is_beside(orders, beside_row):
+        raise InvariantError(f"row {beside_row} holds a fill")
+    return orders._fills.payload(beside_row)
+
+
+def add_beside(orders: "RememberedOrders", row: int, key: bytes, payload: bytes) -> None:
+    """Remembers it beside the order's fills, in their number, for as long as the order."""
+    if payload[0] != BESIDE_MARK:
+        raise InvariantError("what is remembered beside fills begins as one")
+    rows, shares = orders._orders, orders.shares
+    added = orders._fills.add(key, payload, (rows.value(row, _FIRST_FILL), _NEVER))
+    rows.set_value(row, _FIRST_FILL, added)
+    share, count = shares.of(rows.value(row, _SHARE)), rows.value(row, _FILL_COUNT) + 1
+    share.fills += 1
+    rows.set_value(row, _FILL_COUNT, count)
+    if count == shares.fills_per_order_near:
+        share.crowded += rows.value(row, _PHASE) == _OPEN
 
 
 def forget_early_fill(orders: "RememberedOrders", fill_key: bytes) -> None:

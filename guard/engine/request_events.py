@@ -11,6 +11,8 @@ from msgspec import UNSET, Struct, UnsetType
 from guard.protocol.messages import (
     Admit,
     Cancel,
+    Executed,
+    Execution,
     Fill,
     Filled,
     Order,
@@ -90,5 +92,14 @@ class ReductionRecorded(Event, tag="reduce", gc=False):
 
     reduce: Reduce
     answer: Reduced
+    elapsed_ns: ElapsedNs | UnsetType = UNSET
+    clock_ns: ReceivedAtNs | UnsetType = UNSET
+
+
+class ExecutionRecorded(Event, tag="execution", gc=False):
+    """A trade as a drop copy reported it. `elapsed_ns`: as of a fill."""
+
+    execution: Execution
+    answer: Executed
     elapsed_ns: ElapsedNs | UnsetType = UNSET
     clock_ns: ReceivedAtNs | UnsetType = UNSET

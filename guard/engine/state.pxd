@@ -108,6 +108,7 @@ cdef class GuardState:
     cdef public Limits limits
     cdef public bint has_limits
     cdef public i64 elapsed_ns
+    cdef public object executions
     cdef public object latches
     cdef public bint has_latches
     cdef public object people

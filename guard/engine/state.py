@@ -8,6 +8,7 @@ and the orders remembered. It changes only in `guard.engine.apply`; `guard.engin
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
+from guard.engine.executions import Executions
 from guard.engine.facts import NEVER, KeptFacts
 from guard.engine.latches import OF_ALL, Latches
 from guard.engine.limits import Effective, Limits
@@ -249,6 +250,7 @@ class GuardState:
     limits: Limits = field(default_factory=Limits)
     has_limits: bool = False
     elapsed_ns: int = 0  # as the last order said it
+    executions: Executions = field(default_factory=Executions)
     latches: Latches = field(default_factory=Latches)
     has_latches: bool = False  # whether any is set; worked out
     people: People = field(default_factory=People)

@@ -9,6 +9,8 @@ from typing import Final
 from msgspec import UNSET
 
 from guard.protocol.fields import (
+    EXECUTION,
+    EXECUTION_FIELDS,
     FILL,
     FILL_FIELDS,
     LIMITS,
@@ -22,6 +24,8 @@ from guard.protocol.outcome import Outcome
 from guard.protocol.reasons import ErrorCode
 from guard.protocol.request import Request
 
+# Of facts that have an id of their own.
+_NAMES: Final = {REDUCE: "reduce_id", EXECUTION: "execution_id"}
 _NOTHING_TO_CANCEL: Final = {
     ErrorCode.UNKNOWN_ORDER: "is not known to the guard",
     ErrorCode.ORDER_REFUSED: "was refused: it holds nothing",
@@ -51,13 +55,20 @@ def error_reply(request: Request, outcome: Outcome) -> ErrorReply:
         field = REDUCE_FIELDS[outcome.field]
         text = f"{field}: reduce_id {request.fill_id!r} is known with another {field}"
         return error_about(request, code, field, text)
-    if code is ErrorCode.FILL_WINDOW_FULL:
-        field = "reduce_id" if request.kind == REDUCE else "fill_id"
+    if code is ErrorCode.EXECUTION_ID_REUSED:
+        field = EXECUTION_FIELDS[outcome.field]
         text = (
-            f"{field}: no further fill of order {request.client_order_id!r} of desk "
-            f"{request.desk!r} can be remembered now; nothing has changed"
+            f"{field}: execution_id {request.fill_id!r} of desk {request.desk!r} at venue "
+            f"{request.venue} is known with another {field}"
         )
         return error_about(request, code, field, text)
+    if code is ErrorCode.FILL_WINDOW_FULL:
+        named = _NAMES.get(request.kind, "fill_id")
+        text = (
+            f"{named}: no further fill of order {request.client_order_id!r} of desk "
+            f"{request.desk!r} can be remembered now; nothing has changed"
+        )
+        return error_about(request, code, named, text)
     text = (
         f"client_order_id: {request.client_order_id!r} of desk {request.desk!r} "
         f"{_NOTHING_TO_CANCEL[code]}"

@@ -20,6 +20,8 @@ from guard.protocol.messages import (
     REQUEST_TYPES,
     U32_MAX,
     U64_MAX,
+    Executed,
+    Execution,
     Fill,
     Filled,
     Order,
@@ -69,8 +71,8 @@ class Field(NamedTuple):
 
 
 KINDS: Final = tuple(REQUEST_TYPES)
-(ORDER, FILL, CANCEL, STATUS, PING, STATS, HELLO, MARK, LIMITS, POSITIONS, REDUCE) = range(
-    len(KINDS)
+(ORDER, FILL, CANCEL, STATUS, PING, STATS, HELLO, MARK, LIMITS, POSITIONS, REDUCE, EXECUTION) = (
+    range(len(KINDS))
 )
 BAD: Final = len(KINDS)  # no request: it is answered by an error
 
@@ -99,7 +101,8 @@ GATES: Final = TRACE.field_names
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 # Those that a record may have, and behind them what was said of a fill later: replies alone.
 RECORDED_FLAGS: Final = (
-    "overfill", "late", "unknown", "refused", "uncharged", "early", "uncounted", "rate"
+    "overfill", "late", "unknown", "refused", "uncharged", "early", "uncounted", "rate",
+    "executed", "differs",
 )  # fmt: skip
 FLAGS: Final = (*RECORDED_FLAGS, "accepted", "busted", "corrected")
 (
@@ -111,6 +114,8 @@ FLAGS: Final = (*RECORDED_FLAGS, "accepted", "busted", "corrected")
     EARLY,
     UNCOUNTED,
     RATE,
+    EXECUTED,
+    DIFFERS,
     ACCEPTED,
     BUSTED,
     CORRECTED,
@@ -122,6 +127,18 @@ FLAG_SETS: Final = tuple(  # the usual ones have low numbers, and are found firs
 # What a reduction has of them: at most one.
 REDUCED_FLAGS: Final[tuple[list[str], ...]] = ([], ["late"], ["overreduced"])
 REDUCED_LATE, OVERREDUCED = 1, 2
+# What an execution has.
+EXECUTION_FLAGS: Final = (
+    "confirms", "differs", "overfill", "late", "unknown", "refused"
+)  # fmt: skip
+(
+    EXECUTION_CONFIRMS, EXECUTION_DIFFERS, EXECUTION_OVERFILL, EXECUTION_LATE, EXECUTION_UNKNOWN,
+    EXECUTION_REFUSED,
+) = (1 << bit for bit in range(len(EXECUTION_FLAGS)))  # fmt: skip
+EXECUTION_FLAG_SETS: Final = tuple(
+    [flag for bit, flag in enumerate(EXECUTION_FLAGS) if number >> bit & 1]
+    for number in range(1 << len(EXECUTION_FLAGS))
+)
 STATES: Final = ("unknown", "open", "closed", "refused")
 CODE_OF_REASON: Final[dict[str, int]] = {
     **{reason.snake: int(reason) for reason in Reason},
@@ -133,6 +150,9 @@ REASON_WORDS: Final = tuple(
 )
 _COUNTED: Final = {int(Reason.RISK_HARD_LIMIT), int(Reason.CONFIDENCE_HARD_LIMIT)}
 ORDER_FIELDS: Final = tuple(name for name in Order.__struct_fields__ if name != "request_id")
+EXECUTION_FIELDS: Final = tuple(
+    name for name in Execution.__struct_fields__ if name != "request_id"
+)
 FILL_FIELDS: Final = tuple(name for name in Fill.__struct_fields__ if name != "request_id")
 REDUCE_FIELDS: Final = tuple(name for name in Reduce.__struct_fields__ if name != "request_id")
 
@@ -222,6 +242,7 @@ _PLACES: Final = {
     "from_desk": "desk",
     "from_venue": "venue",
     "reduce_id": "fill_id",
+    "execution_id": "fill_id",
 }
 
 
@@ -316,6 +337,8 @@ def answer_field(struct: type, name: str) -> Field:
         return _ANSWER_FIELDS[name]._replace(is_sparse=True)
     if struct is Reduced and name == "flags":
         return _ANSWER_FIELDS[name]._replace(words=REDUCED_FLAGS)
+    if struct is Executed and name == "flags":
+        return _ANSWER_FIELDS[name]._replace(words=EXECUTION_FLAG_SETS)
     place = _PLACES.get(name, name)
     if place in TEXT_NAMES:
         return Field(name, ValueKind.SAME_TEXT, TEXT_NAMES.index(place))

@@ -100,10 +100,13 @@ class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
     open_orders_max: CountAboveZero | UnsetType | None = UNSET
     revalue_bps: LimitBps | UnsetType = UNSET
     revalue_s: WindowS | UnsetType = UNSET
+    reconcile_s: WindowS | UnsetType = UNSET
+    require_reconciliation: bool | UnsetType = UNSET
     sides: list[Side] | UnsetType = UNSET
     order_types: list[OrderType] | UnsetType = UNSET
     times_in_force: list[TimeInForce] | UnsetType = UNSET
     venues: list[VenueId] | UnsetType = UNSET
+    drop_copy_venues: list[VenueId] | UnsetType = UNSET
     symbols: list[Symbol] | UnsetType = UNSET
     restricted_symbols: list[Symbol] | UnsetType = UNSET
     rates: list[RateLimit] | UnsetType = UNSET
@@ -140,7 +143,7 @@ class LimitKey(NamedTuple):
     name: str
     number: int
     strictest: Strictest
-    unit: Literal["lots", "ticks", "money", "bps", "ms", "s", "words", "orders"]
+    unit: Literal["lots", "ticks", "money", "bps", "ms", "s", "words", "orders", "flag"]
     must_be_said: bool = False
 
 
@@ -168,19 +171,23 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     # Of the firm alone: when a price of positions is recorded.
     ("revalue_bps", Strictest.LEAST, "bps"),
     ("revalue_s", Strictest.LEAST, "s"),
+    # Where there is a drop copy: how soon it confirms a fill, and whether a start waits for it.
+    ("reconcile_s", Strictest.LEAST, "s"),
+    ("require_reconciliation", Strictest.GREATEST, "flag"),
 )
 KEYS: Final = tuple(LimitKey(name, number, *rest) for number, (name, *rest) in enumerate(_ROWS))
 (
     QUANTITY_MIN, QUANTITY_MAX, QUANTITY_STEP, PRICE_STEP, VALUE_MIN, VALUE_MAX, PRICE_COLLAR,
     REFERENCE_AGE_MAX, MARKET_BUFFER, DUPLICATE_WINDOW, SIDES, ORDER_TYPES, TIMES_IN_FORCE,
     POSITION_LONG_MAX, POSITION_SHORT_MAX, OPEN_ORDERS_MAX, REVALUE_BPS, REVALUE_S,
+    RECONCILE, REQUIRE_RECONCILIATION,
 ) = range(len(KEYS))  # fmt: skip
 WORDS_OF_KEY: Final[dict[int, tuple[str, ...]]] = {
     SIDES: ("buy", "sell"),
     ORDER_TYPES: ("limit", "market"),
     TIMES_IN_FORCE: ("day", "ioc", "fok", "gtc"),
 }
-LIST_KEYS: Final = ("venues", "symbols", "restricted_symbols")
+LIST_KEYS: Final = ("venues", "drop_copy_venues", "symbols", "restricted_symbols")
 # What a file calls a key: money is text there.
 FILE_NAMES: Final = {
     "value_min_microcents": "value_min",
@@ -203,8 +210,7 @@ def value_of(scope: LimitScope, key: LimitKey) -> int:
     if key.strictest == Strictest.BOTH:
         words = WORDS_OF_KEY[key.number]
         return sum(1 << words.index(word) for word in set(said))
-    value: int = said
-    return value
+    return int(said)
 
 
 def stricter(key: LimitKey, one: int, other: int) -> int:
@@ -274,6 +280,20 @@ def _check_scope(scope: LimitScope) -> None:
         raise ValueError(
             f"{scope.place}.revalue_s: {scope.revalue_s} is not allowed; allowed: beside "
             "revalue_bps, without which no price is recorded"
+        )
+    for name, other in (
+        ("require_reconciliation", "reconcile_s"),
+        ("drop_copy_venues", "reconcile_s"),
+    ):
+        if getattr(scope, name) is not UNSET and getattr(scope, other) is UNSET:
+            raise ValueError(
+                f"{scope.place}.{name}: {getattr(scope, name)} is not allowed; allowed: beside "
+                f"{other}, which says that there is a drop copy"
+            )
+    if scope.symbol and scope.require_reconciliation is not UNSET:
+        raise ValueError(
+            f"{scope.place}.require_reconciliation: {scope.require_reconciliation} is not allowed; "
+            "allowed: in the scopes of the firm and of desks"
         )
     if scope.rates is UNSET:
         return

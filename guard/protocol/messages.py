@@ -77,6 +77,21 @@ class Fill(Struct, tag="fill", tag_field="type", forbid_unknown_fields=True, gc=
     request_id: RequestId = UNSET
 
 
+class Execution(Struct, tag="execution", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """A trade as the venue's drop copy reports it. Quantity in lots, price in ticks."""
+
+    desk: Name
+    client_order_id: Identifier
+    execution_id: Identifier
+    venue: Unsigned32
+    symbol: Name
+    side: Side
+    quantity: Count
+    price: Count
+    executed_at_ns: Count | None = None
+    request_id: RequestId = UNSET
+
+
 class Cancel(Struct, tag="cancel", tag_field="type", forbid_unknown_fields=True, gc=False):
     """What is left of the order is off."""
 
@@ -206,6 +221,25 @@ class Filled(Struct, tag="filled", tag_field="type", gc=False):
     released_microcents: int
     fee_microcents: int
     unpaid_fee_microcents: int
+    flags: list[str]
+    repeat: bool
+    collected_microcents: int | UnsetType = UNSET
+    request_id: RequestId = UNSET
+
+
+class Executed(Struct, tag="executed", tag_field="type", gc=False):
+    """The execution is recorded. `open_quantity` in lots, `flags` as in the protocol's section 14.
+
+    `collected_microcents`: as of a fill.
+    """
+
+    desk: str
+    client_order_id: str
+    execution_id: str
+    wal_sequence: int
+    open_quantity: int
+    hold_microcents: int
+    released_microcents: int
     flags: list[str]
     repeat: bool
     collected_microcents: int | UnsetType = UNSET
@@ -415,6 +449,7 @@ Request: TypeAlias = (
     | ShowLimits
     | ShowPositions
     | Reduce
+    | Execution
 )
 # Every reply but an error.
 Answer: TypeAlias = (
@@ -430,6 +465,7 @@ Answer: TypeAlias = (
     | Marked
     | LimitsReply
     | PositionsReply
+    | Executed
 )
 Reply: TypeAlias = Answer | ErrorReply
 
@@ -448,4 +484,5 @@ REQUEST_TYPES: dict[str, type[Request]] = {
     "limits": ShowLimits,
     "positions": ShowPositions,
     "reduce": Reduce,
+    "execution": Execution,
 }

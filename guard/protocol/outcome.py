@@ -27,6 +27,7 @@ class OutcomeKind(IntEnum):
     PONG = 8
     STATS = 9
     REDUCED = 10
+    EXECUTED = 12  # recorded, as the first five
 
 
 FOREIGN: Final = 0  # no reason's number

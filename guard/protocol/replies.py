@@ -24,7 +24,7 @@ from guard.protocol.layout import (
     json_steps,
     pack_steps,
 )
-from guard.protocol.messages import Admit, Filled, Reduced, Reject, Released
+from guard.protocol.messages import Admit, Executed, Filled, Reduced, Reject, Released
 from guard.protocol.outcome import FOREIGN, Outcome, OutcomeKind
 from guard.protocol.reasons import Refusal
 from guard.protocol.request import TEXTS, Request
@@ -46,6 +46,7 @@ _ADMITTED, _FILLED, _RELEASED, _STATUS, _REDUCED = map(
         OutcomeKind.REDUCED,
     ),
 )
+_EXECUTED = int(OutcomeKind.EXECUTED)
 _FOREIGN, _REFUSED = FOREIGN, int(OutcomeKind.REFUSED)
 _REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
 _UNKNOWN_STATE = 0
@@ -74,9 +75,10 @@ _ANSWERS = (
     ("released", fields_of_answer(Released)),
     ("status", STATUS_BEFORE),
     ("reduced", fields_of_answer(Reduced)),
+    ("executed", fields_of_answer(Executed)),
 )
 _ADMIT, _REJECT, _ADMIT_UNTIMED, _REJECT_UNTIMED = range(4)
-_REJECT_REUSED, _FILL, _RELEASE, _STATUS_BEFORE, _REDUCE = range(4, 9)
+_REJECT_REUSED, _FILL, _RELEASE, _STATUS_BEFORE, _REDUCE, _EXECUTION = range(4, 10)
 _JSON = [_json_layout(*answer) for answer in _ANSWERS]
 _PACK = [_pack_layout(*answer) for answer in _ANSWERS]
 _JSON_BEHIND = Layout(json_steps(STATUS_BEHIND, b","))
@@ -148,6 +150,8 @@ def _answer_of(outcome: Outcome) -> int:
         return _RELEASE
     if kind == _REDUCED:
         return _REDUCE
+    if kind == _EXECUTED:
+        return _EXECUTION
     if outcome.reason == _REUSED:
         return _REJECT_REUSED
     return _REJECT if is_timed else _REJECT_UNTIMED

@@ -6,12 +6,21 @@ import msgspec
 from msgspec import UNSET
 
 from guard.protocol.errors import error_reply
-from guard.protocol.messages import Admit, Filled, Reduced, Reject, Released, Reply, StatusReply
+from guard.protocol.messages import (
+    Admit,
+    Executed,
+    Filled,
+    Reduced,
+    Reject,
+    Released,
+    Reply,
+    StatusReply,
+)
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.replies import reply_body
 from guard.protocol.request import Request
 
-_REPLY: Any = Admit | Reject | Filled | Released | Reduced | StatusReply
+_REPLY: Any = Admit | Reject | Filled | Released | Reduced | StatusReply | Executed
 _decode: Final = msgspec.msgpack.Decoder(_REPLY).decode
 
 

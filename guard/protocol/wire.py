@@ -27,6 +27,7 @@ from guard.protocol.messages import (
     REQUEST_TYPES,
     U64_MAX,
     ErrorReply,
+    Execution,
     Fill,
     Hello,
     Mark,
@@ -63,6 +64,7 @@ ALLOWED: Final[dict[str, str]] = {
     "client_order_id": _IDENTIFIER,
     "fill_id": _IDENTIFIER,
     "reduce_id": _IDENTIFIER,
+    "execution_id": _IDENTIFIER,
     "desk": _NAME,
     "symbol": _NAME,
     "side": '"buy" or "sell"',
@@ -261,6 +263,11 @@ def check_request(request: Request, currency: str) -> None:
             raise _invalid("desk", request.desk)
         if not is_identifier(request.client_order_id):
             raise _invalid("client_order_id", request.client_order_id)
+        if isinstance(request, Execution):
+            if not is_identifier(request.execution_id):
+                raise _invalid("execution_id", request.execution_id)
+            if not is_name(request.symbol):
+                raise _invalid("symbol", request.symbol)
         if isinstance(request, Fill) and not is_identifier(request.fill_id):
             raise _invalid("fill_id", request.fill_id)
         if isinstance(request, Reduce) and not is_identifier(request.reduce_id):

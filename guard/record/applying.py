@@ -11,6 +11,7 @@ not follow from those before it.
 from guard.engine.engine import Engine
 from guard.engine.events import LogOpened, Outcome
 from guard.engine.request_events import (
+    ExecutionRecorded,
     FillRecorded,
     OrderDecided,
     OrderRefused,
@@ -36,6 +37,7 @@ REQUEST_EVENTS = (
     FillRecorded,
     OrderReleased,
     ReductionRecorded,
+    ExecutionRecorded,
 )
 
 

@@ -1,4 +1,4 @@
-"""What no guard writes of a fact: of a fill, a cancel or a reduction, and of its answer. Pure.
+"""What no guard writes of a fact (fill, cancel, reduction, execution) and of its answer. Pure.
 
 Owns that part of the rules for records (`guard.record.rules`) which the state alone is asked for:
 what an answer repeats of its request, the ranges of its numbers, its flags, and that no more of a
@@ -11,9 +11,19 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from guard.engine.request_events import FillRecorded, OrderReleased, ReductionRecorded
+from guard.engine.request_events import (
+    ExecutionRecorded,
+    FillRecorded,
+    OrderReleased,
+    ReductionRecorded,
+)
 from guard.engine.state import GuardState
-from guard.protocol.fields import RECORDED_FLAGS, REDUCED_FLAGS
+from guard.protocol.fields import (
+    EXECUTION_FLAG_SETS,
+    EXECUTION_FLAGS,
+    RECORDED_FLAGS,
+    REDUCED_FLAGS,
+)
 from guard.protocol.messages import I64_MAX
 from guard.record.checking import check_answer, check_is, check_range, refused
 
@@ -42,6 +52,15 @@ def check_release(state: GuardState, sequence: int, event: OrderReleased) -> Non
     _check_answer(state, answer, event.cancel, sequence, _HELD[2:])
     if answer.flags is not UNSET and answer.flags not in _CANCEL_FLAGS:
         raise refused("answer.flags", ", ".join(answer.flags), "early, rate")
+
+
+def check_execution(state: GuardState, sequence: int, event: ExecutionRecorded) -> None:
+    """An execution's."""
+    execution, answer = event.execution, event.answer
+    _check_answer(state, answer, execution, sequence, _HELD)
+    check_is("answer.execution_id", answer.execution_id, execution.execution_id)
+    if answer.flags not in EXECUTION_FLAG_SETS:
+        raise refused("answer.flags", ", ".join(answer.flags), ", ".join(EXECUTION_FLAGS))
 
 
 def check_reduction(state: GuardState, sequence: int, event: ReductionRecorded) -> None:

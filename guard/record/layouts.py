@@ -12,7 +12,16 @@ from typing import Final
 from guard.protocol import fields
 from guard.protocol.fields import TEXT_NAMES, Field, ValueKind, answer_field, fields_of_answer
 from guard.protocol.layout import Layout, Step, encode_json, json_steps
-from guard.protocol.messages import I64_MAX, REPLY_FIELDS, Admit, Filled, Reduced, Reject, Released
+from guard.protocol.messages import (
+    I64_MAX,
+    REPLY_FIELDS,
+    Admit,
+    Executed,
+    Filled,
+    Reduced,
+    Reject,
+    Released,
+)
 from guard.protocol.ranges import TIME_NS_MAX
 from guard.protocol.request import REQUEST_NUMBERS
 
@@ -62,6 +71,12 @@ REDUCTION: Final = Layout(
     _request("reduce", "reduce", fields.REDUCE) + _answer("reduced", fields_of_answer(Reduced)),
     b"}}",
 )
+EXECUTION: Final = Layout(
+    _request("execution", "execution", fields.EXECUTION)
+    + _answer("executed", fields_of_answer(Executed)),
+    b"}}",
+)
+EXECUTION_REQUEST: Final = Layout(_request("execution", "execution", fields.EXECUTION))
 FILL_REQUEST: Final = Layout(_request("fill", "fill", fields.FILL))
 RELEASE_REQUEST: Final = Layout(_request("release", "cancel", fields.CANCEL))
 REDUCTION_REQUEST: Final = Layout(_request("reduce", "reduce", fields.REDUCE))

@@ -11,6 +11,8 @@ from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
 
 cdef Py_ssize_t NOT_PLAIN, _METADATA_BYTES
+cdef u64 _EXECUTED, _EXECUTION_KIND
+cdef Layout _EXECUTION, _EXECUTION_REQUEST
 cdef u64 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _ORDER_KIND, _FILL_KIND, _CANCEL_KIND
 cdef u64 _REDUCED, _REDUCE_KIND
 cdef Layout _ORDER_DECIDED, _ORDER_REFUSED, _ADMIT, _REJECT, _REJECT_REUSED, _FILL, _RELEASE

@@ -9,7 +9,7 @@ What is no record of a request is not read.
 """
 
 from guard.protocol import slots
-from guard.protocol.fields import CANCEL, FILL, ORDER, REDUCE
+from guard.protocol.fields import CANCEL, EXECUTION, FILL, ORDER, REDUCE
 from guard.protocol.json_reader import JsonReader
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request
@@ -19,6 +19,8 @@ NOT_PLAIN = -1
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
 _REDUCED = int(OutcomeKind.REDUCED)
 _ORDER_KIND, _FILL_KIND, _CANCEL_KIND, _REDUCE_KIND = ORDER, FILL, CANCEL, REDUCE
+_EXECUTED, _EXECUTION_KIND = int(OutcomeKind.EXECUTED), EXECUTION
+_EXECUTION, _EXECUTION_REQUEST = layouts.EXECUTION, layouts.EXECUTION_REQUEST
 _ORDER_DECIDED, _ORDER_REFUSED = layouts.ORDER_DECIDED, layouts.ORDER_REFUSED
 _ADMIT, _REJECT, _REJECT_REUSED = layouts.ADMIT, layouts.REJECT, layouts.REJECT_REUSED
 _FILL, _RELEASE = layouts.FILL, layouts.RELEASE
@@ -74,6 +76,8 @@ class RecordReader:
             request.kind = _CANCEL_KIND
         elif self._json.read(_REDUCTION_REQUEST, data, at, end, request, outcome) > 0:
             request.kind = _REDUCE_KIND
+        elif self._json.read(_EXECUTION_REQUEST, data, at, end, request, outcome) > 0:
+            request.kind = _EXECUTION_KIND
         elif self._json.read(_ORDER_REFUSED, data, at, end, request, outcome) > 0:
             request.kind = _ORDER_KIND
         else:
@@ -125,6 +129,10 @@ class RecordReader:
         behind = self._json.read(_REDUCTION, data, at, end, request, outcome)
         if behind > 0:
             request.kind, outcome.kind = _REDUCE_KIND, _REDUCED
+            return behind
+        behind = self._json.read(_EXECUTION, data, at, end, request, outcome)
+        if behind > 0:
+            request.kind, outcome.kind = _EXECUTION_KIND, _EXECUTED
             return behind
         behind = self._json.read(_ORDER_REFUSED, data, at, end, request, outcome)
         if behind > 0:

@@ -11,7 +11,7 @@ from guard.protocol.request cimport Request
 
 cdef i64 _UNKNOWN
 cdef Py_ssize_t _REASON_LENGTH_MAX, _CLIENT_BYTES_MAX, _CURRENCY_AT
-cdef u64 _ORDER, _REDUCE
+cdef u64 _ORDER, _REDUCE, _EXECUTION
 cdef int _LIMITS_SINCE
 cdef i64 _CLOCK_TOLERANCE_NS
 

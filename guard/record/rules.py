@@ -40,6 +40,7 @@ from guard.engine.events import (
 )
 from guard.engine.people_events import LatchLifted, LatchSet
 from guard.engine.request_events import (
+    ExecutionRecorded,
     FillRecorded,
     OrderDecided,
     OrderRefused,
@@ -48,7 +49,7 @@ from guard.engine.request_events import (
 )
 from guard.engine.state import GuardState
 from guard.protocol import json_reader
-from guard.protocol.fields import ORDER, REDUCE
+from guard.protocol.fields import EXECUTION, ORDER, REDUCE
 from guard.protocol.instruments import NAME_PATTERN
 from guard.protocol.limits import normalized
 from guard.protocol.messages import (
@@ -70,7 +71,7 @@ from guard.record.people_rules import TIMED, check_due, check_latch
 _UNKNOWN = 0  # of a sequence: the record that says it was not read
 _NO_SESSION: Final = -1
 _REASON_LENGTH_MAX = 64
-_ORDER, _REDUCE = ORDER, REDUCE
+_ORDER, _REDUCE, _EXECUTION = ORDER, REDUCE, EXECUTION
 _LIMITS_SINCE = 3
 _CLOCK_TOLERANCE_NS = CLOCK_TOLERANCE_NS
 _CURRENCY_AT = TEXTS["currency"][0]
@@ -118,7 +119,8 @@ class RecordRules:
             return False
         if request.kind != _ORDER and not self._may_fact_say(request):
             return False
-        if request.kind == _REDUCE and state.rules_version < _LIMITS_SINCE:
+        is_new = request.kind == _REDUCE or request.kind == _EXECUTION
+        if is_new and state.rules_version < _LIMITS_SINCE:
             return False
         if (
             request.received_at_ns >= state.due_at_ns
@@ -409,6 +411,12 @@ class RecordRules:
         self._check_fact(event, event.reduce)
         fact_rules.check_reduction(self._state, sequence, event)
 
+    def _check_execution(self, sequence: int, event: ExecutionRecorded) -> None:
+        if self._state.rules_version < _LIMITS_SINCE:
+            raise refused("event", "execution", f"since version {_LIMITS_SINCE} of the rules")
+        self._check_fact(event, event.execution)
+        fact_rules.check_execution(self._state, sequence, event)
+
     def _check_fact(self, event: Any, request: Any) -> None:
         """The times that it says, and that a client can have sent it."""
         self._check_clock_ns(event)
@@ -453,6 +461,7 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     FillRecorded: RecordRules._check_fill,
     OrderReleased: RecordRules._check_release,
     ReductionRecorded: RecordRules._check_reduction,
+    ExecutionRecorded: RecordRules._check_execution,
     LogOpened: RecordRules._check_log_opened,
     ClockAccepted: RecordRules._check_clock,
     KeyChanged: RecordRules._check_key_changed,
@@ -472,7 +481,7 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
 }
 # What clients ask for; all else the daemon records itself.
 _OF_CLIENTS: Final = frozenset(
-    (OrderDecided, OrderRefused, FillRecorded, OrderReleased, ReductionRecorded)
+    (OrderDecided, OrderRefused, FillRecorded, OrderReleased, ReductionRecorded, ExecutionRecorded)
 )
 # No checkpoint that is logged behind one of these is of a record before it.
 _BEFORE_CHECKPOINTS: Final = frozenset((LogOpened, SessionStarted, CheckpointTaken))

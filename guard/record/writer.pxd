@@ -16,6 +16,8 @@ from kernel.sha256 cimport Digest
 
 ctypedef u8 *BufferPointer
 
+cdef u64 _EXECUTED
+cdef Layout _EXECUTION
 cdef u64 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _REDUCED, _REUSED
 cdef Layout _ORDER_DECIDED, _ORDER_REFUSED, _ADMIT, _REJECT, _REJECT_REUSED, _FILL, _RELEASE
 cdef Layout _REDUCTION

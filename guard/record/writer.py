@@ -32,6 +32,7 @@ TEXT_BYTES_MAX = 16_384
 
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
 _REDUCED = int(OutcomeKind.REDUCED)
+_EXECUTED, _EXECUTION = int(OutcomeKind.EXECUTED), layouts.EXECUTION
 _REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
 _ORDER_DECIDED, _ORDER_REFUSED = layouts.ORDER_DECIDED, layouts.ORDER_REFUSED
 _ADMIT, _REJECT, _REJECT_REUSED = layouts.ADMIT, layouts.REJECT, layouts.REJECT_REUSED
@@ -88,6 +89,8 @@ class RecordWriter:
             return tables.write_json(_RELEASE, out, at, request, outcome)
         if kind == _REDUCED:
             return tables.write_json(_REDUCTION, out, at, request, outcome)
+        if kind == _EXECUTED:
+            return tables.write_json(_EXECUTION, out, at, request, outcome)
         if kind == _REFUSED:
             at = tables.write_json(_ORDER_REFUSED, out, at, request, outcome)
         else:

@@ -18,6 +18,7 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
+from itertools import chain
 from typing import Final, TypeAlias
 
 import msgspec
@@ -122,6 +123,7 @@ def decode_state(read: Reader) -> GuardState:
         _take_shares(state, head)
         _load_positions(state, source, head)
         _load_facts(state, source, 0 if head.fact_count is UNSET else head.fact_count)
+        _load_executions(state, source, head.execution_count or 0)
     # ValueError: bad UTF-8, a policy or an instrument that cannot be.
     except (msgspec.MsgspecError, ValueError, InvariantError, RecursionError) as error:
         raise error if isinstance(error, StateError) else StateError(str(error)) from error
@@ -152,7 +154,7 @@ def _body(state: GuardState, ledger: LedgerState) -> Iterator[bytes]:
     yield from state.orders.dump()
     if state.positions.is_kept:
         yield from state.positions.dump()
-    for entry in state.facts.dump():
+    for entry in chain(state.facts.dump(), state.executions.dump()):
         yield _U32.pack(len(entry))
         yield entry
 
@@ -214,6 +216,8 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         repeated=list(state.limits.repeated.entries()) or UNSET,
         has_wide_orders=state.orders.is_wide or UNSET,
         people=people_of(state),
+        pending=state.positions.pending_entries() or UNSET,
+        execution_count=sum(1 for _ in state.executions.dump()) or UNSET,
     )
 
 
@@ -374,6 +378,7 @@ def _load_positions(state: GuardState, source: "_ExactReader", head: StateHead) 
     if sorted(symbols) != sorted(state.instruments):
         raise StateError(f"positions: {len(symbols)} symbols for {len(state.instruments)}")
     state.positions.begin(since_sequence, symbols)
+    state.positions.load_pending(head.pending or [], count)
     state.positions.load(source.read, count)
     state.prices.load(head.prices or [], len(symbols))
     for row in range(count):
@@ -385,18 +390,27 @@ def _load_positions(state: GuardState, source: "_ExactReader", head: StateHead) 
 def _load_facts(state: GuardState, source: "_ExactReader", count: int) -> None:
     """What is kept beside orders and fills."""
 
-    def entries() -> Iterator[bytes]:
-        for _ in range(count):
-            (entry_bytes,) = _U32.unpack(source.read(_U32.size))
-            if entry_bytes > FACT_BYTES_MAX:
-                raise StateError(f"an entry has {entry_bytes} bytes; at most {FACT_BYTES_MAX}")
-            yield source.read(entry_bytes)
-
-    state.facts.load(entries())
+    state.facts.load(_entries(source, count))
     state.note_facts()
     for fill_key in state.facts.fill_keys():
         if find_fill(state.orders, fill_key) == NO_ROW:
             raise StateError(f"{fill_key!r} is no fill that is remembered")
+
+
+def _entries(source: "_ExactReader", count: int) -> Iterator[bytes]:
+    for _ in range(count):
+        (entry_bytes,) = _U32.unpack(source.read(_U32.size))
+        if entry_bytes > FACT_BYTES_MAX:
+            raise StateError(f"an entry has {entry_bytes} bytes; at most {FACT_BYTES_MAX}")
+        yield source.read(entry_bytes)
+
+
+def _load_executions(state: GuardState, source: "_ExactReader", count: int) -> None:
+    """What is kept of drop copies; each waiting fill is of a position that there is."""
+    state.executions.load(_entries(source, count))
+    for key, fill in state.executions.unconfirmed.items():
+        if not 0 <= fill.position_row < state.positions.count or fill.side not in (0, 1):
+            raise StateError(f"{key!r} waits in position row {fill.position_row}")
 
 
 def _read_holds(source: "_ExactReader", head: StateHead) -> Iterator[tuple[int, str, int]]:

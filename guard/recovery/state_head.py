@@ -100,4 +100,6 @@ class StateHead(Struct, forbid_unknown_fields=True):
     latches: list[LatchEntry] | UnsetType = UNSET
     repeated: list[RepeatedEntry] | UnsetType = UNSET
     people: PeopleState | UnsetType = UNSET
+    pending: list[tuple[int, int, int]] | UnsetType = UNSET
+    execution_count: FactCount | UnsetType = UNSET
     prices: list[tuple[PositionCount, MarkPrice, ElapsedNs]] | UnsetType = UNSET

@@ -33,6 +33,7 @@ from guard.record.writer import RecordWriter
 
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
 _REDUCED = int(OutcomeKind.REDUCED)
+_EXECUTED = int(OutcomeKind.EXECUTED)
 # The tags of the events that a record of each kind of outcome is.
 _EVENTS = {
     _ADMITTED: "order",
@@ -41,6 +42,7 @@ _EVENTS = {
     _FILLED: "fill",
     _RELEASED: "release",
     _REDUCED: "reduce",
+    _EXECUTED: "execution",
 }
 
 

@@ -15,6 +15,7 @@ from guard.process.operator_lines import lines_not_said
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery.checkpoint_schedule import Checkpointer
 from guard.server.pipeline import Pipeline
+from guard.server.reconciling import overdue_count
 from guard.server.service import Service
 from wal import free_bytes
 
@@ -82,6 +83,9 @@ def _figures(service: Service, pipeline: Pipeline, checkpointer: Checkpointer) -
         "remembered_orders": len(state.orders),
         "remembered_orders_max": state.remembered_orders_max,
         "actions_remembered": len(state.actions),
+        "fills_unconfirmed": len(state.executions.unconfirmed),
+        "executions_unreported": len(state.executions.unreported),
+        "unreconciled_overdue": overdue_count(state, clock.wall_ns()),
         "connections": service.gateway.counts()["connections"],
         "feed_connections": 0 if feed is None else feed.counts()["connections"],
         "feed_unsent_bytes": 0 if feed is None else feed.backlog.bytes,

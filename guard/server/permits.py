@@ -23,7 +23,7 @@ _ORDER: Final = ORDER
 _DESK_AT: Final = TEXTS["desk"][0]
 _NS_PER_S: Final = NANOSECONDS_PER_SECOND
 # Those that are about a desk; `hello` has a desk to begin its list from.
-_OF_DESKS: Final = sum(
+_OF_ALLS: Final = sum(
     1 << number
     for number, kind in enumerate(KINDS)
     if "desk" in REQUEST_TYPES[kind].__struct_fields__ and number != HELLO
@@ -32,7 +32,7 @@ _OF_DESKS: Final = sum(
 
 def is_of_desk(kind: int) -> bool:
     """Is a request of this type about a desk, and an order of it?"""
-    return bool(_OF_DESKS >> kind & 1)
+    return bool(_OF_ALLS >> kind & 1)
 
 
 class Permit:
@@ -65,7 +65,7 @@ class Permit:
         kind = request.kind
         if not self._kinds >> kind & 1:
             return _NOT_PERMITTED
-        if self._desk_names is not None and _OF_DESKS >> kind & 1 and not self._may_trade(request):
+        if self._desk_names is not None and _OF_ALLS >> kind & 1 and not self._may_trade(request):
             return _NOT_PERMITTED
         if kind == _ORDER and self.in_flight_max and self.under_way >= self.in_flight_max:
             return _RATE_EXCEEDED

@@ -55,7 +55,8 @@ HEAD_UNKNOWN: Final = 0
 _REPLY_BYTES_MAX = REPLY_BYTES_MAX
 _REPLIES_BYTES = 64 * 1024  # to begin with: more than the replies to 256 admitted orders
 _BAD = fields.BAD
-_FILL, _CANCEL, _REDUCE = fields.FILL, fields.CANCEL, fields.REDUCE
+_FILL, _CANCEL = fields.FILL, fields.CANCEL
+_REDUCE, _EXECUTION = fields.REDUCE, fields.EXECUTION
 _ORDER, _PING, _STATS, _HELLO = fields.ORDER, fields.PING, fields.STATS, fields.HELLO
 _MARK, _LIMITS, _POSITIONS = fields.MARK, fields.LIMITS, fields.POSITIONS
 _MARKS_SINCE = 3  # of the rules
@@ -468,7 +469,7 @@ class RequestPath:
 
 def is_fact(kind: int) -> bool:
     """Does a request of this type say what happened, so that it may count in a rate?"""
-    return kind in (_FILL, _CANCEL, _REDUCE)
+    return kind in (_FILL, _CANCEL, _REDUCE, _EXECUTION)
 
 
 def put_array_head(out: bytearray, count: int, is_json: bool) -> int:

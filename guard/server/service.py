@@ -35,6 +35,7 @@ from guard.server.listener import Listener
 from guard.server.log_watch import LogWatch
 from guard.server.older_records import OlderRecords
 from guard.server.pipeline import Pipeline
+from guard.server.reconciling import Reconciling
 from guard.server.standing_alarms import (
     FullFills,
     StandingAlarms,
@@ -125,6 +126,10 @@ def make_housekeeper(
             Duty(
                 "the telling of fees that were not charged",
                 partial(_tell_uncharged, pipeline, service.engine.state),
+            ),
+            Duty(
+                "the look at what drop copies say",
+                Reconciling(service.engine.state, clock.wall_ns, alarm).look,
             ),
             Duty("the telling of latches", LatchAlarms(service.engine.state, alarm).look),
             Duty("the telling of what was not permitted", partial(_tell_denied, pipeline)),

@@ -151,6 +151,9 @@ def test_the_golden_day() -> None:
         "busted_fills": 0,
         "corrected_fills": 0,
         "cancels": 1,
+        "reductions": 0,
+        "executions": 0,
+        "execution_flags": {},
     }
     alpha = document["exposure"]["desks"]["desk-alpha"]
     assert (alpha["held_peak_microcents"], alpha["held_peak_sequence"]) == (3_800_000_000_000, 9)

@@ -12,6 +12,7 @@ from guard.protocol.messages import (
     Admit,
     Cancel,
     ErrorReply,
+    Executed,
     Fill,
     Filled,
     HelloReply,
@@ -123,6 +124,12 @@ REPLIES: list[tuple[Any, str]] = [
         '"average_cost_microcents":6,"realised_microcents":-7}],"since_sequence":8,'
         '"next_symbol":"T","request_id":9}',
     ),
+    (
+        Executed("d", "A", "E", 1, 2, 3, 4, ["late"], False, 5, 6),
+        '{"type":"executed","desk":"d","client_order_id":"A","execution_id":"E","wal_sequence":1,'
+        '"open_quantity":2,"hold_microcents":3,"released_microcents":4,"flags":["late"],'
+        '"repeat":false,"collected_microcents":5,"request_id":6}',
+    ),
     (ErrorReply("c", "f", "m"), '{"type":"error","code":"c","field":"f","message":"m"}'),
     (
         ErrorReply("c", "f", "m", "d", "A", "F", request_id=1),
@@ -183,7 +190,7 @@ def test_the_content_is_all_but_the_request_id() -> None:
 
 def test_names() -> None:
     names = ["order", "fill", "cancel", "status", "ping", "stats", "hello", "mark", "limits"]
-    names += ["positions", "reduce"]
+    names += ["positions", "reduce", "execution"]
     assert list(REQUEST_TYPES) == names
     for name in names:
         assert f"`{name}`" in PROTOCOL

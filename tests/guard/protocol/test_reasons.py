@@ -66,6 +66,7 @@ ERRORS = {
     "unknown_field": 908,
     "invalid_field": 909,
     "fill_id_reused": 920,
+    "execution_id_reused": 928,
     "unknown_order": 921,
     "order_refused": 922,
     "order_filled": 923,

@@ -32,6 +32,15 @@ GOOD: dict[str, dict[str, Any]] = {
     "limits": {"desk": "desk-alpha", "symbol": "AAPL"},
     "positions": {"desk": "desk-alpha"},
     "reduce": {**IDS, "reduce_id": "R-1", "quantity": 1},
+    "execution": {
+        **IDS,
+        "execution_id": "F-1",
+        "venue": 10,
+        "symbol": "AAPL",
+        "side": "buy",
+        "quantity": 40,
+        "price": 19_000,
+    },
 }
 # Of every kind that a key may be given, about all bounds. (A number with a fraction that is 0 is
 # an integer to a schema, and none to the guard.)

@@ -34,6 +34,17 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "limits": {"type": "limits", "desk": "d", "symbol": "A"},
     "positions": {"type": "positions", "desk": "d", "from_symbol": "A"},
     "reduce": CANCEL | {"type": "reduce", "reduce_id": "R-1", "quantity": 1},
+    "execution": {
+        **CANCEL,
+        "type": "execution",
+        "execution_id": "F",
+        "venue": 1,
+        "symbol": "A",
+        "side": "buy",
+        "quantity": 1,
+        "price": 1,
+        "executed_at_ns": 1,
+    },
 }
 REQUIRED: dict[str, list[str]] = {
     "order": [
@@ -57,6 +68,16 @@ REQUIRED: dict[str, list[str]] = {
     "limits": ["desk", "symbol"],
     "positions": ["desk"],
     "reduce": ["desk", "client_order_id", "reduce_id", "quantity"],
+    "execution": [
+        "desk",
+        "client_order_id",
+        "execution_id",
+        "venue",
+        "symbol",
+        "side",
+        "quantity",
+        "price",
+    ],
 }
 
 I64_MIN, I64_MAX, U64_MAX, U32_MAX = -(2**63), 2**63 - 1, 2**64 - 1, 2**32 - 1
@@ -103,6 +124,7 @@ TEXTS: dict[str, list[str]] = {
     "client_order_id": IDENTIFIER_BAD,
     "fill_id": IDENTIFIER_BAD,
     "reduce_id": IDENTIFIER_BAD,
+    "execution_id": IDENTIFIER_BAD,
 }
 
 

@@ -138,7 +138,7 @@ def test_every_field_of_a_state_is_kept() -> None:
     fields = {field.name for field in dataclasses.fields(GuardState)}
     fields -= {"found", "session_clock_ns", "has_facts", "facts_expire_at_ns", "has_limits"}
     fields -= {"has_latches", "due_at_ns"}
-    behind = {"ledger", "orders", "facts", "positions"}
+    behind = {"ledger", "orders", "facts", "positions", "executions"}
     written = {"policy", "instruments", "desks", "refuses_unknown_venues", "limits", "elapsed_ns"}
     written |= {"prices"}
     assert fields == {*PLAIN_FIELDS, *written, *by_operators, *behind}
@@ -153,7 +153,7 @@ def test_every_field_of_a_state_is_kept() -> None:
     }
     behind.remove("positions")
     expected = fields - behind | ledger | of_desks | {"fact_count", "rates", "recent", "repeated"}
-    expected.add("has_wide_orders")
+    expected |= {"has_wide_orders", "pending", "execution_count"}
     assert set(StateHead.__struct_fields__) == expected
 
 

@@ -26,6 +26,16 @@ EACH = {
     "limits": {"type": "limits", "desk": "desk-alpha", "symbol": "AAPL"},
     "positions": {"type": "positions", "desk": "desk-alpha"},
     "reduce": {**cancel("A-1"), "type": "reduce", "reduce_id": "R-1", "quantity": 1},
+    "execution": {
+        **cancel("A-1"),
+        "type": "execution",
+        "execution_id": "F-1",
+        "venue": 10,
+        "symbol": "AAPL",
+        "side": "buy",
+        "quantity": 1,
+        "price": 1,
+    },
 }
 
 
@@ -50,7 +60,9 @@ def test_every_type_of_request_has_its_grant() -> None:
         assert grant is None or grant in GRANTS
 
 
-@pytest.mark.parametrize("grant", [None, "orders", "facts", "status", "stats", "marks"])
+@pytest.mark.parametrize(
+    "grant", [None, "orders", "facts", "status", "stats", "marks", "executions"]
+)
 def test_a_grant_lets_through_what_it_names_and_no_more(grant: str | None) -> None:
     of = permit(*([grant] if grant else []))
     let_through = {kind for kind, body in EACH.items() if refusal(of, body) == 0}
