@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 from wal.chain import ChainHasher
@@ -134,6 +135,11 @@ class RingHasher(ChainHasher):
         """This is `other` from now on, for all who hold it. What it was is forgotten."""
         for name in (*ChainHasher.__slots__, *RingHasher.__slots__):
             setattr(self, name, getattr(other, name))
+
+    def forget(self) -> None:
+        """Its key is of no more use: nothing verifies by it from here on."""
+        self._blocks = b"", b""
+        self._inner, self._outer = sha256(), sha256()
 
     def change(self, before: RingHasher | None, sealed: tuple[int, str] = (0, "")) -> KeyChange:
         """What the first record under this key says. `sealed`: the segment before, its SHA-256."""

@@ -212,7 +212,7 @@ async def _serve_log(
         feed = _bind_beside(options, clients, bind_feed)
         anchor = _begin_anchor(options, hasher, recovered)
         prepare_handover(options.log_directory, hasher, key)
-        hasher = key.hasher
+        read_with, hasher = hasher, key.hasher
         with LogWriter.open(
             options.log_directory,
             hasher,
@@ -233,7 +233,7 @@ async def _serve_log(
                 anchor.publish_now(writer.durable_head)
             note_configuration(options, engine.state.log_id, writer.durable_head)
             _tell(recovered.settle())
-            erase_at_start(options, hasher)
+            erase_at_start(options, read_with, hasher)
             service = Service(
                 options,
                 signals,

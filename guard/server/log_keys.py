@@ -136,8 +136,13 @@ def digest_of(options: RunOptions) -> SegmentDigest | None:
     return None if options.evolving_key is None else SegmentDigest()
 
 
-def erase_at_start(options: RunOptions, hasher: ChainHasher) -> None:
-    """The same once the session's first records are durable. Raises WalError."""
+def erase_at_start(options: RunOptions, read_with: ChainHasher, hasher: ChainHasher) -> None:
+    """The same once the session's first records are durable. Raises WalError.
+
+    `read_with`: of the key that the log was under before, which is of no more use to anybody.
+    """
+    if isinstance(read_with, RingHasher) and read_with.number:
+        read_with.forget()
     try:
         erase_older(options, hasher)
     except OSError as error:

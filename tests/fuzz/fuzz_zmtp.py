@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from types import FunctionType, ModuleType
 
 import atheris
+from instrument import instrument
 
 os.environ["PRETRADE_GUARD_PURE"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -28,7 +28,7 @@ def main() -> None:
     from guard.server import commands, mechanisms, zmtp
 
     for module in (commands, mechanisms, zmtp):
-        _instrument(module)
+        instrument(module)
 
     folders = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     options = [argument for argument in sys.argv[1:] if argument.startswith("-")]
@@ -36,16 +36,6 @@ def main() -> None:
     known = [str(CORPUS)] if folders else [f"-seed_inputs={','.join(map(str, CORPUS.iterdir()))}"]
     atheris.Setup([sys.argv[0], *options, *folders, *known], check)
     atheris.Fuzz()
-
-
-def _instrument(module: ModuleType) -> None:
-    """Has each of its functions tell the fuzzer which way it goes."""
-    for owner in (module, *(each for each in vars(module).values() if isinstance(each, type))):
-        if getattr(owner, "__module__", module.__name__) != module.__name__:
-            continue  # what it has from elsewhere
-        for name, each in list(vars(owner).items()):
-            if isinstance(each, FunctionType) and each.__module__ == module.__name__:
-                setattr(owner, name, atheris.instrument_func(each))
 
 
 if __name__ == "__main__":

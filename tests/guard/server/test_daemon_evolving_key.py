@@ -1,11 +1,13 @@
 """A daemon whose log's key evolves: it has no key of what it has written before."""
 
+import base64
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from daemon_support import Site, config_text
+from daemon_support import Daemon, Site, config_text
 from guard.cli import run_command
 from guard.config.evolving_keys import create_evolving, load_evolving
 from guard.record.codec import DIALECT
@@ -13,6 +15,39 @@ from protocol_client import ProtocolClient, order
 from wal import KeyRing, read_entries
 
 pytestmark = pytest.mark.slow
+
+
+def secrets_of(root: Path, count: int = 30) -> set[bytes]:
+    """The first keys that come of a root, in each form in which one could be written."""
+    key, found = load_evolving(root), set[bytes]()
+    for _ in range(count):
+        for secret in (bytes(key.secret), key.chain_key()):
+            found |= {
+                secret,
+                secret.hex().encode(),
+                base64.b64encode(secret),
+            }
+        key = key.next()
+    return found
+
+
+def seen_of(daemon: Daemon) -> set[bytes]:
+    """Of the same lengths, all that the process shows of itself, and all that it has said."""
+    place = Path(f"/proc/{daemon.pid}")
+    shown = [daemon.stderr.encode()]
+    shown += [(place / name).read_bytes() for name in ("cmdline", "environ") if can(place / name)]
+    lengths = {32, 44, 64}
+    return {
+        text[at : at + length]
+        for text in shown
+        for length in lengths
+        for at in range(len(text) - length + 1)
+    }
+
+
+def can(path: Path) -> bool:
+    """May this user look? Nobody but root may, at a process that keeps its memory to itself."""
+    return os.access(path, os.R_OK)
 
 
 def test_the_key_goes_on_with_each_segment(
@@ -31,6 +66,7 @@ def test_the_key_goes_on_with_each_segment(
                 reply = client.ask(order(f"A-{session}-{number}"))
                 assert reply["type"] == "admit"
             assert client.ask(order("A-0-0"))["repeat"] is True
+            assert not secrets_of(root) & seen_of(daemon)
             if session == 0:
                 daemon.kill()
             else:

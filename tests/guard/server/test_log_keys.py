@@ -1,5 +1,6 @@
 """How a log comes from one evolving key to the next, with a crash at every step between."""
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -148,7 +149,7 @@ class Place:
                 writer.segment_digest = digest_of(options)
                 stage(recovered.engine, writer, events)
                 writer.sync_now()
-                erase_at_start(options, key.hasher)
+                erase_at_start(options, hasher, key.hasher)
                 yield Session(options, recovered.engine, writer, key.hasher)
 
     def verify(self, key_file: Path | None = None) -> int:
@@ -259,6 +260,22 @@ def test_what_the_file_held_is_wiped(place: Place) -> None:
     assert place.number() == 2
     for path in place.host.rglob("*"):
         assert not path.is_file() or secret not in path.read_bytes(), path
+
+
+def test_no_key_of_before_is_held_by_any_object(place: Place) -> None:
+    """Of the keys that the log has left behind, in a session that has begun with one of them."""
+    with place.session():
+        pass
+    with place.session() as session:
+        assert session.keys is not None
+        for _ in range(2):
+            session.keys.rotate()
+            session.sync()
+        gc.collect()
+        blocks = {item.blocks()[0] for item in gc.get_objects() if isinstance(item, RingHasher)} - {
+            b""
+        }
+        assert blocks == {session.key.blocks()[0]}
 
 
 def test_a_change_waits_for_a_checkpoint_and_for_records(place: Place) -> None:
