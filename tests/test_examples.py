@@ -22,6 +22,8 @@ from kernel import (
 )
 from library_support import wheel_policy
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parent.parent
 EXAMPLES = CHECKOUT / "tests" / "examples"
 PACKAGES = Path(kernel.__file__).parent.parent

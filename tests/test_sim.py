@@ -20,7 +20,7 @@ RUN = Path(__file__).resolve().parent / "sim" / "run.py"
 SEEDS = 120
 PER_TEST = 40
 # One in so many of the planted bugs in every run; all of them in `pytest -m long`, for minutes.
-PLANTED_PER_SHORT_ONE = 4
+PLANTED_PER_SHORT_ONE = 6
 PLANTED = [
     pytest.param(
         mutation,

@@ -22,6 +22,8 @@ from wal import (
 from wal_life_support import HASHER, life
 from wal_support import DIALECT, fake_clock, opened
 
+pytestmark = pytest.mark.slow
+
 # Goes through every place once: writes, ahead too, rotates, rewrites, makes checkpoints, archives.
 CHILD = """
 import os, signal, sys

@@ -29,6 +29,8 @@ from guard_support import (
 from reference.day_objects import DayOfObjects
 from replay_support import BusyDay
 
+pytestmark = pytest.mark.slow
+
 SECOND_NS, DAY_NS = MINUTE_NS // 60, 1_440 * MINUTE_NS
 
 _LATER_NS = st.one_of(

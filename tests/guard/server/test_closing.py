@@ -13,6 +13,8 @@ from guard.cli import main
 from guard.config.endpoint import BESIDE_LOG, admin_endpoint
 from protocol_client import ProtocolClient, cancel, fill, order, status
 
+pytestmark = pytest.mark.slow
+
 TODAY = datetime.now(UTC).date()
 DAY, NEXT = TODAY.isoformat(), (TODAY + timedelta(days=1)).isoformat()
 COUNT = 2_000

@@ -15,6 +15,8 @@ from daemon_support import DESKS, Site, config_text, event_of
 from guard.config.endpoint import BESIDE_LOG, admin_endpoint
 from protocol_client import ProtocolClient, cancel, fill, order, status
 
+pytestmark = pytest.mark.slow
+
 ME = pwd.getpwuid(os.getuid()).pw_name
 HEALTH: dict[str, Any] = {"type": "health"}
 

@@ -34,6 +34,8 @@ from guard.client import (
 from guard.config.z85 import key_from, text_of
 from protocol_client import ORDER, ProtocolClient, order
 
+pytestmark = pytest.mark.slow
+
 CLIENTS_OF_BETA = client_text(
     "beta-algo", BETA, 'person = "Bea"', 'desks = ["desk-beta"]', 'may = ["orders", "stats"]'
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from daemon_support import KEY, OPENING_RECORDS, Site, command, config_text, event_of
+from daemon_support import KEY, OPENING_RECORDS, Site, command, config_text, event_of, tool
 from guard.recovery.recover import recover_log
 from protocol_client import ProtocolClient, order, status
 from wal import ChainHasher
@@ -53,7 +53,7 @@ def line_starts(content: bytes) -> list[int]:
 def verify(site: Site) -> tuple[int, dict[str, Any]]:
     """The exit code and the answer of `verify`, which must leave every file as it is."""
     before = {path.name: path.read_bytes() for path in site.log.iterdir()}
-    done = command("verify", str(site.log), "--key-file", str(site.key_file), "--json")
+    done = tool("verify", str(site.log), "--key-file", str(site.key_file), "--json")
     assert {path.name: path.read_bytes() for path in site.log.iterdir()} == before
     assert done.stderr == ""
     return done.returncode, json.loads(done.stdout)

@@ -22,6 +22,8 @@ from guard.config.endpoint import BESIDE_LOG, admin_endpoint
 from guard.config.last_read import LAST_READ_NAME, read_last
 from protocol_client import PING, ProtocolClient, order
 
+pytestmark = pytest.mark.slow
+
 AGAIN = "SIGHUP: the configuration was read again: "
 NOT_TAKEN = "SIGHUP: the configuration is not taken, nothing has changed: "
 
