@@ -122,6 +122,7 @@ PURE_GUARD = frozenset(
         "engine.position_checks",
         "engine.amended_positions",
         "engine.state",
+        "engine.suspects",
         "histogram",
         "observe",
         "observe.exposure",

@@ -223,6 +223,7 @@ class ListOpenOrders(Query, tag="open_orders"):
     desk: DeskName | None = None
     symbol: Symbol | None = None
     older_than_ns: Annotated[int, Meta(ge=0)] = 0
+    suspect: bool = False
     cursor: Annotated[int, Meta(ge=0, le=2**32)] = 0
     limit: Limit = PAGE_MAX
 
@@ -460,6 +461,7 @@ ALLOWED: Final = {
     "limit": f"an integer from 1 to {PAGE_MAX}",
     "cursor": "a next_cursor of an earlier reply",
     "older_than_ns": "an integer of nanoseconds from 0 on",
+    "suspect": "true or false",
     "tick_size": 'decimal text, such as "0.01"',
     "lot_size": 'decimal text, such as "1"',
     "multiplier": 'decimal text, such as "1"',

@@ -39,6 +39,7 @@ from guard.engine.positions import POSITION_ROW
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
+from guard.engine.suspects import is_suspect
 from guard.protocol import fields
 from guard.protocol.fields import FLAG_SETS
 from guard.protocol.instruments import counted, money_text
@@ -131,6 +132,7 @@ def _is_asked_for(order: OpenOrder, query: asked.ListOpenOrders) -> bool:
     return (
         query.desk in (None, order.desk)
         and query.symbol in (None, order.symbol)
+        and (order.suspect or not query.suspect)
         and (query.older_than_ns == 0 or (order.age_ns or 0) >= query.older_than_ns)
     )
 
@@ -154,6 +156,7 @@ def _open_order(state: GuardState, row: int, now_ns: int) -> OpenOrder:
         first.sequence,
         None if sent_at_ns is None else max(0, now_ns - sent_at_ns),
         sent_at_ns,
+        is_suspect(state, row, now_ns),
     )
 
 

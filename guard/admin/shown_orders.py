@@ -12,7 +12,7 @@ from guard.protocol.messages import RequestId
 
 
 class OpenOrder(Struct):
-    """An open order and what it holds."""
+    """An open order and what it holds. `suspect`: it should not be open any more."""
 
     desk: str
     client_order_id: str
@@ -26,6 +26,7 @@ class OpenOrder(Struct):
     wal_sequence: int
     age_ns: int | None
     sent_at_ns: int | None
+    suspect: bool = False
 
 
 class OpenOrdersReply(Struct, tag="open_orders", tag_field="type"):

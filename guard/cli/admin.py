@@ -234,6 +234,7 @@ def _orders_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--desk", metavar="NAME")
     parser.add_argument("--symbol", metavar="NAME")
     parser.add_argument("--older-than-s", type=int, default=0, metavar="S")
+    parser.add_argument("--suspect", action="store_true", help="those that should be closed by now")
     parser.add_argument("--cursor", type=int, default=0, metavar="N", help="of an earlier answer")
     parser.add_argument("--limit", type=int, default=500, metavar="N")
 
@@ -422,6 +423,7 @@ def _orders(options: argparse.Namespace, _common: dict[str, Any]) -> Any:
         desk=options.desk,
         symbol=options.symbol,
         older_than_ns=options.older_than_s * 1_000_000_000,
+        suspect=options.suspect,
         cursor=options.cursor,
         limit=options.limit,
     )

@@ -78,6 +78,7 @@ class ScopeSection(Struct, forbid_unknown_fields=True, frozen=True):
     revalue_s: WindowS | None = None
     reconcile_s: WindowS | None = None
     require_reconciliation: bool | None = None
+    immediate_order_s: WindowS | None = None
     sides: list[Side] | None = None
     order_types: list[OrderType] | None = None
     times_in_force: list[TimeInForce] | None = None

@@ -13,7 +13,7 @@ How it fails: `InvariantError` where the state lacks what start-up guarantees, o
 gives two answers to one question. Nothing of a request can cause either.
 """
 
-from guard.engine import early, execution, fact_rates, positioning, reducing, settling
+from guard.engine import early, execution, fact_rates, positioning, reducing, settling, suspects
 from guard.engine.checks import BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERSION, Check
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
@@ -428,7 +428,8 @@ def answer_status(state: GuardState, request: Request, outcome: Outcome) -> int:
     outcome.kind = _STATUS
     outcome.state = outcome.filled_quantity = 0
     outcome.open_quantity = outcome.hold_microcents = 0
-    outcome.busted_fills = outcome.corrected_fills = outcome.reduced_quantity = 0
+    outcome.busted_fills = outcome.corrected_fills = 0
+    outcome.reduced_quantity = outcome.suspect = 0
     if row == _NO_ROW:
         return 0
     phase = orders.phase(row)
@@ -440,6 +441,7 @@ def answer_status(state: GuardState, request: Request, outcome: Outcome) -> int:
     outcome.hold_microcents = orders.hold_microcents(row)
     if phase == _OPEN:
         outcome.open_quantity = orders.left(row)
+        outcome.suspect = suspects.is_suspect(state, row, request.received_at_ns)
     if phase != _PHASE_REFUSED:
         outcome.reduced_quantity = orders.reduced_quantity(row)
     if state.has_facts:

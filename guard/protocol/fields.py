@@ -307,9 +307,10 @@ _ANSWER_FIELDS: Final = {
     "notional_microcents": Field(
         "notional_microcents", ValueKind.NUMBER, _outcome("notional_microcents"), (), 0, I64_MAX
     ),
-    "reducing": Field(  # said where it is so, and not else
-        "reducing", ValueKind.WORD, _outcome("reducing"), ("", True), is_sparse=True
-    ),
+    **{  # said where it is so, and not else
+        name: Field(name, ValueKind.WORD, _outcome(name), ("", True), is_sparse=True)
+        for name in ("reducing", "suspect")
+    },
     **{
         name: Field(name, ValueKind.NUMBER, _outcome(name), (), 1, I64_MAX, is_sparse=True)
         for name in ("collected_microcents", "busted_fills", "corrected_fills", "reduced_quantity")
@@ -372,6 +373,7 @@ STATUS_BEFORE, STATUS_BEHIND = (
             "busted_fills",
             "corrected_fills",
             "reduced_quantity",
+            "suspect",
         ),
     )
 )

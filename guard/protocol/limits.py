@@ -102,6 +102,7 @@ class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
     revalue_s: WindowS | UnsetType = UNSET
     reconcile_s: WindowS | UnsetType = UNSET
     require_reconciliation: bool | UnsetType = UNSET
+    immediate_order_s: WindowS | UnsetType = UNSET
     sides: list[Side] | UnsetType = UNSET
     order_types: list[OrderType] | UnsetType = UNSET
     times_in_force: list[TimeInForce] | UnsetType = UNSET
@@ -174,13 +175,15 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     # Where there is a drop copy: how soon it confirms a fill, and whether a start waits for it.
     ("reconcile_s", Strictest.LEAST, "s"),
     ("require_reconciliation", Strictest.GREATEST, "flag"),
+    # No decision asks: how long an `ioc` or `fok` order may be open before it is suspect.
+    ("immediate_order_s", Strictest.LEAST, "s"),
 )
 KEYS: Final = tuple(LimitKey(name, number, *rest) for number, (name, *rest) in enumerate(_ROWS))
 (
     QUANTITY_MIN, QUANTITY_MAX, QUANTITY_STEP, PRICE_STEP, VALUE_MIN, VALUE_MAX, PRICE_COLLAR,
     REFERENCE_AGE_MAX, MARKET_BUFFER, DUPLICATE_WINDOW, SIDES, ORDER_TYPES, TIMES_IN_FORCE,
     POSITION_LONG_MAX, POSITION_SHORT_MAX, OPEN_ORDERS_MAX, REVALUE_BPS, REVALUE_S,
-    RECONCILE, REQUIRE_RECONCILIATION,
+    RECONCILE, REQUIRE_RECONCILIATION, IMMEDIATE_ORDER,
 ) = range(len(KEYS))  # fmt: skip
 WORDS_OF_KEY: Final[dict[int, tuple[str, ...]]] = {
     SIDES: ("buy", "sell"),

@@ -285,7 +285,8 @@ class StatusReply(Struct, tag="status", tag_field="type"):
     """What the guard knows of an order. `answer` is the first answer, null when unknown.
 
     `busted_fills`, `corrected_fills`: of its fills, how many were since; `reduced_quantity`: how
-    many of its lots were taken off. Each is left out where it is none.
+    many of its lots were taken off; `suspect`: it should not be open any more. Each is left out
+    where it is none.
     """
 
     desk: str
@@ -298,6 +299,7 @@ class StatusReply(Struct, tag="status", tag_field="type"):
     busted_fills: int | UnsetType = UNSET
     corrected_fills: int | UnsetType = UNSET
     reduced_quantity: int | UnsetType = UNSET
+    suspect: bool | UnsetType = UNSET
     request_id: RequestId = UNSET
 
 

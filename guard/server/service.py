@@ -39,6 +39,7 @@ from guard.server.reconciling import Reconciling
 from guard.server.standing_alarms import (
     FullFills,
     StandingAlarms,
+    SuspectOrders,
     words_of_clock,
     words_of_fills,
 )
@@ -150,6 +151,7 @@ def _look_at_standing(service: Service, pipeline: Pipeline) -> Callable[[], None
             [
                 lambda: words_of_clock(clock.wall_ns(), clock.system_ns(), state),
                 lambda: words_of_fills(state),
+                SuspectOrders(state, clock.wall_ns).words,
                 FullFills(lambda: pipeline.counters.full_fill_windows).words,
             ],
         ).look

@@ -9,11 +9,13 @@ from typing import Final
 
 from guard.engine.shares import FILLS_PER_ORDER_MAX
 from guard.engine.state import GuardState
+from guard.engine.suspects import SuspectSweep
 from guard.process.line_forms import told
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS, NANOSECONDS_PER_SECOND
 
 AGAIN_NS: Final = 600 * NANOSECONDS_PER_SECOND
 DESKS_NAMED_MAX: Final = 5
+SUSPECTS_LOOKED_AT: Final = 1_024  # at a time: no request waits longer for it
 
 # What is to be told now, and what it is called where it is over; None where all is well.
 Words = tuple[str, str]
@@ -93,6 +95,27 @@ def words_of_fills(state: GuardState) -> Words | None:
         "an order that is open",
         f"no room for fills of {named}",
     )
+
+
+class SuspectOrders:
+    """Open orders that should not be open any more, as `guard.engine.suspects` counts them."""
+
+    def __init__(self, state: GuardState, now_ns: Callable[[], int]) -> None:
+        self._state, self._now_ns = state, now_ns
+        self._sweep = SuspectSweep(state, SUSPECTS_LOOKED_AT)
+
+    def words(self) -> Words | None:
+        """Where the last sweep over all of them found any."""
+        self._sweep.step(self._now_ns())
+        count = self._sweep.count
+        if not count:
+            return None
+        return (
+            f"{count} ioc or fok orders are open beyond immediate_order_s: what they hold stays "
+            "held until a cancel comes, or a person frees it (`pretrade-guard admin orders "
+            "--suspect` lists them)",
+            "ioc and fok orders were open beyond immediate_order_s",
+        )
 
 
 class FullFills:

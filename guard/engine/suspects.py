@@ -1,0 +1,60 @@
+"""Open orders that should not be open any more: *suspect* ones. Pure; changes nothing.
+
+Owns the rule (`guard/PROTOCOL.md`, 3.5): an `ioc` or `fok` order that is still open
+`immediate_order_s` after the guard received it, where a limit says so at all. The venue has ended
+it long ago, and nobody has told the guard. It is shown and told, and nothing else: what it holds
+stays held, until a cancel, or a person, frees it. No decision asks.
+
+How it fails: it does not.
+"""
+
+from guard.engine.remembered_rows import id_of
+from guard.engine.row_map import NO_ROW
+from guard.engine.state import GuardState
+from guard.protocol.limits import IMMEDIATE_ORDER, NO_LIMIT, UNSAID
+from guard.protocol.messages import TIMES_IN_FORCE
+from guard.protocol.ranges import NANOSECONDS_PER_SECOND
+
+_IMMEDIATE = {TIMES_IN_FORCE.index(word) for word in (b"ioc", b"fok")}
+
+
+def is_suspect(state: GuardState, row: int, now_ns: int) -> bool:
+    """Is the open order in that row suspect by now?"""
+    if not state.has_limits:
+        return False
+    orders = state.orders
+    orders.read(row)
+    order, received_at_ns = orders.known, orders.known_outcome.received_at_ns
+    if order.time_in_force not in _IMMEDIATE or received_at_ns == 0:
+        return False
+    desk, worth = state.desks.get(id_of(orders, row)[0]), state.worth_of(order)
+    if desk is None or worth is None:
+        return False
+    seconds = state.limits.effective(desk.limit_class, worth.limit_class).value(IMMEDIATE_ORDER)
+    if seconds in (UNSAID, NO_LIMIT):
+        return False
+    return now_ns - received_at_ns >= seconds * NANOSECONDS_PER_SECOND
+
+
+class SuspectSweep:
+    """Looks at all open orders, a part of them at a time, and counts the suspect ones.
+
+    `count`: of the last sweep that came to its end.
+    """
+
+    def __init__(self, state: GuardState, rows_max: int) -> None:
+        """`rows_max`: how many remembered orders a step looks at."""
+        self._state, self._rows_max = state, rows_max
+        self._row = self._counted = self.count = 0
+
+    def step(self, now_ns: int) -> None:
+        """Looks at the next ones."""
+        orders = self._state.orders
+        end = min(self._row + self._rows_max, orders.row_end())
+        row = orders.find_open(self._row, end)
+        while row != NO_ROW:
+            self._counted += is_suspect(self._state, row, now_ns)
+            row = orders.find_open(row + 1, end)
+        self._row = end
+        if end >= orders.row_end():
+            self.count, self._row, self._counted = self._counted, 0, 0
