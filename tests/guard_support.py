@@ -168,7 +168,13 @@ def describe(state: GuardState) -> dict[str, Any]:
         "next": ledger.next_reservation_id,
     }
     fields["orders"] = b"".join(orders.dump())
-    fields["executions"] = (list(state.executions.dump()), kept.pending_entries())
+    waiting = state.executions
+    fields["executions"] = (
+        dict(waiting.unconfirmed),
+        dict(waiting.unreported),
+        list(waiting.unknown.entries()),
+        kept.pending_entries(),
+    )
     fields["latches"] = list(state.latches.entries())
     people = state.people
     fields["people"] = (people.terms, dict(people.pending), dict(people.loosened))

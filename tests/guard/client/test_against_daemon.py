@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from daemon_support import Site, config_text
-from guard.client import Admit, AsyncGuardClient, GuardClient, GuardRequestError, Reject
+from guard.client import (
+    Admit,
+    AsyncGuardClient,
+    Execution,
+    GuardClient,
+    GuardRequestError,
+    Reject,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +98,11 @@ def test_marks_and_limits(tmp_path: Path) -> None:
                     await another.mark("NONE", 1)
                 shown_positions = await another.positions("desk-alpha")
                 assert shown_positions.positions == guard.positions("desk-alpha").positions
+                trade = Execution(
+                    "desk-alpha", "A-2", "E-1", 10, "AAPL", "buy", ORDER["quantity"], 19_000
+                )
+                assert guard.execution(trade).open_quantity == 0
+                assert (await another.execution(trade)).repeat
                 assert [one.symbol for one in shown_positions.positions] == ["AAPL"]
                 assert guard.positions("desk-alpha", from_symbol="AAPM").positions == []
 
