@@ -40,7 +40,7 @@ def of_desk(desk: str, text: str = "") -> bytes:
 class FeedLog:
     """One log and its door."""
 
-    def __init__(self, root: Path, **options: Any) -> None:
+    def __init__(self, root: Path, *, proofs: Path | None = None, **options: Any) -> None:
         self.directory = root / "log"
         create_directory(self.directory)
         self.hasher = ChainHasher(KEY)
@@ -59,6 +59,7 @@ class FeedLog:
             log_id=LOG_ID,
             software_version="1",
             when_durable=lambda call: call(self.writer.durable_head),
+            proofs=proofs,
         )
         self.listener.tell(self.door.welcome, self.door.forget)
 

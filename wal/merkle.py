@@ -102,6 +102,10 @@ class MerkleTree:
             self._kept[level, index] = self._roots[-1]
         return self._size
 
+    def forget_followed(self) -> None:
+        """Follow no place any more; what is proven needs no more memory."""
+        self._kept.clear()
+
     def inclusion_proof(self, index: int) -> list[bytes]:
         """The proof that the followed leaf `index` is in the tree of now, from the leaf upwards."""
         if not 0 <= index < self._size:

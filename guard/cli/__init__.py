@@ -61,6 +61,7 @@ COMMANDS: Final = (
     "verify",
     "replay",
     "prove",
+    "prove-desks",
     "check-proof",
     "export",
     "backup",

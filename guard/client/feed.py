@@ -192,10 +192,13 @@ class _FeedBase:
         except GuardClientError:
             self.close()
             raise
+        self._send_due()
+        return batch
+
+    def _send_due(self) -> None:
         for body in self._session.to_send:
             self._send(body)
         self._session.to_send.clear()
-        return batch
 
     def _send(self, body: bytes) -> None:
         self._socket.send(body, zmq.NOBLOCK)

@@ -19,9 +19,11 @@ import msgspec
 from guard.client.errors import GuardClientError
 from guard.client.feed_keys import FeedKeys
 from guard.feed.messages import (
+    AskProofs,
     Credit,
     Heartbeat,
     Lines,
+    Proofs,
     Refused,
     Subscribe,
     Subscribed,
@@ -74,7 +76,7 @@ class FeedBatch(NamedTuple):
     """What one message has told: the records between `after` and `through`, those of the desks.
 
     `lines`: the same as they stand in the log. `head`: how far the log was durable then, as far as
-    it was told. A heartbeat has no records.
+    it was told. A heartbeat has no records. `page`: of proofs (`guard.audit.proven_feed`).
     """
 
     records: list[Entry]
@@ -82,6 +84,7 @@ class FeedBatch(NamedTuple):
     after: Head
     through: Head
     head: Head
+    page: bytes = b""
 
 
 class FeedSession:
@@ -107,6 +110,10 @@ class FeedSession:
         self._left_lines = 0
         self._keys = keys
         self._number = 0
+        # The record up to which all is proven; None where nobody asks for proofs.
+        self.proven_sequence: int | None = None
+        self._has_asked = False  # since the last heartbeat, or the last page
+        self._has_page = False  # that was given out, and is not `settled` yet
 
     def begin(self, welcome: Welcome) -> None:
         """A connection is there: subscribes. Raises FeedBrokenError for another log."""
@@ -119,6 +126,7 @@ class FeedSession:
         self.log_id = welcome.log_id
         self.head = Head(welcome.head_sequence, welcome.head_hash)
         self.is_subscribed = False
+        self._has_asked = self._has_page = False
         self._number += 1
         self._left_lines = self._credit_lines
         self.to_send.append(
@@ -160,10 +168,36 @@ class FeedSession:
                 return self._take_lines(message, frames[1] if len(frames) > 1 else b"")
             case Heartbeat():
                 self.head = Head(message.head_sequence, message.head_hash)
+                self._has_asked = False
+                self.ask_for_proofs()
                 through = Head(message.through_sequence, message.through_hash or "")
                 return self._advance(message.after_sequence, through, [], b"")
+            case Proofs():
+                return self._take_page(message, frames[1] if len(frames) > 1 else b"")
             case _:
                 assert_never(message)
+
+    def ask_for_proofs(self) -> None:
+        """Asks for the page behind what is proven, if anybody wants it and it is not under way."""
+        proven, through = self.proven_sequence, self.through
+        if self._desks is None or proven is None or through is None:
+            return
+        if proven < through.sequence and not (self._has_asked or self._has_page):
+            self._has_asked = True
+            ask = AskProofs(self._desks[0], proven, request_id=self._number)
+            self.to_send.append(encode_request(ask))
+
+    def settled(self, proven_sequence: int) -> None:
+        """All up to that record is proven; the next page may come."""
+        self.proven_sequence = proven_sequence
+        self._has_asked = self._has_page = False
+
+    def _take_page(self, message: Proofs, page: bytes) -> FeedBatch | None:
+        through = self.through
+        if not message.is_there or through is None:
+            return None  # the next heartbeat asks again
+        self._has_page = True
+        return FeedBatch([], b"", through, through, self.head or through, page)
 
     def _is_mine(self, request_id: RequestId) -> bool:
         return request_id == self._number

@@ -73,12 +73,13 @@ class EndpointsSection(Struct, forbid_unknown_fields=True, frozen=True):
     """Where the sockets are bound, and how eagerly they are read.
 
     `admin`: `"beside-log"` for a unix socket beside the log's directory, `"none"` for no endpoint.
-    `feed`: where the log's lines are told, `"none"` for nowhere.
+    `feed`: where the log's lines are told, `"none"` for nowhere; `feed_proofs`: pages of proofs.
     """
 
     orders: str
     admin: str = BESIDE_LOG
     feed: str = NO_ENDPOINT
+    feed_proofs: str | None = None
     curve_secret_key_file: str | None = None
     busy_poll_us: Annotated[int, Meta(ge=0, le=10_000)] = 200
 
@@ -244,12 +245,15 @@ def _placed(config: Config, directory: Path) -> Config:
             orders=_placed_endpoint(endpoints.orders, absolute),
             admin=_placed_endpoint(endpoints.admin, absolute),
             feed=_placed_endpoint(endpoints.feed, absolute),
-            curve_secret_key_file=None
-            if endpoints.curve_secret_key_file is None
-            else absolute(endpoints.curve_secret_key_file),
+            feed_proofs=_placed_path(endpoints.feed_proofs, absolute),
+            curve_secret_key_file=_placed_path(endpoints.curve_secret_key_file, absolute),
         ),
         written_directory=log.directory,
     )
+
+
+def _placed_path(path: str | None, absolute: Callable[[str], str]) -> str | None:
+    return None if path is None else absolute(path)
 
 
 def _placed_endpoint(endpoint: str, absolute: Callable[[str], str]) -> str:

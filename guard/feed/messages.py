@@ -60,7 +60,14 @@ class Unsubscribe(Ask, tag="unsubscribe"):
     """No more lines."""
 
 
-Request: TypeAlias = Subscribe | Credit | Unsubscribe
+class AskProofs(Ask, tag="proofs"):
+    """The signed page that says which records a desk has behind `after_sequence`."""
+
+    desk: DeskName
+    after_sequence: Annotated[int, Meta(ge=0, le=SEQUENCE_MAX)]
+
+
+Request: TypeAlias = Subscribe | Credit | Unsubscribe | AskProofs
 
 
 class Welcome(Struct, tag="welcome", tag_field="type"):
@@ -115,6 +122,15 @@ class Heartbeat(Struct, tag="heartbeat", tag_field="type"):
     request_id: RequestId = UNSET
 
 
+class Proofs(Struct, tag="proofs", tag_field="type"):
+    """The page that was asked for is the frame behind this, where `is_there`; else: not yet."""
+
+    desk: str
+    after_sequence: int
+    is_there: bool
+    request_id: RequestId = UNSET
+
+
 class Unsubscribed(Struct, tag="unsubscribed", tag_field="type"):
     """The subscription is over; it had been followed so far."""
 
@@ -132,7 +148,7 @@ class Refused(Struct, tag="error", tag_field="type"):
     request_id: RequestId = UNSET
 
 
-Message: TypeAlias = Welcome | Subscribed | Lines | Heartbeat | Unsubscribed | Refused
+Message: TypeAlias = Welcome | Subscribed | Lines | Heartbeat | Proofs | Unsubscribed | Refused
 
 _REQUEST: Any = Request
 _MESSAGE: Any = Message
@@ -143,11 +159,12 @@ _encode_pack = msgspec.msgpack.Encoder().encode
 _CREDITS: Final = f"an integer from 0 to {CREDIT_LINES_MAX}"
 # What a field may be, for who wrote something else.
 ALLOWED: Final = {
-    "type": '"subscribe", "credit" or "unsubscribe"',
+    "type": '"subscribe", "credit", "unsubscribe" or "proofs"',
     "credit_lines": _CREDITS,
     "after_sequence": "an integer from 0 on, or null for now",
     "after_hash": "64 hexadecimal digits, or genesis for record 0",
     "desks": f"1 to {DESKS_MAX} names of desks, or null for all lines",
+    "desk": REQUEST_ALLOWED["desk"],
     "desks[]": REQUEST_ALLOWED["desk"],
 }
 

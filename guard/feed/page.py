@@ -109,6 +109,18 @@ def behind_lines(lines: bytes, at: int, count: int) -> int:
     return at
 
 
+def names_in(line: bytes) -> set[bytes]:
+    """The desks that a line names: whose it is."""
+    found = set()
+    for key in (_OF_DESK, _OF_SCOPE):
+        at = line.find(key)
+        while at >= 0:
+            name_at = at + len(key)
+            found.add(line[name_at : line.find(b'"', name_at)])
+            at = line.find(key, name_at)
+    return found
+
+
 def of_desks(page: Page, desks: Set[bytes], lines_max: int) -> Page:
     """The lines of a page of all lines that name one of the desks, so many at most.
 

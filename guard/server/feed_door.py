@@ -19,6 +19,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Container
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from msgspec import UNSET
@@ -29,6 +30,7 @@ from guard.feed.files import FeedReadError
 from guard.feed.messages import (
     CREDIT_LINES_MAX,
     FEED_VERSION,
+    AskProofs,
     Credit,
     FeedError,
     Refused,
@@ -49,6 +51,7 @@ from guard.server.connection import (
     Received,
     frame_head,
 )
+from guard.server.feed_proofs import FeedProofs
 from guard.server.feed_subscription import Sent, Subscription
 from guard.server.feed_supply import FeedSupply
 from guard.server.few_messages import FewMessages, as_it_is, words_of_no_request
@@ -80,10 +83,12 @@ class FeedDoor:
         software_version: str,
         when_durable: Callable[[Callable[[Head], None]], None],
         needs_permits: bool = False,
+        proofs: Path | None = None,
     ) -> None:
         """`desks`: those that are open. `when_durable`: as the pipeline's.
 
-        `needs_permits`: clients are configured: whoever has none is given nothing.
+        `needs_permits`: clients are configured: whoever has none is given nothing. `proofs`: where
+        the pages of `guard.server.feed_proofs` lie.
         """
         self._needs_permits = needs_permits
         self._listener = listener
@@ -93,6 +98,7 @@ class FeedDoor:
         self._software_version = software_version
         self._when_durable = when_durable
         self._loop = asyncio.get_running_loop()
+        self._proofs = FeedProofs(proofs, supply, self._send)
         self._messages = FewMessages(listener, self._take, self._look_at_full)
         self._subscriptions: dict[Connection, Subscription] = {}
         self._due: deque[Subscription] = deque()
@@ -142,6 +148,10 @@ class FeedDoor:
 
     def forget(self, peer: Connection) -> None:
         """A connection is gone."""
+        self._proofs.forget(peer)
+        self._end_subscription(peer)
+
+    def _end_subscription(self, peer: Connection) -> None:
         subscription = self._subscriptions.pop(peer, None)
         if subscription is not None:
             self._full.discard(subscription)
@@ -174,6 +184,11 @@ class FeedDoor:
         if isinstance(request, Subscribe):
             self._subscribe(peer, before, as_json, request)
             return
+        if isinstance(request, AskProofs):
+            if self._needs_permits:
+                check_subscription(peer.permit or NOBODY, [request.desk], "desk")
+            self._proofs.answer(peer, before, as_json, request)
+            return
         subscription = self._subscriptions.get(peer)
         if subscription is None:
             raise FeedError("not_subscribed", "", "this connection has no subscription")
@@ -194,7 +209,7 @@ class FeedDoor:
                 self._supply.gather()
                 self._send(subscription.heartbeat(self._supply.durable.head))
         else:
-            self.forget(peer)
+            self._end_subscription(peer)
             after, through = subscription.said.sequence, subscription.place.sequence
             self._send(subscription.say(Unsubscribed(after, through, subscription.request_id)))
 
@@ -214,7 +229,7 @@ class FeedDoor:
                     f"desks[{index}]",
                     f"desks[{index}]: {desk!r} is not allowed; allowed: a desk that is open",
                 )
-        self.forget(peer)
+        self._end_subscription(peer)
         subscription = Subscription(peer, before, as_json, asked, place)
         self._subscriptions[peer] = subscription
         self._want()
@@ -404,7 +419,7 @@ class FeedDoor:
             self._listener.send_rest(peer, read.lines[sent - len(head) :])
 
     def _end(self, subscription: Subscription, code: str, field: str, message: str) -> None:
-        self.forget(subscription.peer)
+        self._end_subscription(subscription.peer)
         self._send(subscription.say(Refused(code, field, message, subscription.request_id)))
 
     def _on_heartbeat(self) -> None:
@@ -433,8 +448,11 @@ def _other_history(told: str | None, sequence: int) -> FeedError:
     )
 
 
-def check_subscription(permit: Permit, desks: list[str] | None) -> None:
-    """May it have the lines of these desks; None: all lines? Raises FeedError."""
+def check_subscription(permit: Permit, desks: list[str] | None, place: str = "") -> None:
+    """May it have the lines of these desks; None: all lines? Raises FeedError.
+
+    `place`: the field that names the desk, where it is one.
+    """
     if DROP_COPY not in permit.may:
         raise FeedError(
             "not_permitted", "type", f"type: subscribe is not granted to client {permit.name!r}"
@@ -444,5 +462,6 @@ def check_subscription(permit: Permit, desks: list[str] | None) -> None:
     for index, desk in enumerate(desks or (None,)):
         if desk not in permit.desks:
             field, asked = ("desks", "null") if desk is None else (f"desks[{index}]", repr(desk))
+            field = place or field
             text = f"{field}: {asked} is not granted to client {permit.name!r}"
             raise FeedError("not_permitted", field, text)

@@ -5,6 +5,7 @@ orders' is. Where none is configured there is nothing of the feed at all.
 """
 
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from guard import __version__
@@ -65,7 +66,7 @@ def make_feed_door(service: Service, pipeline: Pipeline) -> FeedDoor | None:
     listener = service.feed
     if listener is None:
         return None
-    state = service.engine.state
+    state, pages = service.engine.state, service.options.config.endpoints.feed_proofs
     supply = FeedSupply(service.writer, service.options.log_directory)
     door = FeedDoor(
         listener,
@@ -75,6 +76,7 @@ def make_feed_door(service: Service, pipeline: Pipeline) -> FeedDoor | None:
         software_version=__version__,
         when_durable=pipeline.when_durable,
         needs_permits=service.clients is not None,
+        proofs=None if pages is None else Path(pages),
     )
     clients = service.clients
     listener.tell(door.welcome if clients is None else partial(_meet, clients, door), door.forget)

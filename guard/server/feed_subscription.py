@@ -54,7 +54,7 @@ class Subscription:
             *self.said, *part.end.head, part.line_count, self.credit_lines, self.request_id
         )
         self.said = part.end.head
-        return self.peer, self._before + _more_frame(self._encoded(message)), part.lines
+        return self.peer, self._before + more_frame(self._encoded(message)), part.lines
 
     def heartbeat(self, durable: Head) -> Sent:
         """How far it is."""
@@ -75,7 +75,7 @@ class Subscription:
         return encode_message(message, self._as_json)
 
 
-def _more_frame(content: bytes) -> bytes:
+def more_frame(content: bytes) -> bytes:
     """A frame that another one follows."""
     size = len(content)
     if size <= SHORT_BYTES_MAX:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from guard.feed.files import FeedReadError, read_page
 from guard.feed.newest import NewestLines
@@ -132,6 +132,10 @@ class FeedSupply:
         self._waiting[who] = place, given
         self._read_next()
 
+    def fetch(self, call: Callable[[], bytes | None], given: Callable[[Any], None]) -> None:
+        """Has the thread call that, which may raise FeedReadError, and `given` called with it."""
+        self._submit(call, given)
+
     def forget(self, who: object) -> None:
         """Reads no more for it. What is being read is still given."""
         self._waiting.pop(who, None)
@@ -160,19 +164,22 @@ class FeedSupply:
 
     def _start(self, place: Place, until: Place, given: Given) -> None:
         """Has the thread read a page."""
+        self._submit(partial(read_page, self._directory, place, until, PAGE_BYTES), given)
+
+    def _submit(self, call: Callable[[], Any], given: Callable[[Any], None]) -> None:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, "feed-files")
-        reading = self._executor.submit(read_page, self._directory, place, until, PAGE_BYTES)
+        reading = self._executor.submit(call)
         reading.add_done_callback(lambda done: self._tell_loop(done, given))
 
-    def _tell_loop(self, done: "Future[Page]", given: Given) -> None:
+    def _tell_loop(self, done: "Future[Any]", given: Callable[[Any], None]) -> None:
         """On the thread."""
         if not done.cancelled() and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._land, done, given)
 
-    def _land(self, done: "Future[Page]", given: Given) -> None:
+    def _land(self, done: "Future[Any]", given: Callable[[Any], None]) -> None:
         try:
-            found: Page | FeedReadError = done.result()
+            found = done.result()
         except FeedReadError as error:
             found = error
         given(found)
