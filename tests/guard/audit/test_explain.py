@@ -9,6 +9,7 @@ from audit_support import IDS, STEPS, audited, live
 from guard.audit import explain
 from guard.audit.audit import AmbiguousOrderError, Audit, UnknownOrderError
 from guard.engine.events import HoldFreed
+from guard.protocol.messages import Reduce
 from guard_day_support import trading_day
 from guard_support import (
     ALPHA_BUDGET,
@@ -133,6 +134,20 @@ def test_a_hold_that_a_person_freed_is_told() -> None:
     assert (event["request"]["by"], event["request"]["why"]) == ("tester", "a test")
     rows = document["exposure"]["desks"]["desk-alpha"]["rows"]
     assert [row[1:4] for row in rows] == [[ORDER_NOTIONAL, ORDER_NOTIONAL, 0]]
+
+
+def test_a_reduction_is_told_and_counted() -> None:
+    day = LoggedEngine()
+    day.admit(order())
+    day.submit(Reduce("desk-alpha", "A-1", "R-1", 30))
+    document = audited(day.records, Audit("A-1"))
+    (account,) = document["explanations"]
+    (event,) = account["following"]
+    assert (event["event"], event["request"]["reduce_id"]) == ("reduce", "R-1")
+    assert event["answer"]["released_microcents"] == ORDER_NOTIONAL * 30 // 100
+    assert document["executions"]["reductions"] == 1
+    rows = document["exposure"]["desks"]["desk-alpha"]["rows"]
+    assert rows[-1][3] == ORDER_NOTIONAL * 70 // 100
 
 
 def test_an_unknown_id() -> None:

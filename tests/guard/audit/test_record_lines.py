@@ -7,6 +7,7 @@ import pytest
 
 from guard.audit.record_lines import Filter, Memory, Seen, line_of, passes, seen_of
 from guard.engine.events import TradingHalted
+from guard.protocol.messages import Reduce
 from guard_day_support import trading_day
 from guard_support import LoggedEngine, actor, cancel, fill, order
 
@@ -44,6 +45,17 @@ def test_the_lines_of_a_day() -> None:
         "22:13:20.000        10 fill   desk-alpha/A-1: 40 AAPL filled, fee 0.00005, 60 open",
         "22:13:20.000        11 cancel desk-alpha/A-1: 11,400.00 free again",
         "22:13:20.000        12 event  desk-alpha: entries stopped: desk desk-alpha (ann: runaway)",
+    ]
+
+
+def test_lots_that_were_taken_off() -> None:
+    logged = LoggedEngine()
+    logged.submit(order("A-2"))
+    logged.submit(Reduce("desk-alpha", "A-2", "R-1", 30))
+    logged.submit(Reduce("desk-alpha", "A-2", "R-2", 71))
+    assert lines(logged, Filter(verdicts=frozenset({"reduce"}))) == [
+        "22:13:20.000         9 reduce desk-alpha/A-2: 30 AAPL taken off, 70 open",
+        "22:13:20.000        10 reduce desk-alpha/A-2: 71 AAPL taken off, nothing open",
     ]
 
 
