@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from wal import ENVELOPE_BYTES_MAX, Head, parse_heads
 
 # Before the name of the desk that a record is about.
-_OF_ALL: Final = b'"desk":"'
+_OF_DESK: Final = b'"desk":"'
 _OF_SCOPE: Final = b'"scope":"desk","name":"'
 
 
@@ -127,8 +127,8 @@ def of_desks(page: Page, desks: Set[bytes], lines_max: int) -> Page:
     The page ends behind the last one of these where there are more.
     """
     lines, found, at = page.lines, list[bytes](), 0
-    places = [lines.find(_OF_ALL), lines.find(_OF_SCOPE)]
-    keys = (_OF_ALL, _OF_SCOPE)
+    places = [lines.find(_OF_DESK), lines.find(_OF_SCOPE)]
+    keys = (_OF_DESK, _OF_SCOPE)
     while True:
         for which, place in enumerate(places):
             if 0 <= place < at:
