@@ -8,10 +8,12 @@ stays held, until a cancel, or a person, frees it. No decision asks.
 How it fails: it does not.
 """
 
+from msgspec import UNSET
+
 from guard.engine.remembered_rows import id_of
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
-from guard.protocol.limits import IMMEDIATE_ORDER, NO_LIMIT, UNSAID
+from guard.protocol.limits import IMMEDIATE_ORDER, NO_LIMIT, UNSAID, LimitScope
 from guard.protocol.messages import TIMES_IN_FORCE
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 
@@ -46,10 +48,18 @@ class SuspectSweep:
         """`rows_max`: how many remembered orders a step looks at."""
         self._state, self._rows_max = state, rows_max
         self._row = self._counted = self.count = 0
+        self._tree: list[LimitScope] = []  # of the limits that were in force at the last step
+        self._is_said = False
 
     def step(self, now_ns: int) -> None:
-        """Looks at the next ones."""
-        orders = self._state.orders
+        """Looks at the next ones, where any scope says a limit at all."""
+        orders, tree = self._state.orders, self._state.limits.tree
+        if tree is not self._tree:
+            self._tree = tree
+            self._is_said = any(scope.immediate_order_s is not UNSET for scope in tree)
+        if not self._is_said:
+            self._row = self._counted = self.count = 0
+            return
         end = min(self._row + self._rows_max, orders.row_end())
         row = orders.find_open(self._row, end)
         while row != NO_ROW:

@@ -15,7 +15,7 @@ from guard.protocol.ranges import CLOCK_TOLERANCE_NS, NANOSECONDS_PER_SECOND
 
 AGAIN_NS: Final = 600 * NANOSECONDS_PER_SECOND
 DESKS_NAMED_MAX: Final = 5
-SUSPECTS_LOOKED_AT: Final = 1_024  # at a time: no request waits longer for it
+SUSPECTS_LOOKED_AT: Final = 512  # at a time: no request waits longer for it
 
 # What is to be told now, and what it is called where it is over; None where all is well.
 Words = tuple[str, str]

@@ -8,7 +8,9 @@ import pytest
 
 from guard.admin import messages as asked
 from guard.admin.queries import answer
+from guard.engine.events import LimitsSet
 from guard.engine.suspects import SuspectSweep
+from guard.protocol.limits import digest_hex
 from guard.recovery.checkpoint_payload import decode_state, encode_state
 from guard.replay.replay import replay_log
 from guard.server.standing_alarms import SuspectOrders
@@ -17,6 +19,7 @@ from guard_support import (
     KEY,
     T0,
     LoggedEngine,
+    actor,
     balances,
     cancel,
     fill,
@@ -114,6 +117,17 @@ def test_a_sweep_counts_all_of_them_a_part_at_a_time() -> None:
     for expected in (6, 6, 5):
         sweep.step(T0 + 11 * S)
         assert sweep.count == expected
+
+
+def test_a_sweep_ends_where_no_limit_says_so_any_more() -> None:
+    engine = opened()
+    sweep = SuspectSweep(engine.state, 10)
+    sweep.step(T0 + 10 * S)
+    assert sweep.count == 1
+    other = limits_config(WAIVED).limits
+    engine.log(actor().event(LimitsSet, limits=other, limits_digest_hex=digest_hex(other)))
+    sweep.step(T0 + 10 * S)
+    assert sweep.count == 0
 
 
 def test_the_operator_is_told_as_long_as_it_lasts() -> None:
