@@ -43,7 +43,6 @@ COMPILED_MODULES = {
         "engine.position_checks",
         "engine.settling",
         "engine.checks",
-        "engine.settling",
         "engine.decide",
         "engine.positioning",
         "engine.apply",
