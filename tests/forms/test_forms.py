@@ -80,3 +80,9 @@ def test_each_module_of_the_list_is_there_with_its_types() -> None:
         assert importlib.import_module(name).__name__ == name
     without = [n for n in NAMES if not (PACKAGES / (n.replace(".", "/") + ".pxd")).exists()]
     assert without == []
+
+
+def test_no_module_is_listed_twice() -> None:
+    """The compiler takes one that is for one, and then nothing is built."""
+    for modules in forms.COMPILED_MODULES.values():
+        assert len(set(modules)) == len(modules)
