@@ -101,7 +101,7 @@ GATES: Final = TRACE.field_names
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 # Those that a record may have, and behind them what was said of a fill later: replies alone.
 RECORDED_FLAGS: Final = (
-    "overfill", "late", "unknown", "refused", "uncharged", "early", "uncounted", "rate",
+    "overfill", "late", "unknown", "refused", "uncharged", "early", "uncounted",
     "executed", "differs",
 )  # fmt: skip
 FLAGS: Final = (*RECORDED_FLAGS, "accepted", "busted", "corrected")
@@ -113,7 +113,6 @@ FLAGS: Final = (*RECORDED_FLAGS, "accepted", "busted", "corrected")
     UNCHARGED,
     EARLY,
     UNCOUNTED,
-    RATE,
     EXECUTED,
     DIFFERS,
     ACCEPTED,
@@ -123,6 +122,12 @@ FLAGS: Final = (*RECORDED_FLAGS, "accepted", "busted", "corrected")
 FLAG_SETS: Final = tuple(  # the usual ones have low numbers, and are found first
     [flag for bit, flag in enumerate(FLAGS) if number >> bit & 1]
     for number in range(1 << len(FLAGS))
+)
+# What a cancel has: of what is above `early` alone.
+RATE: Final = 1
+CANCEL_FLAG_SETS: Final = tuple(
+    [word for flag, word in ((EARLY, "early"), (RATE, "rate")) if number & flag]
+    for number in range((EARLY | RATE) + 1)
 )
 # What a reduction has of them: at most one.
 REDUCED_FLAGS: Final[tuple[list[str], ...]] = ([], ["late"], ["overreduced"])
@@ -335,7 +340,7 @@ def answer_field(struct: type, name: str) -> Field:
     if struct is Filled and name == "fee_microcents":
         return _FILLED_FEE
     if struct is Released and name == "flags":
-        return _ANSWER_FIELDS[name]._replace(is_sparse=True)
+        return _ANSWER_FIELDS[name]._replace(words=CANCEL_FLAG_SETS, is_sparse=True)
     if struct is Reduced and name == "flags":
         return _ANSWER_FIELDS[name]._replace(words=REDUCED_FLAGS)
     if struct is Executed and name == "flags":

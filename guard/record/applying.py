@@ -122,5 +122,4 @@ def is_fee_covered(request: Request, outcome: RequestOutcome) -> bool:
     """Is no more of a fill's fee unpaid than is charged of it, and no flag one of a reply alone?"""
     flags = outcome.flags
     charged = 0 if flags & UNCHARGED else max(request.fee_microcents, 0)
-    is_recorded = flags <= _RECORDED_FLAGS and not flags & RATE
-    return outcome.unpaid_fee_microcents <= charged and is_recorded
+    return outcome.unpaid_fee_microcents <= charged and flags <= _RECORDED_FLAGS

@@ -40,7 +40,7 @@ def check_fill(state: GuardState, sequence: int, event: FillRecorded) -> None:
     unpaid, fee = answer.unpaid_fee_microcents, max(fill.fee_microcents, 0)
     check_range("answer.unpaid_fee_microcents", unpaid, 0, fee)
     for flag in answer.flags:
-        if flag not in RECORDED_FLAGS or flag == "rate":
+        if flag not in RECORDED_FLAGS:
             raise refused("answer.flags", flag, ", ".join(RECORDED_FLAGS))
     if "uncharged" in answer.flags and unpaid:
         raise refused("answer.unpaid_fee_microcents", unpaid, "0 of a fee that is not charged")
