@@ -23,6 +23,8 @@ from guard.config.activation import opening_events
 from guard.config.file import Config, parse_config
 from guard.demo.flow import Step
 from guard.engine.engine import Engine
+from guard.engine.latch_lifting import why_it_stays
+from guard.engine.people_events import LatchLifted
 from guard.protocol.messages import Cancel, Fill, Order
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request as RequestFields
@@ -98,7 +100,18 @@ class _Guard:
             digest_hex = engine.state.policy_digest_hex
             self.records.append(self._writer.data(fields, outcome, digest_hex))
             engine.apply(fields, outcome)
+            self._lift_surplus(fields.received_at_ns)
         return outcome.kind == OutcomeKind.ADMITTED
+
+    def _lift_surplus(self, at_ns: int) -> None:
+        """As soon as a surplus of reducing orders is over, a person lifts its latch."""
+        state = self._engine.state
+        for desk, symbol, kind, _ in list(state.latches.entries()) if state.has_latches else ():
+            if not why_it_stays(state, desk, kind):
+                who = actor(at_ns, state.next_sequence)
+                event = who.event(LatchLifted, desk=desk, symbol=symbol, latch=kind)
+                self.records.append(encode_event(event))
+                self._engine.apply_event(state.next_sequence, event)
 
 
 def play(steps: list[Step], config: Config, *, tells_refused: bool = False) -> PlayedDay:

@@ -42,8 +42,10 @@ from guard.engine.events import (
     Revalued,
     SettingsActivated,
 )
+from guard.engine.latch_lifting import why_it_stays
+from guard.engine.people_events import LatchLifted
 from guard.engine.remembered_form import OrderPhase
-from guard.engine.state import GuardState
+from guard.engine.state import SURPLUS, GuardState
 from guard.protocol.limits import digest_hex
 from guard.protocol.messages import Cancel, Fill
 from guard.protocol.outcome import Outcome as RequestOutcome
@@ -215,6 +217,10 @@ class Course:
             self._reader.take(self._end, Cancel(event.desk, event.client_order_id))
             self._ask_own(sequence, at_ns)
             return
+        elif isinstance(event, LatchLifted) and not self._may_lift(
+            event.desk, event.symbol, event.latch
+        ):
+            return
         self._apply(event)
         if isinstance(event, (*TERMS_EVENTS, FillAccepted, FillBusted, FillCorrected)):
             self.note(event.desk, sequence, at_ns)
@@ -224,6 +230,28 @@ class Course:
                 self.engine.state.set_limits(overrides.limits, digest_hex(overrides.limits))
             for terms in overrides.desks.values():
                 self._open(terms, event, sequence, at_ns)
+
+    def lift_own(self, day: GuardState, at_ns: int) -> None:
+        """Lifts the latch of each surplus that is over, unless the day's people left such a one.
+
+        Nobody knows when a person would have lifted one that the day did not have, or that lasted
+        longer there: at the earliest.
+        """
+        state = self.engine.state
+        if not state.has_latches:
+            return
+        for desk, symbol, kind, _ in list(state.latches.entries()):
+            if kind != SURPLUS or not self._may_lift(desk, symbol, kind):
+                continue
+            is_in_day = kind in day.latches.of(desk, symbol)
+            if not is_in_day or why_it_stays(day, desk, kind):
+                actor = Actor(at_ns, state.next_sequence, "what-if", "it is over")
+                self._apply(actor.event(LatchLifted, desk=desk, symbol=symbol, latch=kind))
+
+    def _may_lift(self, desk: str, symbol: str, kind: str) -> bool:
+        """Is such a latch set here, and what set it over?"""
+        state = self.engine.state
+        return kind in state.latches.of(desk, symbol) and not why_it_stays(state, desk, kind)
 
     def _topped_up(self, event: DeskToppedUp) -> DeskToppedUp:
         """What comes free pays what is owed here, which may be more or less than it was."""

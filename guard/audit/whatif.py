@@ -18,6 +18,8 @@ What is taken how:
   All others happen as recorded, at the recorded price and fee, also where the order now goes to
   another venue. A fill of an order that the day itself did not admit is a report that came from
   outside: it stands, and where the order is admitted now, it fills it.
+- A latch that the day's people lifted is lifted where it is set here, too, and over. A surplus that
+  is over is lifted, unless it is over on the day as well, and its people have left it.
 - Of an order that only now is admitted the log knows no end. The estimate gives it one, as
   `guard.audit.lives` says.
 - Two extremes bound the estimate. In the one such an order holds its exposure to the end. In the
@@ -121,6 +123,8 @@ class WhatIf:
         else:
             self._note_before(request.desk, state, sequence)
             self._follow(sequence, request, answer, state)
+        for course in self._courses:
+            course.lift_own(state, self._at_ns)
 
     def _order(
         self,

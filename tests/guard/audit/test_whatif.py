@@ -9,10 +9,18 @@ from hypothesis import given, settings
 from audit_support import STEPS, audited, live
 from guard.audit.audit import Audit
 from guard.audit.changes import CHANGES
+from guard.audit.course import Course
 from guard.audit.overrides import Overrides, load_overrides
 from guard.config.errors import ConfigError
 from guard.config.file import DeskTerms
-from guard.engine.events import BudgetLowered, DeskToppedUp, HoldFreed
+from guard.engine.amendments import FillName, assess_bust
+from guard.engine.events import (
+    BudgetLowered,
+    DeskToppedUp,
+    FillBusted,
+    HoldFreed,
+)
+from guard.engine.people_events import LatchLifted
 from guard_day_support import trading_day
 from guard_limits_support import WAIVED, limits_config
 from guard_support import (
@@ -273,6 +281,42 @@ def test_what_a_person_did_to_an_order_or_a_budget_happens_as_far_as_it_can() ->
     assert rows[-1][5] == ORDER_NOTIONAL + 7
     held = what_if(day.records, terms("desk-beta", 2 * ORDER_NOTIONAL))
     assert held["exposure_after"]["desks"]["desk-beta"]["rows"][-1][5] == 2 * ORDER_NOTIONAL
+
+
+def _surplus() -> LoggedEngine:
+    """A position is reduced by E-1, its fill is busted, and E-1 canceled: the latch can go."""
+    day = LoggedEngine()
+    day.admit(order("A-1"))
+    day.submit(fill("F-1", 100))
+    day.admit(order("E-1", side="sell"))
+    name = FillName("desk-alpha", "A-1", "F-1")
+    busted = assess_bust(day.state, name, day.now_ns)
+    assert busted is not None
+    day.log(actor(day.now_ns).event(FillBusted, **busted))
+    day.reject(order("A-2"))
+    day.submit(cancel("E-1"))
+    assert day.state.is_latched("desk-alpha", "")
+    return day
+
+
+def test_a_lifted_latch_is_lifted_where_it_is_set() -> None:
+    day = _surplus()
+    day.log(actor(day.now_ns).event(LatchLifted, desk="desk-alpha", symbol="", latch="surplus"))
+    day.admit(order("A-3"))
+    same = what_if(day.records, other_policy())
+    assert (same["before"], same["newly_refused"]["count"]) == (same["after"], 0)
+    # Nothing is admitted, nothing reduced: there is no latch that could be lifted.
+    none = what_if(day.records, other_policy(("limit_bps = 9600", "limit_bps = 1")))
+    assert none["after"]["admitted"] == 0
+
+
+def test_a_surplus_that_the_day_had_not_is_lifted_when_it_is_over() -> None:
+    day = _surplus()
+    course = Course(Overrides(), day.engine)
+    course.lift_own(day.state, day.now_ns)
+    assert day.state.is_latched("desk-alpha", "")  # the day has it, too, and its people left it
+    course.lift_own(LoggedEngine().state, day.now_ns)
+    assert not day.state.has_latches
 
 
 def test_what_is_assumed_waits_where_a_clock_that_was_ahead_is_set_back() -> None:
