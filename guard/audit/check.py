@@ -12,10 +12,11 @@ How it fails: `ProofFormatError`, `NoteError`, `NoteSignatureError`, and of the 
 family `MerkleProofError` and `WalEntryError`: every one a ValueError that says what is wrong.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from guard.audit.claims import Claim, read_claim
-from guard.audit.notes import NoteError, VerifierKey
+from guard.audit.notes import NoteError, NoteSignatureError, VerifierKey, open_note
 from guard.audit.tlog import (
     Checkpoint,
     ConsistencyProof,
@@ -77,6 +78,20 @@ def check_proof(data: bytes, key: VerifierKey, origin: str) -> Proven:
     if isinstance(proof, ConsistencyProof):
         return _check_consistency(proof, key, origin)
     return ProvenHead(open_checkpoint(proof, key, origin)[0])
+
+
+def check_witnesses(data: bytes, witnesses: Sequence[VerifierKey]) -> None:
+    """Sees that each of them, too, has signed the head that a proof stands on.
+
+    Raises one of PROOF_ERRORS.
+    """
+    proof = decode_proof(data)
+    note = proof if isinstance(proof, bytes) else proof.checkpoint
+    for witness in witnesses:
+        try:
+            open_note(note, [witness])
+        except NoteSignatureError as error:
+            raise NoteSignatureError(f"witness {witness.name}: {error}") from error
 
 
 def _check_record(proof: InclusionProof, key: VerifierKey, origin: str) -> ProvenRecord:

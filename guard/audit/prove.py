@@ -170,6 +170,18 @@ def prove_head(
     return checkpoint
 
 
+def prove_next_head(
+    source: Path, hasher: ChainHasher, old: bytes, key: SigningKey, origin: str
+) -> bytes:
+    """The signed checkpoint of the log's head, if the log continues that of the checkpoint `old`.
+
+    Raises as `prove_consistency`.
+    """
+    proof = decode_proof(prove_consistency(source, hasher, old, key, origin))
+    assert isinstance(proof, ConsistencyProof)
+    return proof.checkpoint
+
+
 def prove_consistency(
     source: Path,
     hasher: ChainHasher,

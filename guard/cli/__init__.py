@@ -62,6 +62,7 @@ COMMANDS: Final = (
     "replay",
     "prove",
     "prove-desks",
+    "sign-head",
     "check-proof",
     "export",
     "backup",

@@ -19,26 +19,37 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--log-key", metavar="VKEY", required=True, help="the log's public key, from keygen"
     )
+    parser.add_argument(
+        "--witness",
+        metavar="VKEY",
+        action="append",
+        default=[],
+        help="a public key that must have signed the same head; may be given again",
+    )
     parser.add_argument("--origin", help="the log's own name, where it is not that of its key")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.set_defaults(command=_check_proof)
 
 
 def _check_proof(options: argparse.Namespace) -> int:
-    from guard.audit.check import PROOF_ERRORS, check_proof
+    from guard.audit.check import PROOF_ERRORS, check_proof, check_witnesses
     from guard.audit.notes import NoteKeyError, parse_verifier_key
     from guard.audit.tlog import PROOF_BYTES_MAX
 
     data = read_input(options.proof, PROOF_BYTES_MAX)
     if not data:
         raise UsageError(f"{options.proof}: nothing to check")
+    option = "--log-key"
     try:
         key = parse_verifier_key(options.log_key.strip())
+        option = "--witness"
+        witnesses = [parse_verifier_key(text.strip()) for text in options.witness]
     except NoteKeyError as error:
-        raise UsageError(f"--log-key: {error}") from error
+        raise UsageError(f"{option}: {error}") from error
     origin = key.name if options.origin is None else options.origin
     try:
         proven = check_proof(data, key, origin)
+        check_witnesses(data, witnesses)
     except PROOF_ERRORS as error:
         if options.json:
             print(json.dumps({"ok": False, "reason": str(error)}))

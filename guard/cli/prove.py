@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from guard.cli.base import (
     EXIT_GOOD,
@@ -13,7 +14,10 @@ from guard.cli.base import (
     tool_anchor,
     tool_hasher,
 )
-from wal import read_regular
+from wal import ChainHasher, read_regular
+
+if TYPE_CHECKING:
+    from guard.audit.notes import SigningKey
 
 
 def add(commands: Commands) -> None:
@@ -59,13 +63,24 @@ def _prove(options: argparse.Namespace) -> int:
     return EXIT_GOOD
 
 
-def _proof(options: argparse.Namespace) -> bytes:
+class Signer(NamedTuple):
+    """Who signs what of which log."""
+
+    log: Path
+    hasher: ChainHasher
+    key: "SigningKey"
+    origin: str
+
+
+def signer_of(options: argparse.Namespace) -> Signer:
+    """The whole log that was named, and the key for it.
+
+    Raises UsageError, ConfigError, WalError.
+    """
     from guard.audit.keyfiles import load_signing_key
-    from guard.audit.prove import Wanted, prove_consistency, prove_head, prove_record
-    from guard.audit.tlog import PROOF_BYTES_MAX
     from guard.recovery.archived_start import find_beginning
 
-    hasher, anchor = tool_hasher(options), tool_anchor(options)
+    hasher = tool_hasher(options)
     if find_beginning(options.log, hasher) is not None:
         raise UsageError(
             f"{options.log}: its oldest segments are archived, and a proof is about the whole log: "
@@ -73,6 +88,14 @@ def _proof(options: argparse.Namespace) -> bytes:
         )
     key = load_signing_key(options.signing_key)
     origin = key.name if options.origin is None else options.origin
+    return Signer(options.log, hasher, key, origin)
+
+
+def _proof(options: argparse.Namespace) -> bytes:
+    from guard.audit.prove import Wanted, prove_consistency, prove_head, prove_record
+    from guard.audit.tlog import PROOF_BYTES_MAX
+
+    (_, hasher, key, origin), anchor = signer_of(options), tool_anchor(options)
     if options.checkpoint:
         return prove_head(options.log, hasher, key, origin, anchor)
     if options.consistency is not None:

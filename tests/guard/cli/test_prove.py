@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from guard.audit.notes import parse_verifier_key
+from guard.audit.notes import generate_signing_key, parse_verifier_key, sign_note, split_note
 from guard.cli import main
 from guard.process import own_process
 from guard_audit_support import NAME, SIGNING_KEY, VERIFIER_KEY, DayLog, archived_log
@@ -317,3 +317,48 @@ def test_the_pages_numbers_and_lines_are_the_codes(desk: Desk) -> None:
     assert tlog.INCLUSION_HEADER in PAGE
     assert tlog.CONSISTENCY_HEADER in PAGE
     assert desk.proof.suffix == ".tlog-proof"
+
+
+def test_a_head_is_signed_only_of_what_continues_the_last(
+    tmp_path: Path, day: DayLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = Desk(tmp_path, day, capsys)
+    head = tmp_path / "head"
+    keys = ("--key-file", desk.key_file, "--signing-key", desk.signing, "--head", head)
+    code, _, said = desk.run("sign-head", desk.log, *keys)
+    assert code == 2
+    assert "is missing; bring the last signature back, or say --first" in said
+    assert desk.run("sign-head", desk.log, *keys, "--first")[0] == 0
+    first = head.read_bytes()
+    assert desk.run("sign-head", desk.log, *keys, "--first")[0] == 2
+    assert desk.run("sign-head", desk.log, *keys)[0] == 0
+    assert head.read_bytes() == first  # nothing has come
+    longer, other = tmp_path / "longer", tmp_path / "other"
+    write_log(longer, [*day.records, b'{"event":"later"}'])
+    assert desk.run("sign-head", longer, *keys)[0] == 0
+    assert head.read_bytes() != first
+    first = head.read_bytes()
+    # Another past, whole in itself, by who has the log's key; and what is shorter than was signed.
+    write_log(other, [*day.records, b'{"event":"other"}', b'{"event":"later"}'])
+    code, out, said = desk.run("sign-head", desk.log, *keys)
+    assert (code, out) == (1, "")
+    code, out, said = desk.run("sign-head", other, *keys)
+    assert (code, out) == (1, "")
+    assert "nothing was signed" in said
+    assert head.read_bytes() == first
+
+
+def test_a_head_that_a_witness_has_signed_too(
+    tmp_path: Path, day: DayLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = Desk(tmp_path, day, capsys)
+    witness, other = generate_signing_key("w.example.com"), generate_signing_key("x.example.com")
+    code, note, _ = desk.prove("--checkpoint")
+    assert code == 0
+    text, _ = split_note(note.encode())
+    by_both = note.encode() + sign_note(text, [witness]).removeprefix(text + b"\n")
+    desk.proof.write_bytes(by_both)
+    for key, expected in ((witness, 0), (other, 1)):
+        code, said, _ = desk.check("--witness", key.verifier_key)
+        assert code == expected, said
+    assert "witness x.example.com: no trusted key has signed the note" in said
