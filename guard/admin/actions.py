@@ -17,8 +17,10 @@ from guard.admin.latch_actions import lift_changes, lifted
 from guard.admin.messages import AdminError, close_action_id
 from guard.admin.people_actions import (
     plan_approval,
+    plan_opening,
     plan_terms,
     plan_withdrawal,
+    position_opened,
     propose,
     terms_set,
     withdrawn,
@@ -445,6 +447,7 @@ PLANNERS: Final[dict[type, Planner]] = {
     asked.Stop: _plan_act,
     asked.CloseDay: _plan_close,
     asked.SetApprovals: plan_terms,
+    asked.OpenPosition: plan_opening,
     asked.Approve: _plan_approval,
     asked.Withdraw: plan_withdrawal,
 }
@@ -469,6 +472,7 @@ EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
     asked.Stop: _acted,
     asked.CloseDay: _day_closed,
     asked.SetApprovals: terms_set,
+    asked.OpenPosition: position_opened,
     asked.Approve: _approved,
     asked.Withdraw: withdrawn,
 }

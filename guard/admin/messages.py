@@ -21,6 +21,7 @@ from guard.admin.message_base import Query as Query
 from guard.admin.people_messages import Approve as Approve
 from guard.admin.people_messages import ListPending as ListPending
 from guard.admin.people_messages import Loosening
+from guard.admin.people_messages import OpenPosition as OpenPosition
 from guard.admin.people_messages import PendingApproval as PendingApproval
 from guard.admin.people_messages import PendingReply as PendingReply
 from guard.admin.people_messages import SetApprovals as SetApprovals
@@ -285,6 +286,7 @@ AnyAction: TypeAlias = (
     | Stop
     | CloseDay
     | SetApprovals
+    | OpenPosition
     | Approve
     | Withdraw
 )
@@ -455,6 +457,8 @@ ALLOWED: Final = {
     "budget_microcents": "an integer of microcents from 0 to 9223372036854775807",
     "max_reserved_microcents": f"{_AMOUNT}, or null for no cap",
     "proposal": _IDENTIFIER,
+    "lots": "an integer of lots from -9223372036854775807 to 9223372036854775807, but 0",
+    "cost_microcents": "an integer of microcents from 0 to 9223372036854775807",
     "lasts_s": "an integer of seconds from 1 to 31536000, or null for as long as is allowed",
     "proposal_ms": "an integer of milliseconds from 1 to 31536000000",
     "loosening_ms_max": "an integer of milliseconds from 1 to 31536000000",

@@ -20,6 +20,7 @@ from guard.admin.people_messages import (
     Approve,
     ListPending,
     LoosenedLine,
+    OpenPosition,
     PendingApproval,
     PendingLine,
     PendingReply,
@@ -34,10 +35,13 @@ from guard.engine.people import NS_PER_MS, PROPOSALS_MAX, until_of
 from guard.engine.people_events import (
     Approval,
     ApprovalsSet,
+    PositionOpened,
     ProposalWithdrawn,
     Proposed,
 )
+from guard.engine.positions import NO_POSITION
 from guard.engine.state import GuardState
+from guard.protocol.instruments import money_text
 from guard.protocol.limits import normalized
 
 MS_PER_S: Final = 1_000
@@ -170,6 +174,38 @@ def terms_set(state: GuardState, action: SetApprovals, actor: Actor) -> Any:
         loosening_ms_max=action.loosening_ms_max,
         ceiling=ceiling,
         desks=action.desks,
+    )
+
+
+def plan_opening(state: GuardState, action: OpenPosition, actor: Actor) -> Plan:
+    """A position that no fill has given. Raises AdminError."""
+    if state.people.terms is None:
+        words = "a position is opened by two people alone; allowed: with [approvals] configured"
+        raise AdminError("not_permitted", "type", words)
+    known: Any = (("desk", action.desk, state.desks), ("symbol", action.symbol, state.instruments))
+    for field, name, names in known:
+        if name not in names:
+            raise AdminError(f"unknown_{field}", field, f"there is no {field} {name!r}")
+    if not action.lots:
+        raise AdminError("invalid", "lots", "lots is 0; allowed: any other number")
+    desk, number = state.desks[action.desk], state.positions.symbols[action.symbol]
+    row = state.positions.find(desk.share, number)
+    had = 0 if row == NO_POSITION else state.positions.position(row)
+    change = f"desk {action.desk} in {action.symbol}: position {had} -> {had + action.lots} lots"
+    cost = money_text(action.cost_microcents, ",")
+    return Plan(position_opened(state, action, actor), [f"{change}, for {cost}"])
+
+
+def position_opened(_state: GuardState, action: OpenPosition, actor: Actor) -> Any:
+    """The event of that."""
+    return named(
+        actor,
+        PositionOpened,
+        action,
+        desk=action.desk,
+        symbol=action.symbol,
+        lots=action.lots,
+        cost_microcents=action.cost_microcents,
     )
 
 

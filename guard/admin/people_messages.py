@@ -11,7 +11,7 @@ from guard.admin.message_base import Action, Query
 from guard.engine.people_events import MS_MAX, DeskCeiling, Milliseconds
 from guard.protocol.limits import LimitScope
 from guard.protocol.messages import RequestId
-from guard.protocol.ranges import ActionId
+from guard.protocol.ranges import ActionId, DeskName, Microcents, SignedLots, Symbol
 
 LastsSeconds: TypeAlias = Annotated[int, Meta(ge=1, le=MS_MAX // 1_000)]
 
@@ -32,6 +32,15 @@ class SetApprovals(Action, tag="set_approvals"):
     loosening_ms_max: Milliseconds
     ceiling: list[LimitScope]
     desks: list[DeskCeiling]
+
+
+class OpenPosition(Action, tag="open_position"):
+    """A desk has lots that no fill has given it; below zero it owes them. Takes two people."""
+
+    desk: DeskName
+    symbol: Symbol
+    lots: SignedLots
+    cost_microcents: Microcents
 
 
 class Approve(Action, tag="approve"):

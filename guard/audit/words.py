@@ -115,6 +115,7 @@ EVENTS: Final = {
     "proposal_withdrawn": "proposal withdrawn",
     "proposal_expired": "proposal expired",
     "loosening_reverted": "loosening taken back",
+    "position_opened": "position opened",
     "latch_set": "latch set",
     "execution": "execution",
     "latch_lifted": "latch lifted",

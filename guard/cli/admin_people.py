@@ -70,9 +70,35 @@ def _terms(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     )
 
 
+def _opening_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("desk", metavar="DESK")
+    parser.add_argument("symbol", metavar="SYMBOL")
+    parser.add_argument("lots", type=int, metavar="LOTS", help="below zero: it owes them")
+    parser.add_argument("--cost", required=True, metavar="AMOUNT", help="what they were traded for")
+
+
+def _opening(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    from guard.admin.messages import OpenPosition
+    from guard.cli.base import UsageError
+    from guard.protocol.instruments import parse_money_microcents
+
+    try:
+        cost = parse_money_microcents(options.cost, "--cost")
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return OpenPosition(
+        desk=options.desk,
+        symbol=options.symbol,
+        lots=options.lots,
+        cost_microcents=cost,
+        **common,
+    )
+
+
 PEOPLE_VERBS: Final[dict[str, Verb]] = {
     "pending": Verb("what waits for a second person", no_arguments, _pending, False),
     "approve": Verb("do what another person has proposed", _proposal_arguments, _approve),
     "withdraw": Verb("take a proposal away", _proposal_arguments, _withdraw),
+    "open-position": Verb("say what a desk has already", _opening_arguments, _opening),
     "approvals": Verb("set other terms of what takes two people", _terms_arguments, _terms),
 }

@@ -23,6 +23,7 @@ ALL_DESKS: Final = "all"
 CLIENTS_MAX: Final = 10_000  # each has a row in memory, and each key is looked up in one table
 ORDERS_PER_S_MAX: Final = 10_000_000
 IN_FLIGHT_MAX: Final = 1_000_000
+SILENCE_S_MAX: Final = 86_400
 USER_MAX: Final = 2**32 - 2
 # Which grant each type of request needs; None: whoever is connected may ask. A type that does not
 # stand here needs a grant of its own name.
@@ -56,6 +57,7 @@ class ClientSection(Struct, forbid_unknown_fields=True, frozen=True):
 
     `orders_per_s`: how many orders are taken of it in a second; left out: as many as come.
     `in_flight_max`: how many of its orders may wait for the disk at once.
+    `halt_on_silence_s`: where it has sent no `ping` for so long its desks but reduce positions.
     """
 
     public_key: str | None = None
@@ -66,6 +68,7 @@ class ClientSection(Struct, forbid_unknown_fields=True, frozen=True):
     roles: list[Role] = []
     orders_per_s: Annotated[int, Meta(ge=1, le=ORDERS_PER_S_MAX)] | None = None
     in_flight_max: Annotated[int, Meta(ge=1, le=IN_FLIGHT_MAX)] | None = None
+    halt_on_silence_s: Annotated[int, Meta(ge=2, le=SILENCE_S_MAX)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class ClientTerms:
     roles: frozenset[str] = frozenset()
     orders_per_s: int | None = None
     in_flight_max: int | None = None
+    halt_on_silence_s: int | None = None
 
 
 def clients_of(
@@ -156,6 +160,11 @@ def _terms(
             "roles: allowed only of a client without `may` and `desks`: a key that "
             "trades does not operate"
         )
+    if section.halt_on_silence_s is not None and not section.desks:
+        raise ValueError(
+            f"halt_on_silence_s: {section.halt_on_silence_s} is not allowed; allowed: of a client "
+            "with `desks`, which it stops"
+        )
     granted = None
     if not isinstance(section.desks, str):
         granted = frozenset(section.desks)
@@ -173,6 +182,7 @@ def _terms(
         frozenset(section.roles),
         section.orders_per_s,
         section.in_flight_max,
+        section.halt_on_silence_s,
     )
 
 

@@ -6,15 +6,19 @@ A part of `guard.engine.apply_event`, which says how events are applied and how 
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from guard.engine.building import build_policy
 from guard.engine.people import PEOPLE_SINCE_RULES, forget_proposal, note_proposed
 from guard.engine.people_events import (
     ApprovalsSet,
     LooseningReverted,
+    PositionOpened,
     ProposalExpired,
     ProposalWithdrawn,
     Proposed,
 )
+from guard.engine.positions import BUY, SELL
 from guard.engine.state import GuardState
 from guard.protocol.limits import digest_hex
 from kernel import InvariantError, Lowered
@@ -43,10 +47,23 @@ def _apply_reverted(state: GuardState, event: LooseningReverted) -> None:
             raise InvariantError(f"revert of {event.desk}: the ledger answers {result!r}")
 
 
+def _apply_position_opened(state: GuardState, event: PositionOpened) -> None:
+    """As a trade, confirmed: from now on orders may reduce it."""
+    desk = state.desks.get(event.desk)
+    if event.approval is UNSET or not event.lots:
+        raise InvariantError(f"{event.lots} lots of {event.symbol} are opened by one person, or 0")
+    if desk is None or event.symbol not in state.instruments:
+        raise InvariantError(f"{event.desk}/{event.symbol} is no desk, or no symbol")
+    positions, lots = state.positions, abs(event.lots)
+    row = positions.obtain(desk.share, positions.number_of(event.symbol))
+    positions.trade(row, BUY if event.lots > 0 else SELL, lots, lots, event.cost_microcents)
+
+
 APPLY_PEOPLE: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     ApprovalsSet: _apply_approvals,
     Proposed: note_proposed,
     ProposalWithdrawn: forget_proposal,
     ProposalExpired: forget_proposal,
     LooseningReverted: _apply_reverted,
+    PositionOpened: _apply_position_opened,
 }

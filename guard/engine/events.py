@@ -26,6 +26,7 @@ from guard.engine.people_events import (
     LatchLifted,
     LatchSet,
     LooseningReverted,
+    PositionOpened,
     ProposalExpired,
     ProposalWithdrawn,
     Proposed,
@@ -450,6 +451,7 @@ PlainEvent: TypeAlias = (
     | ProposalWithdrawn
     | ProposalExpired
     | LooseningReverted
+    | PositionOpened
     | LatchSet
     | LatchLifted
     | HoldFreed

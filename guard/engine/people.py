@@ -39,6 +39,7 @@ from guard.engine.people_events import (
     ApprovalsSet,
     DeskCeiling,
     LooseningReverted,
+    PositionOpened,
     ProposalExpired,
     Proposed,
 )
@@ -154,6 +155,10 @@ def _terms_beyond(_state: GuardState, _event: ApprovalsSet) -> list[str]:
     return ["approvals"]
 
 
+def _position_beyond(_state: GuardState, event: PositionOpened) -> list[str]:
+    return [f"positions.{event.desk}.{event.symbol}"]
+
+
 _BEYOND: Final[dict[type, Callable[[GuardState, Any], list[str]]]] = {
     LimitsSet: _limits_beyond,
     PolicyActivated: _policy_beyond,
@@ -162,6 +167,7 @@ _BEYOND: Final[dict[type, Callable[[GuardState, Any], list[str]]]] = {
     DeskOpened: _desk_beyond,
     InstrumentDefined: _instrument_beyond,
     ApprovalsSet: _terms_beyond,
+    PositionOpened: _position_beyond,
 }
 
 

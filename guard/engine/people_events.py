@@ -17,6 +17,8 @@ from guard.protocol.ranges import (
     Microcents,
     ReceivedAtNs,
     ScopeName,
+    SignedLots,
+    Symbol,
 )
 
 ACTION_BYTES_MAX = 16 * 1024 * 1024  # the largest policy
@@ -117,6 +119,19 @@ class ProposalExpired(Administrative, tag="proposal_expired"):
 
     proposal: ActionId
     due_ns: ReceivedAtNs
+
+
+class PositionOpened(Approvable, tag="position_opened"):
+    """A desk has lots that no fill of this log has given it, below zero where it owes them.
+
+    `cost_microcents`: what they were bought, or sold, for. Two people say so.
+    """
+
+    desk: DeskName
+    symbol: Symbol
+    lots: SignedLots
+    cost_microcents: Microcents
+    action_id: ActionId | UnsetType = UNSET
 
 
 class LooseningReverted(Administrative, tag="loosening_reverted"):

@@ -58,6 +58,7 @@ DeskName: TypeAlias = Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}\Z")
 Microcents: TypeAlias = Annotated[int, Meta(ge=0, le=I64_MAX)]
 MicrocentsAboveZero: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
 SignedMicrocents: TypeAlias = Annotated[int, Meta(ge=-I64_MAX - 1, le=I64_MAX)]
+SignedLots: TypeAlias = Annotated[int, Meta(ge=-I64_MAX, le=I64_MAX)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=I64_MAX)]
 CountAboveZero: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
 

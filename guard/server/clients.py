@@ -57,6 +57,10 @@ class Clients:
         """Has any of them a role?"""
         return any(permit.roles for permit in self._permits.values())
 
+    def bound_to_silence(self) -> list[Permit]:
+        """Those that have to show signs of life."""
+        return [each for each in self._permits.values() if each.terms.halt_on_silence_s]
+
     def bind(self, peer: Connection) -> None:
         """Gives a connection its permit."""
         peer.permit = self._permit_of(peer) or NOBODY

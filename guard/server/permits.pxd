@@ -16,7 +16,7 @@ cdef class Permit:
     cdef readonly bytes client
     cdef readonly str name, person
     cdef readonly object terms, roles, desks, may
-    cdef public Py_ssize_t denied, under_way
+    cdef public Py_ssize_t denied, under_way, pings
     cdef readonly Py_ssize_t in_flight_max
     cdef u64 _kinds
     cdef object _desk_names

@@ -46,7 +46,7 @@ class Permit:
         self.roles = terms.roles
         self.desks = terms.desks
         self.may = terms.may
-        self.denied = 0
+        self.denied = self.pings = 0
         self._kinds = 0
         for number, kind in enumerate(KINDS):
             grant = GRANT_OF.get(kind, kind)

@@ -235,6 +235,8 @@ class RequestPath:
                 parts.append(Raw(le.bytes_of(self._replies, self._put_denial(request, 0))))
                 continue
             if request.kind == _PING:
+                if self._permit is not None:
+                    self._permit.pings += 1
                 parts.append(Pong(HEAD_UNKNOWN, "", self._state.log_id, PROTOCOL_VERSION))
             elif request.kind == _STATS:
                 parts.append(StatsReply(self.decided_counters(index + 1), []))

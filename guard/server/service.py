@@ -36,6 +36,7 @@ from guard.server.log_watch import LogWatch
 from guard.server.older_records import OlderRecords
 from guard.server.pipeline import Pipeline
 from guard.server.reconciling import Reconciling
+from guard.server.silence import SilenceWatch
 from guard.server.standing_alarms import (
     FullFills,
     StandingAlarms,
@@ -135,6 +136,7 @@ def make_housekeeper(
             Duty("the telling of latches", LatchAlarms(service.engine.state, alarm).look),
             Duty("the telling of what was not permitted", partial(_tell_denied, pipeline)),
             Duty("what time causes", lambda: pipeline.catch_up(clock.wall_ns())),
+            Duty("the look at silent clients", _look_at_silent(service, pipeline)),
             *duties,
         ],
     )
@@ -156,6 +158,18 @@ def _look_at_standing(service: Service, pipeline: Pipeline) -> Callable[[], None
             ],
         ).look
     )
+
+
+def _look_at_silent(service: Service, pipeline: Pipeline) -> Callable[[], None]:
+    clients, writer = service.clients, service.writer
+    return SilenceWatch(
+        service.engine.state,
+        list if clients is None else clients.bound_to_silence,
+        is_held_up=lambda: pipeline.is_stalled(NANOSECONDS_PER_SECOND),
+        record=pipeline.record,
+        actor=lambda why: service.actor(writer.staged_count, why),
+        monotonic_ns=clock.monotonic_ns,
+    ).look
 
 
 def _tell_denied(pipeline: Pipeline) -> None:

@@ -17,7 +17,13 @@ from guard.engine.apply_event import apply_event
 from guard.engine.events import DeskCapped, LimitsSet
 from guard.engine.facts import NEVER
 from guard.engine.people import due_event
-from guard.engine.people_events import Approval, LooseningReverted, ProposalExpired, Proposed
+from guard.engine.people_events import (
+    Approval,
+    LooseningReverted,
+    PositionOpened,
+    ProposalExpired,
+    Proposed,
+)
 from guard.protocol.limits import LimitScope
 from guard.protocol.messages import Admit
 from guard.recovery.checkpoint_payload import decode_state, encode_state
@@ -30,6 +36,7 @@ from guard_support import (
     T0,
     LoggedEngine,
     actor,
+    cancel,
     describe,
     dev_config,
     order,
@@ -410,3 +417,50 @@ def test_the_way_of_requests_records_first_what_is_due(tmp_path: Any) -> None:
     assert path.engine.state.ledger.max_reserved_microcents("desk-alpha") == cap
     reverted = [b"loosening_reverted" in msgspec.json.encode(line) for line in lines]
     assert reverted.index(True) == first["wal_sequence"] - 2
+
+
+def test_an_opening_position_takes_two_and_may_be_reduced(tmp_path: Any) -> None:
+    engine = guard()
+    desk = Desk(engine)
+    opening: Any = {"desk": "desk-alpha", "symbol": "AAPL", "cost_microcents": 10**10}
+    proposed = desk.do("ann", asked.OpenPosition, lots=-70, action_id="open", **opening)
+    assert proposed.changes[0].startswith("desk desk-alpha in AAPL: position 0 -> -70 lots")
+    assert not is_reducing(engine, "A-1", "buy", 70)
+    assert desk.refused("ann", asked.Approve, proposal="open") == "same_person"
+    approved = desk.do("bob", asked.Approve, proposal="open")
+    assert approved.until_ns is UNSET
+    assert is_reducing(engine, "A-2", "buy", 70)
+    desk.pass_to(T0 + 20 * MINUTE_NS)
+    again = answer(engine.state, asked.ListPositions(), 0).positions[0]
+    assert (again.position_lots, again.confirmed_lots) == (-70, -70)
+    held_well(engine, tmp_path)
+
+
+def is_reducing(engine: LoggedEngine, name: str, side: str, lots: int) -> bool:
+    found = engine.submit(order(name, side=side, quantity=lots))
+    engine.submit(cancel(name))
+    return isinstance(found, Admit) and found.reducing is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"lots": 0}, "invalid"),
+        ({"desk": "desk-none"}, "unknown_desk"),
+        ({"symbol": "NONE"}, "unknown_symbol"),
+    ],
+)
+def test_a_position_that_cannot_be_opened(changes: Any, code: str) -> None:
+    desk = Desk(guard())
+    fields: Any = {"desk": "desk-alpha", "symbol": "AAPL", "lots": 1, "cost_microcents": 1}
+    assert desk.refused("ann", asked.OpenPosition, **(fields | changes)) == code
+
+
+def test_nobody_opens_one_alone_whatever_the_terms() -> None:
+    fields: Any = {"desk": "desk-alpha", "symbol": "AAPL", "lots": 1, "cost_microcents": 1}
+    without = LoggedEngine()
+    assert Desk(without).refused("ann", asked.OpenPosition, **fields) == "not_permitted"
+    for engine in (without, guard()):
+        event = actor(T0, engine.state.next_sequence).event(PositionOpened, **fields)
+        with pytest.raises(InvariantError):
+            apply_event(engine.state, engine.state.next_sequence, event)
