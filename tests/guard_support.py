@@ -177,7 +177,8 @@ def describe(state: GuardState) -> dict[str, Any]:
     )
     fields["latches"] = list(state.latches.entries())
     people = state.people
-    fields["people"] = (people.terms, dict(people.pending), dict(people.loosened))
+    waiting = (dict(people.pending), dict(people.loosened), dict(people.overrides))
+    fields["people"] = (people.terms, *waiting)
     fields["facts"] = list(state.facts.dump())
     used = {name: bucket.dump() for name, bucket in state.limits.buckets.items()}
     fields["prices"] = (state.prices.is_kept, state.prices.dump())

@@ -15,6 +15,7 @@ from guard.admin.day_name import check_day
 from guard.admin.fill_actions import AMENDING, amended, plan_amendment
 from guard.admin.latch_actions import lift_changes, lifted
 from guard.admin.messages import AdminError, close_action_id
+from guard.admin.override_actions import overridden, plan_override
 from guard.admin.people_actions import (
     plan_approval,
     plan_opening,
@@ -448,6 +449,7 @@ PLANNERS: Final[dict[type, Planner]] = {
     asked.CloseDay: _plan_close,
     asked.SetApprovals: plan_terms,
     asked.OpenPosition: plan_opening,
+    asked.OverrideOrder: plan_override,
     asked.Approve: _plan_approval,
     asked.Withdraw: plan_withdrawal,
 }
@@ -473,6 +475,7 @@ EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
     asked.CloseDay: _day_closed,
     asked.SetApprovals: terms_set,
     asked.OpenPosition: position_opened,
+    asked.OverrideOrder: overridden,
     asked.Approve: _approved,
     asked.Withdraw: withdrawn,
 }

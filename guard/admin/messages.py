@@ -22,6 +22,7 @@ from guard.admin.people_messages import Approve as Approve
 from guard.admin.people_messages import ListPending as ListPending
 from guard.admin.people_messages import Loosening
 from guard.admin.people_messages import OpenPosition as OpenPosition
+from guard.admin.people_messages import OverrideOrder as OverrideOrder
 from guard.admin.people_messages import PendingApproval as PendingApproval
 from guard.admin.people_messages import PendingReply as PendingReply
 from guard.admin.people_messages import SetApprovals as SetApprovals
@@ -287,6 +288,7 @@ AnyAction: TypeAlias = (
     | CloseDay
     | SetApprovals
     | OpenPosition
+    | OverrideOrder
     | Approve
     | Withdraw
 )
@@ -457,6 +459,8 @@ ALLOWED: Final = {
     "budget_microcents": "an integer of microcents from 0 to 9223372036854775807",
     "max_reserved_microcents": f"{_AMOUNT}, or null for no cap",
     "proposal": _IDENTIFIER,
+    "order": "an order, as it is sent (PROTOCOL 3)",
+    "checks": "a list of the reasons of checks of limits",
     "lots": "an integer of lots from -9223372036854775807 to 9223372036854775807, but 0",
     "cost_microcents": "an integer of microcents from 0 to 9223372036854775807",
     "lasts_s": "an integer of seconds from 1 to 31536000, or null for as long as is allowed",

@@ -8,9 +8,9 @@ from typing import Annotated, TypeAlias
 from msgspec import UNSET, Meta, Struct
 
 from guard.admin.message_base import Action, Query
-from guard.engine.people_events import MS_MAX, DeskCeiling, Milliseconds
+from guard.engine.people_events import MS_MAX, DeskCeiling, Milliseconds, ReasonWord
 from guard.protocol.limits import LimitScope
-from guard.protocol.messages import RequestId
+from guard.protocol.messages import Order, RequestId
 from guard.protocol.ranges import ActionId, DeskName, Microcents, SignedLots, Symbol
 
 LastsSeconds: TypeAlias = Annotated[int, Meta(ge=1, le=MS_MAX // 1_000)]
@@ -41,6 +41,13 @@ class OpenPosition(Action, tag="open_position"):
     symbol: Symbol
     lots: SignedLots
     cost_microcents: Microcents
+
+
+class OverrideOrder(Loosening, tag="override"):
+    """One order passes checks that refuse it, once. Takes two people; `lasts_s`: until it came."""
+
+    order: Order
+    checks: list[ReasonWord]
 
 
 class Approve(Action, tag="approve"):

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from guard.audit.remedies import lead, remedies, remedies_for_requested
-from guard.audit.sentences import sentence_of
+from guard.audit.sentences import override_sentence, sentence_of
 from guard.engine.events import HoldFreed, KernelRows
 from guard.engine.limit_checks import valued_at
 from guard.engine.limit_lines import effective_limits, limit_lines
@@ -231,6 +231,10 @@ def explain_order(
     price = _priced_at(event, state)
     explanation["quantity_that_fits"] = _quantity_that_fits(order, price, answer, state)
     explanation["sentence"] = sentence_of(explanation, state.currency)
+    used = state.people.used
+    if used is not None and used[0] == place.sequence:
+        explanation["override"] = msgspec.to_builtins(used[1])
+        explanation["sentence"] += f" {override_sentence(used[1])}"
     return explanation
 
 

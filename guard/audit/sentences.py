@@ -13,10 +13,20 @@ from guard.audit.formats import count, duration, money, time
 from guard.audit.limit_sentences import LIMIT_FORMS
 from guard.audit.units import bits, quantity
 from guard.audit.words import reason_words
+from guard.engine.people_events import OrderOverridden
 
 NS_PER_MS: Final = 1_000_000
 
 Account = dict[str, Any]
+
+
+def override_sentence(event: OrderOverridden) -> str:
+    """By whom some checks did not count for an order."""
+    approval: Any = event.approval
+    return (
+        f"It was to pass {', '.join(event.checks)}: proposed by {event.by} ({event.why}), approved "
+        f"by {approval.by} ({approval.why})."
+    )
 
 
 def sentence_of(account: Account, currency: str) -> str:

@@ -116,6 +116,8 @@ EVENTS: Final = {
     "proposal_expired": "proposal expired",
     "loosening_reverted": "loosening taken back",
     "position_opened": "position opened",
+    "order_overridden": "order overridden",
+    "override_expired": "override expired",
     "latch_set": "latch set",
     "execution": "execution",
     "latch_lifted": "latch lifted",

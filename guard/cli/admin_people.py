@@ -4,6 +4,7 @@ A part of `guard.cli.admin`, whose table names them with all others.
 """
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,10 +96,37 @@ def _opening(options: argparse.Namespace, common: dict[str, Any]) -> Any:
     )
 
 
+def _override_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path, help="the order, in JSON, as it is sent")
+    parser.add_argument(
+        "--check",
+        action="append",
+        required=True,
+        metavar="REASON",
+        help="what it is to pass, such as quantity_above_max",
+    )
+    add_lasts(parser)
+
+
+def _override(options: argparse.Namespace, common: dict[str, Any]) -> Any:
+    import msgspec
+
+    from guard.admin.messages import OverrideOrder
+    from guard.cli.base import UsageError
+    from guard.protocol.messages import Order
+
+    try:
+        order = msgspec.convert(json.loads(options.file.read_bytes()), Order)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{options.file}: {error}") from error
+    return OverrideOrder(order=order, checks=options.check, **lasting(options, common))
+
+
 PEOPLE_VERBS: Final[dict[str, Verb]] = {
     "pending": Verb("what waits for a second person", no_arguments, _pending, False),
     "approve": Verb("do what another person has proposed", _proposal_arguments, _approve),
     "withdraw": Verb("take a proposal away", _proposal_arguments, _withdraw),
+    "override": Verb("let one order pass checks, once", _override_arguments, _override),
     "open-position": Verb("say what a desk has already", _opening_arguments, _opening),
     "approvals": Verb("set other terms of what takes two people", _terms_arguments, _terms),
 }

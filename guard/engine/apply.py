@@ -15,6 +15,7 @@ from guard.engine import (
     execution,
     fact_rates,
     limit_checks,
+    overrides,
     positioning,
     reducing,
     remembered_orphans,
@@ -57,6 +58,8 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
     if request.elapsed_ns > state.elapsed_ns:
         state.elapsed_ns = request.elapsed_ns
     kind = outcome.kind
+    if state.has_overrides and kind in (_ADMITTED, _REJECTED, _REFUSED):
+        overrides.use(state, request, sequence)
     if state.has_facts and state.facts.due:
         _check_due(state, request)
     if kind == _ADMITTED:

@@ -8,11 +8,14 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
+from guard.engine import overrides
 from guard.engine.building import build_policy
 from guard.engine.people import PEOPLE_SINCE_RULES, forget_proposal, note_proposed
 from guard.engine.people_events import (
     ApprovalsSet,
     LooseningReverted,
+    OrderOverridden,
+    OverrideExpired,
     PositionOpened,
     ProposalExpired,
     ProposalWithdrawn,
@@ -59,6 +62,21 @@ def _apply_position_opened(state: GuardState, event: PositionOpened) -> None:
     positions.trade(row, BUY if event.lots > 0 else SELL, lots, lots, event.cost_microcents)
 
 
+def _apply_overridden(state: GuardState, event: OrderOverridden) -> None:
+    if event.approval is UNSET or event.until_ns is UNSET:
+        raise InvariantError("an order is overridden by one person, or for ever")
+    if event.desk not in state.desks:
+        raise InvariantError(f"an order of {event.desk} is overridden, which is no desk")
+    overrides.add(state, event)
+
+
+def _apply_override_expired(state: GuardState, event: OverrideExpired) -> None:
+    found = state.people.overrides.get(event.order_digest_hex)
+    if found is None or found.event.until_ns != event.due_ns:
+        raise InvariantError(f"override {event.order_digest_hex} expires, and is not due")
+    overrides.forget(state, event.order_digest_hex)
+
+
 APPLY_PEOPLE: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     ApprovalsSet: _apply_approvals,
     Proposed: note_proposed,
@@ -66,4 +84,6 @@ APPLY_PEOPLE: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     ProposalExpired: forget_proposal,
     LooseningReverted: _apply_reverted,
     PositionOpened: _apply_position_opened,
+    OrderOverridden: _apply_overridden,
+    OverrideExpired: _apply_override_expired,
 }

@@ -13,7 +13,16 @@ How it fails: `InvariantError` where the state lacks what start-up guarantees, o
 gives two answers to one question. Nothing of a request can cause either.
 """
 
-from guard.engine import early, execution, fact_rates, positioning, reducing, settling, suspects
+from guard.engine import (
+    early,
+    execution,
+    fact_rates,
+    overrides,
+    positioning,
+    reducing,
+    settling,
+    suspects,
+)
 from guard.engine.checks import BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERSION, Check
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
@@ -134,6 +143,7 @@ def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
         return 0
     found = state.found
     found.is_exit = found.is_overruled = False
+    found.overridden = overrides.checks_for(state, request) if state.has_overrides else None
     if state.positions.is_kept:
         found.is_exit = positioning.reduces(state, request)
     reason = 0
@@ -161,6 +171,8 @@ def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
             break
         check = checks[index]
         if found.is_exit and check.spares_exits:
+            continue
+        if found.overridden is not None and check.number in found.overridden:
             continue
         if check.refuses(state, request, outcome, found):
             outcome.stage = check.stage

@@ -26,6 +26,8 @@ from guard.engine.people_events import (
     LatchLifted,
     LatchSet,
     LooseningReverted,
+    OrderOverridden,
+    OverrideExpired,
     PositionOpened,
     ProposalExpired,
     ProposalWithdrawn,
@@ -451,6 +453,8 @@ PlainEvent: TypeAlias = (
     | ProposalWithdrawn
     | ProposalExpired
     | LooseningReverted
+    | OrderOverridden
+    | OverrideExpired
     | PositionOpened
     | LatchSet
     | LatchLifted

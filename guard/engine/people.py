@@ -39,6 +39,8 @@ from guard.engine.people_events import (
     ApprovalsSet,
     DeskCeiling,
     LooseningReverted,
+    OrderOverridden,
+    OverrideExpired,
     PositionOpened,
     ProposalExpired,
     Proposed,
@@ -159,6 +161,10 @@ def _position_beyond(_state: GuardState, event: PositionOpened) -> list[str]:
     return [f"positions.{event.desk}.{event.symbol}"]
 
 
+def _order_beyond(_state: GuardState, event: OrderOverridden) -> list[str]:
+    return [f"orders.{event.desk}.{event.client_order_id}"]
+
+
 _BEYOND: Final[dict[type, Callable[[GuardState, Any], list[str]]]] = {
     LimitsSet: _limits_beyond,
     PolicyActivated: _policy_beyond,
@@ -168,6 +174,7 @@ _BEYOND: Final[dict[type, Callable[[GuardState, Any], list[str]]]] = {
     InstrumentDefined: _instrument_beyond,
     ApprovalsSet: _terms_beyond,
     PositionOpened: _position_beyond,
+    OrderOverridden: _order_beyond,
 }
 
 
@@ -218,7 +225,7 @@ def _check_approval(state: GuardState, event: Any, digest_hex: str) -> None:
 
 def until_of(event: Any, proposal: Proposed, approved_at_ns: int) -> Any:
     """Until when a change holds that is approved then; UNSET for what stays."""
-    if thing_of(event) is None:
+    if thing_of(event) is None and not isinstance(event, OrderOverridden):
         return UNSET
     return min(approved_at_ns + proposal.lasts_ms * NS_PER_MS, TIME_NS_MAX)
 
@@ -287,6 +294,9 @@ def _next_due(state: GuardState) -> tuple[int, str, tuple[str, str]] | None:
     people = state.people
     found = [(each.expires_at_ns, "proposal", (name, "")) for name, each in people.pending.items()]
     found += [(each.until_ns, "loosening", thing) for thing, each in people.loosened.items()]
+    found += [
+        (each.event.until_ns, "override", (digest, "")) for digest, each in people.overrides.items()
+    ]
     return min(found, default=None)
 
 
@@ -298,6 +308,8 @@ def due_event(state: GuardState, actor: Actor) -> Any:
     due_ns, kind, (what, desk) = due
     if kind == "proposal":
         return actor.event(ProposalExpired, proposal=what, due_ns=due_ns)
+    if kind == "override":
+        return actor.event(OverrideExpired, order_digest_hex=what, due_ns=due_ns)
     lowered: Any = UNSET
     if what == "budget":
         free = state.ledger.remaining_microcents(desk) or 0

@@ -25,6 +25,7 @@ ACTION_BYTES_MAX = 16 * 1024 * 1024  # the largest policy
 MS_MAX = 31_536_000_000  # a year
 Milliseconds: TypeAlias = Annotated[int, Meta(ge=1, le=MS_MAX)]
 Person: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
+ReasonWord: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z_]{1,64}\Z")]
 LoosenedThing: TypeAlias = Literal["limits", "policy", "cap", "budget"]
 
 
@@ -132,6 +133,23 @@ class PositionOpened(Approvable, tag="position_opened"):
     lots: SignedLots
     cost_microcents: Microcents
     action_id: ActionId | UnsetType = UNSET
+
+
+class OrderOverridden(Approvable, tag="order_overridden"):
+    """One order passes these checks, until `until_ns`, once (`guard.engine.overrides`)."""
+
+    desk: DeskName
+    client_order_id: ActionId
+    order_digest_hex: HexDigest
+    checks: list[ReasonWord]
+    action_id: ActionId | UnsetType = UNSET
+
+
+class OverrideExpired(Administrative, tag="override_expired"):
+    """The order has not come in time, which ended at `due_ns`."""
+
+    order_digest_hex: HexDigest
+    due_ns: ReceivedAtNs
 
 
 class LooseningReverted(Administrative, tag="loosening_reverted"):

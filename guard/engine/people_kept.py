@@ -21,9 +21,13 @@ class People:
     """`terms`: those in force; None where one person does whatever an operator may.
 
     `pending`: proposals by their own action's id. `loosened`: by what, and of which desk.
+    `overrides`: by their orders' digests (`guard.engine.overrides`). `used`: the record that has
+    used one up last, and the event of that: not kept in checkpoints.
     """
 
     def __init__(self) -> None:
         self.terms: ApprovalsSet | None = None
         self.pending: dict[str, Proposed] = {}
         self.loosened: dict[tuple[str, str], Loosened] = {}
+        self.overrides: dict[str, Any] = {}
+        self.used: tuple[int, Any] | None = None

@@ -67,6 +67,7 @@ cdef class Found:
     cdef public Request request
     cdef public bint is_exit, is_overruled
     cdef public u64 overruled_fee_microcents
+    cdef public object overridden
     cdef public dict venues
     cdef public PolicySnapshot venues_of
     cdef dict _desks, _worths
@@ -113,6 +114,7 @@ cdef class GuardState:
     cdef public bint has_latches
     cdef public object people
     cdef public i64 due_at_ns
+    cdef public bint has_overrides
     cdef public Prices prices
     cdef public Found found
 

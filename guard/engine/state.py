@@ -153,6 +153,7 @@ class Found:
         # Does the order but reduce a position, what the kernel said notwithstanding, for what fee?
         self.is_exit = self.is_overruled = False
         self.overruled_fee_microcents = 0
+        self.overridden: frozenset[int] | None = None  # checks that do not count for it
         # The venues of a policy by number, and which policy's they are.
         self.venues: dict[int, KernelModel] = {}
         self.venues_of: PolicySnapshot | None = None
@@ -255,6 +256,7 @@ class GuardState:
     has_latches: bool = False  # whether any is set; worked out
     people: People = field(default_factory=People)
     due_at_ns: int = NEVER  # when the first thing that time causes is due; worked out
+    has_overrides: bool = False  # whether any waits for its order; worked out
     prices: Prices = field(default_factory=Prices)
 
     found: Found = field(default_factory=Found, init=False, repr=False, compare=False)

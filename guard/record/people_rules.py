@@ -18,13 +18,13 @@ from guard.engine.events import (
 from guard.engine.latch_lifting import why_it_stays
 from guard.engine.latches import LATCHES_SINCE_RULES, place_words
 from guard.engine.people import due_event
-from guard.engine.people_events import LatchSet, LooseningReverted, ProposalExpired
+from guard.engine.people_events import LatchSet, LooseningReverted, OverrideExpired, ProposalExpired
 from guard.engine.state import GuardState
 from guard.record.codec import RecordError
 from guard.record.words import refusal
 
 # What time causes, and what may stand before it though its time has come: nothing is decided there.
-TIMED: Final = frozenset((LooseningReverted, ProposalExpired))
+TIMED: Final = frozenset((LooseningReverted, OverrideExpired, ProposalExpired))
 DECIDE_NOTHING: Final = frozenset(
     (
         CheckpointTaken,

@@ -5,7 +5,7 @@ A part of `guard.recovery.state_head`; `guard.recovery.people_state` gives them 
 
 from msgspec import UNSET, Struct, UnsetType
 
-from guard.engine.people_events import ApprovalsSet, LoosenedThing, Proposed
+from guard.engine.people_events import ApprovalsSet, LoosenedThing, OrderOverridden, Proposed
 from guard.engine.policy_content import PolicyContent
 from guard.protocol.limits import LimitScope
 from guard.protocol.ranges import Microcents, ReceivedAtNs, ScopeName
@@ -28,3 +28,4 @@ class PeopleState(Struct, forbid_unknown_fields=True, omit_defaults=True):
     terms: ApprovalsSet
     pending: list[Proposed] = []
     loosened: list[LoosenedHeld] = []
+    overrides: list[OrderOverridden] = []

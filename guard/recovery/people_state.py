@@ -10,11 +10,13 @@ from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
 
+from guard.engine.overrides import add
 from guard.engine.people import note_due
 from guard.engine.people_kept import Loosened
 from guard.engine.state import GuardState
 from guard.recovery.people_head import LoosenedHeld, PeopleState
 from guard.recovery.state_head import StateError
+from kernel import InvariantError
 
 _FIELD_OF: Final = {
     "limits": "limits",
@@ -33,7 +35,8 @@ def people_of(state: GuardState) -> PeopleState | UnsetType:
     for (what, desk), (until_ns, base) in sorted(people.loosened.items()):
         held: dict[str, Any] = {_FIELD_OF[what]: base}
         loosened.append(LoosenedHeld(what, desk, until_ns, **held))  # type: ignore[arg-type]
-    return PeopleState(people.terms, list(people.pending.values()), loosened)
+    overrides = [each.event for each in people.overrides.values()]
+    return PeopleState(people.terms, list(people.pending.values()), loosened, overrides)
 
 
 def take_people(state: GuardState, held: PeopleState | UnsetType) -> None:
@@ -51,4 +54,9 @@ def take_people(state: GuardState, held: PeopleState | UnsetType) -> None:
         if base is UNSET or (each.desk in state.desks) != of_desk:
             raise StateError(f"people.loosened: {each.what} of {each.desk!r} reverts to nothing")
         people.loosened[each.what, each.desk] = Loosened(each.until_ns, base)
+    try:
+        for event in held.overrides:
+            add(state, event)
+    except InvariantError as error:
+        raise StateError(f"people.overrides: {error}") from error
     note_due(state)
