@@ -8,9 +8,13 @@ the two modules that decide read it.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from guard.engine.executions import Executions
 from guard.engine.facts import KeptFacts
+from guard.engine.latches import Latches
 from guard.engine.limits import Limits
+from guard.engine.people_kept import People
 from guard.engine.positions import Positions
+from guard.engine.prices import Prices
 from guard.protocol.instruments import Instrument
 from guard.protocol.ranges import TIME_NS_MAX
 from kernel.ledger import BudgetEngine
@@ -70,6 +74,10 @@ class GuardState:
     facts: KeptFacts = field(default_factory=KeptFacts)
     positions: Positions = field(default_factory=Positions)  # of rules that it does not have
     limits: Limits = field(default_factory=Limits)  # of rules that this engine does not have
+    executions: Executions = field(default_factory=Executions)
+    latches: Latches = field(default_factory=Latches)
+    people: People = field(default_factory=People)
+    prices: Prices = field(default_factory=Prices)
     elapsed_ns: int = 0
     is_firm_reducing: bool = False
     reducing_symbols: frozenset[str] = frozenset()
