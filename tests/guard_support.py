@@ -181,6 +181,7 @@ def describe(state: GuardState) -> dict[str, Any]:
     fields["people"] = (people.terms, *waiting)
     fields["facts"] = list(state.facts.dump())
     used = {name: bucket.dump() for name, bucket in state.limits.buckets.items()}
+    fields["exposure"] = kept.exposure.dump() if kept.exposure.is_on else []
     fields["prices"] = (state.prices.is_kept, state.prices.dump())
     fields["limits"] = (state.limits.tree, used, state.limits.recent.dump())
     fields["repeated"] = list(state.limits.repeated.entries())

@@ -30,6 +30,10 @@ _SIZES = ("quantity_above_max", "value_above_max", "quantity_out_of_range", "ove
 _PRICES = ("price_outside_collar", "reference_missing", "reference_stale")
 _RATES = ("order_rate_exceeded", "notional_rate_exceeded")
 _POSITIONS = ("position_long_above_max", "position_short_above_max")
+_EXPOSURES = (
+    "exposure_gross_above_max", "exposure_net_above_max", "exposure_long_above_max",
+    "exposure_short_above_max", "concentration_above_max",
+)  # fmt: skip
 _HALTS = ("firm_halted", "desk_halted", "symbol_halted")
 _CREDIT = ("exposure_limit_exceeded", "insufficient", "desk_halted")
 _WHAT = (
@@ -41,7 +45,8 @@ CLAUSES: Final = (
     Clause("15c3-5 (b)", "controls and procedures, documented and kept", (),
            "each limit is a record with who and why; `wal/FORMAT.md`"),
     Clause("15c3-5 (c)(1)(i)", "orders beyond credit or capital thresholds, set beforehand",
-           (*_CREDIT, "overflow", "limit_unsaid", *_POSITIONS, "open_orders_above_max")),
+           (*_CREDIT, "overflow", "limit_unsaid", *_POSITIONS, *_EXPOSURES,
+            "open_orders_above_max")),
     Clause("15c3-5 (c)(1)(ii)", "erroneous orders: price or size parameters, one by one or over "
            "a short time, duplicates",
            (*_SIZES, "quantity_below_min", "quantity_off_step", "price_off_step",
@@ -64,12 +69,13 @@ CLAUSES: Final = (
     Clause("RTS 6 15(1)(b)", "maximum order value", ("value_above_max",)),
     Clause("RTS 6 15(1)(c)", "maximum order volume", ("quantity_above_max",)),
     Clause("RTS 6 15(1)(d)", "maximum messages", ("order_rate_exceeded",)),
-    Clause("RTS 6 15(2)", "all orders in the calculation at once", ("exposure_limit_exceeded",)),
+    Clause("RTS 6 15(2)", "all orders in the calculation at once",
+           ("exposure_limit_exceeded", *_EXPOSURES)),
     Clause("RTS 6 15(3)", "repeated automated execution throttles",
            ("order_rate_exceeded", "desk_symbol_reducing"),
            "a rate of `executions` latches, PROTOCOL 3.5 and 12"),
     Clause("RTS 6 15(4)", "market and credit risk limits",
-           (*_CREDIT, *_POSITIONS, "open_orders_above_max")),
+           (*_CREDIT, *_POSITIONS, *_EXPOSURES, "open_orders_above_max")),
     Clause("RTS 6 15(5)", "trader, desk and instrument without permission are blocked",
            ("unknown_desk", *_WHAT)),
     Clause("RTS 6 15(6)", "overrides only for one order, by people", (),
@@ -81,7 +87,7 @@ CLAUSES: Final = (
     Clause("FIA maximum order size", "in quantity and value",
            ("quantity_above_max", "value_above_max")),
     Clause("FIA maximum intraday position", "in each instrument", _POSITIONS,
-           "of each desk; of the firm as a whole not there yet"),
+           "of each desk; of the firm and of a symbol as a whole by exposure, in money"),
     Clause("FIA price tolerance", "limits beside a reference", _PRICES),
     Clause("FIA kill switch", "stops entries at once", _HALTS),
     Clause("FIA message throttles", "orders within a time", _RATES),
@@ -109,7 +115,8 @@ _CHECKS_HEAD: Final = """
 
 *Spares exits*: an order that only reduces a position is not held to it. The tests of each are
 `tests/guard/engine/test_limit_checks.py` where there is a key (of positions and open orders
-`test_position_checks.py`), `test_decide_entry.py` and `test_entry_bounds.py` beside it else.
+`test_position_checks.py`, of exposure `test_exposure_checks.py`), `test_decide_entry.py` and
+`test_entry_bounds.py` beside it else.
 
 | number | reason | what it is | looks at | key | since rules | spares exits | clauses |
 |---|---|---|---|---|---|---|---|

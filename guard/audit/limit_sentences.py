@@ -1,6 +1,7 @@
 """Why a limit refused an order, in one sentence. Pure.
 
-Owns a form for each reason of `guard.engine.limit_checks` and `guard.engine.position_checks`.
+Owns a form for each reason of `guard.engine.limit_checks`, `guard.engine.position_checks`, and
+`guard.engine.exposure_checks`.
 Quantities in lots and prices in ticks, as limits are said; amounts of money exact.
 """
 
@@ -129,6 +130,32 @@ def _open_orders(account: Account, _currency: str) -> str:
     )
 
 
+def _exposure(what: str) -> Form:
+    def form(account: Account, currency: str) -> str:
+        detail = account["answer"]["detail"]
+        asked, limit = money(detail["asked"]), f"{money(detail['limit'])} {currency}"
+        if detail["scope"] == Scope.DESK:
+            return (
+                f"with all that works the desk's {what} could come to {asked} {currency} "
+                f"({money(detail['used'])} without this order), above {limit}, its limit"
+            )
+        return (
+            f"with this order, worth {asked} {currency} at the price of positions, the {what} of "
+            f"{_scope(account)} could come to be above {limit}, the limit"
+        )
+
+    return form
+
+
+def _concentration(account: Account, _currency: str) -> str:
+    detail = account["answer"]["detail"]
+    would_be = f", {count(detail['asked'])} bps," if detail["scope"] == Scope.DESK else ""
+    return (
+        f"with this order more{would_be} of what {_scope(account)} has would be in this symbol "
+        f"than the {count(detail['limit'])} bps of its limit"
+    )
+
+
 LIMIT_FORMS: Final[dict[str, Form]] = {
     "limit_unsaid": _unsaid,
     "symbol_restricted": _restricted,
@@ -152,4 +179,9 @@ LIMIT_FORMS: Final[dict[str, Form]] = {
     "position_long_above_max": _position("long"),
     "position_short_above_max": _position("short"),
     "open_orders_above_max": _open_orders,
+    "exposure_gross_above_max": _exposure("gross exposure"),
+    "exposure_net_above_max": _exposure("net exposure"),
+    "exposure_long_above_max": _exposure("long exposure"),
+    "exposure_short_above_max": _exposure("short exposure"),
+    "concentration_above_max": _concentration,
 }

@@ -34,6 +34,7 @@ from guard.protocol.limits import (
     RateKind,
     RateLimit,
     Scope,
+    ShareBps,
     Strictest,
     WindowMs,
     WindowS,
@@ -47,7 +48,7 @@ NONE: Final = "none"
 SHOWN_MAX: Final = 20  # of what is unsaid
 
 NoneWord: TypeAlias = Literal["none"]
-_MONEY: Final = ("value_min", "value_max")
+_MONEY: Final = {file_name(key.name): key for key in KEYS if key.unit == "money"}
 
 
 class RateSection(Struct, forbid_unknown_fields=True, frozen=True):
@@ -79,6 +80,12 @@ class ScopeSection(Struct, forbid_unknown_fields=True, frozen=True):
     reconcile_s: WindowS | None = None
     require_reconciliation: bool | None = None
     immediate_order_s: WindowS | None = None
+    exposure_gross_max: str | None = None
+    exposure_net_max: str | None = None
+    exposure_long_max: str | None = None
+    exposure_short_max: str | None = None
+    concentration_max_bps: ShareBps | NoneWord | None = None
+    concentration_from: str | None = None
     sides: list[Side] | None = None
     order_types: list[OrderType] | None = None
     times_in_force: list[TimeInForce] | None = None
@@ -213,7 +220,9 @@ def _scope(section: ScopeSection, desk: str, symbol: str) -> LimitScope:
         if value is None or name == "rates":
             continue
         if name in _MONEY:
-            said[f"{name}_microcents"] = _money(value, f"{place}.{name}", name == "value_max")
+            key = _MONEY[name]
+            may_be_none = key.strictest == Strictest.LEAST
+            said[key.name] = _money(value, f"{place}.{name}", may_be_none, key.is_own)
         else:
             said[name] = None if value == NONE else value
     if section.rates is not None:
@@ -224,11 +233,11 @@ def _scope(section: ScopeSection, desk: str, symbol: str) -> LimitScope:
     return LimitScope(desk, symbol, **said)
 
 
-def _money(text: str, place: str, may_be_none: bool) -> int | None:
+def _money(text: str, place: str, may_be_none: bool, may_be_zero: bool = False) -> int | None:
     if may_be_none and text == NONE:
         return None
     microcents = parse_money_microcents(text, place)
-    if microcents == 0:
+    if microcents == 0 and not may_be_zero:
         raise ValueError(f"{place}: {text!r} is not allowed; allowed: above zero")
     return microcents
 

@@ -8,7 +8,8 @@ from guard.engine cimport limit_checks
 from guard.engine.limits cimport Effective
 from guard.engine cimport positioning
 from guard.engine.remembered cimport RememberedOrders
-from guard.engine.state cimport Desk, GuardState, Worth
+from guard.engine.state cimport Desk, GuardState
+from guard.engine.worth cimport Worth
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
 from kernel.ledger cimport BudgetEngine

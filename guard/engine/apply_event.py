@@ -251,6 +251,7 @@ def _apply_desk_opened(state: GuardState, event: DeskOpened) -> None:
         share=state.orders.shares.open_desk(),
         limit_class=state.limits.desk_class(event.desk),
     )
+    state.bound_desk(desk)
     if event.fee_bound_bps is not UNSET:
         desk.fee_bound_bps = event.fee_bound_bps
         desk.fee_minimum_microcents = event.fee_minimum_microcents or 0
@@ -271,8 +272,7 @@ def _apply_revalued(state: GuardState, event: Revalued) -> None:
     if event.symbol not in state.instruments:
         raise InvariantError(f"symbol {event.symbol} was never defined")
     state.elapsed_ns = max(state.elapsed_ns, event.elapsed_ns)
-    number = state.positions.number_of(event.symbol)
-    state.prices.put(number, event.price, event.elapsed_ns)
+    state.revalue(event.symbol, event.price, event.elapsed_ns)
 
 
 def _apply_desk_topped_up(state: GuardState, event: DeskToppedUp) -> None:

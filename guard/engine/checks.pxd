@@ -4,10 +4,11 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
-from guard.engine cimport limit_checks, position_checks
+from guard.engine cimport exposure_checks, limit_checks, position_checks
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.shares cimport DeskIds, Shares
-from guard.engine.state cimport Desk, Found, GuardState, Worth
+from guard.engine.state cimport Desk, Found, GuardState
+from guard.engine.worth cimport Worth
 from guard.protocol cimport slots
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request

@@ -15,7 +15,7 @@ decision changes with a version asks `state.rules_version`.
 from collections.abc import Callable
 from typing import Final
 
-from guard.engine import early, exits, limit_checks, position_checks
+from guard.engine import early, exits, exposure_checks, limit_checks, position_checks
 from guard.engine.events import RULES_VERSION, RULES_VERSIONS
 from guard.engine.latches import OF_ALL
 from guard.engine.state import Found, GuardState
@@ -454,6 +454,24 @@ CHECKS_BEHIND_KERNEL: Final = [
     ),
     sparing_row(
         Refusal.OPEN_ORDERS_ABOVE_MAX, position_checks.open_orders_above_max, "open_orders_max"
+    ),
+    sparing_row(
+        Refusal.REFERENCE_MISSING, exposure_checks.price_of_positions_missing, "revalue_bps"
+    ),
+    sparing_row(
+        Refusal.EXPOSURE_GROSS_ABOVE_MAX, exposure_checks.gross_above_max, "exposure_gross_max"
+    ),
+    sparing_row(Refusal.EXPOSURE_NET_ABOVE_MAX, exposure_checks.net_above_max, "exposure_net_max"),
+    sparing_row(
+        Refusal.EXPOSURE_LONG_ABOVE_MAX, exposure_checks.long_above_max, "exposure_long_max"
+    ),
+    sparing_row(
+        Refusal.EXPOSURE_SHORT_ABOVE_MAX, exposure_checks.short_above_max, "exposure_short_max"
+    ),
+    sparing_row(
+        Refusal.CONCENTRATION_ABOVE_MAX,
+        exposure_checks.concentration_above_max,
+        "concentration_max_bps",
     ),
     row(0, "policy", kernel_rejects),
     row(Refusal.SUBSTITUTION_NOT_ALLOWED, "policy", substitution_not_allowed),

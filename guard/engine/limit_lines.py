@@ -7,11 +7,12 @@ who may read the log, and to no client.
 
 from typing import Any, Final
 
+from guard.engine.exposure import CONCENTRATION_BPS, CONCENTRATION_FROM, GROSS
 from guard.engine.limits import Effective, explained
 from guard.engine.positions import BUY, NO_POSITION, SELL
 from guard.engine.rates import CANCELS, EXECUTIONS, NOTIONAL, ORDERS, Bucket
 from guard.engine.state import GuardState
-from guard.protocol.limits import NO_LIMIT, Scope
+from guard.protocol.limits import NO_LIMIT, OWN_KEYS, Scope
 
 _OF_ALLS: Final = (Scope.DESK, Scope.DESK_SYMBOL)
 # Limits of which a desk uses what is its own, whichever scope says them.
@@ -46,6 +47,7 @@ def limit_lines(state: GuardState, desk: str, symbol: str) -> list[dict[str, Any
             "scope": Scope(scope).name.lower(),
             "value": None if value == NO_LIMIT else value,
             **({"used": used[name], "is_own": True} if name in used else {}),
+            **_used_of_money(state, desk, symbol, name, Scope(scope)),
         }
         for name, value, scope in explained(state.limits, desk, symbol)
     ]
@@ -60,6 +62,31 @@ def limit_lines(state: GuardState, desk: str, symbol: str) -> list[dict[str, Any
         for bucket in effective_limits(state, desk, symbol).buckets
     ]
     return lines
+
+
+def _used_of_money(
+    state: GuardState, desk: str, symbol: str, name: str, scope: Scope
+) -> dict[str, Any]:
+    """What a scope has of what its own limit bounds, if that is kept."""
+    number = next((at for at, key in enumerate(OWN_KEYS) if key.name == name), CONCENTRATION_FROM)
+    kept, known = state.positions, state.desks.get(desk)
+    if number == CONCENTRATION_FROM or known is None or not kept.exposure.is_on:
+        return {}
+    of_symbol = kept.symbols.get(symbol)
+    book = None if of_symbol is None else kept.exposure.book(of_symbol)
+    if scope == Scope.SYMBOL:
+        return {} if book is None else {"used": book.figure(number), "is_own": False}
+    measure = kept.exposure.firm if scope == Scope.FIRM else kept.exposure.desk(known.share)
+    if number != CONCENTRATION_BPS:
+        return {"used": measure.figure(number), "is_own": scope == Scope.DESK}
+    whole = measure.figure(GROSS)
+    if scope == Scope.FIRM:
+        share = 0 if book is None else book.figure(GROSS)
+    else:
+        row = kept.find(known.share, NO_SYMBOL if of_symbol is None else of_symbol)
+        share = 0 if row == NO_POSITION else kept.exposure.gross_of(row)
+    used = -(-share * 10_000 // whole) if whole else 0
+    return {"used": used, "is_own": scope == Scope.DESK}
 
 
 def _used_of(state: GuardState, desk: str, symbol: str) -> dict[str, int]:

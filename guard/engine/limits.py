@@ -20,11 +20,13 @@ from guard.engine.repeated import Repeated
 from guard.protocol.limits import (
     KEYS,
     NO_LIMIT,
+    OWN_KEYS,
     RECONCILE,
     UNSAID,
     LimitKey,
     LimitScope,
     Scope,
+    own_values,
     stricter,
     value_of,
 )
@@ -44,8 +46,8 @@ class Effective:
     """
 
     def __init__(self) -> None:
-        self.values = [-1] * 24
-        self.scopes = [0] * 24
+        self.values = [-1] * 32
+        self.scopes = [0] * 32
         self.venues: frozenset[int] | None = None
         self.drop_copy_venues: frozenset[int] | None = None
         self.venue_scope = self.symbol_refusal = self.symbol_scope = 0
@@ -81,6 +83,7 @@ class Limits:
         self.counts_orders = False  # of what is admitted something is remembered
         self.has_drop_copy = False  # there is one, of some desk and symbol
         self.counts_facts = False  # of fills and cancels something is
+        self.bounds_money = False  # of what positions are worth
         self.recent = Recent()
         self.repeated = Repeated()
         self._scopes: dict[tuple[str, str], LimitScope] = {}
@@ -122,6 +125,12 @@ class Limits:
         self.repeated.window_ns = max(executions, default=0) * _NS_PER_MS
         if not executions:
             self.repeated.forget()
+        said = [value for scope in tree for value in own_values(scope)]
+        self.bounds_money = max(said, default=UNSAID) != UNSAID
+
+    def scope_of(self, desk: str, symbol: str) -> LimitScope | None:
+        """What the tree says of exactly that scope."""
+        return self._scopes.get((desk, symbol))
 
     def desk_class(self, desk: str) -> int:
         """Where a desk's limits are found."""
@@ -149,7 +158,8 @@ class Limits:
             scope = self._scopes.get(name)
             if scope is not None:
                 for key in KEYS:
-                    _take(found, key, scope)
+                    if not key.is_own:
+                        _take(found, key, scope)
                 _take_lists(found, scope, symbol)
                 found.buckets += [
                     self.buckets[*name, rate.kind, rate.window_ms] for rate in scope.rates or ()
@@ -191,8 +201,14 @@ def _take_lists(found: Effective, scope: LimitScope, symbol: str) -> None:
 def explained(limits: Limits, desk: str, symbol: str) -> list[tuple[str, int, Scope]]:
     """Of a desk in a symbol each key that any scope says: name, value and whose it is."""
     found = limits.effective(limits.desk_class(desk), limits.symbol_class(symbol))
-    return [
+    lines = [
         (key.name, found.value(key.number), Scope(found.scope(key.number)))
         for key in KEYS
         if found.value(key.number) != UNSAID
     ]
+    for name in (("", ""), (desk, ""), ("", symbol)):
+        scope = limits.scope_of(*name)
+        if scope is not None:
+            values = zip(OWN_KEYS, own_values(scope), strict=True)
+            lines += [(key.name, value, scope.scope) for key, value in values if value != UNSAID]
+    return lines

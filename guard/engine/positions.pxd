@@ -5,6 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
+from guard.engine.exposure cimport Exposure
 from kernel cimport little_endian as le
 
 cdef extern from *:
@@ -28,6 +29,7 @@ cdef class Positions:
     cdef readonly Py_ssize_t count
     cdef public i64 open_exits
     cdef dict _surplus, _pending
+    cdef readonly Exposure exposure
     cdef readonly bint has_new_surplus
     cdef set _new_surplus
     cdef list _slabs
@@ -67,6 +69,12 @@ cdef class Positions:
     cdef int _note_surplus(self, Py_ssize_t row) except -1
     cdef _add_surplus(self, desk, change)
     cpdef take_new_surplus(self)
+    @cython.locals(key=u64)
+    cdef int _note_exposure(self, Py_ssize_t row) except -1
+    @cython.locals(row=Py_ssize_t)
+    cpdef int revalue(self, Py_ssize_t symbol, u64 price) except -1
+    @cython.locals(row=Py_ssize_t)
+    cpdef count_exposure(self, bint is_on)
     cdef int _add(self, Py_ssize_t row, int field, i64 value) except -1
 
     @cython.locals(position=i64)

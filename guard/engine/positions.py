@@ -30,6 +30,7 @@ zero, and for a dump that does not hold together.
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
+from guard.engine.exposure import Exposure
 from kernel import InvariantError
 from kernel import little_endian as le
 
@@ -68,6 +69,7 @@ class Positions:
         self.since_sequence = 0
         self.symbols: dict[str, int] = {}
         self.count = self.open_exits = 0  # rows; reducing orders that are open
+        self.exposure = Exposure()
         self._surplus: dict[int, int] = {}  # lots, by the number of a desk that has any
         self.has_new_surplus = False  # is it more, of any desk, than when it was taken last?
         self._new_surplus: set[int] = set()
@@ -86,7 +88,8 @@ class Positions:
 
     def memory_bytes(self) -> int:
         """What the rows and the index take."""
-        return len(self._slabs) * _ROWS_PER_SLAB * _ROW_BYTES + 8 * (self._mask + 1)
+        rows = len(self._slabs) * _ROWS_PER_SLAB * _ROW_BYTES
+        return rows + 8 * (self._mask + 1) + self.exposure.memory_bytes()
 
     # Rows.
 
@@ -117,6 +120,8 @@ class Positions:
         self.count = row + 1
         self.put(row, _KEY, desk << _SYMBOL_BITS | symbol)
         self._index_row(row)
+        if self.exposure.is_on:
+            self._note_exposure(row)
         return row
 
     def value(self, row: int, field: int) -> int:
@@ -174,6 +179,8 @@ class Positions:
         self._add_working(row, field, lots)
         if is_exit:
             self._add_working(row, _EXITING_BUYS if side == _BUY else _EXITING_SELLS, lots)
+        if self.exposure.is_on:
+            self._note_exposure(row)
         return self._note_surplus(row)
 
     def count_exit(self, change: int) -> int:
@@ -247,7 +254,39 @@ class Positions:
         else:
             self.put(row, _POSITION, _sum(position, -lots))
             self._add(row, _CONFIRMED, -confirmed)
+        if self.exposure.is_on:
+            self._note_exposure(row)
         return self._note_surplus(row)
+
+    def _note_exposure(self, row: int) -> int:
+        """Counts what the row is worth, as it stands now."""
+        key = self.value(row, _KEY)
+        return self.exposure.note(
+            row,
+            key >> _SYMBOL_BITS,
+            key & _SYMBOL_MASK,
+            self.value(row, _POSITION),
+            self.value(row, _WORKING_BUYS),
+            self.value(row, _WORKING_SELLS),
+            self.value(row, _COST),
+            self.value(row, _REALISED),
+        )
+
+    def revalue(self, symbol: int, price: int) -> int:
+        """All positions in that symbol are worth so many ticks a lot; 0: that is not known."""
+        self.exposure.set_price(symbol, price)
+        row = self.exposure.book(symbol).first
+        while row != _NO_ROW:
+            self._note_exposure(row)
+            row = self.exposure.next_row(row)
+        return 0
+
+    def count_exposure(self, is_on: bool) -> None:
+        """What all rows are worth, counted anew; or nothing of it any more."""
+        self.exposure.begin(is_on)
+        if is_on:
+            for row in range(self.count):
+                self._note_exposure(row)
 
     def _note_surplus(self, row: int) -> int:
         """Counts anew by how many lots the row's working reducing orders exceed its position."""

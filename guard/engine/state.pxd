@@ -5,11 +5,13 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
+from guard.engine.exposure cimport Proposal
 from guard.engine.limits cimport Effective, Limits
 from guard.engine.positions cimport Positions
 from guard.engine.prices cimport Prices
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.shares cimport DeskIds
+from guard.engine.worth cimport Worth
 from guard.protocol cimport slots
 from guard.protocol.request cimport Request
 from kernel cimport little_endian as le
@@ -17,15 +19,8 @@ from kernel.ledger cimport BudgetEngine
 from kernel.ledger_lines cimport Tenant
 from kernel.policy cimport PolicySnapshot
 
-cdef extern from *:
-    """
-    typedef unsigned __int128 state_u128;
-    """
-    ctypedef unsigned long long u128 "state_u128"
-
 cdef Py_ssize_t _DESK_AT, _SYMBOL_AT, _DESK, _SYMBOL
-cdef u64 _U64_MAX
-cdef i64 _I64_MAX, _LAST_NS
+cdef i64 _LAST_NS
 
 cdef class Desk:
     cdef public object name
@@ -44,26 +39,12 @@ cdef class Desk:
     cpdef collect(self, microcents)
 
 @cython.final
-cdef class Worth:
-    cdef object _instrument
-    cdef readonly Py_ssize_t number
-    cdef u64 _numerator, _denominator
-    cdef public Py_ssize_t limit_class
-
-    @cython.locals(wide_quantity=u128, size=u128, worth=u128, notional=u128)
-    cpdef u64 notional_microcents(self, u64 quantity_lots, u64 price_ticks) except? 0
-
-    @cython.locals(notional=u64, wide_quantity=u128, size=u128)
-    cpdef i64 traded_microcents(
-        self, u64 quantity_lots, u64 price_ticks, bint is_up
-    ) except? -1
-
-@cython.final
 cdef class Found:
     cdef public Desk desk
     cdef public Worth worth
     cdef public Tenant line
     cdef public Effective limits
+    cdef readonly Proposal proposal
     cdef public Request request
     cdef public bint is_exit, is_overruled
     cdef public u64 overruled_fee_microcents

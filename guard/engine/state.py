@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from guard.engine.executions import Executions
+from guard.engine.exposure import Proposal
 from guard.engine.facts import NEVER, KeptFacts
 from guard.engine.latches import OF_ALL, Latches
 from guard.engine.limits import Effective, Limits
@@ -18,10 +19,11 @@ from guard.engine.prices import Prices
 from guard.engine.remembered import RememberedOrders
 from guard.engine.remembered_rows import forget_early_fill
 from guard.engine.shares import DeskIds
+from guard.engine.worth import Worth
 from guard.protocol import slots
 from guard.protocol.fields import TEXT_NAMES
 from guard.protocol.instruments import Instrument
-from guard.protocol.limits import LimitScope, revaluing
+from guard.protocol.limits import LimitScope, own_values, revaluing
 from guard.protocol.ranges import TIME_NS_MAX, ByteCount, DiskReserveBytes
 from guard.protocol.request import TEXTS, Request
 from kernel import InvariantError, KernelModel
@@ -32,7 +34,6 @@ from kernel.policy import PolicySnapshot
 
 _DESK_AT, _SYMBOL_AT = TEXTS["desk"][0], TEXTS["symbol"][0]
 _DESK, _SYMBOL = TEXT_NAMES.index("desk"), TEXT_NAMES.index("symbol")
-_I64_MAX, _U64_MAX = 2**63 - 1, 2**64 - 1
 _LAST_NS = TIME_NS_MAX
 # Names that are looked up as bytes; more desks and symbols than a guard has.
 NAMES_KEPT_MAX = 16_384
@@ -98,49 +99,6 @@ Actions: TypeAlias = dict[str, ActionDone]
 ACTIONS_REMEMBERED_MAX: Final = 10_000
 
 
-class Worth:
-    """What an instrument's lots are worth: its ratio, 0 where that is none of 64-bit integers.
-
-    `number`: the symbol's, among those that have positions.
-    """
-
-    def __init__(self, instrument: Instrument, number: int = 0) -> None:
-        self._instrument = instrument
-        self.number = number
-        is_small = instrument.numerator <= _U64_MAX and instrument.denominator <= _U64_MAX
-        self._numerator = instrument.numerator if is_small else 0
-        self._denominator = instrument.denominator if is_small else 0
-        self.limit_class = 0
-
-    def notional_microcents(self, quantity_lots: int, price_ticks: int) -> int:
-        """As `Instrument.notional_microcents`; 2^64 - 1 where it is that or more."""
-        wide_quantity = quantity_lots
-        size = wide_quantity * price_ticks
-        if size <= _U64_MAX and self._denominator:
-            worth = size * self._numerator
-            notional = worth // self._denominator
-            if notional * self._denominator != worth:
-                notional += 1
-            return notional if notional <= _U64_MAX else _U64_MAX
-        exact = self._instrument.notional_microcents(quantity_lots, price_ticks)
-        return min(exact, _U64_MAX)
-
-    def traded_microcents(self, quantity_lots: int, price_ticks: int, is_up: bool) -> int:
-        """What so many lots were bought or sold for, rounded; 2^63 - 1 where it is that or more."""
-        notional = self.notional_microcents(quantity_lots, price_ticks)
-        if notional > _I64_MAX:
-            return _I64_MAX
-        if is_up or self._denominator == 1:
-            return notional
-        wide_quantity = quantity_lots
-        size = wide_quantity * price_ticks
-        if size <= _U64_MAX and self._denominator:
-            return size * self._numerator // self._denominator
-        of = self._instrument
-        exact: int = quantity_lots * price_ticks * of.numerator // of.denominator
-        return exact
-
-
 class Found:
     """What a request's names stand for, and what its order is worth, while it is decided."""
 
@@ -149,6 +107,7 @@ class Found:
         self.worth: Worth | None = None
         self.line: Tenant | None = None
         self.limits: Effective | None = None
+        self.proposal = Proposal()
         self.request = Request()  # a fill as it was recorded
         # Does the order but reduce a position, what the kernel said notwithstanding, for what fee?
         self.is_exit = self.is_overruled = False
@@ -289,6 +248,7 @@ class GuardState:
         number = self.positions.number_of(instrument.symbol)
         if self.prices.price(number):
             self.prices.forget(number)
+        self._measure_symbol(instrument, number)
         self.found.forget_symbol(instrument.symbol)
 
     def set_limits(self, tree: list[LimitScope], digest_hex: str) -> None:
@@ -296,6 +256,7 @@ class GuardState:
         self.limits.set(tree, digest_hex)
         self.has_limits = bool(tree)
         self.prices.set_rule(*revaluing(tree))
+        self._bound_money()
         for desk in self.desks.values():
             desk.limit_class = self.limits.desk_class(desk.name)
         self.found.forget_symbols()
@@ -322,7 +283,46 @@ class GuardState:
     def begin_positions(self, sequence: int) -> None:
         """They are kept from record `sequence` on, and so is what works now."""
         self.positions.begin(sequence, sorted(self.instruments))
+        self.measure_positions()
         self.found.forget_symbols()
+
+    def revalue(self, symbol: str, price: int, elapsed_ns: int) -> None:
+        """Positions in a symbol have another price, recorded at that count of time."""
+        number = self.positions.number_of(symbol)
+        self.prices.put(number, price, elapsed_ns)
+        self.positions.revalue(number, price)
+
+    def measure_positions(self) -> None:
+        """What all positions are worth is counted anew: of a state that was just read, too."""
+        self.positions.count_exposure(False)
+        for symbol, number in self.positions.symbols.items():
+            self._measure_symbol(self.instruments[symbol], number)
+        self._bound_money()
+
+    def _measures_positions(self) -> bool:
+        return self.limits.bounds_money and self.positions.is_kept
+
+    def _measure_symbol(self, instrument: Instrument, number: int) -> None:
+        exposure = self.positions.exposure
+        exposure.book(number).worth = Worth(instrument, number)
+        exposure.book(number).limits.set(own_values(self.limits.scope_of("", instrument.symbol)))
+        self.positions.revalue(number, self.prices.price(number))
+
+    def _bound_money(self) -> None:
+        """Each scope's own limits, as the tree in force says them."""
+        exposure, scope_of = self.positions.exposure, self.limits.scope_of
+        exposure.firm.limits.set(own_values(scope_of("", "")))
+        for desk in self.desks.values():
+            self.bound_desk(desk)
+        for symbol, number in self.positions.symbols.items():
+            exposure.book(number).limits.set(own_values(scope_of("", symbol)))
+        if exposure.is_on != self._measures_positions():
+            self.positions.count_exposure(self._measures_positions())
+
+    def bound_desk(self, desk: Desk) -> None:
+        """What the tree in force says of all that a desk has."""
+        own = own_values(self.limits.scope_of(desk.name, ""))
+        self.positions.exposure.desk(desk.share).limits.set(own)
 
     def clock_of(self, request: Request) -> int:
         """What the system's clock said when the request came: what its age is judged by."""

@@ -26,6 +26,7 @@ from guard.protocol.messages import I64_MAX, OrderType, Side, TimeInForce
 from guard.protocol.ranges import (
     Count,
     CountAboveZero,
+    Microcents,
     MicrocentsAboveZero,
     ScopeName,
     Symbol,
@@ -41,6 +42,7 @@ NAMES_MAX: Final = 16_384  # of one list; as many symbols as a guard has
 SCOPES_MAX: Final = 100_000  # a tree of these is below a record's greatest size
 
 LimitBps: TypeAlias = Annotated[int, Meta(ge=0, le=LIMIT_BPS_MAX)]
+ShareBps: TypeAlias = Annotated[int, Meta(ge=0, le=10_000)]
 WindowMs: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX)]
 WindowS: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX // 1_000)]
 RateKind: TypeAlias = Literal["orders", "notional", "cancels", "executions"]
@@ -103,6 +105,12 @@ class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
     reconcile_s: WindowS | UnsetType = UNSET
     require_reconciliation: bool | UnsetType = UNSET
     immediate_order_s: WindowS | UnsetType = UNSET
+    exposure_gross_max_microcents: Microcents | UnsetType | None = UNSET
+    exposure_net_max_microcents: Microcents | UnsetType | None = UNSET
+    exposure_long_max_microcents: Microcents | UnsetType | None = UNSET
+    exposure_short_max_microcents: Microcents | UnsetType | None = UNSET
+    concentration_max_bps: ShareBps | UnsetType | None = UNSET
+    concentration_from_microcents: Microcents | UnsetType | None = UNSET
     sides: list[Side] | UnsetType = UNSET
     order_types: list[OrderType] | UnsetType = UNSET
     times_in_force: list[TimeInForce] | UnsetType = UNSET
@@ -139,6 +147,8 @@ class LimitKey(NamedTuple):
     """A key whose value is one integer. `number`: its place among the values of a row.
 
     `unit`: how people read it. `must_be_said`: for each desk and symbol, or "none" in its place.
+    `scopes`: where it may be said. `is_own`: it bounds what its own scope has, and what narrower or
+    wider ones say bounds something else; of any other key the strictest counts.
     """
 
     name: str
@@ -146,10 +156,14 @@ class LimitKey(NamedTuple):
     strictest: Strictest
     unit: Literal["lots", "ticks", "money", "bps", "ms", "s", "words", "orders", "flag"]
     must_be_said: bool = False
+    scopes: tuple[Scope, ...] = tuple(Scope)
+    is_own: bool = False
 
 
 UNSAID: Final = -1
 NO_LIMIT: Final = I64_MAX
+_OF_FIRM, _OF_DESKS = (Scope.FIRM,), (Scope.FIRM, Scope.DESK)
+_OF_MONEY = (Scope.FIRM, Scope.DESK, Scope.SYMBOL)
 # (An age of the reference must be said where a collar is.)
 _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ("quantity_min", Strictest.GREATEST, "lots"),
@@ -168,15 +182,22 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     # Of a desk in a symbol, whichever scope says them; the last one of a desk.
     ("position_long_max", Strictest.LEAST, "lots"),
     ("position_short_max", Strictest.LEAST, "lots"),
-    ("open_orders_max", Strictest.LEAST, "orders"),
-    # Of the firm alone: when a price of positions is recorded.
-    ("revalue_bps", Strictest.LEAST, "bps"),
-    ("revalue_s", Strictest.LEAST, "s"),
+    ("open_orders_max", Strictest.LEAST, "orders", False, _OF_DESKS),
+    # When a price of positions is recorded.
+    ("revalue_bps", Strictest.LEAST, "bps", False, _OF_FIRM),
+    ("revalue_s", Strictest.LEAST, "s", False, _OF_FIRM),
     # Where there is a drop copy: how soon it confirms a fill, and whether a start waits for it.
     ("reconcile_s", Strictest.LEAST, "s"),
-    ("require_reconciliation", Strictest.GREATEST, "flag"),
+    ("require_reconciliation", Strictest.GREATEST, "flag", False, _OF_DESKS),
     # No decision asks: how long an `ioc` or `fok` order may be open before it is suspect.
     ("immediate_order_s", Strictest.LEAST, "s"),
+    # Of what the scope itself has (`guard.engine.exposure`), in this order there.
+    ("exposure_gross_max_microcents", Strictest.LEAST, "money", False, _OF_MONEY, True),
+    ("exposure_net_max_microcents", Strictest.LEAST, "money", False, _OF_MONEY, True),
+    ("exposure_long_max_microcents", Strictest.LEAST, "money", False, _OF_MONEY, True),
+    ("exposure_short_max_microcents", Strictest.LEAST, "money", False, _OF_MONEY, True),
+    ("concentration_max_bps", Strictest.LEAST, "bps", False, _OF_DESKS, True),
+    ("concentration_from_microcents", Strictest.LEAST, "money", False, _OF_DESKS, True),
 )
 KEYS: Final = tuple(LimitKey(name, number, *rest) for number, (name, *rest) in enumerate(_ROWS))
 (
@@ -184,7 +205,9 @@ KEYS: Final = tuple(LimitKey(name, number, *rest) for number, (name, *rest) in e
     REFERENCE_AGE_MAX, MARKET_BUFFER, DUPLICATE_WINDOW, SIDES, ORDER_TYPES, TIMES_IN_FORCE,
     POSITION_LONG_MAX, POSITION_SHORT_MAX, OPEN_ORDERS_MAX, REVALUE_BPS, REVALUE_S,
     RECONCILE, REQUIRE_RECONCILIATION, IMMEDIATE_ORDER,
+    *_,
 ) = range(len(KEYS))  # fmt: skip
+OWN_KEYS: Final = tuple(key for key in KEYS if key.is_own)
 WORDS_OF_KEY: Final[dict[int, tuple[str, ...]]] = {
     SIDES: ("buy", "sell"),
     ORDER_TYPES: ("limit", "market"),
@@ -193,8 +216,7 @@ WORDS_OF_KEY: Final[dict[int, tuple[str, ...]]] = {
 LIST_KEYS: Final = ("venues", "drop_copy_venues", "symbols", "restricted_symbols")
 # What a file calls a key: money is text there.
 FILE_NAMES: Final = {
-    "value_min_microcents": "value_min",
-    "value_max_microcents": "value_max",
+    key.name: key.name.removesuffix("_microcents") for key in KEYS if key.unit == "money"
 }
 
 
@@ -214,6 +236,13 @@ def value_of(scope: LimitScope, key: LimitKey) -> int:
         words = WORDS_OF_KEY[key.number]
         return sum(1 << words.index(word) for word in set(said))
     return int(said)
+
+
+def own_values(scope: LimitScope | None) -> tuple[int, ...]:
+    """What a scope, if there is one, says of the keys that bound what it has itself."""
+    if scope is None:
+        return (UNSAID,) * len(OWN_KEYS)
+    return tuple(value_of(scope, key) for key in OWN_KEYS)
 
 
 def stricter(key: LimitKey, one: int, other: int) -> int:
@@ -239,7 +268,18 @@ def normalized(scopes: Sequence[LimitScope]) -> list[LimitScope]:
             raise ValueError(f"{one.place}: stands twice")
     for scope in ordered:
         _check_scope(scope)
+    if revaluing(ordered)[0] is None:
+        _check_nothing_valued(ordered)
     return ordered
+
+
+def _check_nothing_valued(scopes: Sequence[LimitScope]) -> None:
+    """Positions have no price: nothing may bound what they are worth."""
+    for scope in scopes:
+        for key in OWN_KEYS:
+            if getattr(scope, key.name) is not UNSET:
+                words = "where the firm's scope says revalue_bps: positions have no price else"
+                raise _misplaced(scope, key.name, words)
 
 
 def _sorted_lists(scope: LimitScope) -> LimitScope:
@@ -255,6 +295,21 @@ def _sorted_lists(scope: LimitScope) -> LimitScope:
     return msgspec.structs.replace(scope, **changes)
 
 
+_SCOPES_WORDS: Final = {
+    _OF_FIRM: "the firm alone",
+    _OF_DESKS: "the firm and of desks",
+    _OF_MONEY: "the firm, of desks and of symbols",
+}
+
+
+def _misplaced(scope: LimitScope, name: str, allowed: str) -> ValueError:
+    said = getattr(scope, name)
+    shown = "none" if said is None else said
+    return ValueError(
+        f"{scope.place}.{file_name(name)}: {shown} is not allowed; allowed: {allowed}"
+    )
+
+
 def _check_scope(scope: LimitScope) -> None:
     for low, high in (
         ("quantity_min", "quantity_max"),
@@ -266,38 +321,20 @@ def _check_scope(scope: LimitScope) -> None:
                 f"{scope.place}.{file_name(low)}: {least} is not allowed; allowed: up to "
                 f"{file_name(high)}, {most}"
             )
-    if scope.symbol and scope.open_orders_max is not UNSET:
-        raise ValueError(
-            f"{scope.place}.open_orders_max: {scope.open_orders_max} is not allowed; allowed: in "
-            "the scopes of the firm and of desks, since orders are counted for each desk"
-        )
-    if scope.scope != Scope.FIRM:
-        for name in ("revalue_bps", "revalue_s"):
-            said = getattr(scope, name)
-            if said is not UNSET:
-                raise ValueError(
-                    f"{scope.place}.{name}: {said} is not allowed; allowed: in the firm's scope "
-                    "alone, since each symbol's positions have one price"
-                )
+    for key in KEYS:
+        if scope.scope not in key.scopes and getattr(scope, key.name) is not UNSET:
+            raise _misplaced(scope, key.name, f"in the scopes of {_SCOPES_WORDS[key.scopes]}")
     if scope.revalue_s is not UNSET and scope.revalue_bps is UNSET:
-        raise ValueError(
-            f"{scope.place}.revalue_s: {scope.revalue_s} is not allowed; allowed: beside "
-            "revalue_bps, without which no price is recorded"
-        )
-    for name, other in (
-        ("require_reconciliation", "reconcile_s"),
-        ("drop_copy_venues", "reconcile_s"),
-    ):
-        if getattr(scope, name) is not UNSET and getattr(scope, other) is UNSET:
-            raise ValueError(
-                f"{scope.place}.{name}: {getattr(scope, name)} is not allowed; allowed: beside "
-                f"{other}, which says that there is a drop copy"
-            )
-    if scope.symbol and scope.require_reconciliation is not UNSET:
-        raise ValueError(
-            f"{scope.place}.require_reconciliation: {scope.require_reconciliation} is not allowed; "
-            "allowed: in the scopes of the firm and of desks"
-        )
+        words = "beside revalue_bps, without which no price is recorded"
+        raise _misplaced(scope, "revalue_s", words)
+    for name in ("require_reconciliation", "drop_copy_venues"):
+        if getattr(scope, name) is not UNSET and scope.reconcile_s is UNSET:
+            words = "beside reconcile_s, which says that there is a drop copy"
+            raise _misplaced(scope, name, words)
+    names = ("concentration_max_bps", "concentration_from_microcents")
+    for one, other in (names, names[::-1]):
+        if getattr(scope, one) not in (UNSET, None) and getattr(scope, other) is UNSET:
+            raise _misplaced(scope, one, f"beside {file_name(other)}")
     if scope.rates is UNSET:
         return
     if len(scope.rates) > RATES_MAX:

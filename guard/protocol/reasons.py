@@ -60,6 +60,11 @@ class Refusal(IntEnum):
     POSITION_LONG_ABOVE_MAX = 590
     POSITION_SHORT_ABOVE_MAX = 591
     OPEN_ORDERS_ABOVE_MAX = 592
+    EXPOSURE_GROSS_ABOVE_MAX = 600
+    EXPOSURE_NET_ABOVE_MAX = 601
+    EXPOSURE_LONG_ABOVE_MAX = 602
+    EXPOSURE_SHORT_ABOVE_MAX = 603
+    CONCENTRATION_ABOVE_MAX = 604
     SUBSTITUTION_NOT_ALLOWED = 300
     INSUFFICIENT = 400
     EXPOSURE_LIMIT_EXCEEDED = 401
@@ -75,7 +80,7 @@ class Refusal(IntEnum):
         return self.name.lower()
 
 
-STAGE_OF_HUNDRED: dict[int, Stage] = {2: "order", 3: "kernel", 4: "ledger", 5: "order"}
+STAGE_OF_HUNDRED: dict[int, Stage] = {2: "order", 3: "kernel", 4: "ledger", 5: "order", 6: "order"}
 
 
 def stage_of(refusal: Refusal) -> Stage:

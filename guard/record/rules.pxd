@@ -5,7 +5,8 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
-from guard.engine.state cimport GuardState, Worth
+from guard.engine.state cimport GuardState
+from guard.engine.worth cimport Worth
 from guard.protocol cimport json_reader
 from guard.protocol.request cimport Request
 

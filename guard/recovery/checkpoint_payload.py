@@ -381,6 +381,7 @@ def _load_positions(state: GuardState, source: "_ExactReader", head: StateHead) 
     state.positions.load_pending(head.pending or [], count)
     state.positions.load(source.read, count)
     state.prices.load(head.prices or [], len(symbols))
+    state.measure_positions()
     for row in range(count):
         desk, _ = state.positions.key_of(row)
         if not 0 < desk < len(state.orders.shares.all):

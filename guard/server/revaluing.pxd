@@ -3,7 +3,8 @@
 cimport cython
 from libc.stdint cimport int64_t as i64
 
-from guard.engine.state cimport GuardState, Worth
+from guard.engine.state cimport GuardState
+from guard.engine.worth cimport Worth
 from guard.protocol.request cimport Request
 from guard.server.marks cimport Marks
 

@@ -6,6 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from guard.engine import limit_checks
+from guard.engine.positions import Positions
 from guard.protocol.reasons import Refusal
 from guard.server.marks import Marks
 from guard.server.request_path import RequestPath
@@ -29,6 +30,22 @@ def price_not_recorded() -> Patch:
     return patch.object(Revaluing, "is_due", lambda *_: False)
 
 
+def fills_add_no_exposure() -> Patch:
+    """What is filled is no longer worth anything."""
+    return patch.object(Positions, "trade", _uncounted(Positions.trade))
+
+
+def _uncounted(trade: Callable[..., int]) -> Callable[..., int]:
+    def of(self: Positions, *arguments: int) -> int:
+        is_on, self.exposure.is_on = self.exposure.is_on, False
+        try:
+            return trade(self, *arguments)
+        finally:
+            self.exposure.is_on = is_on
+
+    return of
+
+
 def time_begins_anew() -> Patch:
     """Each process counts the log's time from its own start."""
     return patch.object(RequestPath, "_elapsed_at", lambda self, wall_ns: wall_ns)
@@ -42,10 +59,14 @@ LIMITS_BLIND = (
     Refusal.POSITION_LONG_ABOVE_MAX,
     Refusal.POSITION_SHORT_ABOVE_MAX,
     Refusal.OPEN_ORDERS_ABOVE_MAX,
+    Refusal.EXPOSURE_GROSS_ABOVE_MAX,
+    Refusal.EXPOSURE_NET_ABOVE_MAX,
+    Refusal.EXPOSURE_LONG_ABOVE_MAX,
 )
 LIMIT_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     mark_not_said,
     sell_valued_at_its_limit,
     time_begins_anew,
     price_not_recorded,
+    fills_add_no_exposure,
 )

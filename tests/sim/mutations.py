@@ -22,7 +22,8 @@ from guard.engine.checks import CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL, Chec
 from guard.engine.events import EntriesHalted, RulesActivated
 from guard.engine.remembered import RememberedOrders
 from guard.engine.row_map import NO_ROW
-from guard.engine.state import GuardState, Worth
+from guard.engine.state import GuardState
+from guard.engine.worth import Worth
 from guard.protocol.messages import I64_MAX
 from guard.protocol.outcome import OutcomeKind
 from guard.protocol.reasons import Refusal

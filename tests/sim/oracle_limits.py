@@ -35,6 +35,8 @@ RATES = (  # scope, desk, kind, window, number; none: the tree's
     (2, "desk-alpha", "orders", 20_000, 4),
     (2, "desk-beta", "notional", 30_000, 40_000 * 10**8),
 )
+# The firm's gross, desk-alpha's net, and what is long of AAPL, in microcents.
+GROSS_MAX, NET_MAX, LONG_WORTH_MAX = (thousands * 10**11 for thousands in (1_000, 450, 600))
 LIMITS_SINCE = 3  # of the rules: an order's record says its symbol's mark
 LIMITS_SET = "limits_set"  # what a start says that has logged them
 
@@ -50,6 +52,7 @@ duplicate_window_ms = {DUPLICATE_MS}
 position_long_max = {tree.long_max}
 revalue_bps = {tree.revalue_bps}
 revalue_s = {tree.revalue_s}
+exposure_gross_max = "1000000.00"
 [[limits.rates]]
 kind = "orders"
 window_ms = 12_000
@@ -58,8 +61,10 @@ max = {tree.orders_max}
 quantity_max = "none"
 [limits.symbol.AAPL]
 position_short_max = {SHORT_MAX}
+exposure_long_max = "600000.00"
 [limits.desk.desk-alpha]
 open_orders_max = {tree.open_orders_max}
+exposure_net_max = "450000.00"
 [[limits.desk.desk-alpha.rates]]
 kind = "orders"
 window_ms = 20_000
@@ -251,6 +256,49 @@ class OracleLimits:
         if desk == "desk-alpha" and used >= self.tree.open_orders_max:
             detail = {"asked": 1, "limit": self.tree.open_orders_max, "used": used}
             return "open_orders_above_max", {**detail, "scope": 2}
+        return self._exposed(content)
+
+    def _exposed(self, content: Reply) -> tuple[str, Reply] | None:
+        """What everybody, the desk, or all in the symbol would have, at the recorded prices."""
+        prices = {symbol: price for symbol, (price, _) in self.prices.items()}
+        quantity, symbol, side = content["quantity"], content["symbol"], content["side"]
+        lines = self.positions.worsts()
+        if symbol not in prices or any(of not in prices for (_, of), w in lines.items() if any(w)):
+            return "reference_missing", {"scope": 1}
+        key = (content["desk"], symbol)
+        long, short = lines.get(key, (0, 0))
+        more = (long + quantity, short) if side == "buy" else (long, short + quantity)
+        after = {**lines, key: more}
+
+        def sides(of: dict[tuple[str, str], tuple[int, int]], desk: str = "") -> dict[str, Any]:
+            """By symbol what it is worth, long and short, of a desk or of all."""
+            found: dict[str, tuple[int, int]] = {}
+            for (name, held), pair in of.items():
+                if desk in ("", name):
+                    known = found.get(held, (0, 0))
+                    found[held] = (known[0] + pair[0], known[1] + pair[1])
+            return {s: [worth(lots, s, prices.get(s, 0)) for lots in w] for s, w in found.items()}
+
+        own = worth(quantity, symbol, prices[symbol])
+        at = 0 if side == "buy" else 1
+
+        def gross(of: Any) -> int:
+            return sum(max(pair) for pair in sides(of).values())
+
+        def net(of: Any) -> int:
+            return sum(pair[at] for pair in sides(of, "desk-alpha").values())
+
+        if gross(lines) < gross(after) > GROSS_MAX:
+            detail = {"asked": own, "limit": GROSS_MAX, "used": 0}
+            return "exposure_gross_above_max", {**detail, "scope": 1}
+        if content["desk"] == "desk-alpha" and net(lines) < net(after) > NET_MAX:
+            detail = {"asked": net(after), "limit": NET_MAX, "used": max(0, net(lines))}
+            return "exposure_net_above_max", {**detail, "scope": 2}
+        if symbol == "AAPL" and side == "buy":
+            before, behind = (max(0, sides(of).get(symbol, (0,))[0]) for of in (lines, after))
+            if before < behind > LONG_WORTH_MAX:
+                detail = {"asked": own, "limit": LONG_WORTH_MAX, "used": 0}
+                return "exposure_long_above_max", {**detail, "scope": 3}
         return None
 
     def _note(self, content: Reply, said: Reply, value: int, is_admitted: bool) -> None:
@@ -258,6 +306,12 @@ class OracleLimits:
         self.recorded_elapsed_ns = max(self.recorded_elapsed_ns, said["elapsed_ns"])
         if is_admitted and self.has_limits:
             self.admitted.append((said["elapsed_ns"], content["desk"], content, value))
+
+
+def worth(lots: int, symbol: str, price: int) -> int:
+    """In microcents, with its sign, rounded up."""
+    numerator, denominator = WORTH[symbol]
+    return -(-lots * price * numerator // denominator)
 
 
 def draw_mark(rng: Any, now_ns: int) -> Reply:

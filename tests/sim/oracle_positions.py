@@ -70,6 +70,13 @@ class Positions:
         sign = 1 if content["side"] == "buy" else -1
         return sign * line["position"] + line[content["side"]]
 
+    def worsts(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """Of each the lots that it may come to be long, and short, with all that works."""
+        return {
+            key: (line["position"] + line["buy"], line["sell"] - line["position"])
+            for key, line in self.lines.items()
+        }
+
     def fill(self, order: Reply | None, lots: int, is_known: bool) -> None:
         """Lots of an order were filled; `is_known`: its desk and its symbol are."""
         if not self.is_kept or order is None or not is_known:

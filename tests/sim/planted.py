@@ -56,6 +56,9 @@ _SETTLING = "guard/engine/settling.py"
 _LIMITS, _RATES = "guard/engine/limit_checks.py", "guard/engine/rates.py"
 _MARKS = "guard/server/marks.py"
 _REVALUING, _PRICES = "guard/server/revaluing.py", "guard/engine/prices.py"
+_EXPOSURE = "guard/engine/exposure.py"
+_EXPOSURE_CHECKS = "guard/engine/exposure_checks.py"
+_WORTH = "guard/engine/worth.py"
 _CHECKS, _STATE = "guard/engine/checks.py", "guard/engine/state.py"
 
 BUGS = (
@@ -91,7 +94,7 @@ BUGS = (
         "sent_at_ns > state.orders.forgotten_close_ns",
         "True",
     ),
-    Bug("notional_rounded_down", _STATE, "notional * self._denominator != worth", "False"),
+    Bug("notional_rounded_down", _WORTH, "notional * self._denominator != worth", "False"),
     Bug(
         "id_forgotten_early",
         _STATE,
@@ -103,6 +106,8 @@ BUGS = (
     Bug("sell_valued_low", _LIMITS, "highest if highest > price else price", "price"),
     Bug("word_unseen", _LIMITS, "effective.values[number] >> word & 1", "True"),
     Bug("part_forgotten_early", _RATES, "passed > _PARTS", "passed >= _PARTS"),
+    Bug("worst_short_unseen", _EXPOSURE, "book.value(-wide_short)", "0"),
+    Bug("exposure_unseen", _EXPOSURE_CHECKS, "is_within and not proposal.overflows", "True"),
     Bug("price_not_recorded", _REVALUING, "order.elapsed_ns >= self.next_due_ns", "False"),
     Bug("price_recorded_late", _PRICES, "due_at_ns <= elapsed_ns", "due_at_ns < elapsed_ns"),
     Bug(

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from guard.config.activation import opening_events
 from guard.engine.engine import Engine
 from guard.engine.events import Decided, TradingHalted, TradingResumed
-from guard.engine.state import Worth
+from guard.engine.worth import Worth
 from guard.protocol.instruments import define_instrument
 from guard.protocol.messages import U64_MAX, StatsReply
 from guard.recovery.checkpoint_payload import encode_state

@@ -51,6 +51,11 @@ REFUSALS = {
     "position_long_above_max": (590, "order"),
     "position_short_above_max": (591, "order"),
     "open_orders_above_max": (592, "order"),
+    "exposure_gross_above_max": (600, "order"),
+    "exposure_net_above_max": (601, "order"),
+    "exposure_long_above_max": (602, "order"),
+    "exposure_short_above_max": (603, "order"),
+    "concentration_above_max": (604, "order"),
     "exposure_limit_exceeded": (401, "ledger"),
     "overflow": (402, "ledger"),
 }
