@@ -16,6 +16,7 @@ def trading_of(state: GuardState, desk: Desk) -> tuple[str, list[str]]:
         ("disk", False, state.entries_halt is not None),
         ("person", desk.is_stopped, desk.is_reducing),
         ("fees owed", False, desk.is_halted),
+        ("orders beyond its position", False, state.positions.surplus_of(desk.share) > 0),
         *((kind, False, True) for kind in state.latches.of(OF_ALL, OF_ALL)),
         *((kind, False, True) for kind in state.latches.of(desk.name, OF_ALL)),
     )

@@ -120,7 +120,9 @@ def apply_event(state: GuardState, sequence: int, event: Any) -> None:
         change = None
         if state.people.terms is not None or getattr(event, "approval", UNSET) is not UNSET:
             change = before_change(state, event, action_digest_hex(event))
+        surplus = state.positions.surpluses()
         _APPLY[type(event)](state, event)
+        state.latch_surplus(surplus)
         if change is not None or state.people.terms is not None:
             after_change(state, event, change)
         if getattr(event, "action_id", UNSET) is not UNSET:

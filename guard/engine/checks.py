@@ -287,11 +287,16 @@ def firm_reducing(state: GuardState, _request: Request, _outcome: Outcome, _foun
 def desk_reducing(state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
     """May this desk but reduce its positions?
 
-    Since it owes fees, a latch is set, or a person says so.
+    Since it owes fees, its reducing orders exceed a position, a latch is set, or a person says so.
     """
     desk = found.desk
     assert desk is not None
-    if not (desk.is_halted or desk.is_reducing or state.is_latched(desk.name, OF_ALL)):
+    if not (
+        desk.is_halted
+        or desk.is_reducing
+        or state.positions.surplus_of(desk.share) > 0
+        or state.is_latched(desk.name, OF_ALL)
+    ):
         return False
     outcome.asked = outcome.limit = 0
     outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)

@@ -254,18 +254,7 @@ def _check_freed(state: GuardState, row: int, phase: int, trade: Trade, outcome:
 
 
 def _move(state: GuardState, row: int, phase: int, request: Request, trade: Trade) -> None:
-    """Moves the position by what the execution says, and by no more than its fill has left.
-
-    A surplus that there is but between the two steps of it is none.
-    """
-    desk_number, positions = state.orders.share_number(row), state.positions
-    before = positions.surplus_of(desk_number)
-    _move_by_steps(state, row, phase, request, trade)
-    if positions.surplus_of(desk_number) <= before:
-        positions.take_new_surplus()
-
-
-def _move_by_steps(state: GuardState, row: int, phase: int, request: Request, trade: Trade) -> None:
+    """Moves the position by what the execution says, and by no more than its fill has left."""
     orders, positions = state.orders, state.positions
     order, desk_number, first = orders.known, orders.share_number(row), orders.known_outcome
     own = state.worth_of(order)

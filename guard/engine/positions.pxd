@@ -30,8 +30,6 @@ cdef class Positions:
     cdef public i64 open_exits
     cdef dict _surplus, _pending
     cdef readonly Exposure exposure
-    cdef readonly bint has_new_surplus
-    cdef set _new_surplus
     cdef list _slabs
     cdef u64 _mask
     cdef int _shift
@@ -68,7 +66,7 @@ cdef class Positions:
     @cython.locals(buys=i64, sells=i64, before=i64, surplus=i64)
     cdef int _note_surplus(self, Py_ssize_t row) except -1
     cdef _add_surplus(self, desk, change)
-    cpdef take_new_surplus(self)
+    cpdef dict surpluses(self)
     @cython.locals(key=u64)
     cdef int _note_exposure(self, Py_ssize_t row) except -1
     @cython.locals(row=Py_ssize_t)

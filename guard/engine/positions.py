@@ -71,8 +71,6 @@ class Positions:
         self.count = self.open_exits = 0  # rows; reducing orders that are open
         self.exposure = Exposure()
         self._surplus: dict[int, int] = {}  # lots, by the number of a desk that has any
-        self.has_new_surplus = False  # is it more, of any desk, than when it was taken last?
-        self._new_surplus: set[int] = set()
         self._pending: dict[int, list[int]] = {}  # lots by side, of a row that has any
         self._slabs: list[bytearray] = []
         self._set_slots(_SLOTS_MIN)
@@ -306,15 +304,10 @@ class Positions:
         lots = self._surplus.pop(desk, 0) + change
         if lots:
             self._surplus[desk] = lots
-        if change > 0:
-            self._new_surplus.add(desk)
-            self.has_new_surplus = True
 
-    def take_new_surplus(self) -> set[int]:
-        """The numbers of the desks that have more of it than when this was asked last."""
-        taken, self._new_surplus = self._new_surplus, set()
-        self.has_new_surplus = False
-        return taken
+    def surpluses(self) -> dict[int, int]:
+        """Of each desk that has any, by its number, in lots."""
+        return dict(self._surplus)
 
     def _close(self, row: int, position: int, lots: int, microcents: int) -> int:
         """A trade against the position; what goes beyond it opens one of the other side."""

@@ -118,7 +118,7 @@ cdef class GuardState:
         self, Py_ssize_t row, i64 phase, Request request, i64 sent_at_ns
     ) except -1
 
-    cdef _latch_surplus(self)
+    cpdef latch_surplus(self, dict before)
     cpdef bint is_latched(self, desk, symbol) except -1
 
     cpdef int forget_facts(self, i64 now_ns) except -1

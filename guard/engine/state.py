@@ -266,10 +266,13 @@ class GuardState:
         self.latches.put(desk, symbol, kind, self.next_sequence)
         self.has_latches = True
 
-    def _latch_surplus(self) -> None:
-        numbers = self.positions.take_new_surplus()
-        for desk in self.desks.values():  # a correction may have had some for a moment
-            if desk.share in numbers and self.positions.surplus_of(desk.share) > 0:
+    def latch_surplus(self, before: dict[int, int]) -> None:
+        """Latches the desks that have more of it than `before` (`Positions.surpluses`)."""
+        lots = self.positions.surpluses()
+        if not lots:
+            return
+        for desk in self.desks.values():
+            if lots.get(desk.share, 0) > before.get(desk.share, 0):
                 self.latch(desk.name, OF_ALL, SURPLUS)
 
     def is_latched(self, desk: str, symbol: str) -> bool:
@@ -330,8 +333,6 @@ class GuardState:
 
     def advance(self, sequence: int, received_at_ns: int) -> int:
         """Says that record `sequence`, received then, is part of the state from now on."""
-        if self.positions.has_new_surplus:
-            self._latch_surplus()
         self.next_sequence = sequence + 1
         if received_at_ns > self.last_received_at_ns:
             self.last_received_at_ns = received_at_ns

@@ -33,7 +33,10 @@ def health_of(
     reducing = sorted(
         name
         for name, desk in state.desks.items()
-        if desk.is_halted or desk.is_reducing or state.is_latched(name, OF_ALL)
+        if desk.is_halted
+        or desk.is_reducing
+        or state.positions.surplus_of(desk.share) > 0
+        or state.is_latched(name, OF_ALL)
     )
     reply = HealthReply(
         admin_version=ADMIN_VERSION,

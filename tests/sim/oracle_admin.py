@@ -268,6 +268,7 @@ class OracleAdmin:
         )
         owing = {"asked": 0, "limit": 0, "used": desk["unpaid"]}
         owes = desk["halted"] or name in self.positions.latched
+        owes = owes or self.positions.surplus(name, self.orders) > 0
         by_rank = (
             ("firm_halted", of_firm == "halted", {}, False),
             ("disk_low", self.disk_low is not None, self.disk_low or {}, True),
@@ -295,6 +296,7 @@ class OracleAdmin:
             "disk": self.disk_low is not None,
             "person": of_desk is not None,
             "fees owed": desk["halted"],
+            "orders beyond its position": self.positions.surplus(name, self.orders) > 0,
             "surplus": name in self.positions.latched,
         }
         why = [word for word, is_so in causes.items() if is_so]

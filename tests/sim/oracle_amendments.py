@@ -103,11 +103,14 @@ class OracleAmendments:
         confirmed = _confirmed(order, record)
         if confirmed is None:
             return
+        desk = order["content"]["desk"]
+        surplus = self.positions.surplus(desk, self.orders)
         before = _corrected(record, {})["quantity"]
         self.positions.move(order["content"], -before, -min(confirmed, before))
         if lots is not None:
             self.positions.move(order["content"], lots, min(confirmed, lots))
-        self.positions.note_surplus(order["content"]["desk"], self.orders)
+        if self.positions.surplus(desk, self.orders) > surplus:
+            self.positions.latched.add(desk)
 
 
 def said_of_fills(order: Reply) -> Reply:

@@ -83,7 +83,6 @@ class OracleExecution:
             return answer
         if order is None or order["state"] == "refused":
             self._remember_orphan(content, record, now_ns)
-            self.positions.note_surplus(content["desk"], self.orders)
             self._sweep(content["desk"], answer["wal_sequence"], now_ns)
             return answer
         order["fills"][content["fill_id"]] = record
@@ -91,7 +90,6 @@ class OracleExecution:
         order["hold"] = hold
         if order["state"] == "open" and left == 0:
             self._close(order, "filled", now_ns)
-        self.positions.note_surplus(content["desk"], self.orders)
         self._sweep(content["desk"], answer["wal_sequence"], now_ns)
         return answer
 

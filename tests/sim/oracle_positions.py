@@ -16,7 +16,7 @@ class Positions:
         self.is_kept = False
         self.since = 0  # the record
         self.lines: dict[tuple[str, str], dict[str, int]] = {}
-        self.latched: set[str] = set()  # desks that had a surplus; nobody lifts it here
+        self.latched: set[str] = set()  # desks that a person left a surplus; nobody lifts it here
 
     def begin(self, orders: dict[tuple[str, str], Reply], sequence: int) -> None:
         """From this record on they are kept: what is open works."""
@@ -34,24 +34,20 @@ class Positions:
         if self.is_kept:
             self._line(content)[content["side"]] += lots
 
-    def note_surplus(self, desk: str, orders: dict[tuple[str, str], Reply]) -> None:
-        """A fill of the desk's has counted: what it leaves over is a latch."""
-        if self.is_kept and self.surplus(desk, orders):
-            self.latched.add(desk)
-
-    def surplus(self, desk: str, orders: dict[tuple[str, str], Reply]) -> bool:
-        """Do its reducing orders that work exceed what there is to reduce, in any symbol?"""
+    def surplus(self, desk: str, orders: dict[tuple[str, str], Reply]) -> int:
+        """By how many lots its reducing orders that work exceed what there is to reduce."""
         exits: dict[tuple[str, str], int] = {}
         for (of, _), order in orders.items():
             if of == desk and order["state"] == "open" and "reducing" in order["answer"]:
                 key = (order["content"]["symbol"], order["content"]["side"])
                 exits[key] = exits.get(key, 0) + left_of(order)
+        excess = 0
         for (symbol, side), lots in exits.items():
             line = self.lines[desk, symbol]
             sign = 1 if side == "sell" else -1
-            if lots > max(0, min(sign * line["position"], sign * line["confirmed"])):
-                return True
-        return False
+            there = max(0, min(sign * line["position"], sign * line["confirmed"]))
+            excess += max(0, lots - there)
+        return excess
 
     def reduces(self, content: Reply) -> bool:
         """Can the order but reduce what there is, beside all that works that way?"""

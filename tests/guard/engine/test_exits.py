@@ -331,8 +331,11 @@ def test_so_does_an_entry_that_is_filled_before_it() -> None:
     assert surplus(engine) == 30
     engine.submit(fill("G-3", 31, fee=0, client_order_id="S-1"))
     assert (position(engine)[0], surplus(engine)) == (-1, 29)
+    assert engine.reject(order("B-1", quantity=31)).reason == "desk_reducing"
     engine.submit(fill("G-4", 29, fee=0, client_order_id="S-1"))
     assert (position(engine)[0], surplus(engine)) == (-30, 0)
+    # Nobody has to lift what a desk that quotes both sides brings about every day.
+    assert not is_exit(engine.admit(order("B-2", quantity=31)))
 
 
 def test_open_exits_are_counted() -> None:
