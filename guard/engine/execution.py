@@ -69,6 +69,7 @@ class Trade(NamedTuple):
     """What an execution is to its order. `counted`: as what its fill counts in the position.
 
     `has_fill`: it came before. `more`: lots of the order's beyond those that its fill said.
+    `is_other`: of another symbol, side or venue than the order's.
     """
 
     counted: Traded | None
@@ -78,6 +79,7 @@ class Trade(NamedTuple):
     more: int
     differs: bool
     is_other: bool
+    is_other_venue: bool = False
 
 
 _decode: Final = msgspec.msgpack.Decoder(Answered).decode
@@ -153,7 +155,7 @@ def assess(state: GuardState, row: int, request: Request) -> Trade:
     key = orders.fill_key(request)
     fill_row = NO_ROW if is_other_venue else remembered_rows.find_fill(orders, key)
     if fill_row == NO_ROW:
-        return Trade(None, False, 0, 0, request.quantity, is_other, is_other)
+        return Trade(None, False, 0, 0, request.quantity, is_other, is_other, is_other_venue)
     fill, answer = Request(), Outcome()
     orders.read_fill(fill_row, fill, answer)
     if answer.flags & UNKNOWN and not answer.flags & REFUSED:  # it counted nothing, and never will
@@ -302,8 +304,9 @@ def _keep(state: GuardState, row: int, request: Request, outcome: Outcome, trade
     answer = [getattr(outcome, name) for name in Answered._fields[len(_CONTENT) :]]
     payload = msgspec.msgpack.encode([*content, *answer])
     remembered_rows.add_beside(orders, row, identity(request), payload)
-    if not trade.has_fill and not trade.is_other:
-        kept = Unreported(outcome.sequence, request.received_at_ns, request.quantity, request.price)
+    if not trade.has_fill and not trade.is_other_venue:
+        said = request.quantity, request.price, int(trade.is_other)
+        kept = Unreported(outcome.sequence, request.received_at_ns, *said)
         state.executions.keep_unreported(key, kept, lambda of: is_order_remembered(state, of))
     elif trade.counted is not None and trade.differs and not trade.is_other:
         amend_by_execution(state, key, trade.fill_sequence, request.quantity, request.price)
@@ -371,10 +374,12 @@ def reported_before(state: GuardState, request: Request) -> Unreported | None:
 
 
 def differs_from(execution: Unreported, request: Request) -> bool:
-    """Does the fill say another quantity or price than its execution, which came before it?"""
+    """Does the fill, or its order, say otherwise than its execution, which came before it?"""
     is_priced = request.price != 0
-    return execution.quantity != request.quantity or (
-        is_priced and execution.price != request.price
+    return (
+        execution.is_other != 0
+        or execution.quantity != request.quantity
+        or (is_priced and execution.price != request.price)
     )
 
 
@@ -384,4 +389,5 @@ def note_reported(state: GuardState, request: Request, sequence: int) -> None:
     execution = state.executions.unreported.pop(key)
     if differs_from(execution, request):
         state.latch(request.desk, OF_ALL, LATCH)
-        amend_by_execution(state, key, sequence, execution.quantity, execution.price)
+        if not execution.is_other:
+            amend_by_execution(state, key, sequence, execution.quantity, execution.price)

@@ -40,12 +40,16 @@ class Unconfirmed(NamedTuple):
 
 
 class Unreported(NamedTuple):
-    """An execution that moved position and hold before its fill: its record, when, what it says."""
+    """An execution that moved position and hold before its fill: its record, when, what it says.
+
+    `is_other`: of another symbol or side than its order's, 1 or 0.
+    """
 
     sequence: int
     at_ns: int
     quantity: int
     price: int
+    is_other: int = 0
 
 
 class Executions:

@@ -147,9 +147,33 @@ def test_another_symbol_than_the_orders(symbol: str) -> None:
     if symbol != "NONE":
         assert position(engine, symbol=symbol)[:2] == (10, 0)
     assert engine.state.latches.has("desk-alpha", "")
-    engine.submit(fill("F-1", 5))
-    assert position(engine)[:3] == (5, 5, 85), "it is no fill's execution"
+    answer = engine.submit(fill("F-1", 10))
+    assert (answer.flags, answer.released_microcents) == (["executed", "differs"], 0)
+    assert position(engine)[:3] == (0, 0, 90), "it is the execution's fill, and counts no more"
     settled(engine)
+
+
+@pytest.mark.parametrize("lots", [10, 5])
+@pytest.mark.parametrize("changes", [{"side": "sell"}, {"symbol": "BTC-USD"}, {"symbol": "NONE"}])
+@pytest.mark.parametrize("make", [plain, copied])
+def test_whichever_comes_first_another_side_or_symbol_counts_once(
+    make: Any, changes: dict[str, str], lots: int
+) -> None:
+    results = []
+    said = execution("F-2", 10, **changes)
+    for requests in ((fill("F-2", lots), said), (said, fill("F-2", lots))):
+        engine = make()
+        for request in requests:
+            answer = engine.submit(request)
+            settled(engine)
+        assert "differs" in answer.flags
+        assert engine.state.latches.of("desk-alpha", "").keys() == {"execution_differs"}
+        kept = engine.state.executions
+        assert (kept.unconfirmed, kept.unreported) == ({}, {}), "they have met"
+        other = position(engine, symbol="BTC-USD")[:2] if "BTC-USD" in changes.values() else None
+        results.append((figures(engine), other))
+    assert results[0] == results[1]
+    assert results[0][0][0] == (-10 if "side" in changes else 0, 0, 90, 0)
 
 
 def test_a_venue_to_which_the_order_did_not_go_confirms_nothing() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from execution_support import plain
 from guard.engine import execution, fact_rates
-from guard.engine.executions import Executions
+from guard.engine.executions import Executions, Unreported
 from guard.engine.latches import Latches
 from guard.engine.repeated import Repeated
 from kernel import InvariantError
@@ -72,6 +72,10 @@ BUGS: dict[str, tuple[Any, str, Any, Test]] = {
     "a fill's own difference is none": (
         execution, "differs_from", lambda *_: False,
         lambda: executions.test_a_fill_that_differs_from_its_execution_before_it({"quantity": 41}),
+    ),
+    "a fill of another side than its execution's is no difference": (
+        execution, "Unreported", lambda *of: Unreported(*of[:4]),
+        lambda: executions.test_another_symbol_than_the_orders("NONE"),
     ),
     "what another symbol traded is confirmed": (
         execution, "assess", _other_never,
