@@ -17,6 +17,7 @@ from guard.admin.latch_actions import lift_changes, lifted
 from guard.admin.messages import AdminError, close_action_id
 from guard.admin.override_actions import overridden, plan_override
 from guard.admin.people_actions import (
+    check_not_ended,
     plan_approval,
     plan_opening,
     plan_terms,
@@ -98,7 +99,8 @@ def _approved(state: GuardState, action: asked.Approve, actor: Actor) -> Any:
 
 
 def done_before(state: GuardState, action: asked.AnyAction, actor: Actor) -> ActionDone | None:
-    """The record of an action that was done already. Raises AdminError where the id is another's.
+    """The record of an action that was done already, or that waits for approval. Raises AdminError
+    where the id is another's, or a proposal's that nobody has approved.
 
     What was asked for then and now is compared, not what it would do now.
     """
@@ -116,7 +118,9 @@ def done_before(state: GuardState, action: asked.AnyAction, actor: Actor) -> Act
 
 
 def _is_same(state: GuardState, action: asked.AnyAction, actor: Actor, done: ActionDone) -> bool:
-    """Does the action ask for what was done, whether or not it could be done again?"""
+    """Does the action ask for what was done, whether or not it could be done again? Raises
+    AdminError where that was proposed, and nobody has approved it.
+    """
     if isinstance(action, asked.Approve):
         return approve_digest_hex(action.proposal) == done.digest_hex
     if isinstance(action, asked.AcceptFill | asked.BustFill | asked.CorrectFill):
@@ -125,8 +129,9 @@ def _is_same(state: GuardState, action: asked.AnyAction, actor: Actor, done: Act
         if asked_digest_hex(tag, name._asdict()) != done.digest_hex:
             return False
         return not isinstance(action, asked.CorrectFill) or not _says_more(state, action, actor)
-    event = EVENTS[type(action)](state, action, actor)
-    return action_digest_hex(event) == done.digest_hex
+    digest_hex = action_digest_hex(EVENTS[type(action)](state, action, actor))
+    check_not_ended(action, digest_hex, done)
+    return digest_hex == done.digest_hex
 
 
 def _says_more(state: GuardState, action: asked.CorrectFill, actor: Actor) -> bool:

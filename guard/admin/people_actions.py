@@ -31,7 +31,13 @@ from guard.admin.plans import Plan, named
 from guard.config.limits import check_names
 from guard.engine.actor import Actor
 from guard.engine.apply_event import action_digest_hex
-from guard.engine.people import NS_PER_MS, PROPOSALS_MAX, until_of
+from guard.engine.people import (
+    NS_PER_MS,
+    PROPOSAL_ENDS,
+    PROPOSALS_MAX,
+    ended_digest_hex,
+    until_of,
+)
 from guard.engine.people_events import (
     Approval,
     ApprovalsSet,
@@ -40,7 +46,7 @@ from guard.engine.people_events import (
     Proposed,
 )
 from guard.engine.positions import NO_POSITION
-from guard.engine.state import GuardState
+from guard.engine.state import ActionDone, GuardState
 from guard.protocol.instruments import money_text
 from guard.protocol.limits import normalized
 
@@ -103,6 +109,16 @@ def pending_of(state: GuardState, proposal: str) -> Proposed:
         words = f"proposal {proposal!r} is not pending; pending: {waiting}"
         raise AdminError("not_pending", "proposal", words)
     return found
+
+
+def check_not_ended(action: Action, digest_hex: str, done: ActionDone) -> None:
+    """Raises AdminError where the action was a proposal that nobody has approved. `digest_hex`:
+    of what it asks for.
+    """
+    for how in PROPOSAL_ENDS.values():
+        if ended_digest_hex(how, digest_hex) == done.digest_hex:
+            words = f"proposal {action.action_id} {how}; propose it under another id"
+            raise AdminError("not_pending", "action_id", words)
 
 
 def plan_approval(

@@ -18,6 +18,7 @@ How it fails: `InvariantError` for an event that loosens and carries no such app
 writes that.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -43,11 +44,12 @@ from guard.engine.people_events import (
     OverrideExpired,
     PositionOpened,
     ProposalExpired,
+    ProposalWithdrawn,
     Proposed,
 )
 from guard.engine.people_kept import Loosened
 from guard.engine.policy_content import PolicyContent
-from guard.engine.state import GuardState
+from guard.engine.state import ActionDone, GuardState
 from guard.protocol.ranges import TIME_NS_MAX
 from kernel import InvariantError
 
@@ -265,6 +267,24 @@ def forget_proposal(state: GuardState, event: Any) -> None:
         raise InvariantError(f"proposal {event.proposal!r} goes, and is not pending")
     if isinstance(event, ProposalExpired) and event.due_ns != proposal.expires_at_ns:
         raise InvariantError(f"proposal {event.proposal!r} expires at {proposal.expires_at_ns}")
+    done = state.actions.get(event.proposal)
+    if done is not None:
+        ended = ended_digest_hex(PROPOSAL_ENDS[type(event)], done.digest_hex)
+        state.actions[event.proposal] = ActionDone(done.sequence, ended)
+
+
+# How a proposal ends that nobody approves.
+PROPOSAL_ENDS: Final[dict[type, str]] = {
+    ProposalExpired: "expired",
+    ProposalWithdrawn: "was withdrawn",
+}
+
+
+def ended_digest_hex(how: str, digest_hex: str) -> str:
+    """What is remembered of a proposal that has ended so, in place of its action's digest: under
+    its id nothing was done.
+    """
+    return hashlib.sha256(f"guardend\0{how}\0{digest_hex}".encode()).hexdigest()
 
 
 def note_lowered(state: GuardState, desk: str, amount_microcents: int) -> None:

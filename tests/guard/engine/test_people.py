@@ -165,6 +165,38 @@ def test_the_same_proposal_sent_again_is_the_same(tmp_path: Any) -> None:
         done_before(engine.state, structs.replace(yes, proposal="less"), desk.who("bob"))
 
 
+def test_a_proposal_that_has_ended_is_not_done_when_it_is_sent_again(tmp_path: Any) -> None:
+    engine = guard()
+    desk = Desk(engine)
+    capped(desk, "ann", 60_000, action_id="T1")
+    capped(desk, "ann", 60_000, action_id="T2")
+    desk.do("ann", asked.Withdraw, proposal="T2", action_id="W")
+    desk.pass_to(T0 + MINUTE_NS)
+    held_well(engine, tmp_path)
+
+    def again(action_id: str, dollars: int = 60_000) -> AdminError:
+        action = asked.SetCap(
+            desk="desk-alpha",
+            max_reserved_microcents=dollars * 10**8,
+            action_id=action_id,
+            why="a test",
+        )
+        with pytest.raises(AdminError) as caught:
+            done_before(engine.state, action, desk.who("ann"))
+        return caught.value
+
+    for _ in range(2):
+        for name, how in (("T1", "expired"), ("T2", "was withdrawn")):
+            error = again(name)
+            assert (error.code, error.field) == ("not_pending", "action_id")
+            assert str(error) == f"proposal {name} {how}; propose it under another id"
+            assert again(name, 61_000).code == "action_id_reused"
+        engine.restart()
+    withdrawal = asked.Withdraw(proposal="T2", action_id="W", why="a test")
+    assert done_before(engine.state, withdrawal, desk.who("ann")) is not None
+    assert type(capped(desk, "ann", 60_000, action_id="T3")) is Proposed
+
+
 def test_what_is_within_the_base_ends_a_loosening(tmp_path: Any) -> None:
     engine = guard()
     desk = Desk(engine)
