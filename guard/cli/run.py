@@ -8,9 +8,9 @@ from typing import Final
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
 from guard.config.amending import OPTION_OF, AmendmentAsked, Saying, parse_asked
 from guard.config.errors import ConfigError
-from guard.config.evolving_keys import check_replaceable, load_host_key
+from guard.config.evolving_keys import check_replaceable, load_host_key, load_plain_key
 from guard.config.file import Config, check_orders_endpoint, load_config
-from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_curve_key, load_key, load_keys
+from guard.config.keys import EPHEMERAL_KEY_NAME, ephemeral_key, load_curve_key, load_keys
 from guard.process.operator_lines import say, speaking, use_json
 from guard.process.secrecy import keep_secret
 from guard.process.signals import Signals, StopAsked
@@ -232,7 +232,7 @@ def _run_key(options: argparse.Namespace, config: Config, directory: Path) -> by
     if options.key_file is None and (options.ephemeral_key or config.log.ephemeral_key):
         # Beside a log that is there, another key than its own would only be in the way.
         return ephemeral_key(directory, may_create=options.new_log and not holds_files(directory))
-    return load_key(_run_key_file(options, config, directory))
+    return load_plain_key(_run_key_file(options, config, directory))
 
 
 def _curve_key_file(options: argparse.Namespace, config: Config) -> Path | None:

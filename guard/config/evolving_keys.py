@@ -14,7 +14,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from guard.config.keys import KeyFileError, create_secret, open_secret
+from guard.config.keys import KeyFileError, create_secret, load_key, open_secret
 from wal import (
     KEY_NUMBER_MAX,
     PRIVATE_FILE_MODE,
@@ -38,6 +38,17 @@ def load_host_key(path: Path) -> EvolvingKey:
         raise KeyFileError(
             f"key file {path}: is the root key, which belongs on no host that writes a log; "
             "allowed: the host's key (pretrade-guard keygen --evolving FILE --root FILE)"
+        )
+    return key
+
+
+def load_plain_key(path: Path) -> bytes:
+    """The key of a log whose key does not evolve. Raises KeyFileError."""
+    key = load_key(path)
+    if key.startswith(_HEADER):
+        raise KeyFileError(
+            f"key file {path}: is an evolving key; allowed as log.key_file: with "
+            "log.forward_secure = true; else a plain key (pretrade-guard keygen FILE)"
         )
     return key
 

@@ -13,14 +13,15 @@ from guard.protocol.ranges import DiskReserveBytes
 from wal import SEGMENT_BYTES_MAX, WRITE_AHEAD_BYTES_MAX
 
 OLD_KEYS_MAX: Final = 1000
+KEY_MINUTES_MAX: Final = 15
 
 
 class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
     """Where the log is, which key it is chained with, and how it is kept safe.
 
     `forward_secure`: `key_file` holds an evolving key, which is replaced by the next with each
-    segment, and after `key_minutes_max` at the latest. `old_key_files`: of keys that the log was
-    under before, or still is, which `key_file` follows.
+    segment, and after `key_minutes_max` at the latest (unsaid: 15, `key_minutes`).
+    `old_key_files`: of keys that the log was under before, or still is, which `key_file` follows.
     """
 
     directory: str
@@ -28,7 +29,7 @@ class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
     old_key_files: tuple[str, ...] = ()
     ephemeral_key: bool = False
     forward_secure: bool = False
-    key_minutes_max: Annotated[int, Meta(ge=1, le=1440)] = 15
+    key_minutes_max: Annotated[int, Meta(ge=1, le=1440)] | None = None
     segment_bytes_max: Annotated[int, Meta(ge=1_048_576, le=2**40)] = SEGMENT_BYTES_MAX
     anchor_file: str | None = None
     anchor_mode: Literal["periodic", "synchronous"] = "periodic"
@@ -37,6 +38,11 @@ class LogSection(Struct, forbid_unknown_fields=True, frozen=True):
     checkpoint_every_records: Annotated[int, Meta(ge=0, le=2**40)] = 50_000
     checkpoint_interval_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 900
     checkpoint_at_stop: bool = True
+
+    @property
+    def key_minutes(self) -> int:
+        """How many minutes an evolving key is in use, at the most."""
+        return KEY_MINUTES_MAX if self.key_minutes_max is None else self.key_minutes_max
 
 
 def log_problem(log: LogSection) -> str | None:
@@ -47,6 +53,8 @@ def log_problem(log: LogSection) -> str | None:
         return "log.old_key_files: allowed only without log.ephemeral_key = true"
     if log.forward_secure and log.ephemeral_key:
         return "log.forward_secure: allowed only without log.ephemeral_key = true"
+    if log.key_minutes_max is not None and not log.forward_secure:
+        return "log.key_minutes_max: allowed only with log.forward_secure = true"
     if len(log.old_key_files) > OLD_KEYS_MAX:
         return f"log.old_key_files: {len(log.old_key_files)} files; allowed: at most {OLD_KEYS_MAX}"
     return None

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from guard.config.endpoint import IPC_PREFIX
 from guard.config.errors import ConfigError
-from guard.config.evolving_keys import check_replaceable, load_host_key
+from guard.config.evolving_keys import check_replaceable, load_host_key, load_plain_key
 from guard.config.file import Config
-from guard.config.keys import load_curve_key, load_key, load_keys
+from guard.config.keys import load_curve_key, load_keys
 from guard.config.log_section import LogSection
 
 
@@ -49,7 +49,7 @@ def _check_key(path: Path, log: LogSection) -> None:
         load_host_key(path).wipe()
         check_replaceable(path)
     else:
-        load_key(path)
+        load_plain_key(path)
 
 
 def check_directory(name: str, path: Path) -> None:

@@ -209,7 +209,7 @@ class LogKeys:
         """Once a second or so: what is due by time, or was put off."""
         if self._file_is_late:
             self._erase_older()
-        every_ns = self._options.config.log.key_minutes_max * 60 * NANOSECONDS_PER_SECOND
+        every_ns = self._options.config.log.key_minutes * 60 * NANOSECONDS_PER_SECOND
         if self._monotonic_ns() - self._began_ns >= every_ns:
             self._is_asked = True
         if self._is_asked:

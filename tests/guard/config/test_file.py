@@ -358,6 +358,16 @@ def test_one_key_or_the_other() -> None:
     assert (config.log.key_file, config.log.ephemeral_key) == ("/k", False)
 
 
+def test_what_is_said_of_evolving_keys_alone() -> None:
+    plain = 'key_file = "/k"\nkey_minutes_max = 15'
+    message = _refused("ephemeral_key = true", plain)
+    assert message == "log.key_minutes_max: allowed only with log.forward_secure = true"
+    evolving = 'key_file = "/k"\nforward_secure = true'
+    for text, minutes in ((evolving, 15), (f"{evolving}\nkey_minutes_max = 3", 3)):
+        log = parse_config(_changed("ephemeral_key = true", text)).log
+        assert (log.forward_secure, log.key_minutes) == (True, minutes)
+
+
 UNREADABLE = {
     "[policy": "Expected ']'",
     "x = " + "9" * 5_000: "Exceeds the limit",

@@ -7,6 +7,7 @@ import pytest
 
 from guard.cli import main
 from guard.config.errors import ConfigError
+from guard.config.evolving_keys import create_evolving
 from guard.config.file import load_config
 from guard.config.places import check_places
 from guard_support import DEV_CONFIG_TEXT
@@ -22,6 +23,7 @@ def site(tmp_path: Path) -> Path:
     (tmp_path / "open").chmod(0o644)
     (tmp_path / "short").write_bytes(bytes(31))
     (tmp_path / "short").chmod(0o600)
+    create_evolving(tmp_path / "root", tmp_path / "evolving")
     (tmp_path / "link").symlink_to("nowhere")
     return tmp_path
 
@@ -36,6 +38,7 @@ def write(site: Path, old: str, new: str) -> Path:
 GOOD = [
     (KEY_LINE, KEY_LINE),
     (KEY_LINE, 'key_file = "key"'),
+    (KEY_LINE, 'key_file = "evolving"\nforward_secure = true'),
     (KEY_LINE, f'{KEY_LINE}\nanchor_file = "anchor.json"'),
     ("var/dev-log", "not/there/yet"),
     ("tcp://127.0.0.1:7001", "ipc://orders"),
@@ -45,6 +48,13 @@ BAD = [
     (KEY_LINE, 'key_file = "none"', "log.key_file: key file", "cannot be read: No such file"),
     (KEY_LINE, 'key_file = "open"', "log.key_file: key file", "lets others in"),
     (KEY_LINE, 'key_file = "short"', "log.key_file: key file", "31 bytes; allowed: 32"),
+    (
+        KEY_LINE,
+        'key_file = "evolving"',
+        "log.key_file: key file",
+        "log.forward_secure = true; else",
+    ),
+    (KEY_LINE, 'key_file = "root"', "log.key_file: key file", "is an evolving key; allowed"),
     (KEY_LINE, f'{KEY_LINE}\nanchor_file = "no/a"', "log.anchor_file: ", "no is no directory"),
     (KEY_LINE, f'{KEY_LINE}\nanchor_file = "."', "log.anchor_file: ", "is a directory"),
     ("var/dev-log", "key/log", "log.directory: ", "key is no directory"),
