@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from guard.audit.export import ExportedPart, ExportError, export_decisions
 from guard.cli import main
-from guard.config.activation import find_differences
+from guard.config.activation import opening_events
+from guard.engine.events import PolicyActivated
 from guard.record.codec import DIALECT
 from guard_audit_support import HASHER, DayLog, archived_log, chained
 from guard_support import (
@@ -41,15 +42,14 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> DayLog:
 
 @pytest.fixture(scope="module")
 def changing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The log of a day on which the policy was changed, and changed back."""
+    """The log of a day on which the policy was changed, and, as it once could be, changed back."""
     engine = LoggedEngine()
     engine.submit(order("A-1"))
     engine.submit(order("A-2"))
     for epoch in (8, 9, 7):
         config = dev_config(("policy_epoch = 7", f"policy_epoch = {epoch}"))
-        for difference in find_differences(engine.state, config, actor()):
-            assert difference.event is not None
-            engine.log(difference.event)
+        opening = opening_events(config, actor(), "0" * 32, "")
+        engine.log(next(event for event in opening if isinstance(event, PolicyActivated)))
         if epoch != 9:  # under that one nothing was decided
             engine.submit(order(f"B-{epoch}"))
     directory = tmp_path_factory.mktemp("changing")

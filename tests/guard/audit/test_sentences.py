@@ -286,6 +286,6 @@ def test_units_are_exact(number: int, places: int) -> None:
 
 
 def test_every_administrative_event_has_a_phrase() -> None:
-    answers = {"order", "order_refused", "fill", "release"}
+    answers = {"order", "order_refused", "fill", "reduce", "release"}
     tags = {kind.__struct_config__.tag for kind in get_args(PlainEvent)} | {"desk_halted"}
     assert set(words.EVENTS) >= tags - answers
