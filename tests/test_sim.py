@@ -45,6 +45,7 @@ def test_oracle_imports_nothing_of_the_product() -> None:
     own = {line for line in found if line.startswith("from sim.")}
     assert found - own == {
         "import re",
+        "from collections.abc import Callable",
         "from datetime import UTC, date, datetime, timedelta",
         "from typing import Any",
         "from typing import Any, NamedTuple",

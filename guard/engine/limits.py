@@ -91,7 +91,7 @@ class Limits:
         self._symbols = [""]
         self._desk_classes: dict[str, int] = {}
         self._symbol_classes: dict[str, int] = {}
-        self._table: list[list[Effective | None]] = []
+        self._table: list[list[Effective | None]] = [[]]
 
     def set(self, tree: list[LimitScope], digest_hex: str) -> None:
         """Another tree, normalized, and its digest. Buckets that both have keep what is used."""

@@ -8,7 +8,7 @@ from guard.admin.messages import AdminError
 from guard.admin.queries import answer
 from guard.server.reconciling import Reconciling, overdue_count
 from guard_limits_support import T0, limited
-from guard_support import SECOND_NS, fill, order
+from guard_support import SECOND_NS, LoggedEngine, fill, order
 from position_support import settled
 
 
@@ -61,6 +61,18 @@ def test_what_does_not_meet_in_time_is_told_once() -> None:
     looking.look()
     assert len(lines) == 2 + 8 + 1
     assert lines[-1].startswith("12 more")
+
+
+def test_without_limits_nothing_is_late() -> None:
+    """The compiled form ended the process there: no tree of limits had ever been set."""
+    engine = LoggedEngine()
+    engine.admit(order())
+    told(engine, execution("F-2", 1))
+    assert not engine.state.has_limits
+    lines: list[str] = []
+    looking = Reconciling(engine.state, lambda: engine.now_ns + 60 * SECOND_NS, lines.append)
+    looking.look()
+    assert (lines, overdue_count(engine.state, engine.now_ns + 60 * SECOND_NS)) == ([], 0)
 
 
 def test_a_start_may_require_that_a_person_looks_first() -> None:
