@@ -53,7 +53,7 @@ cdef bint window_full(GuardState, Request, Outcome, Found) except -1
 cdef bint unknown_desk(GuardState, Request, Outcome, Found) except -1
 cdef bint unknown_symbol(GuardState, Request, Outcome, Found) except -1
 cdef bint quantity_out_of_range(GuardState, Request, Outcome, Found) except -1
-@cython.locals(worth=Worth, notional=u64, price=u64)
+@cython.locals(worth=Worth, notional=u64)
 cdef bint notional_overflow(GuardState, Request, Outcome, Found) except -1
 @cython.locals(desk=Desk, sent_at_ns=i64, age_max_ms=i64, now_ns=i64)
 cdef bint order_too_old(GuardState, Request, Outcome, Found) except -1

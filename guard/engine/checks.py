@@ -186,8 +186,7 @@ def notional_overflow(state: GuardState, request: Request, outcome: Outcome, fou
         found.limits = state.limits.effective(found.desk.limit_class, worth.limit_class)
     else:
         found.limits = None
-    price = limit_checks.valuation_price(request, found)
-    notional = worth.notional_microcents(request.quantity, price)
+    notional = limit_checks.notional_microcents(request, found)
     outcome.notional_microcents = notional
     if notional <= _I64_MAX:
         return False

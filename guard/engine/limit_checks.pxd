@@ -9,6 +9,7 @@ from guard.engine.limits cimport Limits
 from guard.engine.rates cimport Bucket
 from guard.engine.recent cimport Recent
 from guard.engine.state cimport Found, GuardState
+from guard.engine.worth cimport Worth
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
 from kernel cimport little_endian as le
@@ -29,6 +30,8 @@ cdef Py_ssize_t _ORDER_TYPES, _TIMES_IN_FORCE
 @cython.locals(wide_price=u128, moved=u128)
 cpdef u64 moved_up(u64 price, u64 bps) noexcept
 
+@cython.locals(worth=Worth, notional=u64)
+cdef u64 notional_microcents(Request request, Found found) except? 0
 @cython.locals(effective=Effective)
 cdef u64 valuation_price(Request request, Found found) except? 0
 @cython.locals(price=u64, mark_price=u64, buffer_bps=i64, collar_bps=i64, highest=u64)

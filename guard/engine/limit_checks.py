@@ -45,6 +45,20 @@ def moved_up(price: int, bps: int) -> int:
     return moved if moved < _I64_MAX else _I64_MAX
 
 
+def notional_microcents(request: Request, found: Found) -> int:
+    """What an order is worth at its valuation price.
+
+    A reducing order that no such price can count, since the mark is absurd, is worth what its own
+    price says: no mark keeps anybody from getting out.
+    """
+    worth = found.worth
+    assert worth is not None
+    notional = worth.notional_microcents(request.quantity, valuation_price(request, found))
+    if notional > _I64_MAX and found.is_exit:
+        notional = worth.notional_microcents(request.quantity, request.price)
+    return notional
+
+
 def valuation_price(request: Request, found: Found) -> int:
     """Of all prices at which an order may trade, the one at which it is worth most.
 

@@ -18,6 +18,7 @@ from guard.engine.events import (
 from guard.engine.people_events import LatchLifted
 from guard.protocol.messages import Admit, Order
 from guard.replay.replay import replay_log
+from guard_limits_support import WAIVED, limited
 from guard_support import (
     ALPHA_BUDGET,
     I64_MAX,
@@ -319,6 +320,17 @@ def test_a_bust_under_a_working_exit_leaves_a_surplus_and_stops_entries() -> Non
     # It is short of what its exit has sold, and may buy that back.
     assert is_exit(engine.admit(order("A-3", quantity=30)))
     assert isinstance(engine.admit(order("A-4", quantity=1)), Admit)
+
+
+@pytest.mark.parametrize("mark", [10**15, I64_MAX])
+def test_no_mark_however_absurd_keeps_anybody_from_getting_out(mark: int) -> None:
+    engine = limited(WAIVED)
+    engine.admit(order(quantity=LOTS))
+    engine.submit(fill("F-1", LOTS, fee=0))
+    engine.marks = {"AAPL": (mark, 0)}
+    assert is_exit(engine.admit(exit_order("S-1", 40, price=1)))
+    assert engine.reject(exit_order("S-2", LOTS)).reason == "overflow"
+    assert is_exit(engine.admit(exit_order("S-3", 60)))
 
 
 def test_so_does_an_entry_that_is_filled_before_it() -> None:
