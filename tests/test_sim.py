@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,14 +22,17 @@ SEEDS = 120
 PER_TEST = 40
 # One in so many of the planted bugs in every run; all of them in `pytest -m long`, for minutes.
 PLANTED_PER_SHORT_ONE = 6
-PLANTED = [
-    pytest.param(
-        mutation,
-        marks=() if place % PLANTED_PER_SHORT_ONE == 0 else pytest.mark.long,
-        id=mutation.__name__,
-    )
-    for place, mutation in enumerate(MUTATIONS, start=1)
-]
+# Found only after dozens of seeds: in the long run alone.
+FOUND_LATE = {"position_short_above_max_unseen", "sell_valued_at_its_limit"}
+
+
+def planted(place: int, mutation: Callable[[], Patch]) -> Any:
+    """The bug at that place of the list, from 1 on, as a parameter."""
+    is_short = place % PLANTED_PER_SHORT_ONE == 0 and mutation.__name__ not in FOUND_LATE
+    return pytest.param(mutation, marks=() if is_short else pytest.mark.long, id=mutation.__name__)
+
+
+PLANTED = [planted(place, mutation) for place, mutation in enumerate(MUTATIONS, start=1)]
 
 
 def test_oracle_imports_nothing_of_the_product() -> None:
