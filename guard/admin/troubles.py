@@ -98,7 +98,7 @@ def _unreconciled(health: HealthReply) -> str:
         return ""
     return (
         f"{overdue:,} fills and executions have not met in time: `pretrade-guard admin reconcile` "
-        "lists them; look at the drop copy, and bust what did not happen"
+        "lists them; look at the drop copy, and `admin bust` what did not happen"
     )
 
 

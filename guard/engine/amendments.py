@@ -21,6 +21,7 @@ from msgspec import UNSET, UnsetType, structs
 from guard.engine.amended_positions import Traded, note_amended
 from guard.engine.events import FillAccepted, FillBusted, FillCorrected
 from guard.engine.facts import Amendment
+from guard.engine.positions import NO_POSITION
 from guard.engine.remembered_rows import find_fill
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
@@ -80,8 +81,8 @@ class _Fill(NamedTuple):
 
 
 def is_known(state: GuardState, name: FillName, at_ns: int) -> bool:
-    """Is a fill of that name remembered?"""
-    return _row_of(state, name, at_ns) != NO_ROW
+    """Is a fill of that name remembered, or an execution whose fill has not come?"""
+    return name.key in state.executions.unreported or _row_of(state, name, at_ns) != NO_ROW
 
 
 def assess_acceptance(state: GuardState, name: FillName, at_ns: int) -> dict[str, Any] | None:
@@ -101,7 +102,14 @@ def assess_acceptance(state: GuardState, name: FillName, at_ns: int) -> dict[str
 
 
 def assess_bust(state: GuardState, name: FillName, at_ns: int) -> dict[str, Any] | None:
-    """The fields of `FillBusted`: what was charged returns, and pays what is owed."""
+    """The fields of `FillBusted`: what was charged returns, and pays what is owed.
+
+    So may an execution be named whose fill has not come: it charged nothing.
+    """
+    execution = state.executions.unreported.get(name.key)
+    if execution is not None and name.desk in state.desks:
+        returning = _returning(state, name, state.desks[name.desk], 0)
+        return {**name._asdict(), "fill_sequence": execution.sequence, **returning}
     fill, desk = _find(state, name, at_ns, may_be_busted=True)
     if fill.amendment.is_busted:
         return None
@@ -176,10 +184,28 @@ def apply_accepted(state: GuardState, event: FillAccepted) -> None:
 def apply_busted(state: GuardState, event: FillBusted) -> None:
     """What was charged returns."""
     name = _name_of(event)
+    if name.key in state.executions.unreported:
+        _apply_busted_execution(state, name, event)
+        return
     amendment = _amendment(state, name, event)
     _return(state, event)
     note_amended(state, name.key, event.fill_sequence, _traded(state, name, amendment), None)
     _amend(state, name, amendment._replace(is_busted=True))
+
+
+def _apply_busted_execution(state: GuardState, name: FillName, event: FillBusted) -> None:
+    """What it moved is moved back; a fill that comes of it yet counts as one without execution."""
+    execution = state.executions.unreported.pop(name.key)
+    if execution.sequence != event.fill_sequence:
+        raise InvariantError(f"execution {name} is of record {execution.sequence}")
+    if execution.position_row != NO_POSITION:
+        state.positions.undo(
+            execution.position_row,
+            execution.side,
+            execution.quantity,
+            execution.confirmed,
+            execution.microcents,
+        )
 
 
 def apply_corrected(state: GuardState, event: FillCorrected) -> None:

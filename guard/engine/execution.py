@@ -14,7 +14,7 @@ How it fails: `InvariantError` where a record does not follow from the state.
 """
 
 import zlib
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -22,7 +22,7 @@ from guard.engine import fact_rates, remembered_rows, settling
 from guard.engine.amended_positions import Traded, confirmed_lots
 from guard.engine.executions import Unconfirmed, Unreported
 from guard.engine.latches import OF_ALL
-from guard.engine.positions import BUY
+from guard.engine.positions import BUY, NO_POSITION
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
@@ -44,6 +44,9 @@ from guard.protocol.request import Request
 from kernel import InvariantError
 
 LATCH: Final = "execution_differs"
+# What an execution moved, as `guard.engine.executions.Unreported` says it last.
+Moved: TypeAlias = tuple[int, int, int, int]
+NOTHING: Final[Moved] = (NO_POSITION, 0, 0, 0)
 # Of an execution's content: what its identity does not say, in the protocol's order.
 _CONTENT: Final = ("client_order_id", "symbol", "side", "quantity", "price", "executed_at_ns")
 
@@ -227,13 +230,14 @@ def apply_execution(state: GuardState, request: Request, outcome: Outcome) -> in
     if is_first and state.limits.counts_facts and phase != OrderPhase.REFUSED:
         fact_rates.note_filled(state, row, request)
         orders.read(row)
+    moved = NOTHING
     if state.positions.is_kept:
-        _move(state, row, phase, request, trade)
+        moved = _move(state, row, phase, request, trade)
     if phase != OrderPhase.REFUSED:
         filled = min(I64_MAX, orders.filled_quantity(row) + trade.more)
         held = outcome.hold_microcents if phase == OrderPhase.OPEN else orders.hold_microcents(row)
         orders.note_fill(row, filled, held)
-    _keep(state, row, request, outcome, trade)
+    _keep(state, row, request, outcome, trade, moved)
     if trade.differs:
         state.latch(request.desk, OF_ALL, LATCH)
     is_filled = phase == OrderPhase.OPEN and outcome.open_quantity == 0
@@ -255,7 +259,7 @@ def _check_freed(state: GuardState, row: int, phase: int, trade: Trade, outcome:
         )
 
 
-def _move(state: GuardState, row: int, phase: int, request: Request, trade: Trade) -> None:
+def _move(state: GuardState, row: int, phase: int, request: Request, trade: Trade) -> Moved:
     """Moves the position by what the execution says, and by no more than its fill has left."""
     orders, positions = state.orders, state.positions
     order, desk_number, first = orders.known, orders.share_number(row), orders.known_outcome
@@ -284,20 +288,23 @@ def _move(state: GuardState, row: int, phase: int, request: Request, trade: Trad
             if not trade.differs and price == request.price:
                 if entry is not None:
                     positions.confirm(own_row, order.side, entry.lots)
-                return
+                return NOTHING
             microcents = own.traded_microcents(trade.counted.quantity, price, order.side == BUY)
             was = min(was, trade.counted.quantity)
             positions.undo(own_row, order.side, trade.counted.quantity, was, microcents)
     traded = state.worth_of(request)
     if traded is None or not desk_number:
-        return
+        return NOTHING
     within = 0 if trade.is_other or not is_admitted else min(confirmed, request.quantity)
     microcents = traded.traded_microcents(request.quantity, request.price, request.side == BUY)
     position_row = positions.obtain(desk_number, traded.number)
     positions.trade(position_row, request.side, request.quantity, within, microcents)
+    return position_row, request.side, within, microcents
 
 
-def _keep(state: GuardState, row: int, request: Request, outcome: Outcome, trade: Trade) -> None:
+def _keep(
+    state: GuardState, row: int, request: Request, outcome: Outcome, trade: Trade, moved: Moved
+) -> None:
     """Remembers the execution with its order, and what of it is still to come."""
     orders, key = state.orders, state.orders.fill_key(request)
     content = [getattr(request, name) for name in _CONTENT]
@@ -306,7 +313,7 @@ def _keep(state: GuardState, row: int, request: Request, outcome: Outcome, trade
     remembered_rows.add_beside(orders, row, identity(request), payload)
     if not trade.has_fill and not trade.is_other_venue:
         said = request.quantity, request.price, int(trade.is_other)
-        kept = Unreported(outcome.sequence, request.received_at_ns, *said)
+        kept = Unreported(outcome.sequence, request.received_at_ns, *said, *moved)
         state.executions.keep_unreported(key, kept, lambda of: is_order_remembered(state, of))
     elif trade.counted is not None and trade.differs and not trade.is_other:
         amend_by_execution(state, key, trade.fill_sequence, request.quantity, request.price)

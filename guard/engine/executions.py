@@ -19,6 +19,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from guard.engine.facts import Expiring
+from guard.engine.positions import NO_POSITION
 
 # Of one desk: as many as early fills.
 UNKNOWN_MAX: Final = 10_000
@@ -42,7 +43,8 @@ class Unconfirmed(NamedTuple):
 class Unreported(NamedTuple):
     """An execution that moved position and hold before its fill: its record, when, what it says.
 
-    `is_other`: of another symbol or side than its order's, 1 or 0.
+    `is_other`: of another symbol or side than its order's, 1 or 0. The rest: what it moved, in
+    which position's row (NO_POSITION: in none), on which side, its lots that counted as confirmed.
     """
 
     sequence: int
@@ -50,6 +52,10 @@ class Unreported(NamedTuple):
     quantity: int
     price: int
     is_other: int = 0
+    position_row: int = NO_POSITION
+    side: int = 0
+    confirmed: int = 0
+    microcents: int = 0
 
 
 class Executions:

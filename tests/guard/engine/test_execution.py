@@ -8,7 +8,10 @@ import pytest
 from msgspec import UNSET
 
 from execution_support import COPIED, LOTS, PRICE, copied, execution, plain, told
+from guard.admin.fill_actions import plan_amendment
+from guard.admin.messages import BustFill
 from guard.engine import execution as executing
+from guard.engine.amendments import AmendmentError
 from guard.engine.events import FillBusted, FillCorrected, TradingReduced
 from guard.engine.executions import Executions
 from guard.engine.loosening import limit_loosenings
@@ -91,6 +94,7 @@ def test_the_last_lots_close_the_order_by_execution_alone() -> None:
     settled(engine)
 
 
+NAME = {"desk": "desk-alpha", "client_order_id": "A-1", "fill_id": "F-1"}
 DIFFERENT = {
     "more lots": ({"quantity": 50}, (50, 50, 50, 0)),
     "fewer lots": ({"quantity": 30}, (30, 30, 60, 0)),
@@ -174,6 +178,36 @@ def test_whichever_comes_first_another_side_or_symbol_counts_once(
         results.append((figures(engine), other))
     assert results[0] == results[1]
     assert results[0][0][0] == (-10 if "side" in changes else 0, 0, 90, 0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"quantity": LOTS + 5}, {"side": "sell"}, {"symbol": "BTC-USD"}, {"symbol": "NO"}],
+)
+@pytest.mark.parametrize("make", [plain, copied])
+def test_an_execution_without_its_fill_can_be_busted(make: Any, changes: dict[str, Any]) -> None:
+    engine = make()
+    engine.submit(fill("F-0", 20))
+    told(engine, execution("F-0", 20))
+    symbols = ["AAPL", "BTC-USD"]
+    before = [(*position(engine, symbol=one)[:2], position(engine)[4:]) for one in symbols]
+    request = execution(**changes)
+    answer = told(engine, request)
+    asked = BustFill(action_id="B-1", why="not so", **NAME)
+    plan = plan_amendment(engine.state, asked, actor(engine.now_ns))
+    assert plan.changes == ["fill desk-alpha/A-1/F-1: busted, 0.00 return to the budget"]
+    say(engine, FillBusted)
+    settled(engine)
+    after = [(*position(engine, symbol=one)[:2], position(engine)[4:]) for one in symbols]
+    assert after == before
+    assert position(engine)[2] == answer.open_quantity, "what it freed stays freed"
+    assert engine.state.executions.unreported == {}
+    assert told(engine, request).repeat, "sent again it moves nothing"
+    with pytest.raises(AmendmentError, match="no such fill is known"):
+        say(engine, FillBusted)
+    engine.submit(fill("F-1", 10))
+    assert position(engine)[0] == 30, "what says that it did happen counts"
+    settled(engine)
 
 
 def test_a_venue_to_which_the_order_did_not_go_confirms_nothing() -> None:
