@@ -79,7 +79,7 @@ CLAUSES: Final = (
     Clause("RTS 6 15(5)", "trader, desk and instrument without permission are blocked",
            ("unknown_desk", *_WHAT)),
     Clause("RTS 6 15(6)", "overrides only for one order, by people", (),
-           "not there: nothing is overridden"),
+           "`override`, two people, ADMIN 2"),
     Clause("RTS 6 16", "real-time monitoring", (), "`top`, `status`, metrics and their alerts"),
     Clause("RTS 6 17", "post-trade controls", (), "`replay`, `report`, `prove`"),
     Clause("RTS 6 18", "security and limits to access", (),

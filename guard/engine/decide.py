@@ -172,9 +172,10 @@ def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
         check = checks[index]
         if found.is_exit and check.spares_exits:
             continue
-        if found.overridden is not None and check.number in found.overridden:
-            continue
         if check.refuses(state, request, outcome, found):
+            # Asked all the same: what it works out, those behind it use.
+            if found.overridden is not None and check.number in found.overridden:
+                continue
             outcome.stage = check.stage
             reason = check.number
             if reason == 0:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from guard.engine.checks import CHECKS_BEHIND_KERNEL
 from guard.engine.people import note_due
 from guard.engine.people_events import OrderOverridden
 from guard.engine.state import GuardState
@@ -30,13 +31,14 @@ _LEFT_OUT: Final = ("sent_at_ns", "currency")
 _NAMES: Final = tuple(
     field.name for field in fields.RECORDED_FIELDS[fields.ORDER] if field.name not in _LEFT_OUT
 )
-# The checks of limits, by the words of their reasons: states, what is unsaid, restricted symbols,
-# rates and duplicates stand.
-_STANDING: Final = range(Refusal.ORDER_RATE_EXCEEDED, 580)
+# What stands whatever two people say, by the keys of limits: what is unsaid, restricted symbols,
+# rates and duplicates.
+_STANDING: Final = ("", "restricted_symbols", "rates", "duplicate_window_ms")
+# All other checks of limits, by the words of their reasons.
 OVERRIDABLE: Final = {
-    refusal.word: int(refusal)
-    for refusal in Refusal
-    if Refusal.SYMBOL_RESTRICTED < refusal <= 599 and refusal not in _STANDING
+    Refusal(check.number).word: int(check.number)
+    for check in CHECKS_BEHIND_KERNEL
+    if check.scope == "limits" and check.key not in _STANDING
 }
 
 

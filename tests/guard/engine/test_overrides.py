@@ -71,6 +71,63 @@ def test_only_the_named_checks_are_passed() -> None:
     assert isinstance(engine.submit(big("A-2")), Admit)
 
 
+LOT_WORTH = 'exposure_{}_max = "1.00"\n'
+OF_MONEY = {
+    "exposure_gross_above_max": LOT_WORTH.format("gross"),
+    "exposure_net_above_max": LOT_WORTH.format("net"),
+    "exposure_long_above_max": LOT_WORTH.format("long"),
+    "exposure_short_above_max": LOT_WORTH.format("short"),
+    "concentration_above_max": 'concentration_max_bps = 5000\nconcentration_from = "1.00"\n',
+}
+
+
+def money(*texts: str) -> LoggedEngine:
+    engine = guard(limits=f"{LIMITS}revalue_bps = 0\n{''.join(texts)}")
+    engine.marks = {"AAPL": (10_000, 1)}
+    return engine
+
+
+def few(name: str, **changes: Any) -> Any:
+    return big(name, **({"quantity": 10} | changes))
+
+
+@pytest.mark.parametrize("check", OF_MONEY)
+def test_a_limit_of_money_is_passed(check: str, tmp_path: Path) -> None:
+    engine = money(OF_MONEY[check])
+    side = "sell" if "short" in check else "buy"
+    one = few("A-1", side=side)
+    lets(Desk(engine), one, check)
+    assert engine.submit(few("A-2", side=side)).reason == check
+    assert isinstance(engine.submit(one), Admit)
+    assert engine.submit(few("A-3", side=side)).reason == check
+    held_well(engine, tmp_path)
+
+
+@pytest.mark.parametrize("check", OF_MONEY)
+def test_of_limits_of_money_only_the_named_are_passed(check: str, tmp_path: Path) -> None:
+    side = "sell" if "short" in check else "buy"
+    unmet = "exposure_long_above_max" if side == "sell" else "exposure_short_above_max"
+    others = [each for each in OF_MONEY if each not in (check, unmet)]
+    engine = money(*OF_MONEY.values())
+    desk = Desk(engine)
+    lets(desk, few("A-1", side=side), *others)
+    assert engine.submit(few("A-1", side=side)).reason == check
+    lets(desk, few("A-2", side=side), check, *others)
+    assert isinstance(engine.submit(few("A-2", side=side)), Admit)
+    held_well(engine, tmp_path)
+
+
+def test_without_a_price_the_limits_of_money_look_at_this_order(tmp_path: Path) -> None:
+    engine = money('exposure_gross_max = "0.01"\n')
+    engine.marks = {"BTC-USD": (2_000_000, 1)}
+    assert engine.submit(few("A-1")).reason == "reference_missing"
+    lets(Desk(engine), few("A-2"), "reference_missing")
+    before = big("A-3", symbol="BTC-USD", quantity=100, price=2_000_000)
+    assert engine.submit(before).reason == "exposure_gross_above_max"
+    assert isinstance(engine.submit(few("A-2")), Admit)  # whatever was worked out for that one
+    held_well(engine, tmp_path)
+
+
 def test_it_expires(tmp_path: Path) -> None:
     engine = guard(limits=LIMITS)
     desk = Desk(engine)
@@ -164,4 +221,5 @@ def test_explain_says_by_whom(tmp_path: Path) -> None:
 def test_halts_stand_and_so_does_the_table() -> None:
     assert TOO_MANY in OVERRIDABLE
     assert not {"firm_halted", "desk_reducing", "limit_unsaid"} & set(OVERRIDABLE)
-    assert "duplicate_order" not in OVERRIDABLE
+    assert not {"duplicate_order", "symbol_restricted", "notional_rate_exceeded"} & set(OVERRIDABLE)
+    assert set(OF_MONEY) < set(OVERRIDABLE)
