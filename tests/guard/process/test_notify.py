@@ -134,7 +134,7 @@ def test_a_socket_that_is_gone_is_an_error_and_nothing_is_lost(
 
 
 def _fill(bound: str) -> None:
-    """Until the manager's socket takes no more of anybody: one sender's own buffer may hold less."""
+    """Until the manager's socket takes no more of anybody: a sender's own buffer may hold less."""
     is_full = False
     while not is_full:
         is_full = True
