@@ -26,10 +26,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("log", metavar="LOG_DIR", type=Path, help="a log's directory, or a file")
     add_key_argument(parser)
     add_anchor_argument(parser)
-    parser.add_argument(
-        "--signing-key", metavar="FILE", type=Path, required=True, help="from keygen --signing"
-    )
-    parser.add_argument("--origin", help="the log's own name, where it is not that of its key")
+    add_signer_arguments(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--order", metavar="CLIENT_ORDER_ID", help="an order; needs --desk")
     what.add_argument("--sequence", metavar="N", type=int, help="the record with this sequence")
@@ -72,12 +69,27 @@ class Signer(NamedTuple):
     origin: str
 
 
+def add_signer_arguments(parser: argparse.ArgumentParser) -> None:
+    """Whose signature, and under which name of the log: what `signing_key_of` reads."""
+    parser.add_argument(
+        "--signing-key", metavar="FILE", type=Path, required=True, help="from keygen --signing"
+    )
+    parser.add_argument("--origin", help="the log's own name, where it is not that of its key")
+
+
+def signing_key_of(options: argparse.Namespace) -> tuple["SigningKey", str]:
+    """The key, and the log's name. Raises ConfigError."""
+    from guard.audit.keyfiles import load_signing_key
+
+    key = load_signing_key(options.signing_key)
+    return key, key.name if options.origin is None else options.origin
+
+
 def signer_of(options: argparse.Namespace) -> Signer:
     """The whole log that was named, and the key for it.
 
     Raises UsageError, ConfigError, WalError.
     """
-    from guard.audit.keyfiles import load_signing_key
     from guard.recovery.archived_start import find_beginning
 
     hasher = tool_hasher(options)
@@ -86,9 +98,7 @@ def signer_of(options: argparse.Namespace) -> Signer:
             f"{options.log}: its oldest segments are archived, and a proof is about the whole log: "
             "bring them and the log's into one directory"
         )
-    key = load_signing_key(options.signing_key)
-    origin = key.name if options.origin is None else options.origin
-    return Signer(options.log, hasher, key, origin)
+    return Signer(options.log, hasher, *signing_key_of(options))
 
 
 def _proof(options: argparse.Namespace) -> bytes:

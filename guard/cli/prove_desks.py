@@ -18,6 +18,7 @@ from guard.cli.base import (
     complain,
     tool_hasher,
 )
+from guard.cli.prove import add_signer_arguments, signing_key_of
 
 if TYPE_CHECKING:
     from guard.audit.desk_pages import PageMaker
@@ -34,10 +35,7 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("prove-desks", help=text, description=text)
     parser.add_argument("log", metavar="LOG_DIR", type=Path, help="a log's directory")
     add_key_argument(parser)
-    parser.add_argument(
-        "--signing-key", metavar="FILE", type=Path, required=True, help="from keygen --signing"
-    )
-    parser.add_argument("--origin", help="the log's own name, where it is not that of its key")
+    add_signer_arguments(parser)
     parser.add_argument(
         "--desk", metavar="DESK", action="append", required=True, help="may be given again"
     )
@@ -68,14 +66,13 @@ def _prove(options: argparse.Namespace) -> int:
 
 def _follow(options: argparse.Namespace) -> int:
     from guard.audit.desk_pages import PageMaker
-    from guard.audit.keyfiles import load_signing_key
     from guard.audit.page_files import last_page
     from guard.record.codec import DIALECT
     from guard.recovery.wrong_key import check_key
     from wal import EMPTY_HEAD, Follower, LogState, list_segments
 
-    hasher, key = tool_hasher(options), load_signing_key(options.signing_key)
-    origin = key.name if options.origin is None else options.origin
+    hasher = tool_hasher(options)
+    key, origin = signing_key_of(options)
     if not options.log.is_dir():
         raise UsageError(f"{options.log}: is no directory of a log")
     check_key(list_segments(options.log, archived=True), hasher)

@@ -17,7 +17,7 @@ from guard.cli.base import (
     complain,
     write_output,
 )
-from guard.cli.prove import read_input, signer_of
+from guard.cli.prove import add_signer_arguments, read_input, signer_of
 
 
 def add(commands: Commands) -> None:
@@ -26,10 +26,7 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("sign-head", help=text)
     parser.add_argument("log", metavar="LOG_DIR", type=Path, help="a copy of the log, or a mount")
     add_key_argument(parser)
-    parser.add_argument(
-        "--signing-key", metavar="FILE", type=Path, required=True, help="from keygen --signing"
-    )
-    parser.add_argument("--origin", help="the log's own name, where it is not that of its key")
+    add_signer_arguments(parser)
     parser.add_argument(
         "--head", metavar="FILE", type=Path, required=True, help="the last signature; the next one"
     )
