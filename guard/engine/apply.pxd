@@ -6,7 +6,7 @@ from libc.stdint cimport uint64_t as u64
 
 from guard.engine cimport limit_checks
 from guard.engine.limits cimport Effective
-from guard.engine cimport positioning
+from guard.engine cimport positioning, settling
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.state cimport Desk, GuardState
 from guard.engine.worth cimport Worth
@@ -54,13 +54,6 @@ cdef _take_due(GuardState state)
 
 @cython.locals(desk=Desk)
 cdef int _collect(GuardState state, Request request, Outcome outcome) except -1
-
-@cython.locals(
-    orders=RememberedOrders, held=u64, left=u64
-)
-cdef int _check_freed(
-    GuardState state, Py_ssize_t row, i64 phase, u64 lots, Outcome outcome
-) except -1
 
 @cython.locals(desk=Desk)
 cdef int _note_debt(GuardState state, Request request, Outcome outcome) except -1

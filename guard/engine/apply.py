@@ -20,6 +20,7 @@ from guard.engine import (
     reducing,
     remembered_orphans,
     remembered_rows,
+    settling,
 )
 from guard.engine.remembered_form import TIMED_SINCE_RULES_VERSION, OrderPhase
 from guard.engine.row_map import NO_ROW
@@ -162,7 +163,7 @@ def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
     phase = _PHASE_REFUSED if row == _NO_ROW else orders.phase(row)
     if outcome.flags & _BY_EXECUTION:
         return _apply_reported(state, row, phase, request, outcome)
-    _check_freed(state, row, phase, request.quantity, outcome)
+    settling.check_freed(state, row, phase, request.quantity, outcome)
     if state.has_facts and state.facts.due:
         _take_due(state)
     if row != _NO_ROW and state.positions.is_kept:
@@ -211,7 +212,7 @@ def _apply_reported(
     """A fill whose execution has moved all: its fee is charged, and it is remembered."""
     if row == _NO_ROW:
         raise InvariantError(f"record {outcome.sequence} is a fill of an execution of no order")
-    _check_freed(state, row, phase, 0, outcome)
+    settling.check_freed(state, row, phase, 0, outcome)
     _charge(state, request, paid_microcents(request, outcome) + outcome.collected_microcents)
     state.orders.add_fill(row, request, outcome)
     execution.note_reported(state, request, outcome.sequence)
@@ -243,26 +244,6 @@ def _collect(state: GuardState, request: Request, outcome: Outcome) -> int:
     if desk is None:
         raise InvariantError(f"record {outcome.sequence} collects from {request.desk}, no desk")
     desk.collect(outcome.collected_microcents)
-    return 0
-
-
-def _check_freed(state: GuardState, row: int, phase: int, lots: int, outcome: Outcome) -> int:
-    """What a fill of so many lots leaves is what there was, less what it fills and frees."""
-    held = left = 0
-    if phase == _OPEN:
-        orders = state.orders
-        orders.read(row)
-        held = orders.hold_microcents(row)
-        left = orders.left(row)
-        left -= lots if lots < left else left
-    if outcome.open_quantity != left or (
-        outcome.released_microcents + outcome.hold_microcents != held
-    ):
-        raise InvariantError(
-            f"record {outcome.sequence} frees {outcome.released_microcents} microcents and leaves "
-            f"{outcome.hold_microcents} and {outcome.open_quantity} lots, of {held} held and with "
-            f"{left} lots left"
-        )
     return 0
 
 

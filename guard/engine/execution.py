@@ -221,7 +221,7 @@ def apply_execution(state: GuardState, request: Request, outcome: Outcome) -> in
         return NO_ROW
     trade = assess(state, row, request)
     phase = orders.phase(row)
-    _check_freed(state, row, phase, trade, outcome)
+    settling.check_freed(state, row, phase, trade.more, outcome)
     hold, released = orders.known_outcome.reservation_id, outcome.released_microcents
     if hold and released and not state.ledger.settle_hold(hold, released, 0):
         assessed = state.ledger.assess_settle(hold, released, 0)
@@ -242,21 +242,6 @@ def apply_execution(state: GuardState, request: Request, outcome: Outcome) -> in
         state.latch(request.desk, OF_ALL, LATCH)
     is_filled = phase == OrderPhase.OPEN and outcome.open_quantity == 0
     return row if is_filled else NO_ROW
-
-
-def _check_freed(state: GuardState, row: int, phase: int, trade: Trade, outcome: Outcome) -> None:
-    orders, held, left = state.orders, 0, 0
-    if phase == OrderPhase.OPEN:
-        held, left = orders.hold_microcents(row), orders.left(row)
-        left -= min(left, trade.more)
-    if outcome.open_quantity != left or (
-        outcome.released_microcents + outcome.hold_microcents != held
-    ):
-        raise InvariantError(
-            f"record {outcome.sequence} frees {outcome.released_microcents} microcents and leaves "
-            f"{outcome.hold_microcents} and {outcome.open_quantity} lots, of {held} held and with "
-            f"{left} lots left"
-        )
 
 
 def _move(state: GuardState, row: int, phase: int, request: Request, trade: Trade) -> Moved:

@@ -94,16 +94,10 @@ def apply_reduction(state: GuardState, request: Request, outcome: Outcome) -> in
     if row == NO_ROW or orders.phase(row) == OrderPhase.REFUSED:
         raise InvariantError(f"record {outcome.sequence} reduces an order that was never admitted")
     orders.read(row)
-    is_open = orders.phase(row) == OrderPhase.OPEN
-    left = orders.left(row) if is_open else 0
-    lots, held = min(left, request.quantity), orders.hold_microcents(row)
-    released = outcome.released_microcents
-    if outcome.open_quantity != left - lots or released + outcome.hold_microcents != held:
-        raise InvariantError(
-            f"record {outcome.sequence} frees {released} microcents and leaves "
-            f"{outcome.hold_microcents} and {outcome.open_quantity} lots, of {held} held and with "
-            f"{left - lots} lots left"
-        )
+    phase, released = orders.phase(row), outcome.released_microcents
+    is_open = phase == OrderPhase.OPEN
+    settling.check_freed(state, row, phase, request.quantity, outcome)
+    lots = min(orders.left(row), request.quantity) if is_open else 0
     hold = orders.known_outcome.reservation_id
     if hold and released and not state.ledger.settle_hold(hold, released, 0):
         assessed = state.ledger.assess_settle(hold, released, 0)

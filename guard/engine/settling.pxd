@@ -8,6 +8,7 @@ from guard.engine.remembered cimport RememberedOrders
 from guard.engine.state cimport Desk, GuardState
 from guard.protocol cimport slots
 from guard.protocol.layout cimport Layout
+from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
 from kernel.ledger_lines cimport Tenant
 
@@ -18,7 +19,7 @@ cdef extern from *:
     ctypedef unsigned long long u128 "settling_u128"
 
 cdef Py_ssize_t _SAME
-cdef i64 _I64_MAX, _PHASE_REFUSED
+cdef i64 _I64_MAX, _PHASE_OPEN, _PHASE_REFUSED
 cdef int _TEXT, _OPTIONAL_TEXT
 
 @cython.locals(index=Py_ssize_t, slot=Py_ssize_t, kind=int)
@@ -32,6 +33,11 @@ cpdef bint is_fill_window_full(GuardState state, Py_ssize_t row, Request request
 @cython.locals(desk=Desk, line=Tenant, free=i64)
 cpdef i64 collected(
     GuardState state, Request request, i64 released, i64 paid
+) except -1
+
+@cython.locals(orders=RememberedOrders, held=u64, left=u64)
+cpdef int check_freed(
+    GuardState state, Py_ssize_t row, i64 phase, u64 lots, Outcome outcome
 ) except -1
 
 @cython.locals(wide_first=u128, freed=i64)

@@ -4,9 +4,11 @@
 Owns the arithmetic that fills, cancels and reductions have in common (`guard/PROTOCOL.md`, 4 and
 5): the share of a hold, what of a fee cannot be paid, what of a debt can be, whether there is room
 to remember one more fact of an order, and how two requests under one identity differ.
-`guard.engine.decide` and the deciding modules beside it ask; nothing is changed here.
+`guard.engine.decide` and the deciding modules beside it ask, and so do those that apply, of what a
+record says it leaves; nothing is changed here.
 
-How it fails: it does not; a desk that has a debt has a line in the ledger.
+How it fails: `InvariantError` for a record that leaves another hold, or other lots, than follow
+from the state. A desk that has a debt has a line in the ledger.
 """
 
 from guard.engine.remembered_form import OrderPhase
@@ -15,12 +17,14 @@ from guard.protocol import slots
 from guard.protocol.fields import ValueKind
 from guard.protocol.layout import Layout
 from guard.protocol.messages import I64_MAX
+from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
+from kernel import InvariantError
 
 SAME = -1
 _SAME = SAME
 _I64_MAX = I64_MAX
-_PHASE_REFUSED = int(OrderPhase.REFUSED)
+_PHASE_OPEN, _PHASE_REFUSED = int(OrderPhase.OPEN), int(OrderPhase.REFUSED)
 _TEXT, _OPTIONAL_TEXT = int(ValueKind.TEXT), int(ValueKind.OPTIONAL_TEXT)
 
 
@@ -59,6 +63,29 @@ def collected(state: GuardState, request: Request, released: int, paid: int) -> 
     assert line is not None
     free: int = desk.debt_paid_by(line.remaining + released - paid)
     return free
+
+
+def check_freed(state: GuardState, row: int, phase: int, lots: int, outcome: Outcome) -> int:
+    """Does a fact that takes so many lots of the order leave what there was, less what it frees?
+
+    Of an order that is not open, or of none, it takes and frees nothing. Raises InvariantError.
+    """
+    held = left = 0
+    if phase == _PHASE_OPEN:
+        orders = state.orders
+        orders.read(row)
+        held = orders.hold_microcents(row)
+        left = orders.left(row)
+        left -= lots if lots < left else left
+    if outcome.open_quantity != left or (
+        outcome.released_microcents + outcome.hold_microcents != held
+    ):
+        raise InvariantError(
+            f"record {outcome.sequence} frees {outcome.released_microcents} microcents and leaves "
+            f"{outcome.hold_microcents} and {outcome.open_quantity} lots, of {held} held and with "
+            f"{left} lots left"
+        )
+    return 0
 
 
 def hold_after(first_microcents: int, filled: int, quantity: int) -> int:
