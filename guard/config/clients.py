@@ -48,7 +48,6 @@ GRANTS: Final = frozenset(
     grant for kind in KINDS if (grant := GRANT_OF.get(kind, kind)) is not None
 ) | {DROP_COPY, "marks"}
 # Of the admin endpoint: `view` asks, `operate` acts, `approve` is a second person.
-ROLES: Final = ("view", "operate", "approve")
 Role = Literal["view", "operate", "approve"]
 
 

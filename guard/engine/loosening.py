@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from guard.protocol.instruments import money_text
 from guard.protocol.limits import (
     KEYS,
     NO_LIMIT,
@@ -149,8 +148,3 @@ def _is_disabled(before: Any, after: Any) -> bool:
     return after.enabled == 0 and all(
         getattr(before, name) == getattr(after, name) for name in names
     )
-
-
-def cap_words(microcents: int | None) -> str:
-    """A cap, for people."""
-    return "none" if microcents is None else money_text(microcents, ",")
