@@ -12,7 +12,6 @@ from guard.engine.state cimport Desk, GuardState
 from guard.engine.worth cimport Worth
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
-from kernel.ledger cimport BudgetEngine
 from kernel.ledger_lines cimport Tenant
 
 cdef Py_ssize_t _NO_ROW
@@ -40,8 +39,8 @@ cdef int _note_limits(
 cdef _check_due(GuardState state, Request request)
 
 @cython.locals(
-    ledger=BudgetEngine, orders=RememberedOrders, received_at_ns=i64, paid=i64, row=Py_ssize_t,
-    phase=i64, hold=i64, desk=Desk, expires_at_ns=i64,
+    orders=RememberedOrders, received_at_ns=i64, paid=i64, row=Py_ssize_t, phase=i64, hold=i64,
+    desk=Desk, expires_at_ns=i64,
 )
 cdef int _apply_fill(GuardState state, Request request, Outcome outcome) except -1
 

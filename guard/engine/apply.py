@@ -156,7 +156,7 @@ def _apply_rejected(state: GuardState, request: Request, outcome: Outcome) -> in
 
 
 def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
-    ledger, orders = state.ledger, state.orders
+    orders = state.orders
     received_at_ns = request.received_at_ns
     paid = paid_microcents(request, outcome) + outcome.collected_microcents
     row = orders.find(request, received_at_ns)
@@ -183,8 +183,8 @@ def _apply_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
         hold = orders.known_outcome.reservation_id
         if hold == 0:  # nothing is held for an order that but reduces
             _charge(state, request, paid)
-        elif not ledger.settle_hold(hold, outcome.released_microcents, paid):
-            _refuse_settle(state, outcome, hold, paid)
+        else:
+            settling.settle(state, hold, paid, outcome)
         _note_fill(state, row, request, outcome)
         if outcome.open_quantity == 0:
             state.close_order(row, _PHASE_FILLED, request, orders.known.sent_at_ns)
@@ -251,11 +251,6 @@ def paid_microcents(request: Request, outcome: Outcome) -> int:
     """The part of a fill's fee that the desk's budget pays."""
     fee = 0 if outcome.flags & _UNCHARGED else request.fee_microcents
     return (fee if fee > 0 else 0) - outcome.unpaid_fee_microcents
-
-
-def _refuse_settle(state: GuardState, outcome: Outcome, hold: int, paid: int) -> NoReturn:
-    assessed = state.ledger.assess_settle(hold, outcome.released_microcents, paid)
-    raise InvariantError(f"settle of record {outcome.sequence}: the ledger answers {assessed!r}")
 
 
 def _note_fill(state: GuardState, row: int, request: Request, outcome: Outcome) -> int:

@@ -222,10 +222,9 @@ def apply_execution(state: GuardState, request: Request, outcome: Outcome) -> in
     trade = assess(state, row, request)
     phase = orders.phase(row)
     settling.check_freed(state, row, phase, trade.more, outcome)
-    hold, released = orders.known_outcome.reservation_id, outcome.released_microcents
-    if hold and released and not state.ledger.settle_hold(hold, released, 0):
-        assessed = state.ledger.assess_settle(hold, released, 0)
-        raise InvariantError(f"record {outcome.sequence}: the ledger answers {assessed!r}")
+    hold = orders.known_outcome.reservation_id
+    if hold and outcome.released_microcents:
+        settling.settle(state, hold, 0, outcome)
     is_first = orders.filled_quantity(row) == 0 and trade.more > 0
     if is_first and state.limits.counts_facts and phase != OrderPhase.REFUSED:
         fact_rates.note_filled(state, row, request)

@@ -94,14 +94,13 @@ def apply_reduction(state: GuardState, request: Request, outcome: Outcome) -> in
     if row == NO_ROW or orders.phase(row) == OrderPhase.REFUSED:
         raise InvariantError(f"record {outcome.sequence} reduces an order that was never admitted")
     orders.read(row)
-    phase, released = orders.phase(row), outcome.released_microcents
+    phase = orders.phase(row)
     is_open = phase == OrderPhase.OPEN
     settling.check_freed(state, row, phase, request.quantity, outcome)
     lots = min(orders.left(row), request.quantity) if is_open else 0
     hold = orders.known_outcome.reservation_id
-    if hold and released and not state.ledger.settle_hold(hold, released, 0):
-        assessed = state.ledger.assess_settle(hold, released, 0)
-        raise InvariantError(f"record {outcome.sequence}: the ledger answers {assessed!r}")
+    if hold and outcome.released_microcents:
+        settling.settle(state, hold, 0, outcome)
     if is_open and state.positions.is_kept:
         positioning.note_reduced(state, row, lots)
     orders.add_fill(row, request, outcome)

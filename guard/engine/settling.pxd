@@ -40,6 +40,9 @@ cpdef int check_freed(
     GuardState state, Py_ssize_t row, i64 phase, u64 lots, Outcome outcome
 ) except -1
 
+@cython.locals(released=i64)
+cpdef int settle(GuardState state, i64 hold, i64 paid, Outcome outcome) except -1
+
 @cython.locals(wide_first=u128, freed=i64)
 cpdef i64 hold_after(i64 first_microcents, u64 filled, u64 quantity) except -1
 

@@ -4,8 +4,8 @@
 Owns the arithmetic that fills, cancels and reductions have in common (`guard/PROTOCOL.md`, 4 and
 5): the share of a hold, what of a fee cannot be paid, what of a debt can be, whether there is room
 to remember one more fact of an order, and how two requests under one identity differ.
-`guard.engine.decide` and the deciding modules beside it ask, and so do those that apply, of what a
-record says it leaves; nothing is changed here.
+`guard.engine.decide` and the deciding modules beside it ask. Those that apply have it hold what a
+record says against the state, and settled with the ledger: nothing else here changes anything.
 
 How it fails: `InvariantError` for a record that leaves another hold, or other lots, than follow
 from the state. A desk that has a debt has a line in the ledger.
@@ -85,6 +85,19 @@ def check_freed(state: GuardState, row: int, phase: int, lots: int, outcome: Out
             f"{outcome.hold_microcents} and {outcome.open_quantity} lots, of {held} held and with "
             f"{left} lots left"
         )
+    return 0
+
+
+def settle(state: GuardState, hold: int, paid: int, outcome: Outcome) -> int:
+    """Has the ledger free of the hold what the record frees, and pay so much, in microcents.
+
+    Raises InvariantError where it cannot.
+    """
+    released = outcome.released_microcents
+    if not state.ledger.settle_hold(hold, released, paid):
+        assessed = state.ledger.assess_settle(hold, released, paid)
+        words = f"settle of record {outcome.sequence}: the ledger answers {assessed!r}"
+        raise InvariantError(words)
     return 0
 
 
