@@ -1,6 +1,7 @@
 """What subscribers of the feed cost the orders: with so many and with none, in turn.
 
-    python tests/bench/bench_feed.py [--rate 20000] [--subscribers 3] [--seconds 10] [--rounds 5]
+    python tests/bench/bench_feed.py [--rate 20000] [--subscribers 3] [--tools] [--seconds 10]
+        [--rounds 5]
 
 Each round has a fresh daemon and measures both, now the one first, now the other. The subscribers
 are stock DEALERs, in one process beside the load generator, that read what comes and give credit,
@@ -8,13 +9,25 @@ and miss nothing. On a machine that others use, too, many short rounds say more 
 what is compared is each round's two, the median of that and its spread. The processor time is the
 daemon's own, of all of its threads, an order; on few cores the time of answers has the subscribers'
 own work in it, too.
+
+`--tools`: `tail`, `observe` and `top` (in a terminal of its own) watch as well. Where there are
+fewer cores than processes, `--idle` gives all who watch only what the daemon and the load leave,
+and the turns without any have as many processes that read lines of no guard: a core beside one that
+works is slower, whoever works there, and what is asked is what the watching adds.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
+import os
+import pty
 import statistics
+import subprocess
 import tempfile
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,15 +40,25 @@ from guard.bench.generator import Plan
 from guard.bench.measure import Measured, measure
 from guard.bench.schedule import NS_PER_S
 from guard.bench.site import Guard, config_text
+from guard.process import own_process
 
 WARM_UP_S = 2.0
 CREDIT_LINES = 1_000_000
 PATIENCE_MS = 60_000
 CLIENTS = 4
+TOOLS_READY_S = 4.0
+TOOL_STOP_S = 20.0
 
 
-def follow(endpoint: str, count: int, ready: Any, last: Any) -> None:
+def take_what_is_left() -> None:
+    """From now on this process runs only where a core has nothing else to do."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def follow(endpoint: str, count: int, ready: Any, last: Any, idle: bool) -> None:
     """Reads what comes on so many connections, up to the record that it is told in the end."""
+    if idle:
+        take_what_is_left()
     poller, through, got = zmq.Poller(), dict[Any, int](), dict[Any, int]()
     for _ in range(count):
         socket = zmq.Context.instance().socket(zmq.DEALER)
@@ -64,6 +87,73 @@ def follow(endpoint: str, count: int, ready: Any, last: Any) -> None:
     last.send(sorted(got.values()))
 
 
+def read_of_nobody() -> None:
+    """What a subscriber does with a line, for as long as the process lives."""
+    take_what_is_left()
+    line = json.dumps(
+        {"wal_sequence": 1, "payload": {"type": "order", "desk": "d"}, "hash": "0" * 64}
+    )
+    while True:
+        json.loads(line)
+
+
+@contextlib.contextmanager
+def strangers(count: int) -> Iterator[None]:
+    """As many processes as would watch, that have nothing to do with the guard."""
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=read_of_nobody, daemon=True) for _ in range(count)]
+    try:
+        for process in processes:
+            process.start()
+        time.sleep(TOOLS_READY_S)
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+
+
+def drain(terminal: int) -> None:
+    """Reads what a terminal is shown, until it is gone."""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while os.read(terminal, 65_536):
+            pass
+
+
+@contextlib.contextmanager
+def tools(guard: Guard, endpoint: str, idle: bool) -> Iterator[None]:
+    """`tail`, `observe` and `top`, as a desk would run them beside its guard."""
+    ours, theirs = pty.openpty()
+    reader = threading.Thread(target=drain, args=(ours,), daemon=True)
+    reader.start()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+    log, before = str(guard.log), take_what_is_left if idle else None
+    quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    shown: dict[str, Any] = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    started = [
+        own_process.start("guard.cli", *arguments, preexec_fn=before, env=environment, **streams)
+        for arguments, streams in (
+            (("tail", log, "--columns"), quiet),
+            (("observe", "--log", log, "--feed", endpoint, "--listen", "127.0.0.1:0"), quiet),
+            (("top", "--log", log, "--feed", endpoint), shown),
+        )
+    ]
+    try:
+        time.sleep(TOOLS_READY_S)
+        yield
+        ended = [tool.args for tool in started if tool.poll() is not None]
+        if ended:
+            raise SystemExit(f"ended meanwhile: {ended}")
+    finally:
+        for tool in started:
+            tool.terminate()
+        for tool in started:
+            tool.wait(TOOL_STOP_S)
+        os.close(theirs)
+        reader.join(TOOL_STOP_S)
+        os.close(ours)
+
+
 @dataclass
 class Figures:
     """Of the rounds."""
@@ -80,18 +170,24 @@ class Figures:
         self.rates.append(measured.requests_a_second)
 
 
-def run(guard: Guard, plan: Plan, endpoint: str, subscribers: int) -> Measured:
+def run(
+    guard: Guard, plan: Plan, endpoint: str, subscribers: int, options: argparse.Namespace
+) -> Measured:
     """One load, with so many subscribers."""
     if subscribers == 0:
-        return measure(plan, 1, {"daemon": guard.process_id})
+        with strangers((4 if options.tools else 1) if options.idle else 0):
+            return measure(plan, 1, {"daemon": guard.process_id})
     context = multiprocessing.get_context("spawn")
     ready, (ours, theirs) = context.Event(), context.Pipe()
-    process = context.Process(target=follow, args=(endpoint, subscribers, ready, theirs))
+    process = context.Process(
+        target=follow, args=(endpoint, subscribers, ready, theirs, options.idle)
+    )
     process.start()
     try:
         if not ready.wait(PATIENCE_MS / 1e3):
             raise SystemExit("the subscribers were not ready")
-        measured = measure(plan, 1, {"daemon": guard.process_id})
+        with tools(guard, endpoint, options.idle) if options.tools else contextlib.nullcontext():
+            measured = measure(plan, 1, {"daemon": guard.process_id})
         lines = [path.read_bytes().rstrip(b"\0") for path in sorted(guard.log.glob("*.jsonl"))]
         ours.send(sum(part.count(b"\n") for part in lines))
         got = ours.recv()
@@ -108,7 +204,8 @@ def measure_both(options: argparse.Namespace, turn: int, figures: dict[int, Figu
     for number, count in enumerate(counts):
         with tempfile.TemporaryDirectory(prefix="bench-feed-", dir=options.directory) as place:
             endpoint = f"ipc://{place}/feed"
-            text = config_text(1, 3, 2_000_000).replace("[log]", f'feed = "{endpoint}"\n[log]', 1)
+            more = f'feed = "{endpoint}"\nadmin = "beside-log"\n[log]'
+            text = config_text(1, 3, 2_000_000).replace("[log]", more, 1)
             guard = Guard(Path(place), text)
             try:
                 plan = Plan(
@@ -121,7 +218,7 @@ def measure_both(options: argparse.Namespace, turn: int, figures: dict[int, Figu
                     options.in_flight,
                     None if options.in_flight else options.rate,
                 )
-                figures[count].add(run(guard, plan, endpoint, count))
+                figures[count].add(run(guard, plan, endpoint, count, options))
             finally:
                 guard.stop()
 
@@ -131,6 +228,8 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=20_000)
     parser.add_argument("--in-flight", type=int, help="a closed loop instead")
     parser.add_argument("--subscribers", type=int, default=3)
+    parser.add_argument("--tools", action="store_true", help="tail, observe and top watch, too")
+    parser.add_argument("--idle", action="store_true", help="who watches takes what is left")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=5, help="two or more")
     parser.add_argument("--directory", help="where the temporary log goes")
