@@ -45,6 +45,8 @@ COMPILED_MODULES = {
         "engine.position_checks",
         "engine.settling",
         "engine.exposure_checks",
+        "engine.order_checks",
+        "engine.state_checks",
         "engine.checks",
         "engine.decide",
         "engine.positioning",

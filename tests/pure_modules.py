@@ -89,6 +89,8 @@ PURE_GUARD = frozenset(
         "engine.latch_lifting",
         "engine.people_events",
         "engine.checks",
+        "engine.order_checks",
+        "engine.state_checks",
         "engine.day_close",
         "engine.decide",
         "engine.dontfork_memory",

@@ -1,14 +1,12 @@
 # The types of checks.py, for the compiler alone: one line a rule.
 
 cimport cython
-from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
-from guard.engine cimport exposure_checks, limit_checks, position_checks
-from guard.engine.remembered cimport RememberedOrders
-from guard.engine.shares cimport DeskIds, Shares
-from guard.engine.state cimport Desk, Found, GuardState
-from guard.engine.worth cimport Worth
+from guard.engine cimport (
+    exposure_checks, limit_checks, order_checks, position_checks, state_checks
+)
+from guard.engine.state cimport Found, GuardState
 from guard.protocol cimport slots
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
@@ -17,9 +15,8 @@ from kernel.ledger_lines cimport Tenant
 
 ctypedef bint (*Function)(GuardState, Request, Outcome, Found) except -1
 
-cdef u64 _I64_MAX, _U32_MAX, _RISK_LIMIT, _CONFIDENCE_LIMIT
+cdef u64 _I64_MAX, _RISK_LIMIT, _CONFIDENCE_LIMIT
 cdef Py_ssize_t _ACTION_AT, _REASON_AT, _VENUE_AT, _COUNTS_AT, _FIRST_GATE, _GATE_COUNT
-cdef i64 _NS_PER_MS
 cdef u8 _REJECT, _SUBSTITUTE
 cdef int _FIRST_VERSION, _LAST_VERSION, _LIMITS_SINCE
 
@@ -46,34 +43,6 @@ cdef Check limit_row(number, Function function, key)
 cdef Check sparing_row(number, Function function, key)
 cdef Check entry_row(number, scope, Function function, int since_version=*)
 
-@cython.locals(sent_at_ns=i64, window_ns=i64, now_ns=i64)
-cdef bint stale_order(GuardState, Request, Outcome, Found) except -1
-@cython.locals(ids_max=i64, orders=RememberedOrders, shares=Shares, share=DeskIds)
-cdef bint window_full(GuardState, Request, Outcome, Found) except -1
-cdef bint unknown_desk(GuardState, Request, Outcome, Found) except -1
-cdef bint unknown_symbol(GuardState, Request, Outcome, Found) except -1
-cdef bint quantity_out_of_range(GuardState, Request, Outcome, Found) except -1
-@cython.locals(worth=Worth, notional=u64)
-cdef bint notional_overflow(GuardState, Request, Outcome, Found) except -1
-@cython.locals(desk=Desk, sent_at_ns=i64, age_max_ms=i64, now_ns=i64)
-cdef bint order_too_old(GuardState, Request, Outcome, Found) except -1
-@cython.locals(desk=Desk)
-cdef bint order_age_unknown(GuardState, Request, Outcome, Found) except -1
-@cython.locals(shares=Shares, share=DeskIds)
-cdef bint fill_window_full(GuardState, Request, Outcome, Found) except -1
-cdef bint unknown_venue(GuardState, Request, Outcome, Found) except -1
-cdef bint canceled_before_arrival(GuardState, Request, Outcome, Found) except -1
-cdef bint disk_low(GuardState, Request, Outcome, Found) except -1
-cdef bint firm_halted(GuardState, Request, Outcome, Found) except -1
-cdef bint symbol_halted(GuardState, Request, Outcome, Found) except -1
-@cython.locals(desk=Desk)
-cdef bint desk_stopped(GuardState, Request, Outcome, Found) except -1
-cdef bint firm_reducing(GuardState, Request, Outcome, Found) except -1
-@cython.locals(desk=Desk)
-cdef bint desk_reducing(GuardState, Request, Outcome, Found) except -1
-cdef bint symbol_reducing(GuardState, Request, Outcome, Found) except -1
-cdef bint desk_symbol_reducing(GuardState, Request, Outcome, Found) except -1
-cdef bint desk_halted(GuardState, Request, Outcome, Found) except -1
 cdef bint kernel_rejects(GuardState, Request, Outcome, Found) except -1
 cdef bint substitution_not_allowed(GuardState, Request, Outcome, Found) except -1
 @cython.locals(line=Tenant)

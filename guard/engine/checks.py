@@ -3,11 +3,12 @@
 
 Owns the table of entry checks (`guard/PROTOCOL.md`, 3.3): a rule is a row of it and a function. The
 function says whether the order is refused, and puts what the reject's detail says into the outcome;
-which integers those are, `guard.protocol.fields.DETAILS` says. The first refusal counts.
+which integers those are, `guard.protocol.fields.DETAILS` says. The first refusal counts. The
+functions of what kernel and ledger say stand here, the others in the modules beside it.
 
 How a rule is added: a `Refusal` with a number of its own, a row here with the rules version from
-which on it counts, its function (and the line in `checks.pxd` that types it), a row in the
-protocol's table, which a test holds against this one. A row is never taken away, since logs of
+which on it counts, its function (and the line in a `.pxd` that types it), a row in the protocol's
+table, which a test holds against this one. A row is never taken away, since logs of
 every version are decided again: it gets the last version in which it counts. What else of a
 decision changes with a version asks `state.rules_version`.
 """
@@ -15,9 +16,15 @@ decision changes with a version asks `state.rules_version`.
 from collections.abc import Callable
 from typing import Final
 
-from guard.engine import early, exits, exposure_checks, limit_checks, position_checks
+from guard.engine import (
+    exits,
+    exposure_checks,
+    limit_checks,
+    order_checks,
+    position_checks,
+    state_checks,
+)
 from guard.engine.events import RULES_VERSION, RULES_VERSIONS
-from guard.engine.latches import OF_ALL
 from guard.engine.state import Found, GuardState
 from guard.protocol import slots
 from guard.protocol.fields import (
@@ -27,7 +34,7 @@ from guard.protocol.fields import (
     detail_of_reason,
     stage_of_reason,
 )
-from guard.protocol.messages import I64_MAX, U32_MAX, U64_MAX
+from guard.protocol.messages import I64_MAX
 from guard.protocol.outcome import OUTCOME_NUMBERS, Outcome
 from guard.protocol.reasons import Refusal
 from guard.protocol.request import Request
@@ -35,14 +42,13 @@ from kernel import Action, Reason
 from kernel import little_endian as le
 from kernel.layout import DECISION, DECISION_ROW_BYTES
 
-_I64_MAX, _U32_MAX = I64_MAX, U32_MAX
+_I64_MAX = I64_MAX
 _ACTION_AT, _REASON_AT, _VENUE_AT = (
     DECISION.field(name).offset for name in ("action", "reason", "selected_model_id")
 )
 _COUNTS_AT = DECISION_ROW_BYTES
 _FIRST_GATE = slots.OUTCOME_SLOT + OUTCOME_NUMBERS.index(GATES[0])
 _GATE_COUNT = len(GATES)
-_NS_PER_MS = 1_000_000
 _REJECT, _SUBSTITUTE = int(Action.REJECT), int(Action.SUBSTITUTE)
 _RISK_LIMIT, _CONFIDENCE_LIMIT = int(Reason.RISK_HARD_LIMIT), int(Reason.CONFIDENCE_HARD_LIMIT)
 
@@ -119,214 +125,6 @@ def entry_row(
 ) -> Check:
     """A row that orders pass which but reduce a position."""
     return row(number, scope, function, False, since_version, _LAST_VERSION, "", True)
-
-
-def stale_order(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
-    """Would the id be forgotten too early?"""
-    sent_at_ns = request.sent_at_ns
-    if sent_at_ns == 0:
-        return False
-    window_ns = state.remembered_order_window_ns
-    now_ns = state.clock_of(request)
-    if abs(now_ns - sent_at_ns) <= window_ns:
-        if sent_at_ns > state.orders.forgotten_close_ns:
-            return False
-        # Under whichever window it was forgotten: an id that was sent until then may have been.
-        window_ns = state.orders.forgotten_close_ns
-    outcome.asked, outcome.limit, outcome.used = sent_at_ns, window_ns, now_ns
-    return True
-
-
-def window_full(state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
-    """Is there no room to remember the id?"""
-    orders = state.orders
-    shares = orders.shares
-    share = shares.of(0)
-    ids_max = state.remembered_orders_max
-    if shares.is_split:
-        share = state.share_of(request)
-        ids_max = shares.ids_limit(share)
-        if found.is_exit:
-            ids_max += shares.exits_extra
-    if not orders.is_full(share, ids_max, request.received_at_ns):
-        return False
-    outcome.asked, outcome.limit = 1, ids_max
-    outcome.used = share.ids if shares.is_split else ids_max
-    return True
-
-
-def unknown_desk(state: GuardState, request: Request, _outcome: Outcome, found: Found) -> bool:
-    """Is there no such desk?"""
-    found.desk = state.desk_of(request)
-    return found.desk is None
-
-
-def unknown_symbol(state: GuardState, request: Request, _outcome: Outcome, found: Found) -> bool:
-    """Is there no such instrument?"""
-    found.worth = state.worth_of(request)
-    return found.worth is None
-
-
-def quantity_out_of_range(
-    _state: GuardState, request: Request, outcome: Outcome, _found: Found
-) -> bool:
-    """Are there more lots than the kernel's input can say?"""
-    if request.quantity <= _U32_MAX:
-        return False
-    outcome.asked, outcome.limit, outcome.used = request.quantity, _U32_MAX, 0
-    return True
-
-
-def notional_overflow(state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
-    """Is the order worth more than can be counted?"""
-    worth = found.worth
-    assert worth is not None
-    if state.has_limits:
-        assert found.desk is not None
-        found.limits = state.limits.effective(found.desk.limit_class, worth.limit_class)
-    else:
-        found.limits = None
-    notional = limit_checks.notional_microcents(request, found)
-    outcome.notional_microcents = notional
-    if notional <= _I64_MAX:
-        return False
-    outcome.asked, outcome.limit, outcome.used = notional, _I64_MAX, 0
-    return True
-
-
-def order_too_old(state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
-    """Was it first sent longer ago than its desk allows?"""
-    desk = found.desk
-    assert desk is not None
-    sent_at_ns, age_max_ms = request.sent_at_ns, desk.max_order_age_ms
-    now_ns = state.clock_of(request)
-    if age_max_ms == 0 or sent_at_ns == 0 or now_ns - sent_at_ns <= age_max_ms * _NS_PER_MS:
-        return False
-    outcome.asked, outcome.limit, outcome.used = sent_at_ns, age_max_ms, now_ns
-    return True
-
-
-def order_age_unknown(
-    _state: GuardState, request: Request, _outcome: Outcome, found: Found
-) -> bool:
-    """Does its desk ask for an age, and does it say none?"""
-    desk = found.desk
-    assert desk is not None
-    return desk.max_order_age_ms != 0 and request.sent_at_ns == 0
-
-
-def fill_window_full(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
-    """Is there little room left to remember the fills that its desk's orders would get?"""
-    shares = state.orders.shares
-    share = state.share_of(request)
-    if share.fills < shares.fills_near and share.crowded == 0:
-        return False
-    outcome.asked, outcome.limit, outcome.used = 1, shares.fills_max, share.fills
-    if share.crowded:
-        outcome.limit = shares.fills_per_order_max
-        outcome.used = shares.fills_per_order_near
-    return True
-
-
-def unknown_venue(state: GuardState, request: Request, outcome: Outcome, _found: Found) -> bool:
-    """Is there no such venue, and may the order not simply go to another one?"""
-    if request.allow_substitute and not state.refuses_unknown_venues:
-        return False
-    if state.has_venue(request.venue):
-        return False
-    outcome.asked = request.venue
-    return True
-
-
-def canceled_before_arrival(
-    state: GuardState, request: Request, outcome: Outcome, _found: Found
-) -> bool:
-    """Was it canceled before it came?"""
-    if not state.has_facts:
-        return False
-    outcome.original_wal_sequence = early.early_cancel(state, request)
-    return outcome.original_wal_sequence != 0
-
-
-def disk_low(state: GuardState, _request: Request, outcome: Outcome, _found: Found) -> bool:
-    """Are the entries of every desk halted?"""
-    halt = state.entries_halt
-    if halt is None:
-        return False
-    outcome.free_bytes, outcome.reserve_bytes = halt.free_bytes, halt.reserve_bytes
-    return True
-
-
-def firm_halted(state: GuardState, _request: Request, _outcome: Outcome, _found: Found) -> bool:
-    """Has a person stopped the entries of every desk?"""
-    return state.is_firm_stopped
-
-
-def symbol_halted(state: GuardState, request: Request, _outcome: Outcome, _found: Found) -> bool:
-    """Has a person stopped the entries in this symbol?"""
-    return len(state.stopped_symbols) > 0 and request.symbol in state.stopped_symbols
-
-
-def desk_stopped(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
-    """Has a person stopped the orders of this desk?"""
-    desk = found.desk
-    assert desk is not None
-    if not desk.is_stopped:
-        return False
-    outcome.asked = outcome.limit = 0
-    outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)
-    return True
-
-
-def firm_reducing(state: GuardState, _request: Request, _outcome: Outcome, _found: Found) -> bool:
-    """May all desks but reduce their positions?"""
-    return state.is_firm_reducing or state.is_latched(OF_ALL, OF_ALL)
-
-
-def desk_reducing(state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
-    """May this desk but reduce its positions?
-
-    Since it owes fees, its reducing orders exceed a position, a latch is set, or a person says so.
-    """
-    desk = found.desk
-    assert desk is not None
-    if not (
-        desk.is_halted
-        or desk.is_reducing
-        or state.positions.surplus_of(desk.share) > 0
-        or state.is_latched(desk.name, OF_ALL)
-    ):
-        return False
-    outcome.asked = outcome.limit = 0
-    outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)
-    return True
-
-
-def symbol_reducing(state: GuardState, request: Request, _outcome: Outcome, _found: Found) -> bool:
-    """May positions in this symbol be but reduced?"""
-    if len(state.reducing_symbols) > 0 and request.symbol in state.reducing_symbols:
-        return True
-    return state.has_latches and state.is_latched(OF_ALL, request.symbol)
-
-
-def desk_symbol_reducing(
-    state: GuardState, request: Request, _outcome: Outcome, found: Found
-) -> bool:
-    """Is a latch set of this desk in this symbol?"""
-    desk = found.desk
-    assert desk is not None
-    return state.has_latches and state.is_latched(desk.name, request.symbol)
-
-
-def desk_halted(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
-    """Are the entries of this desk halted?"""
-    desk = found.desk
-    assert desk is not None
-    if not (desk.is_halted or desk.is_stopped):
-        return False
-    outcome.asked = outcome.limit = 0
-    outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)
-    return True
 
 
 def kernel_rejects(state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
@@ -407,28 +205,28 @@ def insufficient(_state: GuardState, _request: Request, outcome: Outcome, found:
 
 # The kernel is asked behind the first of these, whatever they say, where it can be.
 CHECKS_BEFORE_KERNEL: Final = [
-    row(Refusal.STALE_ORDER, "order", stale_order),
-    row(Refusal.IDEMPOTENCY_WINDOW_FULL, "desk", window_full),
-    row(Refusal.UNKNOWN_DESK, "desk", unknown_desk, True),
-    row(Refusal.UNKNOWN_SYMBOL, "symbol", unknown_symbol, True),
-    row(Refusal.QUANTITY_OUT_OF_RANGE, "order", quantity_out_of_range, True),
-    row(Refusal.OVERFLOW, "order", notional_overflow, True),
+    row(Refusal.STALE_ORDER, "order", order_checks.stale_order),
+    row(Refusal.IDEMPOTENCY_WINDOW_FULL, "desk", order_checks.window_full),
+    row(Refusal.UNKNOWN_DESK, "desk", order_checks.unknown_desk, True),
+    row(Refusal.UNKNOWN_SYMBOL, "symbol", order_checks.unknown_symbol, True),
+    row(Refusal.QUANTITY_OUT_OF_RANGE, "order", order_checks.quantity_out_of_range, True),
+    row(Refusal.OVERFLOW, "order", order_checks.notional_overflow, True),
 ]
 CHECKS_BEHIND_KERNEL: Final = [
-    row(Refusal.CANCELED_BEFORE_ARRIVAL, "order", canceled_before_arrival, False, 2),
-    row(Refusal.FIRM_HALTED, "firm", firm_halted),
-    entry_row(Refusal.FILL_WINDOW_FULL, "desk", fill_window_full, 2),
-    row(Refusal.ORDER_TOO_OLD, "order", order_too_old, False, 2),
-    row(Refusal.ORDER_AGE_UNKNOWN, "order", order_age_unknown, False, 2),
-    row(Refusal.UNKNOWN_VENUE, "order", unknown_venue, False, 2),
-    entry_row(Refusal.DISK_LOW, "guard", disk_low),
-    row(Refusal.DESK_HALTED, "desk", desk_halted, False, 1, 2),
-    row(Refusal.DESK_HALTED, "desk", desk_stopped, False, 3),
-    row(Refusal.SYMBOL_HALTED, "symbol", symbol_halted),
-    entry_row(Refusal.FIRM_REDUCING, "firm", firm_reducing, 3),
-    entry_row(Refusal.DESK_REDUCING, "desk", desk_reducing, 3),
-    entry_row(Refusal.SYMBOL_REDUCING, "symbol", symbol_reducing, 3),
-    entry_row(Refusal.DESK_SYMBOL_REDUCING, "desk", desk_symbol_reducing, 3),
+    row(Refusal.CANCELED_BEFORE_ARRIVAL, "order", order_checks.canceled_before_arrival, False, 2),
+    row(Refusal.FIRM_HALTED, "firm", state_checks.firm_halted),
+    entry_row(Refusal.FILL_WINDOW_FULL, "desk", order_checks.fill_window_full, 2),
+    row(Refusal.ORDER_TOO_OLD, "order", order_checks.order_too_old, False, 2),
+    row(Refusal.ORDER_AGE_UNKNOWN, "order", order_checks.order_age_unknown, False, 2),
+    row(Refusal.UNKNOWN_VENUE, "order", order_checks.unknown_venue, False, 2),
+    entry_row(Refusal.DISK_LOW, "guard", state_checks.disk_low),
+    row(Refusal.DESK_HALTED, "desk", state_checks.desk_halted, False, 1, 2),
+    row(Refusal.DESK_HALTED, "desk", state_checks.desk_stopped, False, 3),
+    row(Refusal.SYMBOL_HALTED, "symbol", state_checks.symbol_halted),
+    entry_row(Refusal.FIRM_REDUCING, "firm", state_checks.firm_reducing, 3),
+    entry_row(Refusal.DESK_REDUCING, "desk", state_checks.desk_reducing, 3),
+    entry_row(Refusal.SYMBOL_REDUCING, "symbol", state_checks.symbol_reducing, 3),
+    entry_row(Refusal.DESK_SYMBOL_REDUCING, "desk", state_checks.desk_symbol_reducing, 3),
     sparing_row(Refusal.LIMIT_UNSAID, limit_checks.limit_unsaid, ""),
     limit_row(Refusal.SYMBOL_RESTRICTED, limit_checks.symbol_restricted, "restricted_symbols"),
     limit_row(Refusal.SYMBOL_NOT_ALLOWED, limit_checks.symbol_not_allowed, "symbols"),

@@ -59,7 +59,8 @@ _REVALUING, _PRICES = "guard/server/revaluing.py", "guard/engine/prices.py"
 _EXPOSURE = "guard/engine/exposure.py"
 _EXPOSURE_CHECKS = "guard/engine/exposure_checks.py"
 _WORTH = "guard/engine/worth.py"
-_CHECKS, _STATE = "guard/engine/checks.py", "guard/engine/state.py"
+_ORDERS, _STATES = "guard/engine/order_checks.py", "guard/engine/state_checks.py"
+_STATE = "guard/engine/state.py"
 
 BUGS = (
     Bug("share_off_by_one", _SETTLING, "first_microcents - freed", "first_microcents - freed - 1"),
@@ -80,17 +81,17 @@ BUGS = (
     Bug("refused_not_flagged", _DECIDE, "_UNKNOWN | _REFUSED", "_UNKNOWN"),
     Bug("refused_not_remembered", _APPLY, "outcome.reason in _NOT_REMEMBERED", "True"),
     Bug("late_fee_not_charged", _APPLY, "paid > 0", "False"),
-    Bug("desk_halted_unseen", _CHECKS, "desk.is_halted or desk.is_stopped", "False"),
-    Bug("disk_low_unseen", _CHECKS, "halt is None", "True"),
+    Bug("desk_halted_unseen", _STATES, "desk.is_halted or desk.is_stopped", "False"),
+    Bug("disk_low_unseen", _STATES, "halt is None", "True"),
     Bug(
         "window_full_unseen",
-        _CHECKS,
+        _ORDERS,
         "orders.is_full(share, ids_max, request.received_at_ns)",
         "False",
     ),
     Bug(
         "forgotten_close_unseen",
-        _CHECKS,
+        _ORDERS,
         "sent_at_ns > state.orders.forgotten_close_ns",
         "True",
     ),

@@ -1,0 +1,93 @@
+# cython: annotation_typing=False, nonecheck=True
+"""What the states say of an order: of the guard, the firm, a desk, a symbol. Pure; changes nothing.
+
+Owns the functions of those rows of the table of checks (`guard.engine.checks`): who is halted, by a
+person or by rules before version 3, and where positions may but be reduced.
+"""
+
+from guard.engine.latches import OF_ALL
+from guard.engine.state import Found, GuardState
+from guard.protocol.messages import U64_MAX
+from guard.protocol.outcome import Outcome
+from guard.protocol.request import Request
+
+
+def disk_low(state: GuardState, _request: Request, outcome: Outcome, _found: Found) -> bool:
+    """Are the entries of every desk halted?"""
+    halt = state.entries_halt
+    if halt is None:
+        return False
+    outcome.free_bytes, outcome.reserve_bytes = halt.free_bytes, halt.reserve_bytes
+    return True
+
+
+def firm_halted(state: GuardState, _request: Request, _outcome: Outcome, _found: Found) -> bool:
+    """Has a person stopped the entries of every desk?"""
+    return state.is_firm_stopped
+
+
+def symbol_halted(state: GuardState, request: Request, _outcome: Outcome, _found: Found) -> bool:
+    """Has a person stopped the entries in this symbol?"""
+    return len(state.stopped_symbols) > 0 and request.symbol in state.stopped_symbols
+
+
+def desk_stopped(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
+    """Has a person stopped the orders of this desk?"""
+    desk = found.desk
+    assert desk is not None
+    if not desk.is_stopped:
+        return False
+    outcome.asked = outcome.limit = 0
+    outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)
+    return True
+
+
+def firm_reducing(state: GuardState, _request: Request, _outcome: Outcome, _found: Found) -> bool:
+    """May all desks but reduce their positions?"""
+    return state.is_firm_reducing or state.is_latched(OF_ALL, OF_ALL)
+
+
+def desk_reducing(state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
+    """May this desk but reduce its positions?
+
+    Since it owes fees, its reducing orders exceed a position, a latch is set, or a person says so.
+    """
+    desk = found.desk
+    assert desk is not None
+    if not (
+        desk.is_halted
+        or desk.is_reducing
+        or state.positions.surplus_of(desk.share) > 0
+        or state.is_latched(desk.name, OF_ALL)
+    ):
+        return False
+    outcome.asked = outcome.limit = 0
+    outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)
+    return True
+
+
+def symbol_reducing(state: GuardState, request: Request, _outcome: Outcome, _found: Found) -> bool:
+    """May positions in this symbol be but reduced?"""
+    if len(state.reducing_symbols) > 0 and request.symbol in state.reducing_symbols:
+        return True
+    return state.has_latches and state.is_latched(OF_ALL, request.symbol)
+
+
+def desk_symbol_reducing(
+    state: GuardState, request: Request, _outcome: Outcome, found: Found
+) -> bool:
+    """Is a latch set of this desk in this symbol?"""
+    desk = found.desk
+    assert desk is not None
+    return state.has_latches and state.is_latched(desk.name, request.symbol)
+
+
+def desk_halted(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
+    """Are the entries of this desk halted?"""
+    desk = found.desk
+    assert desk is not None
+    if not (desk.is_halted or desk.is_stopped):
+        return False
+    outcome.asked = outcome.limit = 0
+    outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)
+    return True
