@@ -232,6 +232,7 @@ ROOMS = (
     "replay",
     "admin",
     "feed",
+    "cluster",
     "server",
     "client",
     "audit",

@@ -70,6 +70,8 @@ PURE_GUARD = frozenset(
         "client.requests",
         "client.stamps",
         "client.values",
+        "cluster",
+        "cluster.slices",
         "config.policy_difference",
         "config.contradictions",
         "config.limits",
