@@ -33,6 +33,7 @@ COMPILED_MODULES = {
         "engine.row_map",
         "engine.shares",
         "engine.worth",
+        "engine.day_loss",
         "engine.exposure",
         "engine.positions",
         "engine.remembered",

@@ -28,6 +28,7 @@ from guard.engine.events import (
     SessionStarted,
 )
 from guard.engine.events import Outcome as Event
+from guard.engine.loss_due import due_breach
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Cancel, Fill, Order, Reject, Reply, Request, Status
 from guard.protocol.outcome import Outcome, OutcomeKind
@@ -150,7 +151,12 @@ def describe(state: GuardState) -> dict[str, Any]:
     fields["desks"] = {name: dataclasses.astuple(desk) for name, desk in state.desks.items()}
     kept = state.positions
     fields["positions"] = (
-        (kept.since_sequence, list(kept.symbols), kept.open_exits, b"".join(kept.dump()))
+        (
+            kept.since_sequence,
+            list(kept.symbols),
+            kept.open_exits,
+            b"".join(kept.dump()) + kept.dump_turned(),
+        )
         if kept.is_kept
         else ()
     )
@@ -296,6 +302,13 @@ class LoggedEngine:
         assert decode_data(data).outcome == event
         self.engine.apply_event(self.engine.next_sequence, event)
         self._keep(data, event.batch_first_sequence)
+        self._say_losses()
+
+    def _say_losses(self) -> None:
+        """Records what has lost more than it may, directly behind what has caused it."""
+        breach = due_breach(self.state, "local", self.batch_first_sequence)
+        if breach is not None:
+            self._log(breach)
 
     def _keep(self, data: bytes, batch_first_sequence: int) -> None:
         self.records.append(data)
@@ -373,6 +386,7 @@ class LoggedEngine:
         assert self._writer.event(request, outcome) in data
         self.engine.apply(request, outcome)
         self._keep(data, request.batch_first_sequence)
+        self._say_losses()
 
 
 def decide(engine: Engine, request: Request, origin: Origin) -> Decided | Reply:

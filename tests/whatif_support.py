@@ -107,7 +107,7 @@ class _Guard:
         """As soon as a surplus of reducing orders is over, a person lifts its latch."""
         state = self._engine.state
         for desk, symbol, kind, _ in list(state.latches.entries()) if state.has_latches else ():
-            if not why_it_stays(state, desk, kind):
+            if not why_it_stays(state, desk, symbol, kind):
                 who = actor(at_ns, state.next_sequence)
                 event = who.event(LatchLifted, desk=desk, symbol=symbol, latch=kind)
                 self.records.append(encode_event(event))

@@ -92,7 +92,7 @@ def close_now(
     state: GuardState,
     action: CloseDay,
     actor: Callable[[], Actor],
-    log: Callable[[Any], None],
+    log: Callable[[Any], object],
     *,
     releases: bool,
 ) -> int:

@@ -35,7 +35,7 @@ def lift_changes(state: GuardState, action: asked.LiftLatch) -> list[str]:
         is_set = ", ".join(kinds) or "none"
         words = f"latch {action.latch!r} is not set of {place}; set there: {is_set}"
         raise AdminError("not_latched", "latch", words)
-    if words := why_it_stays(state, action.desk, action.latch):
+    if words := why_it_stays(state, action.desk, action.symbol, action.latch):
         raise AdminError("not_over", "latch", f"latch {action.latch!r} of {place}: {words}")
     return [f"{place}: latch {action.latch} of record {kinds[action.latch]} -> lifted"]
 

@@ -23,6 +23,7 @@ from guard.config.file import DeskTerms
 from guard.engine.actor import Actor
 from guard.engine.amendments import COLLECTING_SINCE_RULES, retold
 from guard.engine.apply_event import build_policy
+from guard.engine.day_loss import LOSS
 from guard.engine.early import put_due
 from guard.engine.engine import Engine
 from guard.engine.events import (
@@ -43,6 +44,8 @@ from guard.engine.events import (
     SettingsActivated,
 )
 from guard.engine.latch_lifting import why_it_stays
+from guard.engine.loss_due import due_breach
+from guard.engine.loss_events import LossBreached
 from guard.engine.people_events import LatchLifted
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.state import SURPLUS, GuardState
@@ -104,6 +107,7 @@ class Course:
         self.totals.add(self.counted)
         if is_recorded:
             self.engine.apply(request, answered)
+            self._note_losses()
             self._meet_early_fills(request)
         request.elapsed_ns = elapsed_ns
         if answered.repeat or answered.kind != _ADMITTED:
@@ -138,11 +142,13 @@ class Course:
             fill.received_at_ns = order.received_at_ns
             self.engine.decide(fill, answer)
             self.engine.apply(fill, answer)
+            self._note_losses()
 
     def follow(self, sequence: int, request: Request, at_ns: int) -> bool:
         """Asks for a fill or a cancel; False where it cannot be here."""
         if self.engine.decide(request, self.outcome):
             self.engine.apply(request, self.outcome)
+            self._note_losses()
         elif self.outcome.kind == _ERROR:
             return False
         self.note(request.desk, sequence, at_ns)
@@ -210,7 +216,7 @@ class Course:
             event = retold(self.engine.state, event)
             if event is None:
                 return
-        elif isinstance(event, CheckpointTaken):
+        elif isinstance(event, CheckpointTaken | LossBreached):
             return  # of the state that the day came to, which this one is not
         elif isinstance(event, HoldFreed):
             # As a cancel: what is left of it here is freed, if it is there and open.
@@ -232,7 +238,7 @@ class Course:
                 self._open(terms, event, sequence, at_ns)
 
     def lift_own(self, day: GuardState, at_ns: int) -> None:
-        """Lifts the latch of each surplus that is over, unless the day's people left such a one.
+        """Lifts the latch of each surplus and loss that is over, unless the day's people left one.
 
         Nobody knows when a person would have lifted one that the day did not have, or that lasted
         longer there: at the earliest.
@@ -241,17 +247,19 @@ class Course:
         if not state.has_latches:
             return
         for desk, symbol, kind, _ in list(state.latches.entries()):
-            if kind != SURPLUS or not self._may_lift(desk, symbol, kind):
+            if kind not in (SURPLUS, LOSS) or not self._may_lift(desk, symbol, kind):
                 continue
             is_in_day = kind in day.latches.of(desk, symbol)
-            if not is_in_day or why_it_stays(day, desk, kind):
+            if not is_in_day or why_it_stays(day, desk, symbol, kind):
                 actor = Actor(at_ns, state.next_sequence, "what-if", "it is over")
                 self._apply(actor.event(LatchLifted, desk=desk, symbol=symbol, latch=kind))
 
     def _may_lift(self, desk: str, symbol: str, kind: str) -> bool:
         """Is such a latch set here, and what set it over?"""
         state = self.engine.state
-        return kind in state.latches.of(desk, symbol) and not why_it_stays(state, desk, kind)
+        return kind in state.latches.of(desk, symbol) and not why_it_stays(
+            state, desk, symbol, kind
+        )
 
     def _topped_up(self, event: DeskToppedUp) -> DeskToppedUp:
         """What comes free pays what is owed here, which may be more or less than it was."""
@@ -296,3 +304,13 @@ class Course:
 
     def _apply(self, event: Outcome) -> None:
         self.engine.apply_event(self.engine.next_sequence, event)
+        if not isinstance(event, LossBreached):
+            self._note_losses()
+
+    def _note_losses(self) -> None:
+        """What has lost more than it may here is latched, as it would have been."""
+        state = self.engine.state
+        while state.losses_due:
+            event = due_breach(state, "what-if", state.next_sequence)
+            assert event is not None  # as some are due
+            self._apply(event)

@@ -34,6 +34,7 @@ _EXPOSURES = (
     "exposure_gross_above_max", "exposure_net_above_max", "exposure_long_above_max",
     "exposure_short_above_max", "concentration_above_max",
 )  # fmt: skip
+_LOSSES = ("day_loss_above_max",)
 _HALTS = ("firm_halted", "desk_halted", "symbol_halted")
 _CREDIT = ("exposure_limit_exceeded", "insufficient", "desk_halted")
 _WHAT = (
@@ -46,7 +47,7 @@ CLAUSES: Final = (
            "each limit is a record with who and why; `wal/FORMAT.md`"),
     Clause("15c3-5 (c)(1)(i)", "orders beyond credit or capital thresholds, set beforehand",
            (*_CREDIT, "overflow", "limit_unsaid", *_POSITIONS, *_EXPOSURES,
-            "open_orders_above_max")),
+            "open_orders_above_max", *_LOSSES)),
     Clause("15c3-5 (c)(1)(ii)", "erroneous orders: price or size parameters, one by one or over "
            "a short time, duplicates",
            (*_SIZES, "quantity_below_min", "quantity_off_step", "price_off_step",
@@ -75,7 +76,7 @@ CLAUSES: Final = (
            ("order_rate_exceeded", "desk_symbol_reducing"),
            "a rate of `executions` latches, PROTOCOL 3.5 and 12"),
     Clause("RTS 6 15(4)", "market and credit risk limits",
-           (*_CREDIT, *_POSITIONS, *_EXPOSURES, "open_orders_above_max")),
+           (*_CREDIT, *_POSITIONS, *_EXPOSURES, "open_orders_above_max", *_LOSSES)),
     Clause("RTS 6 15(5)", "trader, desk and instrument without permission are blocked",
            ("unknown_desk", *_WHAT)),
     Clause("RTS 6 15(6)", "overrides only for one order, by people", (),
@@ -115,7 +116,8 @@ _CHECKS_HEAD: Final = """
 
 *Spares exits*: an order that only reduces a position is not held to it. The tests of each are
 `tests/guard/engine/test_limit_checks.py` where there is a key (of positions and open orders
-`test_position_checks.py`, of exposure `test_exposure_checks.py`), `test_decide_entry.py` and
+`test_position_checks.py`, of exposure `test_exposure_checks.py`, of losses
+`test_loss_limits.py`), `test_decide_entry.py` and
 `test_entry_bounds.py` beside it else.
 
 | number | reason | what it is | looks at | key | since rules | spares exits | clauses |

@@ -1,7 +1,7 @@
 """Why a limit refused an order, in one sentence. Pure.
 
 Owns a form for each reason of `guard.engine.limit_checks`, `guard.engine.position_checks`, and
-`guard.engine.exposure_checks`.
+`guard.engine.exposure_checks`, and for a day's loss.
 Quantities in lots and prices in ticks, as limits are said; amounts of money exact.
 """
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from guard.audit.formats import count, money
 from guard.protocol.instruments import counted
-from guard.protocol.limits import KEYS, SCOPE_WORDS, Scope, file_name
+from guard.protocol.limits import KEYS, NO_LIMIT, SCOPE_WORDS, Scope, file_name
 
 Account = dict[str, Any]
 Form = Callable[[Account, str], str]
@@ -156,6 +156,17 @@ def _concentration(account: Account, _currency: str) -> str:
     )
 
 
+def _day_loss(account: Account, currency: str) -> str:
+    detail = account["answer"]["detail"]
+    known = detail["limit"] != NO_LIMIT
+    limit = f"more than the {money(detail['limit'])} {currency}" if known else "more than"
+    lost = f" ({money(detail['used'])} {currency} as this order came)" if detail["used"] else ""
+    return (
+        f"{_scope(account)} has lost {limit} that it may lose in a day{lost}, no person has lifted "
+        "that, and this order would not but reduce a position"
+    )
+
+
 LIMIT_FORMS: Final[dict[str, Form]] = {
     "limit_unsaid": _unsaid,
     "symbol_restricted": _restricted,
@@ -184,4 +195,5 @@ LIMIT_FORMS: Final[dict[str, Form]] = {
     "exposure_long_above_max": _exposure("long exposure"),
     "exposure_short_above_max": _exposure("short exposure"),
     "concentration_above_max": _concentration,
+    "day_loss_above_max": _day_loss,
 }

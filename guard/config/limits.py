@@ -86,6 +86,7 @@ class ScopeSection(Struct, forbid_unknown_fields=True, frozen=True):
     exposure_short_max: str | None = None
     concentration_max_bps: ShareBps | NoneWord | None = None
     concentration_from: str | None = None
+    day_loss_max: str | None = None
     sides: list[Side] | None = None
     order_types: list[OrderType] | None = None
     times_in_force: list[TimeInForce] | None = None

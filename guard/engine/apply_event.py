@@ -19,6 +19,7 @@ from guard.engine.apply import apply_release
 from guard.engine.apply_people import APPLY_PEOPLE
 from guard.engine.building import build_policy as build_policy
 from guard.engine.day_close import statement_digest_hex
+from guard.engine.day_loss import LOSS
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
     RULES_VERSIONS,
@@ -54,6 +55,7 @@ from guard.engine.events import (
     TradingResumed,
 )
 from guard.engine.latches import OF_ALL, is_place
+from guard.engine.loss_events import LossBreached
 from guard.engine.people import after_change, before_change, note_lowered
 from guard.engine.people_events import LatchLifted, LatchSet, Proposed
 from guard.engine.positioning import note_open_orders
@@ -254,6 +256,7 @@ def _apply_desk_opened(state: GuardState, event: DeskOpened) -> None:
         limit_class=state.limits.desk_class(event.desk),
     )
     state.bound_desk(desk)
+    state.bound_losses_of(desk)
     if event.fee_bound_bps is not UNSET:
         desk.fee_bound_bps = event.fee_bound_bps
         desk.fee_minimum_microcents = event.fee_minimum_microcents or 0
@@ -275,6 +278,12 @@ def _apply_revalued(state: GuardState, event: Revalued) -> None:
         raise InvariantError(f"symbol {event.symbol} was never defined")
     state.elapsed_ns = max(state.elapsed_ns, event.elapsed_ns)
     state.revalue(event.symbol, event.price, event.elapsed_ns)
+
+
+def _apply_loss_breached(state: GuardState, event: LossBreached) -> None:
+    if not is_place(event.desk, event.symbol, state.desks, state.instruments):
+        raise InvariantError(f"loss_breached: {event.desk}/{event.symbol} is no desk, or no symbol")
+    state.latch(event.desk, event.symbol, LOSS)
 
 
 def _apply_desk_topped_up(state: GuardState, event: DeskToppedUp) -> None:
@@ -369,7 +378,7 @@ def _apply_operator_acted(_state: GuardState, _event: OperatorActed) -> None:
 
 
 def _apply_day_closed(state: GuardState, event: DayClosed) -> None:
-    """Changes nothing: what it states has to be so."""
+    """What it states has to be so; from here on profit counts in the next day."""
     if event.closes_sequence != state.next_sequence - 1:
         raise InvariantError(
             f"closes_sequence: {event.closes_sequence} is not allowed; allowed: "
@@ -381,6 +390,8 @@ def _apply_day_closed(state: GuardState, event: DayClosed) -> None:
             f"the statement of day {event.day} has the digest {digest_hex}, recorded as "
             f"{event.statement_digest_hex}"
         )
+    if state.positions.is_kept:
+        state.turn_day()
 
 
 def _apply_halt(state: GuardState, event: EntriesHalted) -> None:
@@ -440,6 +451,7 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     DeskOpened: _apply_desk_opened,
     LimitsSet: _apply_limits,
     Revalued: _apply_revalued,
+    LossBreached: _apply_loss_breached,
     DeskToppedUp: _apply_desk_topped_up,
     DeskCapped: _apply_desk_capped,
     DeskOrderAgeLimited: _apply_desk_order_age,

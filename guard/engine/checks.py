@@ -223,6 +223,7 @@ CHECKS_BEHIND_KERNEL: Final = [
     row(Refusal.DESK_HALTED, "desk", state_checks.desk_halted, False, 1, 2),
     row(Refusal.DESK_HALTED, "desk", state_checks.desk_stopped, False, 3),
     row(Refusal.SYMBOL_HALTED, "symbol", state_checks.symbol_halted),
+    sparing_row(Refusal.DAY_LOSS_ABOVE_MAX, state_checks.day_loss_above_max, "day_loss_max"),
     entry_row(Refusal.FIRM_REDUCING, "firm", state_checks.firm_reducing, 3),
     entry_row(Refusal.DESK_REDUCING, "desk", state_checks.desk_reducing, 3),
     entry_row(Refusal.SYMBOL_REDUCING, "symbol", state_checks.symbol_reducing, 3),

@@ -105,6 +105,8 @@ def decide(state: GuardState, request: Request, outcome: Outcome) -> int:
     if state.has_facts and state.facts.due and not early.is_in_turn(state, request):
         due = state.facts.due[0]
         raise InvariantError(f"the early fill {due!r} is due, as it was reported, and nothing else")
+    if state.losses_due:
+        raise InvariantError("a loss beyond its limit is to be recorded before anything is decided")
     outcome.sequence = state.next_sequence
     outcome.repeat = 0
     outcome.received_at_ns = request.received_at_ns

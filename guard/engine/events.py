@@ -20,6 +20,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from guard.engine.administrative import Administrative
 from guard.engine.key_handover import KeyHandover
+from guard.engine.loss_events import LossBreached
 from guard.engine.people_events import (
     Approvable,
     ApprovalsSet,
@@ -428,6 +429,7 @@ PlainEvent: TypeAlias = (
     | ExecutionRecorded
     | OrderReleased
     | Revalued
+    | LossBreached
     | ReductionRecorded
     | LogOpened
     | RulesActivated

@@ -5,6 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
+from guard.engine.day_loss cimport Losses, place_of
 from guard.engine.worth cimport Worth
 from kernel cimport little_endian as le
 
@@ -17,6 +18,8 @@ cdef extern from *:
 cdef Py_ssize_t _GROSS, _NET, _LONG, _SHORT, _FIGURES, _OF_DESK, _OF_SYMBOL, _OF_FIRM, _NO_ROW
 cdef Py_ssize_t _OWN_COUNT, _ROW_BYTES, _ROWS_PER_SLAB
 cdef int _WORST_LONG, _WORST_SHORT, _LONG_SIDE, _SHORT_SIDE, _EQUITY, _NEXT, _DESK, _BUY
+cdef int _DAY_PROFIT
+cdef i64 _FIRM_PLACE, _ALL_SYMBOLS
 cdef i64 _I64_MAX, _I64_LOW
 cdef u64 _U64_MAX
 
@@ -27,7 +30,7 @@ cdef class OwnLimits:
 
 @cython.final
 cdef class Measure:
-    cdef i128 gross, longs, shorts, net_long, net_short, equity
+    cdef i128 gross, longs, shorts, net_long, net_short, equity, day_equity
     cdef readonly i64 unpriced
     cdef readonly OwnLimits limits
 
@@ -38,19 +41,25 @@ cdef class Measure:
     ) except -1
     @cython.locals(wide=i128)
     cdef int change_equity(self, i64 before, i64 after) except -1
+    @cython.locals(wide=i128)
+    cdef int change_day(self, i64 before, i64 after) except -1
     cpdef i64 figure(self, Py_ssize_t number) except? -1
     cpdef i64 profit(self) except? -1
+    cpdef i64 day_profit(self) except? -1
 
 @cython.final
 cdef class SymbolBook:
     cdef public Worth worth
     cdef readonly u64 price
-    cdef i128 worst_long, worst_short
+    cdef i128 worst_long, worst_short, day_equity
     cdef readonly i64 long_side, short_side, unpriced
     cdef readonly Py_ssize_t first
     cdef readonly OwnLimits limits
 
     cpdef int clear(self) except -1
+    @cython.locals(wide=i128)
+    cdef int change_day(self, i64 before, i64 after) except -1
+    cpdef i64 day_profit(self) except? -1
     @cython.locals(long=i64, short=i64)
     cpdef i64 figure(self, Py_ssize_t number) except? -1
     @cython.locals(worth=Worth, is_short=bint, lots=u64)
@@ -81,6 +90,7 @@ cdef class Proposal:
 @cython.final
 cdef class Exposure:
     cdef readonly bint is_on
+    cdef readonly Losses losses
     cdef readonly Measure firm
     cdef list _desks, _books, _slabs
     cdef Py_ssize_t _count
@@ -95,12 +105,19 @@ cdef class Exposure:
     @cython.locals(
         book=SymbolBook, measure=Measure, wide_long=i128, wide_short=i128, worst_long=i64,
         worst_short=i64, had_long=i64, had_short=i64, has=bint, had=bint, equity=i64,
-        equity_after=i64
+        equity_after=i64, wide_made=i128, made=i64
     )
     cdef int note(
         self, Py_ssize_t row, Py_ssize_t desk, Py_ssize_t symbol, i64 position, i64 buys,
-        i64 sells, i64 cost, i64 realised
+        i64 sells, i64 cost, i64 realised, i64 turn_equity
     ) except -1
+    cpdef i64 day_profit_of(self, Py_ssize_t row) except? -1
+    @cython.locals(before=i64)
+    cdef int _note_day(
+        self, Py_ssize_t row, SymbolBook book, Measure measure, i64 made
+    ) except -1
+    @cython.locals(losses=Losses)
+    cdef int _look_at_losses(self, Py_ssize_t row, Py_ssize_t desk, Py_ssize_t symbol) except -1
     cdef int _add_row(self, Py_ssize_t row, i64 desk, SymbolBook book) except -1
     @cython.locals(measure=Measure)
     cdef int _count_unpriced(self, SymbolBook book, Py_ssize_t desk, i64 change) except -1

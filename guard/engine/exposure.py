@@ -10,6 +10,9 @@ the sum over its symbols, its long and its short the sums of what is above zero,
 worst, the greater of the sums with their signs. In a symbol all desks' lots count together, and the
 firm's sums are over symbols.
 
+Profit is counted of each row since the day's turn, too: of the row, its desk, its symbol and the
+firm. Whether any has lost more than it may, `guard.engine.day_loss` says.
+
 All of it follows from positions, prices and sizes: nothing of it is dumped, and what read a state
 counts it anew (`Positions.count_exposure`). Where no limit bounds money, none of it is kept.
 
@@ -20,13 +23,14 @@ sums are wider than any number of those. A row that has anything and no price is
 
 from typing import Final
 
+from guard.engine.day_loss import FIRM_PLACE, Losses, place_of
 from guard.engine.worth import Worth
 from guard.protocol.limits import OWN_KEYS, UNSAID
 from kernel import little_endian as le
 
 # What a scope has, as the own keys of limits stand that bound it; and the two keys behind those.
 GROSS, NET, LONG, SHORT = range(4)
-CONCENTRATION_BPS, CONCENTRATION_FROM = 4, 5
+CONCENTRATION_BPS, CONCENTRATION_FROM, DAY_LOSS = 4, 5, 6
 # Places in a proposal, the narrowest scope first.
 OF_DESK, OF_SYMBOL, OF_FIRM = range(3)
 NO_ROW: Final = -1
@@ -34,12 +38,13 @@ NO_ROW: Final = -1
 _GROSS, _NET, _LONG, _SHORT, _FIGURES = GROSS, NET, LONG, SHORT, 4
 _OF_DESK, _OF_SYMBOL, _OF_FIRM, _NO_ROW = OF_DESK, OF_SYMBOL, OF_FIRM, NO_ROW
 _OWN_COUNT = len(OWN_KEYS)
-_WORST_LONG, _WORST_SHORT, _LONG_SIDE, _SHORT_SIDE, _EQUITY, _NEXT, _DESK = range(7)
-_ROW_BYTES = 8 * 7
+_WORST_LONG, _WORST_SHORT, _LONG_SIDE, _SHORT_SIDE, _EQUITY, _NEXT, _DESK, _DAY_PROFIT = range(8)
+_ROW_BYTES = 8 * 8
 _ROWS_PER_SLAB = 1 << 10
 _I64_MAX, _U64_MAX = 2**63 - 1, 2**64 - 1
 _I64_LOW = -_I64_MAX
 _BUY = 0
+_FIRM_PLACE, _ALL_SYMBOLS = FIRM_PLACE, -1
 
 
 class OwnLimits:
@@ -60,18 +65,18 @@ class Measure:
     """What a desk or the firm has, in microcents, and what its scope's limits are.
 
     `net_long`, `net_short`: the sums of both sides with their signs. `equity`: realised and
-    unrealised profit. `unpriced`: how many rows have anything and no price.
+    unrealised profit; `day_equity`: since the day's turn. `unpriced`: rows that have no price.
     """
 
     def __init__(self) -> None:
-        self.gross = self.longs = self.shorts = self.net_long = self.net_short = self.equity = 0
-        self.unpriced = 0
+        self.gross = self.longs = self.shorts = self.net_long = self.net_short = 0
+        self.equity = self.day_equity = self.unpriced = 0
         self.limits = OwnLimits()
 
     def clear(self) -> int:
         """It has nothing."""
-        self.gross = self.longs = self.shorts = self.net_long = self.net_short = self.equity = 0
-        self.unpriced = 0
+        self.gross = self.longs = self.shorts = self.net_long = self.net_short = 0
+        self.equity = self.day_equity = self.unpriced = 0
         return 0
 
     def change(self, long_before: int, short_before: int, long_after: int, short_after: int) -> int:
@@ -95,6 +100,12 @@ class Measure:
         self.equity = self.equity + wide - before
         return 0
 
+    def change_day(self, before: int, after: int) -> int:
+        """What a row has made since the day's turn was that and is this."""
+        wide = after
+        self.day_equity = self.day_equity + wide - before
+        return 0
+
     def figure(self, number: int) -> int:
         """What it has of that; the end of an i64 where it is beyond."""
         if number == _GROSS:
@@ -109,6 +120,10 @@ class Measure:
         """Realised and unrealised; the end of an i64 where it is beyond."""
         return _bounded(self.equity)
 
+    def day_profit(self) -> int:
+        """The same since the day's turn."""
+        return _bounded(self.day_equity)
+
 
 class SymbolBook:
     """A symbol: its price, the lots of all desks together, and their sides.
@@ -121,16 +136,27 @@ class SymbolBook:
         self.price = 0
         self.worst_long = self.worst_short = 0
         self.long_side = self.short_side = 0
+        self.day_equity = 0
         self.first = NO_ROW
         self.unpriced = 0
         self.limits = OwnLimits()
 
     def clear(self) -> int:
         """No desk has any."""
-        self.worst_long = self.worst_short = 0
+        self.worst_long = self.worst_short = self.day_equity = 0
         self.long_side = self.short_side = self.unpriced = 0
         self.first = _NO_ROW
         return 0
+
+    def change_day(self, before: int, after: int) -> int:
+        """What a row has made since the day's turn was that and is this."""
+        wide = after
+        self.day_equity = self.day_equity + wide - before
+        return 0
+
+    def day_profit(self) -> int:
+        """What all desks together have made in it since the day's turn."""
+        return _bounded(self.day_equity)
 
     def figure(self, number: int) -> int:
         """What all desks together have in it."""
@@ -230,6 +256,7 @@ class Exposure:
 
     def __init__(self) -> None:
         self.is_on = False
+        self.losses = Losses()
         self.firm = Measure()
         self._desks: list[Measure] = []
         self._books: list[SymbolBook] = []
@@ -244,6 +271,7 @@ class Exposure:
             measure.clear()
         for book in self._books:
             book.clear()
+        self.losses.forget()
 
     def memory_bytes(self) -> int:
         """What the rows take."""
@@ -294,8 +322,12 @@ class Exposure:
         sells: int,
         cost: int,
         realised: int,
+        turn_equity: int,
     ) -> int:
-        """A row of positions is so now; a new one is the one behind the last."""
+        """A row of positions is so now; a new one is the one behind the last.
+
+        `turn_equity`: its profit at the day's turn.
+        """
         book = self.book(symbol)
         if row == self._count:
             self._add_row(row, desk, book)
@@ -320,6 +352,33 @@ class Exposure:
             self._put(row, _EQUITY, equity_after)
             measure.change_equity(equity, equity_after)
             self.firm.change_equity(equity, equity_after)
+        wide_made = equity_after
+        made = _bounded(wide_made - turn_equity)
+        if made != self._get(row, _DAY_PROFIT):
+            self._note_day(row, book, measure, made)
+            if self.losses.is_on:
+                self._look_at_losses(row, desk, symbol)
+        return 0
+
+    def day_profit_of(self, row: int) -> int:
+        """What a row has made since the day's turn."""
+        return self._get(row, _DAY_PROFIT)
+
+    def _note_day(self, row: int, book: SymbolBook, measure: Measure, made: int) -> int:
+        before = self._get(row, _DAY_PROFIT)
+        self._put(row, _DAY_PROFIT, made)
+        measure.change_day(before, made)
+        book.change_day(before, made)
+        self.firm.change_day(before, made)
+        return 0
+
+    def _look_at_losses(self, row: int, desk: int, symbol: int) -> int:
+        """At all scopes that the row is of."""
+        losses = self.losses
+        losses.look(place_of(desk, symbol), self._get(row, _DAY_PROFIT))
+        losses.look(place_of(desk, _ALL_SYMBOLS), self.desk(desk).day_profit())
+        losses.look(place_of(0, symbol), self.book(symbol).day_profit())
+        losses.look(_FIRM_PLACE, self.firm.day_profit())
         return 0
 
     def _add_row(self, row: int, desk: int, book: SymbolBook) -> int:

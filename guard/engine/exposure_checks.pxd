@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
+from guard.engine.day_loss cimport Losses, place_of
 from guard.engine.exposure cimport Exposure, Measure, OwnLimits, Proposal, SymbolBook
 from guard.engine.positions cimport Positions
 from guard.engine.state cimport Desk, Found, GuardState
@@ -24,7 +25,7 @@ cdef u64 _U64_MAX
 
 @cython.locals(
     desk=Desk, worth=Worth, proposal=Proposal, positions=Positions, exposure=Exposure,
-    row=Py_ssize_t, measure=Measure, book=SymbolBook, firm=Measure, is_missing=bint
+    row=Py_ssize_t, measure=Measure, book=SymbolBook, firm=Measure, is_missing=bint, losses=Losses
 )
 cdef bint price_of_positions_missing(GuardState, Request, Outcome, Found) except -1
 cdef bint gross_above_max(GuardState, Request, Outcome, Found) except -1

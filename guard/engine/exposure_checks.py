@@ -9,6 +9,7 @@ What an order does not add to cannot refuse it, be it beyond its limit already. 
 the firm, which other desks share, a reject says but what the order itself is worth.
 """
 
+from guard.engine.day_loss import place_of
 from guard.engine.exposure import (
     CONCENTRATION_BPS,
     CONCENTRATION_FROM,
@@ -49,6 +50,11 @@ def price_of_positions_missing(
         return False
     row = positions.find(desk.share, worth.number)
     exposure.propose(proposal, row, desk.share, worth.number, request.side, request.quantity)
+    book = exposure.book(worth.number)
+    losses = exposure.losses
+    if losses.is_on and book.price == 0 and losses.bounds(place_of(desk.share, worth.number)):
+        outcome.scope = _FIRM
+        return True
     if not proposal.counts:
         return False
     measure, book, firm = exposure.desk(desk.share), exposure.book(worth.number), exposure.firm

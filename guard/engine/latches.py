@@ -3,9 +3,9 @@
 Owns the latches: each of a desk in a symbol, of a desk (OF_ALL as its symbol), of a symbol (OF_ALL
 as its desk) or of the firm (both), of a kind (`LatchKind`), with the record that set it. One that
 is set already stays as it is. Records set them as they are applied, those of a `NotedKind` by a
-record of their own (`latch_set`); a person lifts one by a record that says why (`latch_lifted`),
-not while what set it is so still (`guard.engine.latch_lifting`), and nothing else ever does, no
-restart either.
+record of their own (`latch_set`), and a loss by its own (`loss_breached`); a person lifts one by a
+record that says why (`latch_lifted`), not while what set it is so still
+(`guard.engine.latch_lifting`), and nothing else ever does, no restart either.
 
 How it fails: `InvariantError` where one is lifted that is not set; `ValueError` for a dump that
 cannot be.
@@ -18,10 +18,11 @@ from kernel import InvariantError
 
 # Why: fills and executions differ; no drop copy has confirmed since the start what there is; the
 # same was executed again and again; reducing orders that work are beyond their position; a client
-# that has to show signs of life shows none.
+# that has to show signs of life shows none; more was lost since the day's turn than may be.
 NotedKind: TypeAlias = Literal["silence"]
 LatchKind: TypeAlias = (
-    Literal["execution_differs", "reconciliation", "repeated_executions", "surplus"] | NotedKind
+    Literal["execution_differs", "reconciliation", "repeated_executions", "surplus", "loss"]
+    | NotedKind
 )
 LATCH_KINDS: Final[tuple[str, ...]] = (
     "execution_differs",
@@ -29,6 +30,7 @@ LATCH_KINDS: Final[tuple[str, ...]] = (
     "repeated_executions",
     "surplus",
     "silence",
+    "loss",
 )
 LATCHES_SINCE_RULES: Final = 3
 OF_ALL: Final = ""  # in the place of a desk, or of a symbol

@@ -7,7 +7,7 @@ who may read the log, and to no client.
 
 from typing import Any, Final
 
-from guard.engine.exposure import CONCENTRATION_BPS, CONCENTRATION_FROM, GROSS
+from guard.engine.exposure import CONCENTRATION_BPS, CONCENTRATION_FROM, DAY_LOSS, GROSS
 from guard.engine.limits import Effective, explained
 from guard.engine.positions import BUY, NO_POSITION, SELL
 from guard.engine.rates import CANCELS, EXECUTIONS, NOTIONAL, ORDERS, Bucket
@@ -15,6 +15,7 @@ from guard.engine.state import GuardState
 from guard.protocol.limits import NO_LIMIT, OWN_KEYS, Scope
 
 _OF_ALLS: Final = (Scope.DESK, Scope.DESK_SYMBOL)
+_OF_SYMBOLS: Final = (Scope.SYMBOL, Scope.DESK_SYMBOL)
 # Limits of which a desk uses what is its own, whichever scope says them.
 _OWN_FIGURES: Final = ("position_long_max", "position_short_max", "open_orders_max")
 NO_SYMBOL: Final = 2**32 - 1  # as a number: more than there can be
@@ -72,6 +73,9 @@ def _used_of_money(
     kept, known = state.positions, state.desks.get(desk)
     if number == CONCENTRATION_FROM or known is None or not kept.exposure.is_on:
         return {}
+    if number == DAY_LOSS:
+        place = (desk if scope in _OF_ALLS else "", symbol if scope in _OF_SYMBOLS else "")
+        return {"used": max(0, -state.day_profit(*place)), "is_own": scope in _OF_ALLS}
     of_symbol = kept.symbols.get(symbol)
     book = None if of_symbol is None else kept.exposure.book(of_symbol)
     if scope == Scope.SYMBOL:

@@ -10,8 +10,8 @@ cdef i64 _NS_PER_MS
 
 @cython.final
 cdef class Effective:
-    cdef i64[32] values
-    cdef u8[32] scopes
+    cdef i64[64] values
+    cdef u8[64] scopes
     cdef public object venues, drop_copy_venues
     cdef public u64 venue_scope, symbol_refusal, symbol_scope
     cdef public list buckets
@@ -27,6 +27,7 @@ cdef class Limits:
     cdef public dict buckets
     cdef public bint counts_orders, counts_facts, has_drop_copy, bounds_money
     cdef public object repeated
+    cdef public dict loss_scopes
     cdef public Recent recent
     cdef dict _scopes, _desk_classes, _symbol_classes
     cdef list _desks, _symbols, _table

@@ -46,8 +46,8 @@ class Effective:
     """
 
     def __init__(self) -> None:
-        self.values = [-1] * 32
-        self.scopes = [0] * 32
+        self.values = [-1] * 64
+        self.scopes = [0] * 64
         self.venues: frozenset[int] | None = None
         self.drop_copy_venues: frozenset[int] | None = None
         self.venue_scope = self.symbol_refusal = self.symbol_scope = 0
@@ -84,6 +84,7 @@ class Limits:
         self.has_drop_copy = False  # there is one, of some desk and symbol
         self.counts_facts = False  # of fills and cancels something is
         self.bounds_money = False  # of what positions are worth
+        self.loss_scopes: dict[str, list[LimitScope]] = {}  # by desk, of those that bound losses
         self.recent = Recent()
         self.repeated = Repeated()
         self._scopes: dict[tuple[str, str], LimitScope] = {}
@@ -127,6 +128,10 @@ class Limits:
             self.repeated.forget()
         said = [value for scope in tree for value in own_values(scope)]
         self.bounds_money = max(said, default=UNSAID) != UNSAID
+        self.loss_scopes = {}
+        for scope in tree:
+            if scope.day_loss_max_microcents not in (UNSET, None):
+                self.loss_scopes.setdefault(scope.desk, []).append(scope)
 
     def scope_of(self, desk: str, symbol: str) -> LimitScope | None:
         """What the tree says of exactly that scope."""
@@ -206,7 +211,7 @@ def explained(limits: Limits, desk: str, symbol: str) -> list[tuple[str, int, Sc
         for key in KEYS
         if found.value(key.number) != UNSAID
     ]
-    for name in (("", ""), (desk, ""), ("", symbol)):
+    for name in dict.fromkeys((("", ""), (desk, ""), ("", symbol), (desk, symbol))):
         scope = limits.scope_of(*name)
         if scope is not None:
             values = zip(OWN_KEYS, own_values(scope), strict=True)

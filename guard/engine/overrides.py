@@ -32,8 +32,8 @@ _NAMES: Final = tuple(
     field.name for field in fields.RECORDED_FIELDS[fields.ORDER] if field.name not in _LEFT_OUT
 )
 # What stands whatever two people say, by the keys of limits: what is unsaid, restricted symbols,
-# rates and duplicates.
-_STANDING: Final = ("", "restricted_symbols", "rates", "duplicate_window_ms")
+# rates and duplicates, a day's loss.
+_STANDING: Final = ("", "restricted_symbols", "rates", "duplicate_window_ms", "day_loss_max")
 # All other checks of limits, by the words of their reasons.
 OVERRIDABLE: Final = {
     Refusal(check.number).word: int(check.number)

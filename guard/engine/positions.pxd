@@ -5,7 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
-from guard.engine.exposure cimport Exposure
+from guard.engine.exposure cimport Exposure, SymbolBook
 from kernel cimport little_endian as le
 
 cdef extern from *:
@@ -31,6 +31,7 @@ cdef class Positions:
     cdef dict _surplus, _pending
     cdef readonly Exposure exposure
     cdef list _slabs
+    cdef bytearray _turned
     cdef u64 _mask
     cdef int _shift
     cdef u64[::1] _index
@@ -69,6 +70,12 @@ cdef class Positions:
     cpdef dict surpluses(self)
     @cython.locals(key=u64)
     cdef int _note_exposure(self, Py_ssize_t row) except -1
+    cpdef i64 turn_equity(self, Py_ssize_t row) except? -1
+    @cython.locals(
+        turned=bytearray, is_any=bint, row=Py_ssize_t, book=SymbolBook, position=i64, cost=i64,
+        made=i64
+    )
+    cpdef turn_day(self)
     @cython.locals(row=Py_ssize_t)
     cpdef int revalue(self, Py_ssize_t symbol, u64 price) except -1
     @cython.locals(row=Py_ssize_t)

@@ -23,6 +23,9 @@ copy, lots *wait* until an execution confirms them: they count against what may 
 not add to it. Where a position
 shrinks under reducing orders that work, what of them is beyond it is *surplus* (`surplus_of`).
 
+A day's profit counts from what a row had made at the day's turn (`turn_day`), which stands beside
+the rows once there was one, eight bytes each.
+
 How it fails: `InvariantError` for a row that is not there, for working lots that would fall below
 zero, and for a dump that does not hold together.
 """
@@ -73,6 +76,7 @@ class Positions:
         self._surplus: dict[int, int] = {}  # lots, by the number of a desk that has any
         self._pending: dict[int, list[int]] = {}  # lots by side, of a row that has any
         self._slabs: list[bytearray] = []
+        self._turned = bytearray()  # of the rows that there were, their profit at the day's turn
         self._set_slots(_SLOTS_MIN)
 
     def begin(self, sequence: int, symbols: list[str]) -> None:
@@ -86,7 +90,7 @@ class Positions:
 
     def memory_bytes(self) -> int:
         """What the rows and the index take."""
-        rows = len(self._slabs) * _ROWS_PER_SLAB * _ROW_BYTES
+        rows = len(self._slabs) * _ROWS_PER_SLAB * _ROW_BYTES + len(self._turned)
         return rows + 8 * (self._mask + 1) + self.exposure.memory_bytes()
 
     # Rows.
@@ -268,7 +272,44 @@ class Positions:
             self.value(row, _WORKING_SELLS),
             self.value(row, _COST),
             self.value(row, _REALISED),
+            self.turn_equity(row),
         )
+
+    def turn_equity(self, row: int) -> int:
+        """What a row had made at the day's turn; 0 where there was none, or no such row."""
+        if 8 * row >= len(self._turned):
+            return 0
+        return le.load_i64(self._turned, 8 * row)
+
+    def turn_day(self) -> None:
+        """From now on a day's profit counts from what each row has made by now."""
+        turned = bytearray(8 * self.count)
+        is_any = False
+        for row in range(self.count):
+            book = self.exposure.book(self.value(row, _KEY) & _SYMBOL_MASK)
+            position, cost = self.value(row, _POSITION), self.value(row, _COST)
+            made = book.profit(position, cost, self.value(row, _REALISED))
+            le.store_i64(turned, 8 * row, made)
+            is_any = is_any or made != 0
+        self._turned = turned if is_any else bytearray()
+        if self.exposure.is_on:
+            for row in range(self.count):
+                self._note_exposure(row)
+
+    @property
+    def turned_count(self) -> int:
+        """Of how many rows the profit at the day's turn is kept."""
+        return len(self._turned) // 8
+
+    def dump_turned(self) -> bytes:
+        """The profit of each of them."""
+        return bytes(self._turned)
+
+    def load_turned(self, data: bytes) -> None:
+        """What `dump_turned` gave, of no more rows than there are."""
+        if len(data) > 8 * self.count:
+            raise InvariantError(f"{len(data) // 8} rows were turned of {self.count} positions")
+        self._turned = bytearray(data)
 
     def revalue(self, symbol: int, price: int) -> int:
         """All positions in that symbol are worth so many ticks a lot; 0: that is not known."""

@@ -97,6 +97,8 @@ cdef class GuardState:
     cdef public i64 due_at_ns
     cdef public bint has_overrides
     cdef public Prices prices
+    cdef public bint has_losses
+    cdef public dict losses_due
     cdef public Found found
 
     cdef Desk desk_of(self, Request request)

@@ -8,13 +8,14 @@ and the orders remembered. It changes only in `guard.engine.apply`; `guard.engin
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
+from guard.engine.day_loss import LOSS, LossLimit, place_of
 from guard.engine.executions import Executions
 from guard.engine.exposure import Proposal
 from guard.engine.facts import NEVER, KeptFacts
 from guard.engine.latches import OF_ALL, Latches
 from guard.engine.limits import Effective, Limits
 from guard.engine.people_kept import People
-from guard.engine.positions import Positions
+from guard.engine.positions import NO_POSITION, Positions
 from guard.engine.prices import Prices
 from guard.engine.remembered import RememberedOrders
 from guard.engine.remembered_rows import forget_early_fill
@@ -217,6 +218,9 @@ class GuardState:
     due_at_ns: int = NEVER  # when the first thing that time causes is due; worked out
     has_overrides: bool = False  # whether any waits for its order; worked out
     prices: Prices = field(default_factory=Prices)
+    has_losses: bool = False  # whether any latch is one of a loss; worked out
+    # Losses beyond their limits that no record has said yet, by place; worked out.
+    losses_due: dict[int, LossLimit] = field(default_factory=dict)
 
     found: Found = field(default_factory=Found, init=False, repr=False, compare=False)
 
@@ -265,6 +269,9 @@ class GuardState:
         """The record that is applied sets a latch; OF_ALL in the place of a desk or a symbol."""
         self.latches.put(desk, symbol, kind, self.next_sequence)
         self.has_latches = True
+        if kind == LOSS:
+            self.has_losses = True
+            self.losses_due.pop(self._place_of(desk, symbol), None)
 
     def latch_surplus(self, before: dict[int, int]) -> None:
         """Latches the desks that have more of it than `before` (`Positions.surpluses`)."""
@@ -282,6 +289,7 @@ class GuardState:
     def note_latches(self) -> None:
         """To be called when some were lifted or loaded."""
         self.has_latches = len(self.latches) > 0
+        self.has_losses = any(kind == LOSS for _, _, kind, _ in self.latches.entries())
 
     def begin_positions(self, sequence: int) -> None:
         """They are kept from record `sequence` on, and so is what works now."""
@@ -301,6 +309,7 @@ class GuardState:
         for symbol, number in self.positions.symbols.items():
             self._measure_symbol(self.instruments[symbol], number)
         self._bound_money()
+        self._note_losses()
 
     def _measures_positions(self) -> bool:
         return self.limits.bounds_money and self.positions.is_kept
@@ -310,6 +319,8 @@ class GuardState:
         exposure.book(number).worth = Worth(instrument, number)
         exposure.book(number).limits.set(own_values(self.limits.scope_of("", instrument.symbol)))
         self.positions.revalue(number, self.prices.price(number))
+        if self.limits.loss_scopes:
+            self._bound_losses()
 
     def _bound_money(self) -> None:
         """Each scope's own limits, as the tree in force says them."""
@@ -321,11 +332,76 @@ class GuardState:
             exposure.book(number).limits.set(own_values(scope_of("", symbol)))
         if exposure.is_on != self._measures_positions():
             self.positions.count_exposure(self._measures_positions())
+        self._bound_losses()
 
     def bound_desk(self, desk: Desk) -> None:
         """What the tree in force says of all that a desk has."""
         own = own_values(self.limits.scope_of(desk.name, ""))
         self.positions.exposure.desk(desk.share).limits.set(own)
+
+    def bound_losses_of(self, desk: Desk) -> None:
+        """The same of what a desk may lose, which is new."""
+        if desk.name in self.limits.loss_scopes:
+            self._bound_losses()
+
+    def _bound_losses(self) -> None:
+        """What each place may lose, as the tree in force says, and whether it has lost more."""
+        exposure, symbols = self.positions.exposure, self.positions.symbols
+        limits = {}
+        for name, scopes in self.limits.loss_scopes.items() if exposure.is_on else ():
+            for scope in scopes:
+                is_known = not scope.symbol or scope.symbol in symbols
+                if is_known and (not name or name in self.desks):
+                    most = scope.day_loss_max_microcents
+                    assert isinstance(most, int)  # as those that bound a loss are
+                    place = self._place_of(name, scope.symbol)
+                    limits[place] = LossLimit(name, scope.symbol, most)
+        exposure.losses.set(limits)
+        for place, limit in limits.items():
+            exposure.losses.look(place, self.day_profit(limit.desk, limit.symbol))
+
+    def _place_of(self, desk: str, symbol: str) -> int:
+        """By names; empty for all."""
+        number = self.positions.symbols[symbol] if symbol else -1
+        return place_of(self.desks[desk].share if desk else 0, number)
+
+    def day_profit(self, desk: str, symbol: str) -> int:
+        """What a desk has made in a symbol since the day's turn, where that is kept; empty: all."""
+        exposure = self.positions.exposure
+        if not desk:
+            of_symbol = self.positions.symbols.get(symbol)
+            if of_symbol is not None:
+                return exposure.book(of_symbol).day_profit()
+            return 0 if symbol else exposure.firm.day_profit()
+        if not symbol:
+            return exposure.desk(self.desks[desk].share).day_profit()
+        number = self.positions.symbols.get(symbol)
+        if number is None or not exposure.is_on:
+            return 0
+        row = self.positions.find(self.desks[desk].share, number)
+        return 0 if row == NO_POSITION else exposure.day_profit_of(row)
+
+    def loss_limit(self, desk: str, symbol: str) -> LossLimit | None:
+        """What that very place may lose in a day; None: no such limit is in force."""
+        return self.positions.exposure.losses.limits.get(self._place_of(desk, symbol))
+
+    def loss_beyond(self, desk: str, symbol: str) -> int:
+        """What that very place has lost, where that is more than it may; else 0."""
+        return self.positions.exposure.losses.lost(self._place_of(desk, symbol))
+
+    def _note_losses(self) -> None:
+        """What of the places that have moved is due now, and what no more."""
+        losses = self.positions.exposure.losses
+        for place in losses.take_moved():
+            limit = losses.limits.get(place)
+            if limit is None or not losses.lost(place):
+                self.losses_due.pop(place, None)
+            elif LOSS not in self.latches.of(limit.desk, limit.symbol):
+                self.losses_due[place] = limit
+
+    def turn_day(self) -> None:
+        """A day ends: what is made or lost from here on counts in the next one."""
+        self.positions.turn_day()
 
     def clock_of(self, request: Request) -> int:
         """What the system's clock said when the request came: what its age is judged by."""
@@ -337,6 +413,8 @@ class GuardState:
         if received_at_ns > self.last_received_at_ns:
             self.last_received_at_ns = received_at_ns
         self.is_closed_cleanly = False
+        if self.positions.exposure.losses.has_moved:
+            self._note_losses()
         return 0
 
     def forget_facts(self, now_ns: int) -> int:

@@ -5,11 +5,16 @@ Owns the functions of those rows of the table of checks (`guard.engine.checks`):
 person or by rules before version 3, and where positions may but be reduced.
 """
 
+from guard.engine.day_loss import LOSS
 from guard.engine.latches import OF_ALL
 from guard.engine.state import Found, GuardState
+from guard.protocol.limits import NO_LIMIT, Scope
 from guard.protocol.messages import U64_MAX
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
+
+_FIRM, _DESK, _SYMBOL, _DESK_SYMBOL = map(int, list(Scope)[1:])
+_NO_LIMIT = NO_LIMIT
 
 
 def disk_low(state: GuardState, _request: Request, outcome: Outcome, _found: Found) -> bool:
@@ -39,6 +44,34 @@ def desk_stopped(_state: GuardState, _request: Request, outcome: Outcome, found:
         return False
     outcome.asked = outcome.limit = 0
     outcome.used = min(desk.unpaid_fees_microcents, U64_MAX)
+    return True
+
+
+def day_loss_above_max(state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
+    """Has a scope of the order lost more in a day than it may, which no person has lifted yet?"""
+    if not state.has_losses:
+        return False
+    desk = found.desk
+    assert desk is not None
+    return (
+        _has_lost(state, outcome, desk.name, request.symbol, _DESK_SYMBOL)
+        or _has_lost(state, outcome, desk.name, OF_ALL, _DESK)
+        or _has_lost(state, outcome, OF_ALL, request.symbol, _SYMBOL)
+        or _has_lost(state, outcome, OF_ALL, OF_ALL, _FIRM)
+    )
+
+
+def _has_lost(state: GuardState, outcome: Outcome, desk: str, symbol: str, scope: int) -> bool:
+    """Is the latch of a loss set of that very place? What it has lost is told of a desk's own."""
+    if LOSS not in state.latches.of(desk, symbol):
+        return False
+    limit = state.loss_limit(desk, symbol)
+    outcome.asked, outcome.limit, outcome.used = 0, _NO_LIMIT, 0
+    if limit is not None:
+        outcome.limit = limit.max_microcents
+    if desk:
+        outcome.used = max(0, -state.day_profit(desk, symbol))
+    outcome.scope = scope
     return True
 
 

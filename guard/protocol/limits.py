@@ -111,6 +111,7 @@ class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
     exposure_short_max_microcents: Microcents | UnsetType | None = UNSET
     concentration_max_bps: ShareBps | UnsetType | None = UNSET
     concentration_from_microcents: Microcents | UnsetType | None = UNSET
+    day_loss_max_microcents: Microcents | UnsetType | None = UNSET
     sides: list[Side] | UnsetType = UNSET
     order_types: list[OrderType] | UnsetType = UNSET
     times_in_force: list[TimeInForce] | UnsetType = UNSET
@@ -198,6 +199,7 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ("exposure_short_max_microcents", Strictest.LEAST, "money", False, _OF_MONEY, True),
     ("concentration_max_bps", Strictest.LEAST, "bps", False, _OF_DESKS, True),
     ("concentration_from_microcents", Strictest.LEAST, "money", False, _OF_DESKS, True),
+    ("day_loss_max_microcents", Strictest.LEAST, "money", False, tuple(Scope), True),
 )
 KEYS: Final = tuple(LimitKey(name, number, *rest) for number, (name, *rest) in enumerate(_ROWS))
 (

@@ -6,7 +6,7 @@ one range a stage, never reused; a golden test pins them.
 Of 5xx, the limits (rules version 3 on), each kind has its own tens, in the order in which they are
 looked at: 500 states, 510 what may be traded, 520 and 530 size and value, 540 and 550 reference and
 collar, 560 and 570 rates and duplicates, 580 self-match and short sales, 590 positions, exposure,
-counts and loss. An order's own checks take 510 to 579; what is known of positions, working orders
+counts. An order's own checks take 510 to 579; what is known of positions, working orders
 and states takes 500 to 509 and 580 to 599. Their stage is the order's, as that of halts: a stage of
 their own would be a word that older clients do not decode.
 """
@@ -73,6 +73,7 @@ class Refusal(IntEnum):
     DESK_REDUCING = 501
     SYMBOL_REDUCING = 502
     DESK_SYMBOL_REDUCING = 503
+    DAY_LOSS_ABOVE_MAX = 504
 
     @property
     def word(self) -> str:

@@ -17,6 +17,7 @@ from guard.engine.events import (
 )
 from guard.engine.latch_lifting import why_it_stays
 from guard.engine.latches import LATCHES_SINCE_RULES, place_words
+from guard.engine.loss_events import LossBreached
 from guard.engine.people import due_event
 from guard.engine.people_events import LatchSet, LooseningReverted, OverrideExpired, ProposalExpired
 from guard.engine.state import GuardState
@@ -31,6 +32,7 @@ DECIDE_NOTHING: Final = frozenset(
         ClockAccepted,
         EntriesHalted,
         EntriesResumed,
+        LossBreached,
         RulesActivated,
         SessionClosed,
         SessionStarted,
@@ -68,5 +70,5 @@ def check_latch(state: GuardState, event: Any) -> None:
     if event.latch not in state.latches.of(event.desk, event.symbol):
         where = place_words(event.desk, event.symbol)
         raise RecordError(refusal("latch", event.latch, f"what is set of {where}"))
-    if words := why_it_stays(state, event.desk, event.latch):
+    if words := why_it_stays(state, event.desk, event.symbol, event.latch):
         raise RecordError(refusal("latch", event.latch, f"once it is over; {words}"))

@@ -38,6 +38,7 @@ from guard.engine.events import (
     SessionStarted,
     SettingsActivated,
 )
+from guard.engine.loss_events import LossBreached
 from guard.engine.people_events import LatchLifted, LatchSet
 from guard.engine.request_events import (
     ExecutionRecorded,
@@ -66,6 +67,7 @@ from guard.protocol.wire import check_request, is_identifier
 from guard.record import fact_rules
 from guard.record.checking import check_answer, check_cut, check_is, check_range, refused
 from guard.record.codec import RecordError
+from guard.record.loss_rules import check_loss
 from guard.record.people_rules import TIMED, check_due, check_latch
 
 _UNKNOWN = 0  # of a sequence: the record that says it was not read
@@ -124,6 +126,7 @@ class RecordRules:
             return False
         if (
             request.received_at_ns >= state.due_at_ns
+            or len(state.losses_due) > 0
             or state.policy is None
             or not state.currency
             or not self.follows(
@@ -205,6 +208,8 @@ class RecordRules:
             raise refused("client", outcome.client, LOCAL_CLIENT)
         if received_at_ns >= self._state.due_at_ns or kind in TIMED:
             check_due(self._state, outcome)
+        if self._state.losses_due or kind is LossBreached:
+            check_loss(self._state, outcome)
         rule = _RULES.get(kind)
         if rule is not None:
             rule(self, sequence, outcome)

@@ -154,6 +154,7 @@ def _body(state: GuardState, ledger: LedgerState) -> Iterator[bytes]:
     yield from state.orders.dump()
     if state.positions.is_kept:
         yield from state.positions.dump()
+        yield state.positions.dump_turned()
     for entry in chain(state.facts.dump(), state.executions.dump()):
         yield _U32.pack(len(entry))
         yield entry
@@ -218,6 +219,7 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         people=people_of(state),
         pending=state.positions.pending_entries() or UNSET,
         execution_count=sum(1 for _ in state.executions.dump()) or UNSET,
+        turned_count=state.positions.turned_count or UNSET,
     )
 
 
@@ -380,6 +382,10 @@ def _load_positions(state: GuardState, source: "_ExactReader", head: StateHead) 
     state.positions.begin(since_sequence, symbols)
     state.positions.load_pending(head.pending or [], count)
     state.positions.load(source.read, count)
+    turned_count = head.turned_count or 0
+    if turned_count > count:
+        raise StateError(refusal("turned_count", turned_count, f"to {count}"))
+    state.positions.load_turned(source.read(8 * turned_count))
     state.prices.load(head.prices or [], len(symbols))
     state.measure_positions()
     for row in range(count):

@@ -56,6 +56,7 @@ class StateHead(Struct, forbid_unknown_fields=True):
     `has_wide_orders`: have the orders' rows the integers of reductions?
     `limits`, `rates`, `recent`, `elapsed_ns`: since rules version 3, where there are any; and
     `prices`: of symbols whose positions have one, the number, the price and when it was recorded.
+    `turned_count`: of how many rows of positions the profit at the day's turn is kept.
     """
 
     log_id: str
@@ -103,3 +104,4 @@ class StateHead(Struct, forbid_unknown_fields=True):
     pending: list[tuple[int, int, int]] | UnsetType = UNSET
     execution_count: FactCount | UnsetType = UNSET
     prices: list[tuple[PositionCount, MarkPrice, ElapsedNs]] | UnsetType = UNSET
+    turned_count: FactCount | UnsetType = UNSET

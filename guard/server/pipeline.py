@@ -203,8 +203,7 @@ class Pipeline:
         try:
             count = record_what_is_due(self._engine, self._writer, at_ns)
             if outcome is not None:
-                record_event(self._engine, self._writer, outcome)
-                count += 1
+                count += 1 + record_event(self._engine, self._writer, outcome)
         except BaseException as error:
             self.fail(error)
             raise

@@ -8,6 +8,7 @@ from guard.engine.actor import Actor
 from guard.engine.early import put_due
 from guard.engine.engine import Engine
 from guard.engine.events import Outcome as Event
+from guard.engine.loss_due import due_breach
 from guard.engine.people import due_event
 from guard.protocol.outcome import Outcome
 from guard.protocol.ranges import LOCAL_CLIENT
@@ -20,8 +21,27 @@ from wal.failpoint import reach
 DUE_WHY = "its time has come"
 
 
-def record_event(engine: Engine, writer: LogWriter, event: Event) -> None:
-    """Stages the record of an event that no request asked for, then applies it."""
+def record_event(engine: Engine, writer: LogWriter, event: Event) -> int:
+    """Stages the record of an event that no request asked for, then applies it, and so with each
+    loss beyond its limit that it has caused; how many of these.
+    """
+    _record(engine, writer, event)
+    return record_losses(engine, writer) if engine.state.losses_due else 0
+
+
+def record_losses(engine: Engine, writer: LogWriter) -> int:
+    """Records the losses beyond their limits that no record has said yet; how many."""
+    state, count = engine.state, 0
+    while state.losses_due:
+        batch = engine.next_sequence - writer.staged_count
+        event = due_breach(state, LOCAL_CLIENT, batch)
+        assert event is not None  # as some are due
+        _record(engine, writer, event)
+        count += 1
+    return count
+
+
+def _record(engine: Engine, writer: LogWriter, event: Event) -> None:
     sequence = engine.next_sequence
     writer.append(sequence, encode_event(event), is_encoded=True)
     reach("append.after")
@@ -37,8 +57,8 @@ def record_what_is_due(engine: Engine, writer: LogWriter, at_ns: int) -> int:
     at_ns = max(at_ns, state.last_received_at_ns)
     while at_ns >= state.due_at_ns:
         batch = engine.next_sequence - writer.staged_count
-        record_event(engine, writer, due_event(state, Actor(at_ns, batch, LOCAL_CLIENT, DUE_WHY)))
-        count += 1
+        event = due_event(state, Actor(at_ns, batch, LOCAL_CLIENT, DUE_WHY))
+        count += 1 + record_event(engine, writer, event)
     return count
 
 
@@ -54,4 +74,5 @@ def record_due(engine: Engine, writer: LogWriter, at_ns: int, batch_first_sequen
         writer.append(outcome.sequence, data, is_encoded=True)
         engine.apply(request, outcome)
         count += 1
+        record_losses(engine, writer)
     return count

@@ -42,7 +42,7 @@ from guard.server.permits import NOBODY, Permit, is_of_desk
 from guard.server.positions_shown import show_positions
 from guard.server.recording import record_due as record_due
 from guard.server.recording import record_event as record_event
-from guard.server.recording import record_what_is_due
+from guard.server.recording import record_losses, record_what_is_due
 from guard.server.revaluing import Revaluing
 from kernel import little_endian as le
 from wal import LogWriter
@@ -403,6 +403,8 @@ class RequestPath:
         if self._is_watched:
             reach("apply.after")
         self._records += 1
+        if self._state.losses_due:
+            self._records += record_losses(self._engine, self._writer)
         if outcome.kind == _FILLED and outcome.flags & _UNCHARGED:
             self._note_uncharged(request)
         if outcome.kind == _ADMITTED and self._state.has_facts and self._state.facts.due:
@@ -424,6 +426,8 @@ class RequestPath:
             if self._is_watched:
                 reach("apply.after")
             self._records += 1
+            if self._state.losses_due:
+                self._records += record_losses(self._engine, self._writer)
 
     def _take_due(self, order: Request) -> None:
         """Records what came of an order's fills before it, in the batch of its own record."""

@@ -45,7 +45,7 @@ from guard.recovery.checkpoint_schedule import taken_event, write_state
 from guard.recovery.recover import Recovered
 from guard.recovery.start_options import ACCEPT_CLOCK_OPTION, CLOSE_DAY_OPTION, OptionNeededError
 from guard.server.log_keys import SessionKey
-from guard.server.recording import record_due, record_event, record_what_is_due
+from guard.server.recording import record_due, record_event, record_losses, record_what_is_due
 from guard.server.service import RunOptions
 from wal import ChainHasher, LogWriter, RingHasher, WalError
 
@@ -74,6 +74,7 @@ def stage(engine: Engine, writer: LogWriter, events: Iterable[Outcome]) -> None:
     """Stages and applies administrative events."""
     for event in events:
         if type(event) not in DECIDE_NOTHING:
+            record_losses(engine, writer)
             record_what_is_due(engine, writer, event.received_at_ns)
         record_event(engine, writer, event)
 
@@ -83,6 +84,7 @@ def stage_start(
 ) -> None:
     """Stages and applies all that a start records."""
     stage(engine, writer, events)
+    record_losses(engine, writer)
     _stage_due(engine, writer)
     _stage_amendments(options, engine, writer)
     _stage_close(options, engine, writer)

@@ -319,6 +319,49 @@ def test_a_surplus_that_the_day_had_not_is_lifted_when_it_is_over() -> None:
     assert not day.state.has_latches
 
 
+LOSING = f"""{WAIVED}revalue_bps = 0
+[limits.desk.desk-alpha]
+day_loss_max = "%s"
+"""
+
+
+def _losing(limit: str) -> LoggedEngine:
+    """100 AAPL that lose ten ticks, which is 10.00, and two orders behind that."""
+    day = LoggedEngine(limits_config(LOSING % limit))
+    day.marks = {"AAPL": (20_000, 1)}
+    day.admit(order("A-1", price=20_000))
+    day.submit(fill(fee=0, quantity=100, price=20_000))
+    day.marks = {"AAPL": (19_990, 1)}
+    day.submit(order("A-2", quantity=1))
+    day.submit(order("A-3", quantity=2))
+    return day
+
+
+def test_a_loss_is_beyond_the_limits_of_the_course_alone() -> None:
+    looser, tighter = (limits_config(LOSING % limit).limits for limit in ("10.00", "9.99"))
+    had, had_not = _losing("9.99"), _losing("10.00")
+    assert what_if(had.records, Overrides())["same"] == 3
+    fields = what_if(had.records, Overrides(limits=looser))
+    assert (fields["newly_admitted"]["count"], fields["same"]) == (2, 1)
+    fields = what_if(had_not.records, Overrides(limits=tighter))
+    assert (fields["newly_refused"]["count"], fields["same"]) == (2, 1)
+    assert fields["newly_refused"]["examples"][0]["after"]["reason"] == "day_loss_above_max"
+    # With limits as they were, another policy changes what was lost: without the order nothing.
+    none = what_if(had.records, other_policy(("limit_bps = 9600", "limit_bps = 1")))
+    assert none["after"]["admitted"] == 0
+
+
+def test_a_loss_that_the_day_had_not_is_lifted_when_it_is_over() -> None:
+    day = _losing("9.99")
+    course = Course(Overrides(), day.engine)
+    course.lift_own(LoggedEngine().state, day.now_ns)
+    assert day.state.latches.of("desk-alpha", "").keys() == {"loss"}
+    day.marks = {"AAPL": (20_000, 1)}
+    day.submit(order("A-4", quantity=3))
+    course.lift_own(LoggedEngine().state, day.now_ns)
+    assert not day.state.has_latches
+
+
 def test_what_is_assumed_waits_where_a_clock_that_was_ahead_is_set_back() -> None:
     day, ahead = LoggedEngine(), T0 + 1_000 * SECOND_NS
     day.admit(order("A-1"), ahead)

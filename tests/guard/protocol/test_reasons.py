@@ -51,6 +51,7 @@ REFUSALS = {
     "position_long_above_max": (590, "order"),
     "position_short_above_max": (591, "order"),
     "open_orders_above_max": (592, "order"),
+    "day_loss_above_max": (504, "order"),
     "exposure_gross_above_max": (600, "order"),
     "exposure_net_above_max": (601, "order"),
     "exposure_long_above_max": (602, "order"),

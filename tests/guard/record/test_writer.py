@@ -37,6 +37,7 @@ from guard.engine.events import (
     TradingResumed,
 )
 from guard.engine.key_handover import KeyHandover
+from guard.engine.loss_events import LossBreached
 from guard.engine.people_events import (
     ApprovalsSet,
     LatchLifted,
@@ -214,6 +215,7 @@ BY_OPERATORS = {
     OrderOverridden,
     OverrideExpired,
     LatchLifted,
+    LossBreached,
     Revalued,
     LatchSet,
     LimitsSet,

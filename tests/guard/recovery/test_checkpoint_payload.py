@@ -137,7 +137,7 @@ def test_every_field_of_a_state_is_kept() -> None:
     # `session_clock_ns` is of a start, from its first record to where its rules begin.
     fields = {field.name for field in dataclasses.fields(GuardState)}
     fields -= {"found", "session_clock_ns", "has_facts", "facts_expire_at_ns", "has_limits"}
-    fields -= {"has_latches", "due_at_ns", "has_overrides"}
+    fields -= {"has_latches", "due_at_ns", "has_overrides", "has_losses", "losses_due"}
     behind = {"ledger", "orders", "facts", "positions", "executions"}
     written = {"policy", "instruments", "desks", "refuses_unknown_venues", "limits", "elapsed_ns"}
     written |= {"prices"}
@@ -153,7 +153,7 @@ def test_every_field_of_a_state_is_kept() -> None:
     }
     behind.remove("positions")
     expected = fields - behind | ledger | of_desks | {"fact_count", "rates", "recent", "repeated"}
-    expected |= {"has_wide_orders", "pending", "execution_count"}
+    expected |= {"has_wide_orders", "pending", "execution_count", "turned_count"}
     assert set(StateHead.__struct_fields__) == expected
 
 
