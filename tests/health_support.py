@@ -25,6 +25,7 @@ FIGURES: dict[str, int] = {
     "actions_remembered": 0,
     "connections": 1,
     "lines_not_said": 0,
+    "limits_nearly_used": 0,
 }
 
 

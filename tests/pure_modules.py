@@ -108,6 +108,7 @@ PURE_GUARD = frozenset(
         "engine.facts",
         "engine.limit_checks",
         "engine.limit_lines",
+        "engine.limit_watch",
         "engine.key_handover",
         "engine.latches",
         "engine.limits",

@@ -397,6 +397,7 @@ class HealthReply(Struct, tag="health", tag_field="type", kw_only=True):
     desks_reducing: list[str] = msgspec.field(default_factory=list)
     symbols_reducing: list[str] = msgspec.field(default_factory=list)
     latches: list[str] = msgspec.field(default_factory=list)  # kind and desk, or desk/symbol
+    limits_nearly_used: list[str] = msgspec.field(default_factory=list)
     entries_halted: str | None  # why the disk's reserve has halted entries
     figures: dict[str, int]
     troubles: list[str]

@@ -111,6 +111,15 @@ def _latched(health: HealthReply) -> str:
     )
 
 
+def _nearly_used(health: HealthReply) -> str:
+    if not health.limits_nearly_used:
+        return ""
+    return (
+        f"limits are nearly used: {_names(health.limits_nearly_used)}; beyond them entries are "
+        "refused"
+    )
+
+
 def _clock(health: HealthReply) -> str:
     behind = health.figures["clock_behind_ns"]
     if behind < S_NS:
@@ -192,6 +201,7 @@ _TROUBLES: Final[dict[str, Callable[[HealthReply], str]]] = {
     "reducing": _reducing,
     "latched": _latched,
     "unreconciled": _unreconciled,
+    "limits_nearly_used": _nearly_used,
     "clock_behind": _clock,
     "disk_low": _reserve,
     "sync_slow": _sync,

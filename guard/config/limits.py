@@ -31,6 +31,7 @@ from guard.protocol.limits import (
     LimitBps,
     LimitKey,
     LimitScope,
+    Percent,
     RateKind,
     RateLimit,
     Scope,
@@ -95,6 +96,7 @@ class ScopeSection(Struct, forbid_unknown_fields=True, frozen=True):
     symbols: list[Symbol] | None = None
     restricted_symbols: list[Symbol] | None = None
     rates: list[RateSection] | None = None
+    warn_percent: Percent | None = None
 
 
 class DeskSection(ScopeSection, forbid_unknown_fields=True, frozen=True):
@@ -335,4 +337,6 @@ def effective_lines(tree: list[LimitScope], desk: str, symbol: str) -> list[tupl
     for scope in tree:
         if scope.desk in ("", desk) and scope.symbol in ("", symbol):
             lines += [("rates", rate_text(rate), scope.place) for rate in scope.rates or ()]
+            if scope.warn_percent is not UNSET:
+                lines.append(("warn_percent", f"{scope.warn_percent} %", scope.place))
     return lines

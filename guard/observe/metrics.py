@@ -56,6 +56,7 @@ _FIGURES: Final = (
     ("remembered_orders", "remembered_orders", 1, "Order ids that are remembered."),
     ("remembered_orders_max", "remembered_orders_max", 1, "How many order ids may be."),
     ("connections", "connections", 1, "Connections at the orders' door."),
+    ("limits_nearly_used", "limits_nearly_used", 1, "Limits of which warn_percent is used."),
     ("desks", "desks", 1, "Desks."),
     ("instruments", "instruments", 1, "Instruments."),
 )

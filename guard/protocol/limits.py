@@ -45,6 +45,7 @@ LimitBps: TypeAlias = Annotated[int, Meta(ge=0, le=LIMIT_BPS_MAX)]
 ShareBps: TypeAlias = Annotated[int, Meta(ge=0, le=10_000)]
 WindowMs: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX)]
 WindowS: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX // 1_000)]
+Percent: TypeAlias = Annotated[int, Meta(ge=1, le=100)]
 RateKind: TypeAlias = Literal["orders", "notional", "cancels", "executions"]
 
 
@@ -120,6 +121,7 @@ class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
     symbols: list[Symbol] | UnsetType = UNSET
     restricted_symbols: list[Symbol] | UnsetType = UNSET
     rates: list[RateLimit] | UnsetType = UNSET
+    warn_percent: Percent | UnsetType = UNSET
 
     @property
     def place(self) -> str:
@@ -210,6 +212,12 @@ KEYS: Final = tuple(LimitKey(name, number, *rest) for number, (name, *rest) in e
     *_,
 ) = range(len(KEYS))  # fmt: skip
 OWN_KEYS: Final = tuple(key for key in KEYS if key.is_own)
+DAY_LOSS_MAX: Final = next(key.number for key in KEYS if key.name == "day_loss_max_microcents")
+# What a scope's `warn_percent` is of, where that scope says it: levels, and no rates.
+WARNED_KEYS: Final = (
+    *(key.name for key in OWN_KEYS if key.unit == "money" and "_max_" in key.name),
+    *(KEYS[number].name for number in (POSITION_LONG_MAX, POSITION_SHORT_MAX, OPEN_ORDERS_MAX)),
+)
 WORDS_OF_KEY: Final[dict[int, tuple[str, ...]]] = {
     SIDES: ("buy", "sell"),
     ORDER_TYPES: ("limit", "market"),
@@ -337,6 +345,10 @@ def _check_scope(scope: LimitScope) -> None:
     for one, other in (names, names[::-1]):
         if getattr(scope, one) not in (UNSET, None) and getattr(scope, other) is UNSET:
             raise _misplaced(scope, one, f"beside {file_name(other)}")
+    if scope.warn_percent is not UNSET and not any(
+        isinstance(getattr(scope, name), int) for name in WARNED_KEYS
+    ):
+        raise _misplaced(scope, "warn_percent", f"beside {', '.join(map(file_name, WARNED_KEYS))}")
     if scope.rates is UNSET:
         return
     if len(scope.rates) > RATES_MAX:

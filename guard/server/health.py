@@ -27,6 +27,7 @@ def health_of(
     service: Service, pipeline: Pipeline, checkpointer: Checkpointer, is_serving: bool
 ) -> HealthReply:
     """The reply, as of now."""
+    nearly_used = service.limit_alarms.lines()
     state, writer = service.engine.state, service.writer
     head = writer.durable_head
     halted = sorted(name for name, desk in state.desks.items() if desk.is_stopped)
@@ -55,8 +56,12 @@ def health_of(
         desks_reducing=reducing[:NAMES_MAX],
         symbols_reducing=sorted(state.reducing_symbols)[:NAMES_MAX],
         latches=latch_lines(state.latches)[:NAMES_MAX],
+        limits_nearly_used=nearly_used[:NAMES_MAX],
         entries_halted=None if state.entries_halt is None else state.entries_halt.reason,
-        figures=_figures(service, pipeline, checkpointer),
+        figures={
+            **_figures(service, pipeline, checkpointer),
+            "limits_nearly_used": len(nearly_used),
+        },
         troubles=[],
     )
     reply.troubles = troubles_of(reply)

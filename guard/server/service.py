@@ -7,7 +7,7 @@ log. The order of its life is `guard.server.daemon`'s.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from guard.server.clients import Clients
 from guard.server.disk_reserve import DiskReserve
 from guard.server.housekeeping import Housekeeper
 from guard.server.latch_alarms import LatchAlarms
+from guard.server.limit_alarms import LimitAlarms
 from guard.server.listener import Listener
 from guard.server.log_watch import LogWatch
 from guard.server.older_records import OlderRecords
@@ -96,6 +97,10 @@ class Service:
     admin: Listener | None = None
     feed: Listener | None = None
     clients: Clients | None = None
+    limit_alarms: LimitAlarms = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limit_alarms", LimitAlarms(self.engine.state, say, alarm))
 
     @property
     def is_anchor_synchronous(self) -> bool:
@@ -134,6 +139,7 @@ def make_housekeeper(
                 Reconciling(service.engine.state, clock.wall_ns, alarm).look,
             ),
             Duty("the telling of latches", LatchAlarms(service.engine.state, alarm).look),
+            Duty("the look at limits that are nearly used", service.limit_alarms.look),
             Duty("the telling of what was not permitted", partial(_tell_denied, pipeline)),
             Duty("what time causes", lambda: pipeline.catch_up(clock.wall_ns())),
             Duty("the look at silent clients", _look_at_silent(service, pipeline)),
