@@ -50,6 +50,7 @@ PURE_GUARD = frozenset(
         "audit.histogram",
         "audit.markup",
         "audit.notes",
+        "audit.position_course",
         "audit.record_lines",
         "audit.signing",
         "audit.tables",

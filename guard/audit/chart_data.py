@@ -36,6 +36,17 @@ def chart_desks(document: Document) -> list[str]:
     return sorted(desks) if len(desks) <= CHARTS_SHOWN_MAX else desks[:CHARTS_CHOSEN_MAX]
 
 
+def chart_positions(document: Document) -> list[Document]:
+    """The positions with charts: those that moved, the ones that made or lost the most first."""
+    moved = [line for line in document["positions"]["listed"] if len(line["rows"]) > 1]
+
+    def made(line: Document) -> tuple[int, str, str]:
+        return -max(abs(row[2]) for row in line["rows"]), line["desk"], line["symbol"]
+
+    moved.sort(key=made)
+    return sorted(moved[:CHARTS_SHOWN_MAX], key=lambda line: (line["desk"], line["symbol"]))
+
+
 def bars_of(document: Document) -> tuple[int, list[list[int]]]:
     """The document's timeline in bars few enough to be told apart: their width in ns, and rows."""
     width_ns: int = document["timeline"]["bucket_width_ns"]
@@ -64,6 +75,13 @@ def chart_data(document: Document) -> dict[str, Any]:
         "exposure": {
             "bucket_width_ns": exposure["bucket_width_ns"],
             "desks": {desk: exposure["desks"][desk]["rows"] for desk in desks},
+        },
+        "positions": {
+            "bucket_width_ns": document["positions"]["bucket_width_ns"],
+            "courses": [
+                {"size": float(line["lot_size"]), "rows": line["rows"]}
+                for line in chart_positions(document)
+            ],
         },
         "orders": document["latency"]["orders"]["histogram"],
         "fills": document["latency"]["fills"]["histogram"],

@@ -19,6 +19,7 @@ import msgspec
 
 from guard.audit.day_counts import DayCounts
 from guard.audit.day_requests import DayRequests
+from guard.audit.position_course import PositionCourse
 from guard.engine.administrative import Administrative
 from guard.engine.events import (
     BudgetLowered,
@@ -84,6 +85,7 @@ class DayCollector:
     def __init__(self) -> None:
         self.counts = DayCounts()
         self._requests = DayRequests(self.counts)
+        self.positions = PositionCourse()
         self.fill_flags: Counter[str] = Counter()
         self.execution_flags: Counter[str] = Counter()
         self.unpaid_fees_microcents = 0
@@ -105,12 +107,14 @@ class DayCollector:
         if request is not None and answer is not None:
             if self._requests.observe(sequence, request, answer, state):
                 self._note_unusual(decided.outcome, sequence, state)
+            self.positions.observe(counts.last_ns, state)
             return
         outcome = decided.outcome
         at_ns = counts.begin_record(
             sequence, outcome.received_at_ns, outcome.batch_first_sequence, state
         )
         self._note_administrative(outcome, sequence, at_ns, state)
+        self.positions.observe(at_ns, state)
 
     @property
     def administrative(self) -> list[dict[str, Any]]:

@@ -17,11 +17,24 @@ from typing import Final
 
 from guard import __version__
 from guard.audit.asked_tables import what_if_tables
-from guard.audit.chart_data import CHARTS_SHOWN_MAX, bars_of, chart_data, chart_desks
+from guard.audit.chart_data import (
+    CHARTS_SHOWN_MAX,
+    bars_of,
+    chart_data,
+    chart_desks,
+    chart_positions,
+)
 from guard.audit.explain_tables import explanation_tables, explanation_title
 from guard.audit.formats import count, time
 from guard.audit.markup import content_policy, embedded_json, escaped, table_html
-from guard.audit.tables import Document, Table, desk_exposure, figures, tables
+from guard.audit.tables import (
+    Document,
+    Table,
+    desk_exposure,
+    figures,
+    position_course,
+    tables,
+)
 
 PLACES: Final = ("by-desk", "by-symbol", "by-venue", "executions")
 
@@ -88,6 +101,7 @@ def _body(document: Document, source: str) -> list[str]:
     sections += [
         ("decisions", "Decisions", _decisions(document, named)),
         ("exposure", "Exposure", _exposure(document, named)),
+        ("positions", "Positions", _positions(document, named)),
         ("ledger", "Conservation", _shown(named, "conservation")),
         ("where", "Desks, symbols, venues", _shown(named, *PLACES)),
         ("latency", "Latency and batches", _latency(document, named)),
@@ -218,6 +232,24 @@ def _exposure(document: Document, named: dict[str, Table]) -> str:
     return f'{note}<div class="charts">{charts}</div>\n{chosen}' + table_html(
         named["exposure"], has_id=True
     )
+
+
+def _positions(document: Document, named: dict[str, Table]) -> str:
+    """The positions at the end, and the course of the most telling."""
+    table = named["positions"]
+    if not table.rows:
+        return '<p class="note">Nothing was filled that counts in a position.</p>\n'
+    charts = "".join(
+        _chart(
+            f"{line['desk']} in {line['symbol']}",
+            "position, and its profit",
+            _behind(position_course(line)),
+            chart="position",
+            course=str(number),
+        )
+        for number, line in enumerate(chart_positions(document))
+    )
+    return f'<div class="charts">{charts}</div>\n{table_html(table, has_id=True)}'
 
 
 def _latency(document: Document, named: dict[str, Table]) -> str:

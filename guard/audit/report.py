@@ -78,6 +78,7 @@ def day_fields(day: DayCollector, state: GuardState) -> dict[str, Any]:
             "rows": rows,
         },
         "exposure": _exposure(counts.exposure),
+        "positions": day.positions.fields(counts.last_ns, state),
         "latency": _latency(counts),
         "batches": counts.batch_records.as_fields("records"),
         "policies": [asdict(period) for period in day.policies],

@@ -103,6 +103,7 @@ def tables(document: Document) -> list[Table]:
         _by_stage(document),
         _conservation(document),
         _exposure(document),
+        _positions(document),
         _by_name(document, "by_desk", "By desk", "desk"),
         _by_name(document, "by_symbol", "By symbol", "symbol"),
         _by_venue(document),
@@ -229,6 +230,38 @@ def _exposure(document: Document) -> Table:
     )  # fmt: skip
     note = "Used is held plus spent. Cap and budget are those at the end."
     return Table("exposure", "Highest exposures", columns, rows, note)
+
+
+def _positions(document: Document) -> Table:
+    positions = document["positions"]
+    rows = [
+        (
+            line["desk"],
+            line["symbol"],
+            line["position"],
+            money(line["cost_microcents"]),
+            line["price"] or NOTHING,
+            money(line["realised_microcents"]),
+            NOTHING if line["unrealised_microcents"] is None
+            else money(line["unrealised_microcents"]),
+        )
+        for line in positions["listed"]
+    ]  # fmt: skip
+    note = (
+        "Of what was filled, by average cost; a short position's cost is what it was sold for. "
+        "Unrealised is what it would make at the price, the last one that the log holds."
+    )
+    if positions["left_out"]:
+        note += f" {count(positions['left_out'])} more are left out."
+    columns = ("desk", "symbol", "#position", "#cost", "#price", "#realised", "#unrealised")
+    return Table("positions", "Positions at the end", columns, rows, note)
+
+
+def position_course(line: Document) -> Table:
+    """What the chart of a position draws."""
+    rows = [(time(start_ns), count(lots), money(profit)) for start_ns, lots, profit in line["rows"]]
+    columns = ("from, UTC", "#lots", "#profit")
+    return Table("position-rows", f"{line['desk']} in {line['symbol']}", columns, rows)
 
 
 def _sequence(sequence: int | None) -> str:

@@ -7,6 +7,7 @@ came in between would wait for the next one. One timer drives resends and timeou
 
 import asyncio
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, Self, TypeVar, Unpack, overload
 
 import zmq
@@ -132,14 +133,17 @@ class AsyncGuardClient(ClientBase):
     async def mark(
         self,
         symbol: str,
-        price: int,
+        price: int | Decimal,
         *,
         as_of_ns: int | None = None,
-        bid: int | None = None,
-        ask: int | None = None,
+        bid: int | Decimal | None = None,
+        ask: int | Decimal | None = None,
     ) -> Marked:
-        """A symbol's reference price now, in ticks; the last one counts. Raises as `order`."""
-        return await self.call(Mark(symbol, price, as_of_ns, bid, ask))
+        """A symbol's reference price now; the last one counts. Prices as of an order.
+
+        Raises as `order`.
+        """
+        return await self.call(self._builder.mark(symbol, price, as_of_ns, bid, ask))
 
     async def limits(self, desk: str, symbol: str) -> LimitsReply:
         """Which limits count for a desk in a symbol, and what is used. Raises as `order`."""

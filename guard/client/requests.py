@@ -15,7 +15,7 @@ import msgspec
 
 from guard.client.options import specs_by_symbol
 from guard.client.values import InstrumentSpec
-from guard.protocol.messages import Fill, Order, OrderType, Side, TimeInForce
+from guard.protocol.messages import Fill, Mark, Order, OrderType, Side, TimeInForce
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
@@ -94,7 +94,7 @@ def lists_keywords(request: type[Order | Fill], fields: Any) -> Callable[[Method
 
 
 class RequestBuilder:
-    """Builds orders and fills, by the instruments that it was given."""
+    """Builds orders, fills and marks, by the instruments that it was given."""
 
     def __init__(self, instruments: Iterable[InstrumentSpec]) -> None:
         self._specs = specs_by_symbol(instruments)
@@ -116,6 +116,18 @@ class RequestBuilder:
         if price is not None:
             fill.price = self._ticks(price, symbol)
         return fill
+
+    def mark(
+        self,
+        symbol: str,
+        price: int | Decimal,
+        as_of_ns: int | None,
+        bid: int | Decimal | None,
+        ask: int | Decimal | None,
+    ) -> Mark:
+        """TypeError for a mistyped price, SizeError for an inexact one."""
+        sides = [None if side is None else self._ticks(side, symbol) for side in (bid, ask)]
+        return Mark(symbol, self._ticks(price, symbol), as_of_ns, *sides)
 
     def _lots(self, quantity: int | Decimal, symbol: str | None) -> int:
         if isinstance(quantity, Decimal):

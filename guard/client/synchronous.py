@@ -7,6 +7,7 @@ before anything is declared late).
 """
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
 import zmq
@@ -158,14 +159,17 @@ class GuardClient(ClientBase):
     def mark(
         self,
         symbol: str,
-        price: int,
+        price: int | Decimal,
         *,
         as_of_ns: int | None = None,
-        bid: int | None = None,
-        ask: int | None = None,
+        bid: int | Decimal | None = None,
+        ask: int | Decimal | None = None,
     ) -> Marked:
-        """A symbol's reference price now, in ticks; the last one counts. Raises as `order`."""
-        return self.call(Mark(symbol, price, as_of_ns, bid, ask))
+        """A symbol's reference price now; the last one counts. Prices as of an order.
+
+        Raises as `order`.
+        """
+        return self.call(self._builder.mark(symbol, price, as_of_ns, bid, ask))
 
     def limits(self, desk: str, symbol: str) -> LimitsReply:
         """Which limits count for a desk in a symbol, and what is used. Raises as `order`."""

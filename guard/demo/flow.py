@@ -8,7 +8,7 @@ the last trade, as a desk's own model would have it. Pure but for reading the pa
 
 import csv
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from guard.client import InstrumentSpec
-from guard.protocol.messages import Cancel, Fill, Order, OrderType, TimeInForce
+from guard.protocol.messages import Cancel, Fill, Mark, Order, OrderType, TimeInForce
 
 RECORDING: Final = "coinbase-btc-usd-2018-07-13.csv.gz"
 INSTRUMENT: Final = InstrumentSpec("BTC-USD", "0.01", "0.00000001", "1")
@@ -29,6 +29,7 @@ MARKET_PROTECTION: Final = Decimal("0.02")  # how far from the last trade a mark
 TAKER_FEE: Final = Decimal("0.0010")
 MAKER_FEE: Final = Decimal("-0.0001")  # a rebate
 MICROCENTS_PER_USD: Final = 100_000_000
+TAKER: Final = "taker"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -56,6 +57,16 @@ def read_steps(file: Path | None = None) -> Iterator[Step]:
                 order_id = int(row["order_id"])
                 desk, name = _names(order_id)
                 yield Step(order_id, Cancel(desk, name), _time_ns(row))
+
+
+def with_marks(steps: Iterable[Step]) -> Iterator[Step | Mark]:
+    """The steps, each trade's price behind it as the symbol's mark, and one mark before all."""
+    yield Mark(INSTRUMENT.symbol, INSTRUMENT.ticks(FIRST_PRICE_USD))
+    for step in steps:
+        yield step
+        fill = step.request
+        if isinstance(fill, Fill) and fill.fill_id.endswith(TAKER) and fill.price is not None:
+            yield Mark(INSTRUMENT.symbol, fill.price)
 
 
 def _time_ns(row: dict[str, str]) -> int:

@@ -29,11 +29,21 @@ from guard.audit.page import render_page
 from guard.client import AsyncGuardClient
 from guard.config.keys import create_key, load_key
 from guard.console import Console
-from guard.demo.flow import Step, read_steps
+from guard.demo.flow import Step, read_steps, with_marks
 from guard.demo.report import show_kept, show_played, show_proof, show_start
 from guard.process import leaving, own_process
 from guard.process.installation import PACKAGES, described
-from guard.protocol.messages import Admit, ErrorReply, Filled, Order, Reject, Reply, Request
+from guard.protocol.messages import (
+    Admit,
+    ErrorReply,
+    Filled,
+    Mark,
+    Marked,
+    Order,
+    Reject,
+    Reply,
+    Request,
+)
 from guard.protocol.reasons import Refusal
 from guard.record.codec import DIALECT
 from guard.recovery.start_options import NEW_LOG_OPTION
@@ -158,7 +168,7 @@ def _telling(console: Console, what: str) -> Iterator[None]:
 
 
 async def _play_all(console: Console, endpoint: str) -> Played:
-    steps = list(read_steps())
+    steps = list(with_marks(read_steps()))
     async with AsyncGuardClient(
         endpoint, in_flight_max=IN_FLIGHT_MAX, timeout_s=60, resend_after_s=30
     ) as client:
@@ -203,19 +213,26 @@ def _wait_for_end(daemon: "subprocess.Popen[bytes]") -> int:
     return daemon.returncode
 
 
-async def _play(console: Console, client: AsyncGuardClient, steps: list[Step]) -> Played:
+async def _play(console: Console, client: AsyncGuardClient, steps: list[Step | Mark]) -> Played:
     played = Played()
     answers: dict[int, asyncio.Future[Reply]] = {}
+    marks: list[asyncio.Future[Marked | ErrorReply]] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     bar: Any = {"console": console, "transient": True, "disable": not console.is_terminal}
     started_ns = clock.monotonic_ns()
     with Progress(*columns, TimeElapsedColumn(), **bar) as progress:
         task = progress.add_task("playing recorded BTC-USD flow", total=len(steps))
         for number, step in enumerate(steps):
-            await _play_step(client, step, answers, played)
+            if isinstance(step, Mark):
+                marks.append(await client.send(step))
+            else:
+                await _play_step(client, step, answers, played)
             if number % PROGRESS_STEP == 0:
                 progress.update(task, completed=number)
         await client.ping()  # answered after everything before it
+    for mark in map(asyncio.Future.result, marks):
+        if isinstance(mark, ErrorReply):
+            raise DemoError(f"a mark was not taken: {mark.message}")
     played.seconds = (clock.monotonic_ns() - started_ns) / 1e9
     return played
 

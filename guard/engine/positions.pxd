@@ -27,6 +27,7 @@ cdef class Positions:
     cdef public u64 since_sequence
     cdef public dict symbols
     cdef readonly Py_ssize_t count
+    cdef readonly u64 moves
     cdef public i64 open_exits
     cdef dict _surplus, _pending
     cdef readonly Exposure exposure

@@ -72,6 +72,7 @@ class Positions:
         self.since_sequence = 0
         self.symbols: dict[str, int] = {}
         self.count = self.open_exits = 0  # rows; reducing orders that are open
+        self.moves = 0  # trades and undone ones since this began to be counted: not dumped
         self.exposure = Exposure()
         self._surplus: dict[int, int] = {}  # lots, by the number of a desk that has any
         self._pending: dict[int, list[int]] = {}  # lots by side, of a row that has any
@@ -245,6 +246,7 @@ class Positions:
         return self.put(row, field, _sum(self.value(row, field), value))
 
     def _move(self, row: int, side: int, lots: int, confirmed: int, microcents: int) -> int:
+        self.moves += 1
         position = self.value(row, _POSITION)
         if position == 0 or (position > 0) == (side == _BUY):
             self._add(row, _COST, microcents)

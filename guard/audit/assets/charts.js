@@ -220,6 +220,35 @@ const Charts = (() => {
     });
   }
 
+  // A position: { currency, bucket_width_ns, end_ns, size of a lot, rows: [[begin_ns, lots, profit in microcents], ...] }.
+  function position(place, data) {
+    return live(place, data, ({ currency, bucket_width_ns: width, end_ns: end, size, rows }) => {
+      if (!rows || rows.length < 2) return null;
+      const last = rows[rows.length - 1];
+      const held = [...rows, [Math.max(end, last[0] + width), last[1], last[2]]];
+      const stepped = { width: 2, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) };
+      const sides = { values: (_self, splits) => splits.map((value) => short.format(value)), size: 64 };
+      return {
+        form: "position",
+        columns: [held.map((row) => row[0] / 1e9), held.map((row) => row[1] * size), held.map((row) => row[2] / UNIT)],
+        options: {
+          height: 210,
+          scales: { profit: {} },
+          axes: [
+            timeAxis(),
+            axis(sides.values, { size: sides.size }),
+            axis(sides.values, { size: sides.size, side: 1, scale: "profit", grid: { show: false } }),
+          ],
+          series: [
+            atUtc("at, UTC"),
+            { ...stepped, label: "position", stroke: colour("held"), value: (_self, value) => value == null ? "–" : exact.format(value) },
+            { ...stepped, label: "profit", scale: "profit", width: 1.5, stroke: colour("used"), dash: [6, 4], value: (_self, value) => value == null ? "–" : `${exact.format(value)} ${currency}` },
+          ],
+        },
+      };
+    });
+  }
+
   // Bins of equal width on a logarithmic scale, four to each doubling: { histogram, name, text }.
   function histogram(place, data) {
     return live(place, data, ({ histogram: classes, name, text }) => {
@@ -262,5 +291,5 @@ const Charts = (() => {
     });
   }
 
-  return { UNIT, timeline, times, exposure, histogram, onChange, duration, clock, whole, exact, short };
+  return { UNIT, timeline, times, exposure, position, histogram, onChange, duration, clock, whole, exact, short };
 })();

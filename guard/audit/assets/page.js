@@ -16,9 +16,13 @@
   }
 
   function draw(place) {
-    const { chart: kind, desk, name } = place.dataset;
+    const { chart: kind, desk, name, course } = place.dataset;
     if (kind === "timeline") return Charts.timeline(place, data.timeline);
     if (kind === "exposure") return Charts.exposure(place, exposureOf(desk));
+    if (kind === "position") {
+      const { bucket_width_ns, courses } = data.positions;
+      return Charts.position(place, { currency: data.currency, end_ns: data.end_ns, bucket_width_ns, ...courses[course] });
+    }
     if (kind === "chosen") return Charts.exposure(place, exposureOf(document.getElementById("desk").value));
     const text = kind === "batches" ? Charts.whole.format : Charts.duration;
     return Charts.histogram(place, { histogram: data[kind], name, text });

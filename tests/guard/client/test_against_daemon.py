@@ -1,6 +1,7 @@
 """Both clients against a real daemon: what the protocol's page promises of a repeat."""
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from guard.client import (
     Execution,
     GuardClient,
     GuardRequestError,
+    InstrumentSpec,
     Reject,
+    SizeError,
 )
 
 pytestmark = pytest.mark.slow
@@ -77,14 +80,20 @@ def test_marks_and_limits(tmp_path: Path) -> None:
         assert isinstance(refused, Reject)
         assert (refused.reason, refused.detail) == ("reference_missing", {"scope": 1})
         assert guard.mark("AAPL", 19_000, bid=18_999, ask=19_001).price == 19_000
+        with pytest.raises(ValueError, match="a Decimal needs the sizes of 'AAPL'"):
+            guard.mark("AAPL", Decimal("190.00"))
         assert isinstance(guard.order(**{**ORDER, "client_order_id": "A-2"}), Admit)
         outside = guard.order(**{**ORDER, "client_order_id": "A-3", "price": 19_191})
         assert isinstance(outside, Reject)
         assert outside.reason == "price_outside_collar"
 
         async def other() -> None:
-            async with AsyncGuardClient(daemon.endpoint) as another:
-                assert (await another.mark("AAPL", 19_100)).symbol == "AAPL"
+            sizes = [InstrumentSpec("AAPL", "0.01", "1")]
+            async with AsyncGuardClient(daemon.endpoint, instruments=sizes) as another:
+                in_units = {"bid": Decimal("190.99"), "ask": Decimal("191.01")}
+                assert (await another.mark("AAPL", Decimal("191.00"), **in_units)).price == 19_100
+                with pytest.raises(SizeError, match="price"):
+                    await another.mark("AAPL", Decimal("191.001"))
                 shown = await another.limits("desk-alpha", "AAPL")
                 assert [(line.limit, line.value) for line in shown.limits][:2] == [
                     ("quantity_max", None),
