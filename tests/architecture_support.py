@@ -236,6 +236,7 @@ ROOMS = (
     "server",
     "client",
     "audit",
+    "archive",
     "observe",
     "top",
     "demo",

@@ -41,6 +41,7 @@ from wal.checkpoint import (
     write_checkpoint,
 )
 from wal.commit import FileLayer, SyncStats
+from wal.copying import filled_directory
 from wal.entry import (
     ENVELOPE_BYTES_MAX,
     LINE_BYTES_MAX,
@@ -217,6 +218,7 @@ __all__ = [
     "durable_head",
     "encode_anchor",
     "encode_line",
+    "filled_directory",
     "find_head",
     "find_missing",
     "find_start",

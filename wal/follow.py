@@ -71,6 +71,11 @@ class Follower:
             self._segment = paths[0].name
             self.head = first_head(paths[0]) or EMPTY_HEAD
 
+    @property
+    def segment(self) -> str:
+        """The name of the segment in which the record stands that was read last."""
+        return self._segment
+
     def skip_to_sequence(self, sequence: int) -> None:
         """Begins with record `sequence`. Raises `WalStartMismatch` where the log begins later."""
         if sequence <= self.head.sequence:

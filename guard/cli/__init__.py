@@ -67,6 +67,7 @@ COMMANDS: Final = (
     "export",
     "backup",
     "archive",
+    "sql-archive",
     "salvage",
     "keygen",
     "check-config",
