@@ -54,6 +54,7 @@ PURE_GUARD = frozenset(
         "audit.markup",
         "audit.notes",
         "audit.position_course",
+        "engine.unrealised",
         "audit.record_lines",
         "audit.signing",
         "audit.tables",

@@ -329,7 +329,9 @@ class DeskLine(Struct):
     """A desk's balances, in microcents, and its state.
 
     `granted_microcents` = held + spent + remaining. `returned_microcents`: how much of it busts and
-    corrections of fills gave back; the rest is the budget that people have granted.
+    corrections of fills gave back; the rest is the budget that people have granted. At the recorded
+    prices, where a limit bounds money (else, or where one is missing, null): the gross exposure,
+    and what was made since the day's turn.
     """
 
     desk: str
@@ -343,6 +345,8 @@ class DeskLine(Struct):
     why: list[str]  # if it is not active: "firm", "person", "fees owed", "disk",
     # or the kind of a latch
     returned_microcents: int = 0
+    exposure_gross_microcents: int | None = None
+    day_profit_microcents: int | None = None
 
 
 class DesksReply(Struct, tag="desks", tag_field="type"):

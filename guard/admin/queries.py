@@ -34,12 +34,14 @@ from guard.admin.trading import trading_of
 from guard.admin.uncharged import uncharged_fills
 from guard.engine import remembered_rows
 from guard.engine.decide import decide
+from guard.engine.exposure import GROSS
 from guard.engine.facts import Amendment
 from guard.engine.positions import POSITION_ROW
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
 from guard.engine.suspects import is_suspect
+from guard.engine.unrealised import unrealised_microcents
 from guard.protocol import fields
 from guard.protocol.fields import FLAG_SETS
 from guard.protocol.instruments import counted, money_text
@@ -71,7 +73,17 @@ def desk_line(state: GuardState, desk: Desk) -> DeskLine:
         trading,
         why,
         desk.returned_microcents,
+        *_at_prices(state, desk),
     )
+
+
+def _at_prices(state: GuardState, desk: Desk) -> tuple[int | None, int | None]:
+    """A desk's gross exposure and what it has made since the day's turn, where that is kept."""
+    exposure = state.positions.exposure
+    if not exposure.is_on:
+        return None, None
+    measure = exposure.desk(desk.share)
+    return (None, None) if measure.unpriced else (measure.figure(GROSS), measure.day_profit())
 
 
 def _desks(state: GuardState, query: asked.ListDesks, _now_ns: int) -> DesksReply:
@@ -122,7 +134,11 @@ def _positions(state: GuardState, query: asked.ListPositions, _now_ns: int) -> P
         names = desks[desk], symbols[symbol]
         if query.desk in (None, names[0]) and query.symbol in (None, names[1]):
             values = (kept.value(row, field) for field in range(1, len(POSITION_ROW)))
-            found.append(PositionLine(*names, *values))
+            line = PositionLine(*names, *values)
+            line.price_ticks = state.prices.price(symbol) or None
+            instrument = state.instruments[line.symbol]
+            line.unrealised_microcents = unrealised_microcents(state, instrument, row)
+            found.append(line)
         row += 1
     next_cursor = row if row < kept.count else None
     return PositionsReply(found, kept.since_sequence, next_cursor, state.next_sequence - 1)

@@ -43,8 +43,8 @@ class PositionLine(Struct):
 
     `confirmed_lots`: of the position what was filled within admitted orders. `exiting_...`: of what
     works what was admitted as reducing; `surplus_lots`: how much of that is more than there is to
-    reduce. `cost_microcents`: of the position, or a short one's
-    proceeds.
+    reduce. `cost_microcents`: of the position, or a short one's proceeds. `price_ticks`: the one
+    that the log holds, at which it would make `unrealised_microcents`; null where there is none.
     """
 
     desk: str
@@ -60,6 +60,8 @@ class PositionLine(Struct):
     cost_microcents: int
     realised_microcents: int
     surplus_lots: int
+    price_ticks: int | None = None
+    unrealised_microcents: int | None = None
 
 
 class PositionsReply(Struct, tag="positions", tag_field="type"):

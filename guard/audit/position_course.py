@@ -15,8 +15,7 @@ from guard.audit.timegrid import TimeGrid
 from guard.audit.units import in_units
 from guard.engine.positions import BUY, POSITION_ROW, SELL
 from guard.engine.state import GuardState
-from guard.engine.worth import Worth
-from guard.protocol.instruments import Instrument
+from guard.engine.unrealised import unrealised_microcents
 
 # Each may have some 1,440 rows.
 COURSES_MAX: Final = 60
@@ -35,7 +34,6 @@ class PositionCourse:
         self._grid = TimeGrid(self._merge)
         self._from_ns = self._until_ns = self._moves = 0
         self._rows: dict[int, dict[int, tuple[int, int]]] = {}
-        self._worths: dict[int, tuple[Instrument, Worth]] = {}
         self._symbols: list[str] = []  # by their numbers
 
     def observe(self, at_ns: int, state: GuardState) -> None:
@@ -67,27 +65,8 @@ class PositionCourse:
         return realised if unrealised is None else realised + unrealised
 
     def _unrealised(self, row: int, state: GuardState) -> int | None:
-        """What the position would make at the recorded price, beyond its cost; None: no price."""
-        positions = state.positions
-        lots, (_, symbol) = positions.position(row), positions.key_of(row)
-        price = state.prices.price(symbol)
-        if lots == 0:
-            return 0
-        if price == 0:
-            return None
-        worth = self._worth(symbol, state)
-        cost = positions.value(row, _COST)
-        if lots > 0:
-            return worth.traded_microcents(lots, price, False) - cost
-        return cost - worth.traded_microcents(-lots, price, True)
-
-    def _worth(self, symbol: int, state: GuardState) -> Worth:
-        """Of the symbol of that number, whose sizes may have changed."""
-        instrument = state.instruments[self._name(symbol, state)]
-        known = self._worths.get(symbol)
-        if known is None or known[0] is not instrument:
-            known = self._worths[symbol] = instrument, Worth(instrument)
-        return known[1]
+        symbol = self._name(state.positions.key_of(row)[1], state)
+        return unrealised_microcents(state, state.instruments[symbol], row)
 
     def _name(self, symbol: int, state: GuardState) -> str:
         """Numbers were given in the order in which the names stand."""

@@ -83,6 +83,12 @@ _DESK_MONEY: Final[tuple[tuple[str, str, Callable[[DeskLine], int | None]], ...]
     ("remaining", "Budget neither held nor spent.", lambda desk: desk.remaining_microcents),
     ("cap", "Cap of what is held, where there is one.", lambda desk: desk.max_reserved_microcents),
     ("unpaid_fees", "Fees owed.", lambda desk: desk.unpaid_fees_microcents),
+    (
+        "exposure_gross",
+        "Positions and all that works, at the recorded prices.",
+        lambda desk: desk.exposure_gross_microcents,
+    ),
+    ("day_profit", "Made since the day's turn.", lambda desk: desk.day_profit_microcents),
 )
 
 

@@ -15,7 +15,7 @@ import uvicorn
 
 from guard import clock
 from guard.observe.asking import Asker
-from guard.observe.open_orders import OpenOrders
+from guard.observe.pages import pages_of
 from guard.observe.picture import Picture
 from guard.observe.stream import STREAMS_MAX, Broadcast
 from guard.observe.watch import Source, Watch
@@ -48,7 +48,7 @@ async def observe(
     """
     picture, broadcast = Picture(clock.system_ns()), Broadcast()
     watch = Watch(picture, asker, source, clock.system_ns)
-    web = Web(picture, OpenOrders(asker, clock.monotonic_ns), broadcast, clock.system_ns)
+    web = Web(picture, pages_of(asker, clock.monotonic_ns), broadcast, clock.system_ns)
     watch.looked.append(web.tell)
     server = _Server(
         uvicorn.Config(

@@ -9,7 +9,7 @@ once.
 | `/events` | server-sent events: `now` every second, `desks` when they moved |
 | `/data/now`, `/data/desks`, `/data/series?by=second` | JSON of the picture |
 | `/data/exposure?desk=NAME` | a desk's day |
-| `/data/open-orders?desk=NAME` | some open orders, asked for then |
+| `/data/open-orders?desk=NAME`, `/data/positions?desk=NAME` | some of them, asked for then |
 | `/metrics` | for Prometheus |
 | `/healthz`, `/readyz` | 200 or 503, and why |
 
@@ -29,8 +29,8 @@ from starlette.routing import Route
 from guard.client.admin import AdminRefusedError, AdminTimeoutError
 from guard.observe.door import Doorkeeper
 from guard.observe.metrics import Metrics
-from guard.observe.open_orders import Busy, OpenOrders
 from guard.observe.page import render
+from guard.observe.pages import Busy, Pages
 from guard.observe.picture import SERIES_COLUMNS, Picture
 from guard.observe.series import SECOND_NS
 from guard.observe.stream import STREAMS_MAX, Broadcast
@@ -47,12 +47,13 @@ class Web:
     def __init__(
         self,
         picture: Picture,
-        open_orders: OpenOrders,
+        pages: dict[str, Pages],
         broadcast: Broadcast,
         wall_ns: Callable[[], int],
     ) -> None:
+        """`pages`: what is asked of the daemon for who looks, by the last part of its path."""
         self._picture = picture
-        self._open_orders = open_orders
+        self._pages = pages
         self._broadcast = broadcast
         self._wall_ns = wall_ns
         self._metrics = Metrics(picture, wall_ns)
@@ -69,7 +70,7 @@ class Web:
             "/data/desks": self._desks,
             "/data/series": self._series,
             "/data/exposure": self._exposure,
-            "/data/open-orders": self._orders,
+            **{f"/data/{name}": self._listed for name in self._pages},
             "/metrics": self._metrics_page,
             "/healthz": self._healthz,
             "/readyz": self._readyz,
@@ -133,10 +134,11 @@ class Web:
             return PlainTextResponse(f"desk: {desk!r} is not there\n", 404)
         return _json({**found, "end_ns": now_ns, "currency": self._picture.currency})
 
-    async def _orders(self, request: Request) -> Response:
+    async def _listed(self, request: Request) -> Response:
         desk = request.query_params.get("desk") or None
+        pages = self._pages[request.url.path.rpartition("/")[2]]
         try:
-            return _json(await self._open_orders.page(desk, self._picture.instruments))
+            return _json(await pages.page(desk, self._picture.instruments))
         except AdminRefusedError as error:
             return PlainTextResponse(f"{error}\n", 404)
         except (AdminTimeoutError, Busy, OSError) as error:

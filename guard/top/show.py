@@ -20,8 +20,8 @@ _MONEY: Final = (
     "max_reserved_microcents",
 )
 DESK_COLUMNS: Final = (
-    ("desk", 15),
-    ("state", 8),
+    ("desk", 14),
+    ("state", 9),
     ("use", 7),
     ("", BAR_COLUMNS + 1),
     ("     held", _MONEY_COLUMNS + 1),
@@ -131,7 +131,7 @@ def _desk_row(row: dict[str, Any]) -> tuple[str, ...]:
     full = min(BAR_COLUMNS, (use * BAR_COLUMNS + 500) // 1_000)
     return (
         row["desk"],
-        "halted" if row["why"] else "active",
+        row["state"],
         f"{use / 10:.1f}%",
         "█" * full + "·" * (BAR_COLUMNS - full),
         *(short_money(row[name]).rjust(_MONEY_COLUMNS) for name in _MONEY),

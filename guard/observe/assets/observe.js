@@ -13,6 +13,7 @@
   const charts = { exposures: new Map() };
   const money = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
   const amount = (microcents) => microcents == null ? "none" : money.format(microcents / Charts.UNIT);
+  const atPrices = (microcents) => microcents == null ? "–" : amount(microcents); // not kept, or no price
   const timeOf = (ns) => {
     const text = new Date(ns / 1e6).toISOString();
     const isToday = text.slice(0, 10) === new Date().toISOString().slice(0, 10);
@@ -219,8 +220,9 @@
     fill($("desk-table"), shown.map((desk) => [
       desk.desk, make("span", "", `${(desk.use_per_mille / 10).toFixed(1)} %`, useBar(desk.use_per_mille)),
       ...["held", "spent", "remaining", "granted", "max_reserved"].map((name) => amount(desk[`${name}_microcents`])),
+      ...["exposure_gross", "day_profit"].map((name) => atPrices(desk[`${name}_microcents`])),
       make("span", desk.state === "halted" ? "stopped" : "", desk.why.length ? `${desk.state}: ${desk.why.join(", ")}` : desk.state),
-    ]), ["name", "num", "num", "num", "num", "num", "num", "name"], state.desks.length ? "No desk is called so." : "No desks yet.");
+    ]), ["name", "num", "num", "num", "num", "num", "num", "num", "num", "name"], state.desks.length ? "No desk is called so." : "No desks yet.");
     $("desk-count").textContent = found.length === state.desks.length ? `${whole.format(found.length)} desks` : `${whole.format(found.length)} of ${whole.format(state.desks.length)} desks`;
     const more = $("more-desks");
     more.hidden = found.length <= DESKS_SHOWN;
@@ -232,7 +234,7 @@
   function offer() {
     const names = state.desks.map((desk) => desk.desk).sort().slice(0, CHOICES_MAX);
     const key = names.join();
-    for (const [id, first] of [["desk", "none"], ["open-desk", "all desks"]]) {
+    for (const [id, first] of [["desk", "none"], ["open-desk", "all desks"], ["position-desk", "all desks"]]) {
       const select = $(id);
       if (select.dataset.key === key) continue;
       select.dataset.key = key;
@@ -287,6 +289,14 @@
     $("open-count").textContent = found.has_more ? `${found.orders.length} of more` : `${found.orders.length}`;
   }
 
+  async function loadPositions() {
+    const desk = $("position-desk").value;
+    const found = await ask(`/data/positions${desk ? `?desk=${encodeURIComponent(desk)}` : ""}`);
+    fill($("position-table"), found.positions.map((line) => [line.desk, line.symbol, line.position, line.buying, line.selling, amount(line.cost_microcents), line.price || "–", amount(line.realised_microcents), atPrices(line.unrealised_microcents)]),
+      ["name", "name", "num", "num", "num", "num", "num", "num", "num"], "Nothing was filled yet, and nothing works.");
+    $("position-count").textContent = found.has_more ? `${found.positions.length} of more` : `${found.positions.length}`;
+  }
+
   // -- the course of things ------------------------------------------------------------------------
 
   // A question without an answer is asked again by itself; the state says that nobody answers.
@@ -319,6 +329,7 @@
     await quietly(async () => onDesks(await ask("/data/desks")));
     await quietly(loadExposures);
     await quietly(loadOpenOrders);
+    await quietly(loadPositions);
   }
 
   function listen() {
@@ -340,6 +351,7 @@
   $("more-desks").addEventListener("click", () => { state.showAll = !state.showAll; showDesks(); });
   $("desk").addEventListener("change", () => void quietly(loadChosen));
   $("open-desk").addEventListener("change", () => void quietly(loadOpenOrders));
+  $("position-desk").addEventListener("change", () => void quietly(loadPositions));
   const drawn = () => [charts.flow, charts.answers, charts.syncs, charts.sent, charts.chosen, ...[...charts.exposures.values()].map(({ chart }) => chart)].filter(Boolean);
   Charts.onChange(() => drawn().forEach((chart) => chart.redraw()), () => drawn().forEach((chart) => chart.resize()));
   setInterval(showState, 1000);
@@ -350,6 +362,7 @@
     state.wasBehind = isBehind;
     void quietly(loadExposures);
     void quietly(loadOpenOrders);
+    void quietly(loadPositions);
   }, SLOW_MS);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) void loadAll(); });
   listen();

@@ -8,6 +8,7 @@ from guard.admin.actions import plan
 from guard.admin.messages import AdminError, decode_reply, encode_reply
 from guard.admin.queries import answer
 from guard.cli.operator_text import text_of
+from guard_limits_support import WAIVED, limited
 from guard_support import (
     ALPHA_BUDGET,
     BETA_BUDGET,
@@ -142,6 +143,31 @@ def test_the_configuration_in_force() -> None:
     assert state.policy is not None
     assert shown.policy == state.policy.as_dict()
     assert decode_reply(encode_reply(shown, True)) == shown
+
+
+def test_what_is_valued_at_recorded_prices_is_shown_where_it_is_kept() -> None:
+    logged = limited(f'{WAIVED}revalue_bps = 1\nexposure_gross_max = "100000.00"')
+    logged.marks["AAPL"] = (19_200, 5)
+    for name, side, lots in (("A-1", "buy", 100), ("A-2", "sell", 160)):
+        logged.admit(order(name, side=side, quantity=lots, price=19_000))
+        (line,) = answer(logged.state, asked.ListPositions(), T0).positions
+        if lots == 100:
+            assert (line.price_ticks, line.unrealised_microcents) == (19_200, 0)
+        logged.submit(fill("F-1", client_order_id=name, quantity=lots, price=19_000))
+        (line,) = answer(logged.state, asked.ListPositions(), T0).positions
+        made = 2 * 10**8 * line.position_lots
+        assert (line.price_ticks, line.unrealised_microcents) == (19_200, made)
+        desk = answer(logged.state, asked.ListDesks(), T0).desks[0]
+        assert desk.exposure_gross_microcents == abs(line.position_lots) * 192 * 10**8
+        assert desk.day_profit_microcents == made
+    plain = traded(1)
+    (line,) = answer(plain.state, asked.ListPositions(), T0).positions
+    assert (line.price_ticks, line.unrealised_microcents) == (None, 0)
+    plain.submit(fill("F-1", 1, client_order_id="A-0"))
+    (line,) = answer(plain.state, asked.ListPositions(), T0).positions
+    assert (line.price_ticks, line.unrealised_microcents) == (None, None)
+    desk = answer(plain.state, asked.ListDesks(), T0).desks[0]
+    assert (desk.exposure_gross_microcents, desk.day_profit_microcents) == (None, None)
 
 
 def test_positions_come_page_by_page_and_by_desk_and_symbol(

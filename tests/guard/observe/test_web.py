@@ -12,7 +12,7 @@ from asgi_support import ask
 from guard.admin import queries
 from guard.admin.messages import AdminError, Configuration, ListDesks, Refused
 from guard.client.admin import AdminRefusedError, AdminTimeoutError
-from guard.observe.open_orders import WAITING_MAX, OpenOrders
+from guard.observe.pages import WAITING_MAX, pages_of
 from guard.observe.picture import SERIES_COLUMNS, Picture
 from guard.observe.stream import STREAMS_MAX, Broadcast
 from guard.observe.web import Web
@@ -57,8 +57,8 @@ class Observed:
         self.picture.take_configuration(queries.answer(day.state, Configuration(), T0))
         self.picture.take_desks(queries.answer(day.state, ListDesks(), T0).desks, T0)
         asker: Any = self.asker
-        self.open_orders = OpenOrders(asker, lambda: self.now_ns)
-        self.web = Web(self.picture, self.open_orders, self.broadcast, lambda: self.now_ns)
+        self.pages = pages_of(asker, lambda: self.now_ns)
+        self.web = Web(self.picture, self.pages, self.broadcast, lambda: self.now_ns)
         self.app = self.web.app(())
 
 
@@ -147,6 +147,19 @@ async def test_open_orders_are_asked_for_once_however_many_ask() -> None:
     await ask(here.app, "/data/open-orders")
     assert len(here.asker.asked) == 2
     assert (await ask(here.app, "/data/open-orders?desk=desk-beta")).json()["orders"] == []
+
+
+async def test_positions_are_listed_in_the_instrument_s_units() -> None:
+    here = Observed()
+    (line,) = (await ask(here.app, "/data/positions")).json()["positions"]
+    shown = {name: line[name] for name in ("desk", "symbol", "position", "buying", "selling")}
+    assert shown == {
+        "desk": "desk-alpha", "symbol": "AAPL", "position": "0", "buying": "100", "selling": "0",
+    }  # fmt: skip
+    assert (line["price"], line["unrealised_microcents"]) == (None, 0)
+    assert (await ask(here.app, "/data/positions?desk=desk-beta")).json()["positions"] == []
+    unknown = await ask(here.app, "/data/positions?desk=nobody")
+    assert (unknown.status, unknown.text) == (404, "there is no desk 'nobody'\n")
 
 
 async def test_where_too_many_wait_for_open_orders_they_are_told_to_come_again() -> None:

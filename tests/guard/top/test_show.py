@@ -9,6 +9,7 @@ from guard.top import show
 
 DESK: dict[str, Any] = {
     "desk": "desk-alpha",
+    "state": "reducing",
     "why": ["person"],
     "use_per_mille": 123,
     "held_microcents": 12_345_00000000,
@@ -39,7 +40,7 @@ def test_money_stays_narrow(units: int, said: str) -> None:
 def test_a_desk_s_row_fits_eighty_columns() -> None:
     (row,) = show.desk_rows([DESK], "ALPHA")
     assert row == (
-        "desk-alpha", "halted", "12.3%", "█·······",
+        "desk-alpha", "reducing", "12.3%", "█·······",
         "12,345.00", "     0.00", "   2.000M", "     none",
     )  # fmt: skip
     assert show.desk_rows([DESK], "beta") == []
