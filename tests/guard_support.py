@@ -191,6 +191,8 @@ def describe(state: GuardState) -> dict[str, Any]:
     fields["prices"] = (state.prices.is_kept, state.prices.dump())
     fields["limits"] = (state.limits.tree, used, state.limits.recent.dump())
     fields["repeated"] = list(state.limits.repeated.entries())
+    fields["book"] = (state.book.is_kept, state.book.dump())
+    fields["locates"] = state.locates.entries()
     return fields
 
 

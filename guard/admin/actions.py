@@ -14,6 +14,12 @@ from guard.admin import messages as asked
 from guard.admin.day_name import check_day
 from guard.admin.fill_actions import AMENDING, amended, plan_amendment
 from guard.admin.latch_actions import lift_changes, lifted
+from guard.admin.locate_actions import (
+    locate_added,
+    locate_removed,
+    plan_addition,
+    plan_removal,
+)
 from guard.admin.messages import AdminError, close_action_id
 from guard.admin.override_actions import overridden, plan_override
 from guard.admin.people_actions import (
@@ -457,6 +463,8 @@ PLANNERS: Final[dict[type, Planner]] = {
     asked.OverrideOrder: plan_override,
     asked.Approve: _plan_approval,
     asked.Withdraw: plan_withdrawal,
+    asked.AddLocate: plan_addition,
+    asked.RemoveLocate: plan_removal,
 }
 EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
     asked.Halt: _halted,
@@ -483,4 +491,6 @@ EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
     asked.OverrideOrder: overridden,
     asked.Approve: _approved,
     asked.Withdraw: withdrawn,
+    asked.AddLocate: locate_added,
+    asked.RemoveLocate: locate_removed,
 }

@@ -11,6 +11,7 @@ from guard.protocol.messages import RequestId
 from guard.protocol.ranges import ActionId
 
 WHY_LENGTH_MAX: Final = 256
+PAGE_MAX: Final = 500
 
 Why: TypeAlias = Annotated[str, Meta(pattern=rf"^[^\x00-\x1f\x7f]{{1,{WHY_LENGTH_MAX}}}\Z")]
 Who: TypeAlias = Annotated[str, Meta(pattern=r"^[!-~]([ -~]{0,62}[!-~])?\Z")]

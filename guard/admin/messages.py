@@ -13,8 +13,14 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
+from guard.admin.allowed import ALLOWED as ALLOWED
 from guard.admin.bodies import RequestDecoder
 from guard.admin.errors import AdminError as AdminError
+from guard.admin.locate_messages import AddLocate as AddLocate
+from guard.admin.locate_messages import ListLocates as ListLocates
+from guard.admin.locate_messages import LocatesReply as LocatesReply
+from guard.admin.locate_messages import RemoveLocate as RemoveLocate
+from guard.admin.message_base import PAGE_MAX as PAGE_MAX
 from guard.admin.message_base import WHY_LENGTH_MAX as WHY_LENGTH_MAX
 from guard.admin.message_base import Action as Action
 from guard.admin.message_base import Query as Query
@@ -37,7 +43,7 @@ from guard.admin.shown_orders import UnchargedFill as UnchargedFill
 from guard.admin.shown_orders import UnchargedFillsReply as UnchargedFillsReply
 from guard.admin.shown_orders import UnreconciledLine as UnreconciledLine
 from guard.admin.shown_orders import UnreconciledReply as UnreconciledReply
-from guard.engine.latches import LATCH_KINDS, LatchKind
+from guard.engine.latches import LatchKind
 from guard.engine.policy_content import PolicyContent
 from guard.protocol.limits import LimitScope
 from guard.protocol.messages import RequestId, StatsReply
@@ -53,11 +59,9 @@ from guard.protocol.ranges import (
     SignedMicrocents,
     Symbol,
 )
-from guard.protocol.wire import ALLOWED as REQUEST_ALLOWED
 
 ADMIN_VERSION: Final = 1
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024  # the largest policy, as in a configuration file
-PAGE_MAX: Final = 500
 # One query looks at so many remembered orders, and says where the next one goes on.
 SCANNED_MAX: Final = 20_000
 
@@ -291,6 +295,8 @@ AnyAction: TypeAlias = (
     | OverrideOrder
     | Approve
     | Withdraw
+    | AddLocate
+    | RemoveLocate
 )
 AnyQuery: TypeAlias = (
     Health
@@ -303,6 +309,7 @@ AnyQuery: TypeAlias = (
     | OrderStory
     | Configuration
     | ListPending
+    | ListLocates
 )
 AnyRequest: TypeAlias = AnyAction | AnyQuery
 
@@ -431,54 +438,13 @@ AnyReply: TypeAlias = (
     | StatsReply
     | PendingApproval
     | PendingReply
+    | LocatesReply
     | Refused
 )
 
 _REQUEST: Any = AnyRequest
 _REPLY: Any = AnyReply
 _decode_reply = msgspec.json.Decoder(_REPLY).decode
-_NAME: Final = REQUEST_ALLOWED["desk"]
-_IDENTIFIER: Final = REQUEST_ALLOWED["client_order_id"]
-_AMOUNT: Final = "an integer of microcents from 1 to 9223372036854775807"
-# What a field may be, for who wrote something else.
-ALLOWED: Final = {
-    "type": "the name of an action or a query of the admin protocol",
-    "action_id": _IDENTIFIER,
-    "why": f"1 to {WHY_LENGTH_MAX} characters, none of them a control character",
-    "by": "1 to 64 printable ASCII characters, none before or behind them a space",
-    "dry_run": "true or false",
-    "day": "a date such as 2026-11-30",
-    "forgive_fees": "true or false",
-    "latch": " or ".join(LATCH_KINDS),
-    "scope": '"firm", "desk" or "symbol"',
-    "name": f"{_NAME}; none for the firm",
-    "after": f"nothing, or {_NAME}",
-    "desk": _NAME,
-    "symbol": _NAME,
-    "client_order_id": _IDENTIFIER,
-    "fill_id": _IDENTIFIER,
-    "quantity": "an integer of lots from 1 to 9223372036854775807, or null",
-    "price": "an integer of ticks from 1 to 9223372036854775807, or null",
-    "fee_microcents": "an integer from -9223372036854775808 to 9223372036854775807, or null",
-    "amount_microcents": _AMOUNT,
-    "budget_microcents": "an integer of microcents from 0 to 9223372036854775807",
-    "max_reserved_microcents": f"{_AMOUNT}, or null for no cap",
-    "proposal": _IDENTIFIER,
-    "order": "an order, as it is sent (PROTOCOL 3)",
-    "checks": "a list of the reasons of checks of limits",
-    "lots": "an integer of lots from -9223372036854775807 to 9223372036854775807, but 0",
-    "cost_microcents": "an integer of microcents from 0 to 9223372036854775807",
-    "lasts_s": "an integer of seconds from 1 to 31536000, or null for as long as is allowed",
-    "proposal_ms": "an integer of milliseconds from 1 to 31536000000",
-    "loosening_ms_max": "an integer of milliseconds from 1 to 31536000000",
-    "limit": f"an integer from 1 to {PAGE_MAX}",
-    "cursor": "a next_cursor of an earlier reply",
-    "older_than_ns": "an integer of nanoseconds from 0 on",
-    "suspect": "true or false",
-    "tick_size": 'decimal text, such as "0.01"',
-    "lot_size": 'decimal text, such as "1"',
-    "multiplier": 'decimal text, such as "1"',
-}
 
 
 decode_request: Final = RequestDecoder[AnyRequest](_REQUEST, ALLOWED, AdminError).decode

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from guard.admin import messages as asked
+from guard.admin.locate_actions import locates_reply
 from guard.admin.messages import (
     SCANNED_MAX,
     AdminError,
@@ -43,7 +44,7 @@ from guard.engine.state import Desk, GuardState
 from guard.engine.suspects import is_suspect
 from guard.engine.unrealised import unrealised_microcents
 from guard.protocol import fields
-from guard.protocol.fields import FLAG_SETS
+from guard.protocol.fields import FLAG_SETS, ValueKind
 from guard.protocol.instruments import counted, money_text
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
@@ -218,8 +219,10 @@ def _order_of(state: GuardState, row: int) -> dict[str, Any]:
     for field in fields.RECORDED_FIELDS[fields.ORDER]:
         if field.name in ("desk", "client_order_id"):
             continue
-        if field.name in fields.TEXT_NAMES:
-            said[field.name] = known.text(field.name) or None
+        if field.kind in (ValueKind.TEXT, ValueKind.OPTIONAL_TEXT):
+            text = known.text(fields.TEXT_NAMES[field.slot])
+            if text or not field.is_sparse:
+                said[field.name] = text or None
         elif field.words:
             said[field.name] = field.words[getattr(known, field.name)]
         else:
@@ -297,4 +300,5 @@ _ANSWERS: Final[dict[type, Callable[[GuardState, Any, int], Any]]] = {
     asked.OrderStory: _story,
     asked.Configuration: _configuration,
     asked.ListPending: pending_reply,
+    asked.ListLocates: locates_reply,
 }

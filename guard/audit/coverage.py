@@ -36,6 +36,7 @@ _EXPOSURES = (
 )  # fmt: skip
 _LOSSES = ("day_loss_above_max",)
 _HALTS = ("firm_halted", "desk_halted", "symbol_halted")
+_SHORT = ("short_sale_not_allowed", "locate_missing", "locate_unknown", "locate_exceeded")
 _CREDIT = ("exposure_limit_exceeded", "insufficient", "desk_halted")
 _WHAT = (
     "symbol_restricted", "symbol_not_allowed", "side_not_allowed", "venue_not_allowed",
@@ -52,7 +53,8 @@ CLAUSES: Final = (
            "a short time, duplicates",
            (*_SIZES, "quantity_below_min", "quantity_off_step", "price_off_step",
             "value_below_min", *_PRICES, *_RATES, "duplicate_order")),
-    Clause("15c3-5 (c)(2)(i)", "regulatory requirements before entry", (*_WHAT, *_HALTS)),
+    Clause("15c3-5 (c)(2)(i)", "regulatory requirements before entry",
+           (*_WHAT, *_HALTS, "self_match", *_SHORT)),
     Clause("15c3-5 (c)(2)(ii)", "securities that the desk may not trade",
            ("symbol_restricted", "symbol_not_allowed", "unknown_symbol")),
     Clause("15c3-5 (c)(2)(iii)", "access of persons that were approved", ("unknown_desk",),
@@ -94,6 +96,8 @@ CLAUSES: Final = (
     Clause("FIA message throttles", "orders within a time", _RATES),
     Clause("FIA repeated execution and duplicates", "the same again",
            ("duplicate_order", "order_rate_exceeded", "desk_symbol_reducing")),
+    Clause("FIA self-match prevention", "no trade with an own order", ("self_match",),
+           "before the order goes out, over all desks; exits are flagged"),
     Clause("FIA cancel on disconnect", "of the venue's session", (),
            "out of scope: the guard sends nothing to venues"),
     Clause("FIA drop copy and records", "every decision kept, executions reconciled", (),
@@ -117,7 +121,7 @@ _CHECKS_HEAD: Final = """
 *Spares exits*: an order that only reduces a position is not held to it. The tests of each are
 `tests/guard/engine/test_limit_checks.py` where there is a key (of positions and open orders
 `test_position_checks.py`, of exposure `test_exposure_checks.py`, of losses
-`test_loss_limits.py`), `test_decide_entry.py` and
+`test_loss_limits.py`, `test_self_match.py`, `test_short_sales.py`), `test_decide_entry.py` and
 `test_entry_bounds.py` beside it else.
 
 | number | reason | what it is | looks at | key | since rules | spares exits | clauses |

@@ -1,7 +1,8 @@
 """Why a limit refused an order, in one sentence. Pure.
 
-Owns a form for each reason of `guard.engine.limit_checks`, `guard.engine.position_checks`, and
-`guard.engine.exposure_checks`, and for a day's loss.
+Owns a form for each reason of `guard.engine.limit_checks`, `guard.engine.position_checks`,
+`guard.engine.exposure_checks`, `guard.engine.short_sales` and `guard.engine.self_match`, and for a
+day's loss.
 Quantities in lots and prices in ticks, as limits are said; amounts of money exact.
 """
 
@@ -167,6 +168,30 @@ def _day_loss(account: Account, currency: str) -> str:
     )
 
 
+def _self_match(account: Account, _currency: str) -> str:
+    venue = account["answer"]["detail"]["asked"]
+    return (
+        f"at venue {venue} it could trade against an open order of the firm itself, which the "
+        f"limits of {_scope(account)} refuse"
+    )
+
+
+def _short(rest: str) -> Form:
+    def form(account: Account, _currency: str) -> str:
+        lots = counted(account["answer"]["detail"]["asked"], "lot")
+        return f"it could sell {lots} short, {rest.format(scope=_scope(account))}"
+
+    return form
+
+
+def _locate_exceeded(account: Account, _currency: str) -> str:
+    detail = account["answer"]["detail"]
+    return (
+        f"it could sell {counted(detail['asked'], 'lot')} short, and of the "
+        f"{counted(detail['limit'], 'lot')} of its locate {count(detail['used'])} are used"
+    )
+
+
 LIMIT_FORMS: Final[dict[str, Form]] = {
     "limit_unsaid": _unsaid,
     "symbol_restricted": _restricted,
@@ -196,4 +221,9 @@ LIMIT_FORMS: Final[dict[str, Form]] = {
     "exposure_short_above_max": _exposure("short exposure"),
     "concentration_above_max": _concentration,
     "day_loss_above_max": _day_loss,
+    "self_match": _self_match,
+    "short_sale_not_allowed": _short("and the limits of {scope} allow no short sales"),
+    "locate_missing": _short("for which the limits of {scope} want a locate, and it names none"),
+    "locate_unknown": _short("and the locate that it names is none of its desk in this symbol"),
+    "locate_exceeded": _locate_exceeded,
 }

@@ -35,6 +35,8 @@ def sentence_of(account: Account, currency: str) -> str:
     verb = "Admitted" if answer["type"] == "admit" else "Rejected"
     form = FORMS.get(answer["reason"])
     text = reason_words(answer["reason"]) if form is None else form(account, currency)
+    if answer.get("self_match"):
+        text += "; it may trade against an open order of the firm itself"
     return f"{verb}{' ' if verb == 'Admitted' and form else ': '}{text}."
 
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from guard.cli.admin_locates import LOCATE_VERBS
 from guard.cli.admin_people import PEOPLE_VERBS, add_lasts, lasting
 from guard.cli.admin_verb import Verb, no_arguments
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
@@ -488,6 +489,7 @@ VERBS: Final[dict[str, Verb]] = {
     "bust": Verb("say that a fill did not happen", _fill_arguments, _bust),
     "correct": Verb("say how a fill happened instead", _correct_arguments, _correct),
     **PEOPLE_VERBS,
+    **LOCATE_VERBS,
     "checkpoint": Verb("begin a checkpoint", no_arguments, _checkpoint),
     "rotate": Verb("begin a new segment of the log", no_arguments, _rotate),
     "stop": Verb("answer what has arrived, close the log, end", no_arguments, _stop),

@@ -240,6 +240,22 @@ def health_text(reply: said.HealthReply) -> str:
     return "\n".join(lines)
 
 
+def _locates(reply: said.LocatesReply) -> str:
+    rows = [
+        (
+            one.locate_id,
+            formats.count(one.quantity_lots),
+            formats.count(one.used_lots),
+            f"{one.desk} {one.symbol}",
+        )
+        for one in reply.locates
+    ]
+    text = table(("locate", "lots", "used", ""), rows, 2) if rows else "none here"
+    if reply.next_after is not None:
+        text += f"\nmore: --after {reply.next_after}"
+    return text
+
+
 _TEXTS: Final[dict[type, Callable[[Any], str]]] = {
     said.Done: _done,
     said.Planned: _planned,
@@ -253,4 +269,5 @@ _TEXTS: Final[dict[type, Callable[[Any], str]]] = {
     said.HealthReply: health_text,
     said.PendingApproval: _pending_approval,
     said.PendingReply: _pending,
+    said.LocatesReply: _locates,
 }

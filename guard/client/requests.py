@@ -43,6 +43,7 @@ class OrderFields(TypedDict):
     time_in_force: NotRequired[TimeInForce]
     currency: NotRequired[str | None]
     sent_at_ns: NotRequired[int | None]
+    locate_id: NotRequired[str]
 
 
 class FillFields(TypedDict):

@@ -23,6 +23,7 @@ from guard.engine.limits import Limits, explained
 from guard.protocol import limits
 from guard.protocol.instruments import money_text, parse_money_microcents
 from guard.protocol.limits import (
+    CHOICES_OF_KEY,
     KEYS,
     NO_LIMIT,
     PRICE_COLLAR,
@@ -35,7 +36,9 @@ from guard.protocol.limits import (
     RateKind,
     RateLimit,
     Scope,
+    SelfMatch,
     ShareBps,
+    ShortSales,
     Strictest,
     WindowMs,
     WindowS,
@@ -88,6 +91,8 @@ class ScopeSection(Struct, forbid_unknown_fields=True, frozen=True):
     concentration_max_bps: ShareBps | NoneWord | None = None
     concentration_from: str | None = None
     day_loss_max: str | None = None
+    self_match: SelfMatch | None = None
+    short_sales: ShortSales | None = None
     sides: list[Side] | None = None
     order_types: list[OrderType] | None = None
     times_in_force: list[TimeInForce] | None = None
@@ -290,6 +295,8 @@ def said_text(field: str, value: Any) -> str:
         return ", ".join(map(rate_text, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
     if isinstance(value, list):
         return " ".join(map(str, value)) or "no one"
     return f"{value:,}"
@@ -308,6 +315,8 @@ def value_text(key: LimitKey, value: int) -> str:
     if key.strictest == Strictest.BOTH:
         words = [word for bit, word in enumerate(WORDS_OF_KEY[key.number]) if value >> bit & 1]
         return " ".join(words) or "no one"
+    if key.number in CHOICES_OF_KEY:
+        return CHOICES_OF_KEY[key.number][value]
     if key.unit == "flag":
         return "yes" if value else "no"
     return money_text(value, ",") if key.unit == "money" else f"{value:,} {key.unit}"

@@ -23,10 +23,14 @@ cdef list _NOT_REMEMBERED
 cdef u64 _UNCHARGED, _EARLY, _FILL_KIND
 cdef int _EARLY_FACTS
 
-@cython.locals(sequence=u64, kind=u64, is_split=bint, row=Py_ssize_t)
+@cython.locals(
+    sequence=u64, kind=u64, is_split=bint, row=Py_ssize_t, locating_row=Py_ssize_t, located=i64
+)
 cpdef int apply(GuardState state, Request request, Outcome outcome) except -1
 
-@cython.locals(desk=Desk, line=Tenant, notional=u64, reservation_id=u64, is_exit=bint)
+@cython.locals(
+    desk=Desk, line=Tenant, notional=u64, reservation_id=u64, is_exit=bint, worth=Worth
+)
 cdef int _apply_admitted(GuardState state, Request request, Outcome outcome) except -1
 
 cdef int _apply_rejected(GuardState state, Request request, Outcome outcome) except -1

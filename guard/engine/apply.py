@@ -15,6 +15,7 @@ from guard.engine import (
     execution,
     fact_rates,
     limit_checks,
+    locating,
     overrides,
     positioning,
     reducing,
@@ -63,6 +64,10 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
         overrides.use(state, request, sequence)
     if state.has_facts and state.facts.due:
         _check_due(state, request)
+    locating_row, located = _NO_ROW, 0
+    if state.has_locates and kind > _REFUSED:
+        locating_row = state.orders.find(request, request.received_at_ns)
+        located = locating.used_by(state, locating_row)
     if kind == _ADMITTED:
         _apply_admitted(state, request, outcome)
     elif kind in (_REJECTED, _REFUSED):
@@ -85,6 +90,8 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
             _collect(state, request, outcome)
     else:
         raise InvariantError(f"an outcome of kind {kind} is applied")
+    if locating_row != _NO_ROW:
+        locating.note_change(state, locating_row, located)
     if is_split:
         state.orders.forget_some(state.share_of(request), sequence, request.received_at_ns)
     return state.advance(sequence, request.received_at_ns)
@@ -106,6 +113,12 @@ def _apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> in
     state.orders.add(state.share_of(request), request, outcome, is_timed)
     if state.positions.is_kept:
         positioning.note_admitted(state, request, is_exit)
+    if state.book.is_kept:
+        worth = state.worth_of(request)
+        assert worth is not None
+        state.book.add(worth.number, outcome.venue, request)
+    if outcome.located_lots > 0:
+        state.locates.use(request.locate_id, outcome.located_lots)
     if state.has_facts:
         key = state.orders.order_key(request)
         if key in state.facts.fills_of:

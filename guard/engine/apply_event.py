@@ -14,8 +14,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
+from guard.engine import locating
 from guard.engine.amendments import apply_accepted, apply_busted, apply_corrected, pay_debt
 from guard.engine.apply import apply_release
+from guard.engine.apply_locates import APPLY_LOCATES
 from guard.engine.apply_people import APPLY_PEOPLE
 from guard.engine.building import build_policy as build_policy
 from guard.engine.day_close import statement_digest_hex
@@ -370,7 +372,11 @@ def _apply_hold_freed(state: GuardState, event: HoldFreed) -> None:
     outcome.sequence = state.next_sequence
     outcome.released_microcents = event.released_microcents
     outcome.collected_microcents = event.collected_microcents or 0
+    row = state.orders.find(request, request.received_at_ns)
+    located = locating.used_by(state, row) if state.has_locates else 0
     apply_release(state, request, outcome)
+    if located:
+        locating.note_change(state, row, located)
 
 
 def _apply_operator_acted(_state: GuardState, _event: OperatorActed) -> None:
@@ -477,4 +483,5 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     ClockAccepted: _apply_clock_accepted,
     SessionClosed: _apply_session_closed,
     **APPLY_PEOPLE,
+    **APPLY_LOCATES,
 }

@@ -4,7 +4,8 @@ cimport cython
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from guard.engine cimport (
-    exposure_checks, limit_checks, order_checks, position_checks, state_checks
+    exposure_checks, limit_checks, order_checks, position_checks, self_match,
+    short_sales, state_checks
 )
 from guard.engine.state cimport Found, GuardState
 from guard.protocol cimport slots

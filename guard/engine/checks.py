@@ -22,6 +22,8 @@ from guard.engine import (
     limit_checks,
     order_checks,
     position_checks,
+    self_match,
+    short_sales,
     state_checks,
 )
 from guard.engine.events import RULES_VERSION, RULES_VERSIONS
@@ -249,6 +251,10 @@ CHECKS_BEHIND_KERNEL: Final = [
     sparing_row(Refusal.ORDER_RATE_EXCEEDED, limit_checks.order_rate_exceeded, "rates"),
     sparing_row(Refusal.NOTIONAL_RATE_EXCEEDED, limit_checks.notional_rate_exceeded, "rates"),
     sparing_row(Refusal.DUPLICATE_ORDER, limit_checks.duplicate_order, "duplicate_window_ms"),
+    sparing_row(Refusal.SHORT_SALE_NOT_ALLOWED, short_sales.short_sale_not_allowed, "short_sales"),
+    sparing_row(Refusal.LOCATE_MISSING, short_sales.locate_missing, "short_sales"),
+    sparing_row(Refusal.LOCATE_UNKNOWN, short_sales.locate_unknown, "short_sales"),
+    sparing_row(Refusal.LOCATE_EXCEEDED, short_sales.locate_exceeded, "short_sales"),
     sparing_row(
         Refusal.POSITION_LONG_ABOVE_MAX, position_checks.long_above_max, "position_long_max"
     ),
@@ -279,6 +285,7 @@ CHECKS_BEHIND_KERNEL: Final = [
     row(0, "policy", kernel_rejects),
     row(Refusal.SUBSTITUTION_NOT_ALLOWED, "policy", substitution_not_allowed),
     limit_row(Refusal.VENUE_NOT_ALLOWED, limit_checks.chosen_venue_not_allowed, "venues"),
+    sparing_row(Refusal.SELF_MATCH, self_match.meets_own_order, "self_match"),
     entry_row(Refusal.OVERFLOW, "desk", holds_overflow),
     entry_row(Refusal.EXPOSURE_LIMIT_EXCEEDED, "desk", exposure_limit_exceeded),
     entry_row(Refusal.INSUFFICIENT, "desk", insufficient),

@@ -5,7 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
-from guard.engine cimport positioning, settling
+from guard.engine cimport positioning, self_match, settling, short_sales
 from guard.engine.checks cimport Check
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.state cimport Desk, Found, GuardState

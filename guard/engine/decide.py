@@ -20,7 +20,9 @@ from guard.engine import (
     overrides,
     positioning,
     reducing,
+    self_match,
     settling,
+    short_sales,
     suspects,
 )
 from guard.engine.checks import BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERSION, Check
@@ -145,6 +147,7 @@ def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
         return 0
     found = state.found
     found.is_exit = found.is_overruled = False
+    found.short_lots = 0
     found.overridden = overrides.checks_for(state, request) if state.has_overrides else None
     if state.positions.is_kept:
         found.is_exit = positioning.reduces(state, request)
@@ -206,6 +209,10 @@ def _admit(state: GuardState, request: Request, outcome: Outcome) -> int:
         outcome.venue, outcome.substituted = request.venue, 0
         outcome.fee_microcents = found.overruled_fee_microcents
     outcome.reason = le.load_u16(row, _REASON_AT)
+    outcome.self_match = self_match.is_flagged(state, request, outcome, found)
+    outcome.located_lots = 0
+    if found.short_lots != 0:
+        outcome.located_lots = short_sales.located_lots(state, request, found)
     return 0
 
 

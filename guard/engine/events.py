@@ -20,6 +20,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from guard.engine.administrative import Administrative
 from guard.engine.key_handover import KeyHandover
+from guard.engine.locate_events import LocateAdded, LocateRemoved
 from guard.engine.loss_events import LossBreached
 from guard.engine.people_events import (
     Approvable,
@@ -460,6 +461,8 @@ PlainEvent: TypeAlias = (
     | PositionOpened
     | LatchSet
     | LatchLifted
+    | LocateAdded
+    | LocateRemoved
     | HoldFreed
     | OperatorActed
     | DayClosed

@@ -22,6 +22,7 @@ from guard.protocol.limits import (
     NO_LIMIT,
     OWN_KEYS,
     RECONCILE,
+    SELF_MATCH,
     UNSAID,
     LimitKey,
     LimitScope,
@@ -35,6 +36,7 @@ from guard.protocol.reasons import Refusal
 BucketKey = tuple[str, str, str, int]
 _ALL: Final = 0  # the class of those that the tree does not name
 _NS_PER_MS = 1_000_000
+_SELF_MATCH: Final = KEYS[SELF_MATCH]
 
 
 class Effective:
@@ -85,6 +87,7 @@ class Limits:
         self.counts_facts = False  # of fills and cancels something is
         self.bounds_money = False  # of what positions are worth
         self.loss_scopes: dict[str, list[LimitScope]] = {}  # by desk, of those that bound losses
+        self.watches_own_orders = False  # at which prices orders work
         self.recent = Recent()
         self.repeated = Repeated()
         self._scopes: dict[tuple[str, str], LimitScope] = {}
@@ -132,6 +135,8 @@ class Limits:
         for scope in tree:
             if scope.day_loss_max_microcents not in (UNSET, None):
                 self.loss_scopes.setdefault(scope.desk, []).append(scope)
+        matched = [value_of(scope, _SELF_MATCH) for scope in tree]
+        self.watches_own_orders = max(matched, default=UNSAID) > 0
 
     def scope_of(self, desk: str, symbol: str) -> LimitScope | None:
         """What the tree says of exactly that scope."""

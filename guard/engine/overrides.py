@@ -27,7 +27,7 @@ from guard.protocol.request import Request
 from kernel import InvariantError
 
 OVERRIDES_MAX: Final = 64
-_LEFT_OUT: Final = ("sent_at_ns", "currency")
+_LEFT_OUT: Final = ("sent_at_ns", "currency", "locate_id")
 _NAMES: Final = tuple(
     field.name for field in fields.RECORDED_FIELDS[fields.ORDER] if field.name not in _LEFT_OUT
 )
@@ -52,6 +52,8 @@ class Override(NamedTuple):
 def order_digest_hex(request: Request) -> str:
     """The digest of an order's content."""
     said = [request.text(name) if name in TEXT_NAMES else getattr(request, name) for name in _NAMES]
+    if request.locate_id:
+        said.append(request.locate_id)
     return hashlib.sha256(b"guardord\0" + msgspec.json.encode(said)).hexdigest()
 
 

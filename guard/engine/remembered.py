@@ -59,6 +59,7 @@ _ADMITTED, _FOREIGN, _NUL = int(OutcomeKind.ADMITTED), FOREIGN, b"\0"
 _REDUCE, _REDUCTION = fields.REDUCE, b"\0\1"  # what stands before a reduction's own id
 _ADMITTED_LAYOUT, _REJECTED_LAYOUT = remembered_form.ADMITTED, remembered_form.REJECTED
 _ADMITTED_TIMED, _REJECTED_TIMED = remembered_form.ADMITTED_TIMED, remembered_form.REJECTED_TIMED
+_ADMITTED_NOTED, _REJECTED_NOTED = remembered_form.ADMITTED_NOTED, remembered_form.REJECTED_NOTED
 _LAYOUTS = [remembered_form.ORDER_LAYOUTS.get(first) for first in range(256)]
 _CONTENT_LAYOUT, _FILL_LAYOUT = remembered_form.CONTENT, remembered_form.FILL
 _COLLECTING_LAYOUT = remembered_form.FILL_COLLECTING
@@ -195,11 +196,13 @@ class RememberedOrders:
         """Reads the order and its first answer into these."""
         payload = self._orders.payload(row)
         end = len(payload)
-        outcome.received_at_ns = outcome.reducing = 0  # unless the layout has it
+        # Unless the layout has it:
+        outcome.received_at_ns = outcome.reducing = outcome.self_match = outcome.located_lots = 0
+        request.fill_id_bytes = 0  # where an order's locate stands
         layout = _LAYOUTS[payload[0] if end > 0 else 0]
         if layout is None or self._reader.read(layout, payload, 0, end, request, outcome) != end:
             self._read_foreign(row, payload, request, outcome)
-        elif layout is _ADMITTED_TIMED:
+        elif layout is _ADMITTED_TIMED or layout is _ADMITTED_NOTED:
             outcome.reducing = outcome.reservation_id == 0
         return 0
 
@@ -292,6 +295,8 @@ class RememberedOrders:
             layout = _ADMITTED_LAYOUT if is_admitted else _REJECTED_LAYOUT
             if is_timed:
                 layout = _ADMITTED_TIMED if is_admitted else _REJECTED_TIMED
+                if request.fill_id_bytes or (is_admitted and outcome.self_match):
+                    layout = _ADMITTED_NOTED if is_admitted else _REJECTED_NOTED
             count = tables.write_pack(layout, self._payload, 0, request, outcome)
         row = self._row_bytes
         le.store_i64(row, 8 * _PHASE, _OPEN if is_admitted else _REFUSED)

@@ -57,7 +57,10 @@ def _as_number(field: Field) -> Field:
 
 
 # An array of the order's fields but for the two of its key, then of its answer's.
-_ORDER_CONTENT: Final = list(fields.RECORDED_FIELDS[fields.ORDER][2:])
+# (Its locate stands behind the answer, of those that have one.)
+_ORDER_CONTENT: Final = [
+    field for field in fields.RECORDED_FIELDS[fields.ORDER][2:] if not field.is_sparse
+]
 _REASON, _STAGE = (_as_number(answer_field(Reject, name)) for name in ("reason", "stage"))
 _ADMIT_REST: Final = [_REASON, *(
     answer_field(Admit, name)
@@ -82,10 +85,28 @@ def _order_layout(rest: list[Field]) -> Layout:
 
 
 ADMITTED, ADMITTED_TIMED = _order_layout(_ADMIT_REST), _order_layout([*_ADMIT_REST, _TIME])
+# One that may trade against the firm's own, or that names a locate, says that, too.
+_NOTED: Final = [
+    _as_number(answer_field(Admit, "self_match"))._replace(is_sparse=False),
+    answer_field(Admit, "located_lots")._replace(is_sparse=False, low=0),
+]
+_LOCATE: Final = fields.RECORDED_FIELDS[fields.ORDER][-1]._replace(
+    kind=ValueKind.OPTIONAL_TEXT, is_sparse=False
+)
+ADMITTED_NOTED: Final = _order_layout([*_ADMIT_REST, _TIME, *_NOTED, _LOCATE])
+REJECTED_NOTED: Final = _order_layout([*_REJECT_REST, _TIME, _LOCATE])
 REJECTED, REJECTED_TIMED = _order_layout(_REJECT_REST), _order_layout([*_REJECT_REST, _TIME])
 # By the first byte of a payload.
 ORDER_LAYOUTS: Final = {
-    layout.pieces[0][0]: layout for layout in (ADMITTED, ADMITTED_TIMED, REJECTED, REJECTED_TIMED)
+    layout.pieces[0][0]: layout
+    for layout in (
+        ADMITTED,
+        ADMITTED_TIMED,
+        ADMITTED_NOTED,
+        REJECTED,
+        REJECTED_TIMED,
+        REJECTED_NOTED,
+    )
 }
 # The same of a fill and the three of its key.
 _FILL_CONTENT: Final = list(fields.RECORDED_FIELDS[fields.FILL][3:])

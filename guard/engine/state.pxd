@@ -11,6 +11,7 @@ from guard.engine.positions cimport Positions
 from guard.engine.prices cimport Prices
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.shares cimport DeskIds
+from guard.engine.working_book cimport WorkingBook
 from guard.engine.worth cimport Worth
 from guard.protocol cimport slots
 from guard.protocol.request cimport Request
@@ -20,7 +21,8 @@ from kernel.ledger_lines cimport Tenant
 from kernel.policy cimport PolicySnapshot
 
 cdef Py_ssize_t _DESK_AT, _SYMBOL_AT, _DESK, _SYMBOL
-cdef i64 _LAST_NS
+cdef i64 _LAST_NS, _OPEN
+cdef Py_ssize_t _NO_ROW
 
 cdef class Desk:
     cdef public object name
@@ -47,7 +49,7 @@ cdef class Found:
     cdef readonly Proposal proposal
     cdef public Request request
     cdef public bint is_exit, is_overruled
-    cdef public u64 overruled_fee_microcents
+    cdef public u64 overruled_fee_microcents, short_lots
     cdef public object overridden
     cdef public dict venues
     cdef public PolicySnapshot venues_of
@@ -99,6 +101,9 @@ cdef class GuardState:
     cdef public Prices prices
     cdef public bint has_losses
     cdef public dict losses_due
+    cdef public WorkingBook book
+    cdef public object locates
+    cdef public bint has_locates
     cdef public Found found
 
     cdef Desk desk_of(self, Request request)
@@ -119,6 +124,9 @@ cdef class GuardState:
     cdef int close_order(
         self, Py_ssize_t row, i64 phase, Request request, i64 sent_at_ns
     ) except -1
+
+    @cython.locals(orders=RememberedOrders, worth=Worth)
+    cdef int _note_working(self, Py_ssize_t row, bint is_begun) except -1
 
     cpdef latch_surplus(self, dict before)
     cpdef bint is_latched(self, desk, symbol) except -1

@@ -14,12 +14,16 @@ from guard.engine.exposure import Proposal
 from guard.engine.facts import NEVER, KeptFacts
 from guard.engine.latches import OF_ALL, Latches
 from guard.engine.limits import Effective, Limits
+from guard.engine.locates import Locates
 from guard.engine.people_kept import People
 from guard.engine.positions import NO_POSITION, Positions
 from guard.engine.prices import Prices
 from guard.engine.remembered import RememberedOrders
+from guard.engine.remembered_form import OrderPhase
 from guard.engine.remembered_rows import forget_early_fill
+from guard.engine.row_map import NO_ROW
 from guard.engine.shares import DeskIds
+from guard.engine.working_book import WorkingBook
 from guard.engine.worth import Worth
 from guard.protocol import slots
 from guard.protocol.fields import TEXT_NAMES
@@ -35,7 +39,7 @@ from kernel.policy import PolicySnapshot
 
 _DESK_AT, _SYMBOL_AT = TEXTS["desk"][0], TEXTS["symbol"][0]
 _DESK, _SYMBOL = TEXT_NAMES.index("desk"), TEXT_NAMES.index("symbol")
-_LAST_NS = TIME_NS_MAX
+_LAST_NS, _NO_ROW, _OPEN = TIME_NS_MAX, NO_ROW, int(OrderPhase.OPEN)
 # Names that are looked up as bytes; more desks and symbols than a guard has.
 NAMES_KEPT_MAX = 16_384
 NO_FEE_BOUND = -1
@@ -113,6 +117,7 @@ class Found:
         # Does the order but reduce a position, what the kernel said notwithstanding, for what fee?
         self.is_exit = self.is_overruled = False
         self.overruled_fee_microcents = 0
+        self.short_lots = 0  # how many it may sell short, where a limit asks
         self.overridden: frozenset[int] | None = None  # checks that do not count for it
         # The venues of a policy by number, and which policy's they are.
         self.venues: dict[int, KernelModel] = {}
@@ -221,6 +226,9 @@ class GuardState:
     has_losses: bool = False  # whether any latch is one of a loss; worked out
     # Losses beyond their limits that no record has said yet, by place; worked out.
     losses_due: dict[int, LossLimit] = field(default_factory=dict)
+    book: WorkingBook = field(default_factory=WorkingBook)
+    locates: Locates = field(default_factory=Locates)
+    has_locates: bool = False  # whether there are any; worked out
 
     found: Found = field(default_factory=Found, init=False, repr=False, compare=False)
 
@@ -264,6 +272,8 @@ class GuardState:
         for desk in self.desks.values():
             desk.limit_class = self.limits.desk_class(desk.name)
         self.found.forget_symbols()
+        if self.book.is_kept != self.limits.watches_own_orders:
+            self.list_working()
 
     def latch(self, desk: str, symbol: str, kind: str) -> None:
         """The record that is applied sets a latch; OF_ALL in the place of a desk or a symbol."""
@@ -296,6 +306,26 @@ class GuardState:
         self.positions.begin(sequence, sorted(self.instruments))
         self.measure_positions()
         self.found.forget_symbols()
+        self.list_working()
+
+    def list_working(self) -> None:
+        """At which prices all open orders work, anew, where a limit asks for it."""
+        self.book.begin(self.limits.watches_own_orders)
+        row = self.orders.find_open(0, self.orders.row_end()) if self.book.is_kept else _NO_ROW
+        while row != _NO_ROW:
+            self._note_working(row, True)
+            row = self.orders.find_open(row + 1, self.orders.row_end())
+
+    def _note_working(self, row: int, is_begun: bool) -> int:
+        """The open order in that row works at its price from now on, or no more."""
+        orders = self.orders
+        orders.read(row)
+        worth = self.worth_of(orders.known)
+        if worth is None:
+            raise InvariantError(f"an order of {orders.known.symbol} is open, not defined")
+        if is_begun:
+            return self.book.add(worth.number, orders.known_outcome.venue, orders.known)
+        return self.book.take(worth.number, orders.known_outcome.venue, orders.known)
 
     def revalue(self, symbol: str, price: int, elapsed_ns: int) -> None:
         """Positions in a symbol have another price, recorded at that count of time."""
@@ -447,6 +477,8 @@ class GuardState:
         closed_at_ns = request.received_at_ns
         # At the window's last nanosecond an order is not stale yet, so its id is still remembered.
         since_ns = sent_at_ns if sent_at_ns > closed_at_ns else closed_at_ns
+        if self.book.is_kept and self.orders.phase(row) == _OPEN:
+            self._note_working(row, False)
         return self.orders.close(row, phase, since_ns, self._window_behind(since_ns, 1))
 
     def orphan_expires_at_ns(self, received_at_ns: int) -> int:

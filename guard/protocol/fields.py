@@ -205,6 +205,10 @@ _DETAIL_OF_REFUSAL: Final = {
     Refusal.SUBSTITUTION_NOT_ALLOWED: CHOSEN_DETAIL,
     Refusal.LIMIT_UNSAID: VENUE_DETAIL,
     Refusal.VENUE_NOT_ALLOWED: SCOPED_DETAIL,
+    Refusal.SELF_MATCH: SCOPED_DETAIL,
+    Refusal.SHORT_SALE_NOT_ALLOWED: SCOPED_DETAIL,
+    Refusal.LOCATE_MISSING: SCOPED_DETAIL,
+    Refusal.LOCATE_UNKNOWN: SCOPED_DETAIL,
     **dict.fromkeys(
         (
             Refusal.SYMBOL_RESTRICTED,
@@ -248,6 +252,7 @@ _PLACES: Final = {
     "from_venue": "venue",
     "reduce_id": "fill_id",
     "execution_id": "fill_id",
+    "locate_id": "fill_id",
 }
 
 
@@ -261,7 +266,10 @@ def _request_field(field: Any) -> Field:
         return Field(name, ValueKind.ECHO, TEXT_NAMES.index("echo"), is_required=False)
     if name in TEXT_NAMES:
         kind = ValueKind.OPTIONAL_TEXT if is_optional else ValueKind.TEXT
-        return Field(field.name, kind, TEXT_NAMES.index(name), is_required=field.required)
+        # A text that may be left out and is never null: where it has no bytes it is not written.
+        is_sparse = not field.required and not is_optional
+        place = TEXT_NAMES.index(name)
+        return Field(field.name, kind, place, is_required=field.required, is_sparse=is_sparse)
     slot = REQUEST_NUMBERS.index(name)
     integer = _int_type(field)
     if integer is None:
@@ -314,11 +322,17 @@ _ANSWER_FIELDS: Final = {
     ),
     **{  # said where it is so, and not else
         name: Field(name, ValueKind.WORD, _outcome(name), ("", True), is_sparse=True)
-        for name in ("reducing", "suspect")
+        for name in ("reducing", "suspect", "self_match")
     },
     **{
         name: Field(name, ValueKind.NUMBER, _outcome(name), (), 1, I64_MAX, is_sparse=True)
-        for name in ("collected_microcents", "busted_fills", "corrected_fills", "reduced_quantity")
+        for name in (
+            "collected_microcents",
+            "busted_fills",
+            "corrected_fills",
+            "reduced_quantity",
+            "located_lots",
+        )
     },
     "substituted": Field("substituted", ValueKind.WORD, _outcome("substituted"), (False, True)),
     "repeat": Field("repeat", ValueKind.WORD, _outcome("repeat"), (False, True)),

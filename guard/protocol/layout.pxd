@@ -27,6 +27,10 @@ cdef class Layout:
 
 cdef bint is_absent(Layout layout, Py_ssize_t index, Request request, Outcome outcome) noexcept
 
+cdef void leave_out(
+    Layout layout, Py_ssize_t index, Request request, Outcome outcome
+) noexcept
+
 @cython.locals(count=Py_ssize_t, index=Py_ssize_t)
 cdef Py_ssize_t count_written(Layout layout, Request request, Outcome outcome) noexcept
 

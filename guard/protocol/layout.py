@@ -128,11 +128,20 @@ _DETAILS_JSON, _DETAILS_PACK = DETAILS_JSON, DETAILS_PACK
 
 
 def is_absent(layout: Layout, index: int, request: Request, outcome: Outcome) -> bool:
-    """Is the step's field one that is not written where it is 0, and is it that?"""
-    return (
-        layout.sparse >> index & 1 != 0
-        and slots.number_of(request, outcome, layout.slots[index]) == 0
-    )
+    """Is the step's field one that is not written where it is 0, or empty, and is it that?"""
+    if layout.sparse >> index & 1 == 0:
+        return False
+    if layout.kinds[index] == _TEXT:
+        return slots.text_bytes(request, layout.slots[index]) == 0
+    return slots.number_of(request, outcome, layout.slots[index]) == 0
+
+
+def leave_out(layout: Layout, index: int, request: Request, outcome: Outcome) -> None:
+    """Makes the step's field what it is where it is not written."""
+    if layout.kinds[index] == _TEXT:
+        slots.set_text_bytes(request, layout.slots[index], 0)
+    else:
+        slots.set_number(request, outcome, layout.slots[index], 0)
 
 
 def count_written(layout: Layout, request: Request, outcome: Outcome) -> int:

@@ -17,7 +17,7 @@ import math
 from collections.abc import Sequence
 from enum import IntEnum
 from itertools import pairwise
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -47,6 +47,8 @@ WindowMs: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX)]
 WindowS: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX // 1_000)]
 Percent: TypeAlias = Annotated[int, Meta(ge=1, le=100)]
 RateKind: TypeAlias = Literal["orders", "notional", "cancels", "executions"]
+SelfMatch: TypeAlias = Literal["off", "flag", "refuse"]
+ShortSales: TypeAlias = Literal["allowed", "locate", "refused"]
 
 
 class Scope(IntEnum):
@@ -113,6 +115,8 @@ class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
     concentration_max_bps: ShareBps | UnsetType | None = UNSET
     concentration_from_microcents: Microcents | UnsetType | None = UNSET
     day_loss_max_microcents: Microcents | UnsetType | None = UNSET
+    self_match: SelfMatch | UnsetType = UNSET
+    short_sales: ShortSales | UnsetType = UNSET
     sides: list[Side] | UnsetType = UNSET
     order_types: list[OrderType] | UnsetType = UNSET
     times_in_force: list[TimeInForce] | UnsetType = UNSET
@@ -157,7 +161,7 @@ class LimitKey(NamedTuple):
     name: str
     number: int
     strictest: Strictest
-    unit: Literal["lots", "ticks", "money", "bps", "ms", "s", "words", "orders", "flag"]
+    unit: Literal["lots", "ticks", "money", "bps", "ms", "s", "words", "orders", "flag", "choice"]
     must_be_said: bool = False
     scopes: tuple[Scope, ...] = tuple(Scope)
     is_own: bool = False
@@ -202,6 +206,9 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ("concentration_max_bps", Strictest.LEAST, "bps", False, _OF_DESKS, True),
     ("concentration_from_microcents", Strictest.LEAST, "money", False, _OF_DESKS, True),
     ("day_loss_max_microcents", Strictest.LEAST, "money", False, tuple(Scope), True),
+    # One of a few words, the strictest last.
+    ("self_match", Strictest.GREATEST, "choice"),
+    ("short_sales", Strictest.GREATEST, "choice"),
 )
 KEYS: Final = tuple(LimitKey(name, number, *rest) for number, (name, *rest) in enumerate(_ROWS))
 (
@@ -222,6 +229,13 @@ WORDS_OF_KEY: Final[dict[int, tuple[str, ...]]] = {
     SIDES: ("buy", "sell"),
     ORDER_TYPES: ("limit", "market"),
     TIMES_IN_FORCE: ("day", "ioc", "fok", "gtc"),
+}
+SELF_MATCH, SHORT_SALES = (
+    next(key.number for key in KEYS if key.name == name) for name in ("self_match", "short_sales")
+)
+CHOICES_OF_KEY: Final[dict[int, tuple[str, ...]]] = {
+    SELF_MATCH: get_args(SelfMatch),
+    SHORT_SALES: get_args(ShortSales),
 }
 LIST_KEYS: Final = ("venues", "drop_copy_venues", "symbols", "restricted_symbols")
 # What a file calls a key: money is text there.
@@ -245,6 +259,8 @@ def value_of(scope: LimitScope, key: LimitKey) -> int:
     if key.strictest == Strictest.BOTH:
         words = WORDS_OF_KEY[key.number]
         return sum(1 << words.index(word) for word in set(said))
+    if key.number in CHOICES_OF_KEY:
+        return CHOICES_OF_KEY[key.number].index(said)
     return int(said)
 
 

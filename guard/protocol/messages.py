@@ -61,6 +61,7 @@ class Order(Struct, tag="order", tag_field="type", forbid_unknown_fields=True, g
     time_in_force: TimeInForce = "day"
     currency: str | None = None
     sent_at_ns: Count | None = None
+    locate_id: Identifier | UnsetType = UNSET
     request_id: RequestId = UNSET
 
 
@@ -173,7 +174,9 @@ class Admit(Struct, tag="admit", tag_field="type", gc=False):
 
     Of the reply alone, here and in `Reject` (`REPLY_FIELDS`): `desk`, and `received_at_ns`, when
     the guard received the order that it decided; the latter is left out where that is not known any
-    more. `reducing`: it can but reduce a position, and nothing is held for it; left out else.
+    more. `reducing`: it can but reduce a position, and nothing is held for it; `self_match`: it may
+    trade against an order of the firm itself; `located_lots`: how many it may sell short, of its
+    locate. Each is left out where it is not so.
     """
 
     client_order_id: str
@@ -186,6 +189,8 @@ class Admit(Struct, tag="admit", tag_field="type", gc=False):
     reason: str
     repeat: bool
     reducing: bool | UnsetType = UNSET
+    self_match: bool | UnsetType = UNSET
+    located_lots: int | UnsetType = UNSET
     desk: str | UnsetType = UNSET
     received_at_ns: int | UnsetType = UNSET
     request_id: RequestId = UNSET

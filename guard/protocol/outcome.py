@@ -41,7 +41,8 @@ OUTCOME_NUMBERS: Final = (
     "latency", "capability", "provider", "region", "budget", "utility", "open_quantity",
     "hold_microcents", "released_microcents", "unpaid_fee_microcents", "flags", "halts_desk",
     "state", "filled_quantity", "error", "received_at_ns", "collected_microcents", "busted_fills",
-    "corrected_fills", "scope", "reducing", "reduced_quantity", "suspect",
+    "corrected_fills", "scope", "reducing", "reduced_quantity", "suspect", "self_match",
+    "located_lots",
 )  # fmt: skip
 
 
@@ -70,7 +71,8 @@ class Outcome:
         self.unpaid_fee_microcents = self.flags = self.halts_desk = 0
         self.state = self.filled_quantity = self.error = self.received_at_ns = 0
         self.collected_microcents = self.busted_fills = self.corrected_fills = 0
-        self.scope = self.reducing = self.reduced_quantity = self.suspect = 0
+        self.scope = self.reducing = self.reduced_quantity = self.suspect = self.self_match = 0
+        self.located_lots = 0
 
     def take_foreign(self, answer: Admit | Reject) -> None:
         """It is an answer of other rules: what there is to apply of it, and itself."""

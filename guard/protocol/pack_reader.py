@@ -43,7 +43,7 @@ class PackReader:
             if not pack.stands_at(source, at, end, piece):
                 if layout.sparse >> index & 1 == 0:
                     return NOT_PLAIN
-                slots.set_number(request, outcome, layout.slots[index], 0)
+                layout_of.leave_out(layout, index, request, outcome)
                 continue
             at = self.read_value(layout, index, source, at + len(piece), end, request, outcome)
             if at < 0 or layout_of.is_absent(layout, index, request, outcome):

@@ -109,6 +109,11 @@ class Request:
         return self.text("fill_id")
 
     @property
+    def locate_id(self) -> str:
+        """Of an order, out of which it may sell short. It stands where a fill's id does."""
+        return self.text("fill_id")
+
+    @property
     def client(self) -> str:
         """Who sent it."""
         return self.text("client")

@@ -14,7 +14,7 @@ from guard.protocol.request cimport Request
 
 cdef Py_ssize_t NOT_PLAIN, _BODY_BYTES_MAX, _REQUESTS_MAX, _CURRENCY_AT, _CURRENCY_BYTES_MAX
 cdef Py_ssize_t _ORDER
-cdef int _OPTIONAL_TEXT, _ECHO, _BAD
+cdef int _TEXT, _OPTIONAL_TEXT, _ECHO, _BAD
 cdef list _TYPES_PACK, _TYPES_JSON, _BY_PACK, _BY_JSON
 cdef bytes _TYPE_KEY
 

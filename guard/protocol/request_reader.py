@@ -44,7 +44,7 @@ NOT_PLAIN = -1
 _BODY_BYTES_MAX, _REQUESTS_MAX = BODY_BYTES_MAX, REQUESTS_PER_MESSAGE_MAX
 _BAD = fields.BAD
 _ORDER = fields.ORDER
-_OPTIONAL_TEXT, _ECHO = int(ValueKind.OPTIONAL_TEXT), int(ValueKind.ECHO)
+_TEXT, _OPTIONAL_TEXT, _ECHO = map(int, (ValueKind.TEXT, ValueKind.OPTIONAL_TEXT, ValueKind.ECHO))
 _TYPES_PACK = [b"\xa4type" + msgspec.msgpack.encode(kind) for kind in KINDS]
 _TYPES_JSON = [msgspec.json.encode(kind) for kind in KINDS]
 _TYPE_KEY = b'"type"'
@@ -269,7 +269,7 @@ class RequestReader:
 def set_default(request: Request, outcome: Outcome, layout: Layout, index: int) -> None:
     """Gives a field that may be left out its default."""
     kind = layout.kinds[index]
-    if kind == _OPTIONAL_TEXT:
+    if kind in (_TEXT, _OPTIONAL_TEXT):
         slots.set_text_bytes(request, layout.slots[index], 0)
     elif kind != _ECHO:
         slots.set_number(request, outcome, layout.slots[index], layout.defaults[index])

@@ -65,6 +65,7 @@ ALLOWED: Final[dict[str, str]] = {
     "fill_id": _IDENTIFIER,
     "reduce_id": _IDENTIFIER,
     "execution_id": _IDENTIFIER,
+    "locate_id": _IDENTIFIER,
     "desk": _NAME,
     "symbol": _NAME,
     "side": '"buy" or "sell"',
@@ -276,7 +277,7 @@ def check_request(request: Request, currency: str) -> None:
 
 def _check_order(order: Order, currency: str) -> None:
     (client_order_id, desk, symbol, _, _, _, _, _, _, _, _, required_capabilities,
-     allowed_providers, required_regions, max_fee_microcents, _, _, _, own, _, _) = (
+     allowed_providers, required_regions, max_fee_microcents, _, _, _, own, _, locate_id, _) = (
         _fields_of(order)
     )  # fmt: skip
     if not is_name(desk):
@@ -285,6 +286,8 @@ def _check_order(order: Order, currency: str) -> None:
         raise _invalid("client_order_id", client_order_id)
     if not is_name(symbol):
         raise _invalid("symbol", symbol)
+    if locate_id is not UNSET and not is_identifier(locate_id):
+        raise _invalid("locate_id", locate_id)
     if required_capabilities > U64_MAX:
         raise _invalid("required_capabilities", required_capabilities)
     if allowed_providers > U64_MAX:

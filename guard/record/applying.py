@@ -91,6 +91,7 @@ class RecordFolder:
             and (outcome.kind != OutcomeKind.FILLED or is_fee_covered(request, outcome))
             and (outcome.kind != OutcomeKind.RELEASED or not outcome.flags & ~_CANCEL_FLAGS)
             and (outcome.kind != OutcomeKind.ADMITTED or is_hold_said(outcome))
+            and (outcome.kind != OutcomeKind.ADMITTED or is_located(request, outcome))
         ):
             return None
         event = decode_event(data)
@@ -116,6 +117,12 @@ def is_hold_said(outcome: RequestOutcome) -> bool:
     """Is something held for an order, and a number given, unless it but reduces a position?"""
     holds = not outcome.reducing
     return (outcome.notional_microcents > 0) == holds == (outcome.reservation_id > 0)
+
+
+def is_located(request: Request, outcome: RequestOutcome) -> bool:
+    """Are no more lots located than the order has, and none where it names no locate?"""
+    lots: int = outcome.located_lots
+    return lots == 0 or (lots <= request.quantity and request.fill_id_bytes > 0)
 
 
 def is_fee_covered(request: Request, outcome: RequestOutcome) -> bool:

@@ -47,6 +47,15 @@ def check_answer(answer: Any, request: Any, sequence: int) -> None:
             raise refused(f"answer.{name}", value, "none: it belongs to the reply alone")
 
 
+def check_noted(answer: Admit, order: Any) -> None:
+    """What an admit says where it is so, and a locate's lots are an order's own."""
+    if answer.self_match is False:
+        raise refused("answer.self_match", False, "true, or left out")
+    if answer.located_lots is not UNSET:
+        high = 0 if order.locate_id is UNSET else order.quantity
+        check_range("answer.located_lots", answer.located_lots, 1, high)
+
+
 def check_cut(place: str, cut: CutNoted, sequence: int) -> None:
     """What was cut had stood where this session begins; its copy is named after its place."""
     check_is(f"{place}.first_sequence_lost", cut.first_sequence_lost, sequence)

@@ -65,7 +65,14 @@ from guard.protocol.ranges import CLOCK_TOLERANCE_NS, LOCAL_CLIENT, TIME_NS_MAX
 from guard.protocol.request import TEXTS, Request
 from guard.protocol.wire import check_request, is_identifier
 from guard.record import fact_rules
-from guard.record.checking import check_answer, check_cut, check_is, check_range, refused
+from guard.record.checking import (
+    check_answer,
+    check_cut,
+    check_is,
+    check_noted,
+    check_range,
+    refused,
+)
 from guard.record.codec import RecordError
 from guard.record.loss_rules import check_loss
 from guard.record.people_rules import TIMED, check_due, check_latch
@@ -395,6 +402,7 @@ class RecordRules:
             if answer.reducing is True:
                 check_is("answer.reservation_id", answer.reservation_id, 0)
             check_range("answer.fee_microcents", answer.fee_microcents, 0, U64_MAX)
+            check_noted(answer, order)
             return
         for name, value in answer.detail.items():
             if not 0 <= value <= U64_MAX:

@@ -124,6 +124,7 @@ def decode_state(read: Reader) -> GuardState:
         _load_positions(state, source, head)
         _load_facts(state, source, 0 if head.fact_count is UNSET else head.fact_count)
         _load_executions(state, source, head.execution_count or 0)
+        state.list_working()
     # ValueError: bad UTF-8, a policy or an instrument that cannot be.
     except (msgspec.MsgspecError, ValueError, InvariantError, RecursionError) as error:
         raise error if isinstance(error, StateError) else StateError(str(error)) from error
@@ -220,6 +221,7 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         pending=state.positions.pending_entries() or UNSET,
         execution_count=sum(1 for _ in state.executions.dump()) or UNSET,
         turned_count=state.positions.turned_count or UNSET,
+        locates=state.locates.entries() or UNSET,
     )
 
 
@@ -254,6 +256,8 @@ def _take_limits(state: GuardState, head: StateHead) -> None:
         bucket.load(numbers)
     state.limits.recent.load(head.recent or [])
     state.limits.repeated.load(head.repeated or (), state.elapsed_ns)
+    state.locates.load(head.locates or (), state.desks, state.instruments, head.next_sequence)
+    state.has_locates = len(state.locates) > 0
 
 
 def _sharing(state: GuardState) -> list[Desk]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from guard.engine.latches import LatchEntry
+from guard.engine.locates import LocateEntry
 from guard.engine.repeated import RepeatedEntry
 from guard.engine.state import EntriesHalt
 from guard.protocol.limits import LimitScope
@@ -57,6 +58,7 @@ class StateHead(Struct, forbid_unknown_fields=True):
     `limits`, `rates`, `recent`, `elapsed_ns`: since rules version 3, where there are any; and
     `prices`: of symbols whose positions have one, the number, the price and when it was recorded.
     `turned_count`: of how many rows of positions the profit at the day's turn is kept.
+    `locates`: id, desk, symbol, lots, how many of them are used, and the record that added it.
     """
 
     log_id: str
@@ -105,3 +107,4 @@ class StateHead(Struct, forbid_unknown_fields=True):
     execution_count: FactCount | UnsetType = UNSET
     prices: list[tuple[PositionCount, MarkPrice, ElapsedNs]] | UnsetType = UNSET
     turned_count: FactCount | UnsetType = UNSET
+    locates: list[LocateEntry] | UnsetType = UNSET

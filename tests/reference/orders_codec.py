@@ -38,7 +38,7 @@ FLAGS: Final = ("overfill", "late", "unknown", "refused", "uncharged", "early", 
 
 # Of an order's fields the first two are its key's; of a fill's the first three; the last one of
 # both is the request id, which belongs to a sending.
-_ORDER_CONTENT: Final = slice(2, -1)
+_ORDER_CONTENT: Final = slice(2, -2)
 _FILL_CONTENT: Final = slice(3, -1)
 _REJECT_FIELDS: Final = 2  # of a reject's answer: its stage and its detail
 

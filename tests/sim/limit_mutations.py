@@ -7,6 +7,8 @@ from unittest.mock import patch
 
 from guard.engine import limit_checks
 from guard.engine.positions import Positions
+from guard.engine.state import GuardState
+from guard.engine.working_book import WorkingBook
 from guard.protocol.reasons import Refusal
 from guard.server.marks import Marks
 from guard.server.request_path import RequestPath
@@ -51,6 +53,20 @@ def time_begins_anew() -> Patch:
     return patch.object(RequestPath, "_elapsed_at", lambda self, wall_ns: wall_ns)
 
 
+def closed_orders_work() -> Patch:
+    """An order that is closed is still one that others meet."""
+    return patch.object(WorkingBook, "take", lambda *_: 0)
+
+
+def book_lost_at_a_start() -> Patch:
+    """A start knows of no order that works."""
+    return patch.object(GuardState, "list_working", _begun_empty)
+
+
+def _begun_empty(self: GuardState) -> None:
+    self.book.begin(self.limits.watches_own_orders)
+
+
 # No order is refused for one of these.
 LIMITS_BLIND = (
     Refusal.PRICE_OUTSIDE_COLLAR,
@@ -69,4 +85,6 @@ LIMIT_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     time_begins_anew,
     price_not_recorded,
     fills_add_no_exposure,
+    closed_orders_work,
+    book_lost_at_a_start,
 )

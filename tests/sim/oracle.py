@@ -18,6 +18,7 @@ from sim.oracle_amendments import OracleAmendments, said_of_fills
 from sim.oracle_execution import OracleExecution
 from sim.oracle_ids import SHARES_SINCE, Key, OracleIds
 from sim.oracle_limits import LIMITS_SET, OracleLimits
+from sim.oracle_meeting import flag_of
 from sim.oracle_positions import SINCE_VERSION as POSITIONS_SINCE
 from sim.oracle_positions import Positions, left_of
 from sim.oracle_reductions import OracleReductions, said_of_reductions
@@ -264,6 +265,7 @@ class Oracle(
             "expires_ns": None,
         }
         if answer["type"] == "admit":
+            order["meeting"] = self._meeting(content)
             answer.update(self.adopted.get(sequence, {}))
             desk = self.desks[content["desk"]]
             order["state"], order["hold"] = "open", answer["notional_microcents"]
@@ -390,13 +392,19 @@ class Oracle(
         if expected["type"] != "admit" or found.get("type") != "admit":
             return
         sequence = expected["wal_sequence"]
-        chosen = self.adopted.setdefault(sequence, {name: found.get(name) for name in ADOPTED})
+        order = self.orders.get((expected.get("desk", ""), expected["client_order_id"]))
+        orders = [order] if order else self.orders.values()
+        known = [each for each in orders if each["answer"]["wal_sequence"] == sequence]
+        if sequence not in self.adopted:
+            chosen = {name: found.get(name) for name in ADOPTED}
+            if known:
+                chosen |= flag_of(known[0]["meeting"], chosen["venue"], found)
+            self.adopted[sequence] = chosen
+        chosen = self.adopted[sequence]
         word = "alternative" if chosen["substituted"] else "requested_model"
         told = self.overruled.get(sequence, {"reason": f"{word}_maximizes_utility"})
         if chosen["venue"] not in VENUES or not told.items() <= chosen.items():
             raise WrongError(f"no such choice: {found}")
         expected.update(chosen)
-        order = self.orders.get((expected.get("desk", ""), expected["client_order_id"]))
-        for known in [order] if order else self.orders.values():
-            if known["answer"]["wal_sequence"] == sequence:
-                known["answer"].update(chosen)
+        for each in known:
+            each["answer"].update(chosen)

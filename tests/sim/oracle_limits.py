@@ -7,6 +7,7 @@ marks are the world's and gone with the process, what an order's record says of 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from sim.oracle_meeting import crossing
 from sim.oracle_positions import Positions
 from sim.tables import WORTH, Reply
 
@@ -23,11 +24,13 @@ class Tree(NamedTuple):
     open_orders_max: int
     revalue_bps: int
     revalue_s: int
+    self_match: str
+    short_sales: str  # of BTC-USD
 
 
 TREES = {
-    "first": Tree(3_500, 2_000, 4, 3_000, 5, 600, 10),
-    "second": Tree(1_500, 800, 6, 1_200, 3, 200, 30),
+    "first": Tree(3_500, 2_000, 4, 3_000, 5, 600, 10, "flag", "refused"),
+    "second": Tree(1_500, 800, 6, 1_200, 3, 200, 30, "off", "allowed"),
 }
 VALUE_MAX, AGE_MAX_MS, DUPLICATE_MS, SHORT_MAX = 600_000 * 10**8, 20_000, 15_000, 1_000
 RATES = (  # scope, desk, kind, window, number; none: the tree's
@@ -52,6 +55,7 @@ duplicate_window_ms = {DUPLICATE_MS}
 position_long_max = {tree.long_max}
 revalue_bps = {tree.revalue_bps}
 revalue_s = {tree.revalue_s}
+self_match = "{tree.self_match}"
 exposure_gross_max = "1000000.00"
 [[limits.rates]]
 kind = "orders"
@@ -59,6 +63,7 @@ window_ms = 12_000
 max = {tree.orders_max}
 [limits.symbol.BTC-USD]
 quantity_max = "none"
+short_sales = "{tree.short_sales}"
 [limits.symbol.AAPL]
 position_short_max = {SHORT_MAX}
 exposure_long_max = "600000.00"
@@ -245,6 +250,9 @@ class OracleLimits:
     def _crowded(self, content: Reply) -> tuple[str, Reply] | None:
         """Positions with all that works, and the desk's open orders."""
         desk, is_long = content["desk"], content["side"] == "buy"
+        lots = 0 if is_long else self.positions.short(content)
+        if lots and content["symbol"] == "BTC-USD" and self.tree.short_sales == "refused":
+            return "short_sale_not_allowed", {"asked": lots, "scope": 3}
         before = self.positions.worst(content)
         asked = before + content["quantity"]
         limit, scope = (self.tree.long_max, 1) if is_long else (SHORT_MAX, 3)
@@ -300,6 +308,12 @@ class OracleLimits:
                 detail = {"asked": own, "limit": LONG_WORTH_MAX, "used": 0}
                 return "exposure_long_above_max", {**detail, "scope": 3}
         return None
+
+    def _meeting(self, content: Reply) -> list[Reply]:
+        """The answers to the open orders that an admitted one may meet, if that is looked for."""
+        if not self.has_limits or self.tree.self_match == "off":
+            return []
+        return crossing(content, self.orders.values())
 
     def _note(self, content: Reply, said: Reply, value: int, is_admitted: bool) -> None:
         """The order is recorded."""

@@ -66,6 +66,17 @@ class Positions:
         sign = 1 if content["side"] == "buy" else -1
         return sign * line["position"] + line[content["side"]]
 
+    def short(self, content: Reply) -> int:
+        """How many lots of a sell are beyond what covers it, with all that works to sell."""
+        line = self.lines.get((content["desk"], content["symbol"]))
+        if line is None:
+            return int(content["quantity"])
+        there = line["position"]
+        if there > 0:
+            there = max(0, min(there, line["confirmed"]))
+        beyond = content["quantity"] - (there - line["sell"])
+        return max(0, min(beyond, content["quantity"]))
+
     def worsts(self) -> dict[tuple[str, str], tuple[int, int]]:
         """Of each the lots that it may come to be long, and short, with all that works."""
         return {

@@ -49,6 +49,7 @@ OTHER: dict[str, Any] = {
     "time_in_force": "gtc",
     "currency": "EUR",
     "sent_at_ns": T0,
+    "locate_id": "L-1",
 }
 
 

@@ -125,6 +125,7 @@ TEXTS: dict[str, list[str]] = {
     "fill_id": IDENTIFIER_BAD,
     "reduce_id": IDENTIFIER_BAD,
     "execution_id": IDENTIFIER_BAD,
+    "locate_id": IDENTIFIER_BAD,
 }
 
 

@@ -37,6 +37,7 @@ from guard.engine.events import (
     TradingResumed,
 )
 from guard.engine.key_handover import KeyHandover
+from guard.engine.locate_events import LocateAdded, LocateRemoved
 from guard.engine.loss_events import LossBreached
 from guard.engine.people_events import (
     ApprovalsSet,
@@ -227,6 +228,8 @@ BY_OPERATORS = {
     OperatorActed,
     DayClosed,
     ReductionRecorded,
+    LocateAdded,
+    LocateRemoved,
 }
 
 

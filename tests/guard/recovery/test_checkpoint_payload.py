@@ -138,9 +138,10 @@ def test_every_field_of_a_state_is_kept() -> None:
     fields = {field.name for field in dataclasses.fields(GuardState)}
     fields -= {"found", "session_clock_ns", "has_facts", "facts_expire_at_ns", "has_limits"}
     fields -= {"has_latches", "due_at_ns", "has_overrides", "has_losses", "losses_due"}
+    fields -= {"book", "has_locates"}  # of the open orders, and of the locates
     behind = {"ledger", "orders", "facts", "positions", "executions"}
     written = {"policy", "instruments", "desks", "refuses_unknown_venues", "limits", "elapsed_ns"}
-    written |= {"prices"}
+    written |= {"prices", "locates"}
     assert fields == {*PLAIN_FIELDS, *written, *by_operators, *behind}
     ledger = {"tenants", "caps", "next_reservation_id", "hold_count"}
     of_desks = {
