@@ -40,6 +40,7 @@ from wal.checkpoint import (
     read_checkpoints,
     write_checkpoint,
 )
+from wal.commit import Batch as TakenBatch
 from wal.commit import FileLayer, SyncStats
 from wal.copying import filled_directory
 from wal.entry import (
@@ -121,6 +122,7 @@ from wal.segment import (
     sync_source,
 )
 from wal.segment_keys import SegmentDigest, current_key, seal_of
+from wal.set_aside import set_aside
 from wal.space import OUT_OF_SPACE, free_bytes
 from wal.spares import Spares
 from wal.verified_run import LocatedEntry, Run
@@ -188,6 +190,7 @@ __all__ = [
     "SegmentDigest",
     "Spares",
     "SyncStats",
+    "TakenBatch",
     "WalAnchorError",
     "WalAnchorMismatch",
     "WalDamage",
@@ -259,6 +262,7 @@ __all__ = [
     "seal_of",
     "segment_end",
     "segment_name",
+    "set_aside",
     "sync_source",
     "usable_cores",
     "verify_chain",

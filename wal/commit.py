@@ -142,6 +142,14 @@ def poisoned_by_commit(batch: Batch, error: CommitError) -> WalPoisoned:
     return poisoned_by(batch, error.stage, error.bytes_written, error.__cause__)
 
 
+def poisoned_beside(durable: Head, stage: str, error: Exception) -> WalPoisoned:
+    """The same, of what failed beside a batch, behind the durable head."""
+    sequence = durable.sequence
+    poisoned = WalPoisoned(stage, sequence + 1, sequence, 0, 0, sequence, str(error))
+    poisoned.__cause__ = error
+    return poisoned
+
+
 class SegmentAppender:
     """The segment that is open for appending, if one is."""
 

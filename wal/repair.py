@@ -96,8 +96,7 @@ def plan_emptying(directory: Path, segment: str, reason: str) -> Cut:
             data = _read(file.fileno(), 0, end)
     except OSError as error:
         raise WalError(f"cannot read {path}: {error}") from error
-    place = WalDamage(segment, 0, 1, reason)
-    return Cut(segment, 0, 1, len(data), reason, _copy_name(directory, place, data))
+    return Cut(segment, 0, 1, len(data), reason, copy_name(directory, segment, 1, 0, data))
 
 
 def apply_repair(directory: Path, cut: Cut) -> Path:
@@ -223,12 +222,12 @@ def _plan(
                 f"{damage.sequence}"
             )
         reason = judge(tail, hasher, dialect)
-        copy_name = _copy_name(path.parent, damage, data)
+        name = copy_name(path.parent, damage.segment, damage.sequence, damage.offset, data)
     except NotTornError as refusal:
         raise _refusal(damage, f"{refusal.reason} (byte {refusal.offset})") from None
     except OSError as error:
         raise WalError(f"cannot read {path}: {error}") from error
-    return Cut(damage.segment, damage.offset, damage.sequence, len(data), reason, copy_name)
+    return Cut(damage.segment, damage.offset, damage.sequence, len(data), reason, name)
 
 
 def _refusal(damage: WalDamage, why: str) -> WalDamage:
@@ -240,9 +239,9 @@ def _refusal(damage: WalDamage, why: str) -> WalDamage:
     )
 
 
-def _copy_name(directory: Path, damage: WalDamage, data: bytes) -> str:
+def copy_name(directory: Path, segment: str, sequence: int, offset: int, data: bytes) -> str:
     """A name for the copy that is free, or holds these very bytes from an interrupted repair."""
-    base = f"{damage.segment}.cut-{damage.sequence}-{damage.offset}"
+    base = f"{segment}.cut-{sequence}-{offset}"
     for number in range(1, COPIES_MAX + 1):
         name = base if number == 1 else f"{base}-{number}"
         path = directory / name

@@ -15,10 +15,9 @@ because it is full, because `rotate` was called, or because a session begins. Th
 created with the batch that goes into it.
 
 How it fails: the first error of a create, a write, a sync or the look behind it (is the segment
-still where readers find it?) poisons the writer. A failed
-`fdatasync` may have dropped the dirty pages, so that a second one succeeds and proves nothing;
-hence none is tried, every later call raises `WalPoisoned`, and recovery finds out what is on the
-disk.
+still where readers find it?) poisons the writer. A failed `fdatasync` may have dropped the dirty
+pages, so that a second one succeeds and proves nothing; hence none is tried, every later call
+raises `WalPoisoned`, and recovery finds out what is on the disk.
 """
 
 from __future__ import annotations
@@ -44,6 +43,7 @@ from wal.commit import (
     OsFiles,
     SegmentAppender,
     SyncStats,
+    poisoned_beside,
     poisoned_by,
     poisoned_by_commit,
 )
@@ -104,6 +104,7 @@ class LogWriter(Closing):
         self.last_sync: SyncStats | None = None
         self.sync_count = 0
         self.segment_digest: SegmentDigest | None = None
+        self.on_taken: Callable[[Batch], None] | None = None
         self.between_batches: Callable[[], None] | None = None
 
     @classmethod
@@ -399,9 +400,12 @@ class LogWriter(Closing):
         self._under_way_bytes = batch_bytes
         if self.segment_digest is not None:
             self.segment_digest.take(lines, offset)
-        return Batch(
+        batch = Batch(
             lines, first_sequence, head, self._segment_number, begins_segment, offset, zeros_at
         )
+        if self.on_taken is not None:
+            self.on_taken(batch)
+        return batch
 
     def _start(self, batch: Batch, loop: asyncio.AbstractEventLoop, wait_ns: int = 0) -> None:
         """Has the batch committed off the loop, and waits for it so long, if that is of use.
@@ -484,17 +488,13 @@ class LogWriter(Closing):
         self._ahead.advance(end_offset)
 
     def _poison(self, batch: Batch, error: BaseException) -> None:
-        if isinstance(error, WalPoisoned):
-            self._fail(error)
-        else:
-            self._fail(poisoned_by(batch, "write", 0, error))
+        if not isinstance(error, WalPoisoned):
+            error = poisoned_by(batch, "write", 0, error)
+        self._fail(error)
 
     def _fail(self, failure: WalPoisoned) -> None:
         self._failure, self.staging.is_open = failure, False
 
     def _fail_beside(self, stage: str, error: Exception) -> None:
         """Something beside a batch failed, behind the durable head: as final as in a batch."""
-        sequence = self._durable_head.sequence
-        poisoned = WalPoisoned(stage, sequence + 1, sequence, 0, 0, sequence, str(error))
-        poisoned.__cause__ = error
-        self._fail(poisoned)
+        self._fail(poisoned_beside(self._durable_head, stage, error))
