@@ -24,6 +24,10 @@ After the replies of such a batch the next message is looked for, for a while, b
 sleeps (`busy_poll_ns`): being woken costs as much as an order's whole way through the daemon. What
 is found is taken up at once, without a turn of the loop.
 
+Where a cluster has the log, too (`confirm`), a batch is under way to both at once, and its replies
+wait for both; so do those that stand on no new record, and whoever waits to be told of the durable
+head: another guard may have taken over.
+
 How it fails: any error, of the disk or of our own, ends `run`; no reply of an unsynced batch
 leaves.
 """
@@ -42,6 +46,7 @@ from guard.protocol.messages import Pong, StatsReply
 from guard.server.batch import Answer, Bounds, Drained, Gathering
 from guard.server.counters import Counters
 from guard.server.disk_reserve import Allowance
+from guard.server.late import discard_late
 from guard.server.listener import Listener
 from guard.server.recording import record_event, record_what_is_due
 from guard.server.request_path import LateReplies, RequestPath
@@ -68,12 +73,6 @@ GATHERED_MESSAGES_MAX: Final = 8_192
 # At a stop, what had already arrived is still decided: at most so many messages.
 STOP_DRAIN_MESSAGES_MAX: Final = 65_536
 STOP_DRAINS_MAX: Final = 64  # each reads no more than the door's turn allows
-# After the last reply: a client that has fetched its replies sends no more within the silence; one
-# that never ends sending, or does not read, is given up after the whole time.
-LATE_SILENCE_NS: Final = 100_000_000
-LATE_NS_MAX: Final = 2_000_000_000
-LATE_MESSAGES_MAX: Final = 256  # a turn of the loop
-LATE_PAUSE_S: Final = 0.002
 
 # Where a test may kill the process, beside the places in `wal.failpoint`. Where one step follows
 # upon another, the place after the one is the place before the other.
@@ -119,12 +118,14 @@ class Pipeline:
         batch_bytes_max: int = GATHERED_BYTES_MAX,
         system_ns: Callable[[], int] | None = None,
         needs_permits: bool = False,
+        is_fenced: bool = False,
     ) -> None:
         """`confirm`: what else must have the durable head before a reply may leave.
 
         `busy_poll_ns`: how long after replies the next message is looked for without sleeping.
         `gauges`: what `stats` tells beside what is counted here.
         `batch_bytes_max`: a bound below `GATHERED_BYTES_MAX`, if the disk asks for one.
+        `is_fenced`: `confirm` is asked also for whoever is told of what stands on no new record.
         `system_ns`, `needs_permits`: see `guard.server.request_path`.
         """
         self._engine = engine
@@ -137,6 +138,7 @@ class Pipeline:
         self._batch_bytes_max = batch_bytes_max
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
+        self._is_fenced = is_fenced
         self._is_paused = False
         self._is_publishing_late = False  # it has failed: that is a duty's now
         self._is_turn_due = False
@@ -215,11 +217,12 @@ class Pipeline:
         """Calls with the durable head as soon as all that is staged by now is on disk.
 
         Calls are made in the order in which they were asked for, behind the replies of their batch;
-        at once where nothing is on its way. None is made once the pipeline has failed.
+        at once where nothing is on its way, and no fence is to be passed. None is made once the
+        pipeline has failed.
         """
         if self._failure is not None:
             return
-        if self._writer.staged_count:
+        if self._writer.staged_count or self._is_fenced:
             self._waiting.append(call)
             self._wake.set()
         elif self._batch is not None:
@@ -241,6 +244,7 @@ class Pipeline:
                 self._batch is not None
                 or self._gathering.answers
                 or self._writer.staged_count
+                or self._waiting
                 or self._failure is not None
             ):
                 await self._finish_batch()
@@ -248,24 +252,9 @@ class Pipeline:
                 return
 
     async def discard_late(self) -> None:
-        """Reads and forgets what arrives after the stop, until no more does and all replies have
-        left; after `run`.
-
-        A connection that is closed over unread requests is reset, and a reset takes with it what
-        the client has not fetched yet of its replies. What is discarded here was not decided, is
-        not answered, and is counted.
-        """
+        """Reads and forgets what arrives after the stop, and counts it; after `run`."""
         assert self._is_stopping
-        now_ns = self._monotonic_ns()
-        end_ns, heard_ns = now_ns + LATE_NS_MAX, now_ns
-        backlog = self._gateway.backlog
-        while now_ns < end_ns and (backlog.bytes or now_ns < heard_ns + LATE_SILENCE_NS):
-            count = self._gateway.discard(LATE_MESSAGES_MAX)
-            self.counters.messages_discarded += count
-            await asyncio.sleep(0 if count else LATE_PAUSE_S)
-            now_ns = self._monotonic_ns()
-            if count:
-                heard_ns = now_ns
+        await discard_late(self._gateway, self.counters, self._monotonic_ns)
 
     @property
     def is_idle(self) -> bool:

@@ -18,6 +18,7 @@ from daemon_support import KEY, OPENING_RECORDS
 from guard import clock
 from guard.engine.engine import Engine
 from guard.process.installation import build
+from guard.server import late as late_messages
 from guard.server import pipeline
 from guard.server.batch import Gathering
 from guard.server.request_path import RequestPath
@@ -326,7 +327,7 @@ async def test_what_arrives_after_the_stop_is_discarded(
 async def test_a_client_that_never_ends_does_not_hold_up_the_stop(
     guard: Guard, client: ProtocolClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "LATE_NS_MAX", 3 * pipeline.LATE_SILENCE_NS)
+    monkeypatch.setattr(late_messages, "LATE_NS_MAX", 3 * late_messages.LATE_SILENCE_NS)
     client.send(PING)
     await _receive(client)
     await guard.stop()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from guard.server import late as late_messages
 from guard.server import pipeline
 from pipeline_support import PATIENCE_S, Guard, guarding
 from protocol_client import PING, ProtocolClient, order, status
@@ -179,7 +180,7 @@ async def test_a_stop_waits_for_who_reads_slowly(guard: Guard) -> None:
 async def test_a_stop_does_not_wait_for_who_never_reads(
     guard: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "LATE_NS_MAX", 3 * pipeline.LATE_SILENCE_NS)
+    monkeypatch.setattr(late_messages, "LATE_NS_MAX", 3 * late_messages.LATE_SILENCE_NS)
     async with guarding_slow_reader(guard) as (_, count):
         await guard.gathered(count)
         await guard.until(lambda: guard.pipeline.is_idle)
