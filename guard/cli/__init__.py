@@ -50,6 +50,8 @@ _OUTPUTS: Final = (1, 2)  # what standard output and standard error are to the s
 # In the order in which `--help` lists them. Each has a module of its name in `guard.cli`.
 COMMANDS: Final = (
     "run",
+    "standby",
+    "cluster",
     "status",
     "admin",
     "close",

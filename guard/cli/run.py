@@ -20,6 +20,7 @@ from guard.recovery.start_options import (
     CLOSE_DAY_OPTION,
     NEW_ANCHOR_OPTION,
     NEW_LOG_OPTION,
+    TAKE_OVER_OPTION,
 )
 from wal import EvolvingKey, holds_files
 
@@ -33,21 +34,11 @@ _SAYINGS: Final[dict[Saying, str]] = {
 def add(commands: Commands) -> None:
     """Adds the command."""
     run = commands.add_parser("run", help="serve orders")
-    run.add_argument("--config", required=True, type=Path, metavar="FILE")
-    run.add_argument("--log-dir", type=Path, metavar="DIR", help="instead of log.directory")
-    run.add_argument("--orders", metavar="ENDPOINT", help="instead of endpoints.orders")
-    key = run.add_mutually_exclusive_group()
-    key.add_argument("--key-file", type=Path, metavar="FILE", help="instead of log.key_file")
+    key = add_places(run)
     key.add_argument(
         "--ephemeral-key",
         action="store_true",
         help=f"for trying out: a key made at the first start, kept as LOG_DIR/{EPHEMERAL_KEY_NAME}",
-    )
-    run.add_argument(
-        "--curve-key-file",
-        type=Path,
-        metavar="FILE",
-        help="instead of endpoints.curve_secret_key_file, which must be there",
     )
     _add_changes(run)
     _add_beginnings(run)
@@ -63,12 +54,33 @@ def add(commands: Commands) -> None:
         help="start as told, serve nobody, and stop in good order",
     )
     run.add_argument(
+        TAKE_OVER_OPTION,
+        action="store_true",
+        help="with [cluster]: end the guard that serves this log, and serve it",
+    )
+    run.set_defaults(command=serve, speaking=speaking, is_standby=False)
+
+
+def add_places(parser: argparse.ArgumentParser) -> "argparse._MutuallyExclusiveGroup":
+    """Where things are, of whoever serves or is to; the group of the log's key."""
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE")
+    parser.add_argument("--log-dir", type=Path, metavar="DIR", help="instead of log.directory")
+    parser.add_argument("--orders", metavar="ENDPOINT", help="instead of endpoints.orders")
+    parser.add_argument(
+        "--curve-key-file",
+        type=Path,
+        metavar="FILE",
+        help="instead of endpoints.curve_secret_key_file, which must be there",
+    )
+    parser.add_argument(
         "--log-format",
         choices=("text", "json"),
         default="text",
         help="how what it says is written: for people, or one JSON object a line",
     )
-    run.set_defaults(command=_run, speaking=speaking)
+    key = parser.add_mutually_exclusive_group()
+    key.add_argument("--key-file", type=Path, metavar="FILE", help="instead of log.key_file")
+    return key
 
 
 def _add_changes(run: argparse.ArgumentParser) -> None:
@@ -143,7 +155,8 @@ def _asked(saying: Saying, text: str) -> AmendmentAsked:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _run(options: argparse.Namespace) -> int:
+def serve(options: argparse.Namespace) -> int:
+    """Serves as the options say; the exit code."""
     if options.log_format == "json":
         use_json()
     try:
@@ -175,7 +188,8 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
             "--bust-fill, --correct-fill and --close-day need --why TEXT, which is logged"
         )
     directory = options.log_dir or Path(config.log.directory)
-    if not options.new_log:  # before anything is made there
+    _check_cluster(options, config)
+    if not options.new_log and config.cluster is None:  # before anything is made there
         check_presence(directory, None if options.log_dir else Path(config.written_directory))
     if options.orders is not None:
         has_clients = config.clients is not None
@@ -204,6 +218,8 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
                 curve_key_file,
                 tuple(load_keys(map(Path, config.log.old_key_files))),
                 _evolving_key(options, config, directory),
+                options.is_standby,
+                options.take_over,
             ),
             signals,
         )
@@ -211,6 +227,15 @@ def _serve(options: argparse.Namespace, signals: Signals) -> int:
         signals.check()
         return complain(EXIT_FAILED, error)
     return EXIT_GOOD
+
+
+def _check_cluster(options: argparse.Namespace, config: Config) -> None:
+    """Raises UsageError where an option needs a cluster, or cannot be beside one."""
+    if config.cluster is None and (options.is_standby or options.take_over):
+        what = "standby" if options.is_standby else TAKE_OVER_OPTION
+        raise UsageError(f"{what}: allowed only with [cluster] in the configuration")
+    if config.cluster is not None and options.new_anchor:
+        raise UsageError(f"{NEW_ANCHOR_OPTION}: allowed only without [cluster]")
 
 
 def _evolving_key(

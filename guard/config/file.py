@@ -25,6 +25,7 @@ from guard.config.approvals import (
     check_people,
 )
 from guard.config.clients import ClientSection, ClientTerms, clients_of, clients_problem
+from guard.config.cluster_section import ClusterSection, cluster_problem, placed_cluster
 from guard.config.desk_money import exposure_cap, fee_minimum
 from guard.config.endpoint import (
     BESIDE_LOG,
@@ -164,6 +165,7 @@ class _File(Struct, forbid_unknown_fields=True, frozen=True):
     clients: dict[str, ClientSection] | None = None
     close: CloseSection = NOTHING_RELEASED
     approvals: ApprovalsSection | None = None
+    cluster: ClusterSection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,7 @@ class Config:
     clients: tuple[ClientTerms, ...] | None = None
     close: CloseSection = NOTHING_RELEASED
     approvals: ApprovalTerms | None = None
+    cluster: ClusterSection | None = None
 
 
 def load_config(path: Path, *, takes_streams: bool = False) -> Config:
@@ -236,7 +239,7 @@ def _placed(config: Config, directory: Path) -> Config:
     def absolute(path: str) -> str:
         return str(directory / path)
 
-    log, endpoints = config.log, config.endpoints
+    log, endpoints, cluster = config.log, config.endpoints, config.cluster
     return replace(
         config,
         log=placed_log(log, absolute),
@@ -249,6 +252,7 @@ def _placed(config: Config, directory: Path) -> Config:
             curve_secret_key_file=_placed_path(endpoints.curve_secret_key_file, absolute),
         ),
         written_directory=log.directory,
+        cluster=None if cluster is None else placed_cluster(cluster, absolute),
     )
 
 
@@ -273,7 +277,10 @@ def parse_config(text: str) -> Config:
     file = read_sections(text, _File)
     has_roles = any(client.roles for client in (file.clients or {}).values())
     _check_endpoint(file.endpoints, has_roles=has_roles)
-    if (problem := log_problem(file.log)) is not None:
+    problem = log_problem(file.log)
+    if problem is None and file.cluster is not None:
+        problem = cluster_problem(file.cluster, file.log)
+    if problem is not None:
         raise ConfigError(problem)
     policy = policy_content(file.policy)
     try:
@@ -303,6 +310,7 @@ def parse_config(text: str) -> Config:
         clients=clients,
         close=file.close,
         approvals=approvals,
+        cluster=file.cluster,
     )
 
 

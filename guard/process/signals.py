@@ -86,6 +86,7 @@ class Signals:
         self._say = say
         self._asked: int | None = None
         self._is_reading_due = False
+        self._standing_by: dict[int, Callable[[], None]] = {}
 
     def __enter__(self) -> Self:
         for number in _IGNORED:
@@ -95,6 +96,14 @@ class Signals:
         for each in _HANDLED:
             signal.signal(each, self._on_early)
         return self
+
+    def stand_by(self, take_over: Callable[[], None], stop: Callable[[], None]) -> None:
+        """Until `stand_by_no_more`: what a guard does that follows another one."""
+        self._standing_by = {BEGIN_SEGMENT: take_over, **dict.fromkeys(STOPS, stop)}
+
+    def stand_by_no_more(self) -> None:
+        """Signals do what they do before orders are served."""
+        self._standing_by = {}
 
     def serve(
         self,
@@ -144,7 +153,9 @@ class Signals:
             self.check()
 
     def _on_early(self, number: int, _frame: FrameType | None) -> None:
-        if number not in STOPS:
+        if (action := self._standing_by.get(number)) is not None:
+            action()
+        elif number not in STOPS:
             self._tell(number)
         elif self._asked is None:  # else it is on its way out
             self._asked = number

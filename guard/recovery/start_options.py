@@ -13,6 +13,7 @@ NEW_LOG_OPTION: Final = "--new-log"
 NEW_ANCHOR_OPTION: Final = "--new-anchor"
 ACCEPT_LOSS_OPTION: Final = "--accept-loss"
 ACCEPT_CLOCK_OPTION: Final = "--accept-clock"
+TAKE_OVER_OPTION: Final = "--take-over"
 CLOSE_DAY_OPTION: Final = "--close-day"
 
 

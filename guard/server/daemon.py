@@ -21,13 +21,12 @@ import uvloop
 
 from guard import __version__, clock
 from guard.config.errors import ConfigError
-from guard.engine.engine import Engine
 from guard.engine.events import Outcome, SessionClosed
 from guard.process.descriptors import CONNECTIONS_MIN, connections_max, open_count, raise_limit
 from guard.process.installation import interpreted_note
 from guard.process.line_forms import told
 from guard.process.notify import ServiceNotifier
-from guard.process.operator_lines import alarm, announce, begin_service, lines_not_said, say
+from guard.process.operator_lines import alarm, announce, begin_service, say
 from guard.process.signals import Signals
 from guard.protocol.wire import BODY_BYTES_MAX
 from guard.recovery.recover import Recovered, recover_log
@@ -42,6 +41,7 @@ from guard.server.endpoints import EndpointError
 from guard.server.feed_door import FeedDoor
 from guard.server.feed_service import bind_feed, make_feed_door
 from guard.server.housekeeping import ANCHOR_WAIT_S
+from guard.server.joining import Joined, join, settle_stop
 from guard.server.listener import Listener
 from guard.server.log_keys import (
     digest_of,
@@ -127,20 +127,34 @@ async def _serve(options: RunOptions, signals: Signals) -> None:
     try:
         _prepare_older_records(options, older)
         raise_file_limit(options.config.log.segment_bytes_max)
-        recovered = recover_log(
-            options.log_directory,
-            hasher,
-            anchor,
-            new_log=options.new_log,
-            accept_loss=options.accept_loss,
-        )
-        _tell(recovered.alarms)
+        joined = await _recover(options, signals, hasher, anchor)
+        if joined is None:
+            return
+        _tell(joined.recovered.alarms)
         try:
-            await _serve_log(options, signals, hasher, recovered, older)
+            await _serve_log(options, signals, hasher, joined, older)
         finally:
-            recovered.lock.release()
+            joined.recovered.lock.release()
+            if joined.quorum is not None:
+                await joined.quorum.close()
     finally:
         older.stop()
+
+
+async def _recover(
+    options: RunOptions, signals: Signals, hasher: ChainHasher, anchor: Anchor | None
+) -> Joined | None:
+    """The log, folded and held, the cluster's where there is one; None where nobody is served."""
+    if options.config.cluster is not None:
+        return await join(options, hasher, signals)
+    recovered = recover_log(
+        options.log_directory,
+        hasher,
+        anchor,
+        new_log=options.new_log,
+        accept_loss=options.accept_loss,
+    )
+    return Joined(recovered, None)
 
 
 def _tell(alarms: Iterable[str]) -> None:
@@ -198,9 +212,10 @@ async def _serve_log(
     options: RunOptions,
     signals: Signals,
     hasher: ChainHasher,
-    recovered: Recovered,
+    joined: Joined,
     older: OlderRecords,
 ) -> None:
+    recovered, quorum = joined
     engine = recovered.engine
     key = session_key(options, hasher, recovered)
     events = list(session_events(options, key, recovered))
@@ -226,7 +241,7 @@ async def _serve_log(
         ) as writer:
             _refuse_few_descriptors()
             writer.segment_digest = digest_of(options)
-            _record_start(options, recovered, writer, events)
+            await _record_start(options, joined, writer, events)
             # Here alone, and by the settings' number: what only reads a log grows with it.
             engine.state.orders.expect(engine.state.orders.shares.ids_expected())
             if anchor is not None and recovered.losses:
@@ -248,9 +263,10 @@ async def _serve_log(
                 admin,
                 feed,
                 clients,
+                quorum,
             )
             served = None if options.then_stop else await _serve_orders(service)
-            _end_session(options, hasher, engine, writer)
+            await _end_session(options, hasher, joined, writer)
             if anchor is not None:
                 _publish_last(anchor, writer.durable_head, service.is_anchor_synchronous)
             if served is None:
@@ -263,9 +279,10 @@ async def _serve_log(
                 listener.close()
 
 
-def _end_session(
-    options: RunOptions, hasher: ChainHasher, engine: Engine, writer: LogWriter
+async def _end_session(
+    options: RunOptions, hasher: ChainHasher, joined: Joined, writer: LogWriter
 ) -> None:
+    engine = joined.recovered.engine
     if options.close_day is not None:
         stage_checkpoint(options.log_directory, hasher, engine, writer)
     # What closes the session is a batch of its own: a power cut in its sync cannot then leave it
@@ -276,15 +293,20 @@ def _end_session(
     writer.sync_now()
     writer.seal()
     _tell_last(writer)
+    await settle_stop(joined.quorum)
 
 
-def _record_start(
-    options: RunOptions, recovered: Recovered, writer: LogWriter, events: list[Outcome]
+async def _record_start(
+    options: RunOptions, joined: Joined, writer: LogWriter, events: list[Outcome]
 ) -> None:
-    """What the start has to say is on disk, and readers know of it."""
+    """What the start has to say is on disk, and in the cluster, and readers know of it."""
+    recovered, quorum = joined
+    writer.on_taken = None if quorum is None else quorum.take
     stage_start(options, recovered.engine, writer, events)
     check_start_space(writer, recovered.lock.directory_descriptor)
     writer.sync_now()
+    if quorum is not None:
+        await quorum.settle()
     writer.publish()
 
 
@@ -312,20 +334,22 @@ async def _serve_orders(service: Service) -> tuple[Pipeline, FeedDoor | None]:
     """Serves until a signal stops it; what it has counted is the pipeline's."""
     loop = asyncio.get_running_loop()
     options, writer, gateway = service.options, service.writer, service.gateway
-    anchor = service.anchor if service.is_anchor_synchronous else None
     pipeline = Pipeline(
         service.engine,
         writer,
         gateway,
         clock.wall_ns,
         clock.monotonic_ns,
-        confirm=None if anchor is None else anchor.publish,
+        confirm=service.confirm,
         busy_poll_ns=options.config.endpoints.busy_poll_us * 1_000,
-        gauges=lambda: {"lines_not_said": lines_not_said()},
+        gauges=service.gauges,
         batch_bytes_max=batch_bytes_max(options.config.log.disk_reserve_bytes),
         system_ns=clock.system_ns,
         needs_permits=options.config.clients is not None,
+        is_fenced=service.is_fenced,
     )
+    if service.quorum is not None:
+        service.quorum.on_failure = pipeline.fail
 
     def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         pipeline.fail(context.get("exception") or RuntimeError(context["message"]))

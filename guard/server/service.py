@@ -6,12 +6,13 @@ log. The order of its life is `guard.server.daemon`'s.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from guard import clock
+from guard.cluster.quorum import Quorum
 from guard.config.amending import AmendmentAsked
 from guard.config.file import Config
 from guard.engine.actor import Actor
@@ -20,7 +21,7 @@ from guard.engine.state import GuardState
 from guard.process.duties import Duty
 from guard.process.line_forms import told
 from guard.process.notify import ServiceNotifier
-from guard.process.operator_lines import alarm, say
+from guard.process.operator_lines import alarm, lines_not_said, say
 from guard.process.signals import Signals
 from guard.protocol.instruments import money_text
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
@@ -45,7 +46,7 @@ from guard.server.standing_alarms import (
     words_of_clock,
     words_of_fills,
 )
-from wal import ChainHasher, EvolvingKey, LogWriter, free_bytes
+from wal import ChainHasher, EvolvingKey, Head, LogWriter, free_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class RunOptions:
     curve_key_file: Path | None = None
     old_keys: tuple[bytes, ...] = ()
     evolving_key: EvolvingKey | None = None
+    is_standby: bool = False
+    take_over: bool = False
 
     @property
     def anchor_file(self) -> Path | None:
@@ -97,6 +100,7 @@ class Service:
     admin: Listener | None = None
     feed: Listener | None = None
     clients: Clients | None = None
+    quorum: Quorum | None = None
     limit_alarms: LimitAlarms = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,6 +110,24 @@ class Service:
     def is_anchor_synchronous(self) -> bool:
         """May no reply leave before the anchor has the record that it stands on?"""
         return self.anchor is not None and self.options.config.log.anchor_mode == "synchronous"
+
+    def gauges(self) -> dict[str, int]:
+        """What `stats` tells beside what is counted."""
+        cluster = {} if self.quorum is None else self.quorum.gauges()
+        return {"lines_not_said": lines_not_said(), **cluster}
+
+    @property
+    def is_fenced(self) -> bool:
+        """May no reply leave before the cluster has shown that no other guard has taken over?"""
+        cluster = self.options.config.cluster
+        return cluster is not None and cluster.durability == "both"
+
+    @property
+    def confirm(self) -> Callable[[Head], Awaitable[None]] | None:
+        """What must have the durable head before a reply may leave, beside the log's own disk."""
+        if self.quorum is not None:
+            return self.quorum.confirm if self.is_fenced else self.quorum.keep_up
+        return self.anchor.publish if self.anchor and self.is_anchor_synchronous else None
 
 
 def make_housekeeper(

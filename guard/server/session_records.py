@@ -33,7 +33,7 @@ from guard.config.activation import (
 )
 from guard.config.amending import amendment_event
 from guard.config.errors import ConfigError
-from guard.config.last_read import read_last, said_by
+from guard.config.last_read import Said, read_last, said_by
 from guard.engine.actor import Actor
 from guard.engine.engine import Engine
 from guard.engine.events import RULES_VERSION, ClockAccepted, CutNoted, Outcome, SessionStarted
@@ -236,7 +236,10 @@ def _configured_events(
 ) -> list[Outcome]:
     """The events that the operator asked for. Raises ConfigError where config and log disagree."""
     state = engine.state
-    before = read_last(options.log_directory, state.log_id, head_sequence)
+    # Who takes over goes on with the log as it is: what it was told there, an operator has changed.
+    before: Said | None = said_by(options.config)
+    if not options.is_standby:
+        before = read_last(options.log_directory, state.log_id, head_sequence)
     differences, kept = split_kept(
         find_differences(state, options.config, actor), said_by(options.config), before
     )

@@ -1,0 +1,162 @@
+"""A standby guard: follows the rows of a log that another guard writes, and is ready to go on.
+
+Owns the following until it ends, and why it ends. Must not: write to the cluster, or fold what is
+not known to be on the quorum: a row that can be seen may vanish with the node that showed it, so
+only what a later statement of the writer's names as acknowledged is taken over.
+
+How it works: the log's row is read again and again; what it names as acknowledged is fetched, put
+into the local log byte for byte and folded. Where the local log turns out to hold other records
+(it was written by this host before another one took over), its end is set aside first. Silence is
+counted while reads succeed: a standby that cannot see the cluster knows nothing of the writer.
+
+How it fails: what the cluster refuses or does not say is told, and tried again. `WalError` of the
+local log, and rows that cannot be, end it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+from guard.cluster import statements
+from guard.cluster.copying import LocalCopy
+from guard.cluster.epochs import LogRow, read_log
+from guard.cluster.errors import Diverged, Unknown, Unreachable
+from guard.cluster.reconciling import Place, end_with, read_batches, shared_head
+from guard.cluster.session import Session, open_session
+from guard.config.cluster_section import ClusterSection
+from guard.process.line_forms import told
+from guard.recovery.recover import Recovered
+
+POLL_S: Final = 0.02
+RETRY_S: Final = 0.25
+
+
+class Why(Enum):
+    """Why a standby ends to follow."""
+
+    STOPPED = "it was told to stop"
+    TOLD = "it was told to take over"
+    SILENCE = "the serving guard is silent"
+
+
+class Standby:
+    """One log's follower. All calls belong to the loop's thread; `recovered` holds the lock."""
+
+    def __init__(
+        self,
+        terms: ClusterSection,
+        place: Place,
+        recovered: Recovered,
+        *,
+        monotonic_ns: Callable[[], int],
+        say: Callable[[str], None],
+        alarm: Callable[[str], None],
+    ) -> None:
+        self._terms = terms
+        self._place = place
+        self.recovered = recovered
+        self._monotonic_ns = monotonic_ns
+        self._say, self._alarm = say, alarm
+        self._asked: Why | None = None
+        self._session: Session | None = None
+        self._copy: LocalCopy | None = None
+        self._seen: tuple[int, int] | None = None  # epoch and beat
+        self._seen_ns = 0
+        self._is_troubled = False
+
+    def take_over(self) -> None:
+        """Ends the following, to serve."""
+        self._asked = self._asked or Why.TOLD
+
+    def stop(self) -> None:
+        """Ends the following, and the process with it."""
+        self._asked = Why.STOPPED
+
+    async def follow(self) -> Why:
+        """Follows until something ends it; the local log is closed then, and `recovered` its state.
+
+        Raises WalError.
+        """
+        try:
+            while self._asked is None:
+                pause_s = await self._look()
+                if pause_s:
+                    await asyncio.sleep(pause_s)
+            return self._asked
+        finally:
+            if self._session is not None:
+                self._session.terminate()
+            self._close_copy()
+
+    async def _look(self) -> float:
+        """One look at the log's row; how long to rest behind it."""
+        try:
+            if self._session is None:
+                name = statements.reader_name(self._terms.log)
+                self._session = await open_session(self._terms, name)
+            row = await read_log(self._session, self._terms.log)
+            moved = row is not None and await self._take_rows(self._session, row)
+        except (Unknown, Unreachable) as error:
+            self._note_trouble(error)
+            return RETRY_S
+        if self._is_troubled:
+            self._is_troubled = False
+            self._say(told("standby_sees", "the cluster can be seen again, and is followed"))
+        if row is not None:
+            self._listen(row)
+        return 0.0 if moved else POLL_S
+
+    def _note_trouble(self, error: Exception) -> None:
+        if self._session is not None:
+            self._session.terminate()
+        self._session = self._seen = None
+        if not self._is_troubled:
+            self._is_troubled = True
+            text = f"the cluster cannot be seen, and is not followed: {error}"
+            self._alarm(told("standby_blind", text))
+
+    def _listen(self, row: LogRow) -> None:
+        now_ns = self._monotonic_ns()
+        if (row.epoch, row.beat) != self._seen:
+            self._seen, self._seen_ns = (row.epoch, row.beat), now_ns
+        silence_ms = (now_ns - self._seen_ns) // 1_000_000
+        if self._terms.takeover == "silent" and silence_ms >= self._terms.silence_ms:
+            self._asked = self._asked or Why.SILENCE
+
+    async def _take_rows(self, session: Session, row: LogRow) -> bool:
+        """Takes over what the row names as acknowledged; whether that was something."""
+        head = self.recovered.head
+        if row.acknowledged.sequence <= head.sequence:
+            return False
+        log, until = self._terms.log, row.acknowledged.sequence
+        rows = await read_batches(session, log, head.sequence, until)
+        if self._copy is None:
+            place = self._place
+            self._copy = LocalCopy(
+                place.directory, place.hasher, self.recovered, place.segment_bytes_max
+            )
+        for each in rows:
+            if self._asked is not None:
+                return True
+            try:
+                self._copy.take(each)
+            except Diverged:
+                await self._end_with_shared(session, row)
+                return True
+            await asyncio.sleep(0)  # signals come first
+        if rows:
+            self._copy.publish()
+        return bool(rows)
+
+    async def _end_with_shared(self, session: Session, row: LogRow) -> None:
+        """What the cluster acknowledged is other than what stands here: that goes."""
+        self._close_copy()
+        place, head = self._place, self.recovered.head
+        shared = await shared_head(place, head, session, row.acknowledged)
+        self.recovered = end_with(place, self.recovered, shared, self._say)
+
+    def _close_copy(self) -> None:
+        copy, self._copy = self._copy, None
+        if copy is not None:
+            copy.close()
