@@ -1,0 +1,1 @@
+"""A search for sequences that get past a limit, or that hold an exit up."""

@@ -1,0 +1,151 @@
+"""What somebody outside believes who sees requests, answers and facts alone: orders and positions.
+
+Owns that belief, written from PROTOCOL 3.5 and 12, not from the guard's code. Of what was confirmed
+it keeps two figures, a lower and an upper one: where the page leaves it open whether a lot is, the
+two differ.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+BUY, SELL = "buy", "sell"
+Place = tuple[str, str]  # desk and symbol
+
+
+@dataclass(slots=True)
+class Trade:
+    """A fill that counts: lots, its price, and how many of the lots were confirmed, at least."""
+
+    lots: int
+    price: int
+    sure: int
+    perhaps: int
+
+
+@dataclass(slots=True)
+class Known:
+    """An order that was answered. `open_lots`: what still works of an admitted one."""
+
+    place: Place
+    side: str
+    lots: int
+    price: int
+    is_admitted: bool
+    is_exit: bool
+    hold_microcents: int
+    at_ns: int
+    open_lots: int = 0
+    filled: int = 0
+    fills: dict[str, Trade] = field(default_factory=dict)
+
+    @property
+    def sign(self) -> int:
+        return 1 if self.side == BUY else -1
+
+    @property
+    def held_at_least(self) -> int:
+        """What is held for what is open, at least."""
+        return self.hold_microcents * self.open_lots // self.lots
+
+
+class Book:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self.orders: dict[tuple[str, str], Known] = {}  # by desk and id
+        self.open: dict[tuple[str, str], Known] = {}
+        self.position: dict[Place, int] = defaultdict(int)
+        self.low: dict[Place, int] = defaultdict(int)  # of it, confirmed: at least, and at most
+        self.high: dict[Place, int] = defaultdict(int)
+        self.entries: list[Known] = []  # admitted and not reducing, in order
+        self.exits: list[Known] = []
+
+    # What is told.
+
+    def answered(self, order: Any, at_ns: int, admit: Any | None) -> Known:
+        """An order was admitted, or refused."""
+        known = Known(
+            (order.desk, order.symbol),
+            order.side,
+            order.quantity,
+            order.price,
+            admit is not None,
+            admit is not None and bool(admit.reducing),
+            0 if admit is None else admit.notional_microcents,
+            at_ns,
+        )
+        self.orders[order.desk, order.client_order_id] = known
+        if admit is not None:
+            known.open_lots = known.lots
+            self.open[order.desk, order.client_order_id] = known
+            (self.exits if known.is_exit else self.entries).append(known)
+        return known
+
+    def filled(self, name: tuple[str, str], fill_id: str, lots: int, price: int | None) -> None:
+        """Lots of an order that is known traded."""
+        known = self.orders[name]
+        within = max(0, min(lots, known.lots - known.filled)) if known.is_admitted else 0
+        trade = Trade(lots, price or known.price, min(within, known.open_lots), within)
+        known.fills[fill_id] = trade
+        known.filled += lots
+        self._work(name, min(lots, known.open_lots))
+        self._trade(known, trade, 1)
+
+    def busted(self, name: tuple[str, str], fill_id: str) -> None:
+        """One of them did not happen; what it took off does not work again."""
+        known = self.orders[name]
+        self._trade(known, known.fills.pop(fill_id), -1)
+
+    def taken_off(self, name: tuple[str, str], lots: int | None = None) -> None:
+        """Lots of an order work no more; all that do."""
+        known = self.orders[name]
+        self._work(name, known.open_lots if lots is None else min(lots, known.open_lots))
+
+    def _work(self, name: tuple[str, str], lots: int) -> None:
+        known = self.orders[name]
+        known.open_lots -= lots
+        if known.open_lots == 0:
+            self.open.pop(name, None)
+
+    def _trade(self, known: Known, trade: Trade, times: int) -> None:
+        place, signed = known.place, known.sign * times
+        self.position[place] += signed * trade.lots
+        is_bought = known.side == BUY
+        self.low[place] += signed * (trade.sure if is_bought else trade.perhaps)
+        self.high[place] += signed * (trade.perhaps if is_bought else trade.sure)
+
+    # What follows.
+
+    def working(self, place: Place, side: str) -> int:
+        """Lots of that side that work there."""
+        return sum(
+            each.open_lots
+            for each in self.open.values()
+            if each.place == place and each.side == side
+        )
+
+    def worst(self, place: Place, side: str) -> int:
+        """How long, or how short, the place may come to be."""
+        position = self.position[place] if side == BUY else -self.position[place]
+        return position + self.working(place, side)
+
+    def places(self) -> set[Place]:
+        """Where there is a position, or an order."""
+        return {*self.position, *(each.place for each in self.open.values())}
+
+    def reducible(self, place: Place, side: str) -> tuple[int, int]:
+        """How many lots an order of that side may have and but reduce: for certain, at most."""
+        against, sure, perhaps = self.position[place], self.low[place], self.high[place]
+        if side == BUY:
+            against, sure, perhaps = -against, -perhaps, -sure
+        works = self.working(place, side)
+        return max(0, min(against, sure) - works), max(0, min(against, perhaps) - works)
+
+    def held(self, desk: str) -> int:
+        """What is held for a desk, at least."""
+        return sum(each.held_at_least for each in self.open.values() if each.place[0] == desk)
+
+    def open_count(self, desk: str) -> int:
+        """How many of its orders are open."""
+        return sum(each.place[0] == desk for each in self.open.values())
