@@ -80,6 +80,8 @@ def long_function(lines: int) -> str:
     return "def f():\n" + "    pass\n" * (lines - 1)
 
 
+pytestmark = pytest.mark.slow  # it reads sources, whichever form runs
+
 RULES = (
     Rule(
         "forms imports itself and the standard library only",

@@ -12,6 +12,8 @@ import pytest
 
 from sim.slices_mutations import MUTATIONS, SEEDS_MAX, Patch, find, play
 
+pytestmark = pytest.mark.slow  # of no compiled form
+
 SIM = Path(__file__).resolve().parent / "sim"
 
 
