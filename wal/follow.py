@@ -28,7 +28,7 @@ from wal.find_record import first_head
 from wal.headfile import PublishedHead, read_published_head
 from wal.keyring import KeyStepError, RingHasher
 from wal.regularfile import open_to_read
-from wal.segment import list_segments
+from wal.segment import list_segments, segment_name
 from wal.segment_keys import ChangeOf, SegmentKeys
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -145,12 +145,23 @@ class Follower:
         """To the beginning of the segment behind this one, if it is to be read, too."""
         if until is not None and self._segment >= until.segment:
             return False
-        names = [path.name for path in list_segments(self._directory, archived=True)]
-        later = [name for name in names if name > self._segment]
-        if not later or (until is not None and later[0] > until.segment):
+        following = self._next_segment()
+        if not following or (until is not None and following > until.segment):
             return False
-        self._segment, self._offset = later[0], 0
+        self._segment, self._offset = following, 0
         return True
+
+    def _next_segment(self) -> str:
+        """Its name; empty where there is none. Where it is there, nothing is listed: of a day's
+        twenty thousand segments that takes as long as to read one.
+        """
+        if self._segment:
+            name = segment_name(int(self._segment.partition(".")[0]) + 1)
+            path = self._directory / name
+            if path.is_file() and not path.is_symlink():
+                return name
+        names = [path.name for path in list_segments(self._directory, archived=True)]
+        return next((name for name in names if name > self._segment), "")
 
     def _lines_of_segment(self, end: int) -> Iterator[bytes]:
         if self._offset >= end:
