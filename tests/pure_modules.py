@@ -79,6 +79,7 @@ PURE_GUARD = frozenset(
         "client.stamps",
         "client.values",
         "cluster",
+        "cluster.moves",
         "cluster.slices",
         "config.policy_difference",
         "config.contradictions",

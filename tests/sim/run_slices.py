@@ -1,6 +1,7 @@
 """Plays seeds of the slices' simulation, a thousand guards in each, and tells what they came to.
 
     python tests/sim/run_slices.py [--seeds 3] [--first 0] [--guards 1000] [--seconds 60] [--trace]
+    python tests/sim/run_slices.py --moves         # desks move between the guards meanwhile
     python tests/sim/run_slices.py --bugs          # every planted bug must be found
 
 A seed that fails is printed with the end of its trace, and plays the same on any machine. Exit code
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--guards", type=int, default=1_000, help="how many guards")
     parser.add_argument("--seconds", type=int, default=60, help="so long things go wrong")
     parser.add_argument("--trace", action="store_true", help="print the end of every trace")
+    parser.add_argument("--moves", action="store_true", help="desks move between the guards, too")
     parser.add_argument("--bugs", action="store_true", help="look for the planted bugs instead")
     options = parser.parse_args()
     tests = Path(__file__).resolve().parent.parent
@@ -31,11 +33,13 @@ def main() -> int:
 
 def _play(options: argparse.Namespace) -> int:
     from sim.disk import ViolationError
+    from sim.moves_world import MovesWorld
     from sim.slices_world import SlicesWorld
 
+    kind = MovesWorld if options.moves else SlicesWorld
     for seed in range(options.first, options.first + options.seeds):
         started_s = time.monotonic()
-        world = SlicesWorld(seed, options.guards, options.seconds)
+        world = kind(seed, options.guards, options.seconds)
         try:
             world.run()
         except ViolationError as error:
@@ -50,19 +54,21 @@ def _play(options: argparse.Namespace) -> int:
             f"times the sum looked at; {world.messages} messages, {cluster.commits} batches, "
             f"{world.admitted} orders answered, {world.deaths} guards died, {world.takeovers} "
             f"takeovers, {cluster.failovers} failovers with {cluster.undone} transactions lost; "
+            f"{world.arrivals} moves of desks; "
             f"nothing exceeded, nothing lost; digest {world.digest[:16]}"
         )
     return 0
 
 
 def _find_bugs() -> int:
-    from sim.slices_mutations import MUTATIONS, find
+    from sim import moves_mutations, slices_mutations
 
     survivors = 0
-    for mutation in MUTATIONS:
-        found = find(mutation)
-        survivors += found is None
-        print(f"{mutation.__name__}: {found or 'SURVIVES'}")
+    for module in (slices_mutations, moves_mutations):
+        for mutation in module.MUTATIONS:
+            found = module.find(mutation)
+            survivors += found is None
+            print(f"{mutation.__name__}: {found or 'SURVIVES'}")
     return 1 if survivors else 0
 
 

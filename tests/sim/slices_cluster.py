@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from guard.cluster.moves import DeskOut, MoveRecord
 from guard.cluster.slices import Message, Row, SliceGranted, SliceReturned, Table
 from sim.slices_oracle import SlicesOracle
 
@@ -34,7 +35,15 @@ class Closed(NamedTuple):
     spent: int
 
 
-LogRecord = SliceGranted | SliceReturned | Admitted | Closed
+class Moved(NamedTuple):
+    """A desk has left, or arrived, with what its orders hold."""
+
+    resource: str
+    record: MoveRecord
+    held: int
+
+
+LogRecord = SliceGranted | SliceReturned | Admitted | Closed | Moved
 
 
 class Waiting(NamedTuple):
@@ -56,6 +65,8 @@ def effect(record: LogRecord) -> tuple[int, int, int]:
             return 0, record.amount, 0
         case Closed():
             return 0, record.spent - record.held, record.spent
+        case Moved():
+            return 0, -record.held if isinstance(record.record, DeskOut) else record.held, 0
 
 
 class Cluster:
@@ -103,6 +114,9 @@ class Cluster:
             self.table.rows.pop(key, None)
         else:
             self.table.rows[key] = row
+
+    def written(self, name: str, record: LogRecord, *, is_undone: bool) -> None:
+        """A record has come into a log, or gone with a failure: for who looks at more."""
 
     def set_total(self, resource: str, total: int) -> None:
         """A person gives the firm more of a resource, or less."""
@@ -153,10 +167,12 @@ class Cluster:
             self._oracle.log((name, record.resource), *effect(record))
             self._oracle.check_log((name, record.resource))
             self._touched(name, record.resource)
+            self.written(name, record, is_undone=False)
 
         def undo() -> None:
             del log[-len(batch) :]
-            for record in batch:
+            for record in reversed(batch):
+                self.written(name, record, is_undone=True)
                 granted, used, spent = effect(record)
                 self._oracle.log((name, record.resource), -granted, -used, -spent)
                 self._touched(name, record.resource)

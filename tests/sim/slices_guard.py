@@ -76,8 +76,12 @@ class Guard:
         for resource in self.resources:
             self._orders(resource)
             self._talk(resource)
+        self.more()
         self.flush()
         world.at(world.tick_ns(), self.tick)
+
+    def more(self) -> None:
+        """What else is due."""
 
     def _orders(self, resource: str) -> None:
         free = self.in_force(resource) - self.used[resource]
@@ -87,11 +91,21 @@ class Guard:
         if may_enter and amount <= free and self.rng.random() < 0.6:
             if self.world.now_ns - self.processed_ns > CONTACT_NS_MAX:
                 raise ViolationError(f"{self.name}: an order, and the firm is not heard")
-            self.stage(Admitted(resource, self.world.next_order(), amount))
+            order = self.new_order()
+            if order is not None:
+                self.stage(Admitted(resource, order, amount))
         for order, (of, held) in list(self.open.items()):
             if of == resource and (self.world.is_draining or self.rng.random() < 0.35):
                 spent = held // 4 if self.rng.random() < 0.05 else 0
                 self.stage(Closed(resource, order, held, spent))
+
+    def new_order(self) -> int | None:
+        """An order's id; None where nobody wants one."""
+        return self.world.next_order()
+
+    def needed(self) -> int:
+        """What it must have free, beside what orders want."""
+        return 0
 
     def _talk(self, resource: str) -> None:
         now_ns, holder = self.world.now_ns, self.holder
@@ -99,7 +113,9 @@ class Guard:
         if told is not None:
             self.world.send(self, told)
         free = self.in_force(resource) - self.used[resource]
+        needed = self.needed()
         wants = 0 if free >= LOW or self.world.is_draining else self.rng.randint(1, CHUNK_MAX)
+        wants, free = max(wants, needed - free, 0), free - needed
         self.world.send(self, holder.ask(resource, wants, now_ns))
         surplus = min(free, holder.wanted_back.get(resource, 0))
         if free > 3 * LOW and self.rng.random() < 0.3:

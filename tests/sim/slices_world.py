@@ -65,11 +65,20 @@ class SlicesWorld:
         for name in names:
             self.at(self.rng.randrange(2 * SECOND), self.take_over, name)
 
+    def make_guard(self, name: str, epoch: int) -> Guard:
+        """A process, which has read its log."""
+        return Guard(self, name, epoch, self.resources[name])
+
     def note(self, line: str) -> None:
         """One line of the trace."""
         line = f"{self.now_ns // MS} {line}"
         self.trace.append(line)
         self._digest.update(line.encode())
+
+    @property
+    def arrivals(self) -> int:
+        """How many desks have moved."""
+        return 0
 
     @property
     def digest(self) -> str:
@@ -149,10 +158,10 @@ class SlicesWorld:
 
     def send(self, guard: Guard, message: Message) -> None:
         """A message of a guard to the table."""
-        for delay_ns in self._ways():
+        for delay_ns in self.ways():
             self.at(delay_ns, self._arrive, guard, message)
 
-    def _ways(self) -> list[int]:
+    def ways(self) -> list[int]:
         """When it arrives, how often: none where it is lost."""
         self.messages += 1
         if not self.has_faults:
@@ -170,7 +179,7 @@ class SlicesWorld:
             return
 
         def done(answer: Answer) -> None:
-            for delay_ns in self._ways():
+            for delay_ns in self.ways():
                 self.at(delay_ns, self._hear, guard, answer, processed_ns)
 
         processed_ns = self.now_ns
@@ -237,7 +246,11 @@ class SlicesWorld:
             if self.cluster.is_up:
                 self.note(f"{resource}: {total}")
                 self.cluster.set_total(resource, total)
+        self.more_faults()
         self.at(int(share * SECOND), self._fault)
+
+    def more_faults(self) -> None:
+        """What else happens at random."""
 
     def _drawn(self, expected: float) -> int:
         whole = int(expected)
@@ -304,7 +317,7 @@ class SlicesWorld:
             self.takeovers += 1
             self.note(f"{name}.{epoch} serves")
             alive = [each for each in self.guards[name] if each.is_alive]
-            guard = Guard(self, name, epoch, self.resources[name])
+            guard = self.make_guard(name, epoch)
             self.guards[name] = [*alive, guard]
             self.touched(name, "")
             self.at(self.rng.randrange(5 * MS), guard.tick)
