@@ -48,6 +48,18 @@ class Postgres:
         self.ask(self.url(), f"CREATE DATABASE test{self.count}")
         return self.url(f"test{self.count}")
 
+    def script(self, url: str, text: str) -> None:
+        """Runs statements, one after the other."""
+
+        async def run() -> None:
+            connection = await importlib.import_module("asyncpg").connect(url, timeout=PATIENCE_S)
+            try:
+                await connection.execute(text)
+            finally:
+                await connection.close()
+
+        asyncio.run(run())
+
     def ask(self, url: str, statement: str, *arguments: object) -> list[Any]:
         """What a statement returns, as tuples."""
 

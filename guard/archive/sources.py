@@ -1,8 +1,8 @@
-"""Where the records come from: a log's files, or what a running guard tells of them.
+"""Where the records come from: a log's files, a cluster's rows, or what a running guard tells.
 
 Owns what is taken for a log of a guard, and that lines come in order, each once, none left out:
-`wal.Follower` and `guard.client.feed` hold that. Every line must be in the exact form in which a
-guard writes it, so that it can be written again from its parts.
+`wal.Follower`, `guard.archive.cluster_log` and `guard.client.feed` hold that. Every line must be in
+the exact form in which a guard writes it, so that it can be written again from its parts.
 
 How it fails: `SourceError` for what is no such log; what the two raise.
 """
@@ -12,9 +12,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from guard.archive.cluster_log import ClusterLog
 from guard.client.feed import AsyncFeedClient
 from guard.client.feed_session import FeedTimeoutError
 from wal import (
+    EMPTY_HEAD,
     GENESIS,
     ChainHasher,
     Entry,
@@ -30,6 +32,7 @@ from wal import (
 BATCH_RECORDS_MAX: Final = 4_000
 BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
 PAUSE_S: Final = 0.05
+CLUSTER_PAUSE_S: Final = 0.5
 _LOG_OPENED: Final = b'{"event":"log_opened",'
 _LOG_ID: Final = b',"log_id":"'
 _LOG_ID_LENGTH: Final = 32
@@ -57,9 +60,13 @@ def log_id_of(directory: Path) -> str | None:
     line = next(follower.poll(), None)
     if line is None or follower.last is None:
         raise SourceError(f"{directory}: holds no record")
-    data = follower.last.data
+    return _log_id(follower.last.data, str(directory))
+
+
+def _log_id(data: bytes, source: str) -> str:
+    """The id that a log's first record names. Raises SourceError."""
     if not data.startswith(_LOG_OPENED) or _LOG_ID not in data:
-        raise SourceError(f"{directory}: does not begin with log_opened: it is no log of a guard")
+        raise SourceError(f"{source}: does not begin with log_opened: it is no log of a guard")
     start = data.index(_LOG_ID) + len(_LOG_ID)
     return data[start : start + _LOG_ID_LENGTH].decode()
 
@@ -160,6 +167,31 @@ async def log_id_of_feed(endpoint: str, timeout_s: float, **options: Any) -> str
     async with AsyncFeedClient(endpoint, **options) as feed:
         await feed.next_batch(timeout_s)
         return feed.log_id
+
+
+async def of_cluster(log: ClusterLog, after: Head | None, *, follows: bool) -> AsyncIterator[Taken]:
+    """What a cluster's rows have behind `after`, up to what is acknowledged now, or for ever.
+
+    Raises ArchiveError.
+    """
+    head = EMPTY_HEAD if after is None else after
+    while True:
+        async for entries in log.batches(head, await log.acknowledged()):
+            for first in range(0, len(entries), BATCH_RECORDS_MAX):
+                some = entries[first : first + BATCH_RECORDS_MAX]
+                yield Taken(some, [None] * len(some))
+            head = entries[-1].head
+        if not follows:
+            return
+        await asyncio.sleep(CLUSTER_PAUSE_S)
+
+
+async def log_id_of_cluster(log: ClusterLog) -> str:
+    """The id of the log in a cluster's rows. Raises SourceError, ArchiveError."""
+    until = await log.acknowledged()
+    async for entries in log.batches(EMPTY_HEAD, until):
+        return _log_id(entries[0].data, "the cluster's log")
+    raise SourceError("the cluster's log holds no record yet")
 
 
 def _check(line: bytes, entry: Entry, source: str) -> None:

@@ -188,6 +188,13 @@ def _log_of(row: Any) -> ArchivedLog:
 @asynccontextmanager
 async def open_archive(database: str) -> AsyncIterator[Archive]:
     """Connects. `database`: a URL of libpq's (`postgresql://…`). Raises ArchiveError."""
+    async with connected(database) as (connection, errors):
+        yield Archive(connection, errors)
+
+
+@asynccontextmanager
+async def connected(database: str) -> AsyncIterator[tuple[Any, tuple[type[Exception], ...]]]:
+    """A connection, and what it raises. Raises ArchiveError where there is none."""
     driver: Any = importlib.import_module("asyncpg")  # it has no types that a checker could read
     errors = (driver.PostgresError, driver.InterfaceError, OSError)
     try:
@@ -201,6 +208,6 @@ async def open_archive(database: str) -> AsyncIterator[Archive]:
             error
         )
     try:
-        yield Archive(connection, errors)
+        yield connection, errors
     finally:
         connection.terminate()  # all that was to be written is committed, or undone

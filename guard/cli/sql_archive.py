@@ -28,6 +28,7 @@ from guard.config.keys import load_keys
 from wal import Head, WalDamage, WalInputError
 
 if TYPE_CHECKING:
+    from guard.archive.restore import Restored
     from guard.archive.sources import Taken
     from guard.archive.store import Archive
 
@@ -55,6 +56,10 @@ def add(commands: Commands) -> None:
     source.add_argument(
         "--feed", metavar="ENDPOINT", help="instead: what a daemon tells at its endpoints.feed"
     )
+    source.add_argument(
+        "--cluster-log", metavar="NAME", help="instead: the rows of a guard's [cluster]"
+    )
+    _add_cluster(verb)
     verb.add_argument("--follow", action="store_true", help="do not end: fill what comes, too")
     verb.add_argument(
         "--log-id", metavar="ID", help="of a log whose first segments are archived elsewhere"
@@ -75,7 +80,12 @@ def add(commands: Commands) -> None:
     verb = verbs.add_parser("restore", help="write a log out of its rows, byte for byte")
     verb.add_argument("destination", metavar="DEST", type=Path, help="must not exist yet")
     _add_database(verb)
-    verb.add_argument("--log-id", metavar="ID", help="which log, where there are several")
+    which = verb.add_mutually_exclusive_group()
+    which.add_argument("--log-id", metavar="ID", help="which log, where there are several")
+    which.add_argument(
+        "--cluster-log", metavar="NAME", help="instead: out of the rows of a guard's [cluster]"
+    )
+    _add_cluster(verb)
     add_key_argument(verb)
     verb.set_defaults(command=_restore)
 
@@ -86,6 +96,14 @@ def _add_database(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="URL",
         help="postgresql://USER@HOST/NAME; the password from ~/.pgpass or PGPASSWORD",
+    )
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cluster-database",
+        metavar="URL",
+        help="with --cluster-log: where the cluster's rows are, if not in --database",
     )
 
 
@@ -124,6 +142,10 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
 
 
 def _fill(options: argparse.Namespace) -> int:
+    if options.cluster_log is not None:
+        if has_key(options):
+            raise UsageError("--key-file: allowed only with the log's directory, or with --feed")
+        return _run(_fill_from_cluster(options))
     if options.feed is None:
         hasher = tool_hasher(options) if has_key(options) else None
         if not options.log.is_dir():
@@ -167,6 +189,21 @@ async def _fill_from_feed(options: argparse.Namespace, feed: dict[str, Any]) -> 
             options.feed, after, follows=options.follow, timeout_s=FEED_PATIENCE_S, **feed
         )
         return await _take(archive, log_id, after, taken)
+
+
+async def _fill_from_cluster(options: argparse.Namespace) -> int:
+    from guard.archive.cluster_log import open_cluster_log
+    from guard.archive.sources import log_id_of_cluster, of_cluster
+    from guard.archive.store import open_archive
+
+    rows = options.cluster_database or options.database
+    async with open_cluster_log(rows, options.cluster_log) as log:
+        log_id = await log_id_of_cluster(log)
+        async with open_archive(options.database) as archive:
+            await archive.make()
+            after = await _after(archive, log_id)
+            taken = of_cluster(log, after, follows=options.follow)
+            return await _take(archive, log_id, after, taken)
 
 
 async def _after(archive: "Archive", log_id: str) -> Head | None:
@@ -242,19 +279,10 @@ def _restore(options: argparse.Namespace) -> int:
 
 
 async def _restore_it(options: argparse.Namespace) -> int:
-    from guard.archive.restore import restore
-    from guard.archive.store import open_archive
     from guard.record.codec import DIALECT
     from wal import Follower, verify_chain
 
-    async with open_archive(options.database) as archive:
-        await archive.check()
-        logs = await archive.logs()
-        wanted = [log for log in logs if options.log_id in (None, log.log_id)]
-        if len(wanted) != 1:
-            names = ", ".join(log.log_id for log in logs) or "none"
-            raise UsageError(f"--log-id: one of the archived logs is needed; they are: {names}")
-        done = await restore(archive.records(wanted[0].log_id), wanted[0], options.destination)
+    done = await _written(options)
     if has_key(options):
         options.log = options.destination
         verify_chain(options.destination, log_hasher(options), DIALECT)
@@ -269,3 +297,24 @@ async def _restore_it(options: argparse.Namespace) -> int:
         f"record {done.head.sequence} ({done.head.entry_hash}); {checked}"
     )
     return EXIT_GOOD
+
+
+async def _written(options: argparse.Namespace) -> "Restored":
+    """Writes the directory out of the archive, or out of a cluster's rows."""
+    from guard.archive.cluster_log import open_cluster_log
+    from guard.archive.restore import restore
+    from guard.archive.store import open_archive
+
+    if options.cluster_log is not None:
+        rows = options.cluster_database or options.database
+        async with open_cluster_log(rows, options.cluster_log) as cluster:
+            log = await cluster.log()
+            return await restore(cluster.records(log.head), log, options.destination)
+    async with open_archive(options.database) as archive:
+        await archive.check()
+        logs = await archive.logs()
+        wanted = [log for log in logs if options.log_id in (None, log.log_id)]
+        if len(wanted) != 1:
+            names = ", ".join(log.log_id for log in logs) or "none"
+            raise UsageError(f"--log-id: one of the archived logs is needed; they are: {names}")
+        return await restore(archive.records(wanted[0].log_id), wanted[0], options.destination)

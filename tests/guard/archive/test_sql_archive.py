@@ -18,6 +18,7 @@ from postgres_support import Postgres, needs_postgres, running_postgres
 from protocol_client import ProtocolClient, order
 from wal import EMPTY_HEAD, ChainHasher, LogWriter, create_directory
 
+PACKAGE = Path(archive_package.__file__).parents[1]
 GOLDEN = Path(__file__).resolve().parents[2] / "data/logs/v1/guard"
 LOG_ID = "0123456789abcdef" * 2
 DAY_NS = 86_400_000_000_000
@@ -294,7 +295,7 @@ def test_the_schema_is_printed(database: str, postgres: Postgres) -> None:
 
 
 def test_what_the_page_asks_can_be_asked(database: str, postgres: Postgres) -> None:
-    page = (Path(archive_package.__file__).parents[1] / "ARCHIVE.md").read_text()
+    page = (PACKAGE / "ARCHIVE.md").read_text()
     statements = page.partition("```sql\n")[2].partition("```")[0].split(";")
     asked = [re.sub("--.*", "", each).strip() for each in statements]
     asked = [each.replace("2026-11-30", "2023-11-14") for each in asked if each]
@@ -303,3 +304,65 @@ def test_what_the_page_asks_can_be_asked(database: str, postgres: Postgres) -> N
     for statement in asked:
         assert statement.startswith("SELECT"), statement
         postgres.ask(database, statement)
+
+
+def batches(log: Path) -> list[tuple[int, int, str, bytes]]:
+    """The log's batches, as a guard's rows have them: first and last record, hash, lines."""
+    found: list[tuple[int, int, str, bytes]] = []
+    for line in b"".join(segments(log).values()).splitlines(keepends=True):
+        record = json.loads(line)
+        event = record["data"].get("metadata", record["data"])
+        sequence, entry_hash = record["sequence"], record["entry_hash"]
+        if event["batch_first_sequence"] == sequence or not found:
+            found.append((sequence, sequence, entry_hash, line))
+        else:
+            first, _, _, lines = found.pop()
+            found.append((first, sequence, entry_hash, lines + line))
+    return found
+
+
+def test_a_log_in_a_cluster_is_read_as_far_as_it_is_acknowledged(
+    postgres: Postgres, database: str, tmp_path: Path
+) -> None:
+    postgres.script(database, (PACKAGE / "data" / "cluster.sql").read_text())
+    rows, log = batches(GOLDEN / "log"), GOLDEN / "log"
+    acknowledged = ("genesis", 0)
+    for first, last, entry_hash, lines in rows:
+        postgres.ask(
+            database,
+            "INSERT INTO pretrade_guard.batches VALUES ('test', $1, $2, 1, $3, $4, $5, $6)",
+            *(first, last, entry_hash, acknowledged[1], acknowledged[0], lines),
+        )
+        acknowledged = (entry_hash, last)
+    postgres.ask(
+        database,
+        "INSERT INTO pretrade_guard.logs VALUES ('test', 1, 'x', $1, $2, $3, $4)",
+        *(rows[-1][1], rows[-1][2], rows[-2][1], rows[-2][2]),
+    )
+    other = postgres.new_database()
+    cluster = ("--cluster-log", "test", "--cluster-database", database)
+    said = archive("fill", *cluster, "--database", other)
+    assert f"{rows[-2][1]} records added" in said
+    postgres.ask(
+        database,
+        "UPDATE pretrade_guard.logs SET acknowledged_sequence = $1, acknowledged_hash = $2",
+        *(rows[-1][1], rows[-1][2]),
+    )
+    said = archive("fill", *cluster, "--database", other)
+    assert f"{rows[-1][1] - rows[-2][1]} record" in said
+    assert ": 0 records added" in fill(other, log)
+    whole = b"".join(segments(log).values())
+    for destination, arguments in (
+        ("of-rows", ("--database", database, "--cluster-log", "test")),
+        ("of-archive", ("--database", other)),
+    ):
+        archive("restore", str(tmp_path / destination), *arguments)
+        assert b"".join(segments(tmp_path / destination).values()) == whole
+    postgres.ask(
+        database, "DELETE FROM pretrade_guard.batches WHERE first_sequence = $1", rows[2][0]
+    )
+    done = tool("sql-archive", "restore", str(tmp_path / "x"), "--database", database, *cluster[:2])
+    assert (done.returncode, f"record {rows[2][0]}: the next one" in done.stderr) == (1, True), done
+    done = tool("sql-archive", "restore", str(tmp_path / "x"), *cluster[2:], "--database", database)
+    assert (done.returncode, "there is no archive" in done.stderr) == (1, True), done
+    assert not (tmp_path / "x").exists()
