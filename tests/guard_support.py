@@ -233,6 +233,7 @@ class LoggedEngine:
         self.now_ns = now_ns
         self.clock_ns = 0  # where the system's clock says something else
         self.marks: dict[str, tuple[int, int]] = {}  # by symbol: price, age
+        self.jumps: dict[str, int] = {}  # by symbol: where its mark has jumped to, and waits
         self.records: list[bytes] = []
         self.is_checked = True
         self.entry_hash = GENESIS
@@ -249,10 +250,11 @@ class LoggedEngine:
     def _say_facts(self, request: Request) -> None:
         """What an order's record says beside it: its symbol's mark, the log's count of time."""
         taken = self.request
-        taken.mark_price = taken.mark_age_ns = taken.elapsed_ns = 0
+        taken.mark_price = taken.mark_age_ns = taken.mark_jump = taken.elapsed_ns = 0
         is_order, state = isinstance(request, Order), self.state
         if is_order:
             taken.mark_price, taken.mark_age_ns = self.marks.get(request.symbol, (0, 0))
+            taken.mark_jump = self.jumps.get(request.symbol, 0)
         if state.has_limits if is_order else state.limits.counts_facts:
             taken.elapsed_ns = taken.received_at_ns - T0 + 1
             if is_order:

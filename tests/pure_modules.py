@@ -191,6 +191,7 @@ PURE_GUARD = frozenset(
         "record.kernel_rows",
         "record.layouts",
         "record.loss_rules",
+        "record.mark_rules",
         "record.people_rules",
         "record.reader",
         "record.rules",

@@ -27,7 +27,9 @@ class Clause(NamedTuple):
 
 
 _SIZES = ("quantity_above_max", "value_above_max", "quantity_out_of_range", "overflow")
-_PRICES = ("price_outside_collar", "reference_missing", "reference_stale")
+_PRICES = (
+    "price_outside_collar", "reference_missing", "reference_stale", "reference_unconfirmed",
+)  # fmt: skip
 _RATES = ("order_rate_exceeded", "notional_rate_exceeded")
 _POSITIONS = ("position_long_above_max", "position_short_above_max")
 _EXPOSURES = (

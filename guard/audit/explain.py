@@ -167,6 +167,14 @@ def _stranger(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _reference(event: OrderDecided | OrderRefused) -> dict[str, int] | None:
+    """The mark that its record says, how old it was, and what it had jumped to, if that waited."""
+    if event.mark_price is UNSET or event.mark_age_ns is UNSET:
+        return None
+    known = {"price": event.mark_price, "age_ns": event.mark_age_ns}
+    return known if event.mark_jump is UNSET else {**known, "jump": event.mark_jump}
+
+
 def explain_order(
     place: Place,
     event: OrderDecided | OrderRefused,
@@ -203,9 +211,7 @@ def explain_order(
         "notional_microcents": None
         if instrument is None
         else instrument.notional_microcents(order.quantity, _priced_at(event, state)),
-        "reference": None
-        if event.mark_price is UNSET
-        else {"price": event.mark_price, "age_ns": event.mark_age_ns},
+        "reference": _reference(event),
         "limits": limit_lines(state, order.desk, order.symbol),
         "halts": {
             "entries": None if halt is None else halt._asdict(),

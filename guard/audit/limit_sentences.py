@@ -84,6 +84,15 @@ def _stale(account: Account, _currency: str) -> str:
     )
 
 
+def _unconfirmed(account: Account, _currency: str) -> str:
+    detail = account["answer"]["detail"]
+    return (
+        f"the reference price had jumped from {count(detail['used'])} to {count(detail['asked'])} "
+        f"ticks, further than the {count(detail['limit'])} bps that count at once by the limits of "
+        f"{_scope(account)}, and nothing had confirmed that"
+    )
+
+
 def _collar(account: Account, _currency: str) -> str:
     detail = account["answer"]["detail"]
     return (
@@ -208,6 +217,7 @@ LIMIT_FORMS: Final[dict[str, Form]] = {
     "value_above_max": _bound("its value", "above", money),
     "reference_missing": _missing,
     "reference_stale": _stale,
+    "reference_unconfirmed": _unconfirmed,
     "price_outside_collar": _collar,
     "order_rate_exceeded": _rate(count),
     "notional_rate_exceeded": _rate(money),

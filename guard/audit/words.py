@@ -56,6 +56,7 @@ REASONS: Final = {
     "value_above_max": "worth more than the limit",
     "reference_missing": "no reference price known",
     "reference_stale": "the reference price too old",
+    "reference_unconfirmed": "the reference price has jumped to what nothing confirms yet",
     "price_outside_collar": "a price outside its collar",
     "order_rate_exceeded": "more orders in a window than the limit",
     "notional_rate_exceeded": "more value in a window than the limit",

@@ -29,6 +29,7 @@ from guard.protocol.limits import (
     PRICE_COLLAR,
     REFERENCE_AGE_MAX,
     WORDS_OF_KEY,
+    JumpBps,
     LimitBps,
     LimitKey,
     LimitScope,
@@ -93,6 +94,8 @@ class ScopeSection(Struct, forbid_unknown_fields=True, frozen=True):
     day_loss_max: str | None = None
     self_match: SelfMatch | None = None
     short_sales: ShortSales | None = None
+    mark_jump_bps: JumpBps | NoneWord | None = None
+    mark_confirm_ms: WindowMs | None = None
     sides: list[Side] | None = None
     order_types: list[OrderType] | None = None
     times_in_force: list[TimeInForce] | None = None

@@ -247,6 +247,7 @@ CHECKS_BEHIND_KERNEL: Final = [
     limit_row(Refusal.VALUE_ABOVE_MAX, limit_checks.value_above_max, "value_max"),
     sparing_row(Refusal.REFERENCE_MISSING, limit_checks.reference_missing, "price_collar_bps"),
     sparing_row(Refusal.REFERENCE_STALE, limit_checks.reference_stale, "reference_age_max_ms"),
+    sparing_row(Refusal.REFERENCE_UNCONFIRMED, limit_checks.reference_unconfirmed, "mark_jump_bps"),
     limit_row(Refusal.PRICE_OUTSIDE_COLLAR, limit_checks.price_outside_collar, "price_collar_bps"),
     sparing_row(Refusal.ORDER_RATE_EXCEEDED, limit_checks.order_rate_exceeded, "rates"),
     sparing_row(Refusal.NOTIONAL_RATE_EXCEEDED, limit_checks.notional_rate_exceeded, "rates"),

@@ -6,6 +6,7 @@ from libc.stdint cimport uint64_t as u64
 
 from guard.engine.limits cimport Effective
 from guard.engine.limits cimport Limits
+from guard.engine.prices cimport has_moved
 from guard.engine.rates cimport Bucket
 from guard.engine.recent cimport Recent
 from guard.engine.state cimport Found, GuardState
@@ -22,7 +23,7 @@ cdef extern from *:
 
 cdef i64 _NEVER, _UNSAID, _NO_LIMIT, _I64_MAX, _NS_PER_MS, _ORDERS, _NOTIONAL, _DESK, _DESK_SYMBOL
 cdef u64 _MARKET, _SELL, _RESTRICTED, _NOT_ALLOWED, _BPS
-cdef Py_ssize_t _VENUE_AT
+cdef Py_ssize_t _VENUE_AT, _MARK_JUMP
 cdef Py_ssize_t _QUANTITY_MIN, _QUANTITY_MAX, _QUANTITY_STEP, _PRICE_STEP, _VALUE_MIN, _VALUE_MAX
 cdef Py_ssize_t _PRICE_COLLAR, _REFERENCE_AGE_MAX, _MARKET_BUFFER, _DUPLICATE_WINDOW, _SIDES
 cdef Py_ssize_t _ORDER_TYPES, _TIMES_IN_FORCE
@@ -30,7 +31,7 @@ cdef Py_ssize_t _ORDER_TYPES, _TIMES_IN_FORCE
 @cython.locals(wide_price=u128, moved=u128)
 cpdef u64 moved_up(u64 price, u64 bps) noexcept
 
-@cython.locals(worth=Worth, notional=u64)
+@cython.locals(worth=Worth, price=u64)
 cdef u64 notional_microcents(Request request, Found found) except? 0
 @cython.locals(effective=Effective)
 cdef u64 valuation_price(Request request, Found found) except? 0
@@ -90,7 +91,7 @@ cdef bint quantity_above_max(GuardState, Request, Outcome, Found) except -1
 cdef bint quantity_off_step(GuardState, Request, Outcome, Found) except -1
 @cython.locals(effective=Effective)
 cdef bint price_off_step(GuardState, Request, Outcome, Found) except -1
-@cython.locals(effective=Effective)
+@cython.locals(notional=u64, worth=Worth, effective=Effective)
 cdef bint value_below_min(GuardState, Request, Outcome, Found) except -1
 @cython.locals(effective=Effective)
 cdef bint value_above_max(GuardState, Request, Outcome, Found) except -1
@@ -98,8 +99,10 @@ cdef bint value_above_max(GuardState, Request, Outcome, Found) except -1
 cdef bint reference_missing(GuardState, Request, Outcome, Found) except -1
 @cython.locals(effective=Effective, age_max_ms=i64, age_ns=i64, age_ms=i64)
 cdef bint reference_stale(GuardState, Request, Outcome, Found) except -1
+@cython.locals(effective=Effective, jump_bps=i64)
+cdef bint reference_unconfirmed(GuardState, Request, Outcome, Found) except -1
 @cython.locals(
-    effective=Effective, collar_bps=i64, price=u64, mark_price=u64, wide_distance=u128, wide_allowed=u128
+    effective=Effective, collar_bps=i64, price=u64, mark_price=u64, jump=u64, low=u64, high=u64
 )
 cdef bint price_outside_collar(GuardState, Request, Outcome, Found) except -1
 @cython.locals(effective=Effective)

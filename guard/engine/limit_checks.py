@@ -11,6 +11,7 @@ other desks' business.
 """
 
 from guard.engine.limits import Effective
+from guard.engine.prices import has_moved
 from guard.engine.rates import NOTIONAL, ORDERS
 from guard.engine.recent import NEVER
 from guard.engine.state import Found, GuardState
@@ -29,6 +30,7 @@ _UNSAID, _NO_LIMIT, _I64_MAX, _NEVER = UNSAID, NO_LIMIT, I64_MAX, NEVER
     _PRICE_COLLAR, _REFERENCE_AGE_MAX, _MARKET_BUFFER, _DUPLICATE_WINDOW, _SIDES, _ORDER_TYPES,
     _TIMES_IN_FORCE, *_,
 ) = range(len(limits.KEYS))  # fmt: skip
+_MARK_JUMP = limits.MARK_JUMP
 _MARKET = limits.WORDS_OF_KEY[limits.ORDER_TYPES].index("market")
 _SELL = limits.WORDS_OF_KEY[limits.SIDES].index("sell")
 _RESTRICTED, _NOT_ALLOWED = int(Refusal.SYMBOL_RESTRICTED), int(Refusal.SYMBOL_NOT_ALLOWED)
@@ -48,15 +50,15 @@ def moved_up(price: int, bps: int) -> int:
 def notional_microcents(request: Request, found: Found) -> int:
     """What an order is worth at its valuation price.
 
-    A reducing order that no such price can count, since the mark is absurd, is worth what its own
-    price says: no mark keeps anybody from getting out.
+    A reducing order is worth what its own price says, where that is less: no mark keeps anybody
+    from getting out.
     """
     worth = found.worth
     assert worth is not None
-    notional = worth.notional_microcents(request.quantity, valuation_price(request, found))
-    if notional > _I64_MAX and found.is_exit:
-        notional = worth.notional_microcents(request.quantity, request.price)
-    return notional
+    price = valuation_price(request, found)
+    if found.is_exit and request.price < price:
+        price = request.price
+    return worth.notional_microcents(request.quantity, price)
 
 
 def valuation_price(request: Request, found: Found) -> int:
@@ -248,9 +250,14 @@ def price_off_step(_state: GuardState, request: Request, outcome: Outcome, found
     return _is_off_step(outcome, found, _PRICE_STEP, request.price)
 
 
-def value_below_min(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
-    """Is the order worth less than one must be?"""
-    return _is_below(outcome, found, _VALUE_MIN, outcome.notional_microcents)
+def value_below_min(_state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
+    """Is the order worth less than one must be, at the price at which it is worth most?"""
+    notional = outcome.notional_microcents
+    worth, effective = found.worth, found.limits
+    if found.is_exit and effective is not None and effective.values[_VALUE_MIN] != _UNSAID:
+        assert worth is not None
+        notional = worth.notional_microcents(request.quantity, valuation_price(request, found))
+    return _is_below(outcome, found, _VALUE_MIN, notional)
 
 
 def value_above_max(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:
@@ -293,12 +300,28 @@ def reference_stale(_state: GuardState, request: Request, outcome: Outcome, foun
     return _say(outcome, found, _REFERENCE_AGE_MAX, age_ms, 0)
 
 
+def reference_unconfirmed(
+    _state: GuardState, request: Request, outcome: Outcome, found: Found
+) -> bool:
+    """Has the symbol's mark jumped further than counts at once, to what nothing confirms yet?"""
+    effective = found.limits
+    if effective is None or request.mark_jump == 0:
+        return False
+    jump_bps = effective.values[_MARK_JUMP]
+    if jump_bps in (_UNSAID, _NO_LIMIT):
+        return False
+    if not has_moved(request.mark_price, request.mark_jump, jump_bps):
+        return False
+    return _say(outcome, found, _MARK_JUMP, request.mark_jump, request.mark_price)
+
+
 def price_outside_collar(
     state: GuardState, request: Request, outcome: Outcome, found: Found
 ) -> bool:
     """Does a limit order's price lie further from the reference than it may?
 
-    An order that but reduces is not refused for want of a fresh one.
+    An order that but reduces is not refused for want of a fresh one, and where the mark has jumped
+    to what is not confirmed, its collar reaches from the lower of both to the higher.
     """
     effective = found.limits
     if effective is None or request.order_type == _MARKET:
@@ -309,9 +332,13 @@ def price_outside_collar(
     price, mark_price = request.price, request.mark_price
     if found.is_exit and (mark_price == 0 or reference_stale(state, request, outcome, found)):
         return False
-    wide_distance = price - mark_price if price > mark_price else mark_price - price
-    wide_allowed = mark_price
-    if wide_distance * _BPS <= wide_allowed * collar_bps:
+    if found.is_exit and request.mark_jump != 0:
+        jump = request.mark_jump
+        low, high = (jump, mark_price) if jump < mark_price else (mark_price, jump)
+        if low <= price <= high:
+            return False
+        mark_price = low if price < low else high
+    if not has_moved(mark_price, price, collar_bps):
         return False
     return _say(outcome, found, _PRICE_COLLAR, price, mark_price)
 

@@ -27,6 +27,7 @@ cdef class Limits:
     cdef public dict buckets
     cdef public bint counts_orders, counts_facts, has_drop_copy, bounds_money
     cdef public bint watches_own_orders
+    cdef public bint guards_marks
     cdef public object repeated
     cdef public dict loss_scopes
     cdef public Recent recent

@@ -86,6 +86,7 @@ class Limits:
         self.has_drop_copy = False  # there is one, of some desk and symbol
         self.counts_facts = False  # of fills and cancels something is
         self.bounds_money = False  # of what positions are worth
+        self.guards_marks = False  # some scope says which jump of a mark is none yet
         self.loss_scopes: dict[str, list[LimitScope]] = {}  # by desk, of those that bound losses
         self.watches_own_orders = False  # at which prices orders work
         self.recent = Recent()
@@ -131,6 +132,8 @@ class Limits:
             self.repeated.forget()
         said = [value for scope in tree for value in own_values(scope)]
         self.bounds_money = max(said, default=UNSAID) != UNSAID
+        jumps = [scope for scope in tree if scope.mark_jump_bps not in (UNSET, None)]
+        self.guards_marks = len(jumps) > 0
         self.loss_scopes = {}
         for scope in tree:
             if scope.day_loss_max_microcents not in (UNSET, None):

@@ -13,6 +13,9 @@ cdef extern from *:
 cdef i64 _NEVER, _NS_PER_S
 cdef u64 _NO_PRICE, _BPS
 
+@cython.locals(wide_distance=u128, wide_price=u128)
+cpdef bint has_moved(u64 price, u64 other, u64 bps) noexcept
+
 @cython.final
 cdef class SymbolPrice:
     cdef public u64 price
@@ -30,7 +33,7 @@ cdef class Prices:
     cpdef u64 price(self, Py_ssize_t number) except? 0
     @cython.locals(known=SymbolPrice)
     cpdef int put(self, Py_ssize_t number, u64 price, i64 at_ns) except -1
-    @cython.locals(known=SymbolPrice, price=u64, wide_distance=u128, wide_allowed=u128)
+    @cython.locals(known=SymbolPrice, price=u64)
     cpdef i64 due_at_ns(self, Py_ssize_t number, u64 mark_price) except? -1
     @cython.locals(due_at_ns=i64)
     cpdef bint is_due(self, Py_ssize_t number, u64 mark_price, i64 elapsed_ns) except -1

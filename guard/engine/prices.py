@@ -22,6 +22,13 @@ _NO_PRICE, _NEVER, _BPS = NO_PRICE, NEVER, 10_000
 _NS_PER_S = 1_000_000_000
 
 
+def has_moved(price: int, other: int, bps: int) -> bool:
+    """Does the other lie further from a price than so many basis points of it?"""
+    wide_distance = other - price if other > price else price - other
+    wide_price = price
+    return wide_distance * _BPS > wide_price * bps
+
+
 class SymbolPrice:
     """A symbol's: in ticks, and the log's count of time when it was recorded."""
 
@@ -73,9 +80,7 @@ class Prices:
         price = known.price
         if mark_price == price:
             return _NEVER
-        wide_distance = mark_price - price if mark_price > price else price - mark_price
-        wide_allowed = price
-        if price == _NO_PRICE or wide_distance * _BPS > wide_allowed * self._bps:
+        if price == _NO_PRICE or has_moved(price, mark_price, self._bps):
             return 0
         if self._window_ns == 0 or known.at_ns > _NEVER - self._window_ns:
             return _NEVER

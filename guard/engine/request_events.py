@@ -43,13 +43,15 @@ class OrderDecided(Event, tag="order", gc=False):
     """An order that the kernel was asked about, admitted or rejected.
 
     Since version 3 of the rules, each left out where there is none: the price of its symbol that
-    was known then, how old that was, and the log's count of time, where there are limits.
+    was known then, how old that was, the price to which it has jumped, if that is not confirmed
+    yet; and the log's count of time, where there are limits.
     """
 
     order: Order
     answer: Admit | Reject
     mark_price: MarkPrice | UnsetType = UNSET
     mark_age_ns: MarkAgeNs | UnsetType = UNSET
+    mark_jump: MarkPrice | UnsetType = UNSET
     elapsed_ns: ElapsedNs | UnsetType = UNSET
     clock_ns: ReceivedAtNs | UnsetType = UNSET
 
@@ -61,6 +63,7 @@ class OrderRefused(Event, tag="order_refused", gc=False):
     answer: Reject
     mark_price: MarkPrice | UnsetType = UNSET
     mark_age_ns: MarkAgeNs | UnsetType = UNSET
+    mark_jump: MarkPrice | UnsetType = UNSET
     elapsed_ns: ElapsedNs | UnsetType = UNSET
     clock_ns: ReceivedAtNs | UnsetType = UNSET
 

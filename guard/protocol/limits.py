@@ -42,6 +42,7 @@ NAMES_MAX: Final = 16_384  # of one list; as many symbols as a guard has
 SCOPES_MAX: Final = 100_000  # a tree of these is below a record's greatest size
 
 LimitBps: TypeAlias = Annotated[int, Meta(ge=0, le=LIMIT_BPS_MAX)]
+JumpBps: TypeAlias = Annotated[int, Meta(ge=1, le=LIMIT_BPS_MAX)]
 ShareBps: TypeAlias = Annotated[int, Meta(ge=0, le=10_000)]
 WindowMs: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX)]
 WindowS: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX // 1_000)]
@@ -117,6 +118,8 @@ class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
     day_loss_max_microcents: Microcents | UnsetType | None = UNSET
     self_match: SelfMatch | UnsetType = UNSET
     short_sales: ShortSales | UnsetType = UNSET
+    mark_jump_bps: JumpBps | UnsetType | None = UNSET
+    mark_confirm_ms: WindowMs | UnsetType = UNSET
     sides: list[Side] | UnsetType = UNSET
     order_types: list[OrderType] | UnsetType = UNSET
     times_in_force: list[TimeInForce] | UnsetType = UNSET
@@ -171,6 +174,7 @@ UNSAID: Final = -1
 NO_LIMIT: Final = I64_MAX
 _OF_FIRM, _OF_DESKS = (Scope.FIRM,), (Scope.FIRM, Scope.DESK)
 _OF_MONEY = (Scope.FIRM, Scope.DESK, Scope.SYMBOL)
+_OF_SYMBOLS = (Scope.FIRM, Scope.SYMBOL)
 # (An age of the reference must be said where a collar is.)
 _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ("quantity_min", Strictest.GREATEST, "lots"),
@@ -209,6 +213,9 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     # One of a few words, the strictest last.
     ("self_match", Strictest.GREATEST, "choice"),
     ("short_sales", Strictest.GREATEST, "choice"),
+    # Of a symbol's mark, whosesoever order asks: which is none yet, and how long it is none.
+    ("mark_jump_bps", Strictest.LEAST, "bps", False, _OF_SYMBOLS),
+    ("mark_confirm_ms", Strictest.GREATEST, "ms", False, _OF_SYMBOLS),
 )
 KEYS: Final = tuple(LimitKey(name, number, *rest) for number, (name, *rest) in enumerate(_ROWS))
 (
@@ -219,7 +226,9 @@ KEYS: Final = tuple(LimitKey(name, number, *rest) for number, (name, *rest) in e
     *_,
 ) = range(len(KEYS))  # fmt: skip
 OWN_KEYS: Final = tuple(key for key in KEYS if key.is_own)
-DAY_LOSS_MAX: Final = next(key.number for key in KEYS if key.name == "day_loss_max_microcents")
+_NUMBERS: Final = {key.name: key.number for key in KEYS}
+DAY_LOSS_MAX: Final = _NUMBERS["day_loss_max_microcents"]
+MARK_JUMP, MARK_CONFIRM = _NUMBERS["mark_jump_bps"], _NUMBERS["mark_confirm_ms"]
 # What a scope's `warn_percent` is of, where that scope says it: levels, and no rates.
 WARNED_KEYS: Final = (
     *(key.name for key in OWN_KEYS if key.unit == "money" and "_max_" in key.name),
@@ -325,6 +334,7 @@ _SCOPES_WORDS: Final = {
     _OF_FIRM: "the firm alone",
     _OF_DESKS: "the firm and of desks",
     _OF_MONEY: "the firm, of desks and of symbols",
+    _OF_SYMBOLS: "the firm and of symbols",
 }
 
 
@@ -334,6 +344,13 @@ def _misplaced(scope: LimitScope, name: str, allowed: str) -> ValueError:
     return ValueError(
         f"{scope.place}.{file_name(name)}: {shown} is not allowed; allowed: {allowed}"
     )
+
+
+# Neither says anything without the other.
+_TOGETHER: Final = (
+    ("concentration_max_bps", "concentration_from_microcents"),
+    ("mark_jump_bps", "mark_confirm_ms"),
+)
 
 
 def _check_scope(scope: LimitScope) -> None:
@@ -357,10 +374,10 @@ def _check_scope(scope: LimitScope) -> None:
         if getattr(scope, name) is not UNSET and scope.reconcile_s is UNSET:
             words = "beside reconcile_s, which says that there is a drop copy"
             raise _misplaced(scope, name, words)
-    names = ("concentration_max_bps", "concentration_from_microcents")
-    for one, other in (names, names[::-1]):
-        if getattr(scope, one) not in (UNSET, None) and getattr(scope, other) is UNSET:
-            raise _misplaced(scope, one, f"beside {file_name(other)}")
+    for names in _TOGETHER:
+        for one, other in (names, names[::-1]):
+            if getattr(scope, one) not in (UNSET, None) and getattr(scope, other) is UNSET:
+                raise _misplaced(scope, one, f"beside {file_name(other)}")
     if scope.warn_percent is not UNSET and not any(
         isinstance(getattr(scope, name), int) for name in WARNED_KEYS
     ):

@@ -10,7 +10,8 @@ cdef class Request:
     cdef public u64 kind, quantity, price, venue, risk_bps, confidence_bps, minimum_quality_bps
     cdef public u64 max_p95_latency_ms, required_capabilities, allowed_providers
     cdef public u64 required_regions, max_fee_microcents, allow_substitute, side, order_type
-    cdef public u64 time_in_force, sent_at_ns, executed_at_ns, mark_price, mark_age_ns, elapsed_ns
+    cdef public u64 time_in_force, sent_at_ns, executed_at_ns, mark_price, mark_age_ns, mark_jump
+    cdef public u64 elapsed_ns
     cdef public u64 as_of_ns, bid, ask
     cdef public u64 batch_first_sequence
     cdef public i64 fee_microcents, received_at_ns, clock_ns

@@ -6,6 +6,7 @@ with them who sent it and when. One is made at the start and used for every requ
 is made for any. Compiled, it is a C structure (`request.pxd`).
 
 `mark_price`: of an order's symbol, as it was known then, and `mark_age_ns` how old; 0: none known.
+`mark_jump`: the price to which the mark has jumped, if that is not confirmed yet; else 0.
 `elapsed_ns`: the log's count of time, by which rates are judged.
 
 `clock_ns`: what the system's clock said, where that is not `received_at_ns`; else 0.
@@ -24,7 +25,8 @@ REQUEST_NUMBERS: Final = (
     "kind", "quantity", "price", "venue", "risk_bps", "confidence_bps", "minimum_quality_bps",
     "max_p95_latency_ms", "required_capabilities", "allowed_providers", "required_regions",
     "max_fee_microcents", "allow_substitute", "side", "order_type", "time_in_force", "sent_at_ns",
-    "executed_at_ns", "mark_price", "mark_age_ns", "elapsed_ns", "as_of_ns", "bid", "ask",
+    "executed_at_ns", "mark_price", "mark_age_ns", "mark_jump",
+    "elapsed_ns", "as_of_ns", "bid", "ask",
     "batch_first_sequence",
     "fee_microcents", "received_at_ns", "clock_ns",
     "client_order_id_bytes", "desk_bytes", "symbol_bytes", "fill_id_bytes", "currency_bytes",
@@ -55,7 +57,7 @@ class Request:
         self.required_regions = self.max_fee_microcents = self.allow_substitute = 0
         self.side = self.order_type = self.time_in_force = 0
         self.sent_at_ns = self.executed_at_ns = self.batch_first_sequence = 0
-        self.mark_price = self.mark_age_ns = self.elapsed_ns = 0
+        self.mark_price = self.mark_age_ns = self.mark_jump = self.elapsed_ns = 0
         self.as_of_ns = self.bid = self.ask = 0
         self.fee_microcents = self.received_at_ns = self.clock_ns = 0
         self.client_order_id_bytes = self.desk_bytes = self.symbol_bytes = 0

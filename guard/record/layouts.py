@@ -81,12 +81,15 @@ FILL_REQUEST: Final = Layout(_request("fill", "fill", fields.FILL))
 RELEASE_REQUEST: Final = Layout(_request("release", "cancel", fields.CANCEL))
 REDUCTION_REQUEST: Final = Layout(_request("reduce", "reduce", fields.REDUCE))
 
-# At the end of an event's text, each where it is not 0: the mark of the order's symbol and its age,
-# the log's count of time, and what the system's clock said where that was something else.
-TAIL_NAMES: Final = ("mark_price", "mark_age_ns", "elapsed_ns", "clock_ns")
+# At the end of an event's text, each where it is not 0: the mark of the order's symbol, how old it
+# was, the price to which it has jumped, if that is not confirmed; the log's count of time; what the
+# system's clock said, where that was something else.
+TAIL_NAMES: Final = ("mark_price", "mark_age_ns", "mark_jump", "elapsed_ns", "clock_ns")
 TAIL: Final = [b',"%b":' % name.encode() for name in TAIL_NAMES]
 TAIL_SLOTS: Final = [REQUEST_NUMBERS.index(name) for name in TAIL_NAMES]
-TAIL_MAXES: Final = [I64_MAX if name == "mark_price" else TIME_NS_MAX for name in TAIL_NAMES]
+TAIL_MAXES: Final = [
+    I64_MAX if name in ("mark_price", "mark_jump") else TIME_NS_MAX for name in TAIL_NAMES
+]
 
 # A decision record: the published format's four keys, with the event as its `metadata`.
 AUDIT: Final = b'{"audit":'

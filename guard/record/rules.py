@@ -75,6 +75,7 @@ from guard.record.checking import (
 )
 from guard.record.codec import RecordError
 from guard.record.loss_rules import check_loss
+from guard.record.mark_rules import check_due_price, check_jump, check_revalued, has_jumped
 from guard.record.people_rules import TIMED, check_due, check_latch
 
 _UNKNOWN = 0  # of a sequence: the record that says it was not read
@@ -159,6 +160,8 @@ class RecordRules:
             return False
         if request.mark_price != 0 and state.rules_version < _LIMITS_SINCE:
             return False
+        if request.mark_jump != 0 and not has_jumped(state, request):
+            return False
         if not state.has_limits:
             return request.elapsed_ns == 0
         if state.prices.is_kept and self._is_revaluation_due(request):
@@ -175,7 +178,7 @@ class RecordRules:
     def _may_fact_say(self, request: Request) -> bool:
         """The log's count of time, where facts count in rates, and no mark."""
         state = self._state
-        if request.mark_price != 0 or request.mark_age_ns != 0:
+        if request.mark_price != 0 or request.mark_age_ns != 0 or request.mark_jump != 0:
             return False
         if not state.limits.counts_facts:
             return request.elapsed_ns == 0
@@ -319,8 +322,9 @@ class RecordRules:
                 check_is(name, getattr(event, name), UNSET)
         if (event.mark_price is UNSET) != (event.mark_age_ns is UNSET):
             raise refused("mark_age_ns", event.mark_age_ns, "said with mark_price, and only so")
+        check_jump(state, event)
         self._check_elapsed(event, state.has_limits)
-        self._check_due_price(event)
+        check_due_price(self._state, event)
 
     def _check_elapsed(self, event: Any, is_said: bool) -> None:
         """The log's count of time is said where it counts, and not else."""
@@ -330,31 +334,8 @@ class RecordRules:
         elif elapsed_ns is UNSET or elapsed_ns < last_ns:
             raise refused("elapsed_ns", elapsed_ns, f"from {last_ns} on")
 
-    def _check_due_price(self, event: OrderDecided | OrderRefused) -> None:
-        """No order stands where its own mark had to be recorded before it."""
-        state, symbol = self._state, event.order.symbol
-        if (
-            event.mark_price is UNSET
-            or event.elapsed_ns is UNSET
-            or (symbol not in state.instruments)
-        ):
-            return
-        number = state.positions.number_of(symbol)
-        if state.prices.is_due(number, event.mark_price, event.elapsed_ns):
-            allowed = f"the mark of a record revalued of {symbol} before it"
-            raise refused("mark_price", event.mark_price, allowed)
-
     def _check_revalued(self, _sequence: int, event: Revalued) -> None:
-        """A price is recorded when it is due, and not else."""
-        state = self._state
-        if event.symbol not in state.instruments:
-            raise refused("symbol", event.symbol, "the name of an instrument")
-        if event.elapsed_ns < state.elapsed_ns:
-            raise refused("elapsed_ns", event.elapsed_ns, f"from {state.elapsed_ns} on")
-        number = state.positions.number_of(event.symbol)
-        if not state.prices.is_due(number, event.price, event.elapsed_ns):
-            allowed = "one that revalue_bps or revalue_s make due"
-            raise refused("price", event.price, allowed)
+        check_revalued(self._state, event)
 
     def _check_latch(self, _sequence: int, event: Any) -> None:
         check_latch(self._state, event)

@@ -168,7 +168,7 @@ class RequestPath:
             request = reader.requests[index]
             request.received_at_ns = received_at_ns
             request.clock_ns = clock_ns
-            request.mark_price = request.mark_age_ns = request.elapsed_ns = 0
+            request.mark_price = request.mark_age_ns = request.mark_jump = request.elapsed_ns = 0
             if request.kind == _ORDER or (counts_facts and is_fact(request.kind)):
                 request.elapsed_ns = elapsed_ns
             request.batch_first_sequence = batch_first_sequence
@@ -289,6 +289,8 @@ class RequestPath:
             return self._answer_about(request, at)
         if request.kind == _ORDER and self._state.rules_version >= _MARKS_SINCE:
             self.marks.say(request, self._wall_now_ns)
+            if self.marks.waiting:
+                self._revaluing.settle(request, self._wall_now_ns)
             if self._state.prices.is_kept and self.refused == 0 and self._revaluing.is_due(request):
                 self._revalue(request)
         outcome = self._outcome
@@ -366,8 +368,7 @@ class RequestPath:
         if request.bid > request.ask and request.ask != 0:
             words = f"bid: {request.bid} is not allowed; allowed: up to ask, {request.ask}"
             return self._refuse_about(request, ErrorCode.INVALID_FIELD, "bid", words, at)
-        self.marks.put(request, self._wall_now_ns, request.clock_ns or request.received_at_ns)
-        self._revaluing.note(request)
+        self._revaluing.take_mark(request, self._wall_now_ns)
         marked = Marked(request.symbol, request.price)
         self._echo(request, marked)
         return self._put_message(marked, at)

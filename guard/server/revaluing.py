@@ -1,8 +1,9 @@
 # cython: annotation_typing=False
-"""Which symbols' marks are to be recorded as the prices of positions, and from when on.
+"""Marks as they come, and which of them are to be recorded as the prices of positions, and when.
 
-Owns what waits of them, in memory alone, as the marks do (`guard.server.marks`); whether one is due
-the rule says (`guard.engine.prices`). Marks are conflated: what is recorded is the last one, and
+Owns under which limits a mark is taken (how far it may jump at once), and what of marks waits to be
+recorded, in memory alone, as they do themselves (`guard.server.marks`); whether one is due the rule
+says (`guard.engine.prices`). Marks are conflated: what is recorded is the last one, and
 before the next order alone, so that no flood of marks fills a log.
 
 How it works: a heap of counts of time: a mark that lies near the recorded price waits for its time,
@@ -16,11 +17,15 @@ from typing import Final
 from guard.engine.events import Revalued
 from guard.engine.prices import NEVER
 from guard.engine.state import GuardState
+from guard.protocol.limits import MARK_CONFIRM, MARK_JUMP, NO_LIMIT, UNSAID
 from guard.protocol.request import Request
+from guard.record.mark_rules import has_jumped
 from guard.server.marks import Marks
 
 REVALUED_BY: Final = "local"
 _NEVER = NEVER
+_NO_JUMP, _NO_LIMIT, _NS_PER_MS = UNSAID, NO_LIMIT, 1_000_000
+_MARK_JUMP, _MARK_CONFIRM = MARK_JUMP, MARK_CONFIRM
 
 
 class Revaluing:
@@ -46,15 +51,37 @@ class Revaluing:
             return False
         return state.prices.is_due(worth.number, order.mark_price, order.elapsed_ns)
 
-    def note(self, mark: Request) -> int:
+    def take_mark(self, mark: Request, wall_ns: int) -> int:
         """A mark of an instrument that there is has come."""
         state = self._state
         worth = state.worth_of(mark)
-        if not state.prices.is_kept or worth is None:
+        if worth is None:
             return 0
+        jump_bps, confirm_ns = _NO_JUMP, 0
+        if state.limits.guards_marks:
+            effective = state.limits.effective(0, worth.limit_class)
+            if effective.values[_MARK_JUMP] != _NO_LIMIT:
+                jump_bps = effective.values[_MARK_JUMP]
+                confirm_ns = effective.values[_MARK_CONFIRM] * _NS_PER_MS
+        clock_ns = mark.clock_ns if mark.clock_ns != 0 else mark.received_at_ns
+        self._marks.put(mark, wall_ns, clock_ns, jump_bps, confirm_ns)
+        if not state.prices.is_kept:
+            return 0
+        # What does not count yet is looked at again when it does (`settle`).
         due_at_ns = state.prices.due_at_ns(worth.number, mark.price)
         if due_at_ns != _NEVER:
             self._wait(mark.symbol, due_at_ns)
+        return 0
+
+    def settle(self, order: Request, wall_ns: int) -> int:
+        """Marks whose jump counts by now are so before an order is decided; of its own symbol's the
+        order says what waits, as long as the limits in force say so."""
+        for symbol in self._marks.settle(wall_ns):
+            if self._state.prices.is_kept:
+                self._wait(symbol, 0)
+        self._marks.say(order, wall_ns)
+        if order.mark_jump != 0 and not has_jumped(self._state, order):
+            order.mark_jump = 0
         return 0
 
     def _wait(self, symbol: str, due_at_ns: int) -> None:

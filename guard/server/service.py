@@ -45,6 +45,7 @@ from guard.server.standing_alarms import (
     SuspectOrders,
     words_of_clock,
     words_of_fills,
+    words_of_jumps,
 )
 from wal import ChainHasher, EvolvingKey, Head, LogWriter, free_bytes
 
@@ -182,6 +183,7 @@ def _look_at_standing(service: Service, pipeline: Pipeline) -> Callable[[], None
                 lambda: words_of_clock(clock.wall_ns(), clock.system_ns(), state),
                 lambda: words_of_fills(state),
                 SuspectOrders(state, clock.wall_ns).words,
+                lambda: words_of_jumps(pipeline.path.marks, clock.wall_ns()),
                 FullFills(lambda: pipeline.counters.full_fill_windows).words,
             ],
         ).look

@@ -12,6 +12,7 @@ from guard.engine.state import GuardState
 from guard.engine.suspects import SuspectSweep
 from guard.process.line_forms import told
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS, NANOSECONDS_PER_SECOND
+from guard.server.marks import Marks
 
 AGAIN_NS: Final = 600 * NANOSECONDS_PER_SECOND
 DESKS_NAMED_MAX: Final = 5
@@ -94,6 +95,25 @@ def words_of_fills(state: GuardState) -> Words | None:
         f"that can be remembered are, {shares.fills_max} for a desk and {FILLS_PER_ORDER_MAX} for "
         "an order that is open",
         f"no room for fills of {named}",
+    )
+
+
+def words_of_jumps(marks: Marks, wall_ns: int) -> Words | None:
+    """Where a symbol's mark has jumped to what nothing confirms, so that entries are refused."""
+    symbols = [
+        symbol.decode()
+        for symbol, mark in sorted(marks.waiting.items())
+        if mark.is_denied or wall_ns - mark.stands_since_ns < mark.confirm_ns
+    ]
+    if not symbols:
+        return None
+    named = ", ".join(symbols[:DESKS_NAMED_MAX]) + (
+        ", ..." if len(symbols) > DESKS_NAMED_MAX else ""
+    )
+    return (
+        f"marks have jumped to what nothing confirms yet: {named}: entries there are refused "
+        "(reference_unconfirmed) until another source confirms it or mark_confirm_ms have passed",
+        f"marks of {named} had jumped and were not confirmed",
     )
 
 

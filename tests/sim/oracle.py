@@ -312,7 +312,7 @@ class Oracle(
         barred = self._barred(content, is_exit)
         if barred is not None:
             return self._reject(content, "order", *barred)
-        notional = self._value(content, said)
+        notional = self._value(content, said, is_exit)
         beyond = self._beyond(content, said, notional, is_exit)
         if beyond is not None:
             return self._reject(content, "order", *beyond)

@@ -171,10 +171,10 @@ class OracleLimits:
         elapsed_ns = self.elapsed_ns if self.has_limits else 0
         return {"price": price, "age_ns": age_ns, "elapsed_ns": elapsed_ns}
 
-    def _value(self, content: Reply, said: Reply) -> int:
-        """What the order is valued at, in microcents."""
+    def _value(self, content: Reply, said: Reply, is_exit: bool) -> int:
+        """What the order is valued at, in microcents; an exit at no more than its own price."""
         price = content["price"]
-        if self.has_limits and said["price"] and content["side"] == "sell":
+        if self.has_limits and said["price"] and content["side"] == "sell" and not is_exit:
             highest = -(-said["price"] * (10_000 + self.tree.collar_bps) // 10_000)
             price = max(price, highest)
         numerator, denominator = WORTH[content["symbol"]]

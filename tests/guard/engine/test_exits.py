@@ -333,6 +333,35 @@ def test_no_mark_however_absurd_keeps_anybody_from_getting_out(mark: int) -> Non
     assert is_exit(engine.admit(exit_order("S-3", 60)))
 
 
+@pytest.mark.parametrize(("side", "order_type"), [("buy", "market"), ("sell", "limit")])
+def test_a_wrong_mark_counts_against_no_exit_s_value(side: str, order_type: str) -> None:
+    """A mark a hundred times too high: 10 lots may be worth 2,000.00, at 20,000 ticks a lot."""
+    text = 'quantity_max = "none"\nprice_collar_bps = "none"\nmarket_buffer_bps = 100\n'
+    opening = {"buy": "sell", "sell": "buy"}[side]
+    out = {"side": side, "order_type": order_type, "price": 20_000}
+    for limit, is_within in (("2000.00", True), ("1999.99", False)):
+        engine = limited(f'{text}value_max = "{limit}"\n')
+        engine.marks = {"AAPL": (19_000, 1)}
+        engine.admit(order(side=opening, quantity=10, price=19_000))
+        engine.submit(fill("F-1", 10, fee=0))
+        engine.marks = {"AAPL": (1_900_000, 1)}
+        answer = engine.submit(order("X-1", quantity=10, **out))
+        assert is_exit(answer) == is_within
+        assert is_within or answer.reason == "value_above_max"
+        entry = order("E-1", quantity=11, **(out | {"side": "sell"}))
+        assert engine.reject(entry).reason == "value_above_max"
+
+
+def test_no_price_of_its_own_makes_an_exit_too_small() -> None:
+    engine = limited('quantity_max = "none"\nprice_collar_bps = "none"\nvalue_max = "none"\n'
+                     'value_min = "1900.00"\n')  # fmt: skip
+    engine.marks = {"AAPL": (19_000, 1)}
+    engine.admit(order(quantity=20, price=19_000))
+    engine.submit(fill("F-1", 20, fee=0))
+    assert engine.reject(exit_order("S-1", 9, price=1)).reason == "value_below_min"
+    assert is_exit(engine.admit(exit_order("S-2", 10, price=1)))
+
+
 def test_so_does_an_entry_that_is_filled_before_it() -> None:
     engine = long()
     engine.admit(exit_order("S-1", 60))

@@ -21,7 +21,7 @@ from guard.recovery.checkpoint_payload import decode_state, encode_state, state_
 from guard.recovery.recover import fold_log
 from guard.replay.replay import replay_log
 from guard_limits_support import T0, WAIVED, limit_detail, limited, limits_config, verdict
-from guard_support import KEY, LoggedEngine, actor, write_log
+from guard_support import KEY, LoggedEngine, actor, fill, order, write_log
 from wal import ChainHasher
 
 HASHER = ChainHasher(KEY)
@@ -188,6 +188,26 @@ def test_a_reference_that_is_missing_or_old(engines: list[LoggedEngine]) -> None
     wanted = ("reference_stale", limit_detail(1_001, 1_000, 0, FIRM))
     assert verdict(engine, quantity=1) == wanted
     assert verdict(engine, quantity=1, symbol="BTC-USD") == ("reference_missing", {"scope": FIRM})
+
+
+@pytest.mark.parametrize("scope", [FIRM, SYMBOL])
+def test_a_reference_that_has_jumped(scope: int, engines: list[LoggedEngine]) -> None:
+    """10 % count at once; what lies further waits, whichever way, however far."""
+    place = "" if scope == FIRM else "[limits.symbol.AAPL]\n"
+    engine = limited(f"{WAIVED}{place}mark_jump_bps = 1_000\nmark_confirm_ms = 1")
+    engines.append(engine)
+    engine.marks = {"AAPL": (20_000, 1)}
+    engine.admit(order(quantity=1))
+    engine.submit(fill("F-1", 1, fee=0))
+    for jump in (22_001, 17_999, 1, I64_MAX):
+        engine.jumps = {"AAPL": jump}
+        wanted = ("reference_unconfirmed", limit_detail(jump, 1_000, 20_000, scope))
+        assert verdict(engine, quantity=1) == wanted
+        assert verdict(engine, quantity=1, desk="desk-beta", side="sell") == wanted
+        btc = {"symbol": "BTC-USD", "quantity": 1, "price": 6_000_000}
+        assert verdict(engine, **btc) == "admitted"
+    answer = engine.submit(order("S-1", side="sell", quantity=1))
+    assert answer.reducing is True
 
 
 def test_no_reference_is_needed_where_a_collar_is_waived(engines: list[LoggedEngine]) -> None:

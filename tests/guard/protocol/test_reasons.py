@@ -45,6 +45,7 @@ REFUSALS = {
     "reference_missing": (540, "order"),
     "reference_stale": (541, "order"),
     "price_outside_collar": (542, "order"),
+    "reference_unconfirmed": (543, "order"),
     "order_rate_exceeded": (560, "order"),
     "notional_rate_exceeded": (561, "order"),
     "duplicate_order": (570, "order"),
