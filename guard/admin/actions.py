@@ -36,7 +36,7 @@ from guard.admin.people_actions import (
 from guard.admin.plans import Plan as Plan
 from guard.admin.plans import named
 from guard.admin.trading import said_before, said_of
-from guard.config.limits import check_tree, tree_differences
+from guard.config.limits import check_tree, check_venues, tree_differences
 from guard.config.policy_difference import epochs_problem, policy_changes
 from guard.engine.actor import Actor
 from guard.engine.amendments import FillName, collected_by
@@ -223,6 +223,8 @@ def _limited(state: GuardState, action: asked.SetLimits, actor: Actor) -> Any:
     try:
         tree = normalized(action.limits)
         check_tree(tree, state.desks, state.instruments)
+        models = () if state.policy is None else state.policy.models
+        check_venues(tree, {model.model_id for model in models})
     except ValueError as error:
         raise AdminError("invalid", "limits", str(error)) from error
     return named(actor, LimitsSet, action, limits=tree, limits_digest_hex=digest_hex(tree))

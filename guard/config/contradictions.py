@@ -1,8 +1,8 @@
 """Limits that no order can meet: a minimum above a maximum, words of which none is left. Pure.
 
-Owns the search for a desk and a symbol for which what several scopes say excludes every order. A
-list that one scope leaves empty, or a symbol that may not be traded, says so in so many words, and
-is no contradiction.
+Owns the search for a desk and a symbol for which what several scopes say excludes every order, or
+for a scope that may not have anything. A list that one scope leaves empty, or a symbol that may not
+be traded, says so in so many words, and is no contradiction.
 
 How it works: what a desk and what a symbol says counts together with the firm's, and with what is
 said of the desk in that symbol. Scopes that say the same are looked at once. Where so many desks
@@ -39,6 +39,7 @@ from guard.protocol.limits import (
 from guard.protocol.messages import U32_MAX
 
 PAIRS_MAX: Final = 50_000
+_WHOLE_BPS: Final = 10_000
 _LOOKED_AT: Final = (
     QUANTITY_MIN, QUANTITY_MAX, QUANTITY_STEP, VALUE_MIN, VALUE_MAX, SIDES, ORDER_TYPES,
     TIMES_IN_FORCE, MARKET_BUFFER,
@@ -56,6 +57,9 @@ class _Said(NamedTuple):
 def contradictions(tree: Sequence[LimitScope]) -> Iterator[str]:
     """Each desk and symbol for which no order can meet the limits, and why."""
     by_name = {(scope.desk, scope.symbol): scope for scope in tree}
+    for scope in tree:
+        for barred in _of_money(scope):
+            yield f"{barred}: desk {scope.desk or 'any'}, symbol {scope.symbol or 'any'}"
     for scopes in _together(by_name):
         if not _is_symbol_refused(scopes):
             why = _why_none(scopes)
@@ -83,6 +87,27 @@ def _together(by_name: dict[tuple[str, str], LimitScope]) -> Iterator[list[Limit
     if len(different_desks) * len(different_symbols) <= PAIRS_MAX:
         for pair in product(different_desks.values(), different_symbols.values()):
             yield [*firm, *pair]
+
+
+def _of_money(scope: LimitScope) -> Iterator[str]:
+    """What a scope may have of which it may never come to have anything."""
+    instead = "a list of sides, symbols or restricted_symbols says that nothing may be traded"
+    for name in ("exposure_gross_max", "exposure_net_max"):
+        if getattr(scope, f"{name}_microcents") == 0:
+            yield f"{scope.place}.{name}: 0 admits no order; allowed: above 0; {instead}"
+    both = (scope.exposure_long_max_microcents, scope.exposure_short_max_microcents)
+    if both == (0, 0):
+        yield (
+            f"{scope.place}.exposure_long_max: 0, beside an exposure_short_max of 0, admits no "
+            f"order; allowed: one of both above 0; {instead}"
+        )
+    share_bps = scope.concentration_max_bps
+    is_part = isinstance(share_bps, int) and share_bps < _WHOLE_BPS
+    if is_part and scope.concentration_from_microcents == 0:
+        yield (
+            f"{scope.place}.concentration_from: 0 admits no first order, which is all that there "
+            "is; allowed: above 0"
+        )
 
 
 def _listed(scope: LimitScope) -> Iterable[str]:

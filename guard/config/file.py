@@ -306,7 +306,9 @@ def parse_config(text: str) -> Config:
         digest_hex,
         instruments,
         desks,
-        limits=_limits(file.limits, desks, instruments),
+        limits=_limits(
+            file.limits, desks, instruments, {model.model_id for model in policy.models}
+        ),
         clients=clients,
         close=file.close,
         approvals=approvals,
@@ -339,12 +341,15 @@ def _worded(said: str, table: dict[str, Any], kind: type[Sections]) -> str:
 
 
 def _limits(
-    section: LimitsSection | None, desks: dict[str, DeskTerms], instruments: dict[str, Instrument]
+    section: LimitsSection | None,
+    desks: dict[str, DeskTerms],
+    instruments: dict[str, Instrument],
+    venues: set[int],
 ) -> list[LimitScope]:
     if section is None:
         return []
     try:
-        return limit_tree(section, desks, instruments)
+        return limit_tree(section, desks, instruments, venues)
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

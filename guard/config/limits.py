@@ -121,11 +121,15 @@ class LimitsSection(ScopeSection, forbid_unknown_fields=True, frozen=True):
 
 
 def limit_tree(
-    section: LimitsSection, desks: Collection[str], symbols: Collection[str]
+    section: LimitsSection,
+    desks: Collection[str],
+    symbols: Collection[str],
+    venues: Collection[int],
 ) -> list[LimitScope]:
     """The section as the log records it. Raises ValueError naming the place."""
     tree = tree_of(section)
     check_tree(tree, desks, symbols)
+    check_venues(tree, venues)
     return tree
 
 
@@ -173,6 +177,24 @@ def check_names(tree: list[LimitScope], desks: Collection[str], symbols: Collect
                 raise ValueError(
                     f"{scope.place}: there is no symbol {symbol!r}; allowed: {_some_of(symbols)}"
                 )
+
+
+def check_venues(tree: list[LimitScope], venues: Collection[int]) -> None:
+    """Venues that the policy has, and of drop copies at least one. Raises ValueError."""
+    for scope in tree:
+        for name in ("venues", "drop_copy_venues"):
+            said = getattr(scope, name)
+            if name == "drop_copy_venues" and said == []:
+                raise ValueError(
+                    f"{scope.place}.{name}: [] is not allowed; allowed: at least one venue, or "
+                    "left out, where there is a drop copy of all"
+                )
+            for venue in said or ():
+                if venue not in venues:
+                    raise ValueError(
+                        f"{scope.place}.{name}: the policy has no venue {venue}; allowed: "
+                        f"{_some_of(list(map(str, sorted(venues))))}"
+                    )
 
 
 def _some_of(names: Collection[str]) -> str:

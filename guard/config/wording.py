@@ -19,7 +19,9 @@ from guard.protocol.ranges import Currency, DeskName
 from guard.record.words import refusal
 
 # What msgspec's own words leave out shows by these.
-_SAID_TOO_LITTLE: Final = ("[...]", "Invalid enum value", "`key` in", "$.limits", "$.clients")
+_SAID_TOO_LITTLE: Final = (
+    "[...]", "Invalid enum value", "`key` in", "$.limits", "$.clients", "$.approvals", "$.log",
+)  # fmt: skip
 _A_NAME: Final = "1 to 32 characters of A-Z a-z 0-9 ._:/-"
 
 
@@ -119,7 +121,7 @@ def _allowed(kind: Any) -> str:
     if origin is Literal:
         words = [f'"{word}"' for word in arguments]
         return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-    if origin is list:
+    if origin in (list, tuple):
         return f"a list of {_allowed(arguments[0])}"
     meta = next((each for each in arguments if isinstance(each, Meta)), Meta())
     base = arguments[0] if meta in arguments else kind

@@ -49,6 +49,22 @@ NONE_CAN = [
         "limits.order_types: market orders alone, and no scope says their market_buffer_bps",
     ),
     (
+        'revalue_bps = 1\nexposure_gross_max = "0"\n',
+        "limits.exposure_gross_max: 0 admits no order; allowed: above 0; a list of sides, symbols",
+    ),
+    (
+        f'revalue_bps = 1\n{ALPHA}exposure_net_max = "0.00"\n',
+        "limits.desk.desk-alpha.exposure_net_max: 0 admits no order; allowed: above 0",
+    ),
+    (
+        f'revalue_bps = 1\n{AAPL}exposure_long_max = "0"\nexposure_short_max = "0"\n',
+        "limits.symbol.AAPL.exposure_long_max: 0, beside an exposure_short_max of 0, admits no",
+    ),
+    (
+        'revalue_bps = 1\nconcentration_max_bps = 9_999\nconcentration_from = "0"\n',
+        "limits.concentration_from: 0 admits no first order, which is all that there is; allowed",
+    ),
+    (
         f"venues = [10]\n{ALPHA}venues = [20]\n",
         "limits.desk.desk-alpha.venues: leaves none of those that limits.venues allows",
     ),
@@ -71,6 +87,9 @@ def test_limits_that_no_order_can_meet_are_refused(text: str, told: str) -> None
         f'{ALPHA}quantity_max = 5\nrestricted_symbols = ["AAPL"]\n{AAPL}quantity_min = 6\n',
         'order_types = ["market"]\nmarket_buffer_bps = 0\n',
         "position_long_max = 0\nposition_short_max = 0\n",
+        'revalue_bps = 1\nexposure_long_max = "0"\nexposure_gross_max = "0.00000001"\n',
+        'revalue_bps = 1\nconcentration_max_bps = 10_000\nconcentration_from = "0"\n',
+        'revalue_bps = 1\nconcentration_max_bps = "none"\nconcentration_from = "0"\n',
     ],
 )
 def test_what_an_order_can_meet_or_is_said_in_so_many_words_is_not(text: str) -> None:

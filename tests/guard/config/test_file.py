@@ -64,7 +64,6 @@ def _refused(old: str, new: str) -> str:
 UNKNOWN_KEYS = [
     ("[endpoints]", "surprise = 1\n[endpoints]", "surprise", ""),
     ("[endpoints]", "[endpoints]\nsurprise = 1", "surprise", "$.endpoints"),
-    ("[log]", "[log]\nsurprise = 1", "surprise", "$.log"),
     ("[settings]", "[settings]\nsurprise = 1", "surprise", "$.settings"),
     ("[policy]", "[policy]\nsurprise = 1", "surprise", "$.policy"),
     ("venue = 20", "venue = 20\nsurprise = 1", "surprise", "$.policy.venues[1]"),
@@ -82,7 +81,6 @@ def test_unknown_keys_are_refused_at_every_level(old: str, new: str, key: str, p
 
 MISSING = [
     ('orders = "tcp://127.0.0.1:7001"\n', "orders", "$.endpoints"),
-    ('directory = "var/dev-log"\n', "directory", "$.log"),
     ("policy_epoch = 7\n", "policy_epoch", "$.policy"),
     ("venue = 30\n", "venue", "$.policy.venues[2]"),
     ('lot_size = "1"\n', "lot_size", "$.instruments[0]"),
@@ -127,13 +125,8 @@ WRONG_TYPES = [
     ("max = 1_000_000", "max = 10_000_001", "$.settings.remembered_orders_max"),
     ("window_s = 86_400", "window_s = 0", "$.settings.remembered_order_window_s"),
     ("window_s = 86_400", "window_s = 31_536_001", "$.settings.remembered_order_window_s"),
-    ("ephemeral_key = true", "ephemeral_key = 1", "$.log.ephemeral_key"),
     ("[endpoints]", "[endpoints]\nbusy_poll_us = -1", "$.endpoints.busy_poll_us"),
     ("[endpoints]", "[endpoints]\nbusy_poll_us = 10_001", "$.endpoints.busy_poll_us"),
-    ("[log]", "[log]\ncheckpoint_every_records = -1", "$.log.checkpoint_every_records"),
-    ("[log]", "[log]\ncheckpoint_every_records = 1.0", "$.log.checkpoint_every_records"),
-    ("[log]", "[log]\ncheckpoint_interval_s = 31_536_001", "$.log.checkpoint_interval_s"),
-    ("[log]", "[log]\ncheckpoint_at_stop = 1", "$.log.checkpoint_at_stop"),
 ]
 
 

@@ -80,7 +80,7 @@ def test_at_the_limit_one_below_and_one_above(
     place = {FIRM: "", DESK: "[limits.desk.desk-alpha]\n", SYMBOL: "[limits.symbol.AAPL]\n"}[scope]
     value = 100 * PRICE * LOT
     counts = name in ("gross", "net") or name == ("long" if side == "buy" else "short")
-    for limit in (value + 1, value, value - 1, 0):
+    for limit in (value + 1, value, value - 1, 1):
         engine = begun(engines, f'{place}exposure_{name}_max = "{money(limit)}"')
         detail = limit_detail(value, limit, 0, scope)
         wanted = (reason(name), detail) if counts and value > limit else "admitted"
@@ -259,7 +259,7 @@ def test_concentration(engines: list[LoggedEngine]) -> None:
     one = PRICE * LOT
     beyond = "concentration_above_max"
     detail = limit_detail(10_000, 5_000, 0, DESK)
-    engine = begun(engines, f"[limits.desk.desk-alpha]\n{concentrated(5_000, 0)}")
+    engine = begun(engines, f"[limits.desk.desk-alpha]\n{concentrated(5_000, 1)}")
     assert verdict(engine, quantity=1, price=PRICE) == (beyond, detail)
     engine = begun(engines, f"[limits.desk.desk-alpha]\n{concentrated(5_000, 10 * one)}")
     btc = {"symbol": "BTC-USD", "price": BTC_PRICE}
@@ -277,7 +277,7 @@ def test_concentration(engines: list[LoggedEngine]) -> None:
 
 
 def test_concentration_of_the_firm_tells_nothing(engines: list[LoggedEngine]) -> None:
-    engine = begun(engines, concentrated(9_999, 0))
+    engine = begun(engines, concentrated(9_999, 1))
     assert verdict(engine, quantity=1, price=PRICE) == (
         "concentration_above_max", limit_detail(0, 9_999, 0, FIRM),
     )  # fmt: skip
