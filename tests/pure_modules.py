@@ -121,6 +121,7 @@ PURE_GUARD = frozenset(
         "engine.fact_rates",
         "engine.execution",
         "engine.executions",
+        "engine.execution_rows",
         "engine.facts",
         "engine.limit_checks",
         "engine.limit_lines",

@@ -31,10 +31,12 @@ from guard.admin.messages import (
 )
 from guard.admin.people_actions import pending_reply
 from guard.admin.reconcile import unreconciled
+from guard.admin.shown_orders import ExecutionLine, ReductionLine
 from guard.admin.trading import trading_of
 from guard.admin.uncharged import uncharged_fills
 from guard.engine import remembered_rows
 from guard.engine.decide import decide
+from guard.engine.execution_rows import executions_of
 from guard.engine.exposure import GROSS
 from guard.engine.facts import Amendment
 from guard.engine.positions import POSITION_ROW
@@ -208,6 +210,8 @@ def _story(state: GuardState, query: asked.OrderStory, now_ns: int) -> StoryRepl
         orders.released_microcents(row) if is_canceled else None,
         _fills_of(state, row),
         state.next_sequence - 1,
+        _reductions_of(state, row),
+        _executions_of(state, row),
     )
 
 
@@ -252,6 +256,41 @@ def _fills_of(state: GuardState, row: int) -> list[FillLine]:
                 ),
             )
         )
+    return found[::-1]
+
+
+def _reductions_of(state: GuardState, row: int) -> list[ReductionLine]:
+    orders, request, outcome = state.orders, Request(), Outcome()
+    found: list[ReductionLine] = []
+    for fact_row in islice(remembered_rows.reductions_of(orders, row), asked.PAGE_MAX):
+        orders.read_fill(fact_row, request, outcome)
+        found.append(
+            ReductionLine(
+                remembered_rows.reduce_id_of(orders, fact_row),
+                request.quantity,
+                outcome.released_microcents,
+                fields.REDUCED_FLAGS[outcome.flags],
+                outcome.sequence,
+            )
+        )
+    return found[::-1]
+
+
+def _executions_of(state: GuardState, row: int) -> list[ExecutionLine]:
+    found = [
+        ExecutionLine(
+            execution_id,
+            venue,
+            one.symbol,
+            _SIDES[one.side],
+            one.quantity,
+            one.price,
+            one.released_microcents,
+            fields.EXECUTION_FLAG_SETS[one.flags],
+            one.sequence,
+        )
+        for execution_id, venue, one in islice(executions_of(state, row), asked.PAGE_MAX)
+    ]
     return found[::-1]
 
 

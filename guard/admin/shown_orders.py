@@ -91,6 +91,30 @@ class FillLine(Struct):
     said: list[str] = []
 
 
+class ReductionLine(Struct):
+    """A reduction as it was recorded."""
+
+    reduce_id: str
+    quantity: int
+    released_microcents: int
+    flags: list[str]
+    wal_sequence: int
+
+
+class ExecutionLine(Struct):
+    """An execution that a drop copy has reported of the order, as it was recorded."""
+
+    execution_id: str
+    venue: int
+    symbol: str
+    side: str
+    quantity: int
+    price: int
+    released_microcents: int
+    flags: list[str]
+    wal_sequence: int
+
+
 class UnchargedFill(Struct):
     """A fill whose fee was not charged, and what `accept_fill` would charge now."""
 
@@ -127,6 +151,8 @@ class StoryReply(Struct, tag="order", tag_field="type"):
     released_microcents: int | None
     fills: list[FillLine]
     head_sequence: int
+    reductions: list[ReductionLine] = []
+    executions: list[ExecutionLine] = []
     request_id: RequestId = UNSET
 
 

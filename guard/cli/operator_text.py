@@ -160,6 +160,19 @@ def _story(reply: said.StoryReply) -> str:
             f"freed{flags}"
         )
         lines += [f"    {words}" for words in fill.said]
+    for one in reply.reductions:
+        flags = f" ({', '.join(one.flags)})" if one.flags else ""
+        lines.append(
+            f"  record {one.wal_sequence}: reduction {one.reduce_id} of "
+            f"{counted(one.quantity, 'lot')}, {formats.money(one.released_microcents)} freed{flags}"
+        )
+    for each in reply.executions:
+        flags = f" ({', '.join(each.flags)})" if each.flags else ""
+        lines.append(
+            f"  record {each.wal_sequence}: execution {each.execution_id} at venue {each.venue}, "
+            f"{each.side} {counted(each.quantity, 'lot')} of {each.symbol} at "
+            f"{counted(each.price, 'tick')}{flags}"
+        )
     if reply.release_sequence is not None:
         freed = formats.money(reply.released_microcents)
         lines.append(f"  record {reply.release_sequence}: closed, {freed} freed")

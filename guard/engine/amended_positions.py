@@ -2,7 +2,9 @@
 
 Owns the rule for fills that a person busts or corrects: one that counted is traded back for what it
 was traded for, and where it was corrected traded again as it was said. Neither frees a hold, nor
-makes anything work. Of a corrected fill no more lots are confirmed than when it was recorded.
+makes anything work. Of a corrected fill no more lots are confirmed than when it was recorded. Where
+an execution of another symbol or side counts in a fill's place (`guard.engine.execution`), that is
+what is traded back.
 
 A fill counted that was recorded since positions are kept and whose order was known then: of an
 order that was refused only while that is remembered. What did not count is not traded back.
@@ -13,6 +15,7 @@ How it fails: it does not.
 from typing import Final, NamedTuple
 
 from guard.engine import remembered_rows
+from guard.engine.execution_rows import Answered, other_leg
 from guard.engine.positions import BUY, NO_POSITION, POSITION_ROW
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
@@ -51,10 +54,15 @@ def note_amended(
     if confirmed is None:
         return
     row = positions.obtain(desk_number, worth.number)
+    is_corrected = state.facts.amendment_of(fill_key, fill_sequence).is_corrected
+    leg = None if is_corrected else other_leg(state, order_row, fill_key)
     waiting = state.executions.unconfirmed.pop(fill_key, None)
     if waiting is not None:  # what of it is confirmed has not counted yet
         positions.pend(row, order.side, -waiting.lots)
-    for traded, move in ((before, positions.undo), (after, positions.trade)):
+    if leg is not None:
+        _trade_back(state, desk_number, leg)
+    own_before = before if leg is None else None
+    for traded, move in ((own_before, positions.undo), (after, positions.trade)):
         if traded is not None:
             price = order.price if traded.price is None else traded.price
             microcents = worth.traded_microcents(traded.quantity, price, order.side == BUY)
@@ -64,6 +72,18 @@ def note_amended(
         lots = min(confirmed, after.quantity)
         positions.pend(row, order.side, lots)
         state.executions.unconfirmed[fill_key] = waiting._replace(lots=lots)
+
+
+def _trade_back(state: GuardState, desk_number: int, leg: Answered) -> None:
+    """What an execution of another symbol or side has moved, as far as there is such a symbol."""
+    positions = state.positions
+    number = positions.symbols.get(leg.symbol)
+    worth = None if number is None else positions.exposure.book(number).worth
+    if worth is None:
+        return
+    microcents = worth.traded_microcents(leg.quantity, leg.price, leg.side == BUY)
+    row = positions.obtain(desk_number, worth.number)
+    positions.undo(row, leg.side, leg.quantity, 0, microcents)
 
 
 def words_at_end(state: GuardState, fill_key: bytes) -> list[str]:

@@ -20,6 +20,7 @@ import msgspec
 
 from guard.engine import fact_rates, remembered_rows, settling
 from guard.engine.amended_positions import Traded, confirmed_lots
+from guard.engine.execution_rows import CONTENT, Answered, decode
 from guard.engine.executions import Unconfirmed, Unreported
 from guard.engine.latches import OF_ALL
 from guard.engine.positions import BUY, NO_POSITION
@@ -47,25 +48,6 @@ LATCH: Final = "execution_differs"
 # What an execution moved, as `guard.engine.executions.Unreported` says it last.
 Moved: TypeAlias = tuple[int, int, int, int]
 NOTHING: Final[Moved] = (NO_POSITION, 0, 0, 0)
-# Of an execution's content: what its identity does not say, in the protocol's order.
-_CONTENT: Final = ("client_order_id", "symbol", "side", "quantity", "price", "executed_at_ns")
-
-
-class Answered(NamedTuple):
-    """An execution as it is remembered: its content, and what was answered."""
-
-    client_order_id: str
-    symbol: str
-    side: int
-    quantity: int
-    price: int
-    executed_at_ns: int
-    sequence: int
-    open_quantity: int
-    hold_microcents: int
-    released_microcents: int
-    collected_microcents: int
-    flags: int
 
 
 class Trade(NamedTuple):
@@ -83,9 +65,6 @@ class Trade(NamedTuple):
     differs: bool
     is_other: bool
     is_other_venue: bool = False
-
-
-_decode: Final = msgspec.msgpack.Decoder(Answered).decode
 
 
 def identity(request: Request) -> bytes:
@@ -182,14 +161,14 @@ def assess(state: GuardState, row: int, request: Request) -> Trade:
 
 def _answer_known(payload: bytes, request: Request, outcome: Outcome) -> None:
     """The first answer again; or an error, for one with other content."""
-    known = _decode(payload)
-    for name in _CONTENT:
+    known = decode(payload)
+    for name in CONTENT:
         if getattr(known, name) != getattr(request, name):
             _fail(outcome, ErrorCode.EXECUTION_ID_REUSED)
             outcome.field = EXECUTION_FIELDS.index(name)
             return
     outcome.repeat = 1
-    for name in Answered._fields[len(_CONTENT) :]:
+    for name in Answered._fields[len(CONTENT) :]:
         setattr(outcome, name, getattr(known, name))
 
 
@@ -199,7 +178,7 @@ def _fail(outcome: Outcome, code: ErrorCode) -> None:
 
 def _digest(request: Request) -> int:
     """Of the content of an execution whose order is not known."""
-    content = [getattr(request, name) for name in _CONTENT]
+    content = [getattr(request, name) for name in CONTENT]
     return zlib.crc32(msgspec.msgpack.encode(content))
 
 
@@ -291,8 +270,8 @@ def _keep(
 ) -> None:
     """Remembers the execution with its order, and what of it is still to come."""
     orders, key = state.orders, state.orders.fill_key(request)
-    content = [getattr(request, name) for name in _CONTENT]
-    answer = [getattr(outcome, name) for name in Answered._fields[len(_CONTENT) :]]
+    content = [getattr(request, name) for name in CONTENT]
+    answer = [getattr(outcome, name) for name in Answered._fields[len(CONTENT) :]]
     payload = msgspec.msgpack.encode([*content, *answer])
     remembered_rows.add_beside(orders, row, identity(request), payload)
     if not trade.has_fill and not trade.is_other_venue:

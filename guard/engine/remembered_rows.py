@@ -58,6 +58,11 @@ def fill_id_of(orders: "RememberedOrders", fill_row: int) -> str:
     return key_of_fill(orders, fill_row).decode().rpartition("\0")[2]
 
 
+def reduce_id_of(orders: "RememberedOrders", fact_row: int) -> str:
+    """The name of that row's reduction within its order."""
+    return fill_id_of(orders, fact_row).removeprefix("\1")
+
+
 def find_order(orders: "RememberedOrders", order_key: bytes) -> int:
     """The row of the order remembered under that key, be it one that may be forgotten."""
     return orders._orders.find(order_key)
@@ -80,6 +85,20 @@ def facts_of(orders: "RememberedOrders", row: int) -> Iterator[int]:
 def fills_of(orders: "RememberedOrders", row: int) -> Iterator[int]:
     """Those of its fills alone."""
     return (fact for fact in facts_of(orders, row) if not orders.is_reduction(fact))
+
+
+def reductions_of(orders: "RememberedOrders", row: int) -> Iterator[int]:
+    """Those of its reductions alone."""
+    return (fact for fact in facts_of(orders, row) if orders.is_reduction(fact))
+
+
+def beside_of(orders: "RememberedOrders", row: int) -> Iterator[int]:
+    """The rows of what is remembered beside that order's facts, the newest first."""
+    fill_row = orders.first_fill(row)
+    while fill_row != NO_ROW:
+        if is_beside(orders, fill_row):
+            yield fill_row
+        fill_row = orders.next_fill(fill_row)
 
 
 def is_beside(orders: "RememberedOrders", row: int) -> bool:

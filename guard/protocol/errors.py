@@ -39,9 +39,9 @@ def error_about(request: Request, code: ErrorCode, field: str, message: str) -> 
         return ErrorReply(code.word, field, message)
     fill_id = request.fill_id if request.kind == FILL else UNSET
     reduce_id = request.fill_id if request.kind == REDUCE else UNSET
-    return ErrorReply(
-        code.word, field, message, request.desk, request.client_order_id, fill_id, reduce_id
-    )
+    execution_id = request.fill_id if request.kind == EXECUTION else UNSET
+    of = request.desk, request.client_order_id
+    return ErrorReply(code.word, field, message, *of, fill_id, reduce_id, execution_id)
 
 
 def error_reply(request: Request, outcome: Outcome) -> ErrorReply:

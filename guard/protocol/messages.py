@@ -441,6 +441,7 @@ class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
     client_order_id: str | UnsetType = UNSET
     fill_id: str | UnsetType = UNSET
     reduce_id: str | UnsetType = UNSET
+    execution_id: str | UnsetType = UNSET
     request_id: RequestId = UNSET
 
 

@@ -115,6 +115,7 @@ class WireError(ValueError):
             client_order_id=_usable(said("client_order_id"), ID_LENGTH_MAX, is_identifier),
             fill_id=_usable(said("fill_id"), ID_LENGTH_MAX, is_identifier),
             reduce_id=_usable(said("reduce_id"), ID_LENGTH_MAX, is_identifier),
+            execution_id=_usable(said("execution_id"), ID_LENGTH_MAX, is_identifier),
             request_id=_usable_request_id(said("request_id")),
         )
 

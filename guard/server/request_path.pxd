@@ -27,8 +27,9 @@ cdef int _MARKS_SINCE
 cdef u64 _MARK, _LIMITS, _POSITIONS
 cdef u64 _FILL, _CANCEL, _REDUCE, _EXECUTION
 cdef u64 _BAD, _ORDER, _PING, _STATS, _HELLO, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR
+cdef u64 _EXECUTED, _OF_NO_ORDER
 cdef u64 _FULL, _FILLS_FULL, _UNCHARGED
-cdef Py_ssize_t _UNCHARGED_TOLD_MAX, _DENIED_TOLD_MAX
+cdef Py_ssize_t _DENIED_TOLD_MAX
 cdef int _RATE_EXCEEDED
 cdef i64 _CLOCK_TOLERANCE_NS, _TIME_NS_MAX
 cdef u8 _COMMA, _ARRAY, _ARRAY_END
@@ -43,7 +44,8 @@ cdef class RequestPath:
     cdef RequestReader _reader
     cdef Outcome _outcome, _due_outcome
     cdef Request _due_request
-    cdef list _uncharged, _denied
+    cdef readonly object noted
+    cdef list _denied
     cdef bint _needs_permit
     cdef Permit _permit
     cdef int _refusal
@@ -103,8 +105,6 @@ cdef class RequestPath:
     @cython.locals(data=bytes)
     cdef _revalue(self, Request order)
 
-    cdef _note_uncharged(self, Request request)
-    cpdef list take_uncharged(self)
 
     cdef Py_ssize_t _put_error(self, reply, Py_ssize_t at) except -1
 

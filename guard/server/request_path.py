@@ -38,6 +38,7 @@ from guard.server.disk_reserve import Refused
 from guard.server.hello import Greeter
 from guard.server.limits_shown import show_limits
 from guard.server.marks import Marks
+from guard.server.noted import Noted
 from guard.server.permits import NOBODY, Permit, is_of_desk
 from guard.server.positions_shown import show_positions
 from guard.server.recording import record_due as record_due
@@ -61,7 +62,7 @@ _ORDER, _PING, _STATS, _HELLO = fields.ORDER, fields.PING, fields.STATS, fields.
 _MARK, _LIMITS, _POSITIONS = fields.MARK, fields.LIMITS, fields.POSITIONS
 _MARKS_SINCE = 3  # of the rules
 _EVERYTHING = int(Refused.EVERYTHING)
-_ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR = map(
+_ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR, _EXECUTED = map(
     int,
     (
         OutcomeKind.ADMITTED,
@@ -69,12 +70,13 @@ _ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR = map(
         OutcomeKind.REFUSED,
         OutcomeKind.FILLED,
         OutcomeKind.ERROR,
+        OutcomeKind.EXECUTED,
     ),
 )
 _RATE_EXCEEDED = int(ErrorCode.RATE_EXCEEDED)
 _DENIED_TOLD_MAX = 8  # of one second; how many there were, a counter says
 _UNCHARGED = fields.UNCHARGED
-_UNCHARGED_TOLD_MAX = 8  # of one second; how many there were, a counter says
+_OF_NO_ORDER = fields.EXECUTION_UNKNOWN
 _FULL = int(Refusal.IDEMPOTENCY_WINDOW_FULL)
 _FILLS_FULL = int(ErrorCode.FILL_WINDOW_FULL)
 _CLOCK_TOLERANCE_NS, _TIME_NS_MAX = CLOCK_TOLERANCE_NS, TIME_NS_MAX
@@ -125,7 +127,7 @@ class RequestPath:
         self._outcome = Outcome()
         self._due_request, self._due_outcome = Request(), Outcome()
         self._due_request.set_text("client", client.encode())
-        self._uncharged: list[tuple[str, int]] = []
+        self.noted = Noted()
         self._needs_permit = needs_permit
         self._permit: Permit | None = None
         self._denied: list[str] = []
@@ -407,7 +409,10 @@ class RequestPath:
         if self._state.losses_due:
             self._records += record_losses(self._engine, self._writer)
         if outcome.kind == _FILLED and outcome.flags & _UNCHARGED:
-            self._note_uncharged(request)
+            self._counters.uncharged_fees += 1
+            self.noted.note_uncharged(request)
+        if outcome.kind == _EXECUTED and outcome.flags & _OF_NO_ORDER:
+            self.noted.note_stray(request)
         if outcome.kind == _ADMITTED and self._state.has_facts and self._state.facts.due:
             self._take_due(request)
         if outcome.kind == _REJECTED or outcome.kind == _REFUSED:
@@ -439,18 +444,6 @@ class RequestPath:
             request.batch_first_sequence = order.batch_first_sequence
             deciding.decide(self._state, request, outcome)
             self._take(request, outcome)
-
-    def _note_uncharged(self, request: Request) -> None:
-        """The operator is told of it at the next beat (`take_uncharged`)."""
-        self._counters.uncharged_fees += 1
-        if len(self._uncharged) < _UNCHARGED_TOLD_MAX:
-            name = f"{request.desk}/{request.client_order_id}/{request.fill_id}"
-            self._uncharged.append((name, request.fee_microcents))
-
-    def take_uncharged(self) -> list[tuple[str, int]]:
-        """Fills whose fee was not charged since this was asked last, the first few: name, fee."""
-        uncharged, self._uncharged = self._uncharged, []
-        return uncharged
 
     def _put_error(self, reply: Reply | None, at: int) -> int:
         """Puts an error, and counts it."""

@@ -157,6 +157,7 @@ def make_housekeeper(
                 "the telling of fees that were not charged",
                 partial(_tell_uncharged, pipeline, service.engine.state),
             ),
+            Duty("the telling of executions of no order", partial(_tell_strays, pipeline)),
             Duty(
                 "the look at what drop copies say",
                 Reconciling(service.engine.state, clock.wall_ns, alarm).look,
@@ -207,8 +208,18 @@ def _tell_denied(pipeline: Pipeline) -> None:
         say(f"not permitted: {text}")
 
 
+def _tell_strays(pipeline: Pipeline) -> None:
+    for trade, venue in pipeline.path.noted.take_strays():
+        text = (
+            f"execution {trade} at venue {venue} is of an order that is not known: it moves no "
+            "position and no hold; if the order is the firm's, book it by hand (`pretrade-guard "
+            "admin open-position`)"
+        )
+        alarm(told("execution_unknown", text, trade=trade, venue=venue))
+
+
 def _tell_uncharged(pipeline: Pipeline, state: GuardState) -> None:
-    for fill, fee_microcents in pipeline.path.take_uncharged():
+    for fill, fee_microcents in pipeline.path.noted.take_uncharged():
         is_known = any(fill.startswith(f"{desk}/") for desk in state.desks)
         remedy = (
             "a person has to accept it (`pretrade-guard admin accept`)"

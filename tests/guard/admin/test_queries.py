@@ -1,5 +1,6 @@
 """What queries show: pages that add up, stories that are whole, bounds that hold."""
 
+import msgspec
 import pytest
 
 from guard.admin import messages as asked
@@ -8,6 +9,7 @@ from guard.admin.actions import plan
 from guard.admin.messages import AdminError, decode_reply, encode_reply
 from guard.admin.queries import answer
 from guard.cli.operator_text import text_of
+from guard.protocol.messages import Execution, Reduce
 from guard_limits_support import WAIVED, limited
 from guard_support import (
     ALPHA_BUDGET,
@@ -102,6 +104,31 @@ def test_an_order_s_story_is_whole() -> None:
         ("F-2", 10, -7, 18_999),
     ]
     assert (story.release_sequence, story.released_microcents) == (at, ORDER_NOTIONAL // 2)
+    assert decode_reply(encode_reply(story, True)) == story
+
+
+def test_a_story_has_reductions_and_executions() -> None:
+    logged = LoggedEngine()
+    logged.submit(order())
+    logged.submit(fill("F-1", 40, 5_000, price=19_000))
+    logged.submit(Reduce("desk-alpha", "A-1", "R-1", 10))
+    trade = {"desk": "desk-alpha", "client_order_id": "A-1", "symbol": "AAPL", "side": "buy"}
+    for name, lots in (("F-1", 40), ("F-2", 60)):
+        said = Execution(**trade, execution_id=name, venue=10, quantity=lots, price=19_000)
+        logged.submit(said)
+    story = answer(logged.state, asked.OrderStory(desk="desk-alpha", client_order_id="A-1"), T0)
+    at = logged.state.next_sequence
+    assert [one.fill_id for one in story.fills] == ["F-1"]
+    assert [msgspec.structs.astuple(one) for one in story.reductions] == [
+        ("R-1", 10, ORDER_NOTIONAL // 10, [], at - 3)
+    ]
+    assert [msgspec.structs.astuple(one) for one in story.executions] == [
+        ("F-1", 10, "AAPL", "buy", 40, 19_000, 0, ["confirms"], at - 2),
+        ("F-2", 10, "AAPL", "buy", 60, 19_000, ORDER_NOTIONAL // 2, ["overfill"], at - 1),
+    ]
+    text = text_of(story)
+    assert f"record {at - 3}: reduction R-1 of 10 lots, 1,900.00 freed" in text
+    assert f"record {at - 1}: execution F-2 at venue 10, buy 60 lots of AAPL at 19,000 ticks (over"
     assert decode_reply(encode_reply(story, True)) == story
 
 

@@ -328,6 +328,9 @@ def test_one_identity_has_one_content(changes: dict[str, Any], field: str) -> No
     error = engine.submit(execution(**changes))
     assert isinstance(error, ErrorReply)
     assert (error.code, error.field) == ("execution_id_reused", field)
+    assert (error.desk, error.client_order_id, error.execution_id) == (
+        "desk-alpha", changes.get("client_order_id", "A-1"), "F-1",
+    )  # fmt: skip
     assert figures(engine) == before
     other = told(engine, execution(venue=20))
     assert (other.repeat, other.flags) == (False, ["differs"]), "another venue's is another one"
@@ -352,6 +355,7 @@ def test_what_is_remembered_is_bounded_as_fills_are() -> None:
     told(engine, execution("F-2", 1))
     error = engine.submit(execution("F-3", 1))
     assert (error.code, error.field) == ("fill_window_full", "execution_id")
+    assert (error.execution_id, error.fill_id) == ("F-3", UNSET)
     assert told(engine, execution("F-2", 1)).repeat
     assert shares.of(engine.state.desks["desk-alpha"].share).fills == 3
 
