@@ -28,6 +28,7 @@ from guard.cli.operator import add_endpoint_arguments, open_client
 if TYPE_CHECKING:
     from guard.audit.notes import SigningKey, VerifierKey
 
+DRY_RUN_WHY = "a look at what would change"  # which is not logged
 CERTIFICATE_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -71,8 +72,9 @@ def _close(options: argparse.Namespace) -> int:
     options.day = today.isoformat() if options.day is None else options.day
     if (wrong := wrong_day(options.day, today)) is not None:
         raise UsageError(f"--day: {wrong}")
-    if not options.why:
+    if not options.why and not options.dry_run:
         raise UsageError("close needs --why TEXT, which is logged")
+    options.why = options.why or DRY_RUN_WHY
     if options.offline:
         check_options(options)
     key = _signing_key(options)

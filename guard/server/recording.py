@@ -14,6 +14,7 @@ from guard.protocol.outcome import Outcome
 from guard.protocol.ranges import LOCAL_CLIENT
 from guard.protocol.request import Request
 from guard.record.codec import encode_event
+from guard.record.people_rules import DECIDE_NOTHING
 from guard.record.writer import RecordWriter
 from wal import LogWriter
 from wal.failpoint import reach
@@ -24,9 +25,13 @@ DUE_WHY = "its time has come"
 def record_event(engine: Engine, writer: LogWriter, event: Event) -> int:
     """Stages the record of an event that no request asked for, then applies it, and so with each
     loss beyond its limit that it has caused; how many of these.
+
+    What decides nothing causes none: a start's first records stand before what a crash has cut off.
     """
     _record(engine, writer, event)
-    return record_losses(engine, writer) if engine.state.losses_due else 0
+    if type(event) in DECIDE_NOTHING or not engine.state.losses_due:
+        return 0
+    return record_losses(engine, writer)
 
 
 def record_losses(engine: Engine, writer: LogWriter) -> int:

@@ -6,6 +6,8 @@ from typing import Any
 from unittest.mock import patch
 
 from guard.engine import limit_checks
+from guard.engine.day_loss import Losses
+from guard.engine.exposure import SymbolBook
 from guard.engine.positions import Positions
 from guard.engine.state import GuardState
 from guard.engine.working_book import WorkingBook
@@ -67,6 +69,21 @@ def _begun_empty(self: GuardState) -> None:
     self.book.begin(self.limits.watches_own_orders)
 
 
+def loss_not_looked_at() -> Patch:
+    """Nobody ever loses more than may be."""
+    return patch.object(Losses, "look", lambda *_: 0)
+
+
+def day_never_turns() -> Patch:
+    """What was made or lost yesterday counts today."""
+    return patch.object(GuardState, "turn_day", lambda _: None)
+
+
+def unrealised_loss_forgotten() -> Patch:
+    """A day's profit is what was realised alone."""
+    return patch.object(SymbolBook, "profit", lambda _self, _position, _cost, realised: realised)
+
+
 # No order is refused for one of these.
 LIMITS_BLIND = (
     Refusal.PRICE_OUTSIDE_COLLAR,
@@ -78,6 +95,7 @@ LIMITS_BLIND = (
     Refusal.EXPOSURE_GROSS_ABOVE_MAX,
     Refusal.EXPOSURE_NET_ABOVE_MAX,
     Refusal.EXPOSURE_LONG_ABOVE_MAX,
+    Refusal.DAY_LOSS_ABOVE_MAX,
 )
 LIMIT_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     mark_not_said,
@@ -87,4 +105,7 @@ LIMIT_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     fills_add_no_exposure,
     closed_orders_work,
     book_lost_at_a_start,
+    loss_not_looked_at,
+    day_never_turns,
+    unrealised_loss_forgotten,
 )

@@ -125,6 +125,7 @@ class Oracle(
         self._tick(wall_ns)
         self._revalue(request, wall_ns)
         answer = self._handle(request, wall_ns)
+        self.take_losses(wall_ns)
         self.finish_due(wall_ns)
         return answer
 
@@ -138,6 +139,7 @@ class Oracle(
         """What came of an admitted order's fills before it is recorded behind it."""
         while self.facts.due:
             self._take_due(wall_ns)
+            self.take_losses(wall_ns)
 
     def _take_due(self, wall_ns: int) -> None:
         content = self.facts.due.pop(0)
@@ -185,6 +187,8 @@ class Oracle(
                 self.carry_out(content, wall_ns)
             elif kind == "release":
                 self.release(content, wall_ns)
+            elif kind == "loss":
+                self._lose(content, wall_ns)
             elif kind == "revalued":
                 self._take_price(content, wall_ns)
             else:

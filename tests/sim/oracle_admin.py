@@ -36,6 +36,11 @@ class OracleAdmin:
     _find: Any
     _log: Any
     _set_tree: Any
+    _loss_of: Any
+    _at_prices: Any
+    lost: dict[Key, int]
+    prices: dict[str, tuple[int, int]]
+    take_losses: Any
 
     def _reset_admin(self) -> None:
         """Nothing is recorded yet."""
@@ -77,7 +82,9 @@ class OracleAdmin:
             keys = self.orders.values() if self.releases_day_orders else ()
             self.ending = [order for order in keys if _ends_with_day(order)]
             return self._await_close(action)
-        return _done(action, self.carry_out(action, wall_ns), False)
+        reply = _done(action, self.carry_out(action, wall_ns), False)
+        self.take_losses(wall_ns)
+        return reply
 
     def carry_out(self, action: Reply, wall_ns: int) -> int:
         """An action is recorded; its record."""
@@ -199,6 +206,10 @@ class OracleAdmin:
 
     # What is done.
 
+    def _do_close_day(self, *_: Any) -> None:
+        prices = {symbol: price for symbol, (price, _) in self.prices.items()}
+        self.positions.turn_day(prices)
+
     def _do_halt(self, action: Reply, *_: int) -> None:
         self.said[_scope_of(action)] = "halted"
 
@@ -266,6 +277,7 @@ class OracleAdmin:
         of_firm, of_desk, of_symbol = (
             self.said.get(scope) for scope in (("firm", ""), ("desk", name), ("symbol", symbol))
         )
+        lost = self._loss_of(content)
         owing = {"asked": 0, "limit": 0, "used": desk["unpaid"]}
         owes = desk["halted"] or name in self.positions.latched
         owes = owes or self.positions.surplus(name, self.orders) > 0
@@ -275,6 +287,7 @@ class OracleAdmin:
             ("desk_halted", desk["halted"] and not self.positions.is_kept, owing, False),
             ("desk_halted", of_desk == "halted", owing, False),
             ("symbol_halted", of_symbol == "halted", {}, False),
+            ("day_loss_above_max", lost is not None, lost or {}, True),
             ("firm_reducing", of_firm == "reducing", {}, True),
             ("desk_reducing", owes or of_desk == "reducing", owing, True),
             ("symbol_reducing", of_symbol == "reducing", {}, True),
@@ -298,6 +311,7 @@ class OracleAdmin:
             "fees owed": desk["halted"],
             "orders beyond its position": self.positions.surplus(name, self.orders) > 0,
             "surplus": name in self.positions.latched,
+            "loss": (name, "") in self.lost,
         }
         why = [word for word, is_so in causes.items() if is_so]
         is_halted = "halted" in (of_firm, of_desk)
@@ -312,6 +326,7 @@ class OracleAdmin:
             "state": "halted" if is_halted else "reducing" if why else "active",
             "why": why,
             "returned_microcents": desk["returned"],
+            **self._at_prices(name),
         }
 
 

@@ -105,10 +105,12 @@ class OracleAmendments:
             return
         desk = order["content"]["desk"]
         surplus = self.positions.surplus(desk, self.orders)
-        before = _corrected(record, {})["quantity"]
-        self.positions.move(order["content"], -before, -min(confirmed, before))
+        before, content = _corrected(record, {}), order["content"]
+        count = before["quantity"]
+        self.positions.move(content, -count, -min(confirmed, count), before["price"])
         if lots is not None:
-            self.positions.move(order["content"], lots, min(confirmed, lots))
+            price = _corrected(record, action)["price"]
+            self.positions.move(content, lots, min(confirmed, lots), price)
         if self.positions.surplus(desk, self.orders) > surplus:
             self.positions.latched.add(desk)
 

@@ -74,7 +74,8 @@ class OracleExecution:
             desk["halted"] = desk["halted"] or fee["unpaid"] > 0
             desk["unpaid"] += fee["unpaid"]
         symbol = "" if order is None else order["content"]["symbol"]
-        self.positions.fill(order, content["quantity"], desk is not None and symbol in WORTH)
+        is_known, price = desk is not None and symbol in WORTH, content["price"]
+        self.positions.fill(order, content["quantity"], is_known, price)
         record = {"content": content, "answer": answer}
         identity = (content["desk"], content["client_order_id"], content["fill_id"])
         if order is None and desk is not None and self.rules_version >= SINCE_VERSION:

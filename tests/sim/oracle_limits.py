@@ -40,6 +40,12 @@ RATES = (  # scope, desk, kind, window, number; none: the tree's
 )
 # The firm's gross, desk-alpha's net, and what is long of AAPL, in microcents.
 GROSS_MAX, NET_MAX, LONG_WORTH_MAX = (thousands * 10**11 for thousands in (1_000, 450, 600))
+# What may be lost in a day: desk and symbol (empty: all), microcents, the scope's number.
+LOSSES = (
+    ("desk-alpha", "BTC-USD", 50 * 10**8, 4),
+    ("desk-beta", "AAPL", 400 * 10**8, 4),
+    ("desk-beta", "", 200 * 10**8, 2),
+)
 LIMITS_SINCE = 3  # of the rules: an order's record says its symbol's mark
 LIMITS_SET = "limits_set"  # what a start says that has logged them
 
@@ -80,6 +86,11 @@ window_ms = 30_000
 max = "40000.00"
 [limits.desk.desk-beta]
 sides = ["buy"]
+day_loss_max = "200.00"
+[limits.desk.desk-beta.symbol.AAPL]
+day_loss_max = "400.00"
+[limits.desk.desk-alpha.symbol.BTC-USD]
+day_loss_max = "50.00"
 """
 
 
@@ -100,6 +111,7 @@ class OracleLimits:
         self.tree = TREES["first"]
         self.marks: dict[str, tuple[int, int, int]] = {}  # price, arrival, how late
         self.prices: dict[str, tuple[int, int]] = {}  # of positions: as recorded, and when
+        self.lost: dict[tuple[str, str], int] = {}  # places that are latched, by record
         self.recorded_elapsed_ns = 0
         self.elapsed_ns = self.last_wall_ns = 0
         self.admitted: list[tuple[int, str, Reply, int]] = []  # elapsed, desk, content, value
@@ -152,12 +164,50 @@ class OracleLimits:
             has_moved = abs(price - known) * 10_000 > self.tree.revalue_bps * known
             if price != known and (has_moved or is_late):
                 self._take_price((symbol, price, self.elapsed_ns), wall_ns)
+                self.take_losses(wall_ns)
 
     def _take_price(self, content: tuple[str, int, int], wall_ns: int) -> None:
         symbol, price, elapsed_ns = content
         self._log("revalued", content, wall_ns, max(wall_ns, self.last_ns))
         self.prices[symbol] = (price, elapsed_ns)
         self.recorded_elapsed_ns = max(self.recorded_elapsed_ns, elapsed_ns)
+
+    def take_losses(self, wall_ns: int) -> None:
+        """What has lost more than it may is recorded, directly behind what has caused it."""
+        for desk, symbol, most, _ in LOSSES if self.has_limits else ():
+            if (desk, symbol) not in self.lost and self._profit(desk, symbol) < -most:
+                self._lose((desk, symbol), wall_ns)
+
+    def _lose(self, place: tuple[str, str], wall_ns: int) -> None:
+        self.lost[place] = self._log("loss", place, wall_ns, self.last_ns)
+
+    def _profit(self, desk: str, symbol: str) -> int:
+        """Since the day's turn, where limits say that it is looked at."""
+        if not self.has_limits or not self.positions.is_kept:
+            return 0
+        prices = {symbol: price for symbol, (price, _) in self.prices.items()}
+        return self.positions.day_profit(prices, desk, symbol)
+
+    def _at_prices(self, desk: str) -> Reply:
+        """What is shown of a desk: its gross, and its day's profit; where these can be said."""
+        prices = {symbol: price for symbol, (price, _) in self.prices.items()}
+        lines = {s: w for (of, s), w in self.positions.worsts().items() if of == desk}
+        is_known = all(symbol in prices for symbol, pair in lines.items() if any(pair))
+        gross = profit = None
+        if self.has_limits and self.positions.is_kept and is_known:
+            of = ([worth(n, s, prices.get(s, 0)) for n in pair] for s, pair in lines.items())
+            gross, profit = sum(map(max, of)), self._profit(desk, "")
+        return {"exposure_gross_microcents": gross, "day_profit_microcents": profit}
+
+    def _loss_of(self, content: Reply) -> Reply | None:
+        """The detail of the narrowest loss that bars an order; None where none does."""
+        for desk, symbol, most, scope in LOSSES:
+            is_own = desk == content["desk"] and symbol in ("", content["symbol"])
+            if is_own and (desk, symbol) in self.lost:
+                limit = most if self.has_limits else 2**63 - 1
+                used = max(0, -self._profit(desk, symbol))
+                return {"asked": 0, "limit": limit, "used": used, "scope": scope}
+        return None
 
     def _said(self, request: Reply, wall_ns: int) -> Reply:
         """What the order's record says beside it: as it was recorded, or as it is now."""

@@ -1,9 +1,12 @@
 """The oracle's positions: what is had and what works of each desk and symbol, in lots.
 
-Plain dictionaries, like the rest of it (`sim.oracle`), worked out from the protocol page.
+Plain dictionaries, like the rest of it (`sim.oracle`), worked out from the protocol page. Profit is
+by average cost (PROTOCOL 12), in microcents.
 """
 
 from typing import Any
+
+from sim.tables import WORTH
 
 Reply = dict[str, Any]
 SINCE_VERSION = 3
@@ -17,6 +20,8 @@ class Positions:
         self.since = 0  # the record
         self.lines: dict[tuple[str, str], dict[str, int]] = {}
         self.latched: set[str] = set()  # desks that a person left a surplus; nobody lifts it here
+        self.money: dict[tuple[str, str], list[int]] = {}  # cost and realised profit
+        self.turned: dict[tuple[str, str], int] = {}  # what was made by the day's turn
 
     def begin(self, orders: dict[tuple[str, str], Reply], sequence: int) -> None:
         """From this record on they are kept: what is open works."""
@@ -84,7 +89,9 @@ class Positions:
             for key, line in self.lines.items()
         }
 
-    def fill(self, order: Reply | None, lots: int, is_known: bool) -> None:
+    def fill(
+        self, order: Reply | None, lots: int, is_known: bool, price: int | None = None
+    ) -> None:
         """Lots of an order were filled; `is_known`: its desk and its symbol are."""
         if not self.is_kept or order is None or not is_known:
             return
@@ -92,14 +99,55 @@ class Positions:
         within = 0 if order["state"] == "refused" else min(lots, left_of(order))
         if order["state"] == "open":
             self._line(content)[content["side"]] -= within
-        self.move(content, lots, within)
+        self.move(content, lots, within, price)
 
-    def move(self, content: Reply, lots: int, confirmed: int) -> None:
+    def move(self, content: Reply, lots: int, confirmed: int, price: int | None = None) -> None:
         """So much more of an order was filled, or less; confirmed: within it."""
         if self.is_kept:
             line, sign = self._line(content), 1 if content["side"] == "buy" else -1
+            self._pay(content, sign * lots, price or content["price"])
             line["position"] += sign * lots
             line["confirmed"] += sign * confirmed
+
+    def _pay(self, content: Reply, lots: int, price: int) -> None:
+        """What lots bought, or sold where below zero, cost, and what of it was made or lost."""
+        key = (content["desk"], content["symbol"])
+        has, money = self.lines[key]["position"], self.money.setdefault(key, [0, 0])
+        whole = worth(abs(lots), content["symbol"], price, is_up=content["side"] == "buy")
+        if has == 0 or (has > 0) == (lots > 0):
+            money[0] = bounded(money[0] + whole)
+            return
+        size, is_long = abs(has), has > 0
+        if abs(lots) <= size:
+            part, got = divided(money[0] * abs(lots), size, is_up=is_long), whole
+            money[0] -= part
+        else:
+            part, got = money[0], divided(whole * size, abs(lots), is_up=not is_long)
+            money[0] = whole - got
+        money[1] = bounded(money[1] + (got - part if is_long else part - got))
+
+    def made(self, key: tuple[str, str], price: int) -> int:
+        """Realised and unrealised; price 0: not known."""
+        cost, realised = self.money.get(key, [0, 0])
+        has = self.lines[key]["position"]
+        if not price or not has:
+            return realised
+        value = worth(abs(has), key[1], price, is_up=has < 0)
+        return bounded(realised + (value - cost if has > 0 else cost - value))
+
+    def turn_day(self, prices: dict[str, int]) -> None:
+        """A day ends: what is made from here on is the next one's."""
+        self.turned = {key: self.made(key, prices.get(key[1], 0)) for key in self.lines}
+
+    def day_profit(self, prices: dict[str, int], desk: str, symbol: str) -> int:
+        """What a desk has made since then in a symbol; empty: in all."""
+        return bounded(
+            sum(
+                bounded(self.made(key, prices.get(key[1], 0)) - self.turned.get(key, 0))
+                for key in self.lines
+                if desk in ("", key[0]) and symbol in ("", key[1])
+            )
+        )
 
     def shown(self) -> dict[tuple[str, str], tuple[int, int, int, int]]:
         """As the guard's are compared."""
@@ -110,3 +158,19 @@ def left_of(order: Reply) -> int:
     """How many of its lots are neither filled nor taken off."""
     gone = order["filled"] + order.get("reduced", 0)
     return max(0, order["content"]["quantity"] - gone)
+
+
+def worth(lots: int, symbol: str, price: int, *, is_up: bool) -> int:
+    """So many lots at that price, in microcents."""
+    numerator, denominator = WORTH[symbol]
+    return bounded(divided(lots * price * numerator, denominator, is_up=is_up))
+
+
+def bounded(amount: int) -> int:
+    """What is beyond the ends of what is counted stays there."""
+    return max(1 - 2**63, min(amount, 2**63 - 1))
+
+
+def divided(amount: int, by: int, *, is_up: bool) -> int:
+    """Rounded up or down."""
+    return -(-amount // by) if is_up else amount // by

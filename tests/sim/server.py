@@ -24,10 +24,12 @@ from guard.engine.events import (
     SessionClosed,
 )
 from guard.record.codec import DIALECT
+from guard.record.people_rules import DECIDE_NOTHING
 from guard.recovery.checkpoint_schedule import Checkpointer, CheckpointPlan
 from guard.recovery.recover import Recovered, recover_log
 from guard.server.disk_reserve import DiskReserve
 from guard.server.pipeline import Pipeline
+from guard.server.recording import record_losses
 from guard.server.request_path import record_due, record_event
 from sim.checkpoints import Checkpoints, ChildKilledError
 from sim.disk import Disk
@@ -324,7 +326,10 @@ class Server:
     def _record(self, events: list[Outcome]) -> None:
         assert self._writer is not None
         for event in events:
+            if type(event) not in DECIDE_NOTHING:
+                record_losses(self.engine, self._writer)
             record_event(self.engine, self._writer, event)
+        record_losses(self.engine, self._writer)
         self._writer.sync_now()
 
 

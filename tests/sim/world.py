@@ -246,6 +246,7 @@ class World(WorldChecks):
             self.oracle.recover(left)
             for event in self.server.start_events:
                 self.oracle.start(1, self.wall_ns, told_of(event))
+                self.oracle.take_losses(self.wall_ns)
             self.oracle.finish_due(self.wall_ns)
 
     def _live(self, is_last: bool) -> None:

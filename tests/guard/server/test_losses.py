@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from guard.config.activation import limits_event
+from guard.engine.events import SessionStarted
 from guard.protocol.outcome import Outcome
 from guard.recovery.recover import recover_log
 from guard.replay.replay import replay_log
@@ -121,7 +122,19 @@ def test_a_start_records_it_before_what_its_configuration_changes(tmp_path: Path
         tmp_path, HASHER, recovered.head, monotonic_ns=lambda: 0, lock=recovered.lock
     ) as writer:
         who = actor(engine.state.last_received_at_ns, engine.next_sequence)
-        stage(engine, writer, [limits_event(limits_config(WAIVED).limits, who)])
+        started = who.event(
+            SessionStarted,
+            epoch=engine.state.epoch + 1,
+            software_version="9.9.9",
+            recovered_sequence=recovered.head.sequence,
+            recovered_hash=recovered.head.entry_hash,
+            after_clean_stop=False,
+            cuts=[],
+        )
+        other = limits_event(limits_config(WAIVED).limits, who)
+        stage(engine, writer, [started, other])
         writer.sync_now()
     assert engine.state.latches.of("desk-alpha", "").keys() == {"loss"}
-    assert replay_log(tmp_path, HASHER).record_count == len(whole.records) + 1
+    assert replay_log(tmp_path, HASHER).record_count == len(whole.records) + 2
+    lines = b"".join(path.read_bytes() for path in sorted(tmp_path.glob("*.jsonl"))).splitlines()
+    assert events(lines)[-3:] == ["session_started", "loss_breached", "limits_set"]
