@@ -12,6 +12,7 @@ limits, and works as ever.
 How it fails: `ValueError` naming scope and key, the value and what is allowed.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any, Final, Literal, TypeAlias
@@ -38,6 +39,7 @@ from guard.protocol.limits import (
     RateLimit,
     Scope,
     SelfMatch,
+    SessionEnd,
     ShareBps,
     ShortSales,
     Strictest,
@@ -53,6 +55,7 @@ NONE: Final = "none"
 SHOWN_MAX: Final = 20  # of what is unsaid
 
 NoneWord: TypeAlias = Literal["none"]
+_TIME: Final = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
 _MONEY: Final = {file_name(key.name): key for key in KEYS if key.unit == "money"}
 
 
@@ -62,6 +65,13 @@ class RateSection(Struct, forbid_unknown_fields=True, frozen=True):
     kind: RateKind
     window_ms: WindowMs
     max: CountAboveZero | str
+
+
+class SessionSection(Struct, forbid_unknown_fields=True, frozen=True):
+    """When a venue's session ends: hours and minutes, UTC."""
+
+    venue: VenueId
+    ends: str
 
 
 class ScopeSection(Struct, forbid_unknown_fields=True, frozen=True):
@@ -105,6 +115,7 @@ class ScopeSection(Struct, forbid_unknown_fields=True, frozen=True):
     restricted_symbols: list[Symbol] | None = None
     rates: list[RateSection] | None = None
     warn_percent: Percent | None = None
+    session_ends: list[SessionSection] | None = None
 
 
 class DeskSection(ScopeSection, forbid_unknown_fields=True, frozen=True):
@@ -195,6 +206,12 @@ def check_venues(tree: list[LimitScope], venues: Collection[int]) -> None:
                         f"{scope.place}.{name}: the policy has no venue {venue}; allowed: "
                         f"{_some_of(list(map(str, sorted(venues))))}"
                     )
+        for end in scope.session_ends or ():
+            if end.venue not in venues:
+                raise ValueError(
+                    f"{scope.place}.session_ends: the policy has no venue {end.venue}; allowed: "
+                    f"{_some_of(list(map(str, sorted(venues))))}"
+                )
 
 
 def _some_of(names: Collection[str]) -> str:
@@ -250,7 +267,7 @@ def _scope(section: ScopeSection, desk: str, symbol: str) -> LimitScope:
     said: dict[str, Any] = {}
     for name in ScopeSection.__struct_fields__:
         value = getattr(section, name)
-        if value is None or name == "rates":
+        if value is None or name in ("rates", "session_ends"):
             continue
         if name in _MONEY:
             key = _MONEY[name]
@@ -258,6 +275,11 @@ def _scope(section: ScopeSection, desk: str, symbol: str) -> LimitScope:
             said[key.name] = _money(value, f"{place}.{name}", may_be_none, key.is_own)
         else:
             said[name] = None if value == NONE else value
+    if section.session_ends is not None:
+        said["session_ends"] = [
+            SessionEnd(one.venue, _second(one.ends, f"{place}.session_ends[{at}].ends"))
+            for at, one in enumerate(section.session_ends)
+        ]
     if section.rates is not None:
         said["rates"] = [
             RateLimit(rate.kind, rate.window_ms, _rate_max(rate, f"{place}.rates[{at}].max"))
@@ -273,6 +295,13 @@ def _money(text: str, place: str, may_be_none: bool, may_be_zero: bool = False) 
     if microcents == 0 and not may_be_zero:
         raise ValueError(f"{place}: {text!r} is not allowed; allowed: above zero")
     return microcents
+
+
+def _second(text: str, place: str) -> int:
+    """The second of the day of a time such as 21:00."""
+    if not _TIME.fullmatch(text):
+        raise ValueError(f'{place}: {text!r} is not allowed; allowed: a time, such as "21:00", UTC')
+    return 3_600 * int(text[:2]) + 60 * int(text[3:])
 
 
 def _rate_max(rate: RateSection, place: str) -> int:
@@ -316,6 +345,8 @@ def said_text(field: str, value: Any) -> str:
         return NONE
     if field.endswith("_microcents"):
         return money_text(value, ",")
+    if field == "session_ends":
+        return ", ".join(map(session_text, value)) or "none"
     if field == "rates":
         return ", ".join(map(rate_text, value)) or "none"
     if isinstance(value, bool):
@@ -325,6 +356,12 @@ def said_text(field: str, value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(str, value)) or "no one"
     return f"{value:,}"
+
+
+def session_text(end: SessionEnd) -> str:
+    """When a venue's session ends, as people read it."""
+    minutes = end.second // 60
+    return f"venue {end.venue} at {minutes // 60:02}:{minutes % 60:02} UTC"
 
 
 def rate_text(rate: RateLimit) -> str:
@@ -371,6 +408,9 @@ def effective_lines(tree: list[LimitScope], desk: str, symbol: str) -> list[tupl
     for scope in tree:
         if scope.desk in ("", desk) and scope.symbol in ("", symbol):
             lines += [("rates", rate_text(rate), scope.place) for rate in scope.rates or ()]
+            lines += [
+                ("session_ends", session_text(end), scope.place) for end in scope.session_ends or ()
+            ]
             if scope.warn_percent is not UNSET:
                 lines.append(("warn_percent", f"{scope.warn_percent} %", scope.place))
     return lines

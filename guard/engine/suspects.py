@@ -1,9 +1,10 @@
 """Open orders that should not be open any more: *suspect* ones. Pure; changes nothing.
 
 Owns the rule (`guard/PROTOCOL.md`, 3.5): an `ioc` or `fok` order that is still open
-`immediate_order_s` after the guard received it, where a limit says so at all. The venue has ended
-it long ago, and nobody has told the guard. It is shown and told, and nothing else: what it holds
-stays held, until a cancel, or a person, frees it. No decision asks.
+`immediate_order_s` after the guard received it, and a `day` order that is open when the session of
+its venue has ended, where the limits say so at all. The venue has ended it, and nobody has told the
+guard. It is shown and told, and nothing else: what it holds stays held, until a cancel, or a
+person, frees it, or the close of a day that releases `day` orders. No decision asks.
 
 How it fails: it does not.
 """
@@ -18,6 +19,14 @@ from guard.protocol.messages import TIMES_IN_FORCE
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 
 _IMMEDIATE = {TIMES_IN_FORCE.index(word) for word in (b"ioc", b"fok")}
+_DAY = TIMES_IN_FORCE.index(b"day")
+_DAY_NS = 86_400 * NANOSECONDS_PER_SECOND
+
+
+def session_end_ns(since_ns: int, second: int) -> int:
+    """When a session that ends at that second of each UTC day ends next, behind that time."""
+    end_ns = since_ns // _DAY_NS * _DAY_NS + second * NANOSECONDS_PER_SECOND
+    return end_ns if end_ns > since_ns else end_ns + _DAY_NS
 
 
 def is_suspect(state: GuardState, row: int, now_ns: int) -> bool:
@@ -27,7 +36,12 @@ def is_suspect(state: GuardState, row: int, now_ns: int) -> bool:
     orders = state.orders
     orders.read(row)
     order, received_at_ns = orders.known, orders.known_outcome.received_at_ns
-    if order.time_in_force not in _IMMEDIATE or received_at_ns == 0:
+    if received_at_ns == 0:
+        return False
+    if order.time_in_force == _DAY:
+        second = _end_of(state, orders.known_outcome.venue)
+        return second is not None and now_ns >= session_end_ns(received_at_ns, second)
+    if order.time_in_force not in _IMMEDIATE:
         return False
     desk, worth = state.desks.get(id_of(orders, row)[0]), state.worth_of(order)
     if desk is None or worth is None:
@@ -36,6 +50,13 @@ def is_suspect(state: GuardState, row: int, now_ns: int) -> bool:
     if seconds in (UNSAID, NO_LIMIT):
         return False
     return now_ns - received_at_ns >= seconds * NANOSECONDS_PER_SECOND
+
+
+def _end_of(state: GuardState, venue: int) -> int | None:
+    """The second of the day at which that venue's session ends; None where no limit says so."""
+    firm = state.limits.scope_of("", "")
+    ends = () if firm is None else firm.session_ends or ()
+    return next((end.second for end in ends if end.venue == venue), None)
 
 
 class SuspectSweep:
@@ -56,7 +77,9 @@ class SuspectSweep:
         orders, tree = self._state.orders, self._state.limits.tree
         if tree is not self._tree:
             self._tree = tree
-            self._is_said = any(scope.immediate_order_s is not UNSET for scope in tree)
+            self._is_said = any(
+                scope.immediate_order_s is not UNSET or scope.session_ends for scope in tree
+            )
         if not self._is_said:
             self._row = self._counted = self.count = 0
             return

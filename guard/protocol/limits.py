@@ -46,6 +46,7 @@ JumpBps: TypeAlias = Annotated[int, Meta(ge=1, le=LIMIT_BPS_MAX)]
 ShareBps: TypeAlias = Annotated[int, Meta(ge=0, le=10_000)]
 WindowMs: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX)]
 WindowS: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX // 1_000)]
+SecondOfDay: TypeAlias = Annotated[int, Meta(ge=0, le=86_399)]
 Percent: TypeAlias = Annotated[int, Meta(ge=1, le=100)]
 RateKind: TypeAlias = Literal["orders", "notional", "cancels", "executions"]
 SelfMatch: TypeAlias = Literal["off", "flag", "refuse"]
@@ -81,6 +82,13 @@ class RateLimit(Struct, forbid_unknown_fields=True, frozen=True):
     kind: RateKind
     window_ms: WindowMs
     max: CountAboveZero
+
+
+class SessionEnd(Struct, forbid_unknown_fields=True, frozen=True):
+    """When a venue's session ends, each day: its `day` orders end with it. Seconds of a UTC day."""
+
+    venue: VenueId
+    second: SecondOfDay
 
 
 class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
@@ -129,6 +137,7 @@ class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
     restricted_symbols: list[Symbol] | UnsetType = UNSET
     rates: list[RateLimit] | UnsetType = UNSET
     warn_percent: Percent | UnsetType = UNSET
+    session_ends: list[SessionEnd] | UnsetType = UNSET
 
     @property
     def place(self) -> str:
@@ -327,6 +336,8 @@ def _sorted_lists(scope: LimitScope) -> LimitScope:
             changes[name] = sorted(set(said))
     if scope.rates is not UNSET:
         changes["rates"] = sorted(scope.rates, key=lambda rate: (rate.kind, rate.window_ms))
+    if scope.session_ends is not UNSET:
+        changes["session_ends"] = sorted(scope.session_ends, key=lambda end: end.venue)
     return msgspec.structs.replace(scope, **changes)
 
 
@@ -382,6 +393,7 @@ def _check_scope(scope: LimitScope) -> None:
         isinstance(getattr(scope, name), int) for name in WARNED_KEYS
     ):
         raise _misplaced(scope, "warn_percent", f"beside {', '.join(map(file_name, WARNED_KEYS))}")
+    _check_sessions(scope)
     if scope.rates is UNSET:
         return
     if len(scope.rates) > RATES_MAX:
@@ -394,6 +406,20 @@ def _check_scope(scope: LimitScope) -> None:
     windows = [(rate.kind, rate.window_ms) for rate in scope.rates]
     if len(set(windows)) != len(windows):
         raise ValueError(f"{scope.place}.rates: a kind has the same window_ms twice")
+
+
+def _check_sessions(scope: LimitScope) -> None:
+    """Of the firm alone, and each venue once."""
+    ends = scope.session_ends
+    if ends is UNSET:
+        return
+    if scope.scope != Scope.FIRM:
+        raise ValueError(f"{scope.place}.session_ends: allowed in the scopes of the firm alone")
+    if len(ends) > NAMES_MAX:
+        raise ValueError(f"{scope.place}.session_ends: {len(ends)}; allowed: up to {NAMES_MAX}")
+    for one, other in pairwise(sorted(end.venue for end in ends)):
+        if one == other:
+            raise ValueError(f"{scope.place}.session_ends: venue {one} stands twice")
 
 
 def revaluing(tree: Sequence[LimitScope]) -> tuple[int | None, int]:

@@ -131,10 +131,11 @@ class SuspectOrders:
         if not count:
             return None
         return (
-            f"{count} ioc or fok orders are open beyond immediate_order_s: what they hold stays "
+            f"{count} orders are open that their venue has ended by now (ioc and fok beyond "
+            "immediate_order_s, day beyond its session's end): what they hold stays "
             "held until a cancel comes, or a person frees it (`pretrade-guard admin orders "
             "--suspect` lists them)",
-            "ioc and fok orders were open beyond immediate_order_s",
+            "orders were open that their venue had ended",
         )
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from guard.admin import messages as asked
 from guard.admin.queries import answer
+from guard.config.limits import effective_lines, tree_differences
 from guard.engine.events import LimitsSet
+from guard.engine.loosening import limit_loosenings
 from guard.engine.suspects import SuspectSweep
 from guard.protocol.limits import digest_hex
 from guard.recovery.checkpoint_payload import decode_state, encode_state
@@ -137,7 +139,7 @@ def test_the_operator_is_told_as_long_as_it_lasts() -> None:
     now[0] = T0 + 10 * S
     told = watch.words()
     assert told is not None
-    assert told[0].startswith("1 ioc or fok orders are open beyond immediate_order_s")
+    assert told[0].startswith("1 orders are open that their venue has ended by now (ioc and fok")
     engine.submit(cancel(), now[0])
     assert watch.words() is None
 
@@ -146,3 +148,88 @@ def test_the_operator_is_told_as_long_as_it_lasts() -> None:
 def test_what_the_configuration_may_say(value: str) -> None:
     with pytest.raises(ValueError, match=r"immediate_order_s"):
         limits_config(f"{WAIVED}immediate_order_s = {value}")
+
+
+ENDS = f'{WAIVED}session_ends = [{{venue = 10, ends = "21:00"}}, {{venue = 20, ends = "00:00"}}]\n'
+DAY_S = 86_400
+PROVIDERS = {10: 1 << 0, 20: 1 << 1, 30: 1 << 2}  # of the venues alone
+
+
+def at(day: int, hour: int, minute: int = 0) -> int:
+    """So many days behind the day of T0, then."""
+    return (T0 // (DAY_S * S) + day) * DAY_S * S + (3_600 * hour + 60 * minute) * S
+
+
+@pytest.mark.parametrize(
+    ("venue", "received_ns", "end_ns"),
+    [
+        (10, at(1, 20, 59), at(1, 21)),
+        (10, at(1, 21) - 1, at(1, 21)),
+        (10, at(1, 21), at(2, 21)),
+        (10, at(1, 22), at(2, 21)),
+        (20, at(1, 0), at(2, 0)),
+        (20, at(1, 23, 59), at(2, 0)),
+    ],
+)
+def test_a_day_order_ends_with_its_venue_s_session(
+    venue: int, received_ns: int, end_ns: int
+) -> None:
+    engine = limited(ENDS)
+    engine.admit(
+        order(time_in_force="day", venue=venue, allowed_providers=PROVIDERS[venue]), received_ns
+    )
+    assert not is_suspect(engine, end_ns - 1)
+    assert is_suspect(engine, end_ns)
+    held = balances(engine.state)
+    assert is_suspect(engine, end_ns + 10 * DAY_S * S)
+    assert balances(engine.state) == held
+    engine.submit(cancel())
+    assert not is_suspect(engine, end_ns + 10 * DAY_S * S)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"venue": 30, "allowed_providers": PROVIDERS[30]}, {"time_in_force": "gtc"}]
+)
+def test_others_outlast_the_session(changes: dict[str, Any]) -> None:
+    engine = limited(ENDS)
+    engine.admit(order(**{"time_in_force": "day"} | changes), T0)
+    assert not is_suspect(engine, T0 + 10 * DAY_S * S)
+
+
+def test_a_sweep_counts_day_orders() -> None:
+    engine = limited(ENDS)
+    engine.admit(order(time_in_force="day"), at(1, 12))
+    sweep = SuspectSweep(engine.state, 100)
+    for now_ns, count in ((at(1, 21) - 1, 0), (at(1, 21), 1)):
+        sweep.step(now_ns)
+        assert sweep.count == count
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{venue = 10, ends = "24:00"}', "limits.session_ends[0].ends: '24:00' is not allowed"),
+        ('{venue = 10, ends = "9:00"}', "limits.session_ends[0].ends: '9:00' is not allowed"),
+        ('{venue = 99, ends = "21:00"}', "limits.session_ends: the policy has no venue 99"),
+        ('{venue = 10, ends = "21:00"}, {venue = 10, ends = "22:00"}', "venue 10 stands twice"),
+        ('{venue = 10, ends = "21:00", zone = "x"}', "limits.session_ends[0].zone: is not known"),
+    ],
+)
+def test_a_session_that_cannot_be_is_refused(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words.replace("[", "\\[").replace("]", "\\]")):
+        limits_config(f"{WAIVED}session_ends = [{text}]\n")
+    of_desk = f"[limits.desk.desk-alpha]\nsession_ends = [{text}]\n"
+    with pytest.raises(ValueError, match="session_ends"):
+        limits_config(f"{WAIVED}{of_desk}")
+
+
+def test_a_session_is_shown_as_it_is_said() -> None:
+    tree = limits_config(ENDS).limits
+    assert effective_lines(tree, "desk-alpha", "AAPL")[-2:] == [
+        ("session_ends", "venue 10 at 21:00 UTC", "limits"),
+        ("session_ends", "venue 20 at 00:00 UTC", "limits"),
+    ]
+    assert tree_differences(limits_config(WAIVED).limits, tree) == [
+        "limits.session_ends: unsaid -> venue 10 at 21:00 UTC, venue 20 at 00:00 UTC"
+    ]
+    assert limit_loosenings(tree, limits_config(WAIVED).limits, []) == []
