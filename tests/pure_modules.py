@@ -79,6 +79,7 @@ PURE_GUARD = frozenset(
         "client.stamps",
         "client.values",
         "cluster",
+        "cluster.firm_table",
         "cluster.moves",
         "cluster.slices",
         "config.policy_difference",

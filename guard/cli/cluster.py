@@ -26,13 +26,17 @@ def add(commands: Commands) -> None:
     status.add_argument("--json", action="store_true", help="answer in JSON")
     status.set_defaults(command=_status)
     schema = verbs.add_parser("schema", help="print the SQL that makes roles and tables")
+    schema.add_argument(
+        "--slices", action="store_true", help="instead: the firm's table of slices, behind those"
+    )
     schema.set_defaults(command=_schema)
 
 
-def _schema(_options: argparse.Namespace) -> int:
+def _schema(options: argparse.Namespace) -> int:
     from importlib.resources import files
 
-    sys.stdout.write((files("guard") / "data" / "cluster.sql").read_text("utf-8"))
+    name = "slices.sql" if options.slices else "cluster.sql"
+    sys.stdout.write((files("guard") / "data" / name).read_text("utf-8"))
     return EXIT_GOOD
 
 
