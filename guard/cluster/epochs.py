@@ -7,8 +7,8 @@ ended, so that it hears of it. From the commit on no statement of the old epoch 
 all that took effect before stands before it in PostgreSQL's own log, and so is on the quorum with
 it. Only what is read behind it counts.
 
-How it fails: `Fenced` where somebody else has begun an epoch meanwhile, `ClusterError` for settings
-that are not as they must be, `Unreachable`, `Unknown`. The session is closed then.
+How it fails: `Fenced` where somebody else has begun an epoch meanwhile, `Unfit` for settings that
+are not as they must be, `Unreachable`, `Unknown`. The session is closed then.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from guard.cluster import statements
-from guard.cluster.errors import ClusterError, Fenced, Unknown, Unreachable
+from guard.cluster.errors import ClusterError, Fenced, Unfit, Unknown, Unreachable
 from guard.cluster.session import Session, open_session
 from guard.config.cluster_section import ClusterSection
 from wal import Head
@@ -66,7 +66,7 @@ async def begin_epoch(terms: ClusterSection, holder: str, only_after: str | None
     session = await open_session(terms, statements.writer_name(terms.log))
     try:
         if (problem := await session.settings_problem()) is not None:
-            raise ClusterError(problem)
+            raise Unfit(problem)
         row = await read_log(session, terms.log)
         if row is None:
             await session.row(statements.NAME_LOG, terms.log)
@@ -93,12 +93,13 @@ async def begin_epoch_in_time(
     is_given_up: Callable[[], bool],
 ) -> Claim:
     """As `begin_epoch`, which is tried again where nobody knows what became of it, or no node takes
-    writes (they may be choosing one), until that is given up. Each try begins an epoch of its own.
+    writes as it must (they may be choosing one), until that is given up. Each try begins an epoch
+    of its own.
     """
     while True:
         try:
             return await begin_epoch(terms, holder, only_after)
-        except (Unknown, Unreachable) as error:
+        except (Unknown, Unreachable, Unfit) as error:
             if is_given_up():
                 raise ClusterError(f"no epoch can be begun: {error}") from error
         await asyncio.sleep(RETRY_S)
@@ -107,7 +108,7 @@ async def begin_epoch_in_time(
 async def why_refused(session: Session, log: str) -> ClusterError:
     """Why a statement took no effect. Raises Unknown."""
     if (problem := await session.settings_problem()) is not None:
-        return ClusterError(problem)
+        return Unfit(problem)
     row = await read_log(session, log)
     return ClusterError("the log's row is gone") if row is None else fenced_by(row)
 

@@ -18,6 +18,11 @@ class Unknown(ClusterError):  # noqa: N818 (what is known of a statement, named 
     """Nobody knows what became of a statement: it may be on the quorum, on one node, or nowhere."""
 
 
+class Unfit(ClusterError):  # noqa: N818 (a state of the cluster, named as one)
+    """A commit would not wait for those it must: the settings are not as the configuration demands.
+    Nothing has changed. A node that was just made the primary may hear of them a moment later."""
+
+
 class Fenced(ClusterError):  # noqa: N818 (a state of the guard, named as one)
     """Another epoch has begun: this guard may answer nobody any more."""
 

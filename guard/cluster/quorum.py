@@ -14,7 +14,7 @@ and names the head that they may fold.
 Unknown is never tried again in its epoch. The connection is closed, nothing is answered, and the
 next epoch is begun, if the last one was still ours: its commit puts on the quorum whatever is
 there. If the row of the batch is, the batch is acknowledged; if not, it never will be, and is
-written under the new epoch.
+written under the new epoch. So it is where the settings of synchronous replication are refused.
 
 How it fails: `ClusterError`, to all who wait and to `on_failure`; `take` is silent from then on.
 """
@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 
 from guard.cluster import statements
 from guard.cluster.epochs import GIVE_UP_NS, RETRY_S, Claim, begin_epoch_in_time, why_refused
-from guard.cluster.errors import ClusterError, Fenced, Unknown
+from guard.cluster.errors import ClusterError, Fenced, Unfit, Unknown
 from guard.config.cluster_section import ClusterSection
 from guard.process.line_forms import told
 from wal import Head, TakenBatch
@@ -221,7 +221,7 @@ class Quorum:
             )
             if took is None:
                 raise await why_refused(self._session, self._terms.log)
-        except Unknown as error:
+        except (Unknown, Unfit) as error:
             await self._begin_again(error)
         else:
             self._last_ns = self._monotonic_ns() - started_ns
@@ -247,13 +247,13 @@ class Quorum:
         self._bytes -= len(row.lines)
         self._commits += 1
 
-    async def _begin_again(self, error: Unknown) -> None:
+    async def _begin_again(self, error: Unknown | Unfit) -> None:
         """The next epoch, and what it shows of the row whose outcome is unknown."""
         self._session.terminate()
         if self._is_closing:
             raise error
         text = (
-            f"the cluster: it is not known what became of a statement ({error}); nothing is "
+            f"the cluster: a statement is not known to be on the quorum ({error}); nothing is "
             f"answered before the epoch behind {self._epoch} has begun"
         )
         self._alarm(told("cluster_unknown", text, epoch=self._epoch))

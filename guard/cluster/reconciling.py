@@ -84,17 +84,17 @@ async def shared_head(place: Place, local: Head, session: Session, cluster: Head
     if _local_head(place, local, least) == found:
         return found
     before = least
-    while True:
-        heads = await session.rows(statements.READ_HEADS, place.log, before, HEADS_A_PAGE)
-        for sequence, entry_hash in heads:
-            before, found = sequence, Head(sequence, entry_hash)
-            if _local_head(place, local, before) == found:
-                return found
-        if not heads:
-            raise ClusterError(
-                f"the log in {place.directory} and the cluster's log {place.log!r} have no record "
-                "in common: they are two logs; correct cluster.log or log.directory"
-            )
+    while heads := await session.rows(statements.READ_HEADS, place.log, before, HEADS_A_PAGE):
+        ends = [Head(*each) for each in heads]
+        held = _local_heads(place, ends[-1].sequence, ends[0].sequence)
+        for head in ends:
+            if held.get(head.sequence) == head.entry_hash:
+                return head
+        before = ends[-1].sequence
+    raise ClusterError(
+        f"the log in {place.directory} and the cluster's log {place.log!r} have no record in "
+        "common: they are two logs; correct cluster.log or log.directory"
+    )
 
 
 async def row_of(session: Session, log: str, sequence: int) -> BatchRow:
@@ -139,6 +139,18 @@ def _local_head(place: Place, local: Head, sequence: int) -> Head:
     follower = Follower(place.directory)
     follower.skip_to_sequence(sequence + 1)
     return follower.head
+
+
+def _local_heads(place: Place, first: int, last: int) -> dict[int, str]:
+    """The hashes of the local log's records from `first` to `last`. Raises WalError."""
+    follower = Follower(place.directory)
+    follower.skip_to_sequence(first)
+    held: dict[int, str] = {}
+    for _ in follower.poll():
+        held[follower.head.sequence] = follower.head.entry_hash
+        if follower.head.sequence >= last:
+            break
+    return held
 
 
 async def _publish_tail(
