@@ -5,7 +5,6 @@ be root), in a directory that goes with the test. A test ends only what it start
 or asyncpg is not installed, `needs_postgres` says so and the tests are skipped.
 """
 
-import asyncio
 import importlib.util
 import os
 import shutil
@@ -129,6 +128,10 @@ class Node:
                 self.process.wait(PATIENCE_S)
         self.process = None
 
+    def is_foreign(self, primary: "Node") -> bool:
+        """Is its data that of a primary, though another node is the one now?"""
+        return self is not primary and not (self.data / "standby.signal").exists()
+
     def configure(self, text: str) -> None:
         """Adds settings, for the next start or `reload`."""
         with (self.data / "postgresql.auto.conf").open("a") as file:
@@ -195,12 +198,7 @@ class Cluster:
             "-v", "ON_ERROR_STOP=1", input=SCHEMA.read_text(),
         )  # fmt: skip
         for node in others:
-            run(
-                "pg_basebackup", "-h", first.host, "-U", "postgres", "-D", str(node.data),
-                "--checkpoint=fast", "--no-sync",
-            )  # fmt: skip
-            node.configure(f"unix_socket_directories = '{node.socket}'\n")
-            self.follow(node, first)
+            self.copy_primary(node)
             node.start()
         first.configure(f"synchronous_standby_names = '{self.standby_names(first.name)}'\n")
         first.reload()
@@ -222,9 +220,24 @@ class Cluster:
                 self.follow(other, node)
                 other.reload()
         node.configure(f"synchronous_standby_names = '{self.standby_names(node.name)}'\n")
-        run("pg_ctl", "promote", "-D", str(node.data), "-w")
         node.reload()
+        run("pg_ctl", "promote", "-D", str(node.data), "-w")
         self.primary = node
+
+    def renew(self, node: Node) -> None:
+        """Makes a node that was the primary, or is of no use, a standby of the primary's, anew."""
+        shutil.rmtree(node.data)
+        self.copy_primary(node)
+        node.start()
+
+    def copy_primary(self, node: Node) -> None:
+        """A standby's data, which follows the primary from its start on."""
+        run(
+            "pg_basebackup", "-h", self.primary.host, "-U", "postgres", "-D", str(node.data),
+            "--checkpoint=fast", "--no-sync",
+        )  # fmt: skip
+        node.configure(f"unix_socket_directories = '{node.socket}'\n")
+        self.follow(node, self.primary)
 
     def wait_for_standbys(self, count: int) -> None:
         """Until so many standbys stream."""
@@ -269,8 +282,3 @@ def running_cluster() -> Iterator[Cluster]:
     finally:
         cluster.stop()
         shutil.rmtree(root, ignore_errors=True)
-
-
-def settle(awaitable: Any) -> Any:
-    """Runs a coroutine to its end, within this module's patience."""
-    return asyncio.run(asyncio.wait_for(awaitable, PATIENCE_S))
