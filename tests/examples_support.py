@@ -77,6 +77,11 @@ EXCHANGES: list[tuple[str, Any]] = [
     ("what a desk has and works", {"type": "positions", "desk": "desk-alpha"}),
     ("a page of it", {"type": "positions", "desk": "desk-alpha", "from_symbol": "AAPM"}),
     ("of no desk that there is", {"type": "positions", "desk": "desk-omega"}),
+    (
+        "all that is open of a desk is off, up to a record",
+        {"type": "cancel_all", "through_sequence": 20, "of_desk": "desk-alpha"},
+    ),
+    ("of orders that are not there yet", {"type": "cancel_all", "through_sequence": 9_999}),
     ("no map", 7),
     ("an empty array", []),
 ]

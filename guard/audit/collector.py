@@ -33,7 +33,9 @@ from guard.engine.events import (
     Outcome,
     PolicyActivated,
 )
+from guard.engine.remembered_rows import ended_by
 from guard.engine.request_events import (
+    CanceledAllRecorded,
     ExecutionRecorded,
     FillRecorded,
     OrderReleased,
@@ -173,6 +175,8 @@ class DayCollector:
         if isinstance(event, _MOVES_A_LINE):
             self.counts.exposure.note(event.desk, state.ledger, sequence, at_ns)
             self._note_money(event, sequence, state)
+        if isinstance(event, CanceledAllRecorded):
+            self._note_canceled(event, sequence, at_ns, state)
         if isinstance(event, PolicyActivated):
             if self.counts.record_count == 1:
                 self.counts.first_policy = None  # it is this very one
@@ -184,6 +188,14 @@ class DayCollector:
         for name in ("event", "received_at_ns", "client", "batch_first_sequence", "by", "why"):
             fields.pop(name, None)
         self._keep(sequence, event, event.__struct_config__.tag, fields)  # type: ignore[arg-type]
+
+    def _note_canceled(
+        self, event: CanceledAllRecorded, sequence: int, at_ns: int, state: GuardState
+    ) -> None:
+        """One record that ended many orders; which desks' they were, the state says."""
+        for desk in sorted({desk for desk, *_ in ended_by(state.orders, sequence)}):
+            self.counts.exposure.note(desk, state.ledger, sequence, at_ns)
+        self.collected_microcents += event.answer.collected_microcents or 0
 
     def _note_money(self, event: Any, sequence: int, state: GuardState) -> None:
         """What was charged, given back or paid of a debt by what a person said."""

@@ -23,6 +23,7 @@ from guard.config.file import DeskTerms
 from guard.engine.actor import Actor
 from guard.engine.amendments import COLLECTING_SINCE_RULES, retold
 from guard.engine.apply_event import build_policy
+from guard.engine.cancel_all import assess
 from guard.engine.day_loss import LOSS
 from guard.engine.early import put_due
 from guard.engine.engine import Engine
@@ -48,6 +49,7 @@ from guard.engine.loss_due import due_breach
 from guard.engine.loss_events import LossBreached
 from guard.engine.people_events import LatchLifted
 from guard.engine.remembered_form import OrderPhase
+from guard.engine.request_events import CanceledAllRecorded
 from guard.engine.state import SURPLUS, GuardState
 from guard.protocol.limits import digest_hex
 from guard.protocol.messages import Cancel, Fill
@@ -223,6 +225,9 @@ class Course:
             self._reader.take(self._end, Cancel(event.desk, event.client_order_id))
             self._ask_own(sequence, at_ns)
             return
+        elif isinstance(event, CanceledAllRecorded):
+            self._cancel_all(event, sequence, at_ns)
+            return
         elif isinstance(event, LatchLifted) and not self._may_lift(
             event.desk, event.symbol, event.latch
         ):
@@ -236,6 +241,25 @@ class Course:
                 self.engine.state.set_limits(overrides.limits, digest_hex(overrides.limits))
             for terms in overrides.desks.values():
                 self._open(terms, event, sequence, at_ns)
+
+    def _cancel_all(self, event: CanceledAllRecorded, sequence: int, at_ns: int) -> None:
+        """What of the scope is open here, up to the record, is off."""
+        state, asked = self.engine.state, event.cancel_all
+        if asked.of_desk is not None and asked.of_desk not in state.desks:
+            return
+        ending = assess(state, asked)
+        if ending is None:  # more than a record may close: it would have been refused
+            return
+        answer = structs.replace(
+            event.answer,
+            orders=len(ending.rows),
+            released_microcents=ending.released_microcents,
+            collected_microcents=ending.collected_microcents or UNSET,
+        )
+        self._apply(structs.replace(event, answer=answer))
+        for name, desk in state.desks.items():
+            if desk.share in ending.released:
+                self.note(name, sequence, at_ns)
 
     def lift_own(self, day: GuardState, at_ns: int) -> None:
         """Lifts the latch of each surplus and loss that is over, unless the day's people left one.

@@ -20,7 +20,9 @@ from guard.audit.sentences import override_sentence, sentence_of
 from guard.engine.events import HoldFreed, KernelRows
 from guard.engine.limit_checks import valued_at
 from guard.engine.limit_lines import effective_limits, limit_lines
+from guard.engine.remembered_rows import ended_by
 from guard.engine.request_events import (
+    CanceledAllRecorded,
     ExecutionRecorded,
     FillRecorded,
     OrderDecided,
@@ -67,7 +69,7 @@ class OrderExplainer:
         """Explains the record where it is about the order."""
         request = decided.request
         if request is None:
-            self._observe_administrative(place, decided.outcome)
+            self._observe_administrative(place, decided.outcome, state)
             return
         if not self._is_meant(request.client_order_id, request.desk):
             return
@@ -83,8 +85,16 @@ class OrderExplainer:
         elif isinstance(outcome, ExecutionRecorded):
             self._follow(place, "execution", outcome, outcome.execution, outcome.answer)
 
-    def _observe_administrative(self, place: Place, outcome: Any) -> None:
-        """A hold that a person freed is a part of the order's account."""
+    def _observe_administrative(self, place: Place, outcome: Any, state: GuardState) -> None:
+        """A hold that a person freed, or a record that ended many, is a part of its account."""
+        if isinstance(outcome, CanceledAllRecorded):
+            for desk, client_order_id, released in ended_by(state.orders, place.sequence):
+                if self._is_meant(client_order_id, desk):
+                    name = {"desk": desk, "client_order_id": client_order_id}
+                    request = {**name, **msgspec.to_builtins(outcome.cancel_all)}
+                    answer = {"released_microcents": released}
+                    self._follow(place, "cancel_all", outcome, request, answer)
+            return
         if not isinstance(outcome, HoldFreed):
             return
         if self._is_meant(outcome.client_order_id, outcome.desk):
@@ -125,7 +135,12 @@ class OrderExplainer:
         self,
         place: Place,
         name: str,
-        event: FillRecorded | OrderReleased | ReductionRecorded | ExecutionRecorded | HoldFreed,
+        event: FillRecorded
+        | OrderReleased
+        | ReductionRecorded
+        | ExecutionRecorded
+        | CanceledAllRecorded
+        | HoldFreed,
         reported: Any,
         answer: Any,
     ) -> None:

@@ -19,6 +19,8 @@ from typing import Final, NamedTuple
 from guard.audit.like_orders import NOT_CLOSED, NS_PER_MS, Life, LikeOrders, Stratum, scaled_log2
 from guard.audit.replacements import Kind, Replacements
 from guard.engine.events import HoldFreed
+from guard.engine.remembered_rows import ended_by
+from guard.engine.request_events import CanceledAllRecorded
 from guard.engine.state import GuardState
 from guard.protocol.fields import REFUSED, UNKNOWN
 from guard.protocol.outcome import Outcome, OutcomeKind
@@ -136,6 +138,9 @@ class LifeBook:
             if isinstance(decided.outcome, HoldFreed):
                 # A person ended it: that tells nothing of how orders like it end.
                 self._open.pop((decided.outcome.desk, decided.outcome.client_order_id), None)
+            elif isinstance(decided.outcome, CanceledAllRecorded):
+                for desk, client_order_id, _ in ended_by(state.orders, place.sequence):
+                    self._open.pop((desk, client_order_id), None)
             return
         self._end_ns = max(self._end_ns, request.received_at_ns)
         if answer.kind <= _REFUSED_ORDER:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from guard.audit.formats import money, time
 from guard.audit.units import price, quantity
 from guard.audit.words import event_words, reason_words
+from guard.protocol.instruments import counted
 
 VERDICTS: Final = ("admit", "reject", "fill", "cancel", "reduce", "exec", "event")
 SEQUENCE_COLUMNS: Final = 9
@@ -121,6 +122,8 @@ def seen_of(sequence: int, data: dict[str, Any]) -> Seen:
         verdict, request = "fill", event.get("fill") or {}
     elif kind == "release":
         verdict, request = "cancel", event.get("cancel") or {}
+    elif kind == "cancel_all":
+        verdict, request = "cancel", event.get("cancel_all") or {}
     elif kind == "reduce":
         verdict, request = "reduce", event.get("reduce") or {}
     elif kind == "execution":
@@ -186,6 +189,15 @@ def _what(seen: Seen, memory: Memory) -> str:
             f"{quantity(request.get('quantity', 0), instrument)} {symbol} filled{said}, fee "
             f"{money(request.get('fee_microcents', 0))}, {_open(answer, instrument)}"
         )
+    if seen.verdict == "cancel" and "orders" in answer:
+        words = " ".join(
+            f"{name} {request[key]}"
+            for name, key in (("of", "of_desk"), ("in", "of_symbol"), ("at venue", "of_venue"))
+            if request.get(key)
+        )
+        count = counted(answer["orders"], "order")
+        freed = money(answer.get("released_microcents", 0))
+        return f"{count}{' ' if words else ''}{words} off, {freed} free again"
     if seen.verdict == "cancel":
         return f"{money(answer.get('released_microcents', 0))} free again"
     if seen.verdict == "reduce":

@@ -51,6 +51,8 @@ from guard.audit.lives import AssumedLife, LifeBook, Market
 from guard.audit.overrides import Overrides
 from guard.engine.engine import Engine
 from guard.engine.events import HoldFreed
+from guard.engine.remembered_rows import ended_by
+from guard.engine.request_events import CanceledAllRecorded
 from guard.engine.state import GuardState
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request
@@ -115,6 +117,9 @@ class WhatIf:
             event = decided.outcome
             if isinstance(event, (*TERMS_EVENTS, HoldFreed)):
                 self._note_before(event.desk, state, sequence)
+            elif isinstance(event, CanceledAllRecorded):
+                for desk in sorted({desk for desk, *_ in ended_by(state.orders, sequence)}):
+                    self._note_before(desk, state, sequence)
             for course in self._courses:
                 course.administer(sequence, event, self._at_ns)
         # Asked of other engines, which put their answers elsewhere: the request stays as it is.

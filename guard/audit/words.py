@@ -138,6 +138,7 @@ EVENTS: Final = {
     "locate_removed": "locate removed",
     "trading_resumed": "entries let on again",
     "hold_freed": "hold freed",
+    "cancel_all": "orders canceled",
     "operator_acted": "operator",
     "day_closed": "day closed",
     "halt": "entries halted",

@@ -69,6 +69,8 @@ from guard.client.values import (
 from guard.protocol.messages import (
     Admit,
     Cancel,
+    CancelAll,
+    CanceledAll,
     ErrorReply,
     Executed,
     Execution,
@@ -103,6 +105,8 @@ __all__ = [
     "Admit",
     "AsyncGuardClient",
     "Cancel",
+    "CancelAll",
+    "CanceledAll",
     "CurveKeys",
     "ErrorReply",
     "Executed",

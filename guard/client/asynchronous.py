@@ -22,6 +22,8 @@ from guard.protocol.messages import (
     Admit,
     Answer,
     Cancel,
+    CancelAll,
+    CanceledAll,
     ErrorReply,
     Executed,
     Execution,
@@ -102,6 +104,17 @@ class AsyncGuardClient(ClientBase):
         """Frees what the order still holds and closes it. Raises as `order`."""
         return await self.call(Cancel(desk, client_order_id))
 
+    async def cancel_all(
+        self,
+        *,
+        through_sequence: int,
+        of_desk: str | None = None,
+        of_symbol: str | None = None,
+        of_venue: int | None = None,
+    ) -> CanceledAll:
+        """All open orders of a scope up to that record are off. Raises as `order`."""
+        return await self.call(CancelAll(through_sequence, of_desk, of_symbol, of_venue))
+
     async def reduce(
         self, *, desk: str, client_order_id: str, reduce_id: str, quantity: int
     ) -> Reduced:
@@ -162,6 +175,8 @@ class AsyncGuardClient(ClientBase):
     @overload
     async def call(self, request: Reduce) -> Reduced: ...
     @overload
+    async def call(self, request: CancelAll) -> CanceledAll: ...
+    @overload
     async def call(self, request: Execution) -> Executed: ...
     @overload
     async def call(self, request: Status) -> StatusReply: ...
@@ -206,6 +221,8 @@ class AsyncGuardClient(ClientBase):
     async def send(self, request: Cancel) -> "asyncio.Future[Released | ErrorReply]": ...
     @overload
     async def send(self, request: Reduce) -> "asyncio.Future[Reduced | ErrorReply]": ...
+    @overload
+    async def send(self, request: CancelAll) -> "asyncio.Future[CanceledAll | ErrorReply]": ...
     @overload
     async def send(self, request: Execution) -> "asyncio.Future[Executed | ErrorReply]": ...
     @overload

@@ -18,6 +18,8 @@ from guard.client.errors import GuardClientError
 from guard.protocol.messages import (
     Admit,
     Cancel,
+    CancelAll,
+    CanceledAll,
     ErrorReply,
     Executed,
     Execution,
@@ -60,6 +62,7 @@ ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
     Execution: (Executed, ErrorReply),
     Cancel: (Released, ErrorReply),
     Reduce: (Reduced, ErrorReply),
+    CancelAll: (CanceledAll, ErrorReply),
     Status: (StatusReply, ErrorReply),
     Ping: (Pong, ErrorReply),
     Stats: (StatsReply, ErrorReply),
@@ -75,6 +78,7 @@ _OPTIONAL_FIELDS: dict[type[Request], tuple[str, ...]] = {
     Hello: ("from_symbol", "from_desk", "from_venue"),
     Mark: ("as_of_ns", "bid", "ask"),
     ShowPositions: ("from_symbol",),
+    CancelAll: ("of_desk", "of_symbol", "of_venue"),
 }
 _IDENTITY_FIELDS = ("desk", "client_order_id", "fill_id", "reduce_id", "execution_id")
 

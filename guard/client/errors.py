@@ -7,6 +7,7 @@ changed) from an unknown outcome (something may have). A reject is no error: it 
 from collections.abc import Sequence
 
 from guard.protocol.messages import (
+    CancelAll,
     ErrorReply,
     Fill,
     Hello,
@@ -88,6 +89,8 @@ def describe(requests: Sequence[Request]) -> str:
         return f"limits of desk {request.desk!r} in symbol {request.symbol!r}"
     if isinstance(request, ShowPositions):
         return f"positions of desk {request.desk!r}"
+    if isinstance(request, CancelAll):
+        return f"end of all orders up to record {request.through_sequence}"
     text = f"{kind} {request.client_order_id!r} of desk {request.desk!r}"
     if isinstance(request, Fill):
         return f"{text}, fill {request.fill_id!r}"

@@ -21,6 +21,8 @@ from guard.protocol.messages import (
     Admit,
     Answer,
     Cancel,
+    CancelAll,
+    CanceledAll,
     ErrorReply,
     Executed,
     Execution,
@@ -130,6 +132,17 @@ class GuardClient(ClientBase):
         """Frees what the order still holds and closes it. Raises as `order`."""
         return self.call(Cancel(desk, client_order_id))
 
+    def cancel_all(
+        self,
+        *,
+        through_sequence: int,
+        of_desk: str | None = None,
+        of_symbol: str | None = None,
+        of_venue: int | None = None,
+    ) -> CanceledAll:
+        """All open orders of a scope up to that record are off. Raises as `order`."""
+        return self.call(CancelAll(through_sequence, of_desk, of_symbol, of_venue))
+
     def reduce(self, *, desk: str, client_order_id: str, reduce_id: str, quantity: int) -> Reduced:
         """So many lots were taken off an open order; their share is free. Raises as `order`."""
         return self.call(Reduce(desk, client_order_id, reduce_id, quantity))
@@ -188,6 +201,8 @@ class GuardClient(ClientBase):
     @overload
     def call(self, request: Reduce) -> Reduced: ...
     @overload
+    def call(self, request: CancelAll) -> CanceledAll: ...
+    @overload
     def call(self, request: Execution) -> Executed: ...
     @overload
     def call(self, request: Status) -> StatusReply: ...
@@ -240,6 +255,8 @@ class GuardClient(ClientBase):
     def send(self, request: Cancel) -> Pending[Released | ErrorReply]: ...
     @overload
     def send(self, request: Reduce) -> Pending[Reduced | ErrorReply]: ...
+    @overload
+    def send(self, request: CancelAll) -> Pending[CanceledAll | ErrorReply]: ...
     @overload
     def send(self, request: Execution) -> Pending[Executed | ErrorReply]: ...
     @overload

@@ -32,6 +32,7 @@ GRANT_OF: Final[dict[str, str | None]] = {
     "fill": "facts",
     "cancel": "facts",
     "reduce": "facts",
+    "cancel_all": "facts",
     "mark": "marks",
     "status": "status",
     "limits": "status",

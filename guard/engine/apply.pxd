@@ -78,5 +78,10 @@ cdef int _charge(GuardState state, Request request, i64 paid) except -1
 @cython.locals(orders=RememberedOrders, row=Py_ssize_t, held=u64)
 cpdef int apply_release(GuardState state, Request request, Outcome outcome) except -1
 
+@cython.locals(orders=RememberedOrders, hold=i64)
+cpdef int close_canceled(
+    GuardState state, Py_ssize_t row, Request request, u64 sequence
+) except -1
+
 @cython.locals(desk=Desk, expires_at_ns=i64)
 cdef int _keep_cancel(GuardState state, Request request, Outcome outcome) except -1

@@ -297,18 +297,7 @@ def apply_release(state: GuardState, request: Request, outcome: Outcome) -> int:
             f"record {outcome.sequence} releases {outcome.released_microcents} microcents of an "
             f"order that holds {held}"
         )
-    orders.read(row)
-    if state.positions.is_kept:
-        positioning.note_closed(state, row)
-    hold = orders.known_outcome.reservation_id
-    if hold == 0 and orders.phase(row) != _OPEN:
-        raise InvariantError(f"record {outcome.sequence} releases an order that is not open")
-    if hold != 0 and state.ledger.release_hold(hold) < 0:
-        raise InvariantError(
-            f"release of record {outcome.sequence}: the ledger answers {MissingReservation()!r}"
-        )
-    orders.release(row, outcome.sequence, outcome.released_microcents)
-    state.close_order(row, _CANCELED, request, orders.known.sent_at_ns)
+    close_canceled(state, row, request, outcome.sequence)
     if outcome.collected_microcents > 0:
         _charge(state, request, outcome.collected_microcents)
         _collect(state, request, outcome)
@@ -317,6 +306,23 @@ def apply_release(state: GuardState, request: Request, outcome: Outcome) -> int:
         state.facts.keep_collected(key, outcome.collected_microcents, ends_ns)
         state.note_facts()
     return 0
+
+
+def close_canceled(state: GuardState, row: int, request: Request, sequence: int) -> int:
+    """Frees all that the open order in that row holds, by record `sequence`, and closes it."""
+    orders = state.orders
+    orders.read(row)
+    if state.positions.is_kept:
+        positioning.note_closed(state, row)
+    hold = orders.known_outcome.reservation_id
+    if hold == 0 and orders.phase(row) != _OPEN:
+        raise InvariantError(f"record {sequence} releases an order that is not open")
+    if hold != 0 and state.ledger.release_hold(hold) < 0:
+        raise InvariantError(
+            f"release of record {sequence}: the ledger answers {MissingReservation()!r}"
+        )
+    orders.release(row, sequence, orders.hold_microcents(row))
+    return state.close_order(row, _CANCELED, request, orders.known.sent_at_ns)
 
 
 def _keep_cancel(state: GuardState, request: Request, outcome: Outcome) -> int:

@@ -20,6 +20,7 @@ from guard.engine.apply import apply_release
 from guard.engine.apply_locates import APPLY_LOCATES
 from guard.engine.apply_people import APPLY_PEOPLE
 from guard.engine.building import build_policy as build_policy
+from guard.engine.cancel_all import apply_canceled_all
 from guard.engine.day_close import statement_digest_hex
 from guard.engine.day_loss import LOSS
 from guard.engine.events import (
@@ -63,6 +64,7 @@ from guard.engine.people_events import LatchLifted, LatchSet, Proposed
 from guard.engine.positioning import note_open_orders
 from guard.engine.positions import POSITIONS_SINCE_RULES
 from guard.engine.remembered_whole import end_waiting, split
+from guard.engine.request_events import CanceledAllRecorded
 from guard.engine.shares import SHARES_SINCE_RULES
 from guard.engine.state import (
     ACTIONS_REMEMBERED_MAX,
@@ -473,6 +475,7 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     LatchSet: _apply_latch_set,
     LatchLifted: _apply_latch_lifted,
     HoldFreed: _apply_hold_freed,
+    CanceledAllRecorded: apply_canceled_all,
     OperatorActed: _apply_operator_acted,
     DayClosed: _apply_day_closed,
     EntriesHalted: _apply_halt,

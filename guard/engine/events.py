@@ -37,6 +37,7 @@ from guard.engine.people_events import (
 )
 from guard.engine.policy_content import PolicyContent
 from guard.engine.request_events import (
+    CanceledAllRecorded,
     Event,
     ExecutionRecorded,
     FillRecorded,
@@ -432,6 +433,7 @@ PlainEvent: TypeAlias = (
     | Revalued
     | LossBreached
     | ReductionRecorded
+    | CanceledAllRecorded
     | LogOpened
     | RulesActivated
     | SettingsActivated

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _NEVER = 2**63 - 1
 # Of `guard.engine.remembered`'s rows.
-_PHASE, _EXPIRES, _FIRST_FILL, _FILL_COUNT, _SHARE, _FILL_EXPIRES = 0, 3, 7, 10, 11, 1
+_PHASE, _EXPIRES, _RELEASE_SEQUENCE, _FIRST_FILL, _FILL_COUNT, _SHARE = 0, 3, 4, 7, 10, 11
+_FILL_EXPIRES = 1
 _OPEN = 1
 # How the payload of what stands beside fills begins: an array of twelve, as no fill's does.
 BESIDE_MARK: Final = 0x9C
@@ -28,6 +29,15 @@ def id_of(orders: "RememberedOrders", row: int) -> tuple[str, str]:
     """The desk and the client order id of that row's order."""
     desk, _, client_order_id = orders._orders.key(row).decode().partition("\0")
     return desk, client_order_id
+
+
+def ended_by(orders: "RememberedOrders", sequence: int) -> list[tuple[str, str, int]]:
+    """The orders that record `sequence` canceled: desk, id, and what each freed in microcents."""
+    rows, row, found = orders._orders, 0, []
+    while (row := rows.find_value(_RELEASE_SEQUENCE, sequence, row, rows.row_end())) != NO_ROW:
+        found.append((*id_of(orders, row), orders.released_microcents(row)))
+        row += 1
+    return found
 
 
 def expires_at_ns(orders: "RememberedOrders", row: int) -> int:

@@ -11,6 +11,8 @@ from msgspec import UNSET, Struct, UnsetType
 from guard.protocol.messages import (
     Admit,
     Cancel,
+    CancelAll,
+    CanceledAll,
     Executed,
     Execution,
     Fill,
@@ -97,6 +99,13 @@ class ReductionRecorded(Event, tag="reduce", gc=False):
     answer: Reduced
     elapsed_ns: ElapsedNs | UnsetType = UNSET
     clock_ns: ReceivedAtNs | UnsetType = UNSET
+
+
+class CanceledAllRecorded(Event, tag="cancel_all", gc=False):
+    """So many orders of a scope were closed, and what they held was freed (`engine.cancel_all`)."""
+
+    cancel_all: CancelAll
+    answer: CanceledAll
 
 
 class ExecutionRecorded(Event, tag="execution", gc=False):

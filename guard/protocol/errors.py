@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import UNSET
 
 from guard.protocol.fields import (
+    CANCEL_ALL,
     EXECUTION,
     EXECUTION_FIELDS,
     FILL,
@@ -35,7 +36,7 @@ _NOTHING_TO_CANCEL: Final = {
 
 def error_about(request: Request, code: ErrorCode, field: str, message: str) -> ErrorReply:
     """An error that names the order, fill or reduction that it is about; without a request's id."""
-    if request.kind in (MARK, LIMITS, POSITIONS):
+    if request.kind in (MARK, LIMITS, POSITIONS, CANCEL_ALL):
         return ErrorReply(code.word, field, message)
     fill_id = request.fill_id if request.kind == FILL else UNSET
     reduce_id = request.fill_id if request.kind == REDUCE else UNSET

@@ -71,9 +71,10 @@ class Field(NamedTuple):
 
 
 KINDS: Final = tuple(REQUEST_TYPES)
-(ORDER, FILL, CANCEL, STATUS, PING, STATS, HELLO, MARK, LIMITS, POSITIONS, REDUCE, EXECUTION) = (
-    range(len(KINDS))
-)
+(
+    ORDER, FILL, CANCEL, STATUS, PING, STATS, HELLO, MARK, LIMITS, POSITIONS, REDUCE, EXECUTION,
+    CANCEL_ALL,
+) = range(len(KINDS))  # fmt: skip
 BAD: Final = len(KINDS)  # no request: it is answered by an error
 
 TEXT_NAMES: Final = tuple(TEXTS)
@@ -253,6 +254,10 @@ _PLACES: Final = {
     "reduce_id": "fill_id",
     "execution_id": "fill_id",
     "locate_id": "fill_id",
+    "of_desk": "desk",
+    "of_symbol": "symbol",
+    "of_venue": "venue",
+    "through_sequence": "quantity",
 }
 
 
@@ -285,7 +290,7 @@ def _request_field(field: Any) -> Field:
         return Field(name, ValueKind.SIGNED, slot, is_required=field.required)
     high = U64_MAX if integer.le is None else integer.le
     default = 0 if field.required else field.default
-    return Field(name, ValueKind.NUMBER, slot, (), integer.ge, high, default, field.required)
+    return Field(field.name, ValueKind.NUMBER, slot, (), integer.ge, high, default, field.required)
 
 
 def _annotation(name: str) -> Any:

@@ -4,38 +4,35 @@ Owns the shape of every message (`guard/PROTOCOL.md` sections 3 to 8) and the ra
 in it. It decodes nothing itself: `guard.protocol.wire` turns bytes into these and back, the client
 does the same from the other side, and the log records an order in this very form.
 
-A field's declared range is checked by msgspec while it decodes; what that cannot express (the
-alphabet of a name, the upper end of a u64) stands in `guard.protocol.wire`.
+What a field may be, `guard.protocol.value_types` says.
 """
 
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from guard.protocol.cancel_all_messages import CancelAll as CancelAll
+from guard.protocol.cancel_all_messages import CanceledAll as CanceledAll
+from guard.protocol.value_types import I64_MAX as I64_MAX
+from guard.protocol.value_types import ID_LENGTH_MAX as ID_LENGTH_MAX
+from guard.protocol.value_types import NAME_LENGTH_MAX as NAME_LENGTH_MAX
+from guard.protocol.value_types import ORDER_TYPES as ORDER_TYPES
+from guard.protocol.value_types import SIDES as SIDES
+from guard.protocol.value_types import TIMES_IN_FORCE as TIMES_IN_FORCE
+from guard.protocol.value_types import U32_MAX as U32_MAX
+from guard.protocol.value_types import U64_MAX as U64_MAX
+from guard.protocol.value_types import BasisPoints as BasisPoints
+from guard.protocol.value_types import Count as Count
+from guard.protocol.value_types import Identifier as Identifier
+from guard.protocol.value_types import Name as Name
+from guard.protocol.value_types import OrderType as OrderType
+from guard.protocol.value_types import RequestId as RequestId
+from guard.protocol.value_types import Side as Side
+from guard.protocol.value_types import TimeInForce as TimeInForce
+from guard.protocol.value_types import Unsigned32 as Unsigned32
+from guard.protocol.value_types import Unsigned64 as Unsigned64
+
 PROTOCOL_VERSION = 1
-
-U32_MAX = 2**32 - 1
-I64_MAX = 2**63 - 1
-U64_MAX = 2**64 - 1
-
-# msgspec holds bounds of integers as i64; `guard.protocol.wire` checks the u64 fields' upper end.
-Count: TypeAlias = Annotated[int, Meta(ge=1, le=I64_MAX)]
-Unsigned32: TypeAlias = Annotated[int, Meta(ge=0, le=U32_MAX)]
-Unsigned64: TypeAlias = Annotated[int, Meta(ge=0)]
-BasisPoints: TypeAlias = Annotated[int, Meta(ge=0, le=10_000)]
-NAME_LENGTH_MAX = 32
-ID_LENGTH_MAX = 64
-Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH_MAX)]
-Identifier: TypeAlias = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH_MAX)]
-RequestId: TypeAlias = int | str | UnsetType | None
-
-Side: TypeAlias = Literal["buy", "sell"]
-OrderType: TypeAlias = Literal["limit", "market"]
-TimeInForce: TypeAlias = Literal["day", "ioc", "fok", "gtc"]
-# The same words as bytes, for who reads and writes them in place.
-SIDES, ORDER_TYPES, TIMES_IN_FORCE = (
-    [word.encode() for word in get_args(choice)] for choice in (Side, OrderType, TimeInForce)
-)
 
 
 class Order(Struct, tag="order", tag_field="type", forbid_unknown_fields=True, gc=False):
@@ -458,6 +455,7 @@ Request: TypeAlias = (
     | ShowPositions
     | Reduce
     | Execution
+    | CancelAll
 )
 # Every reply but an error.
 Answer: TypeAlias = (
@@ -474,6 +472,7 @@ Answer: TypeAlias = (
     | LimitsReply
     | PositionsReply
     | Executed
+    | CanceledAll
 )
 Reply: TypeAlias = Answer | ErrorReply
 
@@ -493,4 +492,5 @@ REQUEST_TYPES: dict[str, type[Request]] = {
     "positions": ShowPositions,
     "reduce": Reduce,
     "execution": Execution,
+    "cancel_all": CancelAll,
 }

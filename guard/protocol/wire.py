@@ -26,6 +26,7 @@ from guard.protocol.messages import (
     NAME_LENGTH_MAX,
     REQUEST_TYPES,
     U64_MAX,
+    CancelAll,
     ErrorReply,
     Execution,
     Fill,
@@ -92,6 +93,10 @@ ALLOWED: Final[dict[str, str]] = {
     "from_symbol": _NAME,
     "from_desk": _NAME,
     "from_venue": "an integer from 1 to 4294967295",
+    "of_desk": _NAME,
+    "of_symbol": _NAME,
+    "of_venue": "an integer from 1 to 4294967295",
+    "through_sequence": _COUNT,
     "fee_microcents": "an integer from -9223372036854775808 to 9223372036854775807",
     "request_id": "an integer from -2^63 to 2^64-1, or a string of at most 64 characters",
 }
@@ -255,8 +260,8 @@ def check_request(request: Request, currency: str) -> None:
             raise _invalid("request_id", request_id)
     if type(request) is Order:
         _check_order(request, currency)
-    elif isinstance(request, Hello | Mark | ShowLimits | ShowPositions):
-        for field in ("desk", "symbol", "from_symbol", "from_desk"):
+    elif isinstance(request, Hello | Mark | ShowLimits | ShowPositions | CancelAll):
+        for field in ("desk", "symbol", "from_symbol", "from_desk", "of_desk", "of_symbol"):
             name = getattr(request, field, None)
             if name is not None and not is_name(name):
                 raise _invalid(field, name)

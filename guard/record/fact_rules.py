@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
+from guard.engine.cancel_all import ORDERS_MAX, SINCE_RULES
 from guard.engine.request_events import (
+    CanceledAllRecorded,
     ExecutionRecorded,
     FillRecorded,
     OrderReleased,
@@ -61,6 +63,24 @@ def check_execution(state: GuardState, sequence: int, event: ExecutionRecorded) 
     check_is("answer.execution_id", answer.execution_id, execution.execution_id)
     if answer.flags not in EXECUTION_FLAG_SETS:
         raise refused("answer.flags", ", ".join(answer.flags), ", ".join(EXECUTION_FLAGS))
+
+
+def check_canceled_all(state: GuardState, sequence: int, event: CanceledAllRecorded) -> None:
+    """What ends many orders: names that there are, a record that there is, what it says again."""
+    if state.rules_version < SINCE_RULES:
+        raise refused("event", "cancel_all", f"since version {SINCE_RULES} of the rules")
+    asked, answer = event.cancel_all, event.answer
+    check_is("answer.wal_sequence", answer.wal_sequence, sequence)
+    check_is("answer.request_id", answer.request_id, UNSET)
+    for name in ("through_sequence", "of_desk", "of_symbol", "of_venue"):
+        check_is(f"answer.{name}", getattr(answer, name), getattr(asked, name))
+    check_range("cancel_all.through_sequence", asked.through_sequence, 1, sequence - 1)
+    for name, known in (("of_desk", state.desks), ("of_symbol", state.instruments)):
+        said = getattr(asked, name)
+        if said is not None and said not in known:
+            raise refused(f"cancel_all.{name}", said, "one that there is")
+    check_range("answer.orders", answer.orders, 0, ORDERS_MAX)
+    check_range("answer.released_microcents", answer.released_microcents, 0, I64_MAX)
 
 
 def check_reduction(state: GuardState, sequence: int, event: ReductionRecorded) -> None:

@@ -41,6 +41,7 @@ from guard.engine.events import (
 from guard.engine.loss_events import LossBreached
 from guard.engine.people_events import LatchLifted, LatchSet
 from guard.engine.request_events import (
+    CanceledAllRecorded,
     ExecutionRecorded,
     FillRecorded,
     OrderDecided,
@@ -64,15 +65,8 @@ from guard.protocol.messages import (
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS, LOCAL_CLIENT, TIME_NS_MAX
 from guard.protocol.request import TEXTS, Request
 from guard.protocol.wire import check_request, is_identifier
-from guard.record import fact_rules
-from guard.record.checking import (
-    check_answer,
-    check_cut,
-    check_is,
-    check_noted,
-    check_range,
-    refused,
-)
+from guard.record import checking, fact_rules
+from guard.record.checking import check_answer, check_cut, check_is, check_range, refused
 from guard.record.codec import RecordError
 from guard.record.loss_rules import check_loss
 from guard.record.mark_rules import check_due_price, check_jump, check_revalued, has_jumped
@@ -383,7 +377,7 @@ class RecordRules:
             if answer.reducing is True:
                 check_is("answer.reservation_id", answer.reservation_id, 0)
             check_range("answer.fee_microcents", answer.fee_microcents, 0, U64_MAX)
-            check_noted(answer, order)
+            checking.check_noted(answer, order)
             return
         for name, value in answer.detail.items():
             if not 0 <= value <= U64_MAX:
@@ -410,6 +404,10 @@ class RecordRules:
             raise refused("event", "execution", f"since version {_LIMITS_SINCE} of the rules")
         self._check_fact(event, event.execution)
         fact_rules.check_execution(self._state, sequence, event)
+
+    def _check_canceled_all(self, sequence: int, event: CanceledAllRecorded) -> None:
+        self._check_request(event, event.cancel_all)
+        fact_rules.check_canceled_all(self._state, sequence, event)
 
     def _check_fact(self, event: Any, request: Any) -> None:
         """The times that it says, and that a client can have sent it."""
@@ -456,6 +454,7 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     OrderReleased: RecordRules._check_release,
     ReductionRecorded: RecordRules._check_reduction,
     ExecutionRecorded: RecordRules._check_execution,
+    CanceledAllRecorded: RecordRules._check_canceled_all,
     LogOpened: RecordRules._check_log_opened,
     ClockAccepted: RecordRules._check_clock,
     KeyChanged: RecordRules._check_key_changed,

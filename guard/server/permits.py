@@ -12,7 +12,7 @@ from typing import Final
 
 from guard.config.clients import GRANT_OF, ClientTerms
 from guard.protocol import json_reader
-from guard.protocol.fields import HELLO, KINDS, ORDER
+from guard.protocol.fields import CANCEL_ALL, KINDS, ORDER
 from guard.protocol.messages import REQUEST_TYPES
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.protocol.reasons import ErrorCode
@@ -22,11 +22,11 @@ _NOT_PERMITTED, _RATE_EXCEEDED = int(ErrorCode.NOT_PERMITTED), int(ErrorCode.RAT
 _ORDER: Final = ORDER
 _DESK_AT: Final = TEXTS["desk"][0]
 _NS_PER_S: Final = NANOSECONDS_PER_SECOND
-# Those that are about a desk; `hello` has a desk to begin its list from.
+# Those that are about a desk; a `cancel_all` without one is about all.
 _OF_ALLS: Final = sum(
     1 << number
     for number, kind in enumerate(KINDS)
-    if "desk" in REQUEST_TYPES[kind].__struct_fields__ and number != HELLO
+    if "desk" in REQUEST_TYPES[kind].__struct_fields__ or number == CANCEL_ALL
 )
 
 
@@ -83,7 +83,7 @@ class Permit:
     def _may_trade(self, request: Request) -> bool:
         last = self._last_desk
         count = request.desk_bytes
-        if count == len(last) and json_reader.is_same(
+        if 0 < count == len(last) and json_reader.is_same(
             request.texts, _DESK_AT, _DESK_AT + count, last, count
         ):
             return True

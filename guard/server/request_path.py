@@ -33,6 +33,7 @@ from guard.protocol.request_reader import RequestReader
 from guard.protocol.wire import JSON, MESSAGEPACK
 from guard.record.codec import encode_event
 from guard.record.writer import RecordWriter
+from guard.server.canceling import canceled_all
 from guard.server.counters import Counters
 from guard.server.disk_reserve import Refused
 from guard.server.hello import Greeter
@@ -57,7 +58,7 @@ _REPLY_BYTES_MAX = REPLY_BYTES_MAX
 _REPLIES_BYTES = 64 * 1024  # to begin with: more than the replies to 256 admitted orders
 _BAD = fields.BAD
 _FILL, _CANCEL = fields.FILL, fields.CANCEL
-_REDUCE, _EXECUTION = fields.REDUCE, fields.EXECUTION
+_REDUCE, _EXECUTION, _CANCEL_ALL = fields.REDUCE, fields.EXECUTION, fields.CANCEL_ALL
 _ORDER, _PING, _STATS, _HELLO = fields.ORDER, fields.PING, fields.STATS, fields.HELLO
 _MARK, _LIMITS, _POSITIONS = fields.MARK, fields.LIMITS, fields.POSITIONS
 _MARKS_SINCE = 3  # of the rules
@@ -77,8 +78,7 @@ _RATE_EXCEEDED = int(ErrorCode.RATE_EXCEEDED)
 _DENIED_TOLD_MAX = 8  # of one second; how many there were, a counter says
 _UNCHARGED = fields.UNCHARGED
 _OF_NO_ORDER = fields.EXECUTION_UNKNOWN
-_FULL = int(Refusal.IDEMPOTENCY_WINDOW_FULL)
-_FILLS_FULL = int(ErrorCode.FILL_WINDOW_FULL)
+_FULL, _FILLS_FULL = int(Refusal.IDEMPOTENCY_WINDOW_FULL), int(ErrorCode.FILL_WINDOW_FULL)
 _CLOCK_TOLERANCE_NS, _TIME_NS_MAX = CLOCK_TOLERANCE_NS, TIME_NS_MAX
 _COMMA, _ARRAY, _ARRAY_END = 0x2C, 0x5B, 0x5D
 
@@ -289,6 +289,8 @@ class RequestPath:
             return self._put_message(hello, at)
         if request.kind == _MARK or request.kind == _LIMITS or request.kind == _POSITIONS:
             return self._answer_about(request, at)
+        if request.kind == _CANCEL_ALL:
+            return self._cancel_all(request, at)
         if request.kind == _ORDER and self._state.rules_version >= _MARKS_SINCE:
             self.marks.say(request, self._wall_now_ns)
             if self.marks.waiting:
@@ -434,6 +436,18 @@ class RequestPath:
             self._records += 1
             if self._state.losses_due:
                 self._records += record_losses(self._engine, self._writer)
+
+    def _cancel_all(self, request: Request, at: int) -> int:
+        """Records what ends many orders, and puts the reply."""
+        found: Any = canceled_all(self._state, request)
+        if isinstance(found, ErrorReply):
+            self._echo(request, found)
+            return self._put_error(found, at)
+        if self._is_refused(request):
+            return self._refuse_for_disk(request, at)
+        self._records += 1 + record_event(self._engine, self._writer, found)
+        self._echo(request, found.answer)
+        return self._put_message(found.answer, at)
 
     def _take_due(self, order: Request) -> None:
         """Records what came of an order's fills before it, in the batch of its own record."""

@@ -60,9 +60,9 @@ class Clients:
         kind = rng.choices(
             (
                 *("order", "again", "changed", "fill", "cancel", "status", "ping", "malformed"),
-                *("mark", "reduce"),
+                *("mark", "reduce", "cancel_all"),
             ),
-            (36, 16, 5, 22, 9, 6, 3, 3, self._marks_per_cent, 6),
+            (36, 16, 5, 22, 9, 6, 3, 3, self._marks_per_cent, 6, 1),
         )[0]
         if kind == "ping":
             request: Request = {"type": "ping"}
@@ -173,6 +173,16 @@ class Clients:
         lots = self._rng.choice((1, max(1, quantity // 3), self._rng.randint(1, quantity + 3)))
         name = {"reduce_id": f"R-{self._rng.randrange(40)}", "quantity": lots}
         return {**self._cancel(order), "type": "reduce", **name}
+
+    def _cancel_all(self, order: Request) -> Request:
+        """Of a scope that the oracle knows: where an order went is the kernel's choice."""
+        rng = self._rng
+        request = {"type": "cancel_all", "through_sequence": rng.choice((10, 40, 100, 400))}
+        if rng.random() < 0.8:
+            request["of_desk"] = order["desk"]
+        if rng.random() < 0.5:
+            request["of_symbol"] = order["symbol"]
+        return request
 
     def _status(self, order: Request) -> Request:
         return {**self._cancel(order), "type": "status"}

@@ -15,6 +15,7 @@ from typing import Any
 from sim.facts import Facts
 from sim.oracle_admin import OracleAdmin
 from sim.oracle_amendments import OracleAmendments, said_of_fills
+from sim.oracle_cancel_all import OracleCancelAll
 from sim.oracle_execution import OracleExecution
 from sim.oracle_ids import SHARES_SINCE, Key, OracleIds
 from sim.oracle_limits import LIMITS_SET, OracleLimits
@@ -44,7 +45,13 @@ TIMED_SINCE = 2  # of the rules: a repeat, too, says when its order was received
 
 
 class Oracle(
-    OracleAdmin, OracleAmendments, OracleExecution, OracleIds, OracleLimits, OracleReductions
+    OracleAdmin,
+    OracleAmendments,
+    OracleCancelAll,
+    OracleExecution,
+    OracleIds,
+    OracleLimits,
+    OracleReductions,
 ):
     """`desks`: (budget, cap or None) of each; `window_ns`, `ids_max`: of the remembered ids."""
 
@@ -107,7 +114,7 @@ class Oracle(
         """So much is left on the log's disk: entries halt, or are let in again; some are refused
         without a record."""
         if left * 4 < reserve:
-            self.refused = ("order", "fill", "cancel", "reduce")
+            self.refused = ("order", "fill", "cancel", "reduce", "cancel_all")
         else:
             self.refused = ("order",) if left * 2 < reserve else ()
         is_halted = self.disk_low is not None

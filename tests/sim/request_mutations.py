@@ -5,10 +5,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from guard.engine import reducing, remembered_whole
+from guard.engine import cancel_all, reducing, remembered_whole
 from guard.engine.remembered import RememberedOrders
 from guard.engine.row_map import NO_ROW
+from guard.engine.state import GuardState
 from guard.protocol.fields import REDUCE
+from guard.protocol.messages import CancelAll
 from guard.protocol.request import Request
 
 Patch = AbstractContextManager[Any]
@@ -22,6 +24,21 @@ def reduction_counted_again() -> Patch:
         return NO_ROW if request.kind == REDUCE else find(self, request, now_ns)
 
     return patch.object(RememberedOrders, "find_fill", find_fill)
+
+
+def cancel_all_beyond_its_record() -> Patch:
+    """It closes what was admitted behind the record that it names, too."""
+    return patch.object(cancel_all, "_is_meant", _is_of_scope)
+
+
+def _is_of_scope(state: GuardState, row: int, scope: CancelAll) -> bool:
+    state.orders.read(row)
+    return scope.of_symbol in (None, state.orders.known.symbol)
+
+
+def cancel_all_collects_nothing() -> Patch:
+    """What comes free by it pays no debt."""
+    return patch.object(cancel_all, "_owing", lambda *_: [])
 
 
 def reduction_works_on() -> Patch:
@@ -57,6 +74,7 @@ def checkpoint_without_reductions() -> Patch:
 
 REQUEST_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     reduction_counted_again,
+    cancel_all_beyond_its_record,
     reduction_works_on,
     late_reduction_not_flagged,
     reduction_forgotten_by_fills,

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from audit_support import IDS, STEPS, audited, live
+from cancel_all_support import cancel_all
 from guard.audit import explain
 from guard.audit.audit import AmbiguousOrderError, Audit, UnknownOrderError
 from guard.engine.events import HoldFreed
@@ -134,6 +135,22 @@ def test_a_hold_that_a_person_freed_is_told() -> None:
     assert (event["request"]["by"], event["request"]["why"]) == ("tester", "a test")
     rows = document["exposure"]["desks"]["desk-alpha"]["rows"]
     assert [row[1:4] for row in rows] == [[ORDER_NOTIONAL, ORDER_NOTIONAL, 0]]
+
+
+def test_the_record_that_ended_many_is_told_of_each() -> None:
+    day = LoggedEngine()
+    day.admit(order())
+    day.admit(order("A-2"))
+    day.admit(order("B-1", desk="desk-beta"))
+    cancel_all(day, of_desk="desk-alpha")
+    document = audited(day.records, Audit("A-1"))
+    (account,) = document["explanations"]
+    (event,) = account["following"]
+    assert (event["event"], event["sequence"]) == ("cancel_all", 11)
+    assert event["request"]["of_desk"] == "desk-alpha"
+    assert event["answer"] == {"released_microcents": ORDER_NOTIONAL}
+    rows = document["exposure"]["desks"]["desk-alpha"]["rows"]
+    assert rows[-1][3] == 0
 
 
 def test_a_reduction_is_told_and_counted() -> None:

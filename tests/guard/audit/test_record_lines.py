@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cancel_all_support import cancel_all
 from guard.audit.record_lines import Filter, Memory, Seen, line_of, passes, seen_of
 from guard.engine.events import TradingHalted
 from guard.protocol.messages import Reduce
@@ -45,6 +46,18 @@ def test_the_lines_of_a_day() -> None:
         "22:13:20.000        10 fill   desk-alpha/A-1: 40 AAPL filled, fee 0.00005, 60 open",
         "22:13:20.000        11 cancel desk-alpha/A-1: 11,400.00 free again",
         "22:13:20.000        12 event  desk-alpha: entries stopped: desk desk-alpha (ann: runaway)",
+    ]
+
+
+def test_orders_that_one_record_ended() -> None:
+    logged = LoggedEngine()
+    logged.submit(order("A-1"))
+    logged.submit(order("A-2"))
+    cancel_all(logged, 8, of_desk="desk-alpha", of_symbol="AAPL")
+    cancel_all(logged)
+    assert lines(logged, Filter(verdicts=frozenset({"cancel"}))) == [
+        "22:13:20.000        10 cancel 1 order of desk-alpha in AAPL off, 19,000.00 free again",
+        "22:13:20.000        11 cancel 1 order off, 19,000.00 free again",
     ]
 
 

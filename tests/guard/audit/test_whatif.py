@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from audit_support import STEPS, audited, live
+from cancel_all_support import cancel_all
 from guard.audit.audit import Audit
 from guard.audit.changes import CHANGES
 from guard.audit.course import Course
@@ -281,6 +282,19 @@ def test_what_a_person_did_to_an_order_or_a_budget_happens_as_far_as_it_can() ->
     assert rows[-1][5] == ORDER_NOTIONAL + 7
     held = what_if(day.records, terms("desk-beta", 2 * ORDER_NOTIONAL))
     assert held["exposure_after"]["desks"]["desk-beta"]["rows"][-1][5] == 2 * ORDER_NOTIONAL
+
+
+def test_a_record_that_ends_many_ends_those_that_there_are_here() -> None:
+    day = LoggedEngine()
+    day.admit(order("A-1", risk_bps=9_000))
+    day.admit(order("A-2"))
+    day.admit(order("B-1", desk="desk-beta"))
+    cancel_all(day, of_desk="desk-alpha")
+    stricter = other_policy(("hard_risk_limit_bps = 9600", "hard_risk_limit_bps = 8999"))
+    fields = what_if(day.records, stricter)
+    assert fields["after"]["admitted"] == 2
+    rows = fields["exposure_after"]["desks"]["desk-alpha"]["rows"]
+    assert rows[-1][3] == 0
 
 
 def _surplus() -> LoggedEngine:

@@ -11,6 +11,7 @@ from guard.protocol.messages import (
     REQUEST_TYPES,
     Admit,
     Cancel,
+    CanceledAll,
     ErrorReply,
     Executed,
     Fill,
@@ -75,6 +76,12 @@ REPLIES: list[tuple[Any, str]] = [
         '{"type":"reduced","desk":"d","client_order_id":"A","reduce_id":"R","wal_sequence":15,'
         '"open_quantity":7,"hold_microcents":8,"released_microcents":9,"flags":["late"],'
         '"repeat":false,"collected_microcents":3,"request_id":1}',
+    ),
+    (
+        CanceledAll(14, "d", None, 10, 15, 2, 9, 3, 1),
+        '{"type":"canceled_all","through_sequence":14,"of_desk":"d","of_symbol":null,'
+        '"of_venue":10,"wal_sequence":15,"orders":2,"released_microcents":9,'
+        '"collected_microcents":3,"request_id":1}',
     ),
     (
         StatusReply("d", "A", "open", ADMIT, 40, 60, 1),
@@ -190,7 +197,7 @@ def test_the_content_is_all_but_the_request_id() -> None:
 
 def test_names() -> None:
     names = ["order", "fill", "cancel", "status", "ping", "stats", "hello", "mark", "limits"]
-    names += ["positions", "reduce", "execution"]
+    names += ["positions", "reduce", "execution", "cancel_all"]
     assert list(REQUEST_TYPES) == names
     for name in names:
         assert f"`{name}`" in PROTOCOL

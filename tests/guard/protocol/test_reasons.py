@@ -86,6 +86,8 @@ ERRORS = {
     "unknown_symbol": 925,
     "reduce_id_reused": 926,
     "fill_window_full": 929,
+    "too_many_orders": 927,
+    "unknown_record": 931,
     "disk_full": 930,
     "not_permitted": 940,
     "rate_exceeded": 941,

@@ -32,6 +32,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "limits": {"desk": "desk-alpha", "symbol": "AAPL"},
     "positions": {"desk": "desk-alpha"},
     "reduce": {**IDS, "reduce_id": "R-1", "quantity": 1},
+    "cancel_all": {"through_sequence": 1},
     "execution": {
         **IDS,
         "execution_id": "F-1",

@@ -34,6 +34,13 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "limits": {"type": "limits", "desk": "d", "symbol": "A"},
     "positions": {"type": "positions", "desk": "d", "from_symbol": "A"},
     "reduce": CANCEL | {"type": "reduce", "reduce_id": "R-1", "quantity": 1},
+    "cancel_all": {
+        "type": "cancel_all",
+        "through_sequence": 1,
+        "of_desk": "d",
+        "of_symbol": "A",
+        "of_venue": 1,
+    },
     "execution": {
         **CANCEL,
         "type": "execution",
@@ -67,6 +74,7 @@ REQUIRED: dict[str, list[str]] = {
     "mark": ["symbol", "price"],
     "limits": ["desk", "symbol"],
     "positions": ["desk"],
+    "cancel_all": ["through_sequence"],
     "reduce": ["desk", "client_order_id", "reduce_id", "quantity"],
     "execution": [
         "desk",
@@ -100,6 +108,8 @@ INTEGERS: dict[str, tuple[int, int]] = {
     "required_regions": (0, U64_MAX),
     "max_fee_microcents": (0, U64_MAX),
     "from_venue": (1, U32_MAX),
+    "of_venue": (1, U32_MAX),
+    "through_sequence": (1, I64_MAX),
     "sent_at_ns": (1, I64_MAX),
     "executed_at_ns": (1, I64_MAX),
     "as_of_ns": (1, I64_MAX),
@@ -109,7 +119,7 @@ INTEGERS: dict[str, tuple[int, int]] = {
 }
 NULLABLE = {
     "currency", "sent_at_ns", "executed_at_ns", "request_id", "from_symbol", "from_desk",
-    "from_venue", "as_of_ns", "bid", "ask",
+    "from_venue", "as_of_ns", "bid", "ask", "of_desk", "of_symbol", "of_venue",
 }  # fmt: skip
 WORDS: dict[str, tuple[str, ...]] = {
     "side": ("buy", "sell"),
@@ -121,6 +131,8 @@ TEXTS: dict[str, list[str]] = {
     "symbol": NAME_BAD,
     "from_desk": NAME_BAD,
     "from_symbol": NAME_BAD,
+    "of_desk": NAME_BAD,
+    "of_symbol": NAME_BAD,
     "client_order_id": IDENTIFIER_BAD,
     "fill_id": IDENTIFIER_BAD,
     "reduce_id": IDENTIFIER_BAD,

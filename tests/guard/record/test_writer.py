@@ -51,7 +51,7 @@ from guard.engine.people_events import (
     ProposalWithdrawn,
     Proposed,
 )
-from guard.engine.request_events import ExecutionRecorded, ReductionRecorded
+from guard.engine.request_events import CanceledAllRecorded, ExecutionRecorded, ReductionRecorded
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
 from guard.record.codec import DIALECT, RecordError, decode_data, decode_event, encode_event
@@ -230,6 +230,7 @@ BY_OPERATORS = {
     ReductionRecorded,
     LocateAdded,
     LocateRemoved,
+    CanceledAllRecorded,
 }
 
 

@@ -26,6 +26,7 @@ EACH = {
     "limits": {"type": "limits", "desk": "desk-alpha", "symbol": "AAPL"},
     "positions": {"type": "positions", "desk": "desk-alpha"},
     "reduce": {**cancel("A-1"), "type": "reduce", "reduce_id": "R-1", "quantity": 1},
+    "cancel_all": {"type": "cancel_all", "through_sequence": 7, "of_desk": "desk-alpha"},
     "execution": {
         **cancel("A-1"),
         "type": "execution",
@@ -80,6 +81,17 @@ def test_of_other_desks_nothing_is_taken(kind: str) -> None:
         for desk in ("desk-beta", "desk-alphb", "desk-alph", "desk-alphaa", "D", "no-such"):
             assert refusal(of, EACH[kind] | {"desk": desk}) == ErrorCode.NOT_PERMITTED
         assert refusal(of, EACH[kind] | {"desk": "d"}) == 0
+
+
+def test_what_ends_all_orders_needs_the_grant_of_all_desks() -> None:
+    of = permit("facts", desks=["desk-alpha"])
+    of_all = {"type": "cancel_all", "through_sequence": 7}
+    assert refusal(of, of_all) == ErrorCode.NOT_PERMITTED
+    assert refusal(of, EACH["cancel_all"]) == 0
+    assert refusal(of, EACH["cancel_all"] | {"of_desk": "desk-beta"}) == ErrorCode.NOT_PERMITTED
+    assert refusal(of, of_all | {"of_symbol": "AAPL"}) == ErrorCode.NOT_PERMITTED
+    assert refusal(permit("facts"), of_all) == 0
+    assert refusal(permit("orders"), of_all) == ErrorCode.NOT_PERMITTED
 
 
 def test_all_desks_are_those_that_do_not_exist_too() -> None:

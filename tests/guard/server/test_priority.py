@@ -14,6 +14,7 @@ FIRST: list[Any] = [
     fill("A", "F"),
     status("A"),
     reduce("A", "R"),
+    {"type": "cancel_all", "through_sequence": 7},
     fill("A", "F", price=1, extra=2),
 ]
 OTHERS: list[Any] = [
