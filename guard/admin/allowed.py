@@ -38,6 +38,7 @@ ALLOWED: Final = {
     "order": "an order, as it is sent (PROTOCOL 3)",
     "checks": "a list of the reasons of checks of limits",
     "locate_id": _IDENTIFIER,
+    "after_locate": f"{_IDENTIFIER}, or null",
     "quantity_lots": "an integer of lots from 1 to 9223372036854775807",
     "lots": "an integer of lots from -9223372036854775807 to 9223372036854775807, but 0",
     "cost_microcents": "an integer of microcents from 0 to 9223372036854775807",

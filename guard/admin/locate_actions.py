@@ -74,7 +74,7 @@ def locates_reply(state: GuardState, query: ListLocates, _now_ns: int) -> Locate
     found = [
         LocateLine(*entry)
         for entry in state.locates.entries()
-        if entry[0] > query.after and query.desk in (None, entry[1])
+        if entry[0] > (query.after_locate or "") and query.desk in (None, entry[1])
     ]
     page = found[: query.limit]
     after = page[-1].locate_id if len(found) > len(page) else None

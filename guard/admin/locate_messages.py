@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct
 
 from guard.admin.message_base import PAGE_MAX, Action, Query
 from guard.protocol.messages import RequestId
-from guard.protocol.ranges import CountAboveZero, DeskName, OrderName, ScopeName, Symbol
+from guard.protocol.ranges import CountAboveZero, DeskName, OrderName, Symbol
 
 
 class AddLocate(Action, tag="add_locate"):
@@ -28,10 +28,10 @@ class RemoveLocate(Action, tag="remove_locate"):
 
 
 class ListLocates(Query, tag="locates"):
-    """Locates by id, behind `after`."""
+    """Locates by id, behind `after_locate`."""
 
     desk: DeskName | None = None
-    after: ScopeName | OrderName = ""
+    after_locate: OrderName | None = None
     limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = PAGE_MAX
 
 

@@ -22,7 +22,7 @@ def _removal_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--desk", metavar="NAME")
-    parser.add_argument("--after", default="", metavar="ID", help="of an earlier answer")
+    parser.add_argument("--after", metavar="ID", help="of an earlier answer")
     parser.add_argument("--limit", type=int, default=500, metavar="N")
 
 
@@ -47,7 +47,7 @@ def _remove(options: argparse.Namespace, common: dict[str, Any]) -> Any:
 def _list(options: argparse.Namespace, _common: dict[str, Any]) -> Any:
     from guard.admin.messages import ListLocates
 
-    return ListLocates(desk=options.desk, after=options.after, limit=options.limit)
+    return ListLocates(desk=options.desk, after_locate=options.after, limit=options.limit)
 
 
 LOCATE_VERBS: Final[dict[str, Verb]] = {

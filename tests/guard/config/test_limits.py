@@ -7,6 +7,7 @@ from guard.config.activation import find_differences, limits_event, opening_even
 from guard.config.errors import ConfigError
 from guard.config.limits import effective_lines, tree_differences
 from guard.engine.events import LimitsSet, LogOpened
+from guard.engine.loosening import limit_loosenings
 from guard.protocol.limits import LimitScope, RateLimit, digest_hex, normalized
 from guard_limits_support import WAIVED, limits_config
 from guard_support import LOG_ID, LoggedEngine, actor, dev_config
@@ -72,6 +73,9 @@ BAD = [
     (f"{WAIVED}position_long_max = -1", "limits.position_long_max"),
     (f"{WAIVED}position_short_max = 9223372036854775808", "limits.position_short_max"),
     (f"{WAIVED}open_orders_max = 0", "limits.open_orders_max"),
+    (f'{WAIVED}self_match = "warn"', 'limits.self_match: .warn. .*"off", "flag" or "refuse"'),
+    (f'{WAIVED}short_sales = "none"', 'limits.short_sales: .*"locate" or "refused"'),
+    (f"{WAIVED}short_sales = false", "limits.short_sales"),
     (WAIVED + RATE.format("orders", '"1.00"'), r"limits.rates\[0\].max: '1.00' is not"),
     (WAIVED + RATE.format("notional", "1"), r"limits.rates\[0\].max: 1 is not allowed of no"),
     (WAIVED + RATE.format("orders", "1") * 2, "limits.rates: a kind has the same window_ms twice"),
@@ -154,6 +158,25 @@ def test_what_counts_is_shown_with_where_it_is_said() -> None:
         ("rates", "3 orders in 1,000 ms", "limits"),
     ]
     assert ("quantity_max", "100 lots", "limits") in effective_lines(tree, "desk-beta", "AAPL")
+
+
+def test_one_word_of_several_is_shown_as_that_word() -> None:
+    text = 'self_match = "flag"\n[limits.desk.desk-alpha]\nself_match = "refuse"\n'
+    tree = limits_config(f'{WAIVED}{text}short_sales = "locate"').limits
+    lines = effective_lines(tree, "desk-alpha", "AAPL")
+    assert ("self_match", "refuse", "limits.desk.desk-alpha") in lines
+    assert ("short_sales", "locate", "limits.desk.desk-alpha") in lines
+    assert ("self_match", "flag", "limits") in effective_lines(tree, "desk-beta", "AAPL")
+    changed = limits_config(f'{WAIVED}self_match = "off"').limits
+    assert tree_differences(tree, changed) == [
+        "limits.self_match: flag -> off",
+        "limits.desk.desk-alpha.self_match: refuse -> unsaid",
+        "limits.desk.desk-alpha.short_sales: locate -> unsaid",
+    ]
+    found = limit_loosenings(tree, changed, [])
+    names = ("self_match", "short_sales")
+    wanted = ["limits.self_match", *(f"limits.desk.desk-alpha.{name}" for name in names)]
+    assert found == wanted
 
 
 def test_a_tree_is_normalized_once_and_for_all() -> None:

@@ -300,7 +300,7 @@ def test_they_are_shown_page_by_page(engines: list[LoggedEngine]) -> None:
     add(engine, "B-1", desk="desk-beta")
     first = answer(engine.state, asked.ListLocates(limit=2), 0)
     assert [line.locate_id for line in first.locates] == ["B-1", "L-1"]
-    rest = answer(engine.state, asked.ListLocates(after=first.next_after), 0)
+    rest = answer(engine.state, asked.ListLocates(after_locate=first.next_after), 0)
     assert ([line.locate_id for line in rest.locates], rest.next_after) == (["L-2", "L-3"], None)
     of_desk = answer(engine.state, asked.ListLocates(desk="desk-beta"), 0)
     assert [line.quantity_lots for line in of_desk.locates] == [100]
