@@ -27,6 +27,7 @@ class DayOfObjects(DayCollector):
         else:
             self._note_order(event, sequence, at_ns, state)
             self.counts.decision_count += isinstance(event, OrderDecided)
+        self.positions.observe(at_ns, state)
 
     def _note_order(self, event: Any, sequence: int, at_ns: int, state: Any) -> None:
         counts, order, answer = self.counts, event.order, event.answer
