@@ -62,7 +62,7 @@ class LocalCopy:
             event = self._read(entry.sequence, entry.data, entry.previous_hash)
             if self._batch_first_of(event) == entry.sequence and writer.staged_count:
                 writer.sync_now()
-            entry_hash = writer.append(entry.sequence, entry.data)
+            entry_hash = writer.append(entry.sequence, entry.data, is_encoded=True)
             if line != encode_line(entry.sequence, entry.previous_hash, entry_hash, entry.data):
                 raise ClusterError(
                     f"record {entry.sequence} of the cluster's log is not what the key "
@@ -82,7 +82,8 @@ class LocalCopy:
     def close(self) -> None:
         """Ends the segment with its records; the lock is still the caller's. Raises WalError."""
         try:
-            if not self._writer.poisoned:
+            # Of a row that was refused in its middle nothing is written.
+            if not self._writer.poisoned and not self._writer.staged_count:
                 self._writer.seal()
         finally:
             self._writer.close()

@@ -66,7 +66,7 @@ class Quorum:
         self._bytes = 0  # of rows that are not acknowledged
         self._wake = asyncio.Event()
         self._waiters: list[asyncio.Future[None]] = []
-        self._begun = self._ended = 0  # statements
+        self._begun = self._ended = self._started_ns = 0  # statements
         self._is_asked = self._is_beat_due = self._is_closing = self._is_releasing = False
         self._failure: ClusterError | None = None
         self._beat: asyncio.TimerHandle | None = None
@@ -155,9 +155,15 @@ class Quorum:
             "cluster_beats": self._beats,
             "cluster_commit_ns_last": self._last_ns,
             "cluster_commit_ns_max": self._greatest_ns,
+            "cluster_waiting_ns": self._waiting_ns(),
             "cluster_epochs_begun_again": self._epochs_begun_again,
             "cluster_fenced": int(self._failure is not None),
         }
+
+    def _waiting_ns(self) -> int:
+        """For how long the statement that is under way has been."""
+        is_under_way = self._begun != self._ended
+        return self._monotonic_ns() - self._started_ns if is_under_way else 0
 
     async def _next(self) -> None:
         """Until a statement has come back, or the cluster has failed, which is raised."""
@@ -209,7 +215,7 @@ class Quorum:
     async def _step(self) -> None:
         """One statement: the next row, or a beat where there is none."""
         self._begun += 1
-        number, started_ns = self._begun, self._monotonic_ns()
+        number, self._started_ns = self._begun, self._monotonic_ns()
         self._is_asked = False
         row = self._under_way = self._rows.popleft() if self._rows else None
         is_due, self._is_beat_due = self._is_beat_due, False
@@ -224,7 +230,7 @@ class Quorum:
         except (Unknown, Unfit) as error:
             await self._begin_again(error)
         else:
-            self._last_ns = self._monotonic_ns() - started_ns
+            self._last_ns = self._monotonic_ns() - self._started_ns
             self._greatest_ns = max(self._greatest_ns, self._last_ns)
             if row is None:
                 self._beats += 1

@@ -26,7 +26,9 @@ from guard.cluster.reconciling import Place, end_with, read_batches, shared_head
 from guard.cluster.session import Session, open_session
 from guard.config.cluster_section import ClusterSection
 from guard.process.line_forms import told
+from guard.recovery.checkpoint_schedule import STOP_RECORDS_MIN, write_state
 from guard.recovery.recover import Recovered
+from wal import WalError
 
 POLL_S: Final = 0.02
 RETRY_S: Final = 0.25
@@ -52,7 +54,13 @@ class Standby:
         monotonic_ns: Callable[[], int],
         say: Callable[[str], None],
         alarm: Callable[[str], None],
+        checkpoint_interval_ns: int,
+        checkpoint_records_min: int = STOP_RECORDS_MIN,
     ) -> None:
+        """`checkpoint_interval_ns`: 0 for none by time."""
+        self._checkpoint_interval_ns = checkpoint_interval_ns
+        self._checkpoint_records_min = checkpoint_records_min
+        self._checkpoint_ns, self._checkpoint_sequence = monotonic_ns(), recovered.head.sequence
         self._terms = terms
         self._place = place
         self.recovered = recovered
@@ -81,8 +89,12 @@ class Standby:
         try:
             while self._asked is None:
                 pause_s = await self._look()
+                if self._is_checkpoint_due():
+                    self._take_checkpoint()
                 if pause_s:
                     await asyncio.sleep(pause_s)
+            if self._asked is Why.STOPPED:
+                self._take_checkpoint()
             return self._asked
         finally:
             if self._session is not None:
@@ -155,6 +167,24 @@ class Standby:
         place, head = self._place, self.recovered.head
         shared = await shared_head(place, head, session, row.acknowledged)
         self.recovered = end_with(place, self.recovered, shared, self._say)
+
+    def _is_checkpoint_due(self) -> bool:
+        interval_ns = self._checkpoint_interval_ns
+        return 0 < interval_ns <= self._monotonic_ns() - self._checkpoint_ns
+
+    def _take_checkpoint(self) -> None:
+        """So that the next start need not fold all again. Nobody waits for a standby meanwhile."""
+        head = self.recovered.head
+        self._checkpoint_ns = self._monotonic_ns()
+        if head.sequence - self._checkpoint_sequence < self._checkpoint_records_min:
+            return
+        place, state = self._place, self.recovered.engine.state
+        try:
+            write_state(place.directory, place.hasher, state, head)
+        except (WalError, OSError, MemoryError) as error:
+            self._alarm(told("checkpoint_failed", f"no checkpoint was taken: {error}"))
+            return
+        self._checkpoint_sequence = head.sequence
 
     def _close_copy(self) -> None:
         copy, self._copy = self._copy, None

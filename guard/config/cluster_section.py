@@ -39,7 +39,7 @@ class ClusterSection(Struct, forbid_unknown_fields=True, frozen=True):
     tls_root_file: str | None = None
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
-    durability: Literal["both", "follow"] = "both"
+    durability: Literal["both", "cluster", "follow"] = "both"
     synchronous_commit: Literal["on", "remote_apply"] = "on"
     lag_bytes_max: Annotated[int, Meta(ge=65_536, le=2**30)] = 16_777_216
     beat_ms: Milliseconds = 500

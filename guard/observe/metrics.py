@@ -74,6 +74,23 @@ _COUNTERS: Final = (
     ("lines_not_said", "lines_not_said", "Lines of the daemon that nobody took."),
     ("pauses", "pauses", "Times that nothing was read because too much waited for the disk."),
     ("replies_dropped_slow", "replies_dropped_slow", "Replies dropped: the client did not read."),
+    ("cluster_commits", "cluster_commits", "Rows of the log that a quorum has committed."),
+    ("cluster_beats", "cluster_beats", "Signs of life that a quorum has committed."),
+    (
+        "cluster_epochs_begun_again",
+        "cluster_epochs_begun_again",
+        "Times that a statement's outcome was unknown, and the next epoch began.",
+    ),
+)
+# The same of a guard with a cluster, as it is now: the metric, what it is divided by, what it says.
+_CLUSTER: Final = (
+    ("cluster_epoch", "cluster_epoch", 1, "The epoch in which it writes."),
+    ("cluster_lag_records", "cluster_lag_records", 1, "Records that no quorum has yet."),
+    ("cluster_lag_bytes", "cluster_lag_bytes", 1, "Their bytes."),
+    ("cluster_commit_ns_last", "cluster_commit_last_seconds", _NS, "The quorum's last commit."),
+    ("cluster_commit_ns_max", "cluster_commit_max_seconds", _NS, "The longest one."),
+    ("cluster_waiting_ns", "cluster_waiting_seconds", _NS, "How long one is under way already."),
+    ("cluster_fenced", "cluster_fenced", 1, "Has another guard taken over?"),
 )
 # Of a desk, all in units of currency: the metric, what it says, how it is had.
 _DESK_MONEY: Final[tuple[tuple[str, str, Callable[[DeskLine], int | None]], ...]] = (
@@ -220,6 +237,9 @@ def _of_stats(stats: StatsReply) -> Iterator[Any]:
     for counter, name, text in _COUNTERS:
         if counter in counters:
             yield _counter(name, text, counters[counter])
+    for counter, name, unit, text in _CLUSTER:
+        if counter in counters:
+            yield _gauge(name, text, counters[counter] / unit)
     yield _histogram(
         "sync_latency_seconds",
         "How long batches took to write and sync.",

@@ -41,7 +41,7 @@ from guard.server.endpoints import EndpointError
 from guard.server.feed_door import FeedDoor
 from guard.server.feed_service import bind_feed, make_feed_door
 from guard.server.housekeeping import ANCHOR_WAIT_S
-from guard.server.joining import Joined, join, settle_stop
+from guard.server.joining import Joined, files_of, join, settle_stop
 from guard.server.listener import Listener
 from guard.server.log_keys import (
     digest_of,
@@ -234,6 +234,7 @@ async def _serve_log(
             recovered.head,
             monotonic_ns=clock.monotonic_ns,
             lock=recovered.lock,
+            files=files_of(options),
             segment_bytes_max=segment_bytes_max(options),
             fresh_segment=True,
             write_ahead_bytes=options.config.log.write_ahead_bytes,
@@ -260,10 +261,7 @@ async def _serve_log(
                 anchor,
                 older,
                 partial(actor_of, engine),
-                admin,
-                feed,
-                clients,
-                quorum,
+                *(admin, feed, clients, quorum),
             )
             served = None if options.then_stop else await _serve_orders(service)
             await _end_session(options, hasher, joined, writer)

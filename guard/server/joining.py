@@ -11,6 +11,8 @@ the rest of the `WalError` family. The lock is released then, and no session is 
 """
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from guard import clock
@@ -28,19 +30,30 @@ from guard.cluster.quorum import Quorum
 from guard.cluster.reconciling import Place, bring_together
 from guard.cluster.session import open_session
 from guard.cluster.standby import Standby, Why
+from guard.cluster.unsynced import UnsyncedFiles
 from guard.config.cluster_section import ClusterSection
 from guard.process.line_forms import told
 from guard.process.notify import ServiceNotifier
 from guard.process.operator_lines import alarm, announce, say
 from guard.process.signals import Signals
+from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery.recover import Recovered, recover_log
 from guard.recovery.start_options import NEW_LOG_OPTION, TAKE_OVER_OPTION, OptionNeededError
 from guard.server.service import RunOptions
-from wal import EMPTY_HEAD, ChainHasher, WalError, holds_files
+from wal import (
+    EMPTY_HEAD,
+    ChainHasher,
+    FileLayer,
+    WalDamage,
+    WalError,
+    WalKeyMismatch,
+    holds_files,
+)
 
 # So many beats' time without one: nobody serves.
 BEATS_MISSED: Final = 3
 CLOCK_POLL_S: Final = 0.01
+ASIDE_MAX: Final = 100
 
 
 class Joined(NamedTuple):
@@ -65,7 +78,7 @@ async def join(options: RunOptions, hasher: ChainHasher, signals: Signals) -> Jo
     claim: Claim | None = None
     try:
         if options.is_standby:
-            recovered, why = await _stand_by(terms, place, recovered, signals)
+            recovered, why = await _stand_by(options, place, recovered, signals)
             if why is Why.STOPPED:
                 recovered.lock.release()
                 return None
@@ -89,19 +102,56 @@ async def join(options: RunOptions, hasher: ChainHasher, signals: Signals) -> Jo
     return Joined(recovered, quorum)
 
 
+def files_of(options: RunOptions) -> FileLayer | None:
+    """How the log's files are written; None for as ever: where its disk is waited for."""
+    cluster = options.config.cluster
+    return UnsyncedFiles() if cluster is not None and cluster.durability == "cluster" else None
+
+
 def _recover(options: RunOptions, hasher: ChainHasher) -> Recovered:
     """The local log, or none yet: the cluster may have it."""
-    is_new = options.new_log or not holds_files(options.log_directory)
-    return recover_log(
-        options.log_directory, hasher, new_log=is_new, accept_loss=options.accept_loss
-    )
+    directory = options.log_directory
+    is_new = options.new_log or not holds_files(directory)
+    try:
+        return recover_log(directory, hasher, new_log=is_new, accept_loss=options.accept_loss)
+    except WalKeyMismatch:
+        raise
+    except WalDamage as damage:
+        if is_new or files_of(options) is None:
+            raise
+        # Nobody has waited for this disk: what a power cut leaves of it is anything.
+        kept = _move_aside(directory)
+        text = f"the local log is damaged, and moved to {kept}; the cluster's is fetched: {damage}"
+        alarm(told("log_moved_aside", text, kept=str(kept)))
+        return recover_log(directory, hasher, new_log=True)
+
+
+def _move_aside(directory: Path) -> Path:
+    """Gives the log's directory another name; that one. Raises WalError."""
+    for number in range(1, ASIDE_MAX + 1):
+        kept = directory.with_name(f"{directory.name}.damaged-{number}")
+        try:
+            if not os.path.lexists(kept):
+                os.rename(directory, kept)
+                return kept
+        except OSError as error:
+            raise WalError(f"cannot move {directory} aside: {error}") from error
+    raise WalError(f"{directory} is damaged, and {ASIDE_MAX} others are kept beside it already")
 
 
 async def _stand_by(
-    terms: ClusterSection, place: Place, recovered: Recovered, signals: Signals
+    options: RunOptions, place: Place, recovered: Recovered, signals: Signals
 ) -> tuple[Recovered, Why]:
+    terms, log = options.config.cluster, options.config.log
+    assert terms is not None
     standby = Standby(
-        terms, place, recovered, monotonic_ns=clock.monotonic_ns, say=say, alarm=alarm
+        terms,
+        place,
+        recovered,
+        monotonic_ns=clock.monotonic_ns,
+        say=say,
+        alarm=alarm,
+        checkpoint_interval_ns=log.checkpoint_interval_s * NANOSECONDS_PER_SECOND,
     )
     signals.stand_by(standby.take_over, standby.stop)
     notifier = ServiceNotifier()

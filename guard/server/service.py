@@ -121,7 +121,7 @@ class Service:
     def is_fenced(self) -> bool:
         """May no reply leave before the cluster has shown that no other guard has taken over?"""
         cluster = self.options.config.cluster
-        return cluster is not None and cluster.durability == "both"
+        return cluster is not None and cluster.durability != "follow"
 
     @property
     def confirm(self) -> Callable[[Head], Awaitable[None]] | None:

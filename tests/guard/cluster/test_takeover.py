@@ -274,6 +274,32 @@ def test_follow_answers_at_once_and_the_cluster_has_all_of_it_in_the_end(
     assert rows_of(cluster, site) == lines_of(site)
 
 
+@pytest.mark.parametrize("durability", ["both", "cluster"])
+def test_a_damaged_local_log_is_fetched_where_nobody_waited_for_its_disk(
+    cluster: Cluster, tmp_path: Path, durability: str
+) -> None:
+    site = host(cluster, tmp_path, "one", durability=durability)
+    with site.running() as guard, ProtocolClient(guard.endpoint) as client:
+        answers = [order(client, f"A-{number}") for number in range(30)]
+        assert guard.stop() == 0
+    data = bytearray(site.segment.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 500] = bytes(500)
+    site.segment.write_bytes(data)
+    if durability == "both":
+        refused = site.refused(new_log=False)
+        assert refused.returncode == 1
+        assert "damage" in refused.stderr
+        return
+    with site.running(new_log=False) as guard, ProtocolClient(guard.endpoint) as client:
+        assert "is damaged, and moved to" in guard.stderr
+        again = [order(client, f"A-{number}") for number in range(30)]
+        assert [{**answer, "repeat": False} for answer in again] == answers
+        assert guard.stop() == 0
+    assert rows_of(cluster, site) == lines_of(site)
+    assert (site.root / "log.damaged-1" / site.segment.name).read_bytes() == data
+    site.replay()
+
+
 def test_no_log_anywhere_and_one_too_many(sites: tuple[Site, Site]) -> None:
     site, other = sites
     refused = site.refused(new_log=False)

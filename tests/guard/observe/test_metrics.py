@@ -32,6 +32,18 @@ needs_promtool = pytest.mark.skipif(
 )
 
 
+CLUSTER = {
+    "cluster_epoch": 3,
+    "cluster_lag_records": 0,
+    "cluster_lag_bytes": 0,
+    "cluster_commits": 7,
+    "cluster_commit_ns_last": 800_000,
+    "cluster_waiting_ns": 2_000_000_000,
+    "cluster_epochs_begun_again": 1,
+    "cluster_fenced": 0,
+}
+
+
 def watched() -> Picture:
     """A picture with all there is to tell."""
     day, picture = LoggedEngine(), Picture(T0)
@@ -45,7 +57,7 @@ def watched() -> Picture:
     picture.take_configuration(queries.answer(day.state, Configuration(), T0))
     picture.take_desks(queries.answer(day.state, ListDesks(), T0).desks, T0)
     counters = Counters(requests=4, sync_latency_ns_sum=3_000_000)
-    stats = counters.as_reply(lines_not_said=2)
+    stats = counters.as_reply(lines_not_said=2, **CLUSTER)
     ends = [(100_000, 1), (1_000_000, 2), (I64_MAX, 1)]
     told = StatsReply(stats.counters, ends, {"version": "0.1.0"}, answers_by_latency_ns=ends)
     picture.take_stats(told, T0)
@@ -95,6 +107,11 @@ def test_figures_are_in_base_units_under_conventional_names() -> None:
         "pretrade_guard_sync_latency_seconds_sum": 0.003,
         'pretrade_guard_answer_latency_seconds_bucket{"le": "0.001"}': 3,
         "pretrade_guard_lines_not_said_total": 2,
+        "pretrade_guard_cluster_epoch": 3,
+        "pretrade_guard_cluster_commits_total": 7,
+        "pretrade_guard_cluster_commit_last_seconds": 0.0008,
+        "pretrade_guard_cluster_waiting_seconds": 2,
+        "pretrade_guard_cluster_epochs_begun_again_total": 1,
         'pretrade_guard_currency_info{"currency": "USD"}': 1,
     }
     assert {name: found.get(name) for name in expected} == expected
