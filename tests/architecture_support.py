@@ -237,6 +237,7 @@ ROOMS = (
     "client",
     "audit",
     "archive",
+    "sharing",
     "observe",
     "top",
     "demo",

@@ -209,6 +209,8 @@ PURE_GUARD = frozenset(
         "replay",
         "replay.place",
         "replay.redecide",
+        "sharing",
+        "sharing.movements",
         "server",
         "server.commands",
         "server.counters",

@@ -70,6 +70,7 @@ COMMANDS: Final = (
     "backup",
     "archive",
     "sql-archive",
+    "share",
     "salvage",
     "keygen",
     "check-config",
