@@ -6,7 +6,6 @@ ended with the `with`. Where the server or asyncpg is not installed, `needs_post
 
 import asyncio
 import importlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -18,18 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-PATIENCE_S = 60.0
-_INSTALLED = sorted(
-    Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)
-)
-BINARIES = _INSTALLED[-1] if _INSTALLED else None
-
-needs_postgres = pytest.mark.skipif(
-    BINARIES is None or importlib.util.find_spec("asyncpg") is None,
-    reason="PostgreSQL's server (Debian: postgresql) or asyncpg (the extra cluster) is not here",
-)
+from cluster_support import BINARIES, PATIENCE_S, as_postgres
+from cluster_support import needs_postgres as needs_postgres
 
 
 class Postgres:
@@ -75,8 +64,7 @@ class Postgres:
 
 def _command(name: str, *arguments: str) -> list[str]:
     assert BINARIES is not None
-    user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
-    return [*([] if os.getuid() else user), str(BINARIES / name), *arguments]
+    return as_postgres(str(BINARIES / name), *arguments)
 
 
 @contextmanager

@@ -58,10 +58,10 @@ def _share(options: argparse.Namespace) -> int:
     config = load_config(options.config)
     if config.cluster is None:
         raise UsageError(f"{options.config}: has no [cluster]")
-    if config.cluster.durability != "both":
+    if config.cluster.durability == "follow":
         raise UsageError(
-            f"{options.config}: cluster.durability is {config.cluster.durability!r}; allowed: "
-            "'both': a log that may lose its end cannot hold slices"
+            f"{options.config}: cluster.durability is 'follow'; allowed: 'both', 'cluster': a log "
+            "that may lose its end cannot hold slices"
         )
     try:
         keep = parse_money_microcents(options.keep, "--keep")

@@ -3,8 +3,7 @@
 Owns the order of steps: what is asked of the table, what the guard is had do, what the table is
 told. Every movement is in the guard's log before it counts, and its numbers come from there; so
 whatever ends this process, or the guard, the next one goes on where the log stands, and no movement
-is lost or done twice. A reply of the guard leaves when its record is on the quorum (`[cluster]`,
-`both`).
+is lost or done twice. A reply of the guard leaves when its record is on the quorum.
 
 How it fails: `SharingError`, and what the session and the admin client raise. It is to be started
 again then, and finds out by itself: it keeps nothing of its own.

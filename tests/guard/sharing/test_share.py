@@ -73,7 +73,8 @@ def set_total(cluster: Cluster, units: int) -> None:
 
 def test_two_guards_never_have_more_than_the_firm(cluster: Cluster, tmp_path: Path) -> None:
     set_total(cluster, 1_000)
-    one, two = host(cluster, tmp_path, "one"), host(cluster, tmp_path, "two")
+    one = host(cluster, tmp_path, "one")
+    two = host(cluster, tmp_path, "two", durability="cluster")
     with one.running() as first, two.running() as second:
         assert "movements: 1" in share(one, "800.00")
         assert granted(one) == 800 * UNIT
