@@ -34,9 +34,9 @@ cdef class Marks:
     cdef readonly dict waiting
 
     @cython.locals(symbol=bytes, mark=Mark, late_ns=i64)
-    cpdef int put(
+    cpdef u64 put(
         self, Request request, i64 wall_ns, i64 clock_ns, i64 jump_bps, i64 confirm_ns
-    ) except -1
+    ) except? 0
 
     @cython.locals(mark=Mark, price=u64)
     cpdef list settle(self, i64 wall_ns)

@@ -100,6 +100,7 @@ class Marks:
         """Takes a `mark` of an instrument that there is. `clock_ns`: the system's clock.
 
         `jump_bps`: further than that it does not count at once; below 0: wherever it is, it does.
+        Gives the price that counts then.
         """
         symbol = le.bytes_at(request.texts, _SYMBOL_AT, request.symbol_bytes)
         mark = self._marks.get(symbol)
@@ -119,7 +120,7 @@ class Marks:
             self.waiting[symbol] = mark
         elif self.waiting:
             self.waiting.pop(symbol, None)
-        return 0
+        return mark.price
 
     def settle(self, wall_ns: int) -> list[str]:
         """What candidates come to by themselves: the symbols whose mark is another one now."""

@@ -2,6 +2,7 @@
 
 cimport cython
 from libc.stdint cimport int64_t as i64
+from libc.stdint cimport uint64_t as u64
 
 from guard.engine.limits cimport Effective
 from guard.engine.state cimport GuardState
@@ -25,7 +26,7 @@ cdef class Revaluing:
     cpdef bint is_due(self, Request order) except -1
     @cython.locals(
         state=GuardState, worth=Worth, effective=Effective, jump_bps=i64, confirm_ns=i64,
-        clock_ns=i64, due_at_ns=i64
+        clock_ns=i64, due_at_ns=i64, price=u64
     )
     cpdef int take_mark(self, Request mark, i64 wall_ns) except -1
     cpdef int settle(self, Request order, i64 wall_ns) except -1

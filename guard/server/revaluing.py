@@ -64,11 +64,11 @@ class Revaluing:
                 jump_bps = effective.values[_MARK_JUMP]
                 confirm_ns = effective.values[_MARK_CONFIRM] * _NS_PER_MS
         clock_ns = mark.clock_ns if mark.clock_ns != 0 else mark.received_at_ns
-        self._marks.put(mark, wall_ns, clock_ns, jump_bps, confirm_ns)
+        price = self._marks.put(mark, wall_ns, clock_ns, jump_bps, confirm_ns)
         if not state.prices.is_kept:
             return 0
-        # What does not count yet is looked at again when it does (`settle`).
-        due_at_ns = state.prices.due_at_ns(worth.number, mark.price)
+        # What does not count yet is looked at when it does (`settle`).
+        due_at_ns = state.prices.due_at_ns(worth.number, price)
         if due_at_ns != _NEVER:
             self._wait(mark.symbol, due_at_ns)
         return 0

@@ -12,7 +12,7 @@ from guard.engine.positions import Positions
 from guard.engine.state import GuardState
 from guard.engine.working_book import WorkingBook
 from guard.protocol.reasons import Refusal
-from guard.server.marks import Marks
+from guard.server.marks import Mark, Marks
 from guard.server.request_path import RequestPath
 from guard.server.revaluing import Revaluing
 
@@ -79,6 +79,20 @@ def day_never_turns() -> Patch:
     return patch.object(GuardState, "turn_day", lambda _: None)
 
 
+def jump_counts_at_once() -> Patch:
+    """A mark counts however far it lies from the last one."""
+
+    def offer(self: Mark, price: int, wall_ns: int, late_ns: int, *_: Any) -> int:
+        return self.take(price, wall_ns, late_ns)
+
+    return patch.object(Mark, "offer", offer)
+
+
+def jump_never_counts() -> Patch:
+    """A mark that has jumped waits for ever, unless another client confirms it."""
+    return patch.object(Mark, "settle", lambda *_: 0)
+
+
 def unrealised_loss_forgotten() -> Patch:
     """A day's profit is what was realised alone."""
     return patch.object(SymbolBook, "profit", lambda _self, _position, _cost, realised: realised)
@@ -96,6 +110,7 @@ LIMITS_BLIND = (
     Refusal.EXPOSURE_NET_ABOVE_MAX,
     Refusal.EXPOSURE_LONG_ABOVE_MAX,
     Refusal.DAY_LOSS_ABOVE_MAX,
+    Refusal.REFERENCE_UNCONFIRMED,
 )
 LIMIT_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     mark_not_said,
@@ -108,4 +123,6 @@ LIMIT_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     loss_not_looked_at,
     day_never_turns,
     unrealised_loss_forgotten,
+    jump_counts_at_once,
+    jump_never_counts,
 )

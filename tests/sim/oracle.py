@@ -18,7 +18,7 @@ from sim.oracle_amendments import OracleAmendments, said_of_fills
 from sim.oracle_cancel_all import OracleCancelAll
 from sim.oracle_execution import OracleExecution
 from sim.oracle_ids import SHARES_SINCE, Key, OracleIds
-from sim.oracle_limits import LIMITS_SET, OracleLimits
+from sim.oracle_limits import LIMITS_SET, LIMITS_SINCE, OracleLimits
 from sim.oracle_meeting import flag_of
 from sim.oracle_positions import SINCE_VERSION as POSITIONS_SINCE
 from sim.oracle_positions import Positions, left_of
@@ -130,6 +130,8 @@ class Oracle(
     def handle(self, request: Reply, wall_ns: int) -> Reply:
         """The reply that must come; `venue` and what hangs on it may be None: not known yet."""
         self._tick(wall_ns)
+        if request["type"] == "order" and self.rules_version >= LIMITS_SINCE:
+            self.settle_marks(wall_ns)
         self._revalue(request, wall_ns)
         answer = self._handle(request, wall_ns)
         self.take_losses(wall_ns)

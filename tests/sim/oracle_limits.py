@@ -40,6 +40,7 @@ RATES = (  # scope, desk, kind, window, number; none: the tree's
 )
 # The firm's gross, desk-alpha's net, and what is long of AAPL, in microcents.
 GROSS_MAX, NET_MAX, LONG_WORTH_MAX = (thousands * 10**11 for thousands in (1_000, 450, 600))
+JUMP_BPS, CONFIRM_MS = 1_500, 5_000  # of a mark, and how long it stands then before it counts
 # What may be lost in a day: desk and symbol (empty: all), microcents, the scope's number.
 LOSSES = (
     ("desk-alpha", "BTC-USD", 50 * 10**8, 4),
@@ -61,6 +62,8 @@ duplicate_window_ms = {DUPLICATE_MS}
 position_long_max = {tree.long_max}
 revalue_bps = {tree.revalue_bps}
 revalue_s = {tree.revalue_s}
+mark_jump_bps = {JUMP_BPS}
+mark_confirm_ms = {CONFIRM_MS}
 self_match = "{tree.self_match}"
 exposure_gross_max = "1000000.00"
 [[limits.rates]]
@@ -110,6 +113,7 @@ class OracleLimits:
         self.has_limits = False
         self.tree = TREES["first"]
         self.marks: dict[str, tuple[int, int, int]] = {}  # price, arrival, how late
+        self.jumps: dict[str, tuple[int, int, int, int]] = {}  # the same of one that waits, since
         self.prices: dict[str, tuple[int, int]] = {}  # of positions: as recorded, and when
         self.lost: dict[tuple[str, str], int] = {}  # places that are latched, by record
         self.recorded_elapsed_ns = 0
@@ -151,8 +155,27 @@ class OracleLimits:
             return {"type": "error", "code": "unknown_symbol", "field": "symbol"}
         clock_ns = wall_ns if abs(wall_ns - now_ns) > 10**9 else now_ns
         late_ns = max(0, clock_ns - request["as_of_ns"]) if "as_of_ns" in request else 0
-        self.marks[symbol] = (price, wall_ns, late_ns)
+        self._take_mark(symbol, (price, wall_ns, late_ns), wall_ns)
         return {"type": "marked", "symbol": symbol, "price": price}
+
+    def _take_mark(self, symbol: str, mark: tuple[int, int, int], wall_ns: int) -> None:
+        """It counts; or it has jumped, and waits: there is but one client who sends any."""
+        self.settle_marks(wall_ns, symbol)
+        known = self.marks.get(symbol)
+        if not self.has_limits or known is None or not has_jumped(known[0], mark[0]):
+            self.marks[symbol] = mark
+            self.jumps.pop(symbol, None)
+            return
+        waiting = self.jumps.get(symbol)
+        is_same = waiting is not None and not has_jumped(waiting[0], mark[0])
+        self.jumps[symbol] = (*mark, waiting[3] if waiting and is_same else wall_ns)
+
+    def settle_marks(self, wall_ns: int, symbol: str = "") -> None:
+        """What has stood for so long, and nobody has said otherwise, counts."""
+        for name, (*mark, since_ns) in list(self.jumps.items()):
+            if symbol in ("", name) and wall_ns - since_ns >= CONFIRM_MS * NS_PER_MS:
+                self.marks[name] = (mark[0], mark[1], mark[2])
+                del self.jumps[name]
 
     def _revalue(self, request: Reply, wall_ns: int) -> None:
         """Marks that have moved from the recorded prices are recorded before an order."""
@@ -219,7 +242,10 @@ class OracleLimits:
             price, arrived_ns, late_ns = self.marks[request["symbol"]]
             age_ns = max(1, late_ns + max(0, wall_ns - arrived_ns))
         elapsed_ns = self.elapsed_ns if self.has_limits else 0
-        return {"price": price, "age_ns": age_ns, "elapsed_ns": elapsed_ns}
+        jump = self.jumps.get(request["symbol"], (0,))[0]
+        if not self.has_limits or not jump or not has_jumped(price, jump):
+            jump = 0
+        return {"price": price, "age_ns": age_ns, "jump": jump, "elapsed_ns": elapsed_ns}
 
     def _value(self, content: Reply, said: Reply, is_exit: bool) -> int:
         """What the order is valued at, in microcents; an exit at no more than its own price."""
@@ -256,8 +282,12 @@ class OracleLimits:
         if is_stale:
             age_ms = -(-said["age_ns"] // NS_PER_MS)
             return "reference_stale", detail(age_ms, AGE_MAX_MS)
-        if abs(price - said["price"]) * 10_000 > tree.collar_bps * said["price"]:
-            return "price_outside_collar", detail(price, tree.collar_bps, said["price"])
+        if said["jump"] and not is_exit:
+            return "reference_unconfirmed", detail(said["jump"], JUMP_BPS, said["price"])
+        low, high = sorted((said["price"], said["jump"] or said["price"]))
+        nearest = max(low, min(price, high))
+        if abs(price - nearest) * 10_000 > tree.collar_bps * nearest:
+            return "price_outside_collar", detail(price, tree.collar_bps, nearest)
         if is_exit:
             return None
         return self._too_fast(desk, value, said) or (
@@ -370,6 +400,11 @@ class OracleLimits:
         self.recorded_elapsed_ns = max(self.recorded_elapsed_ns, said["elapsed_ns"])
         if is_admitted and self.has_limits:
             self.admitted.append((said["elapsed_ns"], content["desk"], content, value))
+
+
+def has_jumped(price: int, other: int) -> bool:
+    """Does the other lie further from a price than counts at once?"""
+    return abs(other - price) * 10_000 > price * JUMP_BPS
 
 
 def worth(lots: int, symbol: str, price: int) -> int:

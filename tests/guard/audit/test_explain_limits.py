@@ -8,7 +8,7 @@ from audit_support import audited
 from guard.audit.audit import Audit
 from guard.audit.explain_tables import explanation_tables
 from guard_limits_support import WAIVED, limited
-from guard_support import LoggedEngine, order
+from guard_support import LoggedEngine, fill, order
 
 COLLARED = (
     'quantity_max = 150\nvalue_max = "30000.00"\nprice_collar_bps = 100\n'
@@ -114,3 +114,31 @@ def test_a_market_order_is_told_at_what_it_was_valued() -> None:
     engine = limited(f"{WAIVED}market_buffer_bps = 100", MARKS)
     engine.admit(order("A-1", order_type="market", price=1))
     assert account(engine, "A-1")["notional_microcents"] == 100 * 19_190 * 10**6
+
+
+def test_a_loss_and_a_mark_that_has_jumped() -> None:
+    text = f"{WAIVED}revalue_bps = 0\nmark_jump_bps = 1_000\nmark_confirm_ms = 1\n"
+    own = '[limits.desk.desk-alpha]\nday_loss_max = "9.99"\n'
+    firm = 'day_loss_max = "9.99"\n'
+    found = []
+    for limit in (own, firm):
+        engine = limited(text + limit, MARKS)
+        engine.admit(order("A-1"))
+        engine.submit(fill("F-1", 100, fee=0, price=19_000))
+        engine.jumps = {"AAPL": 25_000}
+        engine.reject(order("A-2"))
+        engine.jumps, engine.marks = {}, {"AAPL": (18_990, 1)}
+        engine.reject(order("A-3"))
+        found.append([account(engine, name)["sentence"] for name in ("A-2", "A-3")])
+    jumped = (
+        "Rejected: the reference price had jumped from 19,000 to 25,000 ticks, further than the "
+        "1,000 bps that count at once by the limits of the firm, and nothing had confirmed that."
+    )
+    lost = "lost more than the 9.99 USD that it may lose in a day"
+    behind = "no person has lifted that, and this order would not but reduce a position."
+    assert found[0] == [
+        jumped, f"Rejected: the desk has {lost} (10.00 USD as this order came), {behind}",
+    ]  # fmt: skip
+    assert found[1] == [jumped, f"Rejected: the firm has {lost}, {behind}"]
+    reference = account(engine, "A-2")["reference"]
+    assert reference == {"price": 19_000, "age_ns": 2_000_000, "jump": 25_000}

@@ -179,6 +179,18 @@ def test_positions_are_not_valued_by_what_waits(tmp_path: Path) -> None:
     assert prices == [("AAPL", PRICE), ("BTC-USD", 6_000_000), ("AAPL", 30_000)]
 
 
+def test_what_counts_as_another_comes_is_recorded_though_that_one_waits(tmp_path: Path) -> None:
+    """It has stood, and no order has come since; then a mark comes that jumps back."""
+    guard = begun(tmp_path, f"{RULE}revalue_bps = 0\n")
+    btc = {"symbol": "BTC-USD", "price": 6_000_000}
+    guard.ask(mark(6_000_000, "BTC-USD"), order("A-1"), mark(30_000))
+    guard.now_ns += CONFIRM
+    guard.ask(mark(PRICE), order("B-1", **btc))
+    found = [json.loads(line)["data"] for line in guard.end()]
+    prices = [event["price"] for event in found if event.get("event") == "revalued"]
+    assert prices == [PRICE, 6_000_000, 30_000] or prices == [6_000_000, PRICE, 30_000]
+
+
 def test_two_clients_are_two_sources(tmp_path: Path) -> None:
     guard = begun(tmp_path)
 
