@@ -5,6 +5,7 @@ be root), in a directory that goes with the test. A test ends only what it start
 or asyncpg is not installed, `needs_postgres` says so and the tests are skipped.
 """
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -108,6 +109,15 @@ class Node:
                 as_postgres(str(BINARIES / "postgres"), "-D", str(self.data)),
                 stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/",
             )  # fmt: skip
+
+    def signal_all(self, number: int) -> None:
+        """A signal to the server and each of its processes, the server first."""
+        os.kill(self.pid, number)
+        of_server = ["ps", "-o", "pid=", "--ppid", str(self.pid)]
+        children = subprocess.run(of_server, capture_output=True, text=True, check=False)
+        for pid in children.stdout.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), number)
 
     def kill(self) -> None:
         """SIGKILL to the server; its sessions find out and end."""

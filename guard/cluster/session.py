@@ -27,7 +27,9 @@ from guard.cluster.errors import ClusterError, Unknown, Unreachable
 from guard.config.cluster_section import ClusterSection, Host, host_of
 
 # To connect and greet: nothing is under way then.
-CONNECT_S: Final = 5.0
+CONNECT_S: Final = 3.0
+# Behind the first host that takes writes: so long others are waited for.
+GRACE_S: Final = 0.1
 _NOTHING_ENDS_IT: Final = {
     "client_min_messages": "warning",
     "statement_timeout": "0",
@@ -107,7 +109,12 @@ class Session:
 
 
 async def open_session(terms: ClusterSection, name: str) -> Session:
-    """A session with the node that takes writes. Raises Unreachable, ClusterError."""
+    """A session with the node that takes writes. Raises Unreachable, ClusterError.
+
+    All hosts are tried at once, since one that is cut off may not even refuse. For a while two may
+    take writes, of which the old one commits nothing any more: the one with the later timeline of
+    PostgreSQL's log is taken.
+    """
     library = _library()
     errors = (
         library.PostgresError,
@@ -122,10 +129,52 @@ async def open_session(terms: ClusterSection, name: str) -> Session:
         "application_name": name,
         "synchronous_commit": terms.synchronous_commit,
     }
+    tries = [
+        asyncio.ensure_future(_connect(library, terms, host, settings, errors)) for host in hosts
+    ]
+    found: list[tuple[str, Any]] = []
+    try:
+        waiting: set[asyncio.Future[tuple[str, Any]]] = set(tries)
+        while waiting:
+            done, waiting = await asyncio.wait(
+                waiting,
+                timeout=GRACE_S if found else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            found += [each.result() for each in done if each.exception() is None]
+            if found and not done:
+                break
+    finally:
+        # Of connections that are being made nothing is under way.
+        for each in tries:
+            each.cancel()
+        ended = await asyncio.gather(*tries, return_exceptions=True)
+        best = max(found, key=lambda each: each[0])[1] if found else None
+        for result in ended:
+            if isinstance(result, tuple) and result[1] is not best:
+                result[1].terminate()
+    if best is None:
+        said = "; ".join(
+            f"{host.name}: {str(result) or type(result).__name__}"
+            for host, result in zip(hosts, ended, strict=True)
+        )
+        raise Unreachable(f"no session with the cluster: {said}")
+    return Session(best, terms, errors)
+
+
+async def _connect(
+    library: Any,
+    terms: ClusterSection,
+    host: Host,
+    settings: dict[str, str],
+    errors: tuple[type[Exception], ...],
+) -> tuple[str, Any]:
+    """A connection with one host, and its timeline before it. Raises Unreachable, ClusterError."""
+    failures: tuple[type[Exception], ...] = (*errors, TimeoutError, ValueError)
     try:
         connection = await library.connect(
-            host=[host.name for host in hosts],
-            port=[host.port for host in hosts],
+            host=host.name,
+            port=host.port,
             user=terms.user,
             database=terms.database,
             passfile=terms.password_file,
@@ -136,12 +185,13 @@ async def open_session(terms: ClusterSection, name: str) -> Session:
             server_settings=settings,
             target_session_attrs="read-write",
         )
-    except (*errors, TimeoutError, ValueError) as error:
-        said = str(error) or type(error).__name__
-        raise Unreachable(f"no session with the cluster ({', '.join(terms.hosts)}): {said}") from (
-            error
-        )
-    return Session(connection, terms, errors)
+    except failures as error:
+        raise Unreachable(str(error) or type(error).__name__) from error
+    try:
+        return await connection.fetchval(statements.TIMELINE), connection
+    except failures as error:
+        connection.terminate()
+        raise Unreachable(str(error) or type(error).__name__) from error
 
 
 def _library() -> Any:

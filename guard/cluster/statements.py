@@ -78,6 +78,9 @@ SHOW_SETTINGS: Final = (
     "SELECT current_setting('synchronous_commit'), current_setting('synchronous_standby_names')"
 )
 
+# Each promotion begins one: eight hexadecimal digits.
+TIMELINE: Final = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+
 # $1: the name under which sessions of writers of this log go. Of our own role all may be ended.
 END_SESSIONS: Final = """
 SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity

@@ -385,6 +385,22 @@ class Torture:
         self.until(lambda: len(self.load.answers) > count + IN_FLIGHT, "answers")
         self.takeovers.append(("primary_replaced", time.monotonic() - started))
 
+    def primary_slept_and_replaced(self) -> None:
+        """SIGSTOP to the primary and all its processes; another node is promoted; SIGCONT: for a
+        while there are two that take writes, and the old one has nobody who confirms a commit."""
+        asleep = self.cluster.primary
+        asleep.signal_all(signal.SIGSTOP)
+        started = time.monotonic()
+        try:
+            self.cluster.promote(self.cluster.latest_standby())
+            count = len(self.load.answers)
+            self.until(lambda: len(self.load.answers) > count + IN_FLIGHT, "answers")
+            self.takeovers.append(("primary_slept_and_replaced", time.monotonic() - started))
+        finally:
+            asleep.signal_all(signal.SIGCONT)
+        self.rest(1.0)
+        asleep.kill()
+
     def primary_and_guard_killed(self) -> None:
         """Both at once: the other guard goes on over the other node."""
         host = self.serving
@@ -414,7 +430,7 @@ class Torture:
 FAULTS: Final = (
     *("guard_killed", "guard_told", "guard_slept", "idle_guard_slept", "standby_node_killed"),
     *("both_standby_nodes_killed", "primary_killed", "primary_replaced"),
-    *("primary_and_guard_killed", "session_ended"),
+    *("primary_slept_and_replaced", "primary_and_guard_killed", "session_ended"),
 )
 
 
