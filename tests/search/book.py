@@ -35,6 +35,8 @@ class Known:
     is_exit: bool
     hold_microcents: int
     at_ns: int
+    venue: int
+    sequence: int
     open_lots: int = 0
     filled: int = 0
     fills: dict[str, Trade] = field(default_factory=dict)
@@ -74,6 +76,8 @@ class Book:
             admit is not None and bool(admit.reducing),
             0 if admit is None else admit.notional_microcents,
             at_ns,
+            0 if admit is None else admit.venue,
+            0 if admit is None else admit.wal_sequence,
         )
         self.orders[order.desk, order.client_order_id] = known
         if admit is not None:
@@ -101,6 +105,30 @@ class Book:
         """Lots of an order work no more; all that do."""
         known = self.orders[name]
         self._work(name, known.open_lots if lots is None else min(lots, known.open_lots))
+
+    def canceled(self, desk: str | None, symbol: str | None, venue: int | None, last: int) -> int:
+        """All open orders of that scope are off that were recorded up to the last; how many."""
+        found = [
+            name
+            for name, known in self.open.items()
+            if desk in (None, known.place[0])
+            and symbol in (None, known.place[1])
+            and venue in (None, known.venue)
+            and known.sequence <= last
+        ]
+        for name in found:
+            self.taken_off(name)
+        return len(found)
+
+    def meets(self, order: Known) -> bool:
+        """Could it trade against another open order, of whichever desk, at its venue?"""
+        return any(
+            each.side != order.side
+            and each.place[1] == order.place[1]
+            and each.venue == order.venue
+            and (each.price - order.price) * order.sign <= 0
+            for each in self.open.values()
+        )
 
     def _work(self, name: tuple[str, str], lots: int) -> None:
         known = self.orders[name]

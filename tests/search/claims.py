@@ -35,6 +35,8 @@ class Terms:
     notional_in_window: int | None = None
     duplicate_window_ms: int | None = None
     gross_max: int | None = None
+    refuses_self_match: bool = False
+    refuses_short_sales: bool = False
 
     def tightened(self, name: str, by: int) -> "Terms":
         """With that one tighter, if there is such a limit."""
@@ -110,6 +112,7 @@ class Claims:
         self.checked["entries"] += 1
         self._one(order, around)
         self._positions(book, known)
+        self._sides(book, known)
         self._windows(book, known)
         self._money(book, known, around)
 
@@ -143,6 +146,13 @@ class Claims:
         count = book.open_count(known.place[0])
         if terms.open_orders_max is not None and count > terms.open_orders_max:
             raise Broken(f"{count} open orders")
+
+    def _sides(self, book: Book, known: Known) -> None:
+        if self.terms.refuses_self_match and book.meets(known):
+            raise Broken("an order that may meet another of the firm")
+        is_sale = known.side != BUY
+        if self.terms.refuses_short_sales and is_sale and book.worst(known.place, known.side) > 0:
+            raise Broken("a short sale")
 
     def _windows(self, book: Book, known: Known) -> None:
         terms = self.terms

@@ -11,6 +11,7 @@ import random
 from dataclasses import replace
 from typing import Any, Final
 
+from cancel_all_support import cancel_all
 from guard.engine.amendments import FillName, assess
 from guard.engine.engine import Engine
 from guard.engine.events import (
@@ -48,6 +49,8 @@ _OPTIONS: Final[dict[str, tuple[Any, ...]]] = {
     "notional_in_window": (None, None, 20 * LOT),
     "duplicate_window_ms": (None, 300),
     "gross_max": (None, None, 22 * LOT),
+    "refuses_self_match": (False, False, True),
+    "refuses_short_sales": (False, False, False, True),
 }
 
 
@@ -74,6 +77,8 @@ def text_of(terms: Terms) -> str:
         "open_orders_max": terms.open_orders_max,
         "duplicate_window_ms": terms.duplicate_window_ms,
         "revalue_bps": None if terms.gross_max is None else 20,
+        "self_match": '"refuse"' if terms.refuses_self_match else None,
+        "short_sales": '"refused"' if terms.refuses_short_sales else None,
     }
     lines = [f"{name} = {value}" for name, value in said.items() if value is not None]
     for desk in DESKS:
@@ -145,8 +150,9 @@ class History:
         self._count = 0
         self._steps = (
             (self._order, 50), (self._exit, 14), (self._fill, 22), (self._cancel, 10),
-            (self._reduce, 4), (self._bust, 3), (self._mark, 14), (self._wait, 14),
-            (self._state, 4), (self._disk, 4), (self._restart, 2), (self._forge, 3),
+            (self._reduce, 4), (self._cancel_all, 1), (self._bust, 3), (self._forge, 3),
+            (self._mark, 14), (self._wait, 14), (self._state, 4), (self._disk, 4),
+            (self._restart, 2),
         )  # fmt: skip
 
     def run(self, steps: int = STEPS) -> None:
@@ -259,6 +265,23 @@ class History:
             self._say("cancel", *name)
             if isinstance(answer, Released):
                 self.book.taken_off(name)
+
+    def _cancel_all(self) -> None:
+        """Of some scope, up to a record now or a while ago; how many is told."""
+        scope = {
+            "of_desk": self.rng.choice((None, *DESKS)),
+            "of_symbol": self.rng.choice((None, *SYMBOLS)),
+            "of_venue": self.rng.choice((None, 10, 20, 30)),
+        }
+        last = self.guard.state.next_sequence - 1 - self.rng.choice((0, 0, 3, 10))
+        if last < 1:
+            return
+        self.guard.now_ns = self.now_ns
+        answer = cancel_all(self.guard, last, **scope)
+        self._say("cancel all", *scope.values(), "up to", last, "->", answer.orders)
+        count = self.book.canceled(*scope.values(), last)
+        if count != answer.orders:
+            raise Broken(f"{answer.orders} orders were closed at once; {count} are of that scope")
 
     def _reduce(self) -> None:
         name = self._any()
