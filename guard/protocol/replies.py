@@ -131,7 +131,8 @@ def _put_foreign(
         desk=request.desk,
         received_at_ns=outcome.received_at_ns or msgspec.UNSET,
     )
-    body = encode_json(answer) if is_json else encode_pack(answer)
+    # As a map of what is said: of a type with more than 15 keys msgspec writes a longer head.
+    body = encode_json(answer) if is_json else encode_pack(msgspec.to_builtins(answer))
     count = len(body) - (1 if is_json else 0)
     at = text.put_slice(out, at, body, 0, count)
     if not is_json:

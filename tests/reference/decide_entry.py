@@ -189,7 +189,7 @@ def _input_row(sequence: int, notional_microcents: int, fields: tuple[Any, ...])
     """An order's fields and its notional as the kernel's input row (`kernel.layout.INPUT`)."""
     (_, _, _, _, quantity, _, venue, risk_bps, confidence_bps, minimum_quality_bps,
      max_p95_latency_ms, required_capabilities, allowed_providers, required_regions,
-     max_fee_microcents, _, _, _, _, _, _) = fields  # fmt: skip
+     max_fee_microcents, *_) = fields  # fmt: skip
     row = [0] * 70  # compiled: an array on the stack
     put_input_row(
         row, sequence, notional_microcents, quantity, venue, risk_bps, confidence_bps,

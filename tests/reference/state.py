@@ -12,6 +12,7 @@ from guard.engine.executions import Executions
 from guard.engine.facts import KeptFacts
 from guard.engine.latches import Latches
 from guard.engine.limits import Limits
+from guard.engine.locates import Locates
 from guard.engine.people_kept import People
 from guard.engine.positions import Positions
 from guard.engine.prices import Prices
@@ -78,6 +79,7 @@ class GuardState:
     latches: Latches = field(default_factory=Latches)
     people: People = field(default_factory=People)
     prices: Prices = field(default_factory=Prices)
+    locates: Locates = field(default_factory=Locates)
     elapsed_ns: int = 0
     is_firm_reducing: bool = False
     reducing_symbols: frozenset[str] = frozenset()
