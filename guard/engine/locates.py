@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from kernel import InvariantError
 
-LOCATES_MAX: Final = 16_384  # about 400 bytes each
+LOCATES_MAX: Final = 16_384  # about 240 bytes each, of an id as long as a word
 # Id, desk, symbol, quantity, used, and the record that added it.
 LocateEntry: TypeAlias = tuple[str, str, str, int, int, int]
 

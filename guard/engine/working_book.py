@@ -9,7 +9,7 @@ that one comparison says whether an order could trade against an order of the fi
 How it works: of each side a heap of its prices, each once, and by price how many orders are there.
 A price that no order has any more goes when it comes to the heap's top, or when there are more of
 those than of others; so a step costs the logarithm of the number of prices, on average. What is
-answered depends on the orders alone. A price takes about 160 bytes, a side without any 400.
+answered depends on the orders alone. A price takes about 130 bytes, a side with one 440.
 
 How it fails: `InvariantError` for an order taken out that was never put in.
 """
