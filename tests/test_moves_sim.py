@@ -7,6 +7,8 @@ import pytest
 
 from sim.moves_mutations import MUTATIONS, SEEDS_MAX, Patch, find, play
 
+pytestmark = pytest.mark.slow  # of no compiled form
+
 
 @pytest.mark.parametrize(("seed", "guard_count"), [(200, 5), (201, 5), (202, 20), (203, 20)])
 def test_no_history_serves_twice_or_loses(seed: int, guard_count: int) -> None:
