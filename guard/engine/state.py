@@ -261,6 +261,8 @@ class GuardState:
         if self.prices.price(number):
             self.prices.forget(number)
         self._measure_symbol(instrument, number)
+        if self.limits.loss_scopes:
+            self._bound_losses()
         self.found.forget_symbol(instrument.symbol)
 
     def set_limits(self, tree: list[LimitScope], digest_hex: str) -> None:
@@ -349,8 +351,6 @@ class GuardState:
         exposure.book(number).worth = Worth(instrument, number)
         exposure.book(number).limits.set(own_values(self.limits.scope_of("", instrument.symbol)))
         self.positions.revalue(number, self.prices.price(number))
-        if self.limits.loss_scopes:
-            self._bound_losses()
 
     def _bound_money(self) -> None:
         """Each scope's own limits, as the tree in force says them."""
