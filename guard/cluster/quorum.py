@@ -61,6 +61,7 @@ class Quorum:
         self._say, self._alarm = say, alarm
         self._is_merging = terms.durability == "follow"
         self._taken = claim.head
+        self._confirmed_sequence = claim.head.sequence
         self._rows: deque[Row] = deque()
         self._under_way: Row | None = None
         self._bytes = 0  # of rows that are not acknowledged
@@ -103,15 +104,18 @@ class Quorum:
         self._wake.set()
 
     async def confirm(self, head: Head) -> None:
-        """Until all up to `head` is on the quorum; where it is, until a statement begun from now on
-        has come back. Raises ClusterError.
+        """Until all up to `head` is on the quorum. Raises ClusterError.
+
+        A batch with records is taken when its answers are, so that its row's statement is begun
+        behind their requests. Where there is none since the last call, one is begun now.
         """
-        if self._acknowledged.sequence >= head.sequence:
+        if head.sequence <= self._confirmed_sequence:
             wanted = self._begun + 1
             self._is_asked = True
             self._wake.set()
             while self._ended < wanted:
                 await self._next()
+        self._confirmed_sequence = head.sequence
         while self._acknowledged.sequence < head.sequence:
             await self._next()
 
@@ -122,6 +126,7 @@ class Quorum:
 
     async def settle(self) -> None:
         """Until all that was taken is on the quorum. Raises ClusterError."""
+        self._confirmed_sequence = self._taken.sequence
         while self._acknowledged.sequence < self._taken.sequence:
             await self._next()
 
