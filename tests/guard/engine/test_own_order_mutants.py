@@ -84,8 +84,7 @@ def played() -> list[bytes]:
 
 
 RECORDS = played()
-REAL_SHORT, REAL_USED, REAL_MEANT = short_sales._short_lots, locating.used_by, ending._is_meant
-REAL_FLAGGED = self_match.is_flagged
+REAL_USED, REAL_MEANT = locating.used_by, ending._is_meant
 
 
 def _whatever_was_bought_covers(state: Any, request: Any, found: Any) -> int:
