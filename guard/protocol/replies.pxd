@@ -10,6 +10,7 @@ from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
 from kernel cimport little_endian as le
 
+cdef Py_ssize_t _SHORT_MAP_MAX
 cdef Py_ssize_t _ECHO_AT, _STATUS_MEMBERS
 cdef Py_ssize_t _ADMIT, _REJECT, _ADMIT_UNTIMED, _REJECT_UNTIMED
 cdef Py_ssize_t _REJECT_REUSED, _FILL, _RELEASE, _STATUS_BEFORE, _REDUCE, _EXECUTION

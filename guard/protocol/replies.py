@@ -53,6 +53,7 @@ _UNKNOWN_STATE = 0
 _REFUSED_STATE = 3
 _JSON_ANSWER, _PACK_ANSWER = b',"answer":', encode_pack("answer")
 _JSON_NULL, _PACK_NIL = b"null", b"\xc0"
+_SHORT_MAP_MAX = 15
 
 
 def _json_layout(type_: str, fields: Sequence[Field]) -> Layout:
@@ -183,6 +184,11 @@ def _put_status(out: Buffer, at: int, request: Request, outcome: Outcome, is_jso
 
 
 def put_map_head(out: Buffer, at: int, count: int) -> int:
-    """What stands before so many pairs, at most fifteen."""
-    out[at] = 0x80 | count
-    return at + 1
+    """What stands before so many pairs, at most 255."""
+    if count <= _SHORT_MAP_MAX:
+        out[at] = 0x80 | count
+        return at + 1
+    out[at] = 0xDE
+    out[at + 1] = 0
+    out[at + 2] = count
+    return at + 3

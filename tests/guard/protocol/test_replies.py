@@ -29,6 +29,8 @@ def test_an_admit_that_says_all_it_can_is_one_map() -> None:
     outcome.self_match, outcome.located_lots = 1, 7  # what sells short reduces nothing
     found = reply(outcome)
     assert len(found) == 15
+    outcome.reducing = 1
+    assert reply(outcome) == found | {"reducing": True}
     said = {name: found[name] for name in ("self_match", "located_lots", "request_id", "desk")}
     assert said == {"self_match": True, "located_lots": 7, "request_id": "r", "desk": "desk-alpha"}
 
