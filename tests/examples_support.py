@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon_support import Site
-from protocol_client import ProtocolClient, cancel, fill, order, reduce, status
+from protocol_client import ProtocolClient, cancel, fill, order, reduce, replace, status
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES_FILE = ROOT / "guard" / "PROTOCOL.examples.json"
@@ -77,6 +77,19 @@ EXCHANGES: list[tuple[str, Any]] = [
     ("what a desk has and works", {"type": "positions", "desk": "desk-alpha"}),
     ("a page of it", {"type": "positions", "desk": "desk-alpha", "from_symbol": "AAPM"}),
     ("of no desk that there is", {"type": "positions", "desk": "desk-omega"}),
+    ("an order that is to be changed", order("C-1", quantity=50)),
+    ("another one in its place", replace("C-2", "C-1")),
+    ("a replace sent again: its first answer", replace("C-2", "C-1")),
+    ("a second one, before the venue has spoken", replace("C-3", "C-1", quantity=20)),
+    ("both are known, and the larger one is held", status("C-1")),
+    ("the venue has replaced", {**cancel("C-2"), "type": "replaced"}),
+    ("said again", {**cancel("C-2"), "type": "replaced"}),
+    ("the old one does not stand any more", replace("C-3", "C-1", quantity=20)),
+    ("a smaller one", replace("C-3", "C-2", quantity=20)),
+    ("which the venue rejects", {**cancel("C-3"), "type": "replace_rejected"}),
+    ("and does not, say others", {**cancel("C-3"), "type": "replaced"}),
+    ("one that replaces none", {**cancel("C-1"), "type": "replaced"}),
+    ("one in the place of none", replace("C-9", "C-8")),
     (
         "all that is open of a desk is off, up to a record",
         {"type": "cancel_all", "through_sequence": 20, "of_desk": "desk-alpha"},

@@ -29,8 +29,19 @@ from guard.engine.events import (
 )
 from guard.engine.events import Outcome as Event
 from guard.engine.loss_due import due_breach
+from guard.engine.replacing import complete
 from guard.engine.state import GuardState
-from guard.protocol.messages import Admit, Cancel, Fill, Order, Reject, Reply, Request, Status
+from guard.protocol.messages import (
+    Admit,
+    Cancel,
+    Fill,
+    Order,
+    Reject,
+    Replace,
+    Reply,
+    Request,
+    Status,
+)
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request as RequestFields
 from guard.protocol.request_reader import RequestReader
@@ -251,14 +262,16 @@ class LoggedEngine:
         """What an order's record says beside it: its symbol's mark, the log's count of time."""
         taken = self.request
         taken.mark_price = taken.mark_age_ns = taken.mark_jump = taken.elapsed_ns = 0
-        is_order, state = isinstance(request, Order), self.state
+        is_order, state = isinstance(request, Order | Replace), self.state
+        if isinstance(request, Replace):
+            complete(state, taken)
         if is_order:
-            taken.mark_price, taken.mark_age_ns = self.marks.get(request.symbol, (0, 0))
-            taken.mark_jump = self.jumps.get(request.symbol, 0)
+            taken.mark_price, taken.mark_age_ns = self.marks.get(taken.symbol, (0, 0))
+            taken.mark_jump = self.jumps.get(taken.symbol, 0)
         if state.has_limits if is_order else state.limits.counts_facts:
             taken.elapsed_ns = taken.received_at_ns - T0 + 1
             if is_order:
-                self._revalue(request.symbol)
+                self._revalue(taken.symbol)
 
     def _revalue(self, symbol: str) -> None:
         """Records the mark of an order's symbol before it, where that is due."""

@@ -28,10 +28,16 @@ def settled(engine: LoggedEngine) -> None:
     assert describe(decode_state(io.BytesIO(data).read)) == wanted
 
 
-def say(engine: LoggedEngine, kind: type[Any], fill_id: str = "F-1", **changes: Any) -> None:
-    """Says it of a fill of the order A-1, and logs that."""
+def say(
+    engine: LoggedEngine,
+    kind: type[Any],
+    fill_id: str = "F-1",
+    client_order_id: str = "A-1",
+    **changes: Any,
+) -> None:
+    """Says it of a fill of that order, and logs that."""
     at_ns = max(engine.now_ns, engine.state.last_received_at_ns)
-    name = FillName("desk-alpha", "A-1", fill_id)
+    name = FillName("desk-alpha", client_order_id, fill_id)
     fields = assess(engine.state, kind, name, at_ns, Correction(**changes))
     assert fields is not None
     engine.log(actor(at_ns).event(kind, **fields))

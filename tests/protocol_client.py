@@ -50,6 +50,12 @@ def reduce(client_order_id: str, reduce_id: str, **changes: Any) -> dict[str, An
             "quantity": 30, **changes}  # fmt: skip
 
 
+def replace(name: str, original: str, **changes: Any) -> dict[str, Any]:
+    said = {"quantity": 60, "price": 19_000, "order_type": "limit", "time_in_force": "day"}
+    of = {"type": "replace", "desk": "desk-alpha", "client_order_id": name}
+    return {**of, "original_client_order_id": original, **said, **changes}
+
+
 def status(client_order_id: str, desk: str = "desk-alpha") -> dict[str, Any]:
     return {"type": "status", "desk": desk, "client_order_id": client_order_id}
 

@@ -23,7 +23,10 @@ from guard.protocol.wire import REQUEST_ID_LENGTH_MAX, REQUESTS_PER_MESSAGE_MAX
 
 SCHEMA_FILE = Path(__file__).resolve().parent.parent / "guard" / "PROTOCOL.schema.json"
 NAMES = ("desk", "symbol", "from_desk", "from_symbol", "of_desk", "of_symbol")
-IDENTIFIERS = ("client_order_id", "fill_id", "reduce_id", "execution_id", "locate_id")
+IDENTIFIERS = (
+    "client_order_id", "fill_id", "reduce_id", "execution_id", "locate_id",
+    "original_client_order_id",
+)  # fmt: skip
 REQUEST_ID = {
     "anyOf": [
         {"type": "integer", "minimum": -(2**63), "maximum": U64_MAX},

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from guard.admin.actions import plan
 from guard.admin.messages import CloseDay
-from guard.engine import remembered_rows
+from guard.engine import chains, remembered_rows
 from guard.engine.actor import Actor
 from guard.engine.amendments import collected_by
 from guard.engine.events import HoldFreed
@@ -29,8 +29,8 @@ def find_day_order(state: GuardState, row: int, end: int) -> int:
     """The first open `day` order from `row` on and before `end`; NO_ROW where there is none."""
     orders = state.orders
     while (row := orders.find_open(row, end)) != NO_ROW:
-        orders.read(row)
-        if orders.known.time_in_force == _DAY:
+        orders.read(chains.standing(orders, row))
+        if orders.known.time_in_force == _DAY and not remembered_rows.is_member(orders, row):
             return row
         row += 1
     return NO_ROW

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from guard.admin import messages as asked
 from guard.admin.locate_actions import locates_reply
@@ -34,7 +35,7 @@ from guard.admin.reconcile import unreconciled
 from guard.admin.shown_orders import ExecutionLine, ReductionLine
 from guard.admin.trading import trading_of
 from guard.admin.uncharged import uncharged_fills
-from guard.engine import remembered_rows
+from guard.engine import chains, remembered_rows
 from guard.engine.decide import decide
 from guard.engine.execution_rows import executions_of
 from guard.engine.exposure import GROSS
@@ -110,7 +111,7 @@ def _open_orders(state: GuardState, query: asked.ListOpenOrders, now_ns: int) ->
             row = end
             break
         order = _open_order(state, row, now_ns)
-        if _is_asked_for(order, query):
+        if order is not None and _is_asked_for(order, query):
             found.append(order)
         row += 1
     return OpenOrdersReply(found, row if row < orders.row_end() else None, state.next_sequence - 1)
@@ -156,8 +157,13 @@ def _is_asked_for(order: OpenOrder, query: asked.ListOpenOrders) -> bool:
     )
 
 
-def _open_order(state: GuardState, row: int, now_ns: int) -> OpenOrder:
+def _open_order(state: GuardState, row: int, now_ns: int) -> OpenOrder | None:
+    """None for one in whose place another one of its chain stands."""
     orders = state.orders
+    begins = orders.first_of(row)
+    is_pending = row == chains.pending(orders, begins)
+    if not is_pending and row != chains.standing(orders, begins):
+        return None
     orders.read(row)
     known, first = orders.known, orders.known_outcome
     desk, client_order_id = remembered_rows.id_of(orders, row)
@@ -170,12 +176,14 @@ def _open_order(state: GuardState, row: int, now_ns: int) -> OpenOrder:
         known.quantity,
         known.price,
         first.venue,
-        orders.filled_quantity(row),
-        orders.hold_microcents(row),
+        orders.filled_quantity(begins),
+        0 if is_pending else orders.hold_microcents(begins),
         first.sequence,
         None if sent_at_ns is None else max(0, now_ns - sent_at_ns),
         sent_at_ns,
-        is_suspect(state, row, now_ns),
+        is_suspect(state, begins, now_ns),
+        known.original_client_order_id if is_pending else UNSET,
+        max(0, now_ns - first.received_at_ns) if is_pending else UNSET,
     )
 
 
@@ -195,13 +203,13 @@ def _story(state: GuardState, query: asked.OrderStory, now_ns: int) -> StoryRepl
         raise AdminError("unknown_order", "client_order_id", f"order {name} is not remembered")
     decide(state, request, outcome)
     status: Any = msgspec.to_builtins(reply_of(request, outcome))
-    orders = state.orders
+    orders, named = state.orders, state.orders.find_named(request, now_ns)
     is_canceled = orders.phase(row) == OrderPhase.CANCELED
     return StoryReply(
         query.desk,
         query.client_order_id,
         status["state"],
-        _order_of(state, row),
+        _order_of(state, named),
         status["answer"],
         status["filled_quantity"],
         status["open_quantity"],

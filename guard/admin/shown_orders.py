@@ -6,13 +6,17 @@ Owns the shape of these replies (`guard/ADMIN.md`, 3); they stand among the othe
 
 from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from guard.protocol.messages import RequestId
 
 
 class OpenOrder(Struct):
-    """An open order and what it holds. `suspect`: it should not be open any more."""
+    """An open order and what it holds. `suspect`: it should not be open any more.
+
+    `replaces`: of one that waits for the venue's word, so long since the guard admitted it
+    (`pending_ns`), whose place it is to take; what both hold stands with that one.
+    """
 
     desk: str
     client_order_id: str
@@ -27,6 +31,8 @@ class OpenOrder(Struct):
     age_ns: int | None
     sent_at_ns: int | None
     suspect: bool = False
+    replaces: str | UnsetType = UNSET
+    pending_ns: int | UnsetType = UNSET
 
 
 class OpenOrdersReply(Struct, tag="open_orders", tag_field="type"):

@@ -8,14 +8,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from guard.protocol.messages import Admit, Order, Reject
+from guard.protocol.messages import Admit, ErrorReply, Order, Reject
 from guard.protocol.outcome import Outcome, OutcomeKind
 
-Answer: TypeAlias = Admit | Reject
+# An error: of a replace whose order is not open on the other day.
+Answer: TypeAlias = Admit | Reject | ErrorReply
 
 EXAMPLES_MAX: Final = 20
 
-_ADMITTED: Final = int(OutcomeKind.ADMITTED)
+_ADMITTED, _ERROR = int(OutcomeKind.ADMITTED), int(OutcomeKind.ERROR)
 
 CHANGES: Final = ("newly_refused", "newly_admitted", "other_venue", "other_reason", "other_fee")
 
@@ -100,10 +101,12 @@ def change_of(before: Outcome, after: Outcome) -> str | None:
     if after.kind == _ADMITTED:
         return "newly_admitted"
     is_same = (before.stage, before.reason) == (after.stage, after.reason)
-    return None if is_same else "other_reason"
+    return None if is_same and after.kind != _ERROR else "other_reason"
 
 
 def _said(answer: Answer) -> str:
+    if isinstance(answer, ErrorReply):
+        return answer.code
     return f"venue {answer.venue}" if isinstance(answer, Admit) else answer.reason
 
 
@@ -115,6 +118,8 @@ def _brief(answer: Answer) -> dict[str, Any]:
             "venue": answer.venue,
             "fee_microcents": answer.fee_microcents,
         }
+    if isinstance(answer, ErrorReply):
+        return {"answer": "error", "stage": "order", "reason": answer.code, "detail": {}}
     return {
         "answer": "reject",
         "stage": answer.stage,

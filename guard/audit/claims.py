@@ -22,8 +22,8 @@ class Claim:
     """The fields by which people know a record; None where it does not have one.
 
     `answer` is the kind of the reply (`admit`, `reject`, `filled`, `released`, `reduced`,
-    `executed`), `reason` the one in it, `venue` where an admitted order may go. Times are
-    nanoseconds since 1970-01-01 UTC.
+    `executed`, `replace_settled`), `reason` the one in it, `venue` where an admitted order may go.
+    Times are nanoseconds since 1970-01-01 UTC.
     """
 
     event: str | None = None
@@ -58,6 +58,8 @@ class _Event(Struct):
     cancel: _Request | None = None
     reduce: _Request | None = None
     execution: _Request | None = None
+    replaced: _Request | None = None
+    replace_rejected: _Request | None = None
     answer: _Answer | None = None
 
 
@@ -78,7 +80,7 @@ def read_claim(data: bytes) -> Claim:
     if event.event is None:
         return Claim()
     request = event.order or event.fill or event.cancel or event.reduce or event.execution
-    request = request or _Request()
+    request = request or event.replaced or event.replace_rejected or _Request()
     answer = event.answer or _Answer()
     return Claim(
         event.event,

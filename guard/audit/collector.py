@@ -40,6 +40,8 @@ from guard.engine.request_events import (
     FillRecorded,
     OrderReleased,
     ReductionRecorded,
+    ReplaceDone,
+    ReplaceFailed,
 )
 from guard.engine.state import GuardState
 from guard.replay.place import Place
@@ -135,7 +137,12 @@ class DayCollector:
 
     def _note_unusual(
         self,
-        event: FillRecorded | OrderReleased | ReductionRecorded | ExecutionRecorded,
+        event: FillRecorded
+        | OrderReleased
+        | ReductionRecorded
+        | ExecutionRecorded
+        | ReplaceDone
+        | ReplaceFailed,
         sequence: int,
         state: GuardState,
     ) -> None:

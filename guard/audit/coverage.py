@@ -30,8 +30,9 @@ _SIZES = ("quantity_above_max", "value_above_max", "quantity_out_of_range", "ove
 _PRICES = (
     "price_outside_collar", "reference_missing", "reference_stale", "reference_unconfirmed",
 )  # fmt: skip
-_RATES = ("order_rate_exceeded", "notional_rate_exceeded")
+_RATES = ("order_rate_exceeded", "replace_rate_exceeded", "notional_rate_exceeded")
 _POSITIONS = ("position_long_above_max", "position_short_above_max")
+_EXITS = "exit_beyond_position"
 _EXPOSURES = (
     "exposure_gross_above_max", "exposure_net_above_max", "exposure_long_above_max",
     "exposure_short_above_max", "concentration_above_max",
@@ -50,7 +51,7 @@ CLAUSES: Final = (
            "each limit is a record with who and why; `wal/FORMAT.md`"),
     Clause("15c3-5 (c)(1)(i)", "orders beyond credit or capital thresholds, set beforehand",
            (*_CREDIT, "overflow", "limit_unsaid", *_POSITIONS, *_EXPOSURES,
-            "open_orders_above_max", *_LOSSES)),
+            "open_orders_above_max", *_LOSSES, _EXITS)),
     Clause("15c3-5 (c)(1)(ii)", "erroneous orders: price or size parameters, one by one or over "
            "a short time, duplicates",
            (*_SIZES, "quantity_below_min", "quantity_off_step", "price_off_step",
@@ -74,7 +75,7 @@ CLAUSES: Final = (
     Clause("RTS 6 15(1)(a)", "price collars", _PRICES),
     Clause("RTS 6 15(1)(b)", "maximum order value", ("value_above_max",)),
     Clause("RTS 6 15(1)(c)", "maximum order volume", ("quantity_above_max",)),
-    Clause("RTS 6 15(1)(d)", "maximum messages", ("order_rate_exceeded",)),
+    Clause("RTS 6 15(1)(d)", "maximum messages", ("order_rate_exceeded", "replace_rate_exceeded")),
     Clause("RTS 6 15(2)", "all orders in the calculation at once",
            ("exposure_limit_exceeded", *_EXPOSURES)),
     Clause("RTS 6 15(3)", "repeated automated execution throttles",
@@ -125,7 +126,7 @@ _CHECKS_HEAD: Final = """
 `tests/guard/engine/test_limit_checks.py` where there is a key (of positions and open orders
 `test_position_checks.py`, of exposure `test_exposure_checks.py`, of losses
 `test_loss_limits.py`, `test_self_match.py`, `test_short_sales.py`), `test_decide_entry.py` and
-`test_entry_bounds.py` beside it else.
+`test_entry_bounds.py` beside it else; of replaces `test_replacing.py`, `test_replace_limits.py`.
 
 | number | reason | what it is | looks at | key | since rules | spares exits | clauses |
 |---|---|---|---|---|---|---|---|

@@ -36,7 +36,7 @@ cdef class DayCounts:
     cdef public object first_policy_digest_hex, fill_fees_microcents, rebates_microcents
     cdef public ExposureBook exposure
     cdef public Latencies order_latency, fill_latency
-    cdef public u64 execution_count, reduction_count
+    cdef public u64 execution_count, reduction_count, replaced_count, replace_rejected_count
     cdef public u64 last_sequence, record_count, decision_count, fill_count, cancel_count
     cdef public dict alike_of_row
     cdef dict _batches, _rows, _alike
@@ -58,6 +58,7 @@ cdef class DayCounts:
     ) except -1
     cpdef note_early_fill(self, desk, u64 sequence, at_ns, GuardState state)
     cpdef int note_cancel(self, desk, u64 sequence, at_ns, GuardState state) except -1
+    cpdef note_settled(self, bint is_replaced, desk, u64 sequence, at_ns, GuardState state)
     cpdef note_execution(self, desk, u64 sequence, at_ns, GuardState state)
     cpdef int note_gate(self, Py_ssize_t gate, i64 count) except -1
 

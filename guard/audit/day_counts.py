@@ -118,7 +118,7 @@ class DayCounts:
         self.first_policy: Any = None
         self.first_policy_digest_hex = ""
         self.decision_count = self.fill_count = self.cancel_count = self.execution_count = 0
-        self.reduction_count = 0
+        self.reduction_count = self.replaced_count = self.replace_rejected_count = 0
         self.fill_fees_microcents = self.rebates_microcents = 0
         self._gate_counts = [0] * _GATES
         self._batches: dict[int, int] = {}
@@ -202,6 +202,16 @@ class DayCounts:
     def note_execution(self, desk: str, sequence: int, at_ns: int, state: GuardState) -> None:
         """Counts an execution of a drop copy."""
         self.execution_count += 1
+        self.exposure.note(desk, state.ledger, sequence, at_ns)
+
+    def note_settled(
+        self, is_replaced: bool, desk: str, sequence: int, at_ns: int, state: GuardState
+    ) -> None:
+        """Counts a replace of which the venue has spoken."""
+        if is_replaced:
+            self.replaced_count += 1
+        else:
+            self.replace_rejected_count += 1
         self.exposure.note(desk, state.ledger, sequence, at_ns)
 
     def note_gate(self, gate: int, count: int) -> None:

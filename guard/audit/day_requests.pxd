@@ -11,7 +11,7 @@ from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
 from kernel cimport little_endian as le
 
-cdef u64 _EXECUTED
+cdef u64 _EXECUTED, _REPLACED, _REPLACE_REJECTED
 cdef u64 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _REDUCED, _KERNEL, _STALE_ORDER, _EARLY
 cdef Py_ssize_t _GATE_COUNT, _FIRST_GATE, _DESK_AT, _SYMBOL_AT, _KIND_BYTES, _NAME_BYTES_MAX
 

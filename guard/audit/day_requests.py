@@ -18,6 +18,7 @@ from kernel import little_endian as le
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
 _REDUCED = int(OutcomeKind.REDUCED)
 _EXECUTED = int(OutcomeKind.EXECUTED)
+_REPLACED, _REPLACE_REJECTED = int(OutcomeKind.REPLACED), int(OutcomeKind.REPLACE_REJECTED)
 _STALE_ORDER = REASON_WORDS.index(Refusal.STALE_ORDER.word)
 _EARLY = EARLY
 _KERNEL = STAGES.index("kernel")
@@ -64,6 +65,10 @@ class DayRequests:
         if kind == _EXECUTED:
             counts.note_execution(self._desk(request, state), sequence, at_ns, state)
             return answer.flags != 0 or answer.collected_microcents != 0
+        if kind in (_REPLACED, _REPLACE_REJECTED):
+            desk = self._desk(request, state)
+            counts.note_settled(kind == _REPLACED, desk, sequence, at_ns, state)
+            return answer.collected_microcents != 0
         sent_at_ns = request.sent_at_ns
         if sent_at_ns != 0 and answer.reason == _STALE_ORDER:
             counts.order_latency.too_old_count += 1

@@ -29,6 +29,8 @@ from guard.engine.request_events import (
     OrderRefused,
     OrderReleased,
     ReductionRecorded,
+    ReplaceDone,
+    ReplaceFailed,
 )
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Order, Reject
@@ -84,6 +86,11 @@ class OrderExplainer:
             self._follow(place, "reduce", outcome, outcome.reduce, outcome.answer)
         elif isinstance(outcome, ExecutionRecorded):
             self._follow(place, "execution", outcome, outcome.execution, outcome.answer)
+        elif isinstance(outcome, ReplaceDone):
+            self._follow(place, "replaced", outcome, outcome.replaced, outcome.answer)
+        elif isinstance(outcome, ReplaceFailed):
+            told = outcome.replace_rejected
+            self._follow(place, "replace_rejected", outcome, told, outcome.answer)
 
     def _observe_administrative(self, place: Place, outcome: Any, state: GuardState) -> None:
         """A hold that a person freed, or a record that ended many, is a part of its account."""
@@ -140,6 +147,8 @@ class OrderExplainer:
         | ReductionRecorded
         | ExecutionRecorded
         | CanceledAllRecorded
+        | ReplaceDone
+        | ReplaceFailed
         | HoldFreed,
         reported: Any,
         answer: Any,
@@ -199,9 +208,7 @@ def explain_order(
     """The whole account of one order's record; `state` is the one just behind it."""
     order, answer = event.order, event.answer
     instrument = state.instruments.get(order.symbol)
-    desk = state.desks.get(order.desk)
-    halt = state.entries_halt
-    policy = state.policy
+    desk, halt, policy = state.desks.get(order.desk), state.entries_halt, state.policy
     explanation: dict[str, Any] = {
         "client_order_id": order.client_order_id,
         "desk": order.desk,
@@ -251,6 +258,8 @@ def explain_order(
         explanation |= _by_how_much(policy, rows, answer)
     price = _priced_at(event, state)
     explanation["quantity_that_fits"] = _quantity_that_fits(order, price, answer, state)
+    if event.replaces is not UNSET:  # what is said of money is of what is more
+        explanation |= {"replaces": event.replaces, "quantity_that_fits": None}
     explanation["sentence"] = sentence_of(explanation, state.currency)
     used = state.people.used
     if used is not None and used[0] == place.sequence:

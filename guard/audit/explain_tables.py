@@ -94,6 +94,7 @@ def _record(explanation: Document) -> Table:
         ("entries then", f"halted: {entries['reason']}" if entries else "open"),
         ("desk then", desk_halted),
         *([("stopped by a person then", ", ".join(by_person))] if by_person else []),
+        *([("to take the place of", explanation["replaces"])] if "replaces" in explanation else []),
         ("notional", money(explanation["notional_microcents"])),
         *_reference(explanation),
         *(

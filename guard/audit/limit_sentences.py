@@ -101,10 +101,10 @@ def _collar(account: Account, _currency: str) -> str:
     )
 
 
-def _rate(amount: Callable[[int], str]) -> Form:
+def _rate(amount: Callable[[int], str], things: str = "orders") -> Form:
     def form(account: Account, currency: str) -> str:
         detail = account["answer"]["detail"]
-        unit = f" {currency}" if amount is money else " orders"
+        unit = f" {currency}" if amount is money else f" {things}"
         used = f", of which {amount(detail['used'])} were used" if detail["used"] else ""
         return f"{_scope(account)} admits {amount(detail['limit'])}{unit} in a window{used}"
 
@@ -130,6 +130,14 @@ def _position(word: str) -> Form:
         )
 
     return form
+
+
+def _exit_beyond(account: Account, _currency: str) -> str:
+    detail = account["answer"]["detail"]
+    return (
+        f"it would leave {counted(detail['asked'], 'lot')} open in the place of an order that but "
+        f"reduces, and the desk has {count(detail['limit'])} to reduce"
+    )
 
 
 def _open_orders(account: Account, _currency: str) -> str:
@@ -220,10 +228,12 @@ LIMIT_FORMS: Final[dict[str, Form]] = {
     "reference_unconfirmed": _unconfirmed,
     "price_outside_collar": _collar,
     "order_rate_exceeded": _rate(count),
+    "replace_rate_exceeded": _rate(count, "replaces"),
     "notional_rate_exceeded": _rate(money),
     "duplicate_order": _duplicate,
     "position_long_above_max": _position("long"),
     "position_short_above_max": _position("short"),
+    "exit_beyond_position": _exit_beyond,
     "open_orders_above_max": _open_orders,
     "exposure_gross_above_max": _exposure("gross exposure"),
     "exposure_net_above_max": _exposure("net exposure"),

@@ -15,7 +15,7 @@ from guard.audit.units import price, quantity
 from guard.audit.words import event_words, reason_words
 from guard.protocol.instruments import counted
 
-VERDICTS: Final = ("admit", "reject", "fill", "cancel", "reduce", "exec", "event")
+VERDICTS: Final = ("admit", "reject", "fill", "cancel", "reduce", "exec", "settle", "event")
 SEQUENCE_COLUMNS: Final = 9
 VERDICT_COLUMNS: Final = 6
 ORDER_COLUMNS_MAX: Final = 28
@@ -128,6 +128,8 @@ def seen_of(sequence: int, data: dict[str, Any]) -> Seen:
         verdict, request = "reduce", event.get("reduce") or {}
     elif kind == "execution":
         verdict, request = "exec", event.get("execution") or {}
+    elif kind in ("replaced", "replace_rejected"):
+        verdict, request = "settle", event.get(kind) or {}
     else:
         verdict, request = "event", {}
     return Seen(sequence, event.get("received_at_ns", 0), verdict, event, request, answer)
@@ -173,11 +175,14 @@ def _what(seen: Seen, memory: Memory) -> str:
         size = quantity(request.get("quantity", 0), instrument)
         limit = price(request.get("price", 0), instrument)
         asked = f"{request.get('side', '')} {size} {symbol} at {limit}"
+        if replaces := seen.event.get("replaces"):
+            asked = f"in place of {replaces}: {asked}"
         if seen.verdict == "reject":
             return f"{reason_words(answer.get('reason', ''))}; {asked}"
         other = " (another)" if answer.get("substituted") else ""
         held = money(answer.get("notional_microcents", 0))
-        return f"{asked} to venue {answer.get('venue', 0)}{other}, {held} held"
+        word = "worth" if replaces else "held"
+        return f"{asked} to venue {answer.get('venue', 0)}{other}, {held} {word}"
     flags = answer.get("flags") or []
     said = f" ({', '.join(flags)})" if flags else ""
     if seen.verdict == "exec":
@@ -203,6 +208,9 @@ def _what(seen: Seen, memory: Memory) -> str:
     if seen.verdict == "reduce":
         lots = quantity(request.get("quantity", 0), instrument)
         return f"{lots} {symbol} taken off, {_open(answer, instrument)}"
+    if seen.verdict == "settle":
+        word = seen.event["event"].replace("_", " ")
+        return f"{word}{said}, {_open(answer, instrument)}"
     return _event(seen.event)
 
 

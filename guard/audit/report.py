@@ -105,6 +105,8 @@ def _executions(day: DayCollector) -> dict[str, Any]:
         "corrected_fills": day.corrected_fills,
         "cancels": day.cancel_count,
         "reductions": counts.reduction_count,
+        "replaced": counts.replaced_count,
+        "replace_rejected": counts.replace_rejected_count,
         "executions": counts.execution_count,
         "execution_flags": dict(sorted(day.execution_flags.items())),
     }

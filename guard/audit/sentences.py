@@ -293,6 +293,8 @@ def _above_cap(account: Account, currency: str) -> str:
 def _too_much(account: Account, currency: str, what: str, left: int) -> str:
     asked = account["answer"]["detail"]["asked"]
     text = f"its {money(asked)} {currency} exceed {what}, by {money(asked - left)}"
+    if "replaces" in account:
+        return f"beyond what {account['replaces']} holds already, {text}"
     fits = account["quantity_that_fits"]
     if not fits:
         return f"{text}; no quantity would have fitted"

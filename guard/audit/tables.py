@@ -351,6 +351,8 @@ def _executions(document: Document) -> Table:
         ("fills corrected", count(executions["corrected_fills"])),
         ("cancels", count(executions["cancels"])),
         ("reductions", count(executions["reductions"])),
+        ("replaces done by the venue", count(executions["replaced"])),
+        ("replaces rejected by it", count(executions["replace_rejected"])),
         ("executions of drop copies", count(executions["executions"])),
     ]
     note = (

@@ -52,8 +52,10 @@ from guard.audit.overrides import Overrides
 from guard.engine.engine import Engine
 from guard.engine.events import HoldFreed
 from guard.engine.remembered_rows import ended_by
+from guard.engine.replacing import complete
 from guard.engine.request_events import CanceledAllRecorded
 from guard.engine.state import GuardState
+from guard.protocol.fields import REPLACE
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request
 from guard.protocol.views import reply_of
@@ -168,6 +170,8 @@ class WhatIf:
             self._releasing.assume(request, RELEASED_AT_ONCE)
             self._releasing.run_until(sequence, request.received_at_ns)
         self._bound(request.desk)
+        if request.kind == REPLACE:  # each course has put what its own order says
+            complete(state, request)
 
     def _bound(self, desk: str) -> None:
         """What the order adds at least and at most."""

@@ -47,6 +47,7 @@ _COLOURS: Final = {
     "cancel": "33",
     "reduce": "33",
     "exec": "36",
+    "settle": "33",
     "event": "35",
 }
 

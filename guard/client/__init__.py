@@ -9,9 +9,9 @@ asyncio and uvloop; both have the same methods:
                              risk_bps=200, confidence_bps=9000)
 
 `order` answers an `Admit` or a `Reject`, `fill` a `Filled`, `cancel` a `Released`, `reduce` a
-`Reduced`, `status` a `StatusReply`, `ping` a `Pong`, `stats` a `StatsReply`; `call(request)` the
-same by the request's type, `send(request)` that or an `ErrorReply`. All of them are importable from
-here.
+`Reduced`, `replace` what an order does, `replaced` and `replace_rejected` a `ReplaceSettled`,
+`status` a `StatusReply`, `ping` a `Pong`, `stats` a `StatsReply`; `call(request)` the same by the
+request's type, `send(request)` that or an `ErrorReply`. All of them are importable from here.
 
 How it works. Each request is numbered, and replies are matched by number alone. A request without
 a reply is sent again, the same bytes under the same ids, until `timeout_s`; the guard answers a
@@ -90,6 +90,10 @@ from guard.protocol.messages import (
     Reduced,
     Reject,
     Released,
+    Replace,
+    Replaced,
+    ReplaceRejected,
+    ReplaceSettled,
     Reply,
     Request,
     ShowLimits,
@@ -136,6 +140,10 @@ __all__ = [
     "Reduced",
     "Reject",
     "Released",
+    "Replace",
+    "ReplaceRejected",
+    "ReplaceSettled",
+    "Replaced",
     "Reply",
     "Request",
     "ShowLimits",

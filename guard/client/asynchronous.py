@@ -42,6 +42,10 @@ from guard.protocol.messages import (
     Reduced,
     Reject,
     Released,
+    Replace,
+    Replaced,
+    ReplaceRejected,
+    ReplaceSettled,
     Reply,
     Request,
     ShowLimits,
@@ -121,6 +125,18 @@ class AsyncGuardClient(ClientBase):
         """So many lots were taken off an open order; their share is free. Raises as `order`."""
         return await self.call(Reduce(desk, client_order_id, reduce_id, quantity))
 
+    async def replace(self, replace: Replace) -> Admit | Reject:
+        """May another order take the place of an open one? Raises as `order`."""
+        return await self.call(replace)
+
+    async def replaced(self, *, desk: str, client_order_id: str) -> ReplaceSettled:
+        """The venue has replaced: that order stands. Raises as `order`."""
+        return await self.call(Replaced(desk, client_order_id))
+
+    async def replace_rejected(self, *, desk: str, client_order_id: str) -> ReplaceSettled:
+        """The venue has not replaced: the old order stands. Raises as `order`."""
+        return await self.call(ReplaceRejected(desk, client_order_id))
+
     async def status(self, *, desk: str, client_order_id: str) -> StatusReply:
         """What the guard knows of an order. Raises as `order`."""
         return await self.call(Status(desk, client_order_id))
@@ -177,6 +193,12 @@ class AsyncGuardClient(ClientBase):
     @overload
     async def call(self, request: CancelAll) -> CanceledAll: ...
     @overload
+    async def call(self, request: Replace) -> Admit | Reject: ...
+    @overload
+    async def call(self, request: Replaced) -> ReplaceSettled: ...
+    @overload
+    async def call(self, request: ReplaceRejected) -> ReplaceSettled: ...
+    @overload
     async def call(self, request: Execution) -> Executed: ...
     @overload
     async def call(self, request: Status) -> StatusReply: ...
@@ -223,6 +245,14 @@ class AsyncGuardClient(ClientBase):
     async def send(self, request: Reduce) -> "asyncio.Future[Reduced | ErrorReply]": ...
     @overload
     async def send(self, request: CancelAll) -> "asyncio.Future[CanceledAll | ErrorReply]": ...
+    @overload
+    async def send(self, request: Replace) -> "asyncio.Future[Admit | Reject | ErrorReply]": ...
+    @overload
+    async def send(self, request: Replaced) -> "asyncio.Future[ReplaceSettled | ErrorReply]": ...
+    @overload
+    async def send(
+        self, request: ReplaceRejected
+    ) -> "asyncio.Future[ReplaceSettled | ErrorReply]": ...
     @overload
     async def send(self, request: Execution) -> "asyncio.Future[Executed | ErrorReply]": ...
     @overload

@@ -25,7 +25,7 @@ from guard.client.session import IN_FLIGHT_LIMIT, Session
 from guard.client.stamps import Stamps
 from guard.client.values import InstrumentSpec
 from guard.clock import monotonic_ns, wall_ns
-from guard.protocol.messages import Fill, Order, Request
+from guard.protocol.messages import Fill, Order, Replace, Request
 
 # The guard's own bound of a frame; no reply comes near it.
 FRAME_BYTES_MAX = 4_194_304
@@ -129,12 +129,15 @@ class ClientBase:
             raise GuardClientError("the client is closed; nothing was sent")
 
     def _stamp(self, request: Request) -> Request:
-        """A copy, which the caller cannot change under way. An order learns when it was first sent.
+        """A copy, which the caller cannot change under way. An order, or a replace, learns when it
+        was first sent.
 
         It does so once and for all of its resends, the caller's own included.
         """
         stamped = copy(request)
-        if self._stamp_orders and isinstance(stamped, Order) and stamped.sent_at_ns is None:
+        if not self._stamp_orders or not isinstance(stamped, Order | Replace):
+            return stamped
+        if stamped.sent_at_ns is None:
             stamped.sent_at_ns = self._stamps.first_ns(stamped, wall_ns())
         return stamped
 

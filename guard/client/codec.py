@@ -38,6 +38,10 @@ from guard.protocol.messages import (
     Reduced,
     Reject,
     Released,
+    Replace,
+    Replaced,
+    ReplaceRejected,
+    ReplaceSettled,
     Reply,
     Request,
     ShowLimits,
@@ -63,6 +67,9 @@ ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
     Cancel: (Released, ErrorReply),
     Reduce: (Reduced, ErrorReply),
     CancelAll: (CanceledAll, ErrorReply),
+    Replace: (Admit, Reject, ErrorReply),
+    Replaced: (ReplaceSettled, ErrorReply),
+    ReplaceRejected: (ReplaceSettled, ErrorReply),
     Status: (StatusReply, ErrorReply),
     Ping: (Pong, ErrorReply),
     Stats: (StatsReply, ErrorReply),
@@ -73,6 +80,7 @@ ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
 }
 _OPTIONAL_FIELDS: dict[type[Request], tuple[str, ...]] = {
     Order: ("currency", "sent_at_ns"),
+    Replace: ("sent_at_ns",),
     Fill: ("price", "executed_at_ns"),
     Execution: ("executed_at_ns",),
     Hello: ("from_symbol", "from_desk", "from_venue"),

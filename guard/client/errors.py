@@ -15,6 +15,7 @@ from guard.protocol.messages import (
     Order,
     Ping,
     Reduce,
+    Replace,
     Request,
     ShowLimits,
     ShowPositions,
@@ -96,6 +97,8 @@ def describe(requests: Sequence[Request]) -> str:
         return f"{text}, fill {request.fill_id!r}"
     if isinstance(request, Reduce):
         return f"{text}, reduction {request.reduce_id!r}"
+    if isinstance(request, Replace):
+        return f"{text}, replacing {request.original_client_order_id!r}"
     if isinstance(request, Order):
         return f"{text}, symbol {request.symbol!r}"
     return text

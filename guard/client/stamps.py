@@ -9,7 +9,7 @@ one is dropped, so that the last `GENERATION_MAX` orders at least are known, and
 most. Which other content a second order under the same id has is the guard's to say.
 """
 
-from guard.protocol.messages import Order
+from guard.protocol.messages import Order, Replace
 
 GENERATION_MAX = 16_384  # some 250 bytes each: 8 MB for the most that is kept
 
@@ -22,7 +22,7 @@ class Stamps:
         self._young: dict[tuple[str, str], int] = {}
         self._old: dict[tuple[str, str], int] = {}
 
-    def first_ns(self, order: Order, now_ns: int) -> int:
+    def first_ns(self, order: Order | Replace, now_ns: int) -> int:
         """The stamp that the order was first given; `now_ns` where it is the first time."""
         key = (order.desk, order.client_order_id)
         if not (isinstance(key[0], str) and isinstance(key[1], str)):

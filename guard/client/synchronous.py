@@ -41,6 +41,10 @@ from guard.protocol.messages import (
     Reduced,
     Reject,
     Released,
+    Replace,
+    Replaced,
+    ReplaceRejected,
+    ReplaceSettled,
     Reply,
     Request,
     ShowLimits,
@@ -147,6 +151,18 @@ class GuardClient(ClientBase):
         """So many lots were taken off an open order; their share is free. Raises as `order`."""
         return self.call(Reduce(desk, client_order_id, reduce_id, quantity))
 
+    def replace(self, replace: Replace) -> Admit | Reject:
+        """May another order take the place of an open one? Raises as `order`."""
+        return self.call(replace)
+
+    def replaced(self, *, desk: str, client_order_id: str) -> ReplaceSettled:
+        """The venue has replaced: that order stands. Raises as `order`."""
+        return self.call(Replaced(desk, client_order_id))
+
+    def replace_rejected(self, *, desk: str, client_order_id: str) -> ReplaceSettled:
+        """The venue has not replaced: the old order stands. Raises as `order`."""
+        return self.call(ReplaceRejected(desk, client_order_id))
+
     def status(self, *, desk: str, client_order_id: str) -> StatusReply:
         """What the guard knows of an order. Raises as `order`."""
         return self.call(Status(desk, client_order_id))
@@ -203,6 +219,12 @@ class GuardClient(ClientBase):
     @overload
     def call(self, request: CancelAll) -> CanceledAll: ...
     @overload
+    def call(self, request: Replace) -> Admit | Reject: ...
+    @overload
+    def call(self, request: Replaced) -> ReplaceSettled: ...
+    @overload
+    def call(self, request: ReplaceRejected) -> ReplaceSettled: ...
+    @overload
     def call(self, request: Execution) -> Executed: ...
     @overload
     def call(self, request: Status) -> StatusReply: ...
@@ -257,6 +279,12 @@ class GuardClient(ClientBase):
     def send(self, request: Reduce) -> Pending[Reduced | ErrorReply]: ...
     @overload
     def send(self, request: CancelAll) -> Pending[CanceledAll | ErrorReply]: ...
+    @overload
+    def send(self, request: Replace) -> Pending[Admit | Reject | ErrorReply]: ...
+    @overload
+    def send(self, request: Replaced) -> Pending[ReplaceSettled | ErrorReply]: ...
+    @overload
+    def send(self, request: ReplaceRejected) -> Pending[ReplaceSettled | ErrorReply]: ...
     @overload
     def send(self, request: Execution) -> Pending[Executed | ErrorReply]: ...
     @overload

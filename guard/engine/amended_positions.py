@@ -14,7 +14,7 @@ How it fails: it does not.
 
 from typing import Final, NamedTuple
 
-from guard.engine import remembered_rows
+from guard.engine import chains, remembered_rows
 from guard.engine.execution_rows import Answered, other_leg
 from guard.engine.positions import BUY, NO_POSITION, POSITION_ROW
 from guard.engine.remembered_form import OrderPhase
@@ -120,14 +120,16 @@ def confirmed_lots(
     # The newest stands first: those behind it came before, and each had what they left. So have
     # reductions.
     is_before, lots, filled = False, None, 0
+    is_chain = orders.chain_of(order_row) != 0
     for row in remembered_rows.facts_of(orders, order_row):
         orders.read_fill(row, fill, answer)
-        if orders.is_reduction(row) and answer.flags == REDUCED_LATE:
-            pass  # it took nothing off
+        if orders.is_reduction(row) and (is_chain or answer.flags == REDUCED_LATE):
+            pass  # it took nothing off: of a chain all that was ever admitted counts
         elif row == fill_row:
             lots, is_before = fill.quantity, True
         elif is_before:
             filled = min(I64_MAX, filled + fill.quantity)
     if lots is None:
         return None
-    return max(0, min(lots, orders.known.quantity - filled))
+    quantity = chains.lots_ever(orders, order_row) if is_chain else orders.known.quantity
+    return max(0, min(lots, quantity - filled))

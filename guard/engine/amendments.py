@@ -22,7 +22,7 @@ from guard.engine.amended_positions import Traded, note_amended
 from guard.engine.events import FillAccepted, FillBusted, FillCorrected
 from guard.engine.facts import Amendment
 from guard.engine.positions import NO_POSITION
-from guard.engine.remembered_rows import find_fill
+from guard.engine.remembered_rows import fill_key_of, find_fill
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
 from guard.protocol.fields import UNCHARGED
@@ -80,9 +80,14 @@ class _Fill(NamedTuple):
         return 0 if self.is_uncharged else max(self.fee_microcents, 0)
 
 
+def _key(state: GuardState, name: FillName) -> bytes:
+    """The key under which that fill is remembered."""
+    return fill_key_of(state.orders, name.key)
+
+
 def is_known(state: GuardState, name: FillName, at_ns: int) -> bool:
     """Is a fill of that name remembered, or an execution whose fill has not come?"""
-    return name.key in state.executions.unreported or _row_of(state, name, at_ns) != NO_ROW
+    return _key(state, name) in state.executions.unreported or _row_of(state, name, at_ns) != NO_ROW
 
 
 def assess_acceptance(state: GuardState, name: FillName, at_ns: int) -> dict[str, Any] | None:
@@ -106,7 +111,7 @@ def assess_bust(state: GuardState, name: FillName, at_ns: int) -> dict[str, Any]
 
     So may an execution be named whose fill has not come: it charged nothing.
     """
-    execution = state.executions.unreported.get(name.key)
+    execution = state.executions.unreported.get(_key(state, name))
     if execution is not None and name.desk in state.desks:
         returning = _returning(state, name, state.desks[name.desk], 0)
         return {**name._asdict(), "fill_sequence": execution.sequence, **returning}
@@ -184,18 +189,20 @@ def apply_accepted(state: GuardState, event: FillAccepted) -> None:
 def apply_busted(state: GuardState, event: FillBusted) -> None:
     """What was charged returns."""
     name = _name_of(event)
-    if name.key in state.executions.unreported:
+    if _key(state, name) in state.executions.unreported:
         _apply_busted_execution(state, name, event)
         return
     amendment = _amendment(state, name, event)
     _return(state, event)
-    note_amended(state, name.key, event.fill_sequence, _traded(state, name, amendment), None)
+    note_amended(
+        state, _key(state, name), event.fill_sequence, _traded(state, name, amendment), None
+    )
     _amend(state, name, amendment._replace(is_busted=True))
 
 
 def _apply_busted_execution(state: GuardState, name: FillName, event: FillBusted) -> None:
     """What it moved is moved back; a fill that comes of it yet counts as one without execution."""
-    execution = state.executions.unreported.pop(name.key)
+    execution = state.executions.unreported.pop(_key(state, name))
     if execution.sequence != event.fill_sequence:
         raise InvariantError(f"execution {name} is of record {execution.sequence}")
     if execution.position_row != NO_POSITION:
@@ -218,14 +225,16 @@ def apply_corrected(state: GuardState, event: FillCorrected) -> None:
         quantity=event.quantity, price=event.price, fee_microcents=event.fee_microcents
     )
     traded = Traded(event.quantity, event.price)
-    note_amended(state, name.key, event.fill_sequence, _traded(state, name, amendment), traded)
+    note_amended(
+        state, _key(state, name), event.fill_sequence, _traded(state, name, amendment), traded
+    )
     _amend(state, name, corrected)
 
 
 def _traded(state: GuardState, name: FillName, amendment: Amendment) -> Traded:
     """The fill as it stands."""
     fields = Request()
-    state.orders.read_fill(find_fill(state.orders, name.key), fields, Outcome())
+    state.orders.read_fill(find_fill(state.orders, _key(state, name)), fields, Outcome())
     quantity = fields.quantity if amendment.quantity is None else amendment.quantity
     price = fields.price or None if amendment.price is None else amendment.price
     return Traded(quantity, price)
@@ -244,7 +253,7 @@ def _find(
         )
     fields, answer = Request(), Outcome()
     state.orders.read_fill(row, fields, answer)
-    amendment = state.facts.amendment_of(name.key, answer.sequence)
+    amendment = state.facts.amendment_of(_key(state, name), answer.sequence)
     if amendment.is_busted and not may_be_busted:
         raise AmendmentError(f"fill {name}: it was busted")
     price = fields.price if amendment.price is None else amendment.price
@@ -315,9 +324,9 @@ def _amendment(
     state: GuardState, name: FillName, event: FillAccepted | FillBusted | FillCorrected
 ) -> Amendment:
     """What was said before. Raises InvariantError for a fill that is none."""
-    if not _is_remembered(state, name.key, event.fill_sequence):
+    if not _is_remembered(state, _key(state, name), event.fill_sequence):
         raise InvariantError(f"fill {name} of record {event.fill_sequence} is not known")
-    return state.facts.amendment_of(name.key, event.fill_sequence)
+    return state.facts.amendment_of(_key(state, name), event.fill_sequence)
 
 
 def _is_remembered(state: GuardState, key: bytes, fill_sequence: int) -> bool:
@@ -331,7 +340,7 @@ def _is_remembered(state: GuardState, key: bytes, fill_sequence: int) -> bool:
 
 def _amend(state: GuardState, name: FillName, amendment: Amendment) -> None:
     state.facts.amend(
-        name.key, amendment, lambda key, sequence: _is_remembered(state, key, sequence)
+        _key(state, name), amendment, lambda key, sequence: _is_remembered(state, key, sequence)
     )
     state.note_facts()
 

@@ -6,8 +6,9 @@ from libc.stdint cimport uint64_t as u64
 
 from guard.engine cimport limit_checks
 from guard.engine.limits cimport Effective
-from guard.engine cimport positioning, settling
+from guard.engine cimport forgetting, positioning, replacing, settling
 from guard.engine.remembered cimport RememberedOrders
+from guard.engine.shares cimport DeskIds
 from guard.engine.state cimport Desk, GuardState
 from guard.engine.worth cimport Worth
 from guard.protocol.outcome cimport Outcome
@@ -16,22 +17,25 @@ from kernel.ledger_lines cimport Tenant
 
 cdef Py_ssize_t _NO_ROW
 cdef int _TIMED_SINCE
-cdef u64 _EXECUTED, _BY_EXECUTION
+cdef u64 _EXECUTED, _BY_EXECUTION, _REPLACED, _REPLACE_REJECTED
 cdef u64 _I64_MAX, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _REDUCED
 cdef i64 _OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED
 cdef list _NOT_REMEMBERED
-cdef u64 _UNCHARGED, _EARLY, _FILL_KIND
+cdef u64 _UNCHARGED, _EARLY, _FILL_KIND, _ORDER_KIND, _REPLACE_KIND
 cdef int _EARLY_FACTS
 
 @cython.locals(
-    sequence=u64, kind=u64, is_split=bint, row=Py_ssize_t, locating_row=Py_ssize_t, located=i64
+    sequence=u64, kind=u64, is_split=bint, row=Py_ssize_t, locating_row=Py_ssize_t, located=i64,
+    share=DeskIds,
 )
 cpdef int apply(GuardState state, Request request, Outcome outcome) except -1
+
+cdef int _apply_admitted(GuardState state, Request request, Outcome outcome) except -1
 
 @cython.locals(
     desk=Desk, line=Tenant, notional=u64, reservation_id=u64, is_exit=bint, worth=Worth
 )
-cdef int _apply_admitted(GuardState state, Request request, Outcome outcome) except -1
+cdef int _apply_order(GuardState state, Request request, Outcome outcome) except -1
 
 cdef int _apply_rejected(GuardState state, Request request, Outcome outcome) except -1
 

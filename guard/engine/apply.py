@@ -14,6 +14,7 @@ from typing import NoReturn
 from guard.engine import (
     execution,
     fact_rates,
+    forgetting,
     limit_checks,
     locating,
     overrides,
@@ -21,6 +22,7 @@ from guard.engine import (
     reducing,
     remembered_orphans,
     remembered_rows,
+    replacing,
     settling,
 )
 from guard.engine.remembered_form import TIMED_SINCE_RULES_VERSION, OrderPhase
@@ -39,10 +41,11 @@ _I64_MAX = I64_MAX
 _TIMED_SINCE = TIMED_SINCE_RULES_VERSION
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
 _REDUCED = int(OutcomeKind.REDUCED)
+_REPLACED, _REPLACE_REJECTED = int(OutcomeKind.REPLACED), int(OutcomeKind.REPLACE_REJECTED)
 _EXECUTED, _BY_EXECUTION = int(OutcomeKind.EXECUTED), fields.EXECUTED
-_OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED = map(int, OrderPhase)
+_OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED = map(int, list(OrderPhase)[:4])
 _UNCHARGED, _EARLY = UNCHARGED, EARLY
-_FILL_KIND = FILL
+_FILL_KIND, _ORDER_KIND, _REPLACE_KIND = FILL, fields.ORDER, fields.REPLACE
 _EARLY_FACTS = 2  # the rules' version from which on they are kept
 _NOT_REMEMBERED = sorted(CODE_OF_REASON[word] for word in NOT_REMEMBERED)
 
@@ -54,13 +57,13 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
         raise InvariantError(f"event {sequence} is applied where {state.next_sequence} is due")
     is_split = state.orders.shares.is_split
     if not is_split:
-        state.orders.forget_expired(request.received_at_ns)
+        forgetting.forget_expired(state.orders, request.received_at_ns)
     if state.has_facts:
         state.forget_facts(request.received_at_ns)
     if request.elapsed_ns > state.elapsed_ns:
         state.elapsed_ns = request.elapsed_ns
     kind = outcome.kind
-    if state.has_overrides and kind in (_ADMITTED, _REJECTED, _REFUSED):
+    if state.has_overrides and kind <= _REFUSED and request.kind == _ORDER_KIND:
         overrides.use(state, request, sequence)
     if state.has_facts and state.facts.due:
         _check_due(state, request)
@@ -78,11 +81,13 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
         apply_release(state, request, outcome)
         if state.limits.counts_facts:
             fact_rates.note_cancel(state, request)
-    elif kind in (_REDUCED, _EXECUTED):
+    elif kind in (_REDUCED, _EXECUTED, _REPLACED, _REPLACE_REJECTED):
         if kind == _REDUCED:
             row = reducing.apply_reduction(state, request, outcome)
-        else:
+        elif kind == _EXECUTED:
             row = execution.apply_execution(state, request, outcome)
+        else:
+            row = replacing.apply_settled(state, request, outcome)
         if row != _NO_ROW:
             state.close_order(row, _PHASE_FILLED, request, state.orders.known.sent_at_ns)
         if outcome.collected_microcents > 0:
@@ -93,11 +98,25 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
     if locating_row != _NO_ROW:
         locating.note_change(state, locating_row, located)
     if is_split:
-        state.orders.forget_some(state.share_of(request), sequence, request.received_at_ns)
+        share = state.share_of(request)
+        forgetting.forget_some(state.orders, share, sequence, request.received_at_ns)
     return state.advance(sequence, request.received_at_ns)
 
 
 def _apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> int:
+    if request.kind == _REPLACE_KIND:
+        replacing.apply_replace(state, request, outcome)
+    else:
+        _apply_order(state, request, outcome)
+    if state.has_facts:
+        key = state.orders.order_key(request)
+        if key in state.facts.fills_of:
+            state.facts.meet(key)
+            state.note_facts()
+    return 0
+
+
+def _apply_order(state: GuardState, request: Request, outcome: Outcome) -> int:
     desk = state.desk_of(request)
     line = None if desk is None else state.ledger.line(desk.name)
     if desk is not None and state.limits.counts_orders and outcome.reservation_id != 0:
@@ -119,11 +138,6 @@ def _apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> in
         state.book.add(worth.number, outcome.venue, request)
     if outcome.located_lots > 0:
         state.locates.use(request.locate_id, outcome.located_lots)
-    if state.has_facts:
-        key = state.orders.order_key(request)
-        if key in state.facts.fills_of:
-            state.facts.meet(key)
-            state.note_facts()
     return 0
 
 
@@ -139,7 +153,7 @@ def _note_limits(state: GuardState, desk: Desk, request: Request, outcome: Outco
 def _check_due(state: GuardState, request: Request) -> None:
     """Fills that came before their order are the next records behind its own."""
     due = state.facts.due
-    if request.kind != _FILL_KIND or state.orders.fill_key(request) != due[0]:
+    if request.kind != _FILL_KIND or state.orders.said_fill_key(request) != due[0]:
         raise InvariantError(
             f"record {state.next_sequence} stands where the early fill {due[0]!r} is due"
         )
@@ -301,7 +315,7 @@ def apply_release(state: GuardState, request: Request, outcome: Outcome) -> int:
     if outcome.collected_microcents > 0:
         _charge(state, request, outcome.collected_microcents)
         _collect(state, request, outcome)
-        key = orders.order_key(request)
+        key = remembered_rows.key_of(orders, row)
         ends_ns = remembered_rows.expires_at_ns(orders, row)
         state.facts.keep_collected(key, outcome.collected_microcents, ends_ns)
         state.note_facts()

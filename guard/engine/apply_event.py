@@ -57,6 +57,7 @@ from guard.engine.events import (
     TradingReduced,
     TradingResumed,
 )
+from guard.engine.forgetting import forget_expired, forget_some
 from guard.engine.latches import OF_ALL, is_place
 from guard.engine.loss_events import LossBreached
 from guard.engine.people import after_change, before_change, note_lowered
@@ -120,7 +121,7 @@ def apply_event(state: GuardState, sequence: int, event: Any) -> None:
     received_at_ns = event.received_at_ns
     try:
         if not state.orders.shares.is_split:
-            state.orders.forget_expired(received_at_ns)
+            forget_expired(state.orders, received_at_ns)
         if state.has_facts:
             state.forget_facts(received_at_ns)
         change = None
@@ -135,7 +136,8 @@ def apply_event(state: GuardState, sequence: int, event: Any) -> None:
             _note_action(state, sequence, event)
         if state.orders.shares.is_split:
             other = sequence % len(state.orders.shares.all)
-            state.orders.forget_some(state.orders.shares.of(other), sequence, received_at_ns)
+            share = state.orders.shares.of(other)
+            forget_some(state.orders, share, sequence, received_at_ns)
         state.advance(sequence, received_at_ns)
     except OverflowError as error:  # from the compiled forms, which count in 64 bits
         raise KernelInputError(f"record {sequence} holds an impossible integer: {error}") from error

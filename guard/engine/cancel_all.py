@@ -1,7 +1,8 @@
 """`cancel_all`: all open orders of a scope, up to a record, are off. Pure but for the state.
 
 Owns the rule (`guard/PROTOCOL.md`, 5.3): one record closes each order of the scope that is open and
-whose own record is not behind the named one, and frees what it holds, as a cancel does. What comes
+whose own record is not behind the named one, and frees what it holds, as a cancel does. Orders that
+replace each other are closed as one, unless the record of one that works is behind that. What comes
 free pays what its desk owes. The record says how many orders that were, and what came free; which
 ones follows from the state, and is held against the record wherever it is applied.
 
@@ -15,8 +16,9 @@ another amount.
 
 from typing import Final, NamedTuple
 
-from guard.engine import locating
+from guard.engine import chains, locating
 from guard.engine.apply import close_canceled
+from guard.engine.remembered_rows import is_member, live_rows
 from guard.engine.request_events import CanceledAllRecorded
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
@@ -85,7 +87,8 @@ def _rows_of(state: GuardState, scope: CancelAll, orders_max: int) -> list[int]:
     found: list[tuple[int, int]] = []
     row = orders.find_open(0, end) if left else NO_ROW
     while row != NO_ROW and len(found) <= orders_max:
-        if not number or orders.share_number(row) == number:
+        is_other = is_member(orders, row) or (number and orders.share_number(row) != number)
+        if not is_other:
             left -= 1
             if _is_meant(state, row, scope):
                 found.append((orders.known_outcome.sequence, row))
@@ -99,9 +102,17 @@ def _is_meant(state: GuardState, row: int, scope: CancelAll) -> bool:
     answer = orders.known_outcome
     return (
         answer.sequence <= scope.through_sequence
+        and (not orders.has_chains or _is_whole(state, row, scope.through_sequence))
         and scope.of_symbol in (None, orders.known.symbol)
         and scope.of_venue in (None, answer.venue)
     )
+
+
+def _is_whole(state: GuardState, row: int, through_sequence: int) -> bool:
+    """Of orders that replace each other: is none that works behind that record?"""
+    orders = state.orders
+    rows = live_rows(orders, row)
+    return all(chains.sequence_of(orders, one) <= through_sequence for one in rows)
 
 
 def _owing(state: GuardState, released: dict[int, int]) -> list[Desk]:

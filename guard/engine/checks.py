@@ -152,10 +152,13 @@ def kernel_rejects(state: GuardState, request: Request, outcome: Outcome, found:
 def substitution_not_allowed(
     state: GuardState, request: Request, outcome: Outcome, found: Found
 ) -> bool:
-    """Is another venue better, and may the order not go there?"""
+    """Is another venue better, and may the order not go there?
+
+    A replace stays where its order works, if that venue can take it at all.
+    """
     if request.allow_substitute or outcome.output_row[_ACTION_AT] != _SUBSTITUTE:
         return False
-    if found.is_exit and exits.overrule(state, request):
+    if (found.is_exit or found.is_replace) and exits.overrule(state, request):
         return False
     _take_counts(outcome)
     outcome.asked = request.venue
@@ -174,9 +177,9 @@ def holds_overflow(_state: GuardState, _request: Request, outcome: Outcome, foun
     """Would all holds together exceed what can be counted?"""
     line = found.line
     assert line is not None
-    if not line.overflows_holds(outcome.notional_microcents):
+    if not line.overflows_holds(found.asked_microcents):
         return False
-    outcome.asked, outcome.limit = outcome.notional_microcents, _I64_MAX
+    outcome.asked, outcome.limit = found.asked_microcents, _I64_MAX
     outcome.used = line.reserved
     return True
 
@@ -187,9 +190,9 @@ def exposure_limit_exceeded(
     """Would they exceed the desk's cap?"""
     line = found.line
     assert line is not None
-    if not line.exceeds_cap(outcome.notional_microcents):
+    if found.asked_microcents == 0 or not line.exceeds_cap(found.asked_microcents):
         return False
-    outcome.asked, outcome.limit = outcome.notional_microcents, line.cap
+    outcome.asked, outcome.limit = found.asked_microcents, line.cap
     outcome.used = line.reserved
     return True
 
@@ -198,9 +201,9 @@ def insufficient(_state: GuardState, _request: Request, outcome: Outcome, found:
     """Is less than the notional left of the budget?"""
     line = found.line
     assert line is not None
-    if line.can_hold(outcome.notional_microcents):
+    if found.asked_microcents == 0 or line.can_hold(found.asked_microcents):
         return False
-    outcome.asked, outcome.limit = outcome.notional_microcents, line.initial
+    outcome.asked, outcome.limit = found.asked_microcents, line.initial
     outcome.used = line.initial - line.remaining
     return True
 
@@ -250,6 +253,7 @@ CHECKS_BEHIND_KERNEL: Final = [
     sparing_row(Refusal.REFERENCE_UNCONFIRMED, limit_checks.reference_unconfirmed, "mark_jump_bps"),
     limit_row(Refusal.PRICE_OUTSIDE_COLLAR, limit_checks.price_outside_collar, "price_collar_bps"),
     sparing_row(Refusal.ORDER_RATE_EXCEEDED, limit_checks.order_rate_exceeded, "rates"),
+    sparing_row(Refusal.REPLACE_RATE_EXCEEDED, limit_checks.replace_rate_exceeded, "rates"),
     sparing_row(Refusal.NOTIONAL_RATE_EXCEEDED, limit_checks.notional_rate_exceeded, "rates"),
     sparing_row(Refusal.DUPLICATE_ORDER, limit_checks.duplicate_order, "duplicate_window_ms"),
     sparing_row(Refusal.SHORT_SALE_NOT_ALLOWED, short_sales.short_sale_not_allowed, "short_sales"),
@@ -262,6 +266,7 @@ CHECKS_BEHIND_KERNEL: Final = [
     sparing_row(
         Refusal.POSITION_SHORT_ABOVE_MAX, position_checks.short_above_max, "position_short_max"
     ),
+    row(Refusal.EXIT_BEYOND_POSITION, "desk", position_checks.exit_beyond_position, False, 3),
     sparing_row(
         Refusal.OPEN_ORDERS_ABOVE_MAX, position_checks.open_orders_above_max, "open_orders_max"
     ),
@@ -302,5 +307,9 @@ def in_force(checks: list[Check]) -> list[list[Check]]:
     ]
 
 
+# Behind the kernel, of a replace that only lowers risk.
+CHECKS_OF_LOWERING: Final = [
+    check for check in CHECKS_BEHIND_KERNEL if check.number == Refusal.CANCELED_BEFORE_ARRIVAL
+]
 BEFORE_KERNEL_BY_VERSION: Final = in_force(CHECKS_BEFORE_KERNEL)
 BEHIND_KERNEL_BY_VERSION: Final = in_force(CHECKS_BEHIND_KERNEL)

@@ -5,7 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
-from guard.engine cimport positioning, self_match, settling, short_sales
+from guard.engine cimport chains, positioning, replacing, self_match, settling, short_sales, status
 from guard.engine.checks cimport Check
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.state cimport Desk, Found, GuardState
@@ -28,7 +28,9 @@ ctypedef u8 *Row
 
 cdef u64 _TOKENS_PER_ORDER, _REUSED, _ORDER_STAGE, _ORIGINAL_DETAIL
 cdef Py_ssize_t _OUTPUT_BYTES, _NO_ROW, _ORDER_KEY_FIELDS, _FILL_KEY_FIELDS
-cdef u8 _SUBSTITUTE
+cdef Py_ssize_t _ORIGINAL_FIELD
+cdef u64 _REPLACE, _REPLACED, _REPLACE_REJECTED
+cdef u8 _REJECT, _SUBSTITUTE
 cdef i64 _I64_MAX
 cdef Py_ssize_t _ACTION_AT, _REASON_AT, _VENUE_AT, _COST_AT, _SEQUENCE_AT, _REQUESTED_AT
 cdef Py_ssize_t _INPUT_TOKENS_AT, _OUTPUT_TOKENS_AT, _VALUE_AT, _BUDGET_AT, _RISK_AT
@@ -43,7 +45,7 @@ cdef u64 _OVERFILL, _LATE, _UNKNOWN, _REFUSED, _UNCHARGED, _EARLY, _UNCOUNTED
 cdef u64 _BPS
 cdef int _BOUNDED_FEES
 cdef u64 _FILL_WINDOW_FULL, _FILL_ID_REUSED, _UNKNOWN_ORDER, _ORDER_REFUSED, _ORDER_FILLED
-cdef list _STATE_OF_PHASE, _BEFORE_KERNEL, _BEHIND_KERNEL
+cdef list _BEFORE_KERNEL, _BEHIND_KERNEL, _OF_LOWERING
 cdef Layout _ORDER_CONTENT, _FILL_CONTENT
 
 @cython.locals(kind=u64)
@@ -52,11 +54,13 @@ cpdef int decide(GuardState state, Request request, Outcome outcome) except -1
 @cython.locals(kind=u64)
 cpdef bint is_recorded(Outcome outcome) noexcept
 
-@cython.locals(
-    known_row=Py_ssize_t, found=Found, reason=u64, checks=list, index=Py_ssize_t, check=Check,
-    row=Row,
-)
+@cython.locals(known_row=Py_ssize_t, found=Found)
 cdef int decide_order(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(
+    found=Found, reason=u64, checks=list, index=Py_ssize_t, check=Check, row=Row,
+)
+cdef int _decide_new(GuardState state, Request request, Outcome outcome) except -1
 
 @cython.locals(found=Found, row=Row)
 cdef int _admit(GuardState state, Request request, Outcome outcome) except -1
@@ -85,7 +89,7 @@ cdef void put_input(Request request, Outcome outcome) noexcept
 )
 cdef int decide_fill(GuardState state, Request request, Outcome outcome) except -1
 
-@cython.locals(orders=RememberedOrders, filled=u64, quantity=u64)
+@cython.locals(orders=RememberedOrders)
 cdef int _follow_execution(
     GuardState state, Py_ssize_t row, Request request, Outcome outcome
 ) except -1
@@ -108,6 +112,3 @@ cdef int _answer_known_fill(
 cdef int decide_cancel(GuardState state, Request request, Outcome outcome) except -1
 
 cdef _flag_rate(GuardState state, Py_ssize_t row, Request request, Outcome outcome)
-
-@cython.locals(orders=RememberedOrders, row=Py_ssize_t, phase=i64)
-cdef int answer_status(GuardState state, Request request, Outcome outcome) except -1

@@ -1,10 +1,11 @@
 # cython: annotation_typing=False, nonecheck=True
-"""Decide: the state and a request → an outcome. Pure; changes nothing but the outcome.
+"""Decide: the state and a request → an outcome. Pure; changes nothing but the outcome, and of a
+replace what it does not say itself.
 
 Owns the rules for every type of request: for an order which checks it meets
 (`guard.engine.checks`), the question to the kernel, and that a known id is answered as the first
-time; what a fill frees and commits and what it is flagged with; what a cancel frees; what a status
-shows. Live, replay and what-if run this code; recovery does not (`guard.engine.apply`).
+time; what a fill frees and commits and what it is flagged with; what a cancel frees. Live, replay
+and what-if run this code; recovery does not (`guard.engine.apply`).
 
 A fill or a cancel reports a fact and is never refused because of a limit or a halt. The kernel is
 asked twice and its bytes compared, so that a record's `replay_valid` is earned.
@@ -14,18 +15,26 @@ gives two answers to one question. Nothing of a request can cause either.
 """
 
 from guard.engine import (
+    chains,
     early,
     execution,
     fact_rates,
     overrides,
     positioning,
     reducing,
+    remembered_rows,
+    replacing,
     self_match,
     settling,
     short_sales,
-    suspects,
+    status,
 )
-from guard.engine.checks import BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERSION, Check
+from guard.engine.checks import (
+    BEFORE_KERNEL_BY_VERSION,
+    BEHIND_KERNEL_BY_VERSION,
+    CHECKS_OF_LOWERING,
+    Check,
+)
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
@@ -36,7 +45,6 @@ from guard.protocol.fields import (
     ORIGINAL_DETAIL,
     OVERFILL,
     REFUSED,
-    STATES,
     UNCHARGED,
     UNCOUNTED,
     UNKNOWN,
@@ -54,7 +62,7 @@ from kernel.layout import DECISION, INPUT, OUTPUT_ROW_BYTES
 # A venue's `output_cost` is per million "output tokens": asking for a million makes it per order.
 _TOKENS_PER_ORDER = 1_000_000
 _OUTPUT_BYTES = OUTPUT_ROW_BYTES
-_SUBSTITUTE = int(Action.SUBSTITUTE)
+_REJECT, _SUBSTITUTE = int(Action.REJECT), int(Action.SUBSTITUTE)
 _I64_MAX = I64_MAX
 _NO_ROW = NO_ROW
 _ACTION_AT, _REASON_AT, _VENUE_AT, _COST_AT = (
@@ -67,13 +75,14 @@ _ACTION_AT, _REASON_AT, _VENUE_AT, _COST_AT = (
 )  # fmt: skip
 
 (_ADMITTED, _REJECTED, _REFUSED_ORDER, _FILLED, _RELEASED, _STATUS, _ERROR, _PONG, _STATS,
- _REDUCED, _EXECUTED) = map(int, OutcomeKind)  # fmt: skip
-_EXECUTION = fields.EXECUTION
+ _REDUCED, _EXECUTED, *_) = map(int, OutcomeKind)  # fmt: skip
+_EXECUTION, _REPLACE = fields.EXECUTION, fields.REPLACE
+_REPLACED, _REPLACE_REJECTED = fields.REPLACED, fields.REPLACE_REJECTED
 _BY_EXECUTION, _DIFFERS = fields.EXECUTED, fields.DIFFERS
 _ORDER, _FILL, _CANCEL, _STATUS_KIND, _PING, _STATS_KIND, _REDUCE = map(fields.KINDS.index, (
     "order", "fill", "cancel", "status", "ping", "stats", "reduce"
 ))  # fmt: skip
-_OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED = map(int, OrderPhase)
+_OPEN, _PHASE_FILLED, _CANCELED, _PHASE_REFUSED = map(int, list(OrderPhase)[:4])
 _REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
 _ORDER_STAGE = stage_of_reason(_REUSED)
 _ORIGINAL_DETAIL = ORIGINAL_DETAIL
@@ -89,15 +98,13 @@ _FILL_ID_REUSED, _UNKNOWN_ORDER, _ORDER_REFUSED, _ORDER_FILLED = (
     ErrorCode.ORDER_REFUSED,
     ErrorCode.ORDER_FILLED,
 )
-# What a status calls each phase; both kinds of closed are one to a client.
-_STATE_OF_PHASE = [
-    STATES.index(word) for word in ("unknown", "open", "closed", "closed", "refused")
-]
 _BEFORE_KERNEL, _BEHIND_KERNEL = BEFORE_KERNEL_BY_VERSION, BEHIND_KERNEL_BY_VERSION
+_OF_LOWERING = CHECKS_OF_LOWERING
 # What makes two requests the same one: all fields but those of the key and the request's id.
 _ORDER_CONTENT = Layout(json_steps(fields.RECORDED_FIELDS[fields.ORDER]))
 _FILL_CONTENT = Layout(json_steps(fields.RECORDED_FIELDS[fields.FILL]))
 _ORDER_KEY_FIELDS, _FILL_KEY_FIELDS = 2, 3
+_ORIGINAL_FIELD = fields.ORDER_FIELDS.index("original_client_order_id")
 _SAME = settling.SAME
 
 
@@ -121,9 +128,15 @@ def decide(state: GuardState, request: Request, outcome: Outcome) -> int:
     elif kind == _REDUCE:
         reducing.decide_reduction(state, request, outcome)
     elif kind == _STATUS_KIND:
-        answer_status(state, request, outcome)
+        status.answer_status(state, request, outcome)
     elif kind == _EXECUTION:
         execution.decide_execution(state, request, outcome)
+    elif kind == _REPLACE:
+        if replacing.begin(state, request, outcome) != 0:
+            state.found.overridden = None
+            _decide_new(state, request, outcome)
+    elif kind in (_REPLACED, _REPLACE_REJECTED):
+        replacing.decide_settled(state, request, outcome)
     elif kind == _PING:
         outcome.kind = _PONG
     elif kind == _STATS_KIND:
@@ -141,16 +154,23 @@ def is_recorded(outcome: Outcome) -> bool:
 
 def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
     """An order: its first answer again, or a refusal, or what kernel and ledger say."""
-    known_row = state.orders.find(request, request.received_at_ns)
+    known_row = state.orders.find_named(request, request.received_at_ns)
     if known_row != _NO_ROW:
         _answer_known_order(state, known_row, request, outcome)
         return 0
     found = state.found
-    found.is_exit = found.is_overruled = False
-    found.short_lots = 0
+    found.is_exit = found.is_replace = found.is_lowering = False
+    found.asked_lots, found.short_lots = request.quantity, 0
     found.overridden = overrides.checks_for(state, request) if state.has_overrides else None
     if state.positions.is_kept:
         found.is_exit = positioning.reduces(state, request)
+    return _decide_new(state, request, outcome)
+
+
+def _decide_new(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """An order, or a replace as the order that it becomes; `found` says which."""
+    found = state.found
+    found.is_overruled = False
     reason = 0
     checks = _BEFORE_KERNEL[state.rules_version]
     for index in range(len(checks)):
@@ -171,6 +191,10 @@ def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
     assert found.desk is not None
     found.line = state.ledger.line(found.desk.name)
     checks = _BEHIND_KERNEL[state.rules_version]
+    if found.is_lowering:
+        checks = _OF_LOWERING
+        if outcome.output_row[_ACTION_AT] in (_REJECT, _SUBSTITUTE):
+            replacing.overrule(state, request)
     for index in range(len(checks)):
         if reason != 0:
             break
@@ -195,13 +219,20 @@ def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
 
 
 def _admit(state: GuardState, request: Request, outcome: Outcome) -> int:
-    """Where the order goes, and what is held for it: nothing where it but reduces a position."""
+    """Where the order goes, and what is held for it: nothing where it but reduces a position.
+
+    A replace stays under its order's hold.
+    """
     found, row = state.found, outcome.output_row
     outcome.kind = _ADMITTED
-    outcome.reducing = found.is_exit
     outcome.reservation_id = state.ledger.next_reservation_id
-    if found.is_exit:
-        outcome.reservation_id = outcome.notional_microcents = 0
+    if found.is_replace:
+        outcome.reservation_id = found.reservation_id
+    elif found.is_exit:
+        outcome.reservation_id = 0
+    outcome.reducing = outcome.reservation_id == 0
+    if outcome.reducing:
+        outcome.notional_microcents = 0
     outcome.venue = le.load_u32(row, _VENUE_AT)
     outcome.substituted = row[_ACTION_AT] == _SUBSTITUTE
     outcome.fee_microcents = le.load_u64(row, _COST_AT)
@@ -233,7 +264,9 @@ def _answer_known_order(state: GuardState, row: int, request: Request, outcome: 
     """The first answer again; or a refusal, for an order with other content."""
     orders = state.orders
     orders.read(row)
-    field = settling.first_difference(_ORDER_CONTENT, _ORDER_KEY_FIELDS, orders.known, request)
+    field = _ORIGINAL_FIELD
+    if orders.known.original_client_order_id_bytes == 0:
+        field = settling.first_difference(_ORDER_CONTENT, _ORDER_KEY_FIELDS, orders.known, request)
     if field == _SAME:
         orders.read_answer(row, outcome)
         outcome.kind = _ADMITTED if orders.phase(row) != _PHASE_REFUSED else _REJECTED
@@ -310,7 +343,10 @@ def decide_fill(state: GuardState, request: Request, outcome: Outcome) -> int:
                 held = orders.hold_microcents(row)
                 first = orders.known_outcome.notional_microcents
                 left -= request.quantity if request.quantity < left else left
-                after = settling.hold_after(first, quantity - left, quantity)
+                if orders.chain_of(row) != 0:
+                    after = chains.held_with(orders, row, left)
+                else:
+                    after = settling.hold_after(first, quantity - left, quantity)
                 outcome.hold_microcents = after
                 outcome.released_microcents = held - after
                 outcome.open_quantity = left
@@ -336,9 +372,8 @@ def _follow_execution(state: GuardState, row: int, request: Request, outcome: Ou
     outcome.released_microcents = outcome.hold_microcents = outcome.open_quantity = 0
     if orders.phase(row) == _OPEN:
         orders.read(row)
-        filled, quantity = orders.filled_quantity(row), orders.known.quantity
         outcome.hold_microcents = orders.hold_microcents(row)
-        outcome.open_quantity = quantity - filled if filled < quantity else 0
+        outcome.open_quantity = orders.left(row)
     return 0
 
 
@@ -427,7 +462,7 @@ def decide_cancel(state: GuardState, request: Request, outcome: Outcome) -> int:
             outcome.sequence = orders.release_sequence(row)
             outcome.released_microcents = orders.released_microcents(row)
             if state.has_facts:
-                key, now_ns = orders.order_key(request), request.received_at_ns
+                key, now_ns = remembered_rows.key_of(orders, row), request.received_at_ns
                 outcome.collected_microcents = state.facts.collected_of(key, now_ns)
         elif state.rules_version >= _BOUNDED_FEES:
             released = outcome.released_microcents
@@ -441,31 +476,3 @@ def _flag_rate(state: GuardState, row: int, request: Request, outcome: Outcome) 
     """Flags a cancel that is one more than its rates have."""
     if state.limits.counts_facts:
         outcome.flags = outcome.flags | fact_rates.cancel_flags(state, row, request)
-
-
-def answer_status(state: GuardState, request: Request, outcome: Outcome) -> int:
-    """What is known of an order."""
-    orders = state.orders
-    row = orders.find(request, request.received_at_ns)
-    outcome.kind = _STATUS
-    outcome.state = outcome.filled_quantity = 0
-    outcome.open_quantity = outcome.hold_microcents = 0
-    outcome.busted_fills = outcome.corrected_fills = 0
-    outcome.reduced_quantity = outcome.suspect = 0
-    if row == _NO_ROW:
-        return 0
-    phase = orders.phase(row)
-    orders.read(row)
-    orders.read_answer(row, outcome)
-    outcome.kind = _STATUS
-    outcome.state = _STATE_OF_PHASE[phase]
-    outcome.filled_quantity = orders.filled_quantity(row)
-    outcome.hold_microcents = orders.hold_microcents(row)
-    if phase == _OPEN:
-        outcome.open_quantity = orders.left(row)
-        outcome.suspect = suspects.is_suspect(state, row, request.received_at_ns)
-    if phase != _PHASE_REFUSED:
-        outcome.reduced_quantity = orders.reduced_quantity(row)
-    if state.has_facts:
-        early.count_amended(state, row, outcome)
-    return 0

@@ -26,7 +26,7 @@ def is_in_turn(state: GuardState, request: Request) -> bool:
     due = state.facts.due
     if not due:
         return True
-    if request.kind != FILL or state.orders.fill_key(request) != due[0]:
+    if request.kind != FILL or state.orders.said_fill_key(request) != due[0]:
         return False
     known = Request()
     state.orders.read_fill(find_fill(state.orders, due[0]), known, Outcome())

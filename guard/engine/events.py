@@ -45,6 +45,8 @@ from guard.engine.request_events import (
     OrderRefused,
     OrderReleased,
     ReductionRecorded,
+    ReplaceDone,
+    ReplaceFailed,
 )
 from guard.protocol.limits import LimitScope
 from guard.protocol.ranges import (
@@ -434,6 +436,8 @@ PlainEvent: TypeAlias = (
     | LossBreached
     | ReductionRecorded
     | CanceledAllRecorded
+    | ReplaceDone
+    | ReplaceFailed
     | LogOpened
     | RulesActivated
     | SettingsActivated

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from guard.engine import fact_rates, remembered_rows, settling
+from guard.engine import chains, fact_rates, remembered_rows, settling
 from guard.engine.amended_positions import Traded, confirmed_lots
 from guard.engine.execution_rows import CONTENT, Answered, decode
 from guard.engine.executions import Unconfirmed, Unreported
@@ -120,7 +120,10 @@ def _decide_trade(state: GuardState, row: int, request: Request, outcome: Outcom
         outcome.open_quantity = left
         outcome.hold_microcents = held
         if trade.more:
-            outcome.hold_microcents = settling.hold_after(first, quantity - left, quantity)
+            if orders.chain_of(row):
+                outcome.hold_microcents = chains.held_with(orders, row, left)
+            else:
+                outcome.hold_microcents = settling.hold_after(first, quantity - left, quantity)
         outcome.released_microcents = held - outcome.hold_microcents
         released = outcome.released_microcents
         outcome.collected_microcents = settling.collected(state, request, released, 0)

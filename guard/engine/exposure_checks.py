@@ -46,10 +46,10 @@ def price_of_positions_missing(
     positions = state.positions
     exposure = positions.exposure
     proposal.counts = False
-    if not exposure.is_on:
+    if not exposure.is_on or found.asked_lots == 0:
         return False
     row = positions.find(desk.share, worth.number)
-    exposure.propose(proposal, row, desk.share, worth.number, request.side, request.quantity)
+    exposure.propose(proposal, row, desk.share, worth.number, request.side, found.asked_lots)
     book = exposure.book(worth.number)
     losses = exposure.losses
     if losses.is_on and book.price == 0 and losses.bounds(place_of(desk.share, worth.number)):

@@ -21,7 +21,7 @@ cdef extern from *:
     """
     ctypedef unsigned long long u128 "limits_u128"
 
-cdef i64 _NEVER, _UNSAID, _NO_LIMIT, _I64_MAX, _NS_PER_MS, _ORDERS, _NOTIONAL, _DESK, _DESK_SYMBOL
+cdef i64 _NEVER, _UNSAID, _NO_LIMIT, _I64_MAX, _NS_PER_MS, _ORDERS, _NOTIONAL, _REPLACES, _DESK, _DESK_SYMBOL
 cdef u64 _MARKET, _SELL, _RESTRICTED, _NOT_ALLOWED, _BPS
 cdef Py_ssize_t _VENUE_AT, _MARK_JUMP
 cdef Py_ssize_t _QUANTITY_MIN, _QUANTITY_MAX, _QUANTITY_STEP, _PRICE_STEP, _VALUE_MIN, _VALUE_MAX
@@ -65,6 +65,8 @@ cdef bint _is_over_rate(
     Request request, Outcome outcome, Found found, i64 kind, i64 amount
 ) except -1
 @cython.locals(buckets=list, index=Py_ssize_t, bucket=Bucket)
+cpdef int note_replaced(Request request, i64 microcents, Effective effective) except -1
+@cython.locals(buckets=list, index=Py_ssize_t, bucket=Bucket)
 cpdef int note_admitted(
     GuardState state, Request request, Outcome outcome, Effective effective
 ) except -1
@@ -107,6 +109,7 @@ cdef bint reference_unconfirmed(GuardState, Request, Outcome, Found) except -1
 cdef bint price_outside_collar(GuardState, Request, Outcome, Found) except -1
 @cython.locals(effective=Effective)
 cdef bint order_rate_exceeded(GuardState, Request, Outcome, Found) except -1
+cdef bint replace_rate_exceeded(GuardState, Request, Outcome, Found) except -1
 @cython.locals(effective=Effective)
 cdef bint notional_rate_exceeded(GuardState, Request, Outcome, Found) except -1
 @cython.locals(effective=Effective, window_ms=i64, since_ns=i64)

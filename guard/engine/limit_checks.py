@@ -12,7 +12,7 @@ other desks' business.
 
 from guard.engine.limits import Effective
 from guard.engine.prices import has_moved
-from guard.engine.rates import NOTIONAL, ORDERS
+from guard.engine.rates import NOTIONAL, ORDERS, REPLACES
 from guard.engine.recent import NEVER
 from guard.engine.state import Found, GuardState
 from guard.protocol import limits
@@ -34,7 +34,7 @@ _MARK_JUMP = limits.MARK_JUMP
 _MARKET = limits.WORDS_OF_KEY[limits.ORDER_TYPES].index("market")
 _SELL = limits.WORDS_OF_KEY[limits.SIDES].index("sell")
 _RESTRICTED, _NOT_ALLOWED = int(Refusal.SYMBOL_RESTRICTED), int(Refusal.SYMBOL_NOT_ALLOWED)
-_ORDERS, _NOTIONAL = ORDERS, NOTIONAL
+_ORDERS, _NOTIONAL, _REPLACES = ORDERS, NOTIONAL, REPLACES
 _DESK, _DESK_SYMBOL = int(Scope.DESK), int(Scope.DESK_SYMBOL)
 _BPS, _NS_PER_MS = 10_000, 1_000_000
 _VENUE_AT = DECISION.field("selected_model_id").offset
@@ -347,14 +347,23 @@ def order_rate_exceeded(
     _state: GuardState, request: Request, outcome: Outcome, found: Found
 ) -> bool:
     """Have as many orders been admitted within a window as may be?"""
-    return _is_over_rate(request, outcome, found, _ORDERS, 1)
+    return not found.is_replace and _is_over_rate(request, outcome, found, _ORDERS, 1)
+
+
+def replace_rate_exceeded(
+    _state: GuardState, request: Request, outcome: Outcome, found: Found
+) -> bool:
+    """Have as many replaces been admitted within a window as may be?"""
+    return found.is_replace and _is_over_rate(request, outcome, found, _REPLACES, 1)
 
 
 def notional_rate_exceeded(
     _state: GuardState, request: Request, outcome: Outcome, found: Found
 ) -> bool:
     """Would more be admitted within a window, by value, than may be?"""
-    return _is_over_rate(request, outcome, found, _NOTIONAL, outcome.notional_microcents)
+    if found.asked_microcents == 0:
+        return False
+    return _is_over_rate(request, outcome, found, _NOTIONAL, found.asked_microcents)
 
 
 def _is_over_rate(request: Request, outcome: Outcome, found: Found, kind: int, amount: int) -> bool:
@@ -379,7 +388,7 @@ def _is_over_rate(request: Request, outcome: Outcome, found: Found, kind: int, a
 def duplicate_order(state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
     """Was the same admitted under another id a short while ago?"""
     effective = found.limits
-    if effective is None or effective.values[_DUPLICATE_WINDOW] == _UNSAID:
+    if effective is None or effective.values[_DUPLICATE_WINDOW] == _UNSAID or found.is_replace:
         return False
     window_ms = effective.values[_DUPLICATE_WINDOW]
     since_ns = state.limits.recent.since(request)
@@ -401,4 +410,16 @@ def note_admitted(
             bucket.take(request.elapsed_ns, 1)
         elif bucket.kind == _NOTIONAL:
             bucket.take(request.elapsed_ns, outcome.notional_microcents)
+    return 0
+
+
+def note_replaced(request: Request, microcents: int, effective: Effective) -> int:
+    """The same of an admitted replace, which needs so much more."""
+    buckets = effective.buckets
+    for index in range(len(buckets)):
+        bucket = buckets[index]
+        if bucket.kind == _REPLACES:
+            bucket.take(request.elapsed_ns, 1)
+        elif bucket.kind == _NOTIONAL and microcents > 0:
+            bucket.take(request.elapsed_ns, microcents)
     return 0

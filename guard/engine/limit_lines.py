@@ -10,7 +10,7 @@ from typing import Any, Final
 from guard.engine.exposure import CONCENTRATION_BPS, CONCENTRATION_FROM, DAY_LOSS, GROSS
 from guard.engine.limits import Effective, explained
 from guard.engine.positions import BUY, NO_POSITION, SELL
-from guard.engine.rates import CANCELS, EXECUTIONS, NOTIONAL, ORDERS, Bucket
+from guard.engine.rates import CANCELS, EXECUTIONS, NOTIONAL, ORDERS, REPLACES, Bucket
 from guard.engine.state import GuardState
 from guard.protocol.limits import NO_LIMIT, OWN_KEYS, Scope
 
@@ -24,6 +24,7 @@ _KINDS = {
     NOTIONAL: "notional",
     CANCELS: "cancels",
     EXECUTIONS: "executions",
+    REPLACES: "replaces",
 }
 
 

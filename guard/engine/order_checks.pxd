@@ -4,7 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
-from guard.engine cimport limit_checks
+from guard.engine cimport limit_checks, settling
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.shares cimport DeskIds, Shares
 from guard.engine.state cimport Desk, Found, GuardState
@@ -24,6 +24,8 @@ cdef bint unknown_symbol(GuardState, Request, Outcome, Found) except -1
 cdef bint quantity_out_of_range(GuardState, Request, Outcome, Found) except -1
 @cython.locals(worth=Worth, notional=u64)
 cdef bint notional_overflow(GuardState, Request, Outcome, Found) except -1
+@cython.locals(quantity=u64, filled=u64, held=u64)
+cdef u64 _more(Request request, Found found, u64 notional) except? 0
 @cython.locals(desk=Desk, sent_at_ns=i64, age_max_ms=i64, now_ns=i64)
 cdef bint order_too_old(GuardState, Request, Outcome, Found) except -1
 @cython.locals(desk=Desk)

@@ -6,7 +6,7 @@ there room to remember it, are its desk, symbol and venue known, can it be count
 find what the names stand for (`guard.engine.state.Found`), which all behind them use.
 """
 
-from guard.engine import early, limit_checks
+from guard.engine import early, limit_checks, settling
 from guard.engine.state import Found, GuardState
 from guard.protocol.messages import I64_MAX, U32_MAX
 from guard.protocol.outcome import Outcome
@@ -41,7 +41,7 @@ def window_full(state: GuardState, request: Request, outcome: Outcome, found: Fo
     if shares.is_split:
         share = state.share_of(request)
         ids_max = shares.ids_limit(share)
-        if found.is_exit:
+        if found.is_exit or found.is_lowering:
             ids_max += shares.exits_extra
     if not orders.is_full(share, ids_max, request.received_at_ns):
         return False
@@ -82,11 +82,22 @@ def notional_overflow(state: GuardState, request: Request, outcome: Outcome, fou
     else:
         found.limits = None
     notional = limit_checks.notional_microcents(request, found)
+    if found.is_lowering and notional > found.lowered_microcents:
+        notional = found.lowered_microcents
     outcome.notional_microcents = notional
     if notional <= _I64_MAX:
+        found.asked_microcents = _more(request, found, notional) if found.is_replace else notional
         return False
     outcome.asked, outcome.limit, outcome.used = notional, _I64_MAX, 0
     return True
+
+
+def _more(request: Request, found: Found, notional: int) -> int:
+    """What a replace that is worth so much needs beyond what its order holds."""
+    quantity = request.quantity
+    filled = found.filled_lots if found.filled_lots < quantity else quantity
+    held = settling.hold_after(notional, filled, quantity)
+    return held - found.held_microcents if held > found.held_microcents else 0
 
 
 def order_too_old(state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:

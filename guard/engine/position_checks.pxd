@@ -23,6 +23,7 @@ cdef Py_ssize_t _NO_POSITION, _LONG_MAX, _SHORT_MAX, _OPEN_ORDERS_MAX
 cdef u64 _BUY, _U64_MAX
 
 cdef bint long_above_max(GuardState, Request, Outcome, Found) except -1
+cdef bint exit_beyond_position(GuardState, Request, Outcome, Found) except -1
 cdef bint short_above_max(GuardState, Request, Outcome, Found) except -1
 @cython.locals(effective=Effective, share=DeskIds, limit=i64)
 cdef bint open_orders_above_max(GuardState, Request, Outcome, Found) except -1

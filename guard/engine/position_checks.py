@@ -49,9 +49,9 @@ def _is_beyond(
         if request.side != _BUY:
             wide_before = -wide_before
         wide_before += positions.working(row, request.side)
-    wide_asked = wide_before + request.quantity
+    wide_asked = wide_before + found.asked_lots
     limit = effective.values[number]
-    if wide_asked <= limit:
+    if wide_asked <= limit or found.asked_lots == 0:
         return False
     outcome.asked = wide_asked if wide_asked <= _U64_MAX else _U64_MAX
     outcome.limit = limit
@@ -60,12 +60,22 @@ def _is_beyond(
     return True
 
 
+def exit_beyond_position(
+    _state: GuardState, _request: Request, outcome: Outcome, found: Found
+) -> bool:
+    """Would the replace of an order that but reduces a position do more than that?"""
+    if not found.is_replace or found.reservation_id != 0 or found.is_exit:
+        return False
+    outcome.asked, outcome.limit, outcome.used = found.left_lots, found.reducible_lots, 0
+    return True
+
+
 def open_orders_above_max(
     state: GuardState, request: Request, outcome: Outcome, found: Found
 ) -> bool:
     """Has the desk as many open orders as it may have?"""
     effective = found.limits
-    if effective is None or effective.values[_OPEN_ORDERS_MAX] == _UNSAID:
+    if effective is None or effective.values[_OPEN_ORDERS_MAX] == _UNSAID or found.is_replace:
         return False
     share = state.share_of(request)
     limit = effective.values[_OPEN_ORDERS_MAX]

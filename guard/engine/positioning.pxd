@@ -20,6 +20,9 @@ cdef bint reduces(GuardState state, Request request) except -1
 @cython.locals(desk=Desk, worth=Worth, row=Py_ssize_t)
 cdef int note_admitted(GuardState state, Request request, bint is_exit) except -1
 
+@cython.locals(desk=Desk, worth=Worth, row=Py_ssize_t)
+cpdef int note_more(GuardState state, Request request, i64 lots, bint is_exit) except -1
+
 @cython.locals(
     orders=RememberedOrders, positions=Positions, order=Request, desk_number=Py_ssize_t,
     worth=Worth, row=Py_ssize_t, lots=i64, left=i64, within=i64, is_exit=bint, price=u64,

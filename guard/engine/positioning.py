@@ -47,6 +47,15 @@ def note_admitted(state: GuardState, request: Request, is_exit: bool) -> int:
     return state.positions.work(row, request.side, request.quantity, is_exit)
 
 
+def note_more(state: GuardState, request: Request, lots: int, is_exit: bool) -> int:
+    """So many lots more work of the order that an admitted replace is to take the place of."""
+    desk, worth = state.desk_of(request), state.worth_of(request)
+    if desk is None or worth is None:
+        raise InvariantError(f"an order of {request.desk} in {request.symbol} was replaced")
+    row = state.positions.obtain(desk.share, worth.number)
+    return state.positions.work(row, request.side, lots, is_exit)
+
+
 def note_fill(state: GuardState, order_row: int, phase: int, request: Request) -> int:
     """A fill of the order in that row, which was in that phase before it."""
     orders, positions = state.orders, state.positions

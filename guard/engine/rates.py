@@ -22,12 +22,13 @@ PARTS: Final = 16
 _PARTS = PARTS
 _NS_PER_MS = 1_000_000
 _I64_MAX = I64_MAX
-ORDERS, NOTIONAL, CANCELS, EXECUTIONS = range(4)
+ORDERS, NOTIONAL, CANCELS, EXECUTIONS, REPLACES = range(5)
 _NUMBER_OF_KIND: Final[dict[str, int]] = {
     "orders": ORDERS,
     "notional": NOTIONAL,
     "cancels": CANCELS,
     "executions": EXECUTIONS,
+    "replaces": REPLACES,
 }
 
 

@@ -11,7 +11,7 @@ How it fails: `InvariantError` where a record does not follow from the state, as
 `guard.engine.apply` does.
 """
 
-from guard.engine import positioning, settling
+from guard.engine import chains, positioning, settling
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
@@ -54,7 +54,10 @@ def _take_off(state: GuardState, row: int, request: Request, outcome: Outcome) -
     orders = state.orders
     outcome.flags = REDUCED_LATE
     outcome.open_quantity = outcome.hold_microcents = outcome.released_microcents = 0
-    if orders.phase(row) == OrderPhase.OPEN:
+    is_open = orders.phase(row) == OrderPhase.OPEN
+    if is_open and orders.chain_of(row):
+        _take_off_chain(state, row, request, outcome)
+    elif is_open:
         orders.read(row)
         quantity, left = orders.known.quantity, orders.left(row)
         outcome.flags = OVERREDUCED if request.quantity > left else 0
@@ -66,6 +69,37 @@ def _take_off(state: GuardState, row: int, request: Request, outcome: Outcome) -
         outcome.released_microcents = held - outcome.hold_microcents
     released = outcome.released_microcents
     outcome.collected_microcents = settling.collected(state, request, released, 0)
+
+
+def _take_off_chain(state: GuardState, first: int, request: Request, outcome: Outcome) -> int:
+    """Of orders that replace each other it is the named one's: the larger one still counts.
+
+    How many lots are open no more.
+    """
+    orders = state.orders
+    held, left = orders.hold_microcents(first), orders.left(first)
+    own, lots = _own_lots(state, first, request)
+    outcome.open_quantity, outcome.hold_microcents = left, held
+    if own != NO_ROW:
+        filled, off = orders.filled_quantity(first), min(lots, request.quantity)
+        outcome.flags = OVERREDUCED if request.quantity > lots else 0
+        lots, outcome.hold_microcents = chains.larger(orders, first, filled, own, off)
+        outcome.open_quantity = chains.lots_left(lots, filled)
+    outcome.released_microcents = held - outcome.hold_microcents
+    return left - outcome.open_quantity
+
+
+def _own_lots(state: GuardState, first: int, request: Request) -> tuple[int, int]:
+    """The row of the named order of an open chain, and what of it is open; NO_ROW where it does
+    not stand any more: nothing can be taken off it."""
+    orders = state.orders
+    own = orders.find_named(request, request.received_at_ns)
+    if own not in (chains.standing(orders, first), chains.pending(orders, first)):
+        return NO_ROW, 0
+    order = Request()
+    orders.read_into(own, order, Outcome())
+    lots = chains.lots_of(orders, own, order)
+    return own, chains.lots_left(lots, orders.filled_quantity(first))
 
 
 def _answer_known(state: GuardState, row: int, request: Request, outcome: Outcome) -> None:
@@ -96,13 +130,21 @@ def apply_reduction(state: GuardState, request: Request, outcome: Outcome) -> in
     orders.read(row)
     phase = orders.phase(row)
     is_open = phase == OrderPhase.OPEN
-    settling.check_freed(state, row, phase, request.quantity, outcome)
-    lots = min(orders.left(row), request.quantity) if is_open else 0
+    of_chain = is_open and orders.chain_of(row) != 0
+    off = _take_off_chain(state, row, request, Outcome()) if of_chain else request.quantity
+    settling.check_freed(state, row, phase, off, outcome)
+    lots = min(orders.left(row), off) if is_open else 0
     hold = orders.known_outcome.reservation_id
     if hold and outcome.released_microcents:
         settling.settle(state, hold, 0, outcome)
     if is_open and state.positions.is_kept:
         positioning.note_reduced(state, row, lots)
     orders.add_fill(row, request, outcome)
-    orders.note_reduced(row, lots, outcome.hold_microcents)
+    if of_chain:
+        own, of_own = _own_lots(state, row, request)
+        if own != NO_ROW:
+            chains.take_off(orders, own, min(of_own, request.quantity))
+        orders.note_fill(row, orders.filled_quantity(row), outcome.hold_microcents)
+    else:
+        orders.note_reduced(row, lots, outcome.hold_microcents)
     return row if is_open and outcome.open_quantity == 0 else NO_ROW

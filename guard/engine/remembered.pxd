@@ -20,21 +20,22 @@ ctypedef u8 *BufferPointer
 cdef Py_ssize_t _DESK, _ID, _NO_ROW, _DESK_AT, _ID_AT, _FILL_ID_AT
 cdef Py_ssize_t _PHASE, _HOLD, _FILLED, _EXPIRES, _RELEASE_SEQUENCE, _RELEASED, _NEXT_CLOSED
 cdef Py_ssize_t _FIRST_FILL, _NEXT_FILL, _FILL_EXPIRES, _CLOSED_BEFORE, _CLOSED_AT, _FILL_COUNT
-cdef Py_ssize_t _SHARE, _STEPS, _REDUCED, _CHAIN
-cdef i64 _NEVER, _OPEN, _REFUSED
-cdef u64 _ADMITTED, _FOREIGN, _REDUCE
+cdef Py_ssize_t _SHARE, _REDUCED, _CHAIN, _FIRST, _STANDING, _PENDING, _LOTS, _LOTS_EVER
+cdef i64 _NEVER, _OPEN, _REFUSED, _REPLACED
+cdef u64 _ADMITTED, _FOREIGN, _REDUCE, _REPLACE
 cdef u8 _COLLECTING_MARK, _REDUCTION_MARK
 cdef list _LAYOUTS
 cdef bytes _NUL, _REDUCTION
 cdef Layout _CONTENT_LAYOUT, _ADMITTED_LAYOUT, _REJECTED_LAYOUT, _FILL_LAYOUT
 cdef Layout _ADMITTED_TIMED, _ADMITTED_NOTED, _REJECTED_NOTED, _REJECTED_TIMED, _COLLECTING_LAYOUT, _REDUCTION_LAYOUT
+cdef Layout _REPLACE_LAYOUT, _REPLACE_REJECTED_LAYOUT
 
 @cython.final
 cdef class RememberedOrders:
-    cdef readonly RowMap _orders, _fills
+    cdef readonly RowMap _orders, _fills, _chains
     cdef public Shares shares
     cdef public i64 forgotten_close_ns
-    cdef public bint is_wide
+    cdef public bint is_wide, has_chains
     cdef bytearray _key_bytes, _row_bytes, _payload
     cdef PackReader _reader
     cdef readonly Request known
@@ -52,11 +53,20 @@ cdef class RememberedOrders:
     cpdef Py_ssize_t first_fill(self, Py_ssize_t row) except -2
     cpdef Py_ssize_t next_fill(self, Py_ssize_t fill_row) except -2
 
-    @cython.locals(out=BufferPointer, at=Py_ssize_t)
+    @cython.locals(key=bytes, row=Py_ssize_t)
     cpdef bytes fill_key(self, Request request)
+    cpdef bytes said_fill_key(self, Request request)
+    @cython.locals(out=BufferPointer, at=Py_ssize_t)
+    cdef bytes _fact_key(self, bytes order_key, Request request)
 
     @cython.locals(row=Py_ssize_t)
     cpdef Py_ssize_t find(self, Request request, i64 now_ns) except -2
+    @cython.locals(row=Py_ssize_t)
+    cpdef Py_ssize_t find_named(self, Request request, i64 now_ns) except -2
+    @cython.locals(chain=i64)
+    cpdef Py_ssize_t first_of(self, Py_ssize_t row) except -2
+    @cython.locals(chain=i64)
+    cpdef i64 chain_of(self, Py_ssize_t row) except? -1
 
     @cython.locals(phase=i64)
     cpdef i64 phase(self, Py_ssize_t row) except -1
@@ -64,7 +74,7 @@ cdef class RememberedOrders:
     cpdef i64 filled_quantity(self, Py_ssize_t row) except? -1
     cpdef i64 reduced_quantity(self, Py_ssize_t row) except? -1
 
-    @cython.locals(gone=i64, quantity=i64)
+    @cython.locals(gone=i64, quantity=i64, chain=i64)
     cpdef i64 left(self, Py_ssize_t row) except? -1
     cpdef Py_ssize_t share_number(self, Py_ssize_t row) except -1
     cpdef i64 release_sequence(self, Py_ssize_t row) except? -1
@@ -110,8 +120,13 @@ cdef class RememberedOrders:
     cpdef int note_reduced(self, Py_ssize_t row, i64 lots, i64 hold_microcents) except -1
     cpdef int release(self, Py_ssize_t row, i64 sequence, i64 released_microcents) except -1
 
-    @cython.locals(share=DeskIds)
+    @cython.locals(share=DeskIds, chain=i64, other=Py_ssize_t, field=Py_ssize_t)
     cpdef int close(
+        self, Py_ssize_t row, i64 phase, i64 closed_at_ns, i64 expires_at_ns
+    ) except -1
+
+    @cython.locals(share=DeskIds)
+    cpdef int close_member(
         self, Py_ssize_t row, i64 phase, i64 closed_at_ns, i64 expires_at_ns
     ) except -1
 
@@ -130,22 +145,3 @@ cdef class RememberedOrders:
     cpdef Py_ssize_t add_early_fill(
         self, Request request, Outcome outcome, i64 expires_at_ns
     ) except -1
-
-    @cython.locals(share=DeskIds)
-    cpdef int forget_expired(self, i64 now_ns) except -1
-
-    @cython.locals(shares=Shares, other=DeskIds, _step=Py_ssize_t)
-    cpdef int forget_some(self, DeskIds share, u64 sequence, i64 now_ns) except -1
-
-    @cython.locals(
-        orders=RowMap, row=Py_ssize_t, fill_row=Py_ssize_t, _step=Py_ssize_t
-    )
-    cdef int _forget_of(self, DeskIds share, i64 now_ns) except -1
-
-    cdef int _forget_fill(self, DeskIds share, Py_ssize_t row, Py_ssize_t fill_row) except -1
-
-    @cython.locals(
-        orders=RowMap, shares=Shares, share=DeskIds, fill_row=Py_ssize_t, before=Py_ssize_t,
-        behind=Py_ssize_t, closed_at_ns=i64,
-    )
-    cdef int _forget_order(self, Py_ssize_t row) except -1

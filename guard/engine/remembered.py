@@ -7,13 +7,14 @@ run backwards along a desk's queue of closed ones. Who may have how many: `guard
 
 How it works: orders and fills are rows of integers with a payload (`guard.engine.row_map`): the
 request and its answer in MessagePack, as two tables of fields say, without what the key says. The
-fills of an order hang on it as a chain of rows, its reductions among them, and are forgotten before
-it. Fills that name no order of ours stand in a queue of their own (`remembered_orphans`). A change
-of any of this is a new version of checkpoints.
+fills of an order hang on it as a list of rows, its reductions among them, and are forgotten before
+it. Orders that replace each other are a chain (`guard.engine.chains`): `find` gives the row of its
+first order whichever is named, which has all that there is of the chain, its fills too. Fills that
+name no order of ours stand in a queue of their own (`remembered_orphans`). A change of any of this
+is a new version of checkpoints.
 
-What has expired is forgotten in steps, behind each record. Until then an order that has expired is
-unknown, but its fills are known still; a new order under its id takes its place. Under rules before
-version 2 (`Shares.is_split` is false) all of it went at once, before the record was applied.
+What has expired is forgotten in steps (`guard.engine.forgetting`). Until then an order that has
+expired is unknown, but its fills are known still; a new order under its id takes its place.
 
 How it fails: `InvariantError` for a payload that is none of its own.
 """
@@ -21,12 +22,14 @@ How it fails: `InvariantError` for a payload that is none of its own.
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
-from guard.engine import remembered_form, remembered_orphans, remembered_whole
+from guard.engine import forgetting, remembered_form, remembered_orphans, remembered_whole
 from guard.engine.remembered_form import (
+    CHAIN_ROW,
     FILL_ROW,
     ORDER_ROW,
+    REPLACE_HEADS,
     OrderPhase,
-    put_foreign_rest,
+    foreign_parts,
     read_foreign,
 )
 from guard.engine.row_map import NO_ROW, Reader, RowMap
@@ -49,10 +52,9 @@ Outlasting: TypeAlias = tuple[int, int, int]
  _CLOSED_BEFORE, _CLOSED_AT, _FILL_COUNT, _SHARE, _REDUCED, _CHAIN,
 ) = range(len(ORDER_ROW))  # fmt: skip
 _NEXT_FILL, _FILL_EXPIRES = range(len(FILL_ROW))
-# How much of what has expired is forgotten behind a record: of its own desk, and of another one.
-FORGET_STEPS: Final = 32
-_NO_ROW, _NEVER, _STEPS = NO_ROW, NEVER, FORGET_STEPS
-_OPEN, _REFUSED = int(OrderPhase.OPEN), int(OrderPhase.REFUSED)
+_FIRST, _STANDING, _PENDING, _LOTS, _LOTS_EVER = range(len(CHAIN_ROW))
+_NO_ROW, _NEVER = NO_ROW, NEVER
+_OPEN, _REFUSED, _REPLACED = map(int, (OrderPhase.OPEN, OrderPhase.REFUSED, OrderPhase.REPLACED))
 _DESK, _ID = fields.TEXT_NAMES.index("desk"), fields.TEXT_NAMES.index("client_order_id")
 _DESK_AT, _ID_AT, _FILL_ID_AT = TEXTS["desk"][0], TEXTS["client_order_id"][0], TEXTS["fill_id"][0]
 _ADMITTED, _FOREIGN, _NUL = int(OutcomeKind.ADMITTED), FOREIGN, b"\0"
@@ -60,6 +62,8 @@ _REDUCE, _REDUCTION = fields.REDUCE, b"\0\1"  # what stands before a reduction's
 _ADMITTED_LAYOUT, _REJECTED_LAYOUT = remembered_form.ADMITTED, remembered_form.REJECTED
 _ADMITTED_TIMED, _REJECTED_TIMED = remembered_form.ADMITTED_TIMED, remembered_form.REJECTED_TIMED
 _ADMITTED_NOTED, _REJECTED_NOTED = remembered_form.ADMITTED_NOTED, remembered_form.REJECTED_NOTED
+_REPLACE_LAYOUT, _REPLACE = remembered_form.REPLACE_ADMITTED, fields.REPLACE
+_REPLACE_REJECTED_LAYOUT = remembered_form.REPLACE_REJECTED
 _LAYOUTS = [remembered_form.ORDER_LAYOUTS.get(first) for first in range(256)]
 _CONTENT_LAYOUT, _FILL_LAYOUT = remembered_form.CONTENT, remembered_form.FILL
 _COLLECTING_LAYOUT = remembered_form.FILL_COLLECTING
@@ -70,7 +74,8 @@ _REDUCTION_LAYOUT, _REDUCTION_MARK = remembered_form.REDUCTION, remembered_form.
 class RememberedOrders:
     """The map of ids. Bounded by the caller, who asks `is_full` before it adds.
 
-    `is_wide`: has any order ever been reduced? Only then is that in the dump.
+    `is_wide`: has any order ever been reduced or replaced? Only then is that in the dump;
+    `has_chains`: has any been replaced?
     `forgotten_close_ns`: nothing forgotten was closed, or sent, later. `known` and
     `known_outcome`: the order that was read last, and its first answer.
     """
@@ -78,9 +83,10 @@ class RememberedOrders:
     def __init__(self) -> None:
         self._orders = RowMap(len(ORDER_ROW))
         self._fills = RowMap(len(FILL_ROW))
+        self._chains = RowMap(len(CHAIN_ROW))
         self.shares = Shares()
         self.forgotten_close_ns = 0
-        self.is_wide = False
+        self.is_wide = self.has_chains = False
         self._orphan_first = self._orphan_last = _NO_ROW
         self._orphan_count = 0
         self._last_orphan_sequence = 0
@@ -101,7 +107,8 @@ class RememberedOrders:
 
     def memory_bytes(self) -> int:
         """What the orders and fills take, free rows and blocks included."""
-        return self._orders.memory_bytes() + self._fills.memory_bytes()
+        chains = self._chains.memory_bytes() if self.has_chains else 0
+        return self._orders.memory_bytes() + self._fills.memory_bytes() + chains
 
     def expect(self, orders_max: int) -> None:
         """Makes room in the index for that many orders and as many fills. At start-up."""
@@ -126,26 +133,55 @@ class RememberedOrders:
         return self._asked_key
 
     def fill_key(self, request: Request) -> bytes:
-        """The same of a fill's three parts, or of a reduction's, of which none is a fill's."""
+        """The same of a fill's three parts, or of a reduction's, of which none is a fill's.
+
+        Of a chain they are its first order's, whichever is named: a fill counts once.
+        """
+        key = self.order_key(request)
+        if self.has_chains:
+            row = self.find(request, request.received_at_ns)
+            if row != _NO_ROW:
+                key = self._orders.key(row)
+        return self._fact_key(key, request)
+
+    def said_fill_key(self, request: Request) -> bytes:
+        """The same as the request says it, of a chain or not."""
+        return self._fact_key(self.order_key(request), request)
+
+    def _fact_key(self, order_key: bytes, request: Request) -> bytes:
         out = self._key_bytes
-        at = text.put_slice(out, 0, request.texts, _DESK_AT, request.desk_bytes)
-        at = text.put(out, at, _NUL)
-        at = text.put_slice(out, at, request.texts, _ID_AT, request.client_order_id_bytes)
+        at = text.put(out, 0, order_key)
         at = text.put(out, at, _REDUCTION if request.kind == _REDUCE else _NUL)
         at = text.put_slice(out, at, request.texts, _FILL_ID_AT, request.fill_id_bytes)
         return le.bytes_of(out, at)
 
     def find(self, request: Request, now_ns: int) -> int:
-        """The row of the request's order; NO_ROW where it is unknown or may be forgotten by now."""
+        """The row of the request's order, of a chain the first one's; NO_ROW where it is unknown or
+        may be forgotten by now."""
+        row = self.find_named(request, now_ns)
+        return row if row == _NO_ROW or not self.has_chains else self.first_of(row)
+
+    def find_named(self, request: Request, now_ns: int) -> int:
+        """The row of that very order."""
         row = self._orders.find(self.order_key(request))
         if row != _NO_ROW and self._orders.value(row, _EXPIRES) <= now_ns:
             return _NO_ROW
         return row
 
+    def first_of(self, row: int) -> int:
+        """The row of the first order of that one's chain, its own where it is of none."""
+        chain = self._orders.value(row, _CHAIN)
+        return row if chain >= 0 else self._chains.value(-chain - 1, _FIRST)
+
+    def chain_of(self, row: int) -> int:
+        """The number of the chain whose first order that is; 0: of none."""
+        chain = self._orders.value(row, _CHAIN)
+        return chain if chain > 0 else 0
+
     def phase(self, row: int) -> int:
         """The order's `OrderPhase`."""
         phase = self._orders.value(row, _PHASE)
-        if not _OPEN <= phase <= _REFUSED:
+        if not _OPEN <= phase <= _REPLACED:
             raise InvariantError(f"the remembered order in row {row} has the phase {phase}")
         return phase
 
@@ -164,7 +200,11 @@ class RememberedOrders:
     def left(self, row: int) -> int:
         """How many lots of the order, which was read last, are neither filled nor taken off."""
         gone = self._orders.value(row, _FILLED)
-        quantity = self.known.quantity - self._orders.value(row, _REDUCED)
+        chain = self._orders.value(row, _CHAIN)
+        if chain > 0:
+            quantity = self._chains.value(chain - 1, _LOTS)
+        else:
+            quantity = self.known.quantity - self._orders.value(row, _REDUCED)
         return quantity - gone if gone < quantity else 0
 
     def share_number(self, row: int) -> int:
@@ -193,24 +233,30 @@ class RememberedOrders:
         return self.read_into(row, self._aside, outcome)
 
     def read_into(self, row: int, request: Request, outcome: Outcome) -> int:
-        """Reads the order and its first answer into these."""
+        """Reads the order and its first answer into these.
+
+        Of a replace `original_client_order_id` is whose place it was to take, empty of all others.
+        """
         payload = self._orders.payload(row)
         end = len(payload)
         # Unless the layout has it:
         outcome.received_at_ns = outcome.reducing = outcome.self_match = outcome.located_lots = 0
         request.fill_id_bytes = 0  # where an order's locate stands
+        request.original_client_order_id_bytes = 0
         layout = _LAYOUTS[payload[0] if end > 0 else 0]
         if layout is None or self._reader.read(layout, payload, 0, end, request, outcome) != end:
             self._read_foreign(row, payload, request, outcome)
-        elif layout is _ADMITTED_TIMED or layout is _ADMITTED_NOTED:
+        elif layout in (_ADMITTED_TIMED, _ADMITTED_NOTED, _REPLACE_LAYOUT):
             outcome.reducing = outcome.reservation_id == 0
         return 0
 
     def _read_foreign(self, row: int, payload: bytes, request: Request, outcome: Outcome) -> None:
         """The same of an order that rules of another version answered."""
-        if self._reader.read(_CONTENT_LAYOUT, payload, 1, len(payload), request, outcome) < 0:
+        at = REPLACE_HEADS.get(payload[0], 1) if payload else 0
+        if self._reader.read(_CONTENT_LAYOUT, payload, at, len(payload), request, outcome) < 0:
             raise InvariantError(f"the remembered order in row {row} is none")
-        answer, outcome.received_at_ns = read_foreign(payload)
+        answer, outcome.received_at_ns, original = read_foreign(payload)
+        request.set_text("original_client_order_id", original.encode())
         outcome.take_foreign(answer)
 
     def find_fill(self, request: Request, now_ns: int) -> int:
@@ -276,7 +322,7 @@ class RememberedOrders:
         """How many fills of the order are remembered."""
         return self._orders.value(row, _FILL_COUNT)
 
-    # Changes. Nothing that was forgotten is in the way of what is added: see `forget_expired`.
+    # Changes. Nothing that was forgotten is in the way of what is added: `guard.engine.forgetting`.
 
     def add(self, share: DeskIds, request: Request, outcome: Outcome, is_timed: bool) -> int:
         """Remembers an order that was admitted, open; or refused, which is then to be closed."""
@@ -284,7 +330,7 @@ class RememberedOrders:
         if self.shares.is_split:
             before = self._orders.find(key)
             if before != _NO_ROW:
-                self._forget_order(before)
+                forgetting.forget_order(self, before)
             self.shares.add_id(share)
         is_admitted = outcome.kind == _ADMITTED
         share.open_count += is_admitted
@@ -293,7 +339,9 @@ class RememberedOrders:
             count = self._put_foreign(request, outcome, is_timed)
         else:
             layout = _ADMITTED_LAYOUT if is_admitted else _REJECTED_LAYOUT
-            if is_timed:
+            if request.kind == _REPLACE:
+                layout = _REPLACE_LAYOUT if is_admitted else _REPLACE_REJECTED_LAYOUT
+            elif is_timed:
                 layout = _ADMITTED_TIMED if is_admitted else _REJECTED_TIMED
                 if request.fill_id_bytes or (is_admitted and outcome.self_match):
                     layout = _ADMITTED_NOTED if is_admitted else _REJECTED_NOTED
@@ -319,8 +367,9 @@ class RememberedOrders:
         """Puts an order that rules of another version answered; how many bytes it takes."""
         assert outcome.foreign is not None
         time = (request.received_at_ns,) if is_timed else ()
-        count, said = put_foreign_rest(outcome.foreign, *time)
-        at = text.put(self._payload, 0, bytes([0x90 + count]))
+        original = request.original_client_order_id if request.kind == _REPLACE else ""
+        head, said = foreign_parts(outcome.foreign, original, *time)
+        at = text.put(self._payload, 0, head)
         at = tables.write_pack(_CONTENT_LAYOUT, self._payload, at, request, outcome)
         if at + len(said) > len(self._payload):
             raise InvariantError(f"an answer of {len(said)} bytes is to be remembered")
@@ -347,13 +396,29 @@ class RememberedOrders:
         return 0
 
     def close(self, row: int, phase: int, closed_at_ns: int, expires_at_ns: int) -> int:
-        """Closes: from `expires_at_ns` on, and after those of its desk closed before, it may go."""
+        """Closes: from `expires_at_ns` on, and after those of its desk closed before, it may go.
+
+        With the first order of a chain those close that stand or wait in its place.
+        """
+        chain = self._orders.value(row, _CHAIN)
+        if chain > 0:
+            for field in (_STANDING, _PENDING):
+                other = self._chains.value(chain - 1, field)
+                if other != _NO_ROW and other != row:
+                    self.close_member(other, phase, closed_at_ns, expires_at_ns)
         share = self.shares.of(self._orders.value(row, _SHARE))
         if self._orders.value(row, _FILL_COUNT) >= self.shares.fills_per_order_near:
             share.crowded -= 1
         share.open_count -= self._orders.value(row, _PHASE) == _OPEN
         self._orders.put(row, _PHASE, phase)
         self._orders.put(row, _CLOSED_AT, closed_at_ns)
+        return self._enqueue(share, row, expires_at_ns)
+
+    def close_member(self, row: int, phase: int, closed_at_ns: int, expires_at_ns: int) -> int:
+        """Closes one of a chain that is not its first; all of a chain are one open order."""
+        self._orders.put(row, _PHASE, phase)
+        self._orders.put(row, _CLOSED_AT, closed_at_ns)
+        share = self.shares.of(self._orders.value(row, _SHARE))
         return self._enqueue(share, row, expires_at_ns)
 
     def _enqueue(self, share: DeskIds, row: int, expires_at_ns: int) -> int:
@@ -400,92 +465,18 @@ class RememberedOrders:
         """Remembers a fill that may meet its order yet (`guard.engine.facts`)."""
         return self._add_fill(request, outcome, _NO_ROW, expires_at_ns)
 
-    def forget_expired(self, now_ns: int) -> int:
-        """Forgets all that may be forgotten by `now_ns`: as was done before rules version 2."""
-        share = self.shares.of(0)
-        while share.closed_first != _NO_ROW:
-            if self._orders.value(share.closed_first, _EXPIRES) > now_ns:
-                break
-            self._forget_order(share.closed_first)
-        while self._orphan_first != _NO_ROW:
-            if self._fills.value(self._orphan_first, _FILL_EXPIRES) > now_ns:
-                break
-            remembered_orphans.forget_oldest(self)
-        return 0
-
-    def forget_some(self, share: DeskIds, sequence: int, now_ns: int) -> int:
-        """Forgets of what may be forgotten by `now_ns`, behind record `sequence`.
-
-        `share`: of the record's desk. Another one's turn comes by the sequence.
-        """
-        shares = self.shares
-        self._forget_of(share, now_ns)
-        other = shares.of(sequence % len(shares.all))
-        if other is not share:
-            self._forget_of(other, now_ns)
-        for _step in range(_STEPS):
-            if self._orphan_first == _NO_ROW or (
-                self._fills.value(self._orphan_first, _FILL_EXPIRES) > now_ns
-            ):
-                break
-            remembered_orphans.forget_oldest(self)
-        return 0
-
-    def _forget_of(self, share: DeskIds, now_ns: int) -> int:
-        """Some of a share's: an order's fills one by one, then itself."""
-        orders = self._orders
-        for _step in range(_STEPS):
-            row = share.closed_first
-            if row == _NO_ROW or orders.value(row, _EXPIRES) > now_ns:
-                break
-            fill_row = orders.value(row, _FIRST_FILL)
-            if fill_row == _NO_ROW:
-                self._forget_order(row)
-            else:
-                self._forget_fill(share, row, fill_row)
-        return 0
-
-    def _forget_fill(self, share: DeskIds, row: int, fill_row: int) -> int:
-        """The last one that is left of an order's."""
-        self._orders.put(row, _FIRST_FILL, self._fills.value(fill_row, _NEXT_FILL))
-        self._fills.remove(fill_row)
-        if self.shares.is_split:
-            share.fills -= 1
-        return 0
-
-    def _forget_order(self, row: int) -> int:
-        """A closed one, with all that is left of its fills."""
-        orders, shares = self._orders, self.shares
-        share = shares.of(orders.value(row, _SHARE))
-        fill_row = orders.value(row, _FIRST_FILL)
-        while fill_row != _NO_ROW:
-            self._forget_fill(share, row, fill_row)
-            fill_row = orders.value(row, _FIRST_FILL)
-        before, behind = orders.value(row, _CLOSED_BEFORE), orders.value(row, _NEXT_CLOSED)
-        if row == share.closed_first:
-            share.closed_first = behind
-            before = _NO_ROW
-        else:
-            orders.put(before, _NEXT_CLOSED, behind)
-        if row == share.closed_last:
-            share.closed_last = before
-        else:
-            orders.put(behind, _CLOSED_BEFORE, before)
-        if shares.is_split:
-            shares.drop_id(share)
-            closed_at_ns = orders.value(row, _CLOSED_AT)
-            if closed_at_ns > self.forgotten_close_ns:
-                self.forgotten_close_ns = closed_at_ns
-        orders.remove(row)
-        self._known_row = _NO_ROW
-        return 0
-
     # All at once.
 
     def dump(self) -> Iterator[bytes]:
         """All that is remembered, in pieces: equal for equal histories."""
         return remembered_whole.dump(self)
 
-    def load(self, read: Reader, is_split: bool = False, is_wide: bool = False) -> None:
-        """Becomes what `dump` wrote; `is_split`, `is_wide`: as it was."""
-        remembered_whole.load(self, read, is_split, is_wide)
+    def load(
+        self,
+        read: Reader,
+        is_split: bool = False,
+        is_wide: bool = False,
+        has_chains: bool = False,
+    ) -> None:
+        """Becomes what `dump` wrote; `is_split`, `is_wide`, `has_chains`: as it was."""
+        remembered_whole.load(self, read, is_split, is_wide, has_chains)

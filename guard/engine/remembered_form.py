@@ -13,19 +13,23 @@ from typing import Any, Final
 import msgspec
 
 from guard.protocol import fields
-from guard.protocol.fields import Field, ValueKind, answer_field
+from guard.protocol.fields import TEXT_NAMES, Field, ValueKind, answer_field
 from guard.protocol.layout import Layout, Step, encode_pack
 from guard.protocol.messages import Admit, Filled, Reduced, Reject
 from kernel import InvariantError
 
 
 class OrderPhase(IntEnum):
-    """Where an order is in its life. Both kinds of closed are `closed` to a client."""
+    """Where an order is in its life. All kinds of closed are `closed` to a client.
+
+    REPLACED: another one of its chain stands in its place.
+    """
 
     OPEN = 1
     FILLED = 2
     CANCELED = 3
     REFUSED = 4
+    REPLACED = 5
 
 
 # An order's integers in its row. A release sequence of 0: not canceled. Rows: those closed next and
@@ -37,6 +41,11 @@ ORDER_ROW: Final = (
     "closed_before", "closed_at_ns", "fill_count", "share",
     "reduced_quantity", "chain",
 )  # fmt: skip
+# A chain's integers (`guard.engine.chains`): the rows of its first order, of the one that stands,
+# of the one that waits for the venue's word, or NO_ROW; how many lots of both may be filled at
+# most, what is filled included, and how many that ever were. An order's `chain` is 0 where it is of
+# none; of the first one it is the chain's row and one more, of all others that below zero.
+CHAIN_ROW: Final = ("first", "standing", "pending", "lots", "lots_ever")
 # How many of them there are of orders none of which was ever reduced or replaced.
 NARROW_FIELDS: Final = 12
 # A fill's integers: the order's next fill, or the next orphan; NEVER where it goes with its order.
@@ -79,8 +88,8 @@ _TIME: Final = answer_field(Admit, "received_at_ns")
 _CONTENT_HEAD: Final = b"\xdc" + len(_ORDER_CONTENT).to_bytes(2, "big")
 
 
-def _order_layout(rest: list[Field]) -> Layout:
-    head = bytes([0x90 + 1 + len(rest)])
+def _order_layout(rest: list[Field], head: bytes = b"") -> Layout:
+    head = head or bytes([0x90 + 1 + len(rest)])
     return Layout(_steps(_ORDER_CONTENT, head + _CONTENT_HEAD) + _steps(rest, b""))
 
 
@@ -96,6 +105,21 @@ _LOCATE: Final = fields.RECORDED_FIELDS[fields.ORDER][-1]._replace(
 ADMITTED_NOTED: Final = _order_layout([*_ADMIT_REST, _TIME, *_NOTED, _LOCATE])
 REJECTED_NOTED: Final = _order_layout([*_REJECT_REST, _TIME, _LOCATE])
 REJECTED, REJECTED_TIMED = _order_layout(_REJECT_REST), _order_layout([*_REJECT_REST, _TIME])
+# Of a replace the same, and last whose place it is to take. It begins as no order does: with a head
+# of three bytes or of five.
+REPLACE_MARK, REPLACE_REJECTED_MARK = 0xDC, 0xDD
+_ORIGINAL: Final = Field(
+    "original_client_order_id", ValueKind.TEXT, TEXT_NAMES.index("original_client_order_id")
+)
+_REPLACE_RESTS: Final = (
+    [*_ADMIT_REST, _TIME, _NOTED[0], _ORIGINAL],
+    [*_REJECT_REST, _TIME, _ORIGINAL],
+)
+REPLACE_HEADS: Final = {REPLACE_MARK: 3, REPLACE_REJECTED_MARK: 5}  # how many bytes
+REPLACE_ADMITTED, REPLACE_REJECTED = (
+    _order_layout(rest, bytes([mark]) + (1 + len(rest)).to_bytes(REPLACE_HEADS[mark] - 1, "big"))
+    for mark, rest in zip(REPLACE_HEADS, _REPLACE_RESTS, strict=True)
+)
 # By the first byte of a payload.
 ORDER_LAYOUTS: Final = {
     layout.pieces[0][0]: layout
@@ -106,6 +130,8 @@ ORDER_LAYOUTS: Final = {
         REJECTED,
         REJECTED_TIMED,
         REJECTED_NOTED,
+        REPLACE_ADMITTED,
+        REPLACE_REJECTED,
     )
 }
 # The same of a fill and the three of its key.
@@ -152,10 +178,11 @@ CONTENT = Layout(_steps(_ORDER_CONTENT, _CONTENT_HEAD))
 _ADMIT_VALUES: Final = len(_ADMIT_REST) - 2  # of an admit behind its reason and its sequence
 
 
-def put_foreign_rest(answer: Admit | Reject, *time: int) -> tuple[int, bytes]:
-    """Of an answer of other rules: how many elements the array has, and those behind the order.
+def foreign_parts(answer: Admit | Reject, original: str, *time: int) -> tuple[bytes, bytes]:
+    """Of an answer of other rules: the array's head, and its elements behind the order.
 
-    `time`: when the order was received, where that is remembered.
+    `original`: whose place the order is to take; empty: nobody's. `time`: when it was received,
+    where that is remembered.
 
     Raises InvariantError for an integer that no request can hold.
     """
@@ -163,26 +190,31 @@ def put_foreign_rest(answer: Admit | Reject, *time: int) -> tuple[int, bytes]:
     rest: tuple[Any, ...] = msgspec.structs.astuple(answer)[1:7]
     if isinstance(answer, Reject):
         rest = (answer.wal_sequence, fields.STAGES.index(answer.stage), answer.detail)
-    rest += time
+    rest += (*time, original) if original else time
+    head = bytes([0x90 + 2 + len(rest)])
+    if original:
+        mark = REPLACE_MARK if isinstance(answer, Admit) else REPLACE_REJECTED_MARK
+        head = bytes([mark]) + (2 + len(rest)).to_bytes(REPLACE_HEADS[mark] - 1, "big")
     try:
-        return 2 + len(rest), b"".join(map(encode_pack, (code, *rest)))
+        return head, b"".join(map(encode_pack, (code, *rest)))
     except OverflowError as error:
         raise InvariantError(f"a record holds an impossible integer: {error}") from error
 
 
-def read_foreign(payload: bytes) -> tuple[Admit | Reject, int]:
+def read_foreign(payload: bytes) -> tuple[Admit | Reject, int, str]:
     """The answer that is remembered in a payload, without its order's id; when that was received.
 
-    0 where it is not remembered.
+    0 where it is not remembered. Last whose place the order is to take; empty: nobody's.
     """
     code, sequence, *rest = msgspec.msgpack.decode(payload)[1:]
+    original = rest.pop() if payload[0] in REPLACE_HEADS else ""
     word = code if isinstance(code, str) else fields.REASON_WORDS[code]
     if len(rest) < _ADMIT_VALUES:
         stage, detail, *time = rest
-        return Reject("", sequence, fields.STAGES[stage], word, detail, False), sum(time)
+        return Reject("", sequence, fields.STAGES[stage], word, detail, False), sum(time), original
     reservation_id, venue, substituted, notional, fee, *time = rest
     admit = Admit("", sequence, reservation_id, venue, substituted, notional, fee, word, False)
-    return admit, sum(time)
+    return admit, sum(time), original
 
 
 def fill_sequence(payload: bytes) -> int:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from guard.engine.row_map import NO_ROW
+from guard.protocol.outcome import Outcome
+from guard.protocol.request import Request
 from kernel import InvariantError
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 _NEVER = 2**63 - 1
 # Of `guard.engine.remembered`'s rows.
 _PHASE, _EXPIRES, _RELEASE_SEQUENCE, _FIRST_FILL, _FILL_COUNT, _SHARE = 0, 3, 4, 7, 10, 11
-_FILL_EXPIRES = 1
+_CHAIN, _FILL_EXPIRES = 13, 1
+_STANDING, _PENDING = 1, 2  # of a chain's
 _OPEN = 1
 # How the payload of what stands beside fills begins: an array of twelve, as no fill's does.
 BESIDE_MARK: Final = 0x9C
@@ -38,6 +41,52 @@ def ended_by(orders: "RememberedOrders", sequence: int) -> list[tuple[str, str, 
         found.append((*id_of(orders, row), orders.released_microcents(row)))
         row += 1
     return found
+
+
+def key_of(orders: "RememberedOrders", row: int) -> bytes:
+    """The key of that row's order."""
+    return orders._orders.key(row)
+
+
+def is_member(orders: "RememberedOrders", row: int) -> bool:
+    """Is that row's order one of a chain that another one begins, which has all there is of it?"""
+    return orders._orders.value(row, _CHAIN) < 0
+
+
+def live_rows(orders: "RememberedOrders", first: int) -> list[int]:
+    """The rows of those that work of that order's chain: of the one that stands and of the one that
+    waits for the venue's word; its own where it is of none."""
+    chain = orders.chain_of(first)
+    if not chain:
+        return [first]
+    rows = (orders._chains.value(chain - 1, field) for field in (_STANDING, _PENDING))
+    return [row for row in rows if row != NO_ROW]
+
+
+def works(orders: "RememberedOrders", row: int) -> bool:
+    """Does the open order in that row work at its venue, or another one of its chain in its
+    place?"""
+    return row in live_rows(orders, orders.first_of(row))
+
+
+def last_sent_at_ns(orders: "RememberedOrders", row: int, sent_at_ns: int) -> int:
+    """When the last one was sent of that order, sent then, and those that close with it."""
+    order = Request()
+    for other in live_rows(orders, row):
+        if other != row:
+            orders.read_into(other, order, Outcome())
+            sent_at_ns = max(sent_at_ns, order.sent_at_ns)
+    return sent_at_ns
+
+
+def fill_key_of(orders: "RememberedOrders", fill_key: bytes) -> bytes:
+    """The key under which a fill is remembered that is said to be of that one's order: of a chain
+    it is the first order's."""
+    order_key, _, fill_id = fill_key.rpartition(b"\0")
+    row = find_order(orders, order_key) if orders.has_chains else NO_ROW
+    if row == NO_ROW or not is_member(orders, row) or find_fill(orders, fill_key) != NO_ROW:
+        return fill_key
+    return key_of(orders, orders.first_of(row)) + b"\0" + fill_id
 
 
 def expires_at_ns(orders: "RememberedOrders", row: int) -> int:

@@ -32,7 +32,8 @@ _SHARE_VALUES: Final = struct.Struct(f"<{len(SHARE_FIELDS)}q")
 _FIELDS_BEFORE_SHARES: Final = 8
 # Of an order's row, as `guard.engine.remembered.ORDER_ROW` has them.
 _PHASE, _EXPIRES, _NEXT_CLOSED, _FIRST_FILL = 0, 3, 6, 7
-_CLOSED_BEFORE, _CLOSED_AT, _FILL_COUNT, _SHARE = 8, 9, 10, 11
+_CLOSED_BEFORE, _CLOSED_AT, _FILL_COUNT, _SHARE, _CHAIN = 8, 9, 10, 11, 13
+_FIRST, _STANDING, _PENDING = 0, 1, 2  # of a chain's, as CHAIN_ROW
 _NEXT_FILL, _FILL_EXPIRES = 0, 1
 _OPEN = 1
 
@@ -53,10 +54,14 @@ def dump(orders: "RememberedOrders") -> Iterator[bytes]:
         )
         yield from orders._orders.dump(_FIELDS_BEFORE_SHARES)
     yield from orders._fills.dump()
+    if orders.has_chains:
+        yield from orders._chains.dump()
 
 
-def load(orders: "RememberedOrders", read: Reader, is_split: bool, is_wide: bool) -> None:
-    """Becomes what `dump` wrote; `is_split`: as its shares were; `is_wide`: as it was."""
+def load(
+    orders: "RememberedOrders", read: Reader, is_split: bool, is_wide: bool, has_chains: bool
+) -> None:
+    """Becomes what `dump` wrote; `is_split`: as its shares were; the others: as they were."""
     shares = orders.shares = Shares()
     shares.is_split = is_split
     first = shares.of(0)
@@ -73,25 +78,45 @@ def load(orders: "RememberedOrders", read: Reader, is_split: bool, is_wide: bool
         )
     orders._orphan_first, orders._orphan_last, orders._orphan_count = orphans
     orders._known_row = NO_ROW
-    orders.is_wide = is_wide
+    orders.is_wide, orders.has_chains = is_wide, has_chains
     narrow = NARROW_FIELDS if is_split else _FIELDS_BEFORE_SHARES
     orders._orders.load(read, 0 if is_wide else narrow)
     orders._fills.load(read)
+    if has_chains:
+        orders._chains.load(read)
+        _check_chains(orders)
     if is_split and sum(share.ids for share in shares.all) != len(orders):
         raise InvariantError(f"the dumped shares are not of {len(orders)} orders")
     _count_open(orders)
     _find_outlasting(orders)
 
 
+def _check_chains(orders: "RememberedOrders") -> None:
+    """Each has its first order, and the others of it lead there."""
+    rows, chains = orders._orders, orders._chains
+    count = 0
+    for chain in chains.rows():
+        first = chains.value(chain, _FIRST)
+        if rows.value(first, _CHAIN) != chain + 1:
+            raise InvariantError(f"a dumped chain begins in row {first}, which is of another")
+        for other in (chains.value(chain, _STANDING), chains.value(chain, _PENDING)):
+            if other not in (NO_ROW, first) and rows.value(other, _CHAIN) != -chain - 1:
+                raise InvariantError(f"the order in row {other} is not of its dumped chain")
+    for row in rows.rows():
+        count += rows.value(row, _CHAIN) > 0
+    if count != len(chains):
+        raise InvariantError(f"{len(chains)} chains are dumped, and {count} orders begin one")
+
+
 def _count_open(orders: "RememberedOrders") -> None:
-    """Walks over the orders, once, for how many of each share are open."""
+    """Walks over the orders, once, for how many of each share are open, a chain as one."""
     shares, end = orders.shares, orders.row_end()
     row = orders.find_open(0, end)
     while row != NO_ROW:
         number = orders.share_number(row)
         if not 0 <= number < len(shares.all):
             raise InvariantError(f"an open order is of share {number} of {len(shares.all)}")
-        shares.of(number).open_count += 1
+        shares.of(number).open_count += orders._orders.value(row, _CHAIN) >= 0
         row = orders.find_open(row + 1, end)
 
 

@@ -22,12 +22,16 @@ from guard.protocol.messages import (
     Reduced,
     Reject,
     Released,
+    Replaced,
+    ReplaceRejected,
+    ReplaceSettled,
 )
 from guard.protocol.ranges import (
     Client,
     ElapsedNs,
     MarkAgeNs,
     MarkPrice,
+    OrderName,
     ReceivedAtNs,
     Sequence,
 )
@@ -46,11 +50,13 @@ class OrderDecided(Event, tag="order", gc=False):
 
     Since version 3 of the rules, each left out where there is none: the price of its symbol that
     was known then, how old that was, the price to which it has jumped, if that is not confirmed
-    yet; and the log's count of time, where there are limits.
+    yet; and the log's count of time, where there are limits; and `replaces`, of an order that is to
+    take that one's place.
     """
 
     order: Order
     answer: Admit | Reject
+    replaces: OrderName | UnsetType = UNSET
     mark_price: MarkPrice | UnsetType = UNSET
     mark_age_ns: MarkAgeNs | UnsetType = UNSET
     mark_jump: MarkPrice | UnsetType = UNSET
@@ -63,6 +69,7 @@ class OrderRefused(Event, tag="order_refused", gc=False):
 
     order: Order
     answer: Reject
+    replaces: OrderName | UnsetType = UNSET
     mark_price: MarkPrice | UnsetType = UNSET
     mark_age_ns: MarkAgeNs | UnsetType = UNSET
     mark_jump: MarkPrice | UnsetType = UNSET
@@ -113,5 +120,23 @@ class ExecutionRecorded(Event, tag="execution", gc=False):
 
     execution: Execution
     answer: Executed
+    elapsed_ns: ElapsedNs | UnsetType = UNSET
+    clock_ns: ReceivedAtNs | UnsetType = UNSET
+
+
+class ReplaceDone(Event, tag="replaced", gc=False):
+    """The venue has replaced: another order stands, and what it does not need is free."""
+
+    replaced: Replaced
+    answer: ReplaceSettled
+    elapsed_ns: ElapsedNs | UnsetType = UNSET
+    clock_ns: ReceivedAtNs | UnsetType = UNSET
+
+
+class ReplaceFailed(Event, tag="replace_rejected", gc=False):
+    """The venue has not replaced: the order stands as it did."""
+
+    replace_rejected: ReplaceRejected
+    answer: ReplaceSettled
     elapsed_ns: ElapsedNs | UnsetType = UNSET
     clock_ns: ReceivedAtNs | UnsetType = UNSET

@@ -29,6 +29,8 @@ def meets_own_order(state: GuardState, request: Request, outcome: Outcome, found
         return False
     assert worth is not None
     venue = le.load_u32(outcome.output_row, _VENUE_AT)
+    if found.is_overruled:
+        venue = request.venue
     if not state.book.meets(worth.number, venue, request):
         return False
     outcome.asked, outcome.scope = venue, effective.scopes[_SELF_MATCH]

@@ -45,7 +45,7 @@ def _say(outcome: Outcome, found: Found) -> bool:
 
 
 def _short_lots(state: GuardState, request: Request, found: Found) -> int:
-    """How many lots of a sell are beyond what covers it."""
+    """How many lots of a sell, or of what a replace of one adds, are beyond what covers it."""
     desk, worth, positions = found.desk, found.worth, state.positions
     assert desk is not None
     assert worth is not None
@@ -56,10 +56,10 @@ def _short_lots(state: GuardState, request: Request, found: Found) -> int:
         if wide_before > 0:
             wide_before = positions.reducible(row, _SELL)
         wide_before = wide_before - positions.working(row, _SELL)
-    wide_after = wide_before - request.quantity
+    wide_after = wide_before - found.asked_lots
     if wide_after >= 0:
         return 0
-    return request.quantity if wide_before <= 0 else -wide_after
+    return found.asked_lots if wide_before <= 0 else -wide_after
 
 
 def _needs_locate(found: Found) -> bool:

@@ -49,7 +49,10 @@ cdef class Found:
     cdef readonly Proposal proposal
     cdef public Request request
     cdef public bint is_exit, is_overruled
-    cdef public u64 overruled_fee_microcents, short_lots
+    cdef public u64 overruled_fee_microcents, asked_lots, asked_microcents, short_lots
+    cdef public bint is_replace, is_lowering
+    cdef public u64 reservation_id, held_microcents, filled_lots, left_lots, reducible_lots
+    cdef public u64 lowered_microcents
     cdef public object overridden
     cdef public dict venues
     cdef public PolicySnapshot venues_of
@@ -126,7 +129,7 @@ cdef class GuardState:
     ) except -1
 
     @cython.locals(orders=RememberedOrders, worth=Worth)
-    cdef int _note_working(self, Py_ssize_t row, bint is_begun) except -1
+    cpdef int note_working(self, Py_ssize_t row, bint is_begun) except -1
 
     cpdef latch_surplus(self, dict before)
     cpdef bint is_latched(self, desk, symbol) except -1

@@ -6,12 +6,16 @@ and the orders remembered. It changes only in `guard.engine.apply`; `guard.engin
 """
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 
 from guard.engine.day_loss import LOSS, LossLimit, place_of
 from guard.engine.executions import Executions
 from guard.engine.exposure import Proposal
 from guard.engine.facts import NEVER, KeptFacts
+from guard.engine.halts import ACTIONS_REMEMBERED_MAX as ACTIONS_REMEMBERED_MAX
+from guard.engine.halts import ActionDone as ActionDone
+from guard.engine.halts import Actions as Actions
+from guard.engine.halts import EntriesHalt as EntriesHalt
 from guard.engine.latches import OF_ALL, Latches
 from guard.engine.limits import Effective, Limits
 from guard.engine.locates import Locates
@@ -20,7 +24,12 @@ from guard.engine.positions import NO_POSITION, Positions
 from guard.engine.prices import Prices
 from guard.engine.remembered import RememberedOrders
 from guard.engine.remembered_form import OrderPhase
-from guard.engine.remembered_rows import forget_early_fill
+from guard.engine.remembered_rows import (
+    forget_early_fill,
+    last_sent_at_ns,
+    live_rows,
+    works,
+)
 from guard.engine.row_map import NO_ROW
 from guard.engine.shares import DeskIds
 from guard.engine.working_book import WorkingBook
@@ -29,7 +38,7 @@ from guard.protocol import slots
 from guard.protocol.fields import TEXT_NAMES
 from guard.protocol.instruments import Instrument
 from guard.protocol.limits import LimitScope, own_values, revaluing
-from guard.protocol.ranges import TIME_NS_MAX, ByteCount, DiskReserveBytes
+from guard.protocol.ranges import TIME_NS_MAX
 from guard.protocol.request import TEXTS, Request
 from kernel import InvariantError, KernelModel
 from kernel import little_endian as le
@@ -84,26 +93,6 @@ class Desk:
             self.is_halted = False
 
 
-class EntriesHalt(NamedTuple):
-    """Why no desk may enter orders, and the sizes that say so, in bytes."""
-
-    reason: str
-    free_bytes: ByteCount
-    reserve_bytes: DiskReserveBytes
-
-
-class ActionDone(NamedTuple):
-    """An operator's action: the record that did it, and a digest of what was asked."""
-
-    sequence: int
-    digest_hex: str
-
-
-# By the operator's name for it, the oldest first.
-Actions: TypeAlias = dict[str, ActionDone]
-ACTIONS_REMEMBERED_MAX: Final = 10_000
-
-
 class Found:
     """What a request's names stand for, and what its order is worth, while it is decided."""
 
@@ -119,6 +108,14 @@ class Found:
         self.overruled_fee_microcents = 0
         self.short_lots = 0  # how many it may sell short, where a limit asks
         self.overridden: frozenset[int] | None = None  # checks that do not count for it
+        # What the order adds to lots and holds: of a replace less than it asks for. Of one also:
+        # does it but lower risk, under which hold, of how much and with how many lots filled; how
+        # many it leaves open, how many may be reduced, and what it is worth at most if it lowers
+        # risk (`guard.engine.replacing`).
+        self.asked_lots = self.asked_microcents = 0
+        self.is_replace = self.is_lowering = False
+        self.reservation_id = self.held_microcents = self.filled_lots = 0
+        self.left_lots = self.reducible_lots = self.lowered_microcents = 0
         # The venues of a policy by number, and which policy's they are.
         self.venues: dict[int, KernelModel] = {}
         self.venues_of: PolicySnapshot | None = None
@@ -315,10 +312,11 @@ class GuardState:
         self.book.begin(self.limits.watches_own_orders)
         row = self.orders.find_open(0, self.orders.row_end()) if self.book.is_kept else _NO_ROW
         while row != _NO_ROW:
-            self._note_working(row, True)
+            if works(self.orders, row):
+                self.note_working(row, True)
             row = self.orders.find_open(row + 1, self.orders.row_end())
 
-    def _note_working(self, row: int, is_begun: bool) -> int:
+    def note_working(self, row: int, is_begun: bool) -> int:
         """The open order in that row works at its price from now on, or no more."""
         orders = self.orders
         orders.read(row)
@@ -475,10 +473,13 @@ class GuardState:
     def close_order(self, row: int, phase: int, request: Request, sent_at_ns: int) -> int:
         """Closes an order by that request; `sent_at_ns`: its own, 0 where not said."""
         closed_at_ns = request.received_at_ns
+        if self.orders.has_chains:
+            sent_at_ns = last_sent_at_ns(self.orders, row, sent_at_ns)
         # At the window's last nanosecond an order is not stale yet, so its id is still remembered.
         since_ns = sent_at_ns if sent_at_ns > closed_at_ns else closed_at_ns
         if self.book.is_kept and self.orders.phase(row) == _OPEN:
-            self._note_working(row, False)
+            for each in live_rows(self.orders, row):
+                self.note_working(each, False)
         return self.orders.close(row, phase, since_ns, self._window_behind(since_ns, 1))
 
     def orphan_expires_at_ns(self, received_at_ns: int) -> int:

@@ -2,21 +2,26 @@
 
 Owns the rule (`guard/PROTOCOL.md`, 3.5): an `ioc` or `fok` order that is still open
 `immediate_order_s` after the guard received it, and a `day` order that is open when the session of
-its venue has ended, where the limits say so at all. The venue has ended it, and nobody has told the
-guard. It is shown and told, and nothing else: what it holds stays held, until a cancel, or a
-person, frees it, or the close of a day that releases `day` orders. No decision asks.
+its venue has ended, where the limits say so at all; and an order with a replace of which the venue
+has not spoken `immediate_order_s` after the guard received that. The venue has ended it, or has
+spoken, and nobody has told the guard. It is shown and told, and nothing else: what it holds stays
+held, until the venue's word is reported, a cancel, or a person, frees it, or the close of a day
+that releases `day` orders. No decision asks.
 
 How it fails: it does not.
 """
 
 from msgspec import UNSET
 
-from guard.engine.remembered_rows import id_of
+from guard.engine import chains
+from guard.engine.remembered_rows import id_of, is_member
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
 from guard.protocol.limits import IMMEDIATE_ORDER, NO_LIMIT, UNSAID, LimitScope
 from guard.protocol.messages import TIMES_IN_FORCE
+from guard.protocol.outcome import Outcome
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
+from guard.protocol.request import Request
 
 _IMMEDIATE = {TIMES_IN_FORCE.index(word) for word in (b"ioc", b"fok")}
 _DAY = TIMES_IN_FORCE.index(b"day")
@@ -30,18 +35,21 @@ def session_end_ns(since_ns: int, second: int) -> int:
 
 
 def is_suspect(state: GuardState, row: int, now_ns: int) -> bool:
-    """Is the open order in that row suspect by now?"""
+    """Is the open order in that row suspect by now? Of a chain: in its first order's."""
     if not state.has_limits:
         return False
-    orders = state.orders
-    orders.read(row)
-    order, received_at_ns = orders.known, orders.known_outcome.received_at_ns
-    if received_at_ns == 0:
-        return False
-    if order.time_in_force == _DAY:
-        second = _end_of(state, orders.known_outcome.venue)
-        return second is not None and now_ns >= session_end_ns(received_at_ns, second)
-    if order.time_in_force not in _IMMEDIATE:
+    orders, order, answer = state.orders, Request(), Outcome()
+    waits = chains.pending(orders, row)
+    orders.read_into(chains.standing(orders, row), order, answer)
+    if order.time_in_force == _DAY and answer.received_at_ns != 0:
+        second = _end_of(state, answer.venue)
+        if second is not None and now_ns >= session_end_ns(answer.received_at_ns, second):
+            return True
+    is_immediate = order.time_in_force in _IMMEDIATE
+    if waits != NO_ROW:
+        orders.read_into(waits, order, answer)
+    received_at_ns = answer.received_at_ns
+    if (waits == NO_ROW and not is_immediate) or received_at_ns == 0:
         return False
     desk, worth = state.desks.get(id_of(orders, row)[0]), state.worth_of(order)
     if desk is None or worth is None:
@@ -86,7 +94,8 @@ class SuspectSweep:
         end = min(self._row + self._rows_max, orders.row_end())
         row = orders.find_open(self._row, end)
         while row != NO_ROW:
-            self._counted += is_suspect(self._state, row, now_ns)
+            if not is_member(orders, row):
+                self._counted += is_suspect(self._state, row, now_ns)
             row = orders.find_open(row + 1, end)
         self._row = end
         if end >= orders.row_end():

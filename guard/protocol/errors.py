@@ -19,6 +19,7 @@ from guard.protocol.fields import (
     POSITIONS,
     REDUCE,
     REDUCE_FIELDS,
+    REPLACE,
 )
 from guard.protocol.messages import ErrorReply
 from guard.protocol.outcome import Outcome
@@ -27,10 +28,16 @@ from guard.protocol.request import Request
 
 # Of facts that have an id of their own.
 _NAMES: Final = {REDUCE: "reduce_id", EXECUTION: "execution_id"}
-_NOTHING_TO_CANCEL: Final = {
+# Of the order that a request names.
+_IN_THE_WAY: Final = {
     ErrorCode.UNKNOWN_ORDER: "is not known to the guard",
     ErrorCode.ORDER_REFUSED: "was refused: it holds nothing",
     ErrorCode.ORDER_FILLED: "has nothing left that is open",
+    ErrorCode.ORDER_CANCELED: "was canceled: nothing of it is open",
+    ErrorCode.ORDER_REPLACED: "does not stand any more: record {} is of the order that does",
+    ErrorCode.REPLACE_PENDING: "waits for the venue's word on its replace in record {}",
+    ErrorCode.NO_REPLACE: "replaces no order",
+    ErrorCode.REPLACE_SETTLED: "has been settled otherwise, by record {}",
 }
 
 
@@ -70,8 +77,9 @@ def error_reply(request: Request, outcome: Outcome) -> ErrorReply:
             f"{request.desk!r} can be remembered now; nothing has changed"
         )
         return error_about(request, code, named, text)
-    text = (
-        f"client_order_id: {request.client_order_id!r} of desk {request.desk!r} "
-        f"{_NOTHING_TO_CANCEL[code]}"
-    )
-    return error_about(request, code, "client_order_id", text)
+    is_replace = request.kind == REPLACE
+    named = "original_client_order_id" if is_replace else "client_order_id"
+    name = request.original_client_order_id if is_replace else request.client_order_id
+    words = _IN_THE_WAY[code].format(outcome.original_wal_sequence)
+    text = f"{named}: {name!r} of desk {request.desk!r} {words}"
+    return error_about(request, code, named, text)

@@ -28,6 +28,8 @@ from guard.protocol.messages import (
     Reduce,
     Reduced,
     Released,
+    Replace,
+    ReplaceSettled,
     StatusReply,
 )
 from guard.protocol.outcome import OUTCOME_NUMBERS
@@ -73,7 +75,7 @@ class Field(NamedTuple):
 KINDS: Final = tuple(REQUEST_TYPES)
 (
     ORDER, FILL, CANCEL, STATUS, PING, STATS, HELLO, MARK, LIMITS, POSITIONS, REDUCE, EXECUTION,
-    CANCEL_ALL,
+    CANCEL_ALL, REPLACE, REPLACED, REPLACE_REJECTED,
 ) = range(len(KINDS))  # fmt: skip
 BAD: Final = len(KINDS)  # no request: it is answered by an error
 
@@ -97,6 +99,7 @@ ALPHABETS: Final = {
     "currency": _IDENTIFIER,
     "client": _NAME,
     "echo": _PRINTABLE,
+    "original_client_order_id": _IDENTIFIER,
 }
 GATES: Final = TRACE.field_names
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
@@ -133,6 +136,9 @@ CANCEL_FLAG_SETS: Final = tuple(
 # What a reduction has of them: at most one.
 REDUCED_FLAGS: Final[tuple[list[str], ...]] = ([], ["late"], ["overreduced"])
 REDUCED_LATE, OVERREDUCED = 1, 2
+# What the end of a replace has.
+SETTLED_FLAGS: Final[tuple[list[str], ...]] = ([], ["late"])
+SETTLED_LATE = 1
 # What an execution has.
 EXECUTION_FLAGS: Final = (
     "confirms", "differs", "overfill", "late", "unknown", "refused"
@@ -155,11 +161,16 @@ REASON_WORDS: Final = tuple(
     for code in range(max(CODE_OF_REASON.values()) + 1)
 )
 _COUNTED: Final = {int(Reason.RISK_HARD_LIMIT), int(Reason.CONFIDENCE_HARD_LIMIT)}
-ORDER_FIELDS: Final = tuple(name for name in Order.__struct_fields__ if name != "request_id")
+# (The last one is a replace's: it has no place among an order's.)
+ORDER_FIELDS: Final = (
+    *(name for name in Order.__struct_fields__ if name != "request_id"),
+    "original_client_order_id",
+)
 EXECUTION_FIELDS: Final = tuple(
     name for name in Execution.__struct_fields__ if name != "request_id"
 )
 FILL_FIELDS: Final = tuple(name for name in Fill.__struct_fields__ if name != "request_id")
+REPLACE_FIELDS: Final = tuple(name for name in Replace.__struct_fields__ if name != "request_id")
 REDUCE_FIELDS: Final = tuple(name for name in Reduce.__struct_fields__ if name != "request_id")
 
 # What a reject's detail holds, by what it is refused for; the kernel's own reasons hold the counts.
@@ -201,6 +212,7 @@ _DETAIL_OF_REFUSAL: Final = {
     Refusal.FIRM_REDUCING: NO_DETAIL,
     Refusal.DESK_REDUCING: LIMIT_DETAIL,
     Refusal.SYMBOL_REDUCING: NO_DETAIL,
+    Refusal.EXIT_BEYOND_POSITION: LIMIT_DETAIL,
     Refusal.DESK_SYMBOL_REDUCING: NO_DETAIL,
     Refusal.UNKNOWN_VENUE: VENUE_DETAIL,
     Refusal.SUBSTITUTION_NOT_ALLOWED: CHOSEN_DETAIL,
@@ -337,6 +349,8 @@ _ANSWER_FIELDS: Final = {
             "corrected_fills",
             "reduced_quantity",
             "located_lots",
+            "standing_wal_sequence",
+            "pending_wal_sequence",
         )
     },
     "substituted": Field("substituted", ValueKind.WORD, _outcome("substituted"), (False, True)),
@@ -362,6 +376,8 @@ def answer_field(struct: type, name: str) -> Field:
         return _ANSWER_FIELDS[name]._replace(words=CANCEL_FLAG_SETS, is_sparse=True)
     if struct is Reduced and name == "flags":
         return _ANSWER_FIELDS[name]._replace(words=REDUCED_FLAGS)
+    if struct is ReplaceSettled and name == "flags":
+        return _ANSWER_FIELDS[name]._replace(words=SETTLED_FLAGS)
     if struct is Executed and name == "flags":
         return _ANSWER_FIELDS[name]._replace(words=EXECUTION_FLAG_SETS)
     place = _PLACES.get(name, name)
@@ -398,6 +414,8 @@ STATUS_BEFORE, STATUS_BEHIND = (
             "corrected_fills",
             "reduced_quantity",
             "suspect",
+            "standing_wal_sequence",
+            "pending_wal_sequence",
         ),
     )
 )

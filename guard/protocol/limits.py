@@ -48,7 +48,7 @@ WindowMs: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX)]
 WindowS: TypeAlias = Annotated[int, Meta(ge=1, le=WINDOW_MS_MAX // 1_000)]
 SecondOfDay: TypeAlias = Annotated[int, Meta(ge=0, le=86_399)]
 Percent: TypeAlias = Annotated[int, Meta(ge=1, le=100)]
-RateKind: TypeAlias = Literal["orders", "notional", "cancels", "executions"]
+RateKind: TypeAlias = Literal["orders", "notional", "cancels", "executions", "replaces"]
 SelfMatch: TypeAlias = Literal["off", "flag", "refuse"]
 ShortSales: TypeAlias = Literal["allowed", "locate", "refused"]
 

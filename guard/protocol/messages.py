@@ -13,6 +13,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from guard.protocol.cancel_all_messages import CancelAll as CancelAll
 from guard.protocol.cancel_all_messages import CanceledAll as CanceledAll
+from guard.protocol.replace_messages import Replace as Replace
+from guard.protocol.replace_messages import Replaced as Replaced
+from guard.protocol.replace_messages import ReplaceRejected as ReplaceRejected
+from guard.protocol.replace_messages import ReplaceSettled as ReplaceSettled
+from guard.protocol.shown_messages import LimitLine as LimitLine
+from guard.protocol.shown_messages import LimitsReply as LimitsReply
+from guard.protocol.shown_messages import PositionsReply as PositionsReply
+from guard.protocol.shown_messages import ShowLimits as ShowLimits
+from guard.protocol.shown_messages import ShowPositions as ShowPositions
+from guard.protocol.shown_messages import SymbolPosition as SymbolPosition
 from guard.protocol.value_types import I64_MAX as I64_MAX
 from guard.protocol.value_types import ID_LENGTH_MAX as ID_LENGTH_MAX
 from guard.protocol.value_types import NAME_LENGTH_MAX as NAME_LENGTH_MAX
@@ -148,24 +158,6 @@ class Mark(Struct, tag="mark", tag_field="type", forbid_unknown_fields=True, gc=
     request_id: RequestId = UNSET
 
 
-class ShowLimits(Struct, tag="limits", tag_field="type", forbid_unknown_fields=True, gc=False):
-    """Which limits count for a desk in a symbol, and what is used of its rates?"""
-
-    desk: Name
-    symbol: Name
-    request_id: RequestId = UNSET
-
-
-class ShowPositions(
-    Struct, tag="positions", tag_field="type", forbid_unknown_fields=True, gc=False
-):
-    """What does a desk have, and what works of it? Symbols are shown from that one on."""
-
-    desk: Name
-    from_symbol: Name | None = None
-    request_id: RequestId = UNSET
-
-
 class Admit(Struct, tag="admit", tag_field="type", gc=False):
     """The order may go to `venue`; `notional_microcents` of its desk's budget are held.
 
@@ -287,8 +279,9 @@ class StatusReply(Struct, tag="status", tag_field="type"):
     """What the guard knows of an order. `answer` is the first answer, null when unknown.
 
     `busted_fills`, `corrected_fills`: of its fills, how many were since; `reduced_quantity`: how
-    many of its lots were taken off; `suspect`: it should not be open any more. Each is left out
-    where it is none.
+    many of its lots were taken off; `suspect`: it should not be open any more. Of one that was
+    replaced, or is to be: the records of the order that stands and of the one that waits for the
+    venue's word. Each is left out where it is none.
     """
 
     desk: str
@@ -302,6 +295,8 @@ class StatusReply(Struct, tag="status", tag_field="type"):
     corrected_fills: int | UnsetType = UNSET
     reduced_quantity: int | UnsetType = UNSET
     suspect: bool | UnsetType = UNSET
+    standing_wal_sequence: int | UnsetType = UNSET
+    pending_wal_sequence: int | UnsetType = UNSET
     request_id: RequestId = UNSET
 
 
@@ -376,55 +371,6 @@ class Marked(Struct, tag="marked", tag_field="type", gc=False):
     request_id: RequestId = UNSET
 
 
-class LimitLine(Struct):
-    """A limit or a rate: whose it is, its number (None: waived), what of it is used, if said."""
-
-    limit: str
-    scope: str
-    value: int | None
-    used: int | None = None
-
-
-class LimitsReply(Struct, tag="limits", tag_field="type"):
-    """The limits that count for the desk in the symbol; none where there are no limits."""
-
-    desk: str
-    symbol: str
-    limits: list[LimitLine]
-    request_id: RequestId = UNSET
-
-
-class SymbolPosition(Struct):
-    """What a desk has in a symbol, in lots, sold short below zero; money in microcents.
-
-    `confirmed_lots`: what of the position may be reduced. `average_cost_microcents`: of a lot,
-    rounded against the desk; 0 without a position.
-    """
-
-    symbol: str
-    position_lots: int
-    confirmed_lots: int
-    working_buys: int
-    working_sells: int
-    cost_microcents: int
-    average_cost_microcents: int
-    realised_microcents: int
-
-
-class PositionsReply(Struct, tag="positions", tag_field="type"):
-    """A page of a desk's positions, in ascending order of their symbols.
-
-    `since_sequence`: the record since which they are counted, 0 where they are not.
-    `next_symbol`: where the next page begins; None where this one ends the list.
-    """
-
-    desk: str
-    positions: list[SymbolPosition]
-    since_sequence: int
-    next_symbol: str | None = None
-    request_id: RequestId = UNSET
-
-
 class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
     """The request was refused as malformed or impossible, and changed nothing.
 
@@ -456,6 +402,9 @@ Request: TypeAlias = (
     | Reduce
     | Execution
     | CancelAll
+    | Replace
+    | Replaced
+    | ReplaceRejected
 )
 # Every reply but an error.
 Answer: TypeAlias = (
@@ -473,6 +422,7 @@ Answer: TypeAlias = (
     | PositionsReply
     | Executed
     | CanceledAll
+    | ReplaceSettled
 )
 Reply: TypeAlias = Answer | ErrorReply
 
@@ -493,4 +443,7 @@ REQUEST_TYPES: dict[str, type[Request]] = {
     "reduce": Reduce,
     "execution": Execution,
     "cancel_all": CancelAll,
+    "replace": Replace,
+    "replaced": Replaced,
+    "replace_rejected": ReplaceRejected,
 }

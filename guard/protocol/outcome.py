@@ -15,7 +15,10 @@ from guard.protocol.messages import Admit, Reject
 
 
 class OutcomeKind(IntEnum):
-    """What an outcome is. Those to 5 and from 10 on are recorded, unless they are a `repeat`."""
+    """What an outcome is. Those to 5 and from 10 on are recorded, unless they are a `repeat`.
+
+    A replace is answered as an order: it is admitted, rejected or refused.
+    """
 
     ADMITTED = 1
     REJECTED = 2  # an order that the kernel could be asked about
@@ -28,6 +31,8 @@ class OutcomeKind(IntEnum):
     STATS = 9
     REDUCED = 10
     EXECUTED = 12  # recorded, as the first five
+    REPLACED = 14
+    REPLACE_REJECTED = 15
 
 
 FOREIGN: Final = 0  # no reason's number
@@ -42,7 +47,7 @@ OUTCOME_NUMBERS: Final = (
     "hold_microcents", "released_microcents", "unpaid_fee_microcents", "flags", "halts_desk",
     "state", "filled_quantity", "error", "received_at_ns", "collected_microcents", "busted_fills",
     "corrected_fills", "scope", "reducing", "reduced_quantity", "suspect", "self_match",
-    "located_lots",
+    "located_lots", "standing_wal_sequence", "pending_wal_sequence",
 )  # fmt: skip
 
 
@@ -73,6 +78,7 @@ class Outcome:
         self.collected_microcents = self.busted_fills = self.corrected_fills = 0
         self.scope = self.reducing = self.reduced_quantity = self.suspect = self.self_match = 0
         self.located_lots = 0
+        self.standing_wal_sequence = self.pending_wal_sequence = 0
 
     def take_foreign(self, answer: Admit | Reject) -> None:
         """It is an answer of other rules: what there is to apply of it, and itself."""

@@ -24,7 +24,15 @@ from guard.protocol.layout import (
     json_steps,
     pack_steps,
 )
-from guard.protocol.messages import Admit, Executed, Filled, Reduced, Reject, Released
+from guard.protocol.messages import (
+    Admit,
+    Executed,
+    Filled,
+    Reduced,
+    Reject,
+    Released,
+    ReplaceSettled,
+)
 from guard.protocol.outcome import FOREIGN, Outcome, OutcomeKind
 from guard.protocol.reasons import Refusal
 from guard.protocol.request import TEXTS, Request
@@ -47,6 +55,7 @@ _ADMITTED, _FILLED, _RELEASED, _STATUS, _REDUCED = map(
     ),
 )
 _EXECUTED = int(OutcomeKind.EXECUTED)
+_REPLACED, _REPLACE_REJECTED = int(OutcomeKind.REPLACED), int(OutcomeKind.REPLACE_REJECTED)
 _FOREIGN, _REFUSED = FOREIGN, int(OutcomeKind.REFUSED)
 _REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
 _UNKNOWN_STATE = 0
@@ -77,9 +86,10 @@ _ANSWERS = (
     ("status", STATUS_BEFORE),
     ("reduced", fields_of_answer(Reduced)),
     ("executed", fields_of_answer(Executed)),
+    ("replace_settled", fields_of_answer(ReplaceSettled)),
 )
 _ADMIT, _REJECT, _ADMIT_UNTIMED, _REJECT_UNTIMED = range(4)
-_REJECT_REUSED, _FILL, _RELEASE, _STATUS_BEFORE, _REDUCE, _EXECUTION = range(4, 10)
+_REJECT_REUSED, _FILL, _RELEASE, _STATUS_BEFORE, _REDUCE, _EXECUTION, _SETTLED = range(4, 11)
 _JSON = [_json_layout(*answer) for answer in _ANSWERS]
 _PACK = [_pack_layout(*answer) for answer in _ANSWERS]
 _JSON_BEHIND = Layout(json_steps(STATUS_BEHIND, b","))
@@ -154,6 +164,8 @@ def _answer_of(outcome: Outcome) -> int:
         return _REDUCE
     if kind == _EXECUTED:
         return _EXECUTION
+    if kind in (_REPLACED, _REPLACE_REJECTED):
+        return _SETTLED
     if outcome.reason == _REUSED:
         return _REJECT_REUSED
     return _REJECT if is_timed else _REJECT_UNTIMED

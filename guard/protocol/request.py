@@ -30,7 +30,7 @@ REQUEST_NUMBERS: Final = (
     "batch_first_sequence",
     "fee_microcents", "received_at_ns", "clock_ns",
     "client_order_id_bytes", "desk_bytes", "symbol_bytes", "fill_id_bytes", "currency_bytes",
-    "client_bytes", "echo_bytes",
+    "client_bytes", "echo_bytes", "original_client_order_id_bytes",
 )  # fmt: skip
 
 # Of each text its place in `texts`, and the most bytes that it can have. `echo` is the request's
@@ -43,6 +43,7 @@ TEXTS: Final = {
     "currency": (192, 32),
     "client": (224, 128),
     "echo": (352, 400),
+    "original_client_order_id": (752, 64),
 }
 
 
@@ -50,7 +51,7 @@ class Request:
     """See the module. `kind`: its number among `guard.protocol.fields.KINDS`."""
 
     def __init__(self) -> None:
-        self.texts: Any = [0] * 752  # compiled: an array in the object
+        self.texts: Any = [0] * 816  # compiled: an array in the object
         self.kind = self.quantity = self.price = self.venue = 0
         self.risk_bps = self.confidence_bps = self.minimum_quality_bps = 0
         self.max_p95_latency_ms = self.required_capabilities = self.allowed_providers = 0
@@ -62,6 +63,7 @@ class Request:
         self.fee_microcents = self.received_at_ns = self.clock_ns = 0
         self.client_order_id_bytes = self.desk_bytes = self.symbol_bytes = 0
         self.fill_id_bytes = self.currency_bytes = self.client_bytes = self.echo_bytes = 0
+        self.original_client_order_id_bytes = 0
 
     def text(self, name: str) -> str:
         """One of the texts, by its name in `TEXTS`."""
@@ -114,6 +116,11 @@ class Request:
     def locate_id(self) -> str:
         """Of an order, out of which it may sell short. It stands where a fill's id does."""
         return self.text("fill_id")
+
+    @property
+    def original_client_order_id(self) -> str:
+        """The order whose place a replace is to take."""
+        return self.text("original_client_order_id")
 
     @property
     def client(self) -> str:

@@ -13,6 +13,7 @@ from guard.protocol.messages import (
     Reduced,
     Reject,
     Released,
+    ReplaceSettled,
     Reply,
     StatusReply,
 )
@@ -20,7 +21,7 @@ from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.replies import reply_body
 from guard.protocol.request import Request
 
-_REPLY: Any = Admit | Reject | Filled | Released | Reduced | StatusReply | Executed
+_REPLY: Any = Admit | Reject | Filled | Released | Reduced | StatusReply | Executed | ReplaceSettled
 _decode: Final = msgspec.msgpack.Decoder(_REPLY).decode
 
 

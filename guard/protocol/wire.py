@@ -35,6 +35,7 @@ from guard.protocol.messages import (
     Order,
     Ping,
     Reduce,
+    Replace,
     Request,
     ShowLimits,
     ShowPositions,
@@ -67,6 +68,7 @@ ALLOWED: Final[dict[str, str]] = {
     "reduce_id": _IDENTIFIER,
     "execution_id": _IDENTIFIER,
     "locate_id": _IDENTIFIER,
+    "original_client_order_id": _IDENTIFIER,
     "desk": _NAME,
     "symbol": _NAME,
     "side": '"buy" or "sell"',
@@ -279,6 +281,8 @@ def check_request(request: Request, currency: str) -> None:
             raise _invalid("fill_id", request.fill_id)
         if isinstance(request, Reduce) and not is_identifier(request.reduce_id):
             raise _invalid("reduce_id", request.reduce_id)
+        if isinstance(request, Replace) and not is_identifier(request.original_client_order_id):
+            raise _invalid("original_client_order_id", request.original_client_order_id)
 
 
 def _check_order(order: Order, currency: str) -> None:

@@ -17,6 +17,8 @@ from guard.engine.request_events import (
     OrderRefused,
     OrderReleased,
     ReductionRecorded,
+    ReplaceDone,
+    ReplaceFailed,
 )
 from guard.protocol.fields import CODE_OF_REASON, EARLY, RATE, RECORDED_FLAGS, UNCHARGED
 from guard.protocol.messages import I64_MAX, Admit
@@ -38,6 +40,8 @@ REQUEST_EVENTS = (
     OrderReleased,
     ReductionRecorded,
     ExecutionRecorded,
+    ReplaceDone,
+    ReplaceFailed,
 )
 
 

@@ -18,6 +18,8 @@ from guard.engine.request_events import (
     FillRecorded,
     OrderReleased,
     ReductionRecorded,
+    ReplaceDone,
+    ReplaceFailed,
 )
 from guard.engine.state import GuardState
 from guard.protocol.fields import (
@@ -25,6 +27,7 @@ from guard.protocol.fields import (
     EXECUTION_FLAGS,
     RECORDED_FLAGS,
     REDUCED_FLAGS,
+    SETTLED_FLAGS,
 )
 from guard.protocol.messages import I64_MAX
 from guard.record.checking import check_answer, check_is, check_range, refused
@@ -90,6 +93,16 @@ def check_reduction(state: GuardState, sequence: int, event: ReductionRecorded) 
     check_is("answer.reduce_id", answer.reduce_id, reduction.reduce_id)
     if answer.flags not in REDUCED_FLAGS:
         raise refused("answer.flags", ", ".join(answer.flags), "one of late, overreduced, or none")
+
+
+def check_settled(
+    state: GuardState, sequence: int, request: Any, event: ReplaceDone | ReplaceFailed
+) -> None:
+    """What ends a replace."""
+    answer = event.answer
+    _check_answer(state, answer, request, sequence, _HELD)
+    if answer.flags not in SETTLED_FLAGS:
+        raise refused("answer.flags", ", ".join(answer.flags), "late, or none")
 
 
 def _check_answer(

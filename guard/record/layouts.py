@@ -21,6 +21,7 @@ from guard.protocol.messages import (
     Reduced,
     Reject,
     Released,
+    ReplaceSettled,
 )
 from guard.protocol.ranges import TIME_NS_MAX
 from guard.protocol.request import REQUEST_NUMBERS
@@ -81,6 +82,26 @@ FILL_REQUEST: Final = Layout(_request("fill", "fill", fields.FILL))
 RELEASE_REQUEST: Final = Layout(_request("release", "cancel", fields.CANCEL))
 REDUCTION_REQUEST: Final = Layout(_request("reduce", "reduce", fields.REDUCE))
 
+REPLACED_REQUEST: Final = Layout(_request("replaced", "replaced", fields.REPLACED))
+REPLACE_REJECTED_REQUEST: Final = Layout(
+    _request("replace_rejected", "replace_rejected", fields.REPLACE_REJECTED)
+)
+_SETTLED: Final = _answer("replace_settled", fields_of_answer(ReplaceSettled))
+REPLACED: Final = Layout(
+    _request("replaced", "replaced", fields.REPLACED) + _SETTLED,
+    b"}}",
+)
+REPLACE_REJECTED: Final = Layout(
+    _request("replace_rejected", "replace_rejected", fields.REPLACE_REJECTED) + _SETTLED,
+    b"}}",
+)
+
+# Of a replace, which is an order's record: whose place the order is to take, where an order's ends.
+REPLACES: Final = Layout(
+    json_steps(
+        [Field("replaces", ValueKind.TEXT, TEXT_NAMES.index("original_client_order_id"))], b","
+    )
+)
 # At the end of an event's text, each where it is not 0: the mark of the order's symbol, how old it
 # was, the price to which it has jumped, if that is not confirmed; the log's count of time; what the
 # system's clock said, where that was something else.

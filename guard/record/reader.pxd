@@ -11,7 +11,11 @@ from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
 
 cdef Py_ssize_t NOT_PLAIN, _METADATA_BYTES
-cdef u64 _EXECUTED, _EXECUTION_KIND
+cdef u64 _EXECUTED, _EXECUTION_KIND, _OUTCOME_REPLACED, _OUTCOME_REJECTED
+cdef u64 _REPLACE_KIND, _REPLACED_KIND, _REPLACE_REJECTED_KIND
+cdef Layout _REPLACED, _REPLACED_REQUEST, _REPLACE_REJECTED, _REPLACE_REJECTED_REQUEST, _REPLACES
+cdef bytes _REPLACES_PIECE
+cdef Py_ssize_t _REPLACES_BYTES_MAX
 cdef Layout _EXECUTION, _EXECUTION_REQUEST
 cdef u64 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _ORDER_KIND, _FILL_KIND, _CANCEL_KIND
 cdef u64 _REDUCED, _REDUCE_KIND
@@ -21,7 +25,7 @@ cdef list _TAIL, _TAIL_SLOTS, _TAIL_MAXES
 cdef Py_ssize_t _TAIL_COUNT, _TAIL_BYTES_MAX
 cdef bytes _AUDIT, _END, _METADATA
 cdef Py_ssize_t _DIGITS_MAX
-cdef int _END_CODE
+cdef int _END_CODE, _QUOTE_CODE
 cdef Outcome _unused
 
 @cython.final
@@ -51,5 +55,7 @@ cdef class RecordReader:
     cdef Py_ssize_t _read_answer(
         self, bytes data, Py_ssize_t at, Py_ssize_t end, Request request, Outcome outcome, u64 kind
     ) except -2
+
+cdef u64 _order_kind(Request request) noexcept
 
 cdef Py_ssize_t event_at(bytes data) except -2

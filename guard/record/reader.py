@@ -9,8 +9,18 @@ What is no record of a request is not read.
 """
 
 from guard.protocol import slots
-from guard.protocol.fields import CANCEL, EXECUTION, FILL, ORDER, REDUCE
+from guard.protocol.fields import (
+    CANCEL,
+    EXECUTION,
+    FILL,
+    ORDER,
+    REDUCE,
+    REPLACE,
+    REPLACE_REJECTED,
+    REPLACED,
+)
 from guard.protocol.json_reader import JsonReader
+from guard.protocol.messages import ID_LENGTH_MAX
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request
 from guard.record import layouts
@@ -20,6 +30,15 @@ _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[
 _REDUCED = int(OutcomeKind.REDUCED)
 _ORDER_KIND, _FILL_KIND, _CANCEL_KIND, _REDUCE_KIND = ORDER, FILL, CANCEL, REDUCE
 _EXECUTED, _EXECUTION_KIND = int(OutcomeKind.EXECUTED), EXECUTION
+_OUTCOME_REPLACED, _OUTCOME_REJECTED = map(
+    int, (OutcomeKind.REPLACED, OutcomeKind.REPLACE_REJECTED)
+)
+_REPLACE_KIND, _REPLACED_KIND, _REPLACE_REJECTED_KIND = REPLACE, REPLACED, REPLACE_REJECTED
+_REPLACED, _REPLACED_REQUEST = layouts.REPLACED, layouts.REPLACED_REQUEST
+_REPLACE_REJECTED, _REPLACES = layouts.REPLACE_REJECTED, layouts.REPLACES
+_REPLACE_REJECTED_REQUEST = layouts.REPLACE_REJECTED_REQUEST
+_REPLACES_PIECE = layouts.REPLACES.pieces[0]
+_REPLACES_BYTES_MAX = len(_REPLACES_PIECE) + 2 + 6 * ID_LENGTH_MAX
 _EXECUTION, _EXECUTION_REQUEST = layouts.EXECUTION, layouts.EXECUTION_REQUEST
 _ORDER_DECIDED, _ORDER_REFUSED = layouts.ORDER_DECIDED, layouts.ORDER_REFUSED
 _ADMIT, _REJECT, _REJECT_REUSED = layouts.ADMIT, layouts.REJECT, layouts.REJECT_REUSED
@@ -29,7 +48,7 @@ _REDUCTION, _REDUCTION_REQUEST = layouts.REDUCTION, layouts.REDUCTION_REQUEST
 _AUDIT, _END = layouts.AUDIT, b"}"
 _TAIL, _TAIL_SLOTS, _TAIL_COUNT = layouts.TAIL, layouts.TAIL_SLOTS, len(layouts.TAIL)
 _TAIL_MAXES = layouts.TAIL_MAXES
-_END_CODE, _DIGITS_MAX = 0x7D, 19
+_END_CODE, _QUOTE_CODE, _DIGITS_MAX = 0x7D, 0x22, 19
 _TAIL_BYTES_MAX = max(map(len, layouts.TAIL)) + _DIGITS_MAX
 _METADATA, _METADATA_BYTES = layouts.METADATA, len(layouts.METADATA)
 
@@ -69,7 +88,9 @@ class RecordReader:
             return False
         outcome, end = _unused, len(data)
         if self._json.read(_ORDER_DECIDED, data, at, end, request, outcome) > 0:
-            request.kind = _ORDER_KIND
+            request.kind = (
+                _REPLACE_KIND if request.original_client_order_id_bytes > 0 else _ORDER_KIND
+            )
         elif self._json.read(_FILL_REQUEST, data, at, end, request, outcome) > 0:
             request.kind = _FILL_KIND
         elif self._json.read(_RELEASE_REQUEST, data, at, end, request, outcome) > 0:
@@ -79,7 +100,13 @@ class RecordReader:
         elif self._json.read(_EXECUTION_REQUEST, data, at, end, request, outcome) > 0:
             request.kind = _EXECUTION_KIND
         elif self._json.read(_ORDER_REFUSED, data, at, end, request, outcome) > 0:
-            request.kind = _ORDER_KIND
+            request.kind = (
+                _REPLACE_KIND if request.original_client_order_id_bytes > 0 else _ORDER_KIND
+            )
+        elif self._json.read(_REPLACED_REQUEST, data, at, end, request, outcome) > 0:
+            request.kind = _REPLACED_KIND
+        elif self._json.read(_REPLACE_REJECTED_REQUEST, data, at, end, request, outcome) > 0:
+            request.kind = _REPLACE_REJECTED_KIND
         else:
             return False
         request.echo_bytes = 0
@@ -89,6 +116,7 @@ class RecordReader:
         """The text as it would be with nothing at its end; what stands there, in `request`."""
         for index in range(_TAIL_COUNT):
             slots.set_number(request, _unused, _TAIL_SLOTS[index], 0)
+        request.original_client_order_id_bytes = 0
         end = len(data) - 1
         if end > 0 and data[end - 1] == _END_CODE:
             end -= 1
@@ -109,6 +137,11 @@ class RecordReader:
                 return data
             slots.set_number(request, _unused, _TAIL_SLOTS[index], value)
             cut = at
+        if cut > 0 and data[cut - 1] == _QUOTE_CODE:
+            at = data.rfind(_REPLACES_PIECE, max(cut - _REPLACES_BYTES_MAX, 0), cut)
+            if at >= 0 and self._json.read(_REPLACES, data, at, cut, request, _unused) != cut:
+                return data
+            cut = at if at >= 0 else cut
         return data if cut == end else data[:cut] + data[end:]
 
     def _read_event(
@@ -116,7 +149,9 @@ class RecordReader:
     ) -> int:
         behind = self._json.read(_ORDER_DECIDED, data, at, end, request, outcome)
         if behind > 0:
-            request.kind = _ORDER_KIND
+            request.kind = (
+                _REPLACE_KIND if request.original_client_order_id_bytes > 0 else _ORDER_KIND
+            )
             return self._read_answer(data, behind, end, request, outcome, _REJECTED)
         behind = self._json.read(_FILL, data, at, end, request, outcome)
         if behind > 0:
@@ -136,8 +171,18 @@ class RecordReader:
             return behind
         behind = self._json.read(_ORDER_REFUSED, data, at, end, request, outcome)
         if behind > 0:
-            request.kind = _ORDER_KIND
+            request.kind = (
+                _REPLACE_KIND if request.original_client_order_id_bytes > 0 else _ORDER_KIND
+            )
             return self._read_answer(data, behind, end, request, outcome, _REFUSED)
+        behind = self._json.read(_REPLACED, data, at, end, request, outcome)
+        if behind > 0:
+            request.kind, outcome.kind = _REPLACED_KIND, _OUTCOME_REPLACED
+            return behind
+        behind = self._json.read(_REPLACE_REJECTED, data, at, end, request, outcome)
+        if behind > 0:
+            request.kind, outcome.kind = _REPLACE_REJECTED_KIND, _OUTCOME_REJECTED
+            return behind
         return NOT_PLAIN
 
     def _read_answer(
@@ -154,6 +199,11 @@ class RecordReader:
         if behind > 0:
             return behind
         return self._json.read(_REJECT_REUSED, data, at, end, request, outcome)
+
+
+def _order_kind(request: Request) -> int:
+    """An order's, or a replace's, which says whose place it is to take."""
+    return _REPLACE_KIND if request.original_client_order_id_bytes > 0 else _ORDER_KIND
 
 
 _unused = Outcome()

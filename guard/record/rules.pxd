@@ -12,7 +12,7 @@ from guard.protocol.request cimport Request
 
 cdef i64 _UNKNOWN
 cdef Py_ssize_t _REASON_LENGTH_MAX, _CLIENT_BYTES_MAX, _CURRENCY_AT
-cdef u64 _ORDER, _REDUCE, _EXECUTION
+cdef u64 _ORDER, _REPLACE, _FIRST_NEW
 cdef int _LIMITS_SINCE
 cdef i64 _CLOCK_TOLERANCE_NS
 
@@ -27,7 +27,9 @@ cdef class RecordRules:
         self, i64 sequence, i64 received_at_ns, i64 batch_first_sequence
     ) except -1
 
-    @cython.locals(state=GuardState, clock_ns=i64, count=Py_ssize_t, currency=bytes)
+    @cython.locals(
+        state=GuardState, clock_ns=i64, count=Py_ssize_t, currency=bytes, is_order=bint
+    )
     cpdef bint takes(self, Request request) except -1
 
     @cython.locals(state=GuardState)

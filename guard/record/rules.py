@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from guard.engine.amendments import COLLECTING_SINCE_RULES, AmendmentError, assess_again
 from guard.engine.events import (
     CheckpointTaken,
     ClockAccepted,
@@ -48,10 +47,12 @@ from guard.engine.request_events import (
     OrderRefused,
     OrderReleased,
     ReductionRecorded,
+    ReplaceDone,
+    ReplaceFailed,
 )
 from guard.engine.state import GuardState
 from guard.protocol import json_reader
-from guard.protocol.fields import EXECUTION, ORDER, REDUCE
+from guard.protocol.fields import ORDER, ORDER_FIELDS, REDUCE, REPLACE
 from guard.protocol.instruments import NAME_PATTERN
 from guard.protocol.limits import normalized
 from guard.protocol.messages import (
@@ -65,8 +66,14 @@ from guard.protocol.messages import (
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS, LOCAL_CLIENT, TIME_NS_MAX
 from guard.protocol.request import TEXTS, Request
 from guard.protocol.wire import check_request, is_identifier
-from guard.record import checking, fact_rules
-from guard.record.checking import check_answer, check_cut, check_is, check_range, refused
+from guard.record import checking, fact_rules, money_rules
+from guard.record.checking import (
+    check_answer,
+    check_cut,
+    check_is,
+    check_range,
+    refused,
+)
 from guard.record.codec import RecordError
 from guard.record.loss_rules import check_loss
 from guard.record.mark_rules import check_due_price, check_jump, check_revalued, has_jumped
@@ -75,7 +82,8 @@ from guard.record.people_rules import TIMED, check_due, check_latch
 _UNKNOWN = 0  # of a sequence: the record that says it was not read
 _NO_SESSION: Final = -1
 _REASON_LENGTH_MAX = 64
-_ORDER, _REDUCE, _EXECUTION = ORDER, REDUCE, EXECUTION
+_ORDER, _REPLACE = ORDER, REPLACE
+_FIRST_NEW = REDUCE  # no earlier version of the rules has it, or any behind it
 _LIMITS_SINCE = 3
 _CLOCK_TOLERANCE_NS = CLOCK_TOLERANCE_NS
 _CURRENCY_AT = TEXTS["currency"][0]
@@ -119,12 +127,10 @@ class RecordRules:
         clock_ns = request.clock_ns
         if clock_ns != 0 and abs(clock_ns - request.received_at_ns) <= _CLOCK_TOLERANCE_NS:
             return False
-        if request.kind == _ORDER and not self._may_say(request):
+        is_order = request.kind in (_ORDER, _REPLACE)
+        if not (self._may_say(request) if is_order else self._may_fact_say(request)):
             return False
-        if request.kind != _ORDER and not self._may_fact_say(request):
-            return False
-        is_new = request.kind == _REDUCE or request.kind == _EXECUTION
-        if is_new and state.rules_version < _LIMITS_SINCE:
+        if request.kind >= _FIRST_NEW and state.rules_version < _LIMITS_SINCE:
             return False
         if (
             request.received_at_ns >= state.due_at_ns
@@ -138,7 +144,7 @@ class RecordRules:
             return False
         if not 0 < request.client_bytes <= _CLIENT_BYTES_MAX:
             return False
-        if request.kind != _ORDER or request.currency_bytes == 0:
+        if not is_order or request.currency_bytes == 0:
             return True
         currency = state.currency.encode()
         count = len(currency)
@@ -365,6 +371,8 @@ class RecordRules:
         self._check_clock_ns(event)
         self._check_said(event)
         self._check_request(event, order)
+        if event.replaces is not UNSET and self._state.rules_version < _LIMITS_SINCE:
+            raise refused("replaces", event.replaces, f"since version {_LIMITS_SINCE} of the rules")
         check_answer(answer, order, sequence)
         reason = answer.reason
         if not 0 < len(reason) <= _REASON_LENGTH_MAX or not is_identifier(reason):
@@ -382,7 +390,7 @@ class RecordRules:
         for name, value in answer.detail.items():
             if not 0 <= value <= U64_MAX:
                 raise refused(f"answer.detail.{name}", value, f"an integer from 0 to {U64_MAX}")
-        if answer.field is not UNSET and answer.field not in Order.__struct_fields__:
+        if answer.field is not UNSET and answer.field not in ORDER_FIELDS:
             raise refused("answer.field", answer.field, "the name of a field of an order")
 
     def _check_fill(self, sequence: int, event: FillRecorded) -> None:
@@ -409,42 +417,22 @@ class RecordRules:
         self._check_request(event, event.cancel_all)
         fact_rules.check_canceled_all(self._state, sequence, event)
 
+    def _check_replaced(self, sequence: int, event: ReplaceDone | ReplaceFailed) -> None:
+        request = event.replaced if isinstance(event, ReplaceDone) else event.replace_rejected
+        tag = request.__struct_config__.tag
+        if self._state.rules_version < _LIMITS_SINCE:
+            raise refused("event", tag, f"since version {_LIMITS_SINCE} of the rules")
+        self._check_fact(event, request)
+        fact_rules.check_settled(self._state, sequence, request, event)
+
     def _check_fact(self, event: Any, request: Any) -> None:
         """The times that it says, and that a client can have sent it."""
         self._check_clock_ns(event)
         self._check_elapsed(event, self._state.limits.counts_facts)
         self._check_request(event, request)
 
-    def _check_topped_up(self, _sequence: int, event: DeskToppedUp) -> None:
-        """What of it paid a debt: as much as there is, by the rules since there are any for it."""
-        desk = self._state.desks.get(event.desk)
-        if desk is None:
-            return  # the ledger says so
-        wanted = 0
-        if self._state.rules_version >= COLLECTING_SINCE_RULES:
-            free = self._state.ledger.remaining_microcents(event.desk) or 0
-            wanted = desk.debt_paid_by(free + event.amount_microcents)
-        check_is("collected_microcents", event.collected_microcents, wanted or UNSET)
-
-    def _check_hold_freed(self, _sequence: int, event: HoldFreed) -> None:
-        """As much of what it frees as is owed pays the debt."""
-        desk = self._state.desks.get(event.desk)
-        if desk is not None:
-            free = self._state.ledger.remaining_microcents(event.desk) or 0
-            wanted = desk.debt_paid_by(free + event.released_microcents)
-            check_is("collected_microcents", event.collected_microcents, wanted or UNSET)
-
-    def _check_amendment(self, sequence: int, event: Any) -> None:
-        """It is what the rules give for what was said of the fill."""
-        try:
-            wanted = assess_again(self._state, event)
-        except AmendmentError as error:
-            raise RecordError(str(error)) from error
-        if wanted is None:
-            name = f"{event.desk}/{event.client_order_id}/{event.fill_id}"
-            raise RecordError(f"fill {name}: the same has been said of it before")
-        for field, value in wanted.items():
-            check_is(field, getattr(event, field), value)
+    def _check_money(self, _sequence: int, event: Any) -> None:
+        money_rules.check(self._state, event)
 
 
 _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
@@ -455,6 +443,8 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     ReductionRecorded: RecordRules._check_reduction,
     ExecutionRecorded: RecordRules._check_execution,
     CanceledAllRecorded: RecordRules._check_canceled_all,
+    ReplaceDone: RecordRules._check_replaced,
+    ReplaceFailed: RecordRules._check_replaced,
     LogOpened: RecordRules._check_log_opened,
     ClockAccepted: RecordRules._check_clock,
     KeyChanged: RecordRules._check_key_changed,
@@ -464,17 +454,26 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     LatchSet: RecordRules._check_latch,
     LatchLifted: RecordRules._check_latch,
     Revalued: RecordRules._check_revalued,
-    DeskToppedUp: RecordRules._check_topped_up,
-    HoldFreed: RecordRules._check_hold_freed,
-    FillAccepted: RecordRules._check_amendment,
-    FillBusted: RecordRules._check_amendment,
-    FillCorrected: RecordRules._check_amendment,
+    DeskToppedUp: RecordRules._check_money,
+    HoldFreed: RecordRules._check_money,
+    FillAccepted: RecordRules._check_money,
+    FillBusted: RecordRules._check_money,
+    FillCorrected: RecordRules._check_money,
     EntriesResumed: RecordRules._check_resume,
     CheckpointTaken: RecordRules._check_checkpoint,
 }
 # What clients ask for; all else the daemon records itself.
 _OF_CLIENTS: Final = frozenset(
-    (OrderDecided, OrderRefused, FillRecorded, OrderReleased, ReductionRecorded, ExecutionRecorded)
+    (
+        OrderDecided,
+        OrderRefused,
+        FillRecorded,
+        OrderReleased,
+        ReductionRecorded,
+        ExecutionRecorded,
+        ReplaceDone,
+        ReplaceFailed,
+    )
 )
 # No checkpoint that is logged behind one of these is of a record before it.
 _BEFORE_CHECKPOINTS: Final = frozenset((LogOpened, SessionStarted, CheckpointTaken))

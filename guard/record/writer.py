@@ -14,9 +14,9 @@ What stands in the fields of a request and an outcome can be written, and fits t
 
 import msgspec
 
+from guard.protocol import fields, slots
 from guard.protocol import json_text as text
 from guard.protocol import layout as tables
-from guard.protocol import slots
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.reasons import Refusal
 from guard.protocol.request import Request
@@ -33,6 +33,9 @@ TEXT_BYTES_MAX = 16_384
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
 _REDUCED = int(OutcomeKind.REDUCED)
 _EXECUTED, _EXECUTION = int(OutcomeKind.EXECUTED), layouts.EXECUTION
+_REPLACED, _REPLACE_REJECTED = int(OutcomeKind.REPLACED), int(OutcomeKind.REPLACE_REJECTED)
+_REPLACED_LAYOUT, _REPLACE_REJECTED_LAYOUT = layouts.REPLACED, layouts.REPLACE_REJECTED
+_REPLACE, _REPLACES = fields.REPLACE, layouts.REPLACES
 _REUSED = int(Refusal.CLIENT_ORDER_ID_REUSED)
 _ORDER_DECIDED, _ORDER_REFUSED = layouts.ORDER_DECIDED, layouts.ORDER_REFUSED
 _ADMIT, _REJECT, _REJECT_REUSED = layouts.ADMIT, layouts.REJECT, layouts.REJECT_REUSED
@@ -70,6 +73,9 @@ class RecordWriter:
     def write_event(self, request: Request, outcome: Outcome, at: int) -> int:
         """The event alone, from `at` on; the offset behind it."""
         at = self._put_event(request, outcome, at)
+        if request.kind == _REPLACE:
+            at = tables.write_json(_REPLACES, self.buffer, at - 1, request, outcome)
+            at = text.put(self.buffer, at, _END)
         if request.mark_price == 0 and request.elapsed_ns == 0 and request.clock_ns == 0:
             return at
         at -= 1
@@ -91,6 +97,10 @@ class RecordWriter:
             return tables.write_json(_REDUCTION, out, at, request, outcome)
         if kind == _EXECUTED:
             return tables.write_json(_EXECUTION, out, at, request, outcome)
+        if kind == _REPLACED:
+            return tables.write_json(_REPLACED_LAYOUT, out, at, request, outcome)
+        if kind == _REPLACE_REJECTED:
+            return tables.write_json(_REPLACE_REJECTED_LAYOUT, out, at, request, outcome)
         if kind == _REFUSED:
             at = tables.write_json(_ORDER_REFUSED, out, at, request, outcome)
         else:

@@ -119,7 +119,8 @@ def decode_state(read: Reader) -> GuardState:
             )
         )
         is_split = state.rules_version >= SHARES_SINCE_RULES
-        state.orders.load(source.read, is_split, head.has_wide_orders is True)
+        is_wide, has_chains = head.has_wide_orders is True, head.has_chains is True
+        state.orders.load(source.read, is_split, is_wide, has_chains)
         _take_shares(state, head)
         _load_positions(state, source, head)
         _load_facts(state, source, 0 if head.fact_count is UNSET else head.fact_count)
@@ -217,6 +218,7 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         prices=state.prices.dump() or UNSET,
         repeated=list(state.limits.repeated.entries()) or UNSET,
         has_wide_orders=state.orders.is_wide or UNSET,
+        has_chains=state.orders.has_chains or UNSET,
         people=people_of(state),
         pending=state.positions.pending_entries() or UNSET,
         execution_count=sum(1 for _ in state.executions.dump()) or UNSET,

@@ -54,7 +54,8 @@ class StateHead(Struct, forbid_unknown_fields=True):
     `positions`, since rules version 3: the record since which they are kept, how many rows there
     are, the symbols in the order of their numbers there (`guard.engine.positions`), and how
     many reducing orders are open.
-    `has_wide_orders`: have the orders' rows the integers of reductions?
+    `has_wide_orders`: have the orders' rows the integers of reductions and of chains?
+    `has_chains`: stand chains of replaced orders behind the fills?
     `limits`, `rates`, `recent`, `elapsed_ns`: since rules version 3, where there are any; and
     `prices`: of symbols whose positions have one, the number, the price and when it was recorded.
     `turned_count`: of how many rows of positions the profit at the day's turn is kept.
@@ -100,6 +101,7 @@ class StateHead(Struct, forbid_unknown_fields=True):
     reducing_desks: list[DeskName] | UnsetType = UNSET
     reducing_symbols: list[str] | UnsetType = UNSET
     has_wide_orders: bool | UnsetType = UNSET
+    has_chains: bool | UnsetType = UNSET
     latches: list[LatchEntry] | UnsetType = UNSET
     repeated: list[RepeatedEntry] | UnsetType = UNSET
     people: PeopleState | UnsetType = UNSET

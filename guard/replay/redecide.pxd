@@ -14,7 +14,7 @@ from guard.record.reader cimport RecordReader
 from guard.record.rules cimport RecordRules
 from guard.record.writer cimport RecordWriter
 
-cdef u64 _EXECUTED
+cdef u64 _EXECUTED, _REPLACED, _REPLACE_REJECTED
 cdef u64 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED, _REDUCED
 
 @cython.final

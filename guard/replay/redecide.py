@@ -34,6 +34,7 @@ from guard.record.writer import RecordWriter
 _ADMITTED, _REJECTED, _REFUSED, _FILLED, _RELEASED = map(int, list(OutcomeKind)[:5])
 _REDUCED = int(OutcomeKind.REDUCED)
 _EXECUTED = int(OutcomeKind.EXECUTED)
+_REPLACED, _REPLACE_REJECTED = int(OutcomeKind.REPLACED), int(OutcomeKind.REPLACE_REJECTED)
 # The tags of the events that a record of each kind of outcome is.
 _EVENTS = {
     _ADMITTED: "order",
@@ -43,6 +44,8 @@ _EVENTS = {
     _RELEASED: "release",
     _REDUCED: "reduce",
     _EXECUTED: "execution",
+    _REPLACED: "replaced",
+    _REPLACE_REJECTED: "replace_rejected",
 }
 
 

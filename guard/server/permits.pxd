@@ -7,7 +7,7 @@ from guard.protocol cimport json_reader
 from guard.protocol.request cimport Request
 
 cdef int _NOT_PERMITTED, _RATE_EXCEEDED
-cdef u64 _ORDER, _OF_DESKS
+cdef u64 _ORDER, _REPLACE, _OF_DESKS
 cdef Py_ssize_t _DESK_AT
 cdef i64 _NS_PER_S
 
@@ -24,7 +24,7 @@ cdef class Permit:
     cdef Py_ssize_t _orders_per_s, _orders
     cdef i64 _second
 
-    @cython.locals(kind=u64, second=i64)
+    @cython.locals(kind=u64, second=i64, is_entry=bint)
     cpdef int refusal(self, Request request) except -1
     @cython.locals(last=bytes, count=Py_ssize_t, desk=bytes)
     cdef bint _may_trade(self, Request request) except -1

@@ -12,14 +12,14 @@ from typing import Final
 
 from guard.config.clients import GRANT_OF, ClientTerms
 from guard.protocol import json_reader
-from guard.protocol.fields import CANCEL_ALL, KINDS, ORDER
+from guard.protocol.fields import CANCEL_ALL, KINDS, ORDER, REPLACE
 from guard.protocol.messages import REQUEST_TYPES
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.protocol.reasons import ErrorCode
 from guard.protocol.request import TEXTS, Request
 
 _NOT_PERMITTED, _RATE_EXCEEDED = int(ErrorCode.NOT_PERMITTED), int(ErrorCode.RATE_EXCEEDED)
-_ORDER: Final = ORDER
+_ORDER, _REPLACE = ORDER, REPLACE
 _DESK_AT: Final = TEXTS["desk"][0]
 _NS_PER_S: Final = NANOSECONDS_PER_SECOND
 # Those that are about a desk; a `cancel_all` without one is about all.
@@ -61,22 +61,24 @@ class Permit:
         self._orders = 0
 
     def refusal(self, request: Request) -> int:
-        """Why it is not taken: an error's number, or 0. An order that is taken is counted."""
+        """Why it is not taken: an error's number, or 0. An order that is taken is counted,
+        as is a replace."""
         kind = request.kind
+        is_entry = kind in (_ORDER, _REPLACE)
         if not self._kinds >> kind & 1:
             return _NOT_PERMITTED
         if self._desk_names is not None and _OF_ALLS >> kind & 1 and not self._may_trade(request):
             return _NOT_PERMITTED
-        if kind == _ORDER and self.in_flight_max and self.under_way >= self.in_flight_max:
+        if is_entry and self.in_flight_max and self.under_way >= self.in_flight_max:
             return _RATE_EXCEEDED
-        if self._orders_per_s and kind == _ORDER:
+        if self._orders_per_s and is_entry:
             second = request.received_at_ns // _NS_PER_S
             if second != self._second:
                 self._second, self._orders = second, 0
             self._orders += 1
             if self._orders > self._orders_per_s:
                 return _RATE_EXCEEDED
-        if kind == _ORDER and self.in_flight_max:
+        if is_entry and self.in_flight_max:
             self.under_way += 1
         return 0
 

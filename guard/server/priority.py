@@ -9,7 +9,10 @@ and an order could pass for a cancel by its name. An array goes with the others:
 import re
 from typing import Final
 
-FIRST_TYPES: Final = (b"cancel", b"cancel_all", b"execution", b"fill", b"reduce", b"status")
+FIRST_TYPES: Final = (
+    b"cancel", b"cancel_all", b"execution", b"fill", b"reduce", b"replace_rejected", b"replaced",
+    b"status",
+)  # fmt: skip
 
 # MessagePack: a map of up to 15, up to 65,535 or more keys; JSON: with any spaces.
 _LOOK: Final = re.compile(

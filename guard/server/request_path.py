@@ -20,6 +20,7 @@ from msgspec import Raw, Struct
 from guard.engine import decide as deciding
 from guard.engine.early import put_due
 from guard.engine.engine import Engine
+from guard.engine.replacing import complete
 from guard.protocol import fields, replies
 from guard.protocol import message_pack as pack
 from guard.protocol.errors import error_about, error_reply
@@ -59,6 +60,7 @@ _REPLIES_BYTES = 64 * 1024  # to begin with: more than the replies to 256 admitt
 _BAD = fields.BAD
 _FILL, _CANCEL = fields.FILL, fields.CANCEL
 _REDUCE, _EXECUTION, _CANCEL_ALL = fields.REDUCE, fields.EXECUTION, fields.CANCEL_ALL
+_REPLACE, _REPLACED, _REPLACE_REJECTED = fields.REPLACE, fields.REPLACED, fields.REPLACE_REJECTED
 _ORDER, _PING, _STATS, _HELLO = fields.ORDER, fields.PING, fields.STATS, fields.HELLO
 _MARK, _LIMITS, _POSITIONS = fields.MARK, fields.LIMITS, fields.POSITIONS
 _MARKS_SINCE = 3  # of the rules
@@ -171,7 +173,7 @@ class RequestPath:
             request.received_at_ns = received_at_ns
             request.clock_ns = clock_ns
             request.mark_price = request.mark_age_ns = request.mark_jump = request.elapsed_ns = 0
-            if request.kind == _ORDER or (counts_facts and is_fact(request.kind)):
+            if request.kind in (_ORDER, _REPLACE) or (counts_facts and is_fact(request.kind)):
                 request.elapsed_ns = elapsed_ns
             request.batch_first_sequence = batch_first_sequence
             if permit is not None:
@@ -291,7 +293,9 @@ class RequestPath:
             return self._answer_about(request, at)
         if request.kind == _CANCEL_ALL:
             return self._cancel_all(request, at)
-        if request.kind == _ORDER and self._state.rules_version >= _MARKS_SINCE:
+        if request.kind == _REPLACE:
+            complete(self._state, request)
+        if request.kind in (_ORDER, _REPLACE) and self._state.rules_version >= _MARKS_SINCE:
             self.marks.say(request, self._wall_now_ns)
             if self.marks.waiting:
                 self._revaluing.settle(request, self._wall_now_ns)
@@ -387,7 +391,9 @@ class RequestPath:
 
     def _is_refused(self, request: Request) -> bool:
         """Whether the log's disk takes no record of such a request now."""
-        return self.refused == _EVERYTHING or (self.refused != 0 and request.kind == _ORDER)
+        return self.refused == _EVERYTHING or (
+            self.refused != 0 and request.kind in (_ORDER, _REPLACE)
+        )
 
     def _refuse_for_disk(self, request: Request, at: int) -> int:
         """Puts the error of a request that the log's disk takes no record of now."""
@@ -483,7 +489,7 @@ class RequestPath:
 
 def is_fact(kind: int) -> bool:
     """Does a request of this type say what happened, so that it may count in a rate?"""
-    return kind in (_FILL, _CANCEL, _REDUCE, _EXECUTION)
+    return kind in (_FILL, _CANCEL, _REDUCE, _EXECUTION, _REPLACED, _REPLACE_REJECTED)
 
 
 def put_array_head(out: bytearray, count: int, is_json: bool) -> int:

@@ -132,9 +132,9 @@ class SuspectOrders:
             return None
         return (
             f"{count} orders are open that their venue has ended by now (ioc and fok beyond "
-            "immediate_order_s, day beyond its session's end): what they hold stays "
-            "held until a cancel comes, or a person frees it (`pretrade-guard admin orders "
-            "--suspect` lists them)",
+            "immediate_order_s, day beyond its session's end), or whose replace it has answered: "
+            "what they hold stays held until its word or a cancel comes, or a person frees it "
+            "(`pretrade-guard admin orders --suspect` lists them)",
             "orders were open that their venue had ended",
         )
 

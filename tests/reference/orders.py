@@ -110,7 +110,7 @@ _QUEUES = struct.Struct("<qqqqqq")
 class RememberedOrders:
     """The map of ids. Bounded by the caller, who asks `is_full` before it adds."""
 
-    is_wide = False  # it knows of no reductions
+    is_wide = has_chains = False  # it knows of no reductions and of no replaces
 
     def __init__(self) -> None:
         self._orders = PackedMap(_ORDER_FIELDS)

@@ -152,6 +152,8 @@ def test_the_golden_day() -> None:
         "corrected_fills": 0,
         "cancels": 1,
         "reductions": 0,
+        "replaced": 0,
+        "replace_rejected": 0,
         "executions": 0,
         "execution_flags": {},
     }

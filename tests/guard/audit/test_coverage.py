@@ -23,6 +23,7 @@ def test_every_reason_that_a_clause_names_is_a_checks() -> None:
 def test_every_limit_stands_for_a_clause_and_has_its_test() -> None:
     rooms = CHECKOUT / "tests" / "guard" / "engine"
     names = ("limit_checks", "position_checks", "exposure_checks", "self_match", "short_sales")
+    names += ("replacing", "replace_limits")
     tests = "".join((rooms / f"test_{name}.py").read_text() for name in names)
     for check in CHECKS:
         if check.scope == "limits" and check.number >= 510:

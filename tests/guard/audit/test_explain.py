@@ -25,6 +25,7 @@ from guard_support import (
     fill,
     order,
 )
+from replace_support import rejected, replace
 
 DAY = trading_day().records
 
@@ -165,6 +166,26 @@ def test_a_reduction_is_told_and_counted() -> None:
     assert document["executions"]["reductions"] == 1
     rows = document["exposure"]["desks"]["desk-alpha"]["rows"]
     assert rows[-1][3] == ORDER_NOTIONAL * 70 // 100
+
+
+def test_a_replace_is_an_order_that_says_whose_place_it_takes() -> None:
+    day = LoggedEngine()
+    day.admit(order())
+    day.admit(replace(quantity=150))
+    day.submit(rejected())
+    day.reject(replace("B-2", quantity=10**6))
+    document = audited(day.records, Audit("B-1"))
+    (account,) = document["explanations"]
+    assert (account["replaces"], account["request"]["symbol"]) == ("A-1", "AAPL")
+    assert account["quantity_that_fits"] is None
+    (event,) = account["following"]
+    assert (event["event"], event["answer"]["type"]) == ("replace_rejected", "replace_settled")
+    counted = document["executions"]
+    assert (counted["replaced"], counted["replace_rejected"]) == (0, 1)
+    rows = document["exposure"]["desks"]["desk-alpha"]["rows"]
+    assert rows[-1][3] == ORDER_NOTIONAL
+    (account,) = audited(day.records, Audit("B-2"))["explanations"]
+    assert account["sentence"].startswith("Rejected: beyond what A-1 holds already, its ")
 
 
 def test_an_unknown_id() -> None:

@@ -11,6 +11,7 @@ from guard.engine.events import TradingHalted
 from guard.protocol.messages import Reduce
 from guard_day_support import trading_day
 from guard_support import LoggedEngine, actor, cancel, fill, order
+from replace_support import rejected, replace, replaced
 
 
 def seen_all(logged: LoggedEngine) -> list[Seen]:
@@ -69,6 +70,23 @@ def test_lots_that_were_taken_off() -> None:
     assert lines(logged, Filter(verdicts=frozenset({"reduce"}))) == [
         "22:13:20.000         9 reduce desk-alpha/A-2: 30 AAPL taken off, 70 open",
         "22:13:20.000        10 reduce desk-alpha/A-2: 71 AAPL taken off, nothing open",
+    ]
+
+
+def test_an_order_in_the_place_of_another() -> None:
+    logged = LoggedEngine()
+    logged.submit(order("A-1"))
+    logged.submit(replace(quantity=150))
+    logged.submit(replaced())
+    logged.submit(replace("B-2", "B-1", quantity=2**40))
+    logged.submit(rejected("B-2"))
+    verdicts = frozenset({"admit", "reject", "settle"})
+    assert lines(logged, Filter(verdicts=verdicts))[1:] == [
+        "22:13:20.000         9 admit  desk-alpha/B-1: in place of A-1: buy 150 AAPL at 190.00 to "
+        "venue 10, 28,500.00 worth",
+        "22:13:20.000        10 settle desk-alpha/B-1: replaced, 150 open",
+        "22:13:20.000        11 reject desk-alpha/B-2: more lots than an order may have; in place "
+        "of B-1: buy 1,099,511,627,776 AAPL at 190.00",
     ]
 
 

@@ -38,6 +38,7 @@ from guard_support import (
     order,
 )
 from guard_windows_support import accept_clock
+from replace_support import replace, replaced
 
 
 def what_if(records: list[bytes], overrides: Overrides) -> dict[str, Any]:
@@ -52,6 +53,25 @@ def other_policy(*replacements: tuple[str, str]) -> Overrides:
 
 def terms(desk: str, budget: int, cap: int | None = None) -> Overrides:
     return Overrides(desks={desk: DeskTerms(desk, budget, cap)})
+
+
+def test_a_replace_is_lived_again_with_its_order() -> None:
+    """Under a cap for one of the orders the replace of the other one finds nothing to replace."""
+    day = LoggedEngine()
+    day.admit(order("A-1"))
+    day.admit(replace("B-1", "A-1", quantity=150))
+    day.submit(replaced("B-1"))
+    day.submit(fill("F-1", 150, client_order_id="B-1"))
+    day.admit(order("A-2", quantity=10))
+    day.admit(replace("B-2", "A-2", quantity=20))
+    same = what_if(day.records, terms("desk-alpha", ALPHA_BUDGET))
+    assert same["before"] == same["after"]
+    assert all(same[name]["count"] == 0 for name in CHANGES)
+    capped = what_if(day.records, terms("desk-alpha", ALPHA_BUDGET, ORDER_NOTIONAL // 2))
+    moved = capped["newly_refused"]
+    assert [example["client_order_id"] for example in moved["examples"]] == ["A-1", "B-1"]
+    assert moved["examples"][1]["after"]["reason"] == "order_refused"
+    assert capped["after"]["admitted"] == 2
 
 
 def test_the_same_rules_move_nothing() -> None:

@@ -16,6 +16,7 @@ from guard.client import (
     GuardRequestError,
     InstrumentSpec,
     Reject,
+    Replace,
     SizeError,
 )
 
@@ -103,6 +104,21 @@ def test_marks_and_limits(tmp_path: Path) -> None:
                 reduced = await another.reduce(**one, reduce_id="R-1")
                 assert (reduced.reduce_id, reduced.flags) == ("R-1", [])
                 assert guard.reduce(**one, reduce_id="R-1").repeat
+                asked = Replace(
+                    "B-2", "desk-alpha", "A-2", ORDER["quantity"], 19_001, "limit", "day"
+                )
+                assert isinstance(await another.replace(asked), Admit)
+                again = await another.replace(asked)
+                assert isinstance(again, Admit)
+                assert again.repeat
+                assert isinstance(guard.replace(asked), Reject)  # stamped at another time
+                name = {"desk": "desk-alpha", "client_order_id": "B-2"}
+                assert guard.replaced(**name).open_quantity == ORDER["quantity"]
+                assert (await another.replaced(**name)).repeat
+                with pytest.raises(GuardRequestError, match="replace_settled"):
+                    await another.replace_rejected(**name)
+                with pytest.raises(GuardRequestError, match="replace_settled"):
+                    guard.replace_rejected(**name)
                 with pytest.raises(GuardRequestError, match="unknown_symbol"):
                     await another.mark("NONE", 1)
                 shown_positions = await another.positions("desk-alpha")

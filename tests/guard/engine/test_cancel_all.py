@@ -37,6 +37,7 @@ from guard_support import (
     write_log,
 )
 from kernel import InvariantError
+from replace_support import rejected, replace, replaced
 from wal import ChainHasher
 
 HASHER = ChainHasher(KEY)
@@ -250,3 +251,36 @@ def test_a_locate_gets_back_what_was_not_sold(engines: list[LoggedEngine]) -> No
     engine.submit(fill("F-1", 15, fee=0, client_order_id="S-1"))
     cancel_all(engine)
     assert engine.state.locates.entries()[0][4] == 15
+
+
+@pytest.mark.parametrize("is_rejected", [True, False])
+def test_orders_that_replace_each_other_are_one(
+    engines: list[LoggedEngine], is_rejected: bool
+) -> None:
+    engine = begun(engines)
+    engine.admit(order())
+    newest = engine.admit(replace(quantity=150)).wal_sequence
+    other = engine.admit(order("A-2"))
+    early = cancel_all(engine, newest - 1)
+    assert (early.orders, early.released_microcents) == (0, 0)  # the pending one is behind it
+    engine.submit(rejected() if is_rejected else replaced())
+    again = cancel_all(engine, newest - 1)
+    assert again.orders == (1 if is_rejected else 0)  # what stands now is behind it, or is not
+    done = cancel_all(engine, newest)
+    assert done.orders == (0 if is_rejected else 1)
+    freed = again.released_microcents + done.released_microcents
+    assert freed == ORDER_NOTIONAL * (100 if is_rejected else 150) // 100
+    for name in ("A-1", "B-1"):
+        assert engine.submit(status(name)).state == "closed"
+        assert engine.submit(cancel(name)).repeat
+    assert balances(engine.state)[1] == other.notional_microcents
+
+
+def test_what_a_replace_raised_is_freed_with_it(engines: list[LoggedEngine]) -> None:
+    engine = begun(engines)
+    engine.admit(order())
+    newest = engine.admit(replace(quantity=150)).wal_sequence
+    done = cancel_all(engine, newest)
+    assert (done.orders, done.released_microcents) == (1, ORDER_NOTIONAL * 3 // 2)
+    late = engine.submit(replaced())
+    assert (late.flags, late.hold_microcents, balances(engine.state)[1]) == (["late"], 0, 0)

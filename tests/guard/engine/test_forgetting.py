@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from guard.engine.events import RulesActivated, SessionClosed, SessionStarted
-from guard.engine.remembered import FORGET_STEPS
+from guard.engine.forgetting import FORGET_STEPS
 from guard.protocol.messages import Admit, Cancel
 from guard.record.codec import decode_data
 from guard.recovery.checkpoint_payload import state_digest_hex

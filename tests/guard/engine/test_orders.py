@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json, msgpack, structs
 
+from guard.engine.forgetting import forget_expired
 from guard.engine.remembered import NEVER, RememberedOrders
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
@@ -236,7 +237,7 @@ def test_what_has_expired_is_always_at_the_front(
     for orders_max in range(1, len(expected) + 2):
         is_full = remembered.is_full(remembered.shares.of(0), orders_max, now_ns)
         assert is_full == (len(expected) >= orders_max and expired_count == 0)
-    remembered.forget_expired(now_ns)
+    forget_expired(remembered, now_ns)
     assert known() == alive
     assert len(remembered) == len(alive)
 
@@ -244,7 +245,7 @@ def test_what_has_expired_is_always_at_the_front(
 def test_an_open_order_has_no_end() -> None:
     remembered = RememberedOrders()
     _added(remembered, 1)
-    assert remembered.forget_expired(NEVER - 1) == 0
+    assert forget_expired(remembered, NEVER - 1) == 0
     assert remembered.find(fields_of(order("1"), 1), NEVER - 1) != NO_ROW
     assert NEVER == 2**63 - 1
 

@@ -27,6 +27,7 @@ from guard.protocol.messages import (
     Reduced,
     Reject,
     Released,
+    ReplaceSettled,
     Reply,
     StatsReply,
     StatusReply,
@@ -82,6 +83,12 @@ REPLIES: list[tuple[Any, str]] = [
         '{"type":"canceled_all","through_sequence":14,"of_desk":"d","of_symbol":null,'
         '"of_venue":10,"wal_sequence":15,"orders":2,"released_microcents":9,'
         '"collected_microcents":3,"request_id":1}',
+    ),
+    (
+        ReplaceSettled("d", "A", 15, 7, 8, 9, ["late"], False, 3, 1),
+        '{"type":"replace_settled","desk":"d","client_order_id":"A","wal_sequence":15,'
+        '"open_quantity":7,"hold_microcents":8,"released_microcents":9,"flags":["late"],'
+        '"repeat":false,"collected_microcents":3,"request_id":1}',
     ),
     (
         StatusReply("d", "A", "open", ADMIT, 40, 60, 1),
@@ -198,6 +205,7 @@ def test_the_content_is_all_but_the_request_id() -> None:
 def test_names() -> None:
     names = ["order", "fill", "cancel", "status", "ping", "stats", "hello", "mark", "limits"]
     names += ["positions", "reduce", "execution", "cancel_all"]
+    names += ["replace", "replaced", "replace_rejected"]
     assert list(REQUEST_TYPES) == names
     for name in names:
         assert f"`{name}`" in PROTOCOL

@@ -48,6 +48,7 @@ REFUSALS = {
     "reference_unconfirmed": (543, "order"),
     "order_rate_exceeded": (560, "order"),
     "notional_rate_exceeded": (561, "order"),
+    "replace_rate_exceeded": (562, "order"),
     "duplicate_order": (570, "order"),
     "self_match": (580, "order"),
     "short_sale_not_allowed": (581, "order"),
@@ -58,6 +59,7 @@ REFUSALS = {
     "position_short_above_max": (591, "order"),
     "open_orders_above_max": (592, "order"),
     "day_loss_above_max": (504, "order"),
+    "exit_beyond_position": (598, "order"),
     "exposure_gross_above_max": (600, "order"),
     "exposure_net_above_max": (601, "order"),
     "exposure_long_above_max": (602, "order"),
@@ -91,6 +93,11 @@ ERRORS = {
     "disk_full": 930,
     "not_permitted": 940,
     "rate_exceeded": 941,
+    "order_replaced": 950,
+    "replace_pending": 951,
+    "no_replace": 952,
+    "replace_settled": 953,
+    "order_canceled": 954,
 }
 PROTOCOL = (CHECKOUT / "guard" / "PROTOCOL.md").read_text()
 

@@ -33,6 +33,16 @@ GOOD: dict[str, dict[str, Any]] = {
     "positions": {"desk": "desk-alpha"},
     "reduce": {**IDS, "reduce_id": "R-1", "quantity": 1},
     "cancel_all": {"through_sequence": 1},
+    "replace": {
+        **IDS,
+        "original_client_order_id": "A-0",
+        "quantity": 1,
+        "price": 1,
+        "order_type": "limit",
+        "time_in_force": "day",
+    },
+    "replaced": IDS,
+    "replace_rejected": IDS,
     "execution": {
         **IDS,
         "execution_id": "F-1",

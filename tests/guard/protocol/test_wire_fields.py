@@ -41,6 +41,18 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "of_symbol": "A",
         "of_venue": 1,
     },
+    "replace": {
+        **CANCEL,
+        "type": "replace",
+        "original_client_order_id": "A-0",
+        "quantity": 1,
+        "price": 1,
+        "order_type": "limit",
+        "time_in_force": "day",
+        "sent_at_ns": 1,
+    },
+    "replaced": CANCEL | {"type": "replaced"},
+    "replace_rejected": CANCEL | {"type": "replace_rejected"},
     "execution": {
         **CANCEL,
         "type": "execution",
@@ -76,6 +88,17 @@ REQUIRED: dict[str, list[str]] = {
     "positions": ["desk"],
     "cancel_all": ["through_sequence"],
     "reduce": ["desk", "client_order_id", "reduce_id", "quantity"],
+    "replace": [
+        "client_order_id",
+        "desk",
+        "original_client_order_id",
+        "quantity",
+        "price",
+        "order_type",
+        "time_in_force",
+    ],
+    "replaced": ["desk", "client_order_id"],
+    "replace_rejected": ["desk", "client_order_id"],
     "execution": [
         "desk",
         "client_order_id",
@@ -138,6 +161,7 @@ TEXTS: dict[str, list[str]] = {
     "reduce_id": IDENTIFIER_BAD,
     "execution_id": IDENTIFIER_BAD,
     "locate_id": IDENTIFIER_BAD,
+    "original_client_order_id": IDENTIFIER_BAD,
 }
 
 

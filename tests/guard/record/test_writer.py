@@ -51,7 +51,13 @@ from guard.engine.people_events import (
     ProposalWithdrawn,
     Proposed,
 )
-from guard.engine.request_events import CanceledAllRecorded, ExecutionRecorded, ReductionRecorded
+from guard.engine.request_events import (
+    CanceledAllRecorded,
+    ExecutionRecorded,
+    ReductionRecorded,
+    ReplaceDone,
+    ReplaceFailed,
+)
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
 from guard.record.codec import DIALECT, RecordError, decode_data, decode_event, encode_event
@@ -231,6 +237,8 @@ BY_OPERATORS = {
     LocateAdded,
     LocateRemoved,
     CanceledAllRecorded,
+    ReplaceDone,
+    ReplaceFailed,
 }
 
 

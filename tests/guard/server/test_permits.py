@@ -10,7 +10,7 @@ from guard.protocol.fields import KINDS
 from guard.protocol.reasons import ErrorCode
 from guard.protocol.request_reader import RequestReader
 from guard.server.permits import NOBODY, Permit
-from protocol_client import PING, STATS, cancel, fill, order, status
+from protocol_client import PING, STATS, cancel, fill, order, replace, status
 
 T0_NS = 1_700_000_000_000_000_000
 HELLO: dict[str, Any] = {"type": "hello"}
@@ -27,6 +27,9 @@ EACH = {
     "positions": {"type": "positions", "desk": "desk-alpha"},
     "reduce": {**cancel("A-1"), "type": "reduce", "reduce_id": "R-1", "quantity": 1},
     "cancel_all": {"type": "cancel_all", "through_sequence": 7, "of_desk": "desk-alpha"},
+    "replace": replace("A-2", "A-1"),
+    "replaced": {**cancel("A-2"), "type": "replaced"},
+    "replace_rejected": {**cancel("A-2"), "type": "replace_rejected"},
     "execution": {
         **cancel("A-1"),
         "type": "execution",
@@ -72,7 +75,19 @@ def test_a_grant_lets_through_what_it_names_and_no_more(grant: str | None) -> No
 
 
 @pytest.mark.parametrize(
-    "kind", ["order", "fill", "cancel", "status", "limits", "positions", "reduce"]
+    "kind",
+    [
+        "order",
+        "fill",
+        "cancel",
+        "status",
+        "limits",
+        "positions",
+        "reduce",
+        "replace",
+        "replaced",
+        "replace_rejected",
+    ],
 )
 def test_of_other_desks_nothing_is_taken(kind: str) -> None:
     of = permit("orders", "facts", "status", desks=["desk-alpha", "d"])
@@ -110,6 +125,9 @@ def test_orders_of_a_second_are_counted_and_facts_are_not() -> None:
     assert taken == [0, 0, ErrorCode.RATE_EXCEEDED]
     assert refusal(of, EACH["fill"], end_ns) == refusal(of, EACH["cancel"], end_ns) == 0
     assert refusal(of, EACH["order"], end_ns + 1) == 0
+    assert refusal(of, EACH["replace"], end_ns + 1) == 0  # counts as an order
+    assert refusal(of, EACH["replace"], end_ns + 1) == ErrorCode.RATE_EXCEEDED
+    assert refusal(of, EACH["replaced"], end_ns + 1) == 0
     other = order("A-1", desk="x")
     restricted = permit("orders", desks=["desk-alpha"], orders_per_s=1)
     assert refusal(restricted, other) == ErrorCode.NOT_PERMITTED  # and is not counted

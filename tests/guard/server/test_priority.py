@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from guard.server.priority import frees
-from protocol_client import PING, STATS, cancel, fill, order, reduce, status
+from protocol_client import PING, STATS, cancel, fill, order, reduce, replace, status
 
 FIRST: list[Any] = [
     cancel("A"),
@@ -15,11 +15,14 @@ FIRST: list[Any] = [
     status("A"),
     reduce("A", "R"),
     {"type": "cancel_all", "through_sequence": 7},
+    {**cancel("A"), "type": "replaced"},
+    {**cancel("A"), "type": "replace_rejected"},
     fill("A", "F", price=1, extra=2),
 ]
 OTHERS: list[Any] = [
     order("A"),
     order("cancel"),
+    replace("A", "B"),
     PING,
     STATS,
     [cancel("A")],

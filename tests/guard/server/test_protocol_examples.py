@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 VALIDATOR = Validator(make_schema())
 KINDS = {
     *("admit", "reject", "filled", "released", "status", "pong", "hello", "error"),
-    *("marked", "limits", "positions", "reduced", "executed", "canceled_all"),
+    *("marked", "limits", "positions", "reduced", "executed", "canceled_all", "replace_settled"),
 }
 
 
