@@ -31,6 +31,8 @@ class Clients:
         self._marks_per_cent = marks_per_cent
         self._orders: list[Request] = []
         self._sent: list[Request] = []
+        self._replaces: list[Request] = []
+        self._now_ns = 0
         self._next_id = 0
 
     @property
@@ -57,12 +59,13 @@ class Clients:
 
     def _next_request(self, now_ns: int) -> Request:
         rng = self._rng
+        self._now_ns = now_ns
         kind = rng.choices(
             (
                 *("order", "again", "changed", "fill", "cancel", "status", "ping", "malformed"),
-                *("mark", "reduce", "cancel_all"),
+                *("mark", "reduce", "cancel_all", "replace", "settle"),
             ),
-            (36, 16, 5, 22, 9, 6, 3, 3, self._marks_per_cent, 6, 1),
+            (36, 16, 5, 22, 9, 6, 3, 3, self._marks_per_cent, 6, 1, 9, 8),
         )[0]
         if kind == "ping":
             request: Request = {"type": "ping"}
@@ -87,6 +90,9 @@ class Clients:
             "fill",
             "cancel",
             "reduce",
+            "replace",
+            "replaced",
+            "replace_rejected",
         ):
             self._sent.append(dict(request))
         if rng.random() < 0.5:
@@ -139,7 +145,7 @@ class Clients:
         elif request["type"] == "fill":
             field = self._rng.choice(("quantity", "fee_microcents"))
             request[field] += 1
-        elif request["type"] == "reduce":
+        elif request["type"] in ("reduce", "replace"):
             request["quantity"] += 1
         return request
 
@@ -183,6 +189,37 @@ class Clients:
         if rng.random() < 0.5:
             request["of_symbol"] = order["symbol"]
         return request
+
+    def _replace(self, order: Request) -> Request:
+        """Another order in its place, of more lots or fewer, dearer or cheaper, or as it is."""
+        rng, quantity = self._rng, order["quantity"]
+        self._next_id += 1
+        name = f"A-{self._next_id}" if rng.random() < 0.95 else order["client_order_id"]
+        lots = rng.choice((1, max(1, quantity // 2), quantity, quantity + 1, 2 * quantity))
+        price = max(1, order["price"] + rng.choice((0, 0, -10, 10)))
+        said = {
+            "original_client_order_id": order["client_order_id"],
+            "quantity": lots,
+            "price": price,
+            "order_type": "limit",
+            "time_in_force": order.get("time_in_force", "day"),
+        }
+        if rng.random() < 0.05:
+            said["time_in_force"] = "ioc"
+        if rng.random() < 0.3:
+            said["sent_at_ns"] = self._now_ns
+        seen = {**order, "client_order_id": name, "quantity": lots, "price": price}
+        self._orders.append(seen)
+        self._replaces.append(seen)
+        return {"type": "replace", "desk": order["desk"], "client_order_id": name, **said}
+
+    def _settle(self, order: Request) -> Request:
+        """The venue has replaced, or has not, or says so of an order that replaces none."""
+        rng = self._rng
+        if self._replaces and rng.random() < 0.95:
+            order = rng.choice(self._replaces[-12:])
+        word = rng.choice(("replaced", "replaced", "replace_rejected"))
+        return {**self._cancel(order), "type": word}
 
     def _status(self, order: Request) -> Request:
         return {**self._cancel(order), "type": "status"}

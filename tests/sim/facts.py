@@ -6,6 +6,8 @@ Under the first version of the rules none of this was so.
 
 from typing import Any
 
+from sim.oracle_positions import lots_of
+
 Reply = dict[str, Any]
 FillKey = tuple[str, str, str]
 SINCE_VERSION = 2
@@ -114,7 +116,11 @@ def share(order: Reply | None, content: Reply) -> tuple[int, int, int, list[str]
         return 0, 0, 0, ["unknown"]
     if order["state"] == "refused":
         return 0, 0, 0, ["unknown", "refused"]
-    left = order["content"]["quantity"] - order["filled"] - order.get("reduced", 0)
+    left = (
+        max(lots_of(order) - order["filled"], 0)
+        if "chain" in order
+        else (order["content"]["quantity"] - order["filled"] - order.get("reduced", 0))
+    )
     left -= content["quantity"]
     flags = ["overfill"] if left < 0 else []
     if order["state"] != "open":
@@ -125,5 +131,18 @@ def share(order: Reply | None, content: Reply) -> tuple[int, int, int, list[str]
 
 def share_left(order: Reply, left: int) -> int:
     """What an order still holds with so many lots left."""
+    chain = order.get("chain")
+    if chain is None:
+        return held_with(order, left)
+    filled = lots_of(order) - left
+    lives = [one for one in (chain["stands"], chain["waits"]) if one is not None]
+    return max(
+        held_with(one, max(0, one["content"]["quantity"] - one.get("reduced", 0) - filled))
+        for one in lives
+    )
+
+
+def held_with(order: Reply, left: int) -> int:
+    """What it alone holds with so many lots left."""
     quantity, notional = order["content"]["quantity"], order["answer"]["notional_microcents"]
     return int(notional - notional * (quantity - left) // quantity) if left else 0

@@ -23,7 +23,8 @@ from sim.oracle_meeting import flag_of
 from sim.oracle_positions import SINCE_VERSION as POSITIONS_SINCE
 from sim.oracle_positions import Positions, left_of
 from sim.oracle_reductions import OracleReductions, said_of_reductions
-from sim.request_defaults import ORDER_DEFAULTS
+from sim.oracle_replaces import OracleReplaces, said_of_chain
+from sim.request_defaults import ORDER_DEFAULTS, REPLACE_DEFAULTS
 from sim.tables import (
     ADOPTED,
     DISK_FULL,
@@ -52,6 +53,7 @@ class Oracle(
     OracleIds,
     OracleLimits,
     OracleReductions,
+    OracleReplaces,
 ):
     """`desks`: (budget, cap or None) of each; `window_ns`, `ids_max`: of the remembered ids."""
 
@@ -114,7 +116,8 @@ class Oracle(
         """So much is left on the log's disk: entries halt, or are let in again; some are refused
         without a record."""
         if left * 4 < reserve:
-            self.refused = ("order", "fill", "cancel", "reduce", "cancel_all")
+            facts = ("fill", "cancel", "reduce", "cancel_all", "replaced", "replace_rejected")
+            self.refused = ("order", *facts)
         else:
             self.refused = ("order",) if left * 2 < reserve else ()
         is_halted = self.disk_low is not None
@@ -227,14 +230,21 @@ class Oracle(
         if request["type"] == "fill":
             return self._recorded_fill(request, now_ns) is not None
         if request["type"] == "reduce":
-            return self._recorded_reduction(request) is not None
+            return self._recorded_reduction(request, now_ns) is not None
+        if request["type"] in ("replaced", "replace_rejected"):
+            return self._settled(request, now_ns) is not None
+        if request["type"] in ("order", "replace"):
+            own = self._own(request["desk"], request["client_order_id"], now_ns)
+            if own is None or (own.get("replace") is None) != (request["type"] == "order"):
+                return False
+            if request["type"] == "replace":
+                return bool(own["replace"] == content_of(request, REPLACE_DEFAULTS))
+            return bool(own["content"] == content_of(request, ORDER_DEFAULTS))
         if request["type"] == "cancel" and self.facts.cancel_of(request, now_ns):
             return True
         order = self._find(request, now_ns)
         if order is None:
             return False
-        if request["type"] == "order":
-            return bool(order["content"] == content_of(request, ORDER_DEFAULTS))
         return order["released"] is not None
 
     # The requests.
@@ -242,10 +252,13 @@ class Oracle(
     def _order(self, request: Reply, now_ns: int, wall_ns: int) -> Reply:
         content = content_of(request, ORDER_DEFAULTS)
         key = (content["desk"], content["client_order_id"])
-        known = self._find(request, now_ns)
+        known = self._own(*key, now_ns)
         if known is not None:
-            for field, value in known["content"].items():
-                if content[field] != value:
+            values = {**known["content"]}
+            if "replace" in known:  # it is not even an order
+                values = {"original_client_order_id": "another"}
+            for field, value in values.items():
+                if content.get(field) != value:
                     detail = {"original_wal_sequence": known["answer"]["wal_sequence"]}
                     if "order" in self.refused:
                         return dict(DISK_FULL)
@@ -297,15 +310,9 @@ class Oracle(
         return answer
 
     def _judge(self, content: Reply, said: Reply, now_ns: int, wall_ns: int) -> Reply:
-        sent_ns, window_ns = content["sent_at_ns"], self.window_ns
-        clock_ns = wall_ns if abs(wall_ns - now_ns) > CLOCK_TOLERANCE_NS else now_ns
-        if sent_ns is not None:
-            is_forgotten = sent_ns <= self.forgotten_close_ns
-            if abs(clock_ns - sent_ns) > window_ns or is_forgotten:
-                is_near = abs(clock_ns - sent_ns) <= window_ns
-                limit = self.forgotten_close_ns if is_near else window_ns
-                detail = {"asked": sent_ns, "limit": limit, "used": clock_ns}
-                return self._reject(content, "order", "stale_order", detail)
+        stale = self._stale(content, now_ns, wall_ns)
+        if stale is not None:
+            return self._reject(content, "order", "stale_order", stale)
         is_exit = self.positions.reduces(content)
         full = self._fullness(content["desk"], now_ns, is_exit)
         if full is not None:
@@ -350,6 +357,18 @@ class Oracle(
             return self._reject(content, "ledger", "insufficient", detail)
         return admitted(content, self.next_sequence, self.next_reservation, notional)
 
+    def _stale(self, content: Reply, now_ns: int, wall_ns: int) -> Reply | None:
+        """Why an id would be forgotten too early."""
+        sent_ns, window_ns = content["sent_at_ns"], self.window_ns
+        clock_ns = wall_ns if abs(wall_ns - now_ns) > CLOCK_TOLERANCE_NS else now_ns
+        if sent_ns is None:
+            return None
+        is_near = abs(clock_ns - sent_ns) <= window_ns
+        if is_near and sent_ns > self.forgotten_close_ns:
+            return None
+        limit = self.forgotten_close_ns if is_near else window_ns
+        return {"asked": sent_ns, "limit": limit, "used": clock_ns}
+
     def _status(self, request: Reply, now_ns: int, _wall_ns: int) -> Reply:
         order = self._find(request, now_ns)
         reply = {
@@ -366,11 +385,12 @@ class Oracle(
             state = order["state"]
             is_open = state == "open"
             reply["state"] = "closed" if state in ("filled", "canceled") else state
-            reply["answer"] = order["answer"]
+            own = self.orders[request["desk"], request["client_order_id"]]
+            reply["answer"] = own["answer"]
             reply["filled_quantity"] = order["filled"]
             reply["open_quantity"] = left_of(order) if is_open else 0
             reply["hold_microcents"] = order["hold"]
-            reply |= said_of_fills(order) | said_of_reductions(order)
+            reply |= said_of_fills(order) | said_of_reductions(own) | said_of_chain(order)
         return reply
 
     def _ping(self, _request: Reply, _now_ns: int, _wall_ns: int) -> Reply:

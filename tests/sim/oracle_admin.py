@@ -349,4 +349,5 @@ def _scope_of(action: Reply) -> Key:
 
 
 def _ends_with_day(order: Reply) -> bool:
-    return order["state"] == "open" and order["content"]["time_in_force"] == "day"
+    stands = order.get("chain", {}).get("stands", order)
+    return order["state"] == "open" and stands["content"]["time_in_force"] == "day"

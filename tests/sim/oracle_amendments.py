@@ -95,6 +95,7 @@ class OracleAmendments:
     def _trade_otherwise(self, action: Reply, record: Reply, lots: int | None) -> None:
         """The fill counted, if it did, and counts with so many lots now, or not at all."""
         order = self.orders.get((action["desk"], action["client_order_id"]))
+        order = None if order is None else order.get("chain", {}).get("first", order)
         sequence = record["answer"]["wal_sequence"]
         if order is None or order["content"]["symbol"] not in WORTH:
             return
@@ -152,12 +153,13 @@ def _confirmed(order: Reply, record: Reply) -> int | None:
     """How many lots of a fill were within its order; None where it counted nothing."""
     if order["state"] == "refused":
         return 0 if "refused" in record["answer"]["flags"] else None
-    filled = 0
+    chain, filled = order.get("chain"), 0
+    most = chain["ever"] if chain else order["content"]["quantity"]
     for one in order["fills"].values():
         lots = one["content"]["quantity"]
-        if "reduce_id" in one["content"] and "late" in one["answer"]["flags"]:
-            continue  # it took nothing off
+        if "reduce_id" in one["content"] and (chain or "late" in one["answer"]["flags"]):
+            continue  # it took nothing off: of several orders all that was ever admitted counts
         if one is record:
-            return max(0, min(lots, order["content"]["quantity"] - filled))
+            return max(0, min(lots, most - filled))
         filled += lots
     return None

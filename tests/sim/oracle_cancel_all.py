@@ -56,11 +56,12 @@ class OracleCancelAll:
 
 
 def _is_meant(order: Reply, through: int, scope: Reply) -> bool:
-    """Is it open, of the scope, and not behind the record?"""
-    content = order["content"]
+    """Is it open, of the scope, and not behind the record? Nor may any be that is in its place."""
+    content, chain = order["content"], order.get("chain") or {"stands": order, "waits": None}
+    works = (one for one in (chain["stands"], chain["waits"]) if one is not None)
     return (
         order["state"] == "open"
-        and order["answer"]["wal_sequence"] <= through
+        and all(one["answer"]["wal_sequence"] <= through for one in works)
         and scope["of_desk"] in (None, content["desk"])
         and scope["of_symbol"] in (None, content["symbol"])
         and scope["of_venue"] in (None, order["answer"]["venue"])

@@ -33,9 +33,9 @@ class OracleExecution:
         earlier = self._recorded_fill(request, now_ns)
         if earlier is not None:
             for field, value in earlier["content"].items():
-                if content[field] != value:
+                if field != "client_order_id" and content[field] != value:
                     return {"type": "error", "code": "fill_id_reused", "field": field}
-            return told_again(earlier)
+            return {**told_again(earlier), "client_order_id": content["client_order_id"]}
         if "fill" in self.refused:
             return dict(DISK_FULL)
         return self._take_fill("fill", request, content, now_ns, wall_ns, [])
@@ -109,11 +109,12 @@ class OracleExecution:
         code = "unknown_order" if order is None else codes.get(order["state"])
         if order is None or code is not None:
             return {"type": "error", "code": code, "field": "client_order_id"}
+        named = {"client_order_id": request["client_order_id"]}
         if order["released"] is not None:
-            return again(order["released"])
+            return {**again(order["released"]), **named}
         if "cancel" in self.refused:
             return dict(DISK_FULL)
         sequence = self._record("cancel", request, wall_ns, now_ns)
         self._free(order, sequence, now_ns)
         self._sweep(request["desk"], sequence, now_ns)
-        return dict(order["released"])
+        return {**order["released"], **named}

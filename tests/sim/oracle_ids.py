@@ -101,12 +101,17 @@ class OracleIds:
         return order["expires_ns"] is not None and order["expires_ns"] <= now_ns
 
     def _find(self, request: Reply, now_ns: int) -> Reply | None:
+        """Of orders that replace each other the first one, whichever is named."""
         order = self.orders.get((request["desk"], request["client_order_id"]))
-        return None if order is None or self._is_expired(order, now_ns) else order
+        if order is None or self._is_expired(order, now_ns):
+            return None
+        first: Reply = order.get("chain", {}).get("first", order)
+        return first
 
     def _recorded_fill(self, request: Reply, now_ns: int) -> Reply | None:
         order = self._find(request, now_ns)
-        if self.rules_version >= SHARES_SINCE:  # its fills are known until they are swept out
+        if order is None and self.rules_version >= SHARES_SINCE:
+            # Its fills are known until they are swept out.
             order = self.orders.get((request["desk"], request["client_order_id"]))
         if order is not None and request["fill_id"] in order["fills"]:
             found: Reply = order["fills"][request["fill_id"]]
@@ -130,8 +135,18 @@ class OracleIds:
             del self.orphans[next(iter(self.orphans))]
 
     def _close(self, order: Reply, state: str, now_ns: int) -> None:
+        """With the first of those that replace each other those close that stand or wait."""
+        chain, latest_ns = order.get("chain"), max(now_ns, order["content"]["sent_at_ns"] or 0)
+        if chain is None or chain["first"] is not order:
+            self._end(order, state, latest_ns)
+            return
+        lives = [one for one in (chain["stands"], chain["waits"]) if one is not None]
+        latest_ns = max(latest_ns, *(one["content"]["sent_at_ns"] or 0 for one in lives))
+        for one in (*(one for one in lives if one is not order), order):
+            self._end(one, state, latest_ns)
+
+    def _end(self, order: Reply, state: str, latest_ns: int) -> None:
         order["state"] = state
-        latest_ns = max(now_ns, order["content"]["sent_at_ns"] or 0)
         # Ids are forgotten in the order in which they were closed: all, or those of a share.
         desk = order["content"]["desk"]
         share = self._share_of(desk)

@@ -119,6 +119,7 @@ class OracleLimits:
         self.recorded_elapsed_ns = 0
         self.elapsed_ns = self.last_wall_ns = 0
         self.admitted: list[tuple[int, str, Reply, int]] = []  # elapsed, desk, content, value
+        self.raised: list[tuple[int, str, int]] = []  # by replaces: elapsed, desk, what is more
 
     def _set_tree(self, name: str) -> None:
         """Another tree is in force, or none. What was used of its rates stays used in the other."""
@@ -126,7 +127,7 @@ class OracleLimits:
         if self.has_limits:
             self.tree = TREES[name]
         else:
-            self.admitted = []
+            self.admitted, self.raised = [], []
 
     def _reject(self, content: Reply, stage: str, reason: str, detail: Reply) -> Reply:
         return {
@@ -179,7 +180,8 @@ class OracleLimits:
 
     def _revalue(self, request: Reply, wall_ns: int) -> None:
         """Marks that have moved from the recorded prices are recorded before an order."""
-        if request["type"] != "order" or not self.has_limits or "order" in self.refused:
+        is_entry = request["type"] in ("order", "replace")
+        if not is_entry or not self.has_limits or "order" in self.refused:
             return
         for symbol, (price, _, _) in self.marks.items():
             known, at_ns = self.prices.get(symbol, (0, 0))
@@ -257,9 +259,19 @@ class OracleLimits:
         return -(-content["quantity"] * price * numerator // denominator)
 
     def _beyond(
-        self, content: Reply, said: Reply, value: int, is_exit: bool
+        self,
+        content: Reply,
+        said: Reply,
+        value: int,
+        is_exit: bool,
+        added: tuple[int, int] | None = None,
+        exit_detail: Reply | None = None,
     ) -> tuple[str, Reply] | None:
-        """The first limit that refuses: its reason, and the detail."""
+        """The first limit that refuses: its reason, and the detail.
+
+        `added`: of a replace the lots and the microcents that it adds; `exit_detail`: of one of a
+        reducing order that would do more.
+        """
         if not self.has_limits:
             return None
         price, quantity, desk = content["price"], content["quantity"], content["desk"]
@@ -290,12 +302,17 @@ class OracleLimits:
             return "price_outside_collar", detail(price, tree.collar_bps, nearest)
         if is_exit:
             return None
+        if added is not None:
+            too_fast = self._too_fast(desk, added[1], said, ("notional",)) if added[1] else None
+            return too_fast or self._crowded(content, added[0], exit_detail)
         return self._too_fast(desk, value, said) or (
-            self._duplicate(content, said) or self._crowded(content)
+            self._duplicate(content, said) or self._crowded(content, content["quantity"])
         )
 
-    def _too_fast(self, desk: str, value: int, said: Reply) -> tuple[str, Reply] | None:
-        for kind in ("orders", "notional"):
+    def _too_fast(
+        self, desk: str, value: int, said: Reply, kinds: tuple[str, ...] = ("orders", "notional")
+    ) -> tuple[str, Reply] | None:
+        for kind in kinds:
             for scope, of_desk, of_kind, window_ms, said_max in RATES:
                 if of_kind != kind or of_desk not in (None, desk):
                     continue
@@ -312,11 +329,17 @@ class OracleLimits:
     def _used(self, elapsed_ns: int, desk: str | None, kind: str, window_ms: int) -> int:
         """Of the running sixteenth of the window, and of the sixteen before it."""
         part_ns = -(-window_ms * NS_PER_MS // 16)
+        counted = [(at_ns, of, value) for at_ns, of, _, value in self.admitted]
         return sum(
             1 if kind == "orders" else value
-            for at_ns, of_desk, _, value in self.admitted
+            for at_ns, of_desk, value in counted + (self.raised if kind == "notional" else [])
             if desk in (None, of_desk) and elapsed_ns // part_ns - at_ns // part_ns <= 16
         )
+
+    def _raised(self, said: Reply, desk: str, more: int) -> None:
+        """An admitted replace needs so much more."""
+        if self.has_limits:
+            self.raised.append((said["elapsed_ns"], desk, more))
 
     def _duplicate(self, content: Reply, said: Reply) -> tuple[str, Reply] | None:
         names = ("desk", "symbol", "side", "price", "quantity")
@@ -327,29 +350,34 @@ class OracleLimits:
                 return "duplicate_order", {**detail, "scope": 1}
         return None
 
-    def _crowded(self, content: Reply) -> tuple[str, Reply] | None:
-        """Positions with all that works, and the desk's open orders."""
+    def _crowded(
+        self, content: Reply, lots: int, exit_detail: Reply | None = None
+    ) -> tuple[str, Reply] | None:
+        """Positions with all that works, and the desk's open orders; `lots`: what it adds."""
+        is_replace = "original_client_order_id" in content
         desk, is_long = content["desk"], content["side"] == "buy"
-        lots = 0 if is_long else self.positions.short(content)
-        if lots and content["symbol"] == "BTC-USD" and self.tree.short_sales == "refused":
-            return "short_sale_not_allowed", {"asked": lots, "scope": 3}
+        short = 0 if is_long else self.positions.short({**content, "quantity": lots})
+        if short and content["symbol"] == "BTC-USD" and self.tree.short_sales == "refused":
+            return "short_sale_not_allowed", {"asked": short, "scope": 3}
         before = self.positions.worst(content)
-        asked = before + content["quantity"]
+        asked = before + lots
         limit, scope = (self.tree.long_max, 1) if is_long else (SHORT_MAX, 3)
-        if asked > limit and (is_long or content["symbol"] == "AAPL"):
+        if lots and asked > limit and (is_long or content["symbol"] == "AAPL"):
             reason = f"position_{'long' if is_long else 'short'}_above_max"
             detail = {"asked": asked, "limit": limit, "used": max(0, before)}
             return reason, {**detail, "scope": scope}
+        if exit_detail is not None:
+            return "exit_beyond_position", exit_detail
         used = sum(key[0] == desk and of["state"] == "open" for key, of in self.orders.items())
-        if desk == "desk-alpha" and used >= self.tree.open_orders_max:
+        if not is_replace and desk == "desk-alpha" and used >= self.tree.open_orders_max:
             detail = {"asked": 1, "limit": self.tree.open_orders_max, "used": used}
             return "open_orders_above_max", {**detail, "scope": 2}
-        return self._exposed(content)
+        return self._exposed(content, lots) if lots else None
 
-    def _exposed(self, content: Reply) -> tuple[str, Reply] | None:
+    def _exposed(self, content: Reply, quantity: int) -> tuple[str, Reply] | None:
         """What everybody, the desk, or all in the symbol would have, at the recorded prices."""
         prices = {symbol: price for symbol, (price, _) in self.prices.items()}
-        quantity, symbol, side = content["quantity"], content["symbol"], content["side"]
+        symbol, side = content["symbol"], content["side"]
         lines = self.positions.worsts()
         if symbol not in prices or any(of not in prices for (_, of), w in lines.items() if any(w)):
             return "reference_missing", {"scope": 1}

@@ -14,7 +14,7 @@ def crossing(content: Reply, orders: Iterable[Reply]) -> list[Reply]:
     found = []
     for order in orders:
         other = order["content"]
-        if order["state"] != "open" or other["symbol"] != content["symbol"]:
+        if not _works(order) or other["symbol"] != content["symbol"]:
             continue
         if other["side"] == content["side"]:
             continue
@@ -22,6 +22,16 @@ def crossing(content: Reply, orders: Iterable[Reply]) -> list[Reply]:
         if buy["price"] >= sell["price"]:
             found.append(order["answer"])
     return found
+
+
+def _works(order: Reply) -> bool:
+    """May it trade? In a chain of replaces the one that stands may, and the one that waits."""
+    chain = order.get("chain")
+    if chain is None:
+        return bool(order["state"] == "open")
+    return chain["first"]["state"] == "open" and any(
+        order is each for each in (chain["stands"], chain["waits"])
+    )
 
 
 def flag_of(meeting: list[Reply], venue: int, found: Reply) -> Reply:

@@ -56,12 +56,16 @@ class Positions:
 
     def reduces(self, content: Reply) -> bool:
         """Can the order but reduce what there is, beside all that works that way?"""
+        return bool(content["quantity"] <= self.reducible(content, 0))
+
+    def reducible(self, content: Reply, own: int) -> int:
+        """How many lots it may reduce, beside what works that way but for so many of its own."""
         line = self.lines.get((content["desk"], content["symbol"]))
         if line is None:
-            return False
+            return 0
         sign = 1 if content["side"] == "sell" else -1
         there = min(sign * line["position"], sign * line["confirmed"])
-        return content["quantity"] <= there - line[content["side"]]
+        return max(0, there - (line[content["side"]] - own))
 
     def worst(self, content: Reply) -> int:
         """What the desk has on the order's side, with all that works there; below zero: against."""
@@ -154,10 +158,19 @@ class Positions:
         return {key: tuple(line.values()) for key, line in self.lines.items()}  # type: ignore[misc]
 
 
+def lots_of(order: Reply) -> int:
+    """How many lots it may be filled with: of orders that replace each other the larger one's."""
+    chain = order.get("chain") or {"stands": order, "waits": None}
+    return max(
+        one["content"]["quantity"] - one.get("reduced", 0)
+        for one in (chain["stands"], chain["waits"])
+        if one is not None
+    )
+
+
 def left_of(order: Reply) -> int:
     """How many of its lots are neither filled nor taken off."""
-    gone = order["filled"] + order.get("reduced", 0)
-    return max(0, order["content"]["quantity"] - gone)
+    return max(0, lots_of(order) - order["filled"])
 
 
 def worth(lots: int, symbol: str, price: int, *, is_up: bool) -> int:

@@ -33,3 +33,13 @@ FILL_DEFAULTS: dict[str, Any] = {
     "price": None,
     "executed_at_ns": None,
 }
+REPLACE_DEFAULTS: dict[str, Any] = {
+    "client_order_id": None,
+    "desk": None,
+    "original_client_order_id": None,
+    "quantity": None,
+    "price": None,
+    "order_type": None,
+    "time_in_force": None,
+    "sent_at_ns": None,
+}

@@ -5,12 +5,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from guard.engine import cancel_all, reducing, remembered_whole
+from guard.engine import cancel_all, chains, reducing, remembered_whole, replacing
 from guard.engine.remembered import RememberedOrders
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
 from guard.protocol.fields import REDUCE
 from guard.protocol.messages import CancelAll
+from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
 
 Patch = AbstractContextManager[Any]
@@ -72,6 +73,38 @@ def checkpoint_without_reductions() -> Patch:
     return patch.object(remembered_whole, "dump", narrow)
 
 
+def replace_holds_no_more() -> Patch:
+    """What a replace adds is not held."""
+    return patch.object(replacing, "raise_hold", lambda *_: True)
+
+
+def replace_works_no_more() -> Patch:
+    """What a replace adds does not work."""
+    return patch.object(replacing.positioning, "note_more", lambda *_: 0)
+
+
+def rejected_replace_stands() -> Patch:
+    """The order whose replace the venue has rejected stands no more."""
+    settle = chains.settle
+
+    def confused(
+        orders: RememberedOrders, row: int, outcome: Outcome, is_replaced: bool, is_late: bool
+    ) -> int:
+        return settle(orders, row, outcome, True, is_late)
+
+    return patch.object(chains, "settle", confused)
+
+
+def fill_counted_under_either_id() -> Patch:
+    """The same fill under the other id of an order counts again."""
+    return patch.object(RememberedOrders, "fill_key", RememberedOrders.said_fill_key)
+
+
+def any_replace_lowers_risk() -> Patch:
+    """A dearer price is taken for less risk."""
+    return patch.object(replacing, "_is_no_easier", lambda *_: True)
+
+
 REQUEST_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     reduction_counted_again,
     cancel_all_beyond_its_record,
@@ -79,4 +112,9 @@ REQUEST_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     late_reduction_not_flagged,
     reduction_forgotten_by_fills,
     checkpoint_without_reductions,
+    replace_holds_no_more,
+    replace_works_no_more,
+    rejected_replace_stands,
+    fill_counted_under_either_id,
+    any_replace_lowers_risk,
 )
