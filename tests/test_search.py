@@ -5,7 +5,7 @@
 
 import pytest
 
-from search.book import Book, Place
+from search.book import Book, Known, Place
 from search.claims import Around, Terms
 from search.history import DESKS, LOT, History, broken_in
 
@@ -63,15 +63,15 @@ def test_a_limit_that_is_wider_than_it_is_said_is_found(
 class Generous(Book):
     """Believes that one lot more may be reduced."""
 
-    def reducible(self, place: Place, side: str) -> tuple[int, int]:
-        sure, perhaps = super().reducible(place, side)
+    def reducible(self, place: Place, side: str, beside: Known | None = None) -> tuple[int, int]:
+        sure, perhaps = super().reducible(place, side, beside)
         return sure + (sure > 0), perhaps + (perhaps > 0)
 
 
 class Stingy(Book):
     """Believes that none may be."""
 
-    def reducible(self, _place: Place, _side: str) -> tuple[int, int]:
+    def reducible(self, _place: Place, _side: str, _beside: Known | None = None) -> tuple[int, int]:
         return 0, 0
 
 
@@ -96,3 +96,17 @@ def test_a_hold_beyond_cap_or_budget_is_found(of: str, found: str) -> None:
     history = History(0, Terms())
     setattr(history.claims, of, dict.fromkeys(DESKS, 2 * LOT))
     assert found in str(broken_in(history))
+
+
+@pytest.mark.parametrize(
+    ("is_so", "found"),
+    [
+        (True, "a replace was refused that nothing may stop"),
+        (False, "a replace was admitted that nothing lets in"),
+    ],
+)
+def test_a_replace_that_is_refused_or_let_in_wrongly_is_found(
+    is_so: bool, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Known, "only_lowers", lambda _self, _total, _price: is_so)
+    assert first_broken(Terms(), Terms()) == found

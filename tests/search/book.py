@@ -24,21 +24,39 @@ class Trade:
 
 
 @dataclass(slots=True)
-class Known:
-    """An order that was answered. `open_lots`: what still works of an admitted one."""
+class Form:
+    """What an order is worth as it stands, or as a replace would have it. `off`: lots taken off."""
 
+    total: int
+    price: int
+    hold_microcents: int
+    sequence: int
+    client_order_id: str
+    off: int = 0
+
+
+@dataclass(slots=True)
+class Known:
+    """An order that was answered, with all that replace it, under the id of the first.
+
+    `standing`: as it is; `pending`: as a replace would have it of which the venue has not spoken.
+    `lots`, `price`: as it was asked first. `ever`: the most lots that it ever had.
+    """
+
+    name: tuple[str, str]
     place: Place
     side: str
     lots: int
     price: int
     is_admitted: bool
     is_exit: bool
-    hold_microcents: int
     at_ns: int
     venue: int
-    sequence: int
-    open_lots: int = 0
+    standing: Form
+    pending: Form | None = None
+    ever: int = 0
     filled: int = 0
+    is_closed: bool = True
     fills: dict[str, Trade] = field(default_factory=dict)
 
     @property
@@ -46,9 +64,30 @@ class Known:
         return 1 if self.side == BUY else -1
 
     @property
+    def hold_microcents(self) -> int:
+        return self.standing.hold_microcents
+
+    @property
+    def forms(self) -> list[Form]:
+        return [form for form in (self.standing, self.pending) if form is not None]
+
+    def left(self, form: Form) -> int:
+        return 0 if self.is_closed else max(0, form.total - form.off - self.filled)
+
+    @property
+    def open_lots(self) -> int:
+        """What works: of the larger of both."""
+        return max(map(self.left, self.forms))
+
+    @property
     def held_at_least(self) -> int:
         """What is held for what is open, at least."""
-        return self.hold_microcents * self.open_lots // self.lots
+        return max(form.hold_microcents * self.left(form) // form.total for form in self.forms)
+
+    def only_lowers(self, total: int, price: int) -> bool:
+        """Would a replace leave no more open, and be no easier to trade with?"""
+        easier = (price - self.standing.price) * self.sign > 0
+        return total - self.filled <= self.open_lots and not easier
 
 
 class Book:
@@ -67,33 +106,36 @@ class Book:
 
     def answered(self, order: Any, at_ns: int, admit: Any | None) -> Known:
         """An order was admitted, or refused."""
+        hold = 0 if admit is None else admit.notional_microcents
+        sequence = 0 if admit is None else admit.wal_sequence
         known = Known(
+            (order.desk, order.client_order_id),
             (order.desk, order.symbol),
             order.side,
             order.quantity,
             order.price,
             admit is not None,
             admit is not None and bool(admit.reducing),
-            0 if admit is None else admit.notional_microcents,
             at_ns,
             0 if admit is None else admit.venue,
-            0 if admit is None else admit.wal_sequence,
+            Form(order.quantity, order.price, hold, sequence, order.client_order_id),
+            ever=order.quantity,
+            is_closed=admit is None,
         )
-        self.orders[order.desk, order.client_order_id] = known
+        self.orders[known.name] = known
         if admit is not None:
-            known.open_lots = known.lots
-            self.open[order.desk, order.client_order_id] = known
+            self.open[known.name] = known
             (self.exits if known.is_exit else self.entries).append(known)
         return known
 
     def filled(self, name: tuple[str, str], fill_id: str, lots: int, price: int | None) -> None:
         """Lots of an order that is known traded."""
         known = self.orders[name]
-        within = max(0, min(lots, known.lots - known.filled)) if known.is_admitted else 0
+        within = max(0, min(lots, known.ever - known.filled)) if known.is_admitted else 0
         trade = Trade(lots, price or known.price, min(within, known.open_lots), within)
         known.fills[fill_id] = trade
         known.filled += lots
-        self._work(name, min(lots, known.open_lots))
+        self._close_if_done(known)
         self._trade(known, trade, 1)
 
     def busted(self, name: tuple[str, str], fill_id: str) -> None:
@@ -102,9 +144,26 @@ class Book:
         self._trade(known, known.fills.pop(fill_id), -1)
 
     def taken_off(self, name: tuple[str, str], lots: int | None = None) -> None:
-        """Lots of an order work no more; all that do."""
+        """Lots of an order that nothing replaces work no more; all that do."""
         known = self.orders[name]
-        self._work(name, known.open_lots if lots is None else min(lots, known.open_lots))
+        if lots is None:
+            known.is_closed = True
+        else:
+            known.standing.off += min(lots, known.open_lots)
+        self._close_if_done(known)
+
+    def replacing(self, name: tuple[str, str], new: tuple[str, str], form: Form) -> None:
+        """A replace was admitted: until the venue has spoken both are."""
+        known = self.orders[new] = self.orders[name]
+        known.pending, known.ever = form, max(known.ever, form.total)
+
+    def spoken(self, name: tuple[str, str], *, is_replaced: bool) -> None:
+        """The venue has said of a replace."""
+        known = self.orders[name]
+        if known.pending is not None and not known.is_closed:
+            known.standing = known.pending if is_replaced else known.standing
+            known.pending = None
+            self._close_if_done(known)
 
     def canceled(self, desk: str | None, symbol: str | None, venue: int | None, last: int) -> int:
         """All open orders of that scope are off that were recorded up to the last; how many."""
@@ -114,7 +173,7 @@ class Book:
             if desk in (None, known.place[0])
             and symbol in (None, known.place[1])
             and venue in (None, known.venue)
-            and known.sequence <= last
+            and all(form.sequence <= last for form in known.forms)
         ]
         for name in found:
             self.taken_off(name)
@@ -126,15 +185,14 @@ class Book:
             each.side != order.side
             and each.place[1] == order.place[1]
             and each.venue == order.venue
-            and (each.price - order.price) * order.sign <= 0
+            and (each.standing.price - order.standing.price) * order.sign <= 0
             for each in self.open.values()
         )
 
-    def _work(self, name: tuple[str, str], lots: int) -> None:
-        known = self.orders[name]
-        known.open_lots -= lots
+    def _close_if_done(self, known: Known) -> None:
         if known.open_lots == 0:
-            self.open.pop(name, None)
+            known.is_closed = True
+            self.open.pop(known.name, None)
 
     def _trade(self, known: Known, trade: Trade, times: int) -> None:
         place, signed = known.place, known.sign * times
@@ -162,12 +220,15 @@ class Book:
         """Where there is a position, or an order."""
         return {*self.position, *(each.place for each in self.open.values())}
 
-    def reducible(self, place: Place, side: str) -> tuple[int, int]:
-        """How many lots an order of that side may have and but reduce: for certain, at most."""
+    def reducible(self, place: Place, side: str, beside: Known | None = None) -> tuple[int, int]:
+        """How many lots an order of that side may have and but reduce: for certain, at most.
+
+        `beside`: an order whose own lots do not count.
+        """
         against, sure, perhaps = self.position[place], self.low[place], self.high[place]
         if side == BUY:
             against, sure, perhaps = -against, -perhaps, -sure
-        works = self.working(place, side)
+        works = self.working(place, side) - (0 if beside is None else beside.open_lots)
         return max(0, min(against, sure) - works), max(0, min(against, perhaps) - works)
 
     def held(self, desk: str) -> int:

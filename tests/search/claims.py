@@ -8,7 +8,7 @@ claim that is told a tighter one than the guard has finds a case, or it claims n
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from search.book import BUY, Book, Known, Place
+from search.book import BUY, Book, Form, Known, Place
 
 MS_NS: Final = 1_000_000
 BPS: Final = 10_000
@@ -67,7 +67,7 @@ class Claims:
 
     def __init__(self, terms: Terms, budgets: dict[str, int], caps: dict[str, int | None]) -> None:
         self.terms, self.budgets, self.caps = terms, budgets, caps
-        self.checked = {"entries": 0, "exits": 0, "refused": 0}
+        self.checked = {"entries": 0, "exits": 0, "replaces": 0, "refused": 0}
 
     def before(self, book: Book, order: Any, around: Around) -> str:
         """`must pass` of an exit that nothing may stop; `may`; `must not` of what is halted."""
@@ -78,22 +78,21 @@ class Claims:
         sure, perhaps = book.reducible(place, order.side)
         if order.quantity > perhaps:
             return "must not" if state == "reducing" else "may"
-        return "must pass" if order.quantity <= sure and self._exit_fits(order, around) else "may"
+        asked = order.symbol, order.quantity, order.price
+        return "must pass" if order.quantity <= sure and self._fits(*asked, around) else "may"
 
-    def _exit_fits(self, order: Any, around: Around) -> bool:
-        """Does it keep the limits that exits have, too?"""
+    def _fits(self, symbol: str, lots: int, price: int, around: Around) -> bool:
+        """Does an exit keep the limits that exits have, too?"""
         terms, mark = self.terms, around.mark
-        if terms.quantity_max is not None and order.quantity > terms.quantity_max:
+        if terms.quantity_max is not None and lots > terms.quantity_max:
             return False
-        value = order.quantity * order.price * around.unit_microcents[order.symbol]
         if terms.value_max is not None:
-            highest = max(order.price, mark[0] if mark else 0) * (BPS + (terms.collar_bps or 0))
-            value = order.quantity * highest * around.unit_microcents[order.symbol] // BPS + 1
-            if value > terms.value_max:
+            highest = max(price, mark[0] if mark else 0) * (BPS + (terms.collar_bps or 0))
+            if lots * highest * around.unit_microcents[symbol] // BPS + 1 > terms.value_max:
                 return False
         if terms.collar_bps is None or mark is None:
             return True
-        return abs(order.price - mark[0]) * BPS <= mark[0] * terms.collar_bps
+        return abs(price - mark[0]) * BPS <= mark[0] * terms.collar_bps
 
     def after(self, book: Book, order: Any, wanted: str, around: Around, known: Known) -> None:
         """The order was answered so, which the book has."""
@@ -110,23 +109,56 @@ class Claims:
         if wanted == "must pass":
             raise Broken("an order that but reduces was taken for an entry")
         self.checked["entries"] += 1
-        self._one(order, around)
+        self._size(order.side, order.symbol, order.quantity, order.price, around)
         self._positions(book, known)
         self._sides(book, known)
         self._windows(book, known)
         self._money(book, known, around)
+
+    def before_replace(self, book: Book, known: Known, form: Form, around: Around) -> str:
+        """As `before`, of a replace of an order that is open and that nothing replaces yet."""
+        if known.only_lowers(form.total, form.price):
+            return "must pass"
+        state = around.strictest(known.place)
+        if state == "halted" or (state == "reducing" and not known.is_exit):
+            return "must not"
+        if not known.is_exit:
+            return "may"
+        sure, perhaps = book.reducible(known.place, known.side, beside=known)
+        lots = form.total - known.filled
+        if lots > perhaps:
+            return "must not"
+        asked = known.place[1], form.total, form.price
+        return "must pass" if lots <= sure and self._fits(*asked, around) else "may"
+
+    def after_replace(
+        self, book: Book, known: Known, wanted: str, before: tuple[int, int], around: Around
+    ) -> None:
+        """It was admitted. `before`: lots that worked, and what was held at least."""
+        if wanted == "must not":
+            raise Broken("a replace was admitted that nothing lets in")
+        self.checked["replaces"] += 1
+        form = known.pending
+        assert form is not None
+        if wanted == "must pass" or known.is_exit:
+            return
+        self._size(known.side, known.place[1], form.total, form.price, around)
+        if known.open_lots > before[0]:
+            self._positions(book, known, is_new=False)
+        if known.held_at_least > before[1]:
+            self._holds(book, known)
 
     def reducing(self, perhaps: int, known: Known) -> None:
         """What was taken for an exit may be one; `perhaps`: so many lots, when it was asked."""
         if known.is_exit and known.lots > perhaps:
             raise Broken(f"an exit of {known.lots} lots, where {perhaps} may be reduced")
 
-    def _one(self, order: Any, around: Around) -> None:
+    def _size(self, side: str, symbol: str, lots: int, asked: int, around: Around) -> None:
         terms = self.terms
-        if terms.quantity_max is not None and order.quantity > terms.quantity_max:
+        if terms.quantity_max is not None and lots > terms.quantity_max:
             raise Broken("quantity_max")
-        value = order.quantity * order.price * around.unit_microcents[order.symbol]
-        if terms.value_max is not None and order.side == BUY and value > terms.value_max:
+        value = lots * asked * around.unit_microcents[symbol]
+        if terms.value_max is not None and side == BUY and value > terms.value_max:
             raise Broken("value_max")
         if terms.collar_bps is None:
             return
@@ -135,16 +167,16 @@ class Claims:
         price, came_ns = around.mark
         if terms.age_max_ms is not None and around.at_ns - came_ns > terms.age_max_ms * MS_NS:
             raise Broken("a stale reference")
-        if abs(order.price - price) * BPS > price * terms.collar_bps:
+        if abs(asked - price) * BPS > price * terms.collar_bps:
             raise Broken("collar_bps")
 
-    def _positions(self, book: Book, known: Known) -> None:
+    def _positions(self, book: Book, known: Known, *, is_new: bool = True) -> None:
         terms = self.terms
         most = terms.long_max if known.side == BUY else terms.short_max
         if most is not None and book.worst(known.place, known.side) > most:
             raise Broken(f"a position of {book.worst(known.place, known.side)} {known.side}")
         count = book.open_count(known.place[0])
-        if terms.open_orders_max is not None and count > terms.open_orders_max:
+        if is_new and terms.open_orders_max is not None and count > terms.open_orders_max:
             raise Broken(f"{count} open orders")
 
     def _sides(self, book: Book, known: Known) -> None:
@@ -180,15 +212,19 @@ class Claims:
             if all(getattr(each, name) == getattr(known, name) for name in names):
                 raise Broken("the same order again")
 
-    def _money(self, book: Book, known: Known, around: Around) -> None:
+    def _holds(self, book: Book, known: Known) -> None:
         desk = known.place[0]
         held, cap = book.held(desk), self.caps[desk]
         if cap is not None and held > cap:
             raise Broken(f"{held} are held of a cap of {cap}")
         if held > self.budgets[desk]:
             raise Broken(f"{held} are held of a budget of {self.budgets[desk]}")
+
+    def _money(self, book: Book, known: Known, around: Around) -> None:
+        self._holds(book, known)
         if self.terms.gross_max is None:
             return
+        desk = known.place[0]
         others, own = 0, 0
         for place in book.places():
             if place[0] != desk:

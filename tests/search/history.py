@@ -23,11 +23,23 @@ from guard.engine.events import (
     TradingReduced,
     TradingResumed,
 )
-from guard.protocol.messages import Admit, Cancel, Filled, Order, Reduce, Reduced, Reject, Released
+from guard.protocol.messages import (
+    Admit,
+    Cancel,
+    Filled,
+    Reduce,
+    Reduced,
+    Reject,
+    Released,
+    Replace,
+    Replaced,
+    ReplaceRejected,
+    ReplaceSettled,
+)
 from guard.recovery.checkpoint_payload import decode_state, encode_state
 from guard_limits_support import limits_config
 from guard_support import T0, LoggedEngine, actor, fill, order
-from search.book import BUY, SELL, Book
+from search.book import BUY, SELL, Book, Form, Known
 from search.claims import MS_NS, Around, Broken, Claims, Terms
 
 PRICE: Final = 19_000
@@ -150,7 +162,8 @@ class History:
         self._count = 0
         self._steps = (
             (self._order, 50), (self._exit, 14), (self._fill, 22), (self._cancel, 10),
-            (self._reduce, 4), (self._cancel_all, 1), (self._bust, 3), (self._forge, 3),
+            (self._replace, 8), (self._spoken, 6), (self._reduce, 4), (self._cancel_all, 1),
+            (self._bust, 3), (self._forge, 3),
             (self._mark, 14), (self._wait, 14), (self._state, 4), (self._disk, 4),
             (self._restart, 2),
         )  # fmt: skip
@@ -216,10 +229,8 @@ class History:
         self.claims.after(self.book, asked, wanted, around, known)
 
     def _submit(self, request: Any) -> Any:
-        if isinstance(request, Order):
-            mark = self.marks.get(request.symbol)
-            if mark is not None:
-                self.guard.marks[request.symbol] = mark[0], self.now_ns - mark[1]
+        for symbol, (price, came_ns) in self.marks.items():
+            self.guard.marks[symbol] = price, self.now_ns - came_ns
         return self.guard.submit(request, self.now_ns)
 
     def _around(self, symbol: str) -> Around:
@@ -283,9 +294,61 @@ class History:
         if count != answer.orders:
             raise Broken(f"{answer.orders} orders were closed at once; {count} are of that scope")
 
+    def _replace(self) -> None:
+        """Another total, at another price, of what is open; most have no word of the venue yet."""
+        names = [name for name, known in self.book.open.items() if known.pending is None]
+        if not names:
+            return
+        self._count += 1
+        name = self.rng.choice(names)
+        known = self.book.orders[name]
+        new = name[0], f"O-{self._count}"
+        left = known.open_lots + self.rng.choice((-2, -1, 0, 0, 1, 2, 5, 12))
+        total = known.filled + max(1, left)
+        price = max(1, known.standing.price + self.rng.choice((0, 0, 7, -7, 190, -190)))
+        form = Form(total, price, 0, 0, new[1])
+        around = self._around(known.place[1])
+        wanted = self.claims.before_replace(self.book, known, form, around)
+        before = known.open_lots, known.held_at_least
+        original = self.rng.choice(self._ids(known))
+        answer = self._submit(Replace(new[1], name[0], original, total, price, "limit", "day"))
+        self._say("replace", *name, "by", new[1], total, "at", price, "->",
+                  getattr(answer, "reason", answer), wanted)  # fmt: skip
+        if not isinstance(answer, Admit):
+            self.claims.checked["refused"] += 1
+            stands = original == known.standing.client_order_id
+            if stands != isinstance(answer, Reject):
+                raise Broken(f"the order that stands is {known.standing.client_order_id}")
+            if stands and wanted == "must pass":
+                raise Broken("a replace was refused that nothing may stop")
+            return
+        form.hold_microcents, form.sequence = answer.notional_microcents, answer.wal_sequence
+        self.book.replacing(name, new, form)
+        around = replace(around, prices=self.guard.prices)
+        self.claims.after_replace(self.book, known, wanted, before, around)
+
+    def _ids(self, known: Known) -> list[str]:
+        """All ids that mean that order."""
+        return [name[1] for name, other in self.book.orders.items() if other is known]
+
+    def _spoken(self) -> None:
+        """The venue says of a replace."""
+        waiting = [known for known in self.book.open.values() if known.pending is not None]
+        if not waiting:
+            return
+        known = self.rng.choice(waiting)
+        name = known.name[0], self._ids(known)[-1]
+        is_replaced = self.rng.random() < 0.6
+        answer = self._submit((Replaced if is_replaced else ReplaceRejected)(*name))
+        self._say("replaced" if is_replaced else "replace rejected", *name)
+        assert isinstance(answer, ReplaceSettled), answer
+        self.book.spoken(name, is_replaced=is_replaced)
+        if answer.open_quantity != known.open_lots:
+            raise Broken(f"{answer.open_quantity} lots are open, not {known.open_lots}")
+
     def _reduce(self) -> None:
         name = self._any()
-        if name is None:
+        if name is None or len(self._ids(self.book.orders[name])) > 1:
             return
         self._count += 1
         lots = self.rng.choice((1, 2, 20))
@@ -296,7 +359,10 @@ class History:
 
     def _bust(self) -> None:
         found = [
-            (name, fill_id) for name, known in self.book.orders.items() for fill_id in known.fills
+            (known.name, fill_id)
+            for name, known in self.book.orders.items()
+            for fill_id in known.fills
+            if name == known.name
         ]
         if not found:
             return
