@@ -409,6 +409,7 @@ class HealthReply(Struct, tag="health", tag_field="type", kw_only=True):
     symbols_reducing: list[str] = msgspec.field(default_factory=list)
     latches: list[str] = msgspec.field(default_factory=list)  # kind and desk, or desk/symbol
     limits_nearly_used: list[str] = msgspec.field(default_factory=list)
+    standing: list[str] = msgspec.field(default_factory=list)  # alarms that last, in words
     entries_halted: str | None  # why the disk's reserve has halted entries
     figures: dict[str, int]
     troubles: list[str]

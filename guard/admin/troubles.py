@@ -120,6 +120,10 @@ def _nearly_used(health: HealthReply) -> str:
     )
 
 
+def _standing(health: HealthReply) -> str:
+    return "; ".join(health.standing)
+
+
 def _clock(health: HealthReply) -> str:
     behind = health.figures["clock_behind_ns"]
     if behind < S_NS:
@@ -202,6 +206,7 @@ _TROUBLES: Final[dict[str, Callable[[HealthReply], str]]] = {
     "latched": _latched,
     "unreconciled": _unreconciled,
     "limits_nearly_used": _nearly_used,
+    "standing": _standing,
     "clock_behind": _clock,
     "disk_low": _reserve,
     "sync_slow": _sync,

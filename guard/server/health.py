@@ -57,6 +57,7 @@ def health_of(
         symbols_reducing=sorted(state.reducing_symbols)[:NAMES_MAX],
         latches=latch_lines(state.latches)[:NAMES_MAX],
         limits_nearly_used=nearly_used[:NAMES_MAX],
+        standing=service.standing.lines(),
         entries_halted=None if state.entries_halt is None else state.entries_halt.reason,
         figures={
             **_figures(service, pipeline, checkpointer),

@@ -103,6 +103,9 @@ class Service:
     clients: Clients | None = None
     quorum: Quorum | None = None
     limit_alarms: LimitAlarms = field(init=False)
+    standing: StandingAlarms = field(
+        init=False, default_factory=lambda: StandingAlarms(clock.monotonic_ns, say, alarm)
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limit_alarms", LimitAlarms(self.engine.state, say, alarm))
@@ -173,22 +176,29 @@ def make_housekeeper(
 
 
 def _look_at_standing(service: Service, pipeline: Pipeline) -> Callable[[], None]:
-    """What an operator is told for as long as it lasts."""
-    state = service.engine.state
-    return partial(
-        StandingAlarms(
-            clock.monotonic_ns,
-            say,
-            alarm,
-            [
-                lambda: words_of_clock(clock.wall_ns(), clock.system_ns(), state),
-                lambda: words_of_fills(state),
-                SuspectOrders(state, clock.wall_ns).words,
-                lambda: words_of_jumps(pipeline.path.marks, clock.wall_ns()),
-                FullFills(lambda: pipeline.counters.full_fill_windows).words,
-            ],
-        ).look
+    """What an operator is told for as long as it lasts; `status` has a word of its own for clocks,
+    and fills that were refused are over once they are told."""
+    state, standing = service.engine.state, service.standing
+    standing.watch(
+        [
+            lambda: words_of_fills(state),
+            SuspectOrders(state, clock.wall_ns).words,
+            lambda: words_of_jumps(pipeline.path.marks, clock.wall_ns()),
+        ]
     )
+    beside = StandingAlarms(clock.monotonic_ns, say, alarm)
+    beside.watch(
+        [
+            lambda: words_of_clock(clock.wall_ns(), clock.system_ns(), state),
+            FullFills(lambda: pipeline.counters.full_fill_windows).words,
+        ]
+    )
+
+    def look() -> None:
+        standing.look()
+        beside.look()
+
+    return look
 
 
 def _look_at_silent(service: Service, pipeline: Pipeline) -> Callable[[], None]:

@@ -31,14 +31,23 @@ class StandingAlarms:
         monotonic_ns: Callable[[], int],
         say: Callable[[str], None],
         alarm: Callable[[str], None],
-        looks: Sequence[Look],
+        looks: Sequence[Look] = (),
     ) -> None:
         self._monotonic_ns = monotonic_ns
         self._say = say
         self._alarm = alarm
         self._looks = looks
-        # Of each that lasts: what it is called, and when it is told next.
+        # Of each that lasts: what it is called, and when it is told next; what is to be told of it.
         self._standing: dict[int, tuple[str, int]] = {}
+        self._words: dict[int, str] = {}
+
+    def watch(self, looks: Sequence[Look]) -> None:
+        """Looks at these from now on."""
+        self._looks = looks
+
+    def lines(self) -> list[str]:
+        """What stands, in words, as it was at the last look."""
+        return [self._words[index] for index in sorted(self._words)]
 
     def look(self) -> None:
         """Looks at each of them once."""
@@ -46,10 +55,13 @@ class StandingAlarms:
         for index, look in enumerate(self._looks):
             words, known = look(), self._standing.get(index)
             if words is None:
+                self._words.pop(index, None)
                 if known is not None:
                     del self._standing[index]
                     self._say(told("over", f"over: {known[0]}", what=known[0]))
-            elif known is None or now_ns >= known[1]:
+                continue
+            self._words[index] = words[0]
+            if known is None or now_ns >= known[1]:
                 self._standing[index] = (words[1], now_ns + AGAIN_NS)
                 self._alarm(told("standing", words[0], what=words[1]))
 

@@ -37,11 +37,16 @@ def test_it_is_told_at_once_at_intervals_and_when_it_is_over() -> None:
     assert operator.look() == []
     operator.words = ("all is lost", "all was lost")
     assert operator.look() == ["alarm all is lost"]
+    assert operator.alarms.lines() == ["all is lost"]
+    operator.words = ("more is lost", "all was lost")
     assert operator.look() == []
+    assert operator.alarms.lines() == ["more is lost"]
+    operator.words = ("all is lost", "all was lost")
     assert operator.look(AGAIN_NS - SECOND_NS - 1) == []
     assert operator.look(1) == ["alarm all is lost"]
     operator.words = None
     assert operator.look() == ["say over: all was lost"]
+    assert operator.alarms.lines() == []
     assert operator.look() == []
     operator.words = ("again", "it")
     assert operator.look() == ["alarm again"]
