@@ -23,6 +23,7 @@ _FIFTH_LETTER_AT: Final = 11  # the map's head, "type" with its head, the value'
 _REFUSALS: Final = frozenset(b"cr")  # reject, error
 _TYPE_KEY: Final = b"\xa4type"
 _TYPE_KEY_AT: Final = 1
+_LONG_MAP: Final = 0xDE
 _ARRAY_HEADS: Final = frozenset((*range(0x90, 0xA0), 0xDC, 0xDD))
 # As no other part of a reply can be: numbers are shorter, and text holds printable letters alone.
 _ADMIT: Final = b"\xa4type\xa5admit"
@@ -120,9 +121,11 @@ class GuardReplies(_Counts):
         if start < end and received[start] in _ARRAY_HEADS:
             self._count_many(bytes(received[start:end]))
         else:
-            is_whole = end - start > _FIFTH_LETTER_AT
-            letter = received[start + _FIFTH_LETTER_AT] if is_whole else 0
-            if letter not in _FIFTH_LETTERS or received[start + 1 : start + 6] != _TYPE_KEY:
+            # A map of more than fifteen keys has a head of three bytes.
+            first = start + 2 if start < end and received[start] == _LONG_MAP else start
+            is_whole = end - first > _FIFTH_LETTER_AT
+            letter = received[first + _FIFTH_LETTER_AT] if is_whole else 0
+            if letter not in _FIFTH_LETTERS or received[first + 1 : first + 6] != _TYPE_KEY:
                 raise LinkError(f"no reply of a guard: {bytes(received[start:end])[:64]!r}")
             self._letters[letter] += 1
             if letter in _REFUSALS:

@@ -133,7 +133,7 @@ class Oracle(
     def handle(self, request: Reply, wall_ns: int) -> Reply:
         """The reply that must come; `venue` and what hangs on it may be None: not known yet."""
         self._tick(wall_ns)
-        if request["type"] == "order" and self.rules_version >= LIMITS_SINCE:
+        if request["type"] in ("order", "replace") and self.rules_version >= LIMITS_SINCE:
             self.settle_marks(wall_ns)
         self._revalue(request, wall_ns)
         answer = self._handle(request, wall_ns)

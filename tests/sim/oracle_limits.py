@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sim.oracle_meeting import crossing
-from sim.oracle_positions import Positions
+from sim.oracle_positions import Positions, bounded
 from sim.tables import WORTH, Reply
 
 NS_PER_MS = 1_000_000
@@ -221,7 +221,7 @@ class OracleLimits:
         gross = profit = None
         if self.has_limits and self.positions.is_kept and is_known:
             of = ([worth(n, s, prices.get(s, 0)) for n in pair] for s, pair in lines.items())
-            gross, profit = sum(map(max, of)), self._profit(desk, "")
+            gross, profit = bounded(sum(map(max, of))), self._profit(desk, "")
         return {"exposure_gross_microcents": gross, "day_profit_microcents": profit}
 
     def _loss_of(self, content: Reply) -> Reply | None:
