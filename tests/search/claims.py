@@ -8,7 +8,7 @@ claim that is told a tighter one than the guard has finds a case, or it claims n
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from search.book import BUY, Book, Form, Known, Place
+from search.book import BUY, SELL, Book, Form, Known, Place
 
 MS_NS: Final = 1_000_000
 BPS: Final = 10_000
@@ -241,8 +241,9 @@ class Claims:
             else:
                 others += worth
         # What an order does not add to cannot refuse it.
-        is_worse = book.worst(known.place, known.side) >= max(
-            book.worst(known.place, BUY), book.worst(known.place, "sell")
-        )
+        side = known.side
+        other = book.worst(known.place, SELL if side == BUY else BUY)
+        worst = book.worst(known.place, side)
+        is_worse = max(worst, other) > max(worst - known.open_lots, other)
         if is_worse and own + others > self.terms.gross_max:
             raise Broken(f"a gross exposure of {own + others}")
