@@ -13,6 +13,7 @@ rules that keep no positions it does not.
 How it fails: `InvariantError` where an order that was admitted is of no desk or no symbol.
 """
 
+from guard.engine import chains
 from guard.engine.positions import BUY, NO_POSITION
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.state import GuardState
@@ -68,10 +69,14 @@ def note_fill(state: GuardState, order_row: int, phase: int, request: Request) -
         raise InvariantError(f"an order of {order.symbol} was admitted, which is not defined")
     row = positions.obtain(desk_number, worth.number)
     lots = request.quantity
-    within = 0
+    confirmed = 0
     if phase != _PHASE_REFUSED:
         left = orders.left(order_row)
         within = left if left < lots else lots
+        confirmed = within
+        if orders.chain_of(order_row) != 0:  # all that was ever admitted counts
+            left_ever = chains.lots_ever(orders, order_row) - orders.filled_quantity(order_row)
+            confirmed = min(max(left_ever, 0), lots)
         if phase == _OPEN:
             is_exit = orders.known_outcome.reservation_id == 0
             if is_exit and within == left:
@@ -79,7 +84,7 @@ def note_fill(state: GuardState, order_row: int, phase: int, request: Request) -
             positions.work(row, order.side, -within, is_exit)
     price = request.price if request.price > 0 else order.price
     microcents = worth.traded_microcents(lots, price, order.side == _BUY)
-    return positions.trade(row, order.side, lots, within, microcents)
+    return positions.trade(row, order.side, lots, confirmed, microcents)
 
 
 def note_closed(state: GuardState, order_row: int) -> int:

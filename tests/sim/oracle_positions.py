@@ -103,6 +103,9 @@ class Positions:
         within = 0 if order["state"] == "refused" else min(lots, left_of(order))
         if order["state"] == "open":
             self._line(content)[content["side"]] -= within
+        chain = order.get("chain")
+        if chain and order["state"] != "refused":  # all that was ever admitted counts
+            within = max(0, min(lots, chain["ever"] - order["filled"]))
         self.move(content, lots, within, price)
 
     def move(self, content: Reply, lots: int, confirmed: int, price: int | None = None) -> None:

@@ -87,6 +87,21 @@ def test_a_person_may_name_a_fill_by_either_id(
     assert stands(engine)[:3] == ("open", 40, 110)
 
 
+def test_no_more_is_undone_than_was_confirmed_of_an_order_that_became_smaller(
+    engines: Engines,
+) -> None:
+    """All that was ever admitted counts as filled within it, be it for the fill or for its bust."""
+    engine = pending(engines, quantity=10)
+    engine.submit(replaced())
+    engine.submit(fill("F-1", 60, 0))
+    assert position(engine)[:3] == (60, 60, 0)
+    engine.submit(fill("F-2", 50, 0))
+    assert position(engine)[:3] == (110, 100, 0)
+    for fill_id, left in (("F-2", (60, 60)), ("F-1", (0, 0))):
+        say(engine, FillBusted, fill_id=fill_id)
+        assert position(engine)[:2] == left
+
+
 def test_what_was_confirmed_is_undone_however_small_the_order_is_now(engines: Engines) -> None:
     engine = pending(engines)
     engine.submit(fill("F-1", 120, 0))
