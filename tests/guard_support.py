@@ -30,6 +30,7 @@ from guard.engine.events import (
 from guard.engine.events import Outcome as Event
 from guard.engine.loss_due import due_breach
 from guard.engine.replacing import complete
+from guard.engine.request_events import REQUEST_EVENTS
 from guard.engine.state import GuardState
 from guard.protocol.messages import (
     Admit,
@@ -46,7 +47,7 @@ from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request as RequestFields
 from guard.protocol.request_reader import RequestReader
 from guard.protocol.views import reply_of
-from guard.record.applying import REQUEST_EVENTS, read_event
+from guard.record.applying import read_event
 from guard.record.codec import decode_data, decode_own_event, encode_event
 from guard.record.reader import RecordReader
 from guard.record.writer import RecordWriter

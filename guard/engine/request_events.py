@@ -6,6 +6,8 @@ was given. `clock_ns`, at its end: what the system's clock said, where that is n
 that the record has.
 """
 
+from typing import Final
+
 from msgspec import UNSET, Struct, UnsetType
 
 from guard.protocol.messages import (
@@ -140,3 +142,17 @@ class ReplaceFailed(Event, tag="replace_rejected", gc=False):
     answer: ReplaceSettled
     elapsed_ns: ElapsedNs | UnsetType = UNSET
     clock_ns: ReceivedAtNs | UnsetType = UNSET
+
+
+# What is read back as a request and its outcome. A `cancel_all` is not; clients ask for it, too.
+REQUEST_EVENTS: Final = (
+    OrderDecided,
+    OrderRefused,
+    FillRecorded,
+    OrderReleased,
+    ReductionRecorded,
+    ExecutionRecorded,
+    ReplaceDone,
+    ReplaceFailed,
+)
+CLIENT_EVENTS: Final = (*REQUEST_EVENTS, CanceledAllRecorded)

@@ -11,14 +11,9 @@ not follow from those before it.
 from guard.engine.engine import Engine
 from guard.engine.events import LogOpened, Outcome
 from guard.engine.request_events import (
-    ExecutionRecorded,
-    FillRecorded,
+    REQUEST_EVENTS,
     OrderDecided,
     OrderRefused,
-    OrderReleased,
-    ReductionRecorded,
-    ReplaceDone,
-    ReplaceFailed,
 )
 from guard.protocol.fields import CODE_OF_REASON, EARLY, RATE, RECORDED_FLAGS, UNCHARGED
 from guard.protocol.messages import I64_MAX, Admit
@@ -33,16 +28,6 @@ from guard.record.words import shown
 
 _CANCEL_FLAGS = EARLY | RATE
 _RECORDED_FLAGS = (1 << len(RECORDED_FLAGS)) - 1
-REQUEST_EVENTS = (
-    OrderDecided,
-    OrderRefused,
-    FillRecorded,
-    OrderReleased,
-    ReductionRecorded,
-    ExecutionRecorded,
-    ReplaceDone,
-    ReplaceFailed,
-)
 
 
 def read_event(

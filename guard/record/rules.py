@@ -40,6 +40,7 @@ from guard.engine.events import (
 from guard.engine.loss_events import LossBreached
 from guard.engine.people_events import LatchLifted, LatchSet
 from guard.engine.request_events import (
+    CLIENT_EVENTS,
     CanceledAllRecorded,
     ExecutionRecorded,
     FillRecorded,
@@ -462,18 +463,6 @@ _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     EntriesResumed: RecordRules._check_resume,
     CheckpointTaken: RecordRules._check_checkpoint,
 }
-# What clients ask for; all else the daemon records itself.
-_OF_CLIENTS: Final = frozenset(
-    (
-        OrderDecided,
-        OrderRefused,
-        FillRecorded,
-        OrderReleased,
-        ReductionRecorded,
-        ExecutionRecorded,
-        ReplaceDone,
-        ReplaceFailed,
-    )
-)
+_OF_CLIENTS: Final = frozenset(CLIENT_EVENTS)  # all else the daemon records itself
 # No checkpoint that is logged behind one of these is of a record before it.
 _BEFORE_CHECKPOINTS: Final = frozenset((LogOpened, SessionStarted, CheckpointTaken))

@@ -21,11 +21,12 @@ from typing import Final, TypeAlias
 
 from guard.engine.engine import Engine
 from guard.engine.events import LogOpened, Outcome
+from guard.engine.request_events import REQUEST_EVENTS
 from guard.engine.state import GuardState
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
 from guard.protocol.views import reply_of
-from guard.record.applying import REQUEST_EVENTS, read_event
+from guard.record.applying import read_event
 from guard.record.codec import DIALECT, RecordError, decode_data, encode_event
 from guard.record.reader import RecordReader
 from guard.record.rules import RecordRules

@@ -76,6 +76,16 @@ def held_well(engine: LoggedEngine, place: Path) -> None:
         assert (state_digest_hex(state), counted(state)) == wanted
 
 
+def test_whoever_is_permitted_may_ask_for_it(engines: list[LoggedEngine]) -> None:
+    """A client with a name of its own: a start and a replay take the record."""
+    engine = LoggedEngine()
+    engines.append(engine)
+    engine.admit(order())
+    engine.request.set_text("client", b"gateway-1")
+    assert cancel_all(engine).orders == 1
+    assert b'"client":"gateway-1"' in engine.records[-1]
+
+
 def begun(engines: list[LoggedEngine], text: str = 'self_match = "flag"') -> LoggedEngine:
     engine = limited(f"{WAIVED}{text}")
     engines.append(engine)
