@@ -86,6 +86,7 @@ PURE_GUARD = frozenset(
         "config.contradictions",
         "config.limits",
         "config.wording",
+        "config.standby_names",
         "engine",
         "engine.actor",
         "engine.halts",

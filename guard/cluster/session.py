@@ -24,7 +24,9 @@ from typing import Any, Final
 
 from guard.cluster import statements
 from guard.cluster.errors import ClusterError, Unknown, Unreachable
+from guard.config.cluster_files import tls_context
 from guard.config.cluster_section import ClusterSection, Host, host_of
+from guard.config.errors import ConfigError
 
 # To connect and greet: nothing is under way then.
 CONNECT_S: Final = 3.0
@@ -205,13 +207,7 @@ def _library() -> Any:
 
 
 def _tls_of(terms: ClusterSection) -> ssl.SSLContext | None:
-    """Certificates and names are checked; None where the cluster is on this machine."""
-    if terms.tls_root_file is None:
-        return None
     try:
-        context = ssl.create_default_context(cafile=terms.tls_root_file)
-        if terms.tls_certificate_file is not None and terms.tls_key_file is not None:
-            context.load_cert_chain(terms.tls_certificate_file, terms.tls_key_file)
-    except OSError as error:
-        raise ClusterError(f"cluster.tls_root_file and its kin: {error}") from error
-    return context
+        return tls_context(terms)
+    except ConfigError as error:
+        raise ClusterError(str(error)) from error

@@ -6,12 +6,12 @@ How it fails: what is wrong comes back in words that name the key.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, structs
 
 from guard.config.log_section import LogSection
+from guard.config.standby_names import standby_names_problem
 from guard.protocol.instruments import NAME_PATTERN
 
 POSTGRES_PORT: Final = 5432
@@ -84,12 +84,26 @@ def cluster_problem(cluster: ClusterSection, log: LogSection) -> str | None:
             "A-Z a-z 0-9 ._:/-"
         )
     for text in cluster.standby_names:
-        if not text.strip():
-            return (
-                "cluster.standby_names: an empty text is not allowed: a commit would wait for "
-                "nobody; allowed: what synchronous_standby_names says, as in 'ANY 1 (b, c)'"
-            )
-    return _host_problem(cluster) or _time_problem(cluster) or _log_problem(log)
+        if (problem := standby_names_problem(text)) is not None:
+            return f"cluster.standby_names: {problem}"
+    return (
+        _text_problem(cluster)
+        or _host_problem(cluster)
+        or _time_problem(cluster)
+        or _log_problem(log)
+    )
+
+
+def _text_problem(cluster: ClusterSection) -> str | None:
+    for name in ("database", "user"):
+        if not getattr(cluster, name).strip() or "\0" in getattr(cluster, name):
+            return f"cluster.{name}: {getattr(cluster, name)!r} is not allowed; allowed: a name"
+    for name in ("hosts", "standby_names"):
+        listed = getattr(cluster, name)
+        for index, text in enumerate(listed):
+            if text in listed[:index]:
+                return f"cluster.{name}: {text!r} stands twice; allowed: each once"
+    return None
 
 
 def _host_problem(cluster: ClusterSection) -> str | None:
@@ -139,8 +153,3 @@ def placed_cluster(cluster: ClusterSection, absolute: Callable[[str], str]) -> C
     given = {name: getattr(cluster, name) for name in names}
     placed = {name: absolute(path) for name, path in given.items() if path is not None}
     return structs.replace(cluster, **placed)
-
-
-def password_file(cluster: ClusterSection) -> Path | None:
-    """Where the password is, if anywhere."""
-    return None if cluster.password_file is None else Path(cluster.password_file)

@@ -8,6 +8,7 @@ How it fails: `ConfigError` that names key and path.
 
 from pathlib import Path
 
+from guard.config.cluster_files import check_cluster_files
 from guard.config.endpoint import IPC_PREFIX
 from guard.config.errors import ConfigError
 from guard.config.evolving_keys import check_replaceable, load_host_key, load_plain_key
@@ -39,6 +40,8 @@ def check_places(config: Config, key_file: Path | None = None) -> None:
             raise ConfigError(f"endpoints.curve_secret_key_file: {error}") from error
     if log.anchor_file is not None:
         _check_parent("log.anchor_file", Path(log.anchor_file))
+    if config.cluster is not None:
+        check_cluster_files(config.cluster)
     path = config.endpoints.orders.removeprefix(IPC_PREFIX)
     if path != config.endpoints.orders and not path.startswith("@"):
         _check_parent("endpoints.orders", Path(path))

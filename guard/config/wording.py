@@ -21,6 +21,7 @@ from guard.record.words import refusal
 # What msgspec's own words leave out shows by these.
 _SAID_TOO_LITTLE: Final = (
     "[...]", "Invalid enum value", "`key` in", "$.limits", "$.clients", "$.approvals", "$.log",
+    "$.cluster",
 )  # fmt: skip
 _A_NAME: Final = "1 to 32 characters of A-Z a-z 0-9 ._:/-"
 

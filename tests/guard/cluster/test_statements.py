@@ -3,18 +3,20 @@
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 from msgspec import structs
 
-from cluster_support import DATABASE, Cluster, needs_postgres, running_cluster
+from cluster_support import BINARIES, DATABASE, Cluster, needs_postgres, running_cluster
 from guard.cluster import statements
 from guard.cluster.epochs import Claim, begin_epoch, read_log, why_refused
 from guard.cluster.errors import ClusterError, Fenced, Unknown, Unreachable
 from guard.cluster.session import Session, open_session
 from guard.config.cluster_section import ClusterSection
+from guard.config.standby_names import standby_names_problem
 from wal import EMPTY_HEAD, Head
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, needs_postgres]
@@ -208,3 +210,47 @@ async def test_a_guard_may_neither_change_nor_remove_a_batch(cluster: Cluster) -
         session: Session = await open_session(terms, "tries")
         with pytest.raises(Unknown, match=r"permission denied|must be owner"):
             await session.rows(statement)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "ANY 1 (b, c)",
+            "first 2 ( b ,c )",
+            "2 (b, c)",
+            "b, c",
+            "ANY 1 (*)",
+            'ANY 1 ("p-a", "p""b")',
+        ),
+        *(
+            "ANY 1 (b",
+            "ANY (b, c)",
+            "ANY 1",
+            "ANY 1 ()",
+            "ANY 1 (b,)",
+            "ANY 1 (b c)",
+            "ANY 1 (b) c",
+        ),
+        *("ANY 0 (b)", "ANY 1 (p-a, b)", 'ANY 1 ("b)', "b,", "b (c)", "ANY 1 (1b)", "ANY 1 (1, b)"),
+    ],
+)
+def test_the_configuration_takes_what_the_server_takes(cluster: Cluster, text: str) -> None:
+    psql = ["psql", "-X", "-h", cluster.primary.host, "-U", "postgres", "-d", "postgres", "-c"]
+    quoted = text.replace("'", "''")
+    assert BINARIES is not None
+    done = subprocess.run(
+        [
+            str(BINARIES / psql[0]),
+            *psql[1:],
+            f"ALTER SYSTEM SET synchronous_standby_names = '{quoted}'",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    names = cluster.standby_names(cluster.primary.name)
+    cluster.primary.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+    assert done.returncode == 0 or "synchronous" in done.stderr
+    assert (standby_names_problem(text) is None) == (done.returncode == 0)

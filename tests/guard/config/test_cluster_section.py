@@ -60,11 +60,29 @@ def test_hosts_are_names_with_ports_or_directories(text: str, host: Host | None)
         ({"standby_names": "[]"}, "cluster.standby_names: 0 given"),
         ({"standby_names": '[" "]'}, "a commit would wait for nobody"),
         ({"log": '"a b"'}, "cluster.log: 'a b' is not allowed"),
-        ({"log": None}, "missing required field `log`"),
-        ({"durability": '"perhaps"'}, "perhaps"),
+        ({"log": None}, "cluster.log: is missing; allowed: text"),
+        (
+            {"durability": '"perhaps"'},
+            "cluster.durability: 'perhaps' is not allowed; allowed: \"both\"",
+        ),
+        (
+            {"beat_ms": '"x"'},
+            "cluster.beat_ms: 'x' is not allowed; allowed: a whole number from 100 to",
+        ),
+        (
+            {"beat_ms": "99"},
+            "cluster.beat_ms: 99 is not allowed; allowed: a whole number from 100 to",
+        ),
+        ({"hosts": '"/run/x"'}, "cluster.hosts: '/run/x' is not allowed; allowed: a list of text"),
+        ({"hosts": '["/run/x", 1]'}, "cluster.hosts[1]: 1 is not allowed; allowed: text"),
+        ({"hosts": '["/run/x", "/run/x"]'}, "cluster.hosts: '/run/x' stands twice"),
+        ({"standby_names": '["ANY 1 (b"]'}, "'ANY 1 (b' is not allowed: its bracket is not closed"),
+        ({"standby_names": '["ANY 3 (b, c)"]'}, "it asks for 3 standbys, and names 2"),
+        ({"standby_names": '["b", "b"]'}, "cluster.standby_names: 'b' stands twice"),
+        ({"database": '""'}, "cluster.database: '' is not allowed; allowed: a name"),
         ({"silence_ms": "1_400"}, "cluster.silence_ms: 1400 is not allowed; allowed: three times"),
         ({"tls_key_file": '"k"'}, "allowed only together with cluster.tls_key_file"),
-        ({"password": '"secret"'}, "unknown field `password`"),
+        ({"password": '"secret"'}, "cluster.password: is not known; allowed: hosts, log,"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(changes: dict[str, str | None], said: str) -> None:
