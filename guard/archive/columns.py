@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from guard.audit.record_lines import named_in
 from guard.protocol.messages import I64_MAX
 from wal import Entry
 
@@ -79,14 +80,8 @@ def _answered(name: str) -> Callable[[Said], Any]:
     return lambda said: said.answer.get(name)
 
 
-def _desk(said: Said) -> Any:
-    """The desk that the record is about: a halt names one by its scope."""
-    return said.of("desk") or (said.event.get("name") if said.event.get("scope") == "desk" else "")
-
-
-def _symbol(said: Said) -> Any:
-    scope = said.event.get("scope")
-    return said.of("symbol") or (said.event.get("name") if scope == "symbol" else "")
+def _named(kind: str) -> Callable[[Said], Any]:
+    return lambda said: named_in(kind, said.event, said.request)
 
 
 def _fact_id(said: Said) -> Any:
@@ -101,7 +96,7 @@ def _verdict(said: Said) -> Any:
 def _venue(said: Said) -> Any:
     """The one that the order went to, else the one that was named."""
     found = said.answer.get("venue")
-    return said.of("venue") if found is None else found
+    return named_in("venue", said.event, said.request) if found is None else found
 
 
 def _fee(said: Said) -> Any:
@@ -124,8 +119,8 @@ COLUMNS: Final = (
     Column("received_at_ns", "bigint NOT NULL", lambda said: said.event["received_at_ns"]),
     Column("event", "text NOT NULL", lambda said: said.event["event"]),
     Column("client", "text", _text(_asked("client"))),
-    Column("desk", "text", _text(_desk)),
-    Column("symbol", "text", _text(_symbol)),
+    Column("desk", "text", _text(_named("desk"))),
+    Column("symbol", "text", _text(_named("symbol"))),
     Column("account", "text", _text(_asked("account"))),
     Column("client_order_id", "text", _text(_asked("client_order_id"))),
     Column("fact_id", "text", _text(_fact_id)),

@@ -43,9 +43,7 @@ class Seen:
     @property
     def desk(self) -> str:
         """The desk that it is about, if any."""
-        scope = self.event.get("scope")
-        named = self.event.get("name", "") if scope == "desk" else ""
-        return str(self.request.get("desk") or self.event.get("desk") or named)
+        return str(named_in("desk", self.event, self.request) or "")
 
     @property
     def order_id(self) -> str:
@@ -97,17 +95,28 @@ class Memory:
 
     def symbol_of(self, seen: Seen) -> str:
         """The symbol that a record is about, as far as it is known."""
-        said = seen.request.get("symbol") or seen.event.get("symbol")
-        if said is None and seen.event.get("scope") == "symbol":
-            said = seen.event.get("name")
+        said = named_in("symbol", seen.event, seen.request)
         return str(said or self.orders.get((seen.desk, seen.order_id), ("", 0))[0])
 
     def venue_of(self, seen: Seen) -> int:
         """The venue that its order went to, or asked for; 0 where nobody knows."""
         if seen.verdict == "admit":
             return int(seen.answer.get("venue", 0))
-        said = seen.request.get("venue")
+        said = named_in("venue", seen.event, seen.request)
         return int(said) if said else self.orders.get((seen.desk, seen.order_id), ("", 0))[1]
+
+
+def named_in(kind: str, event: dict[str, Any], request: dict[str, Any]) -> Any:
+    """The desk, symbol or venue that a record is about: its `kind`; None where it names none.
+
+    A request or an event names it plainly, a `cancel_all` as its scope, an operator's action as the
+    scope that it is for.
+    """
+    for said in (request, event):
+        named = said.get(kind) or said.get(f"of_{kind}")
+        if named:
+            return named
+    return event.get("name") if event.get("scope") == kind else None
 
 
 def seen_of(sequence: int, data: dict[str, Any]) -> Seen:
@@ -197,7 +206,7 @@ def _what(seen: Seen, memory: Memory) -> str:
     if seen.verdict == "cancel" and "orders" in answer:
         words = " ".join(
             f"{name} {request[key]}"
-            for name, key in (("of", "of_desk"), ("in", "of_symbol"), ("at venue", "of_venue"))
+            for name, key in (("in", "of_symbol"), ("at venue", "of_venue"))
             if request.get(key)
         )
         count = counted(answer["orders"], "order")

@@ -3,7 +3,7 @@
 Owns what a place and a page are, and which lines of a page name a desk.
 
 How it works: a line is in the log's own form, so that its newline is its end, and names its desk by
-a key that cannot stand inside of a text (its quotes would be escaped there).
+one of few keys, which cannot stand inside of a text (its quotes would be escaped there).
 """
 
 from collections.abc import Set
@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from wal import ENVELOPE_BYTES_MAX, Head, parse_heads
 
-# Before the name of the desk that a record is about.
-_OF_DESK: Final = b'"desk":"'
-_OF_SCOPE: Final = b'"scope":"desk","name":"'
+# Before the name of the desk that a record is about: that of an order or a fact, of a `cancel_all`,
+# of an action on a scope.
+_BEFORE_NAMES: Final = (b'"desk":"', b'"of_desk":"', b'"scope":"desk","name":"')
 
 
 class Place(NamedTuple):
@@ -112,7 +112,7 @@ def behind_lines(lines: bytes, at: int, count: int) -> int:
 def names_in(line: bytes) -> set[bytes]:
     """The desks that a line names: whose it is."""
     found = set()
-    for key in (_OF_DESK, _OF_SCOPE):
+    for key in _BEFORE_NAMES:
         at = line.find(key)
         while at >= 0:
             name_at = at + len(key)
@@ -127,17 +127,16 @@ def of_desks(page: Page, desks: Set[bytes], lines_max: int) -> Page:
     The page ends behind the last one of these where there are more.
     """
     lines, found, at = page.lines, list[bytes](), 0
-    places = [lines.find(_OF_DESK), lines.find(_OF_SCOPE)]
-    keys = (_OF_DESK, _OF_SCOPE)
+    places = [lines.find(key) for key in _BEFORE_NAMES]
     while True:
         for which, place in enumerate(places):
             if 0 <= place < at:
-                places[which] = lines.find(keys[which], at)
+                places[which] = lines.find(_BEFORE_NAMES[which], at)
         ahead = [place for place in places if place >= 0]
         if not ahead:
             return page._replace(lines=b"".join(found), line_count=len(found))
         place = min(ahead)
-        name_at = place + len(keys[places.index(place)])
+        name_at = place + len(_BEFORE_NAMES[places.index(place)])
         end = lines.index(b"\n", place) + 1
         if lines[name_at : lines.find(b'"', name_at)] in desks:
             start = lines.rfind(b"\n", at, place) + 1 or at

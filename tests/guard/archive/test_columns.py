@@ -92,6 +92,15 @@ def test_a_halt_names_a_desk_by_its_scope() -> None:
     assert row((text % "symbol").encode())["desk"] is None
 
 
+def test_a_cancel_of_many_names_its_scope() -> None:
+    text = b'{"event":"cancel_all","received_at_ns":1,"cancel_all":%s,"answer":{"type":"canceled"}}'
+    scope = b'{"type":"cancel_all","of_desk":"d","of_symbol":"AAPL","of_venue":10}'
+    found = row(text % scope)
+    assert (found["desk"], found["symbol"], found["venue"]) == ("d", "AAPL", 10)
+    found = row(text % b'{"type":"cancel_all","of_desk":null,"of_symbol":null,"of_venue":null}')
+    assert (found["desk"], found["symbol"], found["venue"]) == (None, None, None)
+
+
 def test_what_no_column_holds_is_left_to_the_text() -> None:
     data = (
         b'{"event":"later","received_at_ns":1700000000123456789,"quantity":9223372036854775808,'

@@ -56,10 +56,13 @@ def test_orders_that_one_record_ended() -> None:
     logged.submit(order("A-2"))
     cancel_all(logged, 8, of_desk="desk-alpha", of_symbol="AAPL")
     cancel_all(logged)
-    assert lines(logged, Filter(verdicts=frozenset({"cancel"}))) == [
-        "22:13:20.000        10 cancel 1 order of desk-alpha in AAPL off, 19,000.00 free again",
+    cancels = frozenset({"cancel"})
+    assert lines(logged, Filter(verdicts=cancels)) == [
+        "22:13:20.000        10 cancel desk-alpha: 1 order in AAPL off, 19,000.00 free again",
         "22:13:20.000        11 cancel 1 order off, 19,000.00 free again",
     ]
+    for wanted in (Filter(desks=frozenset({"desk-alpha"})), Filter(symbols=frozenset({"AAPL"}))):
+        assert [line[19:29] for line in lines(logged, wanted)][-1] == " 10 cancel"
 
 
 def test_lots_that_were_taken_off() -> None:

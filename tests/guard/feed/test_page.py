@@ -75,6 +75,8 @@ RECORDS = st.sampled_from(
         of_desk("ab"),
         b'{"event":"trading_halted","scope":"desk","name":"a"}',
         b'{"event":"trading_halted","scope":"symbol","name":"a"}',
+        b'{"event":"cancel_all","cancel_all":{"of_desk":"a"}}',
+        b'{"event":"cancel_all","cancel_all":{"of_desk":null,"of_symbol":"a"}}',
         of_desk("b", r"\"desk\":\"a\""),
         b'{"audit":{},"metadata":{"order":{"desk":"a"},"answer":{"desk":"a"}}}',
         b'{"event":"log_opened"}',
@@ -86,7 +88,7 @@ RECORDS = st.sampled_from(
 def test_a_desk_s_lines_are_found_in_parts(datas: list[bytes], lines_max: int) -> None:
     page = made(datas)
     every = page.lines.splitlines(keepends=True)
-    about = (b'"desk":"a"', b'"scope":"desk","name":"a"')
+    about = (b'"desk":"a"', b'"of_desk":"a"', b'"scope":"desk","name":"a"')
     wanted = [line for line in every if any(key in line for key in about)]
     place, found = page.begin, list[bytes]()
     while place.sequence < page.end.sequence:
