@@ -56,9 +56,12 @@ def _desks(reply: said.DesksReply) -> str:
     returned = ("returned",) if has_returns else ()
     heads = ("desk", "granted", *returned, "held", "spent", "free", "state")
     text = table(heads, rows, len(heads) - 2)
-    if reply.next_after is not None:
-        text += f"\nmore: --after {reply.next_after}"
-    return text
+    return text + _more(reply.next_after, "--after")
+
+
+def _more(place: str | int | None, option: str = "--cursor") -> str:
+    """How the page behind this one is asked for; nothing where this is the last one."""
+    return "" if place is None else f"\nmore: {option} {place}"
 
 
 def _state(desk: said.DeskLine) -> str:
@@ -78,9 +81,7 @@ def _open_orders(reply: said.OpenOrdersReply) -> str:
         for order in reply.orders
     ]
     text = table(("order", "lots", "filled", "held", "age", ""), rows, 4) if rows else "none here"
-    if reply.next_cursor is not None:
-        text += f"\nmore: --cursor {reply.next_cursor}"
-    return text
+    return text + _more(reply.next_cursor)
 
 
 def _positions(reply: said.PositionsReply) -> str:
@@ -97,9 +98,7 @@ def _positions(reply: said.PositionsReply) -> str:
     ]
     heads = ("position", "lots", "buying", "selling", "cost", "realised")
     text = table(heads, rows, 5) if rows else "none here"
-    if reply.next_cursor is not None:
-        text += f"\nmore: --cursor {reply.next_cursor}"
-    return text
+    return text + _more(reply.next_cursor)
 
 
 def _uncharged(reply: said.UnchargedFillsReply) -> str:
@@ -113,9 +112,7 @@ def _uncharged(reply: said.UnchargedFillsReply) -> str:
         for one in reply.fills
     ]
     text = table(("desk, order, fill", "fee", "lots", ""), rows, 2) if rows else "none here"
-    if reply.next_cursor is not None:
-        text += f"\nmore: --cursor {reply.next_cursor}"
-    return text
+    return text + _more(reply.next_cursor)
 
 
 def _unreconciled(reply: said.UnreconciledReply) -> str:
@@ -131,9 +128,7 @@ def _unreconciled(reply: said.UnreconciledReply) -> str:
         for one in reply.waiting
     ]
     text = table(("trade", "record", "age", ""), rows, 2) if rows else "all have met"
-    if reply.next_cursor is not None:
-        text += f"\nmore: --cursor {reply.next_cursor}"
-    return text
+    return text + _more(reply.next_cursor)
 
 
 def _story(reply: said.StoryReply) -> str:
@@ -264,9 +259,7 @@ def _locates(reply: said.LocatesReply) -> str:
         for one in reply.locates
     ]
     text = table(("locate", "lots", "used", ""), rows, 2) if rows else "none here"
-    if reply.next_after is not None:
-        text += f"\nmore: --after {reply.next_after}"
-    return text
+    return text + _more(reply.next_after, "--after")
 
 
 _TEXTS: Final[dict[type, Callable[[Any], str]]] = {

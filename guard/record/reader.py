@@ -88,9 +88,7 @@ class RecordReader:
             return False
         outcome, end = _unused, len(data)
         if self._json.read(_ORDER_DECIDED, data, at, end, request, outcome) > 0:
-            request.kind = (
-                _REPLACE_KIND if request.original_client_order_id_bytes > 0 else _ORDER_KIND
-            )
+            request.kind = _order_kind(request)
         elif self._json.read(_FILL_REQUEST, data, at, end, request, outcome) > 0:
             request.kind = _FILL_KIND
         elif self._json.read(_RELEASE_REQUEST, data, at, end, request, outcome) > 0:
@@ -100,9 +98,7 @@ class RecordReader:
         elif self._json.read(_EXECUTION_REQUEST, data, at, end, request, outcome) > 0:
             request.kind = _EXECUTION_KIND
         elif self._json.read(_ORDER_REFUSED, data, at, end, request, outcome) > 0:
-            request.kind = (
-                _REPLACE_KIND if request.original_client_order_id_bytes > 0 else _ORDER_KIND
-            )
+            request.kind = _order_kind(request)
         elif self._json.read(_REPLACED_REQUEST, data, at, end, request, outcome) > 0:
             request.kind = _REPLACED_KIND
         elif self._json.read(_REPLACE_REJECTED_REQUEST, data, at, end, request, outcome) > 0:
@@ -149,9 +145,7 @@ class RecordReader:
     ) -> int:
         behind = self._json.read(_ORDER_DECIDED, data, at, end, request, outcome)
         if behind > 0:
-            request.kind = (
-                _REPLACE_KIND if request.original_client_order_id_bytes > 0 else _ORDER_KIND
-            )
+            request.kind = _order_kind(request)
             return self._read_answer(data, behind, end, request, outcome, _REJECTED)
         behind = self._json.read(_FILL, data, at, end, request, outcome)
         if behind > 0:
@@ -171,9 +165,7 @@ class RecordReader:
             return behind
         behind = self._json.read(_ORDER_REFUSED, data, at, end, request, outcome)
         if behind > 0:
-            request.kind = (
-                _REPLACE_KIND if request.original_client_order_id_bytes > 0 else _ORDER_KIND
-            )
+            request.kind = _order_kind(request)
             return self._read_answer(data, behind, end, request, outcome, _REFUSED)
         behind = self._json.read(_REPLACED, data, at, end, request, outcome)
         if behind > 0:
