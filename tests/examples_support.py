@@ -95,6 +95,10 @@ EXCHANGES: list[tuple[str, Any]] = [
         {"type": "cancel_all", "through_sequence": 20, "of_desk": "desk-alpha"},
     ),
     ("of orders that are not there yet", {"type": "cancel_all", "through_sequence": 9_999}),
+    (
+        "a scope that its sender does not know",
+        {"type": "cancel_all", "through_sequence": 20, "of_desk": None},
+    ),
     ("no map", 7),
     ("an empty array", []),
 ]

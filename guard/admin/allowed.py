@@ -33,7 +33,7 @@ ALLOWED: Final = {
     "fee_microcents": "an integer from -9223372036854775808 to 9223372036854775807, or null",
     "amount_microcents": _AMOUNT,
     "budget_microcents": "an integer of microcents from 0 to 9223372036854775807",
-    "max_reserved_microcents": f"{_AMOUNT}, or null for no cap",
+    "max_reserved_microcents": f'{_AMOUNT}, or "none" for no cap',
     "proposal": _IDENTIFIER,
     "order": "an order, as it is sent (PROTOCOL 3)",
     "checks": "a list of the reasons of checks of limits",

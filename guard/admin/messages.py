@@ -8,7 +8,7 @@ How it fails: `AdminError` for a body that is no request, which names the field,
 is allowed.
 """
 
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct
@@ -66,6 +66,8 @@ BODY_BYTES_MAX: Final = 16 * 1024 * 1024  # the largest policy, as in a configur
 SCANNED_MAX: Final = 20_000
 
 Limit: TypeAlias = Annotated[int, Meta(ge=1, le=PAGE_MAX)]
+# `none` in so many words: a null would stand where a sender has no value for its cap.
+Cap: TypeAlias = MicrocentsAboveZero | Literal["none"]
 DecimalText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
@@ -109,10 +111,15 @@ class LowerBudget(Action, tag="lower_budget"):
 
 
 class SetCap(Loosening, tag="set_cap"):
-    """Cap the sum of a desk's open holds; null: no cap. Holds that are open stay."""
+    """Cap the sum of a desk's open holds. Holds that are open stay."""
 
     desk: DeskName
-    max_reserved_microcents: MicrocentsAboveZero | None
+    max_reserved_microcents: Cap
+
+    def cap(self) -> int | None:
+        """The cap in microcents; None: there is none."""
+        cap = self.max_reserved_microcents
+        return cap if isinstance(cap, int) else None
 
 
 class OpenDesk(Action, tag="open_desk"):
@@ -120,7 +127,12 @@ class OpenDesk(Action, tag="open_desk"):
 
     desk: DeskName
     budget_microcents: Microcents
-    max_reserved_microcents: MicrocentsAboveZero | None
+    max_reserved_microcents: Cap
+
+    def cap(self) -> int | None:
+        """The cap in microcents; None: there is none."""
+        cap = self.max_reserved_microcents
+        return cap if isinstance(cap, int) else None
 
 
 class DefineInstrument(Action, tag="define_instrument"):

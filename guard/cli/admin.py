@@ -142,8 +142,8 @@ def _money(text: str, name: str) -> int:
         raise UsageError(str(error)) from error
 
 
-def _cap(text: str) -> int | None:
-    return None if text == "none" else _money(text, "CAP")
+def _cap(text: str) -> Any:
+    return "none" if text == "none" else _money(text, "CAP")
 
 
 # The arguments of the verbs.

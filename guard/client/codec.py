@@ -86,7 +86,6 @@ _OPTIONAL_FIELDS: dict[type[Request], tuple[str, ...]] = {
     Hello: ("from_symbol", "from_desk", "from_venue"),
     Mark: ("as_of_ns", "bid", "ask"),
     ShowPositions: ("from_symbol",),
-    CancelAll: ("of_desk", "of_symbol", "of_venue"),
 }
 _IDENTITY_FIELDS = ("desk", "client_order_id", "fill_id", "reduce_id", "execution_id")
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
 import zmq
+from msgspec import UNSET, UnsetType
 
 from guard.client.base import ClientBase
 from guard.client.codec import Exchange
@@ -140,11 +141,11 @@ class GuardClient(ClientBase):
         self,
         *,
         through_sequence: int,
-        of_desk: str | None = None,
-        of_symbol: str | None = None,
-        of_venue: int | None = None,
+        of_desk: str | UnsetType = UNSET,
+        of_symbol: str | UnsetType = UNSET,
+        of_venue: int | UnsetType = UNSET,
     ) -> CanceledAll:
-        """All open orders of a scope up to that record are off. Raises as `order`."""
+        """All open orders of a scope up to that record are off; no key may be None."""
         return self.call(CancelAll(through_sequence, of_desk, of_symbol, of_venue))
 
     def reduce(self, *, desk: str, client_order_id: str, reduce_id: str, quantity: int) -> Reduced:

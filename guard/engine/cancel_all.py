@@ -22,7 +22,7 @@ from guard.engine.remembered_rows import is_member, live_rows
 from guard.engine.request_events import CanceledAllRecorded
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
-from guard.protocol.messages import I64_MAX, CancelAll
+from guard.protocol.messages import I64_MAX, CancelScope
 from guard.protocol.request import Request
 from kernel import Charged, InvariantError
 
@@ -50,7 +50,7 @@ class Ending(NamedTuple):
 
 def assess(
     state: GuardState,
-    scope: CancelAll,
+    scope: CancelScope,
     orders_max: int = ORDERS_MAX,
     looked_max: int = LOOKED_MAX,
 ) -> Ending | None:
@@ -71,7 +71,7 @@ def assess(
     return Ending(rows, released, collected)
 
 
-def _open_count(state: GuardState, scope: CancelAll) -> int:
+def _open_count(state: GuardState, scope: CancelScope) -> int:
     """How many open orders have to be read."""
     shares = state.orders.shares
     if scope.of_desk is not None:
@@ -79,7 +79,7 @@ def _open_count(state: GuardState, scope: CancelAll) -> int:
     return sum(share.open_count for share in shares.all)
 
 
-def _rows_of(state: GuardState, scope: CancelAll, orders_max: int) -> list[int]:
+def _rows_of(state: GuardState, scope: CancelScope, orders_max: int) -> list[int]:
     """The rows of the scope's open orders, as they were admitted; one too many ends the search."""
     orders = state.orders
     end, left = orders.row_end(), _open_count(state, scope)
@@ -96,7 +96,7 @@ def _rows_of(state: GuardState, scope: CancelAll, orders_max: int) -> list[int]:
     return [row for _, row in sorted(found)]
 
 
-def _is_meant(state: GuardState, row: int, scope: CancelAll) -> bool:
+def _is_meant(state: GuardState, row: int, scope: CancelScope) -> bool:
     orders = state.orders
     orders.read(row)
     answer = orders.known_outcome

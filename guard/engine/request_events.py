@@ -13,8 +13,8 @@ from msgspec import UNSET, Struct, UnsetType
 from guard.protocol.messages import (
     Admit,
     Cancel,
-    CancelAll,
     CanceledAll,
+    CancelScope,
     Executed,
     Execution,
     Fill,
@@ -113,7 +113,7 @@ class ReductionRecorded(Event, tag="reduce", gc=False):
 class CanceledAllRecorded(Event, tag="cancel_all", gc=False):
     """So many orders of a scope were closed, and what they held was freed (`engine.cancel_all`)."""
 
-    cancel_all: CancelAll
+    cancel_all: CancelScope
     answer: CanceledAll
 
 

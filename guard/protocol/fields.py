@@ -295,6 +295,11 @@ def _request_field(field: Any) -> Field:
             words = get_args(_annotation(name))
         default = 0 if field.required else words.index(field.default)
         return Field(name, ValueKind.WORD, slot, words, 0, len(words) - 1, default, field.required)
+    if not (field.required or is_optional) and field.default is msgspec.NODEFAULT:
+        kind, high = ValueKind.NUMBER, integer.le  # UNSET, and never null
+        return Field(
+            field.name, kind, slot, (), integer.ge, high, is_required=False, is_sparse=True
+        )
     if is_optional:
         high = integer.le
         return Field(field.name, ValueKind.OPTIONAL_NUMBER, slot, (), integer.ge, high, 0, False)

@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from guard.protocol.cancel_all_messages import CancelAll as CancelAll
 from guard.protocol.cancel_all_messages import CanceledAll as CanceledAll
+from guard.protocol.cancel_all_messages import CancelScope as CancelScope
 from guard.protocol.replace_messages import Replace as Replace
 from guard.protocol.replace_messages import Replaced as Replaced
 from guard.protocol.replace_messages import ReplaceRejected as ReplaceRejected

@@ -95,9 +95,9 @@ ALLOWED: Final[dict[str, str]] = {
     "from_symbol": _NAME,
     "from_desk": _NAME,
     "from_venue": "an integer from 1 to 4294967295",
-    "of_desk": _NAME,
-    "of_symbol": _NAME,
-    "of_venue": "an integer from 1 to 4294967295",
+    "of_desk": f"{_NAME}; without the key: all desks",
+    "of_symbol": f"{_NAME}; without the key: all symbols",
+    "of_venue": "an integer from 1 to 4294967295; without the key: all venues",
     "through_sequence": _COUNT,
     "fee_microcents": "an integer from -9223372036854775808 to 9223372036854775807",
     "request_id": "an integer from -2^63 to 2^64-1, or a string of at most 64 characters",
@@ -265,7 +265,7 @@ def check_request(request: Request, currency: str) -> None:
     elif isinstance(request, Hello | Mark | ShowLimits | ShowPositions | CancelAll):
         for field in ("desk", "symbol", "from_symbol", "from_desk", "of_desk", "of_symbol"):
             name = getattr(request, field, None)
-            if name is not None and not is_name(name):
+            if name not in (None, UNSET) and not is_name(name):
                 raise _invalid(field, name)
     elif not isinstance(request, Ping | Stats):
         if not is_name(request.desk):

@@ -415,7 +415,7 @@ class RecordRules:
         fact_rules.check_execution(self._state, sequence, event)
 
     def _check_canceled_all(self, sequence: int, event: CanceledAllRecorded) -> None:
-        self._check_request(event, event.cancel_all)
+        self._check_request(event, event.cancel_all.request())
         fact_rules.check_canceled_all(self._state, sequence, event)
 
     def _check_replaced(self, sequence: int, event: ReplaceDone | ReplaceFailed) -> None:

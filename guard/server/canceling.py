@@ -9,7 +9,7 @@ from msgspec import UNSET
 from guard.engine.cancel_all import LOOKED_MAX, ORDERS_MAX, SINCE_RULES, assess
 from guard.engine.request_events import CanceledAllRecorded
 from guard.engine.state import GuardState
-from guard.protocol.messages import CancelAll, CanceledAll, ErrorReply
+from guard.protocol.messages import CanceledAll, CancelScope, ErrorReply
 from guard.protocol.reasons import ErrorCode
 from guard.protocol.request import Request
 
@@ -22,7 +22,7 @@ def canceled_all(
 ) -> CanceledAllRecorded | ErrorReply:
     """The record that closes the orders that the request names; or why there is none."""
     desk, symbol = request.desk or None, request.symbol or None
-    asked = CancelAll(request.quantity, desk, symbol, request.venue or None)
+    asked = CancelScope(request.quantity, desk, symbol, request.venue or None)
     head = state.next_sequence - 1
     if state.rules_version < SINCE_RULES:  # which no start of this software leaves in force
         words = f"cancel_all is known since version {SINCE_RULES} of the rules"

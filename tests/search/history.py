@@ -288,7 +288,8 @@ class History:
         if last < 1:
             return
         self.guard.now_ns = self.now_ns
-        answer = cancel_all(self.guard, last, **scope)
+        said = {name: value for name, value in scope.items() if value is not None}
+        answer = cancel_all(self.guard, last, **said)
         self._say("cancel all", *scope.values(), "up to", last, "->", answer.orders)
         count = self.book.canceled(*scope.values(), last)
         if count != answer.orders:

@@ -145,7 +145,7 @@ class Operators:
             amount = rng.choice((1, 10**8, rng.randrange(1, 10**13), 10**15))
             return {"desk": desk, "amount_microcents": amount}
         if kind == "set_cap":
-            cap = rng.choice((None, 1, rng.randrange(1, 10**13), 10**14, 150 * 10**12))
+            cap = rng.choice(("none", 1, rng.randrange(1, 10**13), 10**14, 150 * 10**12))
             return {"desk": desk, "max_reserved_microcents": cap}
         if kind == "free_hold":
             sent = self._orders()[-40:]

@@ -181,7 +181,7 @@ class OracleAdmin:
     def _object_set_cap(self, action: Reply, _now_ns: int) -> Key | None:
         if action["desk"] not in self.desks:
             return "unknown_desk", "desk"
-        is_same = self.desks[action["desk"]]["cap"] == action["max_reserved_microcents"]
+        is_same = self.desks[action["desk"]]["cap"] == _cap(action)
         return ("already_so", "max_reserved_microcents") if is_same else None
 
     def _object_free_hold(self, action: Reply, now_ns: int) -> Key | None:
@@ -232,7 +232,7 @@ class OracleAdmin:
         self.desks[action["desk"]]["remaining"] -= action["amount_microcents"]
 
     def _do_set_cap(self, action: Reply, *_: int) -> None:
-        self.desks[action["desk"]]["cap"] = action["max_reserved_microcents"]
+        self.desks[action["desk"]]["cap"] = _cap(action)
 
     def _do_free_hold(self, action: Reply, sequence: int, now_ns: int) -> None:
         self._free(self._find(action, now_ns), sequence, now_ns)
@@ -351,3 +351,8 @@ def _scope_of(action: Reply) -> Key:
 def _ends_with_day(order: Reply) -> bool:
     stands = order.get("chain", {}).get("stands", order)
     return order["state"] == "open" and stands["content"]["time_in_force"] == "day"
+
+
+def _cap(action: Reply) -> int | None:
+    cap = action["max_reserved_microcents"]
+    return None if cap == "none" else int(cap)

@@ -10,7 +10,7 @@ from guard.engine.remembered import RememberedOrders
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
 from guard.protocol.fields import REDUCE
-from guard.protocol.messages import CancelAll
+from guard.protocol.messages import CancelScope
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
 
@@ -32,7 +32,7 @@ def cancel_all_beyond_its_record() -> Patch:
     return patch.object(cancel_all, "_is_meant", _is_of_scope)
 
 
-def _is_of_scope(state: GuardState, row: int, scope: CancelAll) -> bool:
+def _is_of_scope(state: GuardState, row: int, scope: CancelScope) -> bool:
     state.orders.read(row)
     return scope.of_symbol in (None, state.orders.known.symbol)
 

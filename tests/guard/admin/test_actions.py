@@ -140,7 +140,7 @@ def test_a_cap_below_what_is_held_says_so() -> None:
     assert len(changes) == 2
     assert "19,000.00 are held already" in changes[1]
     assert logged.submit(order("A-2")).reason == "exposure_limit_exceeded"
-    none = asked.SetCap(desk="desk-alpha", max_reserved_microcents=None, action_id="2", why="x")
+    none = asked.SetCap(desk="desk-alpha", max_reserved_microcents="none", action_id="2", why="x")
     assert do(logged, none)[0].endswith("-> none")
     assert logged.submit(order("A-3")).notional_microcents == ORDER_NOTIONAL
 
@@ -149,7 +149,7 @@ def test_a_desk_and_an_instrument_that_are_new_trade_at_once() -> None:
     logged = guard()
     assert logged.submit(order("N-1", desk="desk-new")).reason == "unknown_desk"
     new = asked.OpenDesk(
-        desk="desk-new", budget_microcents=ALPHA_BUDGET, max_reserved_microcents=None, **COMMON
+        desk="desk-new", budget_microcents=ALPHA_BUDGET, max_reserved_microcents="none", **COMMON
     )
     do(logged, new)
     symbol = asked.DefineInstrument(

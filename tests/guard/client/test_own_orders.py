@@ -67,8 +67,14 @@ def test_what_works_and_what_is_located_stay_so_over_a_crash(tmp_path: Path) -> 
                 assert (ended.orders, ended.of_desk) == (1, "desk-alpha")
                 with pytest.raises(GuardRequestError, match="unknown_record"):
                     await another.cancel_all(through_sequence=head + 100)
+                unset: Any = None
+                with pytest.raises(GuardRequestError, match="of_symbol: null is not allowed"):
+                    await another.cancel_all(through_sequence=head, of_symbol=unset)
 
         asyncio.run(end_all())
+        unset: Any = None
+        with pytest.raises(GuardRequestError, match="of_desk: null is not allowed"):
+            guard.cancel_all(through_sequence=guard.ping().head_sequence, of_desk=unset)
         ended = guard.cancel_all(through_sequence=guard.ping().head_sequence)
         assert (ended.orders, ended.of_desk, ended.of_venue) == (1, None, None)
         again = guard.order(client_order_id="S-4", **{**SELL, "price": 19_000, "quantity": 60})

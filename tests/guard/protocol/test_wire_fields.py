@@ -142,7 +142,7 @@ INTEGERS: dict[str, tuple[int, int]] = {
 }
 NULLABLE = {
     "currency", "sent_at_ns", "executed_at_ns", "request_id", "from_symbol", "from_desk",
-    "from_venue", "as_of_ns", "bid", "ask", "of_desk", "of_symbol", "of_venue",
+    "from_venue", "as_of_ns", "bid", "ask",
 }  # fmt: skip
 WORDS: dict[str, tuple[str, ...]] = {
     "side": ("buy", "sell"),

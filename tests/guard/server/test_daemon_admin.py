@@ -166,7 +166,7 @@ def test_a_policy_under_way_and_desks_and_symbols_that_are_new(tmp_path: Path) -
         assert "policy.hard_risk_limit_bps: 9600 -> 100" in done["changes"]
         assert client.ask(order("A-1"))["reason"] == "risk_hard_limit"
         opened = {"type": "open_desk", "action_id": "d", "why": "new", "desk": "desk-new"}
-        opened |= {"budget_microcents": 10**14, "max_reserved_microcents": None}
+        opened |= {"budget_microcents": 10**14, "max_reserved_microcents": "none"}
         assert admin.ask(opened)["type"] == "done"
         sizes = {"symbol": "MSFT", "tick_size": "0.01", "lot_size": "1"}
         define = {"type": "define_instrument", "action_id": "i", "why": "new"} | sizes
