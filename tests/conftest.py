@@ -6,6 +6,7 @@ stand in helper modules (`*_support.py`), imported by name.
 Two profiles. `repeatable` (the default, and CI's) draws the same examples in every run of the same
 code, so that a red run is red again on any machine. `explore` draws new ones and ten times as many;
 what it finds it prints as a blob that reproduces it, and `--hypothesis-seed=N` repeats a whole run.
+Interpreted, `repeatable` plays a quarter of the examples (`form_support.played`).
 """
 
 import importlib
@@ -15,14 +16,23 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from form_support import played
+from kernel import KERNEL_FORM
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGES = ("forms", "kernel", "wal", "guard")
 DEFAULT_PROFILE = "repeatable"
-EXPLORE_EXAMPLES = 1_000  # ten times Hypothesis's own 100
+EXAMPLES = 100  # Hypothesis's own
+EXPLORE_EXAMPLES = 10 * EXAMPLES
 
 # No deadline: an example's time on a busy machine is no property of the code.
 settings.register_profile(
-    DEFAULT_PROFILE, derandomize=True, deadline=None, database=None, print_blob=True
+    DEFAULT_PROFILE,
+    max_examples=played(EXAMPLES),
+    derandomize=True,
+    deadline=None,
+    database=None,
+    print_blob=True,
 )
 settings.register_profile("explore", deadline=None, max_examples=EXPLORE_EXAMPLES, print_blob=True)
 settings.load_profile(DEFAULT_PROFILE)
@@ -36,22 +46,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def _kernel_line() -> str:
     forced = os.environ.get("PRETRADE_GUARD_PURE", "")
     why = f" (PRETRADE_GUARD_PURE={forced})" if forced else ""
-    try:
-        form = importlib.import_module("kernel").KERNEL_FORM
-    except (ImportError, AttributeError) as error:
-        return f"kernel: form unknown: {error}{why}"
-    return f"kernel: {form}{why}"
+    return f"kernel: {KERNEL_FORM}{why}"
 
 
 def _packages_line() -> str:
     """Where each package comes from; `checkout` is right for an editable install only."""
     places = []
     for name in PACKAGES:
-        try:
-            package = importlib.import_module(name)
-        except ImportError as error:
-            places.append(f"{name} not importable ({error})")
-            continue
+        package = importlib.import_module(name)
         # A namespace package has no file: its directory stands in __path__.
         place = Path(package.__file__ or next(iter(package.__path__))).resolve()
         inside = place.is_relative_to(CHECKOUT) and "site-packages" not in place.parts

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from msgspec import structs
 
 from audit_support import STEPS, audited, live
+from form_support import played
 from guard.audit import answers, collector, day_counts
 from guard.audit.answers import OTHER_NAMES
 from guard.audit.audit import Audit
@@ -28,7 +29,7 @@ def _events(records: list[bytes]) -> list[dict[str, Any]]:
     return events
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=played(40), deadline=None)
 @given(STEPS)
 def test_the_counts_are_those_of_a_plain_reading(steps: list[Any]) -> None:
     day = live(steps)

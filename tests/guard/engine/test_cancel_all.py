@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from cancel_all_support import ask, cancel_all
+from form_support import played
 from guard.admin.actions import plan
 from guard.admin.messages import AddLocate
 from guard.engine.state import GuardState
@@ -110,7 +111,7 @@ SCOPES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=played(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     kinds=st.lists(st.integers(0, len(ORDERS) - 1), min_size=1, max_size=8),
     filled=st.lists(st.integers(0, 7), max_size=4),

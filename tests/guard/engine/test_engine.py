@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec import structs
 
+from form_support import played
 from guard.config.activation import resume_event
 from guard.engine.engine import Engine
 from guard.engine.events import Decided
@@ -368,7 +369,7 @@ class EngineMachine(RuleBasedStateMachine):
 
 
 TestEngineMachine = EngineMachine.TestCase
-TestEngineMachine.settings = settings(max_examples=60, stateful_step_count=60)
+TestEngineMachine.settings = settings(max_examples=played(60), stateful_step_count=60)
 
 
 def test_a_ping_is_answered_without_a_record() -> None:

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from form_support import played
 from guard.protocol.messages import Admit, ErrorReply, Reduce, Reject
 from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
 from guard_support import LoggedEngine, balances, cancel, fill, order, status
@@ -259,7 +260,7 @@ class Play:
 
 
 @given(steps)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=played(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_held_and_works_is_what_the_account_says(played: list[tuple[object, ...]]) -> None:
     play = Play()
     for what, *args in played:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from form_support import played
 from guard.engine.engine import Engine
 from guard.protocol.messages import Request
 from guard.protocol.outcome import Outcome
@@ -34,7 +35,7 @@ from wal import GENESIS, ChainHasher
 
 HASHER = ChainHasher(KEY)
 RECORDS = trading_day().records
-FORGERIES = 600  # for each of the seeds
+FORGERIES = played(600)  # for each of the seeds
 VALUES: tuple[Any, ...] = (
     0, 1, 2, -1, 2**31, 2**32, 2**62, 2**63 - 2, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 10**400,
     True, None, "", "x", "A-1", "desk-beta", "é", "a" * 2_000, [], {}, 1.5,
