@@ -35,6 +35,7 @@ COMPILED_MODULES = {
         "engine.shares",
         "engine.worth",
         "engine.day_loss",
+        "engine.measures",
         "engine.exposure",
         "engine.positions",
         "engine.remembered",

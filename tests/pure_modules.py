@@ -156,6 +156,7 @@ PURE_GUARD = frozenset(
         "engine.settling",
         "engine.shares",
         "engine.exposure",
+        "engine.measures",
         "engine.exposure_checks",
         "engine.worth",
         "engine.positions",

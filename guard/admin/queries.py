@@ -38,8 +38,8 @@ from guard.admin.uncharged import uncharged_fills
 from guard.engine import chains, remembered_rows
 from guard.engine.decide import decide
 from guard.engine.execution_rows import executions_of
-from guard.engine.exposure import GROSS
 from guard.engine.facts import Amendment
+from guard.engine.measures import GROSS
 from guard.engine.positions import POSITION_ROW
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW

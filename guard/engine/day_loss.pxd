@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 
 cdef int _DESK_SHIFT
+cdef i64 _LOSS_OF_ALL
 
 cpdef i64 place_of(i64 desk, i64 symbol) noexcept
 

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 LOSS: Final = "loss"  # the kind of latch
 FIRM_PLACE: Final = 0
 _DESK_SHIFT = 32
+_LOSS_OF_ALL = -(2**63 - 1)
 
 
 class LossLimit(NamedTuple):
@@ -63,11 +64,15 @@ class Losses:
         return self._beyond.get(place, 0)
 
     def look(self, place: int, profit: int) -> int:
-        """A place has made so much since the day's turn; below zero: lost."""
+        """A place has made so much since the day's turn; below zero: lost.
+
+        The greatest loss that can be counted may be a greater one, or one that is not known: it is
+        beyond every limit.
+        """
         limit = self.limits.get(place)
         if limit is None:
             return 0
-        if -profit > limit.max_microcents:
+        if -profit > limit.max_microcents or profit <= _LOSS_OF_ALL:
             if place not in self._beyond:
                 self._note(place)
             self._beyond[place] = -profit

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
 from guard.engine.day_loss cimport Losses, place_of
-from guard.engine.worth cimport Worth
+from guard.engine.measures cimport Measure, OwnLimits, SymbolBook, bounded, is_at_end
 from kernel cimport little_endian as le
 
 cdef extern from *:
@@ -20,52 +20,7 @@ cdef Py_ssize_t _OWN_COUNT, _ROW_BYTES, _ROWS_PER_SLAB
 cdef int _WORST_LONG, _WORST_SHORT, _LONG_SIDE, _SHORT_SIDE, _EQUITY, _NEXT, _DESK, _BUY
 cdef int _DAY_PROFIT
 cdef i64 _FIRM_PLACE, _ALL_SYMBOLS
-cdef i64 _I64_MAX, _I64_LOW
-cdef u64 _U64_MAX
-
-@cython.final
-cdef class OwnLimits:
-    cdef i64[16] values
-    cdef readonly bint are_said
-
-@cython.final
-cdef class Measure:
-    cdef i128 gross, longs, shorts, net_long, net_short, equity, day_equity
-    cdef readonly i64 unpriced
-    cdef readonly OwnLimits limits
-
-    cpdef int clear(self) except -1
-    @cython.locals(wide=i128)
-    cdef int change(
-        self, i64 long_before, i64 short_before, i64 long_after, i64 short_after
-    ) except -1
-    @cython.locals(wide=i128)
-    cdef int change_equity(self, i64 before, i64 after) except -1
-    @cython.locals(wide=i128)
-    cdef int change_day(self, i64 before, i64 after) except -1
-    cpdef i64 figure(self, Py_ssize_t number) except? -1
-    cpdef i64 profit(self) except? -1
-    cpdef i64 day_profit(self) except? -1
-
-@cython.final
-cdef class SymbolBook:
-    cdef public Worth worth
-    cdef readonly u64 price
-    cdef i128 worst_long, worst_short, day_equity
-    cdef readonly i64 long_side, short_side, unpriced
-    cdef readonly Py_ssize_t first
-    cdef readonly OwnLimits limits
-
-    cpdef int clear(self) except -1
-    @cython.locals(wide=i128)
-    cdef int change_day(self, i64 before, i64 after) except -1
-    cpdef i64 day_profit(self) except? -1
-    @cython.locals(long=i64, short=i64)
-    cpdef i64 figure(self, Py_ssize_t number) except? -1
-    @cython.locals(worth=Worth, is_short=bint, lots=u64)
-    cdef i64 value(self, i128 wide_lots) except? -1
-    @cython.locals(wide=i128)
-    cdef i64 profit(self, i64 position, i64 cost, i64 realised) except? -1
+cdef i64 _I64_MAX, _I64_LOW, _UNKNOWN
 
 @cython.final
 cdef class Proposal:
@@ -105,12 +60,13 @@ cdef class Exposure:
     @cython.locals(
         book=SymbolBook, measure=Measure, wide_long=i128, wide_short=i128, worst_long=i64,
         worst_short=i64, had_long=i64, had_short=i64, has=bint, had=bint, equity=i64,
-        equity_after=i64, wide_made=i128, made=i64
+        owed=i64, equity_after=i64, wide_made=i128, made=i64
     )
     cdef int note(
         self, Py_ssize_t row, Py_ssize_t desk, Py_ssize_t symbol, i64 position, i64 buys,
-        i64 sells, i64 cost, i64 realised, i64 turn_equity
+        i64 sells, i64 cost, i64 realised, i64 turn_equity, bint is_counted
     ) except -1
+    @cython.locals(made=i64)
     cpdef i64 day_profit_of(self, Py_ssize_t row) except? -1
     @cython.locals(before=i64)
     cdef int _note_day(
@@ -141,5 +97,3 @@ cdef class Exposure:
     cdef i64 _get(self, Py_ssize_t row, int field) except? -1
     @cython.locals(slab=bytearray)
     cdef int _put(self, Py_ssize_t row, int field, i64 value) except -1
-
-cdef i64 _bounded(i128 wide) noexcept

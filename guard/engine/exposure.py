@@ -11,7 +11,9 @@ worst, the greater of the sums with their signs. In a symbol all desks' lots cou
 firm's sums are over symbols.
 
 Profit is counted of each row since the day's turn, too: of the row, its desk, its symbol and the
-firm. Whether any has lost more than it may, `guard.engine.day_loss` says.
+firm. Whether any has lost more than it may, `guard.engine.day_loss` says. Where a row's is not
+known exactly (an amount of it is, or was since the turn, beyond what can be counted), it is in no
+sum: such rows are counted (`unknown`), and as long as there is one its scopes have lost all.
 
 All of it follows from positions, prices and sizes: nothing of it is dumped, and what read a state
 counts it anew (`Positions.count_exposure`). Where no limit bounds money, none of it is kept.
@@ -21,19 +23,27 @@ sums are wider than any number of those. A row that has anything and no price is
 (`unpriced`): what its scopes have cannot be said.
 """
 
-from typing import Final
-
 from guard.engine.day_loss import FIRM_PLACE, Losses, place_of
-from guard.engine.worth import Worth
-from guard.protocol.limits import OWN_KEYS, UNSAID
+from guard.engine.measures import (
+    GROSS,
+    LONG,
+    NET,
+    NO_ROW,
+    SHORT,
+    UNKNOWN,
+    Measure,
+    OwnLimits,
+    SymbolBook,
+    bounded,
+    is_at_end,
+)  # fmt: skip
+from guard.protocol.limits import OWN_KEYS
 from kernel import little_endian as le
 
-# What a scope has, as the own keys of limits stand that bound it; and the two keys behind those.
-GROSS, NET, LONG, SHORT = range(4)
+# The own keys of limits that stand behind those of the four figures.
 CONCENTRATION_BPS, CONCENTRATION_FROM, DAY_LOSS = 4, 5, 6
 # Places in a proposal, the narrowest scope first.
 OF_DESK, OF_SYMBOL, OF_FIRM = range(3)
-NO_ROW: Final = -1
 
 _GROSS, _NET, _LONG, _SHORT, _FIGURES = GROSS, NET, LONG, SHORT, 4
 _OF_DESK, _OF_SYMBOL, _OF_FIRM, _NO_ROW = OF_DESK, OF_SYMBOL, OF_FIRM, NO_ROW
@@ -41,154 +51,11 @@ _OWN_COUNT = len(OWN_KEYS)
 _WORST_LONG, _WORST_SHORT, _LONG_SIDE, _SHORT_SIDE, _EQUITY, _NEXT, _DESK, _DAY_PROFIT = range(8)
 _ROW_BYTES = 8 * 8
 _ROWS_PER_SLAB = 1 << 10
-_I64_MAX, _U64_MAX = 2**63 - 1, 2**64 - 1
+_I64_MAX = 2**63 - 1
 _I64_LOW = -_I64_MAX
+_UNKNOWN = UNKNOWN
 _BUY = 0
 _FIRM_PLACE, _ALL_SYMBOLS = FIRM_PLACE, -1
-
-
-class OwnLimits:
-    """What a scope says of what it has itself (`guard.protocol.limits.OWN_KEYS`)."""
-
-    def __init__(self) -> None:
-        self.values = [-1] * 16
-        self.are_said = False
-
-    def set(self, values: tuple[int, ...]) -> None:
-        """As `guard.protocol.limits.own_values` gives them."""
-        for index, value in enumerate(values):
-            self.values[index] = value
-        self.are_said = any(value != UNSAID for value in values)
-
-
-class Measure:
-    """What a desk or the firm has, in microcents, and what its scope's limits are.
-
-    `net_long`, `net_short`: the sums of both sides with their signs. `equity`: realised and
-    unrealised profit; `day_equity`: since the day's turn. `unpriced`: rows that have no price.
-    """
-
-    def __init__(self) -> None:
-        self.gross = self.longs = self.shorts = self.net_long = self.net_short = 0
-        self.equity = self.day_equity = self.unpriced = 0
-        self.limits = OwnLimits()
-
-    def clear(self) -> int:
-        """It has nothing."""
-        self.gross = self.longs = self.shorts = self.net_long = self.net_short = 0
-        self.equity = self.day_equity = self.unpriced = 0
-        return 0
-
-    def change(self, long_before: int, short_before: int, long_after: int, short_after: int) -> int:
-        """One of what it sums up, a row or a symbol, had these sides and has those."""
-        wide = long_after
-        self.net_long = self.net_long + wide - long_before
-        wide = short_after
-        self.net_short = self.net_short + wide - short_before
-        wide = long_after if long_after > 0 else 0
-        self.longs = self.longs + wide - (long_before if long_before > 0 else 0)
-        wide = short_after if short_after > 0 else 0
-        self.shorts = self.shorts + wide - (short_before if short_before > 0 else 0)
-        wide = long_after if long_after > short_after else short_after
-        wide = wide - (long_before if long_before > short_before else short_before)
-        self.gross = self.gross + wide
-        return 0
-
-    def change_equity(self, before: int, after: int) -> int:
-        """A row's profit was that and is this."""
-        wide = after
-        self.equity = self.equity + wide - before
-        return 0
-
-    def change_day(self, before: int, after: int) -> int:
-        """What a row has made since the day's turn was that and is this."""
-        wide = after
-        self.day_equity = self.day_equity + wide - before
-        return 0
-
-    def figure(self, number: int) -> int:
-        """What it has of that; the end of an i64 where it is beyond."""
-        if number == _GROSS:
-            return _bounded(self.gross)
-        if number == _LONG:
-            return _bounded(self.longs)
-        if number == _SHORT:
-            return _bounded(self.shorts)
-        return _bounded(self.net_long if self.net_long > self.net_short else self.net_short)
-
-    def profit(self) -> int:
-        """Realised and unrealised; the end of an i64 where it is beyond."""
-        return _bounded(self.equity)
-
-    def day_profit(self) -> int:
-        """The same since the day's turn."""
-        return _bounded(self.day_equity)
-
-
-class SymbolBook:
-    """A symbol: its price, the lots of all desks together, and their sides.
-
-    `first`: of its rows, NO_ROW. `unpriced`: how many of them have anything and no price.
-    """
-
-    def __init__(self) -> None:
-        self.worth: Worth | None = None
-        self.price = 0
-        self.worst_long = self.worst_short = 0
-        self.long_side = self.short_side = 0
-        self.day_equity = 0
-        self.first = NO_ROW
-        self.unpriced = 0
-        self.limits = OwnLimits()
-
-    def clear(self) -> int:
-        """No desk has any."""
-        self.worst_long = self.worst_short = self.day_equity = 0
-        self.long_side = self.short_side = self.unpriced = 0
-        self.first = _NO_ROW
-        return 0
-
-    def change_day(self, before: int, after: int) -> int:
-        """What a row has made since the day's turn was that and is this."""
-        wide = after
-        self.day_equity = self.day_equity + wide - before
-        return 0
-
-    def day_profit(self) -> int:
-        """What all desks together have made in it since the day's turn."""
-        return _bounded(self.day_equity)
-
-    def figure(self, number: int) -> int:
-        """What all desks together have in it."""
-        long = self.long_side if self.long_side > 0 else 0
-        short = self.short_side if self.short_side > 0 else 0
-        if number == _LONG:
-            return long
-        if number == _SHORT:
-            return short
-        return long if long > short else short
-
-    def value(self, wide_lots: int) -> int:
-        """What so many lots are worth, with their sign, rounded up; 0 where there is no price."""
-        worth = self.worth
-        if worth is None or self.price == 0 or wide_lots == 0:
-            return 0
-        is_short = wide_lots < 0
-        if is_short:
-            wide_lots = -wide_lots
-        lots = wide_lots if wide_lots < _U64_MAX else _U64_MAX
-        if is_short:
-            return -worth.traded_microcents(lots, self.price, False)
-        return worth.traded_microcents(lots, self.price, True)
-
-    def profit(self, position: int, cost: int, realised: int) -> int:
-        """Realised, and, where there is a price, what the position has made beside it."""
-        wide = realised
-        if self.price != 0 and position > 0:
-            wide = wide - self.value(-position) - cost
-        elif self.price != 0 and position < 0:
-            wide = wide + cost - self.value(-position)
-        return _bounded(wide)
 
 
 class Proposal:
@@ -323,10 +190,11 @@ class Exposure:
         cost: int,
         realised: int,
         turn_equity: int,
+        is_counted: bool,
     ) -> int:
         """A row of positions is so now; a new one is the one behind the last.
 
-        `turn_equity`: its profit at the day's turn.
+        `turn_equity`: its profit at the day's turn. `is_counted`: no amount was beyond its end.
         """
         book = self.book(symbol)
         if row == self._count:
@@ -335,7 +203,7 @@ class Exposure:
         wide_long, wide_short = position, position
         wide_long = wide_long + buys
         wide_short = wide_short - sells
-        worst_long, worst_short = _bounded(wide_long), _bounded(wide_short)
+        worst_long, worst_short = bounded(wide_long), bounded(wide_short)
         had_long, had_short = self._get(row, _WORST_LONG), self._get(row, _WORST_SHORT)
         if book.price == 0:
             has = worst_long != 0 or worst_short != 0
@@ -347,13 +215,16 @@ class Exposure:
         self._note_sides(row, book, measure, worst_long, worst_short)
         self._note_book(book, worst_long, had_long, worst_short, had_short)
         equity = self._get(row, _EQUITY)
-        equity_after = book.profit(position, cost, realised)
+        owed = book.owed(position)
+        equity_after = book.profit(position, cost, realised, owed)
         if equity_after != equity:
             self._put(row, _EQUITY, equity_after)
             measure.change_equity(equity, equity_after)
             self.firm.change_equity(equity, equity_after)
         wide_made = equity_after
-        made = _bounded(wide_made - turn_equity)
+        made = bounded(wide_made - turn_equity)
+        if not is_counted or is_at_end(owed) or is_at_end(equity_after) or is_at_end(made):
+            made = _UNKNOWN
         if made != self._get(row, _DAY_PROFIT):
             self._note_day(row, book, measure, made)
             if self.losses.is_on:
@@ -361,8 +232,9 @@ class Exposure:
         return 0
 
     def day_profit_of(self, row: int) -> int:
-        """What a row has made since the day's turn."""
-        return self._get(row, _DAY_PROFIT)
+        """What a row has made since the day's turn; the low end where that is not known."""
+        made = self._get(row, _DAY_PROFIT)
+        return made if made != _UNKNOWN else _I64_LOW
 
     def _note_day(self, row: int, book: SymbolBook, measure: Measure, made: int) -> int:
         before = self._get(row, _DAY_PROFIT)
@@ -375,7 +247,7 @@ class Exposure:
     def _look_at_losses(self, row: int, desk: int, symbol: int) -> int:
         """At all scopes that the row is of."""
         losses = self.losses
-        losses.look(place_of(desk, symbol), self._get(row, _DAY_PROFIT))
+        losses.look(place_of(desk, symbol), self.day_profit_of(row))
         losses.look(place_of(desk, _ALL_SYMBOLS), self.desk(desk).day_profit())
         losses.look(place_of(0, symbol), self.book(symbol).day_profit())
         losses.look(_FIRM_PLACE, self.firm.day_profit())
@@ -491,10 +363,3 @@ class Exposure:
         slab: bytearray = self._slabs[row // _ROWS_PER_SLAB]
         le.store_i64(slab, row % _ROWS_PER_SLAB * _ROW_BYTES + 8 * field, value)
         return 0
-
-
-def _bounded(wide: int) -> int:
-    """The end of the range of a row's integers where it is beyond that."""
-    if wide > _I64_MAX:
-        return _I64_MAX
-    return wide if wide > _I64_LOW else _I64_LOW

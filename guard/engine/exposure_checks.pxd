@@ -5,7 +5,8 @@ from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
 from guard.engine.day_loss cimport Losses, place_of
-from guard.engine.exposure cimport Exposure, Measure, OwnLimits, Proposal, SymbolBook
+from guard.engine.exposure cimport Exposure, Proposal
+from guard.engine.measures cimport Measure, OwnLimits, SymbolBook
 from guard.engine.positions cimport Positions
 from guard.engine.state cimport Desk, Found, GuardState
 from guard.engine.worth cimport Worth

@@ -10,17 +10,8 @@ the firm, which other desks share, a reject says but what the order itself is wo
 """
 
 from guard.engine.day_loss import place_of
-from guard.engine.exposure import (
-    CONCENTRATION_BPS,
-    CONCENTRATION_FROM,
-    GROSS,
-    LONG,
-    NET,
-    OF_DESK,
-    OF_FIRM,
-    SHORT,
-    OwnLimits,
-)
+from guard.engine.exposure import CONCENTRATION_BPS, CONCENTRATION_FROM, OF_DESK, OF_FIRM
+from guard.engine.measures import GROSS, LONG, NET, SHORT, OwnLimits
 from guard.engine.positions import NO_POSITION
 from guard.engine.state import Found, GuardState
 from guard.protocol.limits import UNSAID, Scope

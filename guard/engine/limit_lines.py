@@ -7,8 +7,9 @@ who may read the log, and to no client.
 
 from typing import Any, Final
 
-from guard.engine.exposure import CONCENTRATION_BPS, CONCENTRATION_FROM, DAY_LOSS, GROSS
+from guard.engine.exposure import CONCENTRATION_BPS, CONCENTRATION_FROM, DAY_LOSS
 from guard.engine.limits import Effective, explained
+from guard.engine.measures import GROSS
 from guard.engine.positions import BUY, NO_POSITION, SELL
 from guard.engine.rates import CANCELS, EXECUTIONS, NOTIONAL, ORDERS, REPLACES, Bucket
 from guard.engine.state import GuardState

@@ -5,7 +5,8 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
-from guard.engine.exposure cimport Exposure, SymbolBook
+from guard.engine.exposure cimport Exposure
+from guard.engine.measures cimport SymbolBook, is_at_end
 from kernel cimport little_endian as le
 
 cdef extern from *:
@@ -30,6 +31,7 @@ cdef class Positions:
     cdef readonly u64 moves
     cdef public i64 open_exits
     cdef dict _surplus, _pending
+    cdef set _uncounted
     cdef readonly Exposure exposure
     cdef list _slabs
     cdef bytearray _turned
@@ -69,12 +71,14 @@ cdef class Positions:
     cdef int _note_surplus(self, Py_ssize_t row) except -1
     cdef _add_surplus(self, desk, change)
     cpdef dict surpluses(self)
+    @cython.locals(realised=i64, position=i64)
+    cdef int _note_ends(self, Py_ssize_t row, i64 microcents) except -1
     @cython.locals(key=u64)
     cdef int _note_exposure(self, Py_ssize_t row) except -1
     cpdef i64 turn_equity(self, Py_ssize_t row) except? -1
     @cython.locals(
         turned=bytearray, is_any=bint, row=Py_ssize_t, book=SymbolBook, position=i64, cost=i64,
-        made=i64
+        owed=i64, made=i64
     )
     cpdef turn_day(self)
     @cython.locals(row=Py_ssize_t)

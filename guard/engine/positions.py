@@ -15,7 +15,8 @@ Profit is by average cost, and every rounding goes against the desk: what is bou
 up to a microcent, what is sold rounded down; of a long position's cost the part that is closed is
 rounded up, of a short one's proceeds down. A fill that is busted counts as a trade back for the
 same value. So at all times realised profit less cost (plus, of a short position, its proceeds) is
-what was sold for less what was bought for, exactly. What does not fit an i64 stays at its end.
+what was sold for less what was bought for, exactly. What does not fit an i64 stays at its end,
+and its row is *uncounted* until the day's turn: what it has made since the last one is not known.
 
 Lots filled within admitted orders count as *confirmed*; orders may reduce no more of a position
 than that (`reducible`), so that a forged or unknown fill entitles to nothing. Where there is a drop
@@ -34,6 +35,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 from guard.engine.exposure import Exposure
+from guard.engine.measures import is_at_end
 from kernel import InvariantError
 from kernel import little_endian as le
 
@@ -76,6 +78,7 @@ class Positions:
         self.exposure = Exposure()
         self._surplus: dict[int, int] = {}  # lots, by the number of a desk that has any
         self._pending: dict[int, list[int]] = {}  # lots by side, of a row that has any
+        self._uncounted: set[int] = set()  # rows that had an amount at its end in this day
         self._slabs: list[bytearray] = []
         self._turned = bytearray()  # of the rows that there were, their profit at the day's turn
         self._set_slots(_SLOTS_MIN)
@@ -258,9 +261,22 @@ class Positions:
         else:
             self.put(row, _POSITION, _sum(position, -lots))
             self._add(row, _CONFIRMED, -confirmed)
+        self._note_ends(row, microcents)
         if self.exposure.is_on:
             self._note_exposure(row)
         return self._note_surplus(row)
+
+    def _note_ends(self, row: int, microcents: int) -> int:
+        """Notes the row where an amount of it stands at its end, and may be beyond."""
+        realised, position = self.value(row, _REALISED), self.value(row, _POSITION)
+        if (
+            microcents == _I64_MAX
+            or self.value(row, _COST) == _I64_MAX
+            or not _I64_LOW < realised < _I64_MAX
+            or not _I64_LOW < position < _I64_MAX
+        ):
+            self._uncounted.add(row)
+        return 0
 
     def _note_exposure(self, row: int) -> int:
         """Counts what the row is worth, as it stands now."""
@@ -275,6 +291,7 @@ class Positions:
             self.value(row, _COST),
             self.value(row, _REALISED),
             self.turn_equity(row),
+            row not in self._uncounted,
         )
 
     def turn_equity(self, row: int) -> int:
@@ -284,19 +301,37 @@ class Positions:
         return le.load_i64(self._turned, 8 * row)
 
     def turn_day(self) -> None:
-        """From now on a day's profit counts from what each row has made by now."""
+        """From now on a day's profit counts from what each row has made by now.
+
+        What an amount is beyond its end stays the same, and what is made from here on is exact; but
+        not where what was made by now cannot be said.
+        """
         turned = bytearray(8 * self.count)
         is_any = False
+        self._uncounted = set()
         for row in range(self.count):
             book = self.exposure.book(self.value(row, _KEY) & _SYMBOL_MASK)
             position, cost = self.value(row, _POSITION), self.value(row, _COST)
-            made = book.profit(position, cost, self.value(row, _REALISED))
+            owed = book.owed(position)
+            made = book.profit(position, cost, self.value(row, _REALISED), owed)
+            if is_at_end(owed) or is_at_end(made):
+                self._uncounted.add(row)
             le.store_i64(turned, 8 * row, made)
             is_any = is_any or made != 0
         self._turned = turned if is_any else bytearray()
         if self.exposure.is_on:
             for row in range(self.count):
                 self._note_exposure(row)
+
+    def uncounted_rows(self) -> list[int]:
+        """The rows of which it is not known what they have made since the day's turn."""
+        return sorted(self._uncounted)
+
+    def load_uncounted(self, rows: list[int]) -> None:
+        """What `uncounted_rows` gave, of rows that there are."""
+        self._uncounted = set(rows)
+        if rows != sorted(self._uncounted) or not all(0 <= row < self.count for row in rows):
+            raise InvariantError(f"uncounted: {len(rows)} rows of {self.count} cannot be")
 
     @property
     def turned_count(self) -> int:

@@ -223,6 +223,7 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         pending=state.positions.pending_entries() or UNSET,
         execution_count=sum(1 for _ in state.executions.dump()) or UNSET,
         turned_count=state.positions.turned_count or UNSET,
+        uncounted=state.positions.uncounted_rows() or UNSET,
         locates=state.locates.entries() or UNSET,
     )
 
@@ -392,6 +393,7 @@ def _load_positions(state: GuardState, source: "_ExactReader", head: StateHead) 
     if turned_count > count:
         raise StateError(refusal("turned_count", turned_count, f"to {count}"))
     state.positions.load_turned(source.read(8 * turned_count))
+    state.positions.load_uncounted(head.uncounted or [])
     state.prices.load(head.prices or [], len(symbols))
     state.measure_positions()
     for row in range(count):

@@ -58,7 +58,8 @@ class StateHead(Struct, forbid_unknown_fields=True):
     `has_chains`: stand chains of replaced orders behind the fills?
     `limits`, `rates`, `recent`, `elapsed_ns`: since rules version 3, where there are any; and
     `prices`: of symbols whose positions have one, the number, the price and when it was recorded.
-    `turned_count`: of how many rows of positions the profit at the day's turn is kept.
+    `turned_count`: of how many rows of positions the profit at the day's turn is kept; `uncounted`:
+    those of which it is not known what they have made since.
     `locates`: id, desk, symbol, lots, how many of them are used, and the record that added it.
     """
 
@@ -109,4 +110,5 @@ class StateHead(Struct, forbid_unknown_fields=True):
     execution_count: FactCount | UnsetType = UNSET
     prices: list[tuple[PositionCount, MarkPrice, ElapsedNs]] | UnsetType = UNSET
     turned_count: FactCount | UnsetType = UNSET
+    uncounted: list[PositionCount] | UnsetType = UNSET
     locates: list[LocateEntry] | UnsetType = UNSET

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from guard.engine import limit_checks
 from guard.engine.day_loss import Losses
-from guard.engine.exposure import SymbolBook
+from guard.engine.measures import SymbolBook
 from guard.engine.positions import Positions
 from guard.engine.state import GuardState
 from guard.engine.working_book import WorkingBook
@@ -95,7 +95,9 @@ def jump_never_counts() -> Patch:
 
 def unrealised_loss_forgotten() -> Patch:
     """A day's profit is what was realised alone."""
-    return patch.object(SymbolBook, "profit", lambda _self, _position, _cost, realised: realised)
+    return patch.object(
+        SymbolBook, "profit", lambda _self, _position, _cost, realised, _owed: realised
+    )
 
 
 # No order is refused for one of these.

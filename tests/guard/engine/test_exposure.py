@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from guard.engine.exposure import GROSS, LONG, NET, NO_ROW, SHORT, SymbolBook
+from guard.engine.measures import GROSS, LONG, NET, NO_ROW, SHORT, SymbolBook
 from guard.engine.positions import BUY, NO_POSITION, SELL, Positions
 from guard.engine.worth import Worth
 from guard.protocol.instruments import define_instrument
