@@ -26,6 +26,11 @@ again, with the same arguments, is a repeat and gets the first answer. So does o
 interrupted, whose order is under way and may take effect. A program that may start anew in between
 gives a `sent_at_ns` of its own, and keeps it.
 
+The first argument may be a list of endpoints, of the guards of one log (`guard/CLUSTER.md`): the
+client finds the one that serves, and what is under way goes there again when another takes over.
+With one endpoint it gets what that guard says: one that stands by marks what it knows
+(`behind_records`, `behind_ns`), and refuses all else (`not_serving`).
+
 Options of both:
 
 * `instruments`: InstrumentSpecs; needed to give sizes as Decimals.

@@ -381,6 +381,8 @@ class AsyncGuardClient(ClientBase):
         if self._receive_some():
             # Others on the loop come first; the edge is spent, so nobody else would call again.
             self._drain_soon()
+        if self._session.is_moving:
+            self._set_timer()
 
     def _set_timer(self) -> None:
         """Sees to it that `_on_timer` runs when something is due, or a little before."""

@@ -5,7 +5,7 @@ Owns the DEALER socket and its settings. How a client waits is its own affair.
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from typing import Unpack
 
@@ -15,7 +15,7 @@ from guard.client.codec import Encoding, Exchange
 from guard.client.errors import GuardClientError, GuardClosedError
 from guard.client.options import (
     CurveKeys,
-    check_endpoint,
+    check_endpoints,
     check_kind,
     check_seconds,
 )
@@ -40,7 +40,7 @@ class ClientBase:
 
     def __init__(
         self,
-        endpoint: str,
+        endpoint: str | Sequence[str],
         *,
         instruments: Iterable[InstrumentSpec] = (),
         encoding: Encoding = "msgpack",
@@ -52,13 +52,15 @@ class ClientBase:
         curve: CurveKeys | None = None,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
     ) -> None:
-        self._endpoint = check_endpoint(endpoint)
+        self._endpoints = check_endpoints(endpoint)
+        self._at = 0
         self._session = Session(
             encoding=encoding,
             in_flight_max=in_flight_max,
             timeout_s=timeout_s,
             resend_after_s=resend_after_s,
-            endpoint=endpoint,
+            endpoint=" or ".join(self._endpoints),
+            guard_count=len(self._endpoints),
         )
         self._builder = RequestBuilder(instruments)
         check_kind("stamp_orders", stamp_orders, bool, "True or False")
@@ -83,6 +85,11 @@ class ClientBase:
 
     def _start(self) -> None:
         """What a client needs beside the socket, once that is open."""
+
+    @property
+    def endpoint(self) -> str:
+        """The guard that is asked now: of several the one that serves, as far as is known."""
+        return self._endpoints[self._at]
 
     @property
     def in_flight_count(self) -> int:
@@ -151,7 +158,7 @@ class ClientBase:
             socket.set(zmq.SNDHWM, QUEUE_MESSAGES_MAX)
             socket.set(zmq.RCVHWM, QUEUE_MESSAGES_MAX)
             socket.set(zmq.MAXMSGSIZE, FRAME_BYTES_MAX)
-            connect(socket, self._endpoint, self._curve)
+            connect(socket, self.endpoint, self._curve)
         except BaseException:
             socket.close(linger=0)
             raise
@@ -197,6 +204,10 @@ class ClientBase:
     def _send_due(self) -> None:
         """Carries out what the session finds due. Only after everything arrived was received."""
         due = self._session.due(monotonic_ns())
+        if due.moves:
+            is_known = due.serving in self._endpoints and due.serving != self.endpoint
+            following = (self._at + 1) % len(self._endpoints)
+            self._at = self._endpoints.index(due.serving) if is_known else following
         if due.fresh_socket:
             self._replace_socket()
         for exchange in () if self._closed else due.resends:

@@ -58,6 +58,7 @@ ReplyBody: TypeAlias = Reply | list[Reply]
 
 # The limits of the protocol's section 1.
 BODY_BYTES_MAX = 262_144
+NOT_SERVING = "not_serving"
 REQUESTS_PER_MESSAGE_MAX = 256
 
 ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
@@ -177,6 +178,13 @@ def _on_the_wire(request: Request, request_id: int) -> Request:
         if getattr(request, name) is None
     }
     return msgspec.structs.replace(request, request_id=request_id, **changes)
+
+
+def is_of_standby(reply: Reply) -> bool:
+    """Is it of a guard that stands by: what it may not answer, or does not know to be so now?"""
+    if isinstance(reply, ErrorReply):
+        return reply.code == NOT_SERVING
+    return getattr(reply, "behind_records", UNSET) is not UNSET
 
 
 def find_mismatch(exchange: Exchange, replies: ReplyBody) -> str:

@@ -6,6 +6,8 @@ changed) from an unknown outcome (something may have). A reject is no error: it 
 
 from collections.abc import Sequence
 
+from msgspec import UNSET
+
 from guard.protocol.messages import (
     CancelAll,
     ErrorReply,
@@ -31,11 +33,13 @@ class GuardRequestError(GuardClientError):
     """The guard answered `error`: the request was malformed or impossible and changed nothing.
 
     `code` is for programs, `field` names the key to blame ("" for none), `message` is for people
-    (`guard/PROTOCOL.md`, section 8).
+    (`guard/PROTOCOL.md`, section 8). `serving`: of `not_serving`, where the guard is that serves;
+    None where that is not known.
     """
 
-    def __init__(self, code: str, field: str, message: str) -> None:
+    def __init__(self, code: str, field: str, message: str, serving: str | None = None) -> None:
         super().__init__(code, field, message)
+        self.serving = serving
         self.code = code
         self.field = field
         self.message = message
@@ -45,7 +49,8 @@ class GuardRequestError(GuardClientError):
 
     @classmethod
     def of(cls, reply: ErrorReply) -> "GuardRequestError":
-        return cls(reply.code, reply.field, reply.message)
+        serving = None if reply.serving is UNSET else reply.serving
+        return cls(reply.code, reply.field, reply.message, serving)
 
 
 class OutcomeUnknownError(GuardClientError):

@@ -4,6 +4,10 @@
         async for record in feed.records():
             print(record.sequence, json.loads(record.data))
 
+An endpoint may be a list of them, of guards of one log (`guard/CLUSTER.md`): where one falls silent
+the next is followed, behind the last record that was given out. A guard that stands by has a feed,
+too; `behind` of a batch says how far that one may be behind the one that serves.
+
 `FeedClient` is for plain programs and has the same methods without `async`. `batches()` gives what
 each message has told (`FeedBatch`): its records, and the log's durable head, also where nothing has
 come for a second (a batch without records). `next_batch(timeout_s)` gives one.
@@ -41,6 +45,7 @@ from guard.client.feed_keys import feed_keys
 from guard.client.feed_session import (
     CREDIT_LINES,
     FeedBatch,
+    FeedBehindError,
     FeedBrokenError,
     FeedGapError,
     FeedSession,
@@ -49,7 +54,7 @@ from guard.client.feed_session import (
 from guard.client.options import (
     CurveKeys,
     check_count,
-    check_endpoint,
+    check_endpoints,
     check_kind,
     check_seconds,
 )
@@ -61,6 +66,8 @@ from wal import LINE_BYTES_MAX, Entry, Head
 SILENCE_S: Final = 5.0
 # Connections that all leave something out at the same place: it is not there.
 GAPS_MAX: Final = 3
+# Behind a feed that has not what this client has already.
+BEHIND_PAUSE_NS: Final = 200_000_000
 _FRAME_BYTES_MAX: Final = LINE_BYTES_MAX + 1_048_576
 _NS_PER_S: Final = 1_000_000_000
 _NS_PER_MS: Final = 1_000_000
@@ -71,7 +78,7 @@ class _FeedBase:
 
     def __init__(
         self,
-        endpoint: str,
+        endpoint: str | Sequence[str],
         *,
         after_sequence: int | None = None,
         after_hash: str | None = None,
@@ -83,7 +90,8 @@ class _FeedBase:
         context: zmq.Context[Any] | None = None,
     ) -> None:
         """Raises TypeError, ValueError for an option, WalKeyError for a short key."""
-        self._endpoint = check_endpoint(endpoint)
+        self._endpoints = check_endpoints(endpoint)
+        self._at = 0
         if after_sequence is not None:
             check_kind("after_sequence", after_sequence, int, "an int from 0 on, or None")
             if after_sequence < 0:
@@ -109,6 +117,11 @@ class _FeedBase:
         self._is_closed = False
         self._heard_ns = monotonic_ns()
         self._socket: Any = self._open_socket()
+
+    @property
+    def endpoint(self) -> str:
+        """The feed that is followed now, of several."""
+        return self._endpoints[self._at]
 
     @property
     def through(self) -> Head | None:
@@ -146,7 +159,7 @@ class _FeedBase:
             socket.set(zmq.RCVHWM, 0)  # credit bounds what is under way
             socket.set(zmq.SNDHWM, 0)  # and what is sent is an answer to what has come
             socket.set(zmq.MAXMSGSIZE, _FRAME_BYTES_MAX)
-            connect(socket, self._endpoint, self._curve)
+            connect(socket, self.endpoint, self._curve)
         except BaseException:
             socket.close(linger=0)
             raise
@@ -158,8 +171,11 @@ class _FeedBase:
             raise GuardClientError("the client is closed")
 
     def _reconnect(self) -> None:
-        """Another connection: what the old one still holds is dropped, and will come again."""
+        """Another connection, of several feeds to the next one: what the old one still holds is
+        dropped, and will come again.
+        """
         self.reconnect_count += 1
+        self._at = (self._at + 1) % len(self._endpoints)
         self._session.is_subscribed = False
         self._session.to_send.clear()
         self._socket.close(linger=0)
@@ -178,13 +194,17 @@ class _FeedBase:
         if now_ns >= self._heard_ns + self._silence_ns:
             self._reconnect()
         if end_ns is not None and now_ns >= end_ns:
-            raise FeedTimeoutError(f"{self._endpoint}: nothing came in the time given")
+            raise FeedTimeoutError(f"{self.endpoint}: nothing came in the time given")
 
     def _take(self, frames: list[bytes]) -> FeedBatch | None:
         """What a message tells, if it is for the caller."""
         self._heard_ns = monotonic_ns()
         try:
             batch = self._session.take(frames)
+        except FeedBehindError:
+            # A guard that stands by, and has not come so far: it may, or the next one has.
+            self._heard_ns -= max(0, self._silence_ns - BEHIND_PAUSE_NS)
+            return None
         except FeedGapError as error:
             self._count_gap(error)
             self._reconnect()

@@ -15,6 +15,7 @@ the daemon refuses, `FeedGapError` for a message that does not go on (then subsc
 from typing import Final, NamedTuple, assert_never
 
 import msgspec
+from msgspec import UNSET
 
 from guard.client.errors import GuardClientError
 from guard.client.feed_keys import FeedKeys
@@ -33,6 +34,7 @@ from guard.feed.messages import (
     encode_request,
 )
 from guard.protocol.messages import RequestId
+from guard.protocol.value_types import Behind
 from wal import Entry, Head, WalEntryError, hashes_equal, parse_line
 
 # Some 25 MB at the daemon's, the system's and the client's side together, of usual orders.
@@ -68,6 +70,10 @@ class FeedGapError(FeedError):
     """A message does not go on where the one before ended; to subscribe anew fills the gap."""
 
 
+class FeedBehindError(FeedError):
+    """The guard stands by, and does not have the record yet that this client has come to."""
+
+
 class FeedTimeoutError(FeedError, TimeoutError):
     """Nothing came in the time that was given."""
 
@@ -76,7 +82,8 @@ class FeedBatch(NamedTuple):
     """What one message has told: the records between `after` and `through`, those of the desks.
 
     `lines`: the same as they stand in the log. `head`: how far the log was durable then, as far as
-    it was told. A heartbeat has no records. `page`: of proofs (`guard.audit.proven_feed`).
+    it was told. A heartbeat has no records. `behind`: of a heartbeat of a guard that stands by, how
+    far that one may be behind the guard that serves. `page`: of proofs (`guard.audit.proven_feed`).
     """
 
     records: list[Entry]
@@ -85,6 +92,7 @@ class FeedBatch(NamedTuple):
     through: Head
     head: Head
     page: bytes = b""
+    behind: Behind | None = None
 
 
 class FeedSession:
@@ -124,8 +132,11 @@ class FeedSession:
                 sequence + 1, f"another log is there now: {welcome.log_id}, not {self.log_id}"
             )
         self.log_id = welcome.log_id
-        self.head = Head(welcome.head_sequence, welcome.head_hash)
         self.is_subscribed = False
+        is_standby = welcome.behind_records is not UNSET
+        if is_standby and through is not None and through.sequence > welcome.head_sequence:
+            raise FeedBehindError(f"it ends with record {welcome.head_sequence}")
+        self.head = Head(welcome.head_sequence, welcome.head_hash)
         self._has_asked = self._has_page = False
         self._number += 1
         self._left_lines = self._credit_lines
@@ -171,7 +182,11 @@ class FeedSession:
                 self._has_asked = False
                 self.ask_for_proofs()
                 through = Head(message.through_sequence, message.through_hash or "")
-                return self._advance(message.after_sequence, through, [], b"")
+                batch = self._advance(message.after_sequence, through, [], b"")
+                records, ns = message.behind_records, message.behind_ns
+                if records is UNSET or ns is UNSET:
+                    return batch
+                return batch._replace(behind=Behind(records, ns))
             case Proofs():
                 return self._take_page(message, frames[1] if len(frames) > 1 else b"")
             case _:

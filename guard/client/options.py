@@ -7,7 +7,7 @@ allowed. A host's name is not looked up: ZeroMQ does that in the background, eac
 import ipaddress
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from guard.client.values import InstrumentSpec
@@ -15,6 +15,7 @@ from guard.client.values import InstrumentSpec
 PORT_MAX = 65_535
 UNIX_PATH_BYTES_MAX = 107  # sun_path's size, less its end
 SECONDS_MAX = 3_600
+ENDPOINTS_MAX = 16
 HOST_CHARACTERS_MAX = 253
 CURVE_KEY_CHARACTERS = 40
 
@@ -66,6 +67,18 @@ def check_endpoint(endpoint: str) -> str:
             endpoint, "a host's name, an IPv4 address such as 127.0.0.1, or an IPv6 one as [::1]"
         )
     return endpoint
+
+
+def check_endpoints(endpoints: str | Sequence[str]) -> list[str]:
+    """One endpoint, or the list of them, of guards of one log. Raises TypeError, ValueError."""
+    if isinstance(endpoints, str):
+        return [check_endpoint(endpoints)]
+    allowed = f"an endpoint, or a list of 1 to {ENDPOINTS_MAX} of them, each once"
+    check_kind("endpoint", endpoints, Sequence, allowed)
+    checked = [check_endpoint(each) for each in endpoints]
+    if not 1 <= len(checked) <= ENDPOINTS_MAX or len(set(checked)) != len(checked):
+        raise ValueError(f"endpoint: {endpoints!r} is not allowed; allowed: {allowed}")
+    return checked
 
 
 def is_ipv6(endpoint: str) -> bool:

@@ -13,6 +13,9 @@ How it works:
 * When *nothing at all* has come back for that long, the socket seems dead: a fresh one is asked
   for, and everything under way goes over it, in the first order. The patience doubles until
   something is received, so that a slow guard is not deserted again and again.
+* Where several guards of one log are known, a fresh socket goes to the next of them; and a guard
+  that says that it stands by is left for the one that it names, or the next. Once all have said so
+  there is a pause between one and the next. What is under way goes along, whole.
 * After `timeout_s` from its first sending an exchange ends with `GuardTimeout`.
 
 How it fails: a reply that breaks the protocol ends the exchange it belongs to with
@@ -22,10 +25,17 @@ How it fails: a reply that breaks the protocol ends the exchange it belongs to w
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from guard.client.codec import REQUESTS_PER_MESSAGE_MAX, Codec, Encoding, Exchange, find_mismatch
+from guard.client.codec import (
+    REQUESTS_PER_MESSAGE_MAX,
+    Codec,
+    Encoding,
+    Exchange,
+    find_mismatch,
+    is_of_standby,
+)
 from guard.client.errors import GuardClientError, GuardProtocolError, GuardTimeout
 from guard.client.options import check_count, check_seconds
-from guard.protocol.messages import Reply, Request
+from guard.protocol.messages import ErrorReply, Reply, Request
 
 # Far below what the guard holds for a client in either direction (guard/PROTOCOL.md, 10).
 IN_FLIGHT_LIMIT = 1_000
@@ -33,12 +43,22 @@ IN_FLIGHT_LIMIT = 1_000
 NS_PER_S = 1_000_000_000
 
 
+# All guards of the list have said that they do not serve: so long before the next one is asked.
+MOVE_PAUSE_NS = 100_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to be done now: perhaps take a fresh socket, then send these, in this order."""
+    """What is to be done now: perhaps take a fresh socket, then send these, in this order.
+
+    `moves`: that socket is another guard's, where the client knows of several: of the one at
+    `serving`, if that is one of them.
+    """
 
     fresh_socket: bool
     resends: list[Exchange]
+    moves: bool = False
+    serving: str = ""
 
 
 class Session:
@@ -52,7 +72,9 @@ class Session:
         timeout_s: float,
         resend_after_s: float,
         endpoint: str,
+        guard_count: int = 1,
     ) -> None:
+        """`guard_count`: how many guards of one log the client knows, of which one serves."""
         check_count("in_flight_max", in_flight_max, IN_FLIGHT_LIMIT)
         check_seconds("timeout_s", timeout_s)
         check_seconds("resend_after_s", resend_after_s)
@@ -73,6 +95,11 @@ class Session:
         # Since when something is awaited on this socket and nothing has come.
         self._quiet_since_ns = 0
         self._patience_ns = self._resend_after_ns
+        self._guard_count = guard_count
+        self._silences = 0  # in a row
+        self._refusals = 0  # by guards that do not serve, in a row
+        self._move_ns: int | None = None  # when to go to another one
+        self._serving = ""
 
     # -- opening ---------------------------------------------------------------------------------
 
@@ -129,6 +156,7 @@ class Session:
         In that case everything under way has ended with GuardProtocolError.
         """
         self._has_received = True
+        self._silences = 0
         self._quiet_since_ns = now_ns
         self._patience_ns = self._resend_after_ns
         try:
@@ -144,18 +172,37 @@ class Session:
             self.dropped_reply_count += 1
             return True
         mismatch = find_mismatch(exchange, replies)
+        listed = replies if isinstance(replies, list) else [replies]
         if mismatch:
             why = f"the reply does not fit: {mismatch}"
             self._end(exchange, error=GuardProtocolError(why, exchange.requests))
+        elif self._guard_count > 1 and any(map(is_of_standby, listed)):
+            self._plan_move(listed, now_ns)
         else:
-            self._end(exchange, replies=replies if isinstance(replies, list) else [replies])
+            self._refusals = 0
+            self._move_ns = None
+            self._end(exchange, replies=listed)
         return True
+
+    def _plan_move(self, replies: Sequence[Reply], now_ns: int) -> None:
+        """This guard does not serve: what is under way goes to another one, once."""
+        if self._move_ns is not None:
+            return
+        said = [each.serving for each in replies if isinstance(each, ErrorReply)]
+        self._serving = next((each for each in said if isinstance(each, str)), "")
+        self._refusals += 1
+        self._move_ns = now_ns if self._refusals < self._guard_count else now_ns + MOVE_PAUSE_NS
 
     def _distrust(self, why: str) -> bool:
         if not self._exchanges:
             self.dropped_reply_count += 1
         self.end_all(lambda requests: GuardProtocolError(why, requests))
         return False
+
+    @property
+    def is_moving(self) -> bool:
+        """Is it time soon to go to another guard?"""
+        return self._move_ns is not None
 
     # -- time ------------------------------------------------------------------------------------
 
@@ -164,22 +211,31 @@ class Session:
         if not self._exchanges:
             return None
         oldest = next(iter(self._exchanges.values()))
-        quiet_end_ns = self._quiet_since_ns + self._patience_ns
-        return min(oldest.deadline_ns, self._resend_scan_ns, quiet_end_ns)
+        due_ns = self._quiet_since_ns + self._patience_ns
+        if self._move_ns is not None:
+            due_ns = min(due_ns, self._move_ns)
+        return min(oldest.deadline_ns, self._resend_scan_ns, due_ns)
 
     def due(self, now_ns: int) -> Due:
         """Ends what has waited too long and says what to send again, marking it as sent.
 
         To be asked only after everything that has arrived was given to `receive`.
         """
-        fresh_socket = self._expire(now_ns)
+        fresh_socket = moves = self._expire(now_ns)
+        serving = ""
         if not self._exchanges:
-            return Due(fresh_socket, [])
-        if now_ns - self._quiet_since_ns >= self._patience_ns:
-            fresh_socket = True
+            return Due(fresh_socket, [], moves)
+        if self._move_ns is not None and now_ns >= self._move_ns:
+            fresh_socket = moves = True
+            self._quiet_since_ns, serving = now_ns, self._serving
+        elif now_ns - self._quiet_since_ns >= self._patience_ns:
+            fresh_socket = moves = True
             self._quiet_since_ns = now_ns
-            self._patience_ns = min(2 * self._patience_ns, self._timeout_ns)
+            self._silences += 1
+            if self._silences % self._guard_count == 0:  # none of them is there
+                self._patience_ns = min(2 * self._patience_ns, self._timeout_ns)
         if fresh_socket:
+            self._move_ns = None
             resends = list(self._exchanges.values())
         elif now_ns >= self._resend_scan_ns:
             resends = [e for e in self._exchanges.values() if e.next_send_ns <= now_ns]
@@ -187,8 +243,10 @@ class Session:
             return Due(False, [])
         for exchange in resends:
             self._mark_sent(exchange, now_ns)
+            if moves and self._guard_count > 1:  # to whom it is sent for the first time
+                exchange.next_send_ns = now_ns + self._resend_after_ns
         self._resend_scan_ns = min(e.next_send_ns for e in self._exchanges.values())
-        return Due(fresh_socket, resends)
+        return Due(fresh_socket, resends, moves, serving)
 
     def _expire(self, now_ns: int) -> bool:
         """Ends what is past its deadline. True if a fresh socket is needed for what comes next.

@@ -49,6 +49,11 @@ class LocalCopy:
         """The last record that was taken over, and is durable here."""
         return self._head
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """The segment of that record, and the byte behind it; (0, 0) where nothing was taken."""
+        return self._writer.durable_place
+
     def take(self, row: BatchRow) -> None:
         """Takes over what of a row is not here yet. Raises Diverged, ClusterError, WalError."""
         writer, head = self._writer, self._head

@@ -30,13 +30,17 @@ GIVE_UP_NS: Final = 60_000_000_000
 
 
 class LogRow(NamedTuple):
-    """A log's row. `acknowledged`: the last head that its writer knew to be on the quorum."""
+    """A log's row. `acknowledged`: the last head that its writer knew to be on the quorum.
+
+    `serves_at`: where the holder's clients reach it, empty where it has not said so.
+    """
 
     epoch: int
     holder: str
     head: Head
     acknowledged: Head
     beat: int
+    serves_at: str
 
 
 class Claim(NamedTuple):
@@ -58,7 +62,7 @@ async def read_log(session: Session, log: str) -> LogRow | None:
     row = await session.row(statements.READ_LOG, log)
     if row is None:
         return None
-    return LogRow(row[0], row[1], Head(row[2], row[3]), Head(row[4], row[5]), row[6])
+    return LogRow(row[0], row[1], Head(row[2], row[3]), Head(row[4], row[5]), *row[6:8])
 
 
 async def begin_epoch(terms: ClusterSection, holder: str, only_after: str | None = None) -> Claim:
@@ -76,7 +80,8 @@ async def begin_epoch(terms: ClusterSection, holder: str, only_after: str | None
         if only_after is not None and row.holder != only_after:
             raise fenced_by(row)
         await session.row(statements.END_WAITING, statements.writer_name(terms.log))
-        begun = await session.commit(statements.CLAIM, terms.log, row.epoch, row.holder, holder)
+        words = (terms.log, row.epoch, row.holder, holder, terms.serves_at)
+        begun = await session.commit(statements.CLAIM, *words)
         if begun is None:
             raise await why_refused(session, terms.log)
         await session.row(statements.END_SESSIONS, statements.writer_name(terms.log))

@@ -214,7 +214,8 @@ class Quorum:
             while (self._rows or self._is_asked or self._is_beat_due) and not self._is_closing:
                 await self._step()
             if self._is_releasing:
-                await self._session.row(statements.RELEASE, self._terms.log, self._epoch)
+                words = (self._terms.log, self._epoch, *self._acknowledged)
+                await self._session.row(statements.RELEASE, *words)
                 return
 
     async def _step(self) -> None:

@@ -20,16 +20,18 @@ NAME_LOG: Final = "INSERT INTO pretrade_guard.logs (log) VALUES ($1) ON CONFLICT
 
 READ_LOG: Final = (
     "SELECT epoch, holder, head_sequence, head_hash, acknowledged_sequence, acknowledged_hash, "
-    "beat FROM pretrade_guard.logs WHERE log = $1"
+    "beat, serves_at FROM pretrade_guard.logs WHERE log = $1"
 )
 
-# $1 log, $2 the epoch that is to end, $3 its holder, $4 who begins the next, $5 and $6 settings.
+# $1 log, $2 the epoch that is to end, $3 its holder, $4 who begins the next, $5 where clients reach
+# that one, $6 and $7 settings.
 CLAIM: Final = f"""
 WITH begun AS (
     UPDATE pretrade_guard.logs
-    SET epoch = epoch + 1, holder = $4, beat = beat + 1, beat_at = clock_timestamp()
+    SET epoch = epoch + 1, holder = $4, serves_at = $5, beat = beat + 1,
+        beat_at = clock_timestamp()
     WHERE log = $1 AND epoch = $2 AND holder = $3
-      AND {_SETTINGS.format(commit="$5", names="$6")}
+      AND {_SETTINGS.format(commit="$6", names="$7")}
     RETURNING log, epoch, holder, head_sequence, head_hash
 )
 INSERT INTO pretrade_guard.epochs (log, epoch, holder, head_sequence, head_hash)
@@ -65,9 +67,12 @@ WHERE log = $1 AND epoch = $2 AND {_SETTINGS.format(commit="$5", names="$6")}
 RETURNING epoch
 """
 
-# $1 log, $2 epoch: nobody holds it any more, and whoever is next need not wait for a silence.
+# $1 log, $2 epoch, $3 and $4 the head that is known to be on the quorum: nobody holds it any more,
+# whoever is next need not wait for a silence, and who follows has all of it.
 RELEASE: Final = """
-UPDATE pretrade_guard.logs SET holder = '', beat = beat + 1, beat_at = clock_timestamp()
+UPDATE pretrade_guard.logs
+SET holder = '', serves_at = '', acknowledged_sequence = $3, acknowledged_hash = $4,
+    beat = beat + 1, beat_at = clock_timestamp()
 WHERE log = $1 AND epoch = $2 RETURNING epoch
 """
 

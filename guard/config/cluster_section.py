@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, structs
 
+from guard.config.endpoint import endpoint_problem
 from guard.config.log_section import LogSection
 from guard.config.standby_names import standby_names_problem
 from guard.protocol.instruments import NAME_PATTERN
@@ -27,7 +28,8 @@ class ClusterSection(Struct, forbid_unknown_fields=True, frozen=True):
 
     `hosts`: `NAME:PORT`, or the directory of a unix socket (`/run/postgresql`, `/run/pg:5433`).
     `standby_names`: the texts that `synchronous_standby_names` may have, one of which it must.
-    `durability`: see `guard/CLUSTER.md`. `takeover`: when a standby takes over.
+    `durability`: see `guard/CLUSTER.md`. `takeover`: when a standby takes over. `serves_at`: where
+    clients reach this guard, which standbys tell them; empty for nowhere.
     """
 
     hosts: list[str]
@@ -47,6 +49,7 @@ class ClusterSection(Struct, forbid_unknown_fields=True, frozen=True):
     unknown_after_ms: Milliseconds = 10_000
     clock_wait_ms_max: Annotated[int, Meta(ge=0, le=600_000)] = 2_000
     takeover: Literal["told", "silent"] = "told"
+    serves_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +101,21 @@ def _text_problem(cluster: ClusterSection) -> str | None:
     for name in ("database", "user"):
         if not getattr(cluster, name).strip() or "\0" in getattr(cluster, name):
             return f"cluster.{name}: {getattr(cluster, name)!r} is not allowed; allowed: a name"
+    if cluster.serves_at and (problem := _reach_problem(cluster.serves_at)) is not None:
+        return f"cluster.serves_at: {cluster.serves_at!r} is not allowed; {problem}"
     for name in ("hosts", "standby_names"):
         listed = getattr(cluster, name)
         for index, text in enumerate(listed):
             if text in listed[:index]:
                 return f"cluster.{name}: {text!r} stands twice; allowed: each once"
     return None
+
+
+def _reach_problem(endpoint: str) -> str | None:
+    """What is allowed instead; None where a client can connect there."""
+    if endpoint.startswith("tcp://*:") or endpoint.endswith((":*", ":0")):
+        return "allowed: an endpoint that clients connect to, such as tcp://guard-a.example:7001"
+    return endpoint_problem(endpoint)
 
 
 def _host_problem(cluster: ClusterSection) -> str | None:

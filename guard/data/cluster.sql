@@ -25,6 +25,8 @@ CREATE TABLE pretrade_guard.logs (
     acknowledged_sequence bigint NOT NULL DEFAULT 0,
     acknowledged_hash text NOT NULL DEFAULT 'genesis',
     beat bigint NOT NULL DEFAULT 0,
+    -- Where the holder's clients reach it; empty where it has not said so.
+    serves_at text NOT NULL DEFAULT '',
     -- For who looks; nothing is decided by it.
     beat_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CHECK (epoch >= 0 AND acknowledged_sequence <= head_sequence)
@@ -70,5 +72,6 @@ GRANT SELECT ON ALL TABLES IN SCHEMA pretrade_guard TO pretrade_guard, pretrade_
 GRANT INSERT ON pretrade_guard.batches, pretrade_guard.epochs TO pretrade_guard;
 GRANT INSERT (log) ON pretrade_guard.logs TO pretrade_guard;
 GRANT UPDATE (
-    epoch, holder, head_sequence, head_hash, acknowledged_sequence, acknowledged_hash, beat, beat_at
+    epoch, holder, head_sequence, head_hash, acknowledged_sequence, acknowledged_hash, beat, beat_at,
+    serves_at
 ) ON pretrade_guard.logs TO pretrade_guard;

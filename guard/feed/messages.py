@@ -10,7 +10,7 @@ is allowed.
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from guard.admin.bodies import BodyError, RequestDecoder, is_json
 from guard.protocol.messages import RequestId
@@ -71,7 +71,11 @@ Request: TypeAlias = Subscribe | Credit | Unsubscribe | AskProofs
 
 
 class Welcome(Struct, tag="welcome", tag_field="type"):
-    """The first message of every connection: which feed, of which log, and how far that is."""
+    """The first message of every connection: which feed, of which log, and how far that is.
+
+    `behind_records`, `behind_ns`: of a guard that stands by alone, here and in a heartbeat: how
+    many records it knows of and does not have, and for how long it may be behind.
+    """
 
     feed_version: int
     software_version: str
@@ -80,6 +84,8 @@ class Welcome(Struct, tag="welcome", tag_field="type"):
     credit_lines_max: int
     head_sequence: int
     head_hash: str
+    behind_records: int | UnsetType = UNSET
+    behind_ns: int | UnsetType = UNSET
 
 
 class Subscribed(Struct, tag="subscribed", tag_field="type"):
@@ -120,6 +126,8 @@ class Heartbeat(Struct, tag="heartbeat", tag_field="type"):
     head_sequence: int
     head_hash: str
     request_id: RequestId = UNSET
+    behind_records: int | UnsetType = UNSET
+    behind_ns: int | UnsetType = UNSET
 
 
 class Proofs(Struct, tag="proofs", tag_field="type"):

@@ -299,16 +299,24 @@ class StatusReply(Struct, tag="status", tag_field="type"):
     standing_wal_sequence: int | UnsetType = UNSET
     pending_wal_sequence: int | UnsetType = UNSET
     request_id: RequestId = UNSET
+    behind_records: int | UnsetType = UNSET
+    behind_ns: int | UnsetType = UNSET
 
 
 class Pong(Struct, tag="pong", tag_field="type", gc=False):
-    """The durable head: the last record that is on disk."""
+    """The durable head: the last record that is on disk.
+
+    `behind_records`, `behind_ns`: of a guard that stands by alone, as in its other answers: how
+    many records it knows of and has not folded, and for how long it may be behind.
+    """
 
     head_sequence: int
     head_hash: str
     log_id: str
     version: int
     request_id: RequestId = UNSET
+    behind_records: int | UnsetType = UNSET
+    behind_ns: int | UnsetType = UNSET
 
 
 class StatsReply(Struct, tag="stats", tag_field="type"):
@@ -375,7 +383,8 @@ class Marked(Struct, tag="marked", tag_field="type", gc=False):
 class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
     """The request was refused as malformed or impossible, and changed nothing.
 
-    The ids are the request's, where they could be read.
+    The ids are the request's, where they could be read. `serving`: of `not_serving`, the endpoint
+    of the guard that serves, where it is known.
     """
 
     code: str
@@ -387,6 +396,7 @@ class ErrorReply(Struct, tag="error", tag_field="type", gc=False):
     reduce_id: str | UnsetType = UNSET
     execution_id: str | UnsetType = UNSET
     request_id: RequestId = UNSET
+    serving: str | UnsetType = UNSET
 
 
 Request: TypeAlias = (

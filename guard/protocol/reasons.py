@@ -140,6 +140,7 @@ class ErrorCode(IntEnum):
     NO_REPLACE = 952
     REPLACE_SETTLED = 953
     ORDER_CANCELED = 954
+    NOT_SERVING = 960
 
     @property
     def word(self) -> str:

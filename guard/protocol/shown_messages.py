@@ -4,7 +4,7 @@ Owns their shape (`guard/PROTOCOL.md`, 11 and 12); they stand among the others i
 `guard.protocol.messages`, from where everybody takes them.
 """
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from guard.protocol.value_types import Name, RequestId
 
@@ -74,3 +74,5 @@ class PositionsReply(Struct, tag="positions", tag_field="type"):
     since_sequence: int
     next_symbol: str | None = None
     request_id: RequestId = UNSET
+    behind_records: int | UnsetType = UNSET
+    behind_ns: int | UnsetType = UNSET

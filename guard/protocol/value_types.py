@@ -5,7 +5,7 @@ field's declared range is checked by msgspec while it decodes; what that cannot 
 alphabet of a name, the upper end of a u64) stands in `guard.protocol.wire`.
 """
 
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, NamedTuple, TypeAlias, get_args
 
 from msgspec import Meta, UnsetType
 
@@ -23,6 +23,16 @@ ID_LENGTH_MAX = 64
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH_MAX)]
 Identifier: TypeAlias = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH_MAX)]
 RequestId: TypeAlias = int | str | UnsetType | None
+
+
+class Behind(NamedTuple):
+    """How far a guard that stands by is behind: it knows of so many records that it does not have
+    yet, and had all that there were so long ago.
+    """
+
+    records: int
+    ns: int
+
 
 Side: TypeAlias = Literal["buy", "sell"]
 OrderType: TypeAlias = Literal["limit", "market"]

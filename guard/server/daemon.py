@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import uvloop
 
@@ -28,7 +28,6 @@ from guard.process.line_forms import told
 from guard.process.notify import ServiceNotifier
 from guard.process.operator_lines import alarm, announce, begin_service, say
 from guard.process.signals import Signals
-from guard.protocol.wire import BODY_BYTES_MAX
 from guard.recovery.recover import Recovered, recover_log
 from guard.recovery.start_options import NEW_ANCHOR_OPTION, NEW_LOG_OPTION, OptionNeededError
 from guard.server.admin_service import bind_admin, make_admin_door
@@ -36,7 +35,7 @@ from guard.server.anchoring import AnchorPublisher, check_no_anchor, load_anchor
 from guard.server.clients import Clients
 from guard.server.disk_reserve import batch_bytes_max
 from guard.server.door_proof import DoorError
-from guard.server.doors import MissingLibraryError, open_door, secured
+from guard.server.doors import MissingLibraryError
 from guard.server.endpoints import EndpointError
 from guard.server.feed_door import FeedDoor
 from guard.server.feed_service import bind_feed, make_feed_door
@@ -54,9 +53,8 @@ from guard.server.log_keys import (
     session_key,
 )
 from guard.server.older_records import OlderRecords
+from guard.server.orders_door import bind_orders
 from guard.server.pipeline import Pipeline
-from guard.server.policy import CONNECTIONS_MAX, FRAMES_MAX, MESSAGE_BYTES_MAX, Policy
-from guard.server.priority import frees
 from guard.server.rereading import make_rereading, note_configuration
 from guard.server.service import RunOptions, Service, make_checkpointer, make_housekeeper
 from guard.server.session_records import (
@@ -67,7 +65,6 @@ from guard.server.session_records import (
     stage_start,
 )
 from guard.server.start_space import check_start_space, raise_file_limit
-from guard.server.zmtp import Limits
 from kernel import KERNEL_FORM, InvariantError
 from wal import (
     Anchor,
@@ -84,8 +81,7 @@ from wal import (
 # 5 ms are longer than the disk takes: interpreted, the writer's thread would come back late.
 SWITCH_INTERVAL_S: Final = 0.0002
 
-# What a session opens between here and its first order: segments, pipes, spares.
-DESCRIPTORS_TO_COME: Final = 24
+BoundT = TypeVar("BoundT")
 
 
 class StartError(RuntimeError):
@@ -220,7 +216,7 @@ async def _serve_log(
     key = session_key(options, hasher, recovered)
     events = list(session_events(options, key, recovered))
     clients = Clients.of(options.config.clients)
-    gateway = _bind(options, clients)
+    gateway = _bind(options, clients, bind_orders)
     admin = feed = None
     try:
         admin = _bind_beside(options, clients, bind_admin)
@@ -472,24 +468,15 @@ def _bind_beside(
     bind: Callable[[RunOptions, Clients | None], Listener | None],
 ) -> Listener | None:
     """An endpoint beside the orders'."""
-    if options.then_stop:
-        return None
+    return None if options.then_stop else _bind(options, clients, bind)
+
+
+def _bind(
+    options: RunOptions,
+    clients: Clients | None,
+    bind: Callable[[RunOptions, Clients | None], BoundT],
+) -> BoundT:
     try:
         return bind(options, clients)
-    except (EndpointError, DoorError) as error:
+    except (MissingLibraryError, EndpointError, DoorError) as error:
         raise StartError(str(error)) from error
-
-
-def _bind(options: RunOptions, clients: Clients | None) -> Listener:
-    endpoint = options.orders_endpoint
-    limits = Limits(BODY_BYTES_MAX, MESSAGE_BYTES_MAX, FRAMES_MAX)
-    room = connections_max(raise_limit(), open_count() + DESCRIPTORS_TO_COME)
-    try:
-        policy = Policy(limits, max(1, min(room, CONNECTIONS_MAX)))
-        admits = None if clients is None else clients.trades
-        policy = secured(policy, options.curve_key, admits)
-        return open_door(endpoint, policy, clients, is_urgent=frees)
-    except (MissingLibraryError, DoorError) as error:
-        raise StartError(str(error)) from error
-    except EndpointError as error:
-        raise StartError(f"orders endpoint {endpoint!r} cannot be bound: {error}") from error

@@ -45,6 +45,7 @@ from guard.feed.messages import (
 from guard.feed.page import BrokenPageError, Page, Place, cut, of_desks
 from guard.feed.recent import PAGE_BYTES
 from guard.protocol.messages import RequestId
+from guard.protocol.value_types import Behind
 from guard.server.connection import (
     REPLY_OVERHEAD_BYTES,
     Connection,
@@ -84,12 +85,14 @@ class FeedDoor:
         when_durable: Callable[[Callable[[Head], None]], None],
         needs_permits: bool = False,
         proofs: Path | None = None,
+        behind: Callable[[], Behind] | None = None,
     ) -> None:
         """`desks`: those that are open. `when_durable`: as the pipeline's.
 
         `needs_permits`: clients are configured: whoever has none is given nothing. `proofs`: where
-        the pages of `guard.server.feed_proofs` lie.
+        the pages of `guard.server.feed_proofs` lie. `behind`: of a guard that stands by.
         """
+        self._behind = behind
         self._needs_permits = needs_permits
         self._listener = listener
         self._supply = supply
@@ -144,6 +147,8 @@ class FeedDoor:
             sequence,
             entry_hash,
         )
+        if self._behind is not None:
+            message.behind_records, message.behind_ns = self._behind()
         self._send((peer, b"", encode_message(message, True)))
 
     def forget(self, peer: Connection) -> None:
@@ -207,7 +212,7 @@ class FeedDoor:
             self._add_due(subscription)
             if request.credit_lines == 0:
                 self._supply.gather()
-                self._send(subscription.heartbeat(self._supply.durable.head))
+                self._send(self._heartbeat_of(subscription))
         else:
             self._end_subscription(peer)
             after, through = subscription.said.sequence, subscription.place.sequence
@@ -430,8 +435,12 @@ class FeedDoor:
                 subscription.is_stuck = True  # unless it turns out now that it is not
                 self._add_due(subscription)
             elif subscription.peer.unsent_bytes == 0:  # else they would heap up
-                self._send(subscription.heartbeat(self._supply.durable.head))
+                self._send(self._heartbeat_of(subscription))
         self._want()
+
+    def _heartbeat_of(self, subscription: Subscription) -> Sent:
+        behind = None if self._behind is None else self._behind()
+        return subscription.heartbeat(self._supply.durable.head, behind)
 
     def _send(self, message: Sent) -> None:
         """An answer or a heartbeat; nothing to who has too much to fetch as it is."""

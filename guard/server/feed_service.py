@@ -78,10 +78,14 @@ def make_feed_door(service: Service, pipeline: Pipeline) -> FeedDoor | None:
         needs_permits=service.clients is not None,
         proofs=None if pages is None else Path(pages),
     )
-    clients = service.clients
-    listener.tell(door.welcome if clients is None else partial(_meet, clients, door), door.forget)
+    greet(listener, door, service.clients)
     pipeline.on_answered = door.on_answered
     return door
+
+
+def greet(listener: Listener, door: FeedDoor, clients: Clients | None) -> None:
+    """Has the door meet who connects, and forget who goes."""
+    listener.tell(door.welcome if clients is None else partial(_meet, clients, door), door.forget)
 
 
 def _meet(clients: Clients, door: FeedDoor, peer: Connection) -> None:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from guard.feed.messages import Heartbeat, Lines, Message, Subscribe, encode_message
 from guard.feed.page import Page, Place
 from guard.protocol.messages import RequestId
+from guard.protocol.value_types import Behind
 from guard.server.commands import LONG, MORE, SHORT_BYTES_MAX
 from guard.server.connection import Connection
 from wal import Head
@@ -56,20 +57,21 @@ class Subscription:
         self.said = part.end.head
         return self.peer, self._before + more_frame(self._encoded(message)), part.lines
 
-    def heartbeat(self, durable: Head) -> Sent:
-        """How far it is."""
+    def heartbeat(self, durable: Head, behind: Behind | None = None) -> Sent:
+        """How far it is. `behind`: of a guard that stands by."""
         after, place = self.said.sequence, self.place
         self.said = place.head
-        return self.say(
-            Heartbeat(
-                after,
-                place.sequence,
-                place.head.entry_hash or None,
-                self.credit_lines,
-                *durable,
-                self.request_id,
-            )
+        message = Heartbeat(
+            after,
+            place.sequence,
+            place.head.entry_hash or None,
+            self.credit_lines,
+            *durable,
+            self.request_id,
         )
+        if behind is not None:
+            message.behind_records, message.behind_ns = behind
+        return self.say(message)
 
     def _encoded(self, message: Message) -> bytes:
         return encode_message(message, self._as_json)

@@ -18,13 +18,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from guard.feed.files import FeedReadError, read_page
 from guard.feed.newest import NewestLines
 from guard.feed.page import Page, Place
 from guard.feed.recent import PAGE_BYTES, RecentLines
-from wal import LogWriter
+from wal import Head
 
 # Behind each page read from the files: 256 MiB a second at most, all subscribers together. Handing
 # one out takes the loop some 50 µs.
@@ -35,10 +35,22 @@ PAGES_AT_ONCE: Final = 8  # of what has just become durable; the rest in the nex
 Given: TypeAlias = Callable[[Page | FeedReadError], None]
 
 
+class DurableEnd(Protocol):
+    """How far a log is durable: its writer, or who takes one over."""
+
+    @property
+    def durable_head(self) -> Head:
+        """The last durable record."""
+
+    @property
+    def durable_place(self) -> tuple[int, int]:
+        """Its segment, and the byte behind it."""
+
+
 class FeedSupply:
     """Of one log that is being written. All calls belong to the loop's thread."""
 
-    def __init__(self, writer: LogWriter, directory: Path) -> None:
+    def __init__(self, writer: DurableEnd, directory: Path) -> None:
         """Begins with what is durable now."""
         self._writer = writer
         self._directory = directory

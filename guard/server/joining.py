@@ -13,7 +13,7 @@ the rest of the `WalError` family. The lock is released then, and no session is 
 import asyncio
 import os
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from guard import clock
 from guard.cluster import statements
@@ -29,6 +29,7 @@ from guard.cluster.errors import ClusterError
 from guard.cluster.quorum import Quorum
 from guard.cluster.reconciling import Place, bring_together
 from guard.cluster.session import open_session
+from guard.cluster.sight import Sight
 from guard.cluster.standby import Standby, Why
 from guard.cluster.unsynced import UnsyncedFiles
 from guard.config.cluster_section import ClusterSection
@@ -40,6 +41,7 @@ from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery.recover import Recovered, recover_log
 from guard.recovery.start_options import NEW_LOG_OPTION, TAKE_OVER_OPTION, OptionNeededError
 from guard.server.service import RunOptions
+from guard.server.standby_doors import StandbyDoors
 from wal import (
     EMPTY_HEAD,
     ChainHasher,
@@ -144,6 +146,7 @@ async def _stand_by(
 ) -> tuple[Recovered, Why]:
     terms, log = options.config.cluster, options.config.log
     assert terms is not None
+    sight = Sight(clock.monotonic_ns())
     standby = Standby(
         terms,
         place,
@@ -152,8 +155,15 @@ async def _stand_by(
         say=say,
         alarm=alarm,
         checkpoint_interval_ns=log.checkpoint_interval_s * NANOSECONDS_PER_SECOND,
+        sight=sight,
+        shows=StandbyDoors(options, sight, say=announce, alarm=alarm),
     )
     signals.stand_by(standby.take_over, standby.stop)
+
+    def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        standby.fail(context.get("exception") or RuntimeError(context["message"]))
+
+    asyncio.get_running_loop().set_exception_handler(on_loop_error)
     notifier = ServiceNotifier()
     text = f"pretrade-guard stands by: log {terms.log}, record {recovered.head.sequence}"
     announce(told("standing_by", text, head_sequence=recovered.head.sequence))
@@ -161,6 +171,7 @@ async def _stand_by(
     try:
         why = await standby.follow()
     finally:
+        asyncio.get_running_loop().set_exception_handler(None)
         signals.stand_by_no_more()
         notifier.close()
     head = standby.recovered.head

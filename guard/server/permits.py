@@ -100,4 +100,12 @@ class Permit:
         return bool(self._kinds >> kind & 1)
 
 
+def words_of_denial(permit: Permit, request: Request) -> tuple[str, str]:
+    """The field to blame, and the words, for a request that is not granted."""
+    kind = KINDS[request.kind]
+    field = "desk" if permit.grants(request.kind) else "type"
+    of_desk = f" of desk {request.desk!r}" if field == "desk" else ""
+    return field, f"{field}: {kind}{of_desk} is not granted to client {permit.name!r}"
+
+
 NOBODY: Final = Permit(ClientTerms("nobody", "nobody", None, None, frozenset(), frozenset()))

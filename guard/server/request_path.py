@@ -41,7 +41,7 @@ from guard.server.hello import Greeter
 from guard.server.limits_shown import show_limits
 from guard.server.marks import Marks
 from guard.server.noted import Noted
-from guard.server.permits import NOBODY, Permit, is_of_desk
+from guard.server.permits import NOBODY, Permit, is_of_desk, words_of_denial
 from guard.server.positions_shown import show_positions
 from guard.server.recording import record_due as record_due
 from guard.server.recording import record_event as record_event
@@ -333,14 +333,12 @@ class RequestPath:
         assert permit is not None
         self._counters.not_permitted += 1
         permit.denied += 1
-        kind = fields.KINDS[request.kind]
         if self._refusal == _RATE_EXCEEDED:
             code, field = ErrorCode.RATE_EXCEEDED, ""
             words = "more orders in this second, or under way, than are taken of this client"
         else:
-            code, field = ErrorCode.NOT_PERMITTED, "desk" if permit.grants(request.kind) else "type"
-            of_desk = f" of desk {request.desk!r}" if field == "desk" else ""
-            words = f"{field}: {kind}{of_desk} is not granted to client {permit.name!r}"
+            code = ErrorCode.NOT_PERMITTED
+            field, words = words_of_denial(permit, request)
             if len(self._denied) < _DENIED_TOLD_MAX:
                 self._denied.append(f"client {permit.name!r} ({permit.person}): {words}")
         if is_of_desk(request.kind):

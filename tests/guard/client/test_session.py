@@ -322,3 +322,101 @@ def test_an_integer_of_more_than_64_bits_is_named(field: str) -> None:
     said = f"{field}: 1180591620717411303424 is not allowed; allowed: an integer from "
     with pytest.raises(ValueError, match=said):
         make_session().open([big], is_array=False, now_ns=0)
+
+
+NOT_SERVING = ErrorReply("not_serving", "type", "this guard stands by")
+
+
+def of_several(guard_count: int = 3) -> Session:
+    return Session(
+        encoding="msgpack",
+        in_flight_max=10,
+        timeout_s=60.0,
+        resend_after_s=1.0,
+        endpoint="tcp://a:1 or tcp://b:1",
+        guard_count=guard_count,
+    )
+
+
+def refused_by_standby(request_id: int, serving: str | None = None) -> ErrorReply:
+    said = msgspec.structs.replace(NOT_SERVING, request_id=request_id)
+    return said if serving is None else msgspec.structs.replace(said, serving=serving)
+
+
+def test_of_several_guards_one_that_stands_by_is_left_at_once() -> None:
+    session = of_several()
+    asked, other = open_one(session, "A", 0), open_one(session, "B", 0)
+    assert receive(session, refused_by_standby(1, "tcp://b:1"), 10 * MS)
+    assert not asked.is_done
+    assert session.is_moving
+    assert session.next_due_ns() == 10 * MS
+    due = session.due(10 * MS)
+    assert (due.fresh_socket, due.moves, due.serving) == (True, True, "tcp://b:1")
+    assert due.resends == [asked, other]
+    assert not session.is_moving
+    assert receive(session, released("A", 1), 20 * MS)
+    assert asked.replies == [released("A", 1)]
+
+
+def test_where_all_stand_by_there_is_a_pause_between_one_and_the_next() -> None:
+    session = of_several(guard_count=2)
+    asked = open_one(session, "A", 0)
+    moved_at = []
+    now = 0
+    for _ in range(6):
+        assert receive(session, refused_by_standby(1), now)
+        due_ns = session.next_due_ns()
+        assert due_ns is not None
+        assert not session.due(due_ns - 1).moves or due_ns == now
+        now = due_ns
+        if session.is_moving:
+            assert session.due(now).moves
+        moved_at.append(now // MS)
+    assert moved_at == [0, 100, 200, 300, 400, 500]
+    assert not asked.is_done
+    # An answer ends that: the next refusal is followed at once again.
+    assert receive(session, released("A", 1), now)
+    again = open_one(session, "B", now)
+    assert receive(session, refused_by_standby(2), now)
+    assert session.due(now).resends == [again]
+
+
+def test_an_answer_that_may_be_behind_is_none_where_another_guard_serves() -> None:
+    session = of_several()
+    asked = session.open([Ping(), cancel("A")], is_array=True, now_ns=0)
+    behind = Pong(7, "h", "l", 1, request_id=1, behind_records=0, behind_ns=5)
+    assert receive(session, [behind, refused_by_standby(2)], 0)
+    assert not asked.is_done
+    assert session.due(0).resends == [asked]
+    # With one guard alone it is what that guard says.
+    alone = make_session()
+    asked = alone.open([Ping()], is_array=False, now_ns=0)
+    assert receive(alone, behind, 0)
+    assert asked.replies == [behind]
+    refused = open_one(alone, "A", 0)
+    assert receive(alone, refused_by_standby(2), 0)
+    assert refused.replies == [refused_by_standby(2)]
+    assert not alone.is_moving
+
+
+def test_silent_guards_are_asked_in_turn_and_patience_grows_by_the_round() -> None:
+    session = of_several(guard_count=2)
+    asked = open_one(session, "A", 0)
+    moved_at_s = []
+    for now_ns in range(0, 20 * S, 250 * MS):
+        due = session.due(now_ns)
+        if due.moves:
+            assert due.resends == [asked]
+            assert due.serving == ""
+            moved_at_s.append(now_ns // S)
+    assert moved_at_s == [1, 2, 4, 6, 10, 14]
+
+
+def test_a_refusal_that_comes_twice_moves_once() -> None:
+    session = of_several()
+    open_one(session, "A", 0)
+    open_one(session, "B", 0)
+    receive(session, refused_by_standby(1), 0)
+    receive(session, refused_by_standby(2), 0)
+    assert session.due(0).moves
+    assert not session.due(1).moves

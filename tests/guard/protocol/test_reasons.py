@@ -98,6 +98,7 @@ ERRORS = {
     "no_replace": 952,
     "replace_settled": 953,
     "order_canceled": 954,
+    "not_serving": 960,
 }
 PROTOCOL = (CHECKOUT / "guard" / "PROTOCOL.md").read_text()
 
