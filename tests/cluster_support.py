@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,12 @@ log_min_messages = fatal
 autovacuum_naptime = 10s
 """
 
+# Who comes from another host shows nothing but that it speaks TLS: it is all one test's.
+ADDRESSES = """
+hostssl all all samenet trust
+hostssl replication all samenet trust
+"""
+
 
 def as_postgres(*command: str) -> list[str]:
     """The command, of the user `postgres` where we are root."""
@@ -77,6 +83,7 @@ class Node:
         self.name = name
         self.data = root / name / "data"
         self.socket = root / name
+        self.wrapper: tuple[str, ...] = ()  # what becomes the server, on a host of its own
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -106,7 +113,7 @@ class Node:
         assert BINARIES is not None
         with (self.socket / "said").open("ab") as said:
             self.process = subprocess.Popen(
-                as_postgres(str(BINARIES / "postgres"), "-D", str(self.data)),
+                [*self.wrapper, *as_postgres(str(BINARIES / "postgres"), "-D", str(self.data))],
                 stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/",
             )  # fmt: skip
 
@@ -184,6 +191,17 @@ class Cluster:
         rows = "".join(f"{key} = {_toml(value)}\n" for key, value in lines.items())
         return f"[cluster]\n{rows}"
 
+    def prepare(self, node: Node) -> None:
+        """Before anything is in a node's directory."""
+
+    def settings(self) -> str:
+        """What every node has beside `SETTINGS`."""
+        return ""
+
+    def conninfo(self, primary: Node) -> str:
+        """How a standby reaches the primary."""
+        return f"host={primary.host}"
+
     @staticmethod
     def standby_names(primary: str) -> str:
         """`synchronous_standby_names` where that node is the primary."""
@@ -194,13 +212,17 @@ class Cluster:
         first, *others = self.nodes.values()
         for node in self.nodes.values():
             node.socket.mkdir()
+            self.prepare(node)
             if os.getuid() == 0:
                 shutil.chown(node.socket, "postgres", "postgres")
         run(
             "initdb", "-D", str(first.data), "-U", "postgres", "--auth=trust", "--no-sync",
             "--locale=C", "-E", "UTF8",
         )  # fmt: skip
-        first.configure(f"{SETTINGS}unix_socket_directories = '{first.socket}'\n")
+        with (first.data / "pg_hba.conf").open("a") as file:
+            file.write(ADDRESSES)
+        settings = f"{SETTINGS}{self.settings()}"
+        first.configure(f"{settings}unix_socket_directories = '{first.socket}'\n")
         first.start()
         first.sql(f"CREATE DATABASE {DATABASE}")
         run(
@@ -220,7 +242,8 @@ class Cluster:
         if os.getuid() == 0:
             shutil.chown(node.data / "standby.signal", "postgres", "postgres")
         node.configure(
-            f"primary_conninfo = 'host={primary.host} user=postgres application_name={node.name}'\n"
+            f"primary_conninfo = '{self.conninfo(primary)} user=postgres "
+            f"application_name={node.name}'\n"
         )
 
     def promote(self, node: Node) -> None:
@@ -280,12 +303,12 @@ def _toml(value: object) -> str:
 
 
 @contextmanager
-def running_cluster() -> Iterator[Cluster]:
+def running_cluster(kind: Callable[[Path], Cluster] = Cluster) -> Iterator[Cluster]:
     """A cluster in a directory of its own, ended and removed at the end."""
     # Not below a test's directory: the path of a unix socket has 107 bytes at most.
     root = Path(tempfile.mkdtemp(prefix="guardpg-"))
     root.chmod(0o755)
-    cluster = Cluster(root)
+    cluster = kind(root)
     try:
         cluster.make()
         yield cluster

@@ -25,11 +25,15 @@ class _Look(NamedTuple):
 
 
 class Sight:
-    """Of one standby. `serves_at`: where the serving guard is reached, empty where not known."""
+    """Of one standby. `serves_at`: where the serving guard is reached, empty where not known.
+
+    `is_known`: has it had all that there was, at any time yet? Before that no figure says anything.
+    """
 
     def __init__(self, now_ns: int) -> None:
         self.serves_at = ""
-        self._caught_up_ns = now_ns  # before the first look nothing is known at all
+        self.is_known = False
+        self._caught_up_ns = now_ns
         self._looked_ns = now_ns
         self._sign: tuple[int, int] | None = None
         self._seen_sequence = self._folded_sequence = 0
@@ -53,6 +57,8 @@ class Sight:
 
     def fold(self, sequence: int) -> None:
         """The local log ends with that record now."""
+        if sequence < self._folded_sequence:  # its end was another log's
+            self.is_known = False
         self._folded_sequence = sequence
         self._settle()
 
@@ -64,3 +70,4 @@ class Sight:
     def _settle(self) -> None:
         while self._looks and self._looks[0].sequence <= self._folded_sequence:
             self._caught_up_ns = self._looks.popleft().since_ns
+            self.is_known = True

@@ -218,9 +218,10 @@ class Standby:
         return self._copy
 
     def _show(self) -> None:
-        """Once what is held is the cluster's, others may see it."""
+        """Once what is held is the cluster's, and was all of it, others may see it."""
         shows, has_records = self._shows, self.recovered.head.sequence > 0
-        if shows is not None and self._is_settled and has_records and not shows.is_open:
+        is_due = self._is_settled and self._sight.is_known and has_records
+        if shows is not None and is_due and not shows.is_open:
             shows.open(self.recovered, self._opened_copy())
 
     async def _end_with_shared(self, session: Session, row: LogRow) -> None:

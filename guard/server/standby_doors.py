@@ -1,7 +1,7 @@
 """The doors of a guard that stands by: questions about orders, and the feed, out of what it holds.
 
-Owns when they are open: once what is held here is known to be the cluster's, until that changes or
-the guard is to serve, which binds the same endpoints again. What is answered there is
+Owns how they open, when what is held here is known to be the cluster's, and close, when that
+changes or the guard is to serve, which binds the same endpoints again. What is answered there is
 `guard.server.standby_answers`'s, and the feed's door is the one of a guard that serves.
 
 How it fails: an endpoint that cannot be bound now (its address may be another host's until this one

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable
 
 from guard.cli import main
-from guard.cluster import quorum, statements
+from guard.cluster import quorum, sight, statements
+from guard.protocol.value_types import Behind
 from wal import Head
 
 
@@ -45,9 +46,23 @@ def writes_in_any_epoch() -> None:
         setattr(statements, name, text.replace("pg_terminate_backend(pid)", "pid = 0"))
 
 
+def calls_itself_current() -> None:
+    """A standby says that it has all that there is."""
+
+    def behind(_self: sight.Sight, _now_ns: int) -> Behind:
+        return Behind(0, 0)
+
+    sight.Sight.behind = behind  # type: ignore[method-assign]
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     mutant.__name__: mutant
-    for mutant in (answers_before_the_quorum, answers_without_a_fence, writes_in_any_epoch)
+    for mutant in (
+        answers_before_the_quorum,
+        answers_without_a_fence,
+        writes_in_any_epoch,
+        calls_itself_current,
+    )
 }
 
 if __name__ == "__main__":

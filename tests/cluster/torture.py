@@ -23,21 +23,24 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from load import IN_FLIGHT, Load
+from standby_watch import StandbyWatch
 
 from cluster_support import DATABASE, Cluster, running_cluster
 from daemon_support import Daemon, Site, config_text, tool
-from protocol_client import PING, ProtocolClient, status
-from protocol_client import order as an_order
 
 MUTANT_SCRIPT: Final = Path(__file__).resolve().parent / "mutant.py"
 LOG: Final = "torture"
-IN_FLIGHT: Final = 32
 CALM_ANSWERS: Final = 60
+ASKED_SHARE: Final = 0.1  # of looks, in which a standby is asked
+SHOWS: Final = "answers what it knows: "
 PATIENCE_S: Final = 60.0
 DESKS: Final = {"desk-alpha": ("1000000000.00", "none")}
 TIMES: Final = {"beat_ms": 100, "silence_ms": 600, "unknown_after_ms": 3_000}
@@ -49,7 +52,11 @@ class Host:
     def __init__(self, cluster: Cluster, root: Path, name: str) -> None:
         (root / name).mkdir()
         section = cluster.section(LOG, takeover="silent", **TIMES)
-        self.site = Site(root / name, config_text(desks=DESKS) + section)
+        self.name = name
+        self.text = config_text(desks=DESKS) + section
+        self.site = Site(root / name, self.text)
+        self.inside: tuple[str, ...] = ()  # what becomes the guard, on a host of its own
+        self.skew: tuple[str, ...] = ()  # and where that one's clock is off
         self.mutant = ""
         self.guard: Daemon | None = None
         self.said = b""
@@ -60,7 +67,8 @@ class Host:
         site.started += 1
         places = ("--config", str(site.config), "--log-dir", str(site.log))
         arguments = [*command, *places, "--key-file", str(site.key_file)]
-        wrapper = (sys.executable, str(MUTANT_SCRIPT), self.mutant) if self.mutant else ()
+        mutant = (sys.executable, str(MUTANT_SCRIPT), self.mutant) if self.mutant else ()
+        wrapper = (*self.inside, *self.skew, *mutant)
         self.guard = Daemon(arguments, site.root / f"stderr-{site.started}", wrapper=wrapper)
         assert self.guard.process.stdout is not None
         os.set_blocking(self.guard.process.stdout.fileno(), False)
@@ -76,10 +84,11 @@ class Host:
             return ""
         return text.split("ready: orders ", 1)[1].split(",", 1)[0]
 
-    def stands_by(self) -> bool:
-        """Does it follow?"""
-        self.endpoint()
-        return b"stands by" in self.said
+    def shows_at(self) -> str:
+        """Where it answers what it knows while it stands by, once it does; else nothing."""
+        if self.endpoint() or SHOWS not in self.said.decode():
+            return ""
+        return self.said.decode().split(SHOWS, 1)[1].split(",", 1)[0].split("\n", 1)[0]
 
     def runs(self) -> bool:
         """Is its process there?"""
@@ -94,113 +103,22 @@ class Host:
             self.guard = None
 
 
-class Load:
-    """The clients' side: what was sent, what was answered, by whom and when."""
-
-    def __init__(self, draw: random.Random) -> None:
-        self.draw = draw
-        self.sockets: dict[str, ProtocolClient] = {}
-        self.serving = ""
-        self.next_number = 0
-        self.waiting: dict[str, float] = {}  # order ids, when they were sent last
-        self.answers: dict[str, dict[str, Any]] = {}  # the first to each order
-        self.heads: list[tuple[int, str]] = []
-        self.count = 0
-        self.is_idle = False  # sends no orders, until another guard serves
-        self.newest = 0  # the last record of all that were answered
-        self.late = 0  # answers of a guard that is not the one any more
-        self.wrong: list[str] = []
-
-    def serve_at(self, endpoint: str) -> None:
-        """From now on requests go there; what waits is sent there again."""
-        if endpoint == self.serving:
-            return
-        self.serving = endpoint
-        self.is_idle = False
-        if endpoint not in self.sockets:
-            self.sockets[endpoint] = ProtocolClient(endpoint)
-        for name in self.waiting:
-            self._send(an_order(name, quantity=1))
-            self.waiting[name] = time.monotonic()
-
-    def turn(self) -> None:
-        """Sends what there is room for, and takes what has come, from every guard there was."""
-        if self.serving and not self.is_idle:
-            while len(self.waiting) < IN_FLIGHT:
-                self._one_more()
-            now = time.monotonic()
-            for name, sent in self.waiting.items():
-                if now - sent > 5:
-                    self.waiting[name] = now
-                    self._send(an_order(name, quantity=1))
-        self.listen()
-
-    def listen(self) -> None:
-        """Takes what has come."""
-        for endpoint, client in self.sockets.items():
-            while client.socket.poll(0):
-                self._take(client.receive(), endpoint)
-        if self.serving:
-            self.sockets[self.serving].socket.poll(2)
-
-    def _send(self, request: dict[str, Any]) -> None:
-        self.sockets[self.serving].send(request)
-
-    def ask(self, endpoint: str) -> None:
-        """A ping and a query, whose answers may not show less than was answered before them.
-
-        Each names in its request id what that was.
-        """
-        self.sockets[endpoint].send({**PING, "request_id": self.newest})
-        if self.answers:
-            known = self.draw.choice(list(self.answers))
-            self.sockets[endpoint].send({**status(known), "request_id": "known"})
-
-    def _one_more(self) -> None:
-        name = f"T-{self.next_number}"
-        self.next_number += 1
-        self.waiting[name] = time.monotonic()
-        self._send(an_order(name, quantity=1))
-        if self.answers and self.draw.random() < 0.1:
-            self.ask(self.serving)
-            self._send(an_order(f"T-{self.draw.randrange(self.next_number)}", quantity=1))
-
-    def _take(self, reply: dict[str, Any], endpoint: str) -> None:
-        self.count += 1
-        self.late += endpoint != self.serving
-        if reply["type"] == "pong":
-            self.heads.append((reply["head_sequence"], reply["head_hash"]))
-            if reply["head_sequence"] < reply["request_id"]:
-                self.wrong.append(f"a ping shows less than was answered before it: {reply}")
-            return
-        if reply["type"] == "error":
-            self.wrong.append(f"an error: {reply}")
-            return
-        answer = reply.get("answer", reply)
-        if answer is None:
-            if reply.get("request_id") == "known":
-                self.wrong.append(f"an order that was answered is not known: {reply}")
-            return
-        name = answer["client_order_id"]
-        plain = {key: value for key, value in answer.items() if key != "repeat"}
-        first = self.answers.setdefault(name, plain)
-        if first != plain:
-            self.wrong.append(f"two answers to {name}: {first} and {plain}")
-        self.newest = max(self.newest, answer["wal_sequence"])
-        self.waiting.pop(name, None)
-
-
 class Torture:
     """One run."""
 
     def __init__(self, cluster: Cluster, root: Path, draw: random.Random, mutant: str) -> None:
         self.cluster = cluster
         self.draw = draw
-        self.hosts = [Host(cluster, root, name) for name in ("one", "two")]
+        self.hosts = [self.host(root, name) for name in ("one", "two")]
         self.load = Load(draw)
+        self.watch = StandbyWatch(self.load.answers, draw)
         for host in self.hosts:
             host.mutant = mutant
         self.takeovers: list[tuple[str, float]] = []
+
+    def host(self, root: Path, name: str) -> Host:
+        """One of the two."""
+        return Host(self.cluster, root, name)
 
     @property
     def serving(self) -> Host:
@@ -224,6 +142,10 @@ class Torture:
             endpoint = host.endpoint()
             if endpoint and endpoint not in self.load.sockets:
                 self.load.serve_at(endpoint)
+            shown = host.shows_at() if host.runs() else ""
+            if shown and self.draw.random() < ASKED_SHARE:
+                self.watch.ask(shown)
+        self.watch.look(self.load.newest)
 
     def calm(self) -> None:
         """Until so many further orders are answered."""
@@ -237,9 +159,10 @@ class Torture:
         self.stand_by(self.hosts[1])
 
     def stand_by(self, host: Host) -> None:
-        """Has a host's guard follow."""
+        """Has a host's guard follow, until it has caught up and shows what it has."""
         host.start("standby")
-        self.until(lambda: host.stands_by() or not host.runs(), "a standby")
+        shows = (host.shows_at, host.endpoint)  # or it has taken over already
+        self.until(lambda: any(at() for at in shows) or not host.runs(), "a standby")
 
     def timed_takeover(self, name: str, after: float) -> None:
         """Until another guard has answered something that is new."""
@@ -269,7 +192,7 @@ class Torture:
         while self.load.waiting and time.monotonic() < end:
             self.look()
             self.load.listen()
-        wrong = list(self.load.wrong)
+        wrong = [*self.load.wrong, *self.watch.wrong]
         if self.load.waiting:
             wrong.append(f"{len(self.load.waiting)} orders were never answered")
         last = self.serving
@@ -434,35 +357,49 @@ FAULTS: Final = (
 )
 
 
-def main() -> int:
-    """Runs it; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+def options_of(described: str, faults: Sequence[str]) -> argparse.Namespace:
+    """The command line's; says the seed."""
+    parser = argparse.ArgumentParser(description=described.split("\n", 1)[0])
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seconds", type=float, help="begin no round behind so many")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
-    parser.add_argument("--faults", nargs="+", choices=FAULTS, default=list(FAULTS))
+    parser.add_argument("--faults", nargs="+", choices=faults, default=list(faults))
     parser.add_argument("--mutant", default="", help="break the guards so (mutant.py)")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
+    return options
+
+
+def main() -> int:
+    """Runs it; the exit code."""
+    options = options_of(__doc__, FAULTS)
     draw = random.Random(options.seed)
     with running_cluster() as cluster, tempfile.TemporaryDirectory() as directory:
-        torture = Torture(cluster, Path(directory), draw, options.mutant)
-        try:
-            torture.begin()
+        return play(Torture(cluster, Path(directory), draw, options.mutant), options)
+
+
+def play(torture: Torture, options: argparse.Namespace) -> int:
+    """The rounds; the exit code. None begins behind `options.seconds`, where that is given."""
+    began = time.monotonic()
+    try:
+        torture.begin()
+        torture.calm()
+        for number in range(options.rounds):
+            fault = options.faults[number % len(options.faults)]
+            if number >= len(options.faults):
+                fault = torture.draw.choice(options.faults)
+            round_began = time.monotonic()
+            if options.seconds is not None and round_began - began > options.seconds:
+                break
+            getattr(torture, fault)()
+            torture.mend()
             torture.calm()
-            for number in range(options.rounds):
-                fault = options.faults[number % len(options.faults)]
-                if number >= len(options.faults):
-                    fault = draw.choice(options.faults)
-                began = time.monotonic()
-                getattr(torture, fault)()
-                torture.mend()
-                torture.calm()
-                took = time.monotonic() - began
-                print(f"{number + 1:>4} {fault:<26} {took:5.1f} s", flush=True)
-            wrong = torture.finish()
-        finally:
-            for host in torture.hosts:
-                host.end()
+            took = time.monotonic() - round_began
+            print(f"{number + 1:>4} {fault:<26} {took:5.1f} s", flush=True)
+        wrong = torture.finish()
+    finally:
+        for host in torture.hosts:
+            host.end()
     report(torture, wrong)
     return 1 if wrong else 0
 
@@ -471,6 +408,8 @@ def report(torture: Torture, wrong: list[str]) -> None:
     """What was seen."""
     load = torture.load
     print(f"{len(load.answers)} orders, {load.count} replies, {len(load.heads)} of them to pings")
+    watch = torture.watch
+    print(f"{watch.count} replies of standbys, behind by {watch.longest_s:.2f} s at most")
     print(f"{load.late} came from a guard that was not the last one to serve")
     for name in sorted({name for name, _ in torture.takeovers}):
         times = sorted(seconds for each, seconds in torture.takeovers if each == name)

@@ -19,6 +19,7 @@ def test_before_a_second_sign_of_life_nothing_is_known() -> None:
     assert sight.behind(11 * S) == Behind(0, 1 * S)
     sight.look(11 * S, row(5, beat=7))
     sight.look(12 * S, row(5, beat=7))
+    assert not sight.is_known
     assert sight.behind(13 * S) == Behind(0, 3 * S), "an old primary shows that for ever"
 
 
@@ -30,13 +31,29 @@ def test_a_new_sign_of_life_vouches_for_the_look_before() -> None:
     assert sight.behind(3 * S) == Behind(5, 3 * S), "record 5 is not folded"
     sight.fold(4)
     assert sight.behind(3 * S) == Behind(1, 3 * S)
+    assert not sight.is_known
     sight.fold(5)
+    assert sight.is_known
     assert sight.behind(3 * S) == Behind(0, 1 * S)
     sight.look(4 * S, row(9, beat=9, serves_at="tcp://a:1"))
     assert sight.behind(5 * S) == Behind(4, 3 * S)
     sight.fold(9)
     assert sight.behind(5 * S) == Behind(0, 2 * S)
     assert sight.serves_at == "tcp://a:1"
+
+
+def test_an_end_that_is_cut_is_caught_up_with_anew() -> None:
+    sight = Sight(0)
+    sight.fold(5)
+    sight.look(1 * S, row(5, beat=7))
+    sight.look(2 * S, row(5, beat=8))
+    assert sight.is_known
+    sight.fold(3)
+    assert not sight.is_known
+    sight.look(3 * S, row(6, beat=9))
+    assert not sight.is_known
+    sight.fold(6)
+    assert sight.is_known
 
 
 def test_another_epoch_is_a_sign_of_life() -> None:
