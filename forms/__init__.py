@@ -21,7 +21,7 @@ from importlib.machinery import (
     SourcelessFileLoader,
 )
 
-from forms.modules import COMPILED_MODULES
+from forms.modules import COMPILED_MODULES, SHARED_MODULE
 
 # Where the packages stand, in the very words by which Python finds them.
 _PACKAGES = os.path.dirname(__path__[0])
@@ -30,11 +30,15 @@ _SOURCES = [
     for package, modules in COMPILED_MODULES.items()
     for module in modules
 ]
+_BUILT = [
+    path + EXTENSION_SUFFIXES[0]
+    for path in (*_SOURCES, os.path.join(_PACKAGES, *SHARED_MODULE.split(".")))
+]
 
 
 def _choose() -> str:
     is_forced = os.environ.get("PRETRADE_GUARD_PURE") == "1"
-    if not is_forced and all(os.path.exists(path + EXTENSION_SUFFIXES[0]) for path in _SOURCES):
+    if not is_forced and all(map(os.path.exists, _BUILT)):
         return "compiled"
     for directory in {os.path.dirname(path) for path in _SOURCES}:
         sys.path_importer_cache[directory] = FileFinder(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import forms
+from forms.modules import SHARED_MODULE
 from guard.process import own_process
 
 CODE = Path(__file__).parents[1] / "child_code.py"
@@ -62,7 +63,7 @@ def test_without_it_the_built_form_runs_where_all_were_built() -> None:
 
 
 @pytest.mark.skipif(not built(NAMES[0]).exists(), reason="nothing was built")
-@pytest.mark.parametrize("missing", [NAMES[0], "wal.standing", NAMES[-1]])
+@pytest.mark.parametrize("missing", [NAMES[0], "wal.standing", NAMES[-1], SHARED_MODULE])
 def test_where_one_is_missing_none_runs_compiled(tmp_path: Path, missing: str) -> None:
     packages = tmp_path / "packages"
     ignored = shutil.ignore_patterns("*.c", "__pycache__")
