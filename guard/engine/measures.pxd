@@ -63,5 +63,5 @@ cdef class SymbolBook:
     @cython.locals(wide=i128)
     cdef i64 profit(self, i64 position, i64 cost, i64 realised, i64 owed) except? -1
 
-cdef bint is_at_end(i64 microcents) noexcept
-cdef i64 bounded(i128 wide) noexcept
+cpdef bint is_at_end(i64 microcents) noexcept
+cpdef i64 bounded(i128 wide) noexcept
