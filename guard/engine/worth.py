@@ -50,6 +50,9 @@ class Worth:
         size = wide_quantity * price_ticks
         if size <= _U64_MAX and self._denominator:
             return size * self._numerator // self._denominator
-        of = self._instrument
-        exact: int = quantity_lots * price_ticks * of.numerator // of.denominator
-        return exact
+        return _rounded_down(self._instrument, quantity_lots, price_ticks)
+
+
+def _rounded_down(of: Instrument, quantity_lots: int, price_ticks: int) -> int:
+    """Of any size: these are Python's integers in either form."""
+    return quantity_lots * price_ticks * of.numerator // of.denominator
