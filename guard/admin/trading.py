@@ -17,8 +17,8 @@ def trading_of(state: GuardState, desk: Desk) -> tuple[str, list[str]]:
         ("person", desk.is_stopped, desk.is_reducing),
         ("fees owed", False, desk.is_halted),
         ("orders beyond its position", False, state.positions.surplus_of(desk.share) > 0),
-        *((kind, False, True) for kind in state.latches.of(OF_ALL, OF_ALL)),
-        *((kind, False, True) for kind in state.latches.of(desk.name, OF_ALL)),
+        *((kind, False, True) for kind in sorted(state.latches.of(OF_ALL, OF_ALL))),
+        *((kind, False, True) for kind in sorted(state.latches.of(desk.name, OF_ALL))),
     )
     if any(is_halted for _, is_halted, _ in by_cause):
         trading = "halted"

@@ -15,12 +15,12 @@ How it fails: it does not.
 from typing import Final, NamedTuple
 
 from guard.engine import chains, remembered_rows
-from guard.engine.execution_rows import Answered, other_leg
+from guard.engine.execution_rows import Answered, lots_moved, other_leg, read
 from guard.engine.positions import BUY, NO_POSITION, POSITION_ROW
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
-from guard.protocol.fields import REDUCED_LATE, REFUSED
+from guard.protocol.fields import EXECUTED, REDUCED_LATE, REFUSED
 from guard.protocol.messages import I64_MAX
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
@@ -116,20 +116,31 @@ def confirmed_lots(
     fill_row = remembered_rows.find_fill(orders, fill_key)
     if orders.phase(order_row) == OrderPhase.REFUSED:
         orders.read_fill(fill_row, fill, answer)
-        return 0 if answer.flags & REFUSED else None
-    # The newest stands first: those behind it came before, and each had what they left. So have
-    # reductions.
-    is_before, lots, filled = False, None, 0
+        return 0 if answer.flags & (REFUSED | EXECUTED) else None
+    order_key, _, fill_id = fill_key.rpartition(b"\0")
+    order, venue = orders.known, orders.known_outcome.venue
     is_chain = orders.chain_of(order_row) != 0
-    for row in remembered_rows.facts_of(orders, order_row):
-        orders.read_fill(row, fill, answer)
-        if orders.is_reduction(row) and (is_chain or answer.flags == REDUCED_LATE):
-            pass  # it took nothing off: of a chain all that was ever admitted counts
-        elif row == fill_row:
-            lots, is_before = fill.quantity, True
-        elif is_before:
-            filled = min(I64_MAX, filled + fill.quantity)
-    if lots is None:
-        return None
-    quantity = chains.lots_ever(orders, order_row) if is_chain else orders.known.quantity
-    return max(0, min(lots, quantity - filled))
+    left = chains.lots_ever(orders, order_row) if is_chain else order.quantity
+    confirmed, at_most, is_there = 0, I64_MAX, False
+    # Each has what those that came before it have left, reductions too.
+    for row in reversed(list(remembered_rows.all_of(orders, order_row))):
+        if remembered_rows.is_beside(orders, row):
+            lots = lots_moved(state, row, order_key)
+            execution_id, at_venue, said = read(state, row)
+            is_own = (execution_id.encode(), at_venue) == (fill_id, venue)
+            is_own = is_own and (said.symbol, said.side) == (order.symbol, order.side)
+            at_most = said.quantity if is_own else at_most
+        else:
+            orders.read_fill(row, fill, answer)
+            is_own = row == fill_row
+            is_reported = bool(answer.flags & EXECUTED)
+            # What was taken off late was not; of a chain all that was ever admitted counts.
+            is_idle = orders.is_reduction(row) and (is_chain or answer.flags == REDUCED_LATE)
+            lots = 0 if is_idle or is_reported else fill.quantity
+            if is_own and not is_reported:  # an execution before it was busted
+                confirmed, at_most = 0, I64_MAX
+            is_there |= is_own
+        if is_own:
+            confirmed += min(lots, left)
+        left = max(0, left - lots)
+    return min(confirmed, at_most) if is_there else None

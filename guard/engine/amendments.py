@@ -22,7 +22,7 @@ from guard.engine.amended_positions import Traded, note_amended
 from guard.engine.events import FillAccepted, FillBusted, FillCorrected
 from guard.engine.facts import Amendment
 from guard.engine.positions import NO_POSITION
-from guard.engine.remembered_rows import fill_key_of, find_fill
+from guard.engine.remembered_rows import fill_key_of, find_fill, is_fill_remembered
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import Desk, GuardState
 from guard.protocol.fields import UNCHARGED
@@ -324,23 +324,16 @@ def _amendment(
     state: GuardState, name: FillName, event: FillAccepted | FillBusted | FillCorrected
 ) -> Amendment:
     """What was said before. Raises InvariantError for a fill that is none."""
-    if not _is_remembered(state, _key(state, name), event.fill_sequence):
+    if not is_fill_remembered(state.orders, _key(state, name), event.fill_sequence):
         raise InvariantError(f"fill {name} of record {event.fill_sequence} is not known")
     return state.facts.amendment_of(_key(state, name), event.fill_sequence)
 
 
-def _is_remembered(state: GuardState, key: bytes, fill_sequence: int) -> bool:
-    row = find_fill(state.orders, key)
-    if row == NO_ROW:
-        return False
-    answer = Outcome()
-    state.orders.read_fill(row, Request(), answer)
-    return answer.sequence == fill_sequence
-
-
 def _amend(state: GuardState, name: FillName, amendment: Amendment) -> None:
     state.facts.amend(
-        _key(state, name), amendment, lambda key, sequence: _is_remembered(state, key, sequence)
+        _key(state, name),
+        amendment,
+        lambda key, sequence: is_fill_remembered(state.orders, key, sequence),
     )
     state.note_facts()
 

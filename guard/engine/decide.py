@@ -370,8 +370,8 @@ def _follow_execution(state: GuardState, row: int, request: Request, outcome: Ou
     if execution.differs_from(reported, request):
         outcome.flags = outcome.flags | _DIFFERS
     outcome.released_microcents = outcome.hold_microcents = outcome.open_quantity = 0
+    orders.read(row)
     if orders.phase(row) == _OPEN:
-        orders.read(row)
         outcome.hold_microcents = orders.hold_microcents(row)
         outcome.open_quantity = orders.left(row)
     return 0
@@ -405,6 +405,8 @@ def _is_chargeable(state: GuardState, request: Request, outcome: Outcome) -> boo
         return desk is not None
     order = state.orders.known
     worth = state.worth_of(order)
+    if worth is None and outcome.flags & _BY_EXECUTION:
+        return False  # of an order that was refused: nothing says what its fee may come to
     if worth is None:
         raise InvariantError(f"an order of {order.symbol} was admitted, which is not defined")
     price = request.price if request.price > 0 else order.price

@@ -22,6 +22,7 @@ from guard.engine import chains, fact_rates, remembered_rows, settling
 from guard.engine.amended_positions import Traded, confirmed_lots
 from guard.engine.execution_rows import CONTENT, Answered, decode
 from guard.engine.executions import Unconfirmed, Unreported
+from guard.engine.facts import Amendment
 from guard.engine.latches import OF_ALL
 from guard.engine.positions import BUY, NO_POSITION
 from guard.engine.remembered_form import OrderPhase
@@ -220,7 +221,7 @@ def apply_execution(state: GuardState, request: Request, outcome: Outcome) -> in
         orders.note_fill(row, filled, held)
     _keep(state, row, request, outcome, trade, moved)
     if trade.differs:
-        state.latch(request.desk, OF_ALL, LATCH)
+        _latch(state, request)
     is_filled = phase == OrderPhase.OPEN and outcome.open_quantity == 0
     return row if is_filled else NO_ROW
 
@@ -233,6 +234,9 @@ def _move(state: GuardState, row: int, phase: int, request: Request, trade: Trad
     is_admitted = phase != OrderPhase.REFUSED
     lots = min(orders.left(row), trade.more) if is_admitted else 0
     confirmed = lots
+    if is_admitted and orders.chain_of(row) != 0:  # all that was ever admitted counts
+        left_ever = chains.lots_ever(orders, row) - orders.filled_quantity(row)
+        confirmed = min(max(left_ever, 0), trade.more)
     if own is not None and desk_number:
         own_row = positions.obtain(desk_number, own.number)
         if phase == OrderPhase.OPEN and lots:
@@ -281,8 +285,11 @@ def _keep(
         said = request.quantity, request.price, int(trade.is_other)
         kept = Unreported(outcome.sequence, request.received_at_ns, *said, *moved)
         state.executions.keep_unreported(key, kept, lambda of: is_order_remembered(state, of))
-    elif trade.counted is not None and trade.differs and not trade.is_other:
-        amend_by_execution(state, key, trade.fill_sequence, request.quantity, request.price)
+    elif trade.counted is not None and not trade.is_other:
+        if trade.differs:
+            amend_by_execution(state, key, trade.fill_sequence, request.quantity, request.price)
+        elif trade.counted.price is None and request.price != orders.known.price:
+            price_by_execution(state, key, trade.fill_sequence, request.price)
     state.executions.unknown.forget_expired(request.received_at_ns)
     if state.executions.unknown.get(identity(request), 0) is not None:
         state.executions.unknown.remove(identity(request))
@@ -296,15 +303,29 @@ def amend_by_execution(
     orders, answer = state.orders, Outcome()
     orders.read_fill(remembered_rows.find_fill(orders, key), fee, answer)
     amendment = state.facts.amendment_of(key, fill_sequence)
-    amended = amendment._replace(
-        quantity=quantity,
-        price=price,
-        fee_microcents=fee.fee_microcents
-        if amendment.fee_microcents is None
-        else amendment.fee_microcents,
+    said = fee.fee_microcents if amendment.fee_microcents is None else amendment.fee_microcents
+    _amend(state, key, amendment._replace(quantity=quantity, price=price, fee_microcents=said))
+
+
+def price_by_execution(state: GuardState, key: bytes, fill_sequence: int, price: int) -> None:
+    """The fill, which said no price, traded at its execution's: it is taken back at that, too."""
+    _amend(state, key, state.facts.amendment_of(key, fill_sequence)._replace(price=price))
+
+
+def _amend(state: GuardState, key: bytes, amendment: Amendment) -> None:
+    orders = state.orders
+    state.facts.amend(
+        key,
+        amendment,
+        lambda of, sequence: remembered_rows.is_fill_remembered(orders, of, sequence),
     )
-    state.facts.amend(key, amended, lambda of, _: is_order_remembered(state, of))
     state.note_facts()
+
+
+def _latch(state: GuardState, request: Request) -> None:
+    """Fill and execution differ. A refused order may be of a desk that there is not."""
+    if request.desk in state.desks:
+        state.latch(request.desk, OF_ALL, LATCH)
 
 
 def is_order_remembered(state: GuardState, key: bytes) -> bool:
@@ -361,6 +382,11 @@ def note_reported(state: GuardState, request: Request, sequence: int) -> None:
     key = state.orders.fill_key(request)
     execution = state.executions.unreported.pop(key)
     if differs_from(execution, request):
-        state.latch(request.desk, OF_ALL, LATCH)
+        _latch(state, request)
         if not execution.is_other:
             amend_by_execution(state, key, sequence, execution.quantity, execution.price)
+    elif request.price == 0:
+        orders = state.orders
+        orders.read(orders.find(request, request.received_at_ns))
+        if execution.price != orders.known.price:
+            price_by_execution(state, key, sequence, execution.price)

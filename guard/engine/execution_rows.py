@@ -14,7 +14,11 @@ import msgspec
 
 from guard.engine import remembered_rows
 from guard.engine.remembered_form import OrderPhase
+from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
+from guard.protocol.fields import EXECUTION_CONFIRMS, REFUSED, UNKNOWN
+from guard.protocol.outcome import Outcome
+from guard.protocol.request import Request
 
 # Of an execution's content: what its identity does not say, in the protocol's order.
 CONTENT: Final = ("client_order_id", "symbol", "side", "quantity", "price", "executed_at_ns")
@@ -42,11 +46,29 @@ decode: Final = msgspec.msgpack.Decoder(Answered).decode
 
 def executions_of(state: GuardState, row: int) -> Iterator[tuple[str, int, Answered]]:
     """Id, venue and content of each execution of the order in that row, the newest first."""
+    for beside_row in remembered_rows.beside_of(state.orders, row):
+        yield read(state, beside_row)
+
+
+def read(state: GuardState, beside_row: int) -> tuple[str, int, Answered]:
+    """Id, venue and content of the execution in that row."""
     orders = state.orders
-    for beside_row in remembered_rows.beside_of(orders, row):
-        named = remembered_rows.key_of_fill(orders, beside_row).decode().rpartition("\0")[2]
-        venue, _, execution_id = named.partition("/")
-        yield execution_id, int(venue), decode(remembered_rows.payload_beside(orders, beside_row))
+    named = remembered_rows.key_of_fill(orders, beside_row).decode().rpartition("\0")[2]
+    venue, _, execution_id = named.partition("/")
+    return execution_id, int(venue), decode(remembered_rows.payload_beside(orders, beside_row))
+
+
+def lots_moved(state: GuardState, beside_row: int, order_key: bytes) -> int:
+    """How many lots of its order the execution in that row has filled: what its fill had not."""
+    execution_id, _, said = read(state, beside_row)
+    fill_row = remembered_rows.find_fill(state.orders, order_key + b"\0" + execution_id.encode())
+    if not said.flags & EXECUTION_CONFIRMS or fill_row == NO_ROW:
+        return said.quantity
+    fill, answer = Request(), Outcome()
+    state.orders.read_fill(fill_row, fill, answer)
+    if answer.flags & UNKNOWN and not answer.flags & REFUSED:  # it has counted nothing
+        return said.quantity
+    return max(0, said.quantity - fill.quantity)
 
 
 def other_leg(state: GuardState, row: int, fill_key: bytes) -> Answered | None:

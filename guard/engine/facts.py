@@ -235,10 +235,15 @@ class KeptFacts:
     def amend(
         self, fill_key: Key, amendment: Amendment, is_remembered: Callable[[Key, int], bool]
     ) -> None:
-        """Keeps what was said of a fill, for as long as the fill."""
-        for key, kept in list(self._amendments.items()):
-            if not is_remembered(key, kept.fill_sequence):
-                del self._amendments[key]
+        """Keeps what was said of a fill, for as long as the fill.
+
+        What has gone goes with one in half as many as there are, so that each costs the same
+        however many they are; which one, the record's number says, and no order of theirs.
+        """
+        if amendment.fill_sequence % (len(self._amendments) // 2 + 1) == 0:
+            for key, kept in list(self._amendments.items()):
+                if not is_remembered(key, kept.fill_sequence):
+                    del self._amendments[key]
         self._amendments[fill_key] = amendment
 
     def fill_keys(self) -> Iterator[Key]:

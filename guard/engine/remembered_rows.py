@@ -132,13 +132,27 @@ def find_fill(orders: "RememberedOrders", fill_key: bytes) -> int:
     return orders._fills.find(fill_key)
 
 
-def facts_of(orders: "RememberedOrders", row: int) -> Iterator[int]:
-    """The rows of that order's fills and reductions, the newest first."""
+def is_fill_remembered(orders: "RememberedOrders", fill_key: bytes, sequence: int) -> bool:
+    """Is the fill that record `sequence` says remembered under that key?"""
+    row = orders._fills.find(fill_key)
+    if row == NO_ROW:
+        return False
+    answer = Outcome()
+    orders.read_fill(row, Request(), answer)
+    return answer.sequence == sequence
+
+
+def all_of(orders: "RememberedOrders", row: int) -> Iterator[int]:
+    """The rows of that order's facts and of what is remembered beside them, the newest first."""
     fill_row = orders.first_fill(row)
     while fill_row != NO_ROW:
-        if not is_beside(orders, fill_row):
-            yield fill_row
+        yield fill_row
         fill_row = orders.next_fill(fill_row)
+
+
+def facts_of(orders: "RememberedOrders", row: int) -> Iterator[int]:
+    """The rows of that order's fills and reductions, the newest first."""
+    return (one for one in all_of(orders, row) if not is_beside(orders, one))
 
 
 def fills_of(orders: "RememberedOrders", row: int) -> Iterator[int]:
@@ -153,11 +167,7 @@ def reductions_of(orders: "RememberedOrders", row: int) -> Iterator[int]:
 
 def beside_of(orders: "RememberedOrders", row: int) -> Iterator[int]:
     """The rows of what is remembered beside that order's facts, the newest first."""
-    fill_row = orders.first_fill(row)
-    while fill_row != NO_ROW:
-        if is_beside(orders, fill_row):
-            yield fill_row
-        fill_row = orders.next_fill(fill_row)
+    return (one for one in all_of(orders, row) if is_beside(orders, one))
 
 
 def is_beside(orders: "RememberedOrders", row: int) -> bool:
