@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from sim.oracle_limits import draw_mark
+from sim.tables import WORTH
 
 Request = dict[str, Any]
 
@@ -39,6 +40,11 @@ class Clients:
     def known(self) -> list[Request]:
         """Every request ever sent that names an order."""
         return self._sent
+
+    @property
+    def orders(self) -> list[Request]:
+        """All that was ever ordered, with what is known of it beside."""
+        return self._orders
 
     def next_requests(self, now_ns: int) -> list[Request]:
         """What the next message holds."""
@@ -121,6 +127,11 @@ class Clients:
                 name: self._orders[-1][name]
                 for name in ("desk", "symbol", "side", "quantity", "price")
             }
+        numerator, denominator = WORTH.get(request["symbol"], (0, 1))
+        worth = request["quantity"] * request["price"] * numerator // denominator
+        if self._next_id % 3 and worth > 10**9:
+            # To the venue that the kernel prefers: so everybody knows where it is executed.
+            request |= {"venue": 10, "allow_substitute": False}
         if self._next_id % 5 == 0:
             request["time_in_force"] = "gtc"  # its day's close leaves it open
         oddity = rng.random()

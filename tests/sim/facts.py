@@ -82,7 +82,7 @@ def fee_of(content: Reply, flags: list[str], desk: Reply | None, freed: int) -> 
     Adds to the flags; `unpaid`, `charged` (what is paid of it) and `collected`.
     """
     fee = max(content["fee_microcents"], 0)
-    if "unknown" in flags and fee:
+    if fee and ("unknown" in flags or desk is None):
         flags.append("uncharged")
         fee = 0
     free = 0 if desk is None else desk["remaining"] + freed

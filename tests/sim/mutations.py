@@ -36,6 +36,7 @@ from guard.server.request_path import RequestPath
 from kernel.ledger import BudgetEngine
 from sim.admin_mutations import ADMIN_MUTATIONS
 from sim.checkpoint_mutations import CHECKPOINT_MUTATIONS
+from sim.drop_copy_mutations import DROP_COPY_MUTATIONS
 from sim.fact_mutations import FACT_MUTATIONS
 from sim.limit_mutations import LIMIT_MUTATIONS, LIMITS_BLIND
 from sim.request_mutations import REQUEST_MUTATIONS
@@ -379,6 +380,7 @@ MUTATIONS: tuple[Callable[[], Patch], ...] = (
     *LIMIT_MUTATIONS,
     *REQUEST_MUTATIONS,
     *ADMIN_MUTATIONS,
+    *DROP_COPY_MUTATIONS,
 )
 
 

@@ -128,7 +128,9 @@ class Operating:
         if not self._is_used or oracle.rules_version < 3:
             return
         if rng.random() < 0.6:
-            action = self._operators.next_action(list(oracle.said), oracle.open_keys())
+            action = self._operators.next_action(
+                list(oracle.said), oracle.open_keys(), oracle.set_latches()
+            )
             self._post(action)
             is_close = action["type"] == "close_day" and "wrong" not in action
             if is_close and rng.random() < 0.3:

@@ -32,10 +32,11 @@ KINDS = {
     "set_cap": 6,
     "free_hold": 16,
     "accept_fill": 8,
-    "bust_fill": 12,
+    "bust_fill": 16,
     "correct_fill": 14,
     "activate_policy": 8,
     "set_limits": 9,
+    "lift_latch": 12,
     "checkpoint": 3,
     "rotate": 3,
     "close_day": 10,
@@ -47,6 +48,14 @@ CORRECTED = {
     "price": (19_000, None),
     "fee_microcents": (0, -7, 30_000, 10**9, 3 * 10**14),
 }
+# Latches that may be set, or cannot be.
+LATCHES = (
+    ("desk-alpha", "", "execution_differs"),
+    ("desk-beta", "", "surplus"),
+    ("desk-nobody", "", "surplus"),
+    ("desk-alpha", "NONE", "loss"),
+    ("", "", "silence"),
+)
 # What is no request, and the code and field of what is said of it.
 WRONG: tuple[tuple[Action, str, str], ...] = (
     ({"type": "close_day", "day": "soon"}, "invalid", "day"),
@@ -66,6 +75,7 @@ class Operators:
         self._rng = rng
         self._orders = orders
         self._open: list[tuple[str, str]] = []
+        self._latches: list[tuple[str, str, str]] = []
         self._sent: list[Action] = []
         self._has_limits = bool(config.limits)
         self._policies = {
@@ -83,10 +93,14 @@ class Operators:
             self._trees[name] = parse_config(text).limits
 
     def next_action(
-        self, said: list[tuple[str, str]], open_orders: list[tuple[str, str]]
+        self,
+        said: list[tuple[str, str]],
+        open_orders: list[tuple[str, str]],
+        latches: list[tuple[str, str, str]],
     ) -> Action:
-        """What comes next. `said`: the scopes that a person has halted."""
-        rng, self._open = self._rng, open_orders
+        """What comes next. `said`: the scopes that a person has halted. `latches`: desk, symbol
+        and kind of those that are set."""
+        rng, self._open, self._latches = self._rng, open_orders, latches
         if self._sent and rng.random() < 0.2:
             return self._again(dict(rng.choice(self._sent[-12:])))
         if rng.random() < 0.04:
@@ -158,6 +172,10 @@ class Operators:
             return self._of_fill(kind)
         if kind == "activate_policy":
             return {"policy": rng.choice(("first", "first", *POLICIES))}
+        if kind == "lift_latch":
+            places = self._latches if self._latches and rng.random() < 0.8 else LATCHES
+            of, symbol, latch = rng.choice(places)
+            return {"desk": of, "symbol": symbol, "latch": latch}
         if kind == "set_limits":
             return {"limits": rng.choice(list(self._trees))}
         if kind == "close_day":
@@ -166,7 +184,11 @@ class Operators:
 
     def _of_fill(self, kind: str) -> Action:
         rng = self._rng
-        fills = [one for one in self._orders()[-60:] if one["type"] == "fill"]
+        sent = self._orders()
+        fills = [one for one in sent if one["type"] == "fill"][-30:]
+        if kind == "bust_fill" and rng.random() < 0.5:  # so may an execution be named
+            executions = [one for one in sent if one["type"] == "execution"][-12:]
+            fills = [{**one, "fill_id": one["execution_id"]} for one in executions] or fills
         fill = rng.choice(
             fills or [{"desk": "desk-alpha", "client_order_id": "A-1", "fill_id": "F"}]
         )

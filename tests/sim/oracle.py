@@ -16,6 +16,7 @@ from sim.facts import Facts
 from sim.oracle_admin import OracleAdmin
 from sim.oracle_amendments import OracleAmendments, said_of_fills
 from sim.oracle_cancel_all import OracleCancelAll
+from sim.oracle_drop_copy import OracleDropCopy
 from sim.oracle_execution import OracleExecution
 from sim.oracle_ids import SHARES_SINCE, Key, OracleIds
 from sim.oracle_limits import LIMITS_SET, LIMITS_SINCE, OracleLimits
@@ -49,6 +50,7 @@ class Oracle(
     OracleAdmin,
     OracleAmendments,
     OracleCancelAll,
+    OracleDropCopy,
     OracleExecution,
     OracleIds,
     OracleLimits,
@@ -80,6 +82,7 @@ class Oracle(
         self.rules_version = 0  # of those that decide now
         self._reset_limits()
         self._reset_admin()
+        self._reset_drop_copy()
         self.disk_low: Reply | None = None
         self.refused: tuple[str, ...] = ()
         self.next_reservation = 1
@@ -116,7 +119,15 @@ class Oracle(
         """So much is left on the log's disk: entries halt, or are let in again; some are refused
         without a record."""
         if left * 4 < reserve:
-            facts = ("fill", "cancel", "reduce", "cancel_all", "replaced", "replace_rejected")
+            facts = (
+                "fill",
+                "execution",
+                "cancel",
+                "reduce",
+                "cancel_all",
+                "replaced",
+                "replace_rejected",
+            )
             self.refused = ("order", *facts)
         else:
             self.refused = ("order",) if left * 2 < reserve else ()
@@ -231,6 +242,8 @@ class Oracle(
             return self._recorded_fill(request, now_ns) is not None
         if request["type"] == "reduce":
             return self._recorded_reduction(request, now_ns) is not None
+        if request["type"] == "execution":
+            return self._recorded_execution(request, now_ns) is not None
         if request["type"] in ("replaced", "replace_rejected"):
             return self._settled(request, now_ns) is not None
         if request["type"] in ("order", "replace"):
@@ -292,6 +305,8 @@ class Oracle(
         }
         if answer["type"] == "admit":
             order["meeting"] = self._meeting(content)
+            if not content["allow_substitute"]:
+                answer |= {"venue": content["venue"], "substituted": False}
             answer.update(self.adopted.get(sequence, {}))
             desk = self.desks[content["desk"]]
             order["state"], order["hold"] = "open", answer["notional_microcents"]
@@ -434,6 +449,8 @@ class Oracle(
                 chosen |= flag_of(known[0]["meeting"], chosen["venue"], found)
             self.adopted[sequence] = chosen
         chosen = self.adopted[sequence]
+        if expected["venue"] not in (None, chosen["venue"]):
+            raise WrongError(f"an order that goes to {expected['venue']} alone: {found}")
         word = "alternative" if chosen["substituted"] else "requested_model"
         told = self.overruled.get(sequence, {"reason": f"{word}_maximizes_utility"})
         if chosen["venue"] not in VENUES or not told.items() <= chosen.items():

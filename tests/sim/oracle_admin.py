@@ -36,6 +36,7 @@ class OracleAdmin:
     _find: Any
     _log: Any
     _set_tree: Any
+    _has_lost: Any
     _loss_of: Any
     _at_prices: Any
     lost: dict[Key, int]
@@ -48,6 +49,7 @@ class OracleAdmin:
         self.said: dict[Key, str] = {}  # of a scope and a name: "halted" or "reducing"
         self.policy = "first"
         self.risk_max_bps, self.confidence_min_bps = POLICIES[self.policy]
+        self.latches: dict[tuple[str, str, str], int] = {}  # desk, symbol and kind, by record
         self.closing: Reply | None = None
         self.ending: list[Reply] = []  # the day orders that were open when that began
         self.awaiting: list[Reply] = []  # the replies to it, which lack their record yet
@@ -108,6 +110,10 @@ class OracleAdmin:
     def open_keys(self) -> list[Key]:
         """The orders that are open: what operators have to do with."""
         return [key for key, order in self.orders.items() if order["state"] == "open"]
+
+    def set_latches(self) -> list[tuple[str, str, str]]:
+        """Desk, symbol and kind of those that are set."""
+        return [*self.latches, *((desk, symbol, "loss") for desk, symbol in self.lost)]
 
     # A day's close.
 
@@ -190,6 +196,18 @@ class OracleAdmin:
             return "unknown_order", "client_order_id"
         return None if order["state"] == "open" else ("order_not_open", "client_order_id")
 
+    def _object_lift_latch(self, action: Reply, _now_ns: int) -> Key | None:
+        desk, symbol, kind = action["desk"], action["symbol"], action["latch"]
+        if desk and desk not in self.desks:
+            return "unknown_desk", "desk"
+        if symbol and symbol not in WORTH:
+            return "unknown_symbol", "symbol"
+        if kind not in self._kinds(desk, symbol):
+            return "not_latched", "latch"
+        is_so_still = kind == "surplus" and self.positions.surplus(desk, self.orders) > 0
+        is_so_still = is_so_still or (kind == "loss" and self._has_lost(desk, symbol))
+        return ("not_over", "latch") if is_so_still else None
+
     def _object_activate_policy(self, action: Reply, _now_ns: int) -> Key | None:
         epochs = list(POLICIES)
         goes_back = epochs.index(action["policy"]) < epochs.index(self.policy)
@@ -237,6 +255,13 @@ class OracleAdmin:
     def _do_free_hold(self, action: Reply, sequence: int, now_ns: int) -> None:
         self._free(self._find(action, now_ns), sequence, now_ns)
 
+    def _do_lift_latch(self, action: Reply, *_: int) -> None:
+        place = (action["desk"], action["symbol"])
+        if action["latch"] == "loss":
+            del self.lost[place]
+        else:
+            del self.latches[*place, action["latch"]]
+
     def _do_activate_policy(self, action: Reply, *_: int) -> None:
         self.policy = action["policy"]
         self.risk_max_bps, self.confidence_min_bps = POLICIES[action["policy"]]
@@ -279,7 +304,8 @@ class OracleAdmin:
         )
         lost = self._loss_of(content)
         owing = {"asked": 0, "limit": 0, "used": desk["unpaid"]}
-        owes = desk["halted"] or name in self.positions.latched
+        places = {place[:2] for place in self.latches}
+        owes = desk["halted"] or (name, "") in places
         owes = owes or self.positions.surplus(name, self.orders) > 0
         by_rank = (
             ("firm_halted", of_firm == "halted", {}, False),
@@ -288,14 +314,20 @@ class OracleAdmin:
             ("desk_halted", of_desk == "halted", owing, False),
             ("symbol_halted", of_symbol == "halted", {}, False),
             ("day_loss_above_max", lost is not None, lost or {}, True),
-            ("firm_reducing", of_firm == "reducing", {}, True),
+            ("firm_reducing", of_firm == "reducing" or ("", "") in places, {}, True),
             ("desk_reducing", owes or of_desk == "reducing", owing, True),
-            ("symbol_reducing", of_symbol == "reducing", {}, True),
+            ("symbol_reducing", of_symbol == "reducing" or ("", symbol) in places, {}, True),
+            ("desk_symbol_reducing", (name, symbol) in places, {}, True),
         )
         for reason, is_so, detail, spares_exits in by_rank:
             if is_so and not (spares_exits and is_exit):
                 return reason, dict(detail)
         return None
+
+    def _kinds(self, desk: str, symbol: str) -> list[str]:
+        """The latches of that very place."""
+        kinds = [kind for of, at, kind in self.latches if (of, at) == (desk, symbol)]
+        return sorted(kinds + ["loss"] * ((desk, symbol) in self.lost))
 
     def _shown(self) -> Reply:
         lines = [self._line(name, self.desks[name]) for name in sorted(self.desks)]
@@ -310,10 +342,9 @@ class OracleAdmin:
             "person": of_desk is not None,
             "fees owed": desk["halted"],
             "orders beyond its position": self.positions.surplus(name, self.orders) > 0,
-            "surplus": name in self.positions.latched,
-            "loss": (name, "") in self.lost,
         }
         why = [word for word, is_so in causes.items() if is_so]
+        why += self._kinds("", "") + self._kinds(name, "")
         is_halted = "halted" in (of_firm, of_desk)
         return {
             "desk": name,

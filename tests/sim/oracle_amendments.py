@@ -22,7 +22,12 @@ class OracleAmendments:
     desks: dict[str, Any]
     orders: dict[Key, Reply]
     positions: Positions
+    latches: dict[tuple[str, str, str], int]
+    next_sequence: int
+    _bust_report: Any
     _recorded_fill: Any
+    _find: Any
+    _report_of: Any
 
     def _is_again(self, action: Reply, asked: Reply, now_ns: int) -> bool:
         """Asks an action on a fill for what was done under its id?"""
@@ -35,6 +40,8 @@ class OracleAmendments:
         """Why nothing can be said of the fill, or nothing new."""
         if action["type"] == "correct_fill" and all(action.get(key) is None for key in CORRECTED):
             return "missing", "quantity"
+        if action["type"] == "bust_fill" and self._report_of(action, now_ns) is not None:
+            return None
         record = self._recorded_fill(action, now_ns)
         if record is None or action["desk"] not in self.desks:
             return "invalid", "fill_id"
@@ -56,6 +63,12 @@ class OracleAmendments:
         record.setdefault("said", {})["accepted"] = True
 
     def _do_bust_fill(self, action: Reply, _sequence: int, now_ns: int) -> None:
+        report = self._report_of(action, now_ns)
+        if report is not None:
+            surplus = self.positions.surplus(action["desk"], self.orders)
+            self._bust_report(report, self._find(action, now_ns))
+            self._latch_surplus(action["desk"], surplus)
+            return
         record = self._recorded_fill(action, now_ns)
         self._return(self.desks[action["desk"]], _charged(record))
         self._trade_otherwise(action, record, None)
@@ -101,19 +114,27 @@ class OracleAmendments:
             return
         if sequence < max(self.positions.since, order["answer"]["wal_sequence"]):
             return
-        confirmed = _confirmed(order, record)
-        if confirmed is None:
+        flags = record["answer"]["flags"]
+        if "unknown" in flags and "refused" not in flags:
             return
-        desk = order["content"]["desk"]
+        desk, confirmed = order["content"]["desk"], record["confirmed"]
         surplus = self.positions.surplus(desk, self.orders)
         before, content = _corrected(record, {}), order["content"]
-        count = before["quantity"]
-        self.positions.move(content, -count, -min(confirmed, count), before["price"])
+        count, leg = before["quantity"], record.pop("leg", None)
+        if leg is None:
+            self.positions.move(content, -count, -min(confirmed, count), before["price"])
+        elif leg["content"]["symbol"] in WORTH:  # an execution that counts in its place
+            executed = leg["content"]
+            self.positions.move(executed, -executed["quantity"], 0, executed["price"])
         if lots is not None:
             price = _corrected(record, action)["price"]
             self.positions.move(content, lots, min(confirmed, lots), price)
-        if self.positions.surplus(desk, self.orders) > surplus:
-            self.positions.latched.add(desk)
+        self._latch_surplus(desk, surplus)
+
+    def _latch_surplus(self, desk: str, before: int) -> None:
+        """A person's word has left more of it, or any."""
+        if self.positions.surplus(desk, self.orders) > before:
+            self.latches.setdefault((desk, "", "surplus"), self.next_sequence)
 
 
 def said_of_fills(order: Reply) -> Reply:
@@ -147,19 +168,3 @@ def _charged(record: Reply) -> int:
     if not is_charged and not record.get("said", {}).get("accepted"):
         return 0
     return max(_corrected(record, {})["fee_microcents"], 0)
-
-
-def _confirmed(order: Reply, record: Reply) -> int | None:
-    """How many lots of a fill were within its order; None where it counted nothing."""
-    if order["state"] == "refused":
-        return 0 if "refused" in record["answer"]["flags"] else None
-    chain, filled = order.get("chain"), 0
-    most = chain["ever"] if chain else order["content"]["quantity"]
-    for one in order["fills"].values():
-        lots = one["content"]["quantity"]
-        if "reduce_id" in one["content"] and (chain or "late" in one["answer"]["flags"]):
-            continue  # it took nothing off: of several orders all that was ever admitted counts
-        if one is record:
-            return max(0, min(lots, most - filled))
-        filled += lots
-    return None

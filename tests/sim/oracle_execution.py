@@ -7,7 +7,8 @@ from typing import Any
 
 from sim.facts import SINCE_VERSION, Facts, fee_before, fee_of, pay, share
 from sim.oracle_amendments import told_again
-from sim.oracle_positions import Positions
+from sim.oracle_drop_copy import differs_from
+from sim.oracle_positions import Positions, left_of
 from sim.request_defaults import FILL_DEFAULTS
 from sim.tables import DISK_FULL, WORTH, Reply, again, content_of
 
@@ -22,6 +23,8 @@ class OracleExecution:
     positions: Positions
     _close: Any
     _find: Any
+    _report_of: Any
+    _take_reported: Any
     _free: Any
     _record: Any
     _recorded_fill: Any
@@ -46,6 +49,12 @@ class OracleExecution:
         """A fill is recorded. `more`: flags that it has as it came before its order."""
         order = self._find(content, now_ns)
         freed, hold, left, flags = share(order, content)
+        report = None if order is None else order.get("reports", {}).get(content["fill_id"])
+        if order is not None and report is not None:
+            is_open = order["state"] == "open"
+            freed, hold, left = 0, order["hold"], left_of(order) if is_open else 0
+            more = ["executed", *(["differs"] if differs_from(report, content) else [])]
+            flags = []
         desk = self.desks.get(content["desk"])
         if self.rules_version >= SINCE_VERSION:
             fee = fee_of(content, flags, desk, freed)
@@ -75,8 +84,14 @@ class OracleExecution:
             desk["unpaid"] += fee["unpaid"]
         symbol = "" if order is None else order["content"]["symbol"]
         is_known, price = desk is not None and symbol in WORTH, content["price"]
-        self.positions.fill(order, content["quantity"], is_known, price)
         record = {"content": content, "answer": answer}
+        if order is not None and report is not None:
+            self._take_reported(order, record)
+            order["fills"][content["fill_id"]] = record
+            self._sweep(content["desk"], answer["wal_sequence"], now_ns)
+            return answer
+        lots = content["quantity"]
+        record["confirmed"] = self.positions.fill(order, lots, is_known, price)
         identity = (content["desk"], content["client_order_id"], content["fill_id"])
         if order is None and desk is not None and self.rules_version >= SINCE_VERSION:
             self.facts.keep_fill(identity, record, now_ns)

@@ -199,9 +199,15 @@ class OracleLimits:
 
     def take_losses(self, wall_ns: int) -> None:
         """What has lost more than it may is recorded, directly behind what has caused it."""
-        for desk, symbol, most, _ in LOSSES if self.has_limits else ():
-            if (desk, symbol) not in self.lost and self._profit(desk, symbol) < -most:
+        for desk, symbol, _, _ in LOSSES:
+            if (desk, symbol) not in self.lost and self._has_lost(desk, symbol):
                 self._lose((desk, symbol), wall_ns)
+
+    def _has_lost(self, desk: str, symbol: str) -> bool:
+        """Has it lost more than it may?"""
+        limits = {(of, at): most for of, at, most, _ in LOSSES if self.has_limits}
+        most = limits.get((desk, symbol))
+        return most is not None and self._profit(desk, symbol) < -most
 
     def _lose(self, place: tuple[str, str], wall_ns: int) -> None:
         self.lost[place] = self._log("loss", place, wall_ns, self.last_ns)

@@ -19,7 +19,6 @@ class Positions:
         self.is_kept = False
         self.since = 0  # the record
         self.lines: dict[tuple[str, str], dict[str, int]] = {}
-        self.latched: set[str] = set()  # desks that a person left a surplus; nobody lifts it here
         self.money: dict[tuple[str, str], list[int]] = {}  # cost and realised profit
         self.turned: dict[tuple[str, str], int] = {}  # what was made by the day's turn
 
@@ -93,20 +92,20 @@ class Positions:
             for key, line in self.lines.items()
         }
 
-    def fill(
-        self, order: Reply | None, lots: int, is_known: bool, price: int | None = None
-    ) -> None:
-        """Lots of an order were filled; `is_known`: its desk and its symbol are."""
-        if not self.is_kept or order is None or not is_known:
-            return
+    def fill(self, order: Reply | None, lots: int, is_known: bool, price: int | None = None) -> int:
+        """Lots of an order were filled; `is_known`: its desk and its symbol are. How many of them
+        are confirmed."""
+        if order is None or not is_known:
+            return 0
         content = order["content"]
         within = 0 if order["state"] == "refused" else min(lots, left_of(order))
         if order["state"] == "open":
-            self._line(content)[content["side"]] -= within
+            self.work(content, -within)
         chain = order.get("chain")
         if chain and order["state"] != "refused":  # all that was ever admitted counts
             within = max(0, min(lots, chain["ever"] - order["filled"]))
         self.move(content, lots, within, price)
+        return within
 
     def move(self, content: Reply, lots: int, confirmed: int, price: int | None = None) -> None:
         """So much more of an order was filled, or less; confirmed: within it."""

@@ -33,6 +33,17 @@ FILL_DEFAULTS: dict[str, Any] = {
     "price": None,
     "executed_at_ns": None,
 }
+EXECUTION_DEFAULTS: dict[str, Any] = {
+    "desk": None,
+    "client_order_id": None,
+    "execution_id": None,
+    "venue": None,
+    "symbol": None,
+    "side": None,
+    "quantity": None,
+    "price": None,
+    "executed_at_ns": None,
+}
 REPLACE_DEFAULTS: dict[str, Any] = {
     "client_order_id": None,
     "desk": None,

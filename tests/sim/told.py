@@ -8,6 +8,7 @@ IDS = {
     "client_order_id": "[!-~]{1,64}",
     "fill_id": "[!-~]{1,64}",
     "reduce_id": "[!-~]{1,64}",
+    "execution_id": "[!-~]{1,64}",
 }
 
 

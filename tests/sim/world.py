@@ -27,10 +27,12 @@ from guard_support import dev_config
 from sim.checkpoints import Checkpoints
 from sim.clients import Clients, Request
 from sim.disk import CrashError, Disk, Fault, ViolationError
+from sim.drop_copies import DropCopies
 from sim.operating import Operating
 from sim.operators import Operators
 from sim.oracle import Oracle
 from sim.oracle_limits import LIMITS_SET, TREES, limits_text
+from sim.oracle_positions import SINCE_VERSION as POSITIONS_SINCE
 from sim.server import FREE_BYTES, HASHER, RESERVE_BYTES, Server, SimGateway
 from sim.world_checks import WorldChecks
 from wal import Anchor, WalDamage, WalPoisoned, failpoint, verify_chain
@@ -91,9 +93,14 @@ class World(WorldChecks):
             BALANCES, WINDOW_S * SECOND_NS, self.ids_max, releases_day_orders=seed % 4 != 0
         )
         self.clients = Clients(self.rng, 25 if has_limits else 2)
+        # Half of the firms have a drop copy.
+        drop_copy_rng = random.Random(f"drop copies of {seed}")
+        self.drop_copies = DropCopies(
+            drop_copy_rng, self.clients, is_used=drop_copy_rng.random() < 0.5
+        )
         # In two of five histories operators act.
         operators_rng = random.Random(f"operators of {seed}")
-        operators = Operators(operators_rng, self.config, lambda: self.clients.known)
+        operators = Operators(operators_rng, self.config, lambda: self._known)
         self.operating = Operating(
             operators_rng,
             operators,
@@ -277,6 +284,7 @@ class World(WorldChecks):
             self.wall_ns += rng.choice((-1, 1, 1)) * rng.randrange(WINDOW_S * SECOND_NS)
         for _ in range(rng.randrange(3)):
             self._client_sends()
+        self._drop_copy_sends()
         for number in [n for n in self.network if rng.random() < 0.6]:
             self.network.remove(number)
             fate = rng.random()
@@ -307,6 +315,18 @@ class World(WorldChecks):
             return
         requests = self.clients.next_requests(self.wall_ns)
         self._post(self.clients.encode(requests), requests)
+
+    def _drop_copy_sends(self) -> None:
+        assert self.server is not None
+        if self.oracle.rules_version >= POSITIONS_SINCE:
+            requests = self.drop_copies.next_requests()
+            if requests:
+                self._post(self.clients.encode(requests), requests)
+
+    @property
+    def _known(self) -> list[Request]:
+        """Every request ever sent that names an order, those of each sender in order."""
+        return [*self.clients.known, *self.drop_copies.known]
 
     def _post(self, body: bytes | None, requests: list[Request]) -> int:
         self.messages.append((body, requests))

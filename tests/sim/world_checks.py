@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 
+from guard.engine.positions import POSITION_ROW
 from guard.recovery.recover import fold_log
 from guard.replay.replay import replay_log
 from guard_support import describe
 from sim.disk import ViolationError
 from sim.server import HASHER, Server
 
+_MONEY = tuple(map(POSITION_ROW.index, ("cost_microcents", "realised_microcents")))
 AUDIT_REQUESTS = 200  # in one message
 
 
@@ -33,12 +35,13 @@ class WorldChecks:
     server: Any
     wall_ns: int
     _post: Any
+    _known: Any
 
     def _audit(self) -> None:
         """Everything that was ever sent, asked for again: repeats alone, and every state."""
         seen = set()
         audit: list[dict[str, Any]] = [{"type": "ping"}]
-        for request in self.clients.known:
+        for request in self._known:
             identity = msgspec.json.encode(request)
             if identity in seen:
                 continue
@@ -89,6 +92,13 @@ class WorldChecks:
         }
         if found != self.oracle.positions.shown():
             raise ViolationError(f"positions: {found}, not {self.oracle.positions.shown()}")
+        money = {
+            (names[desk], symbols[symbol]): [kept.value(row, at) for at in _MONEY]
+            for row, (desk, symbol) in ((row, kept.key_of(row)) for row in range(kept.count))
+        }
+        wanted = {key: self.oracle.positions.money.get(key, [0, 0]) for key in money}
+        if money != wanted:
+            raise ViolationError(f"cost and profit: {money}, not {wanted}")
         if ledger.next_reservation_id != self.oracle.next_reservation:
             raise ViolationError(f"reservation {ledger.next_reservation_id} is next")
         folded, head = fold_log(self.directory, HASHER)
