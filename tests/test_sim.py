@@ -41,7 +41,7 @@ def test_oracle_imports_nothing_of_the_product() -> None:
     parts = (
         *("oracle", "oracle_admin", "oracle_amendments", "oracle_execution", "oracle_ids"),
         *("oracle_limits", "oracle_meeting", "oracle_positions", "oracle_reductions"),
-        *("oracle_cancel_all", "oracle_drop_copy", "oracle_replaces"),
+        *("oracle_cancel_all", "oracle_drop_copy", "oracle_locates", "oracle_replaces"),
         *("facts", "request_defaults", "tables", "told"),
     )
     for name in parts:

@@ -15,6 +15,7 @@ from sim.tables import WORTH
 
 Request = dict[str, Any]
 
+LOCATES = ("L-1", "L-2", "L-3", "L-4")
 DESKS = ("desk-alpha", "desk-alpha", "desk-beta")
 MALFORMED: tuple[tuple[Request, str, str], ...] = (
     ({"type": "order", "desk": "desk-alpha"}, "missing_field", "client_order_id"),
@@ -35,6 +36,7 @@ class Clients:
         self._replaces: list[Request] = []
         self._now_ns = 0
         self._next_id = 0
+        self.knows_locates = False  # software with earlier rules did not
 
     @property
     def known(self) -> list[Request]:
@@ -132,6 +134,8 @@ class Clients:
         if self._next_id % 3 and worth > 10**9:
             # To the venue that the kernel prefers: so everybody knows where it is executed.
             request |= {"venue": 10, "allow_substitute": False}
+        if self.knows_locates and request["side"] == "sell" and self._next_id % 5:
+            request["locate_id"] = LOCATES[self._next_id % len(LOCATES)]
         if self._next_id % 5 == 0:
             request["time_in_force"] = "gtc"  # its day's close leaves it open
         oddity = rng.random()

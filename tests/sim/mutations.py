@@ -39,6 +39,7 @@ from sim.checkpoint_mutations import CHECKPOINT_MUTATIONS
 from sim.drop_copy_mutations import DROP_COPY_MUTATIONS
 from sim.fact_mutations import FACT_MUTATIONS
 from sim.limit_mutations import LIMIT_MUTATIONS, LIMITS_BLIND
+from sim.locate_mutations import LOCATE_MUTATIONS
 from sim.request_mutations import REQUEST_MUTATIONS
 from sim.seeds import FailureError, run_seed
 from wal import LogWriter
@@ -381,6 +382,7 @@ MUTATIONS: tuple[Callable[[], Patch], ...] = (
     *REQUEST_MUTATIONS,
     *ADMIN_MUTATIONS,
     *DROP_COPY_MUTATIONS,
+    *LOCATE_MUTATIONS,
 )
 
 

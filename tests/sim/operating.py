@@ -166,8 +166,9 @@ class Operating:
         for asked in self._oracle.repeats_of_actions(self._wall_ns()):
             self._arrive(self._keep({**asked, "by": "Eve", "why": "was it done?"}))
             self.listen(9)
-        self._arrive(self._keep({"type": "desks"}))
-        self.listen(9)
+        for kind in ("desks", "locates"):
+            self._arrive(self._keep({"type": kind}))
+            self.listen(9)
         if any(self._expected.values()):
             raise ViolationError(f"operators wait for {self._expected}")
 

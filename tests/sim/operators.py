@@ -15,6 +15,7 @@ from msgspec import structs
 
 from guard.config.file import Config, parse_config
 from guard_support import DEV_CONFIG_TEXT
+from sim.clients import LOCATES
 from sim.oracle_limits import TREES, limits_text
 from sim.tables import POLICIES
 
@@ -37,10 +38,13 @@ KINDS = {
     "activate_policy": 8,
     "set_limits": 9,
     "lift_latch": 12,
+    "add_locate": 10,
+    "remove_locate": 4,
     "checkpoint": 3,
     "rotate": 3,
     "close_day": 10,
     "desks": 6,
+    "locates": 3,
 }
 # What a correction says, beside what is so already.
 CORRECTED = {
@@ -56,6 +60,8 @@ LATCHES = (
     ("desk-alpha", "NONE", "loss"),
     ("", "", "silence"),
 )
+# How many lots a locate is of.
+LENT = (1, 100, 500, 3_000)
 # What is no request, and the code and field of what is said of it.
 WRONG: tuple[tuple[Action, str, str], ...] = (
     ({"type": "close_day", "day": "soon"}, "invalid", "day"),
@@ -109,8 +115,8 @@ class Operators:
         kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
         if kind == "set_limits" and not self._has_limits:
             kind = "free_hold"
-        if kind == "desks":
-            return {"type": "desks"}
+        if kind in ("desks", "locates"):
+            return {"type": kind}
         action = {**self._named(kind), **self._asked(kind, said)}
         if kind == "close_day" and rng.random() < 0.95:
             action["action_id"] = f"close-{action['day']}"
@@ -172,6 +178,12 @@ class Operators:
             return self._of_fill(kind)
         if kind == "activate_policy":
             return {"policy": rng.choice(("first", "first", *POLICIES))}
+        if kind in ("add_locate", "remove_locate"):
+            locate = {"locate_id": rng.choice(LOCATES)}
+            if kind == "remove_locate":
+                return locate
+            symbol = rng.choice(("AAPL", "AAPL", "AAPL", "BTC-USD", "NONE"))
+            return {**locate, "desk": desk, "symbol": symbol, "quantity_lots": rng.choice(LENT)}
         if kind == "lift_latch":
             places = self._latches if self._latches and rng.random() < 0.8 else LATCHES
             of, symbol, latch = rng.choice(places)

@@ -19,7 +19,8 @@ from sim.oracle_cancel_all import OracleCancelAll
 from sim.oracle_drop_copy import OracleDropCopy
 from sim.oracle_execution import OracleExecution
 from sim.oracle_ids import SHARES_SINCE, Key, OracleIds
-from sim.oracle_limits import LIMITS_SET, LIMITS_SINCE, OracleLimits
+from sim.oracle_limits import LIMITS_SET, LIMITS_SINCE, TREES, OracleLimits
+from sim.oracle_locates import OracleLocates
 from sim.oracle_meeting import flag_of
 from sim.oracle_positions import SINCE_VERSION as POSITIONS_SINCE
 from sim.oracle_positions import Positions, left_of
@@ -54,6 +55,7 @@ class Oracle(
     OracleExecution,
     OracleIds,
     OracleLimits,
+    OracleLocates,
     OracleReductions,
     OracleReplaces,
 ):
@@ -66,11 +68,14 @@ class Oracle(
         ids_max: int,
         *,
         releases_day_orders: bool = False,
+        tree: str = "first",
     ) -> None:
+        """`tree`: of limits, where there are any."""
         self.terms = desks
         self.window_ns = window_ns
         self.ids_max = ids_max
         self.releases_day_orders = releases_day_orders
+        self.first_tree = TREES[tree]
         self.operations: list[tuple[int, str, Any, int]] = []  # sequence, kind, content, wall
         self.adopted: dict[int, Reply] = {}
         self.told_sequence = 0  # the highest as of which somebody was answered
@@ -83,6 +88,7 @@ class Oracle(
         self._reset_limits()
         self._reset_admin()
         self._reset_drop_copy()
+        self._reset_locates()
         self.disk_low: Reply | None = None
         self.refused: tuple[str, ...] = ()
         self.next_reservation = 1
@@ -363,6 +369,7 @@ class Oracle(
                 return self._reject(content, "kernel", reason, detail)
         if is_exit:
             return {**admitted(content, self.next_sequence, 0, 0), "reducing": True}
+        located = self._located_lots(content)
         if desk["cap"] is not None and desk["reserved"] + notional > desk["cap"]:
             detail = {"asked": notional, "limit": desk["cap"], "used": desk["reserved"]}
             return self._reject(content, "ledger", "exposure_limit_exceeded", detail)
@@ -370,7 +377,8 @@ class Oracle(
             used = desk["initial"] - desk["remaining"]
             detail = {"asked": notional, "limit": desk["initial"], "used": used}
             return self._reject(content, "ledger", "insufficient", detail)
-        return admitted(content, self.next_sequence, self.next_reservation, notional)
+        answer = admitted(content, self.next_sequence, self.next_reservation, notional)
+        return {**answer, "located_lots": located} if located else answer
 
     def _stale(self, content: Reply, now_ns: int, wall_ns: int) -> Reply | None:
         """Why an id would be forgotten too early."""

@@ -36,6 +36,7 @@ class OracleAdmin:
     _find: Any
     _log: Any
     _set_tree: Any
+    _shown_locates: Any
     _has_lost: Any
     _loss_of: Any
     _at_prices: Any
@@ -61,6 +62,8 @@ class OracleAdmin:
         now_ns = max(wall_ns, self.last_ns)
         if action["type"] == "desks":
             return self._shown()
+        if action["type"] == "locates":
+            return self._shown_locates()
         if action.get("wrong"):
             return _error(*action["wrong"])
         done = self.actions.get(action["action_id"])

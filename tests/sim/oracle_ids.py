@@ -27,6 +27,7 @@ class OracleIds:
     queues: dict[int, list[Key]]
     forgotten_close_ns: int
     facts: Facts
+    _settle_locates: Any
 
     # Whose the ids are, and what is forgotten behind a record.
 
@@ -76,6 +77,7 @@ class OracleIds:
 
     def _sweep(self, desk: str | None, sequence: int, now_ns: int) -> None:
         """Behind a record: of its own desk, of the one whose turn it is, and of the orphans."""
+        self._settle_locates()
         if self.rules_version < SHARES_SINCE:
             return
         turn = sequence % (len(self.terms) + 1)

@@ -26,11 +26,12 @@ class Tree(NamedTuple):
     revalue_s: int
     self_match: str
     short_sales: str  # of BTC-USD
+    located_sales: str  # short sales of AAPL
 
 
 TREES = {
-    "first": Tree(3_500, 2_000, 4, 3_000, 5, 600, 10, "flag", "refused"),
-    "second": Tree(1_500, 800, 6, 1_200, 3, 200, 30, "off", "allowed"),
+    "first": Tree(3_500, 2_000, 4, 3_000, 5, 600, 10, "flag", "refused", "allowed"),
+    "second": Tree(1_500, 800, 6, 1_200, 3, 200, 30, "off", "allowed", "locate"),
 }
 VALUE_MAX, AGE_MAX_MS, DUPLICATE_MS, SHORT_MAX = 600_000 * 10**8, 20_000, 15_000, 1_000
 RATES = (  # scope, desk, kind, window, number; none: the tree's
@@ -74,6 +75,7 @@ max = {tree.orders_max}
 quantity_max = "none"
 short_sales = "{tree.short_sales}"
 [limits.symbol.AAPL]
+short_sales = "{tree.located_sales}"
 position_short_max = {SHORT_MAX}
 exposure_long_max = "600000.00"
 [limits.desk.desk-alpha]
@@ -106,12 +108,14 @@ class OracleLimits:
     orders: dict[tuple[str, str], Reply]
     refused: tuple[str, ...]
     last_ns: int
+    first_tree: Tree
+    _unlocated: Any
     _log: Callable[[str, Any, int, int], int]
 
     def _reset_limits(self) -> None:
         """A process begins, and nothing is recorded yet."""
         self.has_limits = False
-        self.tree = TREES["first"]
+        self.tree = self.first_tree
         self.marks: dict[str, tuple[int, int, int]] = {}  # price, arrival, how late
         self.jumps: dict[str, tuple[int, int, int, int]] = {}  # the same of one that waits, since
         self.prices: dict[str, tuple[int, int]] = {}  # of positions: as recorded, and when
@@ -365,6 +369,10 @@ class OracleLimits:
         short = 0 if is_long else self.positions.short({**content, "quantity": lots})
         if short and content["symbol"] == "BTC-USD" and self.tree.short_sales == "refused":
             return "short_sale_not_allowed", {"asked": short, "scope": 3}
+        if short and self._takes_locate(content):
+            unlocated: tuple[str, Reply] | None = self._unlocated(content, short, 3)
+            if unlocated is not None:
+                return unlocated
         before = self.positions.worst(content)
         asked = before + lots
         limit, scope = (self.tree.long_max, 1) if is_long else (SHORT_MAX, 3)
@@ -379,6 +387,20 @@ class OracleLimits:
             detail = {"asked": 1, "limit": self.tree.open_orders_max, "used": used}
             return "open_orders_above_max", {**detail, "scope": 2}
         return self._exposed(content, lots) if lots else None
+
+    def _takes_locate(self, content: Reply) -> bool:
+        """Does a short sale take one in its symbol?"""
+        return (
+            self.has_limits
+            and content["symbol"] == "AAPL"
+            and (self.tree.located_sales == "locate")
+        )
+
+    def _located_lots(self, content: Reply) -> int:
+        """How many lots of an order that is admitted its locate answers for."""
+        if content["side"] == "buy" or not self._takes_locate(content):
+            return 0
+        return self.positions.short(content)
 
     def _exposed(self, content: Reply, quantity: int) -> tuple[str, Reply] | None:
         """What everybody, the desk, or all in the symbol would have, at the recorded prices."""

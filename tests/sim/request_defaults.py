@@ -23,6 +23,7 @@ ORDER_DEFAULTS: dict[str, Any] = {
     "time_in_force": "day",
     "currency": "USD",
     "sent_at_ns": None,
+    "locate_id": None,
 }
 FILL_DEFAULTS: dict[str, Any] = {
     "desk": None,

@@ -31,7 +31,7 @@ from sim.drop_copies import DropCopies
 from sim.operating import Operating
 from sim.operators import Operators
 from sim.oracle import Oracle
-from sim.oracle_limits import LIMITS_SET, TREES, limits_text
+from sim.oracle_limits import LIMITS_SET, LIMITS_SINCE, TREES, limits_text
 from sim.oracle_positions import SINCE_VERSION as POSITIONS_SINCE
 from sim.server import FREE_BYTES, HASHER, RESERVE_BYTES, Server, SimGateway
 from sim.world_checks import WorldChecks
@@ -75,9 +75,8 @@ class World(WorldChecks):
         self.ids_max = self.rng.choice((40, 200, 1_000))
         # A third of the firms have limits, and prices to hold orders against.
         has_limits = random.Random(f"limits of {seed}").random() < 0.34
-        limits = (
-            [("[settings]", f"{limits_text(TREES['first'])}\n[settings]")] if has_limits else []
-        )
+        tree = random.Random(f"tree of {seed}").choice(("first", "second"))
+        limits = [("[settings]", f"{limits_text(TREES[tree])}\n[settings]")] if has_limits else []
         self.config = dev_config(
             *limits, remembered_order_window_s=WINDOW_S, remembered_orders_max=self.ids_max
         )
@@ -90,7 +89,11 @@ class World(WorldChecks):
             directory, random.Random(f"checkpoints of {seed}"), self.disk, HASHER, self.note
         )
         self.oracle = Oracle(
-            BALANCES, WINDOW_S * SECOND_NS, self.ids_max, releases_day_orders=seed % 4 != 0
+            BALANCES,
+            WINDOW_S * SECOND_NS,
+            self.ids_max,
+            releases_day_orders=seed % 4 != 0,
+            tree=tree,
         )
         self.clients = Clients(self.rng, 25 if has_limits else 2)
         # Half of the firms have a drop copy.
@@ -313,6 +316,8 @@ class World(WorldChecks):
         if self.rng.random() < 0.01:
             self._post(None, [{"type": "bad", "code": "bad_framing", "field": ""}])
             return
+        has_limits = self.oracle.rules_version >= LIMITS_SINCE and bool(self.config.limits)
+        self.clients.knows_locates = has_limits
         requests = self.clients.next_requests(self.wall_ns)
         self._post(self.clients.encode(requests), requests)
 
