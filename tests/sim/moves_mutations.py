@@ -5,8 +5,6 @@ Each is a patch in force within its `with`; see `sim.slices_mutations`.
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
 from unittest.mock import patch
 
 from guard.cluster.moves import (
@@ -23,30 +21,22 @@ from guard.cluster.moves import (
 from guard.cluster.slices import SliceError
 from sim.disk import ViolationError
 from sim.moves_world import RESOURCE, MovesWorld, MovingGuard
+from sim.planting import Patch, first_failure, played
 from sim.slices_cluster import Moved
 
 SEEDS_MAX = 12
 GUARDS, FAULTY_S = 5, 90
 
-Patch = AbstractContextManager[Any]
-
 
 def play(seed: int, guard_count: int = GUARDS, faulty_s: int = FAULTY_S) -> MovesWorld:
     """One history; its world. Raises ViolationError."""
-    world = MovesWorld(seed, guard_count, faulty_s)
-    world.run()
-    return world
+    return played(MovesWorld(seed, guard_count, faulty_s))
 
 
 def find(mutation: Callable[[], Patch]) -> str | None:
     """What the simulation says of the bug; None where it says nothing."""
-    with mutation():
-        for seed in range(SEEDS_MAX):
-            try:
-                play(seed)
-            except (ViolationError, MoveError, SliceError, KeyError) as error:
-                return f"seed {seed}: {type(error).__name__}: {error}"
-    return None
+    failures = (ViolationError, MoveError, SliceError, KeyError)
+    return first_failure(mutation, play, SEEDS_MAX, failures)
 
 
 def arrives_before_it_has_left() -> Patch:

@@ -5,8 +5,6 @@ Each is a patch in force within its `with`. `find` plays seeds until one fails; 
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
 from unittest.mock import patch
 
 from guard.cluster import slices
@@ -25,6 +23,7 @@ from guard.cluster.slices import (
     Table,
 )
 from sim.disk import ViolationError
+from sim.planting import Patch, first_failure, played
 from sim.slices_cluster import Cluster
 from sim.slices_world import SlicesWorld
 
@@ -32,25 +31,16 @@ SEEDS_MAX = 12
 GUARDS, FAULTY_S = 30, 40
 SILENCE_NS = 4_000_000_000
 
-Patch = AbstractContextManager[Any]
-
 
 def play(seed: int, guard_count: int = GUARDS, faulty_s: int = FAULTY_S) -> SlicesWorld:
     """One history; its world. Raises ViolationError."""
-    world = SlicesWorld(seed, guard_count, faulty_s)
-    world.run()
-    return world
+    return played(SlicesWorld(seed, guard_count, faulty_s))
 
 
 def find(mutation: Callable[[], Patch]) -> str | None:
     """What the simulation says of the bug; None where it says nothing."""
-    with mutation():
-        for seed in range(SEEDS_MAX):
-            try:
-                play(seed)
-            except (ViolationError, slices.SliceError) as error:
-                return f"seed {seed}: {error}"
-    return None
+    failures = (ViolationError, slices.SliceError)
+    return first_failure(mutation, play, SEEDS_MAX, failures)
 
 
 def slices_expire() -> Patch:
