@@ -3,6 +3,8 @@
 `tests/search/run.py` is the same with as many sequences as one likes.
 """
 
+from typing import Any
+
 import pytest
 
 from search.book import Book, Known, Place
@@ -73,6 +75,20 @@ class Stingy(Book):
 
     def reducible(self, _place: Place, _side: str, _beside: Known | None = None) -> tuple[int, int]:
         return 0, 0
+
+
+class Deaf(Book):
+    """Hears of no execution that a drop copy reports."""
+
+    def executed(self, *_: Any) -> bool:
+        return False
+
+    def executed_elsewhere(self, *_: Any) -> None:
+        pass
+
+
+def test_a_drop_copy_that_moves_what_nobody_knows_of_is_found() -> None:
+    assert first_broken(Terms(), Terms(), Deaf)
 
 
 def test_an_exit_that_is_held_up_is_found() -> None:

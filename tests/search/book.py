@@ -58,6 +58,10 @@ class Known:
     filled: int = 0
     is_closed: bool = True
     fills: dict[str, Trade] = field(default_factory=dict)
+    # What a fill said, lots and a price if any, for as long as the order is known; and the trades
+    # of executions whose fill has not come.
+    said: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    reports: dict[str, Trade] = field(default_factory=dict)
 
     @property
     def sign(self) -> int:
@@ -128,20 +132,56 @@ class Book:
             (self.exits if known.is_exit else self.entries).append(known)
         return known
 
-    def filled(self, name: tuple[str, str], fill_id: str, lots: int, price: int | None) -> None:
-        """Lots of an order that is known traded."""
+    def filled(self, name: tuple[str, str], fill_id: str, lots: int, price: int | None) -> bool:
+        """Lots of an order that is known traded. Does its execution, before it, say otherwise?"""
         known = self.orders[name]
+        known.said[fill_id] = lots, price
+        report = known.reports.pop(fill_id, None)
+        if report is not None:
+            known.fills[fill_id] = report
+            return (report.lots, price or report.price) != (lots, report.price)
         within = max(0, min(lots, known.ever - known.filled)) if known.is_admitted else 0
         trade = Trade(lots, price or known.price, min(within, known.open_lots), within)
         known.fills[fill_id] = trade
         known.filled += lots
         self._close_if_done(known)
         self._trade(known, trade, 1)
+        return False
+
+    def executed(self, name: tuple[str, str], execution_id: str, lots: int, price: int) -> bool:
+        """A drop copy says so of an order's venue. Does its fill, before it, say otherwise?"""
+        known = self.orders[name]
+        said_lots, said_price = known.said.get(execution_id, (0, None))
+        fill, more = known.fills.pop(execution_id, None), max(0, lots - said_lots)
+        within = max(0, min(more, known.ever - known.filled)) if known.is_admitted else 0
+        trade = Trade(lots, price, min(within, known.open_lots), within)
+        if fill is not None:
+            trade.sure = min(lots, trade.sure + fill.sure)
+            trade.perhaps = min(lots, trade.perhaps + fill.perhaps)
+            self._trade(known, fill, -1)
+        known.filled += more
+        self._close_if_done(known)
+        self._trade(known, trade, 1)
+        if execution_id not in known.said:
+            known.reports[execution_id] = trade
+            return False
+        is_same = fill is not None and (fill.lots, said_price or price) == (lots, price)
+        if fill is not None:  # of one that was busted nobody says so twice
+            known.fills[execution_id] = trade
+        return not is_same
+
+    def executed_elsewhere(self, name: tuple[str, str], lots: int, price: int) -> None:
+        """A drop copy says so of a venue where the order is not: it confirms no fill."""
+        known = self.orders[name]
+        known.filled += lots
+        self._close_if_done(known)
+        self._trade(known, Trade(lots, price, 0, 0), 1)
 
     def busted(self, name: tuple[str, str], fill_id: str) -> None:
         """One of them did not happen; what it took off does not work again."""
         known = self.orders[name]
-        self._trade(known, known.fills.pop(fill_id), -1)
+        trade = known.reports.pop(fill_id, None) or known.fills.pop(fill_id)
+        self._trade(known, trade, -1)
 
     def taken_off(self, name: tuple[str, str], lots: int | None = None) -> None:
         """Lots of an order that nothing replaces work no more; all that do."""

@@ -23,9 +23,12 @@ from guard.engine.events import (
     TradingReduced,
     TradingResumed,
 )
+from guard.engine.people_events import LatchLifted
 from guard.protocol.messages import (
     Admit,
     Cancel,
+    Executed,
+    Execution,
     Filled,
     Reduce,
     Reduced,
@@ -157,13 +160,14 @@ class History:
         if self.rng.random() < 0.8:
             self.marks = dict.fromkeys(SYMBOLS, (PRICE, T0 - 1))
         self.states: dict[tuple[str, str], str] = {}
+        self.latched: set[str] = set()  # desks whose fills and executions differ
         self.is_disk_low = False
         self.trace: list[str] = []
         self._count = 0
         self._steps = (
             (self._order, 50), (self._exit, 14), (self._fill, 22), (self._cancel, 10),
             (self._replace, 8), (self._spoken, 6), (self._reduce, 4), (self._cancel_all, 1),
-            (self._bust, 3), (self._forge, 3),
+            (self._bust, 3), (self._forge, 3), (self._execution, 5), (self._lift, 8),
             (self._mark, 14), (self._wait, 14), (self._state, 4), (self._disk, 4),
             (self._restart, 2),
         )  # fmt: skip
@@ -237,6 +241,9 @@ class History:
         states = dict(self.states)
         if self.is_disk_low and states.get(("firm", "")) != "halted":
             states["firm", ""] = "reducing"
+        for desk in self.latched:
+            if states.get(("desk", desk), "active") == "active":
+                states["desk", desk] = "reducing"
         units = dict.fromkeys(SYMBOLS, UNIT)
         return Around(self.now_ns, self.marks.get(symbol), self.guard.prices, states, units)
 
@@ -260,7 +267,45 @@ class History:
         answer = self._submit(told)
         self._say("fill", *name, fill_id, lots, "fee", fee, "->", getattr(answer, "flags", answer))
         if isinstance(answer, Filled) and not answer.repeat:
-            self.book.filled(name, fill_id, lots, price)
+            self._note_difference(name[0], self.book.filled(name, fill_id, lots, price))
+
+    def _execution(self) -> None:
+        """A drop copy's word: of a trade that no fill has told yet, or of one, mostly the same."""
+        name = self._any()
+        if name is None:
+            return
+        self._count += 1
+        known = self.book.orders[name]
+        reported = list(known.said) if self.rng.random() < 0.5 else []
+        execution_id = self.rng.choice(reported or [f"F-{self._count}"])
+        lots, price = known.said.get(execution_id, (self.rng.choice((1, known.open_lots)), None))
+        lots = max(1, lots + self.rng.choice((0, 0, 0, 0, 1, -1, 20)))
+        price = max(1, (price or known.price) + self.rng.choice((0, 0, 0, 0, 7)))
+        venue = known.venue if self.rng.random() < 0.95 else 40
+        told = Execution(*name, execution_id, venue, known.place[1], known.side, lots, price)
+        answer = self._submit(told)
+        self._say("execution", *name, execution_id, lots, "at", price, "venue", venue, "->",
+                  getattr(answer, "flags", answer))  # fmt: skip
+        if not isinstance(answer, Executed) or answer.repeat:
+            return
+        if venue != known.venue and known.is_admitted:
+            self.book.executed_elsewhere(name, lots, price)
+            differs = True
+        else:
+            differs = self.book.executed(name, execution_id, lots, price)
+        self._note_difference(name[0], differs)
+
+    def _note_difference(self, desk: str, differs: bool) -> None:
+        if differs:
+            self.latched.add(desk)
+
+    def _lift(self) -> None:
+        """A person lifts a latch that a difference has set."""
+        for desk in sorted(self.latched):
+            self._say("lift", desk)
+            who = actor(max(self.now_ns, self.guard.state.last_received_at_ns))
+            self.guard.log(who.event(LatchLifted, desk=desk, symbol="", latch="execution_differs"))
+        self.latched.clear()
 
     def _forge(self) -> None:
         """A fill of an order that nobody ever sent."""
@@ -362,7 +407,7 @@ class History:
         found = [
             (known.name, fill_id)
             for name, known in self.book.orders.items()
-            for fill_id in known.fills
+            for fill_id in (*known.fills, *known.reports)
             if name == known.name
         ]
         if not found:

@@ -110,7 +110,8 @@ class World(WorldChecks):
             self.oracle,
             self._hit,
             self.note,
-            is_used=operators_rng.random() < 0.4,
+            # And where short sales take locates, which somebody has to add.
+            is_used=operators_rng.random() < 0.4 or (has_limits and tree == "second"),
         )
         self.wall_ns = T0_NS
         self.sync_ns = 0
