@@ -10,6 +10,7 @@ from sim.tables import WORTH
 
 Reply = dict[str, Any]
 SINCE_VERSION = 3
+I64_MAX = 2**63 - 1
 
 
 class Positions:
@@ -21,6 +22,7 @@ class Positions:
         self.lines: dict[tuple[str, str], dict[str, int]] = {}
         self.money: dict[tuple[str, str], list[int]] = {}  # cost and realised profit
         self.turned: dict[tuple[str, str], int] = {}  # what was made by the day's turn
+        self.uncounted: set[tuple[str, str]] = set()  # where something was too much in this day
 
     def begin(self, orders: dict[tuple[str, str], Reply], sequence: int) -> None:
         """From this record on they are kept: what is open works."""
@@ -114,6 +116,10 @@ class Positions:
             self._pay(content, sign * lots, price or content["price"])
             line["position"] += sign * lots
             line["confirmed"] += sign * confirmed
+            key, is_up = (content["desk"], content["symbol"]), content["side"] == "buy"
+            whole = worth(abs(lots), key[1], price or content["price"], is_up=is_up)
+            if any(map(is_at_end, (whole, line["position"], *self.money[key]))):
+                self.uncounted.add(key)
 
     def _pay(self, content: Reply, lots: int, price: int) -> None:
         """What lots bought, or sold where below zero, cost, and what of it was made or lost."""
@@ -144,16 +150,22 @@ class Positions:
     def turn_day(self, prices: dict[str, int]) -> None:
         """A day ends: what is made from here on is the next one's."""
         self.turned = {key: self.made(key, prices.get(key[1], 0)) for key in self.lines}
+        self.uncounted = {key for key in self.lines if self._is_beyond(key, prices)}
 
     def day_profit(self, prices: dict[str, int], desk: str, symbol: str) -> int:
-        """What a desk has made since then in a symbol; empty: in all."""
-        return bounded(
-            sum(
-                bounded(self.made(key, prices.get(key[1], 0)) - self.turned.get(key, 0))
-                for key in self.lines
-                if desk in ("", key[0]) and symbol in ("", key[1])
-            )
-        )
+        """What a desk has made since then in a symbol; empty: in all. A loss that cannot be counted
+        is the greatest."""
+        keys = [key for key in self.lines if desk in ("", key[0]) and symbol in ("", key[1])]
+        if any(key in self.uncounted or self._is_beyond(key, prices) for key in keys):
+            return -I64_MAX
+        made = (self.made(key, prices.get(key[1], 0)) - self.turned.get(key, 0) for key in keys)
+        return bounded(sum(map(bounded, made)))
+
+    def _is_beyond(self, key: tuple[str, str], prices: dict[str, int]) -> bool:
+        """Is what a position is worth, or has made, more than is counted?"""
+        price, has = prices.get(key[1], 0), self.lines[key]["position"]
+        value = worth(abs(has), key[1], price, is_up=has < 0)
+        return is_at_end(value) or is_at_end(self.made(key, price))
 
     def shown(self) -> dict[tuple[str, str], tuple[int, int, int, int]]:
         """As the guard's are compared."""
@@ -179,6 +191,11 @@ def worth(lots: int, symbol: str, price: int, *, is_up: bool) -> int:
     """So many lots at that price, in microcents."""
     numerator, denominator = WORTH[symbol]
     return bounded(divided(lots * price * numerator, denominator, is_up=is_up))
+
+
+def is_at_end(amount: int) -> bool:
+    """Is it as much as is counted, or more?"""
+    return abs(amount) >= I64_MAX
 
 
 def bounded(amount: int) -> int:
