@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from guard.admin import latch_actions
-from guard.engine import amended_positions, amendments, apply_event, decide, execution
+from guard.engine import amendments, apply_event, decide, execution
 from guard.engine.executions import Executions
 from guard.engine.people_events import LatchLifted
 
@@ -67,11 +67,6 @@ def execution_price_forgotten() -> Patch:
     return patch.object(execution, "price_by_execution", lambda *_: None)
 
 
-def confirmed_by_the_fill_alone() -> Patch:
-    """What an execution has confirmed stays so when its fill is busted."""
-    return patch.object(amended_positions, "lots_moved", lambda *_: 0)
-
-
 def checkpoint_without_executions() -> Patch:
     """Checkpoints do not keep the executions whose fill has not come."""
     return patch.object(Executions, "dump", lambda _: iter(()))
@@ -99,7 +94,6 @@ DROP_COPY_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     difference_not_latched,
     busted_execution_still_traded,
     execution_price_forgotten,
-    confirmed_by_the_fill_alone,
     checkpoint_without_executions,
     stray_content_not_compared,
     latch_lifted_in_the_log_alone,

@@ -5,28 +5,11 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from guard.engine import apply_event, locating
+from guard.engine import apply_event
 from guard.engine.locate_events import LocateAdded, LocateRemoved
 from guard.engine.locates import Locates
 
 Patch = AbstractContextManager[Any]
-
-
-def locate_never_used_up() -> Patch:
-    """Any number of lots is sold short out of a locate."""
-    return patch.object(Locates, "use", lambda *_: None)
-
-
-def locate_used_for_ever() -> Patch:
-    """What is taken off or left unfilled does not come back."""
-    real = locating.used_by
-
-    def used_by(state: Any, row: int) -> int:
-        used = real(state, row)
-        located = state.orders.known_outcome.located_lots if used else 0
-        return located or used
-
-    return patch.object(locating, "used_by", used_by)
 
 
 def locate_removed_in_the_log_alone() -> Patch:
@@ -45,8 +28,6 @@ def locate_lost_at_a_start() -> Patch:
 
 
 LOCATE_MUTATIONS: tuple[Callable[[], Patch], ...] = (
-    locate_never_used_up,
-    locate_used_for_ever,
     locate_removed_in_the_log_alone,
     locate_added_in_the_log_alone,
     locate_lost_at_a_start,
