@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from guard.audit.explain_tables import detail_text
 from guard.audit.formats import NOTHING, count, money, share
-from guard.audit.tables import Document, Row, Table
+from guard.audit.table import Document, Row, Table
 
 CHANGE_TITLES: Final = {
     "newly_refused": "Newly refused",

@@ -6,7 +6,8 @@ the page escapes: pictures may round, the tables beside them do not.
 
 from typing import Any, Final
 
-from guard.audit.tables import Document
+from guard.audit.limit_tables import is_money
+from guard.audit.table import Document
 from guard.audit.timegrid import WIDTHS_NS
 
 BARS_MAX: Final = 240
@@ -47,6 +48,17 @@ def chart_positions(document: Document) -> list[Document]:
     return sorted(moved[:CHARTS_SHOWN_MAX], key=lambda line: (line["desk"], line["symbol"]))
 
 
+def chart_limits(document: Document) -> list[Document]:
+    """The limits with charts: those of which the most was used, where anything was.
+
+    Budgets and caps stand in the charts of exposure.
+    """
+    listed = (
+        line for line in document["limits"]["listed"] if line["said"] != f"desks.{line['desk']}"
+    )
+    return [line for line in listed if any(row[1] for row in line["rows"])][:CHARTS_SHOWN_MAX]
+
+
 def bars_of(document: Document) -> tuple[int, list[list[int]]]:
     """The document's timeline in bars few enough to be told apart: their width in ns, and rows."""
     width_ns: int = document["timeline"]["bucket_width_ns"]
@@ -81,6 +93,13 @@ def chart_data(document: Document) -> dict[str, Any]:
             "courses": [
                 {"size": float(line["lot_size"]), "rows": line["rows"]}
                 for line in chart_positions(document)
+            ],
+        },
+        "limits": {
+            "bucket_width_ns": document["limits"]["bucket_width_ns"],
+            "courses": [
+                {"is_money": is_money(line["limit"]), "rows": line["rows"]}
+                for line in chart_limits(document)
             ],
         },
         "orders": document["latency"]["orders"]["histogram"],

@@ -19,6 +19,7 @@ import msgspec
 
 from guard.audit.day_counts import DayCounts
 from guard.audit.day_requests import DayRequests
+from guard.audit.limit_day import LimitDay
 from guard.audit.position_course import PositionCourse
 from guard.engine.administrative import Administrative
 from guard.engine.events import (
@@ -90,6 +91,7 @@ class DayCollector:
         self.counts = DayCounts()
         self._requests = DayRequests(self.counts)
         self.positions = PositionCourse()
+        self.limits = LimitDay()
         self.fill_flags: Counter[str] = Counter()
         self.execution_flags: Counter[str] = Counter()
         self.unpaid_fees_microcents = 0
@@ -109,9 +111,13 @@ class DayCollector:
         counts, sequence = self.counts, place.sequence
         request, answer = decided.request, decided.answer
         if request is not None and answer is not None:
-            if self._requests.observe(sequence, request, answer, state):
+            is_unusual = self._requests.observe(sequence, request, answer, state)
+            if is_unusual:
                 self._note_unusual(decided.outcome, sequence, state)
-            self.positions.observe(counts.last_ns, state)
+            at_ns = counts.last_ns
+            self.positions.observe(at_ns, state)
+            self._begin(sequence, at_ns, state)
+            self.limits.observe(sequence, at_ns, request, answer, state)
             return
         outcome = decided.outcome
         at_ns = counts.begin_record(
@@ -119,6 +125,13 @@ class DayCollector:
         )
         self._note_administrative(outcome, sequence, at_ns, state)
         self.positions.observe(at_ns, state)
+        self._begin(sequence, at_ns, state)
+        self.limits.observe_event(sequence, at_ns, outcome, state)
+
+    def _begin(self, sequence: int, at_ns: int, state: GuardState) -> None:
+        """Of a part of a log the first record: what stands already."""
+        if self.counts.record_count == 1 and sequence > 1:
+            self.limits.begin(at_ns, state)
 
     @property
     def administrative(self) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ Owns their columns and words, as `guard.audit.tables` owns those of the day.
 from typing import Any, Final
 
 from guard.audit.formats import NOTHING, count, duration, money, time
-from guard.audit.tables import Document, Row, Table
+from guard.audit.table import Document, Row, Table
 from guard.audit.units import bits, fee_limit, price, quantity
 from guard.audit.words import gate_words, reason_words
 from guard.protocol.instruments import counted

@@ -4,12 +4,15 @@ Owns the text of money, counts, times and durations in tables and on the page. M
 knows its text in two decimals, for where columns are read; no time zone but UTC.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from guard.protocol.instruments import MICROCENTS_PER_CURRENCY_UNIT, money_text
 
 NOTHING: Final = "–"
+WHOLE_SHARE: Final = 1_000_000  # of what is said in millionths
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 _PER_CENT: Final = MICROCENTS_PER_CURRENCY_UNIT // 100  # hundredths of a unit of currency
 
@@ -29,6 +32,26 @@ class Money(str):
         made = super().__new__(cls, money_text(microcents, ","))
         made.short = _in_two_decimals(microcents)
         return made
+
+
+class Spark(str):
+    """A course of shares of a whole (in millionths), as blocks; `points`: the shares."""
+
+    __slots__ = ("points",)
+    points: tuple[int, ...]
+
+    def __new__(cls, points: Iterable[int]) -> "Spark":
+        shares = tuple(points)
+        made = super().__new__(cls, "".join(map(_block, shares)))
+        made.points = shares
+        return made
+
+
+def _block(millionths: int) -> str:
+    """Nothing is a low line, what is not is at least the lowest block, the whole the highest."""
+    if millionths <= 0:
+        return "_"
+    return _BLOCKS[min(millionths * len(_BLOCKS) // WHOLE_SHARE, len(_BLOCKS) - 1)]
 
 
 def money(microcents: int | None) -> str:

@@ -10,16 +10,20 @@ import json
 from html import escape
 from typing import Any, Final
 
-from guard.audit.formats import count, printable, shortened
-from guard.audit.tables import Table
+from guard.audit.formats import WHOLE_SHARE, Spark, count, printable, share, shortened
+from guard.audit.table import Table
 
 # What a person would look at, and a browser would not choke on; --json has all.
 ROWS_MAX: Final = 500
 
+SPARK_HEIGHT: Final = 10  # in units of its own
+
 _CELL_KINDS: Final = {
     "digest": "mono",
     "value": "long",
-    **dict.fromkeys(("desk", "order", "symbol", "from, UTC", "at, UTC"), "name"),
+    **dict.fromkeys(
+        ("desk", "order", "symbol", "from, UTC", "at, UTC", "limit", "said by", "used by"), "name"
+    ),
 }
 
 
@@ -92,10 +96,30 @@ def table_html(
 
 def _amount(cell: str) -> str:
     """An amount in two decimals, and exactly for who asks for that (`page.css`); else the text."""
+    if isinstance(cell, Spark):
+        return _spark(cell)
     short = shortened(cell)
     if short == cell:
         return escaped(cell)
     return f'<span class="short">{escaped(short)}</span><span class="exact">{escaped(cell)}</span>'
+
+
+def _spark(cell: Spark) -> str:
+    """The course as a small picture: its whole is the upper line, what is beyond ends there."""
+    heights = [min(point, WHOLE_SHARE) * SPARK_HEIGHT / WHOLE_SHARE for point in cell.points]
+    steps = "".join(f"V{SPARK_HEIGHT - height:g}h1" for height in heights)
+    words = f"from {_percent(cell.points[0])} to {_percent(cell.points[-1])}, at most "
+    words += _percent(max(cell.points))
+    return (
+        f'<svg class="spark" viewBox="0 -1 {len(heights)} {SPARK_HEIGHT + 1}" '
+        f'preserveAspectRatio="none" role="img" aria-label="{escaped(words)}">'
+        f'<path class="whole" d="M0 0h{len(heights)}"/>'
+        f'<path d="M0 {SPARK_HEIGHT}{steps}V{SPARK_HEIGHT}z"/></svg>'
+    )
+
+
+def _percent(millionths: int) -> str:
+    return share(millionths, WHOLE_SHARE)
 
 
 def _bar(cell: str) -> str:

@@ -22,14 +22,15 @@ from guard.audit.chart_data import (
     bars_of,
     chart_data,
     chart_desks,
+    chart_limits,
     chart_positions,
 )
 from guard.audit.explain_tables import explanation_tables, explanation_title
 from guard.audit.formats import count, time
+from guard.audit.limit_tables import limit_course, limit_title
 from guard.audit.markup import content_policy, embedded_json, escaped, table_html
+from guard.audit.table import Document, Table
 from guard.audit.tables import (
-    Document,
-    Table,
     desk_exposure,
     figures,
     position_course,
@@ -102,6 +103,7 @@ def _body(document: Document, source: str) -> list[str]:
         ("decisions", "Decisions", _decisions(document, named)),
         ("exposure", "Exposure", _exposure(document, named)),
         ("positions", "Positions", _positions(document, named)),
+        ("limits", "Limits", _limits(document, named)),
         ("ledger", "Conservation", _shown(named, "conservation")),
         ("where", "Desks, symbols, venues", _shown(named, *PLACES)),
         ("latency", "Latency and batches", _latency(document, named)),
@@ -250,6 +252,22 @@ def _positions(document: Document, named: dict[str, Table]) -> str:
         for number, line in enumerate(chart_positions(document))
     )
     return f'<div class="charts">{charts}</div>\n{table_html(table, has_id=True)}'
+
+
+def _limits(document: Document, named: dict[str, Table]) -> str:
+    """The use of each limit, and the course of those of which the most was used."""
+    charts = "".join(
+        _chart(
+            limit_title(line),
+            "used, of its bound",
+            _behind(limit_course(line)),
+            chart="limit",
+            course=str(number),
+        )
+        for number, line in enumerate(chart_limits(document))
+    )
+    shown = _shown(named, "limit-uses", "limit-changes")
+    return f'<div class="charts">{charts}</div>\n{shown}'
 
 
 def _latency(document: Document, named: dict[str, Table]) -> str:

@@ -4,34 +4,13 @@ Owns which tables there are, their columns and their words. It computes nothing 
 (`guard.audit.report`) does not say, but shares of it in per cent.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any, Final
 
 from guard.audit.formats import NOTHING, count, duration, money, share, shortened, time
+from guard.audit.limit_tables import limit_tables
+from guard.audit.table import Document, Row, Table
 from guard.audit.words import STAGES, event_words, gate_words, reason_words
-
-Document = dict[str, Any]
-Row = tuple[str, ...]
-
-
-@dataclass(slots=True)
-class Table:
-    """A table: `columns` whose name begins with `#` hold figures, and stand to the right.
-
-    `slug` names it in a page that has it once.
-    """
-
-    slug: str
-    title: str
-    columns: tuple[str, ...]
-    rows: Sequence[Row] = ()
-    note: str = ""
-
-    @property
-    def headings(self) -> list[tuple[str, bool]]:
-        """Each column's name, and whether it holds figures."""
-        return [(name.removeprefix("#"), name.startswith("#")) for name in self.columns]
 
 
 def figures(document: Document) -> list[tuple[str, str, str]]:
@@ -104,6 +83,7 @@ def tables(document: Document) -> list[Table]:
         _conservation(document),
         _exposure(document),
         _positions(document),
+        *limit_tables(document),
         _by_name(document, "by_desk", "By desk", "desk"),
         _by_name(document, "by_symbol", "By symbol", "symbol"),
         _by_venue(document),

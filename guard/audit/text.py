@@ -15,7 +15,8 @@ from rich.text import Text
 from guard.audit.asked_tables import what_if_tables
 from guard.audit.explain_tables import explanation_tables, explanation_title
 from guard.audit.formats import count, printable, shortened, time
-from guard.audit.tables import Document, Table, tables
+from guard.audit.table import Document, Table
+from guard.audit.tables import tables
 
 # Of the day's tables, which are long where there are many desks; what was asked for is shown whole.
 DAY_ROWS_MAX: Final = 20

@@ -11,34 +11,18 @@ goes on behind them; so however many there are, no request waits long for it.
 How it fails: it does not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 
-from guard.engine.positions import BUY, SELL
+from guard.engine.limit_use import Place, SaidByName, Use, of_all
 from guard.engine.state import GuardState
-from guard.protocol.limits import (
-    DAY_LOSS_MAX,
-    KEYS,
-    OWN_KEYS,
-    WARNED_KEYS,
-    LimitScope,
-    Scope,
-    file_name,
-)
+from guard.protocol.limits import WARNED_KEYS, LimitScope, file_name
 
 _END_OF_100: Final = 95  # an alarm ends a twentieth below where it begins
-_LOSS: Final = KEYS[DAY_LOSS_MAX].name
-_OWN: Final = tuple(
-    (number, key.name) for number, key in enumerate(OWN_KEYS) if key.name in WARNED_KEYS
-)
-_POSITIONS: Final = (("position_long_max", BUY), ("position_short_max", SELL))
-_OPEN_ORDERS: Final = "open_orders_max"
-
-# Where the limit is said, its name in a file, and of which desk and symbol (empty: all) it is used.
-Place: TypeAlias = tuple[str, str, str, str]
+_WARNED: Final = frozenset(map(file_name, WARNED_KEYS))
 
 
 class Nearly(NamedTuple):
@@ -111,75 +95,14 @@ class LimitWatch:
             fresh.append(one)
 
     def _all_places(self) -> Iterator[list[Nearly]]:
-        """All once: scopes, then desks, then rows of positions."""
-        state, scopes = self._state, self._scopes
-        for scope in scopes:
-            yield _of_scope(state, scope)
-        of_desks = {scope.desk: scope for scope in scopes if not scope.symbol}
-        if any(isinstance(scope.open_orders_max, int) for scope in of_desks.values()):
-            for desk in list(state.desks):
-                yield _of_desk(state, of_desks, desk)
-        limited = [
-            scope
-            for scope in scopes
-            if any(isinstance(getattr(scope, name), int) for name, _ in _POSITIONS)
-        ]
-        if not limited:
-            return
-        by_name = {(scope.desk, scope.symbol): scope for scope in limited}
-        desks = {desk.share: desk.name for desk in state.desks.values()}
-        symbols = list(state.positions.symbols)
-        for row in range(state.positions.count):
-            number, symbol = state.positions.key_of(row)
-            yield _of_row(state, by_name, row, desks.get(number, ""), symbols[symbol])
+        """All once."""
+        percents = {scope.place: scope.warn_percent for scope in self._scopes}
+        for uses in of_all(self._state, SaidByName(self._scopes)):
+            yield list(_told(uses, percents))
 
 
-def _nearly(scope: LimitScope, name: str, desk: str, symbol: str, used: int) -> Iterator[Nearly]:
-    """What is used of the limit of that name, where the scope says it and it allows anything."""
-    most, percent = getattr(scope, name), scope.warn_percent
-    if isinstance(most, int) and most > 0 and isinstance(percent, int):
-        place = (scope.place, file_name(name), desk, symbol)
-        yield Nearly(place, max(used, 0), most, percent)
-
-
-def _of_scope(state: GuardState, scope: LimitScope) -> list[Nearly]:
-    """What the scope itself has."""
-    exposure, found = state.positions.exposure, list[Nearly]()
-    is_known = (not scope.desk or scope.desk in state.desks) and (
-        not scope.symbol or scope.symbol in state.positions.symbols
-    )
-    if not exposure.is_on or not is_known:
-        return found
-    for number, name in _OWN:
-        if name == _LOSS:
-            used = -state.day_profit(scope.desk, scope.symbol)
-        elif scope.scope == Scope.SYMBOL:
-            used = exposure.book(state.positions.symbols[scope.symbol]).figure(number)
-        elif scope.scope == Scope.DESK:
-            used = exposure.desk(state.desks[scope.desk].share).figure(number)
-        else:
-            used = exposure.firm.figure(number)
-        found += _nearly(scope, name, "", "", used)
-    return found
-
-
-def _of_desk(state: GuardState, scopes: dict[str, LimitScope], desk: str) -> list[Nearly]:
-    """Of each limit of open orders that covers a desk."""
-    used = state.orders.shares.of(state.desks[desk].share).open_count
-    said = (scopes[name] for name in ("", desk) if name in scopes)
-    return [one for scope in said for one in _nearly(scope, _OPEN_ORDERS, desk, "", used)]
-
-
-def _of_row(
-    state: GuardState, scopes: dict[tuple[str, str], LimitScope], row: int, desk: str, symbol: str
-) -> list[Nearly]:
-    """Of each limit of positions that covers a desk in a symbol: with all that works."""
-    kept, found = state.positions, list[Nearly]()
-    position = kept.position(row)
-    for name in (("", ""), (desk, ""), ("", symbol), (desk, symbol)):
-        scope = scopes.get(name)
-        if scope is not None:
-            for key, side in _POSITIONS:
-                used = (position if side == BUY else -position) + kept.working(row, side)
-                found += _nearly(scope, key, desk, symbol, used)
-    return found
+def _told(uses: Iterable[Use], percents: dict[str, Any]) -> Iterator[Nearly]:
+    """Of those what is a level, where the limit allows anything."""
+    for use in uses:
+        if use.place[1] in _WARNED and use.most > 0:
+            yield Nearly(use.place, use.used, use.most, percents[use.place[0]])

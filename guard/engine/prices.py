@@ -29,6 +29,12 @@ def has_moved(price: int, other: int, bps: int) -> bool:
     return wide_distance * _BPS > wide_price * bps
 
 
+def moved_bps(price: int, other: int) -> int:
+    """How far the other lies from a price, in basis points of it, rounded up: by so many it has not
+    `has_moved`, by fewer it has."""
+    return -(-abs(other - price) * _BPS // price)
+
+
 class SymbolPrice:
     """A symbol's: in ticks, and the log's count of time when it was recorded."""
 

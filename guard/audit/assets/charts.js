@@ -143,17 +143,17 @@ const Charts = (() => {
   }
 
   // Rows say the peak of a bucket and how it ended; between two of them the end of the first holds.
-  function stepsOf(rows, widthNs, endNs, peakAt, endOf) {
+  function stepsOf(rows, widthNs, endNs, peakAt, endOf, unit = UNIT) {
     const xs = [], ys = [];
     const add = (ns, value) => {
       if (xs.length && xs[xs.length - 1] === ns / 1e9) ys[ys.length - 1] = value;
       else { xs.push(ns / 1e9); ys.push(value); }
     };
     rows.forEach((row, i) => {
-      add(row[0], row[peakAt] / UNIT);
+      add(row[0], row[peakAt] / unit);
       const next = i + 1 < rows.length ? rows[i + 1][0] : Math.max(endNs, row[0]) + widthNs;
-      if (row[0] + widthNs < next) add(row[0] + widthNs, endOf(row) / UNIT);
-      if (i + 1 === rows.length) add(next, endOf(row) / UNIT);
+      if (row[0] + widthNs < next) add(row[0] + widthNs, endOf(row) / unit);
+      if (i + 1 === rows.length) add(next, endOf(row) / unit);
     });
     return [xs, ys];
   }
@@ -170,14 +170,14 @@ const Charts = (() => {
     })];
   }
 
-  function limitOf(rows, widthNs, endNs, at) {
+  function limitOf(rows, widthNs, endNs, at, unit = UNIT) {
     if (rows.every((row) => row[at] === null)) return null;
     const xs = [], ys = [];
     rows.forEach((row, i) => {
       // Where a limit is lifted its line goes up to there, and not only to the last change before.
       if (row[at] === null && i && rows[i - 1][at] !== null) { xs.push(row[0] / 1e9 - 1e-6); ys.push(ys[ys.length - 1]); }
       xs.push(row[0] / 1e9);
-      ys.push(row[at] === null ? null : row[at] / UNIT);
+      ys.push(row[at] === null ? null : row[at] / unit);
     });
     xs.push((Math.max(endNs, rows[rows.length - 1][0]) + widthNs) / 1e9);
     ys.push(ys[ys.length - 1]);
@@ -212,6 +212,32 @@ const Charts = (() => {
         columns: onOneAxis(tables),
         options: {
           height: 210,
+          scales: { y: { range: (_s, _low, high) => [0, high * 1.06 || 1] } },
+          axes: [timeAxis(), axis((_self, splits) => splits.map((value) => short.format(value)), { size: 64 })],
+          series: [atUtc("at, UTC"), ...series],
+        },
+      };
+    });
+  }
+
+  // A limit's use: { currency, is_money, bucket_width_ns, end_ns, rows: [[begin_ns, peak, used, bound or null], ...] }.
+  function limit(place, data) {
+    return live(place, data, ({ currency, is_money: isMoney, bucket_width_ns: width, end_ns: end, rows }) => {
+      if (!rows || !rows.length) return null;
+      const unit = isMoney ? UNIT : 1;
+      const text = (value) => value == null ? "–" : isMoney ? `${exact.format(value)} ${currency}` : whole.format(value);
+      const bound = limitOf(rows, width, end, 3, unit);
+      const stepped = { points: { show: false }, spanGaps: true, paths: uPlot.paths.stepped({ align: 1 }), value: (_self, value) => text(value) };
+      const tables = [stepsOf(rows, width, end, 1, (row) => row[2], unit), ...(bound ? [bound] : [])];
+      const series = [
+        { ...stepped, label: "used", stroke: colour("held"), width: 2, fill: `${colour("held")}22` },
+        { ...stepped, label: "bound", stroke: colour("limit"), width: 1.5 },
+      ].slice(0, tables.length);
+      return {
+        form: `limit ${tables.length}`,
+        columns: onOneAxis(tables),
+        options: {
+          height: 190,
           scales: { y: { range: (_s, _low, high) => [0, high * 1.06 || 1] } },
           axes: [timeAxis(), axis((_self, splits) => splits.map((value) => short.format(value)), { size: 64 })],
           series: [atUtc("at, UTC"), ...series],
@@ -291,5 +317,5 @@ const Charts = (() => {
     });
   }
 
-  return { UNIT, timeline, times, exposure, position, histogram, onChange, duration, clock, whole, exact, short };
+  return { UNIT, timeline, times, exposure, limit, position, histogram, onChange, duration, clock, whole, exact, short };
 })();

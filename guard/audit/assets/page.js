@@ -23,6 +23,10 @@
       const { bucket_width_ns, courses } = data.positions;
       return Charts.position(place, { currency: data.currency, end_ns: data.end_ns, bucket_width_ns, ...courses[course] });
     }
+    if (kind === "limit") {
+      const { bucket_width_ns, courses } = data.limits;
+      return Charts.limit(place, { currency: data.currency, end_ns: data.end_ns, bucket_width_ns, ...courses[course] });
+    }
     if (kind === "chosen") return Charts.exposure(place, exposureOf(document.getElementById("desk").value));
     const text = kind === "batches" ? Charts.whole.format : Charts.duration;
     return Charts.histogram(place, { histogram: data[kind], name, text });
