@@ -42,6 +42,8 @@ PURE_GUARD = frozenset(
         "audit.units",
         "audit.words",
         "audit.changes",
+        "audit.breach_tables",
+        "audit.breaches",
         "audit.chart_data",
         "audit.check",
         "audit.claims",

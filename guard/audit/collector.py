@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from guard.audit.breaches import DayBreaches
 from guard.audit.day_counts import DayCounts
 from guard.audit.day_requests import DayRequests
 from guard.audit.limit_day import LimitDay
@@ -92,6 +93,7 @@ class DayCollector:
         self._requests = DayRequests(self.counts)
         self.positions = PositionCourse()
         self.limits = LimitDay()
+        self.breaches = DayBreaches()
         self.fill_flags: Counter[str] = Counter()
         self.execution_flags: Counter[str] = Counter()
         self.unpaid_fees_microcents = 0
@@ -118,6 +120,7 @@ class DayCollector:
             self.positions.observe(at_ns, state)
             self._begin(sequence, at_ns, state)
             self.limits.observe(sequence, at_ns, request, answer, state)
+            self.breaches.observe_request(sequence, at_ns, decided, state, is_unusual)
             return
         outcome = decided.outcome
         at_ns = counts.begin_record(
@@ -127,11 +130,13 @@ class DayCollector:
         self.positions.observe(at_ns, state)
         self._begin(sequence, at_ns, state)
         self.limits.observe_event(sequence, at_ns, outcome, state)
+        self.breaches.observe(sequence, at_ns, decided, state)
 
     def _begin(self, sequence: int, at_ns: int, state: GuardState) -> None:
         """Of a part of a log the first record: what stands already."""
         if self.counts.record_count == 1 and sequence > 1:
             self.limits.begin(at_ns, state)
+            self.breaches.begin(state)
 
     @property
     def administrative(self) -> list[dict[str, Any]]:

@@ -104,6 +104,7 @@ def _body(document: Document, source: str) -> list[str]:
         ("exposure", "Exposure", _exposure(document, named)),
         ("positions", "Positions", _positions(document, named)),
         ("limits", "Limits", _limits(document, named)),
+        ("breaches", "Breaches", _shown(named, "breaches", "suspects")),
         ("ledger", "Conservation", _shown(named, "conservation")),
         ("where", "Desks, symbols, venues", _shown(named, *PLACES)),
         ("latency", "Latency and batches", _latency(document, named)),

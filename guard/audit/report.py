@@ -80,6 +80,7 @@ def day_fields(day: DayCollector, state: GuardState) -> dict[str, Any]:
         "exposure": _exposure(counts.exposure),
         "positions": day.positions.fields(counts.last_ns, state),
         "limits": day.limits.fields(state),
+        "breaches": day.breaches.fields(state, counts.last_ns),
         "latency": _latency(counts),
         "batches": counts.batch_records.as_fields("records"),
         "policies": [asdict(period) for period in day.policies],

@@ -7,6 +7,7 @@ Owns which tables there are, their columns and their words. It computes nothing 
 from collections.abc import Iterable
 from typing import Any, Final
 
+from guard.audit.breach_tables import breach_tables
 from guard.audit.formats import NOTHING, count, duration, money, share, shortened, time
 from guard.audit.limit_tables import limit_tables
 from guard.audit.table import Document, Row, Table
@@ -84,6 +85,7 @@ def tables(document: Document) -> list[Table]:
         _exposure(document),
         _positions(document),
         *limit_tables(document),
+        *breach_tables(document),
         _by_name(document, "by_desk", "By desk", "desk"),
         _by_name(document, "by_symbol", "By symbol", "symbol"),
         _by_venue(document),

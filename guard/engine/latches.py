@@ -52,9 +52,10 @@ def place_words(desk: str, symbol: str) -> str:
 
 
 class Latches:
-    """All that are set."""
+    """All that are set. `moves`: how many times one was set or lifted, for who watches."""
 
     def __init__(self) -> None:
+        self.moves = 0
         self._set: dict[tuple[str, str], dict[str, int]] = {}
 
     def __len__(self) -> int:
@@ -70,7 +71,10 @@ class Latches:
 
     def put(self, desk: str, symbol: str, kind: str, sequence: int) -> None:
         """Record `sequence` sets one."""
-        self._set.setdefault((desk, symbol), {}).setdefault(kind, sequence)
+        kinds = self._set.setdefault((desk, symbol), {})
+        if kind not in kinds:
+            kinds[kind] = sequence
+            self.moves += 1
 
     def lift(self, desk: str, symbol: str, kind: str) -> None:
         """A person lifts one."""
@@ -78,6 +82,7 @@ class Latches:
         if kind not in kinds:
             raise InvariantError(f"latch {kind} of {desk}/{symbol} is lifted, and is not set")
         del kinds[kind]
+        self.moves += 1
         if not kinds:
             del self._set[desk, symbol]
 

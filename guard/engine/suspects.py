@@ -11,6 +11,8 @@ that releases `day` orders. No decision asks.
 How it fails: it does not.
 """
 
+from typing import Any
+
 from msgspec import UNSET
 
 from guard.engine import chains
@@ -65,6 +67,23 @@ def _end_of(state: GuardState, venue: int) -> int | None:
     firm = state.limits.scope_of("", "")
     ends = () if firm is None else firm.session_ends or ()
     return next((end.second for end in ends if end.venue == venue), None)
+
+
+def suspects(state: GuardState, now_ns: int, most: int) -> tuple[list[dict[str, Any]], int]:
+    """The first so many of the suspect orders by now, in their order, and how many there are."""
+    orders, found, count = state.orders, list[dict[str, Any]](), 0
+    row = orders.find_open(0, orders.row_end()) if state.has_limits else NO_ROW
+    while row != NO_ROW:
+        if not is_member(orders, row) and is_suspect(state, row, now_ns):
+            count += 1
+            if count <= most:
+                desk, client_order_id = id_of(orders, row)
+                held = orders.hold_microcents(row)
+                found.append(
+                    {"desk": desk, "client_order_id": client_order_id, "held_microcents": held}
+                )
+        row = orders.find_open(row + 1, orders.row_end())
+    return found, count
 
 
 class SuspectSweep:
