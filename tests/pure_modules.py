@@ -31,6 +31,7 @@ PURE_GUARD = frozenset(
         "archive.columns",
         "archive.schema",
         "audit.answers",
+        "audit.asked_checks",
         "audit.assumptions",
         "audit.like_orders",
         "audit.lives",

@@ -54,12 +54,12 @@ SUSPECTS_MAX: Final = 100
 FILL_BREACHES: Final = ("overfill", "unknown", "refused", "uncharged", "differs")
 EXECUTION_BREACHES: Final = ("differs", "overfill", "unknown", "refused")
 STATES: Final = ("halted", "reducing")
-_AMENDED: Final = {
+_AMENDED: Final[dict[Any, str]] = {
     FillAccepted: "fee accepted",
     FillBusted: "busted",
     FillCorrected: "corrected",
 }
-_PROPOSAL_ENDS: Final = {ProposalWithdrawn: "withdrawn", ProposalExpired: "expired"}
+_PROPOSAL_ENDS: Final[dict[Any, str]] = {ProposalWithdrawn: "withdrawn", ProposalExpired: "expired"}
 # What tells two entries that stand apart: the kind, whose, and of which id.
 Key = tuple[str, str, str, str]
 
@@ -155,6 +155,8 @@ class DayBreaches:
     def _note_fact(self, at: Any) -> None:
         """A fill or an execution may have flags that are a breach."""
         event = at[2]
+        fact: Any
+        breaches: tuple[str, ...]
         if isinstance(event, FillRecorded):
             word, fact, breaches = "fill", event.fill, FILL_BREACHES
         elif isinstance(event, ExecutionRecorded):

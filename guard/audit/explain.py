@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
+from guard.audit.asked_checks import checks_of
 from guard.audit.remedies import lead, remedies, remedies_for_requested
 from guard.audit.sentences import override_sentence, sentence_of
 from guard.engine.events import HoldFreed, KernelRows
@@ -77,7 +78,7 @@ class OrderExplainer:
             return
         outcome = decided.outcome
         if isinstance(outcome, OrderDecided | OrderRefused):
-            self._add(place, outcome, decided.kernel, state)
+            self._add(place, decided, state)
         elif isinstance(outcome, FillRecorded):
             self._follow(place, "fill", outcome, outcome.fill, outcome.answer)
         elif isinstance(outcome, OrderReleased):
@@ -119,13 +120,8 @@ class OrderExplainer:
     def _is_meant(self, client_order_id: str, desk: str) -> bool:
         return client_order_id == self.client_order_id and self.desk in (None, desk)
 
-    def _add(
-        self,
-        place: Place,
-        event: OrderDecided | OrderRefused,
-        rows: KernelRows | None,
-        state: GuardState,
-    ) -> None:
+    def _add(self, place: Place, decided: Replayed, state: GuardState) -> None:
+        event: OrderDecided | OrderRefused = decided.outcome
         is_of_known = event.answer.reason == "client_order_id_reused"
         if len(self.explanations) >= EXPLANATIONS_MAX:
             self.left_out += 1
@@ -133,7 +129,9 @@ class OrderExplainer:
                 # What follows is of this order, and left out with it.
                 self._latest.pop(event.order.desk, None)
             return
-        explanation = explain_order(place, event, rows, state)
+        explanation = explain_order(place, event, decided.kernel, state)
+        if isinstance(event.answer, Reject) and decided.request is not None:
+            explanation["checks"] = checks_of(state, decided.request, event.answer.reason)
         self.explanations.append(explanation)
         if not is_of_known:  # what follows is of the order that has the id
             self._latest[event.order.desk] = explanation
@@ -234,6 +232,7 @@ def explain_order(
         if instrument is None
         else instrument.notional_microcents(order.quantity, _priced_at(event, state)),
         "reference": _reference(event),
+        "checks": None,
         "limits": limit_lines(state, order.desk, order.symbol),
         "halts": {
             "entries": None if halt is None else halt._asdict(),

@@ -25,6 +25,8 @@ def explanation_tables(explanation: Document, currency: str) -> list[Table]:
         return [_following(explanation)]
     shown = [_remedies(explanation, currency)] if explanation["remedies"] else []
     shown += [_record(explanation), _request(explanation, currency)]
+    if explanation["checks"]:
+        shown.append(_checks(explanation))
     if explanation["limits"]:
         shown.append(_limits(explanation))
     if explanation["kernel"] is not None:
@@ -112,6 +114,40 @@ def _reference(explanation: Document) -> list[Row]:
         return []
     text = f"{count(reference['price'])} ticks, {duration(reference['age_ns'])} old"
     return [("the symbol's mark then", text)]
+
+
+_VERDICTS: Final = {
+    "passes": "passes",
+    "refuses": "refuses",
+    "spared": "not asked: it but reduces",
+    "overridden": "would refuse: two people let it past",
+    "barred": "not asked: cannot be behind what refused",
+}
+_MONEY_CHECKS: Final = (
+    "overflow", "insufficient", "exposure_limit_exceeded", "notional_rate_exceeded",
+)  # fmt: skip
+
+
+def _checks(explanation: Document) -> Table:
+    """Every check there is, in its order: the first that refuses is the answer."""
+    rows = []
+    for line in explanation["checks"]:
+        name = "value_max_microcents" if line["check"] in _MONEY_CHECKS else line["key"]
+        figures = (
+            NOTHING if line[each] is None else _limit_value(_field_name(name), line[each])
+            for each in ("measured", "limit", "used")
+        )
+        said_by = NOTHING if line["scope"] is None else line["scope"].replace("_", " in a ")
+        words = reason_words(line["check"]) if line["check"] else "what the policy says"
+        key = line["key"].replace("_", " ") or NOTHING
+        rows.append((words, _VERDICTS[line["verdict"]], *figures, said_by, key))
+    columns = ("refused because of", "verdict", "#measured", "#limit", "#used", "said by", "key")
+    note = "Of one that passes, measured is what it was asked about, where that is one figure."
+    return Table("explain-checks", "What every check said", columns, rows, note)
+
+
+def _field_name(file_key: str) -> str:
+    return next((key.name for key in KEYS if file_name(key.name) == file_key), file_key)
 
 
 def _limits(explanation: Document) -> Table:

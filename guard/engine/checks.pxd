@@ -34,6 +34,10 @@ cdef class Check:
         self, GuardState state, Request request, Outcome outcome, Found found
     ) except -1
 
+cpdef bint asks(
+    Check check, GuardState state, Request request, Outcome outcome, Found found
+) except -1
+
 @cython.locals(check=Check)
 cdef Check row(
     number, scope, Function function, bint bars_kernel=*, int since_version=*, int until_version=*,

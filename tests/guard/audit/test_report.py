@@ -12,6 +12,7 @@ from guard_day_support import trading_day
 # Their keys are not the report's: names, reasons and fields of the day.
 OPEN = {"by_desk", "by_symbol", "by_venue", "events", "reasons", "by_reason", "administrative"}
 OPEN |= {"venues_stopped_by_gate", "fill_flags", "content", "explanations", "examples"}
+OPEN |= {"measured", "counts"}
 
 
 def keys_of(value: Any) -> set[str]:
