@@ -26,6 +26,8 @@ FIGURES: dict[str, int] = {
     "connections": 1,
     "lines_not_said": 0,
     "limits_nearly_used": 0,
+    "latches": 0,
+    "desks_reducing": 0,
 }
 
 

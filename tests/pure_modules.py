@@ -177,6 +177,7 @@ PURE_GUARD = frozenset(
         "engine.suspects",
         "histogram",
         "observe",
+        "observe.limit_rows",
         "observe.exposure",
         "observe.latency",
         "observe.picture",

@@ -401,6 +401,18 @@ class ConfigurationReply(Struct, tag="configuration", tag_field="type"):
     request_id: RequestId = UNSET
 
 
+class LimitUse(Struct):
+    """Who uses most of a key of limits: where the limit is said, of which desk and symbol it is
+    used (empty: of all that the scope covers), how much, and of how much. Money in microcents."""
+
+    limit: str
+    said: str
+    desk: str
+    symbol: str
+    used: int
+    bound: int
+
+
 class HealthReply(Struct, tag="health", tag_field="type", kw_only=True):
     """How the guard is: figures by name, and its troubles in words, the worst first."""
 
@@ -421,6 +433,7 @@ class HealthReply(Struct, tag="health", tag_field="type", kw_only=True):
     symbols_reducing: list[str] = msgspec.field(default_factory=list)
     latches: list[str] = msgspec.field(default_factory=list)  # kind and desk, or desk/symbol
     limits_nearly_used: list[str] = msgspec.field(default_factory=list)
+    limits_used: list[LimitUse] = msgspec.field(default_factory=list)  # of each key the worst
     standing: list[str] = msgspec.field(default_factory=list)  # alarms that last, in words
     entries_halted: str | None  # why the disk's reserve has halted entries
     figures: dict[str, int]

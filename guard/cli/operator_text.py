@@ -9,7 +9,11 @@ from typing import Any, Final
 
 from guard.admin import messages as said
 from guard.audit import formats
+from guard.audit.formats import NOTHING
+from guard.observe.limit_rows import limit_rows
 from guard.protocol.instruments import counted
+
+LIMITS_SHOWN: Final = 5  # of which the most is used
 
 
 def text_of(reply: Any) -> str:
@@ -241,6 +245,12 @@ def health_text(reply: said.HealthReply) -> str:
         f"{figures['remembered_orders_max']:,} ids remembered",
         f"clients     {figures['connections']:,} connections",
     ]
+    for at, row in enumerate(limit_rows(reply.limits_used[:LIMITS_SHOWN])):
+        use = row["use_per_mille"]
+        share = "all" if use is None else f"{use / 10:.1f} %"
+        who = row["said_by"] + ("" if row["used_by"] == NOTHING else f": {row['used_by']}")
+        used = f"{row['limit']} {share}, {row['used']} of {row['bound']} ({who})"
+        lines.append(f"{'' if at else 'limits':<12}{used}")
     if reply.troubles:
         lines += ["", *(f"! {sentence}" for sentence in reply.troubles)]
     else:

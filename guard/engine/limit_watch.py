@@ -1,9 +1,10 @@
-"""Which limits are nearly used: a scope's `warn_percent`, an alarm and no refusal. Pure.
+"""How much of each limit is used as of now, and which are nearly used (`warn_percent`). Pure.
 
 Owns the rule (`guard/PROTOCOL.md`, 3.5): of each limit that a scope with a `warn_percent` says
 itself, of what that scope has (exposure, a day's loss), or of the positions and the open orders of
 the desks that it covers, an alarm begins once so much of it is used, and ends once a twentieth less
-than that is. No decision asks, and no record says so. Rates are no levels, and have none.
+than that is. No decision asks, and no record says so. Rates are no levels, and have none. And of
+each key of limits, rates too, who uses the most of theirs (`worst`), whether or not it is told.
 
 How it works: a step looks at so many places (a scope, a desk, a row of positions), the next one
 goes on behind them; so however many there are, no request waits long for it.
@@ -11,13 +12,14 @@ goes on behind them; so however many there are, no request waits long for it.
 How it fails: it does not.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 
-from guard.engine.limit_use import Place, SaidByName, Use, of_all
+from guard.engine.limit_use import Place, SaidByName, Use, of_all, of_rates
 from guard.engine.state import GuardState
 from guard.protocol.limits import WARNED_KEYS, LimitScope, file_name
 
@@ -49,35 +51,58 @@ class LimitWatch:
         """`places_max`: how many a step looks at."""
         self._state, self._places_max = state, places_max
         self.near: dict[Place, Nearly] = {}
-        self._scopes: list[LimitScope] = []
         self._tree: list[LimitScope] = []
-        self._places: Iterator[list[Nearly]] = iter(())
+        self._percents: dict[str, Any] = {}
+        self._places: Iterator[list[Use]] = iter(())
+        # By key: of the last look at all of them, and of the one that is under way.
+        self._worst: dict[str, Use] = {}
+        self._found: dict[str, Use] = {}
+
+    def worst(self) -> list[Use]:
+        """Of each key the greatest share that anybody uses of theirs, the greatest first."""
+        found = [
+            max(each, key=_share)
+            for name in self._worst.keys() | self._found.keys()
+            if (each := [of[name] for of in (self._worst, self._found) if name in of])
+        ]
+        return sorted(found, key=lambda use: (-_share(use), use.place))
 
     def step(self) -> tuple[list[Nearly], list[Nearly]]:
         """Looks at the next places: what is nearly used from now on, and what no more."""
         over: list[Nearly] = []
         if self._state.limits.tree is not self._tree:
             over += self._take_tree()
-        if not self._scopes:
+        if not self._tree:
             return [], over
         fresh: list[Nearly] = []
         looked_at = 0
         for found in islice(self._places, self._places_max):
             looked_at += 1
-            for one in found:
+            for use in found:
+                self._take(use)
+            for one in _told(found, self._percents):
                 self._note(one, fresh, over)
         if looked_at < self._places_max:
             self._places = self._all_places()
+            self._worst, self._found = self._found, {}
         return fresh, over
+
+    def _take(self, use: Use) -> None:
+        name = key_of(use)
+        known = self._found.get(name)
+        if known is None or _share(use) > _share(known):
+            self._found[name] = use
 
     def _take_tree(self) -> list[Nearly]:
         """Other limits: what is said no more is nearly used no more."""
         self._tree = self._state.limits.tree
-        self._scopes = [scope for scope in self._tree if scope.warn_percent is not UNSET]
+        warned = [scope for scope in self._tree if scope.warn_percent is not UNSET]
+        self._percents = {scope.place: scope.warn_percent for scope in warned}
         self._places = self._all_places()
+        self._worst, self._found = {}, {}
         said = {
             (scope.place, file_name(name))
-            for scope in self._scopes
+            for scope in warned
             for name in WARNED_KEYS
             if isinstance(getattr(scope, name), int)
         }
@@ -94,15 +119,29 @@ class LimitWatch:
             self.near[one.place] = one
             fresh.append(one)
 
-    def _all_places(self) -> Iterator[list[Nearly]]:
-        """All once."""
-        percents = {scope.place: scope.warn_percent for scope in self._scopes}
-        for uses in of_all(self._state, SaidByName(self._scopes)):
-            yield list(_told(uses, percents))
+    def _all_places(self) -> Iterator[list[Use]]:
+        """All once: rates, then what stands used."""
+        said = SaidByName(self._tree)
+        for each in said.all.values():
+            if each.rates:
+                yield list(of_rates(self._state, each, "", ""))
+        yield from of_all(self._state, said)
+
+
+def key_of(use: Use) -> str:
+    """The key that a limit is of: a rate's without its window."""
+    return use.place[1].partition(" in ")[0]
+
+
+def _share(use: Use) -> float:
+    """How much of a limit is used; all of it and more, where nothing is allowed."""
+    if use.most > 0:
+        return use.used / use.most
+    return math.inf if use.used > 0 else 0.0
 
 
 def _told(uses: Iterable[Use], percents: dict[str, Any]) -> Iterator[Nearly]:
-    """Of those what is a level, where the limit allows anything."""
+    """Of those what is a level that is told, where the limit allows anything."""
     for use in uses:
-        if use.place[1] in _WARNED and use.most > 0:
+        if use.place[0] in percents and use.place[1] in _WARNED and use.most > 0:
             yield Nearly(use.place, use.used, use.most, percents[use.place[0]])

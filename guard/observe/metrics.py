@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from guard.admin.messages import DeskLine, HealthReply
 from guard.admin.troubles import KINDS
+from guard.observe.limit_rows import used_ratio
 from guard.observe.picture import Picture, use_of
 from guard.observe.readiness import WORDS
 from guard.protocol.instruments import MICROCENTS_PER_CURRENCY_UNIT
@@ -57,6 +58,8 @@ _FIGURES: Final = (
     ("remembered_orders_max", "remembered_orders_max", 1, "How many order ids may be."),
     ("connections", "connections", 1, "Connections at the orders' door."),
     ("limits_nearly_used", "limits_nearly_used", 1, "Limits of which warn_percent is used."),
+    ("latches", "latches", 1, "Latches that are set."),
+    ("desks_reducing", "desks_reducing", 1, "Desks that may but reduce positions."),
     ("desks", "desks", 1, "Desks."),
     ("instruments", "instruments", 1, "Instruments."),
 )
@@ -197,6 +200,25 @@ def _of_health(picture: Picture, health: HealthReply) -> Iterator[Any]:
         )
         yield _gauge("anchor_sequence", "The record of the anchor.", figures["anchor_sequence"])
     yield _gauge("firm_halted", "Has a person halted all entries?", health.is_firm_halted)
+    yield _gauge("firm_reducing", "May all desks but reduce positions?", health.is_firm_reducing)
+    yield _gauge(
+        "symbols_reducing",
+        "Symbols in which positions may but be reduced.",
+        len(health.symbols_reducing),
+    )
+    yield _gauge(
+        "standing_alarms",
+        "Alarms that last: suspect orders, marks that jumped, fills without room.",
+        len(health.standing),
+    )
+    used = GaugeMetricFamily(
+        f"{PREFIX}limit_used_ratio",
+        "Of each key of limits the greatest share that anybody uses of theirs.",
+        labels=["limit"],
+    )
+    for use in health.limits_used:
+        used.add_metric([use.limit.replace(" ", "_")], used_ratio(use))
+    yield used
     is_halted = health.entries_halted is not None
     yield _gauge("entries_halted", "Has the disk halted all entries?", is_halted)
     yield _gauge("desks_halted", "Desks that are halted.", len(health.desks_halted))

@@ -29,6 +29,7 @@ from guard.admin.troubles import troubles_by_kind
 from guard.audit.record_lines import Memory
 from guard.observe.exposure import DayExposure
 from guard.observe.latency import Classes, percentile, since
+from guard.observe.limit_rows import limit_rows
 from guard.observe.readiness import unready
 from guard.observe.series import MINUTE_NS, MINUTES_KEPT, SECOND_NS, SECONDS_KEPT, Ring
 from guard.observe.tally import COLUMNS, Tally
@@ -197,6 +198,7 @@ class Picture:
                 "gaps": self.feed_gaps,
                 "error": self.feed_error,
             },
+            "limits": [] if health is None else limit_rows(health.limits_used),
             "totals": self._totals(),
             "rejects": self._in_words(self.tally.rejects),
             "halts": self._in_words(self.tally.halts),
@@ -289,6 +291,6 @@ def _per_mille(part: int, whole: int) -> int:
 
 def _daemon_data(health: HealthReply) -> dict[str, Any]:
     data: dict[str, Any] = msgspec.to_builtins(health)
-    for name in ("type", "request_id", "troubles"):
+    for name in ("type", "request_id", "troubles", "limits_used"):
         data.pop(name, None)
     return data

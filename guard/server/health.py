@@ -8,9 +8,10 @@ from typing import Final
 
 from guard import __version__, clock
 from guard.admin.latch_actions import latch_lines
-from guard.admin.messages import ADMIN_VERSION, HealthReply
+from guard.admin.messages import ADMIN_VERSION, HealthReply, LimitUse
 from guard.admin.troubles import troubles_of
 from guard.engine.latches import OF_ALL
+from guard.engine.limit_watch import key_of
 from guard.process.operator_lines import lines_not_said
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery.checkpoint_schedule import Checkpointer
@@ -57,11 +58,18 @@ def health_of(
         symbols_reducing=sorted(state.reducing_symbols)[:NAMES_MAX],
         latches=latch_lines(state.latches)[:NAMES_MAX],
         limits_nearly_used=nearly_used[:NAMES_MAX],
+        limits_used=[
+            LimitUse(key_of(use), said, desk, symbol, use.used, use.most)
+            for use in service.limit_alarms.worst()
+            for said, _, desk, symbol in [use.place]
+        ],
         standing=service.standing.lines(),
         entries_halted=None if state.entries_halt is None else state.entries_halt.reason,
         figures={
             **_figures(service, pipeline, checkpointer),
             "limits_nearly_used": len(nearly_used),
+            "latches": len(state.latches),
+            "desks_reducing": len(reducing),
         },
         troubles=[],
     )

@@ -9,6 +9,7 @@ How it fails: it does not, but for what `say` and `alarm` raise.
 from collections.abc import Callable
 from typing import Final
 
+from guard.engine.limit_use import Use
 from guard.engine.limit_watch import LimitWatch
 from guard.engine.state import GuardState
 from guard.process.line_forms import told
@@ -41,3 +42,7 @@ class LimitAlarms:
     def lines(self) -> list[str]:
         """What is nearly used, for people, by place."""
         return [one.words for _, one in sorted(self._watch.near.items())]
+
+    def worst(self) -> list[Use]:
+        """Of each key of limits the greatest share that anybody uses, the greatest first."""
+        return self._watch.worst()

@@ -67,7 +67,7 @@ class Top(App[None]):
 
     CSS = """
     #title { text-style: bold; height: 1; }
-    #figures { height: 2; }
+    #figures { height: auto; max-height: 3; }
     #alarms { height: auto; max-height: 6; color: $error; }
     #desks { height: 1fr; min-height: 5; scrollbar-size-vertical: 1; overflow-x: hidden; }
     #title, #figures, #rejects, #said { text-wrap: nowrap; text-overflow: ellipsis; }

@@ -31,6 +31,7 @@ DESK_COLUMNS: Final = (
 )
 DESKS_SHOWN_MAX: Final = 500
 REJECTS_SHOWN: Final = 5
+LIMITS_SHOWN: Final = 3
 RATE_SECONDS: Final = 10
 
 _S_NS: Final = 1_000_000_000
@@ -80,7 +81,18 @@ def figures(now: dict[str, Any], seconds: Sequence[Sequence[int | None]]) -> lis
     if of["disk_left_bytes"] >= 0:
         ages.append(f"disk {of['disk_left_bytes'] / 2**30:,.1f} GiB left")
     ages.append(f"{of['open_orders']:,} open orders")
-    return [rates, ", ".join(ages)]
+    return [rates, ", ".join(ages), *_limits(now)]
+
+
+def _limits(now: dict[str, Any]) -> list[str]:
+    """The limits of which the most is used, in a line, where any are configured."""
+    shown = []
+    for row in now["limits"][:LIMITS_SHOWN]:
+        use = row["use_per_mille"]
+        share = "all" if use is None else f"{use / 10:.1f}%"
+        who = row["said_by"] if row["used_by"] == "–" else f"{row['said_by']}: {row['used_by']}"
+        shown.append(f"{row['limit']} {share} ({who})")
+    return [f"limits: {', '.join(shown)}"] if shown else []
 
 
 def _rates(rows: Sequence[Sequence[int | None]]) -> str:

@@ -137,6 +137,13 @@
     unlessSame("halt-table", `${halts.length} ${halts.length && halts[0].sequence}`, (table) =>
       fill(table, halts.map((row) => [dayTimeOf(row.at_ns), make("span", row.is_halt ? "stopped" : "", row.what), row.scope === "firm" ? "all desks" : `${row.scope} ${row.name}`, row.by, row.why, whole.format(row.sequence)]),
         ["name", "", "name", "", "", "num"], "None since shortly before the observer began."));
+    const { limits } = state.now;
+    unlessSame("limit-table", JSON.stringify(limits), (table) =>
+      fill(table, limits.map((row) => {
+        const share = row.use_per_mille;
+        const of = share === null ? "–" : make("span", "", `${(share / 10).toFixed(1)} %`, useBar(share));
+        return [row.limit, row.said_by, row.used_by, of, row.used, row.bound];
+      }), ["name", "name", "name", "num", "num", "num"], "No limit is configured, or none is looked at yet."));
     const orders = [...totals.orders].sort((a, b) => b[3] - a[3]);
     unlessSame("reason-table", JSON.stringify(orders), (table) =>
       fill(table, orders.map(([verdict, stage, reason, number]) => [verdict, stage, reason, whole.format(number)]), ["", "", "", "num"], "No order yet."));

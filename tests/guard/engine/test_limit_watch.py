@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from guard.config.activation import limits_event
-from guard.engine.limit_watch import LimitWatch
+from guard.engine.limit_watch import LimitWatch, key_of
 from guard.process.line_forms import Told
 from guard.protocol.limits import WARNED_KEYS, LimitScope
 from guard.server.limit_alarms import TOLD_MAX, LimitAlarms
@@ -91,6 +91,32 @@ def test_of_each_limit_that_the_scope_says() -> None:
     ]
     words = watch.near["limits", "position_long_max", beta, "AAPL"].words
     assert words == "limits.position_long_max by desk desk-beta in AAPL: 50 % used"
+
+
+def test_of_each_key_the_worst_is_known_told_or_not() -> None:
+    text = (
+        f"{RULE}position_long_max = 1000\nopen_orders_max = 10\nposition_short_max = 0\n"
+        '[[limits.rates]]\nkind = "orders"\nwindow_ms = 1000\nmax = 8\n'
+        "[limits.desk.desk-beta]\nopen_orders_max = 3\n"
+    )
+    engine = begun(text)
+    watch = LimitWatch(engine.state, 100)
+    engine.admit(order("A-1", quantity=400, price=PRICE))
+    engine.admit(order("B-1", desk="desk-beta", quantity=500, price=PRICE))
+    assert looked(watch) == ([], [])
+    worst = [(key_of(use), *use) for use in watch.worst()]
+    assert worst == [
+        ("position_long_max", ("limits", "position_long_max", "desk-beta", "AAPL"), 500, 1_000),
+        ("open_orders_max", ("limits.desk.desk-beta", "open_orders_max", "desk-beta", ""), 1, 3),
+        ("rate of orders", ("limits", "rate of orders in 1000 ms", "", ""), 2, 8),
+        ("position_short_max", ("limits", "position_short_max", "desk-alpha", "AAPL"), 0, 0),
+    ]
+    engine.submit(cancel("B-1", "desk-beta"))
+    looked(watch)
+    assert watch.worst()[0].used == 400  # since the last look at all of them
+    engine.log(limits_event(limits_config(RULE).limits, actor(engine.now_ns)))
+    looked(watch)
+    assert watch.worst() == []
 
 
 def test_a_few_places_at_a_time_are_all_looked_at() -> None:

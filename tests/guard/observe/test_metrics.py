@@ -1,6 +1,7 @@
 """The metrics: what stands there, that Prometheus takes it, that alerts and dashboard name it."""
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ pytest.importorskip("prometheus_client", reason="needs the extra observe")
 from prometheus_client.parser import text_string_to_metric_families
 
 from guard.admin import queries
-from guard.admin.messages import Configuration, ListDesks
+from guard.admin.messages import Configuration, LimitUse, ListDesks
 from guard.engine.events import TradingHalted
 from guard.observe.metrics import Metrics
 from guard.observe.picture import Picture
@@ -53,7 +54,9 @@ def watched() -> Picture:
     day.submit(cancel())
     day.log(actor().event(TradingHalted, scope="desk", name="desk-beta"))
     picture.take_lines(lines_of(day), T0)
-    picture.take_health(health(head_sequence=1_000, is_firm_halted=True), T0)
+    used = [LimitUse("open_orders_max", "limits", "desk-alpha", "", 1, 4)]
+    told_health = health(head_sequence=1_000, is_firm_halted=True, limits_used=used)
+    picture.take_health(told_health, T0)
     picture.take_configuration(queries.answer(day.state, Configuration(), T0))
     picture.take_desks(queries.answer(day.state, ListDesks(), T0).desks, T0)
     counters = Counters(requests=4, sync_latency_ns_sum=3_000_000)
@@ -116,6 +119,41 @@ def test_figures_are_in_base_units_under_conventional_names() -> None:
     }
     assert {name: found.get(name) for name in expected} == expected
     assert 'pretrade_guard_desk_cap_currency_units{"desk": "desk-beta"}' not in found  # none
+
+
+def test_limits_their_use_latches_and_states() -> None:
+    picture = Picture(T0)
+    uses = [
+        LimitUse("exposure_gross_max", "limits", "", "", 955, 1_000),
+        LimitUse("rate of orders", "limits.desk.b", "", "", 1, 4),
+        LimitUse("position_short_max", "limits", "a", "AAPL", 0, 0),
+        LimitUse("position_long_max", "limits", "a", "AAPL", 1, 0),
+    ]
+    told = health(
+        limits_used=uses, latches=2, desks_reducing=3, is_firm_reducing=True,
+        symbols_reducing=["AAPL"], standing=["one"],
+    )  # fmt: skip
+    picture.take_health(told, T0)
+    found = samples(page_of(picture))
+    ratios = {
+        name: value for name, value in found.items() if name.startswith("pretrade_guard_limit_used")
+    }
+    assert ratios == {
+        'pretrade_guard_limit_used_ratio{"limit": "exposure_gross_max"}': 0.955,
+        'pretrade_guard_limit_used_ratio{"limit": "rate_of_orders"}': 0.25,
+        'pretrade_guard_limit_used_ratio{"limit": "position_short_max"}': 0,
+        'pretrade_guard_limit_used_ratio{"limit": "position_long_max"}': math.inf,
+    }
+    for name, value in (
+        ("latches", 2), ("desks_reducing", 3), ("firm_reducing", 1), ("symbols_reducing", 1),
+        ("standing_alarms", 1),
+    ):  # fmt: skip
+        assert found[f"pretrade_guard_{name}"] == value
+    assert [(row["limit"], row["use_per_mille"]) for row in picture.now(T0)["limits"]] == [
+        ("exposure gross max", 955), ("rate of orders", 250), ("position short max", None),
+        ("position long max", None),
+    ]  # fmt: skip
+    assert "limits_used" not in picture.now(T0)["daemon"]
 
 
 def test_of_a_daemon_that_does_not_answer_nothing_is_said_but_that() -> None:

@@ -29,13 +29,18 @@ DESKS = {
     "desk-beta": ("500000.00", "19001.00"),
     **{f"desk-{number:03}": ("1000.00", "none") for number in range(60)},
 }
+LIMITS = (
+    '[limits]\nquantity_max = "none"\nvalue_max = "none"\nprice_collar_bps = "none"\n'
+    "open_orders_max = 40\n[limits.desk.desk-beta]\nopen_orders_max = 4\n\n"
+)
 READY = "document.documentElement.dataset.looks > 1 && document.querySelector('#exposures canvas')"
 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Observer, Any]]:
     """A daemon that has traded, with 62 desks, and its observer."""
-    site = Site(tmp_path_factory.mktemp("watched"), config_text(desks=DESKS))
+    config = config_text(desks=DESKS).replace("[settings]", f"{LIMITS}[settings]")
+    site = Site(tmp_path_factory.mktemp("watched"), config)
     with (
         site.running() as daemon,
         observing(site.log) as observer,
@@ -92,6 +97,9 @@ def test_the_page_shows_what_there_is_and_goes_on(
         "no such symbol",
         "above the desk's exposure cap: 19,000.00 asked, 1.00 left",
     ]
+    tab.wait_for("document.querySelector('#limit-table tbody').textContent.includes('25.0 %')")
+    row = texts(tab, "#limit-table tbody tr > *")
+    assert row == ["open orders max", "desk desk-beta", "–", "25.0 %", "1", "4"]
     tab.wait_for("document.querySelectorAll('#open-table tbody tr').length === 2")
     client.ask(order("A-3", symbol="none"))
     tab.wait_for("document.querySelector('#reject-table tbody').textContent.includes('A-3')")

@@ -1,6 +1,7 @@
 """A day's loss beyond its limit, on a real daemon: said, told, kept over a kill, and lifted."""
 
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,11 @@ def test_a_loss_outlasts_a_kill_until_a_person_lifts_it(
             health = admin.ask(HEALTH)
             assert health["latches"] == ["loss desk desk-alpha"]
             assert health["figures"]["limits_nearly_used"] == len(health["limits_nearly_used"])
+            assert (health["figures"]["latches"], health["figures"]["desks_reducing"]) == (1, 1)
+            deadline = time.monotonic() + 20
+            while not (used := admin.ask(HEALTH)["limits_used"]):
+                assert time.monotonic() < deadline, "no limit was looked at"
+            assert "day_loss_max" in [line["limit"] for line in used]
             if with_checkpoint:
                 assert admin.ask(CHECKPOINT)["type"] == "done"
         daemon.signal(signal.SIGKILL)

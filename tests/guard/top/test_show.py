@@ -56,3 +56,23 @@ def test_rates_are_means_of_seconds_that_are_over() -> None:
     (text,) = show.figures(quiet, [row, [0] * len(row)])
     assert text == "5.0 orders/s, 0.0 rejects/s, 2.5 fills/s; sync 0.0 ms p50, 1.5 ms p99"
     assert show.figures(quiet, []) == ["nothing is counted yet"]
+
+
+def test_the_limits_of_which_most_is_used_have_a_line() -> None:
+    rows = [
+        ("position long max", "firm", "desk-a in AAPL", 955),
+        ("rate of orders", "desk b", "–", 400),
+        ("position short max", "firm", "desk-a in AAPL", None),
+        ("budget", "firm", "–", 1),
+    ]
+    names = ("limit", "said_by", "used_by", "use_per_mille")
+    of = {"checkpoint_age_ns": 0, "anchor_sequence": -1, "disk_left_bytes": -1, "open_orders": 0}
+    now = {
+        "daemon": {"figures": of},
+        "limits": [dict(zip(names, row, strict=True)) for row in rows],
+    }
+    assert show.figures(now, [])[2:] == [
+        "limits: position long max 95.5% (firm: desk-a in AAPL), rate of orders 40.0% (desk b), "
+        "position short max all (firm: desk-a in AAPL)"
+    ]
+    assert len(show.figures({**now, "limits": []}, [])) == 2
