@@ -44,6 +44,7 @@ def _planned(reply: said.Planned) -> str:
 
 def _desks(reply: said.DesksReply) -> str:
     has_returns = any(desk.returned_microcents for desk in reply.desks)
+    has_prices = any(desk.exposure_gross_microcents is not None for desk in reply.desks)
     rows = [
         (
             desk.desk,
@@ -52,13 +53,19 @@ def _desks(reply: said.DesksReply) -> str:
             formats.money(desk.held_microcents),
             formats.money(desk.spent_microcents),
             formats.money(desk.remaining_microcents),
+            *(
+                (_known(desk.exposure_gross_microcents), _known(desk.day_profit_microcents))
+                if has_prices
+                else ()
+            ),
             _state(desk),
         )
         for desk in reply.desks
     ]
     # Of what is granted: what busted and corrected fills gave back, where any did.
     returned = ("returned",) if has_returns else ()
-    heads = ("desk", "granted", *returned, "held", "spent", "free", "state")
+    priced = ("exposure", "day's profit") if has_prices else ()
+    heads = ("desk", "granted", *returned, "held", "spent", "free", *priced, "state")
     text = table(heads, rows, len(heads) - 2)
     return text + _more(reply.next_after, "--after")
 
@@ -69,7 +76,12 @@ def _more(place: str | int | None, option: str = "--cursor") -> str:
 
 
 def _state(desk: said.DeskLine) -> str:
-    return desk.state if not desk.why else f"{desk.state}: {', '.join(desk.why)}"
+    why = ", ".join(dict.fromkeys(desk.why))  # a latch of each of several symbols says the same
+    return f"{desk.state}: {why}" if why else desk.state
+
+
+def _known(microcents: int | None) -> str:
+    return "-" if microcents is None else formats.money(microcents)
 
 
 def _open_orders(reply: said.OpenOrdersReply) -> str:
@@ -89,6 +101,7 @@ def _open_orders(reply: said.OpenOrdersReply) -> str:
 
 
 def _positions(reply: said.PositionsReply) -> str:
+    has_prices = any(one.price_ticks is not None for one in reply.positions)
     rows = [
         (
             f"{one.desk} {one.symbol}",
@@ -97,11 +110,13 @@ def _positions(reply: said.PositionsReply) -> str:
             formats.count(one.working_sells),
             formats.money(one.cost_microcents),
             formats.money(one.realised_microcents),
+            *((_known(one.unrealised_microcents),) if has_prices else ()),
         )
         for one in reply.positions
     ]
-    heads = ("position", "lots", "buying", "selling", "cost", "realised")
-    text = table(heads, rows, 5) if rows else "none here"
+    priced = ("unrealised",) if has_prices else ()
+    heads = ("position", "lots", "buying", "selling", "cost", "realised", *priced)
+    text = table(heads, rows, len(heads) - 1) if rows else "none here"
     return text + _more(reply.next_cursor)
 
 

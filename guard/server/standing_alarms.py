@@ -11,6 +11,7 @@ from guard.engine.shares import FILLS_PER_ORDER_MAX
 from guard.engine.state import GuardState
 from guard.engine.suspects import SuspectSweep
 from guard.process.line_forms import told
+from guard.protocol.instruments import counted
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS, NANOSECONDS_PER_SECOND
 from guard.server.marks import Marks
 
@@ -142,9 +143,11 @@ class SuspectOrders:
         count = self._sweep.count
         if not count:
             return None
+        verb, whose = ("is", "its") if count == 1 else ("are", "their")
         return (
-            f"{count} orders are open that their venue has ended by now (ioc and fok beyond "
-            "immediate_order_s, day beyond its session's end), or whose replace it has answered: "
+            f"{counted(count, 'order')} {verb} open that {whose} venue has ended by now (ioc and "
+            "fok beyond immediate_order_s, day beyond its session's end), or whose replace it has "
+            "answered: "
             "what they hold stays held until its word or a cancel comes, or a person frees it "
             "(`pretrade-guard admin orders --suspect` lists them)",
             "orders were open that their venue had ended",

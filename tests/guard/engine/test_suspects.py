@@ -139,7 +139,7 @@ def test_the_operator_is_told_as_long_as_it_lasts() -> None:
     now[0] = T0 + 10 * S
     told = watch.words()
     assert told is not None
-    assert told[0].startswith("1 orders are open that their venue has ended by now (ioc and fok")
+    assert told[0].startswith("1 order is open that its venue has ended by now (ioc and fok")
     engine.submit(cancel(), now[0])
     assert watch.words() is None
 
