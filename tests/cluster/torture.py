@@ -42,6 +42,7 @@ CALM_ANSWERS: Final = 60
 ASKED_SHARE: Final = 0.1  # of looks, in which a standby is asked
 SHOWS: Final = "answers what it knows: "
 PATIENCE_S: Final = 60.0
+CATCH_UP_S: Final = 240.0  # a standby folds its log, perhaps twice, and then what has come since
 DESKS: Final = {"desk-alpha": ("1000000000.00", "none")}
 TIMES: Final = {"beat_ms": 100, "silence_ms": 600, "unknown_after_ms": 3_000}
 
@@ -126,13 +127,15 @@ class Torture:
         running = (host for host in self.hosts if host.runs())
         return next(host for host in running if host.endpoint() == self.load.serving)
 
-    def until(self, condition: Callable[[], bool], what: str) -> None:
+    def until(
+        self, condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S
+    ) -> None:
         """Has the load go on until the condition holds."""
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + patience_s
         while not condition():
             if time.monotonic() > end:
                 said = [host.guard.stderr for host in self.hosts if host.guard is not None]
-                raise TimeoutError(f"{what}: not in {PATIENCE_S} s\n" + "\n".join(said))
+                raise TimeoutError(f"{what}: not in {patience_s} s\n" + "\n".join(said))
             self.look()
             self.load.turn()
 
@@ -161,8 +164,11 @@ class Torture:
     def stand_by(self, host: Host) -> None:
         """Has a host's guard follow, until it has caught up and shows what it has."""
         host.start("standby")
-        shows = (host.shows_at, host.endpoint)  # or it has taken over already
-        self.until(lambda: any(at() for at in shows) or not host.runs(), "a standby")
+
+        def is_up() -> bool:  # or it has taken over already
+            return bool(host.shows_at() or host.endpoint()) or not host.runs()
+
+        self.until(is_up, "a standby", CATCH_UP_S)
 
     def timed_takeover(self, name: str, after: float) -> None:
         """Until another guard has answered something that is new."""
