@@ -46,6 +46,8 @@ from guard.engine.request_events import (
     ReplaceFailed,
 )
 from guard.engine.state import GuardState
+from guard.protocol.outcome import Outcome as RequestOutcome
+from guard.protocol.request import Request
 from guard.replay.place import Place
 from guard.replay.redecide import Replayed
 
@@ -113,9 +115,7 @@ class DayCollector:
         counts, sequence = self.counts, place.sequence
         request, answer = decided.request, decided.answer
         if request is not None and answer is not None:
-            is_unusual = self._requests.observe(sequence, request, answer, state)
-            if is_unusual:
-                self._note_unusual(decided.outcome, sequence, state)
+            is_unusual = self._count(sequence, request, answer, decided, state)
             at_ns = counts.last_ns
             self.positions.observe(at_ns, state)
             self._begin(sequence, at_ns, state)
@@ -131,6 +131,20 @@ class DayCollector:
         self._begin(sequence, at_ns, state)
         self.limits.observe_event(sequence, at_ns, outcome, state)
         self.breaches.observe(sequence, at_ns, decided, state)
+
+    def _count(
+        self,
+        sequence: int,
+        request: Request,
+        answer: RequestOutcome,
+        decided: Replayed,
+        state: GuardState,
+    ) -> bool:
+        """Counts a request's record; whether it is a fact of which there is more to be said."""
+        is_unusual = self._requests.observe(sequence, request, answer, state)
+        if is_unusual:
+            self._note_unusual(decided.outcome, sequence, state)
+        return is_unusual
 
     def _begin(self, sequence: int, at_ns: int, state: GuardState) -> None:
         """Of a part of a log the first record: what stands already."""

@@ -8,15 +8,17 @@ from guard.protocol.messages import I64_MAX, Admit, Reject
 from kernel.layout import TRACE
 
 
+def _unpaid(answer: Any) -> int:
+    return int(getattr(answer, "unpaid_fee_microcents", 0))
+
+
 class DayOfObjects(DayCollector):
     """The same day, counted otherwise."""
 
-    def observe(self, place: Any, decided: Any, state: Any) -> None:
-        """Counts one record, which the state has just taken in."""
-        event, sequence = decided.outcome, place.sequence
+    def _count(self, sequence: int, request: Any, answer: Any, decided: Any, state: Any) -> bool:
+        event = decided.outcome
         if not isinstance(event, OrderDecided | OrderRefused | FillRecorded | OrderReleased):
-            super().observe(place, decided, state)
-            return
+            return super()._count(sequence, request, answer, decided, state)
         at_ns = self.counts.begin_record(
             sequence, event.received_at_ns, event.batch_first_sequence, state
         )
@@ -27,7 +29,9 @@ class DayOfObjects(DayCollector):
         else:
             self._note_order(event, sequence, at_ns, state)
             self.counts.decision_count += isinstance(event, OrderDecided)
-        self.positions.observe(at_ns, state)
+            return False
+        said = event.answer
+        return bool(said.flags or said.collected_microcents or _unpaid(said))
 
     def _note_order(self, event: Any, sequence: int, at_ns: int, state: Any) -> None:
         counts, order, answer = self.counts, event.order, event.answer
