@@ -20,7 +20,7 @@ import zmq
 from daemon_support import PATIENCE_S, Daemon, Site, config_text, event_of
 from guard.process.descriptors import LOG_RESERVE
 from guard.protocol.wire import REQUESTS_PER_MESSAGE_MAX
-from guard.server.daemon import MESSAGE_BYTES_MAX
+from guard.server.policy import MESSAGE_BYTES_MAX
 from protocol_client import PATIENCE_MS, PING, STATS, ProtocolClient, cancel, order, status
 
 pytestmark = pytest.mark.slow
