@@ -23,6 +23,7 @@ cdef class Effective:
 @cython.final
 cdef class Limits:
     cdef public list tree
+    cdef readonly i64 times_set
     cdef public object digest_hex
     cdef public dict buckets
     cdef public bint counts_orders, counts_facts, has_drop_copy, bounds_money

@@ -76,11 +76,14 @@ class Effective:
 
 
 class Limits:
-    """The tree in force, and what it comes to."""
+    """The tree in force, and what it comes to. `times_set`: since this process has it, for who asks
+    whether it is another one, be it with the same content.
+    """
 
     def __init__(self) -> None:
         self.tree: list[LimitScope] = []
         self.digest_hex = ""
+        self.times_set = 0
         self.buckets: dict[BucketKey, Bucket] = {}
         self.counts_orders = False  # of what is admitted something is remembered
         self.has_drop_copy = False  # there is one, of some desk and symbol
@@ -101,6 +104,7 @@ class Limits:
     def set(self, tree: list[LimitScope], digest_hex: str) -> None:
         """Another tree, normalized, and its digest. Buckets that both have keep what is used."""
         self.tree, self.digest_hex = tree, digest_hex
+        self.times_set += 1
         self._scopes = {(scope.desk, scope.symbol): scope for scope in tree}
         self._desks = ["", *sorted({scope.desk for scope in tree} - {""})]
         symbols = {scope.symbol for scope in tree}

@@ -20,7 +20,7 @@ cdef class Revaluing:
     cdef Marks _marks
     cdef list _heap
     cdef dict _waiting
-    cdef object _limits_digest_hex
+    cdef i64 _limits_set
 
     @cython.locals(state=GuardState, worth=Worth)
     cpdef bint is_due(self, Request order) except -1

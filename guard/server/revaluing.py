@@ -37,13 +37,13 @@ class Revaluing:
         self.next_due_ns = NEVER
         self._heap: list[tuple[int, str]] = []
         self._waiting: dict[str, int] = {}
-        self._limits_digest_hex = ""
+        self._limits_set = 0  # how often they were when `_heap` was made
 
     def is_due(self, order: Request) -> bool:
         """Is there anything to be recorded before that order is decided?"""
         state = self._state
-        if state.limits.digest_hex != self._limits_digest_hex:
-            return True  # under other limits other prices may be due
+        if state.limits.times_set != self._limits_set:
+            return True  # under other limits other prices may be due, or were not kept between
         if order.elapsed_ns >= self.next_due_ns:
             return True
         worth = state.worth_of(order)
@@ -93,8 +93,8 @@ class Revaluing:
     def take_due(self, order: Request, wall_ns: int) -> list[Revalued]:
         """What is to be recorded before that order, each once it was applied."""
         state = self._state
-        if state.limits.digest_hex != self._limits_digest_hex:
-            self._limits_digest_hex = state.limits.digest_hex
+        if state.limits.times_set != self._limits_set:
+            self._limits_set = state.limits.times_set
             self._heap, self._waiting = [], {}
             for symbol in self._marks.shown(wall_ns):
                 self._wait(symbol, 0)

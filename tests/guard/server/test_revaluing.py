@@ -89,3 +89,17 @@ def test_under_other_limits_other_prices_are_due(tmp_path: Path) -> None:
         ("BTC-USD", 6_000_000, 1),
         ("AAPL", 19_100, 1),
     ]
+
+
+def test_what_came_while_no_price_was_kept_is_due_when_the_same_limits_are_back(
+    tmp_path: Path,
+) -> None:
+    guard = begun(tmp_path)
+    guard.ask(mark(19_000), mark(6_000_000, "BTC-USD"), order("A-1"))
+    for text in (WAIVED, RULE):
+        tree = limits_config(text).limits
+        record_event(guard.engine, guard.writer, limits_event(tree, actor(guard.now_ns)))
+        if text == WAIVED:
+            guard.ask(mark(7_000_000, "BTC-USD"))
+    guard.ask(order("A-2"))
+    assert prices(guard.end())[2:] == [("BTC-USD", 7_000_000, 1)]
