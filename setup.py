@@ -61,7 +61,7 @@ EXTENSIONS = [
     for package, modules in COMPILED_MODULES.items()
     for module in modules
 ]
-EXTENSIONS.append(extension(SHARED_MODULE, ".c", optimization("forms", "")))
+EXTENSIONS.append(extension(SHARED_MODULE, ".c", optimization(*SHARED_MODULE.split("."))))
 
 CORES = os.cpu_count() or 1
 

@@ -184,7 +184,7 @@ def _lowered(_state: GuardState, action: asked.LowerBudget, actor: Actor) -> Any
 
 
 def _capped(_state: GuardState, action: asked.SetCap, actor: Actor) -> Any:
-    cap = action.cap()
+    cap = asked.cap_microcents(action.max_reserved_microcents)
     return named(actor, DeskCapped, action, desk=action.desk, max_reserved_microcents=cap)
 
 
@@ -195,7 +195,7 @@ def _opened(_state: GuardState, action: asked.OpenDesk, actor: Actor) -> Any:
         action,
         desk=action.desk,
         budget_microcents=action.budget_microcents,
-        max_reserved_microcents=action.cap(),
+        max_reserved_microcents=asked.cap_microcents(action.max_reserved_microcents),
     )
 
 
@@ -316,7 +316,7 @@ def _plan_lower(state: GuardState, action: asked.LowerBudget, actor: Actor) -> P
 
 def _plan_cap(state: GuardState, action: asked.SetCap, actor: Actor) -> Plan:
     line = _line_of(state, action.desk)
-    cap = action.cap()
+    cap = asked.cap_microcents(action.max_reserved_microcents)
     before, after = _cap_words(line.cap or None), _cap_words(cap)
     if before == after:
         words = f"desk {action.desk}: its exposure cap is {after} already"
@@ -333,7 +333,8 @@ def _plan_open(state: GuardState, action: asked.OpenDesk, actor: Actor) -> Plan:
         raise AdminError("desk_exists", "desk", f"desk {action.desk!r} is open already")
     if len(state.desks) >= DESKS_MAX:
         raise AdminError("too_many", "desk", f"{DESKS_MAX} desks are open; no more are allowed")
-    budget, cap = _money(action.budget_microcents), _cap_words(action.cap())
+    budget = _money(action.budget_microcents)
+    cap = _cap_words(asked.cap_microcents(action.max_reserved_microcents))
     changes = [f"desk {action.desk}: opened, budget {budget}, exposure cap {cap}"]
     return Plan(_opened(state, action, actor), changes)
 

@@ -110,16 +110,16 @@ class LowerBudget(Action, tag="lower_budget"):
     amount_microcents: MicrocentsAboveZero
 
 
+def cap_microcents(cap: Cap) -> int | None:
+    """The cap in microcents; None: there is none."""
+    return cap if isinstance(cap, int) else None
+
+
 class SetCap(Loosening, tag="set_cap"):
     """Cap the sum of a desk's open holds. Holds that are open stay."""
 
     desk: DeskName
     max_reserved_microcents: Cap
-
-    def cap(self) -> int | None:
-        """The cap in microcents; None: there is none."""
-        cap = self.max_reserved_microcents
-        return cap if isinstance(cap, int) else None
 
 
 class OpenDesk(Action, tag="open_desk"):
@@ -128,11 +128,6 @@ class OpenDesk(Action, tag="open_desk"):
     desk: DeskName
     budget_microcents: Microcents
     max_reserved_microcents: Cap
-
-    def cap(self) -> int | None:
-        """The cap in microcents; None: there is none."""
-        cap = self.max_reserved_microcents
-        return cap if isinstance(cap, int) else None
 
 
 class DefineInstrument(Action, tag="define_instrument"):

@@ -87,7 +87,7 @@ def _at_prices(state: GuardState, desk: Desk) -> tuple[int | None, int | None]:
     if not exposure.is_on:
         return None, None
     measure = exposure.desk(desk.share)
-    return (None, None) if measure.unpriced else (measure.figure(GROSS), measure.day_profit())
+    return (None, None) if measure.unpriced else (measure.figure(GROSS), measure.day.profit())
 
 
 def _desks(state: GuardState, query: asked.ListDesks, _now_ns: int) -> DesksReply:

@@ -15,13 +15,12 @@ lets the order pass had measured, it does not say: here is what it is asked abou
 from collections.abc import Callable
 from typing import Any, Final
 
-from guard.audit.limit_statements import MEASURED
+from guard.audit.limit_statements import MEASURED, RATE_OF_REASON
 from guard.engine import limit_use
 from guard.engine.checks import (
     BEFORE_KERNEL_BY_VERSION,
     BEHIND_KERNEL_BY_VERSION,
     Check,
-    asks,
 )
 from guard.engine.decide import decide
 from guard.engine.limit_use import SaidByName, Use
@@ -39,11 +38,6 @@ _NOBODYS_ID: Final = b"\x01"
 _FIGURES: Final = ("asked", "limit", "used")
 _KEY_OF_FILE_NAME: Final = {file_name(key.name): key for key in KEYS}
 _STANDING: Final = frozenset(map(file_name, limit_use.STANDING_KEYS))
-_RATES: Final = {
-    Refusal.ORDER_RATE_EXCEEDED: "orders",
-    Refusal.REPLACE_RATE_EXCEEDED: "replaces",
-    Refusal.NOTIONAL_RATE_EXCEEDED: "notional",
-}
 Figures = dict[str, Any]
 
 
@@ -108,7 +102,7 @@ def _ask(
     overridden: list[str],
 ) -> None:
     outcome.asked = outcome.limit = outcome.used = outcome.scope = 0
-    if not asks(check, state, request, outcome, state.found):
+    if not check.refuses(state, request, outcome, state.found):
         line |= _passed(check, state, request, outcome)
         return
     line["verdict"] = "overridden" if line["check"] in overridden else "refuses"
@@ -132,8 +126,8 @@ def _passed(check: Check, state: GuardState, request: Request, outcome: Outcome)
         return {}
     if number in _OF_LEDGER:
         return _OF_LEDGER[Refusal(number)](found)
-    if number in _RATES:
-        return _of_rates(_RATES[Refusal(number)], state, request, found)
+    if number in RATE_OF_REASON:
+        return _of_rates(RATE_OF_REASON[number], state, request, found)
     if check.key in _STANDING:
         return _of_standing(check.key, state, request)
     key = _KEY_OF_FILE_NAME.get(check.key)
@@ -186,12 +180,12 @@ def _of_standing(name: str, state: GuardState, request: Request) -> Figures:
 
 def _of_rates(kind: str, state: GuardState, request: Request, found: Found) -> Figures:
     """Of the rates of that kind the one of which the least is left."""
-    wanted = limit_use.rate_words(kind, 0).partition(" in ")[0] + " in "
+    wanted = f"{limit_use.RATE_WORDS}{kind}"
     uses = [
         (use.most - use.used, use, said.scope.scope.name.lower())
         for said in SaidByName(state.limits.tree).covering(request.desk, request.symbol)
         for use in limit_use.of_rates(state, said, request.desk, request.symbol)
-        if use.place[1].startswith(wanted)
+        if limit_use.key_of(use) == wanted
     ]
     if not uses:
         return {}

@@ -10,7 +10,7 @@ from guard.audit.table import Document, Row, Table
 from guard.audit.units import bits, fee_limit, price, quantity
 from guard.audit.words import gate_words, reason_words
 from guard.protocol.instruments import counted
-from guard.protocol.limits import KEYS, WORDS_OF_KEY, file_name
+from guard.protocol.limits import KEYS, WORDS_OF_KEY, field_name, file_name
 from guard.protocol.messages import U64_MAX
 
 
@@ -132,9 +132,8 @@ def _checks(explanation: Document) -> Table:
     """Every check there is, in its order: the first that refuses is the answer."""
     rows = []
     for line in explanation["checks"]:
-        name = "value_max_microcents" if line["check"] in _MONEY_CHECKS else line["key"]
         figures = (
-            NOTHING if line[each] is None else _limit_value(_field_name(name), line[each])
+            NOTHING if line[each] is None else _check_value(line, line[each])
             for each in ("measured", "limit", "used")
         )
         said_by = NOTHING if line["scope"] is None else line["scope"].replace("_", " in a ")
@@ -146,8 +145,10 @@ def _checks(explanation: Document) -> Table:
     return Table("explain-checks", "What every check said", columns, rows, note)
 
 
-def _field_name(file_key: str) -> str:
-    return next((key.name for key in KEYS if file_name(key.name) == file_key), file_key)
+def _check_value(line: Document, value: int) -> str:
+    if line["check"] in _MONEY_CHECKS:
+        return money(value)
+    return _limit_value(field_name(line["key"]), value)
 
 
 def _limits(explanation: Document) -> Table:

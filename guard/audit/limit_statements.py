@@ -17,7 +17,7 @@ from guard.engine.checks import CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL
 from guard.engine.limit_use import Place
 from guard.engine.prices import moved_bps
 from guard.engine.state import GuardState
-from guard.protocol.limits import LimitScope, Scope, file_name
+from guard.protocol.limits import LimitScope, Scope, field_name, file_name
 from guard.protocol.outcome import Outcome
 from guard.protocol.reasons import Refusal
 from guard.protocol.request import Request
@@ -32,13 +32,12 @@ _OF_SYMBOLS: Final = (Scope.SYMBOL, Scope.DESK_SYMBOL)
 _KEYS: Final = tuple(
     field.name for field in msgspec.structs.fields(LimitScope) if field.default is UNSET
 )
-_FIELD_OF_FILE_NAME: Final = {file_name(name): name for name in _KEYS}
 # What is refused for want of money is no limit of the tree.
 _OF_LEDGER: Final = {
     int(Refusal.INSUFFICIENT): BUDGET,
     int(Refusal.EXPOSURE_LIMIT_EXCEEDED): CAP,
 }
-_RATE_OF_REASON: Final = {
+RATE_OF_REASON: Final = {
     int(Refusal.ORDER_RATE_EXCEEDED): "orders",
     int(Refusal.REPLACE_RATE_EXCEEDED): "replaces",
     int(Refusal.NOTIONAL_RATE_EXCEEDED): "notional",
@@ -137,12 +136,12 @@ def refusing(request: Request, answer: Outcome, state: GuardState) -> Place | No
     )
     if not keys or number == Scope.UNSAID or scope is None:
         return None
-    if reason in _RATE_OF_REASON:
-        asked = (_RATE_OF_REASON[reason], answer.limit)
+    if reason in RATE_OF_REASON:
+        asked = (RATE_OF_REASON[reason], answer.limit)
         for rate in scope.rates or ():
             if (rate.kind, rate.max) == asked:
                 return scope.place, limit_use.rate_words(rate.kind, rate.window_ms), "", ""
         return None
-    said = (key for key in keys if getattr(scope, _FIELD_OF_FILE_NAME[key]) is not UNSET)
+    said = (key for key in keys if getattr(scope, field_name(key)) is not UNSET)
     key = next(said, keys[0])
     return scope.place, key, *limit_use.user_of(key, scope, desk, symbol)

@@ -14,6 +14,7 @@ span and where their rows are too many together.
 from collections.abc import Iterable
 from typing import Any, Final
 
+from guard.audit.formats import WHOLE_SHARE
 from guard.audit.timegrid import TimeGrid
 from guard.engine.limit_use import Place
 
@@ -21,8 +22,7 @@ from guard.engine.limit_use import Place
 LINES_MAX: Final = 2_000
 # About 40 MB of rows at most, as in `guard.audit.exposure`.
 ROWS_MAX: Final = 200_000
-# A share of a limit, in millionths; of one that allows nothing.
-WHOLE: Final = 1_000_000
+# The share of a limit that allows nothing.
 BEYOND_ALL: Final = 2**62
 NO_BOUND: Final = -1
 
@@ -33,7 +33,7 @@ def share_of(used: int, most: int) -> int:
     """How much of a limit is used, in millionths, rounded down."""
     if most <= 0:
         return BEYOND_ALL if used > 0 else 0
-    return used * WHOLE // most
+    return used * WHOLE_SHARE // most
 
 
 class UseLine:
@@ -65,7 +65,6 @@ class UseLines:
         self._floor = -1  # the share of the greatest that was left out
         self._row_count = 0
         self._grid = TimeGrid(self._merge_rows)
-        self._index = self._from_ns = self._until_ns = 0
 
     @property
     def bucket_width_ns(self) -> int:
@@ -106,14 +105,11 @@ class UseLines:
             self._prune()
 
     def _note_row(self, line: UseLine, used: int, most: int | None, at_ns: int) -> None:
-        if not self._from_ns <= at_ns < self._until_ns:
-            self._index = self._grid.index_of(at_ns)
-            self._from_ns = self._index * self._grid.width_ns
-            self._until_ns = self._from_ns + self._grid.width_ns
-        row = line.rows.get(self._index)
+        index = self._grid.index_of(at_ns)
+        row = line.rows.get(index)
         if row is None:
             # What stood when the bucket began counts for its peak, too.
-            line.rows[self._index] = [max(line.used, used), used, most]
+            line.rows[index] = [max(line.used, used), used, most]
             self._row_count += 1
             if self._row_count > self._rows_max:
                 self._coarsen()
@@ -147,7 +143,6 @@ class UseLines:
             self._grid.coarsen()
 
     def _merge_rows(self, factor: int) -> None:
-        self._until_ns = 0
         for line in self._lines.values():
             merged: dict[int, list[Any]] = {}
             for index in sorted(line.rows):

@@ -23,6 +23,11 @@ cpdef Py_ssize_t pending(RememberedOrders orders, Py_ssize_t first) except -2
 
 cpdef i64 lots_ever(RememberedOrders orders, Py_ssize_t first) except? -1
 
+@cython.locals(left_ever=i64)
+cpdef i64 admitted_of(
+    RememberedOrders orders, Py_ssize_t first, i64 lots, i64 within
+) except? -1
+
 @cython.locals(chain=i64)
 cpdef i64 lots(RememberedOrders orders, Py_ssize_t first) except? -1
 

@@ -53,6 +53,17 @@ def lots_ever(orders: "RememberedOrders", first: int) -> int:
     return orders._chains.value(orders.chain_of(first) - 1, _LOTS_EVER)
 
 
+def admitted_of(orders: "RememberedOrders", first: int, lots: int, within: int) -> int:
+    """How many of so many lots, `within` of which the order has left, were admitted at any time.
+
+    Of a chain all that was ever admitted counts: the venue may have filled it before it was less.
+    """
+    if orders.chain_of(first) == 0:
+        return within
+    left_ever = lots_ever(orders, first) - orders.filled_quantity(first)
+    return min(max(left_ever, 0), lots)
+
+
 def lots(orders: "RememberedOrders", first: int) -> int:
     """How many lots the order may be filled with: of a chain the larger of its orders."""
     chain = orders.chain_of(first)

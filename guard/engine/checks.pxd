@@ -30,13 +30,9 @@ cdef class Check:
     cdef Function function
 
     @cython.locals(function=Function)
-    cdef bint refuses(
+    cpdef bint refuses(
         self, GuardState state, Request request, Outcome outcome, Found found
     ) except -1
-
-cpdef bint asks(
-    Check check, GuardState state, Request request, Outcome outcome, Found found
-) except -1
 
 @cython.locals(check=Check)
 cdef Check row(

@@ -96,11 +96,6 @@ class Check:
         return function(state, request, outcome, found)
 
 
-def asks(check: Check, state: GuardState, request: Request, outcome: Outcome, found: Found) -> bool:
-    """The same of any row, for who shows what each says (`guard.audit.asked_checks`)."""
-    return check.refuses(state, request, outcome, found)
-
-
 def row(
     number: int,
     scope: str,

@@ -233,10 +233,7 @@ def _move(state: GuardState, row: int, phase: int, request: Request, trade: Trad
     own = state.worth_of(order)
     is_admitted = phase != OrderPhase.REFUSED
     lots = min(orders.left(row), trade.more) if is_admitted else 0
-    confirmed = lots
-    if is_admitted and orders.chain_of(row) != 0:  # all that was ever admitted counts
-        left_ever = chains.lots_ever(orders, row) - orders.filled_quantity(row)
-        confirmed = min(max(left_ever, 0), trade.more)
+    confirmed = chains.admitted_of(orders, row, trade.more, lots) if is_admitted else 0
     if own is not None and desk_number:
         own_row = positions.obtain(desk_number, own.number)
         if phase == OrderPhase.OPEN and lots:

@@ -239,18 +239,18 @@ class Exposure:
     def _note_day(self, row: int, book: SymbolBook, measure: Measure, made: int) -> int:
         before = self._get(row, _DAY_PROFIT)
         self._put(row, _DAY_PROFIT, made)
-        measure.change_day(before, made)
-        book.change_day(before, made)
-        self.firm.change_day(before, made)
+        measure.day.change(before, made)
+        book.day.change(before, made)
+        self.firm.day.change(before, made)
         return 0
 
     def _look_at_losses(self, row: int, desk: int, symbol: int) -> int:
         """At all scopes that the row is of."""
         losses = self.losses
         losses.look(place_of(desk, symbol), self.day_profit_of(row))
-        losses.look(place_of(desk, _ALL_SYMBOLS), self.desk(desk).day_profit())
-        losses.look(place_of(0, symbol), self.book(symbol).day_profit())
-        losses.look(_FIRM_PLACE, self.firm.day_profit())
+        losses.look(place_of(desk, _ALL_SYMBOLS), self.desk(desk).day.profit())
+        losses.look(place_of(0, symbol), self.book(symbol).day.profit())
+        losses.look(_FIRM_PLACE, self.firm.day.profit())
         return 0
 
     def _add_row(self, row: int, desk: int, book: SymbolBook) -> int:

@@ -12,6 +12,7 @@ from; below that none of it is used.
 How it fails: it does not.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, TypeAlias
 
@@ -78,6 +79,18 @@ class Said(NamedTuple):
 def rate_words(kind: str, window_ms: int) -> str:
     """What a rate is called where limits are listed."""
     return f"{RATE_WORDS}{kind} in {window_ms} ms"
+
+
+def key_of(use: Use) -> str:
+    """The key that a limit is of: a rate's without its window."""
+    return use.place[1].partition(" in ")[0]
+
+
+def used_ratio(used: int, most: int) -> float:
+    """How much of a limit is used; without end, where nothing is allowed and anything is."""
+    if most > 0:
+        return used / most
+    return math.inf if used > 0 else 0.0
 
 
 def user_of(name: str, scope: LimitScope, desk: str, symbol: str) -> tuple[str, str]:

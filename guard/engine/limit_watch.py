@@ -12,14 +12,21 @@ goes on behind them; so however many there are, no request waits long for it.
 How it fails: it does not.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 
-from guard.engine.limit_use import Place, SaidByName, Use, of_all, of_rates
+from guard.engine.limit_use import (
+    Place,
+    SaidByName,
+    Use,
+    key_of,
+    of_all,
+    of_rates,
+    used_ratio,
+)
 from guard.engine.state import GuardState
 from guard.protocol.limits import WARNED_KEYS, LimitScope, file_name
 
@@ -128,16 +135,8 @@ class LimitWatch:
         yield from of_all(self._state, said)
 
 
-def key_of(use: Use) -> str:
-    """The key that a limit is of: a rate's without its window."""
-    return use.place[1].partition(" in ")[0]
-
-
 def _share(use: Use) -> float:
-    """How much of a limit is used; all of it and more, where nothing is allowed."""
-    if use.most > 0:
-        return use.used / use.most
-    return math.inf if use.used > 0 else 0.0
+    return used_ratio(use.used, use.most)
 
 
 def _told(uses: Iterable[Use], percents: dict[str, Any]) -> Iterator[Nearly]:

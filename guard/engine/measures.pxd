@@ -23,9 +23,20 @@ cdef class OwnLimits:
     cdef readonly bint are_said
 
 @cython.final
+cdef class DayProfit:
+    cdef i128 _sum
+    cdef readonly i64 unknown
+
+    cpdef int clear(self) except -1
+    @cython.locals(wide=i128)
+    cpdef int change(self, i64 before, i64 after) except -1
+    cpdef i64 profit(self) except? -1
+
+@cython.final
 cdef class Measure:
-    cdef i128 gross, longs, shorts, net_long, net_short, equity, day_equity
-    cdef readonly i64 unpriced, unknown
+    cdef i128 gross, longs, shorts, net_long, net_short, equity
+    cdef readonly i64 unpriced
+    cdef readonly DayProfit day
     cdef readonly OwnLimits limits
 
     cpdef int clear(self) except -1
@@ -35,25 +46,20 @@ cdef class Measure:
     ) except -1
     @cython.locals(wide=i128)
     cdef int change_equity(self, i64 before, i64 after) except -1
-    @cython.locals(wide=i128)
-    cdef int change_day(self, i64 before, i64 after) except -1
     cpdef i64 figure(self, Py_ssize_t number) except? -1
     cpdef i64 profit(self) except? -1
-    cpdef i64 day_profit(self) except? -1
 
 @cython.final
 cdef class SymbolBook:
     cdef public Worth worth
     cdef readonly u64 price
-    cdef i128 worst_long, worst_short, day_equity
-    cdef readonly i64 long_side, short_side, unpriced, unknown
+    cdef i128 worst_long, worst_short
+    cdef readonly i64 long_side, short_side, unpriced
+    cdef readonly DayProfit day
     cdef readonly Py_ssize_t first
     cdef readonly OwnLimits limits
 
     cpdef int clear(self) except -1
-    @cython.locals(wide=i128)
-    cdef int change_day(self, i64 before, i64 after) except -1
-    cpdef i64 day_profit(self) except? -1
     @cython.locals(long=i64, short=i64)
     cpdef i64 figure(self, Py_ssize_t number) except? -1
     @cython.locals(worth=Worth, is_short=bint, lots=u64)

@@ -37,24 +37,54 @@ class OwnLimits:
         self.are_said = any(value != UNSAID for value in values)
 
 
+class DayProfit:
+    """What rows have made since the day's turn; `unknown`: of how many of them it is not known."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+        self.unknown = 0
+
+    def clear(self) -> int:
+        """There are none."""
+        self._sum = 0
+        self.unknown = 0
+        return 0
+
+    def change(self, before: int, after: int) -> int:
+        """A row had made that and has made this; UNKNOWN for what is not known."""
+        if after == _UNKNOWN:
+            self.unknown += 1
+            after = 0
+        if before == _UNKNOWN:
+            self.unknown -= 1
+            before = 0
+        wide = after
+        self._sum = self._sum + wide - before
+        return 0
+
+    def profit(self) -> int:
+        """All of it; the end of an i64 where it is beyond, the low end where it is not known."""
+        return bounded(self._sum) if self.unknown == 0 else _I64_LOW
+
+
 class Measure:
     """What a desk or the firm has, in microcents, and what its scope's limits are.
 
     `net_long`, `net_short`: the sums of both sides with their signs. `equity`: realised and
-    unrealised profit; `day_equity`: since the day's turn. `unpriced`: rows that have no price;
-    `unknown`: rows whose profit since the turn is not known.
+    unrealised profit; `day`: since the day's turn. `unpriced`: rows that have no price.
     """
 
     def __init__(self) -> None:
         self.gross = self.longs = self.shorts = self.net_long = self.net_short = 0
-        self.equity = self.day_equity = self.unpriced = self.unknown = 0
+        self.equity = self.unpriced = 0
+        self.day = DayProfit()
         self.limits = OwnLimits()
 
     def clear(self) -> int:
         """It has nothing."""
         self.gross = self.longs = self.shorts = self.net_long = self.net_short = 0
-        self.equity = self.day_equity = self.unpriced = self.unknown = 0
-        return 0
+        self.equity = self.unpriced = 0
+        return self.day.clear()
 
     def change(self, long_before: int, short_before: int, long_after: int, short_after: int) -> int:
         """One of what it sums up, a row or a symbol, had these sides and has those."""
@@ -77,18 +107,6 @@ class Measure:
         self.equity = self.equity + wide - before
         return 0
 
-    def change_day(self, before: int, after: int) -> int:
-        """What a row has made since the day's turn was that and is this."""
-        if after == _UNKNOWN:
-            self.unknown += 1
-            after = 0
-        if before == _UNKNOWN:
-            self.unknown -= 1
-            before = 0
-        wide = after
-        self.day_equity = self.day_equity + wide - before
-        return 0
-
     def figure(self, number: int) -> int:
         """What it has of that; the end of an i64 where it is beyond."""
         if number == _GROSS:
@@ -103,16 +121,12 @@ class Measure:
         """Realised and unrealised; the end of an i64 where it is beyond."""
         return bounded(self.equity)
 
-    def day_profit(self) -> int:
-        """The same since the day's turn; the low end where it is not known."""
-        return bounded(self.day_equity) if self.unknown == 0 else _I64_LOW
-
 
 class SymbolBook:
     """A symbol: its price, the lots of all desks together, and their sides.
 
-    `first`: of its rows, NO_ROW. `unpriced`: how many of them have anything and no price;
-    `unknown`: of how many it is not known what they have made since the day's turn.
+    `first`: of its rows, NO_ROW. `unpriced`: how many of them have anything and no price. `day`:
+    what all desks together have made in it since the day's turn.
     """
 
     def __init__(self) -> None:
@@ -120,33 +134,17 @@ class SymbolBook:
         self.price = 0
         self.worst_long = self.worst_short = 0
         self.long_side = self.short_side = 0
-        self.day_equity = 0
         self.first = NO_ROW
-        self.unpriced = self.unknown = 0
+        self.unpriced = 0
+        self.day = DayProfit()
         self.limits = OwnLimits()
 
     def clear(self) -> int:
         """No desk has any."""
-        self.worst_long = self.worst_short = self.day_equity = 0
-        self.long_side = self.short_side = self.unpriced = self.unknown = 0
+        self.worst_long = self.worst_short = 0
+        self.long_side = self.short_side = self.unpriced = 0
         self.first = _NO_ROW
-        return 0
-
-    def change_day(self, before: int, after: int) -> int:
-        """What a row has made since the day's turn was that and is this."""
-        if after == _UNKNOWN:
-            self.unknown += 1
-            after = 0
-        if before == _UNKNOWN:
-            self.unknown -= 1
-            before = 0
-        wide = after
-        self.day_equity = self.day_equity + wide - before
-        return 0
-
-    def day_profit(self) -> int:
-        """What all desks together have made in it since the day's turn, as of a measure."""
-        return bounded(self.day_equity) if self.unknown == 0 else _I64_LOW
+        return self.day.clear()
 
     def figure(self, number: int) -> int:
         """What all desks together have in it."""

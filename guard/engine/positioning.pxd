@@ -27,7 +27,7 @@ cpdef int note_more(GuardState state, Request request, i64 lots, bint is_exit) e
 @cython.locals(
     orders=RememberedOrders, positions=Positions, order=Request, desk_number=Py_ssize_t,
     worth=Worth, row=Py_ssize_t, lots=i64, left=i64, within=i64, is_exit=bint, price=u64,
-    microcents=i64, confirmed=i64, left_ever=i64,
+    microcents=i64, confirmed=i64,
 )
 cdef int note_fill(
     GuardState state, Py_ssize_t order_row, i64 phase, Request request

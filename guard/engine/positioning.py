@@ -73,10 +73,7 @@ def note_fill(state: GuardState, order_row: int, phase: int, request: Request) -
     if phase != _PHASE_REFUSED:
         left = orders.left(order_row)
         within = left if left < lots else lots
-        confirmed = within
-        if orders.chain_of(order_row) != 0:  # all that was ever admitted counts
-            left_ever = chains.lots_ever(orders, order_row) - orders.filled_quantity(order_row)
-            confirmed = min(max(left_ever, 0), lots)
+        confirmed = chains.admitted_of(orders, order_row, lots, within)
         if phase == _OPEN:
             is_exit = orders.known_outcome.reservation_id == 0
             if is_exit and within == left:

@@ -399,10 +399,10 @@ class GuardState:
         if not desk:
             of_symbol = self.positions.symbols.get(symbol)
             if of_symbol is not None:
-                return exposure.book(of_symbol).day_profit()
-            return 0 if symbol else exposure.firm.day_profit()
+                return exposure.book(of_symbol).day.profit()
+            return 0 if symbol else exposure.firm.day.profit()
         if not symbol:
-            return exposure.desk(self.desks[desk].share).day_profit()
+            return exposure.desk(self.desks[desk].share).day.profit()
         number = self.positions.symbols.get(symbol)
         if number is None or not exposure.is_on:
             return 0

@@ -1,18 +1,10 @@
 """Who uses most of each key of limits, as a page and a terminal show it. Pure."""
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
 from guard.admin.messages import LimitUse
 from guard.audit.limit_tables import limit_value, limit_words, said_words, user_words
-
-
-def used_ratio(use: LimitUse) -> float:
-    """How much of a limit is used; without end, where nothing is allowed and anything is."""
-    if use.bound > 0:
-        return use.used / use.bound
-    return math.inf if use.used > 0 else 0.0
 
 
 def limit_rows(uses: Iterable[LimitUse]) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from guard.admin.messages import DeskLine, HealthReply
 from guard.admin.troubles import KINDS
-from guard.observe.limit_rows import used_ratio
+from guard.engine.limit_use import used_ratio
 from guard.observe.picture import Picture, use_of
 from guard.observe.readiness import WORDS
 from guard.protocol.instruments import MICROCENTS_PER_CURRENCY_UNIT
@@ -217,7 +217,7 @@ def _of_health(picture: Picture, health: HealthReply) -> Iterator[Any]:
         labels=["limit"],
     )
     for use in health.limits_used:
-        used.add_metric([use.limit.replace(" ", "_")], used_ratio(use))
+        used.add_metric([use.limit.replace(" ", "_")], used_ratio(use.used, use.bound))
     yield used
     is_halted = health.entries_halted is not None
     yield _gauge("entries_halted", "Has the disk halted all entries?", is_halted)

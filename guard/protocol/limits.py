@@ -260,11 +260,17 @@ LIST_KEYS: Final = ("venues", "drop_copy_venues", "symbols", "restricted_symbols
 FILE_NAMES: Final = {
     key.name: key.name.removesuffix("_microcents") for key in KEYS if key.unit == "money"
 }
+_FIELD_NAMES: Final = {in_file: name for name, in_file in FILE_NAMES.items()}
 
 
 def file_name(name: str) -> str:
     """What a configuration calls the key of that name."""
     return FILE_NAMES.get(name, name)
+
+
+def field_name(file_key: str) -> str:
+    """The key that a configuration calls so."""
+    return _FIELD_NAMES.get(file_key, file_key)
 
 
 def value_of(scope: LimitScope, key: LimitKey) -> int:

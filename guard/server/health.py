@@ -11,7 +11,7 @@ from guard.admin.latch_actions import latch_lines
 from guard.admin.messages import ADMIN_VERSION, HealthReply, LimitUse
 from guard.admin.troubles import troubles_of
 from guard.engine.latches import OF_ALL
-from guard.engine.limit_watch import key_of
+from guard.engine.limit_use import key_of
 from guard.process.operator_lines import lines_not_said
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery.checkpoint_schedule import Checkpointer

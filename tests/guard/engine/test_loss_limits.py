@@ -4,7 +4,6 @@ Every order goes through the bytes of its record, and each test's log is replaye
 state taken through a checkpoint, which must come to the same (`describe`).
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from guard.admin import messages as asked
 from guard.admin.actions import plan
 from guard.admin.messages import AdminError
 from guard.config.activation import limits_event
-from guard.engine.day_close import closed_event
 from guard.engine.day_loss import Losses, place_of
 from guard.engine.events import FillBusted, FillCorrected
 from guard.engine.limit_lines import limit_lines
@@ -28,21 +26,18 @@ from guard.recovery.recover import NotOurLogError, fold_log
 from guard.replay.replay import ReplayMismatch, replay_log
 from guard_limits_support import WAIVED, limit_detail, limited, limits_config, verdict
 from guard_support import (
-    KEY,
     LoggedEngine,
     actor,
     cancel,
-    describe,
     fill,
     order,
     settled,
     write_log,
 )
+from loss_support import HASHER, breaches, money, turn_day
+from loss_support import engines as engines
 from position_support import say
-from position_support import settled as settled_state
-from wal import ChainHasher
 
-HASHER = ChainHasher(KEY)
 FIRM, DESK, SYMBOL, DESK_SYMBOL = 1, 2, 3, 4
 LOT = 1_000_000  # microcents of one lot of AAPL a tick
 PRICE, LOTS = 20_000, 100
@@ -63,22 +58,6 @@ NAMES = {
 }
 
 
-def money(microcents: int) -> str:
-    return f"{microcents // 10**8}.{microcents % 10**8:08d}"
-
-
-@pytest.fixture
-def engines(tmp_path: Path) -> Iterator[list[LoggedEngine]]:
-    """Those that a test puts here are checked at its end."""
-    found: list[LoggedEngine] = []
-    yield found
-    for number, engine in enumerate(found):
-        settled_state(engine)
-        write_log(tmp_path / str(number), engine.records)
-        report = replay_log(tmp_path / str(number), HASHER)
-        assert describe(report.engine.state) == describe(engine.state)
-
-
 def limit_text(limit: int, scope: int = DESK) -> str:
     return f'{RULE}{PLACES[scope]}day_loss_max = "{money(limit)}"\n'
 
@@ -97,15 +76,6 @@ def moved(engine: LoggedEngine, ticks: int, symbol: str = "AAPL") -> None:
     engine.marks[symbol] = (engine.marks[symbol][0] + ticks, 1)
 
 
-def breaches(engine: LoggedEngine) -> list[tuple[str, str, int, int]]:
-    found = [msgspec.json.decode(data) for data in engine.records]
-    return [
-        (event["desk"], event["symbol"], event["loss_microcents"], event["limit_microcents"])
-        for event in found
-        if event.get("event") == "loss_breached"
-    ]
-
-
 def lift(engine: LoggedEngine, scope: int = DESK) -> Any:
     desk, symbol = NAMES[scope]
     count = len(engine.records)
@@ -115,11 +85,6 @@ def lift(engine: LoggedEngine, scope: int = DESK) -> Any:
     planned = plan(engine.state, action, actor(engine.now_ns))
     engine.log(planned.event)
     return planned
-
-
-def turn_day(engine: LoggedEngine, day: str = "2026-01-01") -> None:
-    who = actor(engine.state.last_received_at_ns, engine.engine.next_sequence)
-    engine.log(closed_event(engine.state, who, day, f"close-{day}"))
 
 
 @pytest.mark.parametrize("side", ["buy", "sell"])

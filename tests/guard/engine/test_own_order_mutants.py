@@ -4,14 +4,12 @@ One day has all of it. Played with a bug it says something else, or nothing goes
 the day as it was, replayed with the bug, does not hold.
 """
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cancel_all_support import cancel_all
-from guard import GUARD_FORM
 from guard.admin import messages as asked
 from guard.admin.actions import plan
 from guard.engine import cancel_all as ending
@@ -19,10 +17,11 @@ from guard.engine import locating, self_match, short_sales, working_book
 from guard.engine.locates import Locates
 from guard.engine.working_book import WorkingBook
 from guard.protocol.messages import Reduce
-from guard.replay.replay import ReplayMismatch, replay_log
+from guard.replay.replay import ReplayMismatch
 from guard_limits_support import WAIVED, limited
-from guard_support import KEY, LoggedEngine, actor, cancel, fill, order, status, write_log
+from guard_support import KEY, LoggedEngine, actor, cancel, fill, order, status
 from kernel import InvariantError
+from planted_support import check_found, interpreted
 from wal import ChainHasher
 
 HASHER = ChainHasher(KEY)
@@ -157,21 +156,14 @@ BUGS: dict[str, tuple[Any, str, Any]] = {
     "cancel_all pays no debt": (ending, "_owing", lambda *_: []),
     "cancel_all gives nothing back to locates": (locating, "note_change", lambda *_: None),
 }  # fmt: skip
-interpreted = pytest.mark.skipif(
-    GUARD_FORM == "compiled", reason="what is compiled calls itself, whatever stands in its place"
-)
 
 
 @interpreted
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    write_log(tmp_path, RECORDS)
-    assert replay_log(tmp_path, HASHER).engine.next_sequence == len(RECORDS) + 1
-    monkeypatch.setattr(*BUGS[name])
-    with suppress(InvariantError):  # nothing goes on: found, too
-        assert played() != RECORDS, "played with it, the day is the same"
-    with pytest.raises((ReplayMismatch, InvariantError)):
-        replay_log(tmp_path, HASHER)
+    ends = (InvariantError,)
+    caught = check_found(BUGS[name], played, RECORDS, tmp_path, monkeypatch, ends)
+    assert isinstance(caught.value, ReplayMismatch | InvariantError)
 
 
 def test_the_day_has_all_of_it() -> None:
