@@ -16,10 +16,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from patience_support import PATIENCE_S
+
 BROWSER = os.environ.get("PRETRADE_GUARD_BROWSER") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-PATIENCE_S = 20.0
 
 
 class Browser:

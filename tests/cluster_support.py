@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-PATIENCE_S = 60.0
+from patience_support import PATIENCE_S
+
 NAMES = ("a", "b", "c")
 DATABASE = "guard"
 SCHEMA = Path(__file__).resolve().parent.parent / "guard" / "data" / "cluster.sql"

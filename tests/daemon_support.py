@@ -20,12 +20,12 @@ from typing import Any
 from guard.cli import main
 from guard.process import own_process
 from guard.process.installation import PACKAGES as PACKAGES
+from patience_support import PATIENCE_S
 from wal import ChainHasher, read_entries
 from wal import Dialect as WalDialect
 
 KEY = bytes(range(32, 64))
 # Nothing here takes a second on an idle machine; a run that waits so long has failed.
-PATIENCE_S = 30.0
 
 # What every test of the daemon runs under: the log's first seven records.
 OPENING_RECORDS = 7

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from guard.process import own_process
-
-PATIENCE_S = 30.0
+from patience_support import PATIENCE_S
 
 
 class Observer:

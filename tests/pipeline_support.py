@@ -19,10 +19,9 @@ from guard.server import pipeline
 from guard.server.listener import Listener
 from guard.server.pipeline import ON_LOOP_MESSAGES_MAX, Pipeline
 from guard.server.request_path import record_event
+from patience_support import PATIENCE_S
 from server_support import open_listener
 from wal import EMPTY_HEAD, ChainHasher, LogWriter
-
-PATIENCE_S = 20.0
 
 
 class GatedDisk:

@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cluster_support import BINARIES, PATIENCE_S, as_postgres
+from cluster_support import BINARIES, as_postgres
 from cluster_support import needs_postgres as needs_postgres
+from patience_support import PATIENCE_S
 
 
 class Postgres:

@@ -14,9 +14,9 @@ from guard.server.connection import Received
 from guard.server.listener import Listener
 from guard.server.policy import Policy
 from guard.server.zmtp import Limits
+from patience_support import PATIENCE_S
 
 LIMITS = Limits(262_144, 4_194_304, 4_096)
-PATIENCE_S = 20.0
 SEND_AT_ONCE_BYTES = 50_000  # the system's buffers take that much
 EMPTY = b"\x01\x00"
 

@@ -4,7 +4,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from daemon_support import PATIENCE_S, Site
+from daemon_support import Site
+from patience_support import PATIENCE_S
 
 # Stands before libc's `fdatasync` and its clock, and does what the files named say: a sync hangs
 # while the one exists, and the clock is off by as many seconds as the other holds.

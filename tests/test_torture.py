@@ -16,10 +16,11 @@ import msgspec
 import pytest
 import zmq
 
-from daemon_support import OPENING_RECORDS, PATIENCE_S, Site, config_text, event_of
+from daemon_support import OPENING_RECORDS, Site, config_text, event_of
 from guard.process import own_process
 from guard.server.pipeline import GATHERED_MESSAGES_MAX
 from guard.server.policy import CLIENT_BACKLOG_BYTES_MAX
+from patience_support import PATIENCE_S
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
 from stall_support import ShimSite, build_shim
 

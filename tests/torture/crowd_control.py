@@ -22,7 +22,8 @@ from types import TracebackType
 from bystander import CONNECTED
 from doors import Door
 
-from daemon_support import PATIENCE_S, Daemon
+from daemon_support import Daemon
+from patience_support import PATIENCE_S
 from stall_support import ShimSite
 
 HERE = Path(__file__).resolve().parent

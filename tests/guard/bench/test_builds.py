@@ -9,11 +9,11 @@ import msgspec
 import pytest
 import zmq
 
-from daemon_support import PATIENCE_S
 from guard import __version__
 from guard.bench.builds import as_conditions, ask_build, check_comparable, only_build
 from guard.bench.site import BenchError
 from guard.process import installation, own_process
+from patience_support import PATIENCE_S
 
 COMPILED = dict.fromkeys(installation.PARTS, "compiled")
 

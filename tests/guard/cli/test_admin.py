@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from daemon_support import PATIENCE_S, Site, command
+from daemon_support import Site, command
 from guard.admin.messages import Action, Query
 from guard.cli import main
 from guard.cli.admin import VERBS
 from guard.cli.hints import NAMES
 from guard.process import own_process
+from patience_support import PATIENCE_S
 from protocol_client import ProtocolClient, fill, order
 
 

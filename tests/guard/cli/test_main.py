@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from daemon_support import KEY, OPENING_RECORDS, PATIENCE_S, Site, command, config_text
+from daemon_support import KEY, OPENING_RECORDS, Site, command, config_text
 from guard import __version__
 from guard.cli import COMMANDS, main, parser_of
 from guard.process import own_process
+from patience_support import PATIENCE_S
 from protocol_client import ProtocolClient, cancel, fill, order
 
 

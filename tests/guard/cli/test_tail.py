@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from daemon_support import OPENING_RECORDS, PATIENCE_S, Site, command, config_text
+from daemon_support import OPENING_RECORDS, Site, command, config_text
 from guard.process import own_process
+from patience_support import PATIENCE_S
 from protocol_client import ProtocolClient, order
 from wal import segment_end
 

@@ -5,9 +5,10 @@ import subprocess
 import time
 from pathlib import Path
 
-from daemon_support import OPENING_RECORDS, PATIENCE_S, Daemon, Site, command
+from daemon_support import OPENING_RECORDS, Daemon, Site, command
 from feed_support import config_with_feed
 from guard.process import own_process
+from patience_support import PATIENCE_S
 from protocol_client import ProtocolClient, order
 
 ORDERS = 1_200  # 2 MB: more than the sockets between them hold

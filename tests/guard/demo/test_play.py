@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import child_support
-from daemon_support import PATIENCE_S, Daemon, command
+from daemon_support import Daemon, command
 from guard.process import own_process
+from patience_support import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 

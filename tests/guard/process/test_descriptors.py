@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from daemon_support import PACKAGES, PATIENCE_S, Daemon, Site, config_text
+from daemon_support import PACKAGES, Daemon, Site, config_text
 from guard.process.descriptors import LOG_RESERVE, connections_max, open_count
+from patience_support import PATIENCE_S
 from protocol_client import STATS, ProtocolClient, order
 
 SOFT, HARD = 64, 256

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 import child_support
-from daemon_support import PATIENCE_S, Site
+from daemon_support import Site
 from guard.process import leaving, own_process
+from patience_support import PATIENCE_S
 from protocol_client import ProtocolClient, order
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

@@ -14,9 +14,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from daemon_support import PATIENCE_S, Site
+from daemon_support import Site
 from guard.process.notify import ServiceNotifier
 from guard.server.housekeeping import STALL_LIMIT_NS, Housekeeper
+from patience_support import PATIENCE_S
 from protocol_client import PING, STATS, ProtocolClient, order
 from wal import EMPTY_HEAD
 

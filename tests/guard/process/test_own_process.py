@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon_support import PATIENCE_S, Site
+from daemon_support import Site
 from guard import __version__
 from guard.process import installation, own_process
 from guard.process.installation import PACKAGES, described, identity
+from patience_support import PATIENCE_S
 from protocol_client import STATS, ProtocolClient
 
 # A process of ours, started by one of ours: says where its packages are and what it was given.

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon_support import OPENING_RECORDS, PATIENCE_S, Daemon, Site, config_text
+from daemon_support import OPENING_RECORDS, Daemon, Site, config_text
 from guard.process.signals import StopAsked, no_harm
+from patience_support import PATIENCE_S
 from protocol_client import PING, ProtocolClient, order
 
 pytestmark = pytest.mark.slow

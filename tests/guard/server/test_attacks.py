@@ -27,7 +27,7 @@ from curve_support import (
     secured_config,
     secured_site,
 )
-from daemon_support import PATIENCE_S, Daemon, Site, event_of
+from daemon_support import Daemon, Site, event_of
 from guard.admin.messages import (
     Approve,
     Halt,
@@ -43,6 +43,7 @@ from guard.client.securing import secure
 from guard.server import curve
 from guard.server.commands import command, metadata_from
 from guard.server.zmtp import COMMAND_BYTES_MAX
+from patience_support import PATIENCE_S
 from protocol_client import ORDER
 from server_support import HELLO, Door, Wire, open_listener, pump, ready, take
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from daemon_support import PATIENCE_S, Site, config_text
+from daemon_support import Site, config_text
+from patience_support import PATIENCE_S
 from protocol_client import PING, ProtocolClient, cancel, fill, order
 
 pytestmark = pytest.mark.slow

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from daemon_support import KEY, OPENING_RECORDS, PATIENCE_S, Daemon, Site, config_text
+from daemon_support import KEY, OPENING_RECORDS, Daemon, Site, config_text
 from guard.engine.engine import Engine
 from guard.process.forked_child import NICENESS
 from guard.record.codec import DIALECT, decode_data
 from guard.recovery.checkpoint_payload import state_digest_hex
 from guard.recovery.recover import fold_log, recover_log
 from guard_support import apply
+from patience_support import PATIENCE_S
 from protocol_client import ProtocolClient, cancel, fill, order, status
 from wal import ChainHasher, find_head, read_checkpoints, read_entries
 

@@ -19,7 +19,7 @@ from curve_support import (
     secured_config,
     secured_site,
 )
-from daemon_support import PATIENCE_S, Daemon, Site, command, event_of
+from daemon_support import Daemon, Site, command, event_of
 from guard.cli import main
 from guard.client import (
     ErrorReply,
@@ -32,6 +32,7 @@ from guard.client import (
     Status,
 )
 from guard.config.z85 import key_from, text_of
+from patience_support import PATIENCE_S
 from protocol_client import ORDER, ProtocolClient, order
 
 pytestmark = pytest.mark.slow

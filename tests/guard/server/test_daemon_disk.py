@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon_support import OPENING_RECORDS, PATIENCE_S, Daemon, Site, config_text, event_of
+from daemon_support import OPENING_RECORDS, Daemon, Site, config_text, event_of
 from guard.bench.frames import command, frame
 from guard.bench.zmtp import connect
 from guard.server.pipeline import ON_LOOP_SYNC_NS_MAX
+from patience_support import PATIENCE_S
 from protocol_client import PING, STATS, ProtocolClient, order, status
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon_support import OPENING_RECORDS, PATIENCE_S, Daemon, Site, command, config_text
+from daemon_support import OPENING_RECORDS, Daemon, Site, command, config_text
+from patience_support import PATIENCE_S
 from protocol_client import ProtocolClient, order, status
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from daemon_support import PATIENCE_S, Site, config_text, event_of
+from daemon_support import Site, config_text, event_of
+from patience_support import PATIENCE_S
 from protocol_client import STATS, ProtocolClient, cancel, fill, order, status
 
 pytestmark = pytest.mark.slow

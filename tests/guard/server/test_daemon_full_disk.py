@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from daemon_support import PATIENCE_S, Daemon, Site, config_text
+from daemon_support import Daemon, Site, config_text
 from guard.process import own_process
+from patience_support import PATIENCE_S
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

@@ -22,7 +22,6 @@ from daemon_support import (
     INSTRUMENTS,
     KEY,
     OPENING_RECORDS,
-    PATIENCE_S,
     VENUES,
     Daemon,
     Site,
@@ -31,6 +30,7 @@ from daemon_support import (
     event_of,
 )
 from guard.server.session_records import user_name
+from patience_support import PATIENCE_S
 from protocol_client import PING, STATS, ProtocolClient, fill, order, status
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import zmq
 
-from daemon_support import PATIENCE_S, Site
+from daemon_support import Site
+from patience_support import PATIENCE_S
 from protocol_client import PING, ProtocolClient
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from daemon_support import KEY, OPENING_RECORDS, PATIENCE_S, Daemon, Site, config_text
+from daemon_support import KEY, OPENING_RECORDS, Daemon, Site, config_text
 from guard.process import own_process
+from patience_support import PATIENCE_S
 from protocol_client import STATS, ProtocolClient, order
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

@@ -14,13 +14,13 @@ import pytest
 
 from daemon_support import (
     OPENING_RECORDS,
-    PATIENCE_S,
     Daemon,
     Site,
     command,
     config_text,
     event_of,
 )
+from patience_support import PATIENCE_S
 from protocol_client import ProtocolClient, order, status
 from wal import EMPTY_HEAD, anchor_of, write_anchor
 

@@ -17,10 +17,11 @@ import msgspec
 import pytest
 import zmq
 
-from daemon_support import PATIENCE_S, Daemon, Site, config_text, event_of
+from daemon_support import Daemon, Site, config_text, event_of
 from guard.process.descriptors import LOG_RESERVE
 from guard.protocol.wire import REQUESTS_PER_MESSAGE_MAX
 from guard.server.policy import MESSAGE_BYTES_MAX
+from patience_support import PATIENCE_S
 from protocol_client import PATIENCE_MS, PING, STATS, ProtocolClient, cancel, order, status
 
 pytestmark = pytest.mark.slow

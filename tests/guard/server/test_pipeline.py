@@ -23,7 +23,8 @@ from guard.server import pipeline
 from guard.server.batch import Gathering
 from guard.server.request_path import RequestPath
 from kernel import InvariantError
-from pipeline_support import PATIENCE_S, Guard, guarding
+from patience_support import PATIENCE_S
+from pipeline_support import Guard, guarding
 from protocol_client import PING, STATS, ProtocolClient, cancel, fill, order, status
 from wal import ChainHasher, WalPoisoned, failpoint, verify_chain
 from wal import Dialect as WalDialect

@@ -10,7 +10,8 @@ import pytest
 
 from guard.server import late as late_messages
 from guard.server import pipeline
-from pipeline_support import PATIENCE_S, Guard, guarding
+from patience_support import PATIENCE_S
+from pipeline_support import Guard, guarding
 from protocol_client import PING, ProtocolClient, order, status
 
 # How long it is waited for that nothing happens: far above the loopback's microseconds.

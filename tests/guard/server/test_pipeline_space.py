@@ -12,7 +12,8 @@ import pytest
 from guard.engine.events import EntriesHalted
 from guard.server.disk_reserve import UNBOUNDED, Allowance, Refused
 from guard_support import actor
-from pipeline_support import PATIENCE_S, Guard, guarding
+from patience_support import PATIENCE_S
+from pipeline_support import Guard, guarding
 from protocol_client import (
     PING,
     ProtocolClient,

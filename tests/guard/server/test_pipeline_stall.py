@@ -11,7 +11,8 @@ import pytest
 
 from daemon_support import OPENING_RECORDS
 from guard.server.commands import ping, pong
-from pipeline_support import PATIENCE_S, Guard, guarding
+from patience_support import PATIENCE_S
+from pipeline_support import Guard, guarding
 from protocol_client import PING, ProtocolClient, order
 from server_support import Wire
 from wal import PublishedHead, WalError, WalPoisoned, read_published_head

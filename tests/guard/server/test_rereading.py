@@ -11,7 +11,6 @@ from daemon_support import (
     DESKS,
     INSTRUMENTS,
     OPENING_RECORDS,
-    PATIENCE_S,
     VENUES,
     Daemon,
     Site,
@@ -20,6 +19,7 @@ from daemon_support import (
 )
 from guard.config.endpoint import BESIDE_LOG, admin_endpoint
 from guard.config.last_read import LAST_READ_NAME, read_last
+from patience_support import PATIENCE_S
 from protocol_client import PING, ProtocolClient, order
 
 pytestmark = pytest.mark.slow

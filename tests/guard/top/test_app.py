@@ -12,13 +12,14 @@ pytest.importorskip("textual", reason="needs textual (the extra top)")
 
 from textual.widgets import DataTable, Input, Static
 
-from daemon_support import PATIENCE_S, Daemon, Site, config_text
+from daemon_support import Daemon, Site, config_text
 from guard import clock
 from guard.client.admin import AdminClient
 from guard.config.endpoint import BESIDE_LOG, admin_endpoint
 from guard.observe.asking import Asker
 from guard.observe.log_files import LogFiles
 from guard.top.app import Reason, Top
+from patience_support import PATIENCE_S
 from protocol_client import ProtocolClient, order
 
 SIZE = (80, 30)
