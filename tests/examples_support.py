@@ -34,6 +34,13 @@ EXECUTION: dict[str, Any] = {
     "quantity": 1,
     "price": 19_000,
 }
+
+
+def together(*orders: dict[str, Any]) -> dict[str, Any]:
+    """Orders that stand or fall together."""
+    return {"type": "all_or_none", "orders": list(orders)}
+
+
 EXCHANGES: list[tuple[str, Any]] = [
     ("what is spoken and traded here", {"type": "hello", "request_id": 1}),
     ("a page that begins elsewhere", {"type": "hello", "from_desk": "desk-b", "from_venue": 11}),
@@ -77,6 +84,19 @@ EXCHANGES: list[tuple[str, Any]] = [
     ("what a desk has and works", {"type": "positions", "desk": "desk-alpha"}),
     ("a page of it", {"type": "positions", "desk": "desk-alpha", "from_symbol": "AAPM"}),
     ("of no desk that there is", {"type": "positions", "desk": "desk-omega"}),
+    ("orders together, admitted", together(order("G-1", quantity=1), order("G-2", quantity=2))),
+    ("the same orders again", together(order("G-1", quantity=1), order("G-2", quantity=2))),
+    (
+        "all refused because of one",
+        {**together(order("G-3", quantity=1), order("G-4", quantity=7_895)), "request_id": 6},
+    ),
+    ("one of them known already", together(order("G-5", quantity=1), order("G-1", quantity=1))),
+    ("of two desks", together(order("G-6"), order("G-7", desk="desk-beta"))),
+    ("one id twice", together(order("G-8"), order("G-8"))),
+    ("a value out of its range, among others", together(order("G-9"), order("G-10", quantity=0))),
+    ("what may not stand within", together(order("G-11"), cancel("A-1"))),
+    ("none", together()),
+    ("within an array", [together(order("G-12"))]),
     ("an order that is to be changed", order("C-1", quantity=50)),
     ("another one in its place", replace("C-2", "C-1")),
     ("a replace sent again: its first answer", replace("C-2", "C-1")),

@@ -29,8 +29,9 @@ from guard.engine.events import (
 )
 from guard.engine.events import Outcome as Event
 from guard.engine.loss_due import due_breach
+from guard.engine.order_group import OrderGroup
 from guard.engine.replacing import complete
-from guard.engine.request_events import REQUEST_EVENTS
+from guard.engine.request_events import REQUEST_EVENTS, AllOrNoneRecorded
 from guard.engine.state import GuardState
 from guard.protocol.messages import (
     Admit,
@@ -47,9 +48,10 @@ from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request as RequestFields
 from guard.protocol.request_reader import RequestReader
 from guard.protocol.views import reply_of
-from guard.record.applying import read_event
 from guard.record.codec import decode_data, decode_own_event, encode_event
+from guard.record.order_groups import read_group
 from guard.record.reader import RecordReader
+from guard.record.unusual import read_event
 from guard.record.writer import RecordWriter
 from reference.origin import Origin
 from wal import EMPTY_HEAD, GENESIS, ChainHasher, Head, LogWriter
@@ -424,6 +426,11 @@ def decide(engine: Engine, request: Request, origin: Origin) -> Decided | Reply:
 
 def apply(engine: Engine, sequence: int, event: Event) -> None:
     """Folds an event, as an object, into the engine."""
+    if isinstance(event, AllOrNoneRecorded):
+        group = OrderGroup()
+        read_group(RecordReader(), event, group)
+        engine.apply_group(group)
+        return
     if not isinstance(event, REQUEST_EVENTS):
         engine.apply_event(sequence, event)
         return

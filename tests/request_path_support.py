@@ -11,7 +11,8 @@ from guard.config.file import Config
 from guard.engine.engine import Engine
 from guard.replay.replay import replay_log
 from guard.server.counters import Counters
-from guard.server.request_path import LateReplies, RequestPath, record_event
+from guard.server.late_replies import LateReplies
+from guard.server.request_path import RequestPath, record_event
 from guard_support import KEY, LOG_ID, T0, actor, opened_under
 from guard_wire_support import ORDER
 from wal import EMPTY_HEAD, ChainHasher, LogWriter

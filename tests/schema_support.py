@@ -12,11 +12,13 @@ from typing import Any, get_args
 
 import msgspec
 
+from guard.protocol.all_or_none_messages import ORDERS_MAX
 from guard.protocol.instruments import NAME_PATTERN
 from guard.protocol.messages import (
     PROTOCOL_VERSION,
     REQUEST_TYPES,
     U64_MAX,
+    AllOrNone,
     Reply,
 )
 from guard.protocol.wire import REQUEST_ID_LENGTH_MAX, REQUESTS_PER_MESSAGE_MAX
@@ -37,15 +39,17 @@ REQUEST_ID = {
 ABOUT = (
     "Made from the types that the guard itself reads by; guard/PROTOCOL.md says what it all means. "
     "Stricter than a schema can say: integers are written without a fraction or an exponent, "
-    "`currency` is the guard's own, and a body has at most 262,144 bytes. Replies may have further "
-    "keys."
+    "`currency` is the guard's own, a body has at most 262,144 bytes, and the orders of an "
+    "`all_or_none` are of one desk, each under another id, and have no `request_id`. Replies may "
+    "have further keys."
 )
 
 
 def make_schema() -> dict[str, Any]:
     """The schema of every request and reply."""
     requests, replies = list(REQUEST_TYPES.values()), list(get_args(Reply))
-    _, found = msgspec.json.schema_components([*requests, *replies])
+    _, found = msgspec.json.schema_components([*requests, AllOrNone, *replies])
+    found["AllOrNone"]["properties"]["orders"] |= {"minItems": 1, "maxItems": ORDERS_MAX}
     for name, one in found.items():
         is_request = any(kind.__name__ == name for kind in requests)
         for key, value in one["properties"].items():
@@ -56,7 +60,13 @@ def make_schema() -> dict[str, Any]:
     any_reply = {"anyOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in replies]}
     bodies = {
         "Request": any_request,
-        "RequestBody": {"anyOf": [{"$ref": "#/$defs/Request"}, _array("#/$defs/Request")]},
+        "RequestBody": {
+            "anyOf": [
+                {"$ref": "#/$defs/Request"},
+                {"$ref": "#/$defs/AllOrNone"},
+                _array("#/$defs/Request"),
+            ]
+        },
         "Reply": any_reply,
         "ReplyBody": {"anyOf": [{"$ref": "#/$defs/Reply"}, _array("#/$defs/Reply")]},
     }

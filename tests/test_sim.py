@@ -48,6 +48,7 @@ def test_oracle_imports_nothing_of_the_product() -> None:
         *("oracle", "oracle_admin", "oracle_amendments", "oracle_execution", "oracle_ids"),
         *("oracle_limits", "oracle_meeting", "oracle_positions", "oracle_reductions"),
         *("oracle_cancel_all", "oracle_drop_copy", "oracle_locates", "oracle_replaces"),
+        "oracle_together",
         *("facts", "request_defaults", "tables", "told"),
     )
     for name in parts:
@@ -59,6 +60,7 @@ def test_oracle_imports_nothing_of_the_product() -> None:
         "import re",
         "from collections.abc import Callable",
         "from collections.abc import Iterable",
+        "from copy import deepcopy",
         "from datetime import UTC, date, datetime, timedelta",
         "from typing import Any",
         "from typing import Any, NamedTuple",

@@ -8,7 +8,8 @@ it is filled. What a desk's day, a breach or a change of limits is, a view says,
 from datetime import date, timedelta
 from typing import Final
 
-from guard.archive.columns import COLUMNS, KEY_COLUMNS, TEXT_COLUMNS
+from guard.archive.columns import COLUMN_NAMES, COLUMNS, KEY_COLUMNS, TEXT_COLUMNS
+from guard.protocol.messages import I64_MAX
 
 SCHEMA: Final = "pretrade_archive"
 SCHEMA_VERSION: Final = 1
@@ -30,13 +31,55 @@ _LIMITS_CHANGES: Final = (
     "'order_overridden', 'override_expired', 'position_opened', 'latch_lifted', "
     "'trading_halted', 'trading_reduced', 'trading_resumed')"
 )
+
+
+def _number(text: str) -> str:
+    """What a part says there, where a bigint holds it."""
+    return f"CASE WHEN ({text})::numeric <= {I64_MAX} THEN ({text})::bigint END"
+
+
+# Of orders that one record has together: what each one's part says, `part.e`, as columns.
+_ASKED: Final = ("symbol", "client_order_id", "side", "order_type", "time_in_force")
+_OF_PART: Final = {
+    **{name: f"r.{name}" for name in ("day", "received_at", "received_at_ns", "client", "desk")},
+    "event": "part.e->>'event'",
+    **{name: f"part.e->'order'->>'{name}'" for name in _ASKED},
+    **{name: _number(f"part.e->'order'->>'{name}'") for name in ("quantity", "price")},
+    "venue": _number("coalesce(part.e->'answer'->>'venue', part.e->'order'->>'venue')"),
+    "verdict": "part.e->'answer'->>'type'",
+    **{name: f"part.e->'answer'->>'{name}'" for name in ("stage", "reason")},
+    **{
+        name: _number(f"part.e->'answer'->>'{name}'")
+        for name in ("notional_microcents", "fee_microcents")
+    },
+    "is_reducing": "coalesce((part.e->'answer'->>'reducing')::boolean, false)",
+    "halts_desk": "false",
+}
+_PARTS: Final = ", ".join(
+    [
+        *(f"r.{name}" for name, _ in KEY_COLUMNS),
+        *(
+            f"{_OF_PART.get(column.name, f'NULL::{column.sql_type}')} AS {column.name}"
+            for column in COLUMNS
+        ),
+        "r.entry_hash",
+        "p.data",
+    ]
+)
 _WHERE_AND_WHEN: Final = "log_id, wal_sequence, day, received_at, client, desk, symbol"
 
 VIEWS: Final = {
+    "records_each": (
+        f"SELECT {', '.join(COLUMN_NAMES)} FROM {SCHEMA}.records WHERE event <> 'all_or_none' "
+        f"UNION ALL SELECT {_PARTS} FROM {SCHEMA}.records r "
+        "CROSS JOIN LATERAL json_array_elements(r.data->'records') AS p(data) "
+        "CROSS JOIN LATERAL (SELECT coalesce(p.data->'metadata', p.data) AS e) AS part "
+        "WHERE r.event = 'all_or_none'"
+    ),
     "decisions": (
         f"SELECT {_WHERE_AND_WHEN}, client_order_id, side, order_type, time_in_force, quantity, "
         "price, venue, verdict, stage, reason, is_reducing, notional_microcents, fee_microcents, "
-        f"data FROM {SCHEMA}.records WHERE {_ORDERS}"
+        f"data FROM {SCHEMA}.records_each WHERE {_ORDERS}"
     ),
     "fills": (
         f"SELECT {_WHERE_AND_WHEN}, client_order_id, fact_id AS fill_id, quantity, price, "
@@ -79,11 +122,11 @@ VIEWS: Final = {
         f"count(*) FILTER (WHERE {_LIMITS_CHANGES}) AS limits_changes, "
         "min(received_at) AS first_at, max(received_at) AS last_at, "
         "min(wal_sequence) AS first_sequence, max(wal_sequence) AS last_sequence "
-        f"FROM {SCHEMA}.records WHERE desk IS NOT NULL GROUP BY log_id, desk, day"
+        f"FROM {SCHEMA}.records_each WHERE desk IS NOT NULL GROUP BY log_id, desk, day"
     ),
     "desk_day_reasons": (
         "SELECT log_id, desk, day, verdict, stage, reason, count(*) AS orders "
-        f"FROM {SCHEMA}.records WHERE desk IS NOT NULL AND {_ORDERS} "
+        f"FROM {SCHEMA}.records_each WHERE desk IS NOT NULL AND {_ORDERS} "
         "GROUP BY log_id, desk, day, verdict, stage, reason"
     ),
 }

@@ -57,7 +57,7 @@ class Bounds:
 
         def observe_within(place: Place, decided: Replayed, state: GuardState) -> None:
             if self._holds(place.sequence, decided.received_at_ns):
-                self.record_count += 1
+                self.record_count += decided.place == 0
                 observe(place, decided, state)
 
         return observe_within

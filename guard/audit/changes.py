@@ -8,8 +8,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from guard.protocol.messages import Admit, ErrorReply, Order, Reject
+from guard.protocol.messages import Admit, ErrorReply, Reject
 from guard.protocol.outcome import Outcome, OutcomeKind
+from guard.protocol.request import Request
 
 # An error: of a replace whose order is not open on the other day.
 Answer: TypeAlias = Admit | Reject | ErrorReply
@@ -31,7 +32,7 @@ class Change:
     desks: Counter[str] = field(default_factory=Counter)
     examples: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, sequence: int, order: Order, before: Answer, after: Answer) -> None:
+    def add(self, sequence: int, order: Request, before: Answer, after: Answer) -> None:
         """Counts an order, and keeps it as an example while there are few."""
         self.count += 1
         admitted = after if isinstance(after, Admit) else before

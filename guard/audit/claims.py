@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 ORDER_EVENTS: Final = ("order", "order_refused")
+TOGETHER: Final = "all_or_none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Claim:
 
     `answer` is the kind of the reply (`admit`, `reject`, `filled`, `released`, `reduced`,
     `executed`, `replace_settled`), `reason` the one in it, `venue` where an admitted order may go.
+    `orders`: of orders that stand or fall together, by one record, what each one's part says.
     Times are nanoseconds since 1970-01-01 UTC.
     """
 
@@ -35,6 +37,7 @@ class Claim:
     venue: int | None = None
     received_at_ns: int | None = None
     client: str | None = None
+    orders: tuple["Claim", ...] = ()
 
 
 class _Request(Struct):
@@ -65,6 +68,8 @@ class _Event(Struct):
 
 class _Data(_Event):
     metadata: _Event | None = None
+    desk: str | None = None
+    records: list[msgspec.Raw] = []
 
 
 _decode = msgspec.json.Decoder(_Data).decode
@@ -76,6 +81,22 @@ def read_claim(data: bytes) -> Claim:
         record = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Claim()
+    if record.event != TOGETHER:
+        return _claim_of(record)
+    try:
+        parts = tuple(_claim_of(_decode(part)) for part in record.records)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Claim()
+    return Claim(
+        TOGETHER,
+        record.desk,
+        received_at_ns=record.received_at_ns,
+        client=record.client,
+        orders=parts,
+    )
+
+
+def _claim_of(record: _Data) -> Claim:
     event = record.metadata or record
     if event.event is None:
         return Claim()

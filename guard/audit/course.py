@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import UNSET, structs
 
-from guard.audit.changes import NOTHING, Totals, counts_of
+from guard.audit.changes import NOTHING, Counts, Totals, counts_of
 from guard.audit.exposure import ROWS_MAX, ExposureBook
 from guard.audit.like_orders import NOT_CLOSED
 from guard.audit.lives import AssumedLife
@@ -47,6 +47,7 @@ from guard.engine.events import (
 from guard.engine.latch_lifting import why_it_stays
 from guard.engine.loss_due import due_breach
 from guard.engine.loss_events import LossBreached
+from guard.engine.order_group import OrderGroup
 from guard.engine.people_events import LatchLifted
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.request_events import CanceledAllRecorded
@@ -71,7 +72,9 @@ def is_admitted(state: GuardState, request: Request) -> bool:
 
 
 class Course:
-    """See the module. `outcome`: what was answered last, until the next is asked."""
+    """See the module. `answers`: what was answered to the order, or the orders, that were asked
+    about last, until the next; `counted`: what each of them adds.
+    """
 
     def __init__(
         self, overrides: Overrides, begun: Engine | None = None, rows_max: int = ROWS_MAX
@@ -84,8 +87,10 @@ class Course:
         if begun is not None and overrides.limits is not None:
             begun.state.set_limits(overrides.limits, digest_hex(overrides.limits))
         self.outcome = RequestOutcome()
+        self._group = OrderGroup()
+        self.answers: list[RequestOutcome] = []
         self.totals = Totals()
-        self.counted = NOTHING  # of the order that was asked about last
+        self.counted: list[Counts] = []
         self.admitted_by_desk: Counter[str] = Counter()
         self.exposure = ExposureBook(rows_max)
         self._overrides = overrides
@@ -99,23 +104,48 @@ class Course:
 
     def order(self, sequence: int, request: Request, at_ns: int) -> bool:
         """Asks for an order; whether it is admitted. One that is known is not counted again."""
-        elapsed_ns = request.elapsed_ns
-        if self.engine.state.has_limits and elapsed_ns == 0:  # the day had none, and did not count
-            request.elapsed_ns = max(request.received_at_ns, 1)
-        self._revalue(request)
-        is_recorded = self.engine.decide(request, self.outcome)
+        elapsed_ns = self._say(request)
         answered = self.outcome
-        self.counted = NOTHING if answered.repeat else counts_of(answered)
-        self.totals.add(self.counted)
-        if is_recorded:
+        if self.engine.decide(request, answered):
             self.engine.apply(request, answered)
             self._note_losses()
             self._meet_early_fills(request)
         request.elapsed_ns = elapsed_ns
-        if answered.repeat or answered.kind != _ADMITTED:
+        return self._count(sequence, [request], [answered], at_ns)
+
+    def orders(self, sequence: int, requests: list[Request], at_ns: int) -> bool:
+        """The same of orders that stand or fall together."""
+        said = [self._say(request) for request in requests]
+        group = self._group
+        group.begin(requests)
+        if self.engine.decide_group(group):
+            self.engine.apply_group(group)
+            self._note_losses()
+            self._meet_early_fills(requests[0])
+        for request, elapsed_ns in zip(requests, said, strict=True):
+            request.elapsed_ns = elapsed_ns
+        return self._count(sequence, requests, group.outcomes[: len(requests)], at_ns)
+
+    def _say(self, request: Request) -> int:
+        """What the rules here want said of an order before it is decided; what it had said."""
+        elapsed_ns: int = request.elapsed_ns
+        if self.engine.state.has_limits and elapsed_ns == 0:  # the day had none, and did not count
+            request.elapsed_ns = max(request.received_at_ns, 1)
+        self._revalue(request)
+        return elapsed_ns
+
+    def _count(
+        self, sequence: int, requests: list[Request], answers: list[RequestOutcome], at_ns: int
+    ) -> bool:
+        """Counts what was answered; whether that is new, and an admission."""
+        self.answers = answers
+        self.counted = [NOTHING if each.repeat else counts_of(each) for each in answers]
+        for counted in self.counted:
+            self.totals.add(counted)
+        if answers[0].repeat or any(each.kind != _ADMITTED for each in answers):
             return False
-        self.admitted_by_desk[request.desk] += 1
-        self.note(request.desk, sequence, at_ns)
+        self.admitted_by_desk[requests[0].desk] += len(requests)
+        self.note(requests[0].desk, sequence, at_ns)
         return True
 
     def _revalue(self, order: Request) -> None:

@@ -136,12 +136,17 @@ class DayCounts:
     def begin_record(
         self, sequence: int, received_at_ns: int, batch_first_sequence: int, state: GuardState
     ) -> int:
-        """Counts what every record has; the time that it counts at, in ns."""
+        """Counts what every record has; the time that it counts at, in ns.
+
+        Called again for each further order of one record, it counts that no second time.
+        """
         if received_at_ns > self.last_ns:
             self.last_ns = received_at_ns
         at_ns = self.last_ns
         if self.first_sequence is None:
             self._begin(sequence, at_ns, state)
+        if sequence == self.last_sequence:
+            return at_ns
         self.last_sequence = sequence
         self.record_count += 1
         if batch_first_sequence != self._batch_first_sequence:

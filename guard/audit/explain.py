@@ -21,6 +21,7 @@ from guard.audit.sentences import override_sentence, sentence_of
 from guard.engine.events import HoldFreed, KernelRows
 from guard.engine.limit_checks import valued_at
 from guard.engine.limit_lines import effective_limits, limit_lines
+from guard.engine.order_group import OrderGroup
 from guard.engine.remembered_rows import ended_by
 from guard.engine.request_events import (
     CanceledAllRecorded,
@@ -129,7 +130,8 @@ class OrderExplainer:
                 # What follows is of this order, and left out with it.
                 self._latest.pop(event.order.desk, None)
             return
-        explanation = explain_order(place, event, decided.kernel, state)
+        together = decided.group, decided.place
+        explanation = explain_order(place, event, decided.kernel, state, *together)
         if isinstance(event.answer, Reject) and decided.request is not None:
             explanation["checks"] = checks_of(state, decided.request, event.answer.reason)
         self.explanations.append(explanation)
@@ -202,11 +204,16 @@ def explain_order(
     event: OrderDecided | OrderRefused,
     rows: KernelRows | None,
     state: GuardState,
+    group: OrderGroup | None = None,
+    at: int = 0,
 ) -> dict[str, Any]:
-    """The whole account of one order's record; `state` is the one just behind it."""
+    """The whole account of one order's record; `state` is the one just behind it.
+
+    `group`: the orders that stand or fall together, of which it is the one at that place.
+    """
     order, answer = event.order, event.answer
     instrument = state.instruments.get(order.symbol)
-    desk, halt, policy = state.desks.get(order.desk), state.entries_halt, state.policy
+    policy = state.policy
     explanation: dict[str, Any] = {
         "client_order_id": order.client_order_id,
         "desk": order.desk,
@@ -234,19 +241,12 @@ def explain_order(
         "reference": _reference(event),
         "checks": None,
         "limits": limit_lines(state, order.desk, order.symbol),
-        "halts": {
-            "entries": None if halt is None else halt._asdict(),
-            "desk": None if desk is None else desk.is_halted,
-            "desk_stopped": None if desk is None else desk.is_stopped,
-            "firm_stopped": state.is_firm_stopped,
-            "symbol_stopped": order.symbol in state.stopped_symbols,
-            "desk_unpaid_fees_microcents": 0 if desk is None else desk.unpaid_fees_microcents,
-        },
+        "halts": _halts_fields(order, state),
         "policy": None if policy is None else _policy_fields(policy, state.policy_digest_hex),
         "kernel": None,
         "lead": None,
         "remedies": [],
-        "ledger": _ledger_fields(order, answer, state),
+        "ledger": _ledger_fields(order, answer, state, group, at),
         "following": [],
         "following_left_out": 0,
     }
@@ -259,12 +259,27 @@ def explain_order(
     explanation["quantity_that_fits"] = _quantity_that_fits(order, price, answer, state)
     if event.replaces is not UNSET:  # what is said of money is of what is more
         explanation |= {"replaces": event.replaces, "quantity_that_fits": None}
+    if group is not None:
+        explanation["together"] = _together_fields(group, at)
     explanation["sentence"] = sentence_of(explanation, state.currency)
     used = state.people.used
     if used is not None and used[0] == place.sequence:
         explanation["override"] = msgspec.to_builtins(used[1])
         explanation["sentence"] += f" {override_sentence(used[1])}"
     return explanation
+
+
+def _halts_fields(order: Order, state: GuardState) -> dict[str, Any]:
+    """What stopped entries, and what the desk owed."""
+    desk, halt = state.desks.get(order.desk), state.entries_halt
+    return {
+        "entries": None if halt is None else halt._asdict(),
+        "desk": None if desk is None else desk.is_halted,
+        "desk_stopped": None if desk is None else desk.is_stopped,
+        "firm_stopped": state.is_firm_stopped,
+        "symbol_stopped": order.symbol in state.stopped_symbols,
+        "desk_unpaid_fees_microcents": 0 if desk is None else desk.unpaid_fees_microcents,
+    }
 
 
 def _priced_at(event: OrderDecided | OrderRefused, state: GuardState) -> int:
@@ -359,16 +374,28 @@ def _kernel_fields(policy: PolicySnapshot, rows: KernelRows) -> dict[str, Any]:
     }
 
 
+def _together_fields(group: OrderGroup, place: int) -> dict[str, Any]:
+    """Of an order that stands or falls with others: how many, which it is, which was refused."""
+    index = None if group.is_admitted else group.refused_index
+    return {
+        "orders": len(group.requests),
+        "place": place,
+        "refused_index": index,
+        "refused_client_order_id": None if index is None else group.requests[index].client_order_id,
+    }
+
+
 def _ledger_fields(
-    order: Order, answer: Admit | Reject, state: GuardState
+    order: Order, answer: Admit | Reject, state: GuardState, group: OrderGroup | None, at: int
 ) -> dict[str, Any] | None:
     """The desk's line before and after; None for a desk that was never opened."""
     ledger = state.ledger
     granted = ledger.initial_microcents(order.desk)
     if granted is None:
         return None
-    remaining = ledger.remaining_microcents(order.desk) or 0
-    held = ledger.reserved_microcents(order.desk) or 0
+    behind = 0 if group is None else group.held_behind(at)
+    remaining = (ledger.remaining_microcents(order.desk) or 0) + behind
+    held = (ledger.reserved_microcents(order.desk) or 0) - behind
     spent = ledger.committed_microcents(order.desk) or 0
     moved = answer.notional_microcents if isinstance(answer, Admit) else 0
 

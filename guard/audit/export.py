@@ -3,8 +3,9 @@
 Owns which records leave the log and under which names. The reference replays one policy over a log
 of decision records alone, from record 1 on, so there is one file for each policy in force, each a
 chain of its own. A record's data stays as it is, byte for byte: its `request_sequence` is that of
-the log it comes from. Beside each file: its anchor, and the policy, where the log, or the
-checkpoint that it is read from, holds it.
+the log it comes from; of orders that stand together in one record each becomes a record. Beside
+each file: its anchor, and the policy, where the log, or the checkpoint that it is read from, holds
+it.
 
     one policy in force     OUT.jsonl    OUT.anchor.json    OUT.policy.json
     several, in their order OUT.1.jsonl  OUT.1.anchor.json  OUT.1.policy.json  OUT.2.jsonl  …
@@ -28,7 +29,8 @@ import msgspec
 from msgspec import Struct
 
 from guard.process import leaving
-from guard.record.codec import DIALECT
+from guard.record.codec import DIALECT, RecordError
+from guard.record.order_groups import parts_of
 from kernel import PolicySnapshot
 from wal import (
     PRIVATE_FILE_MODE,
@@ -134,16 +136,17 @@ def _write_parts(
     current: _Part | None = None
     try:
         for entry in read_entries(source, hasher, DIALECT, start):
-            audit = _audit_of(entry, policies)
-            if audit is None:
-                continue
-            if current is None or current.audit.policy_digest_hex != audit.policy_digest_hex:
-                if current is not None:
-                    parts.append(current.finish(out_hasher.keyed, policies))
-                if len(parts) == PARTS_MAX:
-                    raise ExportError(f"{source}: has more than {PARTS_MAX} policies in turn")
-                current = _Part(work / f"{len(parts) + 1}{SUFFIX}", out_hasher, audit)
-            current.file.append(entry.data)
+            for data in _records_of(entry):
+                audit = _audit_of(entry, data, policies)
+                if audit is None:
+                    continue
+                if current is None or current.audit.policy_digest_hex != audit.policy_digest_hex:
+                    if current is not None:
+                        parts.append(current.finish(out_hasher.keyed, policies))
+                    if len(parts) == PARTS_MAX:
+                        raise ExportError(f"{source}: has more than {PARTS_MAX} policies in turn")
+                    current = _Part(work / f"{len(parts) + 1}{SUFFIX}", out_hasher, audit)
+                current.file.append(data)
         if current is not None:
             parts.append(current.finish(out_hasher.keyed, policies))
     finally:
@@ -177,9 +180,16 @@ class _Part:
         )
 
 
-def _audit_of(entry: LocatedEntry, policies: dict[str, bytes]) -> _Audit | None:
+def _records_of(entry: LocatedEntry) -> list[bytes]:
+    """The records of orders that an entry holds; of any other itself alone."""
+    try:
+        return parts_of(entry.data)
+    except RecordError as error:
+        raise ExportError(f"{entry.segment}, record {entry.sequence}: {error}") from None
+
+
+def _audit_of(entry: LocatedEntry, data: bytes, policies: dict[str, bytes]) -> _Audit | None:
     """The audit bundle of a decision record, None for any other; policies are noted on the way."""
-    data = entry.data
     if data.startswith(_DECISION):
         try:
             return _decode_record(data).audit

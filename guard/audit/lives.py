@@ -22,6 +22,7 @@ from guard.engine.events import HoldFreed
 from guard.engine.remembered_rows import ended_by
 from guard.engine.request_events import CanceledAllRecorded
 from guard.engine.state import GuardState
+from guard.protocol.all_or_none_messages import ORDERS_MAX
 from guard.protocol.fields import REFUSED, UNKNOWN
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.request import Request
@@ -78,6 +79,11 @@ class AssumedLife(NamedTuple):
 def mixed(sequence: int) -> int:
     """The sequence as 32 bits of which each depends on all of its own."""
     return (sequence * _MIX >> 32) & 0xFFFF_FFFF
+
+
+def key_of(sequence: int, place: int) -> int:
+    """An order, by its record and its place among those that this has, as one integer."""
+    return sequence * ORDERS_MAX + place
 
 
 def stratum_of(request: Request) -> Stratum:
@@ -144,13 +150,13 @@ class LifeBook:
             return
         self._end_ns = max(self._end_ns, request.received_at_ns)
         if answer.kind <= _REFUSED_ORDER:
-            self._order(place.sequence, request, answer)
+            self._order(place.sequence, request, answer, decided.place)
         elif answer.kind == _FILLED:
             self._fill(request, answer, state)
         elif answer.kind == _RELEASED:
             self._cancel(request)
 
-    def _order(self, sequence: int, request: Request, answer: Outcome) -> None:
+    def _order(self, sequence: int, request: Request, answer: Outcome, place: int) -> None:
         at_ns = request.received_at_ns
         stratum, quantity = stratum_of(request), request.quantity
         away = self._market.away_millionths(request)
@@ -171,8 +177,8 @@ class LifeBook:
                 assert tried[1].replaced_after_ns is not None
                 tried[1].replaced_after_ns[how] = max(0, at_ns - tried[0])
             if life is None:
-                self._replacements[how].wait(kind, at_ns, sequence)
-                self._trials[how].wait(kind, at_ns, sequence)
+                self._replacements[how].wait(kind, at_ns, key_of(sequence, place))
+                self._trials[how].wait(kind, at_ns, key_of(sequence, place))
             elif life.replaced_after_ns is not None:
                 self._trials[how].wait(kind, at_ns, life)
 
@@ -261,11 +267,13 @@ class LifeBook:
             return max(0, self._end_ns - life.admitted_ns)
         return like.closed_after_ns
 
-    def life_of(self, sequence: int, request: Request, away_millionths: int) -> AssumedLife:
-        """What is assumed of an order that the day's record `sequence` refused."""
+    def life_of(
+        self, sequence: int, request: Request, away_millionths: int, place: int = 0
+    ) -> AssumedLife:
+        """What is assumed of the order at that place of those that the day's record refused."""
         assert self._like is not None, "the log was not read to its end"
         guess = self.guess
-        after_ns = self._replaced.get(guess.replaced_by, {}).get(sequence)
+        after_ns = self._replaced.get(guess.replaced_by, {}).get(key_of(sequence, place))
         if after_ns is not None and after_ns <= guess.wait_max_ns:
             return AssumedLife(after_ns, [], "replaced")
         stratum = stratum_of(request)

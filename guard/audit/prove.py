@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from guard.audit.check import check_proof
-from guard.audit.claims import ORDER_EVENTS, read_claim
+from guard.audit.claims import ORDER_EVENTS, Claim, read_claim
 from guard.audit.notes import SigningKey
 from guard.audit.tlog import (
     Checkpoint,
@@ -95,6 +95,9 @@ class Wanted:
 
     def _is_of(self, data: bytes) -> bool:
         claim = read_claim(data)
+        return any(map(self._is_claimed, claim.orders or (claim,)))
+
+    def _is_claimed(self, claim: Claim) -> bool:
         if (claim.desk, claim.client_order_id) != (self.desk, self.client_order_id):
             return False
         if self.fill_id is not None:

@@ -144,6 +144,13 @@ def seen_of(sequence: int, data: dict[str, Any]) -> Seen:
     return Seen(sequence, event.get("received_at_ns", 0), verdict, event, request, answer)
 
 
+def seen_each(sequence: int, data: dict[str, Any]) -> list[Seen]:
+    """The same, of each order by itself where the record has several together."""
+    if data.get("event") != "all_or_none":
+        return [seen_of(sequence, data)]
+    return [seen_of(sequence, part) for part in data.get("records", ())]
+
+
 def passes(seen: Seen, wanted: Filter, memory: Memory) -> bool:
     """Whether a record is one of those asked for."""
     checks = (

@@ -14,6 +14,7 @@ from guard.audit.limit_sentences import LIMIT_FORMS
 from guard.audit.units import bits, quantity
 from guard.audit.words import reason_words
 from guard.engine.people_events import OrderOverridden
+from guard.protocol.instruments import counted
 
 NS_PER_MS: Final = 1_000_000
 
@@ -37,7 +38,26 @@ def sentence_of(account: Account, currency: str) -> str:
     text = reason_words(answer["reason"]) if form is None else form(account, currency)
     if answer.get("self_match"):
         text += "; it may trade against an open order of the firm itself"
+    text += _with_others(account)
     return f"{verb}{' ' if verb == 'Admitted' and form else ': '}{text}."
+
+
+def _with_others(account: Account) -> str:
+    """What became of the orders with which it stands or falls."""
+    together = account.get("together")
+    if together is None or together["orders"] == 1:
+        return ""
+    others = counted(together["orders"] - 1, "other order")
+    if together["refused_index"] is None:
+        return f"; with it {others} of the same record"
+    return f"; because of it {others}" if together["refused_index"] == together["place"] else ""
+
+
+def _because_of(account: Account, _currency: str) -> str:
+    together = account["together"]
+    others = counted(together["orders"] - 1, "other order")
+    name = together["refused_client_order_id"]
+    return f"it stands or falls with {others}, of which {name} was refused"
 
 
 def _admitted(account: Account, currency: str) -> str:
@@ -338,6 +358,7 @@ FORMS: Final[dict[str, Form]] = {
     "desk_halted": _desk_halted,
     "disk_low": _disk_low,
     "canceled_before_arrival": _canceled_before,
+    "all_or_none_refused": _because_of,
     "firm_halted": _firm_halted,
     "symbol_halted": _symbol_halted,
     "firm_reducing": _firm_reducing,

@@ -125,57 +125,80 @@ class WhatIf:
             for course in self._courses:
                 course.administer(sequence, event, self._at_ns)
         # Asked of other engines, which put their answers elsewhere: the request stays as it is.
+        elif decided.group is not None:
+            if decided.place:
+                return  # with the first one all were asked for
+            requests = decided.group.requests
+            pairs = decided.group.pairs
+            self._orders(
+                sequence, pairs, lambda c: c.orders(sequence, requests, self._at_ns), state
+            )
         elif answer.kind <= _REFUSED:
-            self._order(sequence, request, answer, decided, state)
+            pairs = [(request, answer)]
+            self._orders(sequence, pairs, lambda c: c.order(sequence, request, self._at_ns), state)
         else:
             self._note_before(request.desk, state, sequence)
             self._follow(sequence, request, answer, state)
         for course in self._courses:
             course.lift_own(state, self._at_ns)
 
-    def _order(
+    def _orders(
         self,
         sequence: int,
-        request: Request,
-        before: Outcome,
-        decided: Replayed,
+        asked: list[tuple[Request, Outcome]],
+        ask: Callable[[Course], bool],
         state: GuardState,
     ) -> None:
-        away_millionths = self._market.away_millionths(request)
-        was_admitted = before.kind == _ADMITTED
+        """An order, or orders that stand or fall together; `ask`: asks a course for them."""
+        away = [self._market.away_millionths(request) for request, _ in asked]
+        for request, before in asked:
+            self._note_day(sequence, request, before, state)
+        was_admitted = asked[0][1].kind == _ADMITTED
+        if ask(self._estimate) and not was_admitted:
+            for place, (request, _) in enumerate(asked):
+                life = self.lives.life_of(sequence, request, away[place], place)
+                self.sources[life.source] += 1
+                self._estimate.assume(request, life)
+        for (request, before), after in zip(asked, self._estimate.answers, strict=True):
+            self._compare(sequence, request, before, after)
+        is_held = ask(self._holding)
+        is_certain = was_admitted and is_held
+        if ask(self._releasing) and not is_certain:
+            for request, _ in asked:
+                self._releasing.assume(request, RELEASED_AT_ONCE)
+            self._releasing.run_until(sequence, asked[0][0].received_at_ns)
+        for place, (request, _) in enumerate(asked):
+            self._bound(request.desk, place)
+            if request.kind == REPLACE:  # each course has put what its own order says
+                complete(state, request)
+
+    def _note_day(
+        self, sequence: int, request: Request, before: Outcome, state: GuardState
+    ) -> None:
+        """What became of an order on the day itself."""
         self.before.add(counts_of(before))
-        if was_admitted:
+        if before.kind == _ADMITTED:
             desk = request.desk
             self._admitted_before[desk] = self._admitted_before.get(desk, 0) + 1
             self._note_before(desk, state, sequence)
-        if self._estimate.order(sequence, request, self._at_ns) and not was_admitted:
-            life = self.lives.life_of(sequence, request, away_millionths)
-            self.sources[life.source] += 1
-            self._estimate.assume(request, life)
-        after = self._estimate.outcome
+
+    def _compare(self, sequence: int, request: Request, before: Outcome, after: Outcome) -> None:
+        """Is it answered otherwise here?"""
         if after.repeat:
             # The day had refused and forgotten it, and it was sent again; now it is known.
             self.repeat_count += 1
-        else:
-            name = change_of(before, after)
-            if name is None:
-                self.same_count += 1
-            else:
-                event = decided.outcome
-                answered: Any = reply_of(request, after)
-                self.changes[name].add(sequence, event.order, event.answer, answered)
-        is_held = self._holding.order(sequence, request, self._at_ns)
-        is_certain = was_admitted and is_held
-        if self._releasing.order(sequence, request, self._at_ns) and not is_certain:
-            self._releasing.assume(request, RELEASED_AT_ONCE)
-            self._releasing.run_until(sequence, request.received_at_ns)
-        self._bound(request.desk)
-        if request.kind == REPLACE:  # each course has put what its own order says
-            complete(state, request)
+            return
+        name = change_of(before, after)
+        if name is None:
+            self.same_count += 1
+            return
+        was: Any = reply_of(request, before)
+        answered: Any = reply_of(request, after)
+        self.changes[name].add(sequence, request, was, answered)
 
-    def _bound(self, desk: str) -> None:
-        """What the order adds at least and at most."""
-        figures = [*zip(*(course.counted for course in self._courses), strict=True)]
+    def _bound(self, desk: str, place: int) -> None:
+        """What the order at that place adds at least and at most."""
+        figures = [*zip(*(course.counted[place] for course in self._courses), strict=True)]
         low, high = Counts(*map(min, figures)), Counts(*map(max, figures))
         self._low.add(low)
         self._high.add(high)

@@ -91,6 +91,7 @@ def _described(proven: Any) -> tuple[str, dict[str, Any]]:
     return f"a head of {head.size} records", {"kind": "checkpoint"} | fields
 
 
+_OF_AN_ORDER: Final = ("client_order_id", "answer", "reason", "venue")
 _WORDS: Final = {"admit": "was admitted", "reject": "was rejected"}
 
 
@@ -115,6 +116,11 @@ def _described_record(proven: Any, head_fields: dict[str, Any]) -> tuple[str, di
     if claim.desk is not None and claim.client_order_id is not None:
         what = _WORDS.get(claim.answer or "", f"has the event {claim.event}")
         title = f"order {claim.client_order_id} of {claim.desk} {what}"
+    if claim.orders:
+        title = f"{len(claim.orders)} orders of {claim.desk} stand or fall together"
+        fields["orders"] = [
+            {name: getattr(each, name) for name in _OF_AN_ORDER} for each in claim.orders
+        ]
     return title, fields | head_fields | {"record": msgspec.Raw(entry.data)}
 
 

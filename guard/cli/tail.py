@@ -147,7 +147,7 @@ def _shower(
     options: argparse.Namespace, wanted: "Filter", memory: "Memory"
 ) -> Callable[[bytes], object]:
     """What is done with each line."""
-    from guard.audit.record_lines import line_of, passes, seen_of
+    from guard.audit.record_lines import line_of, passes, seen_each
 
     write: Callable[[bytes], object] = sys.stdout.buffer.write
     is_for_people = _is_for_people(options)
@@ -159,17 +159,17 @@ def _shower(
 
     def show(line: bytes) -> None:
         record = json.loads(line)
-        seen = seen_of(record["sequence"], record["data"])
-        memory.note(seen)
-        if not passes(seen, wanted, memory):
-            return
-        if not is_for_people:
-            write(line)
-            return
-        text = line_of(seen, memory, columns)
-        if has_colours:
-            text = f"\x1b[{_COLOURS[seen.verdict]}m{text}\x1b[0m"
-        write(text.encode() + b"\n")
+        for seen in seen_each(record["sequence"], record["data"]):
+            memory.note(seen)
+            if not passes(seen, wanted, memory):
+                continue
+            if not is_for_people:
+                write(line)
+                return
+            text = line_of(seen, memory, columns)
+            if has_colours:
+                text = f"\x1b[{_COLOURS[seen.verdict]}m{text}\x1b[0m"
+            write(text.encode() + b"\n")
 
     return show
 

@@ -73,6 +73,8 @@ from guard.client.values import (
 )
 from guard.protocol.messages import (
     Admit,
+    AllOrNone,
+    AllOrNoneAnswer,
     Cancel,
     CancelAll,
     CanceledAll,
@@ -100,7 +102,6 @@ from guard.protocol.messages import (
     ReplaceRejected,
     ReplaceSettled,
     Reply,
-    Request,
     ShowLimits,
     ShowPositions,
     Stats,
@@ -109,9 +110,12 @@ from guard.protocol.messages import (
     StatusReply,
     SymbolPosition,
 )
+from guard.protocol.messages import AnyRequest as Request
 
 __all__ = [
     "Admit",
+    "AllOrNone",
+    "AllOrNoneAnswer",
     "AsyncGuardClient",
     "Cancel",
     "CancelAll",

@@ -21,6 +21,8 @@ from guard.client.session import NS_PER_S
 from guard.clock import monotonic_ns
 from guard.protocol.messages import (
     Admit,
+    AllOrNone,
+    AllOrNoneAnswer,
     Answer,
     Cancel,
     CancelAll,
@@ -48,7 +50,6 @@ from guard.protocol.messages import (
     ReplaceRejected,
     ReplaceSettled,
     Reply,
-    Request,
     ShowLimits,
     ShowPositions,
     Stats,
@@ -56,6 +57,7 @@ from guard.protocol.messages import (
     Status,
     StatusReply,
 )
+from guard.protocol.messages import AnyRequest as Request
 
 ResultT = TypeVar("ResultT")
 
@@ -95,6 +97,13 @@ class AsyncGuardClient(ClientBase):
         The same call again, with the same arguments, is the same order: it gets the first answer.
         """
         return await self.call(self.new_order(**fields))
+
+    async def all_or_none(self, orders: Sequence[Order]) -> AllOrNoneAnswer:
+        """May these orders, of one desk, go out together? All are admitted, or none is.
+
+        Up to 64 (`new_order`). Raises as `order`; a refusal is an answer, too.
+        """
+        return await self.call(AllOrNone(list(orders)))
 
     @lists_keywords(Fill, FillFields)
     async def fill(self, **fields: Unpack[FillFields]) -> Filled:
@@ -186,6 +195,8 @@ class AsyncGuardClient(ClientBase):
     @overload
     async def call(self, request: Order) -> Admit | Reject: ...
     @overload
+    async def call(self, request: AllOrNone) -> AllOrNoneAnswer: ...
+    @overload
     async def call(self, request: Fill) -> Filled: ...
     @overload
     async def call(self, request: Cancel) -> Released: ...
@@ -238,6 +249,8 @@ class AsyncGuardClient(ClientBase):
 
     @overload
     async def send(self, request: Order) -> "asyncio.Future[Admit | Reject | ErrorReply]": ...
+    @overload
+    async def send(self, request: AllOrNone) -> "asyncio.Future[AllOrNoneAnswer | ErrorReply]": ...
     @overload
     async def send(self, request: Fill) -> "asyncio.Future[Filled | ErrorReply]": ...
     @overload

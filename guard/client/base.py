@@ -25,7 +25,8 @@ from guard.client.session import IN_FLIGHT_LIMIT, Session
 from guard.client.stamps import Stamps
 from guard.client.values import InstrumentSpec
 from guard.clock import monotonic_ns, wall_ns
-from guard.protocol.messages import Fill, Order, Replace, Request
+from guard.protocol.messages import AllOrNone, Fill, Order, Replace
+from guard.protocol.messages import AnyRequest as Request
 
 # The guard's own bound of a frame; no reply comes near it.
 FRAME_BYTES_MAX = 4_194_304
@@ -142,6 +143,10 @@ class ClientBase:
         It does so once and for all of its resends, the caller's own included.
         """
         stamped = copy(request)
+        if isinstance(stamped, AllOrNone):
+            orders = [self._stamp(order) for order in stamped.orders]
+            stamped.orders = [order for order in orders if isinstance(order, Order)]
+            return stamped
         if not self._stamp_orders or not isinstance(stamped, Order | Replace):
             return stamped
         if stamped.sent_at_ns is None:

@@ -17,6 +17,8 @@ from msgspec import UNSET
 from guard.client.errors import GuardClientError
 from guard.protocol.messages import (
     Admit,
+    AllOrNone,
+    AllOrNoneAnswer,
     Cancel,
     CancelAll,
     CanceledAll,
@@ -43,7 +45,6 @@ from guard.protocol.messages import (
     ReplaceRejected,
     ReplaceSettled,
     Reply,
-    Request,
     ShowLimits,
     ShowPositions,
     Stats,
@@ -51,6 +52,7 @@ from guard.protocol.messages import (
     Status,
     StatusReply,
 )
+from guard.protocol.messages import AnyRequest as Request
 from guard.protocol.wire import refusal
 
 Encoding: TypeAlias = Literal["msgpack", "json"]
@@ -63,6 +65,7 @@ REQUESTS_PER_MESSAGE_MAX = 256
 
 ANSWER_TYPES: dict[type[Request], tuple[type[Reply], ...]] = {
     Order: (Admit, Reject, ErrorReply),
+    AllOrNone: (AllOrNoneAnswer, ErrorReply),
     Fill: (Filled, ErrorReply),
     Execution: (Executed, ErrorReply),
     Cancel: (Released, ErrorReply),
@@ -172,11 +175,12 @@ def _on_the_wire(request: Request, request_id: int) -> Request:
     """A copy with its number, and without the optional keys that have no value."""
     if type(request) not in ANSWER_TYPES:
         raise TypeError(f"{request!r} is no request of this protocol")
-    changes: dict[str, object] = {
-        name: UNSET
-        for name in _OPTIONAL_FIELDS.get(type(request), ())
-        if getattr(request, name) is None
-    }
+    changes = _unsaid(request)
+    if isinstance(request, AllOrNone):  # these have one number together
+        changes["orders"] = [
+            msgspec.structs.replace(order, request_id=UNSET, **_unsaid(order))
+            for order in request.orders
+        ]
     return msgspec.structs.replace(request, request_id=request_id, **changes)
 
 
@@ -185,6 +189,12 @@ def is_of_standby(reply: Reply) -> bool:
     if isinstance(reply, ErrorReply):
         return reply.code == NOT_SERVING
     return getattr(reply, "behind_records", UNSET) is not UNSET
+
+
+def _unsaid(request: Request) -> dict[str, object]:
+    """The optional keys that have no value, to be left out."""
+    names = _OPTIONAL_FIELDS.get(type(request), ())
+    return {name: UNSET for name in names if getattr(request, name) is None}
 
 
 def find_mismatch(exchange: Exchange, replies: ReplyBody) -> str:
@@ -199,8 +209,21 @@ def find_mismatch(exchange: Exchange, replies: ReplyBody) -> str:
             return f"request_id {exchange.first_request_id + at} is answered by {reply}"
         if not isinstance(reply, ANSWER_TYPES[type(request)]):
             return f"{type(request).__name__} is answered by {reply}"
+        if isinstance(request, AllOrNone):
+            if mismatch := _together_mismatch(request, reply):
+                return mismatch
+            continue
         for name in _IDENTITY_FIELDS:
             said = getattr(reply, name, UNSET)
             if said is not UNSET and said != getattr(request, name):
                 return f"{name} {getattr(request, name)!r} is answered by {reply}"
     return ""
+
+
+def _together_mismatch(request: AllOrNone, reply: Reply) -> str:
+    """The same of orders that stand or fall together; an error may name any of them, or none."""
+    if not isinstance(reply, AllOrNoneAnswer):
+        return ""
+    asked = [order.client_order_id for order in request.orders]
+    told = [answer.client_order_id for answer in reply.answers]
+    return "" if asked == told else f"orders {asked} are answered as {told}"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from msgspec import UNSET
 
 from guard.protocol.messages import (
+    AllOrNone,
     CancelAll,
     ErrorReply,
     Fill,
@@ -18,11 +19,11 @@ from guard.protocol.messages import (
     Ping,
     Reduce,
     Replace,
-    Request,
     ShowLimits,
     ShowPositions,
     Stats,
 )
+from guard.protocol.messages import AnyRequest as Request
 
 
 class GuardClientError(Exception):
@@ -95,6 +96,8 @@ def describe(requests: Sequence[Request]) -> str:
         return f"limits of desk {request.desk!r} in symbol {request.symbol!r}"
     if isinstance(request, ShowPositions):
         return f"positions of desk {request.desk!r}"
+    if isinstance(request, AllOrNone):
+        return f"{len(request.orders)} orders together"
     if isinstance(request, CancelAll):
         return f"end of all orders up to record {request.through_sequence}"
     text = f"{kind} {request.client_order_id!r} of desk {request.desk!r}"

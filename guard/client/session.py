@@ -35,7 +35,8 @@ from guard.client.codec import (
 )
 from guard.client.errors import GuardClientError, GuardProtocolError, GuardTimeout
 from guard.client.options import check_count, check_seconds
-from guard.protocol.messages import ErrorReply, Reply, Request
+from guard.protocol.messages import AnyRequest as Request
+from guard.protocol.messages import ErrorReply, Reply
 
 # Far below what the guard holds for a client in either direction (guard/PROTOCOL.md, 10).
 IN_FLIGHT_LIMIT = 1_000

@@ -20,6 +20,8 @@ from guard.client.requests import FillFields, OrderFields, lists_keywords
 from guard.clock import monotonic_ns
 from guard.protocol.messages import (
     Admit,
+    AllOrNone,
+    AllOrNoneAnswer,
     Answer,
     Cancel,
     CancelAll,
@@ -47,7 +49,6 @@ from guard.protocol.messages import (
     ReplaceRejected,
     ReplaceSettled,
     Reply,
-    Request,
     ShowLimits,
     ShowPositions,
     Stats,
@@ -55,6 +56,7 @@ from guard.protocol.messages import (
     Status,
     StatusReply,
 )
+from guard.protocol.messages import AnyRequest as Request
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -123,6 +125,13 @@ class GuardClient(ClientBase):
         with the same arguments, is the same order: it gets the first answer.
         """
         return self.call(self.new_order(**fields))
+
+    def all_or_none(self, orders: Sequence[Order]) -> AllOrNoneAnswer:
+        """May these orders, of one desk, go out together? All are admitted, or none is.
+
+        Up to 64 (`new_order`). Raises as `order`; a refusal is an answer, too.
+        """
+        return self.call(AllOrNone(list(orders)))
 
     @lists_keywords(Fill, FillFields)
     def fill(self, **fields: Unpack[FillFields]) -> Filled:
@@ -212,6 +221,8 @@ class GuardClient(ClientBase):
     @overload
     def call(self, request: Order) -> Admit | Reject: ...
     @overload
+    def call(self, request: AllOrNone) -> AllOrNoneAnswer: ...
+    @overload
     def call(self, request: Fill) -> Filled: ...
     @overload
     def call(self, request: Cancel) -> Released: ...
@@ -272,6 +283,8 @@ class GuardClient(ClientBase):
 
     @overload
     def send(self, request: Order) -> Pending[Admit | Reject | ErrorReply]: ...
+    @overload
+    def send(self, request: AllOrNone) -> Pending[AllOrNoneAnswer | ErrorReply]: ...
     @overload
     def send(self, request: Fill) -> Pending[Filled | ErrorReply]: ...
     @overload

@@ -30,14 +30,22 @@ cdef int _EARLY_FACTS
 )
 cpdef int apply(GuardState state, Request request, Outcome outcome) except -1
 
-cdef int _apply_admitted(GuardState state, Request request, Outcome outcome) except -1
+cpdef int apply_admitted(GuardState state, Request request, Outcome outcome) except -1
 
-@cython.locals(
-    desk=Desk, line=Tenant, notional=u64, reservation_id=u64, is_exit=bint, worth=Worth
-)
+@cython.locals(desk=Desk, line=Tenant, notional=u64, reservation_id=u64, is_exit=bint)
 cdef int _apply_order(GuardState state, Request request, Outcome outcome) except -1
 
-cdef int _apply_rejected(GuardState state, Request request, Outcome outcome) except -1
+cpdef int apply_rejected(GuardState state, Request request, Outcome outcome) except -1
+
+@cython.locals(worth=Worth)
+cpdef int count_working(
+    GuardState state, Request request, Outcome outcome, bint is_exit
+) except -1
+
+@cython.locals(worth=Worth, lots=i64, used=i64)
+cpdef int uncount_working(
+    GuardState state, Request request, Outcome outcome, bint is_exit
+) except -1
 
 @cython.locals(worth=Worth, effective=Effective)
 cdef int _note_limits(

@@ -72,9 +72,9 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
         locating_row = state.orders.find(request, request.received_at_ns)
         located = locating.used_by(state, locating_row)
     if kind == _ADMITTED:
-        _apply_admitted(state, request, outcome)
+        apply_admitted(state, request, outcome)
     elif kind in (_REJECTED, _REFUSED):
-        _apply_rejected(state, request, outcome)
+        apply_rejected(state, request, outcome)
     elif kind == _FILLED:
         _apply_fill(state, request, outcome)
     elif kind == _RELEASED:
@@ -103,7 +103,8 @@ def apply(state: GuardState, request: Request, outcome: Outcome) -> int:
     return state.advance(sequence, request.received_at_ns)
 
 
-def _apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> int:
+def apply_admitted(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """An order, or a replace, is open from now on."""
     if request.kind == _REPLACE_KIND:
         replacing.apply_replace(state, request, outcome)
     else:
@@ -130,6 +131,11 @@ def _apply_order(state: GuardState, request: Request, outcome: Outcome) -> int:
         _refuse_reservation(state, request, outcome, reservation_id)
     is_timed = state.rules_version >= _TIMED_SINCE
     state.orders.add(state.share_of(request), request, outcome, is_timed)
+    return count_working(state, request, outcome, is_exit)
+
+
+def count_working(state: GuardState, request: Request, outcome: Outcome, is_exit: bool) -> int:
+    """An admitted order works: in its position, at its price, and out of its locate."""
     if state.positions.is_kept:
         positioning.note_admitted(state, request, is_exit)
     if state.book.is_kept:
@@ -138,6 +144,23 @@ def _apply_order(state: GuardState, request: Request, outcome: Outcome) -> int:
         state.book.add(worth.number, outcome.venue, request)
     if outcome.located_lots > 0:
         state.locates.use(request.locate_id, outcome.located_lots)
+    return 0
+
+
+def uncount_working(state: GuardState, request: Request, outcome: Outcome, is_exit: bool) -> int:
+    """The reverse of `count_working`, of an order that was but tried."""
+    if state.positions.is_kept:
+        if is_exit:
+            state.positions.count_exit(-1)
+        lots = request.quantity
+        positioning.note_more(state, request, -lots, is_exit)
+    if state.book.is_kept:
+        worth = state.worth_of(request)
+        assert worth is not None
+        state.book.take(worth.number, outcome.venue, request)
+    if outcome.located_lots > 0:
+        used = outcome.located_lots
+        state.locates.use(request.locate_id, -used)
     return 0
 
 
@@ -174,7 +197,8 @@ def _refuse_reservation(
     )
 
 
-def _apply_rejected(state: GuardState, request: Request, outcome: Outcome) -> int:
+def apply_rejected(state: GuardState, request: Request, outcome: Outcome) -> int:
+    """A refused order is remembered, unless what it was refused for says otherwise."""
     if outcome.reason in _NOT_REMEMBERED:
         return 0
     is_timed = state.rules_version >= _TIMED_SINCE

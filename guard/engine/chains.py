@@ -128,7 +128,10 @@ def begin(orders: "RememberedOrders", first: int) -> int:
     orders.read(first)
     if chain != 0:
         return chain
+    # Nobody looks for it: it must be another one than that of each other chain.
     key = orders.known_outcome.sequence.to_bytes(8, "little")
+    if orders._chains.find(key) != _NO_ROW:  # of an order of the same record
+        key += first.to_bytes(8, "little")
     lots = lots_of(orders, first, orders.known)
     chain = orders._chains.add(key, b"", (first, first, _NO_ROW, lots, lots)) + 1
     orders._orders.put(first, _CHAIN, chain)

@@ -54,8 +54,13 @@ cpdef int decide(GuardState state, Request request, Outcome outcome) except -1
 @cython.locals(kind=u64)
 cpdef bint is_recorded(Outcome outcome) noexcept
 
-@cython.locals(known_row=Py_ssize_t, found=Found)
 cdef int decide_order(GuardState state, Request request, Outcome outcome) except -1
+@cython.locals(known_row=Py_ssize_t)
+cpdef bint answer_known(GuardState state, Request request, Outcome outcome) except -1
+@cython.locals(found=Found)
+cpdef int decide_unknown(
+    GuardState state, Request request, Outcome outcome, overridden
+) except -1
 
 @cython.locals(
     found=Found, reason=u64, checks=list, index=Py_ssize_t, check=Check, row=Row,

@@ -154,14 +154,29 @@ def is_recorded(outcome: Outcome) -> bool:
 
 def decide_order(state: GuardState, request: Request, outcome: Outcome) -> int:
     """An order: its first answer again, or a refusal, or what kernel and ledger say."""
-    known_row = state.orders.find_named(request, request.received_at_ns)
-    if known_row != _NO_ROW:
-        _answer_known_order(state, known_row, request, outcome)
+    if answer_known(state, request, outcome):
         return 0
+    overridden = overrides.checks_for(state, request) if state.has_overrides else None
+    return decide_unknown(state, request, outcome, overridden)
+
+
+def answer_known(state: GuardState, request: Request, outcome: Outcome) -> bool:
+    """Is an order of that id known? Its answer is put then, as `_answer_known_order` says."""
+    known_row = state.orders.find_named(request, request.received_at_ns)
+    if known_row == _NO_ROW:
+        return False
+    _answer_known_order(state, known_row, request, outcome)
+    return True
+
+
+def decide_unknown(
+    state: GuardState, request: Request, outcome: Outcome, overridden: frozenset[int] | None
+) -> int:
+    """An order whose id is not known; `overridden`: checks that two people let it pass."""
     found = state.found
     found.is_exit = found.is_replace = found.is_lowering = False
     found.asked_lots, found.short_lots = request.quantity, 0
-    found.overridden = overrides.checks_for(state, request) if state.has_overrides else None
+    found.overridden = overridden
     if state.positions.is_kept:
         found.is_exit = positioning.reduces(state, request)
     return _decide_new(state, request, outcome)

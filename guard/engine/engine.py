@@ -15,6 +15,7 @@ from typing import Any
 from guard.engine import apply as applying
 from guard.engine import decide as deciding
 from guard.engine.apply_event import apply_event
+from guard.engine.order_group import OrderGroup, apply_group, decide_group
 from guard.engine.state import GuardState
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
@@ -39,6 +40,14 @@ class Engine:
     def apply(self, request: Request, outcome: Outcome) -> int:
         """Folds an outcome into the state. Raises InvariantError where it cannot follow."""
         return applying.apply(self.state, request, outcome)
+
+    def decide_group(self, group: OrderGroup) -> bool:
+        """The same of orders that stand or fall together."""
+        return decide_group(self.state, group)
+
+    def apply_group(self, group: OrderGroup) -> None:
+        """Folds what was decided of them into the state. Raises InvariantError likewise."""
+        apply_group(self.state, group)
 
     def apply_event(self, sequence: int, event: Any) -> None:
         """Folds an administrative event into the state. Raises InvariantError likewise."""

@@ -37,6 +37,7 @@ from guard.engine.people_events import (
 )
 from guard.engine.policy_content import PolicyContent
 from guard.engine.request_events import (
+    AllOrNoneRecorded,
     CanceledAllRecorded,
     Event,
     ExecutionRecorded,
@@ -83,8 +84,7 @@ from guard.protocol.ranges import (
 )
 
 LOG_FORMAT_VERSION = 1
-# The rules that decide now, and all that the engine can still decide by: what was recorded under an
-# earlier version is decided again by that one.
+# The rules that decide now, and all by which what was recorded earlier is decided again.
 RULES_VERSION = 3
 RULES_VERSIONS = range(1, RULES_VERSION + 1)
 
@@ -436,6 +436,7 @@ PlainEvent: TypeAlias = (
     | LossBreached
     | ReductionRecorded
     | CanceledAllRecorded
+    | AllOrNoneRecorded
     | ReplaceDone
     | ReplaceFailed
     | LogOpened

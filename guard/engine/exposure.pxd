@@ -75,6 +75,7 @@ cdef class Exposure:
     @cython.locals(losses=Losses)
     cdef int _look_at_losses(self, Py_ssize_t row, Py_ssize_t desk, Py_ssize_t symbol) except -1
     cdef int _add_row(self, Py_ssize_t row, i64 desk, SymbolBook book) except -1
+    cpdef int drop_last(self, SymbolBook book) except -1
     @cython.locals(measure=Measure)
     cdef int _count_unpriced(self, SymbolBook book, Py_ssize_t desk, i64 change) except -1
     @cython.locals(long=i64, short=i64, long_after=i64, short_after=i64, wide_short=i128)

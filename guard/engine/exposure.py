@@ -262,6 +262,14 @@ class Exposure:
         book.first = row
         return 0
 
+    def drop_last(self, book: SymbolBook) -> int:
+        """The last row goes, the newest of its symbol, which has nothing: as if it had not come."""
+        self._count -= 1
+        book.first = self._get(self._count, _NEXT)
+        if self._count % _ROWS_PER_SLAB == 0:
+            self._slabs.pop()
+        return 0
+
     def _count_unpriced(self, book: SymbolBook, desk: int, change: int) -> int:
         measure = self.desk(desk)
         measure.unpriced += change

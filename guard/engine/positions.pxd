@@ -45,6 +45,9 @@ cdef class Positions:
     @cython.locals(row=Py_ssize_t, each=Py_ssize_t)
     cpdef Py_ssize_t obtain(self, u64 desk, u64 symbol) except -1
 
+    @cython.locals(row=Py_ssize_t, key=u64, slot=u64)
+    cpdef int drop_rows(self, Py_ssize_t count) except -1
+
     @cython.locals(slab=bytearray)
     cpdef i64 value(self, Py_ssize_t row, int field) except? -1
 

@@ -130,6 +130,23 @@ class Positions:
             self._note_exposure(row)
         return row
 
+    def drop_rows(self, count: int) -> int:
+        """There are so many rows again: those behind are gone, of which nothing was ever more than
+        tried."""
+        while self.count > count:
+            row = self.count - 1
+            key = self.value(row, _KEY)
+            slot = (key * _HASH_FACTOR & _U64_MAX) >> self._shift
+            while self._index[slot] != self.count:
+                slot = (slot + 1) & self._mask
+            self._index[slot] = 0  # it was put there last: no other row is found past it
+            if self.exposure.is_on:
+                self.exposure.drop_last(self.exposure.book(key & _SYMBOL_MASK))
+            if row % _ROWS_PER_SLAB == 0:
+                self._slabs.pop()
+            self.count = row
+        return 0
+
     def value(self, row: int, field: int) -> int:
         """One of a row's integers, by its place in POSITION_ROW."""
         if not 0 <= row < self.count:

@@ -21,10 +21,12 @@ cdef class Recent:
     cdef list _keys
     cdef bytearray _times, _buffer
     cdef Py_ssize_t _first, _count
+    cdef set _tried
 
     @cython.locals(buffer=BufferPointer, at=Py_ssize_t)
     cdef bytes _key(self, Request request)
 
+    @cython.locals(key=bytes)
     cdef i64 since(self, Request request) except -2
 
     @cython.locals(elapsed_ns=i64, at_ns=i64, oldest=bytes)

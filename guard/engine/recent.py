@@ -30,6 +30,7 @@ class Recent:
         self._times = bytearray()
         self._first = self._count = 0
         self._buffer = bytearray(_KEY_BYTES_MAX)
+        self._tried: set[bytes] | None = None  # what a trial notes, all of it now; None: no trial
 
     def _key(self, request: Request) -> bytes:
         """The numbers, of which the first says how long the desk's name is, and both names."""
@@ -43,11 +44,17 @@ class Recent:
 
     def since(self, request: Request) -> int:
         """How long ago the same was admitted; NEVER."""
-        at_ns = self._at_ns.get(self._key(request))
+        key = self._key(request)
+        if self._tried is not None and key in self._tried:
+            return 0
+        at_ns = self._at_ns.get(key)
         return _NEVER if at_ns is None else request.elapsed_ns - at_ns
 
     def note(self, request: Request) -> int:
         """The order is admitted now."""
+        if self._tried is not None:
+            self._tried.add(self._key(request))
+            return 0
         elapsed_ns = request.elapsed_ns
         while self._count > 0:
             at_ns = le.load_i64(self._times, 8 * self._first)
@@ -70,6 +77,14 @@ class Recent:
         le.store_i64(self._times, 8 * place, elapsed_ns)
         self._count += 1
         return 0
+
+    def begin_trial(self) -> None:
+        """What is noted from here on is known until `end_trial`, and changes nothing else."""
+        self._tried = set()
+
+    def end_trial(self) -> None:
+        """It is as it was."""
+        self._tried = None
 
     def dump(self) -> list[tuple[int, str]]:
         """What is remembered, the oldest first."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _NEVER = 2**63 - 1
 # Of `guard.engine.remembered`'s rows.
 _PHASE, _EXPIRES, _RELEASE_SEQUENCE, _FIRST_FILL, _FILL_COUNT, _SHARE = 0, 3, 4, 7, 10, 11
-_CHAIN, _FILL_EXPIRES = 13, 1
+_CHAIN, _FILL_EXPIRES, _NEXT_CLOSED = 13, 1, 6
 _STANDING, _PENDING = 1, 2  # of a chain's
 _OPEN = 1
 # How the payload of what stands beside fills begins: an array of twelve, as no fill's does.
@@ -92,6 +92,11 @@ def fill_key_of(orders: "RememberedOrders", fill_key: bytes) -> bytes:
 def expires_at_ns(orders: "RememberedOrders", row: int) -> int:
     """From when on that row's order may be forgotten."""
     return orders._orders.value(row, _EXPIRES)
+
+
+def next_closed(orders: "RememberedOrders", row: int) -> int:
+    """The row of the order of its desk that was closed next; NO_ROW where none was yet."""
+    return orders._orders.value(row, _NEXT_CLOSED)
 
 
 def key_of_fill(orders: "RememberedOrders", fill_row: int) -> bytes:

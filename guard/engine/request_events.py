@@ -8,7 +8,7 @@ that the record has.
 
 from typing import Final
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from guard.protocol.messages import (
     Admit,
@@ -30,6 +30,7 @@ from guard.protocol.messages import (
 )
 from guard.protocol.ranges import (
     Client,
+    DeskName,
     ElapsedNs,
     MarkAgeNs,
     MarkPrice,
@@ -117,6 +118,16 @@ class CanceledAllRecorded(Event, tag="cancel_all", gc=False):
     answer: CanceledAll
 
 
+class AllOrNoneRecorded(Event, tag="all_or_none"):
+    """Orders of that desk that were admitted together, or refused together (`order_group`).
+
+    `records`: what each order's own record would be, had it come alone, in their order.
+    """
+
+    desk: DeskName
+    records: list[Raw]
+
+
 class ExecutionRecorded(Event, tag="execution", gc=False):
     """A trade as a drop copy reported it. `elapsed_ns`: as of a fill."""
 
@@ -144,7 +155,7 @@ class ReplaceFailed(Event, tag="replace_rejected", gc=False):
     clock_ns: ReceivedAtNs | UnsetType = UNSET
 
 
-# What is read back as a request and its outcome. A `cancel_all` is not; clients ask for it, too.
+# What is read back as a request and its outcome. These are not; clients ask for them, too.
 REQUEST_EVENTS: Final = (
     OrderDecided,
     OrderRefused,
@@ -155,4 +166,4 @@ REQUEST_EVENTS: Final = (
     ReplaceDone,
     ReplaceFailed,
 )
-CLIENT_EVENTS: Final = (*REQUEST_EVENTS, CanceledAllRecorded)
+CLIENT_EVENTS: Final = (*REQUEST_EVENTS, CanceledAllRecorded, AllOrNoneRecorded)

@@ -51,6 +51,7 @@ class _Event(msgspec.Struct, gc=False):
 
 class _Data(_Event, gc=False):
     metadata: _Event | None = None
+    records: list[msgspec.Raw] = []  # of orders that stand or fall together, each its own
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -70,6 +71,7 @@ OTHERS: Final = 6
 COLUMNS: Final = ("admitted", *(f"rejected_{stage}" for stage in STAGES), "fills", "cancels")
 
 _decode = msgspec.json.Decoder(_Record).decode
+_decode_part = msgspec.json.Decoder(_Data).decode
 
 
 class Tally:
@@ -97,17 +99,19 @@ class Tally:
         for line in lines:
             try:
                 record = _decode(line)
+                parts = _parts_of(record, line)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 self.unreadable += 1
                 continue
             is_counted = record.sequence >= self.counted_from
-            event: _Event = record.data.metadata or record.data
-            column = self._column_of(event, line, is_counted)
             self.records += is_counted
             self.last_sequence = record.sequence
-            self.last_received_at_ns = event.received_at_ns
-            sent = event.order.sent_at_ns if event.order is not None else None
-            found.append((column, event.received_at_ns, sent))
+            for part, text in parts:
+                event: _Event = part.metadata or part
+                column = self._column_of(event, text, is_counted)
+                self.last_received_at_ns = event.received_at_ns
+                sent = event.order.sent_at_ns if event.order is not None else None
+                found.append((column, event.received_at_ns, sent))
         return found
 
     def _column_of(self, event: _Event, line: bytes, is_counted: bool) -> int:
@@ -142,6 +146,17 @@ class Tally:
         if key not in self.orders and len(self.orders) >= WORDS_MAX:
             key = (key[0], key[1] if key[1] in STAGES else OTHER, OTHER)
         self.orders[key] = self.orders.get(key, 0) + is_counted
+
+
+def _parts_of(record: _Record, line: bytes) -> list[tuple[_Data, bytes]]:
+    """A record with its line; of orders that it has together each as if it were one."""
+    if record.data.event != "all_or_none":
+        return [(record.data, line)]
+    texts = [bytes(part) for part in record.data.records]
+    return [
+        (_decode_part(text), b'{"sequence":%d,"data":%b}\n' % (record.sequence, text))
+        for text in texts
+    ]
 
 
 def _count(counts: dict[str, int], word: str, is_counted: bool) -> None:

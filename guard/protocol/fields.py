@@ -186,6 +186,7 @@ DETAILS: Final[tuple[tuple[str, ...], ...]] = (
     ("asked", "limit", "used", "scope"),
     ("asked", "scope"),
     ("scope",),
+    ("refused_index",),
 )
 (
     NO_DETAIL,
@@ -199,10 +200,12 @@ DETAILS: Final[tuple[tuple[str, ...], ...]] = (
     SCOPED_LIMIT_DETAIL,
     SCOPED_DETAIL,
     SCOPE_DETAIL,
+    TOGETHER_DETAIL,
 ) = range(len(DETAILS))
 _DETAIL_OF_REFUSAL: Final = {
     Refusal.CLIENT_ORDER_ID_REUSED: ORIGINAL_DETAIL,
     Refusal.CANCELED_BEFORE_ARRIVAL: ORIGINAL_DETAIL,
+    Refusal.ALL_OR_NONE_REFUSED: TOGETHER_DETAIL,
     Refusal.UNKNOWN_DESK: NO_DETAIL,
     Refusal.UNKNOWN_SYMBOL: NO_DETAIL,
     Refusal.DISK_LOW: DISK_DETAIL,

@@ -14,7 +14,7 @@ cdef class Outcome:
     cdef public u64 flags, halts_desk, state, filled_quantity, error, received_at_ns
     cdef public u64 collected_microcents, busted_fills, corrected_fills, scope, reducing
     cdef public u64 reduced_quantity, suspect, self_match, located_lots
-    cdef public u64 standing_wal_sequence, pending_wal_sequence
+    cdef public u64 standing_wal_sequence, pending_wal_sequence, refused_index
     cdef public object foreign
     cdef u8[70] input_row
     cdef u8[83] output_row, output_again

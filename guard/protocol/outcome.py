@@ -47,7 +47,7 @@ OUTCOME_NUMBERS: Final = (
     "hold_microcents", "released_microcents", "unpaid_fee_microcents", "flags", "halts_desk",
     "state", "filled_quantity", "error", "received_at_ns", "collected_microcents", "busted_fills",
     "corrected_fills", "scope", "reducing", "reduced_quantity", "suspect", "self_match",
-    "located_lots", "standing_wal_sequence", "pending_wal_sequence",
+    "located_lots", "standing_wal_sequence", "pending_wal_sequence", "refused_index",
 )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ class Outcome:
         self.collected_microcents = self.busted_fills = self.corrected_fills = 0
         self.scope = self.reducing = self.reduced_quantity = self.suspect = self.self_match = 0
         self.located_lots = 0
-        self.standing_wal_sequence = self.pending_wal_sequence = 0
+        self.standing_wal_sequence = self.pending_wal_sequence = self.refused_index = 0
 
     def take_foreign(self, answer: Admit | Reject) -> None:
         """It is an answer of other rules: what there is to apply of it, and itself."""

@@ -15,6 +15,7 @@ import msgspec
 
 from guard.protocol import json_text as text
 from guard.protocol import layout as tables
+from guard.protocol import message_pack as pack
 from guard.protocol.fields import STATUS_BEFORE, STATUS_BEHIND, Field, fields_of_answer
 from guard.protocol.json_text import Buffer
 from guard.protocol.layout import (
@@ -63,6 +64,7 @@ _REFUSED_STATE = 3
 _JSON_ANSWER, _PACK_ANSWER = b',"answer":', encode_pack("answer")
 _JSON_NULL, _PACK_NIL = b"null", b"\xc0"
 _SHORT_MAP_MAX = 15
+_ARRAY = 0x5B
 
 
 def _json_layout(type_: str, fields: Sequence[Field]) -> Layout:
@@ -204,3 +206,11 @@ def put_map_head(out: Buffer, at: int, count: int) -> int:
     out[at + 1] = 0
     out[at + 2] = count
     return at + 3
+
+
+def put_array_head(out: Buffer, count: int, is_json: bool) -> int:
+    """What stands before so many replies; the offset behind it."""
+    if is_json:
+        out[0] = _ARRAY
+        return 1
+    return pack.put_array_head(out, 0, count)

@@ -24,7 +24,8 @@ cdef class RequestReader:
     cdef str _currency_text
     cdef readonly list requests, errors
     cdef readonly Py_ssize_t count
-    cdef readonly bint is_array, is_json
+    cdef readonly bint is_array, is_json, is_together
+    cdef readonly bytes together_echo
     cdef JsonReader _json
     cdef PackReader _pack
     cdef Outcome _unused

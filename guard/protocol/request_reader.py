@@ -21,6 +21,7 @@ from msgspec import UNSET
 from guard.protocol import fields, json_reader, slots
 from guard.protocol import json_text as text
 from guard.protocol import message_pack as pack
+from guard.protocol.all_or_none import parse_body
 from guard.protocol.fields import KINDS, REQUEST_FIELDS, ValueKind
 from guard.protocol.json_reader import JsonReader
 from guard.protocol.layout import Layout, json_steps, pack_steps
@@ -36,7 +37,6 @@ from guard.protocol.wire import (
     REQUESTS_PER_MESSAGE_MAX,
     framing_error,
     length_error,
-    parse_message,
 )
 from kernel import InvariantError
 
@@ -63,7 +63,8 @@ class RequestReader:
     """The requests of one body: `requests[i]`, and in `errors` what to say of those that are BAD.
 
     `client`: whom they are from. `count`: how many; `is_array`: whether they stood in an array;
-    `is_json`: whether in JSON.
+    `is_json`: whether in JSON. `is_together`: they are orders that stand or fall together, by one
+    request, whose id is to be written as `together_echo`.
     """
 
     def __init__(self, client: str) -> None:
@@ -71,7 +72,8 @@ class RequestReader:
         self.requests: list[Request] = []
         self.errors: list[ErrorReply | None] = []
         self.count = 0
-        self.is_array = self.is_json = False
+        self.is_array = self.is_json = self.is_together = False
+        self.together_echo = b""
         self._json = JsonReader()
         self._pack = PackReader()
         self._unused = Outcome()
@@ -86,6 +88,7 @@ class RequestReader:
         """
         if currency != self._currency_text:
             self._currency_text, self._currency = currency, currency.encode()
+        self.is_together = False
         if body is None:
             message = framing_error(frame_count)
         elif frame_count < 0:
@@ -93,9 +96,13 @@ class RequestReader:
         elif self._read_body(body) > 0:
             return
         else:
-            message = parse_message(body, currency)
+            message = parse_body(body, currency)
         self.is_array = message.is_array
         self.is_json = message.form is JSON
+        self.is_together = message.is_together
+        self.together_echo = b""
+        if message.request_id is not UNSET:
+            self.together_echo = message.form.encode(message.request_id)
         self.count = len(message.requests)
         self._grow(self.count)
         for index, parsed in enumerate(message.requests):

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from guard.protocol.all_or_none_messages import TYPE as ALL_OR_NONE
 from guard.protocol.instruments import NAME_PATTERN
 from guard.protocol.messages import (
     ID_LENGTH_MAX,
@@ -37,6 +38,7 @@ from guard.protocol.messages import (
     Reduce,
     Replace,
     Request,
+    RequestId,
     ShowLimits,
     ShowPositions,
     Stats,
@@ -161,11 +163,16 @@ MESSAGEPACK = WireForm(
 
 
 class Message(msgspec.Struct, gc=False):
-    """A body, taken apart: its encoding, whether it was an array, and its requests in order."""
+    """A body, taken apart: its encoding, whether it was an array, and its requests in order.
+
+    `is_together`: these are orders that stand or fall together; `request_id`: of their request.
+    """
 
     form: WireForm
     is_array: bool
     requests: list[Parsed]
+    is_together: bool = False
+    request_id: RequestId = UNSET
 
 
 def parse_message(body: bytes, currency: str) -> Message:
@@ -254,12 +261,7 @@ def check_request(request: Request, currency: str) -> None:
 
     Raises WireError naming the field, the value and what is allowed.
     """
-    request_id = request.request_id
-    if request_id is not UNSET:
-        if request_id is None:
-            request.request_id = UNSET
-        elif _usable_request_id(request_id) is UNSET:
-            raise _invalid("request_id", request_id)
+    request.request_id = request_id_of(request.request_id)
     if type(request) is Order:
         _check_order(request, currency)
     elif isinstance(request, Hello | Mark | ShowLimits | ShowPositions | CancelAll):
@@ -312,7 +314,7 @@ def _check_order(order: Order, currency: str) -> None:
         raise WireError(
             ErrorCode.INVALID_FIELD,
             "currency",
-            f"currency: {_shown(own)} is not allowed; allowed: {currency}",
+            f"currency: {shown(own)} is not allowed; allowed: {currency}",
         )
 
 
@@ -334,6 +336,16 @@ def is_name(text: str) -> bool:
 def is_identifier(text: str) -> bool:
     """Is it printable ASCII without spaces? (Its length is checked by its type.)"""
     return text.isascii() and text.isprintable() and " " not in text
+
+
+def request_id_of(value: object) -> RequestId:
+    """The id of a request that said that. Raises WireError."""
+    if value is None or value is UNSET:
+        return UNSET
+    usable = _usable_request_id(value)
+    if usable is UNSET:
+        raise _invalid("request_id", value)
+    return usable
 
 
 def _usable_request_id(value: object) -> int | str | UnsetType:
@@ -358,10 +370,10 @@ def _invalid(field: str, value: object) -> WireError:
 
 def refusal(field: str, value: object) -> str:
     """What is said of a value that a field cannot have."""
-    return f"{field}: {_shown(value)} is not allowed; allowed: {ALLOWED[field]}"
+    return f"{field}: {shown(value)} is not allowed; allowed: {ALLOWED[field]}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A bad value for a message: short, whatever it is (huge integers have no cheap text)."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
@@ -389,7 +401,7 @@ def _explain(form: WireForm, body: bytes, currency: str) -> Parsed:
     except UNREADABLE as unreadable:
         return ErrorReply(ErrorCode.MALFORMED.word, "", _unreadable(form, unreadable))
     if not isinstance(loose, dict):
-        text = f'request: {_shown(loose)} is not allowed; allowed: a map with the key "type"'
+        text = f'request: {shown(loose)} is not allowed; allowed: a map with the key "type"'
         return ErrorReply(ErrorCode.NOT_A_REQUEST.word, "", text)
     # The typed decode stops at the first bad value, also at one that a later key of the same name
     # takes the place of. In `loose` the last one counts already.
@@ -406,11 +418,12 @@ def _explain(form: WireForm, body: bytes, currency: str) -> Parsed:
 def _explain_map(loose: dict[object, object], error: str) -> WireError:
     kind = loose.get("type")
     if not isinstance(kind, str) or kind not in REQUEST_TYPES:
-        shown = _shown(kind) if "type" in loose else "none"
+        named = shown(kind) if "type" in loose else "none"
         return WireError(
             ErrorCode.UNKNOWN_TYPE,
             "type",
-            f"type: {shown} is not allowed; allowed: {', '.join(REQUEST_TYPES)}",
+            f"type: {named} is not allowed; allowed: {', '.join(REQUEST_TYPES)}; as a whole body "
+            f"{ALL_OR_NONE}",
         )
     if found := _MISSING.match(error):
         field = found[1]

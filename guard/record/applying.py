@@ -1,8 +1,8 @@
 """Records folded into an engine: what a log says, applied and not decided.
 
 Owns the step from a record's data to the state, for recovery and for whoever folds records by
-itself; and what becomes of a record that has another text than the guard writes: msgspec's types
-are asked what it says, and their text of it is read.
+itself. What becomes of a record that has another text than the guard writes, says
+`guard.record.unusual`.
 
 How it fails: `RecordError` for data that is no record of ours; `InvariantError` where a record does
 not follow from those before it.
@@ -10,50 +10,20 @@ not follow from those before it.
 
 from guard.engine.engine import Engine
 from guard.engine.events import LogOpened, Outcome
-from guard.engine.request_events import (
-    REQUEST_EVENTS,
-    OrderDecided,
-    OrderRefused,
-)
-from guard.protocol.fields import CODE_OF_REASON, EARLY, RATE, RECORDED_FLAGS, UNCHARGED
-from guard.protocol.messages import I64_MAX, Admit
+from guard.engine.order_group import OrderGroup
+from guard.engine.request_events import REQUEST_EVENTS, AllOrNoneRecorded
+from guard.protocol.fields import EARLY, RATE, RECORDED_FLAGS, UNCHARGED
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.outcome import OutcomeKind
-from guard.protocol.reasons import NOT_REMEMBERED
 from guard.protocol.request import Request
-from guard.record.codec import RecordError, decode_event, encode_event
+from guard.record.codec import RecordError, decode_event
+from guard.record.order_groups import read_group
 from guard.record.reader import RecordReader
 from guard.record.rules import RecordRules
-from guard.record.words import shown
+from guard.record.unusual import read_event
 
 _CANCEL_FLAGS = EARLY | RATE
 _RECORDED_FLAGS = (1 << len(RECORDED_FLAGS)) - 1
-
-
-def read_event(
-    reader: RecordReader, event: Outcome, request: Request, outcome: RequestOutcome
-) -> None:
-    """Puts an event that answers a request into these. Raises RecordError where it cannot stand."""
-    text = encode_event(event)
-    if reader.read_event(text, request, outcome):
-        return
-    if not isinstance(event, OrderDecided | OrderRefused) or not reader.read_request(text, request):
-        raise RecordError("no record of this guard: it holds a value that no record can")
-    # What an earlier or a later version said is applied as it says: recovery decides nothing.
-    answer = event.answer
-    outcome.kind = OutcomeKind.REJECTED
-    if isinstance(answer, Admit):
-        outcome.kind = OutcomeKind.ADMITTED
-        if not 0 <= answer.reservation_id <= I64_MAX:
-            raise RecordError(
-                f"record {answer.wal_sequence} holds reservation {shown(answer.reservation_id)}, "
-                "which no ledger gives"
-            )
-        if not int(answer.reservation_id != 0) <= answer.notional_microcents <= I64_MAX:
-            raise RecordError(f"record {answer.wal_sequence} holds an amount that none can hold")
-    outcome.take_foreign(answer)
-    if answer.reason in NOT_REMEMBERED:
-        outcome.reason = CODE_OF_REASON[answer.reason]
 
 
 class RecordFolder:
@@ -65,6 +35,7 @@ class RecordFolder:
         self._reader = RecordReader()
         self._rules = RecordRules(engine.state, key_id)
         self.request, self.outcome = Request(), RequestOutcome()
+        self._group = OrderGroup()
 
     def read(self, sequence: int, data: bytes, previous_hash: str) -> Outcome | None:
         """Reads a record, which must be one that a guard can have written there.
@@ -87,6 +58,8 @@ class RecordFolder:
         if (sequence == 1) != isinstance(event, LogOpened):
             raise RecordError("a log begins with log_opened, once")
         self._rules.check(sequence, event, previous_hash)
+        if isinstance(event, AllOrNoneRecorded):
+            read_group(self._reader, event, self._group)
         if not isinstance(event, REQUEST_EVENTS):
             return event
         read_event(self._reader, event, request, outcome)
@@ -97,6 +70,9 @@ class RecordFolder:
         if event is None:
             self._engine.apply(self.request, self.outcome)
             self._rules.note_batch(self.request.batch_first_sequence)
+        elif isinstance(event, AllOrNoneRecorded):
+            self._engine.apply_group(self._group)
+            self._rules.note(sequence, event)
         else:
             self._engine.apply_event(sequence, event)
             self._rules.note(sequence, event)

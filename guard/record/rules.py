@@ -41,6 +41,7 @@ from guard.engine.loss_events import LossBreached
 from guard.engine.people_events import LatchLifted, LatchSet
 from guard.engine.request_events import (
     CLIENT_EVENTS,
+    AllOrNoneRecorded,
     CanceledAllRecorded,
     ExecutionRecorded,
     FillRecorded,
@@ -67,7 +68,7 @@ from guard.protocol.messages import (
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS, LOCAL_CLIENT, TIME_NS_MAX
 from guard.protocol.request import TEXTS, Request
 from guard.protocol.wire import check_request, is_identifier
-from guard.record import checking, fact_rules, money_rules
+from guard.record import checking, fact_rules, group_rules, money_rules
 from guard.record.checking import (
     check_answer,
     check_cut,
@@ -394,6 +395,14 @@ class RecordRules:
         if answer.field is not UNSET and answer.field not in ORDER_FIELDS:
             raise refused("answer.field", answer.field, "the name of a field of an order")
 
+    def _check_together(self, sequence: int, event: AllOrNoneRecorded) -> None:
+        """Each order is held to what holds for one that comes alone."""
+        if self._state.rules_version < _LIMITS_SINCE:
+            raise refused("event", "all_or_none", f"since version {_LIMITS_SINCE} of the rules")
+        for place, order in enumerate(group_rules.check(event)):
+            with group_rules.at(place):
+                self._check_order(sequence, order)
+
     def _check_fill(self, sequence: int, event: FillRecorded) -> None:
         self._check_fact(event, event.fill)
         fact_rules.check_fill(self._state, sequence, event)
@@ -439,6 +448,7 @@ class RecordRules:
 _RULES: Final[dict[type, Callable[[RecordRules, int, Any], None]]] = {
     OrderDecided: RecordRules._check_order,
     OrderRefused: RecordRules._check_order,
+    AllOrNoneRecorded: RecordRules._check_together,
     FillRecorded: RecordRules._check_fill,
     OrderReleased: RecordRules._check_release,
     ReductionRecorded: RecordRules._check_reduction,

@@ -36,6 +36,7 @@ from guard.engine.state import (
     Desk,
     GuardState,
 )
+from guard.protocol.all_or_none_messages import ORDERS_MAX
 from guard.protocol.instruments import define_instrument
 from guard.protocol.limits import digest_hex as limits_digest_hex
 from guard.protocol.limits import normalized
@@ -287,10 +288,11 @@ def _read_head(source: "_ExactReader") -> StateHead:
     if head.rules_version != _NO_RULES and head.rules_version not in RULES_VERSIONS:
         allowed = f"{RULES_VERSIONS[0]} to {RULES_VERSIONS[-1]}"
         raise StateError(refusal("rules_version", head.rules_version, allowed))
-    for name in ("epoch", "next_reservation_id"):
-        # A session begins with a record, and a record takes one number at most.
-        if getattr(head, name) > head.next_sequence:
-            raise StateError(refusal(name, getattr(head, name), f"to {head.next_sequence}"))
+    # A session begins with a record, and a record of orders takes a number for each.
+    for name, of_one in (("epoch", 1), ("next_reservation_id", ORDERS_MAX)):
+        if getattr(head, name) > head.next_sequence * of_one:
+            allowed = f"to {head.next_sequence * of_one}"
+            raise StateError(refusal(name, getattr(head, name), allowed))
     for name in ("instruments", "desks"):
         names = [item[0] for item in getattr(head, name)]
         if names != sorted(set(names)):

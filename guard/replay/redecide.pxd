@@ -23,7 +23,10 @@ cdef class Replayed:
     cdef object _event, _policy_digest_hex
     cdef Request _request
     cdef RequestOutcome _answer
+    cdef tuple _of_one
     cdef public bint is_request
+    cdef public object group
+    cdef public Py_ssize_t place
 
 @cython.final
 cdef class Redecider:
@@ -51,3 +54,5 @@ cdef class Redecider:
 
     @cython.locals(answer=RequestOutcome)
     cpdef int apply(self) except -1
+    @cython.locals(outcome=RequestOutcome)
+    cpdef int apply_group(self, group) except -1

@@ -20,6 +20,7 @@ from guard.engine import decide as deciding
 from guard.engine.early import is_in_turn
 from guard.engine.engine import Engine
 from guard.engine.events import Decided, KernelRows, Outcome
+from guard.engine.order_group import OrderGroup
 from guard.engine.state import GuardState
 from guard.protocol import json_reader
 from guard.protocol.fields import REASON_WORDS
@@ -53,15 +54,20 @@ class Replayed:
     """A record that was decided again: what observers of a replay are told of.
 
     Of a request `request` and `answer` are its fields and its outcome's; they are None for an
-    administrative event. `event` and `kernel` are objects, made when they are asked for.
+    administrative event. `event` and `kernel` are objects, made when they are asked for. Of orders
+    that stand or fall together each is told of as if it were the record, one behind the other, with
+    the state behind all of them; `group` then is all of them, None else, and `place` its own.
     """
 
     def __init__(self, writer: RecordWriter) -> None:
         self._writer = writer
         self._event: Outcome | None = None
         self._request, self._answer = Request(), RequestOutcome()
+        self._of_one = (self._request, self._answer)
         self.is_request = False
         self._policy_digest_hex = ""
+        self.group: OrderGroup | None = None
+        self.place = 0
 
     @property
     def request(self) -> Request | None:
@@ -99,6 +105,18 @@ class Replayed:
         """It is this administrative event."""
         self._event = event
         self.is_request = False
+
+    def take_order(self, group: OrderGroup, place: int, policy_digest_hex: str) -> None:
+        """It is that one of orders that stand or fall together."""
+        self.group, self.place = group, place
+        self._request, self._answer = group.requests[place], group.outcomes[place]
+        self._event, self.is_request = None, True
+        self._policy_digest_hex = policy_digest_hex
+
+    def end_group(self) -> None:
+        """All of them were told of."""
+        self.group, self.place = None, 0
+        self._request, self._answer = self._of_one
 
     def decided(self) -> Decided:
         """All of it as objects that stay."""
@@ -178,6 +196,14 @@ class Redecider:
         self._kind_counts[answer.kind] += 1
         if answer.kind <= _REFUSED:
             self._reason_counts[answer.reason] += 1
+        return 0
+
+    def apply_group(self, group: OrderGroup) -> int:
+        """The same of orders that stand or fall together, which were decided again."""
+        self._engine.apply_group(group)
+        for outcome in group.outcomes[: len(group.requests)]:
+            self._kind_counts[outcome.kind] += 1
+            self._reason_counts[outcome.reason] += 1
         return 0
 
     @property

@@ -21,15 +21,17 @@ from typing import Final, TypeAlias
 
 from guard.engine.engine import Engine
 from guard.engine.events import LogOpened, Outcome
-from guard.engine.request_events import REQUEST_EVENTS
+from guard.engine.order_group import OrderGroup
+from guard.engine.request_events import REQUEST_EVENTS, AllOrNoneRecorded
 from guard.engine.state import GuardState
 from guard.protocol.outcome import Outcome as RequestOutcome
 from guard.protocol.request import Request
 from guard.protocol.views import reply_of
-from guard.record.applying import read_event
 from guard.record.codec import DIALECT, RecordError, decode_data, encode_event
+from guard.record.order_groups import read_group, text_of
 from guard.record.reader import RecordReader
 from guard.record.rules import RecordRules
+from guard.record.unusual import read_event
 from guard.record.writer import RecordWriter
 from guard.recovery.recover import load_checkpoint
 from guard.replay.place import Place
@@ -168,9 +170,9 @@ class _Replay:
             index = self._redecider.fold(run.block, run.spans, index, run.count, self._tell)
             if index < run.count:
                 place.sequence = first_sequence + index
-                self._replay_record(run.data_of(place.sequence))
+                group = self._replay_record(run.data_of(place.sequence))
                 if self._tell is not None:
-                    self._tell()
+                    self._tell_each(group)
                 index += 1
         report.record_count += run.record_count
         report.head = run.last
@@ -187,8 +189,22 @@ class _Replay:
         assert self._observe is not None
         self._observe(self._place, self._redecider.replayed, self._engine.state)
 
-    def _replay_record(self, data: bytes) -> None:
-        """Replays one record that is administrative, or is not as it should be."""
+    def _tell_each(self, group: OrderGroup | None) -> None:
+        """Tells of a record; of orders that stand or fall together of each by itself."""
+        if group is None:
+            self._tell_observer()
+            return
+        replayed, digest_hex = self._redecider.replayed, self._engine.state.policy_digest_hex
+        for place in range(len(group.requests)):
+            replayed.take_order(group, place, digest_hex)
+            self._tell_observer()
+        replayed.end_group()
+
+    def _replay_record(self, data: bytes) -> OrderGroup | None:
+        """Replays one record that is administrative, of several orders, or not as it should be.
+
+        The orders that it has, where these are several.
+        """
         place = self._place
         if place.sequence == 1 and not DIALECT.is_native_head(data):
             raise ForeignLogError(
@@ -202,21 +218,36 @@ class _Replay:
             raise _mismatch(place, "log_opened stands in the middle of the log")
         try:
             self._rules.check(place.sequence, event, place.previous_hash)
-            again = self._decide_again(event, data)
+            group = OrderGroup() if isinstance(event, AllOrNoneRecorded) else None
+            again = self._decide_again(event, data, group)
             if again != data:
                 raise _mismatch(place, _first_difference(again, data))
-            if isinstance(event, REQUEST_EVENTS):
+            if group is not None:
+                self._redecider.apply_group(group)
+                self._note(event)
+            elif isinstance(event, REQUEST_EVENTS):
                 self._redecider.apply()
             else:
                 self._engine.apply_event(place.sequence, event)
-                self._rules.note(place.sequence, event)
                 self._redecider.replayed.take_event(event)
-                self._administrative[event.__struct_config__.tag] += 1  # type: ignore[index]
+                self._note(event)
         except _IMPOSSIBLE as error:
             raise _mismatch(place, f"the event cannot follow: {error}") from error
+        return group
 
-    def _decide_again(self, event: Outcome, data: bytes) -> bytes:
+    def _note(self, event: Outcome) -> None:
+        self._rules.note(self._place.sequence, event)
+        self._administrative[event.__struct_config__.tag] += 1  # type: ignore[index]
+
+    def _decide_again(self, event: Outcome, data: bytes, group: OrderGroup | None) -> bytes:
         """The record that the rules give for a recorded request; of another event its text."""
+        if group is not None:
+            assert isinstance(event, AllOrNoneRecorded)
+            read_group(RecordReader(), event, group)
+            group.begin(group.requests)
+            if not self._engine.decide_group(group):
+                raise InvariantError("the rules answer it without a record: it is a repeat")
+            return text_of(RecordWriter(), group, self._engine.state.policy_digest_hex)
         if not isinstance(event, REQUEST_EVENTS):
             return encode_event(event)
         state = self._engine.state

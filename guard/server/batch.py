@@ -17,7 +17,8 @@ from msgspec import Raw
 from guard.protocol.messages import Pong, StatsReply
 from guard.server.connection import Connection, Received
 from guard.server.counters import Counters
-from guard.server.request_path import LateReplies, RequestPath
+from guard.server.late_replies import LateReplies
+from guard.server.request_path import RequestPath
 from wal import LogWriter
 
 # Of a reply that is encoded only when it leaves, at most.

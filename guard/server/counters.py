@@ -10,6 +10,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Final
 
+from guard.engine.state import GuardState
 from guard.protocol.messages import I64_MAX, StatsReply
 
 # Upper ends of the histogram's classes: from far below a good disk's sync to far above a bad one's.
@@ -85,3 +86,19 @@ class Counters:
             for name in histograms
         )
         return StatsReply(counters, syncs, answers_by_latency_ns=answers)
+
+
+def held_counters(state: GuardState, counters: Counters) -> dict[str, int]:
+    """Of what `stats` tells of decisions: what the state holds, and what was counted beside it."""
+    return {
+        "request_errors": counters.request_errors,
+        "refused_disk_full": counters.refused_disk_full,
+        "not_permitted": counters.not_permitted,
+        "full_windows": counters.full_windows,
+        "uncharged_fees": counters.uncharged_fees,
+        "remembered_orders": len(state.orders),
+        "remembered_orders_max": state.remembered_orders_max,
+        "open_holds": state.ledger.active_reservations,
+        "desks_halted": sum([desk.is_halted for desk in state.desks.values()]),
+        "entries_halted": int(state.entries_halt is not None),
+    }

@@ -11,9 +11,12 @@ from typing import Any, Final
 
 from guard import __version__
 from guard.engine.state import GuardState
+from guard.protocol.all_or_none_messages import ORDERS_MAX
+from guard.protocol.all_or_none_messages import TYPE as ALL_OR_NONE
 from guard.protocol.messages import (
     PROTOCOL_VERSION,
     REQUEST_TYPES,
+    AllOrNone,
     HelloReply,
     InstrumentSizes,
     VenueOffered,
@@ -31,6 +34,7 @@ _POLICY: Final = Policy(Limits(BODY_BYTES_MAX, MESSAGE_BYTES_MAX, FRAMES_MAX), C
 _LIMITS: Final = {
     "body_bytes_max": BODY_BYTES_MAX,
     "requests_per_message_max": REQUESTS_PER_MESSAGE_MAX,
+    "orders_together_max": ORDERS_MAX,
     "message_bytes_max": MESSAGE_BYTES_MAX,
     "frames_max": FRAMES_MAX,
     "request_id_characters_max": REQUEST_ID_LENGTH_MAX,
@@ -47,7 +51,10 @@ _LIMITS: Final = {
     "backlog_bytes_max": _POLICY.backlog_bytes_max,
     "listed_max": LISTED_MAX,
 }
-_REQUESTS: Final = {word: list(kind.__struct_fields__) for word, kind in REQUEST_TYPES.items()}
+_REQUESTS: Final = {
+    word: list(kind.__struct_fields__)
+    for word, kind in (*REQUEST_TYPES.items(), (ALL_OR_NONE, AllOrNone))
+}
 _VENUE_ID: Final = attrgetter("venue")
 
 

@@ -25,6 +25,6 @@ cdef class Permit:
     cdef i64 _second
 
     @cython.locals(kind=u64, second=i64, is_entry=bint)
-    cpdef int refusal(self, Request request) except -1
+    cpdef int refusal(self, Request request, Py_ssize_t orders=*) except -1
     @cython.locals(last=bytes, count=Py_ssize_t, desk=bytes)
     cdef bint _may_trade(self, Request request) except -1

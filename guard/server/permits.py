@@ -60,26 +60,27 @@ class Permit:
         self._second = 0
         self._orders = 0
 
-    def refusal(self, request: Request) -> int:
+    def refusal(self, request: Request, orders: int = 1) -> int:
         """Why it is not taken: an error's number, or 0. An order that is taken is counted,
-        as is a replace."""
+        as is a replace. `orders`: so many of that desk together, all of which are taken, or none.
+        """
         kind = request.kind
         is_entry = kind in (_ORDER, _REPLACE)
         if not self._kinds >> kind & 1:
             return _NOT_PERMITTED
         if self._desk_names is not None and _OF_ALLS >> kind & 1 and not self._may_trade(request):
             return _NOT_PERMITTED
-        if is_entry and self.in_flight_max and self.under_way >= self.in_flight_max:
+        if is_entry and self.in_flight_max and self.under_way + orders > self.in_flight_max:
             return _RATE_EXCEEDED
         if self._orders_per_s and is_entry:
             second = request.received_at_ns // _NS_PER_S
             if second != self._second:
                 self._second, self._orders = second, 0
-            self._orders += 1
-            if self._orders > self._orders_per_s:
+            if self._orders + orders > self._orders_per_s:
                 return _RATE_EXCEEDED
+            self._orders += orders
         if is_entry and self.in_flight_max:
-            self.under_way += 1
+            self.under_way += orders
         return 0
 
     def _may_trade(self, request: Request) -> bool:

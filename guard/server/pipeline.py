@@ -47,9 +47,10 @@ from guard.server.batch import Answer, Bounds, Drained, Gathering
 from guard.server.counters import Counters
 from guard.server.disk_reserve import Allowance
 from guard.server.late import discard_late
+from guard.server.late_replies import LateReplies
 from guard.server.listener import Listener
 from guard.server.recording import record_event, record_what_is_due
-from guard.server.request_path import LateReplies, RequestPath
+from guard.server.request_path import RequestPath
 from wal import Head, LogWriter, WalError, WalPoisoned
 from wal.failpoint import is_armed, reach
 

@@ -7,7 +7,6 @@ from libc.stdint cimport uint8_t as u8, uint64_t as u64
 from guard.engine cimport decide as deciding
 from guard.engine.engine cimport Engine
 from guard.engine.state cimport GuardState
-from guard.protocol cimport message_pack as pack
 from guard.protocol cimport replies
 from guard.server.marks cimport Marks
 from guard.protocol.outcome cimport Outcome
@@ -30,10 +29,8 @@ cdef u64 _CANCEL_ALL
 cdef u64 _BAD, _ORDER, _PING, _STATS, _HELLO, _ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR
 cdef u64 _EXECUTED, _OF_NO_ORDER
 cdef u64 _FULL, _FILLS_FULL, _UNCHARGED
-cdef Py_ssize_t _DENIED_TOLD_MAX
-cdef int _RATE_EXCEEDED
 cdef i64 _CLOCK_TOLERANCE_NS, _TIME_NS_MAX
-cdef u8 _COMMA, _ARRAY, _ARRAY_END
+cdef u8 _COMMA, _ARRAY_END
 
 @cython.final
 cdef class RequestPath:
@@ -46,7 +43,7 @@ cdef class RequestPath:
     cdef Outcome _outcome, _due_outcome
     cdef Request _due_request
     cdef readonly object noted
-    cdef list _denied
+    cdef object _denials, _groups
     cdef bint _needs_permit
     cdef Permit _permit
     cdef int _refusal
@@ -84,9 +81,14 @@ cdef class RequestPath:
     @cython.locals(reader=RequestReader, request=Request, outcome=Outcome)
     cdef Py_ssize_t _answer_one(self, Py_ssize_t index, Py_ssize_t at) except -1
 
+    cdef int _say_mark(self, Request order) except -1
+    @cython.locals(reader=RequestReader, first=Request, index=Py_ssize_t)
+    cdef bytes _answer_together(self, Py_ssize_t count)
+    @cython.locals(at=Py_ssize_t)
+    cpdef _put_raw(self, Request request, Outcome outcome)
+    cdef _take_together(self, Request first)
     @cython.locals(permit=Permit)
-    cdef bint _refuses(self, Request request) except -1
-    @cython.locals(permit=Permit)
+    cdef bint _refuses(self, Request request, Py_ssize_t orders=*) except -1
     cdef Py_ssize_t _put_denial(self, Request request, Py_ssize_t at) except -1
     cpdef list take_denied(self)
     @cython.locals(state=GuardState)
@@ -116,5 +118,3 @@ cdef class RequestPath:
     cdef _make_room(self, Py_ssize_t end)
 
 cdef bint is_fact(u64 kind) noexcept
-
-cdef Py_ssize_t put_array_head(u8 *out, Py_ssize_t count, bint is_json) noexcept

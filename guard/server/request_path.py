@@ -15,14 +15,13 @@ How it fails: what writer, ledger and kernel raise comes through, and must end t
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from guard.engine import decide as deciding
 from guard.engine.early import put_due
 from guard.engine.engine import Engine
 from guard.engine.replacing import complete
 from guard.protocol import fields, replies
-from guard.protocol import message_pack as pack
 from guard.protocol.errors import error_about, error_reply
 from guard.protocol.messages import PROTOCOL_VERSION, ErrorReply, Marked, Pong, Reply, StatsReply
 from guard.protocol.outcome import Outcome, OutcomeKind
@@ -35,13 +34,16 @@ from guard.protocol.wire import JSON, MESSAGEPACK
 from guard.record.codec import encode_event
 from guard.record.writer import RecordWriter
 from guard.server.canceling import canceled_all
-from guard.server.counters import Counters
+from guard.server.counters import Counters, held_counters
+from guard.server.denials import Denials
 from guard.server.disk_reserve import Refused
 from guard.server.hello import Greeter
+from guard.server.late_replies import LateReplies
 from guard.server.limits_shown import show_limits
 from guard.server.marks import Marks
 from guard.server.noted import Noted
-from guard.server.permits import NOBODY, Permit, is_of_desk, words_of_denial
+from guard.server.order_groups import GroupPath
+from guard.server.permits import NOBODY, Permit
 from guard.server.positions_shown import show_positions
 from guard.server.recording import record_due as record_due
 from guard.server.recording import record_event as record_event
@@ -76,26 +78,11 @@ _ADMITTED, _REJECTED, _REFUSED, _FILLED, _ERROR, _EXECUTED = map(
         OutcomeKind.EXECUTED,
     ),
 )
-_RATE_EXCEEDED = int(ErrorCode.RATE_EXCEEDED)
-_DENIED_TOLD_MAX = 8  # of one second; how many there were, a counter says
 _UNCHARGED = fields.UNCHARGED
 _OF_NO_ORDER = fields.EXECUTION_UNKNOWN
 _FULL, _FILLS_FULL = int(Refusal.IDEMPOTENCY_WINDOW_FULL), int(ErrorCode.FILL_WINDOW_FULL)
 _CLOCK_TOLERANCE_NS, _TIME_NS_MAX = CLOCK_TOLERANCE_NS, TIME_NS_MAX
-_COMMA, _ARRAY, _ARRAY_END = 0x2C, 0x5B, 0x5D
-
-
-class LateReplies(Struct, gc=False):
-    """Replies to one message, of which one is known only when it leaves; others are encoded."""
-
-    is_json: bool
-    is_array: bool
-    replies: list[Raw | Pong | StatsReply]
-
-    def encode(self, replies: list[Any]) -> bytes:
-        """The answer's body, of these in the place of its replies."""
-        encode = (JSON if self.is_json else MESSAGEPACK).encode
-        return encode(replies if self.is_array else replies[0])
+_COMMA, _ARRAY_END = 0x2C, 0x5D
 
 
 class RequestPath:
@@ -132,10 +119,11 @@ class RequestPath:
         self.noted = Noted()
         self._needs_permit = needs_permit
         self._permit: Permit | None = None
-        self._denied: list[str] = []
+        self._denials = Denials()
         self._refusal = 0
         self._record = RecordWriter()
         self._greeter = Greeter(engine.state)
+        self._groups = GroupPath(engine, writer)
         self._replies = bytearray(_REPLIES_BYTES)
         self._is_watched = False
         self._records = self._rejects = 0
@@ -180,7 +168,11 @@ class RequestPath:
                 request.put_client(permit.client)
             if request.kind == _PING or request.kind == _STATS:
                 is_late = True
-        answer = self._answer_late(count) if is_late else self._answer_each(count)
+        answer: bytes | LateReplies
+        if reader.is_together:
+            answer = self._answer_together(count)
+        else:
+            answer = self._answer_late(count) if is_late else self._answer_each(count)
         self.requests += count
         counters = self._counters
         if self._records:
@@ -216,7 +208,7 @@ class RequestPath:
         reader = self._reader
         at = 0
         if reader.is_array:
-            at = put_array_head(self._replies, count, reader.is_json)
+            at = replies.put_array_head(self._replies, count, reader.is_json)
         for index in range(count):
             self._make_room(at + _REPLY_BYTES_MAX)
             if index > 0 and reader.is_json:
@@ -256,22 +248,12 @@ class RequestPath:
         None of it is ahead of what is durable once all that is staged now is. `taken`: how many
         requests of the message that is being answered are counted with it.
         """
-        state, counters = self._state, self._counters
         return {
             "messages": self.messages,
             "requests": self.requests + taken,
-            "request_errors": counters.request_errors,
-            "refused_disk_full": counters.refused_disk_full,
-            "not_permitted": counters.not_permitted,
-            "rejects": counters.rejects + self._rejects,
-            "full_windows": counters.full_windows,
-            "uncharged_fees": counters.uncharged_fees,
-            "records": counters.records + self._records,
-            "remembered_orders": len(state.orders),
-            "remembered_orders_max": state.remembered_orders_max,
-            "open_holds": state.ledger.active_reservations,
-            "desks_halted": sum([desk.is_halted for desk in state.desks.values()]),
-            "entries_halted": int(state.entries_halt is not None),
+            **held_counters(self._state, self._counters),
+            "rejects": self._counters.rejects + self._rejects,
+            "records": self._counters.records + self._records,
             "marks_received": self.marks.received,
             "marked_symbols": len(self.marks),
         }
@@ -296,11 +278,7 @@ class RequestPath:
         if request.kind == _REPLACE:
             complete(self._state, request)
         if request.kind in (_ORDER, _REPLACE) and self._state.rules_version >= _MARKS_SINCE:
-            self.marks.say(request, self._wall_now_ns)
-            if self.marks.waiting:
-                self._revaluing.settle(request, self._wall_now_ns)
-            if self._state.prices.is_kept and self.refused == 0 and self._revaluing.is_due(request):
-                self._revalue(request)
+            self._say_mark(request)
         outcome = self._outcome
         if self._is_watched:
             reach("decide.before")
@@ -319,39 +297,71 @@ class RequestPath:
             self._take(request, outcome)
         return replies.put_reply(self._replies, at, request, outcome, reader.is_json)
 
-    def _refuses(self, request: Request) -> bool:
-        """Does its sender's permit not let it through? The state is not asked."""
+    def _say_mark(self, order: Request) -> int:
+        """An order says its symbol's mark; what is due of that is recorded before it."""
+        self.marks.say(order, self._wall_now_ns)
+        if self.marks.waiting:
+            self._revaluing.settle(order, self._wall_now_ns)
+        if self._state.prices.is_kept and self.refused == 0 and self._revaluing.is_due(order):
+            self._revalue(order)
+        return 0
+
+    def _answer_together(self, count: int) -> bytes:
+        """The answer to orders that stand or fall together; the first one names their desk."""
+        reader, groups = self._reader, self._groups
+        first = reader.requests[0]
+        first.set_text("echo", reader.together_echo)
+        if self._permit is not None and self._refuses(first, count):
+            return le.bytes_of(self._replies, self._put_denial(first, 0))
+        if not groups.is_known():
+            return le.bytes_of(self._replies, self._put_error(groups.unknown(first), 0))
+        for index in range(count):
+            self._say_mark(reader.requests[index])
+        if groups.decide(reader.requests[:count]):
+            if self._is_refused(first):
+                return le.bytes_of(self._replies, self._refuse_for_disk(first, 0))
+            self._take_together(first)
+        first.echo_bytes = 0
+        answer = groups.answer(self._put_raw)
+        first.set_text("echo", reader.together_echo)
+        self._echo(first, answer)
+        return le.bytes_of(self._replies, self._put_message(answer, 0))
+
+    def _put_raw(self, request: Request, outcome: Outcome) -> Raw:
+        """One order's answer, as it stands among others."""
+        at = replies.put_reply(self._replies, 0, request, outcome, self._reader.is_json)
+        return Raw(le.bytes_of(self._replies, at))
+
+    def _take_together(self, first: Request) -> None:
+        """Stages the record of orders that were decided together, and what is due behind it."""
+        group = self._groups.group
+        self._groups.take()
+        self._records += 1
+        if self._state.has_facts and self._state.facts.due:
+            self._take_due(first)
+        if not group.is_admitted:
+            self._rejects += len(group.requests)
+            self._counters.full_windows += group.outcomes[group.refused_index].reason == _FULL
+
+    def _refuses(self, request: Request, orders: int = 1) -> bool:
+        """Does its sender's permit not let it through, or so many? The state is not asked."""
         permit = self._permit
         if permit is None:
             return False
-        self._refusal = permit.refusal(request)
+        self._refusal = permit.refusal(request, orders)
         return self._refusal != 0
 
     def _put_denial(self, request: Request, at: int) -> int:
         """Puts the error of a request that its sender's permit does not let through."""
-        permit = self._permit
-        assert permit is not None
+        assert self._permit is not None
         self._counters.not_permitted += 1
-        permit.denied += 1
-        if self._refusal == _RATE_EXCEEDED:
-            code, field = ErrorCode.RATE_EXCEEDED, ""
-            words = "more orders in this second, or under way, than are taken of this client"
-        else:
-            code = ErrorCode.NOT_PERMITTED
-            field, words = words_of_denial(permit, request)
-            if len(self._denied) < _DENIED_TOLD_MAX:
-                self._denied.append(f"client {permit.name!r} ({permit.person}): {words}")
-        if is_of_desk(request.kind):
-            reply = error_about(request, code, field, words)
-        else:  # what stands in its other fields is an earlier request's
-            reply = ErrorReply(code.word, field, words)
+        reply = self._denials.reply(self._permit, request, self._refusal)
         self._echo(request, reply)
         return self._put_error(reply, at)
 
     def take_denied(self) -> list[str]:
         """What was not permitted since this was asked last, the first few."""
-        denied, self._denied = self._denied, []
-        return denied
+        return self._denials.take()
 
     def _answer_about(self, request: Request, at: int) -> int:
         """The answer to a mark, or to a question about limits or positions."""
@@ -488,11 +498,3 @@ class RequestPath:
 def is_fact(kind: int) -> bool:
     """Does a request of this type say what happened, so that it may count in a rate?"""
     return kind in (_FILL, _CANCEL, _REDUCE, _EXECUTION, _REPLACED, _REPLACE_REJECTED)
-
-
-def put_array_head(out: bytearray, count: int, is_json: bool) -> int:
-    """What stands before so many replies; the offset behind it."""
-    if is_json:
-        out[0] = _ARRAY
-        return 1
-    return pack.put_array_head(out, 0, count)

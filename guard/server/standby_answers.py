@@ -69,6 +69,8 @@ class StandbyAnswers:
         if self._needs_permit and permit is None:
             permit = NOBODY
         reader.read(body, frame_count, self._state.currency)
+        if reader.is_together:  # one answer to all of them
+            reader.requests[0].set_text("echo", reader.together_echo)
         replies = [self._answer_one(index, permit) for index in range(reader.count)]
         form = JSON if reader.is_json else MESSAGEPACK
         return form.encode(replies if reader.is_array else replies[0])

@@ -34,6 +34,7 @@ class Clients:
         self._orders: list[Request] = []
         self._sent: list[Request] = []
         self._replaces: list[Request] = []
+        self._groups: list[Request] = []
         self._now_ns = 0
         self._next_id = 0
         self.knows_locates = False  # software with earlier rules did not
@@ -50,6 +51,8 @@ class Clients:
 
     def next_requests(self, now_ns: int) -> list[Request]:
         """What the next message holds."""
+        if self._rng.random() < 0.05:
+            return [self._together(now_ns)]
         count = self._rng.choice((1, 1, 1, 2, 5, 12)) if self._rng.random() < 0.99 else 80
         return [self._next_request(now_ns) for _ in range(count)]
 
@@ -60,7 +63,8 @@ class Clients:
         for body in bodies:
             body["type"] = body.get("wire_type", body["type"])
             body.pop("wire_type", None)
-        is_single = len(bodies) == 1 and self._rng.random() < 0.7
+        is_together = any("orders" in body for body in bodies)
+        is_single = is_together or (len(bodies) == 1 and self._rng.random() < 0.7)
         content = bodies[0] if is_single else bodies
         encode = self._rng.choice((msgspec.json.encode, msgspec.msgpack.encode))
         return encode(content)
@@ -151,6 +155,40 @@ class Clients:
             request["sent_at_ns"] = now_ns
         if rng.random() < 0.1:
             request |= {"order_type": "limit", "currency": "USD"}  # what is the default anyway
+        return request
+
+    def _together(self, now_ns: int) -> Request:
+        """Orders that stand or fall together: new ones, the same again, or some that are known."""
+        rng = self._rng
+        kind = rng.choices(("new", "again", "mixed", "bad"), (60, 30, 8, 2))[0]
+        if kind == "again" and self._groups:
+            request = dict(rng.choice(self._groups[-8:]))
+        else:
+            desk = rng.choice(DESKS)
+            count = rng.choice((1, 2, 2, 3, 4, 9))
+            orders = [{**self._order(now_ns), "desk": desk} for _ in range(count)]
+            if rng.random() < 0.7:  # such as are often admitted
+                for order in orders:
+                    order["quantity"] = min(order["quantity"], 300)
+            if kind == "mixed" and self._orders:
+                known = dict(rng.choice(self._orders[-25:]), desk=desk)
+                known.pop("request_id", None)
+                names = [order["client_order_id"] for order in orders]
+                if known["client_order_id"] not in names:
+                    orders.insert(rng.randrange(count + 1), known)
+            request = {"type": "all_or_none", "orders": orders}
+            if kind == "bad":
+                wrong = {"type": "bad", "wire_type": "all_or_none", "code": "invalid_field"}
+                orders.append(dict(orders[0]))
+                name = {"desk": desk, "client_order_id": orders[0]["client_order_id"]}
+                field = f"orders[{count}].client_order_id"
+                return {**request, **wrong, **name, "field": field}
+            self._groups.append(dict(request))
+            self._orders += orders
+            self._sent += [dict(order) for order in orders]
+        request.pop("request_id", None)
+        if rng.random() < 0.5:
+            request["request_id"] = f"g-{rng.randrange(1000)}"
         return request
 
     def _changed(self, request: Request) -> Request:

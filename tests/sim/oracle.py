@@ -26,6 +26,7 @@ from sim.oracle_positions import SINCE_VERSION as POSITIONS_SINCE
 from sim.oracle_positions import Positions, left_of
 from sim.oracle_reductions import OracleReductions, said_of_reductions
 from sim.oracle_replaces import OracleReplaces, said_of_chain
+from sim.oracle_together import OracleTogether
 from sim.request_defaults import ORDER_DEFAULTS, REPLACE_DEFAULTS
 from sim.tables import (
     ADOPTED,
@@ -58,6 +59,7 @@ class Oracle(
     OracleLocates,
     OracleReductions,
     OracleReplaces,
+    OracleTogether,
 ):
     """`desks`: (budget, cap or None) of each; `window_ns`, `ids_max`: of the remembered ids."""
 
@@ -77,7 +79,7 @@ class Oracle(
         self.releases_day_orders = releases_day_orders
         self.first_tree = TREES[tree]
         self.operations: list[tuple[int, str, Any, int]] = []  # sequence, kind, content, wall
-        self.adopted: dict[int, Reply] = {}
+        self.adopted: dict[tuple[int, str], Reply] = {}  # by record and order
         self.told_sequence = 0  # the highest as of which somebody was answered
         self._reset()
 
@@ -99,7 +101,8 @@ class Oracle(
         self.orphans: dict[tuple[str, str, str], Reply] = {}
         self.facts = Facts(self.window_ns)
         self.positions = Positions()
-        self.overruled: dict[int, Reply] = {}  # of orders that but reduce: what is told of them
+        # Of orders that but reduce: what is told of them, by record and order.
+        self.overruled: dict[tuple[int, str], Reply] = {}
         line = {"reserved": 0, "committed": 0, "halted": False, "unpaid": 0, "returned": 0}
         self.desks: dict[str, Any] = {
             name: {**line, "remaining": budget, "initial": budget, "cap": cap}
@@ -150,9 +153,11 @@ class Oracle(
     def handle(self, request: Reply, wall_ns: int) -> Reply:
         """The reply that must come; `venue` and what hangs on it may be None: not known yet."""
         self._tick(wall_ns)
-        if request["type"] in ("order", "replace") and self.rules_version >= LIMITS_SINCE:
-            self.settle_marks(wall_ns)
-        self._revalue(request, wall_ns)
+        orders = request["orders"] if request["type"] == "all_or_none" else [request]
+        for order in orders:
+            if order["type"] in ("order", "replace") and self.rules_version >= LIMITS_SINCE:
+                self.settle_marks(wall_ns)
+            self._revalue(order, wall_ns)
         answer = self._handle(request, wall_ns)
         self.take_losses(wall_ns)
         self.finish_due(wall_ns)
@@ -187,6 +192,9 @@ class Oracle(
                 raise WrongError(f"the head is {found['head_sequence']}, answered as of {as_of}")
             return
         self._adopt(expected, found)
+        if expected["type"] == "all_or_none":
+            for mine, told in zip(expected["answers"], found.get("answers", ()), strict=False):
+                self._adopt(mine, told)
         if expected.get("answer"):
             self._adopt(expected["answer"], found.get("answer") or {})
         if found != expected:
@@ -299,6 +307,13 @@ class Oracle(
         self._note(content, said, answer.get("notional_microcents", 0), is_entry)
         if self.rules_version >= TIMED_SINCE:
             answer["received_at_ns"] = now_ns  # which is remembered
+        if answer["type"] == "admit" or answer["reason"] not in NOT_REMEMBERED:
+            self._remember(content, answer, sequence, now_ns)
+        self._sweep(content["desk"], sequence, now_ns)
+        return answer
+
+    def _remember(self, content: Reply, answer: Reply, sequence: int, now_ns: int) -> None:
+        """An order that was admitted works from now on; one that was refused is known as such."""
         order = {
             "content": content,
             "answer": answer,
@@ -309,11 +324,12 @@ class Oracle(
             "released": None,
             "expires_ns": None,
         }
+        key = (content["desk"], content["client_order_id"])
         if answer["type"] == "admit":
             order["meeting"] = self._meeting(content)
             if not content["allow_substitute"]:
                 answer |= {"venue": content["venue"], "substituted": False}
-            answer.update(self.adopted.get(sequence, {}))
+            answer.update(self.adopted.get((sequence, key[1]), {}))
             desk = self.desks[content["desk"]]
             order["state"], order["hold"] = "open", answer["notional_microcents"]
             desk["remaining"] -= order["hold"]
@@ -321,14 +337,9 @@ class Oracle(
             self.next_reservation += "reducing" not in answer
             self.positions.work(content, content["quantity"])
             self.facts.meet(*key)
-        elif answer["reason"] in NOT_REMEMBERED:
-            self._sweep(content["desk"], sequence, now_ns)
-            return answer
         self.orders[key] = order
         if order["state"] == "refused":
             self._close(order, "refused", now_ns)
-        self._sweep(content["desk"], sequence, now_ns)
-        return answer
 
     def _judge(self, content: Reply, said: Reply, now_ns: int, wall_ns: int) -> Reply:
         stale = self._stale(content, now_ns, wall_ns)
@@ -363,7 +374,8 @@ class Oracle(
         ):
             if (content[field] - limit) * is_over > 0 and is_exit:
                 told = {"venue": content["venue"], "substituted": False, "reason": reason}
-                self.overruled.setdefault(self.next_sequence, told)
+                name = (self.next_sequence, content["client_order_id"])
+                self.overruled.setdefault(name, told)
             elif (content[field] - limit) * is_over > 0:
                 detail = {"asked": content[field], "limit": limit, **dict.fromkeys(GATES, 0)}
                 return self._reject(content, "kernel", reason, detail)
@@ -451,16 +463,17 @@ class Oracle(
         order = self.orders.get((expected.get("desk", ""), expected["client_order_id"]))
         orders = [order] if order else self.orders.values()
         known = [each for each in orders if each["answer"]["wal_sequence"] == sequence]
-        if sequence not in self.adopted:
+        name = (sequence, expected["client_order_id"])
+        if name not in self.adopted:
             chosen = {name: found.get(name) for name in ADOPTED}
             if known:
                 chosen |= flag_of(known[0]["meeting"], chosen["venue"], found)
-            self.adopted[sequence] = chosen
-        chosen = self.adopted[sequence]
+            self.adopted[name] = chosen
+        chosen = self.adopted[name]
         if expected["venue"] not in (None, chosen["venue"]):
             raise WrongError(f"an order that goes to {expected['venue']} alone: {found}")
         word = "alternative" if chosen["substituted"] else "requested_model"
-        told = self.overruled.get(sequence, {"reason": f"{word}_maximizes_utility"})
+        told = self.overruled.get(name, {"reason": f"{word}_maximizes_utility"})
         if chosen["venue"] not in VENUES or not told.items() <= chosen.items():
             raise WrongError(f"no such choice: {found}")
         expected.update(chosen)

@@ -23,8 +23,8 @@ class OracleReplaces:
     next_sequence: int
     orders: dict[Key, Reply]
     desks: dict[str, Any]
-    adopted: dict[int, Reply]
-    overruled: dict[int, Reply]
+    adopted: dict[tuple[int, str], Reply]
+    overruled: dict[tuple[int, str], Reply]
     positions: Positions
     facts: Any
     risk_max_bps: int
@@ -143,7 +143,7 @@ class OracleReplaces:
             self._sweep(content["desk"], sequence, now_ns)
             return dict(answer)
         order["meeting"] = self._meeting(content)
-        answer.update(self.adopted.get(sequence, {}))
+        answer.update(self.adopted.get((sequence, key[1]), {}))
         if first.get("chain") is None:
             lots = lots_of(first)
             first["chain"] = {"first": first, "stands": first, "waits": None, "ever": lots}
@@ -219,7 +219,7 @@ class OracleReplaces:
             elif (content[name] - limit) * is_over > 0:
                 detail = {"asked": content[name], "limit": limit, **dict.fromkeys(GATES, 0)}
                 return self._reject(content, "kernel", reason, detail), 0
-        self.overruled.setdefault(self.next_sequence, told)
+        self.overruled.setdefault((self.next_sequence, content["client_order_id"]), told)
         if is_exit_order:
             return {**admitted(content, self.next_sequence, 0, 0), "reducing": True}, 0
         if more and not lowers:

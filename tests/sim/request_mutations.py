@@ -13,6 +13,7 @@ from guard.protocol.fields import REDUCE
 from guard.protocol.messages import CancelScope
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
+from kernel.ledger_trial import LedgerTrial
 
 Patch = AbstractContextManager[Any]
 
@@ -105,6 +106,23 @@ def any_replace_lowers_risk() -> Patch:
     return patch.object(replacing, "_is_no_easier", lambda *_: True)
 
 
+def tried_orders_stay() -> Patch:
+    """What was held for orders that were then refused together stays held."""
+    return patch.object(LedgerTrial, "undo", lambda _: None)
+
+
+def orders_tried_alone() -> Patch:
+    """No order's money counts against those that are to stand with it."""
+    real = LedgerTrial.hold
+
+    def hold(self: LedgerTrial, amount_microcents: int) -> int:
+        number = real(self, amount_microcents)
+        self._line.remaining, self._line.reserved = self._before[:2]
+        return number
+
+    return patch.object(LedgerTrial, "hold", hold)
+
+
 REQUEST_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     reduction_counted_again,
     cancel_all_beyond_its_record,
@@ -117,4 +135,6 @@ REQUEST_MUTATIONS: tuple[Callable[[], Patch], ...] = (
     rejected_replace_stands,
     fill_counted_under_either_id,
     any_replace_lowers_risk,
+    tried_orders_stay,
+    orders_tried_alone,
 )

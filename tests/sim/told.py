@@ -14,6 +14,14 @@ IDS = {
 
 def told(answer: dict[str, Any], request: dict[str, Any], now_ns: int) -> dict[str, Any]:
     """The answer as it leaves; `now_ns`: the guard's time for the request."""
+    if request["type"] == "all_or_none":
+        first = request["orders"][0]
+        if answer["type"] == "error":
+            named = {} if answer["code"] == "unknown_type" else ids_of(first)
+            return {**answer, **named}
+        each = zip(answer["answers"], request["orders"], strict=True)
+        answers = [told(one, order, now_ns) for one, order in each]
+        return {**answer, "desk": first["desk"], "answers": answers}
     if answer["type"] == "error":
         return {**answer, **ids_of(request)}
     if answer["type"] == "status" and answer["answer"] is not None:

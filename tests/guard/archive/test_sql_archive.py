@@ -14,6 +14,9 @@ import guard.archive as archive_package
 from daemon_support import Site, command, tool
 from feed_support import config_with_feed
 from guard.clock import monotonic_ns
+from guard_support import ORDER_NOTIONAL, LoggedEngine, write_log
+from guard_support import order as an_order
+from order_group_support import together
 from postgres_support import Postgres, needs_postgres, running_postgres
 from protocol_client import ProtocolClient, order
 from wal import EMPTY_HEAD, ChainHasher, LogWriter, create_directory
@@ -366,3 +369,35 @@ def test_a_log_in_a_cluster_is_read_as_far_as_it_is_acknowledged(
     done = tool("sql-archive", "restore", str(tmp_path / "x"), *cluster[2:], "--database", database)
     assert (done.returncode, "there is no archive" in done.stderr) == (1, True), done
     assert not (tmp_path / "x").exists()
+
+
+def test_orders_that_one_record_has_together_are_decisions_each(
+    database: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    engine = LoggedEngine()
+    together(engine, an_order("A-1"), an_order("A-2", side="sell", venue=20))
+    together(engine, an_order("B-1"), an_order("B-2", quantity=10**6))
+    engine.submit(an_order("C-1"))
+    write_log(tmp_path / "log", engine.records)
+    fill(database, tmp_path / "log")
+    rows = postgres.ask(
+        database,
+        "SELECT client_order_id, verdict, reason, venue, quantity, notional_microcents, "
+        "data->'answer'->>'client_order_id', data->'metadata'->'answer'->>'client_order_id' "
+        "FROM pretrade_archive.decisions ORDER BY 1",
+    )
+    assert [row[:2] for row in rows] == [
+        ("A-1", "admit"), ("A-2", "admit"), ("B-1", "reject"), ("B-2", "reject"), ("C-1", "admit"),
+    ]  # fmt: skip
+    assert [row[2] for row in rows[2:4]] == ["all_or_none_refused", "exposure_limit_exceeded"]
+    assert [row[3:6] for row in rows[:2]] == [(10, 100, ORDER_NOTIONAL)] * 2
+    assert [row[6] or row[7] for row in rows] == [row[0] for row in rows]
+    day = postgres.ask(
+        database, "SELECT orders, admitted, rejected, admitted_microcents "
+        "FROM pretrade_archive.desk_day WHERE desk = 'desk-alpha'",
+    )  # fmt: skip
+    assert [int(each) for each in day[0]] == [5, 3, 2, 3 * ORDER_NOTIONAL]
+    stored = postgres.ask(
+        database, "SELECT count(*) FROM pretrade_archive.records WHERE event = 'all_or_none'"
+    )
+    assert stored == [(2,)]

@@ -140,3 +140,34 @@ def test_marks_and_limits(tmp_path: Path) -> None:
         late = guard.order(**{**ORDER, "client_order_id": "A-5"})
         assert isinstance(late, Reject)
         assert late.reason == "reference_missing", "no mark outlives the process"
+
+
+def test_orders_together_stand_or_fall_together(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with site.running() as daemon, GuardClient(daemon.endpoint, encoding="json") as guard:
+        orders = [guard.new_order(**{**ORDER, "client_order_id": name}) for name in ("G-1", "G-2")]
+        answer = guard.all_or_none(orders)
+        assert answer.admitted
+        assert [each.client_order_id for each in answer.answers] == ["G-1", "G-2"]
+        assert guard.all_or_none(orders).repeat, "stamped once and for all"
+        with pytest.raises(GuardRequestError, match=r"orders\[1\]\.client_order_id: 'G-1'"):
+            guard.all_or_none([orders[0], orders[0]])
+
+        async def refused() -> None:
+            async with AsyncGuardClient(daemon.endpoint) as another:
+                asked = [
+                    another.new_order(**{**ORDER, "client_order_id": f"H-{number}", **changes})
+                    for number, changes in enumerate(({}, {"quantity": 10**6}))
+                ]
+                told = await another.all_or_none(asked)
+                assert (told.admitted, told.refused_index) == (False, 1)
+                assert isinstance(told.answers[0], Reject)
+                assert told.answers[0].reason == "all_or_none_refused"
+                given_up = asyncio.create_task(another.all_or_none(asked))
+                while not another.in_flight_count:
+                    await asyncio.sleep(0)
+                given_up.cancel()
+                assert (await another.all_or_none(asked)).repeat
+
+        asyncio.run(refused())
+    assert site.events().count("all_or_none") == 2

@@ -17,7 +17,8 @@ from guard.client import AsyncGuardClient, GuardClient, Pending
 from guard.client.codec import ANSWER_TYPES
 from guard.client.requests import FillFields, OrderFields
 from guard.process.installation import PACKAGES
-from guard.protocol.messages import ErrorReply, Order, Reply, Request
+from guard.protocol.messages import AnyRequest as Request
+from guard.protocol.messages import ErrorReply, Order, Reply
 
 CLIENTS = (GuardClient, AsyncGuardClient)
 

@@ -8,6 +8,8 @@ from typing import assert_type
 
 from guard.client import (
     Admit,
+    AllOrNone,
+    AllOrNoneAnswer,
     AsyncGuardClient,
     Cancel,
     ErrorReply,
@@ -51,6 +53,9 @@ def plain(
     assert_type(guard.ping(), Pong)
     assert_type(guard.stats(), StatsReply)
     assert_type(guard.call(order), Admit | Reject)
+    assert_type(guard.all_or_none([order]), AllOrNoneAnswer)
+    assert_type(guard.call(AllOrNone([order])), AllOrNoneAnswer)
+    assert_type(guard.send(AllOrNone([order])), Pending[AllOrNoneAnswer | ErrorReply])
     assert_type(guard.call(fill), Filled)
     assert_type(guard.call(cancel), Released)
     assert_type(guard.call(status), StatusReply)
@@ -82,6 +87,8 @@ async def awaited(
     assert_type(await guard.cancel(desk="d", client_order_id="A"), Released)
     assert_type(await guard.status(desk="d", client_order_id="A"), StatusReply)
     assert_type(await guard.call(order), Admit | Reject)
+    assert_type(await guard.all_or_none([order]), AllOrNoneAnswer)
+    assert_type(await (await guard.send(AllOrNone([order]))), AllOrNoneAnswer | ErrorReply)
     assert_type(await guard.call(fill), Filled)
     assert_type(await guard.call(cancel), Released)
     assert_type(await guard.call(status), StatusReply)

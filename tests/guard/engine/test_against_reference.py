@@ -27,7 +27,8 @@ from guard.protocol.instruments import define_instrument
 from guard.protocol.messages import U64_MAX, StatsReply
 from guard.recovery.checkpoint_payload import encode_state
 from guard.server.counters import Counters
-from guard.server.request_path import LateReplies, RequestPath, record_event
+from guard.server.late_replies import LateReplies
+from guard.server.request_path import RequestPath, record_event
 from guard_support import (
     I64_MAX,
     KEY,

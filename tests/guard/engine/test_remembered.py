@@ -28,8 +28,8 @@ from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.reasons import NOT_REMEMBERED, Refusal, Stage
 from guard.protocol.request import Request
 from guard.protocol.views import reply_of
-from guard.record.applying import read_event
 from guard.record.reader import RecordReader
+from guard.record.unusual import read_event
 from guard_support import fields_of
 from kernel import InvariantError, Reason
 from reference.orders_codec import encode_fill, encode_order, order_key

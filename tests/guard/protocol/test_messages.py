@@ -10,6 +10,7 @@ from guard.protocol.messages import (
     PROTOCOL_VERSION,
     REQUEST_TYPES,
     Admit,
+    AllOrNoneAnswer,
     Cancel,
     CanceledAll,
     ErrorReply,
@@ -143,6 +144,13 @@ REPLIES: list[tuple[Any, str]] = [
         '{"type":"executed","desk":"d","client_order_id":"A","execution_id":"E","wal_sequence":1,'
         '"open_quantity":2,"hold_microcents":3,"released_microcents":4,"flags":["late"],'
         '"repeat":false,"collected_microcents":5,"request_id":6}',
+    ),
+    (
+        AllOrNoneAnswer("d", 12, False, True, [ADMIT], 2, "r"),
+        '{"type":"all_or_none","desk":"d","wal_sequence":12,"admitted":false,"repeat":true,'
+        '"answers":[{"type":"admit","client_order_id":"A-1","wal_sequence":12,"reservation_id":1,'
+        '"venue":10,"substituted":false,"notional_microcents":1,"fee_microcents":2,"reason":"r",'
+        '"repeat":false}],"refused_index":2,"request_id":"r"}',
     ),
     (ErrorReply("c", "f", "m"), '{"type":"error","code":"c","field":"f","message":"m"}'),
     (

@@ -52,6 +52,7 @@ from guard.engine.people_events import (
     Proposed,
 )
 from guard.engine.request_events import (
+    AllOrNoneRecorded,
     CanceledAllRecorded,
     ExecutionRecorded,
     ReductionRecorded,
@@ -237,6 +238,7 @@ BY_OPERATORS = {
     LocateAdded,
     LocateRemoved,
     CanceledAllRecorded,
+    AllOrNoneRecorded,
     ReplaceDone,
     ReplaceFailed,
 }

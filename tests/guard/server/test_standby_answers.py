@@ -117,3 +117,10 @@ def test_what_is_no_request_is_said(day: LoggedEngine, body: bytes | None, count
     reply = answers_of(day).answer(body, count, None)
     decode = msgspec.json.decode if reply[:1] == b"{" else msgspec.msgpack.decode
     assert decode(reply)["type"] == "error"
+
+
+def test_orders_together_get_one_answer(day: LoggedEngine) -> None:
+    orders = [msgspec.to_builtins(order(name)) for name in ("B", "C")]
+    body = {"type": "all_or_none", "orders": orders, "request_id": 7}
+    said = msgspec.json.decode(answers_of(day).answer(msgspec.json.encode(body), 1, None))
+    assert (said["code"], said["client_order_id"], said["request_id"]) == ("not_serving", "B", 7)
