@@ -49,6 +49,8 @@ COMPILED_MODULES = {
         "engine.limits",
         "engine.prices",
         "engine.working_book",
+        "engine.accounts",
+        "engine.found",
         "engine.state",
         "engine.limit_checks",
         "engine.position_checks",

@@ -207,6 +207,7 @@ def describe(state: GuardState) -> dict[str, Any]:
     fields["repeated"] = list(state.limits.repeated.entries())
     fields["book"] = (state.book.is_kept, state.book.dump())
     fields["locates"] = state.locates.entries()
+    fields["accounts"] = [dataclasses.astuple(account) for account in state.accounts.all()]
     return fields
 
 

@@ -24,7 +24,10 @@ from guard.protocol.messages import (
 from guard.protocol.wire import REQUEST_ID_LENGTH_MAX, REQUESTS_PER_MESSAGE_MAX
 
 SCHEMA_FILE = Path(__file__).resolve().parent.parent / "guard" / "PROTOCOL.schema.json"
-NAMES = ("desk", "symbol", "from_desk", "from_symbol", "of_desk", "of_symbol")
+NAMES = (
+    "desk", "symbol", "from_desk", "from_symbol", "of_desk", "of_symbol",
+    "account", "trader", "algo",
+)  # fmt: skip
 IDENTIFIERS = (
     "client_order_id", "fill_id", "reduce_id", "execution_id", "locate_id",
     "original_client_order_id",

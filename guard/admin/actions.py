@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from guard.admin import messages as asked
+from guard.admin.account_actions import account_set, plan_account
 from guard.admin.day_name import check_day
 from guard.admin.fill_actions import AMENDING, amended, plan_amendment
 from guard.admin.latch_actions import lift_changes, lifted
@@ -35,7 +36,14 @@ from guard.admin.people_actions import (
 )
 from guard.admin.plans import Plan as Plan
 from guard.admin.plans import named
-from guard.admin.trading import said_before, said_of
+from guard.admin.trading_actions import (
+    halted,
+    plan_halt,
+    plan_reducing,
+    plan_resume,
+    reduced,
+    resumed,
+)
 from guard.config.limits import check_tree, check_venues, tree_differences
 from guard.config.policy_difference import epochs_problem, policy_changes
 from guard.engine.actor import Actor
@@ -51,16 +59,12 @@ from guard.engine.events import (
     BudgetLowered,
     DeskCapped,
     DeskOpened,
-    DeskResumed,
     DeskToppedUp,
     HoldFreed,
     InstrumentDefined,
     LimitsSet,
     OperatorActed,
     PolicyActivated,
-    TradingHalted,
-    TradingReduced,
-    TradingResumed,
 )
 from guard.engine.people import beyond_ceiling
 from guard.engine.remembered_form import OrderPhase
@@ -151,20 +155,6 @@ def _says_more(state: GuardState, action: asked.CorrectFill, actor: Actor) -> bo
 # The events, each from what is asked for.
 
 
-def _halted(_state: GuardState, action: asked.Halt, actor: Actor) -> Any:
-    return named(actor, TradingHalted, action, scope=action.scope, name=action.name)
-
-
-def _reduced(_state: GuardState, action: asked.Reducing, actor: Actor) -> Any:
-    return named(actor, TradingReduced, action, scope=action.scope, name=action.name)
-
-
-def _resumed(_state: GuardState, action: asked.Resume, actor: Actor) -> Any:
-    if action.forgive_fees:
-        return named(actor, DeskResumed, action, desk=action.name)
-    return named(actor, TradingResumed, action, scope=action.scope, name=action.name)
-
-
 def _topped_up(state: GuardState, action: asked.TopUp, actor: Actor) -> Any:
     amount = action.amount_microcents
     collected = collected_by(state, action.desk, amount)
@@ -222,7 +212,7 @@ def _activated(_state: GuardState, action: asked.ActivatePolicy, actor: Actor) -
 def _limited(state: GuardState, action: asked.SetLimits, actor: Actor) -> Any:
     try:
         tree = normalized(action.limits)
-        check_tree(tree, state.desks, state.instruments)
+        check_tree(tree, state.desks, state.instruments, state.accounts.names())
         models = () if state.policy is None else state.policy.models
         check_venues(tree, {model.model_id for model in models})
     except ValueError as error:
@@ -261,39 +251,6 @@ def _row_of(state: GuardState, action: asked.FreeHold, actor: Actor) -> int:
 
 
 # What each would do.
-
-
-def _plan_halt(state: GuardState, action: asked.Halt, actor: Actor) -> Plan:
-    return Plan(_halted(state, action, actor), [_change(state, action, "halted")])
-
-
-def _plan_reducing(state: GuardState, action: asked.Reducing, actor: Actor) -> Plan:
-    return Plan(_reduced(state, action, actor), [_change(state, action, "reducing")])
-
-
-def _change(state: GuardState, action: asked.Halt | asked.Reducing, after: str) -> str:
-    place = _scope_words(state, action.scope, action.name)
-    return f"{place}: {said_before(state, action.scope, action.name, place, after)} -> {after}"
-
-
-def _plan_resume(state: GuardState, action: asked.Resume, actor: Actor) -> Plan:
-    place = _scope_words(state, action.scope, action.name)
-    event = _resumed(state, action, actor)
-    if action.forgive_fees:
-        if action.scope != "desk":
-            raise AdminError(
-                "invalid", "forgive_fees", "forgive_fees is true; allowed for a desk alone"
-            )
-        owed = _money(state.desks[action.name].unpaid_fees_microcents)
-        return Plan(event, [f"{place}: halted -> active; unpaid fees of {owed} are forgiven"])
-    desk = state.desks.get(action.name) if action.scope == "desk" else None
-    is_owing = desk is not None and desk.is_halted
-    was = said_of(state, action.scope, action.name)
-    if was == "active":
-        why = "; it owes fees: forgive_fees lifts that" if is_owing else ""
-        raise AdminError("not_halted", "name", f"{place} is not halted by a person{why}")
-    after = "reducing, since it owes fees" if is_owing else "active"
-    return Plan(event, [f"{place}: {was} -> {after}"])
 
 
 def _plan_top_up(state: GuardState, action: asked.TopUp, actor: Actor) -> Plan:
@@ -404,18 +361,6 @@ _ACTS: Final[dict[type, str]] = {
 }
 
 
-def _scope_words(state: GuardState, scope: str, name: str) -> str:
-    """A scope by its name. Raises AdminError where there is none of that name."""
-    if scope == "firm":
-        if name:
-            raise AdminError("invalid", "name", f"name is {name!r}; the firm has no name")
-        return "firm"
-    names: Any = state.desks if scope == "desk" else state.instruments
-    if name not in names:
-        raise AdminError(f"unknown_{scope}", "name", f"there is no {scope} {name!r}")
-    return f"{scope} {name}"
-
-
 def _line_of(state: GuardState, desk: str) -> Tenant:
     line = state.ledger.line(desk) if desk in state.desks else None
     if line is None:
@@ -442,9 +387,9 @@ def _cap_words(microcents: int | None) -> str:
 
 # One row an action: what it would do, and its event alone.
 PLANNERS: Final[dict[type, Planner]] = {
-    asked.Halt: _plan_halt,
-    asked.Reducing: _plan_reducing,
-    asked.Resume: _plan_resume,
+    asked.Halt: plan_halt,
+    asked.Reducing: plan_reducing,
+    asked.Resume: plan_resume,
     asked.TopUp: _plan_top_up,
     asked.LowerBudget: _plan_lower,
     asked.SetCap: _plan_cap,
@@ -468,11 +413,12 @@ PLANNERS: Final[dict[type, Planner]] = {
     asked.Withdraw: plan_withdrawal,
     asked.AddLocate: plan_addition,
     asked.RemoveLocate: plan_removal,
+    asked.SetAccount: plan_account,
 }
 EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
-    asked.Halt: _halted,
-    asked.Reducing: _reduced,
-    asked.Resume: _resumed,
+    asked.Halt: halted,
+    asked.Reducing: reduced,
+    asked.Resume: resumed,
     asked.TopUp: _topped_up,
     asked.LowerBudget: _lowered,
     asked.SetCap: _capped,
@@ -496,4 +442,5 @@ EVENTS: Final[dict[type, Callable[[GuardState, Any, Actor], Any]]] = {
     asked.Withdraw: withdrawn,
     asked.AddLocate: locate_added,
     asked.RemoveLocate: locate_removed,
+    asked.SetAccount: account_set,
 }

@@ -13,6 +13,9 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
+from guard.admin.account_messages import AccountsReply as AccountsReply
+from guard.admin.account_messages import ListAccounts as ListAccounts
+from guard.admin.account_messages import SetAccount as SetAccount
 from guard.admin.allowed import ALLOWED as ALLOWED
 from guard.admin.bodies import RequestDecoder
 from guard.admin.errors import AdminError as AdminError
@@ -72,14 +75,14 @@ DecimalText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Halt(Action, tag="halt"):
-    """Stop all orders of all desks (`firm`), of one desk, or in one symbol."""
+    """Stop all orders of all desks (`firm`), a desk, account, trader, algorithm, or in a symbol."""
 
     scope: HaltScope
     name: ScopeName = ""
 
 
 class Reducing(Action, tag="reducing"):
-    """Let positions be reduced, and no more: of all desks (`firm`), of one desk, or in one symbol.
+    """Let positions be reduced, and no more: of all desks (`firm`), or as of a halt.
 
     A halt that a person has set there is lifted.
     """
@@ -304,6 +307,7 @@ AnyAction: TypeAlias = (
     | Withdraw
     | AddLocate
     | RemoveLocate
+    | SetAccount
 )
 AnyQuery: TypeAlias = (
     Health
@@ -317,6 +321,7 @@ AnyQuery: TypeAlias = (
     | Configuration
     | ListPending
     | ListLocates
+    | ListAccounts
 )
 AnyRequest: TypeAlias = AnyAction | AnyQuery
 
@@ -426,6 +431,8 @@ class HealthReply(Struct, tag="health", tag_field="type", kw_only=True):
     is_firm_reducing: bool = False
     desks_reducing: list[str] = msgspec.field(default_factory=list)
     symbols_reducing: list[str] = msgspec.field(default_factory=list)
+    names_halted: list[str] = msgspec.field(default_factory=list)  # "account ACC-1", "trader t"
+    names_reducing: list[str] = msgspec.field(default_factory=list)
     latches: list[str] = msgspec.field(default_factory=list)  # kind and desk, or desk/symbol
     limits_nearly_used: list[str] = msgspec.field(default_factory=list)
     limits_used: list[LimitUse] = msgspec.field(default_factory=list)  # of each key the worst
@@ -460,6 +467,7 @@ AnyReply: TypeAlias = (
     | PendingApproval
     | PendingReply
     | LocatesReply
+    | AccountsReply
     | Refused
 )
 

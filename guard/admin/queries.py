@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from guard.admin import messages as asked
+from guard.admin.account_actions import accounts_reply
 from guard.admin.locate_actions import locates_reply
 from guard.admin.messages import (
     SCANNED_MAX,
@@ -39,11 +40,12 @@ from guard.engine import chains, remembered_rows
 from guard.engine.decide import decide
 from guard.engine.execution_rows import executions_of
 from guard.engine.facts import Amendment
+from guard.engine.found import Desk
 from guard.engine.measures import GROSS
 from guard.engine.positions import POSITION_ROW
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
-from guard.engine.state import Desk, GuardState
+from guard.engine.state import GuardState
 from guard.engine.suspects import is_suspect
 from guard.engine.unrealised import unrealised_microcents
 from guard.protocol import fields
@@ -348,4 +350,5 @@ _ANSWERS: Final[dict[type, Callable[[GuardState, Any, int], Any]]] = {
     asked.Configuration: _configuration,
     asked.ListPending: pending_reply,
     asked.ListLocates: locates_reply,
+    asked.ListAccounts: accounts_reply,
 }

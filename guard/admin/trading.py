@@ -5,8 +5,10 @@ What each state refuses, `guard.engine.checks` says.
 """
 
 from guard.admin.messages import AdminError
+from guard.engine.apply_trading import FREE_NAMES
+from guard.engine.found import Desk
 from guard.engine.latches import OF_ALL
-from guard.engine.state import Desk, GuardState
+from guard.engine.state import GuardState
 
 
 def trading_of(state: GuardState, desk: Desk) -> tuple[str, list[str]]:
@@ -31,6 +33,13 @@ def said_of(state: GuardState, scope: str, name: str) -> str:
     """What a person has said of the scope."""
     if scope == "firm":
         is_stopped, is_reducing = state.is_firm_stopped, state.is_firm_reducing
+    elif scope == "account":
+        account = state.accounts.get(name)
+        assert account is not None  # the name was looked for
+        is_stopped, is_reducing = account.is_stopped, account.is_reducing
+    elif scope in FREE_NAMES:
+        is_stopped = (scope, name) in state.stopped_names
+        is_reducing = (scope, name) in state.reducing_names
     elif scope == "symbol":
         is_stopped, is_reducing = name in state.stopped_symbols, name in state.reducing_symbols
     else:

@@ -77,13 +77,23 @@ def _symbols(health: HealthReply) -> str:
     return f"halted symbols: {_names(health.symbols_halted)}; `admin resume --symbol NAME` lifts it"
 
 
+def _named(health: HealthReply) -> str:
+    if not health.names_halted:
+        return ""
+    return (
+        f"halted: {_names(health.names_halted)}; `admin resume --account NAME` (`--trader`, "
+        "`--algo`) lifts it"
+    )
+
+
 def _reducing(health: HealthReply) -> str:
-    if not (health.is_firm_reducing or health.desks_reducing or health.symbols_reducing):
+    named = health.names_reducing
+    if not (health.is_firm_reducing or health.desks_reducing or health.symbols_reducing or named):
         return ""
     desks = ["all"] if health.is_firm_reducing else health.desks_reducing
     places = [
         f"{what} {_names(names)}"
-        for what, names in (("desks:", desks), ("symbols:", health.symbols_reducing))
+        for what, names in (("desks:", desks), ("symbols:", health.symbols_reducing), ("of", named))
         if names
     ]
     return (
@@ -202,6 +212,7 @@ _TROUBLES: Final[dict[str, Callable[[HealthReply], str]]] = {
     "firm_halted": _firm,
     "desks_halted": _desks,
     "symbols_halted": _symbols,
+    "names_halted": _named,
     "reducing": _reducing,
     "latched": _latched,
     "unreconciled": _unreconciled,

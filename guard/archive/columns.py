@@ -121,7 +121,7 @@ COLUMNS: Final = (
     Column("client", "text", _text(_asked("client"))),
     Column("desk", "text", _text(_named("desk"))),
     Column("symbol", "text", _text(_named("symbol"))),
-    Column("account", "text", _text(_asked("account"))),
+    Column("account", "text", _text(_named("account"))),
     Column("client_order_id", "text", _text(_asked("client_order_id"))),
     Column("fact_id", "text", _text(_fact_id)),
     Column("side", "text", _text(_asked("side"))),
@@ -145,7 +145,11 @@ COLUMNS: Final = (
     Column("acted_by", "text", _text(_asked("by"))),
     Column("why", "text", _text(_asked("why"))),
     Column("action_id", "text", _text(_asked("action_id"))),
+    Column("trader", "text", _text(_named("trader"))),
+    Column("algo", "text", _text(_named("algo"))),
 )
+# Those that a table of an earlier version may lack.
+ADDED_COLUMNS: Final = ("trader", "algo")
 
 # What a row has before and behind them.
 KEY_COLUMNS: Final = (

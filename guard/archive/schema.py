@@ -8,7 +8,13 @@ it is filled. What a desk's day, a breach or a change of limits is, a view says,
 from datetime import date, timedelta
 from typing import Final
 
-from guard.archive.columns import COLUMN_NAMES, COLUMNS, KEY_COLUMNS, TEXT_COLUMNS
+from guard.archive.columns import (
+    ADDED_COLUMNS,
+    COLUMN_NAMES,
+    COLUMNS,
+    KEY_COLUMNS,
+    TEXT_COLUMNS,
+)
 from guard.protocol.messages import I64_MAX
 
 SCHEMA: Final = "pretrade_archive"
@@ -28,7 +34,7 @@ _LIMITS_CHANGES: Final = (
     "event IN ('limits_set', 'desk_opened', 'desk_topped_up', 'budget_lowered', 'desk_capped', "
     "'desk_order_age_limited', 'desk_fee_bounded', 'policy_activated', 'approvals_set', "
     "'proposed', 'proposal_withdrawn', 'proposal_expired', 'loosening_reverted', "
-    "'order_overridden', 'override_expired', 'position_opened', 'latch_lifted', "
+    "'order_overridden', 'override_expired', 'position_opened', 'latch_lifted', 'account_set', "
     "'trading_halted', 'trading_reduced', 'trading_resumed')"
 )
 
@@ -39,7 +45,10 @@ def _number(text: str) -> str:
 
 
 # Of orders that one record has together: what each one's part says, `part.e`, as columns.
-_ASKED: Final = ("symbol", "client_order_id", "side", "order_type", "time_in_force")
+_ASKED: Final = (
+    *("symbol", "account", "trader", "algo", "client_order_id"),
+    *("side", "order_type", "time_in_force"),
+)
 _OF_PART: Final = {
     **{name: f"r.{name}" for name in ("day", "received_at", "received_at_ns", "client", "desk")},
     "event": "part.e->>'event'",
@@ -159,6 +168,11 @@ def statements() -> list[str]:
         (
             f"CREATE TABLE IF NOT EXISTS {SCHEMA}.records (\n    {listed},\n"
             "    PRIMARY KEY (log_id, wal_sequence, day)\n) PARTITION BY RANGE (day)"
+        ),
+        *(
+            f"ALTER TABLE {SCHEMA}.records ADD COLUMN IF NOT EXISTS {column.name} {column.sql_type}"
+            for column in COLUMNS
+            if column.name in ADDED_COLUMNS
         ),
         (
             f"CREATE INDEX IF NOT EXISTS records_of_desk ON {SCHEMA}.records "

@@ -23,10 +23,11 @@ from guard.engine.checks import (
     Check,
 )
 from guard.engine.decide import decide
+from guard.engine.found import Found
 from guard.engine.limit_use import SaidByName, Use
 from guard.engine.positions import NO_POSITION
 from guard.engine.prices import moved_bps
-from guard.engine.state import Found, GuardState
+from guard.engine.state import GuardState
 from guard.protocol.fields import DETAILS, REASON_WORDS
 from guard.protocol.limits import KEYS, NO_LIMIT, UNSAID, Scope, file_name
 from guard.protocol.outcome import Outcome

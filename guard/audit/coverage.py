@@ -38,9 +38,13 @@ _EXPOSURES = (
     "exposure_short_above_max", "concentration_above_max",
 )  # fmt: skip
 _LOSSES = ("day_loss_above_max",)
-_HALTS = ("firm_halted", "desk_halted", "symbol_halted")
+_HALTS = (
+    "firm_halted", "desk_halted", "account_halted", "trader_halted", "algo_halted",
+    "symbol_halted",
+)  # fmt: skip
 _SHORT = ("short_sale_not_allowed", "locate_missing", "locate_unknown", "locate_exceeded")
 _CREDIT = ("exposure_limit_exceeded", "insufficient", "desk_halted")
+_WHO = ("unknown_desk", "account_missing", "account_unknown")
 _WHAT = (
     "symbol_restricted", "symbol_not_allowed", "side_not_allowed", "venue_not_allowed",
     "order_type_not_allowed", "time_in_force_not_allowed",
@@ -60,7 +64,7 @@ CLAUSES: Final = (
            (*_WHAT, *_HALTS, "self_match", *_SHORT)),
     Clause("15c3-5 (c)(2)(ii)", "securities that the desk may not trade",
            ("symbol_restricted", "symbol_not_allowed", "unknown_symbol")),
-    Clause("15c3-5 (c)(2)(iii)", "access of persons that were approved", ("unknown_desk",),
+    Clause("15c3-5 (c)(2)(iii)", "access of persons that were approved", _WHO,
            "keys and grants of clients, PROTOCOL 13"),
     Clause("15c3-5 (c)(2)(iv)", "surveillance receives executions at once", (),
            "the feed and `tail`"),
@@ -84,7 +88,7 @@ CLAUSES: Final = (
     Clause("RTS 6 15(4)", "market and credit risk limits",
            (*_CREDIT, *_POSITIONS, *_EXPOSURES, "open_orders_above_max", *_LOSSES)),
     Clause("RTS 6 15(5)", "trader, desk and instrument without permission are blocked",
-           ("unknown_desk", *_WHAT)),
+           (*_WHO, *_WHAT)),
     Clause("RTS 6 15(6)", "overrides only for one order, by people", (),
            "`override`, two people, ADMIN 2"),
     Clause("RTS 6 16", "real-time monitoring", (), "`top`, `status`, metrics and their alerts"),

@@ -5,7 +5,8 @@ from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from guard.audit.day_counts cimport Alike, DayCounts
-from guard.engine.state cimport Desk, GuardState
+from guard.engine.found cimport Desk
+from guard.engine.state cimport GuardState
 from guard.protocol cimport slots
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request

@@ -35,6 +35,7 @@ from guard.engine.request_events import (
     ReplaceFailed,
 )
 from guard.engine.state import GuardState
+from guard.protocol.limits import NAMED_SCOPES, ScopeKey, name_key
 from guard.protocol.messages import Admit, Order, Reject
 from guard.protocol.reasons import Refusal
 from guard.protocol.request import Request
@@ -191,6 +192,12 @@ def _stranger(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _names_of(order: Order) -> list[ScopeKey]:
+    """The scopes of whom it names."""
+    said = {kind: getattr(order, kind) for kind in NAMED_SCOPES}
+    return [name_key(kind, name) for kind, name in said.items() if name is not UNSET]
+
+
 def _reference(event: OrderDecided | OrderRefused) -> dict[str, int] | None:
     """The mark that its record says, how old it was, and what it had jumped to, if that waited."""
     if event.mark_price is UNSET or event.mark_age_ns is UNSET:
@@ -240,7 +247,7 @@ def explain_order(
         else instrument.notional_microcents(order.quantity, _priced_at(event, state)),
         "reference": _reference(event),
         "checks": None,
-        "limits": limit_lines(state, order.desk, order.symbol),
+        "limits": limit_lines(state, order.desk, order.symbol, _names_of(order)),
         "halts": _halts_fields(order, state),
         "policy": None if policy is None else _policy_fields(policy, state.policy_digest_hex),
         "kernel": None,
@@ -291,7 +298,7 @@ def _priced_at(event: OrderDecided | OrderRefused, state: GuardState) -> int:
     request.price, request.mark_price = order.price, event.mark_price
     request.side = int(order.side == "sell")
     request.order_type = int(order.order_type == "market")
-    return valued_at(effective_limits(state, order.desk, order.symbol), request)
+    return valued_at(effective_limits(state, order.desk, order.symbol, _names_of(order)), request)
 
 
 def _by_how_much(

@@ -244,7 +244,7 @@ class LimitDay:
         """Other limits."""
         before, self._tree = self._tree, state.limits.tree
         self._said, self._covering = SaidByName(self._tree), {}
-        self._single = {(scope.desk, scope.symbol): single_limits(scope) for scope in self._tree}
+        self._single = {scope.key: single_limits(scope) for scope in self._tree}
         said = {(scope.place, name) for scope in self._tree for name, _ in said_values(scope)}
         self.lines.end(
             [p for p in self.lines.places if p[1] not in (BUDGET, CAP) and p[:2] not in said], at_ns

@@ -17,7 +17,7 @@ from guard.engine.checks import CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL
 from guard.engine.limit_use import Place
 from guard.engine.prices import moved_bps
 from guard.engine.state import GuardState
-from guard.protocol.limits import LimitScope, Scope, field_name, file_name
+from guard.protocol.limits import NAMED_SCOPES, LimitScope, Scope, field_name, file_name, name_key
 from guard.protocol.outcome import Outcome
 from guard.protocol.reasons import Refusal
 from guard.protocol.request import Request
@@ -30,8 +30,11 @@ _OF_DESKS: Final = (Scope.DESK, Scope.DESK_SYMBOL)
 _OF_SYMBOLS: Final = (Scope.SYMBOL, Scope.DESK_SYMBOL)
 # What names a scope is said always, and "" where it is of all; all else may be left unsaid.
 _KEYS: Final = tuple(
-    field.name for field in msgspec.structs.fields(LimitScope) if field.default is UNSET
+    field.name
+    for field in msgspec.structs.fields(LimitScope)
+    if field.default is UNSET and field.name not in NAMED_SCOPES
 )
+_KIND_OF_SCOPE: Final = {int(scope): kind for kind, scope in NAMED_SCOPES.items()}
 # What is refused for want of money is no limit of the tree.
 _OF_LEDGER: Final = {
     int(Refusal.INSUFFICIENT): BUDGET,
@@ -131,9 +134,10 @@ def refusing(request: Request, answer: Outcome, state: GuardState) -> Place | No
         return f"desks.{desk}", _OF_LEDGER[reason], desk, ""
     keys = _KEYS_OF_REASON.get(reason, ())
     number = answer.scope
-    scope = state.limits.scope_of(
-        desk if number in _OF_DESKS else "", symbol if number in _OF_SYMBOLS else ""
-    )
+    place = (desk if number in _OF_DESKS else "", symbol if number in _OF_SYMBOLS else "")
+    if kind := _KIND_OF_SCOPE.get(number):
+        place = name_key(kind, request.text(kind))
+    scope = state.limits.scope_of(*place)
     if not keys or number == Scope.UNSAID or scope is None:
         return None
     if reason in RATE_OF_REASON:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from guard.audit.formats import money, time
 from guard.audit.units import price, quantity
 from guard.audit.words import event_words, reason_words
+from guard.protocol.fields import ORDER_NAMES
 from guard.protocol.instruments import counted
 
 VERDICTS: Final = ("admit", "reject", "fill", "cancel", "reduce", "exec", "settle", "event")
@@ -191,6 +192,8 @@ def _what(seen: Seen, memory: Memory) -> str:
         size = quantity(request.get("quantity", 0), instrument)
         limit = price(request.get("price", 0), instrument)
         asked = f"{request.get('side', '')} {size} {symbol} at {limit}"
+        if names := [f"{key} {request[key]}" for key in ORDER_NAMES if request.get(key)]:
+            asked += f", of {', '.join(names)}"
         if replaces := seen.event.get("replaces"):
             asked = f"in place of {replaces}: {asked}"
         if seen.verdict == "reject":

@@ -66,6 +66,10 @@ def day_fields(day: DayCollector, state: GuardState) -> dict[str, Any]:
             "entries_halted": None if state.entries_halt is None else state.entries_halt.reason,
             "firm_stopped": state.is_firm_stopped,
             "stopped_symbols": sorted(state.stopped_symbols),
+            "stopped_names": [
+                *(f"account {one.name}" for one in state.accounts.all() if one.is_stopped),
+                *(f"{scope} {name}" for scope, name in sorted(state.stopped_names)),
+            ],
         },
         "answers": _answers(counts),
         "by_desk": _by_name(answers.desks),

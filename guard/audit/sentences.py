@@ -19,6 +19,7 @@ from guard.protocol.instruments import counted
 NS_PER_MS: Final = 1_000_000
 
 Account = dict[str, Any]
+Form = Callable[[Account, str], str]
 
 
 def override_sentence(event: OrderOverridden) -> str:
@@ -220,6 +221,14 @@ def _unknown_desk(account: Account, _currency: str) -> str:
     return f"there is no desk {account['desk']}"
 
 
+def _account_missing(account: Account, _currency: str) -> str:
+    return f"desk {account['desk']} has accounts, and it names none"
+
+
+def _account_unknown(account: Account, _currency: str) -> str:
+    return f"desk {account['desk']} has no account {account['request']['account']}"
+
+
 def _unknown_symbol(account: Account, _currency: str) -> str:
     return f"there is no symbol {account['request']['symbol']}"
 
@@ -245,6 +254,19 @@ def _firm_halted(_account: Account, _currency: str) -> str:
 
 def _symbol_halted(account: Account, _currency: str) -> str:
     return f"a person had stopped the entries in {account['request']['symbol']}"
+
+
+def _named_halted(name: str, what: str) -> Form:
+    return lambda account, _currency: (
+        f"a person had stopped the orders of {what} {account['request'][name]}"
+    )
+
+
+def _named_reducing(name: str, what: str) -> Form:
+    return lambda account, _currency: (
+        f"a person lets {what} {account['request'][name]} but reduce positions, and this order "
+        "would not"
+    )
 
 
 def _desk_reducing(account: Account, currency: str) -> str:
@@ -329,8 +351,7 @@ def _overflow(account: Account, currency: str) -> str:
     return f"its {money(account['notional_microcents'])} {currency}{held} exceed {limit}"
 
 
-Form = Callable[[Account, str], str]
-
+_NAMED: Final = {"account": "account", "trader": "trader", "algo": "algorithm"}
 FORMS: Final[dict[str, Form]] = {
     "requested_model_maximizes_utility": _admitted,
     "alternative_maximizes_utility": _admitted,
@@ -354,12 +375,16 @@ FORMS: Final[dict[str, Form]] = {
     "unknown_venue": _unknown_venue,
     "unknown_desk": _unknown_desk,
     "unknown_symbol": _unknown_symbol,
+    "account_missing": _account_missing,
+    "account_unknown": _account_unknown,
     "quantity_out_of_range": _quantity,
     "desk_halted": _desk_halted,
     "disk_low": _disk_low,
     "canceled_before_arrival": _canceled_before,
     "all_or_none_refused": _because_of,
     "firm_halted": _firm_halted,
+    **{f"{name}_halted": _named_halted(name, what) for name, what in _NAMED.items()},
+    **{f"{name}_reducing": _named_reducing(name, what) for name, what in _NAMED.items()},
     "symbol_halted": _symbol_halted,
     "firm_reducing": _firm_reducing,
     "desk_reducing": _desk_reducing,

@@ -64,6 +64,7 @@ def proof_table(document: Document) -> Table:
         ("entries", f"halted: {halted}" if halted else "open"),
         *([("entries of every desk", "stopped by a person")] if session["firm_stopped"] else []),
         *(("entries in", f"{each}: stopped by a person") for each in session["stopped_symbols"]),
+        *(("orders of", f"{each}: stopped by a person") for each in session["stopped_names"]),
     ]
     for key, words, digest in (
         ("anchor", "holds the anchor", "last_hash"),

@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from guard.cli.admin_accounts import ACCOUNT_VERBS
 from guard.cli.admin_locates import LOCATE_VERBS
 from guard.cli.admin_people import PEOPLE_VERBS, add_lasts, lasting
+from guard.cli.admin_trading import TRADING_VERBS
 from guard.cli.admin_verb import Verb, no_arguments
 from guard.cli.base import EXIT_FAILED, EXIT_GOOD, Commands, UsageError, complain
 from guard.cli.operator import add_endpoint_arguments, key_hint, open_client
@@ -149,22 +151,6 @@ def _cap(text: str) -> Any:
 # The arguments of the verbs.
 
 
-def _scope_arguments(parser: argparse.ArgumentParser) -> None:
-    scope = parser.add_mutually_exclusive_group(required=True)
-    scope.add_argument("--firm", action="store_true", help="all desks")
-    scope.add_argument("--desk", metavar="NAME", help="one desk")
-    scope.add_argument("--symbol", metavar="NAME", help="one symbol")
-
-
-def _resume_arguments(parser: argparse.ArgumentParser) -> None:
-    _scope_arguments(parser)
-    parser.add_argument(
-        "--forgive-fees",
-        action="store_true",
-        help="also where the desk owes fees: they are dropped",
-    )
-
-
 def _amount_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("desk", metavar="DESK")
     parser.add_argument("amount", metavar="AMOUNT", help=MONEY_HELP)
@@ -259,32 +245,6 @@ def _desks_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 # The requests.
-
-
-def _scope_of(options: argparse.Namespace) -> dict[str, Any]:
-    if options.firm:
-        return {"scope": "firm"}
-    if options.desk is not None:
-        return {"scope": "desk", "name": options.desk}
-    return {"scope": "symbol", "name": options.symbol}
-
-
-def _halt(options: argparse.Namespace, common: dict[str, Any]) -> Any:
-    from guard.admin.messages import Halt
-
-    return Halt(**_scope_of(options), **common)
-
-
-def _reducing(options: argparse.Namespace, common: dict[str, Any]) -> Any:
-    from guard.admin.messages import Reducing
-
-    return Reducing(**_scope_of(options), **common)
-
-
-def _resume(options: argparse.Namespace, common: dict[str, Any]) -> Any:
-    from guard.admin.messages import Resume
-
-    return Resume(**_scope_of(options), forgive_fees=options.forgive_fees, **common)
 
 
 def _top_up(options: argparse.Namespace, common: dict[str, Any]) -> Any:
@@ -473,9 +433,7 @@ VERBS: Final[dict[str, Verb]] = {
     ),
     "order": Verb("all that is remembered of one order", _order_arguments, _order, False),
     "configuration": Verb("the policy and sizes in force", no_arguments, _configuration, False),
-    "halt": Verb("stop all orders", _scope_arguments, _halt),
-    "reducing": Verb("let positions but be reduced", _scope_arguments, _reducing),
-    "resume": Verb("lift either", _resume_arguments, _resume),
+    **TRADING_VERBS,
     "top-up": Verb("add to a desk's budget", _top_up_arguments, _top_up),
     "lower": Verb("take from a desk's budget what is free", _amount_arguments, _lower),
     "cap": Verb("cap what a desk may hold", _cap_arguments, _set_cap),
@@ -490,6 +448,7 @@ VERBS: Final[dict[str, Verb]] = {
     "correct": Verb("say how a fill happened instead", _correct_arguments, _correct),
     **PEOPLE_VERBS,
     **LOCATE_VERBS,
+    **ACCOUNT_VERBS,
     "checkpoint": Verb("begin a checkpoint", no_arguments, _checkpoint),
     "rotate": Verb("begin a new segment of the log", no_arguments, _rotate),
     "stop": Verb("answer what has arrived, close the log, end", no_arguments, _stop),

@@ -8,6 +8,7 @@ from guard.config.errors import ConfigError
 from guard.config.file import Config, load_config
 from guard.config.limits import effective_lines
 from guard.config.places import check_places
+from guard.protocol.limits import NAMED_SCOPES
 
 
 def add(commands: Commands) -> None:
@@ -22,6 +23,8 @@ def add(commands: Commands) -> None:
         metavar=("DESK", "SYMBOL"),
         help="show what limits count for a desk in a symbol, and which scope says each",
     )
+    for kind in NAMED_SCOPES:
+        parser.add_argument(f"--{kind}", metavar="NAME", help=f"with --limits: of that {kind}, too")
     parser.set_defaults(command=_check_config)
 
 
@@ -34,24 +37,31 @@ def _check_config(options: argparse.Namespace) -> int:
         f"{len(config.instruments)} instruments, {len(config.desks)} desks"
     )
     if options.limits is not None:
-        _show_limits(config, *options.limits)
+        named = {kind: getattr(options, kind) for kind in NAMED_SCOPES}
+        said = {kind: name for kind, name in named.items() if name is not None}
+        desk, symbol = options.limits
+        _show_limits(config, desk, symbol, said)
     if options.key_file is None and config.log.key_file is None and not config.log.ephemeral_key:
         print("it names no key: run needs --key-file KEY")
     return EXIT_GOOD
 
 
-def _show_limits(config: Config, desk: str, symbol: str) -> None:
+def _show_limits(config: Config, desk: str, symbol: str, named: dict[str, str]) -> None:
     for name, kind, known in (
         (desk, "desk", config.desks),
         (symbol, "symbol", config.instruments),
     ):
         if name not in known:
             raise ConfigError(f"--limits: there is no {kind} {name!r}")
+    account = config.accounts.get(named.get("account", ""))
+    if "account" in named and (account is None or account.desk != desk):
+        raise ConfigError(f"--account: desk {desk} has no account {named['account']!r}")
     if not config.limits:
         print("no limits: the configuration has no [limits]")
         return
-    lines = [("limit", "value", "said in"), *effective_lines(config.limits, desk, symbol)]
+    lines = [("limit", "value", "said in"), *effective_lines(config.limits, desk, symbol, **named)]
     widths = [max(len(line[column]) for line in lines) for column in range(2)]
-    print(f"limits of desk {desk} in symbol {symbol}:")
+    of = "".join(f", {kind} {name}" for kind, name in named.items())
+    print(f"limits of desk {desk}{of} in symbol {symbol}:")
     for key, value, place in lines:
         print(f"  {key:<{widths[0]}}  {value:<{widths[1]}}  {place}")

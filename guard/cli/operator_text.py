@@ -287,6 +287,14 @@ def _locates(reply: said.LocatesReply) -> str:
     return text + _more(reply.next_after, "--after")
 
 
+def _accounts(reply: said.AccountsReply) -> str:
+    rows = [(one.account, one.desk, one.customer or "none") for one in reply.accounts]
+    text = table(("account", "desk", "customer"), rows, 0) if rows else "none here"
+    if reply.next_after is not None:
+        text += f"\nmore: --after {reply.next_after}"
+    return text
+
+
 _TEXTS: Final[dict[type, Callable[[Any], str]]] = {
     said.Done: _done,
     said.Planned: _planned,
@@ -301,4 +309,5 @@ _TEXTS: Final[dict[type, Callable[[Any], str]]] = {
     said.PendingApproval: _pending_approval,
     said.PendingReply: _pending,
     said.LocatesReply: _locates,
+    said.AccountsReply: _accounts,
 }

@@ -44,6 +44,9 @@ class OrderFields(TypedDict):
     currency: NotRequired[str | None]
     sent_at_ns: NotRequired[int | None]
     locate_id: NotRequired[str]
+    account: NotRequired[str]
+    trader: NotRequired[str]
+    algo: NotRequired[str]
 
 
 class FillFields(TypedDict):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from msgspec import UNSET
 
 from guard import __version__
+from guard.config.accounts import account_differences, account_event
 from guard.config.approvals import is_in_force, terms_event
 from guard.config.file import Config, DeskTerms
 from guard.config.last_read import Said
@@ -36,8 +37,9 @@ from guard.engine.events import (
     RulesActivated,
     SettingsActivated,
 )
+from guard.engine.found import NO_FEE_BOUND, Desk
 from guard.engine.people import base_of, beyond_ceiling
-from guard.engine.state import NO_FEE_BOUND, Desk, GuardState
+from guard.engine.state import GuardState
 from guard.protocol.instruments import Instrument, money_text
 from guard.protocol.limits import LimitScope, digest_hex
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
@@ -71,6 +73,7 @@ def opening_events(
         opening_records=3
         + len(config.instruments)
         + len(config.desks)
+        + len(config.accounts)
         + bool(config.limits)
         + (config.approvals is not None),
         key_number=key_number or UNSET,
@@ -81,6 +84,8 @@ def opening_events(
         yield _instrument_event(instrument, actor)
     for terms in config.desks.values():
         yield _desk_event(terms, actor)
+    for account in config.accounts.values():
+        yield account_event(account, actor)
     if config.limits:
         yield limits_event(config.limits, actor)
     if config.approvals is not None:
@@ -133,6 +138,8 @@ def find_differences(state: GuardState, config: Config, actor: Actor) -> list[Di
         if desk not in config.desks:
             text = f"desks.{desk}: the log has opened it, the configuration lacks it"
             differences.append(Difference(text, None, f"desks.{desk}"))
+    for account in account_differences(state, config.accounts, actor):
+        differences.append(Difference(*account))
     tree = base_of(state, "limits", "")
     if config.limits != tree:
         set_event = limits_event(config.limits, actor)

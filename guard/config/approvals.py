@@ -55,7 +55,10 @@ class ApprovalTerms(Struct, frozen=True):
 
 
 def approval_terms(
-    section: ApprovalsSection, known_desks: Collection[str], symbols: Collection[str]
+    section: ApprovalsSection,
+    known_desks: Collection[str],
+    symbols: Collection[str],
+    accounts: Collection[str] = (),
 ) -> ApprovalTerms:
     """The section as the log records it. Raises ValueError naming the place."""
     desks = []
@@ -73,7 +76,7 @@ def approval_terms(
         )
     try:
         ceiling = tree_of(section.ceiling)
-        check_names(ceiling, known_desks, symbols)
+        check_names(ceiling, known_desks, symbols, accounts)
     except ValueError as error:
         raise ValueError(f"approvals.ceiling: {error}") from error
     return ApprovalTerms(

@@ -5,7 +5,8 @@ for a scope that may not have anything. A list that one scope leaves empty, or a
 be traded, says so in so many words, and is no contradiction.
 
 How it works: what a desk and what a symbol says counts together with the firm's, and with what is
-said of the desk in that symbol. Scopes that say the same are looked at once. Where so many desks
+said of the desk in that symbol. What an account, a trader or an algorithm says is looked at beside
+the firm's alone. Scopes that say the same are looked at once. Where so many desks
 and symbols say different things that there are more than `PAIRS_MAX` pairs, only scopes of one line
 are looked at (firm, desk; firm, symbol; those of a desk in a symbol): a daemon checks limits, too.
 """
@@ -56,7 +57,7 @@ class _Said(NamedTuple):
 
 def contradictions(tree: Sequence[LimitScope]) -> Iterator[str]:
     """Each desk and symbol for which no order can meet the limits, and why."""
-    by_name = {(scope.desk, scope.symbol): scope for scope in tree}
+    by_name = {scope.key: scope for scope in tree}
     for scope in tree:
         for barred in _of_money(scope):
             yield f"{barred}: desk {scope.desk or 'any'}, symbol {scope.symbol or 'any'}"
@@ -75,7 +76,8 @@ def _together(by_name: dict[tuple[str, str], LimitScope]) -> Iterator[list[Limit
     desks = [scope for scope in by_name.values() if scope.desk and not scope.symbol]
     symbols = [scope for scope in by_name.values() if scope.symbol and not scope.desk]
     yield firm
-    for scope in (*desks, *symbols):
+    named = [scope for scope in by_name.values() if scope.name is not None]
+    for scope in (*desks, *symbols, *named):
         yield [*firm, scope]
     for (desk, symbol), scope in by_name.items():
         if desk and symbol:

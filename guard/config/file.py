@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct, structs
 
+from guard.config.accounts import AccountSection, AccountTerms, account_terms
 from guard.config.approvals import (
     ApprovalsSection,
     ApprovalTerms,
@@ -51,6 +52,7 @@ from guard.protocol.messages import U64_MAX
 from guard.protocol.ranges import (
     BasisPoints,
     Currency,
+    DeskName,
     LatencyMs,
     OrderAgeMs,
     ProviderId,
@@ -166,6 +168,7 @@ class _File(Struct, forbid_unknown_fields=True, frozen=True):
     close: CloseSection = NOTHING_RELEASED
     approvals: ApprovalsSection | None = None
     cluster: ClusterSection | None = None
+    accounts: dict[DeskName, AccountSection] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,7 @@ class Config:
     close: CloseSection = NOTHING_RELEASED
     approvals: ApprovalTerms | None = None
     cluster: ClusterSection | None = None
+    accounts: dict[str, AccountTerms] = field(default_factory=dict)
 
 
 def load_config(path: Path, *, takes_streams: bool = False) -> Config:
@@ -291,11 +295,12 @@ def parse_config(text: str) -> Config:
     desks = desk_terms(file.desks)
     has_curve = file.endpoints.curve_secret_key_file is not None
     try:
+        accounts = account_terms(file.accounts, desks)
         clients = clients_of(file.clients, desks, file.endpoints.orders, has_curve=has_curve)
         approvals = None
         if file.approvals is not None:
             check_people(clients, file.endpoints.admin)
-            approvals = approval_terms(file.approvals, desks, instruments)
+            approvals = approval_terms(file.approvals, desks, instruments, accounts)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return Config(
@@ -307,12 +312,13 @@ def parse_config(text: str) -> Config:
         instruments,
         desks,
         limits=_limits(
-            file.limits, desks, instruments, {model.model_id for model in policy.models}
+            file.limits, desks, instruments, {model.model_id for model in policy.models}, accounts
         ),
         clients=clients,
         close=file.close,
         approvals=approvals,
         cluster=file.cluster,
+        accounts=accounts,
     )
 
 
@@ -345,11 +351,12 @@ def _limits(
     desks: dict[str, DeskTerms],
     instruments: dict[str, Instrument],
     venues: set[int],
+    accounts: dict[str, AccountTerms],
 ) -> list[LimitScope]:
     if section is None:
         return []
     try:
-        return limit_tree(section, desks, instruments, venues)
+        return limit_tree(section, desks, instruments, venues, accounts)
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

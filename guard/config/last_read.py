@@ -49,6 +49,8 @@ def said_by(config: Config) -> Said:
         said |= {f"desks.{name}.{key}": _text(value) for key, value in fields.items()}
         # One bound, and one difference.
         said[f"desks.{name}.fee_bound_bps"] += f" {terms.fee_minimum_microcents}"
+    for name, account in config.accounts.items():
+        said[f"accounts.{name}"] = f"{account.desk} {account.customer}"
     return said
 
 

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any, Final, Literal, TypeAlias
 
-from msgspec import UNSET, Struct, structs
+from msgspec import UNSET, Struct
 
 from guard.config.contradictions import contradictions
 from guard.engine.limits import Limits, explained
@@ -26,6 +26,7 @@ from guard.protocol.instruments import money_text, parse_money_microcents
 from guard.protocol.limits import (
     CHOICES_OF_KEY,
     KEYS,
+    NAMED_SCOPES,
     NO_LIMIT,
     PRICE_COLLAR,
     REFERENCE_AGE_MAX,
@@ -46,6 +47,7 @@ from guard.protocol.limits import (
     WindowMs,
     WindowS,
     file_name,
+    name_key,
     normalized,
 )
 from guard.protocol.messages import I64_MAX, OrderType, Side, TimeInForce
@@ -129,6 +131,9 @@ class LimitsSection(ScopeSection, forbid_unknown_fields=True, frozen=True):
 
     desk: dict[Symbol, DeskSection] = {}
     symbol: dict[Symbol, ScopeSection] = {}
+    account: dict[Symbol, ScopeSection] = {}
+    trader: dict[Symbol, ScopeSection] = {}
+    algo: dict[Symbol, ScopeSection] = {}
 
 
 def limit_tree(
@@ -136,10 +141,11 @@ def limit_tree(
     desks: Collection[str],
     symbols: Collection[str],
     venues: Collection[int],
+    accounts: Collection[str] = (),
 ) -> list[LimitScope]:
     """The section as the log records it. Raises ValueError naming the place."""
     tree = tree_of(section)
-    check_tree(tree, desks, symbols)
+    check_tree(tree, desks, symbols, accounts)
     check_venues(tree, venues)
     return tree
 
@@ -152,15 +158,24 @@ def tree_of(section: LimitsSection) -> list[LimitScope]:
     for desk, of_desk in section.desk.items():
         scopes.append(_scope(of_desk, desk, ""))
         scopes += [_scope(narrower, desk, symbol) for symbol, narrower in of_desk.symbol.items()]
+    for kind in NAMED_SCOPES:
+        for name, of_name in getattr(section, kind).items():
+            scopes.append(_scope(of_name, "", "", **{kind: name}))
     return normalized([scope for scope in scopes if scope.scope == Scope.FIRM or _says(scope)])
 
 
-def check_tree(tree: list[LimitScope], desks: Collection[str], symbols: Collection[str]) -> None:
+def check_tree(
+    tree: list[LimitScope],
+    desks: Collection[str],
+    symbols: Collection[str],
+    accounts: Collection[str] = (),
+) -> None:
     """Names that there are, an order that can meet them, nothing unsaid that must be said.
 
     Raises ValueError.
     """
-    check_names(tree, desks, symbols)
+    check_names(tree, desks, symbols, accounts)
+    _check_ages(tree)
     found = list(islice(contradictions(tree), SHOWN_MAX + 1))
     if found:
         shown = "\n  ".join(found[:SHOWN_MAX])
@@ -176,9 +191,34 @@ def check_tree(tree: list[LimitScope], desks: Collection[str], symbols: Collecti
         )
 
 
-def check_names(tree: list[LimitScope], desks: Collection[str], symbols: Collection[str]) -> None:
-    """Names that there are. Raises ValueError."""
+def _check_ages(tree: list[LimitScope]) -> None:
+    """A collar needs a reference's age; whom an order names has none of a desk in a symbol."""
+    is_said = any(
+        scope.scope == Scope.FIRM and scope.reference_age_max_ms is not UNSET for scope in tree
+    )
     for scope in tree:
+        if scope.name is None or is_said or scope.reference_age_max_ms is not UNSET:
+            continue
+        if scope.price_collar_bps not in (UNSET, None):
+            raise ValueError(
+                f"{scope.place}.price_collar_bps: {scope.price_collar_bps} is not allowed; "
+                "allowed: beside reference_age_max_ms, there or of the firm"
+            )
+
+
+def check_names(
+    tree: list[LimitScope],
+    desks: Collection[str],
+    symbols: Collection[str],
+    accounts: Collection[str] = (),
+) -> None:
+    """Names that there are; nobody defines traders and algorithms. Raises ValueError."""
+    for scope in tree:
+        if scope.account is not UNSET and scope.account not in accounts:
+            raise ValueError(
+                f"{scope.place}: there is no account {scope.account!r}; allowed: "
+                f"{_some_of(accounts)}"
+            )
         if scope.desk and scope.desk not in desks:
             raise ValueError(
                 f"{scope.place}: there is no desk {scope.desk!r}; allowed: {_some_of(desks)}"
@@ -227,7 +267,9 @@ def unsaid(
         return
     said: dict[str, set[tuple[str, str]]] = {
         key.name: {
-            (scope.desk, scope.symbol) for scope in tree if getattr(scope, key.name) is not UNSET
+            scope.key
+            for scope in tree
+            if scope.name is None and getattr(scope, key.name) is not UNSET
         }
         for key in KEYS
     }
@@ -258,13 +300,19 @@ def _uncovered(
                     yield desk, symbol
 
 
+_SAYING: Final = tuple(
+    name for name in LimitScope.__struct_fields__[2:] if name not in NAMED_SCOPES
+)
+
+
 def _says(scope: LimitScope) -> bool:
-    return any(value is not UNSET for value in structs.astuple(scope)[2:])
+    return any(getattr(scope, name) is not UNSET for name in _SAYING)
 
 
-def _scope(section: ScopeSection, desk: str, symbol: str) -> LimitScope:
-    place = LimitScope(desk, symbol).place
-    said: dict[str, Any] = {}
+def _scope(section: ScopeSection, desk: str, symbol: str, **named: str) -> LimitScope:
+    """`named`: one of `NAMED_SCOPES`, if it is of that."""
+    said: dict[str, Any] = dict(named)
+    place = LimitScope(desk, symbol, **said).place
     for name in ScopeSection.__struct_fields__:
         value = getattr(section, name)
         if value is None or name in ("rates", "session_ends"):
@@ -324,15 +372,16 @@ def _rate_max(rate: RateSection, place: str) -> int:
 
 def tree_differences(recorded: list[LimitScope], configured: list[LimitScope]) -> list[str]:
     """Each key of each scope in which two trees differ, in words."""
-    before = {(scope.desk, scope.symbol): scope for scope in recorded}
-    after = {(scope.desk, scope.symbol): scope for scope in configured}
+    before = {scope.key: scope for scope in recorded}
+    after = {scope.key: scope for scope in configured}
     words = []
     for name in sorted({*before, *after}):
-        one, other = (side.get(name) or LimitScope(*name) for side in (before, after))
-        for field in LimitScope.__struct_fields__[2:]:
+        one, other = (side.get(name) or LimitScope() for side in (before, after))
+        of = (before.get(name) or other).place
+        for field in _SAYING:
             was, becomes = getattr(one, field), getattr(other, field)
             if was != becomes:
-                place = f"{one.place}.{file_name(field)}"
+                place = f"{of}.{file_name(field)}"
                 words.append(f"{place}: {said_text(field, was)} -> {said_text(field, becomes)}")
     return words
 
@@ -384,8 +433,12 @@ def value_text(key: LimitKey, value: int) -> str:
     return money_text(value, ",") if key.unit == "money" else f"{value:,} {key.unit}"
 
 
-def effective_lines(tree: list[LimitScope], desk: str, symbol: str) -> list[tuple[str, str, str]]:
-    """What counts for a desk in a symbol: key, limit, and where that is said."""
+def effective_lines(
+    tree: list[LimitScope], desk: str, symbol: str, **named: str
+) -> list[tuple[str, str, str]]:
+    """What counts for a desk in a symbol, and for those of `NAMED_SCOPES`: key, limit, and where
+    that is said.
+    """
     known = Limits()
     known.set(tree, "")
     places = {
@@ -393,20 +446,23 @@ def effective_lines(tree: list[LimitScope], desk: str, symbol: str) -> list[tupl
         Scope.DESK: LimitScope(desk).place,
         Scope.SYMBOL: LimitScope("", symbol).place,
         Scope.DESK_SYMBOL: LimitScope(desk, symbol).place,
+        **{NAMED_SCOPES[kind]: f"limits.{kind}.{name}" for kind, name in named.items()},
     }
+    names = [name_key(*one) for one in named.items()]
     by_name = {key.name: key for key in KEYS}
     lines = [
         (file_name(name), value_text(by_name[name], value), places[scope])
-        for name, value, scope in explained(known, desk, symbol)
+        for name, value, scope in explained(known, desk, symbol, names)
     ]
-    found = known.effective(known.desk_class(desk), known.symbol_class(symbol))
+    found = known.resolved(desk, symbol, names)
     if found.venues is not None:
         venues = " ".join(map(str, sorted(found.venues))) or "no one"
         lines.append(("venues", venues, places[Scope(found.venue_scope)]))
     if found.symbol_refusal:
         lines.append(("symbol", "not to be traded", places[Scope(found.symbol_scope)]))
     for scope in tree:
-        if scope.desk in ("", desk) and scope.symbol in ("", symbol):
+        is_of_place = scope.desk in ("", desk) and scope.symbol in ("", symbol)
+        if scope.key in names or (scope.name is None and is_of_place):
             lines += [("rates", rate_text(rate), scope.place) for rate in scope.rates or ()]
             lines += [
                 ("session_ends", session_text(end), scope.place) for end in scope.session_ends or ()

@@ -21,10 +21,11 @@ from msgspec import UNSET, UnsetType, structs
 from guard.engine.amended_positions import Traded, note_amended
 from guard.engine.events import FillAccepted, FillBusted, FillCorrected
 from guard.engine.facts import Amendment
+from guard.engine.found import Desk
 from guard.engine.positions import NO_POSITION
 from guard.engine.remembered_rows import fill_key_of, find_fill, is_fill_remembered
 from guard.engine.row_map import NO_ROW
-from guard.engine.state import Desk, GuardState
+from guard.engine.state import GuardState
 from guard.protocol.fields import UNCHARGED
 from guard.protocol.messages import I64_MAX
 from guard.protocol.outcome import Outcome

@@ -9,7 +9,8 @@ from guard.engine.limits cimport Effective
 from guard.engine cimport forgetting, positioning, replacing, settling
 from guard.engine.remembered cimport RememberedOrders
 from guard.engine.shares cimport DeskIds
-from guard.engine.state cimport Desk, GuardState
+from guard.engine.found cimport Desk
+from guard.engine.state cimport GuardState
 from guard.engine.worth cimport Worth
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request

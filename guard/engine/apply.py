@@ -25,9 +25,10 @@ from guard.engine import (
     replacing,
     settling,
 )
+from guard.engine.found import Desk
 from guard.engine.remembered_form import TIMED_SINCE_RULES_VERSION, OrderPhase
 from guard.engine.row_map import NO_ROW
-from guard.engine.state import Desk, GuardState
+from guard.engine.state import GuardState
 from guard.protocol import fields
 from guard.protocol.fields import CODE_OF_REASON, EARLY, FILL, UNCHARGED
 from guard.protocol.messages import I64_MAX
@@ -169,7 +170,7 @@ def _note_limits(state: GuardState, desk: Desk, request: Request, outcome: Outco
     worth = state.worth_of(request)
     if worth is None:
         raise InvariantError(f"record {outcome.sequence} admits an order of no known symbol")
-    effective = state.limits.effective(desk.limit_class, worth.limit_class)
+    effective = state.limits.of_order(desk.limit_class, worth.limit_class, request)
     return limit_checks.note_admitted(state, request, outcome, effective)
 
 

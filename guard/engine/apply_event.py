@@ -17,8 +17,10 @@ from msgspec import UNSET
 from guard.engine import locating
 from guard.engine.amendments import apply_accepted, apply_busted, apply_corrected, pay_debt
 from guard.engine.apply import apply_release
+from guard.engine.apply_accounts import APPLY_ACCOUNTS
 from guard.engine.apply_locates import APPLY_LOCATES
 from guard.engine.apply_people import APPLY_PEOPLE
+from guard.engine.apply_trading import APPLY_TRADING
 from guard.engine.building import build_policy as build_policy
 from guard.engine.cancel_all import apply_canceled_all
 from guard.engine.day_close import statement_digest_hex
@@ -53,11 +55,9 @@ from guard.engine.events import (
     SessionClosed,
     SessionStarted,
     SettingsActivated,
-    TradingHalted,
-    TradingReduced,
-    TradingResumed,
 )
 from guard.engine.forgetting import forget_expired, forget_some
+from guard.engine.found import NO_FEE_BOUND, Desk
 from guard.engine.latches import OF_ALL, is_place
 from guard.engine.loss_events import LossBreached
 from guard.engine.people import after_change, before_change, note_lowered
@@ -67,14 +67,7 @@ from guard.engine.positions import POSITIONS_SINCE_RULES
 from guard.engine.remembered_whole import end_waiting, split
 from guard.engine.request_events import CanceledAllRecorded
 from guard.engine.shares import SHARES_SINCE_RULES
-from guard.engine.state import (
-    ACTIONS_REMEMBERED_MAX,
-    NO_FEE_BOUND,
-    ActionDone,
-    Desk,
-    EntriesHalt,
-    GuardState,
-)
+from guard.engine.state import ACTIONS_REMEMBERED_MAX, ActionDone, EntriesHalt, GuardState
 from guard.protocol.instruments import define_instrument
 from guard.protocol.limits import REQUIRE_RECONCILIATION, digest_hex
 from guard.protocol.outcome import Outcome
@@ -327,36 +320,6 @@ def _apply_budget_lowered(state: GuardState, event: BudgetLowered) -> None:
     note_lowered(state, event.desk, event.amount_microcents)
 
 
-def _apply_trading_halted(state: GuardState, event: TradingHalted) -> None:
-    _set_trading(state, event.scope, event.name, is_stopped=True)
-
-
-def _apply_trading_reduced(state: GuardState, event: TradingReduced) -> None:
-    _set_trading(state, event.scope, event.name, is_reducing=True)
-
-
-def _apply_trading_resumed(state: GuardState, event: TradingResumed) -> None:
-    _set_trading(state, event.scope, event.name)
-
-
-def _set_trading(
-    state: GuardState, scope: str, name: str, *, is_stopped: bool = False, is_reducing: bool = False
-) -> None:
-    """What a person says of a scope: one of the two, or neither."""
-    if scope == "desk":
-        desk = _desk_of(state, name)
-        desk.is_stopped, desk.is_reducing = is_stopped, is_reducing
-    elif scope == "symbol":
-        if name not in state.instruments:
-            raise InvariantError(f"symbol {name} was never defined")
-        (state.stopped_symbols.add if is_stopped else state.stopped_symbols.discard)(name)
-        (state.reducing_symbols.add if is_reducing else state.reducing_symbols.discard)(name)
-    elif name:
-        raise InvariantError(f"the firm is named {name!r}; it has no name")
-    else:
-        state.is_firm_stopped, state.is_firm_reducing = is_stopped, is_reducing
-
-
 def _apply_latch_set(state: GuardState, event: LatchSet) -> None:
     if not is_place(event.desk, event.symbol, state.desks, state.instruments):
         raise InvariantError(f"latch_set: {event.desk}/{event.symbol} is no desk, or no symbol")
@@ -471,9 +434,6 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     FillCorrected: apply_corrected,
     DeskResumed: _apply_desk_resumed,
     BudgetLowered: _apply_budget_lowered,
-    TradingHalted: _apply_trading_halted,
-    TradingReduced: _apply_trading_reduced,
-    TradingResumed: _apply_trading_resumed,
     LatchSet: _apply_latch_set,
     LatchLifted: _apply_latch_lifted,
     HoldFreed: _apply_hold_freed,
@@ -489,4 +449,6 @@ _APPLY: Final[dict[type, Callable[[GuardState, Any], None]]] = {
     SessionClosed: _apply_session_closed,
     **APPLY_PEOPLE,
     **APPLY_LOCATES,
+    **APPLY_ACCOUNTS,
+    **APPLY_TRADING,
 }

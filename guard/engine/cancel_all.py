@@ -18,10 +18,11 @@ from typing import Final, NamedTuple
 
 from guard.engine import chains, locating
 from guard.engine.apply import close_canceled
+from guard.engine.found import Desk
 from guard.engine.remembered_rows import is_member, live_rows
 from guard.engine.request_events import CanceledAllRecorded
 from guard.engine.row_map import NO_ROW
-from guard.engine.state import Desk, GuardState
+from guard.engine.state import GuardState
 from guard.protocol.messages import I64_MAX, CancelScope
 from guard.protocol.request import Request
 from kernel import Charged, InvariantError

@@ -7,7 +7,8 @@ from guard.engine cimport (
     exposure_checks, limit_checks, order_checks, position_checks, self_match,
     short_sales, state_checks
 )
-from guard.engine.state cimport Found, GuardState
+from guard.engine.found cimport Found
+from guard.engine.state cimport GuardState
 from guard.protocol cimport slots
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request

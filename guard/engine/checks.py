@@ -27,7 +27,8 @@ from guard.engine import (
     state_checks,
 )
 from guard.engine.events import RULES_VERSION, RULES_VERSIONS
-from guard.engine.state import Found, GuardState
+from guard.engine.found import Found
+from guard.engine.state import GuardState
 from guard.protocol import slots
 from guard.protocol.fields import (
     COUNTS_DETAIL,
@@ -218,6 +219,8 @@ CHECKS_BEFORE_KERNEL: Final = [
     row(Refusal.OVERFLOW, "order", order_checks.notional_overflow, True),
 ]
 CHECKS_BEHIND_KERNEL: Final = [
+    row(Refusal.ACCOUNT_MISSING, "account", order_checks.account_missing, False, 3),
+    row(Refusal.ACCOUNT_UNKNOWN, "account", order_checks.account_unknown, False, 3),
     row(Refusal.CANCELED_BEFORE_ARRIVAL, "order", order_checks.canceled_before_arrival, False, 2),
     row(Refusal.FIRM_HALTED, "firm", state_checks.firm_halted),
     entry_row(Refusal.FILL_WINDOW_FULL, "desk", order_checks.fill_window_full, 2),
@@ -227,10 +230,16 @@ CHECKS_BEHIND_KERNEL: Final = [
     entry_row(Refusal.DISK_LOW, "guard", state_checks.disk_low),
     row(Refusal.DESK_HALTED, "desk", state_checks.desk_halted, False, 1, 2),
     row(Refusal.DESK_HALTED, "desk", state_checks.desk_stopped, False, 3),
+    row(Refusal.ACCOUNT_HALTED, "account", state_checks.account_halted, False, 3),
+    row(Refusal.TRADER_HALTED, "trader", state_checks.trader_halted, False, 3),
+    row(Refusal.ALGO_HALTED, "algo", state_checks.algo_halted, False, 3),
     row(Refusal.SYMBOL_HALTED, "symbol", state_checks.symbol_halted),
     sparing_row(Refusal.DAY_LOSS_ABOVE_MAX, state_checks.day_loss_above_max, "day_loss_max"),
     entry_row(Refusal.FIRM_REDUCING, "firm", state_checks.firm_reducing, 3),
     entry_row(Refusal.DESK_REDUCING, "desk", state_checks.desk_reducing, 3),
+    entry_row(Refusal.ACCOUNT_REDUCING, "account", state_checks.account_reducing, 3),
+    entry_row(Refusal.TRADER_REDUCING, "trader", state_checks.trader_reducing, 3),
+    entry_row(Refusal.ALGO_REDUCING, "algo", state_checks.algo_reducing, 3),
     entry_row(Refusal.SYMBOL_REDUCING, "symbol", state_checks.symbol_reducing, 3),
     entry_row(Refusal.DESK_SYMBOL_REDUCING, "desk", state_checks.desk_symbol_reducing, 3),
     sparing_row(Refusal.LIMIT_UNSAID, limit_checks.limit_unsaid, ""),

@@ -57,7 +57,7 @@ def closed_event(state: GuardState, actor: Actor, day: str, action_id: str) -> D
 
 
 def configuration_digest_hex(state: GuardState) -> str:
-    """Of the settings, instruments and desks' terms in force; the policy has its own."""
+    """Of the settings, instruments, desks' terms and accounts in force; the policy has its own."""
     return _digest_hex(
         [
             state.currency,
@@ -79,6 +79,7 @@ def configuration_digest_hex(state: GuardState) -> str:
                 for name, desk in sorted(state.desks.items())
             ],
             limits_digest_hex(state.limits.tree) if state.limits.tree else None,
+            *([state.accounts.entries()] if len(state.accounts) else []),
         ]
     )
 

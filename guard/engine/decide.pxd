@@ -8,7 +8,8 @@ from libc.stdint cimport uint8_t as u8, uint64_t as u64
 from guard.engine cimport chains, positioning, replacing, self_match, settling, short_sales, status
 from guard.engine.checks cimport Check
 from guard.engine.remembered cimport RememberedOrders
-from guard.engine.state cimport Desk, Found, GuardState
+from guard.engine.found cimport Desk, Found
+from guard.engine.state cimport GuardState
 from guard.engine.worth cimport Worth
 from guard.protocol.layout cimport Layout
 from guard.protocol.outcome cimport Outcome

@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
+from guard.engine.account_events import AccountSet as AccountSet
 from guard.engine.administrative import Administrative
 from guard.engine.key_handover import KeyHandover
 from guard.engine.locate_events import LocateAdded, LocateRemoved
@@ -49,6 +50,9 @@ from guard.engine.request_events import (
     ReplaceDone,
     ReplaceFailed,
 )
+from guard.engine.trading_events import TradingHalted as TradingHalted
+from guard.engine.trading_events import TradingReduced as TradingReduced
+from guard.engine.trading_events import TradingResumed as TradingResumed
 from guard.protocol.limits import LimitScope
 from guard.protocol.ranges import (
     ActionId,
@@ -62,7 +66,6 @@ from guard.protocol.ranges import (
     ElapsedNs,
     Epoch,
     FreeBytes,
-    HaltScope,
     HexDigest,
     LogId,
     MarkAgeNs,
@@ -76,7 +79,6 @@ from guard.protocol.ranges import (
     RememberedOrdersMax,
     RememberedOrderWindowNs,
     RulesVersion,
-    ScopeName,
     Sequence,
     SignedMicrocents,
     SoftwareVersion,
@@ -283,30 +285,6 @@ class BudgetLowered(Administrative, tag="budget_lowered"):
     action_id: ActionId | UnsetType = UNSET
 
 
-class TradingHalted(Administrative, tag="trading_halted"):
-    """A person stopped the orders of all desks (`firm`, without a name), of a desk or a symbol."""
-
-    scope: HaltScope
-    name: ScopeName
-    action_id: ActionId | UnsetType = UNSET
-
-
-class TradingReduced(Administrative, tag="trading_reduced"):
-    """A person lets positions there be reduced, and no more; a halt of a person's is lifted."""
-
-    scope: HaltScope
-    name: ScopeName
-    action_id: ActionId | UnsetType = UNSET
-
-
-class TradingResumed(Administrative, tag="trading_resumed"):
-    """A person lifted a halt that a person had set, or that positions be but reduced."""
-
-    scope: HaltScope
-    name: ScopeName
-    action_id: ActionId | UnsetType = UNSET
-
-
 class HoldFreed(Administrative, tag="hold_freed"):
     """An order that the venue says is dead: what it still held is free, and it is closed."""
 
@@ -445,6 +423,7 @@ PlainEvent: TypeAlias = (
     | PolicyActivated
     | InstrumentDefined
     | DeskOpened
+    | AccountSet
     | LimitsSet
     | DeskToppedUp
     | DeskCapped

@@ -8,7 +8,8 @@ from guard.engine.day_loss cimport Losses, place_of
 from guard.engine.exposure cimport Exposure, Proposal
 from guard.engine.measures cimport Measure, OwnLimits, SymbolBook
 from guard.engine.positions cimport Positions
-from guard.engine.state cimport Desk, Found, GuardState
+from guard.engine.found cimport Desk, Found
+from guard.engine.state cimport GuardState
 from guard.engine.worth cimport Worth
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request

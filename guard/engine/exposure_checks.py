@@ -11,9 +11,10 @@ the firm, which other desks share, a reject says but what the order itself is wo
 
 from guard.engine.day_loss import place_of
 from guard.engine.exposure import CONCENTRATION_BPS, CONCENTRATION_FROM, OF_DESK, OF_FIRM
+from guard.engine.found import Found
 from guard.engine.measures import GROSS, LONG, NET, SHORT, OwnLimits
 from guard.engine.positions import NO_POSITION
-from guard.engine.state import Found, GuardState
+from guard.engine.state import GuardState
 from guard.protocol.limits import UNSAID, Scope
 from guard.protocol.messages import U64_MAX
 from guard.protocol.outcome import Outcome

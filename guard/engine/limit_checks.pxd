@@ -9,7 +9,8 @@ from guard.engine.limits cimport Limits
 from guard.engine.prices cimport has_moved
 from guard.engine.rates cimport Bucket
 from guard.engine.recent cimport Recent
-from guard.engine.state cimport Found, GuardState
+from guard.engine.found cimport Found
+from guard.engine.state cimport GuardState
 from guard.engine.worth cimport Worth
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
@@ -21,7 +22,7 @@ cdef extern from *:
     """
     ctypedef unsigned long long u128 "limits_u128"
 
-cdef i64 _NEVER, _UNSAID, _NO_LIMIT, _I64_MAX, _NS_PER_MS, _ORDERS, _NOTIONAL, _REPLACES, _DESK, _DESK_SYMBOL
+cdef i64 _NEVER, _UNSAID, _NO_LIMIT, _I64_MAX, _NS_PER_MS, _ORDERS, _NOTIONAL, _REPLACES, _DESK, _DESK_SYMBOL, _ACCOUNT
 cdef u64 _MARKET, _SELL, _RESTRICTED, _NOT_ALLOWED, _BPS
 cdef Py_ssize_t _VENUE_AT, _MARK_JUMP
 cdef Py_ssize_t _QUANTITY_MIN, _QUANTITY_MAX, _QUANTITY_STEP, _PRICE_STEP, _VALUE_MIN, _VALUE_MAX

@@ -6,15 +6,16 @@ which price an order is valued. Each looks at what was found for the order's des
 whether the order is refused, and puts what was asked, the limit, what of it is used and whose limit
 it is into the outcome. Where the log has no limits, none of them refuses.
 
-Of a rate that others share (the firm's, a symbol's) a reject does not say what is used: that is
-other desks' business.
+Of a rate that others share (the firm's, a symbol's, a trader's) a reject does not say what is used:
+that is other desks' business.
 """
 
+from guard.engine.found import Found
 from guard.engine.limits import Effective
 from guard.engine.prices import has_moved
 from guard.engine.rates import NOTIONAL, ORDERS, REPLACES
 from guard.engine.recent import NEVER
-from guard.engine.state import Found, GuardState
+from guard.engine.state import GuardState
 from guard.protocol import limits
 from guard.protocol.limits import NO_LIMIT, UNSAID, Scope
 from guard.protocol.messages import I64_MAX
@@ -35,7 +36,7 @@ _MARKET = limits.WORDS_OF_KEY[limits.ORDER_TYPES].index("market")
 _SELL = limits.WORDS_OF_KEY[limits.SIDES].index("sell")
 _RESTRICTED, _NOT_ALLOWED = int(Refusal.SYMBOL_RESTRICTED), int(Refusal.SYMBOL_NOT_ALLOWED)
 _ORDERS, _NOTIONAL, _REPLACES = ORDERS, NOTIONAL, REPLACES
-_DESK, _DESK_SYMBOL = int(Scope.DESK), int(Scope.DESK_SYMBOL)
+_DESK, _DESK_SYMBOL, _ACCOUNT = int(Scope.DESK), int(Scope.DESK_SYMBOL), int(Scope.ACCOUNT)
 _BPS, _NS_PER_MS = 10_000, 1_000_000
 _VENUE_AT = DECISION.field("selected_model_id").offset
 
@@ -378,7 +379,7 @@ def _is_over_rate(request: Request, outcome: Outcome, found: Found, kind: int, a
         used = bucket.used(request.elapsed_ns)
         if amount <= bucket.max - used:
             continue
-        is_own = bucket.scope == _DESK or bucket.scope == _DESK_SYMBOL
+        is_own = bucket.scope in (_DESK, _DESK_SYMBOL, _ACCOUNT)
         outcome.asked, outcome.limit, outcome.used = amount, bucket.max, used if is_own else 0
         outcome.scope = bucket.scope
         return True

@@ -5,6 +5,7 @@ of the limits of positions and open orders what was used. What others share of a
 who may read the log, and to no client.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from guard.engine.exposure import CONCENTRATION_BPS, CONCENTRATION_FROM, DAY_LOSS
@@ -13,9 +14,9 @@ from guard.engine.measures import GROSS
 from guard.engine.positions import BUY, NO_POSITION, SELL
 from guard.engine.rates import CANCELS, EXECUTIONS, NOTIONAL, ORDERS, REPLACES, Bucket
 from guard.engine.state import GuardState
-from guard.protocol.limits import NO_LIMIT, OWN_KEYS, Scope
+from guard.protocol.limits import NO_LIMIT, OWN_KEYS, Scope, ScopeKey
 
-_OF_ALLS: Final = (Scope.DESK, Scope.DESK_SYMBOL)
+_OF_ALLS: Final = (Scope.DESK, Scope.DESK_SYMBOL, Scope.ACCOUNT)
 _OF_SYMBOLS: Final = (Scope.SYMBOL, Scope.DESK_SYMBOL)
 # Limits of which a desk uses what is its own, whichever scope says them.
 _OWN_FIGURES: Final = ("position_long_max", "position_short_max", "open_orders_max")
@@ -29,14 +30,17 @@ _KINDS = {
 }
 
 
-def effective_limits(state: GuardState, desk: str, symbol: str) -> Effective:
-    """What counts for a desk in a symbol."""
-    limits = state.limits
-    return limits.effective(limits.desk_class(desk), limits.symbol_class(symbol))
+def effective_limits(
+    state: GuardState, desk: str, symbol: str, names: Sequence[ScopeKey] = ()
+) -> Effective:
+    """What counts for a desk in a symbol, and those accounts, traders, algorithms."""
+    return state.limits.resolved(desk, symbol, names)
 
 
-def limit_lines(state: GuardState, desk: str, symbol: str) -> list[dict[str, Any]]:
-    """Each limit that any scope says, and each rate; none where there are no limits.
+def limit_lines(
+    state: GuardState, desk: str, symbol: str, names: Sequence[ScopeKey] = ()
+) -> list[dict[str, Any]]:
+    """Each limit that any of these scopes says, and each rate; none where there are no limits.
 
     `value`: None where it is waived. `scope`: whose it is. `used`: of it, where that can be said,
     and then `is_own`: by the desk alone.
@@ -52,7 +56,7 @@ def limit_lines(state: GuardState, desk: str, symbol: str) -> list[dict[str, Any
             **({"used": used[name], "is_own": True} if name in used else {}),
             **_used_of_money(state, desk, symbol, name, Scope(scope)),
         }
-        for name, value, scope in explained(state.limits, desk, symbol)
+        for name, value, scope in explained(state.limits, desk, symbol, names)
     ]
     lines += [
         {
@@ -62,7 +66,7 @@ def limit_lines(state: GuardState, desk: str, symbol: str) -> list[dict[str, Any
             "used": _used_in(state, bucket, desk, symbol),
             "is_own": bucket.kind == EXECUTIONS or Scope(bucket.scope) in _OF_ALLS,
         }
-        for bucket in effective_limits(state, desk, symbol).buckets
+        for bucket in effective_limits(state, desk, symbol, names).buckets
     ]
     return lines
 

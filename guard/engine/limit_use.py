@@ -133,9 +133,7 @@ class SaidByName:
     """What the scopes of a tree say, by the names of desk and symbol (empty: all)."""
 
     def __init__(self, tree: Iterable[LimitScope]) -> None:
-        self.all: dict[tuple[str, str], Said] = {
-            (scope.desk, scope.symbol): said_by(scope) for scope in tree
-        }
+        self.all: dict[tuple[str, str], Said] = {scope.key: said_by(scope) for scope in tree}
 
     def covering(self, desk: str, symbol: str) -> list[Said]:
         """Those that cover a desk in a symbol, each once, the widest first."""

@@ -5,8 +5,11 @@ from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint64_t as u64
 
 from guard.engine.recent cimport Recent
+from guard.protocol.request cimport Request
+from kernel cimport little_endian as le
 
 cdef i64 _NS_PER_MS
+cdef Py_ssize_t _ACCOUNT_AT, _TRADER_AT, _ALGO_AT
 
 @cython.final
 cdef class Effective:
@@ -32,10 +35,19 @@ cdef class Limits:
     cdef public object repeated
     cdef public dict loss_scopes
     cdef public Recent recent
+    cdef public bint has_named
     cdef dict _scopes, _desk_classes, _symbol_classes
-    cdef list _desks, _symbols, _table
+    cdef dict _account_classes, _trader_classes, _algo_classes, _named
+    cdef list _desks, _symbols, _table, _names
 
     cpdef set(self, list tree, digest_hex)
 
     @cython.locals(row=list, found=Effective)
     cpdef Effective effective(self, Py_ssize_t desk_class, Py_ssize_t symbol_class)
+
+    cpdef Effective of_order(self, Py_ssize_t desk_class, Py_ssize_t symbol_class, Request request)
+
+    @cython.locals(name=bytes, key=tuple, found=Effective, account=i64, trader=i64, algo=i64)
+    cdef Effective _of_named(
+        self, Py_ssize_t desk_class, Py_ssize_t symbol_class, Request request
+    )

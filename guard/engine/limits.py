@@ -10,6 +10,7 @@ outlive a change of the tree where scope, kind and window stay the same.
 How it fails: `ValueError` for a tree that cannot be (`guard.protocol.limits`).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import UNSET
@@ -17,6 +18,7 @@ from msgspec import UNSET
 from guard.engine.rates import CANCELS, EXECUTIONS, Bucket
 from guard.engine.recent import Recent
 from guard.engine.repeated import Repeated
+from guard.protocol import fields
 from guard.protocol.limits import (
     KEYS,
     NO_LIMIT,
@@ -27,13 +29,19 @@ from guard.protocol.limits import (
     LimitKey,
     LimitScope,
     Scope,
+    ScopeKey,
     own_values,
     stricter,
     value_of,
 )
 from guard.protocol.reasons import Refusal
+from guard.protocol.request import TEXTS, Request
+from kernel import little_endian as le
 
 BucketKey = tuple[str, str, str, int]
+# So many desks, symbols and names together are worked out at a time: about 1 KB each.
+NAMED_KEPT_MAX: Final = 65_536
+_ACCOUNT_AT, _TRADER_AT, _ALGO_AT = (TEXTS[name][0] for name in fields.ORDER_NAMES)
 _ALL: Final = 0  # the class of those that the tree does not name
 _NS_PER_MS = 1_000_000
 _SELF_MATCH: Final = KEYS[SELF_MATCH]
@@ -100,12 +108,19 @@ class Limits:
         self._desk_classes: dict[str, int] = {}
         self._symbol_classes: dict[str, int] = {}
         self._table: list[list[Effective | None]] = [[]]
+        self.has_named = False  # some account, trader or algorithm has limits
+        self._names: list[ScopeKey] = []  # of which scopes
+        # By a name's bytes: the place of its scope there, and one more.
+        self._account_classes: dict[bytes, int] = {}
+        self._trader_classes: dict[bytes, int] = {}
+        self._algo_classes: dict[bytes, int] = {}
+        self._named: dict[tuple[int, int, int, int, int], Effective] = {}
 
     def set(self, tree: list[LimitScope], digest_hex: str) -> None:
         """Another tree, normalized, and its digest. Buckets that both have keep what is used."""
         self.tree, self.digest_hex = tree, digest_hex
         self.times_set += 1
-        self._scopes = {(scope.desk, scope.symbol): scope for scope in tree}
+        self._scopes = {scope.key: scope for scope in tree}
         self._desks = ["", *sorted({scope.desk for scope in tree} - {""})]
         symbols = {scope.symbol for scope in tree}
         for scope in tree:
@@ -117,10 +132,20 @@ class Limits:
         buckets, self.buckets = self.buckets, {}
         for scope in tree:
             for rate in scope.rates or ():
-                key = (scope.desk, scope.symbol, rate.kind, rate.window_ms)
+                key = (*scope.key, rate.kind, rate.window_ms)
                 bucket = buckets.get(key) or Bucket(rate.kind, rate.window_ms, int(scope.scope))
                 bucket.max = rate.max
                 self.buckets[key] = bucket
+        self._named.clear()
+        self._account_classes, self._trader_classes, self._algo_classes = {}, {}, {}
+        self._names = [scope.key for scope in tree if scope.name is not None]
+        self.has_named = len(self._names) > 0
+        classes = (self._account_classes, self._trader_classes, self._algo_classes)
+        for scope in tree:
+            if scope.name is not None:
+                kind, name = scope.name
+                number = 1 + self._names.index(scope.key)
+                classes[fields.ORDER_NAMES.index(kind)][name.encode()] = number
         copied = [scope for scope in tree if scope.reconcile_s is not UNSET]
         self.has_drop_copy = len(copied) > 0
         windows = [scope.duplicate_window_ms or 0 for scope in tree]
@@ -168,9 +193,42 @@ class Limits:
             row[symbol_class] = found
         return found
 
-    def _resolve(self, desk: str, symbol: str) -> Effective:
+    def of_order(self, desk_class: int, symbol_class: int, request: Request) -> Effective:
+        """What counts for an order: of its desk in its symbol, and of whom it names."""
+        if not self.has_named:
+            return self.effective(desk_class, symbol_class)
+        if request.account_bytes + request.trader_bytes + request.algo_bytes == 0:
+            return self.effective(desk_class, symbol_class)
+        return self._of_named(desk_class, symbol_class, request)
+
+    def _of_named(self, desk_class: int, symbol_class: int, request: Request) -> Effective:
+        texts = request.texts
+        name = le.bytes_at(texts, _ACCOUNT_AT, request.account_bytes)
+        account = self._account_classes.get(name, 0)
+        trader = self._trader_classes.get(le.bytes_at(texts, _TRADER_AT, request.trader_bytes), 0)
+        algo = self._algo_classes.get(le.bytes_at(texts, _ALGO_AT, request.algo_bytes), 0)
+        if account == 0 and trader == 0 and algo == 0:
+            return self.effective(desk_class, symbol_class)
+        key = (desk_class, symbol_class, account, trader, algo)
+        found = self._named.get(key)
+        if found is None:
+            if len(self._named) >= NAMED_KEPT_MAX:
+                self._named.clear()
+            names = [self._names[number - 1] for number in (account, trader, algo) if number]
+            found = self._resolve(self._desks[desk_class], self._symbols[symbol_class], names)
+            self._named[key] = found
+        return found
+
+    def resolved(self, desk: str, symbol: str, names: Sequence[ScopeKey]) -> Effective:
+        """What counts for a desk in a symbol, and those names; for who asks seldom."""
+        if not names:
+            return self.effective(self.desk_class(desk), self.symbol_class(symbol))
+        desk_class, symbol_class = self.desk_class(desk), self.symbol_class(symbol)
+        return self._resolve(self._desks[desk_class], self._symbols[symbol_class], names)
+
+    def _resolve(self, desk: str, symbol: str, named: Sequence[ScopeKey] = ()) -> Effective:
         found = Effective()
-        names = [("", ""), (desk, ""), ("", symbol), (desk, symbol)]
+        names = [("", ""), (desk, ""), ("", symbol), (desk, symbol), *named]
         for name in dict.fromkeys(names):  # each once, the widest first
             scope = self._scopes.get(name)
             if scope is not None:
@@ -215,9 +273,13 @@ def _take_lists(found: Effective, scope: LimitScope, symbol: str) -> None:
         found.symbol_refusal, found.symbol_scope = int(Refusal.SYMBOL_NOT_ALLOWED), number
 
 
-def explained(limits: Limits, desk: str, symbol: str) -> list[tuple[str, int, Scope]]:
-    """Of a desk in a symbol each key that any scope says: name, value and whose it is."""
-    found = limits.effective(limits.desk_class(desk), limits.symbol_class(symbol))
+def explained(
+    limits: Limits, desk: str, symbol: str, names: Sequence[ScopeKey] = ()
+) -> list[tuple[str, int, Scope]]:
+    """Of a desk in a symbol, and of those names, each key that any scope says: name, value and
+    whose it is.
+    """
+    found = limits.resolved(desk, symbol, names)
     lines = [
         (key.name, found.value(key.number), Scope(found.scope(key.number)))
         for key in KEYS

@@ -57,13 +57,13 @@ def limit_loosenings(
     """What `after` loosens beyond the ceiling, by place and key. What the ceiling does not say of a
     key of a scope is no room for one person.
     """
-    trees = [{(scope.desk, scope.symbol): scope for scope in tree} for tree in (before, after)]
-    most = {(scope.desk, scope.symbol): scope for scope in ceiling}
+    trees = [{scope.key: scope for scope in tree} for tree in (before, after)]
+    most = {scope.key: scope for scope in ceiling}
     found: list[str] = []
     for place in sorted(trees[0].keys() | trees[1].keys()):
         was, will_be = (tree.get(place, _NO_SCOPE) for tree in trees)
         of_place = most.get(place, _NO_SCOPE)
-        where = LimitScope(*place).place
+        where = next(tree[place] for tree in trees if place in tree).place
         found += [f"{where}.{name}" for name in _scope_loosenings(was, will_be, of_place)]
     return found
 

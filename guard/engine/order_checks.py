@@ -7,7 +7,8 @@ find what the names stand for (`guard.engine.state.Found`), which all behind the
 """
 
 from guard.engine import early, limit_checks, settling
-from guard.engine.state import Found, GuardState
+from guard.engine.found import Found
+from guard.engine.state import GuardState
 from guard.protocol.messages import I64_MAX, U32_MAX
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
@@ -53,7 +54,24 @@ def window_full(state: GuardState, request: Request, outcome: Outcome, found: Fo
 def unknown_desk(state: GuardState, request: Request, _outcome: Outcome, found: Found) -> bool:
     """Is there no such desk?"""
     found.desk = state.desk_of(request)
+    found.account = None if request.account_bytes == 0 else state.accounts.of(request)
     return found.desk is None
+
+
+def account_missing(_state: GuardState, request: Request, _outcome: Outcome, found: Found) -> bool:
+    """Does it name no account, of a desk that has accounts?"""
+    desk = found.desk
+    assert desk is not None
+    return desk.has_accounts and request.account_bytes == 0
+
+
+def account_unknown(_state: GuardState, request: Request, _outcome: Outcome, found: Found) -> bool:
+    """Does it name an account that there is not, or another desk's?"""
+    if request.account_bytes == 0:
+        return False
+    desk, account = found.desk, found.account
+    assert desk is not None
+    return account is None or account.desk != desk.name
 
 
 def unknown_symbol(state: GuardState, request: Request, _outcome: Outcome, found: Found) -> bool:
@@ -78,7 +96,8 @@ def notional_overflow(state: GuardState, request: Request, outcome: Outcome, fou
     assert worth is not None
     if state.has_limits:
         assert found.desk is not None
-        found.limits = state.limits.effective(found.desk.limit_class, worth.limit_class)
+        desk_class, symbol_class = found.desk.limit_class, worth.limit_class
+        found.limits = state.limits.of_order(desk_class, symbol_class, request)
     else:
         found.limits = None
     notional = limit_checks.notional_microcents(request, found)

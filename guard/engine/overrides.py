@@ -27,7 +27,7 @@ from guard.protocol.request import Request
 from kernel import InvariantError
 
 OVERRIDES_MAX: Final = 64
-_LEFT_OUT: Final = ("sent_at_ns", "currency", "locate_id")
+_LEFT_OUT: Final = ("sent_at_ns", "currency", "locate_id", *fields.ORDER_NAMES)
 _NAMES: Final = tuple(
     field.name for field in fields.RECORDED_FIELDS[fields.ORDER] if field.name not in _LEFT_OUT
 )
@@ -54,6 +54,8 @@ def order_digest_hex(request: Request) -> str:
     said = [request.text(name) if name in TEXT_NAMES else getattr(request, name) for name in _NAMES]
     if request.locate_id:
         said.append(request.locate_id)
+    if request.account_bytes or request.trader_bytes or request.algo_bytes:
+        said.append([request.text(name) for name in fields.ORDER_NAMES])
     return hashlib.sha256(b"guardord\0" + msgspec.json.encode(said)).hexdigest()
 
 

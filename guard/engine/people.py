@@ -25,6 +25,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import UNSET
 
+from guard.engine.account_events import AccountSet
 from guard.engine.actor import Actor
 from guard.engine.events import (
     DeskCapped,
@@ -155,6 +156,10 @@ def _instrument_beyond(_state: GuardState, event: InstrumentDefined) -> list[str
     return [f"instruments.{event.symbol}"]
 
 
+def _account_beyond(_state: GuardState, event: AccountSet) -> list[str]:
+    return [f"accounts.{event.account}"]
+
+
 def _terms_beyond(_state: GuardState, _event: ApprovalsSet) -> list[str]:
     return ["approvals"]
 
@@ -174,6 +179,7 @@ _BEYOND: Final[dict[type, Callable[[GuardState, Any], list[str]]]] = {
     DeskToppedUp: _budget_beyond,
     DeskOpened: _desk_beyond,
     InstrumentDefined: _instrument_beyond,
+    AccountSet: _account_beyond,
     ApprovalsSet: _terms_beyond,
     PositionOpened: _position_beyond,
     OrderOverridden: _order_beyond,

@@ -7,7 +7,8 @@ from libc.stdint cimport uint64_t as u64
 from guard.engine.limits cimport Effective
 from guard.engine.positions cimport Positions
 from guard.engine.shares cimport DeskIds
-from guard.engine.state cimport Desk, Found, GuardState
+from guard.engine.found cimport Desk, Found
+from guard.engine.state cimport GuardState
 from guard.engine.worth cimport Worth
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request

@@ -10,8 +10,9 @@ reject says is the desk's own.
 Sums are wide: what does not fit is beyond every limit, "none" too, and never wraps.
 """
 
+from guard.engine.found import Found
 from guard.engine.positions import BUY, NO_POSITION
-from guard.engine.state import Found, GuardState
+from guard.engine.state import GuardState
 from guard.protocol import limits
 from guard.protocol.limits import UNSAID
 from guard.protocol.messages import U64_MAX

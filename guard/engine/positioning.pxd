@@ -7,7 +7,8 @@ from libc.stdint cimport uint64_t as u64
 from guard.engine cimport chains
 from guard.engine.positions cimport Positions
 from guard.engine.remembered cimport RememberedOrders
-from guard.engine.state cimport Desk, GuardState
+from guard.engine.found cimport Desk
+from guard.engine.state cimport GuardState
 from guard.engine.worth cimport Worth
 from guard.protocol.request cimport Request
 

@@ -23,12 +23,12 @@ cdef Py_ssize_t _FIRST_FILL, _NEXT_FILL, _FILL_EXPIRES, _CLOSED_BEFORE, _CLOSED_
 cdef Py_ssize_t _SHARE, _REDUCED, _CHAIN, _FIRST, _STANDING, _PENDING, _LOTS, _LOTS_EVER
 cdef i64 _NEVER, _OPEN, _REFUSED, _REPLACED
 cdef u64 _ADMITTED, _FOREIGN, _REDUCE, _REPLACE
-cdef u8 _COLLECTING_MARK, _REDUCTION_MARK
+cdef u8 _COLLECTING_MARK, _REDUCTION_MARK, _NAMES_MARK
 cdef list _LAYOUTS
 cdef bytes _NUL, _REDUCTION
 cdef Layout _CONTENT_LAYOUT, _ADMITTED_LAYOUT, _REJECTED_LAYOUT, _FILL_LAYOUT
 cdef Layout _ADMITTED_TIMED, _ADMITTED_NOTED, _REJECTED_NOTED, _REJECTED_TIMED, _COLLECTING_LAYOUT, _REDUCTION_LAYOUT
-cdef Layout _REPLACE_LAYOUT, _REPLACE_REJECTED_LAYOUT
+cdef Layout _REPLACE_LAYOUT, _REPLACE_REJECTED_LAYOUT, _NAMES_LAYOUT
 
 @cython.final
 cdef class RememberedOrders:
@@ -83,7 +83,7 @@ cdef class RememberedOrders:
 
     cpdef int read_answer(self, Py_ssize_t row, Outcome outcome) except -1
 
-    @cython.locals(payload=bytes, end=Py_ssize_t, layout=Layout)
+    @cython.locals(payload=bytes, at=Py_ssize_t, end=Py_ssize_t, layout=Layout)
     cpdef int read_into(self, Py_ssize_t row, Request request, Outcome outcome) except -1
 
     cdef _read_foreign(
@@ -92,7 +92,7 @@ cdef class RememberedOrders:
 
     @cython.locals(at=Py_ssize_t)
     cdef Py_ssize_t _put_foreign(
-        self, Request request, Outcome outcome, bint is_timed
+        self, Request request, Outcome outcome, bint is_timed, Py_ssize_t at
     ) except -1
 
     @cython.locals(

@@ -66,6 +66,7 @@ _REPLACE_LAYOUT, _REPLACE = remembered_form.REPLACE_ADMITTED, fields.REPLACE
 _REPLACE_REJECTED_LAYOUT = remembered_form.REPLACE_REJECTED
 _LAYOUTS = [remembered_form.ORDER_LAYOUTS.get(first) for first in range(256)]
 _CONTENT_LAYOUT, _FILL_LAYOUT = remembered_form.CONTENT, remembered_form.FILL
+_NAMES_LAYOUT, _NAMES_MARK = remembered_form.NAMES, remembered_form.NAMES_MARK
 _COLLECTING_LAYOUT = remembered_form.FILL_COLLECTING
 _COLLECTING_MARK = remembered_form.COLLECTING_MARK
 _REDUCTION_LAYOUT, _REDUCTION_MARK = remembered_form.REDUCTION, remembered_form.REDUCTION_MARK
@@ -238,14 +239,19 @@ class RememberedOrders:
         Of a replace `original_client_order_id` is whose place it was to take, empty of all others.
         """
         payload = self._orders.payload(row)
-        end = len(payload)
+        at, end = 0, len(payload)
+        request.account_bytes = request.trader_bytes = request.algo_bytes = 0
+        if end > 0 and payload[0] == _NAMES_MARK:
+            at = self._reader.read(_NAMES_LAYOUT, payload, 0, end, request, outcome)
+            if at < 0:
+                raise InvariantError(f"the remembered order in row {row} is none")
         # Unless the layout has it:
         outcome.received_at_ns = outcome.reducing = outcome.self_match = outcome.located_lots = 0
         request.fill_id_bytes = 0  # where an order's locate stands
         request.original_client_order_id_bytes = 0
-        layout = _LAYOUTS[payload[0] if end > 0 else 0]
-        if layout is None or self._reader.read(layout, payload, 0, end, request, outcome) != end:
-            self._read_foreign(row, payload, request, outcome)
+        layout = _LAYOUTS[payload[at] if end > at else 0]
+        if layout is None or self._reader.read(layout, payload, at, end, request, outcome) != end:
+            self._read_foreign(row, payload[at:], request, outcome)
         elif layout in (_ADMITTED_TIMED, _ADMITTED_NOTED, _REPLACE_LAYOUT):
             outcome.reducing = outcome.reservation_id == 0
         return 0
@@ -335,8 +341,11 @@ class RememberedOrders:
         is_admitted = outcome.kind == _ADMITTED
         share.open_count += is_admitted
         outcome.received_at_ns = request.received_at_ns
+        count = 0
+        if request.account_bytes or request.trader_bytes or request.algo_bytes:
+            count = tables.write_pack(_NAMES_LAYOUT, self._payload, 0, request, outcome)
         if outcome.reason == _FOREIGN:
-            count = self._put_foreign(request, outcome, is_timed)
+            count = self._put_foreign(request, outcome, is_timed, count)
         else:
             layout = _ADMITTED_LAYOUT if is_admitted else _REJECTED_LAYOUT
             if request.kind == _REPLACE:
@@ -345,7 +354,7 @@ class RememberedOrders:
                 layout = _ADMITTED_TIMED if is_admitted else _REJECTED_TIMED
                 if request.fill_id_bytes or (is_admitted and outcome.self_match):
                     layout = _ADMITTED_NOTED if is_admitted else _REJECTED_NOTED
-            count = tables.write_pack(layout, self._payload, 0, request, outcome)
+            count = tables.write_pack(layout, self._payload, count, request, outcome)
         row = self._row_bytes
         le.store_i64(row, 8 * _PHASE, _OPEN if is_admitted else _REFUSED)
         le.store_i64(row, 8 * _HOLD, outcome.notional_microcents if is_admitted else 0)
@@ -363,13 +372,13 @@ class RememberedOrders:
         le.store_i64(row, 8 * _CHAIN, 0)
         return self._orders.add_packed(key, self._payload, count, row)
 
-    def _put_foreign(self, request: Request, outcome: Outcome, is_timed: bool) -> int:
-        """Puts an order that rules of another version answered; how many bytes it takes."""
+    def _put_foreign(self, request: Request, outcome: Outcome, is_timed: bool, at: int) -> int:
+        """Puts an order that rules of another version answered, from there on; where it ends."""
         assert outcome.foreign is not None
         time = (request.received_at_ns,) if is_timed else ()
         original = request.original_client_order_id if request.kind == _REPLACE else ""
         head, said = foreign_parts(outcome.foreign, original, *time)
-        at = text.put(self._payload, 0, head)
+        at = text.put(self._payload, at, head)
         at = tables.write_pack(_CONTENT_LAYOUT, self._payload, at, request, outcome)
         if at + len(said) > len(self._payload):
             raise InvariantError(f"an answer of {len(said)} bytes is to be remembered")

@@ -99,9 +99,15 @@ _NOTED: Final = [
     _as_number(answer_field(Admit, "self_match"))._replace(is_sparse=False),
     answer_field(Admit, "located_lots")._replace(is_sparse=False, low=0),
 ]
-_LOCATE: Final = fields.RECORDED_FIELDS[fields.ORDER][-1]._replace(
-    kind=ValueKind.OPTIONAL_TEXT, is_sparse=False
+_LOCATE, *_NAMES = (
+    field._replace(kind=ValueKind.OPTIONAL_TEXT, is_sparse=False)
+    for field in fields.RECORDED_FIELDS[fields.ORDER]
+    if field.name in ("locate_id", *fields.ORDER_NAMES)
 )
+# Before all else of an order that says whose it is: an array of those names, null for none. It
+# begins as no order does.
+NAMES_MARK: Final = 0x90 + len(_NAMES)
+NAMES: Final = Layout(_steps(_NAMES, bytes([NAMES_MARK])))
 ADMITTED_NOTED: Final = _order_layout([*_ADMIT_REST, _TIME, *_NOTED, _LOCATE])
 REJECTED_NOTED: Final = _order_layout([*_REJECT_REST, _TIME, _LOCATE])
 REJECTED, REJECTED_TIMED = _order_layout(_REJECT_REST), _order_layout([*_REJECT_REST, _TIME])

@@ -8,7 +8,8 @@ from guard.engine cimport chains, limit_checks, positioning, settling
 from guard.engine.limits cimport Effective
 from guard.engine.positions cimport Positions
 from guard.engine.remembered cimport RememberedOrders
-from guard.engine.state cimport Desk, Found, GuardState
+from guard.engine.found cimport Desk, Found
+from guard.engine.state cimport GuardState
 from guard.engine.worth cimport Worth
 from guard.protocol cimport slots
 from guard.protocol.layout cimport Layout

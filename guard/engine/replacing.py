@@ -16,11 +16,12 @@ How it fails: `InvariantError` where a record does not follow from the state, as
 """
 
 from guard.engine import chains, exits, limit_checks, positioning, settling
+from guard.engine.found import Found
 from guard.engine.positions import NO_POSITION
 from guard.engine.remembered import RememberedOrders
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
-from guard.engine.state import Found, GuardState
+from guard.engine.state import GuardState
 from guard.protocol import fields, slots
 from guard.protocol.fields import ORIGINAL_DETAIL, SETTLED_LATE, TEXT_NAMES, stage_of_reason
 from guard.protocol.layout import Layout, json_steps
@@ -49,7 +50,9 @@ _CONTENT = Layout(json_steps(fields.RECORDED_FIELDS[fields.REPLACE]))
 _KEY_FIELDS = 2
 _ORDER_FIELD_OF = [fields.ORDER_FIELDS.index(name) for name in fields.REPLACE_FIELDS]
 _ORIGINAL_FIELD = fields.ORDER_FIELDS.index("original_client_order_id")
-_TEXTS_KEPT = [(TEXT_NAMES.index(name), TEXTS[name][0]) for name in ("symbol", "currency")]
+_TEXTS_KEPT = [
+    (TEXT_NAMES.index(name), TEXTS[name][0]) for name in ("symbol", "currency", *fields.ORDER_NAMES)
+]
 _DESK_AT, _DESK_TEXT = TEXTS["desk"][0], TEXT_NAMES.index("desk")
 
 
@@ -70,13 +73,14 @@ def complete(state: GuardState, request: Request) -> int:
     named = find_original(state, request)
     if named == _NO_ROW or state.rules_version < _SINCE_RULES:
         request.symbol_bytes = request.currency_bytes = request.fill_id_bytes = 0
+        request.account_bytes = request.trader_bytes = request.algo_bytes = 0
         return _NO_ROW
     row = named
     if orders.phase(named) != _REFUSED:
         row = chains.standing(orders, orders.first_of(named))
     orders.read(row)
     order, answer = orders.known, orders.known_outcome
-    for index in range(2):
+    for index in range(len(_TEXTS_KEPT)):
         text, place = _TEXTS_KEPT[index]
         slots.copy_text(request, order, text, place)
     request.side, request.venue = order.side, answer.venue
@@ -242,7 +246,7 @@ def apply_replace(state: GuardState, request: Request, outcome: Outcome) -> int:
         worth = state.worth_of(request)
         if worth is None:
             raise InvariantError(f"record {outcome.sequence} replaces an order of no known symbol")
-        effective = state.limits.effective(desk.limit_class, worth.limit_class)
+        effective = state.limits.of_order(desk.limit_class, worth.limit_class, request)
         limit_checks.note_replaced(request, more, effective)
     chains.add(orders, state.share_of(request), first, request, outcome)
     orders.note_fill(first, filled, held + more)

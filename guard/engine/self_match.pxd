@@ -5,7 +5,8 @@ from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
 from guard.engine.limits cimport Effective
-from guard.engine.state cimport Found, GuardState
+from guard.engine.found cimport Found
+from guard.engine.state cimport GuardState
 from guard.engine.working_book cimport WorkingBook
 from guard.engine.worth cimport Worth
 from guard.protocol.outcome cimport Outcome

@@ -10,7 +10,8 @@ the orders that it would meet.
 At which prices orders work: `guard.engine.working_book`.
 """
 
-from guard.engine.state import Found, GuardState
+from guard.engine.found import Found
+from guard.engine.state import GuardState
 from guard.protocol import limits
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request

@@ -5,7 +5,8 @@ from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint64_t as u64
 
 from guard.engine.remembered cimport RememberedOrders
-from guard.engine.state cimport Desk, GuardState
+from guard.engine.found cimport Desk
+from guard.engine.state cimport GuardState
 from guard.protocol cimport slots
 from guard.protocol.layout cimport Layout
 from guard.protocol.outcome cimport Outcome

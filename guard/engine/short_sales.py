@@ -9,9 +9,10 @@ first and works that out for all of them (`Found.short_lots`).
 What a locate is: `guard.engine.locates`.
 """
 
+from guard.engine.found import Found
 from guard.engine.locates import Locate
 from guard.engine.positions import BUY, NO_POSITION, SELL
-from guard.engine.state import Found, GuardState
+from guard.engine.state import GuardState
 from guard.protocol import limits
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request

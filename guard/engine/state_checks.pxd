@@ -3,7 +3,9 @@
 cimport cython
 from libc.stdint cimport int64_t as i64
 
-from guard.engine.state cimport Desk, Found, GuardState
+from guard.engine.accounts cimport Account
+from guard.engine.found cimport Desk, Found
+from guard.engine.state cimport GuardState
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
 
@@ -12,6 +14,14 @@ cdef i64 _NO_LIMIT
 
 cdef bint disk_low(GuardState, Request, Outcome, Found) except -1
 cdef bint firm_halted(GuardState, Request, Outcome, Found) except -1
+@cython.locals(account=Account)
+cdef bint account_halted(GuardState, Request, Outcome, Found) except -1
+@cython.locals(account=Account)
+cdef bint account_reducing(GuardState, Request, Outcome, Found) except -1
+cdef bint trader_halted(GuardState, Request, Outcome, Found) except -1
+cdef bint trader_reducing(GuardState, Request, Outcome, Found) except -1
+cdef bint algo_halted(GuardState, Request, Outcome, Found) except -1
+cdef bint algo_reducing(GuardState, Request, Outcome, Found) except -1
 cdef bint symbol_halted(GuardState, Request, Outcome, Found) except -1
 @cython.locals(desk=Desk)
 cdef bint desk_stopped(GuardState, Request, Outcome, Found) except -1

@@ -1,19 +1,20 @@
 # cython: annotation_typing=False, nonecheck=True
-"""What the states say of an order: of the guard, the firm, a desk, a symbol. Pure; changes nothing.
+"""What states say of an order: the guard's, the firm's, a desk's and so on. Pure; changes nothing.
 
 Owns the functions of those rows of the table of checks (`guard.engine.checks`): who is halted, by a
 person or by rules before version 3, and where positions may but be reduced.
 """
 
 from guard.engine.day_loss import LOSS
+from guard.engine.found import Found
 from guard.engine.latches import OF_ALL
-from guard.engine.state import Found, GuardState
+from guard.engine.state import GuardState
 from guard.protocol.limits import NO_LIMIT, Scope
 from guard.protocol.messages import U64_MAX
 from guard.protocol.outcome import Outcome
 from guard.protocol.request import Request
 
-_FIRM, _DESK, _SYMBOL, _DESK_SYMBOL = map(int, list(Scope)[1:])
+_FIRM, _DESK, _SYMBOL, _DESK_SYMBOL = map(int, list(Scope)[1:5])
 _NO_LIMIT = NO_LIMIT
 
 
@@ -34,6 +35,40 @@ def firm_halted(state: GuardState, _request: Request, _outcome: Outcome, _found:
 def symbol_halted(state: GuardState, request: Request, _outcome: Outcome, _found: Found) -> bool:
     """Has a person stopped the entries in this symbol?"""
     return len(state.stopped_symbols) > 0 and request.symbol in state.stopped_symbols
+
+
+def account_halted(_state: GuardState, _request: Request, _outcome: Outcome, found: Found) -> bool:
+    """Has a person stopped the orders of its account?"""
+    account = found.account
+    return account is not None and account.is_stopped
+
+
+def account_reducing(
+    _state: GuardState, _request: Request, _outcome: Outcome, found: Found
+) -> bool:
+    """Does a person let its account but reduce its positions?"""
+    account = found.account
+    return account is not None and account.is_reducing
+
+
+def trader_halted(state: GuardState, request: Request, _outcome: Outcome, _found: Found) -> bool:
+    """Has a person stopped the orders of its trader?"""
+    return len(state.stopped_names) > 0 and ("trader", request.trader) in state.stopped_names
+
+
+def trader_reducing(state: GuardState, request: Request, _outcome: Outcome, _found: Found) -> bool:
+    """Does a person let its trader but reduce positions?"""
+    return len(state.reducing_names) > 0 and ("trader", request.trader) in state.reducing_names
+
+
+def algo_halted(state: GuardState, request: Request, _outcome: Outcome, _found: Found) -> bool:
+    """Has a person stopped the orders of its algorithm?"""
+    return len(state.stopped_names) > 0 and ("algo", request.algo) in state.stopped_names
+
+
+def algo_reducing(state: GuardState, request: Request, _outcome: Outcome, _found: Found) -> bool:
+    """Does a person let its algorithm but reduce positions?"""
+    return len(state.reducing_names) > 0 and ("algo", request.algo) in state.reducing_names
 
 
 def desk_stopped(_state: GuardState, _request: Request, outcome: Outcome, found: Found) -> bool:

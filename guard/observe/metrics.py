@@ -223,6 +223,8 @@ def _of_health(picture: Picture, health: HealthReply) -> Iterator[Any]:
     yield _gauge("entries_halted", "Has the disk halted all entries?", is_halted)
     yield _gauge("desks_halted", "Desks that are halted.", len(health.desks_halted))
     yield _gauge("symbols_halted", "Symbols that are halted.", len(health.symbols_halted))
+    text = "Accounts, traders and algorithms that are halted."
+    yield _gauge("names_halted", text, len(health.names_halted))
     found = picture.troubles()
     kinds = {kind: kind in found for kind in KINDS}
     yield _labeled("trouble", "What is wrong, by kind: `status` says more.", "kind", kinds)

@@ -100,7 +100,12 @@ ALPHABETS: Final = {
     "client": _NAME,
     "echo": _PRINTABLE,
     "original_client_order_id": _IDENTIFIER,
+    "account": _NAME,
+    "trader": _NAME,
+    "algo": _NAME,
 }
+# Whose an order is within its desk, and who or what has made it.
+ORDER_NAMES: Final = ("account", "trader", "algo")
 GATES: Final = TRACE.field_names
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 # Those that a record may have, and behind them what was said of a fill later: replies alone.
@@ -208,6 +213,14 @@ _DETAIL_OF_REFUSAL: Final = {
     Refusal.ALL_OR_NONE_REFUSED: TOGETHER_DETAIL,
     Refusal.UNKNOWN_DESK: NO_DETAIL,
     Refusal.UNKNOWN_SYMBOL: NO_DETAIL,
+    Refusal.ACCOUNT_MISSING: NO_DETAIL,
+    Refusal.ACCOUNT_UNKNOWN: NO_DETAIL,
+    Refusal.ACCOUNT_HALTED: NO_DETAIL,
+    Refusal.TRADER_HALTED: NO_DETAIL,
+    Refusal.ALGO_HALTED: NO_DETAIL,
+    Refusal.ACCOUNT_REDUCING: NO_DETAIL,
+    Refusal.TRADER_REDUCING: NO_DETAIL,
+    Refusal.ALGO_REDUCING: NO_DETAIL,
     Refusal.DISK_LOW: DISK_DETAIL,
     Refusal.FIRM_HALTED: NO_DETAIL,
     Refusal.SYMBOL_HALTED: NO_DETAIL,

@@ -22,6 +22,11 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, get_ar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from guard.protocol.limit_scopes import NAMED_SCOPES as NAMED_SCOPES
+from guard.protocol.limit_scopes import SCOPE_WORDS as SCOPE_WORDS
+from guard.protocol.limit_scopes import Scope as Scope
+from guard.protocol.limit_scopes import ScopeKey as ScopeKey
+from guard.protocol.limit_scopes import name_key as name_key
 from guard.protocol.messages import I64_MAX, OrderType, Side, TimeInForce
 from guard.protocol.ranges import (
     Count,
@@ -53,25 +58,6 @@ SelfMatch: TypeAlias = Literal["off", "flag", "refuse"]
 ShortSales: TypeAlias = Literal["allowed", "locate", "refused"]
 
 
-class Scope(IntEnum):
-    """Whose limit it is, the narrowest last. A reject's detail names it by its number."""
-
-    UNSAID = 0
-    FIRM = 1
-    DESK = 2
-    SYMBOL = 3
-    DESK_SYMBOL = 4
-
-
-SCOPE_WORDS: Final = {
-    Scope.UNSAID: "no scope",
-    Scope.FIRM: "the firm",
-    Scope.DESK: "the desk",
-    Scope.SYMBOL: "the symbol",
-    Scope.DESK_SYMBOL: "the desk in this symbol",
-}
-
-
 class RateLimit(Struct, forbid_unknown_fields=True, frozen=True):
     """At most so many within any window of that length; of `notional` in microcents.
 
@@ -92,7 +78,8 @@ class SessionEnd(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
-    """What one scope says: of the firm (no name), a desk, a symbol, or a desk in a symbol.
+    """What one scope says: of the firm (no name), a desk, a symbol, or a desk in a symbol; or of an
+    account, a trader, an algorithm.
 
     Quantities in lots, prices in ticks. None: there is no such limit, said in so many words.
     """
@@ -138,16 +125,37 @@ class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
     rates: list[RateLimit] | UnsetType = UNSET
     warn_percent: Percent | UnsetType = UNSET
     session_ends: list[SessionEnd] | UnsetType = UNSET
+    account: Symbol | UnsetType = UNSET
+    trader: Symbol | UnsetType = UNSET
+    algo: Symbol | UnsetType = UNSET
+
+    @property
+    def name(self) -> tuple[str, str] | None:
+        """Which of account, trader and algorithm it is, and the name; None where it is none."""
+        for kind in NAMED_SCOPES:
+            said = getattr(self, kind)
+            if said is not UNSET:
+                return kind, said
+        return None
+
+    @property
+    def key(self) -> ScopeKey:
+        """By what it is told from all others."""
+        return (self.desk, self.symbol) if self.name is None else name_key(*self.name)
 
     @property
     def place(self) -> str:
         """Where it stands in a configuration."""
+        if self.name is not None:
+            return f"limits.{self.name[0]}.{self.name[1]}"
         desk = f".desk.{self.desk}" if self.desk else ""
         return f"limits{desk}" + (f".symbol.{self.symbol}" if self.symbol else "")
 
     @property
     def scope(self) -> Scope:
         """Which kind of scope it is."""
+        if self.name is not None:
+            return NAMED_SCOPES[self.name[0]]
         if self.desk:
             return Scope.DESK_SYMBOL if self.symbol else Scope.DESK
         return Scope.SYMBOL if self.symbol else Scope.FIRM
@@ -175,12 +183,13 @@ class LimitKey(NamedTuple):
     strictest: Strictest
     unit: Literal["lots", "ticks", "money", "bps", "ms", "s", "words", "orders", "flag", "choice"]
     must_be_said: bool = False
-    scopes: tuple[Scope, ...] = tuple(Scope)
+    scopes: tuple[Scope, ...] = tuple(Scope)[:5]  # but for those of NAMED_SCOPES
     is_own: bool = False
 
 
 UNSAID: Final = -1
 NO_LIMIT: Final = I64_MAX
+_OF_PLACES = tuple(Scope)[:5]
 _OF_FIRM, _OF_DESKS = (Scope.FIRM,), (Scope.FIRM, Scope.DESK)
 _OF_MONEY = (Scope.FIRM, Scope.DESK, Scope.SYMBOL)
 _OF_SYMBOLS = (Scope.FIRM, Scope.SYMBOL)
@@ -218,7 +227,7 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ("exposure_short_max_microcents", Strictest.LEAST, "money", False, _OF_MONEY, True),
     ("concentration_max_bps", Strictest.LEAST, "bps", False, _OF_DESKS, True),
     ("concentration_from_microcents", Strictest.LEAST, "money", False, _OF_DESKS, True),
-    ("day_loss_max_microcents", Strictest.LEAST, "money", False, tuple(Scope), True),
+    ("day_loss_max_microcents", Strictest.LEAST, "money", False, _OF_PLACES, True),
     # One of a few words, the strictest last.
     ("self_match", Strictest.GREATEST, "choice"),
     ("short_sales", Strictest.GREATEST, "choice"),
@@ -226,7 +235,21 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ("mark_jump_bps", Strictest.LEAST, "bps", False, _OF_SYMBOLS),
     ("mark_confirm_ms", Strictest.GREATEST, "ms", False, _OF_SYMBOLS),
 )
-KEYS: Final = tuple(LimitKey(name, number, *rest) for number, (name, *rest) in enumerate(_ROWS))
+# What is looked at of an order by itself may be said of whom it names, too; and so may its lists
+# and its rates of these kinds.
+_OF_ORDERS: Final = (
+    "quantity_min", "quantity_max", "quantity_step", "price_step", "value_min_microcents",
+    "value_max_microcents", "price_collar_bps", "reference_age_max_ms", "market_buffer_bps",
+    "sides", "order_types", "times_in_force",
+)  # fmt: skip
+_LISTS_OF_ORDERS: Final = ("venues", "symbols", "restricted_symbols", "rates")
+_RATES_OF_ORDERS: Final = ("orders", "replaces", "notional")
+_PLAIN_KEYS: Final = tuple(
+    LimitKey(name, number, *rest) for number, (name, *rest) in enumerate(_ROWS)
+)
+KEYS: Final = tuple(
+    key._replace(scopes=tuple(Scope)) if key.name in _OF_ORDERS else key for key in _PLAIN_KEYS
+)
 (
     QUANTITY_MIN, QUANTITY_MAX, QUANTITY_STEP, PRICE_STEP, VALUE_MIN, VALUE_MAX, PRICE_COLLAR,
     REFERENCE_AGE_MAX, MARKET_BUFFER, DUPLICATE_WINDOW, SIDES, ORDER_TYPES, TIMES_IN_FORCE,
@@ -312,9 +335,9 @@ def normalized(scopes: Sequence[LimitScope]) -> list[LimitScope]:
     """
     if len(scopes) > SCOPES_MAX:
         raise ValueError(f"limits: {len(scopes)} scopes; allowed: at most {SCOPES_MAX}")
-    ordered = sorted(map(_sorted_lists, scopes), key=lambda scope: (scope.desk, scope.symbol))
+    ordered = sorted(map(_sorted_lists, scopes), key=lambda scope: scope.key)
     for one, other in pairwise(ordered):
-        if (one.desk, one.symbol) == (other.desk, other.symbol):
+        if one.key == other.key:
             raise ValueError(f"{one.place}: stands twice")
     for scope in ordered:
         _check_scope(scope)
@@ -352,6 +375,7 @@ _SCOPES_WORDS: Final = {
     _OF_DESKS: "the firm and of desks",
     _OF_MONEY: "the firm, of desks and of symbols",
     _OF_SYMBOLS: "the firm and of symbols",
+    _OF_PLACES: "the firm, of desks, of symbols, and of desks in symbols",
 }
 
 
@@ -400,6 +424,8 @@ def _check_scope(scope: LimitScope) -> None:
     ):
         raise _misplaced(scope, "warn_percent", f"beside {', '.join(map(file_name, WARNED_KEYS))}")
     _check_sessions(scope)
+    if scope.name is not None:
+        _check_named(scope)
     if scope.rates is UNSET:
         return
     if len(scope.rates) > RATES_MAX:
@@ -412,6 +438,24 @@ def _check_scope(scope: LimitScope) -> None:
     windows = [(rate.kind, rate.window_ms) for rate in scope.rates]
     if len(set(windows)) != len(windows):
         raise ValueError(f"{scope.place}.rates: a kind has the same window_ms twice")
+
+
+def _check_named(scope: LimitScope) -> None:
+    """Of an account, a trader or an algorithm alone, and of what its orders say themselves."""
+    assert scope.name is not None
+    count = sum(getattr(scope, kind) is not UNSET for kind in NAMED_SCOPES)
+    if scope.desk or scope.symbol or count > 1:
+        raise ValueError(f"{scope.place}: names something else, too; allowed: one name")
+    allowed = {*_OF_ORDERS, *_LISTS_OF_ORDERS, *NAMED_SCOPES, "desk", "symbol"}
+    for name in scope.__struct_fields__:
+        if name not in allowed and getattr(scope, name) is not UNSET:
+            raise _misplaced(scope, name, "in other scopes")
+    for rate in scope.rates or ():
+        if rate.kind not in _RATES_OF_ORDERS:
+            raise ValueError(
+                f"{scope.place}.rates: {rate.kind} is not allowed; allowed: "
+                f"{', '.join(_RATES_OF_ORDERS)}"
+            )
 
 
 def _check_sessions(scope: LimitScope) -> None:

@@ -47,6 +47,9 @@ class Order(Struct, tag="order", tag_field="type", forbid_unknown_fields=True, g
     currency: str | None = None
     sent_at_ns: Count | None = None
     locate_id: Identifier | UnsetType = UNSET
+    account: Name | UnsetType = UNSET
+    trader: Name | UnsetType = UNSET
+    algo: Name | UnsetType = UNSET
     request_id: RequestId = UNSET
 
 

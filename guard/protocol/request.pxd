@@ -17,7 +17,8 @@ cdef class Request:
     cdef public i64 fee_microcents, received_at_ns, clock_ns
     cdef public u64 client_order_id_bytes, desk_bytes, symbol_bytes, fill_id_bytes
     cdef public u64 currency_bytes, client_bytes, echo_bytes, original_client_order_id_bytes
-    cdef u8[816] texts
+    cdef public u64 account_bytes, trader_bytes, algo_bytes
+    cdef u8[912] texts
 
     @cython.locals(at=Py_ssize_t, count=Py_ssize_t)
     cpdef str text(self, str name)

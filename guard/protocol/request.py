@@ -31,6 +31,7 @@ REQUEST_NUMBERS: Final = (
     "fee_microcents", "received_at_ns", "clock_ns",
     "client_order_id_bytes", "desk_bytes", "symbol_bytes", "fill_id_bytes", "currency_bytes",
     "client_bytes", "echo_bytes", "original_client_order_id_bytes",
+    "account_bytes", "trader_bytes", "algo_bytes",
 )  # fmt: skip
 
 # Of each text its place in `texts`, and the most bytes that it can have. `echo` is the request's
@@ -44,6 +45,9 @@ TEXTS: Final = {
     "client": (224, 128),
     "echo": (352, 400),
     "original_client_order_id": (752, 64),
+    "account": (816, 32),
+    "trader": (848, 32),
+    "algo": (880, 32),
 }
 
 
@@ -51,7 +55,7 @@ class Request:
     """See the module. `kind`: its number among `guard.protocol.fields.KINDS`."""
 
     def __init__(self) -> None:
-        self.texts: Any = [0] * 816  # compiled: an array in the object
+        self.texts: Any = [0] * 912  # compiled: an array in the object
         self.kind = self.quantity = self.price = self.venue = 0
         self.risk_bps = self.confidence_bps = self.minimum_quality_bps = 0
         self.max_p95_latency_ms = self.required_capabilities = self.allowed_providers = 0
@@ -64,6 +68,7 @@ class Request:
         self.client_order_id_bytes = self.desk_bytes = self.symbol_bytes = 0
         self.fill_id_bytes = self.currency_bytes = self.client_bytes = self.echo_bytes = 0
         self.original_client_order_id_bytes = 0
+        self.account_bytes = self.trader_bytes = self.algo_bytes = 0
 
     def text(self, name: str) -> str:
         """One of the texts, by its name in `TEXTS`."""
@@ -121,6 +126,21 @@ class Request:
     def original_client_order_id(self) -> str:
         """The order whose place a replace is to take."""
         return self.text("original_client_order_id")
+
+    @property
+    def account(self) -> str:
+        """Of an order, whose it is within its desk."""
+        return self.text("account")
+
+    @property
+    def trader(self) -> str:
+        """Of an order, the person whose it is."""
+        return self.text("trader")
+
+    @property
+    def algo(self) -> str:
+        """Of an order, the algorithm that has made it."""
+        return self.text("algo")
 
     @property
     def client(self) -> str:

@@ -70,6 +70,9 @@ ALLOWED: Final[dict[str, str]] = {
     "reduce_id": _IDENTIFIER,
     "execution_id": _IDENTIFIER,
     "locate_id": _IDENTIFIER,
+    "account": _NAME,
+    "trader": _NAME,
+    "algo": _NAME,
     "original_client_order_id": _IDENTIFIER,
     "desk": _NAME,
     "symbol": _NAME,
@@ -289,7 +292,8 @@ def check_request(request: Request, currency: str) -> None:
 
 def _check_order(order: Order, currency: str) -> None:
     (client_order_id, desk, symbol, _, _, _, _, _, _, _, _, required_capabilities,
-     allowed_providers, required_regions, max_fee_microcents, _, _, _, own, _, locate_id, _) = (
+     allowed_providers, required_regions, max_fee_microcents, _, _, _, own, _, locate_id, account,
+     trader, algo, _) = (
         _fields_of(order)
     )  # fmt: skip
     if not is_name(desk):
@@ -300,6 +304,9 @@ def _check_order(order: Order, currency: str) -> None:
         raise _invalid("symbol", symbol)
     if locate_id is not UNSET and not is_identifier(locate_id):
         raise _invalid("locate_id", locate_id)
+    for field, name in (("account", account), ("trader", trader), ("algo", algo)):
+        if name is not UNSET and not is_name(name):
+            raise _invalid(field, name)
     if required_capabilities > U64_MAX:
         raise _invalid("required_capabilities", required_capabilities)
     if allowed_providers > U64_MAX:

@@ -25,22 +25,18 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from guard.engine.events import RULES_VERSIONS
+from guard.engine.found import NO_FEE_BOUND, Desk
 from guard.engine.positions import POSITIONS_SINCE_RULES
 from guard.engine.remembered_rows import find_fill
 from guard.engine.row_map import NO_ROW
 from guard.engine.shares import SHARES_SINCE_RULES
-from guard.engine.state import (
-    ACTIONS_REMEMBERED_MAX,
-    NO_FEE_BOUND,
-    ActionDone,
-    Desk,
-    GuardState,
-)
+from guard.engine.state import ACTIONS_REMEMBERED_MAX, ActionDone, GuardState
 from guard.protocol.all_or_none_messages import ORDERS_MAX
 from guard.protocol.instruments import define_instrument
 from guard.protocol.limits import digest_hex as limits_digest_hex
 from guard.protocol.limits import normalized
 from guard.record.words import explain, refusal
+from guard.recovery.account_state import stopped_of, take_accounts
 from guard.recovery.people_state import people_of, take_people
 from guard.recovery.state_head import RateUsed, StateError, StateHead
 from kernel import (
@@ -226,6 +222,8 @@ def _head_of(state: GuardState, ledger: LedgerState) -> StateHead:
         turned_count=state.positions.turned_count or UNSET,
         uncounted=state.positions.uncounted_rows() or UNSET,
         locates=state.locates.entries() or UNSET,
+        accounts=state.accounts.entries() or UNSET,
+        **stopped_of(state),
     )
 
 
@@ -321,6 +319,7 @@ def _state_of(head: StateHead) -> GuardState:
         if name not in state.desks:
             raise StateError(refusal("order_ages_ms", name, "the name of a desk"))
         state.desks[name].max_order_age_ms = age_ms
+    take_accounts(state, head)
     _take_actions(state, head)
     _take_fees(state, head)
     _take_limits(state, head)

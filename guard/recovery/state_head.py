@@ -4,10 +4,11 @@ Owns its fields (`wal/FORMAT.md`, "The payload of a checkpoint"), each no wider 
 can have said. What they are of a state, `guard.recovery.checkpoint_payload` says.
 """
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from guard.engine.accounts import AccountEntry
 from guard.engine.latches import LatchEntry
 from guard.engine.locates import LocateEntry
 from guard.engine.repeated import RepeatedEntry
@@ -35,6 +36,8 @@ PositionCount: TypeAlias = Annotated[int, Meta(ge=0, le=2**32)]
 # Desk, symbol, kind and window of a rate, and what `guard.engine.rates` dumps of it.
 RateUsed: TypeAlias = tuple[str, str, str, int, list[int]]
 
+FreeName: TypeAlias = tuple[Literal["trader", "algo"], DeskName]
+
 
 class StateError(ValueError):
     """The bytes are not a state of this version of the guard."""
@@ -61,6 +64,8 @@ class StateHead(Struct, forbid_unknown_fields=True):
     `turned_count`: of how many rows of positions the profit at the day's turn is kept; `uncounted`:
     those of which it is not known what they have made since.
     `locates`: id, desk, symbol, lots, how many of them are used, and the record that added it.
+    `accounts`: name, desk, and the customer whose it is, empty for none. `stopped_names`,
+    `reducing_names`: of traders and algorithms, which of both, and the name.
     """
 
     log_id: str
@@ -112,3 +117,8 @@ class StateHead(Struct, forbid_unknown_fields=True):
     turned_count: FactCount | UnsetType = UNSET
     uncounted: list[PositionCount] | UnsetType = UNSET
     locates: list[LocateEntry] | UnsetType = UNSET
+    accounts: list[AccountEntry] | UnsetType = UNSET
+    stopped_accounts: list[DeskName] | UnsetType = UNSET
+    reducing_accounts: list[DeskName] | UnsetType = UNSET
+    stopped_names: list[FreeName] | UnsetType = UNSET
+    reducing_names: list[FreeName] | UnsetType = UNSET

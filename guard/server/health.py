@@ -12,6 +12,7 @@ from guard.admin.messages import ADMIN_VERSION, HealthReply, LimitUse
 from guard.admin.troubles import troubles_of
 from guard.engine.latches import OF_ALL
 from guard.engine.limit_use import key_of
+from guard.engine.state import GuardState
 from guard.process.operator_lines import lines_not_said
 from guard.protocol.ranges import NANOSECONDS_PER_SECOND
 from guard.recovery.checkpoint_schedule import Checkpointer
@@ -56,6 +57,8 @@ def health_of(
         is_firm_reducing=state.is_firm_reducing or state.is_latched(OF_ALL, OF_ALL),
         desks_reducing=reducing[:NAMES_MAX],
         symbols_reducing=sorted(state.reducing_symbols)[:NAMES_MAX],
+        names_halted=named(state, state.stopped_names, "is_stopped")[:NAMES_MAX],
+        names_reducing=named(state, state.reducing_names, "is_reducing")[:NAMES_MAX],
         latches=latch_lines(state.latches)[:NAMES_MAX],
         limits_nearly_used=nearly_used[:NAMES_MAX],
         limits_used=[
@@ -75,6 +78,12 @@ def health_of(
     )
     reply.troubles = troubles_of(reply)
     return reply
+
+
+def named(state: GuardState, names: set[tuple[str, str]], flag: str) -> list[str]:
+    """The accounts of which that is so, and those traders and algorithms: which, and the name."""
+    accounts = [f"account {one.name}" for one in state.accounts.all() if getattr(one, flag)]
+    return accounts + [f"{scope} {name}" for scope, name in sorted(names)]
 
 
 def _figures(service: Service, pipeline: Pipeline, checkpointer: Checkpointer) -> dict[str, int]:

@@ -63,7 +63,7 @@ def decide_order(state: GuardState, order: Order, origin: Origin) -> Decided | R
     now_ns = origin.received_at_ns
     fields = _fields_of(order)
     (client_order_id, desk_name, symbol, _, quantity, price, _, _, _, _, _, _, _, _, _, _, _, _, _,
-     sent_at_ns, _, _) = fields  # fmt: skip
+     sent_at_ns, *_) = fields  # fmt: skip
     known = state.orders.find(desk_name, client_order_id, now_ns)
     if known is not None:
         return _answer_known_order(state, known, order, origin)

@@ -36,9 +36,10 @@ _WORD_OF_CODE: Final = {code: word for word, code in CODE_OF_WORD.items()}
 _STAGES: Final[tuple[Stage, ...]] = ("order", "kernel", "ledger")
 FLAGS: Final = ("overfill", "late", "unknown", "refused", "uncharged", "early", "uncounted")
 
-# Of an order's fields the first two are its key's; of a fill's the first three; the last one of
-# both is the request id, which belongs to a sending.
-_ORDER_CONTENT: Final = slice(2, -2)
+# Of an order's fields the first two are its key's, of a fill's the first three; the last one of
+# both is the request id, which belongs to a sending. Before that an order has its locate and whose
+# it is, of rules that this engine does not have.
+_ORDER_CONTENT: Final = slice(2, -5)
 _FILL_CONTENT: Final = slice(3, -1)
 _REJECT_FIELDS: Final = 2  # of a reject's answer: its stage and its detail
 

@@ -8,6 +8,7 @@ the two modules that decide read it.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from guard.engine.accounts import Accounts
 from guard.engine.executions import Executions
 from guard.engine.facts import KeptFacts
 from guard.engine.latches import Latches
@@ -80,6 +81,9 @@ class GuardState:
     people: People = field(default_factory=People)
     prices: Prices = field(default_factory=Prices)
     locates: Locates = field(default_factory=Locates)
+    accounts: Accounts = field(default_factory=Accounts)
+    stopped_names: frozenset[tuple[str, str]] = frozenset()
+    reducing_names: frozenset[tuple[str, str]] = frozenset()
     elapsed_ns: int = 0
     is_firm_reducing: bool = False
     reducing_symbols: frozenset[str] = frozenset()

@@ -63,6 +63,17 @@ def test_an_order_that_was_admitted() -> None:
     assert found["entry_hash"] == bytes.fromhex("ab" * 32)
 
 
+def test_whose_an_order_is() -> None:
+    names = {"account": "ACC-1", "trader": "t.one", "algo": "vwap"}
+    asked = {"type": "order", **names}
+    found = row(
+        json.dumps({"event": "order_refused", "received_at_ns": 1, "order": asked}).encode()
+    )
+    assert {name: found[name] for name in names} == names
+    added = [text for text in statements() if "ADD COLUMN" in text]
+    assert [text.split()[-2] for text in added] == ["trader", "algo"]
+
+
 def test_a_fill_a_cancel_and_an_act_of_a_person() -> None:
     fill = golden("fill")
     assert (fill["event"], fill["desk"], fill["fact_id"]) == ("fill", "desk-alpha", "F-1")

@@ -65,6 +65,15 @@ def test_orders_that_one_record_ended() -> None:
         assert [line[19:29] for line in lines(logged, wanted)][-1] == " 10 cancel"
 
 
+def test_whose_an_order_is() -> None:
+    logged = LoggedEngine()
+    logged.submit(order("A-2", trader="t.one", algo="vwap"))
+    assert lines(logged, Filter(verdicts=frozenset({"admit"}))) == [
+        "22:13:20.000         8 admit  desk-alpha/A-2: buy 100 AAPL at 190.00, of trader t.one, "
+        "algo vwap to venue 10, 19,000.00 held",
+    ]
+
+
 def test_lots_that_were_taken_off() -> None:
     logged = LoggedEngine()
     logged.submit(order("A-2"))

@@ -12,7 +12,7 @@ from guard.audit.audit import Audit
 from guard.audit.sentences import FORMS, sentence_of
 from guard.audit.tables import tables
 from guard.audit.units import bits, fee_limit, in_units, price, quantity
-from guard.engine.events import EntriesHalted, PlainEvent, TradingHalted
+from guard.engine.events import EntriesHalted, PlainEvent, TradingHalted, TradingReduced
 from guard.protocol.reasons import Refusal
 from guard_support import (
     ALPHA_BUDGET,
@@ -246,6 +246,24 @@ def test_what_a_person_stopped() -> None:
         (lines,) = [table for table in tables(document) if table.slug == "conservation"]
         is_open = scope == "symbol"
         assert lines.rows[0][-1] == ("open" if is_open else "stopped by a person")
+
+
+@pytest.mark.parametrize(("scope", "word"), [("trader", "trader"), ("algo", "algorithm")])
+def test_whose_orders_a_person_stopped(scope: str, word: str) -> None:
+    day = LoggedEngine()
+    who = actor(T0, day.engine.next_sequence)
+    day.log(who.event(TradingHalted, scope=scope, name="one"))
+    day.log(who.event(TradingReduced, scope=scope, name="two"))
+    day.reject(order(**{scope: "one"}))
+    stopped = f"a person had stopped the orders of {word} one"
+    assert told(day)["sentence"] == f"Rejected: {stopped}."
+    day.reject(order("A-2", **{scope: "two"}))
+    reducing = f"a person lets {word} two but reduce positions, and this order would not"
+    assert told(day, "A-2")["sentence"] == f"Rejected: {reducing}."
+    document = audited(day.records)
+    assert document["session"]["stopped_names"] == [f"{scope} one"]
+    shown = [row for table in tables(document) for row in table.rows if row[0] == "orders of"]
+    assert shown == [("orders of", f"{scope} one: stopped by a person")]
 
 
 def test_a_reason_of_another_version_is_told_by_its_word() -> None:

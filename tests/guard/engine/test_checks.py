@@ -74,5 +74,16 @@ def test_what_bars_the_kernel_stands_before_it() -> None:
 
 def test_a_check_says_what_it_looks_at() -> None:
     scopes = {check.scope for check in CHECKS}
-    assert scopes == {"order", "guard", "firm", "desk", "symbol", "limits", "policy"}
+    assert scopes == {
+        "order",
+        "guard",
+        "firm",
+        "desk",
+        "account",
+        "trader",
+        "algo",
+        "symbol",
+        "limits",
+        "policy",
+    }
     assert all(isinstance(check, Check) for check in CHECKS)

@@ -51,6 +51,9 @@ OTHER: dict[str, Any] = {
     "currency": "EUR",
     "sent_at_ns": T0,
     "locate_id": "L-1",
+    "account": "ACC-1",
+    "trader": "t.one",
+    "algo": "vwap/2",
 }
 
 

@@ -52,7 +52,7 @@ def test_texts_do_not_overlap_and_fill_their_room() -> None:
         with pytest.raises(ValueError, match=f"{name} has {bytes_max + 1} bytes"):
             request.set_text(name, b"x" * (bytes_max + 1))
     assert all(request.text(name) == "x" * bytes_max for name, (_, bytes_max) in TEXTS.items())
-    assert end == 816
+    assert end == 912
 
 
 def test_a_number_that_may_be_left_out_is_never_0_where_it_is_said() -> None:

@@ -161,6 +161,9 @@ TEXTS: dict[str, list[str]] = {
     "reduce_id": IDENTIFIER_BAD,
     "execution_id": IDENTIFIER_BAD,
     "locate_id": IDENTIFIER_BAD,
+    "account": NAME_BAD,
+    "trader": NAME_BAD,
+    "algo": NAME_BAD,
     "original_client_order_id": IDENTIFIER_BAD,
 }
 

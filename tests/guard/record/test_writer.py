@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import guard
+from guard.engine.account_events import AccountSet
 from guard.engine.events import (
     LOG_FORMAT_VERSION,
     RULES_VERSION,
@@ -237,6 +238,7 @@ BY_OPERATORS = {
     ReductionRecorded,
     LocateAdded,
     LocateRemoved,
+    AccountSet,
     CanceledAllRecorded,
     AllOrNoneRecorded,
     ReplaceDone,

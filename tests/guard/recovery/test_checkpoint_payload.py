@@ -133,7 +133,14 @@ def test_every_field_of_a_state_is_kept() -> None:
     """A field that is added to the state must get into the payload, and its version."""
     # `found` is what a request's names stand for while it is decided: worked out, not kept.
     by_operators = {"is_firm_stopped", "stopped_symbols", "actions"}
-    by_operators |= {"is_firm_reducing", "reducing_symbols", "latches", "people"}
+    by_operators |= {
+        "stopped_names",
+        "reducing_names",
+        "is_firm_reducing",
+        "reducing_symbols",
+        "latches",
+        "people",
+    }
     # `session_clock_ns` is of a start, from its first record to where its rules begin.
     fields = {field.name for field in dataclasses.fields(GuardState)}
     fields -= {"found", "session_clock_ns", "has_facts", "facts_expire_at_ns", "has_limits"}
@@ -141,7 +148,7 @@ def test_every_field_of_a_state_is_kept() -> None:
     fields -= {"book", "has_locates"}  # of the open orders, and of the locates
     behind = {"ledger", "orders", "facts", "positions", "executions"}
     written = {"policy", "instruments", "desks", "refuses_unknown_venues", "limits", "elapsed_ns"}
-    written |= {"prices", "locates"}
+    written |= {"prices", "locates", "accounts"}
     assert fields == {*PLAIN_FIELDS, *written, *by_operators, *behind}
     ledger = {"tenants", "caps", "next_reservation_id", "hold_count"}
     of_desks = {
@@ -149,6 +156,8 @@ def test_every_field_of_a_state_is_kept() -> None:
         "shares",
         "stopped_desks",
         "reducing_desks",
+        "stopped_accounts",
+        "reducing_accounts",
         "fee_bounds",
         "returned",
     }
