@@ -32,7 +32,7 @@ REFUSALS = {
     "order_age_unknown": (212, "order"),
     "unknown_venue": (213, "order"),
     "canceled_before_arrival": (214, "order"),
-    "all_or_none_refused": (215, "order"),
+    "all_or_none_refused": (220, "order"),
     "insufficient": (400, "ledger"),
     "firm_reducing": (500, "order"),
     "desk_reducing": (501, "order"),
