@@ -63,6 +63,9 @@ class Clients:
         for body in bodies:
             body["type"] = body.get("wire_type", body["type"])
             body.pop("wire_type", None)
+            if "orders" in body:  # whose the fault is, the oracle has beside them
+                body.pop("desk", None)
+                body.pop("client_order_id", None)
         is_together = any("orders" in body for body in bodies)
         is_single = is_together or (len(bodies) == 1 and self._rng.random() < 0.7)
         content = bodies[0] if is_single else bodies
