@@ -235,14 +235,16 @@ def _move(state: GuardState, row: int, phase: int, request: Request, trade: Trad
     lots = min(orders.left(row), trade.more) if is_admitted else 0
     confirmed = chains.admitted_of(orders, row, trade.more, lots) if is_admitted else 0
     if own is not None and desk_number:
+        key = orders.fill_key(request)
+        entry = None if not trade.has_fill else state.executions.unconfirmed.pop(key, None)
+        if entry is None and _is_counted(trade, order, request):
+            return NOTHING  # of a position that may not have been kept then
         own_row = positions.obtain(desk_number, own.number)
         if phase == OrderPhase.OPEN and lots:
             is_exit = first.reservation_id == 0
             if is_exit and lots == orders.left(row):
                 positions.count_exit(-1)
             positions.work(own_row, order.side, -lots, is_exit)
-        key = orders.fill_key(request)
-        entry = None if not trade.has_fill else state.executions.unconfirmed.pop(key, None)
         if entry is not None:
             positions.pend(own_row, order.side, -entry.lots)
             confirmed += entry.lots
@@ -251,11 +253,11 @@ def _move(state: GuardState, row: int, phase: int, request: Request, trade: Trad
             if entry is None:
                 was = confirmed_lots(state, row, key, trade.fill_sequence) or 0
                 confirmed += was
-            price = order.price if trade.counted.price is None else trade.counted.price
-            if not trade.differs and price == request.price:
+            if _is_counted(trade, order, request):
                 if entry is not None:
                     positions.confirm(own_row, order.side, entry.lots)
                 return NOTHING
+            price = order.price if trade.counted.price is None else trade.counted.price
             microcents = own.traded_microcents(trade.counted.quantity, price, order.side == BUY)
             was = min(was, trade.counted.quantity)
             positions.undo(own_row, order.side, trade.counted.quantity, was, microcents)
@@ -267,6 +269,14 @@ def _move(state: GuardState, row: int, phase: int, request: Request, trade: Trad
     position_row = positions.obtain(desk_number, traded.number)
     positions.trade(position_row, request.side, request.quantity, within, microcents)
     return position_row, request.side, within, microcents
+
+
+def _is_counted(trade: Trade, order: Request, request: Request) -> bool:
+    """Was its fill counted just as the execution says?"""
+    if trade.counted is None or trade.differs:
+        return False
+    price = order.price if trade.counted.price is None else trade.counted.price
+    return bool(price == request.price)
 
 
 def _keep(
