@@ -39,7 +39,7 @@ ORDER: Any = {
 }
 BITCOIN = InstrumentSpec("BTC-PERP", tick_size="0.01", lot_size="0.1")
 # A script that waits longer than this has failed.
-PEER_PATIENCE_MS = 10_000
+PEER_PATIENCE_MS = 30_000
 RESEND_AFTER_S = 0.05
 
 

@@ -309,11 +309,19 @@ class HelloReply(Struct, tag="hello", tag_field="type"):
 
 
 class Marked(Struct, tag="marked", tag_field="type", gc=False):
-    """The price is the symbol's mark from now on."""
+    """The price is the symbol's mark from now on; or it waits to be confirmed, and the one
+    `in_force` counts meanwhile.
+    """
 
     symbol: str
     price: int
+    in_force: int | UnsetType = UNSET
     request_id: RequestId = UNSET
+
+
+def marked_reply(symbol: str, price: int, in_force: int) -> Marked:
+    """What a mark is answered, of which the price `in_force` counts now."""
+    return Marked(symbol, price, UNSET if in_force == price else in_force)
 
 
 class ErrorReply(Struct, tag="error", tag_field="type", gc=False):

@@ -91,11 +91,9 @@ cdef class RequestPath:
     cdef bint _refuses(self, Request request, Py_ssize_t orders=*) except -1
     cdef Py_ssize_t _put_denial(self, Request request, Py_ssize_t at) except -1
     cpdef list take_denied(self)
-    @cython.locals(state=GuardState)
-    cdef Py_ssize_t _answer_about(self, Request request, Py_ssize_t at) except -1
-    cdef Py_ssize_t _refuse_about(
-        self, Request request, code, field, words, Py_ssize_t at
-    ) except -1
+    @cython.locals(in_force=u64)
+    cdef Py_ssize_t _take_mark(self, Request mark, Py_ssize_t at) except -1
+    cdef Py_ssize_t _answer_question(self, Request request, Py_ssize_t at) except -1
 
     cdef bint _is_refused(self, Request request)
     cdef Py_ssize_t _refuse_for_disk(self, Request request, Py_ssize_t at) except -1

@@ -23,7 +23,14 @@ from guard.engine.engine import Engine
 from guard.engine.replacing import complete
 from guard.protocol import fields, replies
 from guard.protocol.errors import error_about, error_reply
-from guard.protocol.messages import PROTOCOL_VERSION, ErrorReply, Marked, Pong, Reply, StatsReply
+from guard.protocol.messages import (
+    PROTOCOL_VERSION,
+    ErrorReply,
+    Pong,
+    Reply,
+    StatsReply,
+    marked_reply,
+)
 from guard.protocol.outcome import Outcome, OutcomeKind
 from guard.protocol.ranges import CLOCK_TOLERANCE_NS, TIME_NS_MAX
 from guard.protocol.reasons import ErrorCode, Refusal
@@ -39,12 +46,11 @@ from guard.server.denials import Denials
 from guard.server.disk_reserve import Refused
 from guard.server.hello import Greeter
 from guard.server.late_replies import LateReplies
-from guard.server.limits_shown import show_limits
 from guard.server.marks import Marks
 from guard.server.noted import Noted
 from guard.server.order_groups import GroupPath
 from guard.server.permits import NOBODY, Permit
-from guard.server.positions_shown import show_positions
+from guard.server.questions import answer_question, mark_error
 from guard.server.recording import record_due as record_due
 from guard.server.recording import record_event as record_event
 from guard.server.recording import record_losses, record_what_is_due
@@ -271,8 +277,10 @@ class RequestPath:
             hello = self._greeter.answer(request.symbol, request.desk, request.venue, desks)
             self._echo(request, hello)
             return self._put_message(hello, at)
-        if request.kind == _MARK or request.kind == _LIMITS or request.kind == _POSITIONS:
-            return self._answer_about(request, at)
+        if request.kind == _MARK:
+            return self._take_mark(request, at)
+        if request.kind == _LIMITS or request.kind == _POSITIONS:
+            return self._answer_question(request, at)
         if request.kind == _CANCEL_ALL:
             return self._cancel_all(request, at)
         if request.kind == _REPLACE:
@@ -363,39 +371,23 @@ class RequestPath:
         """What was not permitted since this was asked last, the first few."""
         return self._denials.take()
 
-    def _answer_about(self, request: Request, at: int) -> int:
-        """The answer to a mark, or to a question about limits or positions."""
-        state = self._state
-        if request.kind != _MARK and state.desk_of(request) is None:
-            words = f"desk: there is no desk {request.desk!r}"
-            return self._refuse_about(request, ErrorCode.UNKNOWN_DESK, "desk", words, at)
-        if request.kind == _POSITIONS:
-            symbols = self._greeter.symbols()
-            positions = show_positions(state, symbols, request.desk, request.symbol)
-            self._echo(request, positions)
-            return self._put_message(positions, at)
-        if state.worth_of(request) is None:
-            words = f"symbol: there is no symbol {request.symbol!r}"
-            return self._refuse_about(request, ErrorCode.UNKNOWN_SYMBOL, "symbol", words, at)
-        if request.kind == _LIMITS:
-            shown = show_limits(state, request.desk, request.symbol)
-            self._echo(request, shown)
-            return self._put_message(shown, at)
-        if request.bid > request.ask and request.ask != 0:
-            words = f"bid: {request.bid} is not allowed; allowed: up to ask, {request.ask}"
-            return self._refuse_about(request, ErrorCode.INVALID_FIELD, "bid", words, at)
-        self._revaluing.take_mark(request, self._wall_now_ns)
-        marked = Marked(request.symbol, request.price)
-        self._echo(request, marked)
-        return self._put_message(marked, at)
+    def _take_mark(self, mark: Request, at: int) -> int:
+        """Takes a symbol's mark, and puts what it is answered."""
+        if self._state.worth_of(mark) is None or (mark.bid > mark.ask and mark.ask != 0):
+            error = mark_error(self._state, mark)
+            self._echo(mark, error)
+            return self._put_error(error, at)
+        in_force = self._revaluing.take_mark(mark, self._wall_now_ns)
+        reply = marked_reply(mark.symbol, mark.price, in_force)
+        self._echo(mark, reply)
+        return self._put_message(reply, at)
 
-    def _refuse_about(
-        self, request: Request, code: ErrorCode, field: str, words: str, at: int
-    ) -> int:
-        """Puts the error of a request that is about no order."""
-        reply = error_about(request, code, field, words)
+    def _answer_question(self, request: Request, at: int) -> int:
+        """Puts the answer to a question about limits or positions."""
+        reply = answer_question(self._state, self._greeter.symbols(), request)
         self._echo(request, reply)
-        return self._put_error(reply, at)
+        is_error = isinstance(reply, ErrorReply)
+        return self._put_error(reply, at) if is_error else self._put_message(reply, at)
 
     def _is_refused(self, request: Request) -> bool:
         """Whether the log's disk takes no record of such a request now."""

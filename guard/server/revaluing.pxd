@@ -28,7 +28,7 @@ cdef class Revaluing:
         state=GuardState, worth=Worth, effective=Effective, jump_bps=i64, confirm_ns=i64,
         clock_ns=i64, due_at_ns=i64, price=u64
     )
-    cpdef int take_mark(self, Request mark, i64 wall_ns) except -1
+    cpdef u64 take_mark(self, Request mark, i64 wall_ns) except? 0
     cpdef int settle(self, Request order, i64 wall_ns) except -1
     @cython.locals(state=GuardState)
     cpdef list take_due(self, Request order, i64 wall_ns)

@@ -52,11 +52,10 @@ class Revaluing:
         return state.prices.is_due(worth.number, order.mark_price, order.elapsed_ns)
 
     def take_mark(self, mark: Request, wall_ns: int) -> int:
-        """A mark of an instrument that there is has come."""
+        """A mark of an instrument that there is has come. Gives the price that counts now."""
         state = self._state
         worth = state.worth_of(mark)
-        if worth is None:
-            return 0
+        assert worth is not None
         jump_bps, confirm_ns = _NO_JUMP, 0
         if state.limits.guards_marks:
             effective = state.limits.effective(0, worth.limit_class)
@@ -66,12 +65,12 @@ class Revaluing:
         clock_ns = mark.clock_ns if mark.clock_ns != 0 else mark.received_at_ns
         price = self._marks.put(mark, wall_ns, clock_ns, jump_bps, confirm_ns)
         if not state.prices.is_kept:
-            return 0
+            return price
         # What does not count yet is looked at when it does (`settle`).
         due_at_ns = state.prices.due_at_ns(worth.number, price)
         if due_at_ns != _NEVER:
             self._wait(mark.symbol, due_at_ns)
-        return 0
+        return price
 
     def settle(self, order: Request, wall_ns: int) -> int:
         """Marks whose jump counts by now are so before an order is decided; of its own symbol's the

@@ -131,6 +131,8 @@ def test_entries_are_refused_while_it_waits_and_the_record_says_so(tmp_path: Pat
     guard = begun(tmp_path)
     replies = guard.ask(mark(22_000), order("A-1"), mark(24_201), order("A-2"), order("A-3"))
     assert replies[1]["type"] == "admit"
+    assert replies[0] == {"type": "marked", "symbol": "AAPL", "price": 22_000}
+    assert replies[2] == {**replies[0], "price": 24_201, "in_force": 22_000}
     detail = {"asked": 24_201, "limit": 1_000, "used": 22_000, "scope": 1}
     assert (replies[3]["reason"], replies[3]["detail"]) == (JUMPED, detail)
     guard.now_ns += CONFIRM - 1
