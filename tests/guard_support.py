@@ -30,7 +30,7 @@ from guard.engine.events import (
 from guard.engine.events import Outcome as Event
 from guard.engine.loss_due import due_breach
 from guard.engine.order_group import OrderGroup
-from guard.engine.replacing import complete
+from guard.engine.replacing import complete_ahead
 from guard.engine.request_events import REQUEST_EVENTS, AllOrNoneRecorded
 from guard.engine.state import GuardState
 from guard.protocol.messages import (
@@ -268,7 +268,7 @@ class LoggedEngine:
         taken.mark_price = taken.mark_age_ns = taken.mark_jump = taken.elapsed_ns = 0
         is_order, state = isinstance(request, Order | Replace), self.state
         if isinstance(request, Replace):
-            complete(state, taken)
+            complete_ahead(state, taken)
         if is_order:
             taken.mark_price, taken.mark_age_ns = self.marks.get(taken.symbol, (0, 0))
             taken.mark_jump = self.jumps.get(taken.symbol, 0)

@@ -42,7 +42,9 @@ cdef class Found:
     cdef public Account account
     cdef public Effective limits
     cdef readonly Proposal proposal
-    cdef public Request request
+    cdef public Request request, named, completed
+    cdef public Py_ssize_t completed_row
+    cdef public u64 completed_sequence
     cdef public bint is_exit, is_overruled
     cdef public u64 overruled_fee_microcents, asked_lots, asked_microcents, short_lots
     cdef public bint is_replace, is_lowering

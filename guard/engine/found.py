@@ -76,6 +76,11 @@ class Found:
         self.limits: Effective | None = None
         self.proposal = Proposal()
         self.request = Request()  # a fill as it was recorded
+        self.named = Request()  # of another order than the request's own, what it is called
+        # The replace that was completed last, the row of the order that it names, and the record
+        # that was next then.
+        self.completed: Request | None = None
+        self.completed_row = self.completed_sequence = 0
         # Does the order but reduce a position, what the kernel said notwithstanding, for what fee?
         self.is_exit = self.is_overruled = False
         self.overruled_fee_microcents = 0

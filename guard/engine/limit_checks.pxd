@@ -22,7 +22,7 @@ cdef extern from *:
     """
     ctypedef unsigned long long u128 "limits_u128"
 
-cdef i64 _NEVER, _UNSAID, _NO_LIMIT, _I64_MAX, _NS_PER_MS, _ORDERS, _NOTIONAL, _REPLACES, _DESK, _DESK_SYMBOL, _ACCOUNT
+cdef i64 _NEVER, _UNSAID, _NO_LIMIT, _I64_MAX, _NS_PER_MS, _DESK, _DESK_SYMBOL, _ACCOUNT
 cdef u64 _MARKET, _SELL, _RESTRICTED, _NOT_ALLOWED, _BPS
 cdef Py_ssize_t _VENUE_AT, _MARK_JUMP
 cdef Py_ssize_t _QUANTITY_MIN, _QUANTITY_MAX, _QUANTITY_STEP, _PRICE_STEP, _VALUE_MIN, _VALUE_MAX
@@ -59,15 +59,11 @@ cdef bint _is_above(Outcome outcome, Found found, Py_ssize_t number, u64 asked) 
 cdef bint _is_off_step(Outcome outcome, Found found, Py_ssize_t number, u64 asked) except -1
 @cython.locals(effective=Effective, collar_bps=i64)
 cdef bint _needs_reference(Request request, Found found) except -1
-@cython.locals(
-    effective=Effective, buckets=list, index=Py_ssize_t, bucket=Bucket, used=i64, is_own=bint
-)
-cdef bint _is_over_rate(
-    Request request, Outcome outcome, Found found, i64 kind, i64 amount
-) except -1
-@cython.locals(buckets=list, index=Py_ssize_t, bucket=Bucket)
+@cython.locals(index=Py_ssize_t, bucket=Bucket, used=i64, is_own=bint)
+cdef bint _is_over_rate(Request request, Outcome outcome, list buckets, i64 amount) except -1
+@cython.locals(index=Py_ssize_t, bucket=Bucket)
+cdef int _take(list buckets, i64 elapsed_ns, i64 amount) except -1
 cpdef int note_replaced(Request request, i64 microcents, Effective effective) except -1
-@cython.locals(buckets=list, index=Py_ssize_t, bucket=Bucket)
 cpdef int note_admitted(
     GuardState state, Request request, Outcome outcome, Effective effective
 ) except -1
@@ -110,6 +106,7 @@ cdef bint reference_unconfirmed(GuardState, Request, Outcome, Found) except -1
 cdef bint price_outside_collar(GuardState, Request, Outcome, Found) except -1
 @cython.locals(effective=Effective)
 cdef bint order_rate_exceeded(GuardState, Request, Outcome, Found) except -1
+@cython.locals(effective=Effective)
 cdef bint replace_rate_exceeded(GuardState, Request, Outcome, Found) except -1
 @cython.locals(effective=Effective)
 cdef bint notional_rate_exceeded(GuardState, Request, Outcome, Found) except -1

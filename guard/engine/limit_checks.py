@@ -13,7 +13,7 @@ that is other desks' business.
 from guard.engine.found import Found
 from guard.engine.limits import Effective
 from guard.engine.prices import has_moved
-from guard.engine.rates import NOTIONAL, ORDERS, REPLACES
+from guard.engine.rates import Bucket
 from guard.engine.recent import NEVER
 from guard.engine.state import GuardState
 from guard.protocol import limits
@@ -35,7 +35,6 @@ _MARK_JUMP = limits.MARK_JUMP
 _MARKET = limits.WORDS_OF_KEY[limits.ORDER_TYPES].index("market")
 _SELL = limits.WORDS_OF_KEY[limits.SIDES].index("sell")
 _RESTRICTED, _NOT_ALLOWED = int(Refusal.SYMBOL_RESTRICTED), int(Refusal.SYMBOL_NOT_ALLOWED)
-_ORDERS, _NOTIONAL, _REPLACES = ORDERS, NOTIONAL, REPLACES
 _DESK, _DESK_SYMBOL, _ACCOUNT = int(Scope.DESK), int(Scope.DESK_SYMBOL), int(Scope.ACCOUNT)
 _BPS, _NS_PER_MS = 10_000, 1_000_000
 _VENUE_AT = DECISION.field("selected_model_id").offset
@@ -173,7 +172,7 @@ def chosen_venue_not_allowed(
 
 def _is_venue_barred(outcome: Outcome, found: Found, venue: int) -> bool:
     effective = found.limits
-    if effective is None or effective.venues is None or venue in effective.venues:
+    if effective is None or effective.allows(venue):
         return False
     outcome.asked, outcome.scope = venue, effective.venue_scope
     return True
@@ -348,34 +347,35 @@ def order_rate_exceeded(
     _state: GuardState, request: Request, outcome: Outcome, found: Found
 ) -> bool:
     """Have as many orders been admitted within a window as may be?"""
-    return not found.is_replace and _is_over_rate(request, outcome, found, _ORDERS, 1)
+    effective = found.limits
+    if effective is None or found.is_replace:
+        return False
+    return _is_over_rate(request, outcome, effective.order_buckets, 1)
 
 
 def replace_rate_exceeded(
     _state: GuardState, request: Request, outcome: Outcome, found: Found
 ) -> bool:
     """Have as many replaces been admitted within a window as may be?"""
-    return found.is_replace and _is_over_rate(request, outcome, found, _REPLACES, 1)
+    effective = found.limits
+    if effective is None or not found.is_replace:
+        return False
+    return _is_over_rate(request, outcome, effective.replace_buckets, 1)
 
 
 def notional_rate_exceeded(
     _state: GuardState, request: Request, outcome: Outcome, found: Found
 ) -> bool:
     """Would more be admitted within a window, by value, than may be?"""
-    if found.asked_microcents == 0:
-        return False
-    return _is_over_rate(request, outcome, found, _NOTIONAL, found.asked_microcents)
-
-
-def _is_over_rate(request: Request, outcome: Outcome, found: Found, kind: int, amount: int) -> bool:
     effective = found.limits
-    if effective is None:
+    if effective is None or found.asked_microcents == 0:
         return False
-    buckets = effective.buckets
+    return _is_over_rate(request, outcome, effective.notional_buckets, found.asked_microcents)
+
+
+def _is_over_rate(request: Request, outcome: Outcome, buckets: list[Bucket], amount: int) -> bool:
     for index in range(len(buckets)):
         bucket = buckets[index]
-        if bucket.kind != kind:
-            continue
         used = bucket.used(request.elapsed_ns)
         if amount <= bucket.max - used:
             continue
@@ -404,23 +404,20 @@ def note_admitted(
     """Takes an admitted order into the rates that it counts in, and what comes again is held to."""
     if effective.values[_DUPLICATE_WINDOW] != _UNSAID:
         state.limits.recent.note(request)
-    buckets = effective.buckets
-    for index in range(len(buckets)):
-        bucket = buckets[index]
-        if bucket.kind == _ORDERS:
-            bucket.take(request.elapsed_ns, 1)
-        elif bucket.kind == _NOTIONAL:
-            bucket.take(request.elapsed_ns, outcome.notional_microcents)
-    return 0
+    _take(effective.order_buckets, request.elapsed_ns, 1)
+    return _take(effective.notional_buckets, request.elapsed_ns, outcome.notional_microcents)
 
 
 def note_replaced(request: Request, microcents: int, effective: Effective) -> int:
     """The same of an admitted replace, which needs so much more."""
-    buckets = effective.buckets
+    _take(effective.replace_buckets, request.elapsed_ns, 1)
+    if microcents > 0:
+        _take(effective.notional_buckets, request.elapsed_ns, microcents)
+    return 0
+
+
+def _take(buckets: list[Bucket], elapsed_ns: int, amount: int) -> int:
     for index in range(len(buckets)):
         bucket = buckets[index]
-        if bucket.kind == _REPLACES:
-            bucket.take(request.elapsed_ns, 1)
-        elif bucket.kind == _NOTIONAL and microcents > 0:
-            bucket.take(request.elapsed_ns, microcents)
+        bucket.take(elapsed_ns, amount)
     return 0

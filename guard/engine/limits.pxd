@@ -2,7 +2,7 @@
 
 cimport cython
 from libc.stdint cimport int64_t as i64
-from libc.stdint cimport uint8_t as u8, uint64_t as u64
+from libc.stdint cimport uint8_t as u8, uint32_t as u32, uint64_t as u64
 
 from guard.engine.recent cimport Recent
 from guard.protocol.request cimport Request
@@ -18,7 +18,16 @@ cdef class Effective:
     cdef public object venues, drop_copy_venues
     cdef public u64 venue_scope, symbol_refusal, symbol_scope
     cdef public list buckets
+    cdef readonly list order_buckets, replace_buckets, notional_buckets
+    cdef u32[::1] _venue_row
+    cdef Py_ssize_t _venue_count
 
+    @cython.locals(index=Py_ssize_t)
+    cpdef allow(self, object venues, u64 scope)
+    @cython.locals(low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t)
+    cpdef bint allows(self, u64 venue) except -1
+    cpdef add_bucket(self, object bucket)
+    cpdef tuple content(self)
     cpdef i64 value(self, Py_ssize_t number) noexcept
     cpdef i64 scope(self, Py_ssize_t number) noexcept
     cpdef put(self, Py_ssize_t number, i64 value, i64 scope)
@@ -37,7 +46,7 @@ cdef class Limits:
     cdef public Recent recent
     cdef public bint has_named
     cdef dict _scopes, _desk_classes, _symbol_classes
-    cdef dict _account_classes, _trader_classes, _algo_classes, _named
+    cdef dict _account_classes, _trader_classes, _algo_classes, _named, _shared
     cdef list _desks, _symbols, _table, _names
 
     cpdef set(self, list tree, digest_hex)

@@ -4,18 +4,20 @@
 Owns the resolved limits. A desk that the tree names has a class of its own, all others share class
 0, and symbols likewise; for each pair of classes there is one `Effective`, made when it is first
 asked for and kept until the tree changes. So an order finds its limits by two indices, and memory
-grows with what the tree names, not with desks times symbols. Owns the buckets of rates, too, which
-outlive a change of the tree where scope, kind and window stay the same.
+grows with what the tree names, not with desks times symbols; pairs of classes for which the same
+counts share one. Owns the buckets of rates, too, which outlive a change of the tree where scope,
+kind and window stay the same.
 
 How it fails: `ValueError` for a tree that cannot be (`guard.protocol.limits`).
 """
 
 from collections.abc import Sequence
+from struct import pack
 from typing import Final
 
 from msgspec import UNSET
 
-from guard.engine.rates import CANCELS, EXECUTIONS, Bucket
+from guard.engine.rates import CANCELS, EXECUTIONS, NOTIONAL, ORDERS, REPLACES, Bucket
 from guard.engine.recent import Recent
 from guard.engine.repeated import Repeated
 from guard.protocol import fields
@@ -52,7 +54,7 @@ class Effective:
 
     `venues`: None where all are allowed; `drop_copy_venues`: None where all have a drop copy, if
     there is any. `symbol_refusal`: why the symbol may not be traded; 0.
-    `buckets`: the rates, the widest scope's first.
+    `buckets`: the rates, the widest scope's first; those that an order asks by kind, too.
     """
 
     def __init__(self) -> None:
@@ -62,6 +64,55 @@ class Effective:
         self.drop_copy_venues: frozenset[int] | None = None
         self.venue_scope = self.symbol_refusal = self.symbol_scope = 0
         self.buckets: list[Bucket] = []
+        self.order_buckets: list[Bucket] = []
+        self.replace_buckets: list[Bucket] = []
+        self.notional_buckets: list[Bucket] = []
+        self._venue_row = memoryview(bytearray(4)).cast("I")  # those allowed, in ascending order
+        self._venue_count = 0
+
+    def allow(self, venues: frozenset[int], scope: int) -> None:
+        """These alone are allowed, as that scope says."""
+        self.venues, self.venue_scope, self._venue_count = venues, scope, len(venues)
+        self._venue_row = memoryview(bytearray(4 * len(venues) + 4)).cast("I")
+        for index, venue in enumerate(sorted(venues)):
+            self._venue_row[index] = venue
+
+    def allows(self, venue: int) -> bool:
+        """May an order go there?"""
+        if self.venues is None:
+            return True
+        low, high = 0, self._venue_count
+        while low < high:
+            middle = (low + high) >> 1
+            if self._venue_row[middle] < venue:
+                low = middle + 1
+            else:
+                high = middle
+        return low < self._venue_count and self._venue_row[low] == venue
+
+    def add_bucket(self, bucket: Bucket) -> None:
+        """One more rate counts."""
+        self.buckets.append(bucket)
+        if bucket.kind == ORDERS:
+            self.order_buckets.append(bucket)
+        elif bucket.kind == REPLACES:
+            self.replace_buckets.append(bucket)
+        elif bucket.kind == NOTIONAL:
+            self.notional_buckets.append(bucket)
+
+    def content(self) -> tuple[object, ...]:
+        """All of it: two of which this is the same are the same."""
+        values = [self.values[number] for number in range(len(KEYS))]
+        scopes = [self.scopes[number] for number in range(len(KEYS))]
+        return (
+            pack(f"<{len(KEYS)}q{len(KEYS)}B", *values, *scopes),
+            self.venues,
+            self.drop_copy_venues,
+            self.venue_scope,
+            self.symbol_refusal,
+            self.symbol_scope,
+            tuple(map(id, self.buckets)),
+        )
 
     def value(self, number: int) -> int:
         """Of the key of that number: UNSAID, NO_LIMIT, or the limit."""
@@ -108,6 +159,7 @@ class Limits:
         self._desk_classes: dict[str, int] = {}
         self._symbol_classes: dict[str, int] = {}
         self._table: list[list[Effective | None]] = [[]]
+        self._shared: dict[object, Effective] = {}  # by content
         self.has_named = False  # some account, trader or algorithm has limits
         self._names: list[ScopeKey] = []  # of which scopes
         # By a name's bytes: the place of its scope there, and one more.
@@ -128,7 +180,7 @@ class Limits:
         self._symbols = ["", *sorted(symbols - {""})]
         self._desk_classes = {name: at for at, name in enumerate(self._desks) if at}
         self._symbol_classes = {name: at for at, name in enumerate(self._symbols) if at}
-        self._table = [[] for _ in self._desks]
+        self._table, self._shared = [[] for _ in self._desks], {}
         buckets, self.buckets = self.buckets, {}
         for scope in tree:
             for rate in scope.rates or ():
@@ -190,6 +242,7 @@ class Limits:
         found = row[symbol_class]
         if found is None:
             found = self._resolve(self._desks[desk_class], self._symbols[symbol_class])
+            found = self._shared.setdefault(found.content(), found)
             row[symbol_class] = found
         return found
 
@@ -236,9 +289,8 @@ class Limits:
                     if not key.is_own:
                         _take(found, key, scope)
                 _take_lists(found, scope, symbol)
-                found.buckets += [
-                    self.buckets[*name, rate.kind, rate.window_ms] for rate in scope.rates or ()
-                ]
+                for rate in scope.rates or ():
+                    found.add_bucket(self.buckets[*name, rate.kind, rate.window_ms])
         return found
 
 
@@ -260,7 +312,7 @@ def _take_lists(found: Effective, scope: LimitScope, symbol: str) -> None:
         venues = frozenset(scope.venues)
         if found.venues is not None:
             venues &= found.venues
-        found.venues, found.venue_scope = venues, number
+        found.allow(venues, number)
     if scope.drop_copy_venues is not UNSET:
         found.drop_copy_venues = (found.drop_copy_venues or frozenset()) | frozenset(
             scope.drop_copy_venues

@@ -8,7 +8,8 @@ cdef i64 _PARTS, _NS_PER_MS, _I64_MAX
 @cython.final
 cdef class Bucket:
     cdef public i64 kind, scope, window_ms, max
-    cdef i64 _part_ns, _newest, _total
+    cdef i64 _part_ns, _newest, _ends_at_ns, _total
+    cdef Py_ssize_t _place
     cdef i64[17] _amounts
 
     cpdef i64 used(self, i64 elapsed_ns) noexcept
@@ -16,5 +17,9 @@ cdef class Bucket:
     @cython.locals(passed=i64, used=i64, step=i64)
     cdef i64 _used_in(self, i64 part) noexcept
 
-    @cython.locals(part=i64, passed=i64, step=i64)
     cpdef i64 take(self, i64 elapsed_ns, i64 amount) except? -1
+
+    @cython.locals(passed=i64, step=i64)
+    cdef int _turn_to(self, i64 part) except -1
+
+    cdef int _begin(self, i64 part) except -1

@@ -46,10 +46,14 @@ class Bucket:
         self._part_ns = -(-window_ms * _NS_PER_MS // PARTS)
         self._amounts = [0] * 17  # of each part, by its number modulo 17
         self._newest = 0  # the number of the part that was written last
+        self._place = 0  # where it stands among the amounts
+        self._ends_at_ns = self._part_ns  # until then that part runs
         self._total = 0
 
     def used(self, elapsed_ns: int) -> int:
         """How much counts at that time."""
+        if elapsed_ns < self._ends_at_ns:
+            return self._total
         return self._used_in(elapsed_ns // self._part_ns)
 
     def _used_in(self, part: int) -> int:
@@ -63,18 +67,26 @@ class Bucket:
 
     def take(self, elapsed_ns: int, amount: int) -> int:
         """Says that so much was admitted then; how much counts now."""
-        part = elapsed_ns // self._part_ns
-        passed = part - self._newest
-        if passed > 0:
-            self._total = self._used_in(part)
-            for step in range(1, min(passed, _PARTS + 1) + 1):
-                self._amounts[(self._newest + step) % 17] = 0
-            self._newest = part
+        if elapsed_ns >= self._ends_at_ns:
+            self._turn_to(elapsed_ns // self._part_ns)
         if amount > _I64_MAX - self._total:
             raise InvariantError(f"{amount} more than {self._total} were admitted within a window")
-        self._amounts[part % 17] += amount
+        self._amounts[self._place] += amount
         self._total += amount
         return self._total
+
+    def _turn_to(self, part: int) -> int:
+        """A later part runs: what is as old as the window and a part has left."""
+        self._total = self._used_in(part)
+        passed = part - self._newest
+        for step in range(1, min(passed, _PARTS + 1) + 1):
+            self._amounts[(self._newest + step) % 17] = 0
+        return self._begin(part)
+
+    def _begin(self, part: int) -> int:
+        self._newest, self._place = part, part % 17
+        self._ends_at_ns = (part + 1) * self._part_ns
+        return 0
 
     def dump(self) -> list[int]:
         """What is remembered of it: the newest part's number, then the amounts; empty for none."""
@@ -86,7 +98,9 @@ class Bucket:
         """What `dump` gave. Raises ValueError where that cannot be."""
         if len(numbers) != 18 or min(numbers) < 0 or sum(numbers[1:]) > 2**63 - 1:
             raise ValueError(f"a rate's amounts are {numbers}; must be 18 that add up to 64 bits")
-        self._newest = numbers[0]
+        if numbers[0] >= _I64_MAX // self._part_ns:
+            raise ValueError(f"a rate's newest part is {numbers[0]}, which no clock reaches")
+        self._begin(numbers[0])
         for index in range(17):
             self._amounts[index] = numbers[index + 1]
         self._total = sum(numbers[1:])

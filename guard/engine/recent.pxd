@@ -20,6 +20,7 @@ cdef class Recent:
     cdef dict _at_ns
     cdef list _keys
     cdef bytearray _times, _buffer
+    cdef bytes _asked
     cdef Py_ssize_t _first, _count
     cdef set _tried
 

@@ -30,17 +30,23 @@ class Recent:
         self._times = bytearray()
         self._first = self._count = 0
         self._buffer = bytearray(_KEY_BYTES_MAX)
+        self._asked = b""  # the key that was worked out last
         self._tried: set[bytes] | None = None  # what a trial notes, all of it now; None: no trial
 
     def _key(self, request: Request) -> bytes:
-        """The numbers, of which the first says how long the desk's name is, and both names."""
+        """The numbers, of which the first says how long the desk's name is, and both names.
+
+        An order is asked for and then noted: the same key, which is then hashed already.
+        """
         buffer = self._buffer
         le.store_u64(buffer, 0, request.desk_bytes * 2 + request.side)
         le.store_u64(buffer, 8, request.price)
         le.store_u64(buffer, 16, request.quantity)
         at = text.put_slice(buffer, 24, request.texts, _DESK_AT, request.desk_bytes)
         at = text.put_slice(buffer, at, request.texts, _SYMBOL_AT, request.symbol_bytes)
-        return le.bytes_of(buffer, at)
+        if at != len(self._asked) or not le.are_equal(buffer, self._asked, at):
+            self._asked = le.bytes_of(buffer, at)
+        return self._asked
 
     def since(self, request: Request) -> int:
         """How long ago the same was admitted; NEVER."""

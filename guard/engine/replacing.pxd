@@ -11,7 +11,7 @@ from guard.engine.remembered cimport RememberedOrders
 from guard.engine.found cimport Desk, Found
 from guard.engine.state cimport GuardState
 from guard.engine.worth cimport Worth
-from guard.protocol cimport slots
+from guard.protocol cimport json_text, slots
 from guard.protocol.layout cimport Layout
 from guard.protocol.outcome cimport Outcome
 from guard.protocol.request cimport Request
@@ -30,10 +30,10 @@ cdef u64 _OUTCOME_REPLACED, _OUTCOME_REJECTED, _REUSED, _ORDER_STAGE, _ORIGINAL_
 cdef u64 _MARKET, _BUY, _SETTLED_LATE
 cdef Layout _CONTENT
 cdef list _ORDER_FIELD_OF, _TEXTS_KEPT
-cdef Py_ssize_t _DESK_AT, _DESK_TEXT
+cdef Py_ssize_t _DESK_AT, _DESK_TEXT, _ID_AT, _ORIGINAL_AT
 cdef int _SINCE_RULES
 
-@cython.locals(named=Request)
+@cython.locals(named=Request, count=Py_ssize_t)
 cpdef Py_ssize_t find_original(GuardState state, Request request) except -2
 
 @cython.locals(
@@ -41,10 +41,12 @@ cpdef Py_ssize_t find_original(GuardState state, Request request) except -2
     text=Py_ssize_t, place=Py_ssize_t, index=Py_ssize_t,
 )
 cpdef Py_ssize_t complete(GuardState state, Request request) except -2
+@cython.locals(found=Found)
+cpdef int complete_ahead(GuardState state, Request request) except -1
 
 @cython.locals(
     orders=RememberedOrders, found=Found, now_ns=i64, own=Py_ssize_t, named=Py_ssize_t,
-    first=Py_ssize_t, phase=i64, waits=Py_ssize_t, stands=Py_ssize_t,
+    first=Py_ssize_t, phase=i64, waits=Py_ssize_t, stands=Py_ssize_t, is_complete=bint,
 )
 cpdef int begin(GuardState state, Request request, Outcome outcome) except -1
 

@@ -22,7 +22,7 @@ from guard.engine.remembered import RememberedOrders
 from guard.engine.remembered_form import OrderPhase
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
-from guard.protocol import fields, slots
+from guard.protocol import fields, json_text, slots
 from guard.protocol.fields import ORIGINAL_DETAIL, SETTLED_LATE, TEXT_NAMES, stage_of_reason
 from guard.protocol.layout import Layout, json_steps
 from guard.protocol.limits import ORDER_TYPES as _TYPES_KEY
@@ -54,18 +54,21 @@ _TEXTS_KEPT = [
     (TEXT_NAMES.index(name), TEXTS[name][0]) for name in ("symbol", "currency", *fields.ORDER_NAMES)
 ]
 _DESK_AT, _DESK_TEXT = TEXTS["desk"][0], TEXT_NAMES.index("desk")
+_ID_AT, _ORIGINAL_AT = TEXTS["client_order_id"][0], TEXTS["original_client_order_id"][0]
 
 
 def find_original(state: GuardState, request: Request) -> int:
     """The row of the very order that the replace names; NO_ROW."""
-    named = Request()
+    named = state.found.named
     slots.copy_text(named, request, _DESK_TEXT, _DESK_AT)
-    named.set_text("client_order_id", request.original_client_order_id.encode())
+    count = request.original_client_order_id_bytes
+    json_text.put_slice(named.texts, _ID_AT, request.texts, _ORIGINAL_AT, count)
+    named.client_order_id_bytes = count
     return state.orders.find_named(named, request.received_at_ns)
 
 
 def complete(state: GuardState, request: Request) -> int:
-    """Puts what the replace does not say, which is the order's that stands; that one's row.
+    """Puts what the replace does not say, which is the order's that stands; the named one's row.
 
     Where the order that it names is not known nothing is known of it: NO_ROW.
     """
@@ -95,9 +98,21 @@ def complete(state: GuardState, request: Request) -> int:
     return named
 
 
+def complete_ahead(state: GuardState, request: Request) -> int:
+    """The same of one that is decided next, which need not do it again, unless a record comes
+    between.
+    """
+    found = state.found
+    found.completed_row = complete(state, request)
+    found.completed, found.completed_sequence = request, state.next_sequence
+    return 0
+
+
 def begin(state: GuardState, request: Request, outcome: Outcome) -> int:
     """Whether there is a replace to be decided as an order, 1; else it is answered, 0."""
     orders, found, now_ns = state.orders, state.found, request.received_at_ns
+    is_complete = found.completed is request and found.completed_sequence == state.next_sequence
+    found.completed = None
     own = orders.find_named(request, now_ns)
     if own != _NO_ROW:
         orders.read(own)
@@ -109,7 +124,7 @@ def begin(state: GuardState, request: Request, outcome: Outcome) -> int:
             outcome.kind = _ADMITTED if orders.phase(own) != _REFUSED else _REJECTED
             outcome.repeat = 1
             return 0
-    named = complete(state, request)
+    named = found.completed_row if is_complete else complete(state, request)
     if named == _NO_ROW:
         return _fail(outcome, ErrorCode.UNKNOWN_ORDER)
     if orders.phase(named) == _REFUSED:

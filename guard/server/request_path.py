@@ -20,7 +20,7 @@ from msgspec import Raw
 from guard.engine import decide as deciding
 from guard.engine.early import put_due
 from guard.engine.engine import Engine
-from guard.engine.replacing import complete
+from guard.engine.replacing import complete_ahead
 from guard.protocol import fields, replies
 from guard.protocol.errors import error_about, error_reply
 from guard.protocol.messages import (
@@ -284,7 +284,7 @@ class RequestPath:
         if request.kind == _CANCEL_ALL:
             return self._cancel_all(request, at)
         if request.kind == _REPLACE:
-            complete(self._state, request)
+            complete_ahead(self._state, request)
         if request.kind in (_ORDER, _REPLACE) and self._state.rules_version >= _MARKS_SINCE:
             self._say_mark(request)
         outcome = self._outcome

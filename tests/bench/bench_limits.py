@@ -1,4 +1,4 @@
-"""Times orders under all limits beside none, in turn, over desks × symbols.
+"""Times orders under all limits beside none, in turn, over desks × symbols; and replaces of them.
 
     python tests/bench/bench_limits.py [--desks N] [--symbols N] [--orders N] [--rounds N]
 
@@ -7,7 +7,8 @@ arrays of 100 orders in MessagePack. Every scope says something: the firm all ke
 desks, half of the symbols and a hundredth of the pairs some; two rates of each kind for the firm,
 one for each of these desks; duplicates, a collar and its marks. All orders are admitted. Figures
 are microseconds of this thread's processor time an order: of each round the mean, of all the
-median; behind one order of each pair, for which its limits are worked out.
+median; behind one order of each pair, for which its limits are worked out. Then each order is
+replaced by one of a lot more, and what that takes stands beside an order.
 """
 
 import argparse
@@ -93,6 +94,20 @@ def bodies_of(desks: int, symbols: int, orders: int) -> tuple[list[bytes], list[
     return marks, [encode(made[at : at + ARRAY]) for at in range(0, orders, ARRAY)]
 
 
+def replaces_of(desks: int, orders: int) -> list[bytes]:
+    """Of each of these orders, in their turn."""
+    made = [
+        {
+            "type": "replace", "client_order_id": f"again-{number:09d}",
+            "desk": f"d{number % desks}",
+            "original_client_order_id": f"bench-{number:09d}", "quantity": 1_001 + number % 1_000,
+            "price": PRICE + number % 97, "order_type": "limit", "time_in_force": "day",
+        }
+        for number in range(orders)
+    ]  # fmt: skip
+    return [msgspec.msgpack.encode(made[at : at + ARRAY]) for at in range(0, orders, ARRAY)]
+
+
 def first_of_each(desks: int, symbols: int) -> list[bytes]:
     """An order of each desk in each symbol: what limits count there is worked out for it."""
     made = [
@@ -121,7 +136,9 @@ def main() -> None:
         name: config_of(options.desks, options.symbols, is_limited=name == "limits")
         for name in ("none", "limits")
     }
+    replaces = replaces_of(options.desks, options.orders)
     spent: dict[str, list[float]] = {name: [] for name in sides}
+    ratios: dict[str, list[float]] = {name: [] for name in sides}
     gc.disable()
     for _ in range(options.rounds):
         for name, config in sides.items():
@@ -133,11 +150,18 @@ def main() -> None:
                 rejects = guard.path.decided_counters()["rejects"]
                 assert rejects == 0, f"{rejects} of {options.orders} orders were refused"
                 spent[name].append(took_ns / options.orders / 1_000)
+                ratios[name].append(guard.answer(replaces) / took_ns)
+                rejects = guard.path.decided_counters()["rejects"]
+                assert rejects == 0, f"{rejects} of {options.orders} replaces were refused"
                 guard.writer.close()
             gc.collect()
     for name, figures in spent.items():
         low, middle, high = min(figures), statistics.median(figures), max(figures)
-        print(f"{name:>8}: {middle:6.2f} us an order ({low:.2f} to {high:.2f})")
+        replaced = statistics.median(ratios[name])
+        print(
+            f"{name:>8}: {middle:6.2f} us an order ({low:.2f} to {high:.2f}), "
+            f"a replace {replaced:.2f} times that"
+        )
     more = [one - other for one, other in zip(spent["limits"], spent["none"], strict=True)]
     middle = statistics.median(more)
     print(f"    more: {middle:6.2f} us an order ({min(more):.2f} to {max(more):.2f})")

@@ -83,3 +83,15 @@ def test_amounts_up_to_what_can_be_counted() -> None:
 def test_what_no_rate_dumps_is_refused(numbers: list[int]) -> None:
     with pytest.raises(ValueError, match="a rate's amounts are"):
         bucket(1_000, 1).load(numbers)
+
+
+@pytest.mark.parametrize("window_ms", [1, 1_000, 86_400_000])
+def test_what_no_clock_reaches_is_refused(window_ms: int) -> None:
+    part_ns = -(-window_ms * MS // PARTS)
+    last = (2**63 - 1) // part_ns - 1
+    rate = bucket(window_ms, 1)
+    rate.load([last] + [1] * 17)
+    assert rate.dump() == [last] + [1] * 17
+    for newest in (last + 1, 2**63 - 1):
+        with pytest.raises(ValueError, match=f"newest part is {newest}"):
+            rate.load([newest] + [1] * 17)

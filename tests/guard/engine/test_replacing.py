@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from guard.engine import replacing
 from guard.protocol.messages import Admit, ErrorReply, Reduce, ReplaceSettled
+from guard.protocol.outcome import Outcome
 from guard_support import (
     I64_MAX,
     ORDER_NOTIONAL,
@@ -14,6 +16,7 @@ from guard_support import (
     balances,
     cancel,
     dev_config,
+    fields_of,
     fill,
     order,
     status,
@@ -177,6 +180,22 @@ def test_sent_again_it_has_its_first_answer(engine: LoggedEngine) -> None:
         "client_order_id_reused", "original_client_order_id",
     )  # fmt: skip
     assert reserved(engine) == worth(150)
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_completed_ahead_it_is_completed_once_or_anew(engine: LoggedEngine, is_later: bool) -> None:
+    """What a replace does not say is looked up once, and anew where a record comes between."""
+    request, outcome = fields_of(replace(quantity=150), engine.now_ns), Outcome()
+    replacing.complete_ahead(engine.state, request)
+    assert request.symbol == "AAPL"
+    request.symbol_bytes = 0  # as one that is not completed again would stay
+    if is_later:
+        engine.admit(order("A-2"))
+    engine.engine.decide(request, outcome)
+    assert request.symbol == ("AAPL" if is_later else "")
+    request.symbol_bytes = 0
+    engine.engine.decide(request, outcome)
+    assert request.symbol == "AAPL", "what was completed ahead counts for one decision"
 
 
 def test_the_id_of_another_order_is_none_for_it(engine: LoggedEngine) -> None:
