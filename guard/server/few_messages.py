@@ -30,13 +30,16 @@ class FewMessages:
         self._take = take
         self._behind_turn = behind_turn
         self._loop = asyncio.get_running_loop()
+        self._is_taking = False
 
     def start(self) -> None:
         """Takes messages from now on."""
+        self._is_taking = True
         self._listener.attach(self._loop, self._on_readable)
 
     def stop(self) -> None:
-        """Takes no more."""
+        """Takes no more: the listener may be closed behind it, though a turn is due."""
+        self._is_taking = False
         self._listener.detach()
 
     def _on_readable(self) -> None:
@@ -49,11 +52,11 @@ class FewMessages:
         self._listener.release_held()
         if self._behind_turn is not None:
             self._behind_turn()
-        if self._listener.has_ready():
+        if self._is_taking and self._listener.has_ready():
             self._loop.call_soon(self._on_more)
 
     def _on_more(self) -> None:
-        if self._listener.has_ready():
+        if self._is_taking and self._listener.has_ready():
             self._on_readable()
 
 
