@@ -51,6 +51,7 @@ from wal.entry import (
     encode_line,
     parse_heads,
     parse_line,
+    parse_opening,
 )
 from wal.errors import (
     CheckpointDamage,
@@ -73,7 +74,7 @@ from wal.errors import (
 )
 from wal.find_record import find_start, first_head
 from wal.follow import Follower, LogState
-from wal.headfile import HEAD_NAME, PublishedHead, read_published_head
+from wal.headfile import HEAD_NAME, HeadFile, PublishedHead, read_published_head
 from wal.keyring import (
     KEY_NUMBER_MAX,
     SECRET_BYTES,
@@ -83,7 +84,7 @@ from wal.keyring import (
     RingHasher,
 )
 from wal.lock import LogLock
-from wal.log_pass import Dialect
+from wal.log_pass import Dialect, Walk
 from wal.manifest import CheckpointHead, CheckpointInfo
 from wal.map_records import fold_runs, prepare_runs
 from wal.merkle import (
@@ -127,6 +128,7 @@ from wal.space import OUT_OF_SPACE, free_bytes
 from wal.spares import Spares
 from wal.verified_run import LocatedEntry, Run
 from wal.verify import ChainReport, find_head, verify_chain
+from wal.wholesegment import WholeSegment
 from wal.writer import BATCH_BYTES_MAX, SEGMENT_BYTES_MAX, LogWriter
 
 __all__ = [
@@ -172,6 +174,7 @@ __all__ = [
     "FileLayer",
     "Follower",
     "Head",
+    "HeadFile",
     "KeyChange",
     "KeyRing",
     "LeftOut",
@@ -204,6 +207,8 @@ __all__ = [
     "WalLocked",
     "WalPoisoned",
     "WalStartMismatch",
+    "Walk",
+    "WholeSegment",
     "abandon_checkpoint",
     "anchor_of",
     "apply_repair",
@@ -244,6 +249,7 @@ __all__ = [
     "open_to_read",
     "parse_heads",
     "parse_line",
+    "parse_opening",
     "paths_of",
     "plan_emptying",
     "plan_repair",

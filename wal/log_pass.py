@@ -105,7 +105,7 @@ class Walk:
         try:
             self._take_key(path)
             for block in self._blocks(path, offset, end, is_last):
-                yield from self._runs_of_block(block, path, offset)
+                yield from self.runs_of_block(block, path, offset)
                 offset += len(block)
         except OSError as error:
             raise WalError(f"cannot read {path}: {error}") from error
@@ -169,7 +169,8 @@ class Walk:
                 raise self.damage(segment, offset, _ZEROS)
         raise self.damage(segment, offset, _ZEROS_BEFORE_BYTES)
 
-    def _runs_of_block(self, block: bytes, path: Path, offset: int) -> Iterator[Run]:
+    def runs_of_block(self, block: bytes, path: Path, offset: int) -> Iterator[Run]:
+        """The records of whole lines, which stand in a file from `offset` on."""
         take_plain = self._scan if WAL_FORM == "compiled" else self._cut
         at, size = 0, len(block)
         while at < size:

@@ -38,7 +38,7 @@ FORGET_BYTES: Final = 4 * 1024 * 1024
 
 # Only ever half of something: the whole is renamed to its own name.
 _LEFTOVER_NAME: Final = re.compile(
-    r"[0-9]{8}\.jsonl\.rewrite|checkpoint-[0-9]{20}\.new|checkpoints\.json\.new"
+    r"[0-9]{8}\.jsonl\.(rewrite|whole)|checkpoint-[0-9]{20}\.new|checkpoints\.json\.new"
 )
 # The manifest, and what it lists or has listed.
 CHECKPOINT_NAME: Final = re.compile(r"checkpoint-([0-9]{20})\.ckpt")

@@ -71,6 +71,16 @@ class Run:
         for at in range(SPANS_PER_LINE * self.first, SPANS_PER_LINE * self.count, SPANS_PER_LINE):
             yield block[spans[at] : spans[at + 1]]
 
+    def records(self) -> Iterator[tuple[int, str, bytes]]:
+        """The sequence of each record, the hash of the one before, and its data."""
+        block, spans = self.block, self.spans
+        sequence, previous_hash = self.head
+        for at in range(SPANS_PER_LINE * self.first, SPANS_PER_LINE * self.count, SPANS_PER_LINE):
+            sequence += 1
+            yield sequence, previous_hash, block[spans[at] : spans[at + 1]]
+            hash_at = spans[at + 2]
+            previous_hash = block[hash_at : hash_at + HASH_LENGTH].decode()
+
     def since(self, sequence: int) -> Run:
         """The same from record `sequence` on, which may be the one after the last."""
         if sequence == self.head.sequence + 1:

@@ -16,7 +16,8 @@ from guard.cluster.statements import READ_BATCHES, READ_LOG
 from wal import EMPTY_HEAD, Entry, Head, WalEntryError, hashes_equal, parse_line
 
 # Of one look: each is a batch of the guard's, of at most 64 MiB and mostly a few kilobytes.
-BATCHES_MAX: Final = 64
+BATCHES_MAX: Final = 1_000
+BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 class ClusterLog:
@@ -42,7 +43,7 @@ class ClusterLog:
         head = after
         while head.sequence < until.sequence:
             rows = await self._fetch(
-                READ_BATCHES, self._name, head.sequence, until.sequence, BATCHES_MAX
+                READ_BATCHES, self._name, head.sequence, until.sequence, BATCHES_MAX, BYTES_MAX
             )
             entries: list[Entry] = []
             for row in rows:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from guard.cluster.errors import ClusterError
-from wal import Entry, Head, WalEntryError, parse_line
+from wal import LINE_BYTES_MAX, Entry, Head, WalEntryError, parse_line
 
 
 class BatchRow(NamedTuple):
@@ -28,22 +28,49 @@ class BatchRow(NamedTuple):
         return Head(self.last_sequence, self.head_hash)
 
 
+def check_lines(row: BatchRow) -> None:
+    """Whether it holds whole lines that a guard may have written. Raises ClusterError."""
+    lines = row.lines
+    if not lines.endswith(b"\n"):
+        raise bad_row(row, "it does not end with a line")
+    if len(lines) > LINE_BYTES_MAX and max(map(len, lines.split(b"\n"))) >= LINE_BYTES_MAX:
+        raise bad_row(row, f"a line has at most {LINE_BYTES_MAX} bytes")
+
+
 def entries_of(row: BatchRow) -> Iterator[tuple[bytes, Entry]]:
     """Each line, with its newline, and what it says. Raises ClusterError."""
-    lines = row.lines.split(b"\n")
-    if lines.pop():
-        raise _bad(row, "it does not end with a line")
+    check_lines(row)
+    lines = row.lines.split(b"\n")[:-1]
     if len(lines) != row.last_sequence - row.first_sequence + 1:
-        raise _bad(row, f"it holds {len(lines)} lines")
+        raise bad_row(row, f"it holds {len(lines)} lines")
     for sequence, text in enumerate(lines, row.first_sequence):
         line = text + b"\n"
         try:
             entry = parse_line(line)
         except WalEntryError as error:
-            raise _bad(row, str(error)) from None
+            raise bad_row(row, str(error)) from None
         if entry.sequence != sequence:
-            raise _bad(row, f"record {sequence} says that it is {entry.sequence}")
+            raise bad_row(row, f"record {sequence} says that it is {entry.sequence}")
         yield line, entry
+
+
+def place_behind(row: BatchRow, head: Head) -> int | None:
+    """How many of its bytes stand up to that record; None where it holds another one there, or
+    begins behind the next one.
+
+    A row that ends before it has nothing behind it, and what that holds is not looked at. Raises
+    ClusterError.
+    """
+    if row.last_sequence < head.sequence:
+        return len(row.lines)
+    if row.first_sequence > head.sequence:
+        return 0 if row.first_sequence == head.sequence + 1 else None
+    place = 0
+    for line, entry in entries_of(row):
+        place += len(line)
+        if entry.sequence == head.sequence:
+            break
+    return place if entry.head == head else None
 
 
 def head_at(row: BatchRow, sequence: int) -> Head:
@@ -53,9 +80,10 @@ def head_at(row: BatchRow, sequence: int) -> Head:
     for _, entry in entries_of(row):
         if entry.sequence == sequence:
             return entry.head
-    raise _bad(row, f"it does not hold record {sequence}")
+    raise bad_row(row, f"it does not hold record {sequence}")
 
 
-def _bad(row: BatchRow, why: str) -> ClusterError:
+def bad_row(row: BatchRow, why: str) -> ClusterError:
+    """The error of who reads a row that no guard has written."""
     place = f"records {row.first_sequence} to {row.last_sequence}"
     return ClusterError(f"the cluster's row of {place} is damaged: {why}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from guard.cluster import statements
-from guard.cluster.copying import LocalCopy
+from guard.cluster.copying import STEP_BYTES_MAX, LocalCopy
 from guard.cluster.epochs import Claim, why_refused
 from guard.cluster.errors import ClusterError
 from guard.cluster.lines import BatchRow, head_at
@@ -36,7 +36,8 @@ from wal import (
     set_aside,
 )
 
-ROWS_A_PAGE: Final = 32
+# Of one look: what is taken over in one step. Rows of one record have some 2 kB.
+ROWS_A_PAGE: Final = 10_000
 HEADS_A_PAGE: Final = 1_000
 # A local end that becomes rows: so many bytes a row, unless a batch alone has more.
 TAIL_ROW_BYTES: Final = 1024 * 1024
@@ -108,7 +109,8 @@ async def row_of(session: Session, log: str, sequence: int) -> BatchRow:
 
 async def read_batches(session: Session, log: str, after: int, until: int) -> list[BatchRow]:
     """The next rows that hold records behind `after` and none behind `until`. Raises Unknown."""
-    found = await session.rows(statements.READ_BATCHES, log, after, until, ROWS_A_PAGE)
+    words = (log, after, until, ROWS_A_PAGE, STEP_BYTES_MAX)
+    found = await session.rows(statements.READ_BATCHES, *words)
     return [BatchRow(*row) for row in found]
 
 
@@ -205,7 +207,7 @@ async def _fetch(
             rows = await read_batches(claim.session, place.log, copy.head.sequence, last)
             if not rows:
                 break
-            for row in rows:
-                copy.take(row)
+            for step in copy.steps_of(rows):
+                copy.take(step)
     finally:
         copy.close()

@@ -192,11 +192,11 @@ class Standby:
             return False
         rows = await read_batches(session, self._terms.log, head.sequence, acknowledged.sequence)
         copy = self._opened_copy()
-        for each in rows:
+        for step in copy.steps_of(rows):
             if self._asked is not None:
                 return True
             try:
-                copy.take(each)
+                copy.take(step)
             except Diverged:
                 await self._end_with_shared(session, row)
                 return True

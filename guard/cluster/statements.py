@@ -94,14 +94,22 @@ WHERE application_name = $1 AND usename = current_user AND pid <> pg_backend_pid
 # Those of them alone that hold the row's lock for as long as no quorum answers.
 END_WAITING: Final = f"{END_SESSIONS.rstrip()} AND wait_event = 'SyncRep'\n"
 
-# $1 log, $2: what ends behind it, $3: and ends with it or before it. A row that holds record $2 in
-# its middle is found by its own beginning, so that the index leads there.
+# $1 log, $2: what ends behind it, $3: and ends with it or before it; at most $4 rows, and, where
+# they are several, $5 bytes. A row that holds record $2 in its middle is found by its own
+# beginning, so that the index leads there. How long lines are is known without reading them.
 READ_BATCHES: Final = """
-SELECT first_sequence, last_sequence, epoch, head_hash, lines FROM pretrade_guard.batches
-WHERE log = $1 AND last_sequence > $2 AND last_sequence <= $3 AND first_sequence >= coalesce(
-    (SELECT max(first_sequence) FROM pretrade_guard.batches
-     WHERE log = $1 AND first_sequence <= $2 + 1), 0)
-ORDER BY first_sequence LIMIT $4
+WITH next AS (
+    SELECT first_sequence, last_sequence, epoch, head_hash, lines FROM pretrade_guard.batches
+    WHERE log = $1 AND last_sequence > $2 AND last_sequence <= $3 AND first_sequence >= coalesce(
+        (SELECT max(first_sequence) FROM pretrade_guard.batches
+         WHERE log = $1 AND first_sequence <= $2 + 1), 0)
+    ORDER BY first_sequence LIMIT $4
+), summed AS (
+    SELECT *, sum(octet_length(lines)) OVER (ORDER BY first_sequence) AS byte_count FROM next
+)
+SELECT first_sequence, last_sequence, epoch, head_hash, lines FROM summed
+WHERE byte_count <= $5 OR byte_count = octet_length(lines)
+ORDER BY first_sequence
 """
 
 # $1 log, $2 a sequence: the row that holds it.

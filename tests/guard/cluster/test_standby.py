@@ -8,7 +8,7 @@ import pytest
 
 from cluster_support import DATABASE, Cluster, needs_postgres, running_cluster
 from guard.clock import monotonic_ns
-from guard.cluster import statements
+from guard.cluster import reconciling, statements
 from guard.cluster.epochs import Claim, begin_epoch
 from guard.cluster.reconciling import Place
 from guard.cluster.standby import Standby, Why
@@ -129,6 +129,31 @@ async def test_it_takes_a_checkpoint_and_starts_from_it(
     again.standby.stop()
     await again.end()
     assert again.said == []
+    claim.session.terminate()
+
+
+async def test_a_look_brings_rows_of_so_many_bytes_and_one_at_least(
+    cluster: Cluster, lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terms = terms_of(cluster, "pages")
+    claim = await begin_epoch(terms, "guard")
+    ends = [(1, 7), (8, 8), (9, 9), (10, 12)]
+    for first, last in ends:
+        await write(claim, "pages", lines, first, last)
+
+    async def found(after: int, byte_count: int) -> list[tuple[int, int]]:
+        monkeypatch.setattr(reconciling, "STEP_BYTES_MAX", byte_count)
+        rows = await reconciling.read_batches(claim.session, "pages", after, 12)
+        return [(row.first_sequence, row.last_sequence) for row in rows]
+
+    two = sum(map(len, lines[:8]))
+    assert await found(0, 10 * two) == ends
+    assert await found(0, two) == ends[:2]
+    assert await found(0, two - 1) == ends[:1]
+    assert await found(0, 1) == ends[:1]
+    assert await found(3, two) == ends[:2], "a row of which a part is here already counts"
+    assert await found(7, len(lines[7]) + len(lines[8])) == ends[1:3]
+    assert await found(12, two) == []
     claim.session.terminate()
 
 
