@@ -28,11 +28,11 @@ from guard.cluster.errors import Diverged, Unknown, Unreachable
 from guard.cluster.reconciling import Place, end_with, read_batches, shared_head
 from guard.cluster.session import Session, open_session
 from guard.cluster.sight import Sight
+from guard.cluster.standby_checkpoints import StandbyCheckpoints
 from guard.config.cluster_section import ClusterSection
 from guard.process.line_forms import told
-from guard.recovery.checkpoint_schedule import STOP_RECORDS_MIN, write_state
+from guard.recovery.checkpoint_schedule import STOP_RECORDS_MIN
 from guard.recovery.recover import Recovered
-from wal import WalError
 
 POLL_S: Final = 0.02
 RETRY_S: Final = 0.25
@@ -82,9 +82,15 @@ class Standby:
         self._sight = Sight(monotonic_ns()) if sight is None else sight
         self._shows = shows
         self._is_settled = False  # is what is held here known to be the cluster's?
-        self._checkpoint_interval_ns = checkpoint_interval_ns
-        self._checkpoint_records_min = checkpoint_records_min
-        self._checkpoint_ns, self._checkpoint_sequence = monotonic_ns(), recovered.head.sequence
+        self._checkpoints = StandbyCheckpoints(
+            place.directory,
+            place.hasher,
+            recovered.head,
+            interval_ns=checkpoint_interval_ns,
+            records_min=checkpoint_records_min,
+            monotonic_ns=monotonic_ns,
+            alarm=alarm,
+        )
         self._terms = terms
         self._place = place
         self.recovered = recovered
@@ -93,6 +99,7 @@ class Standby:
         self._asked: Why | None = None
         self._failure: BaseException | None = None
         self._session: Session | None = None
+        self._opening: asyncio.Future[Session] | None = None
         self._copy: LocalCopy | None = None
         self._seen: tuple[int, int] | None = None  # epoch and beat
         self._seen_ns = self._sought_ns = 0
@@ -102,10 +109,12 @@ class Standby:
     def take_over(self) -> None:
         """Ends the following, to serve."""
         self._asked = self._asked or Why.TOLD
+        self._leave_cluster()
 
     def stop(self) -> None:
         """Ends the following, and the process with it."""
         self._asked = Why.STOPPED
+        self._leave_cluster()
 
     def fail(self, error: BaseException) -> None:
         """Ends the following with an error that somebody beside it has met."""
@@ -121,14 +130,14 @@ class Standby:
                 pause_s = await self._look()
                 if self._failure is not None:
                     raise self._failure
-                if self._is_checkpoint_due():
-                    self._take_checkpoint()
+                self._checkpoints.tick(self.recovered)
                 if pause_s:
                     await asyncio.sleep(pause_s)
             if self._asked is Why.STOPPED:
-                self._take_checkpoint()
+                self._checkpoints.take_at_stop(self.recovered)
             return self._asked
         finally:
+            self._checkpoints.stop()
             self._end_session()
             self._close_copy()
 
@@ -136,8 +145,7 @@ class Standby:
         """One look at the log's row; how long to rest behind it."""
         try:
             if self._session is None:
-                name = statements.reader_name(self._terms.log)
-                self._session = await open_session(self._terms, name)
+                self._session = await self._opened_session()
             begun_ns = self._monotonic_ns()
             row = await read_log(self._session, self._terms.log)
             if row is not None:
@@ -145,7 +153,7 @@ class Standby:
             moved = row is not None and await self._take_rows(self._session, row)
         except (Unknown, Unreachable) as error:
             self._note_trouble(error)
-            return RETRY_S
+            return RETRY_S if self._asked is None else 0.0
         if self._is_troubled:
             self._is_troubled = False
             self._say(told("standby_sees", "the cluster can be seen again, and is followed"))
@@ -153,6 +161,26 @@ class Standby:
             self._listen(row)
         self._show()
         return 0.0 if moved else POLL_S
+
+    async def _opened_session(self) -> Session:
+        """Raises Unreachable, also where it is not wanted any more."""
+        name = statements.reader_name(self._terms.log)
+        opening = self._opening = asyncio.ensure_future(open_session(self._terms, name))
+        try:
+            await asyncio.wait([opening])
+        finally:
+            opening.cancel()
+            self._opening = None
+        if opening.cancelled():
+            raise Unreachable("it is not followed any more")
+        return opening.result()
+
+    def _leave_cluster(self) -> None:
+        """Whatever is waited for there is not, from now on: a node may say nothing for long."""
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._session is not None:
+            self._session.terminate()
 
     def _end_session(self) -> None:
         if self._session is not None:
@@ -163,7 +191,7 @@ class Standby:
     def _note_trouble(self, error: Exception) -> None:
         self._end_session()
         self._seen = None
-        if not self._is_troubled:
+        if not self._is_troubled and self._asked is None:
             self._is_troubled = True
             text = f"the cluster cannot be seen, and is not followed: {error}"
             self._alarm(told("standby_blind", text))
@@ -227,29 +255,12 @@ class Standby:
     async def _end_with_shared(self, session: Session, row: LogRow) -> None:
         """What the cluster acknowledged is other than what stands here: that goes."""
         self._is_settled = False
+        self._checkpoints.stop()
         self._close_copy()
         place, head = self._place, self.recovered.head
         shared = await shared_head(place, head, session, row.acknowledged)
         self.recovered = end_with(place, self.recovered, shared, self._say)
         self._sight.fold(self.recovered.head.sequence)
-
-    def _is_checkpoint_due(self) -> bool:
-        interval_ns = self._checkpoint_interval_ns
-        return 0 < interval_ns <= self._monotonic_ns() - self._checkpoint_ns
-
-    def _take_checkpoint(self) -> None:
-        """So that the next start need not fold all again. Nobody waits for a standby meanwhile."""
-        head = self.recovered.head
-        self._checkpoint_ns = self._monotonic_ns()
-        if head.sequence - self._checkpoint_sequence < self._checkpoint_records_min:
-            return
-        place, state = self._place, self.recovered.engine.state
-        try:
-            write_state(place.directory, place.hasher, state, head)
-        except (WalError, OSError, MemoryError) as error:
-            self._alarm(told("checkpoint_failed", f"no checkpoint was taken: {error}"))
-            return
-        self._checkpoint_sequence = head.sequence
 
     def _close_copy(self) -> None:
         if self._shows is not None and self._shows.is_open:

@@ -1,6 +1,7 @@
 """A standby, beside real servers: what it folds, where it ends, its checkpoints, its deafness."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from guard.cluster.standby import Standby, Why
 from guard.config.cluster_section import ClusterSection
 from guard.recovery.recover import recover_log
 from guard_support import KEY, LoggedEngine, order, write_log
-from wal import EMPTY_HEAD, ChainHasher, Head, parse_line
+from wal import EMPTY_HEAD, ChainHasher, Head, parse_line, read_checkpoints
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, needs_postgres]
 
@@ -129,6 +130,56 @@ async def test_it_takes_a_checkpoint_and_starts_from_it(
     again.standby.stop()
     await again.end()
     assert again.said == []
+    claim.session.terminate()
+
+
+async def test_it_goes_on_to_follow_while_it_writes_a_checkpoint(
+    cluster: Cluster, tmp_path: Path, lines: list[bytes]
+) -> None:
+    terms = terms_of(cluster, "beside")
+    claim = await begin_epoch(terms, "guard")
+    await write(claim, "beside", lines, 1, 12)
+    await write(claim, "beside", lines, 13, 14)
+    following = Following(
+        terms, tmp_path / "log", checkpoint_interval_ns=1, checkpoint_records_min=5
+    )
+    await following.until(12)
+    async with asyncio.timeout(PATIENCE_S):
+        while [
+            (info.head.sequence, info.problem)
+            for info in read_checkpoints(tmp_path / "log", HASHER)
+        ] != [(12, None)]:
+            await asyncio.sleep(0.01)
+    await write(claim, "beside", lines, 15, 16)
+    await following.until(14)
+    following.standby.take_over()
+    assert await following.end() is Why.TOLD
+    recovered = recover_log(tmp_path / "log", HASHER)
+    assert recovered.checkpoint is not None
+    assert (recovered.checkpoint.sequence, recovered.head.sequence) == (12, 14)
+    recovered.lock.release()
+    assert following.said == []
+    claim.session.terminate()
+
+
+async def test_who_tells_it_to_take_over_does_not_wait_for_a_node_that_says_nothing(
+    cluster: Cluster, tmp_path: Path, lines: list[bytes]
+) -> None:
+    terms = terms_of(cluster, "mute", unknown_after_ms=60_000)
+    claim = await begin_epoch(terms, "guard")
+    await write(claim, "mute", lines, 1, 7)
+    await write(claim, "mute", lines, 8, 9)
+    following = Following(terms, tmp_path / "log")
+    await following.until(7)
+    cluster.primary.signal_all(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(0.2)  # a look is under way
+        following.standby.take_over()
+        async with asyncio.timeout(2.0):
+            assert await following.end() is Why.TOLD
+    finally:
+        cluster.primary.signal_all(signal.SIGCONT)
+    assert following.said == []
     claim.session.terminate()
 
 
