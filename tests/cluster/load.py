@@ -28,6 +28,8 @@ class Load:
         self.count = 0
         self.is_idle = False  # sends no orders, until another guard serves
         self.newest = 0  # the last record of all that were answered
+        self.full_at = ""  # the guard whose disk is full
+        self.put_off: dict[str, int] = {}  # orders that it has put off, and `newest` then
         self.late = 0  # answers of a guard that is not the one any more
         self.wrong: list[str] = []
 
@@ -94,6 +96,10 @@ class Load:
                 self.wrong.append(f"a ping shows less than was answered before it: {reply}")
             return
         if reply["type"] == "error":
+            if endpoint == self.full_at and reply["code"] == "disk_full":
+                # Nothing has changed, it says; sent again later, the order is to be answered.
+                self.put_off[reply["client_order_id"]] = self.newest
+                return
             self.wrong.append(f"an error: {reply}")
             return
         answer = reply.get("answer", reply)
@@ -106,5 +112,7 @@ class Load:
         first = self.answers.setdefault(name, plain)
         if first != plain:
             self.wrong.append(f"two answers to {name}: {first} and {plain}")
+        if answer["wal_sequence"] <= self.put_off.get(name, 0):
+            self.wrong.append(f"put off for a full disk, and recorded before that: {answer}")
         self.newest = max(self.newest, answer["wal_sequence"])
         self.waiting.pop(name, None)

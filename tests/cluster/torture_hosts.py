@@ -270,8 +270,11 @@ class HostsTorture(Torture):
                 self.calm()
 
     def guard_disk_full(self) -> None:
-        """The serving guard's disk is full: it halts entries or ends; then there is room."""
+        """The serving guard's disk is full: it puts off what needs a record, or ends; then there is
+        room.
+        """
         host, before = self.serving, self.load.serving
+        self.load.full_at = before
         with full(host.site.log):
             self.rest(2.0)
             if host.runs():
