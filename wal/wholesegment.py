@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -29,14 +29,13 @@ UNFINISHED_SUFFIX = ".whole"
 class WholeSegment:
     """The next segment of the log in `directory`. `finish` or `discard` ends it."""
 
-    def __init__(self, directory: Path, number: int, batches: Sequence[bytes]) -> None:
+    def __init__(self, directory: Path, number: int, lines: bytes) -> None:
         """Begins to write. The segment `number` is not there, or is empty."""
-        self.byte_count = sum(map(len, batches))
         self._directory = directory
         self._path = directory / segment_name(number)
         self._unfinished = self._path.with_name(self._path.name + UNFINISHED_SUFFIX)
-        self._batches = batches
-        self._error: OSError | None = None
+        self._lines = lines
+        self._error: OSError | None = OSError(errno.EIO, "the thread that writes it has ended")
         self._thread = Thread(target=self._write, name="whole-segment", daemon=True)
         self._thread.start()
 
@@ -51,7 +50,8 @@ class WholeSegment:
             os.rename(self._unfinished, self._path)
             fsync_directory(self._directory)
         except OSError as error:
-            self._unfinished.unlink(missing_ok=True)
+            with suppress(OSError):  # else the next start removes it
+                self._unfinished.unlink(missing_ok=True)
             raise WalError(f"cannot write {self._path}: {error}") from error
 
     def discard(self) -> None:
@@ -66,10 +66,10 @@ class WholeSegment:
         try:
             descriptor = open_new(self._unfinished)
             try:
-                for lines in self._batches:
-                    write_all(descriptor, lines)
+                write_all(descriptor, self._lines)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+            self._error = None
         except OSError as error:
             self._error = error

@@ -18,6 +18,7 @@ nothing of their step is folded; behind the other errors the state may be ahead 
 and is worth nothing: whoever meets them ends.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -137,41 +138,33 @@ class LocalCopy:
         if not lines:
             return
         writer = self._opened_writer()
-        head = self._head
-        for run in self._runs(row, lines, head):
+        for run in self._runs([row], lines):
             for sequence, previous_hash, data in run.records():
                 event = self._read(sequence, data, previous_hash)
                 if self._batch_first_of(event) == sequence and writer.staged_count:
                     writer.sync_now()
                 writer.append(sequence, data, is_encoded=True)
                 self._folder.apply(sequence, event)
-            head = run.last
-        _check_end(row, head)
         writer.sync_now()
-        self._settle(head, writer.durable_place)
+        self._settle(row.head, writer.durable_place)
 
     def _take_whole(self, rows: Sequence[BatchRow]) -> None:
         """The rows as one segment, behind the one that the log ends with."""
-        news = self._new_lines(rows)
-        if not any(news):
+        lines = b"".join(self._new_lines(rows))
+        if not lines:
             return
         self._end_writer()
-        number, head = self._next_segment(), self._head
-        segment = WholeSegment(self._directory, number, news)
+        number = self._next_segment()
+        segment = WholeSegment(self._directory, number, lines)
         try:
-            for row, lines in zip(rows, news, strict=True):
-                if not lines:
-                    continue
-                for run in self._runs(row, lines, head):
-                    for sequence, previous_hash, data in run.records():
-                        self._folder.apply(sequence, self._read(sequence, data, previous_hash))
-                    head = run.last
-                _check_end(row, head)
+            for run in self._runs(rows, lines):
+                for sequence, previous_hash, data in run.records():
+                    self._folder.apply(sequence, self._read(sequence, data, previous_hash))
         except BaseException:
             segment.discard()
             raise
         segment.finish()
-        self._settle(head, (number, segment.byte_count))
+        self._settle(rows[-1].head, (number, len(lines)))
 
     def _new_lines(self, rows: Sequence[BatchRow]) -> list[bytes]:
         """What of each row is not here yet. Raises Diverged, ClusterError."""
@@ -190,17 +183,30 @@ class LocalCopy:
             news.append(lines)
         return news
 
-    def _runs(self, row: BatchRow, lines: bytes, head: Head) -> Iterator[Run]:
-        """The records of these lines of a row, verified. Raises ClusterError."""
+    def _runs(self, rows: Sequence[BatchRow], lines: bytes) -> Iterator[Run]:
+        """The records of the rows' new lines, verified. Raises ClusterError, at their end, too."""
+        head = self._head
+        ends = deque(row for row in rows if row.last_sequence > head.sequence)
         walk = Walk(self._hasher, DIALECT, head, True if head.sequence else None)
         try:
             for run in walk.runs_of_block(lines, self._directory, 0):
+                head = run.last
                 if run.block is not lines and run.block != lines[run.offset : run.end_offset]:
                     reason = "its line is in another form"
-                    raise bad_row(row, f"record {run.last.sequence} {_NOT_PROVEN}: {reason}")
+                    raise bad_row(
+                        ends[0] if ends else rows[-1],
+                        f"record {head.sequence} {_NOT_PROVEN}: {reason}",
+                    )
+                while ends and ends[0].last_sequence <= head.sequence:
+                    row = ends.popleft()
+                    if run.hash_of(row.last_sequence) != row.head_hash:
+                        raise _ends_otherwise(row)
                 yield run
         except WalDamage as error:
+            row = next((row for row in rows if row.last_sequence >= error.sequence), rows[-1])
             raise bad_row(row, f"record {error.sequence} {_NOT_PROVEN}: {error.reason}") from error
+        if head != rows[-1].head:
+            raise _ends_otherwise(rows[-1])
 
     def _read(self, sequence: int, data: bytes, previous_hash: str) -> Outcome | None:
         try:
@@ -260,6 +266,5 @@ class LocalCopy:
         )
 
 
-def _check_end(row: BatchRow, head: Head) -> None:
-    if head != row.head:
-        raise ClusterError(f"the cluster's row does not end with its head {row.last_sequence}")
+def _ends_otherwise(row: BatchRow) -> ClusterError:
+    return ClusterError(f"the cluster's row does not end with its head {row.last_sequence}")
