@@ -76,7 +76,7 @@ IO_CALLS = frozenset({"breakpoint", "exec", "eval", "input", "open", "print"})
 # These differ from one run to the next (`hash` of a string is salted).
 UNREPEATABLE_CALLS = frozenset({"hash", "id"})
 # Here a hash only says where in an index to look; no answer and no byte of a dump depends on it.
-HASHING_MODULE = "guard/engine/row_map.py"
+HASHING_MODULES = frozenset({"guard/engine/row_map.py", "guard/engine/recent.py"})
 # Maps memory, and no file: what it gives does not depend on anything outside.
 MAPPING_MODULE = "guard/engine/dontfork_memory.py"
 CLOCK_CALLS = frozenset({"now", "today", "utcnow"})
@@ -211,7 +211,7 @@ def clock_reads(source: Source) -> Iterator[Finding]:
 
 def pure_guard(source: Source) -> Iterator[Finding]:
     unrepeatable = UNREPEATABLE_CALLS
-    if source.path == HASHING_MODULE:
+    if source.path in HASHING_MODULES:
         unrepeatable -= {"hash"}
     banned = IO_MODULES - {"mmap"} if source.path == MAPPING_MODULE else IO_MODULES
     yield from banned_imports(source, banned)

@@ -3,6 +3,11 @@
 
 Owns the memory of them: desk, symbol, side, price and quantity, and when. It is bounded: what is
 older than the longest window goes, and beyond `RECENT_MAX` the oldest, as if its window were over.
+
+How it works: what was noted has a number, one more than the one before, and stands in a ring at the
+place of its number. Those whose keys have the same hash are a chain, the newest first: each says
+the number of the one before it. So a chain ends where a number is too old, and what goes needs to
+be taken out of nothing.
 """
 
 from typing import Final
@@ -11,11 +16,11 @@ from guard.protocol import json_text as text
 from guard.protocol.request import TEXTS, Request
 from kernel import little_endian as le
 
-RECENT_MAX: Final = 65_536  # about 15 MB
+RECENT_MAX: Final = 65_536  # about 10 MB; a power of two
 NEVER: Final = -1
 _KEY_BYTES_MAX = 88  # three integers, and two names of 32
 _NEVER = NEVER
-_RECENT_MAX = RECENT_MAX
+_RECENT_MAX, _PLACE_MASK = RECENT_MAX, RECENT_MAX - 1
 _DESK_AT, _SYMBOL_AT = TEXTS["desk"][0], TEXTS["symbol"][0]
 
 
@@ -24,11 +29,11 @@ class Recent:
 
     def __init__(self) -> None:
         self.window_ns = 0
-        self._at_ns: dict[bytes, int] = {}
-        # A ring of what was noted, the oldest first: its key, and when. Made when it is needed.
+        self._first = self._end = 1  # the number of the oldest, and of the next
+        # Of what was noted its key, when, and the number before it in its chain; and of each chain
+        # the newest one's. Made when they are needed.
         self._keys: list[bytes] = []
-        self._times = bytearray()
-        self._first = self._count = 0
+        self._times = self._before = self._newest = bytearray()
         self._buffer = bytearray(_KEY_BYTES_MAX)
         self._asked = b""  # the key that was worked out last
         self._tried: set[bytes] | None = None  # what a trial notes, all of it now; None: no trial
@@ -53,8 +58,16 @@ class Recent:
         key = self._key(request)
         if self._tried is not None and key in self._tried:
             return 0
-        at_ns = self._at_ns.get(key)
-        return _NEVER if at_ns is None else request.elapsed_ns - at_ns
+        if self._first == self._end:
+            return _NEVER
+        number = le.load_i64(self._newest, 8 * (hash(key) & _PLACE_MASK))
+        while number >= self._first:
+            place = number & _PLACE_MASK
+            known = self._keys[place]
+            if known == key:
+                return request.elapsed_ns - le.load_i64(self._times, 8 * place)
+            number = le.load_i64(self._before, 8 * place)
+        return _NEVER
 
     def note(self, request: Request) -> int:
         """The order is admitted now."""
@@ -62,26 +75,25 @@ class Recent:
             self._tried.add(self._key(request))
             return 0
         elapsed_ns = request.elapsed_ns
-        while self._count > 0:
-            at_ns = le.load_i64(self._times, 8 * self._first)
-            if elapsed_ns - at_ns < self.window_ns and self._count < _RECENT_MAX:
+        while self._first < self._end:
+            at_ns = le.load_i64(self._times, 8 * (self._first & _PLACE_MASK))
+            if elapsed_ns - at_ns < self.window_ns and self._end - self._first < _RECENT_MAX:
                 break
-            oldest = self._keys[self._first]
-            if self._at_ns.get(oldest) == at_ns:
-                del self._at_ns[oldest]
-            self._first = (self._first + 1) % _RECENT_MAX
-            self._count -= 1
+            self._first += 1
         return self._append(self._key(request), elapsed_ns)
 
     def _append(self, key: bytes, elapsed_ns: int) -> int:
         if len(self._keys) == 0:
             self._keys = [b""] * _RECENT_MAX
             self._times = bytearray(8 * _RECENT_MAX)
-        place = (self._first + self._count) % _RECENT_MAX
-        self._at_ns[key] = elapsed_ns
+            self._before = bytearray(8 * _RECENT_MAX)
+            self._newest = bytearray(8 * _RECENT_MAX)
+        place, chain = self._end & _PLACE_MASK, hash(key) & _PLACE_MASK
         self._keys[place] = key
         le.store_i64(self._times, 8 * place, elapsed_ns)
-        self._count += 1
+        le.store_i64(self._before, 8 * place, le.load_i64(self._newest, 8 * chain))
+        le.store_i64(self._newest, 8 * chain, self._end)
+        self._end += 1
         return 0
 
     def begin_trial(self) -> None:
@@ -95,8 +107,8 @@ class Recent:
     def dump(self) -> list[tuple[int, str]]:
         """What is remembered, the oldest first."""
         found = []
-        for index in range(self._count):
-            place = (self._first + index) % _RECENT_MAX
+        for number in range(self._first, self._end):
+            place = number & _PLACE_MASK
             found.append((le.load_i64(self._times, 8 * place), self._keys[place].hex()))
         return found
 
@@ -114,6 +126,6 @@ class Recent:
 
     def forget(self) -> None:
         """Nothing is asked any more."""
-        self._at_ns.clear()
-        self._keys, self._times = [], bytearray()
-        self._first = self._count = 0
+        self._keys = []
+        self._times = self._before = self._newest = bytearray()
+        self._first = self._end = 1
