@@ -111,7 +111,7 @@ class Effective:
             self.venue_scope,
             self.symbol_refusal,
             self.symbol_scope,
-            tuple(map(id, self.buckets)),
+            tuple(self.buckets),  # each is equal to itself alone
         )
 
     def value(self, number: int) -> int:
