@@ -212,7 +212,7 @@ def _activated(_state: GuardState, action: asked.ActivatePolicy, actor: Actor) -
 def _limited(state: GuardState, action: asked.SetLimits, actor: Actor) -> Any:
     try:
         tree = normalized(action.limits)
-        check_tree(tree, state.desks, state.instruments, state.accounts.names())
+        check_tree(tree, state.desks, state.instruments, state.accounts.customers())
         models = () if state.policy is None else state.policy.models
         check_venues(tree, {model.model_id for model in models})
     except ValueError as error:

@@ -21,7 +21,7 @@ ALLOWED: Final = {
     "day": "a date such as 2026-11-30",
     "forgive_fees": "true or false",
     "latch": " or ".join(LATCH_KINDS),
-    "scope": '"firm", "desk", "account", "trader", "algo" or "symbol"',
+    "scope": '"firm", "customer", "desk", "account", "trader", "algo" or "symbol"',
     "name": f"{_NAME}; none for the firm",
     "after": f"nothing, or {_NAME}",
     "desk": _NAME,

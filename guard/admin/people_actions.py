@@ -176,7 +176,7 @@ def terms_set(state: GuardState, action: SetApprovals, actor: Actor) -> Any:
     """The event of that. Raises AdminError."""
     try:
         ceiling = normalized(action.ceiling)
-        check_names(ceiling, state.desks, state.instruments, state.accounts.names())
+        check_names(ceiling, state.desks, state.instruments, state.accounts.customers())
     except ValueError as error:
         raise AdminError("invalid", "ceiling", f"ceiling: {error}") from error
     for each in action.desks:

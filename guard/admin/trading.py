@@ -5,7 +5,7 @@ What each state refuses, `guard.engine.checks` says.
 """
 
 from guard.admin.messages import AdminError
-from guard.engine.apply_trading import FREE_NAMES
+from guard.engine.apply_trading import STOPPED_BY_NAME
 from guard.engine.found import Desk
 from guard.engine.latches import OF_ALL
 from guard.engine.state import GuardState
@@ -37,7 +37,7 @@ def said_of(state: GuardState, scope: str, name: str) -> str:
         account = state.accounts.get(name)
         assert account is not None  # the name was looked for
         is_stopped, is_reducing = account.is_stopped, account.is_reducing
-    elif scope in FREE_NAMES:
+    elif scope in STOPPED_BY_NAME:
         is_stopped = (scope, name) in state.stopped_names
         is_reducing = (scope, name) in state.reducing_names
     elif scope == "symbol":

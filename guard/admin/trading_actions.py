@@ -12,7 +12,12 @@ from guard.admin.errors import AdminError
 from guard.admin.plans import Plan, named
 from guard.admin.trading import said_before, said_of
 from guard.engine.actor import Actor
-from guard.engine.apply_trading import FREE_NAMES, NAMES_STOPPED_MAX
+from guard.engine.apply_trading import (
+    FREE_NAMES,
+    NAMES_STOPPED_MAX,
+    STOPPED_BY_NAME,
+    is_customer,
+)
 from guard.engine.events import DeskResumed, TradingHalted, TradingReduced, TradingResumed
 from guard.engine.state import GuardState
 from guard.protocol.instruments import money_text
@@ -52,13 +57,13 @@ def _change(state: GuardState, action: asked.Halt | asked.Reducing, after: str) 
 
 
 def _check_room(state: GuardState, action: asked.Halt | asked.Reducing) -> None:
-    """Is there room for one more name that nobody defines? Raises AdminError."""
-    if action.scope not in FREE_NAMES:
+    """Is there room for one more name that is kept as such? Raises AdminError."""
+    if action.scope not in STOPPED_BY_NAME:
         return
     count = len(state.stopped_names) + len(state.reducing_names)
     is_new = said_of(state, action.scope, action.name) == "active"
     if is_new and count >= NAMES_STOPPED_MAX:
-        words = f"{NAMES_STOPPED_MAX} traders and algorithms are stopped; no more may be"
+        words = f"{NAMES_STOPPED_MAX} customers, traders and algorithms are stopped; no more may be"
         raise AdminError("too_many", "name", words)
 
 
@@ -95,6 +100,8 @@ def _scope_words(state: GuardState, scope: str, name: str) -> str:
         return f"{scope} {name}"
     if scope == "account":
         is_known = state.accounts.get(name) is not None
+    elif scope == "customer":
+        is_known = is_customer(state, name)
     else:
         is_known = name in (state.desks if scope == "desk" else state.instruments)
     if not is_known:

@@ -184,7 +184,9 @@ def _of_rates(kind: str, state: GuardState, request: Request, found: Found) -> F
     wanted = f"{limit_use.RATE_WORDS}{kind}"
     uses = [
         (use.most - use.used, use, said.scope.scope.name.lower())
-        for said in SaidByName(state.limits.tree).covering(request.desk, request.symbol)
+        for said in SaidByName(state.limits.tree).covering(
+            request.desk, request.symbol, state.accounts.scopes_of_request(request)
+        )
         for use in limit_use.of_rates(state, said, request.desk, request.symbol)
         if limit_use.key_of(use) == wanted
     ]

@@ -39,7 +39,8 @@ _EXPOSURES = (
 )  # fmt: skip
 _LOSSES = ("day_loss_above_max",)
 _HALTS = (
-    "firm_halted", "desk_halted", "account_halted", "trader_halted", "algo_halted",
+    "firm_halted", "customer_halted", "desk_halted", "account_halted", "trader_halted",
+    "algo_halted",
     "symbol_halted",
 )  # fmt: skip
 _SHORT = ("short_sale_not_allowed", "locate_missing", "locate_unknown", "locate_exceeded")

@@ -35,7 +35,8 @@ from guard.engine.request_events import (
     ReplaceFailed,
 )
 from guard.engine.state import GuardState
-from guard.protocol.limits import NAMED_SCOPES, ScopeKey, name_key
+from guard.protocol.fields import ORDER_NAMES
+from guard.protocol.limits import ScopeKey
 from guard.protocol.messages import Admit, Order, Reject
 from guard.protocol.reasons import Refusal
 from guard.protocol.request import Request
@@ -192,10 +193,9 @@ def _stranger(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _names_of(order: Order) -> list[ScopeKey]:
-    """The scopes of whom it names."""
-    said = {kind: getattr(order, kind) for kind in NAMED_SCOPES}
-    return [name_key(kind, name) for kind, name in said.items() if name is not UNSET]
+def _names_of(state: GuardState, order: Order) -> list[ScopeKey]:
+    """The scopes of whom it names, and of its account's customer."""
+    return state.accounts.scopes_of({kind: getattr(order, kind) or "" for kind in ORDER_NAMES})
 
 
 def _reference(event: OrderDecided | OrderRefused) -> dict[str, int] | None:
@@ -247,7 +247,7 @@ def explain_order(
         else instrument.notional_microcents(order.quantity, _priced_at(event, state)),
         "reference": _reference(event),
         "checks": None,
-        "limits": limit_lines(state, order.desk, order.symbol, _names_of(order)),
+        "limits": limit_lines(state, order.desk, order.symbol, _names_of(state, order)),
         "halts": _halts_fields(order, state),
         "policy": None if policy is None else _policy_fields(policy, state.policy_digest_hex),
         "kernel": None,
@@ -266,6 +266,7 @@ def explain_order(
     explanation["quantity_that_fits"] = _quantity_that_fits(order, price, answer, state)
     if event.replaces is not UNSET:  # what is said of money is of what is more
         explanation |= {"replaces": event.replaces, "quantity_that_fits": None}
+    explanation |= _customer_fields(order, state)
     if group is not None:
         explanation["together"] = _together_fields(group, at)
     explanation["sentence"] = sentence_of(explanation, state.currency)
@@ -274,6 +275,12 @@ def explain_order(
         explanation["override"] = msgspec.to_builtins(used[1])
         explanation["sentence"] += f" {override_sentence(used[1])}"
     return explanation
+
+
+def _customer_fields(order: Order, state: GuardState) -> dict[str, Any]:
+    """Whose the order's account was, if it was a customer's."""
+    customer = state.accounts.customer_of(order.account or "")
+    return {"customer": customer} if customer else {}
 
 
 def _halts_fields(order: Order, state: GuardState) -> dict[str, Any]:
@@ -298,7 +305,8 @@ def _priced_at(event: OrderDecided | OrderRefused, state: GuardState) -> int:
     request.price, request.mark_price = order.price, event.mark_price
     request.side = int(order.side == "sell")
     request.order_type = int(order.order_type == "market")
-    return valued_at(effective_limits(state, order.desk, order.symbol, _names_of(order)), request)
+    names = _names_of(state, order)
+    return valued_at(effective_limits(state, order.desk, order.symbol, names), request)
 
 
 def _by_how_much(

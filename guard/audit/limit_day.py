@@ -13,7 +13,7 @@ symbol, a new tree of limits and a day's turn all there is. Memory: `guard.audit
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from guard.audit.limit_statements import (
@@ -37,7 +37,7 @@ from guard.engine.remembered_rows import ended_by
 from guard.engine.request_events import CanceledAllRecorded
 from guard.engine.row_map import NO_ROW
 from guard.engine.state import GuardState
-from guard.protocol.limits import LimitScope
+from guard.protocol.limits import LimitScope, ScopeKey
 from guard.protocol.outcome import Outcome as Answer
 from guard.protocol.outcome import OutcomeKind
 from guard.protocol.request import Request
@@ -62,7 +62,7 @@ class LimitDay:
         self._said = SaidByName(())
         self._single: dict[tuple[str, str], list[tuple[Place, str, int]]] = {}
         self._tree: list[LimitScope] | None = None
-        self._covering: dict[tuple[str, str], list[Said]] = {}
+        self._covering: dict[tuple[Any, ...], list[Said]] = {}
         self._refused: Counter[Place] = Counter()
         self._changes: list[dict[str, Any]] = []
         self._changes_left_out = self._refused_left_out = 0
@@ -91,7 +91,10 @@ class LimitDay:
         names_symbol = is_order or answer.kind == _EXECUTED
         symbol = request.symbol if names_symbol else self._symbol_of(request, state)
         self._note_at(desk, symbol, sequence, at_ns, state)
-        covering = self._scopes_of(desk, symbol)
+        named: Sequence[ScopeKey] = ()
+        if is_order and state.limits.has_named:
+            named = state.accounts.scopes_of_request(request)
+        covering = self._scopes_of(desk, symbol, named)
         if is_order:
             self._note_single(covering, request, answer, sequence, at_ns)
         for said in covering:
@@ -136,12 +139,13 @@ class LimitDay:
 
     # -- what is used ----------------------------------------------------------------------------
 
-    def _scopes_of(self, desk: str, symbol: str) -> list[Said]:
-        found = self._covering.get((desk, symbol))
+    def _scopes_of(self, desk: str, symbol: str, named: Sequence[ScopeKey] = ()) -> list[Said]:
+        key = (desk, symbol, *named)
+        found = self._covering.get(key)
         if found is None:
             if len(self._covering) >= _COVERING_MAX:
                 self._covering.clear()
-            found = self._covering[desk, symbol] = self._said.covering(desk, symbol)
+            found = self._covering[key] = self._said.covering(desk, symbol, named)
         return found
 
     def _note_at(
@@ -221,7 +225,7 @@ class LimitDay:
     ) -> None:
         """How near an admitted order came to limits on single orders."""
         for said in covering:
-            for place, name, most in self._single.get((said.scope.desk, said.scope.symbol), ()):
+            for place, name, most in self._single.get(said.scope.key, ()):
                 measure, is_floor = MEASURED[name]
                 measured = measure(request, answer)
                 if measured < 0 or (measured < most if is_floor else measured > most):

@@ -17,7 +17,7 @@ from guard.engine.checks import CHECKS_BEFORE_KERNEL, CHECKS_BEHIND_KERNEL
 from guard.engine.limit_use import Place
 from guard.engine.prices import moved_bps
 from guard.engine.state import GuardState
-from guard.protocol.limits import NAMED_SCOPES, LimitScope, Scope, field_name, file_name, name_key
+from guard.protocol.limits import NAMED_SCOPES, LimitScope, Scope, field_name, file_name
 from guard.protocol.outcome import Outcome
 from guard.protocol.reasons import Refusal
 from guard.protocol.request import Request
@@ -136,7 +136,8 @@ def refusing(request: Request, answer: Outcome, state: GuardState) -> Place | No
     number = answer.scope
     place = (desk if number in _OF_DESKS else "", symbol if number in _OF_SYMBOLS else "")
     if kind := _KIND_OF_SCOPE.get(number):
-        place = name_key(kind, request.text(kind))
+        named = state.accounts.scopes_of_request(request)
+        place = next((key for key in named if key[0].startswith(f"{kind}=")), place)
     scope = state.limits.scope_of(*place)
     if not keys or number == Scope.UNSAID or scope is None:
         return None

@@ -256,15 +256,21 @@ def _symbol_halted(account: Account, _currency: str) -> str:
     return f"a person had stopped the entries in {account['request']['symbol']}"
 
 
+def _named(account: Account, name: str) -> str:
+    """What an order names of that kind; its account's customer."""
+    found = account["customer"] if name == "customer" else account["request"][name]
+    return str(found)
+
+
 def _named_halted(name: str, what: str) -> Form:
     return lambda account, _currency: (
-        f"a person had stopped the orders of {what} {account['request'][name]}"
+        f"a person had stopped the orders of {what} {_named(account, name)}"
     )
 
 
 def _named_reducing(name: str, what: str) -> Form:
     return lambda account, _currency: (
-        f"a person lets {what} {account['request'][name]} but reduce positions, and this order "
+        f"a person lets {what} {_named(account, name)} but reduce positions, and this order "
         "would not"
     )
 
@@ -351,7 +357,9 @@ def _overflow(account: Account, currency: str) -> str:
     return f"its {money(account['notional_microcents'])} {currency}{held} exceed {limit}"
 
 
-_NAMED: Final = {"account": "account", "trader": "trader", "algo": "algorithm"}
+_NAMED: Final = {
+    "customer": "customer", "account": "account", "trader": "trader", "algo": "algorithm",
+}  # fmt: skip
 FORMS: Final[dict[str, Form]] = {
     "requested_model_maximizes_utility": _admitted,
     "alternative_maximizes_utility": _admitted,

@@ -35,6 +35,8 @@ REASONS: Final = {
     "quantity_out_of_range": "more lots than an order may have",
     "desk_halted": "the desk's entries halted, for unpaid fees or by a person",
     "firm_halted": "all entries stopped by a person",
+    "customer_halted": "the customer's orders stopped by a person",
+    "customer_reducing": "the customer may but reduce positions",
     "account_halted": "the account's orders stopped by a person",
     "trader_halted": "the trader's orders stopped by a person",
     "algo_halted": "the algorithm's orders stopped by a person",

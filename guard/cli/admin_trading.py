@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from guard.cli.admin_verb import Verb
 
-_SCOPES: Final = ("desk", "account", "trader", "algo", "symbol")  # beside the firm
+_SCOPES: Final = ("customer", "desk", "account", "trader", "algo", "symbol")  # beside the firm
 
 
 def _scope_arguments(parser: argparse.ArgumentParser) -> None:
     scope = parser.add_mutually_exclusive_group(required=True)
     scope.add_argument("--firm", action="store_true", help="all desks")
+    scope.add_argument("--customer", metavar="NAME", help="one customer, of whichever desk")
     scope.add_argument("--desk", metavar="NAME", help="one desk")
     scope.add_argument("--account", metavar="NAME", help="one account")
     scope.add_argument("--trader", metavar="NAME", help="one trader, of whichever desk")

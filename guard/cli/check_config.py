@@ -53,9 +53,7 @@ def _show_limits(config: Config, desk: str, symbol: str, named: dict[str, str]) 
     ):
         if name not in known:
             raise ConfigError(f"--limits: there is no {kind} {name!r}")
-    account = config.accounts.get(named.get("account", ""))
-    if "account" in named and (account is None or account.desk != desk):
-        raise ConfigError(f"--account: desk {desk} has no account {named['account']!r}")
+    named = _with_customer(config, desk, named)
     if not config.limits:
         print("no limits: the configuration has no [limits]")
         return
@@ -65,3 +63,21 @@ def _show_limits(config: Config, desk: str, symbol: str, named: dict[str, str]) 
     print(f"limits of desk {desk}{of} in symbol {symbol}:")
     for key, value, place in lines:
         print(f"  {key:<{widths[0]}}  {value:<{widths[1]}}  {place}")
+
+
+def _with_customer(config: Config, desk: str, named: dict[str, str]) -> dict[str, str]:
+    """The names that are asked about, which are there, and whose the account is."""
+    account = config.accounts.get(named.get("account", ""))
+    if "account" in named and (account is None or account.desk != desk):
+        raise ConfigError(f"--account: desk {desk} has no account {named['account']!r}")
+    customer = named.get("customer")
+    if account is not None:
+        if customer not in (None, account.customer):
+            said = account.customer or "nobody"
+            raise ConfigError(f"--customer: account {account.account} is of {said}, not {customer}")
+        return {"customer": account.customer, **named} if account.customer else named
+    if customer is not None:
+        of_desk = {each.customer for each in config.accounts.values() if each.desk == desk}
+        if customer not in of_desk:
+            raise ConfigError(f"--customer: desk {desk} has no account of customer {customer!r}")
+    return named

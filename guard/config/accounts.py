@@ -54,6 +54,11 @@ def account_terms(
     }
 
 
+def customers_of(accounts: dict[str, AccountTerms]) -> dict[str, str]:
+    """Whose each account is; empty: nobody's."""
+    return {name: terms.customer for name, terms in accounts.items()}
+
+
 def account_event(terms: AccountTerms, actor: Actor) -> AccountSet:
     """The event that sets an account."""
     return actor.event(

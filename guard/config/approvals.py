@@ -8,14 +8,14 @@ nobody can hold is worse than none.
 How it fails: ValueError, which names the place, the value and what is allowed.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct, structs
 
 from guard.config.clients import ClientTerms
 from guard.config.endpoint import NO_ENDPOINT
-from guard.config.limits import LimitsSection, check_names, tree_of
+from guard.config.limits import NOBODY, LimitsSection, check_names, tree_of
 from guard.engine.actor import Actor
 from guard.engine.people_events import ApprovalsSet, DeskCeiling
 from guard.protocol.instruments import parse_money_microcents
@@ -58,7 +58,7 @@ def approval_terms(
     section: ApprovalsSection,
     known_desks: Collection[str],
     symbols: Collection[str],
-    accounts: Collection[str] = (),
+    accounts: Mapping[str, str] = NOBODY,
 ) -> ApprovalTerms:
     """The section as the log records it. Raises ValueError naming the place."""
     desks = []

@@ -5,8 +5,8 @@ for a scope that may not have anything. A list that one scope leaves empty, or a
 be traded, says so in so many words, and is no contradiction.
 
 How it works: what a desk and what a symbol says counts together with the firm's, and with what is
-said of the desk in that symbol. What an account, a trader or an algorithm says is looked at beside
-the firm's alone. Scopes that say the same are looked at once. Where so many desks
+said of the desk in that symbol. What a customer, an account, a trader or an algorithm says is
+looked at beside the firm's alone. Scopes that say the same are looked at once. Where so many desks
 and symbols say different things that there are more than `PAIRS_MAX` pairs, only scopes of one line
 are looked at (firm, desk; firm, symbol; those of a desk in a symbol): a daemon checks limits, too.
 """

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from guard.config.accounts import AccountSection, AccountTerms, account_terms
+from guard.config.accounts import AccountSection, AccountTerms, account_terms, customers_of
 from guard.config.approvals import (
     ApprovalsSection,
     ApprovalTerms,
@@ -300,7 +300,7 @@ def parse_config(text: str) -> Config:
         approvals = None
         if file.approvals is not None:
             check_people(clients, file.endpoints.admin)
-            approvals = approval_terms(file.approvals, desks, instruments, accounts)
+            approvals = approval_terms(file.approvals, desks, instruments, customers_of(accounts))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return Config(
@@ -356,7 +356,7 @@ def _limits(
     if section is None:
         return []
     try:
-        return limit_tree(section, desks, instruments, venues, accounts)
+        return limit_tree(section, desks, instruments, venues, customers_of(accounts))
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

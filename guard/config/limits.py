@@ -13,8 +13,9 @@ How it fails: `ValueError` naming scope and key, the value and what is allowed.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Struct
@@ -55,6 +56,7 @@ from guard.protocol.ranges import Count, CountAboveZero, Symbol, VenueId
 
 NONE: Final = "none"
 SHOWN_MAX: Final = 20  # of what is unsaid
+NOBODY: Final[Mapping[str, str]] = MappingProxyType({})  # has an account
 
 NoneWord: TypeAlias = Literal["none"]
 _TIME: Final = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
@@ -131,6 +133,7 @@ class LimitsSection(ScopeSection, forbid_unknown_fields=True, frozen=True):
 
     desk: dict[Symbol, DeskSection] = {}
     symbol: dict[Symbol, ScopeSection] = {}
+    customer: dict[Symbol, ScopeSection] = {}
     account: dict[Symbol, ScopeSection] = {}
     trader: dict[Symbol, ScopeSection] = {}
     algo: dict[Symbol, ScopeSection] = {}
@@ -141,9 +144,11 @@ def limit_tree(
     desks: Collection[str],
     symbols: Collection[str],
     venues: Collection[int],
-    accounts: Collection[str] = (),
+    accounts: Mapping[str, str] = NOBODY,
 ) -> list[LimitScope]:
-    """The section as the log records it. Raises ValueError naming the place."""
+    """The section as the log records it; `accounts`: whose each is. Raises ValueError naming the
+    place.
+    """
     tree = tree_of(section)
     check_tree(tree, desks, symbols, accounts)
     check_venues(tree, venues)
@@ -168,7 +173,7 @@ def check_tree(
     tree: list[LimitScope],
     desks: Collection[str],
     symbols: Collection[str],
-    accounts: Collection[str] = (),
+    accounts: Mapping[str, str] = NOBODY,
 ) -> None:
     """Names that there are, an order that can meet them, nothing unsaid that must be said.
 
@@ -210,10 +215,19 @@ def check_names(
     tree: list[LimitScope],
     desks: Collection[str],
     symbols: Collection[str],
-    accounts: Collection[str] = (),
+    accounts: Mapping[str, str] = NOBODY,
 ) -> None:
-    """Names that there are; nobody defines traders and algorithms. Raises ValueError."""
+    """Names that there are; nobody defines traders and algorithms. `accounts`: whose each is.
+
+    Raises ValueError.
+    """
+    customers = set(accounts.values()) - {""}
     for scope in tree:
+        if scope.customer is not UNSET and scope.customer not in customers:
+            raise ValueError(
+                f"{scope.place}: no account is of customer {scope.customer!r}; allowed: "
+                f"{_some_of(customers)}"
+            )
         if scope.account is not UNSET and scope.account not in accounts:
             raise ValueError(
                 f"{scope.place}: there is no account {scope.account!r}; allowed: "

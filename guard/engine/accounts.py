@@ -2,15 +2,18 @@
 """Accounts: whose an order may be within its desk. Plain data; pure.
 
 Owns which there are, by name. An account is of one desk for good, and of one customer, or of none,
-at a time. A desk that has accounts takes no order that names none (`guard.engine.order_checks`).
+at a time; a customer is no more than what accounts name, of whichever desks. A desk that has
+accounts takes no order that names none (`guard.engine.order_checks`).
 
 How it fails: `InvariantError` for an account that is set as none may be.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from guard.protocol.fields import ORDER_NAMES
+from guard.protocol.limit_scopes import NAMED_SCOPES, ScopeKey, name_key
 from guard.protocol.request import TEXTS, Request
 from kernel import InvariantError
 from kernel import little_endian as le
@@ -64,9 +67,29 @@ class Accounts:
         else:
             account.customer = customer
 
-    def names(self) -> set[str]:
-        """What they are called."""
-        return {account.name for account in self._by_name.values()}
+    def customers(self) -> dict[str, str]:
+        """What they are called, and whose each is."""
+        return {account.name: account.customer for account in self._by_name.values()}
+
+    def has_customer(self, name: str) -> bool:
+        """Is an account that customer's? Those without one are of nobody, not of one called ""."""
+        return name != "" and any(one.customer == name for one in self._by_name.values())
+
+    def customer_of(self, account_name: str) -> str:
+        """Whose that account is; empty where there is no such account, or it is nobody's."""
+        account = self.get(account_name)
+        return "" if account is None else account.customer
+
+    def scopes_of(self, names: Mapping[str, str]) -> list[ScopeKey]:
+        """The scopes of whom an order names (of `ORDER_NAMES`, empty: nobody), and of its account's
+        customer, as limits are found by; for who asks seldom.
+        """
+        said = {"customer": self.customer_of(names.get("account", "")), **names}
+        return [name_key(kind, said[kind]) for kind in NAMED_SCOPES if said.get(kind)]
+
+    def scopes_of_request(self, request: Request) -> list[ScopeKey]:
+        """The same of an order's or a replace's request."""
+        return self.scopes_of({kind: request.text(kind) for kind in ORDER_NAMES})
 
     def all(self) -> list[Account]:
         """All of them, by name."""

@@ -170,7 +170,7 @@ def _note_limits(state: GuardState, desk: Desk, request: Request, outcome: Outco
     worth = state.worth_of(request)
     if worth is None:
         raise InvariantError(f"record {outcome.sequence} admits an order of no known symbol")
-    effective = state.limits.of_order(desk.limit_class, worth.limit_class, request)
+    effective = state.limits.of_order(desk.limit_class, worth.limit_class, request, state.accounts)
     return limit_checks.note_admitted(state, request, outcome, effective)
 
 

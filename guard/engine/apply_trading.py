@@ -13,9 +13,10 @@ from guard.engine.state import GuardState
 from guard.engine.trading_events import TradingHalted, TradingReduced, TradingResumed
 from kernel import InvariantError
 
-NAMED_SINCE_RULES: Final = 3  # accounts, traders, algorithms
-NAMES_STOPPED_MAX: Final = 16_384  # of traders and algorithms, which nobody defines
-FREE_NAMES: Final = ("trader", "algo")
+NAMED_SINCE_RULES: Final = 3  # customers, accounts, traders, algorithms
+NAMES_STOPPED_MAX: Final = 16_384  # of those that have no entry of their own
+FREE_NAMES: Final = ("trader", "algo")  # which nobody defines
+STOPPED_BY_NAME: Final = ("customer", *FREE_NAMES)
 
 
 def _apply_halted(state: GuardState, event: TradingHalted) -> None:
@@ -55,7 +56,7 @@ def _set(
 def _set_named(
     state: GuardState, scope: str, name: str, is_stopped: bool, is_reducing: bool
 ) -> None:
-    """The same of an account, a trader, an algorithm."""
+    """The same of a customer, an account, a trader, an algorithm."""
     if state.rules_version < NAMED_SINCE_RULES:
         raise InvariantError(
             f"{scope} {name}: known since version {NAMED_SINCE_RULES} of the rules"
@@ -68,10 +69,19 @@ def _set_named(
         return
     if not name:
         raise InvariantError(f"a {scope} without a name")
+    if scope == "customer" and not is_customer(state, name):
+        raise InvariantError(f"no account is of customer {name}")
     _keep(state.stopped_names, (scope, name), is_stopped)
     _keep(state.reducing_names, (scope, name), is_reducing)
     if len(state.stopped_names) + len(state.reducing_names) > NAMES_STOPPED_MAX:
         raise InvariantError(f"{scope} {name} is one more than {NAMES_STOPPED_MAX}")
+
+
+def is_customer(state: GuardState, name: str) -> bool:
+    """Has a customer of that name an account, or is stopped since it had one?"""
+    key = ("customer", name)
+    is_stopped = key in state.stopped_names or key in state.reducing_names
+    return is_stopped or state.accounts.has_customer(name)
 
 
 def _keep(names: set[Any], name: Any, is_kept: bool) -> None:

@@ -33,7 +33,7 @@ _KINDS = {
 def effective_limits(
     state: GuardState, desk: str, symbol: str, names: Sequence[ScopeKey] = ()
 ) -> Effective:
-    """What counts for a desk in a symbol, and those accounts, traders, algorithms."""
+    """What counts for a desk in a symbol, and those of `NAMED_SCOPES`."""
     return state.limits.resolved(desk, symbol, names)
 
 

@@ -27,6 +27,7 @@ from guard.protocol.limits import (
     OWN_KEYS,
     LimitScope,
     Scope,
+    ScopeKey,
     file_name,
 )
 
@@ -114,7 +115,7 @@ def said_by(scope: LimitScope) -> Said:
     rates = [
         (
             rate_words(rate.kind, rate.window_ms),
-            (scope.desk, scope.symbol, rate.kind, rate.window_ms),
+            (*scope.key, rate.kind, rate.window_ms),
             rate.max,
         )
         for rate in scope.rates or ()
@@ -135,9 +136,9 @@ class SaidByName:
     def __init__(self, tree: Iterable[LimitScope]) -> None:
         self.all: dict[tuple[str, str], Said] = {scope.key: said_by(scope) for scope in tree}
 
-    def covering(self, desk: str, symbol: str) -> list[Said]:
-        """Those that cover a desk in a symbol, each once, the widest first."""
-        names = dict.fromkeys((("", ""), (desk, ""), ("", symbol), (desk, symbol)))
+    def covering(self, desk: str, symbol: str, named: Iterable[ScopeKey] = ()) -> list[Said]:
+        """Those that cover a desk in a symbol, and of these names, each once, the widest first."""
+        names = dict.fromkeys((("", ""), (desk, ""), ("", symbol), (desk, symbol), *named))
         return [self.all[name] for name in names if name in self.all]
 
 

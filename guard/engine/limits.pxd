@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t as i64
 from libc.stdint cimport uint8_t as u8, uint32_t as u32, uint64_t as u64
 
+from guard.engine.accounts cimport Account, Accounts
 from guard.engine.recent cimport Recent
 from guard.protocol.request cimport Request
 from kernel cimport little_endian as le
@@ -46,7 +47,7 @@ cdef class Limits:
     cdef public Recent recent
     cdef public bint has_named
     cdef dict _scopes, _desk_classes, _symbol_classes
-    cdef dict _account_classes, _trader_classes, _algo_classes, _named, _shared
+    cdef dict _account_classes, _trader_classes, _algo_classes, _customer_classes, _named, _shared
     cdef list _desks, _symbols, _table, _names
 
     cpdef set(self, list tree, digest_hex)
@@ -54,9 +55,18 @@ cdef class Limits:
     @cython.locals(row=list, found=Effective)
     cpdef Effective effective(self, Py_ssize_t desk_class, Py_ssize_t symbol_class)
 
-    cpdef Effective of_order(self, Py_ssize_t desk_class, Py_ssize_t symbol_class, Request request)
+    cpdef Effective of_order(
+        self,
+        Py_ssize_t desk_class,
+        Py_ssize_t symbol_class,
+        Request request,
+        Accounts accounts,
+    )
 
-    @cython.locals(name=bytes, key=tuple, found=Effective, account=i64, trader=i64, algo=i64)
+    @cython.locals(
+        name=bytes, key=tuple, found=Effective, account=i64, trader=i64, algo=i64, customer=i64,
+        known=Account,
+    )
     cdef Effective _of_named(
-        self, Py_ssize_t desk_class, Py_ssize_t symbol_class, Request request
+        self, Py_ssize_t desk_class, Py_ssize_t symbol_class, Request request, Accounts accounts
     )

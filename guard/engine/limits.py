@@ -17,6 +17,7 @@ from typing import Final
 
 from msgspec import UNSET
 
+from guard.engine.accounts import Accounts
 from guard.engine.rates import CANCELS, EXECUTIONS, NOTIONAL, ORDERS, REPLACES, Bucket
 from guard.engine.recent import Recent
 from guard.engine.repeated import Repeated
@@ -160,13 +161,14 @@ class Limits:
         self._symbol_classes: dict[str, int] = {}
         self._table: list[list[Effective | None]] = [[]]
         self._shared: dict[object, Effective] = {}  # by content
-        self.has_named = False  # some account, trader or algorithm has limits
+        self.has_named = False  # some customer, account, trader or algorithm has limits
         self._names: list[ScopeKey] = []  # of which scopes
-        # By a name's bytes: the place of its scope there, and one more.
+        # By a name's bytes, a customer's by the name: the place of its scope there, and one more.
         self._account_classes: dict[bytes, int] = {}
         self._trader_classes: dict[bytes, int] = {}
         self._algo_classes: dict[bytes, int] = {}
-        self._named: dict[tuple[int, int, int, int, int], Effective] = {}
+        self._customer_classes: dict[str, int] = {}
+        self._named: dict[tuple[int, int, int, int, int, int], Effective] = {}
 
     def set(self, tree: list[LimitScope], digest_hex: str) -> None:
         """Another tree, normalized, and its digest. Buckets that both have keep what is used."""
@@ -190,6 +192,7 @@ class Limits:
                 self.buckets[key] = bucket
         self._named.clear()
         self._account_classes, self._trader_classes, self._algo_classes = {}, {}, {}
+        self._customer_classes = {}
         self._names = [scope.key for scope in tree if scope.name is not None]
         self.has_named = len(self._names) > 0
         classes = (self._account_classes, self._trader_classes, self._algo_classes)
@@ -197,7 +200,10 @@ class Limits:
             if scope.name is not None:
                 kind, name = scope.name
                 number = 1 + self._names.index(scope.key)
-                classes[fields.ORDER_NAMES.index(kind)][name.encode()] = number
+                if kind == "customer":
+                    self._customer_classes[name] = number
+                else:
+                    classes[fields.ORDER_NAMES.index(kind)][name.encode()] = number
         copied = [scope for scope in tree if scope.reconcile_s is not UNSET]
         self.has_drop_copy = len(copied) > 0
         windows = [scope.duplicate_window_ms or 0 for scope in tree]
@@ -246,28 +252,40 @@ class Limits:
             row[symbol_class] = found
         return found
 
-    def of_order(self, desk_class: int, symbol_class: int, request: Request) -> Effective:
-        """What counts for an order: of its desk in its symbol, and of whom it names."""
+    def of_order(
+        self, desk_class: int, symbol_class: int, request: Request, accounts: Accounts
+    ) -> Effective:
+        """What counts for an order: of its desk in its symbol, of whom it names, and of its
+        account's customer.
+        """
         if not self.has_named:
             return self.effective(desk_class, symbol_class)
         if request.account_bytes + request.trader_bytes + request.algo_bytes == 0:
             return self.effective(desk_class, symbol_class)
-        return self._of_named(desk_class, symbol_class, request)
+        return self._of_named(desk_class, symbol_class, request, accounts)
 
-    def _of_named(self, desk_class: int, symbol_class: int, request: Request) -> Effective:
+    def _of_named(
+        self, desk_class: int, symbol_class: int, request: Request, accounts: Accounts
+    ) -> Effective:
         texts = request.texts
         name = le.bytes_at(texts, _ACCOUNT_AT, request.account_bytes)
         account = self._account_classes.get(name, 0)
         trader = self._trader_classes.get(le.bytes_at(texts, _TRADER_AT, request.trader_bytes), 0)
         algo = self._algo_classes.get(le.bytes_at(texts, _ALGO_AT, request.algo_bytes), 0)
-        if account == 0 and trader == 0 and algo == 0:
+        customer = 0
+        if len(self._customer_classes) > 0:
+            known = accounts.of(request)
+            if known is not None:
+                customer = self._customer_classes.get(known.customer, 0)
+        if account == 0 and trader == 0 and algo == 0 and customer == 0:
             return self.effective(desk_class, symbol_class)
-        key = (desk_class, symbol_class, account, trader, algo)
+        key = (desk_class, symbol_class, customer, account, trader, algo)
         found = self._named.get(key)
         if found is None:
             if len(self._named) >= NAMED_KEPT_MAX:
                 self._named.clear()
-            names = [self._names[number - 1] for number in (account, trader, algo) if number]
+            numbers = (customer, account, trader, algo)
+            names = [self._names[number - 1] for number in numbers if number]
             found = self._resolve(self._desks[desk_class], self._symbols[symbol_class], names)
             self._named[key] = found
         return found

@@ -97,7 +97,7 @@ def notional_overflow(state: GuardState, request: Request, outcome: Outcome, fou
     if state.has_limits:
         assert found.desk is not None
         desk_class, symbol_class = found.desk.limit_class, worth.limit_class
-        found.limits = state.limits.of_order(desk_class, symbol_class, request)
+        found.limits = state.limits.of_order(desk_class, symbol_class, request, state.accounts)
     else:
         found.limits = None
     notional = limit_checks.notional_microcents(request, found)

@@ -261,7 +261,9 @@ def apply_replace(state: GuardState, request: Request, outcome: Outcome) -> int:
         worth = state.worth_of(request)
         if worth is None:
             raise InvariantError(f"record {outcome.sequence} replaces an order of no known symbol")
-        effective = state.limits.of_order(desk.limit_class, worth.limit_class, request)
+        effective = state.limits.of_order(
+            desk.limit_class, worth.limit_class, request, state.accounts
+        )
         limit_checks.note_replaced(request, more, effective)
     chains.add(orders, state.share_of(request), first, request, outcome)
     orders.note_fill(first, filled, held + more)

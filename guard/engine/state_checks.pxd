@@ -15,6 +15,10 @@ cdef i64 _NO_LIMIT
 cdef bint disk_low(GuardState, Request, Outcome, Found) except -1
 cdef bint firm_halted(GuardState, Request, Outcome, Found) except -1
 @cython.locals(account=Account)
+cdef bint customer_halted(GuardState, Request, Outcome, Found) except -1
+@cython.locals(account=Account)
+cdef bint customer_reducing(GuardState, Request, Outcome, Found) except -1
+@cython.locals(account=Account)
 cdef bint account_halted(GuardState, Request, Outcome, Found) except -1
 @cython.locals(account=Account)
 cdef bint account_reducing(GuardState, Request, Outcome, Found) except -1

@@ -37,6 +37,24 @@ def symbol_halted(state: GuardState, request: Request, _outcome: Outcome, _found
     return len(state.stopped_symbols) > 0 and request.symbol in state.stopped_symbols
 
 
+def customer_halted(state: GuardState, _request: Request, _outcome: Outcome, found: Found) -> bool:
+    """Has a person stopped the orders of its account's customer?"""
+    account = found.account
+    if account is None or len(state.stopped_names) == 0:
+        return False
+    return ("customer", account.customer) in state.stopped_names
+
+
+def customer_reducing(
+    state: GuardState, _request: Request, _outcome: Outcome, found: Found
+) -> bool:
+    """Does a person let its account's customer but reduce positions?"""
+    account = found.account
+    if account is None or len(state.reducing_names) == 0:
+        return False
+    return ("customer", account.customer) in state.reducing_names
+
+
 def account_halted(_state: GuardState, _request: Request, _outcome: Outcome, found: Found) -> bool:
     """Has a person stopped the orders of its account?"""
     account = found.account

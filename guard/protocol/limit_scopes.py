@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 
 class Scope(IntEnum):
-    """Whose limit it is, the narrowest last. A reject's detail names it by its number."""
+    """Whose limit it is. A reject's detail names it by its number."""
 
     UNSAID = 0
     FIRM = 1
@@ -18,10 +18,17 @@ class Scope(IntEnum):
     ACCOUNT = 5
     TRADER = 6
     ALGO = 7
+    CUSTOMER = 8
 
 
-# The scopes of what an order names beside its desk and its symbol.
-NAMED_SCOPES: Final = {"account": Scope.ACCOUNT, "trader": Scope.TRADER, "algo": Scope.ALGO}
+# The scopes of what an order names beside its desk and its symbol, and of its account's customer,
+# the widest first.
+NAMED_SCOPES: Final = {
+    "customer": Scope.CUSTOMER,
+    "account": Scope.ACCOUNT,
+    "trader": Scope.TRADER,
+    "algo": Scope.ALGO,
+}
 SCOPE_WORDS: Final = {
     Scope.UNSAID: "no scope",
     Scope.FIRM: "the firm",
@@ -31,6 +38,7 @@ SCOPE_WORDS: Final = {
     Scope.ACCOUNT: "the account",
     Scope.TRADER: "the trader",
     Scope.ALGO: "the algorithm",
+    Scope.CUSTOMER: "the customer",
 }
 
 # Desk and symbol, empty for all; or what no desk is called, and nothing.
@@ -38,5 +46,5 @@ ScopeKey: TypeAlias = tuple[str, str]
 
 
 def name_key(kind: str, name: str) -> ScopeKey:
-    """The key of the scope of an account, a trader, an algorithm."""
+    """The key of the scope of a customer, an account, a trader, an algorithm."""
     return f"{kind}={name}", ""

@@ -128,10 +128,11 @@ class LimitScope(Struct, forbid_unknown_fields=True, frozen=True):
     account: Symbol | UnsetType = UNSET
     trader: Symbol | UnsetType = UNSET
     algo: Symbol | UnsetType = UNSET
+    customer: Symbol | UnsetType = UNSET
 
     @property
     def name(self) -> tuple[str, str] | None:
-        """Which of account, trader and algorithm it is, and the name; None where it is none."""
+        """Which of `NAMED_SCOPES` it is, and the name; None where it is none."""
         for kind in NAMED_SCOPES:
             said = getattr(self, kind)
             if said is not UNSET:
@@ -441,7 +442,7 @@ def _check_scope(scope: LimitScope) -> None:
 
 
 def _check_named(scope: LimitScope) -> None:
-    """Of an account, a trader or an algorithm alone, and of what its orders say themselves."""
+    """Of one of `NAMED_SCOPES` alone, and of what its orders say themselves."""
     assert scope.name is not None
     count = sum(getattr(scope, kind) is not UNSET for kind in NAMED_SCOPES)
     if scope.desk or scope.symbol or count > 1:

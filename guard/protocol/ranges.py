@@ -78,7 +78,7 @@ WindowNsOrNone: TypeAlias = Annotated[
 ActionId: TypeAlias = Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z")]
 OrderName: TypeAlias = ActionId
 Symbol: TypeAlias = DeskName
-HaltScope: TypeAlias = Literal["firm", "desk", "account", "trader", "algo", "symbol"]
+HaltScope: TypeAlias = Literal["firm", "customer", "desk", "account", "trader", "algo", "symbol"]
 ScopeName: TypeAlias = Annotated[str, Meta(pattern=rf"^({NAME_PATTERN.pattern})?\Z")]
 OperatorAction: TypeAlias = Literal["checkpoint", "rotate", "stop", "clients"]
 

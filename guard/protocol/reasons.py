@@ -44,6 +44,7 @@ class Refusal(IntEnum):
     TRADER_HALTED = 218
     ALGO_HALTED = 219
     ALL_OR_NONE_REFUSED = 220
+    CUSTOMER_HALTED = 221
     LIMIT_UNSAID = 510
     SYMBOL_RESTRICTED = 511
     SYMBOL_NOT_ALLOWED = 512
@@ -91,6 +92,7 @@ class Refusal(IntEnum):
     ACCOUNT_REDUCING = 505
     TRADER_REDUCING = 506
     ALGO_REDUCING = 507
+    CUSTOMER_REDUCING = 508
 
     @property
     def word(self) -> str:

@@ -1,4 +1,4 @@
-"""Accounts, and what is stopped of them, of traders and algorithms, in a checkpoint's head. Pure.
+"""Accounts, and what is stopped of them, of customers and so on, in a checkpoint's head. Pure.
 
 A part of `guard.recovery.checkpoint_payload`.
 

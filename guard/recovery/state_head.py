@@ -36,7 +36,7 @@ PositionCount: TypeAlias = Annotated[int, Meta(ge=0, le=2**32)]
 # Desk, symbol, kind and window of a rate, and what `guard.engine.rates` dumps of it.
 RateUsed: TypeAlias = tuple[str, str, str, int, list[int]]
 
-FreeName: TypeAlias = tuple[Literal["trader", "algo"], DeskName]
+StoppedName: TypeAlias = tuple[Literal["customer", "trader", "algo"], DeskName]
 
 
 class StateError(ValueError):
@@ -65,7 +65,7 @@ class StateHead(Struct, forbid_unknown_fields=True):
     those of which it is not known what they have made since.
     `locates`: id, desk, symbol, lots, how many of them are used, and the record that added it.
     `accounts`: name, desk, and the customer whose it is, empty for none. `stopped_names`,
-    `reducing_names`: of traders and algorithms, which of both, and the name.
+    `reducing_names`: of customers, traders and algorithms, which of them, and the name.
     """
 
     log_id: str
@@ -120,5 +120,5 @@ class StateHead(Struct, forbid_unknown_fields=True):
     accounts: list[AccountEntry] | UnsetType = UNSET
     stopped_accounts: list[DeskName] | UnsetType = UNSET
     reducing_accounts: list[DeskName] | UnsetType = UNSET
-    stopped_names: list[FreeName] | UnsetType = UNSET
-    reducing_names: list[FreeName] | UnsetType = UNSET
+    stopped_names: list[StoppedName] | UnsetType = UNSET
+    reducing_names: list[StoppedName] | UnsetType = UNSET

@@ -81,7 +81,7 @@ def health_of(
 
 
 def named(state: GuardState, names: set[tuple[str, str]], flag: str) -> list[str]:
-    """The accounts of which that is so, and those traders and algorithms: which, and the name."""
+    """The accounts of which that is so, and those others: which, and the name."""
     accounts = [f"account {one.name}" for one in state.accounts.all() if getattr(one, flag)]
     return accounts + [f"{scope} {name}" for scope, name in sorted(names)]
 

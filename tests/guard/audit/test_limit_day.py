@@ -135,7 +135,7 @@ def test_of_every_key_there_is_a_line() -> None:
         "reference_age_max_ms",
     }  # fmt: skip
     unnamed = [f for f in LimitScope.__struct_fields__ if f not in said]
-    of_scope = {"account", "trader", "algo"}  # whose limits they are
+    of_scope = {"customer", "account", "trader", "algo"}  # whose limits they are
     unsaid = {f for f in unnamed if getattr(LimitScope(), f) is UNSET}
     assert unsaid == {"rates", "session_ends"} | of_scope
 

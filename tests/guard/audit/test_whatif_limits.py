@@ -7,7 +7,7 @@ import pytest
 from audit_support import audited
 from guard.audit.audit import Audit
 from guard.audit.overrides import Overrides
-from guard.protocol.limits import KEYS, LimitScope, RateKind
+from guard.protocol.limits import KEYS, NAMED_SCOPES, LimitScope, RateKind
 from guard_limits_support import WAIVED, limits_config
 from guard_support import SECOND_NS, T0, LoggedEngine, fill, order
 from replace_support import replace
@@ -107,7 +107,7 @@ def reasons(found: dict[str, Any]) -> set[str]:
 
 def test_every_key_is_tried() -> None:
     names = {key.name for key in KEYS}
-    said = {*LimitScope.__struct_fields__} - {"desk", "symbol", "rates"}
+    said = {*LimitScope.__struct_fields__} - {"desk", "symbol", "rates", *NAMED_SCOPES}
     assert names <= said
     assert said == REFUSING.keys() | SILENT.keys() | {"mark_jump_bps"}
     assert set(RATES) == set(RateKind.__args__)  # type: ignore[attr-defined]

@@ -83,6 +83,7 @@ def test_a_check_says_what_it_looks_at() -> None:
         "order",
         "guard",
         "firm",
+        "customer",
         "desk",
         "account",
         "trader",

@@ -1,4 +1,4 @@
-"""Limits of accounts, traders and algorithms: of what an order says itself, and its rates.
+"""Limits of customers, accounts, traders and algorithms: of what an order may be, and its rates.
 
 Every order goes through the bytes of its record; each test's log is replayed, folded, and its
 state taken through a checkpoint, which must have used as much of every rate (`engines`).
@@ -22,6 +22,7 @@ from guard.config.errors import ConfigError
 from guard.config.file import Config
 from guard.config.limits import effective_lines, tree_differences
 from guard.engine import limit_checks, limits
+from guard.engine.account_events import AccountSet
 from guard.engine.limit_lines import limit_lines
 from guard.engine.limits import Limits
 from guard.engine.loosening import limit_loosenings
@@ -48,7 +49,9 @@ from replace_support import replaced
 from wal import ChainHasher
 
 HASHER = ChainHasher(KEY)
-ACCOUNTS = '[accounts.one]\ndesk = "desk-alpha"\n[accounts.two]\ndesk = "desk-alpha"\n'
+ACCOUNTS = '[accounts.one]\ndesk = "desk-alpha"\n[accounts.two]\ndesk = "desk-alpha"\n' + "".join(
+    f'[accounts.of-{name}]\ndesk = "desk-alpha"\ncustomer = "{name}"\n' for name in ("one", "two")
+)
 KINDS = tuple(NAMED_SCOPES)
 MS = 1_000_000
 MARK = {"AAPL": (19_000, 1)}
@@ -86,6 +89,8 @@ def begun(engines: list[LoggedEngine], text: str, firm: str = WAIVED) -> LoggedE
 
 def of(kind: str, name: str = "one", **changes: Any) -> dict[str, Any]:
     """The fields of an order of that name; its account is another one where that is not it."""
+    if kind == "customer":
+        return {"account": f"of-{name}", **changes}
     return {"account": "two", kind: name, **changes}
 
 
@@ -161,10 +166,13 @@ def test_the_strictest_counts_and_of_equal_ones_the_widest_is_named(
     firm = 'quantity_max = 50\nvalue_max = "none"\nprice_collar_bps = "none"\n'
     text = "".join(
         f"[limits.{kind}.one]\nquantity_max = {most}\n"
-        for kind, most in zip(KINDS, (50, 40, 30), strict=True)
+        for kind, most in zip(KINDS, (45, 50, 40, 30), strict=True)
     )
     engine = begun(engines, text, firm)
     for names, limit, scope in (
+        ({"account": "of-one"}, 45, 8),
+        ({"account": "of-one", "trader": "one"}, 40, 6),
+        ({"account": "of-two"}, 50, 1),
         ({"account": "one"}, 50, 1),
         ({"account": "one", "trader": "one"}, 40, 6),
         ({"account": "one", "trader": "one", "algo": "one"}, 30, 7),
@@ -189,7 +197,8 @@ def test_a_rate_of_orders(engines: list[LoggedEngine], kind: str) -> None:
     assert verdict(engine, T0 + 2 * MS, **of(kind)) == wanted
     assert verdict(engine, T0 + 2 * MS, **of(kind, "two")) == "admitted"
     if kind != "account":  # of whichever desk
-        beta: dict[str, Any] = {"desk": "desk-beta", "quantity": 1, kind: "one"}
+        engine.log(actor().event(AccountSet, account="b", desk="desk-beta", customer="one"))
+        beta: dict[str, Any] = of(kind) | {"desk": "desk-beta", "account": "b", "quantity": 1}
         assert verdict(engine, T0 + 2 * MS, **beta) == wanted
     engine.restart()
     assert verdict(engine, T0 + 3 * MS, **of(kind)) == wanted
@@ -255,7 +264,12 @@ def test_what_is_worked_out_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("[limits.account.nix]\nquantity_max = 1\n", "no account 'nix'; allowed: one, two"),
+        ("[limits.account.nix]\nquantity_max = 1\n", "no account 'nix'; allowed: of-one, of-two"),
+        (
+            "[limits.customer.nix]\nquantity_max = 1\n",
+            "limits.customer.nix: no account is of customer 'nix'; allowed: one, two",
+        ),
+        ("[limits.customer.one]\nopen_orders_max = 1\n", "limits.customer.one.open_orders_max: 1"),
         ("[limits.trader.one]\nopen_orders_max = 1\n", "limits.trader.one.open_orders_max: 1"),
         ("[limits.algo.one]\nposition_long_max = 1\n", "limits.algo.one.position_long_max: 1"),
         ('[limits.account.one]\nself_match = "flag"\n', "limits.account.one.self_match: flag"),
@@ -296,6 +310,7 @@ def test_a_scope_names_one_thing() -> None:
         LimitScope(account="one", trader="one", quantity_max=1),
         LimitScope("desk-alpha", account="one", quantity_max=1),
         LimitScope("", "AAPL", algo="one", quantity_max=1),
+        LimitScope(account="one", customer="one", quantity_max=1),
     ):
         with pytest.raises(ValueError, match="names something else, too"):
             normalized([scope])
@@ -308,6 +323,9 @@ def test_a_scope_names_one_thing() -> None:
         why="so",
     )
     with pytest.raises(AdminError, match="no account 'nix'"):
+        plan(engine.state, action, actor())
+    action.limits[-1] = LimitScope(customer="nix", quantity_max=1)
+    with pytest.raises(AdminError, match="no account is of customer 'nix'"):
         plan(engine.state, action, actor())
 
 
@@ -323,6 +341,7 @@ def test_it_is_shown_where_each_comes_from(
 ) -> None:
     text = "[limits.account.one]\nquantity_max = 5\n[limits.trader.t]\nvenues = [10]\n"
     text += '[limits.algo.x]\nrates = [{kind = "orders", window_ms = 5, max = 2}]\n'
+    text += "[limits.customer.one]\nquantity_max = 4\n"
     tree = config(text).limits
     plain = effective_lines(tree, "desk-alpha", "AAPL")
     assert ("quantity_max", "none", "limits") in plain
@@ -342,6 +361,21 @@ def test_it_is_shown_where_each_comes_from(
     out = capsys.readouterr().out
     assert "limits of desk desk-alpha, account one, algo x in symbol AAPL:" in out
     assert "limits.account.one" in out
+    for names, words in (
+        (["--account", "of-one"], "customer one, account of-one in symbol AAPL:"),
+        (["--customer", "one"], "desk-alpha, customer one in symbol AAPL:"),
+    ):
+        assert main([*asking, *names]) == 0
+        out = capsys.readouterr().out
+        assert words in out
+        assert "limits.customer.one" in out
+    for names, words in (
+        (["--account", "of-one", "--customer", "two"], "account of-one is of one, not two"),
+        (["--account", "one", "--customer", "two"], "account one is of nobody, not two"),
+        (["--customer", "nix"], "desk desk-alpha has no account of customer 'nix'"),
+    ):
+        assert main([*asking, *names]) != 0
+        assert words in capsys.readouterr().err
     assert main([*asking, "--account", "nix"]) != 0
     assert "desk desk-alpha has no account 'nix'" in capsys.readouterr().err
 
@@ -387,6 +421,8 @@ quantity_max = 50
 rates = [{kind = "orders", window_ms = 60000, max = 2}]
 [limits.algo.one]
 venues = [10]
+[limits.customer.one]
+quantity_max = 60
 """
 
 
@@ -395,7 +431,7 @@ def played() -> list[bytes]:
     for names in (
         {"account": "one"}, {"account": "one", "quantity": 50}, of("trader"), of("trader"),
         of("trader"), of("algo", venue=20), of("algo"), of("algo", "two", venue=20),
-        of("trader", "two"),
+        of("trader", "two"), of("customer"), of("customer", quantity=61),
     ):  # fmt: skip
         verdict(day, **names)
     return day.records
@@ -422,7 +458,7 @@ REAL_NOTE = limit_checks.note_admitted
 BUGS: dict[str, tuple[Any, str, Any]] = {
     **{f"limits of {kind}s do not count": (Limits, "_resolve", _forgets(kind)) for kind in KINDS},
     "what they name does not count": (
-        Limits, "of_order", lambda self, desk, symbol, _request: self.effective(desk, symbol),
+        Limits, "of_order", lambda self, desk, symbol, *_of: self.effective(desk, symbol),
     ),
     "an admitted order uses nothing of it": (limit_checks, "note_admitted", _takes_nothing),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Accounts, traders and algorithms that people halt, let but reduce, and resume.
+"""Customers, accounts, traders and algorithms that people halt, let but reduce, and resume.
 
 Every order goes through the bytes of its record; each test's log is replayed, folded, and its
 state taken through a checkpoint, which must have the same states (`engines`).
@@ -17,7 +17,7 @@ from guard.admin.actions import plan
 from guard.admin.messages import AdminError
 from guard.cli.admin import add as add_admin
 from guard.engine import apply_trading, checks, state_checks
-from guard.engine.events import TradingHalted
+from guard.engine.events import AccountSet, TradingHalted
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Reject, Replace
 from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
@@ -40,8 +40,10 @@ from kernel import InvariantError
 from wal import ChainHasher
 
 HASHER = ChainHasher(KEY)
-ACCOUNTS = '[accounts.one]\ndesk = "desk-alpha"\n[accounts.two]\ndesk = "desk-alpha"\n'
-SCOPES = ("account", "trader", "algo")
+ACCOUNTS = '[accounts.one]\ndesk = "desk-alpha"\n[accounts.two]\ndesk = "desk-alpha"\n' + "".join(
+    f'[accounts.of-{name}]\ndesk = "desk-alpha"\ncustomer = "{name}"\n' for name in ("one", "two")
+)
+SCOPES = ("customer", "account", "trader", "algo")
 
 
 def states(state: GuardState) -> Any:
@@ -79,7 +81,8 @@ def act(engine: LoggedEngine, kind: Any, scope: str, name: str = "one") -> list[
 
 def asking(engine: LoggedEngine, scope: str, name: str = "one", **changes: Any) -> Any:
     """What an order of that name is answered; its account is another one where that is not it."""
-    fields = {"account": "two", scope: name, **changes}
+    of_scope = {"account": f"of-{name}"} if scope == "customer" else {"account": "two", scope: name}
+    fields = {**of_scope, **changes}
     answer = engine.submit(order(f"V-{len(engine.records)}", **fields))
     if isinstance(answer, Admit):
         return "reducing" if answer.reducing is True else "admitted"
@@ -94,7 +97,7 @@ def test_a_halt_stops_all_orders_of_it_and_of_no_other(
 ) -> None:
     engine = begun(engines)
     assert asking(engine, scope) == "admitted"
-    engine.submit(fill("F-1", 40, fee=0, client_order_id="V-9"))
+    engine.submit(fill("F-1", 40, fee=0, client_order_id="V-11"))
     assert act(engine, asked.Halt, scope) == [f"{scope} one: active -> halted"]
     assert asking(engine, scope) == f"{scope}_halted"
     assert asking(engine, scope, side="sell", quantity=1) == f"{scope}_halted"
@@ -105,15 +108,15 @@ def test_a_halt_stops_all_orders_of_it_and_of_no_other(
     engine.restart()
     assert asking(engine, scope) == f"{scope}_halted"
     # Facts pass, and so does a replace that only lowers the risk of what works.
-    engine.submit(fill("F-2", 1, fee=0, client_order_id="V-9"))
-    less = Replace("R-1", "desk-alpha", "V-9", 50, 19_000, "limit", "day")
-    more = Replace("R-2", "desk-alpha", "V-9", 101, 19_000, "limit", "day")
+    engine.submit(fill("F-2", 1, fee=0, client_order_id="V-11"))
+    less = Replace("R-1", "desk-alpha", "V-11", 50, 19_000, "limit", "day")
+    more = Replace("R-2", "desk-alpha", "V-11", 101, 19_000, "limit", "day")
     refused = engine.submit(more)
     assert isinstance(refused, Reject)
     assert refused.reason == f"{scope}_halted"
     assert isinstance(engine.submit(less), Admit)
-    engine.submit(cancel("V-9"))
-    assert engine.submit(status("V-9")).state == "closed"
+    engine.submit(cancel("V-11"))
+    assert engine.submit(status("V-11")).state == "closed"
     assert act(engine, asked.Resume, scope) == [f"{scope} one: halted -> active"]
     assert asking(engine, scope) == "admitted"
 
@@ -122,7 +125,7 @@ def test_a_halt_stops_all_orders_of_it_and_of_no_other(
 def test_reducing_lets_exits_pass(engines: list[LoggedEngine], scope: str) -> None:
     engine = begun(engines)
     assert asking(engine, scope) == "admitted"
-    engine.submit(fill("F-1", 40, fee=0, client_order_id="V-9"))
+    engine.submit(fill("F-1", 40, fee=0, client_order_id="V-11"))
     act(engine, asked.Halt, scope)
     assert act(engine, asked.Reducing, scope) == [f"{scope} one: halted -> reducing"]
     assert asking(engine, scope) == f"{scope}_reducing"
@@ -141,13 +144,17 @@ def test_the_strictest_that_applies_is_said_in_the_tables_order(
     names = {"trader": "one", "algo": "one"}
     for scope in SCOPES:
         act(engine, asked.Reducing, scope)
+    assert asking(engine, "customer", **names) == "customer_reducing"
     assert asking(engine, "account", **names) == "account_reducing"
     act(engine, asked.Halt, "algo")
+    assert asking(engine, "customer", **names) == "algo_halted"
     assert asking(engine, "account", **names) == "algo_halted"
     act(engine, asked.Halt, "trader")
     assert asking(engine, "account", **names) == "trader_halted"
     act(engine, asked.Halt, "account")
+    act(engine, asked.Halt, "customer")
     act(engine, asked.Halt, "symbol", "AAPL")
+    assert asking(engine, "customer", **names) == "customer_halted"
     assert asking(engine, "account", **names) == "account_halted"
     act(engine, asked.Halt, "desk", "desk-alpha")
     answer = engine.submit(order("Z-1", account="one", **names))
@@ -164,13 +171,38 @@ def test_what_cannot_be_done(scope: str) -> None:
     with pytest.raises(AdminError) as caught:
         act(engine, asked.Halt, scope)
     assert caught.value.code == "already_so"
+    is_known = scope in ("customer", "account")  # no other is defined anywhere
     with pytest.raises(AdminError) as caught:
-        act(engine, asked.Halt, scope, "" if scope != "account" else "nix")
-    assert caught.value.code == ("unknown_account" if scope == "account" else "invalid")
+        act(engine, asked.Halt, scope, "nix" if is_known else "")
+    assert caught.value.code == (f"unknown_{scope}" if is_known else "invalid")
+    with pytest.raises(AdminError):  # nobody's accounts are no customer's
+        act(engine, asked.Halt, scope, "")
     forgiving = asked.Resume(scope=scope, name="one", forgive_fees=True, action_id="f", why="so")
     with pytest.raises(AdminError) as caught:
         plan(engine.state, forgiving, actor())
     assert caught.value.field == "forgive_fees"
+
+
+def test_a_customer_is_what_accounts_say(engines: list[LoggedEngine]) -> None:
+    engine = begun(engines)
+    assert act(engine, asked.Halt, "customer") == ["customer one: active -> halted"]
+    assert asking(engine, "customer") == "customer_halted"
+    # The account goes to another customer, and a new one of another desk comes to this one.
+    engine.log(actor().event(AccountSet, account="of-one", desk="desk-alpha", customer="two"))
+    assert asking(engine, "customer") == "admitted"
+    engine.log(actor().event(AccountSet, account="b", desk="desk-beta", customer="one"))
+    assert asking(engine, "account", "b", desk="desk-beta", quantity=1) == "customer_halted"
+    engine.restart()
+    assert asking(engine, "account", "b", desk="desk-beta", quantity=1) == "customer_halted"
+    # Nobody's account is no customer's, and who has none any more can be resumed all the same.
+    assert asking(engine, "account") == "admitted"
+    engine.log(actor().event(AccountSet, account="b", desk="desk-beta"))
+    assert asking(engine, "account", "b", desk="desk-beta", quantity=1) == "admitted"
+    assert act(engine, asked.Resume, "customer") == ["customer one: halted -> active"]
+    with pytest.raises(AdminError, match="there is no customer 'one'"):
+        act(engine, asked.Halt, "customer")
+    with pytest.raises(InvariantError, match="no account is of customer one"):
+        engine.log(actor().event(TradingHalted, scope="customer", name="one"))
 
 
 def test_no_more_names_than_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +212,7 @@ def test_no_more_names_than_there_may_be(monkeypatch: pytest.MonkeyPatch) -> Non
     act(engine, asked.Halt, "trader", "a")
     act(engine, asked.Reducing, "algo", "a")
     act(engine, asked.Halt, "algo", "a")  # of which there is one already
-    with pytest.raises(AdminError, match="2 traders and algorithms are stopped"):
+    with pytest.raises(AdminError, match="2 customers, traders and algorithms are stopped"):
         act(engine, asked.Halt, "trader", "b")
     event = actor().event(TradingHalted, scope="trader", name="b")
     with pytest.raises(InvariantError, match="one more than 2"):
@@ -189,7 +221,8 @@ def test_no_more_names_than_there_may_be(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_log_that_cannot_be() -> None:
     for scope, name, version in (
-        ("account", "nix", 3), ("trader", "", 3), ("algo", "", 3), ("trader", "t", 2),
+        ("customer", "nix", 3), ("account", "nix", 3),
+        ("trader", "", 3), ("algo", "", 3), ("trader", "t", 2),
     ):  # fmt: skip
         engine = LoggedEngine(rules_version=version)
         with pytest.raises(InvariantError):
@@ -239,7 +272,7 @@ def test_the_command_line_names_one_scope() -> None:
 def played() -> list[bytes]:
     day = LoggedEngine(dev_config(("[settings]", f"{ACCOUNTS}\n[settings]")))
     asking(day, "account")
-    day.submit(fill("F-1", 40, fee=0, client_order_id="V-9"))
+    day.submit(fill("F-1", 40, fee=0, client_order_id="V-11"))
     for scope in SCOPES:
         act(day, asked.Halt, scope)
         asking(day, scope)
