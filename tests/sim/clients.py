@@ -15,6 +15,7 @@ from sim.tables import WORTH
 
 Request = dict[str, Any]
 
+TRADERS = ("t-1", "t-2")
 LOCATES = ("L-1", "L-2", "L-3", "L-4")
 DESKS = ("desk-alpha", "desk-alpha", "desk-beta")
 MALFORMED: tuple[tuple[Request, str, str], ...] = (
@@ -38,6 +39,8 @@ class Clients:
         self._now_ns = 0
         self._next_id = 0
         self.knows_locates = False  # software with earlier rules did not
+        self.knows_names = False  # the same of whom orders name
+        self.accounts: dict[str, list[str]] = {}  # of desks, as far as their clients know
 
     @property
     def known(self) -> list[Request]:
@@ -143,6 +146,8 @@ class Clients:
             request |= {"venue": 10, "allow_substitute": False}
         if self.knows_locates and request["side"] == "sell" and self._next_id % 5:
             request["locate_id"] = LOCATES[self._next_id % len(LOCATES)]
+        if self.knows_names:
+            request |= self._names(request["desk"])
         if self._next_id % 5 == 0:
             request["time_in_force"] = "gtc"  # its day's close leaves it open
         oddity = rng.random()
@@ -159,6 +164,17 @@ class Clients:
         if rng.random() < 0.1:
             request |= {"order_type": "limit", "currency": "USD"}  # what is the default anyway
         return request
+
+    def _names(self, desk: str) -> Request:
+        """Whose an order of that desk is, and the person that has made it."""
+        number = self._next_id
+        accounts = self.accounts.get(desk, [])
+        found = {"trader": TRADERS[number // 7 % len(TRADERS)]} if number % 2 == 0 else {}
+        if accounts and number % 8:
+            found["account"] = accounts[number // 2 % len(accounts)]
+        if number % 41 == 0:
+            found["account"] = "acc-nobody"
+        return found
 
     def _together(self, now_ns: int) -> Request:
         """Orders that stand or fall together: new ones, the same again, or some that are known."""

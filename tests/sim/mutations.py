@@ -34,6 +34,7 @@ from guard.server.batch import Gathering
 from guard.server.pipeline import Pipeline
 from guard.server.request_path import RequestPath
 from kernel.ledger import BudgetEngine
+from sim.account_mutations import ACCOUNT_MUTATIONS, NAMES_BLIND
 from sim.admin_mutations import ADMIN_MUTATIONS
 from sim.checkpoint_mutations import CHECKPOINT_MUTATIONS
 from sim.drop_copy_mutations import DROP_COPY_MUTATIONS
@@ -383,6 +384,8 @@ MUTATIONS: tuple[Callable[[], Patch], ...] = (
     *ADMIN_MUTATIONS,
     *DROP_COPY_MUTATIONS,
     *LOCATE_MUTATIONS,
+    *map(check_blind, NAMES_BLIND),
+    *ACCOUNT_MUTATIONS,
 )
 
 

@@ -166,7 +166,7 @@ class Operating:
         for asked in self._oracle.repeats_of_actions(self._wall_ns()):
             self._arrive(self._keep({**asked, "by": "Eve", "why": "was it done?"}))
             self.listen(9)
-        for kind in ("desks", "locates"):
+        for kind in ("desks", "locates", "accounts"):
             self._arrive(self._keep({"type": kind}))
             self.listen(9)
         if any(self._expected.values()):

@@ -40,11 +40,13 @@ KINDS = {
     "lift_latch": 12,
     "add_locate": 10,
     "remove_locate": 4,
+    "set_account": 14,
     "checkpoint": 3,
     "rotate": 3,
     "close_day": 10,
     "desks": 6,
     "locates": 3,
+    "accounts": 3,
 }
 # What a correction says, beside what is so already.
 CORRECTED = {
@@ -59,6 +61,15 @@ LATCHES = (
     ("desk-nobody", "", "surplus"),
     ("desk-alpha", "NONE", "loss"),
     ("", "", "silence"),
+)
+# Accounts, all of one desk, and the customers whose they may be.
+ACCOUNTS = ("acc-1", "acc-1", "acc-2")
+CUSTOMERS = ("c-1", "c-1", "c-1", "c-2", "")
+# Of whom orders name, and whose their accounts are, what a person may halt.
+NAMES = (
+    *(("customer", name) for name in CUSTOMERS),
+    *(("account", name) for name in ACCOUNTS),
+    *(("trader", name) for name in ("t-1", "t-1", "")),
 )
 # How many lots a locate is of.
 LENT = (1, 100, 500, 3_000)
@@ -115,7 +126,7 @@ class Operators:
         kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
         if kind == "set_limits" and not self._has_limits:
             kind = "free_hold"
-        if kind in ("desks", "locates"):
+        if kind in ("desks", "locates", "accounts"):
             return {"type": kind}
         action = {**self._named(kind), **self._asked(kind, said)}
         if kind == "close_day" and rng.random() < 0.95:
@@ -184,6 +195,10 @@ class Operators:
                 return locate
             symbol = rng.choice(("AAPL", "AAPL", "AAPL", "BTC-USD", "NONE"))
             return {**locate, "desk": desk, "symbol": symbol, "quantity_lots": rng.choice(LENT)}
+        if kind == "set_account":
+            of = "desk-nobody" if desk == "desk-nobody" else "desk-beta"
+            account, customer = rng.choice(ACCOUNTS), rng.choice(CUSTOMERS)
+            return {"account": account, "desk": of, "customer": customer}
         if kind == "lift_latch":
             places = self._latches if self._latches and rng.random() < 0.8 else LATCHES
             of, symbol, latch = rng.choice(places)
@@ -214,7 +229,7 @@ class Operators:
     def _scope(self, kind: str, said: list[tuple[str, str]]) -> Action:
         rng = self._rng
         scopes = (("firm", ""), ("firm", ""), ("firm", "x"), ("symbol", "AAPL"), ("symbol", "NONE"))
-        scope, name = rng.choice((*scopes, *(("desk", desk) for desk in DESKS)))
+        scope, name = rng.choice((*scopes, *NAMES, *(("desk", desk) for desk in DESKS)))
         if kind == "resume" and said and rng.random() < 0.9:
             scope, name = rng.choice(said)
         found = {"scope": scope, "name": name}

@@ -13,6 +13,7 @@ the operations that they stand for.
 from typing import Any
 
 from sim.facts import Facts
+from sim.oracle_accounts import OracleAccounts
 from sim.oracle_admin import OracleAdmin
 from sim.oracle_amendments import OracleAmendments, said_of_fills
 from sim.oracle_cancel_all import OracleCancelAll
@@ -49,6 +50,7 @@ TIMED_SINCE = 2  # of the rules: a repeat, too, says when its order was received
 
 
 class Oracle(
+    OracleAccounts,
     OracleAdmin,
     OracleAmendments,
     OracleCancelAll,
@@ -91,6 +93,7 @@ class Oracle(
         self._reset_admin()
         self._reset_drop_copy()
         self._reset_locates()
+        self._reset_accounts()
         self.disk_low: Reply | None = None
         self.refused: tuple[str, ...] = ()
         self.next_reservation = 1
@@ -357,6 +360,9 @@ class Oracle(
         if content["quantity"] >= 2**32:
             detail = {"asked": content["quantity"], "limit": 2**32 - 1, "used": 0}
             return self._reject(content, "order", "quantity_out_of_range", detail)
+        misnamed = self._misnamed(content)
+        if misnamed is not None:
+            return self._reject(content, "order", misnamed, {})
         canceled = self.facts.cancel_of(content, now_ns)
         if canceled is not None:
             detail = {"original_wal_sequence": canceled["wal_sequence"]}

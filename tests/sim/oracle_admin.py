@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sim.facts import SINCE_VERSION, Facts, pay
+from sim.oracle_accounts import KINDS as NAMES
 from sim.oracle_amendments import KINDS as KINDS_OF_FILL
 from sim.oracle_positions import Positions, left_of
 from sim.tables import POLICIES, WORTH, Reply, WrongError
@@ -37,6 +38,9 @@ class OracleAdmin:
     _log: Any
     _set_tree: Any
     _shown_locates: Any
+    _shown_accounts: Any
+    _said_of_names: Any
+    _is_named: Any
     _has_lost: Any
     _loss_of: Any
     _at_prices: Any
@@ -64,6 +68,8 @@ class OracleAdmin:
             return self._shown()
         if action["type"] == "locates":
             return self._shown_locates()
+        if action["type"] == "accounts":
+            return self._shown_accounts()
         if action.get("wrong"):
             return _error(*action["wrong"])
         done = self.actions.get(action["action_id"])
@@ -172,6 +178,10 @@ class OracleAdmin:
         scope, name = _scope_of(action)
         if scope == "firm":
             return ("invalid", "name") if name else None
+        if scope in NAMES:
+            if scope == "trader" and not name:
+                return "invalid", "name"
+            return None if self._is_named(scope, name) else (f"unknown_{scope}", "name")
         known: Any = self.desks if scope == "desk" else WORTH
         return None if name in known else (f"unknown_{scope}", "name")
 
@@ -305,6 +315,7 @@ class OracleAdmin:
         of_firm, of_desk, of_symbol = (
             self.said.get(scope) for scope in (("firm", ""), ("desk", name), ("symbol", symbol))
         )
+        of_names = self._said_of_names(content).items()
         lost = self._loss_of(content)
         owing = {"asked": 0, "limit": 0, "used": desk["unpaid"]}
         places = {place[:2] for place in self.latches}
@@ -315,10 +326,12 @@ class OracleAdmin:
             ("disk_low", self.disk_low is not None, self.disk_low or {}, True),
             ("desk_halted", desk["halted"] and not self.positions.is_kept, owing, False),
             ("desk_halted", of_desk == "halted", owing, False),
+            *((f"{kind}_halted", is_said == "halted", {}, False) for kind, is_said in of_names),
             ("symbol_halted", of_symbol == "halted", {}, False),
             ("day_loss_above_max", lost is not None, lost or {}, True),
             ("firm_reducing", of_firm == "reducing" or ("", "") in places, {}, True),
             ("desk_reducing", owes or of_desk == "reducing", owing, True),
+            *((f"{kind}_reducing", is_said == "reducing", {}, True) for kind, is_said in of_names),
             ("symbol_reducing", of_symbol == "reducing" or ("", symbol) in places, {}, True),
             ("desk_symbol_reducing", (name, symbol) in places, {}, True),
         )

@@ -185,8 +185,8 @@ class OracleDropCopy:
             counts = 0 if is_other else min(confirmed, content["quantity"])
             record["confirmed"] = counts
             positions.move(content, content["quantity"], counts, content["price"])
-            if fill is not None:
-                fill["leg"] = record if is_other else None
+        if fill is not None:  # of a symbol that there is not it has moved nothing, and counts
+            fill["leg"] = record if is_other else None
 
     def _fill_of(self, order: Reply, content: Reply) -> Reply | None:
         """The fill of an execution's trade that was recorded before it."""

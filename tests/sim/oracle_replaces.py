@@ -30,6 +30,7 @@ class OracleReplaces:
     risk_max_bps: int
     confidence_min_bps: int
     _barred: Any
+    _misnamed: Any
     _beyond: Any
     _close: Any
     _forget: Any
@@ -184,6 +185,9 @@ class OracleReplaces:
         if quantity >= 2**32:
             detail = {"asked": quantity, "limit": 2**32 - 1, "used": 0}
             return self._reject(content, "order", "quantity_out_of_range", detail), 0
+        misnamed = None if lowers else self._misnamed(content)
+        if misnamed is not None:
+            return self._reject(content, "order", misnamed, {}), 0
         canceled = self.facts.cancel_of(content, now_ns)
         if canceled is not None:
             detail = {"original_wal_sequence": canceled["wal_sequence"]}

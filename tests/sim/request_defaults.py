@@ -24,6 +24,9 @@ ORDER_DEFAULTS: dict[str, Any] = {
     "currency": "USD",
     "sent_at_ns": None,
     "locate_id": None,
+    "account": None,
+    "trader": None,
+    "algo": None,
 }
 FILL_DEFAULTS: dict[str, Any] = {
     "desk": None,

@@ -319,6 +319,8 @@ class World(WorldChecks):
             return
         has_limits = self.oracle.rules_version >= LIMITS_SINCE and bool(self.config.limits)
         self.clients.knows_locates = has_limits
+        self.clients.knows_names = self.oracle.rules_version >= POSITIONS_SINCE
+        self.clients.accounts = {desk: self.oracle.accounts_of(desk) for desk in BALANCES}
         requests = self.clients.next_requests(self.wall_ns)
         self._post(self.clients.encode(requests), requests)
 
