@@ -161,7 +161,9 @@ class OracleLimits:
         clock_ns = wall_ns if abs(wall_ns - now_ns) > 10**9 else now_ns
         late_ns = max(0, clock_ns - request["as_of_ns"]) if "as_of_ns" in request else 0
         self._take_mark(symbol, (price, wall_ns, late_ns), wall_ns)
-        return {"type": "marked", "symbol": symbol, "price": price}
+        in_force = self.marks[symbol][0]
+        told = {} if in_force == price else {"in_force": in_force}
+        return {"type": "marked", "symbol": symbol, "price": price, **told}
 
     def _take_mark(self, symbol: str, mark: tuple[int, int, int], wall_ns: int) -> None:
         """It counts; or it has jumped, and waits: there is but one client who sends any."""
