@@ -185,7 +185,7 @@ def id_forgotten_early() -> Patch:
 
 def refused_not_remembered() -> Patch:
     """A refused order leaves no trace, and has another try."""
-    return patch.object(apply, "_apply_rejected", lambda *_: 0)
+    return patch.object(apply, "apply_rejected", lambda *_: 0)
 
 
 def content_not_compared() -> Patch:
