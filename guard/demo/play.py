@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -88,9 +88,12 @@ class Played:
     errors: Counter[str] = field(default_factory=Counter)
     of_refused_orders: int = 0
     refused: tuple[str, str] | None = None  # desk and id of one that no venue would have taken
+    answers: list[tuple[Order, Admit | Reject]] = field(default_factory=list)
 
     def note(self, request: Request, reply: Reply) -> None:
-        """Counts a reply."""
+        """Counts a reply, and keeps that to an order."""
+        if isinstance(request, Order) and isinstance(reply, Admit | Reject):
+            self.answers.append((request, reply))
         if isinstance(reply, Admit):
             self.decisions["admit", "", reply.reason] += 1
             self.venues[reply.venue] += 1
@@ -117,7 +120,7 @@ def run_demo(keep: Path | None = None, program: str = "pretrade-guard") -> int:
     console = Console()
     try:
         with _place(keep) as directory:
-            with _daemon(console, directory) as endpoint, _new_runner() as runner:
+            with _daemon(console, directory) as endpoint, new_runner() as runner:
                 played = runner.run(_play_all(console, endpoint))
             show_played(console, played)
             _prove(console, directory, keep)
@@ -131,7 +134,8 @@ def run_demo(keep: Path | None = None, program: str = "pretrade-guard") -> int:
     return 0
 
 
-def _new_runner() -> "asyncio.Runner":
+def new_runner() -> "asyncio.Runner":
+    """On uvloop."""
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
@@ -158,7 +162,7 @@ def _place(keep: Path | None) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _telling(console: Console, what: str) -> Iterator[None]:
+def telling(console: Console, what: str) -> Iterator[None]:
     """Says on a terminal what takes a while."""
     if not console.is_terminal:
         yield
@@ -174,7 +178,7 @@ async def _play_all(console: Console, endpoint: str) -> Played:
     ) as client:
         build = (await client.stats()).build
         show_start(console, endpoint, f"{described(build)}, in {PACKAGES}", len(steps))
-        return await _play(console, client, steps)
+        return await play_steps(console, client, steps)
 
 
 @contextlib.contextmanager
@@ -188,7 +192,7 @@ def _daemon(console: Console, directory: Path) -> Iterator[str]:
         stdout=subprocess.PIPE,
     )
     try:
-        with _telling(console, "starting the daemon"):
+        with telling(console, "starting the daemon"):
             ready = own_process.first_line(daemon, READY_TIMEOUT_S)
         if ready is None or "ready: orders " not in ready:
             raise DemoError("the daemon did not start")
@@ -198,13 +202,13 @@ def _daemon(console: Console, directory: Path) -> Iterator[str]:
         raise
     finally:
         daemon.terminate()
-        code = _wait_for_end(daemon)
+        code = wait_for_end(daemon)
     if code != 0:
         raise DemoError(f"the daemon ended with code {code}")
 
 
-def _wait_for_end(daemon: "subprocess.Popen[bytes]") -> int:
-    """Its exit code. Its last line is read, and nobody's."""
+def wait_for_end(daemon: "subprocess.Popen[bytes]") -> int:
+    """Its exit code; its last lines are read, and nobody's. Raises DemoError."""
     try:
         daemon.communicate(timeout=STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -213,8 +217,18 @@ def _wait_for_end(daemon: "subprocess.Popen[bytes]") -> int:
     return daemon.returncode
 
 
-async def _play(console: Console, client: AsyncGuardClient, steps: list[Step | Mark]) -> Played:
+async def play_steps(
+    console: Console,
+    client: AsyncGuardClient,
+    steps: list[Step | Mark],
+    doings: Mapping[int, Callable[[], None]] | None = None,
+) -> Played:
+    """Plays them all. `doings`: what is to be done before the steps of these numbers.
+
+    Raises DemoError for a mark that is refused, and what the client raises.
+    """
     played = Played()
+    doings = doings or {}
     answers: dict[int, asyncio.Future[Reply]] = {}
     marks: list[asyncio.Future[Marked | ErrorReply]] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -223,6 +237,8 @@ async def _play(console: Console, client: AsyncGuardClient, steps: list[Step | M
     with Progress(*columns, TimeElapsedColumn(), **bar) as progress:
         task = progress.add_task("playing recorded BTC-USD flow", total=len(steps))
         for number, step in enumerate(steps):
+            if number in doings:
+                doings[number]()
             if isinstance(step, Mark):
                 marks.append(await client.send(step))
             else:
@@ -274,7 +290,7 @@ def _prove(console: Console, directory: Path, keep: Path | None) -> None:
     log = directory / LOG_NAME
     hasher = ChainHasher(load_key(directory / KEY_NAME))
     audit = Audit()
-    with _telling(console, "verifying its log, and making every decision again"):
+    with telling(console, "verifying its log, and making every decision again"):
         chain = verify_chain(log, hasher, DIALECT)
         started_ns = clock.monotonic_ns()
         report = replay_log(log, hasher, observe=None if keep is None else audit.observe)

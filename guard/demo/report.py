@@ -32,6 +32,34 @@ def show_start(console: Console, endpoint: str, build: str, step_count: int) -> 
     )
 
 
+def show_cluster(
+    console: Console, step_count: int, guard_killed_at: int, database_killed_at: int
+) -> None:
+    """What is about to happen, where the log is on a cluster."""
+    console.print(
+        "[bold]Pretrade Guard demo[/]  a log on three PostgreSQL servers of this machine: no "
+        "answer leaves before its record is on the serving guard's disk and on two of the three. A "
+        "second guard follows."
+    )
+    console.print(
+        f"{step_count:,} market events of BTC-USD, Coinbase, 2018-07-13, played by four desks. At "
+        f"{guard_killed_at:,} the serving guard is killed, at {database_killed_at:,} one of the "
+        "servers.\n"
+    )
+
+
+def show_takeover(console: Console, answer_count: int, longest_ns: int) -> None:
+    """What the client saw of the guard's death."""
+    console.print(
+        f"Takeover            no request waited longer than {longest_ns / 1e9:.1f} s; the client "
+        "has sent again, under the same ids, whatever was not answered"
+    )
+    console.print(
+        f"Answers             each of {answer_count:,} to orders, by the guard that was killed and "
+        "by the one that went on, stands in the log that is left:\n"
+    )
+
+
 def show_played(console: Console, played: "Played") -> None:
     """The decisions by reason, the rates, and what else came back."""
     table = Table(title="Decisions", title_justify="left")
