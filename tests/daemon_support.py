@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -257,6 +258,18 @@ class Daemon:
                 line += part
         self.ready_line = line.decode()
         self.endpoint = self.ready_line.split("orders ", 1)[1].split(",", 1)[0]
+
+    def next_line(self) -> bytes:
+        """What it says next on its standard output; one that says nothing for long is ended."""
+        assert self.process.stdout is not None
+        late = threading.Timer(PATIENCE_S, self.process.kill)
+        late.start()
+        try:
+            line: bytes = self.process.stdout.readline()
+        finally:
+            late.cancel()
+        assert line, self.stderr
+        return line
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)

@@ -42,10 +42,7 @@ class Shown:
 
     def line(self) -> bytes:
         """The next line that it says."""
-        assert self.daemon.process.stdout is not None
-        line = self.daemon.process.stdout.readline()
-        assert line, self.daemon.stderr
-        return line
+        return self.daemon.next_line()
 
     def ready(self) -> str:
         """Waits until it serves; where."""

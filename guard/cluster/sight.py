@@ -6,7 +6,9 @@ How it works: a look at the log's row that finds a new sign of life proves that 
 by the node that was asked, behind the look before. So all that was answered until that look stands
 in the row's head, and once the local log has that head, the state is as old as the look at most. A
 look that finds the same sign of life again proves nothing: an old primary that is cut off shows
-it for ever. `records` is what the row has beyond what is folded, as far as it was seen.
+it for ever. Until one has vouched for a look, the state is as old as the time when its last record
+was taken in, by whoever wrote it: all that was answered until then stands before that record.
+`records` is what the row has beyond what is folded, as far as it was seen.
 """
 
 from collections import deque
@@ -27,7 +29,7 @@ class _Look(NamedTuple):
 class Sight:
     """Of one standby. `serves_at`: where the serving guard is reached, empty where not known.
 
-    `is_known`: has it had all that there was, at any time yet? Before that no figure says anything.
+    `is_known`: has it had all that there was, at any time yet, as a sign of life has vouched?
     """
 
     def __init__(self, now_ns: int) -> None:
@@ -55,10 +57,14 @@ class Sight:
         """The next look is the first one again: another node may be the one that is asked."""
         self._sign = None
 
-    def fold(self, sequence: int) -> None:
-        """The local log ends with that record now."""
+    def fold(self, sequence: int, taken_in_ns: int) -> None:
+        """The local log ends with that record now. `taken_in_ns`: when its writer took it in, as
+        this machine's clocks have it.
+        """
         if sequence < self._folded_sequence:  # its end was another log's
             self.is_known = False
+        if not self.is_known:
+            self._caught_up_ns = taken_in_ns
         self._folded_sequence = sequence
         self._settle()
 

@@ -71,6 +71,7 @@ class Standby:
         recovered: Recovered,
         *,
         monotonic_ns: Callable[[], int],
+        wall_ns: Callable[[], int],
         say: Callable[[str], None],
         alarm: Callable[[str], None],
         checkpoint_interval_ns: int,
@@ -94,7 +95,7 @@ class Standby:
         self._terms = terms
         self._place = place
         self.recovered = recovered
-        self._monotonic_ns = monotonic_ns
+        self._monotonic_ns, self._wall_ns = monotonic_ns, wall_ns
         self._say, self._alarm = say, alarm
         self._asked: Why | None = None
         self._failure: BaseException | None = None
@@ -103,8 +104,8 @@ class Standby:
         self._copy: LocalCopy | None = None
         self._seen: tuple[int, int] | None = None  # epoch and beat
         self._seen_ns = self._sought_ns = 0
-        self._is_troubled = False
-        self._sight.fold(recovered.head.sequence)
+        self._is_troubled = self._is_quiet = False
+        self._see_folded(recovered.head.sequence)
 
     def take_over(self) -> None:
         """Ends the following, to serve."""
@@ -159,7 +160,7 @@ class Standby:
             self._say(told("standby_sees", "the cluster can be seen again, and is followed"))
         if row is not None:
             self._listen(row)
-        self._show()
+        self._show(has_all=not moved)
         return 0.0 if moved else POLL_S
 
     async def _opened_session(self) -> Session:
@@ -202,10 +203,11 @@ class Standby:
             self._seen, self._seen_ns = (row.epoch, row.beat), now_ns
             self._sought_ns = now_ns
         silence_ms = (now_ns - self._seen_ns) // 1_000_000
+        self._is_quiet = silence_ms >= self._terms.silence_ms
         if now_ns - self._sought_ns >= self._terms.silence_ms * 1_000_000:
             self._sought_ns = now_ns
             self._end_session()
-        if self._terms.takeover == "silent" and silence_ms >= self._terms.silence_ms:
+        if self._terms.takeover == "silent" and self._is_quiet:
             self._asked = self._asked or Why.SILENCE
 
     async def _take_rows(self, session: Session, row: LogRow) -> bool:
@@ -229,7 +231,7 @@ class Standby:
                 await self._end_with_shared(session, row)
                 return True
             self._is_settled = True
-            self._sight.fold(copy.head.sequence)
+            self._see_folded(copy.head.sequence)
             await asyncio.sleep(0)  # signals come first
         if rows:
             copy.publish()
@@ -245,10 +247,18 @@ class Standby:
             )
         return self._copy
 
-    def _show(self) -> None:
-        """Once what is held is the cluster's, and was all of it, others may see it."""
+    def _see_folded(self, sequence: int) -> None:
+        taken_in_at_ns = self.recovered.engine.state.last_received_at_ns
+        age_ns = max(0, self._wall_ns() - taken_in_at_ns)
+        self._sight.fold(sequence, self._monotonic_ns() - age_ns)
+
+    def _show(self, *, has_all: bool) -> None:
+        """Once what is held is the cluster's, and was all of it, others may see it: as somebody's
+        sign of life has shown, or where nobody has given one for long, as far as can be seen.
+        """
         shows, has_records = self._shows, self.recovered.head.sequence > 0
-        is_due = self._is_settled and self._sight.is_known and has_records
+        is_seen = self._sight.is_known or (has_all and self._is_quiet)
+        is_due = self._is_settled and is_seen and has_records
         if shows is not None and is_due and not shows.is_open:
             shows.open(self.recovered, self._opened_copy())
 
@@ -260,7 +270,7 @@ class Standby:
         place, head = self._place, self.recovered.head
         shared = await shared_head(place, head, session, row.acknowledged)
         self.recovered = end_with(place, self.recovered, shared, self._say)
-        self._sight.fold(self.recovered.head.sequence)
+        self._see_folded(self.recovered.head.sequence)
 
     def _close_copy(self) -> None:
         if self._shows is not None and self._shows.is_open:

@@ -152,6 +152,7 @@ async def _stand_by(
         place,
         recovered,
         monotonic_ns=clock.monotonic_ns,
+        wall_ns=clock.wall_ns,
         say=say,
         alarm=alarm,
         checkpoint_interval_ns=log.checkpoint_interval_s * NANOSECONDS_PER_SECOND,

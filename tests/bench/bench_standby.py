@@ -64,6 +64,7 @@ def rows_of(directory: Path, records: int, batch: int) -> list[BatchRow]:
         HASHER,
         EMPTY_HEAD,
         monotonic_ns=clock.monotonic_ns,
+        wall_ns=clock.wall_ns,
         files=UnsyncedFiles(),
     ) as writer:
         writer.on_taken = take

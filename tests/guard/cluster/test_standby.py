@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster_support import DATABASE, Cluster, needs_postgres, running_cluster
-from guard.clock import monotonic_ns
+from guard.clock import monotonic_ns, wall_ns
 from guard.cluster import reconciling, statements
 from guard.cluster.epochs import Claim, begin_epoch
 from guard.cluster.reconciling import Place
@@ -61,6 +61,7 @@ class Following:
             Place(terms.log, directory, HASHER, SEGMENT_BYTES),
             recovered,
             monotonic_ns=monotonic_ns,
+            wall_ns=wall_ns,
             say=self.said.append,
             alarm=self.said.append,
             **{"checkpoint_interval_ns": 0, **others},

@@ -155,6 +155,5 @@ def test_an_endpoint_that_is_not_its_own_yet_is_said_and_tried_again(
                 time.sleep(0.05)
             assert guard.stop() == 0
             standby.signal(signal.SIGUSR1)
-            assert standby.process.stdout is not None
-            while b"ready: orders" not in (line := standby.process.stdout.readline()):
-                assert line, standby.stderr
+            while b"ready: orders" not in standby.next_line():
+                pass

@@ -73,17 +73,14 @@ def standing_by(site: Site) -> Daemon:
         *("--key-file", str(site.key_file)),
     ]
     daemon = Daemon(arguments, site.root / f"stderr-{site.started}")
-    assert daemon.process.stdout is not None
-    line = daemon.process.stdout.readline()
-    assert b"stands by" in line, daemon.stderr
+    assert b"stands by" in daemon.next_line(), daemon.stderr
     return daemon
 
 
 def ready(daemon: Daemon) -> None:
     """Waits until a standby serves."""
-    assert daemon.process.stdout is not None
-    while b"ready: orders" not in (line := daemon.process.stdout.readline()):
-        assert line, daemon.stderr
+    while b"ready: orders" not in (line := daemon.next_line()):
+        pass
     daemon.endpoint = line.decode().split("orders ", 1)[1].split(",", 1)[0]
 
 
