@@ -239,8 +239,11 @@ def _move(state: GuardState, row: int, phase: int, request: Request, trade: Trad
         entry = None if not trade.has_fill else state.executions.unconfirmed.pop(key, None)
         if entry is None and _is_counted(trade, order, request):
             return NOTHING  # of a position that may not have been kept then
-        own_row = positions.obtain(desk_number, own.number)
-        if phase == OrderPhase.OPEN and lots:
+        own_row = NO_POSITION
+        is_working = phase == OrderPhase.OPEN and lots > 0
+        if is_working or entry is not None or trade.counted is not None:
+            own_row = positions.obtain(desk_number, own.number)
+        if is_working:
             is_exit = first.reservation_id == 0
             if is_exit and lots == orders.left(row):
                 positions.count_exit(-1)

@@ -64,3 +64,12 @@ def test_the_fee_of_a_symbol_that_there_is_not_is_not_charged() -> None:
     assert isinstance(answer, Filled)
     assert answer.flags == ["uncharged", "executed"]
     settled(engine)
+
+
+def test_what_moves_nothing_in_its_order_s_symbol_begins_no_row_there() -> None:
+    """The trade counts in the symbol that it was in."""
+    engine = refused(LoggedEngine())
+    told(engine, execution("F-1", 40, symbol="BTC-USD"))
+    assert engine.state.positions.count == 1
+    assert position(engine, symbol="BTC-USD")[0] == 40
+    settled(engine)
