@@ -193,17 +193,15 @@ class Limits:
         self._named.clear()
         self._account_classes, self._trader_classes, self._algo_classes = {}, {}, {}
         self._customer_classes = {}
-        self._names = [scope.key for scope in tree if scope.name is not None]
-        self.has_named = len(self._names) > 0
+        named = [(scope.key, scope.name) for scope in tree if scope.name is not None]
+        self._names = [key for key, _ in named]
+        self.has_named = len(named) > 0
         classes = (self._account_classes, self._trader_classes, self._algo_classes)
-        for scope in tree:
-            if scope.name is not None:
-                kind, name = scope.name
-                number = 1 + self._names.index(scope.key)
-                if kind == "customer":
-                    self._customer_classes[name] = number
-                else:
-                    classes[fields.ORDER_NAMES.index(kind)][name.encode()] = number
+        for number, (_, (kind, name)) in enumerate(named, 1):
+            if kind == "customer":
+                self._customer_classes[name] = number
+            else:
+                classes[fields.ORDER_NAMES.index(kind)][name.encode()] = number
         copied = [scope for scope in tree if scope.reconcile_s is not UNSET]
         self.has_drop_copy = len(copied) > 0
         windows = [scope.duplicate_window_ms or 0 for scope in tree]
