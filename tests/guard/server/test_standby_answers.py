@@ -23,7 +23,7 @@ CODECS: Any = {
 
 def answers_of(day: LoggedEngine, serves_at: str = "", *, needs_permit: bool = False) -> Any:
     sight = Sight(1 * S)
-    sight.fold(9)
+    sight.fold(9, 1 * S)
     sight.look(2 * S, LogRow(1, "h", Head(9, "x"), HEAD, 1, serves_at))
     sight.look(3 * S, LogRow(1, "h", Head(12, "x"), HEAD, 2, serves_at))
     sight.look(4 * S, LogRow(1, "h", Head(9, "x"), HEAD, 3, serves_at))
