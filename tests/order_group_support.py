@@ -1,7 +1,6 @@
 """What tests of orders that stand or fall together share: how they are asked for and recorded."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from guard.engine.order_group import NONE_REFUSED, OrderGroup
 from guard.engine.request_events import AllOrNoneRecorded
@@ -13,10 +12,7 @@ from guard.record.order_groups import read_group, text_of
 from guard.record.reader import RecordReader
 from guard.record.writer import RecordWriter
 from guard.recovery.checkpoint_payload import state_digest_hex
-from guard.replay.replay import replay_log
-from guard_support import KEY, LoggedEngine, describe, write_log
-from position_support import settled
-from wal import ChainHasher
+from guard_support import LoggedEngine, describe
 
 
 @dataclass
@@ -70,10 +66,3 @@ def _say(engine: LoggedEngine, order: Order) -> None:
     request.batch_first_sequence = engine.engine.next_sequence
     request.clock_ns = engine.clock_ns
     engine._say_facts(order)
-
-
-def checked(engine: LoggedEngine, path: Path) -> None:
-    """The log folds to the same, from a checkpoint on too, and is what the rules give."""
-    settled(engine)
-    write_log(path / "log", engine.records)
-    assert replay_log(path / "log", ChainHasher(KEY)).record_count == len(engine.records)

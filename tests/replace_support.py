@@ -1,13 +1,9 @@
 """What the tests of replaces share: the requests, and that a log gives the very state."""
 
-from pathlib import Path
 from typing import Any
 
 from guard.protocol.messages import Replace, Replaced, ReplaceRejected
-from guard.replay.replay import replay_log
-from guard_support import KEY, LoggedEngine, status, write_log
-from position_support import settled
-from wal import ChainHasher
+from guard_support import LoggedEngine, status
 
 DESK = "desk-alpha"
 
@@ -31,10 +27,3 @@ def stands(engine: LoggedEngine, name: str = "A-1") -> tuple[str, int, int, int]
     """State, filled and open lots, and what is held, as a status of that id says it."""
     told = engine.submit(status(name))
     return told.state, told.filled_quantity, told.open_quantity, told.hold_microcents
-
-
-def checked(engine: LoggedEngine, path: Path) -> None:
-    """The log folds to the same, from a checkpoint on too, and is what the rules give."""
-    settled(engine)
-    write_log(path / "log", engine.records)
-    assert replay_log(path / "log", ChainHasher(KEY)).record_count == len(engine.records)

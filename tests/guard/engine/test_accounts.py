@@ -4,8 +4,8 @@ Every order goes through the bytes of its record; each test's log is replayed, f
 state taken through a checkpoint, which must have the same accounts (`engines`).
 """
 
-import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,7 @@ from guard.engine.accounts import Accounts
 from guard.engine.overrides import order_digest_hex
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Reject, Replace
-from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
-from guard.recovery.recover import fold_log
+from guard.recovery.checkpoint_payload import state_digest_hex
 from guard.replay.replay import ReplayMismatch, replay_log
 from guard_support import (
     KEY,
@@ -46,6 +45,7 @@ from guard_support import (
     write_log,
 )
 from kernel import InvariantError
+from log_checks_support import check_states, checked_at_end
 from wal import ChainHasher
 
 HASHER = ChainHasher(KEY)
@@ -63,25 +63,16 @@ def config(text: str = TWO) -> Config:
     return dev_config(("[settings]", f"{text}\n[settings]"))
 
 
-def carried(state: GuardState) -> GuardState:
-    """The state as a checkpoint has it."""
-    return decode_state(io.BytesIO(b"".join(encode_state(state))).read)
+def shown(state: GuardState) -> Any:
+    bound = {name for name, desk in state.desks.items() if desk.has_accounts}
+    assert bound == {desk for _, desk, _ in state.accounts.entries()}
+    return state_digest_hex(state), state.accounts.entries()
 
 
 @pytest.fixture
 def engines(tmp_path: Path) -> Iterator[list[LoggedEngine]]:
     """Those that a test puts here are checked at its end."""
-    found: list[LoggedEngine] = []
-    yield found
-    for number, engine in enumerate(found):
-        write_log(tmp_path / str(number), engine.records)
-        report = replay_log(tmp_path / str(number), HASHER)
-        folded, _ = fold_log(tmp_path / str(number), HASHER)
-        wanted = state_digest_hex(engine.state), engine.state.accounts.entries()
-        for state in (report.engine.state, folded.state, carried(engine.state)):
-            assert (state_digest_hex(state), state.accounts.entries()) == wanted
-            bound = {name for name, desk in state.desks.items() if desk.has_accounts}
-            assert bound == {desk for _, desk, _ in state.accounts.entries()}
+    yield from checked_at_end(tmp_path, partial(check_states, shown=shown))
 
 
 def begun(engines: list[LoggedEngine], text: str = TWO) -> LoggedEngine:

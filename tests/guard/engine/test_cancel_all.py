@@ -5,7 +5,6 @@ through a checkpoint (`engines`). A twin gets a cancel for each order instead, a
 same balances and positions.
 """
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,9 @@ from guard.admin.actions import plan
 from guard.admin.messages import AddLocate
 from guard.engine.state import GuardState
 from guard.protocol.messages import ErrorReply, Released
-from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
-from guard.recovery.recover import fold_log
-from guard.replay.replay import replay_log
+from guard.recovery.checkpoint_payload import state_digest_hex
 from guard_limits_support import WAIVED, limited
 from guard_support import (
-    KEY,
     ORDER_NOTIONAL,
     LoggedEngine,
     actor,
@@ -35,13 +31,11 @@ from guard_support import (
     fill,
     order,
     status,
-    write_log,
 )
 from kernel import InvariantError
+from log_checks_support import check_states, checked_at_end
 from replace_support import rejected, replace, replaced
-from wal import ChainHasher
 
-HASHER = ChainHasher(KEY)
 DESKS = ("desk-alpha", "desk-beta")
 
 
@@ -61,20 +55,15 @@ def counted(state: GuardState) -> Any:
 @pytest.fixture
 def engines(tmp_path: Path) -> Iterator[list[LoggedEngine]]:
     """Those that a test puts here are checked at its end."""
-    found: list[LoggedEngine] = []
-    yield found
-    for number, engine in enumerate(found):
-        held_well(engine, tmp_path / str(number))
+    yield from checked_at_end(tmp_path, held_well)
+
+
+def shown(state: GuardState) -> Any:
+    return state_digest_hex(state), counted(state)
 
 
 def held_well(engine: LoggedEngine, place: Path) -> None:
-    write_log(place, engine.records)
-    report = replay_log(place, HASHER)
-    folded, _ = fold_log(place, HASHER)
-    data = b"".join(encode_state(engine.state))
-    wanted = state_digest_hex(engine.state), counted(engine.state)
-    for state in (report.engine.state, folded.state, decode_state(io.BytesIO(data).read)):
-        assert (state_digest_hex(state), counted(state)) == wanted
+    check_states(engine, place, shown)
 
 
 def test_whoever_is_permitted_may_ask_for_it(engines: list[LoggedEngine]) -> None:

@@ -4,8 +4,8 @@ Every order goes through the bytes of its record, and each test's log is replaye
 state taken through a checkpoint, which must come to the same sums (`describe`).
 """
 
-import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,10 @@ from guard.config.activation import limits_event
 from guard.engine.events import FillBusted
 from guard.engine.state import GuardState
 from guard.protocol.messages import I64_MAX, Admit
-from guard.recovery.checkpoint_payload import decode_state, encode_state
-from guard.recovery.recover import fold_log
-from guard.replay.replay import replay_log
 from guard_limits_support import WAIVED, limit_detail, limited, limits_config, verdict
-from guard_support import KEY, LoggedEngine, actor, cancel, describe, fill, order, write_log
-from wal import ChainHasher
+from guard_support import LoggedEngine, actor, cancel, describe, fill, order
+from log_checks_support import check_states, checked_at_end
 
-HASHER = ChainHasher(KEY)
 FIRM, DESK, SYMBOL = 1, 2, 3
 LOT = 1_000_000  # microcents of one lot of AAPL a tick
 PRICE = 20_000
@@ -40,24 +36,15 @@ def money(microcents: int) -> str:
     return f"{microcents // 10**8}.{microcents % 10**8:08d}"
 
 
-def carried(state: GuardState) -> GuardState:
-    """The state as a checkpoint has it."""
-    return decode_state(io.BytesIO(b"".join(encode_state(state))).read)
+def shown(state: GuardState) -> Any:
+    told = describe(state)
+    return told["exposure"], told["prices"]
 
 
 @pytest.fixture
 def engines(tmp_path: Path) -> Iterator[list[LoggedEngine]]:
     """Those that a test puts here are checked at its end."""
-    found: list[LoggedEngine] = []
-    yield found
-    for number, engine in enumerate(found):
-        write_log(tmp_path / str(number), engine.records)
-        report = replay_log(tmp_path / str(number), HASHER)
-        folded, _ = fold_log(tmp_path / str(number), HASHER)
-        wanted = describe(engine.state)
-        for state in (report.engine.state, folded.state, carried(engine.state)):
-            assert describe(state)["exposure"] == wanted["exposure"]
-            assert describe(state)["prices"] == wanted["prices"]
+    yield from checked_at_end(tmp_path, partial(check_states, shown=shown))
 
 
 def begun(engines: list[LoggedEngine], text: str, price: int = PRICE) -> LoggedEngine:

@@ -4,7 +4,6 @@ Every order goes through the bytes of its record (`guard_support.LoggedEngine`),
 is replayed: what was decided is decided again.
 """
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,44 +13,27 @@ from msgspec import UNSET
 
 from guard.config.activation import limits_event
 from guard.engine.limit_checks import moved_up
-from guard.engine.state import GuardState
 from guard.protocol.limits import LimitScope
 from guard.protocol.messages import I64_MAX, U32_MAX
-from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
-from guard.recovery.recover import fold_log
-from guard.replay.replay import replay_log
+from guard.recovery.checkpoint_payload import state_digest_hex
 from guard_limits_support import T0, WAIVED, limit_detail, limited, limits_config, verdict
-from guard_support import KEY, LoggedEngine, actor, fill, order, write_log
-from wal import ChainHasher
+from guard_support import LoggedEngine, actor, fill, order
+from log_checks_support import carried, check_states, checked_at_end
 
-HASHER = ChainHasher(KEY)
 FIRM, DESK, SYMBOL, DESK_SYMBOL = 1, 2, 3, 4
 MS = 1_000_000
 NOTIONAL = 100 * 19_000 * 1_000_000  # of the usual order, in microcents
 
 
-def check_log(engine: LoggedEngine, directory: Path) -> None:
+def check_log(engine: LoggedEngine, place: Path) -> None:
     """The log decides the same again, and folds into the same state."""
-    write_log(directory, engine.records)
-    report = replay_log(directory, HASHER)
-    found, _ = fold_log(directory, HASHER)
-    wanted = state_digest_hex(engine.state)
-    assert state_digest_hex(report.engine.state) == state_digest_hex(found.state) == wanted
-    assert state_digest_hex(restored(engine.state)) == wanted
-
-
-def restored(state: GuardState) -> GuardState:
-    """The state as a checkpoint has it."""
-    return decode_state(io.BytesIO(b"".join(encode_state(state))).read)
+    check_states(engine, place, state_digest_hex)
 
 
 @pytest.fixture
 def engines(tmp_path: Path) -> Iterator[list[LoggedEngine]]:
     """Those that a test puts here are checked at its end."""
-    found: list[LoggedEngine] = []
-    yield found
-    for number, engine in enumerate(found):
-        check_log(engine, tmp_path / str(number))
+    yield from checked_at_end(tmp_path, check_log)
 
 
 PER_ORDER: list[tuple[str, dict[str, Any], Any]] = [
@@ -327,7 +309,7 @@ def test_what_is_used_outlives_a_restart_and_a_change_of_the_limits() -> None:
     engine = limited(f"{WAIVED}duplicate_window_ms = 500\n{rates}")
     assert verdict(engine, T0) == "admitted"
     for _ in range(2):
-        state = engine.engine.state = restored(engine.state)
+        state = engine.engine.state = carried(engine.state)
         assert verdict(engine, T0 + 1)[0] == "duplicate_order"
         assert verdict(engine, T0 + 1, quantity=101)[0] == "notional_rate_exceeded"
         tree = limits_config(f"quantity_min = 1\n{WAIVED}duplicate_window_ms = 400\n{rates}").limits

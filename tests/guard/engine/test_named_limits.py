@@ -4,8 +4,8 @@ Every order goes through the bytes of its record; each test's log is replayed, f
 state taken through a checkpoint, which must have used as much of every rate (`engines`).
 """
 
-import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,7 @@ from guard.engine.loosening import limit_loosenings
 from guard.engine.state import GuardState
 from guard.protocol.limits import NAMED_SCOPES, LimitScope, name_key, normalized
 from guard.protocol.messages import U32_MAX, Admit, Reject, Replace
-from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
-from guard.recovery.recover import fold_log
+from guard.recovery.checkpoint_payload import state_digest_hex
 from guard.replay.replay import ReplayMismatch, replay_log
 from guard_limits_support import WAIVED, limit_detail, verdict
 from guard_support import (
@@ -45,6 +44,7 @@ from guard_support import (
     write_log,
 )
 from kernel import InvariantError
+from log_checks_support import check_states, checked_at_end
 from replace_support import replaced
 from wal import ChainHasher
 
@@ -65,19 +65,14 @@ def used(state: GuardState) -> Any:
     return {name: bucket.dump() for name, bucket in state.limits.buckets.items()}
 
 
+def shown(state: GuardState) -> Any:
+    return state_digest_hex(state), used(state)
+
+
 @pytest.fixture
 def engines(tmp_path: Path) -> Iterator[list[LoggedEngine]]:
     """Those that a test puts here are checked at its end."""
-    found: list[LoggedEngine] = []
-    yield found
-    for number, engine in enumerate(found):
-        write_log(tmp_path / str(number), engine.records)
-        report = replay_log(tmp_path / str(number), HASHER)
-        folded, _ = fold_log(tmp_path / str(number), HASHER)
-        carried = decode_state(io.BytesIO(b"".join(encode_state(engine.state))).read)
-        wanted = state_digest_hex(engine.state), used(engine.state)
-        for state in (report.engine.state, folded.state, carried):
-            assert (state_digest_hex(state), used(state)) == wanted
+    yield from checked_at_end(tmp_path, partial(check_states, shown=shown))
 
 
 def begun(engines: list[LoggedEngine], text: str, firm: str = WAIVED) -> LoggedEngine:

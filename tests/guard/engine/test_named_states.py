@@ -6,6 +6,7 @@ state taken through a checkpoint, which must have the same states (`engines`).
 
 import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from guard.engine.events import AccountSet, TradingHalted
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Reject, Replace
 from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
-from guard.recovery.recover import fold_log
 from guard.recovery.state_head import StateError
 from guard.replay.replay import ReplayMismatch, replay_log
 from guard.server.health import named
@@ -37,6 +37,7 @@ from guard_support import (
     write_log,
 )
 from kernel import InvariantError
+from log_checks_support import check_states, checked_at_end
 from wal import ChainHasher
 
 HASHER = ChainHasher(KEY)
@@ -51,19 +52,14 @@ def states(state: GuardState) -> Any:
     return accounts, sorted(state.stopped_names), sorted(state.reducing_names)
 
 
+def shown(state: GuardState) -> Any:
+    return state_digest_hex(state), states(state)
+
+
 @pytest.fixture
 def engines(tmp_path: Path) -> Iterator[list[LoggedEngine]]:
     """Those that a test puts here are checked at its end."""
-    found: list[LoggedEngine] = []
-    yield found
-    for number, engine in enumerate(found):
-        write_log(tmp_path / str(number), engine.records)
-        report = replay_log(tmp_path / str(number), HASHER)
-        folded, _ = fold_log(tmp_path / str(number), HASHER)
-        carried = decode_state(io.BytesIO(b"".join(encode_state(engine.state))).read)
-        wanted = state_digest_hex(engine.state), states(engine.state)
-        for state in (report.engine.state, folded.state, carried):
-            assert (state_digest_hex(state), states(state)) == wanted
+    yield from checked_at_end(tmp_path, partial(check_states, shown=shown))
 
 
 def begun(engines: list[LoggedEngine]) -> LoggedEngine:

@@ -18,7 +18,8 @@ from guard.protocol.messages import Admit, Order, Reject
 from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
 from guard_limits_support import limited
 from guard_support import LoggedEngine, cancel, describe, fill, fold, order, status
-from order_group_support import checked, together
+from log_checks_support import checked
+from order_group_support import together
 
 # Each of these is met now and then.
 TEXT = """quantity_max = 90

@@ -27,7 +27,8 @@ from guard_support import (
     order,
 )
 from kernel import InvariantError
-from order_group_support import checked, together
+from log_checks_support import checked
+from order_group_support import together
 from position_support import position
 from replace_support import rejected, replace, replaced, stands
 

@@ -4,8 +4,8 @@ Every order goes through the bytes of its record, and each test's log is replaye
 state taken through a checkpoint, which must count as much as before (`carried`).
 """
 
-import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,40 +15,28 @@ from guard.config.activation import limits_event
 from guard.engine.events import RULES_VERSION, RulesActivated
 from guard.engine.state import GuardState
 from guard.protocol.messages import I64_MAX, U32_MAX, U64_MAX, Admit
-from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
-from guard.recovery.recover import fold_log
-from guard.replay.replay import replay_log
+from guard.recovery.checkpoint_payload import state_digest_hex
 from guard_limits_support import WAIVED, limit_detail, limited, limits_config, verdict
-from guard_support import KEY, LoggedEngine, actor, cancel, fill, order, write_log
-from wal import ChainHasher
+from guard_support import LoggedEngine, actor, cancel, fill, order
+from log_checks_support import carried, check_states, checked_at_end
 
-HASHER = ChainHasher(KEY)
 FIRM, DESK, SYMBOL, DESK_SYMBOL = 1, 2, 3, 4
 LONG, SHORT = "position_long_above_max", "position_short_above_max"
 OPEN = "open_orders_above_max"
-
-
-def carried(state: GuardState) -> GuardState:
-    """The state as a checkpoint has it."""
-    return decode_state(io.BytesIO(b"".join(encode_state(state))).read)
 
 
 def open_counts(state: GuardState) -> list[int]:
     return [share.open_count for share in state.orders.shares.all]
 
 
+def shown(state: GuardState) -> Any:
+    return state_digest_hex(state), open_counts(state)
+
+
 @pytest.fixture
 def engines(tmp_path: Path) -> Iterator[list[LoggedEngine]]:
     """Those that a test puts here are checked at its end."""
-    found: list[LoggedEngine] = []
-    yield found
-    for number, engine in enumerate(found):
-        write_log(tmp_path / str(number), engine.records)
-        report = replay_log(tmp_path / str(number), HASHER)
-        folded, _ = fold_log(tmp_path / str(number), HASHER)
-        wanted = state_digest_hex(engine.state), open_counts(engine.state)
-        for state in (report.engine.state, folded.state, carried(engine.state)):
-            assert (state_digest_hex(state), open_counts(state)) == wanted
+    yield from checked_at_end(tmp_path, partial(check_states, shown=shown))
 
 
 def begun(engines: list[LoggedEngine], text: str) -> LoggedEngine:

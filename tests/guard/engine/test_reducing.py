@@ -22,7 +22,8 @@ from guard_support import (
     status,
     write_log,
 )
-from position_support import position, settled
+from log_checks_support import checked
+from position_support import position
 from wal import ChainHasher
 
 LOTS = 100
@@ -38,13 +39,6 @@ def opened(**changes: Any) -> LoggedEngine:
     engine = LoggedEngine()
     engine.admit(order(**changes))
     return engine
-
-
-def checked(engine: LoggedEngine, path: Path) -> None:
-    """The log folds to the same, from a checkpoint on too, and is what the rules give."""
-    settled(engine)
-    write_log(path / "log", engine.records)
-    assert replay_log(path / "log", ChainHasher(KEY)).record_count == len(engine.records)
 
 
 def left_of(engine: LoggedEngine, name: str = "A-1") -> tuple[int, int]:

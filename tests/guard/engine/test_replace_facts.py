@@ -20,8 +20,9 @@ from guard_support import (
     order,
     status,
 )
+from log_checks_support import checked, checked_at_end
 from position_support import position, say
-from replace_support import DESK, checked, rejected, replace, replaced, stands
+from replace_support import DESK, rejected, replace, replaced, stands
 
 Engines = list[LoggedEngine]
 
@@ -29,11 +30,7 @@ Engines = list[LoggedEngine]
 @pytest.fixture
 def engines(tmp_path: Path) -> Iterator[Engines]:
     """Those that a test puts here are checked at its end."""
-    found: Engines = []
-    yield found
-    for number, engine in enumerate(found):
-        (tmp_path / str(number)).mkdir()
-        checked(engine, tmp_path / str(number))
+    yield from checked_at_end(tmp_path, checked)
 
 
 def pending(engines: Engines, text: str = "", quantity: int = 150) -> LoggedEngine:

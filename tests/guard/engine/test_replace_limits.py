@@ -34,8 +34,9 @@ from guard_support import (
     order,
     status,
 )
+from log_checks_support import checked, checked_at_end
 from position_support import position, say
-from replace_support import DESK, checked, rejected, replace, replaced, stands
+from replace_support import DESK, rejected, replace, replaced, stands
 
 S = 10**9
 LOTS = 100
@@ -45,11 +46,7 @@ Engines = list[LoggedEngine]
 @pytest.fixture
 def engines(tmp_path: Path) -> Iterator[Engines]:
     """Those that a test puts here are checked at its end."""
-    found: Engines = []
-    yield found
-    for number, engine in enumerate(found):
-        (tmp_path / str(number)).mkdir()
-        checked(engine, tmp_path / str(number))
+    yield from checked_at_end(tmp_path, checked)
 
 
 def begun(engines: Engines, text: str, **changes: Any) -> LoggedEngine:

@@ -17,8 +17,9 @@ from form_support import played
 from guard.protocol.messages import Admit, ErrorReply, Reduce, Reject
 from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
 from guard_support import LoggedEngine, balances, cancel, fill, order, status
+from log_checks_support import checked
 from position_support import position
-from replace_support import DESK, checked, rejected, replace, replaced
+from replace_support import DESK, rejected, replace, replaced
 
 PRICES = (18_999, 19_000, 19_001)
 MICROCENTS_PER_TICK = 1_000_000  # of a lot

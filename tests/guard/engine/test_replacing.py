@@ -21,8 +21,9 @@ from guard_support import (
     order,
     status,
 )
+from log_checks_support import checked
 from position_support import position
-from replace_support import DESK, checked, rejected, replace, replaced, stands
+from replace_support import DESK, rejected, replace, replaced, stands
 
 LOTS = 100
 

@@ -4,8 +4,8 @@ Every order goes through the bytes of its record; each test's log is replayed, f
 state taken through a checkpoint, which must know the same prices (`engines`).
 """
 
-import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +16,28 @@ from guard.config.activation import limits_event
 from guard.engine.checks import CHECKS_BEHIND_KERNEL
 from guard.engine.state import GuardState
 from guard.protocol.messages import Admit, Reduce, StatusReply
-from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
-from guard.recovery.recover import fold_log
-from guard.replay.replay import replay_log
+from guard.recovery.checkpoint_payload import state_digest_hex
 from guard_limits_support import WAIVED, limited, limits_config, verdict
-from guard_support import KEY, LoggedEngine, actor, cancel, fill, order, status, write_log
-from wal import ChainHasher
+from guard_support import LoggedEngine, actor, cancel, fill, order, status
+from log_checks_support import check_states, checked_at_end
 
-HASHER = ChainHasher(KEY)
 FIRM, DESK, SYMBOL = 1, 2, 3
 REFUSED = ("self_match", {"asked": 10, "scope": FIRM})
 BUFFER = "market_buffer_bps = 0\n"
-
-
-def carried(state: GuardState) -> GuardState:
-    """The state as a checkpoint has it."""
-    return decode_state(io.BytesIO(b"".join(encode_state(state))).read)
 
 
 def book_of(state: GuardState) -> Any:
     return state.book.is_kept, state.book.dump()
 
 
+def shown(state: GuardState) -> Any:
+    return state_digest_hex(state), book_of(state)
+
+
 @pytest.fixture
 def engines(tmp_path: Path) -> Iterator[list[LoggedEngine]]:
     """Those that a test puts here are checked at its end."""
-    found: list[LoggedEngine] = []
-    yield found
-    for number, engine in enumerate(found):
-        write_log(tmp_path / str(number), engine.records)
-        report = replay_log(tmp_path / str(number), HASHER)
-        folded, _ = fold_log(tmp_path / str(number), HASHER)
-        wanted = state_digest_hex(engine.state), book_of(engine.state)
-        for state in (report.engine.state, folded.state, carried(engine.state)):
-            assert (state_digest_hex(state), book_of(state)) == wanted
+    yield from checked_at_end(tmp_path, partial(check_states, shown=shown))
 
 
 def begun(engines: list[LoggedEngine], text: str = 'self_match = "refuse"') -> LoggedEngine:

@@ -4,8 +4,8 @@ Every order goes through the bytes of its record; each test's log is replayed, f
 state taken through a checkpoint, which must have the same locates (`engines`).
 """
 
-import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +20,25 @@ from guard.audit.sentences import sentence_of
 from guard.config.activation import limits_event
 from guard.engine.state import GuardState
 from guard.protocol.messages import I64_MAX, U32_MAX, Admit, Reduce, Reject
-from guard.recovery.checkpoint_payload import decode_state, encode_state, state_digest_hex
-from guard.recovery.recover import fold_log
-from guard.replay.replay import replay_log
+from guard.recovery.checkpoint_payload import state_digest_hex
 from guard_limits_support import WAIVED, limit_detail, limited, limits_config, verdict
-from guard_support import KEY, LoggedEngine, actor, cancel, fill, order, status, write_log
+from guard_support import LoggedEngine, actor, cancel, fill, order, status
 from kernel import InvariantError
-from wal import ChainHasher
+from log_checks_support import check_states, checked_at_end
 
-HASHER = ChainHasher(KEY)
 FIRM, DESK, SYMBOL = 1, 2, 3
 REFUSED = 'short_sales = "refused"'
 LOCATE = 'short_sales = "locate"'
 
 
-def carried(state: GuardState) -> GuardState:
-    """The state as a checkpoint has it."""
-    return decode_state(io.BytesIO(b"".join(encode_state(state))).read)
+def shown(state: GuardState) -> Any:
+    return state_digest_hex(state), state.locates.entries()
 
 
 @pytest.fixture
 def engines(tmp_path: Path) -> Iterator[list[LoggedEngine]]:
     """Those that a test puts here are checked at its end."""
-    found: list[LoggedEngine] = []
-    yield found
-    for number, engine in enumerate(found):
-        write_log(tmp_path / str(number), engine.records)
-        report = replay_log(tmp_path / str(number), HASHER)
-        folded, _ = fold_log(tmp_path / str(number), HASHER)
-        wanted = state_digest_hex(engine.state), engine.state.locates.entries()
-        for state in (report.engine.state, folded.state, carried(engine.state)):
-            assert (state_digest_hex(state), state.locates.entries()) == wanted
+    yield from checked_at_end(tmp_path, partial(check_states, shown=shown))
 
 
 def begun(engines: list[LoggedEngine], text: str) -> LoggedEngine:
