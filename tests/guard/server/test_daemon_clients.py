@@ -121,7 +121,7 @@ def test_who_asks_an_operators_door_without_a_key_is_told_of_it(
     own = site.root / "ann.key"
     own.write_text(ALPHA.secret_text + "\n")
     own.chmod(0o600)
-    place = ("--config", str(site.config), "--timeout-s", "0.3")
+    place = ("--config", str(site.config), "--timeout-s", "1")
     with site.running() as daemon:
         for question in (("status",), ("admin", "health")):
             assert main([*question, *place]) == 1
