@@ -81,8 +81,8 @@ def _named(health: HealthReply) -> str:
     if not health.names_halted:
         return ""
     return (
-        f"halted: {_names(health.names_halted)}; `admin resume --account NAME` (`--trader`, "
-        "`--algo`) lifts it"
+        f"halted: {_names(health.names_halted)}; `admin resume --account NAME` (`--customer`, "
+        "`--trader`, `--algo`) lifts it"
     )
 
 

@@ -8,18 +8,22 @@ from typing import Any, Final
 
 from guard.cli.admin_verb import Verb
 
-_SCOPES: Final = ("customer", "desk", "account", "trader", "algo", "symbol")  # beside the firm
+# What has a name, beside the firm.
+_SCOPES: Final = {
+    "customer": "one customer, of whichever desk",
+    "desk": "one desk",
+    "account": "one account",
+    "trader": "one trader, of whichever desk",
+    "algo": "one algorithm, of whichever desk",
+    "symbol": "one symbol",
+}
 
 
 def _scope_arguments(parser: argparse.ArgumentParser) -> None:
     scope = parser.add_mutually_exclusive_group(required=True)
     scope.add_argument("--firm", action="store_true", help="all desks")
-    scope.add_argument("--customer", metavar="NAME", help="one customer, of whichever desk")
-    scope.add_argument("--desk", metavar="NAME", help="one desk")
-    scope.add_argument("--account", metavar="NAME", help="one account")
-    scope.add_argument("--trader", metavar="NAME", help="one trader, of whichever desk")
-    scope.add_argument("--algo", metavar="NAME", help="one algorithm, of whichever desk")
-    scope.add_argument("--symbol", metavar="NAME", help="one symbol")
+    for kind, words in _SCOPES.items():
+        scope.add_argument(f"--{kind}", metavar="NAME", help=words)
 
 
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:

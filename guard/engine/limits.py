@@ -290,9 +290,9 @@ class Limits:
 
     def resolved(self, desk: str, symbol: str, names: Sequence[ScopeKey]) -> Effective:
         """What counts for a desk in a symbol, and those names; for who asks seldom."""
-        if not names:
-            return self.effective(self.desk_class(desk), self.symbol_class(symbol))
         desk_class, symbol_class = self.desk_class(desk), self.symbol_class(symbol)
+        if not names:
+            return self.effective(desk_class, symbol_class)
         return self._resolve(self._desks[desk_class], self._symbols[symbol_class], names)
 
     def _resolve(self, desk: str, symbol: str, named: Sequence[ScopeKey] = ()) -> Effective:

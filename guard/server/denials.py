@@ -32,11 +32,16 @@ class Denials:
             field, words = words_of_denial(permit, request)
             if len(self._told) < TOLD_MAX:
                 self._told.append(f"client {permit.name!r} ({permit.person}): {words}")
-        if is_of_desk(request.kind):
-            return error_about(request, code, field, words)
-        return ErrorReply(code.word, field, words)  # its other fields are an earlier request's
+        return error_of(request, code, field, words)
 
     def take(self) -> list[str]:
         """What was not permitted since this was asked last, the first few."""
         told, self._told = self._told, []
         return told
+
+
+def error_of(request: Request, code: ErrorCode, field: str, words: str) -> ErrorReply:
+    """An error that names the request's desk and order, where it has any."""
+    if is_of_desk(request.kind):
+        return error_about(request, code, field, words)
+    return ErrorReply(code.word, field, words)  # its other fields are an earlier request's

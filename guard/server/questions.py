@@ -19,14 +19,22 @@ def answer_question(
     state: GuardState, symbols: list[str], request: Request
 ) -> LimitsReply | PositionsReply | ErrorReply:
     """What counts for a desk, or what it has. `symbols`: all, in ascending order."""
-    if request.desk not in state.desks:
-        words = f"desk: there is no desk {request.desk!r}"
-        return error_about(request, ErrorCode.UNKNOWN_DESK, "desk", words)
     if request.kind == fields.POSITIONS:
-        return show_positions(state, symbols, request.desk, request.symbol)
+        return position_answer(state, symbols, request)
+    if request.desk not in state.desks:
+        return _unknown_desk(request)
     if request.symbol not in state.instruments:
         return _unknown_symbol(request)
     return show_limits(state, request.desk, request.symbol)
+
+
+def position_answer(
+    state: GuardState, symbols: list[str], request: Request
+) -> PositionsReply | ErrorReply:
+    """What a desk has, as a guard that stands by says it, too."""
+    if request.desk not in state.desks:
+        return _unknown_desk(request)
+    return show_positions(state, symbols, request.desk, request.symbol)
 
 
 def mark_error(state: GuardState, mark: Request) -> ErrorReply:
@@ -35,6 +43,11 @@ def mark_error(state: GuardState, mark: Request) -> ErrorReply:
         return _unknown_symbol(mark)
     words = f"bid: {mark.bid} is not allowed; allowed: up to ask, {mark.ask}"
     return error_about(mark, ErrorCode.INVALID_FIELD, "bid", words)
+
+
+def _unknown_desk(request: Request) -> ErrorReply:
+    words = f"desk: there is no desk {request.desk!r}"
+    return error_about(request, ErrorCode.UNKNOWN_DESK, "desk", words)
 
 
 def _unknown_symbol(request: Request) -> ErrorReply:

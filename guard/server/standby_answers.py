@@ -16,7 +16,6 @@ from msgspec import Raw
 from guard.cluster.sight import Sight
 from guard.engine.state import GuardState
 from guard.engine.status import answer_status
-from guard.protocol.errors import error_about
 from guard.protocol.fields import BAD, KINDS, PING, POSITIONS, STATUS
 from guard.protocol.messages import (
     PROTOCOL_VERSION,
@@ -32,8 +31,9 @@ from guard.protocol.replies import reply_body
 from guard.protocol.request import Request
 from guard.protocol.request_reader import RequestReader
 from guard.protocol.wire import JSON, MESSAGEPACK
-from guard.server.permits import NOBODY, Permit, is_of_desk, words_of_denial
-from guard.server.positions_shown import show_positions
+from guard.server.denials import error_of
+from guard.server.permits import NOBODY, Permit, words_of_denial
+from guard.server.questions import position_answer
 from guard.server.request_path import LOCAL_CLIENT
 from wal import Head
 
@@ -89,7 +89,7 @@ class StandbyAnswers:
         if request.kind not in ANSWERED:
             return self._not_serving(request)
         if permit is not None and permit.refusal(request):
-            return _error(request, ErrorCode.NOT_PERMITTED, *words_of_denial(permit, request))
+            return error_of(request, ErrorCode.NOT_PERMITTED, *words_of_denial(permit, request))
         reply = self._shown(request)
         if not isinstance(reply, ErrorReply):
             reply.behind_records, reply.behind_ns = self._sight.behind(self._monotonic_ns())
@@ -100,11 +100,7 @@ class StandbyAnswers:
         if request.kind == PING:
             return Pong(*self._head(), state.log_id, PROTOCOL_VERSION)
         if request.kind == POSITIONS:
-            if request.desk not in state.desks:
-                words = f"desk: there is no desk {request.desk!r}"
-                return error_about(request, ErrorCode.UNKNOWN_DESK, "desk", words)
-            symbols = sorted(state.instruments)
-            return show_positions(state, symbols, request.desk, request.symbol)
+            return position_answer(state, sorted(state.instruments), request)
         request.received_at_ns = max(self._wall_ns(), state.last_received_at_ns)
         answer_status(state, request, self._outcome)
         shown = _decode_status(reply_body(request, self._outcome))
@@ -118,13 +114,7 @@ class StandbyAnswers:
             f"status, positions and ping; it goes to the guard that serves: "
             f"{where or 'where that is, is not known here'}"
         )
-        reply = _error(request, ErrorCode.NOT_SERVING, "type", words)
+        reply = error_of(request, ErrorCode.NOT_SERVING, "type", words)
         if where:
             reply.serving = where
         return reply
-
-
-def _error(request: Request, code: ErrorCode, field: str, words: str) -> ErrorReply:
-    if is_of_desk(request.kind):
-        return error_about(request, code, field, words)
-    return ErrorReply(code.word, field, words)
